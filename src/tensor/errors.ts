@@ -1,0 +1,25 @@
+/** Base of every error that highrank throws on purpose. A message says where, what must hold, what came, and the way out. */
+export class HighrankError extends Error {
+  override name: string = new.target.name;
+}
+
+/** Shapes that do not fit together. Thrown when the graph is built, not when it runs. */
+export class ShapeError extends HighrankError {}
+
+/** An element type that an operation or a file does not take. */
+export class DTypeError extends HighrankError {}
+
+/** A setting, flag or configuration key that is unknown, out of range, or at odds with another. */
+export class ConfigError extends HighrankError {}
+
+/** Training text or tokens that cannot be read or are too few. */
+export class DataError extends HighrankError {}
+
+/** A model, adapter, tokenizer or run file that cannot be read or does not fit. */
+export class CheckpointError extends HighrankError {}
+
+/** An execution provider that is missing, failed to start, or failed while running. */
+export class DeviceError extends HighrankError {}
+
+/** NaN, Inf or divergence in numbers that must stay finite. */
+export class NumericError extends HighrankError {}
