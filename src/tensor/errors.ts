@@ -1,6 +1,9 @@
 /** Base of every error that highrank throws on purpose. A message says where, what must hold, what came, and the way out. */
 export class HighrankError extends Error {
-  override name: string = new.target.name;
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
 }
 
 /** Shapes that do not fit together. Thrown when the graph is built, not when it runs. */
