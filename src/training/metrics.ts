@@ -1,0 +1,154 @@
+import { CheckpointError } from "../tensor/errors.js";
+
+/** What the trainer is doing: training every weight (`full`, `warm-start`), adapters once (`lora`), or cycles of them. */
+export type Phase = "full" | "warm-start" | "lora" | "relora";
+
+/** The first record of a run: what is trained, on what, and for how long. */
+export interface StartRecord {
+  readonly kind: "start";
+  /** Completed optimizer steps when training starts: 0, or those of the checkpoint it resumes from. */
+  readonly step: number;
+  /** A name to show, such as a preset or a folder. */
+  readonly model: string;
+  /** Weights of the model without adapters. */
+  readonly parameters: number;
+  /** Weights that the last phase of the plan trains, adapters included. */
+  readonly trainableParameters: number;
+  /** Estimated peak memory of training, in bytes. */
+  readonly memoryBytes: number;
+  /** Execution provider and threads, such as `cpu, 2 threads`. */
+  readonly device: string;
+  /** A name and a size to show, such as `builtin:wordnet, 3.1M tokens`. */
+  readonly data: string;
+  readonly maxSteps: number;
+  /** The phases in order; their steps add up to `maxSteps`. */
+  readonly plan: readonly { readonly phase: Phase; readonly steps: number }[];
+  /** Optimizer steps between merges, or null when the run never merges. */
+  readonly cycleSteps: number | null;
+}
+
+/** One optimizer step. */
+export interface StepRecord {
+  readonly kind: "step";
+  /** Completed optimizer steps, from 1. */
+  readonly step: number;
+  /** Tokens trained on since the start of the run. */
+  readonly tokens: number;
+  /** Mean cross-entropy of the step's tokens, in nats. */
+  readonly loss: number;
+  readonly learningRate: number;
+  /** Global norm of the gradient before clipping. */
+  readonly gradNorm: number;
+  readonly tokensPerSecond: number;
+  /** The ReLoRA cycle that this step belongs to, from 1; 0 outside the ReLoRA phase. */
+  readonly cycle: number;
+  readonly phase: Phase;
+}
+
+/** One evaluation on the held-out split. */
+export interface EvalRecord {
+  readonly kind: "eval";
+  readonly step: number;
+  /** Token-weighted mean cross-entropy, in nats. */
+  readonly loss: number;
+  readonly perplexity: number;
+  /** Scored tokens. */
+  readonly tokens: number;
+  /** Text that the model wrote at this point. */
+  readonly sample: string;
+}
+
+/** One adapted layer at one merge. */
+export interface MergedLayer {
+  readonly name: string;
+  /** Frobenius norm of the update that this merge added. */
+  readonly deltaNorm: number;
+  /** Singular values of the layer's accumulated update that are above the threshold. */
+  readonly rank: number;
+}
+
+/** One merge of the adapters into the weights. */
+export interface MergeRecord {
+  readonly kind: "merge";
+  readonly step: number;
+  /** The cycle that this merge ends, from 1. */
+  readonly cycle: number;
+  /** Loss of the same probe batch right before and right after the merge. */
+  readonly lossBefore: number;
+  readonly lossAfter: number;
+  /** Frobenius norm of the merged update over all layers. */
+  readonly deltaNorm: number;
+  /** Largest absolute change of any logit of the probe batch. */
+  readonly probeLogitsChange: number;
+  /** Sum of the layers' ranks. */
+  readonly rank: number;
+  readonly layers: readonly MergedLayer[];
+}
+
+/** The optimizer state of the adapters was reset or pruned. */
+export interface ResetRecord {
+  readonly kind: "reset";
+  readonly step: number;
+  /** Share of the moments' entries that are zero afterwards, from 0 to 1. */
+  readonly zeroedFraction: number;
+}
+
+/** An update that was left out because its numbers were not finite. */
+export interface SkipRecord {
+  readonly kind: "skip";
+  readonly step: number;
+  readonly reason: string;
+}
+
+/** The last record of a run: `done` at its last step, `stopped` on request, `diverged` for its numbers. */
+export interface EndRecord {
+  readonly kind: "end";
+  readonly step: number;
+  readonly outcome: "done" | "stopped" | "diverged";
+  /** Tokens trained on since the start of the run. */
+  readonly tokens: number;
+  /** Wall time since this process began to train. */
+  readonly seconds: number;
+  readonly peakMemoryBytes: number;
+}
+
+/** A line of `metrics.jsonl`, and the message that the training worker posts when the line is written. */
+export type MetricsRecord = StartRecord | StepRecord | EvalRecord | MergeRecord | ResetRecord | SkipRecord | EndRecord;
+
+/** The record as one line of `metrics.jsonl`, newline included. */
+export function formatMetricsLine(record: MetricsRecord): string {
+  return `${JSON.stringify(record)}\n`;
+}
+
+/**
+ * The records of a `metrics.jsonl`. A last line without its newline that does not parse is a write cut short and is left
+ * out. `source` names the file in errors.
+ * @throws CheckpointError that lists every other line that is not a record.
+ */
+export function parseMetrics(text: string, source = "metrics.jsonl"): MetricsRecord[] {
+  const lines = text.split("\n");
+  const unfinished = lines.length - 1;
+  const records: MetricsRecord[] = [];
+  const faults: string[] = [];
+  for (const [index, line] of lines.entries()) {
+    if (line.trim() === "") continue;
+    const record = parseRecord(line);
+    if (record !== undefined) records.push(record);
+    else if (index !== unfinished) faults.push(`line ${index + 1}: ${line.slice(0, 60)}`);
+  }
+  if (faults.length > 0) {
+    throw new CheckpointError(
+      `${source}: each line must be one JSON object with "kind" and "step":\n${faults.join("\n")}`,
+    );
+  }
+  return records;
+}
+
+function parseRecord(line: string): MetricsRecord | undefined {
+  try {
+    const value = JSON.parse(line);
+    return typeof value?.kind === "string" && typeof value.step === "number" ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
