@@ -1,0 +1,151 @@
+import { DTypeError, ShapeError } from "../tensor/errors.js";
+import { checkedInt64, MessageWriter } from "./onnx-protobuf.js";
+
+/** Element types that a model may name; wider than what tensors of the library hold, because lowering casts. */
+export type OnnxDType = "float32" | "int32" | "int64" | "uint8" | "uint16" | "uint32" | "bool" | "float16" | "bfloat16";
+
+export type OnnxData = Float32Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array | Uint32Array;
+
+/** A named graph input or output. An empty shape is a scalar. */
+export interface OnnxTensorInfo {
+  readonly name: string;
+  readonly dtype: OnnxDType;
+  readonly shape: readonly number[];
+}
+
+/** Constant contents, row-major. bool is one byte an element; float16 and bfloat16 are their bits in a Uint16Array. */
+export interface OnnxTensor {
+  readonly dtype: OnnxDType;
+  readonly shape: readonly number[];
+  readonly data: OnnxData;
+}
+
+export interface OnnxInitializer extends OnnxTensor {
+  readonly name: string;
+}
+
+/** An attribute's value under the name of its kind, such as `{ int: 1 }` or `{ floats: [0.5] }`. */
+export type OnnxAttribute =
+  | { readonly int: number | bigint }
+  | { readonly float: number }
+  | { readonly string: string }
+  | { readonly ints: readonly (number | bigint)[] }
+  | { readonly floats: readonly number[] }
+  | { readonly tensor: OnnxTensor };
+
+/** One operator call. An optional input that is left out is "". `domain` "" (the default) is ONNX itself. */
+export interface OnnxNode {
+  readonly opType: string;
+  readonly domain?: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
+  readonly name?: string;
+}
+
+export interface OnnxGraph {
+  readonly nodes: readonly OnnxNode[];
+  readonly inputs: readonly OnnxTensorInfo[];
+  readonly outputs: readonly OnnxTensorInfo[];
+  readonly initializers: readonly OnnxInitializer[];
+}
+
+export interface EncodeOptions {
+  readonly irVersion?: number;
+  /** Operator set version by domain. */
+  readonly opsets?: Readonly<Record<string, number>>;
+}
+
+/** TensorProto.DataType numbers and the array that holds each type. */
+const TYPES: Readonly<Record<OnnxDType, { readonly code: number; readonly array: abstract new () => OnnxData }>> = {
+  float32: { code: 1, array: Float32Array },
+  uint8: { code: 2, array: Uint8Array },
+  uint16: { code: 4, array: Uint16Array },
+  int32: { code: 6, array: Int32Array },
+  int64: { code: 7, array: BigInt64Array },
+  bool: { code: 9, array: Uint8Array },
+  float16: { code: 10, array: Uint16Array },
+  uint32: { code: 12, array: Uint32Array },
+  bfloat16: { code: 16, array: Uint16Array },
+};
+
+/** AttributeProto.AttributeType numbers. */
+const FLOAT = 1;
+const INT = 2;
+const STRING = 3;
+const TENSOR = 4;
+const FLOATS = 6;
+const INTS = 7;
+
+/** The int64 vector or scalar that axes, shapes and indices of ONNX operators are given as. */
+export function int64Initializer(
+  name: string,
+  values: readonly (number | bigint)[],
+  shape: readonly number[] = [values.length],
+): OnnxInitializer {
+  return { name, dtype: "int64", shape, data: BigInt64Array.from(values, checkedInt64) };
+}
+
+/** The bytes of an ONNX model. Equal graphs give equal bytes. Nodes are written in the order given (see `order.ts`). */
+export function encodeModel(graph: OnnxGraph, options: EncodeOptions = {}): Uint8Array {
+  const { irVersion = 10, opsets = { "": 23, "com.microsoft": 1 } } = options;
+  const model = new MessageWriter().int(1, irVersion).string(2, "highrank").message(7, graphMessage(graph));
+  for (const [domain, version] of Object.entries(opsets)) {
+    model.message(8, new MessageWriter().string(1, domain).int(2, version));
+  }
+  return model.finish();
+}
+
+function graphMessage(graph: OnnxGraph): MessageWriter {
+  const message = new MessageWriter();
+  for (const node of graph.nodes) message.message(1, nodeMessage(node));
+  message.string(2, "highrank");
+  for (const tensor of graph.initializers) message.message(5, tensorMessage(tensor, tensor.name));
+  for (const input of graph.inputs) message.message(11, valueInfoMessage(input));
+  for (const output of graph.outputs) message.message(12, valueInfoMessage(output));
+  return message;
+}
+
+function nodeMessage(node: OnnxNode): MessageWriter {
+  const message = new MessageWriter();
+  for (const input of node.inputs) message.string(1, input);
+  for (const output of node.outputs) message.string(2, output);
+  if (node.name !== undefined) message.string(3, node.name);
+  message.string(4, node.opType);
+  for (const [name, value] of Object.entries(node.attributes ?? {})) message.message(5, attributeMessage(name, value));
+  if (node.domain !== undefined) message.string(7, node.domain);
+  return message;
+}
+
+function attributeMessage(name: string, value: OnnxAttribute): MessageWriter {
+  const message = new MessageWriter().string(1, name);
+  if ("float" in value) return message.float(2, value.float).int(20, FLOAT);
+  if ("int" in value) return message.int(3, value.int).int(20, INT);
+  if ("string" in value) return message.string(4, value.string).int(20, STRING);
+  if ("tensor" in value) return message.message(5, tensorMessage(value.tensor, name)).int(20, TENSOR);
+  if ("floats" in value) return message.packedFloats(7, value.floats).int(20, FLOATS);
+  return message.packedInts(8, value.ints).int(20, INTS);
+}
+
+function tensorMessage({ dtype, shape, data }: OnnxTensor, name: string): MessageWriter {
+  const { code, array } = TYPES[dtype];
+  if (!(data instanceof array)) {
+    throw new DTypeError(
+      `ONNX tensor "${name}": dtype ${dtype} is held by a ${array.name}, not by a ${data.constructor.name}`,
+    );
+  }
+  const length = shape.reduce((product, size) => product * size, 1);
+  if (data.length !== length) {
+    throw new ShapeError(`ONNX tensor "${name}": shape [${shape}] has ${length} elements, its data ${data.length}`);
+  }
+  // raw_data is little-endian, as are typed arrays on every platform that ONNX Runtime supports.
+  const raw = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return new MessageWriter().packedInts(1, shape).int(2, code).string(8, name).bytes(9, raw);
+}
+
+function valueInfoMessage({ name, dtype, shape }: OnnxTensorInfo): MessageWriter {
+  const dimensions = new MessageWriter();
+  for (const size of shape) dimensions.message(1, new MessageWriter().int(1, size));
+  const tensorType = new MessageWriter().int(1, TYPES[dtype].code).message(2, dimensions);
+  return new MessageWriter().string(1, name).message(2, new MessageWriter().message(1, tensorType));
+}
