@@ -1,0 +1,145 @@
+import type { InferenceSession, Tensor } from "onnxruntime-common";
+import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
+import { DeviceError, DTypeError } from "../tensor/errors.js";
+
+/** Execution providers that highrank compiles for. */
+export type Device = "cpu" | "webgpu";
+
+export interface SessionOptions {
+  readonly device: Device;
+  /** CPU threads that one operator may use; at least 1. */
+  readonly threads: number;
+  /** Fail at creation when a node of a `webgpu` session would run on the CPU. Off by default. */
+  readonly forbidFallback?: boolean;
+}
+
+/** A loaded model. Runs of one session must not overlap; `run` blocks the thread while the model computes. */
+export interface OrtSession {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  /** Computes the named outputs into new memory. Feeds on the CPU are read where they are, without a copy. */
+  run(feeds: Readonly<Record<string, HostTensor>>, outputNames: readonly string[]): Promise<Record<string, HostTensor>>;
+  /**
+   * Computes the outputs into the arrays given. An output may be the array of a feed when everything that reads the
+   * feed runs before the node that makes the output.
+   */
+  runInto(feeds: Readonly<Record<string, HostTensor>>, outputs: Readonly<Record<string, HostTensor>>): Promise<void>;
+  /** Gives the session's memory back. Runs after it throw; a second release does nothing. */
+  release(): Promise<void>;
+}
+
+let liveSessions = 0;
+
+/** Sessions that were created and not released yet, in this thread. */
+export function liveSessionCount(): number {
+  return liveSessions;
+}
+
+/** Loads a model into ONNX Runtime. Throws DeviceError when the provider does not start or refuses the model. */
+export async function createSession(model: Uint8Array, options: SessionOptions): Promise<OrtSession> {
+  const ort = await loadRuntime();
+  const session = await explainFailure(options.device, "create a session", () =>
+    ort.InferenceSession.create(model, nativeOptions(options)),
+  );
+  liveSessions++;
+  let released = false;
+
+  async function run(
+    feeds: Readonly<Record<string, HostTensor>>,
+    fetches: readonly string[] | Record<string, Tensor>,
+  ): Promise<InferenceSession.ReturnType> {
+    if (released) throw new DeviceError("the session was released; create a new one to run the model again");
+    return explainFailure(options.device, "run the model", () => session.run(wrapAll(feeds), fetches));
+  }
+  function wrapAll(tensors: Readonly<Record<string, HostTensor>>): Record<string, Tensor> {
+    const wrapped: Record<string, Tensor> = {};
+    for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
+      wrapped[name] = new ort.Tensor(dtype, data, shape);
+    }
+    return wrapped;
+  }
+
+  return {
+    inputNames: session.inputNames,
+    outputNames: session.outputNames,
+    async run(feeds, outputNames) {
+      const results = await run(feeds, outputNames);
+      return Object.fromEntries(outputNames.map((name) => [name, toHostTensor(name, results[name] as Tensor)]));
+    },
+    async runInto(feeds, outputs) {
+      await run(feeds, wrapAll(outputs));
+    },
+    async release() {
+      if (released) return;
+      released = true;
+      liveSessions--;
+      await session.release();
+    },
+  };
+}
+
+/** Loaded on first use, so that importing the library starts nothing. */
+function loadRuntime(): Promise<typeof import("onnxruntime-node")> {
+  return explainFailure("cpu", "load onnxruntime-node", () => import("onnxruntime-node"));
+}
+
+function nativeOptions({ device, threads, forbidFallback = false }: SessionOptions): InferenceSession.SessionOptions {
+  return {
+    executionProviders: [device],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    // The compiler fuses and orders by itself; the optimizer would merge recomputed nodes with the originals.
+    graphOptimizationLevel: "disabled",
+    // Memory patterns double the steady memory of a training step; without the arena the heap fragments.
+    enableMemPattern: false,
+    enableCpuMemArena: true,
+    logSeverityLevel: 3,
+    extra: {
+      session: {
+        // Threads that spin after a run would slow down every other session.
+        force_spinning_stop: "1",
+        // The default computes 4-bit products with int8 activations.
+        qdq_matmulnbits_accuracy_level: "1",
+        disable_cpu_ep_fallback: forbidFallback ? "1" : "0",
+      },
+    },
+  };
+}
+
+const REMEDIES: Readonly<Record<Device, string>> = {
+  cpu: "reinstall with `npm ci` on a platform that onnxruntime-node has binaries for",
+  webgpu: "WebGPU needs a Vulkan, Metal or Direct3D 12 driver; install one or use the device cpu",
+};
+
+async function explainFailure<T>(device: Device, what: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DeviceError(`${device}: ONNX Runtime could not ${what}: ${reason}. Remedy: ${REMEDIES[device]}`, {
+      cause,
+    });
+  }
+}
+
+function toHostTensor(name: string, tensor: Tensor): HostTensor {
+  const shape = tensor.dims;
+  if (tensor.type === "int64") return { dtype: "int32", shape, data: narrowInt64(name, tensor.data as BigInt64Array) };
+  if (!isDType(tensor.type)) {
+    throw new DTypeError(`output "${name}" is ${tensor.type}; cast it to float32, int32, uint8 or bool in the graph`);
+  }
+  return { dtype: tensor.type, shape, data: tensor.data as TypedArray };
+}
+
+function isDType(type: string): type is DType {
+  return type === "float32" || type === "int32" || type === "uint8" || type === "bool";
+}
+
+function narrowInt64(name: string, wide: BigInt64Array): Int32Array {
+  return Int32Array.from(wide, (value) => {
+    if (BigInt.asIntN(32, value) !== value) {
+      throw new DTypeError(`output "${name}" is int64 and holds ${value}, which int32 does not; cast it in the graph`);
+    }
+    return Number(value);
+  });
+}
