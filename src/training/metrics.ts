@@ -25,6 +25,8 @@ export interface StartRecord {
   readonly plan: readonly { readonly phase: Phase; readonly steps: number }[];
   /** Optimizer steps between merges, or null when the run never merges. */
   readonly cycleSteps: number | null;
+  /** Where the run's files go. */
+  readonly runFolder: string;
 }
 
 /** One optimizer step. */

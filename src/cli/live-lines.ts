@@ -1,0 +1,146 @@
+import type {
+  EndRecord,
+  EvalRecord,
+  MergeRecord,
+  Phase,
+  ResetRecord,
+  SkipRecord,
+  StartRecord,
+  StepRecord,
+} from "../training/metrics.js";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatLearningRate,
+  formatNumber,
+  formatShare,
+} from "../training/number-format.js";
+import { cutToWidth, type Style, singleLine, textWidth } from "./terminal.js";
+
+// One pure function for each kind of line that training shows. Each returns text without a newline at its end.
+
+const LABEL_COLUMNS = 8;
+
+const PHASE_NAMES: Readonly<Record<Phase, string>> = {
+  full: "full training",
+  "warm-start": "warm start",
+  lora: "LoRA",
+  relora: "ReLoRA",
+};
+
+/** What kind of line this is, in a column of its own. */
+function label(name: string, color: (text: string) => string): string {
+  return color(name) + " ".repeat(LABEL_COLUMNS - name.length);
+}
+
+/** The lines above the live line: what is trained, where, on what, and the plan. */
+export function headerLines(start: StartRecord, style: Style): string[] {
+  const share = formatShare(start.trainableParameters / (start.parameters || 1));
+  const trainable = `${formatCount(start.trainableParameters)} trainable (${share} of them)`;
+  const rows = [
+    ["model", `${start.model}, ${formatCount(start.parameters)} parameters, ${trainable}`],
+    ["memory", `about ${formatBytes(start.memoryBytes)}`],
+    ["device", start.device],
+    ["data", start.data],
+    ["plan", planText(start)],
+    ["run", start.runFolder],
+  ];
+  return rows.map(([name, value]) => `${label(name!, style.dim)}${value}`);
+}
+
+function planText(start: StartRecord): string {
+  const parts = start.plan.map(({ phase, steps }) => `${steps} ${PHASE_NAMES[phase]}`);
+  const cycles = start.cycleSteps === null ? "" : `, merging every ${start.cycleSteps}`;
+  const from = start.step === 0 ? "" : `, going on after step ${start.step}`;
+  return `${start.maxSteps} steps: ${parts.join(", then ")}${cycles}${from}`;
+}
+
+/** Says which phase begins and what that means. */
+export function phaseLine(phase: Phase, start: StartRecord | undefined, style: Style): string {
+  const meaning: Record<Phase, string> = {
+    full: "every weight trains",
+    "warm-start": "every weight trains before the adapters take over",
+    lora: "adapters train, the adapted weights are frozen",
+    relora:
+      start?.cycleSteps == null
+        ? "adapters train, and are merged and restarted each cycle"
+        : `adapters train, and are merged and restarted every ${start.cycleSteps} steps`,
+  };
+  const name = PHASE_NAMES[phase];
+  return `${style.cyan(`${name.charAt(0).toUpperCase()}${name.slice(1)}`)}: ${meaning[phase]}`;
+}
+
+/**
+ * The live line: step, loss, learning rate, gradient norm, speed, cycle, time left. Where `columns` are too few, the
+ * last parts are left out.
+ */
+export function stepLine(
+  record: StepRecord,
+  { maxSteps, secondsLeft, columns }: { maxSteps: number; secondsLeft: number | undefined; columns: number },
+  style: Style,
+): string {
+  const step = String(record.step).padStart(String(maxSteps).length);
+  const parts: [name: string, value: string, unit: string][] = [
+    ["", `${step}/${maxSteps}`, ""],
+    ["loss ", record.loss.toFixed(4), ""],
+    ["lr ", formatLearningRate(record.learningRate), ""],
+    ["grad ", record.gradNorm.toPrecision(3), ""],
+    ["", formatCount(record.tokensPerSecond), " tok/s"],
+  ];
+  if (record.cycle > 0) parts.push(["cycle ", String(record.cycle), ""]);
+  if (secondsLeft !== undefined) parts.push(["", formatDuration(secondsLeft), " left"]);
+  let line = "";
+  let width = 0;
+  for (const [name, value, unit] of parts) {
+    const gap = width === 0 ? "" : "  ";
+    width += gap.length + textWidth(name + value + unit);
+    if (width > columns) break;
+    line += `${gap}${style.dim(name)}${value}${style.dim(unit)}`;
+  }
+  return line;
+}
+
+/** An evaluation, and under it the sample of text, cut to `columns`. */
+export function evalLines(
+  record: EvalRecord,
+  previous: EvalRecord | undefined,
+  columns: number,
+  style: Style,
+): string[] {
+  const numbers = `loss ${record.loss.toFixed(4)}  perplexity ${formatNumber(record.perplexity)}`;
+  const change = previous === undefined ? "" : style.dim(`  (${signed(record.loss - previous.loss, 4)})`);
+  const sample = cutToWidth(singleLine(record.sample), columns - LABEL_COLUMNS);
+  const head = `${label("eval", style.green)}step ${record.step}  ${style.bold(numbers)}${change}`;
+  return sample === "" ? [head] : [head, `${" ".repeat(LABEL_COLUMNS)}${style.dim(sample)}`];
+}
+
+/** A merge: that the loss did not move, how much was merged, and the rank that the merged updates have reached. */
+export function mergeLine(record: MergeRecord, style: Style): string {
+  const loss = `loss ${record.lossBefore.toFixed(4)} -> ${record.lossAfter.toFixed(4)}`;
+  const layers = record.layers.length;
+  const mean = layers === 0 ? "" : ` (${(record.rank / layers).toFixed(1)} a layer)`;
+  const size = `|ΔW| ${formatNumber(record.deltaNorm)}`;
+  return `${label("merge", style.green)}cycle ${record.cycle}  ${loss}  ${size}  rank ${record.rank}${mean}`;
+}
+
+export function resetLine(record: ResetRecord, style: Style): string {
+  return `${label("reset", style.dim)}${formatShare(record.zeroedFraction)} of the adapters' optimizer state is zero`;
+}
+
+export function skipLine(record: SkipRecord, style: Style): string {
+  return `${label("skip", style.yellow)}step ${record.step} changed nothing: ${singleLine(record.reason)}`;
+}
+
+const OUTCOMES: Readonly<Record<EndRecord["outcome"], string>> = { done: "done", stopped: "stop", diverged: "fail" };
+
+/** The last line: steps, tokens, time, peak memory. */
+export function endLine(record: EndRecord, style: Style): string {
+  const color = record.outcome === "done" ? style.green : style.yellow;
+  const work = `${record.step} steps, ${formatCount(record.tokens)} tokens in ${formatDuration(record.seconds)}`;
+  return `${label(OUTCOMES[record.outcome], color)}${work}, peak memory ${formatBytes(record.peakMemoryBytes)}`;
+}
+
+function signed(value: number, digits: number): string {
+  return `${value < 0 ? "" : "+"}${value.toFixed(digits)}`;
+}

@@ -1,0 +1,154 @@
+import { expect, test } from "vitest";
+import type { MetricsRecord, StartRecord, StepRecord } from "../training/metrics.js";
+import { LiveView } from "./live-view.js";
+import { cutToWidth, singleLine, textWidth } from "./terminal.js";
+
+const start: StartRecord = {
+  kind: "start",
+  step: 0,
+  model: "llama tiny",
+  parameters: 1_900_000,
+  trainableParameters: 600_000,
+  memoryBytes: 300 * 2 ** 20,
+  device: "cpu, 2 threads",
+  data: "builtin:wordnet, 3.1M tokens",
+  maxSteps: 600,
+  plan: [
+    { phase: "warm-start", steps: 200 },
+    { phase: "relora", steps: 400 },
+  ],
+  cycleSteps: 100,
+  runFolder: "runs/first",
+};
+
+const step = (number: number, over: Partial<StepRecord> = {}): StepRecord => ({
+  kind: "step",
+  step: number,
+  tokens: number * 2048,
+  loss: 4.12345,
+  learningRate: 9.5e-4,
+  gradNorm: 0.8312,
+  tokensPerSecond: 12_345,
+  cycle: 0,
+  phase: "warm-start",
+  ...over,
+});
+
+const records: MetricsRecord[] = [
+  start,
+  { kind: "eval", step: 0, loss: 8.3, perplexity: 4023.9, tokens: 50_000, sample: "zz\u001b[2Jq" },
+  step(1),
+  step(2),
+  step(200),
+  { kind: "eval", step: 200, loss: 4.05, perplexity: 57.4, tokens: 50_000, sample: "a kind of\n tree" },
+  step(201, { phase: "relora", cycle: 1 }),
+  { kind: "skip", step: 202, reason: "the loss is NaN" },
+  step(300, { phase: "relora", cycle: 1 }),
+  {
+    kind: "merge",
+    step: 300,
+    cycle: 1,
+    lossBefore: 3.91,
+    lossAfter: 3.91,
+    deltaNorm: 12.3456,
+    probeLogitsChange: 1e-6,
+    rank: 90,
+    layers: [
+      { name: "a", deltaNorm: 10, rank: 40 },
+      { name: "b", deltaNorm: 7.2, rank: 50 },
+    ],
+  },
+  { kind: "reset", step: 300, zeroedFraction: 1 },
+  { kind: "end", step: 600, outcome: "done", tokens: 1_228_800, seconds: 185, peakMemoryBytes: 2 ** 29 },
+];
+
+/** What a view writes when each record comes `stepMs` after the one before. */
+function written(options: {
+  isTTY?: boolean;
+  columns?: number;
+  env?: Record<string, string>;
+  stepMs?: number;
+}): string {
+  let output = "";
+  let clock = 0;
+  const write = (text: string) => {
+    output += text;
+  };
+  const view = new LiveView(
+    { isTTY: options.isTTY, columns: options.columns, write },
+    { env: options.env ?? {}, now: () => clock },
+  );
+  for (const record of records) {
+    clock += options.stepMs ?? 1000;
+    view.show(record);
+  }
+  return output;
+}
+
+test("without a terminal the view is plain lines", () => {
+  expect(written({})).toBe(
+    `model   llama tiny, 1.90M parameters, 600K trainable (31.6% of them)
+memory  about 300 MiB
+device  cpu, 2 threads
+data    builtin:wordnet, 3.1M tokens
+plan    600 steps: 200 warm start, then 400 ReLoRA, merging every 100
+run     runs/first
+
+eval    step 0  loss 8.3000  perplexity 4024
+        zz·[2Jq
+Warm start: every weight trains before the adapters take over
+  1/600  loss 4.1235  lr 9.50e-4  grad 0.831  12.3K tok/s  19m 58s left
+200/600  loss 4.1235  lr 9.50e-4  grad 0.831  12.3K tok/s  8s left
+eval    step 200  loss 4.0500  perplexity 57.40  (-4.2500)
+        a kind of tree
+ReLoRA: adapters train, and are merged and restarted every 100 steps
+skip    step 202 changed nothing: the loss is NaN
+300/600  loss 4.1235  lr 9.50e-4  grad 0.831  12.3K tok/s  cycle 1  8s left
+merge   cycle 1  loss 3.9100 -> 3.9100  |ΔW| 12.35  rank 90 (45.0 a layer)
+reset   100% of the adapters' optimizer state is zero
+done    600 steps, 1.23M tokens in 3m 05s, peak memory 512 MiB
+`,
+  );
+});
+
+test("a pipe gets no control characters, and a slow run gets every step", () => {
+  const slow = written({ stepMs: 20_000 });
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: their absence is what is tested
+  expect(slow).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f]/);
+  expect(slow.match(/tok\/s/g)).toHaveLength(5);
+});
+
+/** The screen after the output: a drawn-over line is replaced by what follows it. */
+function screen(output: string): string[] {
+  return output.split("\n").map((line) => line.slice(line.lastIndexOf("\r\u001b[K") + 1).replace("\u001b[K", ""));
+}
+
+test("on a terminal the live line leaves the last column free", () => {
+  for (const columns of [40, 60, 80, 120]) {
+    const output = written({ isTTY: true, columns, env: { NO_COLOR: "1" } });
+    const live = output.split(/[\r\n]/).filter((line) => line.includes("/600"));
+    expect(live.length).toBeGreaterThan(3);
+    for (const line of live) expect(textWidth(line.replace("\u001b[K", "")), line).toBeLessThan(columns);
+  }
+});
+
+test("on a terminal the lines that stay are those of a pipe, without the steps", () => {
+  const lines = screen(written({ isTTY: true, columns: 80, env: { NO_COLOR: "1" } }));
+  const piped = written({}).split("\n");
+  expect(lines).toEqual(piped.filter((line) => !line.includes("tok/s")));
+});
+
+test("colour appears on a terminal only, and not with NO_COLOR or a dumb terminal", () => {
+  expect(written({ isTTY: true })).toContain("\u001b[32m");
+  expect(written({ isTTY: true, env: { NO_COLOR: "1" } }).replaceAll("\u001b[K", "")).not.toContain("\u001b");
+  expect(written({ isTTY: true, env: { NO_COLOR: "" } })).toContain("\u001b[32m");
+  expect(written({ isTTY: true, env: { TERM: "dumb" } })).toBe(written({}));
+});
+
+test("a sample cannot move the cursor, and is measured in columns", () => {
+  expect(singleLine("a\r\n\tb\u001b[31mc\u202ed")).toBe("a b·[31mc·d");
+  expect(textWidth("日本e\u0301")).toBe(5);
+  expect(cutToWidth("日本語", 5)).toBe("日本…");
+  expect(cutToWidth("abcdef", 6)).toBe("abcdef");
+  expect(cutToWidth("abc def", 5)).toBe("abc…");
+});

@@ -1,0 +1,130 @@
+import type { EvalRecord, MetricsRecord, StartRecord, StepRecord } from "../training/metrics.js";
+import { endLine, evalLines, headerLines, mergeLine, phaseLine, resetLine, skipLine, stepLine } from "./live-lines.js";
+import { type Environment, isInteractive, type Style, styleFor, type Terminal } from "./terminal.js";
+
+const REDRAW_MS = 100;
+const PLAIN_INTERVAL_MS = 10_000;
+/** Time left is extrapolated from this many steps, so that evaluations count but an early phase is soon forgotten. */
+const RATE_WINDOW = 50;
+
+/** Options of {@link LiveView}; the clock, in milliseconds, can be replaced in tests. */
+export interface LiveViewOptions {
+  readonly env?: Environment;
+  readonly now?: () => number;
+}
+
+/**
+ * Shows a run's records as they come. On an interactive terminal the last line is drawn over with each step; elsewhere
+ * a step is printed every ten seconds, and nothing but plain lines is written.
+ */
+export class LiveView {
+  readonly #terminal: Terminal;
+  readonly #interactive: boolean;
+  readonly #style: Style;
+  readonly #now: () => number;
+  readonly #times: { step: number; at: number }[] = [];
+  #start: StartRecord | undefined;
+  #lastStep: StepRecord | undefined;
+  #lastEval: EvalRecord | undefined;
+  #shownStep: number | undefined;
+  #shownAt = Number.NEGATIVE_INFINITY;
+  #drawn = false;
+
+  constructor(terminal: Terminal, { env = {}, now = Date.now }: LiveViewOptions = {}) {
+    this.#terminal = terminal;
+    this.#interactive = isInteractive(terminal, env);
+    this.#style = styleFor(terminal, env);
+    this.#now = now;
+  }
+
+  show(record: MetricsRecord): void {
+    switch (record.kind) {
+      case "start":
+        this.#start = record;
+        this.#times.push({ step: record.step, at: this.#now() });
+        this.#print(...headerLines(record, this.#style), "");
+        break;
+      case "step":
+        this.#step(record);
+        break;
+      case "eval":
+        this.#settle();
+        this.#print(...evalLines(record, this.#lastEval, this.#columns(), this.#style));
+        this.#lastEval = record;
+        break;
+      case "merge":
+        this.#settle();
+        this.#print(mergeLine(record, this.#style));
+        break;
+      case "reset":
+        this.#print(resetLine(record, this.#style));
+        break;
+      case "skip":
+        this.#print(skipLine(record, this.#style));
+        break;
+      case "end":
+        this.#settle();
+        this.#lastStep = undefined;
+        this.#print(endLine(record, this.#style));
+        break;
+    }
+  }
+
+  /** Prints a line of the caller's own above the live line. */
+  note(line: string): void {
+    this.#print(line);
+  }
+
+  #step(record: StepRecord): void {
+    if (record.phase !== this.#lastStep?.phase) this.#print(phaseLine(record.phase, this.#start, this.#style));
+    this.#lastStep = record;
+    this.#times.push({ step: record.step, at: this.#now() });
+    if (this.#times.length > RATE_WINDOW) this.#times.shift();
+    const interval = this.#interactive ? REDRAW_MS : PLAIN_INTERVAL_MS;
+    if (this.#now() - this.#shownAt >= interval) this.#draw();
+  }
+
+  /** Without a live line, the step that an evaluation or merge follows is worth a line of its own. */
+  #settle(): void {
+    if (!this.#interactive && this.#lastStep !== undefined && this.#shownStep !== this.#lastStep.step) this.#draw();
+  }
+
+  #draw(): void {
+    const record = this.#lastStep;
+    if (record === undefined) return;
+    this.#shownAt = this.#now();
+    this.#shownStep = record.step;
+    const maxSteps = this.#start?.maxSteps ?? record.step;
+    // A terminal wraps when its last column is written, so that one stays free.
+    const columns = this.#interactive ? this.#columns() - 1 : this.#columns();
+    const line = stepLine(record, { maxSteps, secondsLeft: this.#secondsLeft(maxSteps), columns }, this.#style);
+    if (this.#interactive) {
+      this.#terminal.write(`\r\u001b[K${line}`);
+      this.#drawn = true;
+    } else {
+      this.#terminal.write(`${line}\n`);
+    }
+  }
+
+  #print(...lines: string[]): void {
+    this.#clear();
+    this.#terminal.write(lines.map((line) => `${line}\n`).join(""));
+    if (this.#interactive) this.#draw();
+  }
+
+  #clear(): void {
+    if (this.#drawn) this.#terminal.write("\r\u001b[K");
+    this.#drawn = false;
+  }
+
+  #secondsLeft(maxSteps: number): number | undefined {
+    const first = this.#times[0];
+    const last = this.#times.at(-1);
+    if (first === undefined || last === undefined || last.step === first.step) return undefined;
+    return ((last.at - first.at) / 1000 / (last.step - first.step)) * (maxSteps - last.step);
+  }
+
+  #columns(): number {
+    return this.#terminal.columns ?? 80;
+  }
+}

@@ -1,0 +1,73 @@
+/** Where lines go: the part of a Node write stream that the command line needs. */
+export interface Terminal {
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+  write(text: string): unknown;
+}
+
+/** Wraps text in a style, or returns it as it is where colour is off. */
+export interface Style {
+  bold(text: string): string;
+  dim(text: string): string;
+  green(text: string): string;
+  yellow(text: string): string;
+  cyan(text: string): string;
+}
+
+const plain = (text: string): string => text;
+const sgr = (code: number) => (text: string) => `\u001b[${code}m${text}\u001b[0m`;
+
+const COLORS: Style = { bold: sgr(1), dim: sgr(2), green: sgr(32), yellow: sgr(33), cyan: sgr(36) };
+const NO_COLORS: Style = { bold: plain, dim: plain, green: plain, yellow: plain, cyan: plain };
+
+/** Environment variables that say what a terminal can do. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** True where a line can be drawn over: a terminal that understands control sequences. */
+export function isInteractive(terminal: Terminal, env: Environment): boolean {
+  return terminal.isTTY === true && env.TERM !== "dumb";
+}
+
+/** Colours for an interactive terminal, unless NO_COLOR (no-color.org) is set to anything but the empty string. */
+export function styleFor(terminal: Terminal, env: Environment): Style {
+  const refused = env.NO_COLOR !== undefined && env.NO_COLOR !== "";
+  return isInteractive(terminal, env) && !refused ? COLORS : NO_COLORS;
+}
+
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
+const ZERO_WIDTH = /\p{Mark}|\p{Format}/u;
+
+/** Columns that one code point takes on a terminal. */
+function columnsOf(character: string): number {
+  if (ZERO_WIDTH.test(character)) return 0;
+  return WIDE.test(character) || character.codePointAt(0)! >= 0x20000 ? 2 : 1;
+}
+
+/** Columns that a text without control characters takes on a terminal. */
+export function textWidth(text: string): number {
+  let width = 0;
+  for (const character of text) width += columnsOf(character);
+  return width;
+}
+
+/** Text of unknown origin on one line: whitespace becomes single spaces, control and bidirectional marks become `·`. */
+export function singleLine(text: string): string {
+  return text
+    .replace(/\s+/gu, " ")
+    .replace(/[\p{Control}\p{Format}\p{Surrogate}]/gu, "·")
+    .trim();
+}
+
+/** The text cut to at most `columns` columns, with `…` at the end where something is missing. */
+export function cutToWidth(text: string, columns: number): string {
+  if (textWidth(text) <= columns) return text;
+  let kept = "";
+  let width = 1;
+  for (const character of text) {
+    width += columnsOf(character);
+    if (width > columns) break;
+    kept += character;
+  }
+  return `${kept.trimEnd()}…`;
+}

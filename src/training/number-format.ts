@@ -1,0 +1,58 @@
+const COUNT_UNITS = ["", "K", "M", "B", "T"];
+const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/** A count in at most five characters: `999`, `12.3K`, `1.34B`. */
+export function formatCount(count: number): string {
+  return scale(count, 1000, COUNT_UNITS, "");
+}
+
+/** Bytes with a binary unit: `512 B`, `12.3 MiB`. */
+export function formatBytes(bytes: number): string {
+  return scale(bytes, 1024, BYTE_UNITS, " ");
+}
+
+/** Seconds as `48s`, `3m 05s` or `2h 07m`. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const pad = (value: number): string => String(value).padStart(2, "0");
+  if (whole < 60) return `${whole}s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}m ${pad(whole % 60)}s`;
+  const minutes = Math.round(whole / 60);
+  return `${Math.floor(minutes / 60)}h ${pad(minutes % 60)}m`;
+}
+
+/** A learning rate such as `9.50e-4`; zero is `0`. */
+export function formatLearningRate(rate: number): string {
+  return rate === 0 ? "0" : rate.toExponential(2);
+}
+
+/** A share from 0 to 1 in per cent, without claiming 100 % for less than all or 0 % for more than nothing. */
+export function formatShare(share: number): string {
+  const percent = share * 100;
+  const text = percent.toPrecision(3);
+  if (percent < 100 && Number(text) >= 100) return ">99.9%";
+  return `${Number(text)}%`;
+}
+
+/** Four significant digits, in plain notation from 0.001 to a million: `0.8312`, `12.40`, `1.200e-7`. */
+export function formatNumber(value: number): string {
+  const size = Math.abs(value);
+  if (value === 0 || !Number.isFinite(value)) return String(value);
+  return size >= 0.001 && size < 10_000
+    ? value.toPrecision(4)
+    : size >= 10_000 && size < 1e6
+      ? value.toFixed(0)
+      : value.toExponential(3);
+}
+
+function scale(value: number, base: number, units: readonly string[], gap: string): string {
+  let size = value;
+  let unit = 0;
+  // 999.95 and above would print as four digits, so it moves up a unit.
+  while (unit < units.length - 1 && (unit === 0 ? size >= base : size >= base - 0.05)) {
+    size /= base;
+    unit++;
+  }
+  const text = unit === 0 ? String(Math.round(size)) : size.toFixed(size < 10 ? 2 : size < 100 ? 1 : 0);
+  return `${text}${gap}${units[unit]}`;
+}
