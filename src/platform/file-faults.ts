@@ -1,0 +1,35 @@
+import { CheckpointError, DataError } from "../tensor/errors.js";
+
+/** What went wrong and the way out, by the operating system's error code. */
+const FAULTS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full; free some space or choose another folder",
+  EDQUOT: "the disk quota is used up; free some space or choose another folder",
+  EFBIG: "the file is larger than this file system or the limit of this shell allows; choose another folder",
+  EROFS: "the file system is read-only; choose another folder",
+  EACCES: "permission denied; change the permissions or choose another path",
+  EPERM: "permission denied; change the permissions or choose another path",
+  ENOENT: "there is no such file or folder; check the path",
+  ENOTDIR: "a part of the path is a file where a folder must be; check the path",
+  EISDIR: "it is a folder where a file must be; name a file",
+  EEXIST: "it exists already; choose another path",
+  ENOTEMPTY: "the folder is not empty; choose another path",
+  EMFILE: "too many files are open; raise the limit (ulimit -n)",
+  EIO: "the disk failed to transfer the data; check the disk",
+};
+
+/** A DataError for a path that cannot be read; errors that do not come from the operating system pass unchanged. */
+export function readFault(path: string, error: unknown): unknown {
+  const reason = reasonOf(error);
+  return reason === undefined ? error : new DataError(`cannot read ${path}: ${reason}`, { cause: error });
+}
+
+/** A CheckpointError for a path that cannot be written; errors that do not come from the operating system pass unchanged. */
+export function writeFault(path: string, error: unknown): unknown {
+  const reason = reasonOf(error);
+  return reason === undefined ? error : new CheckpointError(`cannot write ${path}: ${reason}`, { cause: error });
+}
+
+function reasonOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
+  return FAULTS[error.code] ?? error.message;
+}

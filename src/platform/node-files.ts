@@ -1,0 +1,160 @@
+import { access, appendFile, mkdir, open, readdir, readFile, rename, rm, stat, truncate } from "node:fs/promises";
+import { DataError } from "../tensor/errors.js";
+import { readFault, writeFault } from "./file-faults.js";
+
+/** One system call moves at most this much: the calls take 31-bit lengths. */
+export const MAX_TRANSFER_BYTES: number = 2 ** 26;
+
+/** The longest string that V8 makes. */
+const MAX_TEXT_LENGTH = 2 ** 29 - 24;
+
+/** A file open for reading at any offset. */
+export interface FileReader {
+  /** Length of the file when it was opened, in bytes. */
+  readonly size: number;
+  /** A new array with exactly `length` bytes from `offset`. @throws DataError where the file ends before that. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Fills `target` with the bytes from `offset`. @throws DataError where the file ends before that. */
+  readInto(target: Uint8Array, offset: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens a file for reading parts of it, at any size. @throws DataError if it cannot be opened. */
+export async function openForReading(path: string): Promise<FileReader> {
+  try {
+    const handle = await open(path, "r");
+    const info = await handle.stat();
+    if (info.isDirectory()) {
+      await handle.close();
+      throw Object.assign(new Error("is a directory"), { code: "EISDIR" });
+    }
+    const readInto = async (target: Uint8Array, offset: number): Promise<void> => {
+      for (let filled = 0; filled < target.length; ) {
+        const want = Math.min(MAX_TRANSFER_BYTES, target.length - filled);
+        const { bytesRead } = await handle.read(target, filled, want, offset + filled);
+        if (bytesRead === 0) {
+          throw new DataError(
+            `cannot read ${path}: it ends at byte ${offset + filled}, before byte ${offset + target.length}`,
+          );
+        }
+        filled += bytesRead;
+      }
+    };
+    return {
+      size: info.size,
+      readInto,
+      read: async (offset, length) => {
+        const target = new Uint8Array(length);
+        await readInto(target, offset);
+        return target;
+      },
+      close: () => handle.close(),
+    };
+  } catch (error) {
+    throw readFault(path, error);
+  }
+}
+
+/** The whole file. @throws DataError if it cannot be read. */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    const { size } = await stat(path);
+    if (size < 2 ** 31 - 1) {
+      const { buffer, byteOffset, byteLength } = await readFile(path);
+      return new Uint8Array(buffer, byteOffset, byteLength);
+    }
+  } catch (error) {
+    throw readFault(path, error);
+  }
+  const reader = await openForReading(path);
+  try {
+    return await reader.read(0, reader.size);
+  } finally {
+    await reader.close();
+  }
+}
+
+/** The whole file as text, without a byte order mark. @throws DataError if it cannot be read, is not UTF-8 or exceeds 2^29 bytes. */
+export async function readText(path: string): Promise<string> {
+  const bytes = await readBytes(path);
+  if (bytes.length > MAX_TEXT_LENGTH) {
+    throw new DataError(`cannot read ${path} as one text: it has ${bytes.length} bytes, more than 512 MiB; split it`);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new DataError(`${path} is not UTF-8 text; convert it, or name another file`, { cause: error });
+  }
+}
+
+/** Adds `line` and a newline at the end of the file, which is made if missing; a failed write leaves the file as it was. */
+export async function appendLine(path: string, line: string): Promise<void> {
+  const before = (await exists(path)) ? await fileSize(path) : 0;
+  try {
+    await appendFile(path, `${line}\n`);
+  } catch (error) {
+    await truncate(path, before).catch(() => {});
+    throw writeFault(path, error);
+  }
+}
+
+/** Names (not paths) of everything in the folder, sorted by code unit. @throws DataError if it is no readable folder. */
+export async function listFolder(path: string): Promise<string[]> {
+  try {
+    return (await readdir(path)).sort();
+  } catch (error) {
+    throw readFault(path, error);
+  }
+}
+
+/** Whether there is a file or folder at the path. */
+export async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Whether there is a folder at the path; false where there is nothing. */
+export async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
+}
+
+/** Length in bytes. @throws DataError if there is no such file. */
+export async function fileSize(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    throw readFault(path, error);
+  }
+}
+
+/** Makes the folder and the folders above it where they are missing. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw writeFault(path, error);
+  }
+}
+
+/** Removes a file or a folder with all it holds; nothing happens where there is none. */
+export async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    throw writeFault(path, error);
+  }
+}
+
+/** Moves a file or folder within one file system, in one step; a file at `to` is replaced. */
+export async function renamePath(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    throw writeFault(to, error);
+  }
+}

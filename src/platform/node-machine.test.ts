@@ -1,0 +1,99 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  availableMemoryBytes,
+  cpuCount,
+  extension,
+  freeDiskBytes,
+  packageFile,
+  peakMemoryBytes,
+  sha256,
+  sha256File,
+  startWorker,
+  totalMemoryBytes,
+  workerPort,
+} from "./node.js";
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-machine-"));
+});
+afterAll(async () => rm(folder, { recursive: true }));
+
+// The digest of "abc": FIPS 180-2, appendix B.1.
+const ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+test("SHA-256 of bytes, chunks and files is the standard's", async () => {
+  const bytes = new TextEncoder().encode("abc");
+  expect(sha256(bytes)).toBe(ABC);
+  expect(sha256([bytes.subarray(0, 1), bytes.subarray(1)])).toBe(ABC);
+  await writeFile(path.join(folder, "abc"), bytes);
+  expect(await sha256File(path.join(folder, "abc"))).toBe(ABC);
+});
+
+test("memory, disk and processors are plausible", async () => {
+  expect(cpuCount()).toBeGreaterThanOrEqual(1);
+  expect(availableMemoryBytes()).toBeGreaterThan(2 ** 20);
+  expect(availableMemoryBytes()).toBeLessThanOrEqual(totalMemoryBytes());
+  expect(await freeDiskBytes(folder)).toBeGreaterThan(0);
+});
+
+test("peak memory counts what was held and given back", () => {
+  const before = peakMemoryBytes();
+  expect(before).toBeGreaterThanOrEqual(process.memoryUsage.rss() / 2);
+  new Uint8Array(2 ** 28).fill(1);
+  expect(peakMemoryBytes()).toBeGreaterThan(before + 2 ** 27);
+});
+
+test("a file of an installed package is found; one that is missing is named", () => {
+  expect(existsSync(packageFile("onnxruntime-common", "package.json"))).toBe(true);
+  expect(() => packageFile("onnxruntime-common", "nothing.txt")).toThrow("npm install onnxruntime-common");
+});
+
+test("an extension is lower case with its dot", () => {
+  expect([extension("a/B.TXT"), extension("a.b/c")]).toEqual([".txt", ""]);
+});
+
+test("the main thread has no worker port", () => {
+  expect(() => workerPort()).toThrow("startWorker");
+});
+
+async function worker(source: string) {
+  const file = path.join(folder, `worker-${source.length}.mjs`);
+  await writeFile(file, source);
+  return startWorker(pathToFileURL(file), { greeting: "hello" });
+}
+
+test("a worker gets its data, answers messages and ends when told", async () => {
+  const handle = await worker(`
+    import { parentPort, workerData } from "node:worker_threads";
+    parentPort.on("message", (name) => parentPort.postMessage(workerData.greeting + " " + name));
+  `);
+  const answer = new Promise((resolve, reject) => {
+    handle.onMessage(resolve);
+    handle.onError(reject);
+  });
+  handle.post("world");
+  expect(await answer).toBe("hello world");
+  await handle.terminate();
+});
+
+test.each([
+  ["throws", "setTimeout(() => { throw new Error('broken'); }, 1);", "broken"],
+  ["exits", "process.exit(3);", "exit code 3"],
+])("a worker that %s is heard once", async (_, source, message) => {
+  const handle = await worker(source);
+  const errors: string[] = [];
+  await new Promise<void>((resolve) => {
+    handle.onError((error) => {
+      errors.push(error.message);
+      setTimeout(resolve, 50);
+    });
+  });
+  expect(errors).toHaveLength(1);
+  expect(errors[0]).toContain(message);
+});

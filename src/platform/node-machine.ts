@@ -1,0 +1,40 @@
+import { readFileSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import os from "node:os";
+import { readFault } from "./file-faults.js";
+
+/** Memory that can be taken without swapping, in bytes; a container's limit counts. */
+export function availableMemoryBytes(): number {
+  return process.availableMemory?.() ?? os.freemem();
+}
+
+/** Memory of the machine, or of the container where that is less, in bytes. */
+export function totalMemoryBytes(): number {
+  return Math.min(os.totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+}
+
+/** The most memory that this process has held at once, in bytes, all threads together. */
+export function peakMemoryBytes(): number {
+  try {
+    const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
+    if (peak) return Number(peak[1]) * 1024;
+  } catch {
+    // Not Linux.
+  }
+  return process.resourceUsage().maxRSS * 1024;
+}
+
+/** Threads that this process may run at once. */
+export function cpuCount(): number {
+  return os.availableParallelism();
+}
+
+/** Space that this user can still fill on the disk that holds the path (which must exist), in bytes. */
+export async function freeDiskBytes(path: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(path);
+    return bavail * bsize;
+  } catch (error) {
+    throw readFault(path, error);
+  }
+}

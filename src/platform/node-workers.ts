@@ -1,0 +1,62 @@
+import { type MessagePort, parentPort, type Transferable, Worker, workerData } from "node:worker_threads";
+import { DeviceError } from "../tensor/errors.js";
+
+/** The starter's end of a worker thread. Listeners added later miss what came before. */
+export interface WorkerHandle {
+  /** Sends a copy of the message; buffers named in `transfer` move instead. */
+  post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
+  onMessage(listener: (message: unknown) => void): void;
+  /** Hears an error that the worker did not catch, and an end with an exit code other than 0; not of `terminate`. */
+  onError(listener: (error: Error) => void): void;
+  /** Ends the worker at once and resolves when it has ended. */
+  terminate(): Promise<void>;
+}
+
+/** The worker's end. */
+export interface WorkerPort {
+  /** A copy of the `data` that the worker was started with. */
+  readonly data: unknown;
+  post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
+  /** The worker stays alive while it listens, until `close`. */
+  onMessage(listener: (message: unknown) => void): void;
+  /** No more messages: the worker ends when its work is done. */
+  close(): void;
+}
+
+/** Starts the JavaScript module at `url` as a worker thread; it reaches back through `workerPort()`. */
+export function startWorker(url: URL, data: unknown): WorkerHandle {
+  // The worker gets none of this process's flags: export conditions of a test runner would lead it to TypeScript sources.
+  const worker = new Worker(url, { workerData: data, execArgv: [] });
+  let ending = false;
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, transfer as Transferable[]),
+    onMessage: (listener) => void worker.on("message", listener),
+    onError: (listener) => {
+      let failed = false;
+      worker.on("error", (error) => {
+        failed = true;
+        listener(error instanceof Error ? error : new Error(String(error)));
+      });
+      worker.on("exit", (code) => {
+        if (code === 0 || ending || failed) return;
+        listener(new DeviceError(`worker ${url.pathname} ended with exit code ${code} before its work was done`));
+      });
+    },
+    terminate: async () => {
+      ending = true;
+      await worker.terminate();
+    },
+  };
+}
+
+/** This thread's end of the worker that runs it. @throws DeviceError on the main thread. */
+export function workerPort(): WorkerPort {
+  const port: MessagePort | null = parentPort;
+  if (port === null) throw new DeviceError("workerPort: this is the main thread; start the module with startWorker");
+  return {
+    data: workerData,
+    post: (message, transfer = []) => port.postMessage(message, transfer as Transferable[]),
+    onMessage: (listener) => void port.on("message", listener),
+    close: () => port.close(),
+  };
+}

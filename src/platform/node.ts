@@ -1,0 +1,23 @@
+/**
+ * What highrank needs from the machine it runs on, for Node.js. Imported as `#platform`; other platforms offer the same names.
+ * Folders above this one import no `node:` module, except `cli/`.
+ */
+export {
+  appendLine,
+  exists,
+  type FileReader,
+  fileSize,
+  isDirectory,
+  listFolder,
+  makeFolder,
+  openForReading,
+  readBytes,
+  readText,
+  removeTree,
+  renamePath,
+} from "./node-files.js";
+export { sha256, sha256File } from "./node-hash.js";
+export { availableMemoryBytes, cpuCount, freeDiskBytes, peakMemoryBytes, totalMemoryBytes } from "./node-machine.js";
+export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
+export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";
+export { type Chunks, type FileContent, writeFileAtomic, writeFolderAtomic } from "./node-writes.js";
