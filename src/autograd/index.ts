@@ -1,0 +1,3 @@
+export * from "./checkpoint.js";
+export * from "./custom.js";
+export * from "./grad.js";

@@ -1,0 +1,60 @@
+import { add, mul } from "../ops/elementwise.js";
+import { matmul } from "../ops/matmul.js";
+import { reshape, transpose } from "../ops/movement.js";
+import { softmax } from "../ops/softmax.js";
+import { type Tensor, tensor } from "../tensor/tensor.js";
+
+export interface AttentionShape {
+  readonly batch: number;
+  readonly time: number;
+  readonly numHeads: number;
+  /** Divides numHeads; fewer than numHeads is grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245). */
+  readonly numKeyValueHeads: number;
+  readonly headDim: number;
+}
+
+// Finite, so that no device meets ∞ − ∞; e^(−1e30) is 0 in float32 all the same.
+const MASKED = -1e30;
+
+/**
+ * Causal scaled dot-product attention. q: (batch · time, numHeads · headDim), k and v: (batch · time, numKeyValueHeads · headDim),
+ * mask: from `causalMask` → (batch · time, numHeads · headDim).
+ */
+export function causalAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, shape: AttentionShape): Tensor {
+  const { batch, time, numHeads, numKeyValueHeads: groups, headDim } = shape;
+  const perGroup = numHeads / groups;
+  // The queries that share a key head become rows of one product, so that keys and values are never repeated.
+  const query = reshape(transpose(reshape(q, [batch, time, groups, perGroup, headDim]), [0, 2, 3, 1, 4]), [
+    batch,
+    groups,
+    perGroup * time,
+    headDim,
+  ]);
+  const key = transpose(reshape(k, [batch, time, groups, headDim]), [0, 2, 1, 3]);
+  const value = transpose(reshape(v, [batch, time, groups, headDim]), [0, 2, 1, 3]);
+  const scores = mul(matmul(query, key, { transposeB: true }), 1 / Math.sqrt(headDim));
+  const attended = matmul(softmax(add(scores, mask)), value);
+  const byHead = reshape(attended, [batch, groups, perGroup, time, headDim]);
+  return reshape(transpose(byHead, [0, 3, 1, 2, 4]), [batch * time, numHeads * headDim]);
+}
+
+/** What is added to the scores of `numHeads / numKeyValueHeads` stacked queries: 0 up to the diagonal, −1e30 above. */
+export function causalMask({ time, numHeads, numKeyValueHeads }: Omit<AttentionShape, "batch" | "headDim">): Tensor {
+  const rows = (numHeads / numKeyValueHeads) * time;
+  const mask = new Float32Array(rows * time);
+  for (let row = 0; row < rows; row++) mask.fill(MASKED, row * time + (row % time) + 1, (row + 1) * time);
+  return tensor(mask, [rows, time]);
+}
+
+/** Cosines and sines of rotary angles: position · theta^(−2i / headDim), each (time, headDim / 2). */
+export function rotaryAngles(time: number, headDim: number, theta: number): { cos: Tensor; sin: Tensor } {
+  const half = headDim / 2;
+  const angles = Float64Array.from(
+    { length: time * half },
+    (_, i) => Math.floor(i / half) * theta ** ((-2 * (i % half)) / headDim),
+  );
+  return {
+    cos: tensor(Float32Array.from(angles, Math.cos), [time, half]),
+    sin: tensor(Float32Array.from(angles, Math.sin), [time, half]),
+  };
+}

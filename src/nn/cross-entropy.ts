@@ -1,0 +1,67 @@
+import { withGradient } from "../autograd/custom.js";
+import { constant } from "../ops/constant.js";
+import { add, cast, less, log, mul, neg, sub, where } from "../ops/elementwise.js";
+import { gatherRows, scatterAddRows, takePerRow } from "../ops/gather.js";
+import { matmul } from "../ops/matmul.js";
+import { concat, reshape, slice } from "../ops/movement.js";
+import { max, sum } from "../ops/reduce.js";
+import { softmax } from "../ops/softmax.js";
+import { computeTogether, type Tensor } from "../tensor/tensor.js";
+
+export interface CrossEntropyOptions {
+  /** Scalar that the summed loss is multiplied by, such as 1 / number of scored tokens in the whole step. Default 1. */
+  readonly scale?: Tensor;
+  /** Tokens whose logits exist at the same time. Default 256. */
+  readonly chunkSize?: number;
+}
+
+/**
+ * Output projection and cross-entropy in one, by chunks of tokens, so that the full logits never exist:
+ * scale · Σ −log softmax(hidden Wᵀ)[label], in nats.
+ * hidden: (n, d), weight: (vocabSize, d), labels: (n) int32, where a negative label is not scored.
+ */
+export function linearCrossEntropy(
+  hidden: Tensor,
+  weight: Tensor,
+  labels: Tensor,
+  options: CrossEntropyOptions = {},
+): Tensor {
+  const { scale = constant(1), chunkSize = 256 } = options;
+  const tokens = hidden.shape[0]!;
+  const ignored = less(labels, 0);
+  const targets = where(ignored, 0, labels);
+  const weights = mul(reshape(cast(where(ignored, 0, 1), "float32"), [tokens, 1]), scale);
+  const chunks = Array.from({ length: Math.ceil(tokens / chunkSize) }, (_, i) => {
+    const [start, end] = [i * chunkSize, Math.min(tokens, (i + 1) * chunkSize)];
+    const part = (x: Tensor) => slice(x, 0, start, end);
+    return scoreChunk(part(hidden), weight, part(targets), part(weights));
+  });
+  const total = chunks.map((chunk) => sum(chunk.loss)).reduce((a, b) => add(a, b));
+  return withGradient(total, [hidden, weight], (dy, [h, w]) => {
+    const dHidden: Tensor[] = [];
+    let dWeight: Tensor | undefined;
+    for (const chunk of chunks) {
+      // d loss / d logits = (probabilities − one-hot(target)) · weight of the token; the one-hot part needs no such matrix.
+      const product = sub(matmul(chunk.probabilities, w!), gatherRows(w!, chunk.targets));
+      const dChunk = mul(product, chunk.weights);
+      const outer = matmul(chunk.probabilities, mul(chunk.hidden, chunk.weights), { transposeA: true });
+      dWeight = dWeight === undefined ? outer : add(dWeight, outer);
+      dHidden.push(dChunk);
+      // A chunk's gradients at once after its loss: its probabilities can go before the next chunk's come.
+      computeTogether(chunk.loss, [dChunk, dWeight]);
+    }
+    const dHead = scatterAddRows(dWeight!, targets, neg(mul(h!, weights)));
+    return [mul(concat(dHidden, 0), dy), mul(dHead, dy)];
+  });
+}
+
+/** Negative log-likelihood times weight of each token (n, 1), and what its gradient needs. */
+function scoreChunk(hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor) {
+  const logits = matmul(hidden, weight, { transposeB: true });
+  const probabilities = softmax(logits);
+  // The largest probability is 1 / Σ e^(z − max z): exact where the target's own probability underflows.
+  const largest = max(logits, { axes: [1], keepDims: true });
+  const logNormalizer = sub(largest, log(max(probabilities, { axes: [1], keepDims: true })));
+  const loss = mul(sub(logNormalizer, takePerRow(logits, targets)), weights);
+  return { hidden, targets, weights, probabilities, loss };
+}

@@ -1,0 +1,26 @@
+import type { Rng } from "../tensor/random.js";
+import { type Shape, sizeOf } from "../tensor/shape.js";
+
+/** Values for a tensor of `shape`. For matrices, shape is (fanOut, fanIn). */
+export type Initializer = (shape: Shape, rng: Rng) => Float32Array;
+
+/** Uniform on [−bound, bound]. */
+export function uniform(shape: Shape, bound: number, rng: Rng): Float32Array {
+  return Float32Array.from({ length: sizeOf(shape) }, () => (2 * rng.uniform() - 1) * bound);
+}
+
+/** Normal with mean 0. */
+export function normal(shape: Shape, standardDeviation: number, rng: Rng): Float32Array {
+  return Float32Array.from({ length: sizeOf(shape) }, () => rng.normal() * standardDeviation);
+}
+
+/** Xavier uniform: bound √(6 / (fanIn + fanOut)) (Glorot & Bengio 2010). */
+export function xavierUniform(shape: Shape, rng: Rng): Float32Array {
+  const [fanOut, fanIn] = shape as [number, number];
+  return uniform(shape, Math.sqrt(6 / (fanIn + fanOut)), rng);
+}
+
+/** What PEFT draws loraA from: Kaiming uniform with a = √5, which is a bound of 1 / √fanIn (He et al. 2015). */
+export function kaimingUniform(shape: Shape, rng: Rng): Float32Array {
+  return uniform(shape, 1 / Math.sqrt(shape[1]!), rng);
+}

@@ -1,0 +1,104 @@
+import { ShapeError } from "../tensor/errors.js";
+import { formatShape, type Shape, sizeOf } from "../tensor/shape.js";
+import { Tensor } from "../tensor/tensor.js";
+
+/** A float32 leaf that training changes in place. Programs read its array when they run. */
+export class Parameter extends Tensor {
+  /** Whether training may change it. Frozen parameters get no gradient and no optimizer state. */
+  trainable: boolean;
+
+  constructor(data: Float32Array, shape: Shape, { trainable = true }: { trainable?: boolean } = {}) {
+    if (data.length !== sizeOf(shape)) {
+      throw new ShapeError(
+        `Parameter: shape ${formatShape(shape)} holds ${sizeOf(shape)} elements, got ${data.length}`,
+      );
+    }
+    super({ shape, dtype: "float32" }, { kind: "data", array: data });
+    this.trainable = trainable;
+  }
+
+  /** The values themselves, row-major; writing to the array changes the parameter. */
+  get values(): Float32Array {
+    return (this.source as { array: Float32Array }).array;
+  }
+
+  /** Copies `values` over the present ones. @throws ShapeError if the length differs. */
+  assign(values: ArrayLike<number>): void {
+    if (values.length !== this.size) {
+      throw new ShapeError(
+        `assign: parameter of shape ${formatShape(this.shape)} needs ${this.size} values, got ${values.length}`,
+      );
+    }
+    this.values.set(values);
+  }
+}
+
+/** A part of a model. Parameters and submodules are found by walking its properties and arrays, in declaration order. */
+export abstract class Module {
+  /** Whether forward passes are for training (adapter dropout applies). Set with `setTraining`. */
+  training = false;
+
+  /** The name on disk of the parameter or module at `path`, such as `layers.0.attention.qProj`. Default: the path. */
+  checkpointName(path: string): string {
+    return path;
+  }
+}
+
+/** Every parameter below `module` with its path, each tensor once. */
+export function namedParameters(module: Module): Map<string, Parameter> {
+  const found = new Map<string, Parameter>();
+  const seen = new Set<Parameter>();
+  walk(module, "", (path, value) => {
+    if (value instanceof Parameter && !seen.has(value)) {
+      seen.add(value);
+      found.set(path, value);
+    }
+  });
+  return found;
+}
+
+/** Parameters of `module` that training may change. */
+export function trainableParameters(module: Module): Parameter[] {
+  return [...namedParameters(module).values()].filter((parameter) => parameter.trainable);
+}
+
+/** A module inside another: where it is, and how to put another in its place. */
+export interface ModuleSlot {
+  readonly path: string;
+  readonly module: Module;
+  replace(module: Module): void;
+}
+
+/** Every module below `module`, itself excluded. */
+export function moduleSlots(module: Module): ModuleSlot[] {
+  const slots: ModuleSlot[] = [];
+  walk(module, "", (path, value, replace) => {
+    if (value instanceof Module) slots.push({ path, module: value, replace });
+  });
+  return slots;
+}
+
+/** Switches `module` and everything below it between training and evaluation. */
+export function setTraining(module: Module, training: boolean): void {
+  module.training = training;
+  for (const slot of moduleSlots(module)) slot.module.training = training;
+}
+
+/** Number of elements of `parameters`. */
+export function countElements(parameters: Iterable<Parameter>): number {
+  let count = 0;
+  for (const parameter of parameters) count += parameter.size;
+  return count;
+}
+
+type Visit = (path: string, value: unknown, replace: (value: Module) => void) => void;
+
+function walk(container: object, prefix: string, visit: Visit): void {
+  for (const [key, value] of Object.entries(container)) {
+    const path = prefix === "" ? key : `${prefix}.${key}`;
+    visit(path, value, (replacement) => {
+      (container as Record<string, unknown>)[key] = replacement;
+    });
+    if (value instanceof Module || Array.isArray(value)) walk(value, path, visit);
+  }
+}

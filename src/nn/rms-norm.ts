@@ -1,0 +1,19 @@
+import { rmsNorm } from "../ops/norm.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { Module, Parameter } from "./module.js";
+
+/** y = x / √(mean(x²) + epsilon) · weight (Zhang & Sennrich 2019, arXiv:1910.07467). x: (…, dim) → (…, dim). */
+export class RMSNorm extends Module {
+  readonly weight: Parameter; // (dim), starts at one
+  readonly epsilon: number;
+
+  constructor(dim: number, { epsilon = 1e-6 }: { epsilon?: number } = {}) {
+    super();
+    this.weight = new Parameter(new Float32Array(dim).fill(1), [dim]);
+    this.epsilon = epsilon;
+  }
+
+  forward(x: Tensor): Tensor {
+    return rmsNorm(x, this.weight, this.epsilon);
+  }
+}

@@ -1,0 +1,13 @@
+import type { Tensor } from "./tensor.js";
+
+/** Every tensor that `outputs` depend on, themselves included, in creation order: inputs before what is made of them. */
+export function reachable(outputs: readonly Tensor[]): Tensor[] {
+  const seen = new Set<Tensor>();
+  const pending = [...outputs];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (seen.has(next)) continue;
+    seen.add(next);
+    pending.push(...next.inputs);
+  }
+  return [...seen].sort((a, b) => a.id - b.id);
+}

@@ -1,0 +1,153 @@
+import { allocate, type DType, type HostTensor, type TypedArray } from "./dtype.js";
+import { ShapeError } from "./errors.js";
+import { formatShape, type Shape, sizeOf } from "./shape.js";
+
+/** Numbers as a reference kernel sees them: float tensors may be run in float64 to check gradients. */
+export type NumericArray = Float32Array | Float64Array | Int32Array | Uint8Array;
+
+/** What a tensor is, without its values. */
+export interface TensorSpec {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+export type AttributeValue = number | string | boolean | readonly number[];
+export type Attributes = Readonly<Record<string, AttributeValue>>;
+
+/** A primitive operation: everything the engine knows of it except how a device runs it. */
+export interface Op {
+  readonly name: string;
+  /** Shape and dtype of the result. Called when the graph is built; throws ShapeError or DTypeError. */
+  infer(inputs: readonly TensorSpec[], attributes: Attributes): TensorSpec;
+  /** Gradients with respect to each input, given `dy` for the output; undefined where there is none (integer inputs). */
+  vjp?(dy: Tensor, inputs: readonly Tensor[], output: Tensor): readonly (Tensor | undefined)[];
+  /** Plain loops: fills `y` from `inputs`. The oracle that devices are compared with. */
+  reference(y: NumericArray, inputs: readonly NumericArray[], node: ReferenceNode): void;
+}
+
+/** Shapes and attributes of the node that a reference kernel computes. */
+export interface ReferenceNode {
+  readonly shape: Shape;
+  readonly inputShapes: readonly Shape[];
+  readonly attributes: Attributes;
+}
+
+/** Where a leaf's values come from: an array held here, or an array given at each run under a name. */
+export type Source = { readonly kind: "data"; array: TypedArray } | { readonly kind: "placeholder"; name: string };
+
+/** Computes tensors. The runtime registers itself, so that this layer need not know it. */
+export type Evaluator = (tensors: readonly Tensor[]) => Promise<HostTensor[]>;
+
+let evaluator: Evaluator | undefined;
+let nextId = 0;
+
+/** Sets what `Tensor.data()` computes with. The runtime calls it when it is loaded. */
+export function registerEvaluator(evaluate: Evaluator): void {
+  evaluator = evaluate;
+}
+
+/**
+ * A handle on a node of a lazily built graph: either a leaf, with a `source`, or an `op` applied to `inputs`.
+ * Shapes are checked on construction; nothing is computed until `data()` or a compiled program asks for it.
+ * A leaf is read when a program runs, so changing a Parameter changes what earlier expressions on it will give.
+ */
+export class Tensor {
+  /** Grows with creation: inputs always have smaller ids than what is made of them. */
+  readonly id: number;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly op: Op | undefined;
+  readonly inputs: readonly Tensor[];
+  readonly attributes: Attributes;
+  readonly source: Source | undefined;
+  /** Tensors to compute right after this one where a program needs them anyway; see `computeTogether`. */
+  companions: readonly Tensor[] = [];
+
+  constructor(spec: TensorSpec, origin: { op: Op; inputs: readonly Tensor[]; attributes: Attributes } | Source) {
+    this.id = nextId++;
+    this.shape = spec.shape;
+    this.dtype = spec.dtype;
+    if ("op" in origin) {
+      this.op = origin.op;
+      this.inputs = origin.inputs;
+      this.attributes = origin.attributes;
+      this.source = undefined;
+    } else {
+      this.op = undefined;
+      this.inputs = [];
+      this.attributes = {};
+      this.source = origin;
+    }
+  }
+
+  /** Number of axes. */
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** The values, row-major. For a leaf its own array (not a copy); otherwise computed now. */
+  async data(): Promise<TypedArray> {
+    if (this.source?.kind === "data") return this.source.array;
+    if (evaluator === undefined)
+      throw new Error("Tensor.data: no runtime is loaded; import from the package's entry point");
+    const [result] = await evaluator([this]);
+    return result!.data;
+  }
+
+  /** The only element. @throws ShapeError if there is not exactly one. */
+  async item(): Promise<number> {
+    if (this.size !== 1)
+      throw new ShapeError(`item: tensor must have one element, has shape ${formatShape(this.shape)}`);
+    return (await this.data())[0]!;
+  }
+
+  toString(): string {
+    return `Tensor(${this.op?.name ?? this.source?.kind}, ${formatShape(this.shape)}, ${this.dtype})`;
+  }
+}
+
+/** Applies `op`, inferring and checking the result's shape. */
+export function applyOp(op: Op, inputs: readonly Tensor[], attributes: Attributes = {}): Tensor {
+  return new Tensor(op.infer(inputs, attributes), { op, inputs, attributes });
+}
+
+/** A leaf that holds `data` (not copied). Plain number arrays become float32. @throws ShapeError if sizes disagree. */
+export function tensor(data: TypedArray | readonly number[], shape?: Shape, dtype?: DType): Tensor {
+  const type = dtype ?? dtypeOf(data);
+  const array =
+    data instanceof Float32Array || data instanceof Int32Array || data instanceof Uint8Array ? data : fill(type, data);
+  const dims = shape ?? [array.length];
+  if (sizeOf(dims) !== array.length) {
+    throw new ShapeError(`tensor: shape ${formatShape(dims)} holds ${sizeOf(dims)} elements, got ${array.length}`);
+  }
+  return new Tensor({ shape: dims, dtype: type }, { kind: "data", array });
+}
+
+/** A leaf whose values are given by `name` at each run of a compiled program. */
+export function placeholder(name: string, shape: Shape, dtype: DType = "float32"): Tensor {
+  return new Tensor({ shape, dtype }, { kind: "placeholder", name });
+}
+
+/**
+ * Asks for `companions` to be computed right after `anchor` in every program that needs them anyway, so that what they
+ * share can be freed before other work begins. A hint on order: values do not change.
+ */
+export function computeTogether(anchor: Tensor, companions: readonly Tensor[]): void {
+  anchor.companions = companions;
+}
+
+function dtypeOf(data: TypedArray | readonly number[]): DType {
+  if (data instanceof Int32Array) return "int32";
+  return data instanceof Uint8Array ? "uint8" : "float32";
+}
+
+function fill(dtype: DType, values: readonly number[]): TypedArray {
+  const array = allocate(dtype, values.length);
+  array.set(values);
+  return array;
+}
