@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { ConfigError } from "../tensor/errors.js";
+import { loadConfigFile } from "./config-file.js";
+
+test("YAML and JSON are read alike", () => {
+  const values = { rank: 8, lr: 1e-3, targetModules: ["q_proj", "v_proj"], rslora: true };
+  expect(loadConfigFile(JSON.stringify(values), "a.json")).toEqual({ path: "a.json", values });
+  const yaml = "rank: 8\nlr: 1e-3 # peak\ntargetModules: [q_proj, v_proj]\nrslora: true\n";
+  expect(loadConfigFile(yaml, "a.yml").values).toEqual(values);
+});
+
+test("an empty file has no settings", () => {
+  expect(loadConfigFile("# nothing yet\n", "a.yml").values).toEqual({});
+});
+
+test("a syntax error names file, line and column", () => {
+  expect(() => loadConfigFile('{"rank": 8,\n "lr" 3}', "a.json")).toThrow(/^a\.json: .* line 2, column \d+/);
+  expect(() => loadConfigFile("rank: 8\nrank: 9\n", "a.yml")).toThrow(/a\.yml: Map keys must be unique at line 2/);
+});
+
+test.each([
+  ["- rank\n- 8\n", "got a list"],
+  ["hello", 'got the string "hello"'],
+])("a file that holds %j is refused", (text, message) => {
+  expect(() => loadConfigFile(text, "a.yml")).toThrow(ConfigError);
+  expect(() => loadConfigFile(text, "a.yml")).toThrow(message);
+});

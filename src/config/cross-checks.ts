@@ -1,0 +1,82 @@
+import { firstStretch } from "./derive.js";
+import { flagOf } from "./names.js";
+import type { SettingKey, Settings } from "./settings.js";
+
+/** A rule that ties several settings together. */
+interface CrossCheck {
+  /** What the rule reads, first the one to blame. It is skipped when one of them is already at fault. */
+  readonly keys: readonly [SettingKey, ...SettingKey[]];
+  /** The fault, or null where the rule holds. */
+  readonly fault: (settings: Settings) => string | null;
+}
+
+export const CROSS_CHECKS: readonly CrossCheck[] = [
+  {
+    keys: ["quantize"],
+    fault: ({ quantize }) =>
+      quantize === "none" ? null : `quantize: ${quantize} is not yet supported; leave it at none`,
+  },
+  {
+    keys: ["totalBatchSize", "batchSize"],
+    fault: ({ totalBatchSize, batchSize }) =>
+      totalBatchSize % batchSize === 0
+        ? null
+        : `totalBatchSize: must be a multiple of batchSize (${batchSize}), got ${totalBatchSize}; ` +
+          `${Math.ceil(totalBatchSize / batchSize) * batchSize} is the next`,
+  },
+  {
+    keys: ["maxSteps", "maxTrainTokens", "totalBatchSize", "sequenceLength"],
+    fault: ({ maxSteps, maxTrainTokens, totalBatchSize, sequenceLength }) =>
+      maxSteps > 0
+        ? null
+        : `maxTrainTokens: must cover one step of totalBatchSize × sequenceLength = ` +
+          `${totalBatchSize * sequenceLength} tokens, got ${maxTrainTokens}`,
+  },
+  {
+    keys: ["targetModules", "method"],
+    fault: ({ targetModules, method }) =>
+      method === "full" || targetModules.length > 0
+        ? null
+        : `targetModules: must name at least one layer for method ${method}; method full trains without adapters`,
+  },
+  {
+    keys: ["warmStartSteps", "maxSteps", "method"],
+    fault: ({ warmStartSteps, maxSteps, method }) =>
+      method === "full" || warmStartSteps < maxSteps
+        ? null
+        : `warmStartSteps: must be below the ${maxSteps} steps of the run, or no step is left for the adapters, ` +
+          `got ${warmStartSteps}; lower it, or use ${flagOf("method")} full`,
+  },
+  {
+    keys: ["reloraEvery", "warmStartSteps", "maxSteps", "method"],
+    fault: ({ reloraEvery, warmStartSteps, maxSteps, method }) =>
+      method !== "relora" || reloraEvery <= maxSteps - warmStartSteps
+        ? null
+        : `reloraEvery: must be at most the ${maxSteps - warmStartSteps} steps with adapters ` +
+          `(maxSteps − warmStartSteps), got ${reloraEvery}; lower it, or use ${flagOf("method")} lora to never restart`,
+  },
+  {
+    keys: ["cycleLength", "reloraEvery", "method"],
+    fault: ({ cycleLength, reloraEvery, method }) =>
+      method !== "relora" || cycleLength % reloraEvery === 0
+        ? null
+        : `cycleLength: must be a multiple of reloraEvery (${reloraEvery}), so that restarts fall on merges, ` +
+          `got ${cycleLength}`,
+  },
+  {
+    keys: ["restartWarmupSteps", "cycleLength", "method"],
+    fault: ({ restartWarmupSteps, cycleLength, method }) =>
+      method !== "relora" || restartWarmupSteps < cycleLength
+        ? null
+        : `restartWarmupSteps: must be below cycleLength (${cycleLength}), got ${restartWarmupSteps}`,
+  },
+  {
+    keys: ["warmupSteps", "maxSteps", "warmStartSteps", "cycleLength", "method"],
+    fault: (settings) => {
+      const { steps, name } = firstStretch(settings);
+      return settings.warmupSteps <= steps
+        ? null
+        : `warmupSteps: must be at most ${name} (${steps}), got ${settings.warmupSteps}`;
+    },
+  },
+];

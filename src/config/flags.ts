@@ -1,0 +1,54 @@
+import { flagOf, kebabCase, SETTING_KEYS, settingOf } from "./names.js";
+import type { Setting, SettingKey } from "./settings.js";
+
+/** One command-line option of a setting, in the notation of commander. */
+export interface FlagDefinition {
+  readonly key: SettingKey;
+  /** `--rank <integer>`, `--rslora`, `--no-rslora`. */
+  readonly flags: string;
+  readonly help: string;
+  readonly group: Setting["group"];
+  /** Accepted but not listed: aliases, and the form of a boolean that states its default. */
+  readonly hidden: boolean;
+}
+
+/**
+ * The options of every setting, in order. No option has a default, so that what was not typed stays undefined; values
+ * stay text, which `resolveSettings` parses under any of the names.
+ */
+export function flagDefinitions(): FlagDefinition[] {
+  return SETTING_KEYS.flatMap((key) => {
+    const setting = settingOf(key);
+    const definition = (flags: string, hidden: boolean): FlagDefinition => ({
+      key,
+      flags,
+      help: `${setting.help} (default: ${defaultText(setting)})`,
+      group: setting.group,
+      hidden,
+    });
+    const names = [key, ...(setting.aliases ?? [])];
+    return names.flatMap((name) => {
+      const alias = name !== key;
+      if (setting.type !== "boolean") return [definition(`${flagOf(name)} <${placeholder(setting)}>`, alias)];
+      return [
+        definition(flagOf(name), alias || setting.default === true),
+        definition(`--no-${kebabCase(name)}`, alias || setting.default === false),
+      ];
+    });
+  });
+}
+
+function placeholder({ type, choices, unit }: Setting): string {
+  if (type === "choice") return choices!.join("|");
+  if (type === "list") return "a,b,...";
+  return unit ?? (type === "string" ? "text" : type);
+}
+
+/** The default of a setting in words. */
+export function defaultText(setting: Setting): string {
+  const value = setting.default;
+  if (value === undefined) return setting.derived!;
+  if (value === null) return `none: ${setting.none}`;
+  if (value === "") return "empty";
+  return Array.isArray(value) ? value.join(",") : String(value);
+}

@@ -1,0 +1,44 @@
+import { describeRange, valueSchema } from "./schema.js";
+import type { Setting } from "./settings.js";
+
+/** A checked value, or the fault as "must be ..., got ...". */
+export type Parsed = { readonly value: unknown } | { readonly fault: string };
+
+/**
+ * Checks a value from a flag (text) or a config file (text or typed) against a setting's declaration.
+ * Numbers take `_` between digits and the suffixes k, M and B; lists are separated by commas; `none` is null
+ * where the setting has it, and the empty list.
+ */
+export function parseValue(setting: Setting, raw: unknown): Parsed {
+  const value = typeof raw === "string" ? fromText(setting, raw.trim(), raw) : raw;
+  const result = valueSchema(setting).safeParse(value);
+  if (result.success) return { value: result.data };
+  return { fault: `must be ${describeRange(setting)}, got ${JSON.stringify(raw)}` };
+}
+
+function fromText(setting: Setting, text: string, raw: string): unknown {
+  if (text === "none" && setting.none !== undefined) return null;
+  switch (setting.type) {
+    case "integer":
+    case "number":
+      return numberFromText(text) ?? text;
+    case "boolean":
+      return text === "true" ? true : text === "false" ? false : text;
+    case "list":
+      return text === "" || text === "none" ? [] : text.split(",").map((item) => item.trim());
+    case "choice":
+      return text;
+    case "string":
+      return raw;
+  }
+}
+
+const SUFFIXES: Readonly<Record<string, number>> = { k: 1e3, m: 1e6, b: 1e9 };
+
+/** "1e-3", "10M", "1_000" -> number; undefined for any other text. */
+function numberFromText(text: string): number | undefined {
+  const match = /^([-+.\d_e]*\d\.?)([kmb]?)$/i.exec(text);
+  if (match === null) return undefined;
+  const value = Number(match[1]!.replaceAll("_", ""));
+  return Number.isNaN(value) ? undefined : value * (SUFFIXES[match[2]!.toLowerCase()] ?? 1);
+}

@@ -1,0 +1,233 @@
+import { describe, expect, expectTypeOf, test } from "vitest";
+import { ConfigError } from "../tensor/errors.js";
+import { loadConfigFile } from "./config-file.js";
+import { flagDefinitions } from "./flags.js";
+import { findSetting, SETTING_KEYS, settingOf } from "./names.js";
+import { parseValue } from "./parse-value.js";
+import { MODEL_PRESETS, RECIPES } from "./presets.js";
+import { resolveSettings, type SettingSources } from "./resolve.js";
+import { settingsJsonSchema } from "./schema.js";
+import type { Settings } from "./settings.js";
+
+function faultsOf(sources: SettingSources): string[] {
+  try {
+    resolveSettings(sources);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message.split("\n");
+  }
+  return [];
+}
+
+describe("declarations", () => {
+  test("every default satisfies its own check, and every setting has a default or a rule", () => {
+    for (const key of SETTING_KEYS) {
+      const setting = settingOf(key);
+      expect((setting.default === undefined) === (setting.derived !== undefined), key).toBe(true);
+      if (setting.default !== undefined) expect(parseValue(setting, setting.default), key).toHaveProperty("value");
+      if (setting.default === null) expect(setting.none, key).toBeDefined();
+    }
+  });
+
+  test("names and aliases are unambiguous and become distinct flags", () => {
+    for (const key of SETTING_KEYS) {
+      for (const name of [key, ...(settingOf(key).aliases ?? [])]) expect(findSetting(name), name).toBe(key);
+    }
+    const flags = flagDefinitions().map((definition) => definition.flags.split(" ")[0]);
+    expect(new Set(flags).size).toBe(flags.length);
+  });
+
+  test("types follow from the declarations", () => {
+    expectTypeOf<Settings["rank"]>().toEqualTypeOf<number>();
+    expectTypeOf<Settings["alpha"]>().toEqualTypeOf<number>();
+    expectTypeOf<Settings["threads"]>().toEqualTypeOf<number | null>();
+    expectTypeOf<Settings["method"]>().toEqualTypeOf<"full" | "lora" | "relora">();
+    expectTypeOf<Settings["trainModules"]>().toEqualTypeOf<readonly ("embeddings" | "norms" | "head")[]>();
+    expectTypeOf<Settings["targetModules"]>().toEqualTypeOf<readonly string[]>();
+    expectTypeOf<Settings["rslora"]>().toEqualTypeOf<boolean>();
+  });
+
+  test("flags carry their placeholder, their default and both forms of a boolean", () => {
+    const byFlag = new Map(flagDefinitions().map((definition) => [definition.flags, definition]));
+    expect(byFlag.get("--method <full|lora|relora>")?.help).toMatch(/\(default: relora\)$/);
+    expect(byFlag.get("--alpha <number>")?.help).toMatch(/\(default: the rank, so that the scaling is 1\)$/);
+    expect(byFlag.get("--rslora")?.hidden).toBe(false);
+    expect(byFlag.get("--no-rslora")?.hidden).toBe(true);
+    expect(byFlag.get("--learning-rate <number>")).toMatchObject({ key: "lr", hidden: true });
+  });
+
+  test("the JSON Schema knows ranges, choices, defaults and refuses unknown keys", () => {
+    const schema = settingsJsonSchema();
+    expect(schema).toMatchObject({
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        rank: { type: "integer", minimum: 1, default: 32 },
+        dropout: { type: "number", minimum: 0, exclusiveMaximum: 1 },
+        method: { enum: ["full", "lora", "relora"], default: "relora" },
+        threads: { anyOf: [{ type: "integer", minimum: 1 }, { type: "null" }], default: null },
+      },
+    });
+    expect(schema).not.toHaveProperty("required");
+  });
+});
+
+describe("resolving", () => {
+  test("without sources all defaults hold and the derived values follow", () => {
+    const settings = resolveSettings();
+    expect(settings).toMatchObject({ method: "relora", rank: 32, alpha: 32, totalBatchSize: 8 });
+    expect(settings).toMatchObject({ warmStartSteps: 2500, reloraEvery: 1875, cycleLength: 1875, warmupSteps: 100 });
+    expect(settings.restartWarmupSteps).toBe(50);
+    expect(settings).toMatchObject({ schedule: "cosine_restarts", adapterLr: 1e-3, threads: null, maxSteps: 10_000 });
+    expect(settings.trainModules).toEqual(["embeddings", "norms", "head"]);
+    expect(Object.keys(settings).sort()).toEqual([...SETTING_KEYS].sort());
+  });
+
+  test("flags beat the file, the file beats the preset, the preset beats the defaults", () => {
+    const file = loadConfigFile("preset: quickstart\nrank: 4\nbatchSize: 2\n", "run.yml");
+    const settings = resolveSettings({ flags: { rank: "16" }, file });
+    expect(settings).toMatchObject({ rank: 16, alpha: 16, batchSize: 2, totalBatchSize: 2, model: "nano" });
+    expect(resolveSettings({ file: { path: "a", values: {} }, defaults: { preset: "quickstart" } }).model).toBe("nano");
+    expect(resolveSettings({ flags: { preset: "none" }, defaults: { preset: "quickstart" } }).model).toBe("small");
+    expect(resolveSettings({ defaults: { rank: 3 } }).rank).toBe(3);
+    expect(resolveSettings({ flags: { rank: undefined }, defaults: { rank: 3 } }).rank).toBe(3);
+  });
+
+  test("values are text or typed, names take every case style and the aliases", () => {
+    const flags = {
+      lora_r: "8",
+      "total-batch-size": "64",
+      max_train_tokens: "10M",
+      learningRate: "3e-4",
+      targetModules: "q_proj, v_proj",
+      rslora: true,
+      clipGradNorm: "none",
+      trainModules: "none",
+      dropout: ".05",
+      sequence_len: "1_024",
+    };
+    expect(resolveSettings({ flags })).toMatchObject({
+      rank: 8,
+      totalBatchSize: 64,
+      maxTrainTokens: 10_000_000,
+      maxSteps: 152, // 10,000,000 / (64 · 1024) = 152.6; the default of 10,000 steps gives way
+      lr: 3e-4,
+      adapterLr: 3e-4,
+      targetModules: ["q_proj", "v_proj"],
+      rslora: true,
+      clipGradNorm: null,
+      trainModules: [],
+      dropout: 0.05,
+      sequenceLength: 1024,
+    });
+  });
+
+  test("resolved settings resolve to themselves", () => {
+    for (const sources of [{}, { defaults: { preset: "quickstart" } }, { flags: { maxTrainTokens: "20M" } }] as const) {
+      const settings = resolveSettings(sources);
+      expect(resolveSettings({ file: { path: "config.resolved.json", values: settings } })).toEqual(settings);
+    }
+  });
+
+  test("the stronger source decides the length of the run, in steps or in tokens", () => {
+    const file = { path: "run.yml", values: { maxTrainTokens: "20M", batchSize: 8, sequenceLength: 256 } };
+    expect(resolveSettings({ file })).toMatchObject({ maxSteps: 9765, maxTrainTokens: 20_000_000 });
+    expect(resolveSettings({ file, flags: { maxSteps: 9000 } })).toMatchObject({
+      maxSteps: 9000,
+      maxTrainTokens: null,
+    });
+    const both = { maxSteps: 5000, maxTrainTokens: "20M" };
+    expect(resolveSettings({ flags: both })).toMatchObject({ maxSteps: 5000 });
+    expect(resolveSettings({ flags: { ...both, maxSteps: 50_000 } })).toMatchObject({ maxSteps: 9765 });
+  });
+
+  test("method lora freezes the rest of a model folder, but not of a model that starts at random", () => {
+    expect(resolveSettings({ flags: { method: "lora", model: "./llama" } }).trainModules).toEqual([]);
+    expect(resolveSettings({ flags: { method: "lora", model: "9m" } }).trainModules).toHaveLength(3);
+    expect(resolveSettings({ flags: { method: "relora", model: "./llama" } }).trainModules).toHaveLength(3);
+  });
+
+  test("a short run gets short phases, so that its length alone can be set", () => {
+    const lengths = ({ warmStartSteps, warmupSteps, reloraEvery, restartWarmupSteps }: Settings) => [
+      warmStartSteps,
+      warmupSteps,
+      reloraEvery,
+      restartWarmupSteps,
+    ];
+    expect(lengths(resolveSettings({ flags: { maxSteps: 400 } }))).toEqual([100, 10, 75, 7]);
+    expect(lengths(resolveSettings({ flags: { maxSteps: 1 } }))).toEqual([0, 0, 1, 0]);
+    expect(lengths(resolveSettings({ flags: { maxSteps: 400, model: "./llama" } }))).toEqual([0, 10, 100, 10]);
+    expect(lengths(resolveSettings({ flags: { maxSteps: 400, method: "full" } }))).toEqual([0, 40, 100, 10]);
+    for (let maxSteps = 1; maxSteps < 60; maxSteps++) {
+      for (const method of ["full", "lora", "relora"]) resolveSettings({ flags: { maxSteps, method } });
+    }
+  });
+
+  test("every recipe resolves, and its values pass their checks", () => {
+    for (const [name, recipe] of Object.entries(RECIPES)) {
+      expect(resolveSettings({ file: { path: name, values: recipe } })).toMatchObject(recipe);
+      expect(Object.keys(MODEL_PRESETS)).toContain(recipe.model);
+    }
+  });
+});
+
+describe("faults", () => {
+  test("all are reported at once, one a line, each with its source", () => {
+    const file = loadConfigFile("rnak: 8\ndropout: 1\nmethod: qlora\n", "run.yml");
+    expect(faultsOf({ file, flags: { seed: "x", bathSize: "4", totalBatchSize: "12" } })).toEqual([
+      '--seed: must be an integer of at least 0 and at most 4294967295, got "x"',
+      "unknown flag --bath-size; did you mean --batch-size?",
+      'run.yml: unknown setting "rnak"; did you mean "rank"?',
+      "run.yml: dropout: must be a number of at least 0 and below 1, got 1",
+      'run.yml: method: must be one of full, lora, relora, got "qlora"',
+      "totalBatchSize: must be a multiple of batchSize (8), got 12; 16 is the next",
+    ]);
+  });
+
+  test("a name given twice under two spellings is a fault", () => {
+    expect(faultsOf({ flags: { rank: 4, lora_r: 8 } })).toEqual([
+      "--lora-r: is another name of rank; give one of them",
+    ]);
+  });
+
+  test.each([
+    [{ rank: 0 }, "--rank: must be an integer of at least 1, got 0"],
+    [{ rank: 2.5 }, "--rank: must be an integer of at least 1, got 2.5"],
+    [{ rank: "" }, '--rank: must be an integer of at least 1, got ""'],
+    [{ rank: "e" }, '--rank: must be an integer of at least 1, got "e"'],
+    [{ lr: 0 }, "--lr: must be a number above 0, got 0"],
+    [{ lr: "1e400" }, '--lr: must be a number above 0, got "1e400"'],
+    [{ threads: 0 }, "--threads: must be an integer of at least 1, or none, got 0"],
+    [{ relora: true }, "--relora: must be an integer of at least 1, got true"],
+    [{ trainModules: "heads" }, '--train-modules: must be a list out of embeddings, norms, head, got "heads"'],
+    [{ rank: "none" }, '--rank: must be an integer of at least 1, got "none"'],
+    [{ gradientAccumulationSteps: 4 }, /^unknown flag --gradient-accumulation-steps; set totalBatchSize to/],
+    [{ colour: 1 }, /^unknown flag --colour$/],
+    [{ quantize: "nf4" }, "quantize: nf4 is not yet supported; leave it at none"],
+    [{ targetModules: "" }, /^targetModules: must name at least one layer for method relora/],
+    [{ warmStartSteps: 10_000 }, /^warmStartSteps: must be below the 10000 steps of the run/],
+    [
+      { maxSteps: 2500, warmStartSteps: 1000, reloraEvery: 2000 },
+      /^reloraEvery: must be at most the 1500 steps with adapters/,
+    ],
+    [{ reloraEvery: 2000, cycleLength: 3000 }, /^cycleLength: must be a multiple of reloraEvery \(2000\)/],
+    [{ reloraEvery: 2000, restartWarmupSteps: 2000 }, "restartWarmupSteps: must be below cycleLength (2000), got 2000"],
+    [
+      { reloraEvery: 2000, warmStartSteps: 0, warmupSteps: 2001 },
+      "warmupSteps: must be at most cycleLength (2000), got 2001",
+    ],
+    [{ warmupSteps: 600, warmStartSteps: 500 }, "warmupSteps: must be at most warmStartSteps (500), got 600"],
+    [{ warmupSteps: 200, maxSteps: 100, method: "full" }, /^warmupSteps: must be at most the steps of the run \(100\)/],
+    [{ maxTrainTokens: 100 }, /^maxTrainTokens: must cover one step of totalBatchSize × sequenceLength = 2048 tokens/],
+  ])("%j: one clear fault", (flags, message) => {
+    const faults = faultsOf({ flags });
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toMatch(message);
+  });
+
+  test("a method is not held to the settings of another", () => {
+    const restarts = { reloraEvery: 99_999, restartWarmupSteps: 50_000, warmStartSteps: 20_000 };
+    expect(faultsOf({ flags: { ...restarts, method: "full" } })).toEqual([]);
+    expect(faultsOf({ flags: { ...restarts, warmStartSteps: 0, method: "lora" } })).toEqual([]);
+  });
+});

@@ -1,0 +1,101 @@
+import { ConfigError } from "../tensor/errors.js";
+import type { ConfigFile } from "./config-file.js";
+import { CROSS_CHECKS } from "./cross-checks.js";
+import { DERIVATIONS, stepsOfRun } from "./derive.js";
+import { adviceForUnknown, findSetting, flagOf, SETTING_KEYS, settingOf } from "./names.js";
+import { parseValue } from "./parse-value.js";
+import { RECIPES } from "./presets.js";
+import type { DerivedKey, SettingKey, Settings } from "./settings.js";
+
+/** Where settings come from. Flags beat the file, the file beats the preset, the preset beats the defaults. */
+export interface SettingSources {
+  /** Values by setting name, as text or typed; undefined counts as absent. */
+  readonly flags?: Readonly<Record<string, unknown>>;
+  readonly file?: ConfigFile;
+  /** Weaker than the file and than a preset named there or by a flag. */
+  readonly defaults?: Partial<Settings>;
+}
+
+/**
+ * The complete settings of a run. A missing value comes from the next weaker source; `derived` ones are computed, and
+ * maxSteps is lowered to what maxTrainTokens allows. Resolving the result again gives the result.
+ * @throws ConfigError with every fault, one a line: unknown names with a suggestion, values out of range, and values
+ * that do not fit together.
+ */
+export function resolveSettings({ flags = {}, file, defaults = {} }: SettingSources = {}): Settings {
+  const faults: string[] = [];
+  const bad = new Set<SettingKey>();
+  const fromFlags = readLayer(flags, flagOf, "unknown flag", faults, bad);
+  const fromFile =
+    file === undefined
+      ? {}
+      : readLayer(file.values, (name) => `${file.path}: ${name}`, `${file.path}: unknown setting`, faults, bad);
+  const preset = fromFlags.preset ?? fromFile.preset ?? defaults.preset ?? "none";
+  const recipe = preset === "none" ? {} : RECIPES[preset];
+  const settings = complete([defaults, recipe, fromFile, fromFlags, { preset }], bad);
+  for (const { keys, fault } of CROSS_CHECKS) {
+    const found = keys.some((key) => bad.has(key)) ? null : fault(settings);
+    if (found === null) continue;
+    faults.push(found);
+    bad.add(keys[0]);
+  }
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+  return settings;
+}
+
+type Layer = { -readonly [K in SettingKey]?: Settings[K] };
+
+function readLayer(
+  values: Readonly<Record<string, unknown>>,
+  show: (name: string) => string,
+  unknown: string,
+  faults: string[],
+  bad: Set<SettingKey>,
+): Layer {
+  const layer: Partial<Record<SettingKey, unknown>> = {};
+  const nameOf = new Map<SettingKey, string>();
+  const isFlag = show === flagOf;
+  for (const [name, raw] of Object.entries(values)) {
+    if (raw === undefined) continue;
+    const key = findSetting(name);
+    if (key === undefined) {
+      const shown = isFlag ? flagOf(name) : `"${name}"`;
+      faults.push(`${unknown} ${shown}${adviceForUnknown(name, isFlag ? flagOf : (near) => `"${near}"`)}`);
+      continue;
+    }
+    const earlier = nameOf.get(key);
+    if (earlier !== undefined) faults.push(`${show(name)}: is another name of ${earlier}; give one of them`);
+    nameOf.set(key, name);
+    const parsed = parseValue(settingOf(key), raw);
+    if ("fault" in parsed) {
+      faults.push(`${show(name)}: ${parsed.fault}`);
+      bad.add(key);
+    } else {
+      layer[key] = parsed.value;
+    }
+  }
+  return layer as Layer;
+}
+
+/** Lays the layers over the defaults, weakest first, and computes what is missing. Extends `bad` to what follows from it. */
+function complete(layers: readonly Layer[], bad: Set<SettingKey>): Settings {
+  const values: Record<string, unknown> = {};
+  for (const key of SETTING_KEYS) {
+    const { default: fallback } = settingOf(key);
+    if (fallback !== undefined) values[key] = fallback;
+  }
+  for (const layer of layers) {
+    // The length of the run is one decision: a stronger source that states it in one unit drops the weaker one's other.
+    if (layer.maxSteps !== undefined && layer.maxTrainTokens === undefined) values.maxTrainTokens = null;
+    if (layer.maxTrainTokens != null && layer.maxSteps === undefined) values.maxSteps = Number.MAX_SAFE_INTEGER;
+    Object.assign(values, layer);
+  }
+  const settings = values as Settings;
+  for (const key of Object.keys(DERIVATIONS) as DerivedKey[]) {
+    if (values[key] !== undefined) continue;
+    if (DERIVATIONS[key].from.some((source) => bad.has(source))) bad.add(key);
+    values[key] = DERIVATIONS[key].value(settings);
+  }
+  values.maxSteps = stepsOfRun(settings);
+  return settings;
+}

@@ -1,0 +1,59 @@
+import { defaultText } from "./flags.js";
+import { flagOf, SETTING_KEYS, settingOf } from "./names.js";
+import { MODEL_PRESETS, RECIPES } from "./presets.js";
+import { describeRange } from "./schema.js";
+import { SETTING_GROUPS, type SettingKey } from "./settings.js";
+
+/** The reference page of all settings in Markdown, which `docs/settings.md` holds. */
+export function settingsPage(): string {
+  return [
+    "# Settings",
+    "",
+    "Every setting of `highrank train` is a flag and a key of the config file (YAML or JSON). Keys are written in",
+    "camelCase, kebab-case or snake_case. Flags beat the config file, which beats the preset, which beats the defaults.",
+    "Numbers take `_` between digits and the suffixes `k`, `M` and `B`; lists are separated by commas. A boolean is set by",
+    "`--name` and cleared by `--no-name`.",
+    "",
+    ...SETTING_GROUPS.flatMap((group) => [
+      `## ${group}`,
+      "",
+      "| key and flag | value | default | meaning | also accepted |",
+      "|---|---|---|---|---|",
+      ...SETTING_KEYS.filter((key) => settingOf(key).group === group).map(row),
+      "",
+    ]),
+    "## Model sizes",
+    "",
+    "| model | hidden size | layers | heads | intermediate size |",
+    "|---|---|---|---|---|",
+    ...Object.entries(MODEL_PRESETS).map(
+      ([name, { hiddenSize, numHiddenLayers, numAttentionHeads, intermediateSize }]) =>
+        `| ${name} | ${hiddenSize} | ${numHiddenLayers} | ${numAttentionHeads} | ${intermediateSize} |`,
+    ),
+    "",
+    ...Object.entries(RECIPES).flatMap(([name, recipe]) => [
+      `## Preset \`${name}\``,
+      "",
+      "```yaml",
+      ...Object.entries(recipe).map(
+        ([key, value]) => `${key}: ${Array.isArray(value) ? `[${value.join(", ")}]` : value}`,
+      ),
+      "```",
+      "",
+    ]),
+  ].join("\n");
+}
+
+function row(key: SettingKey): string {
+  const setting = settingOf(key);
+  const unit = setting.unit === undefined ? "" : ` (${setting.unit})`;
+  const aliases = (setting.aliases ?? []).map((alias) => `\`${alias}\``).join(", ");
+  const cells = [
+    `\`${key}\` \`${flagOf(key)}\``,
+    describeRange(setting) + unit,
+    defaultText(setting),
+    setting.help,
+    aliases,
+  ];
+  return `| ${cells.join(" | ")} |`;
+}

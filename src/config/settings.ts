@@ -1,0 +1,474 @@
+/** Where a setting stands in help texts and in the reference page, in this order. */
+export const SETTING_GROUPS = [
+  "Model and data",
+  "Method",
+  "Restarts",
+  "Batches and length",
+  "Optimizer",
+  "Evaluation and checkpoints",
+  "Machine",
+  "Run",
+] as const;
+
+/** One declared setting: what types, flags, checks, JSON Schema and the reference page follow from. */
+export interface Setting {
+  readonly type: "integer" | "number" | "string" | "boolean" | "choice" | "list";
+  readonly group: (typeof SETTING_GROUPS)[number];
+  readonly help: string;
+  readonly default?: number | string | boolean | readonly string[] | null;
+  /** In place of a default: the rule, in words, by which a missing value follows from the other settings. */
+  readonly derived?: string;
+  /** Null is a value: `none` on the command line. The text says what it means. */
+  readonly none?: string;
+  /** The values of a choice; the allowed members of a list (absent: any names). */
+  readonly choices?: readonly string[];
+  readonly min?: number;
+  readonly max?: number;
+  /** Exclusive bounds. */
+  readonly above?: number;
+  readonly below?: number;
+  readonly unit?: string;
+  /** Names of axolotl or of the official ReLoRA code that mean the same and are accepted. */
+  readonly aliases?: readonly string[];
+}
+
+/** Every setting of a training run, declared once. Names take camelCase, kebab-case and snake_case alike. */
+export const SETTINGS = {
+  model: {
+    type: "string",
+    group: "Model and data",
+    default: "small",
+    help: "A size preset, trained from random weights, or a Hugging Face model folder.",
+    aliases: ["base_model"],
+  },
+  data: {
+    type: "string",
+    group: "Model and data",
+    default: "builtin:wordnet",
+    help: "Training text: a .txt, .md or .jsonl file, a folder of them, or builtin:NAME.",
+  },
+  tokenizer: {
+    type: "string",
+    group: "Model and data",
+    default: null,
+    none: "the model folder's own; for a size preset one is trained on the data",
+    help: "A tokenizer.json or the folder that holds it.",
+  },
+  vocabSize: {
+    type: "integer",
+    group: "Model and data",
+    default: 4096,
+    min: 257,
+    max: 1_000_000,
+    unit: "tokens",
+    help: "Size of the vocabulary when a tokenizer is trained.",
+  },
+  validationFraction: {
+    type: "number",
+    group: "Model and data",
+    default: 0.02,
+    above: 0,
+    max: 0.5,
+    help: "Share of the documents held out for evaluation.",
+    aliases: ["val_set_size"],
+  },
+
+  method: {
+    type: "choice",
+    group: "Method",
+    choices: ["full", "lora", "relora"],
+    default: "relora",
+    help: "full trains every weight; lora trains adapters; relora merges and restarts them again and again.",
+  },
+  rank: {
+    type: "integer",
+    group: "Method",
+    default: 32,
+    min: 1,
+    help: "Rank of each adapter; at most the smaller side of every layer it is put on.",
+    aliases: ["lora_r"],
+  },
+  alpha: {
+    type: "number",
+    group: "Method",
+    derived: "the rank, so that the scaling is 1",
+    above: 0,
+    help: "The update is scaled by alpha / rank (alpha / √rank with rslora).",
+    aliases: ["lora_alpha"],
+  },
+  rslora: {
+    type: "boolean",
+    group: "Method",
+    default: false,
+    help: "Scale by alpha / √rank (Kalajdzievski 2023).",
+    aliases: ["use_rslora", "peft_use_rslora"],
+  },
+  dropout: {
+    type: "number",
+    group: "Method",
+    default: 0,
+    min: 0,
+    below: 1,
+    help: "Dropout on the input of the adapters.",
+    aliases: ["lora_dropout"],
+  },
+  adapterInit: {
+    type: "choice",
+    group: "Method",
+    choices: ["xavier", "kaiming", "gaussian"],
+    default: "xavier",
+    help: "How A starts, at first and after each merge; B starts at zero. kaiming and gaussian are PEFT's.",
+  },
+  targetModules: {
+    type: "list",
+    group: "Method",
+    default: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    help: "Linear layers that get an adapter, by the last part of their path.",
+    aliases: ["lora_target_modules"],
+  },
+  trainModules: {
+    type: "list",
+    group: "Method",
+    choices: ["embeddings", "norms", "head"],
+    derived: "all three; none for method lora on a model folder",
+    help: "What is trained in full beside the adapters.",
+  },
+  quantize: {
+    type: "choice",
+    group: "Method",
+    choices: ["none", "nf4", "fp4", "int8"],
+    default: "none",
+    help: "Format of the frozen weights. Only none is supported yet.",
+  },
+
+  warmStartSteps: {
+    type: "integer",
+    group: "Restarts",
+    derived: "a quarter of the run for a size preset, 0 for a model folder",
+    min: 0,
+    unit: "steps",
+    help: "Full-rank steps before the adapters take over, counted in maxSteps.",
+  },
+  reloraEvery: {
+    type: "integer",
+    group: "Restarts",
+    derived: "a quarter of the steps with adapters",
+    min: 1,
+    unit: "steps",
+    help: "Merge period of relora: adapters are merged and restarted after so many steps.",
+    aliases: ["relora", "relora_steps", "jagged_restart_steps"],
+  },
+  cycleLength: {
+    type: "integer",
+    group: "Restarts",
+    derived: "reloraEvery",
+    min: 1,
+    unit: "steps",
+    help: "Period of the learning-rate restarts and optimizer resets; a multiple of reloraEvery.",
+  },
+  restartWarmupSteps: {
+    type: "integer",
+    group: "Restarts",
+    derived: "a tenth of cycleLength, at most 50",
+    min: 0,
+    unit: "steps",
+    help: "Warm-up of the learning rate after each restart, and when the adapters take over from the warm start.",
+    aliases: ["relora_warmup_steps", "jagged_restart_warmup_steps"],
+  },
+  optimizerReset: {
+    type: "choice",
+    group: "Restarts",
+    choices: ["reset", "magnitude", "random", "none"],
+    default: "reset",
+    help: "At a restart, the adapters' moments are zeroed (reset), pruned by size or at random, or kept (none).",
+    aliases: ["relora_prune_method"],
+  },
+  pruneRatio: {
+    type: "number",
+    group: "Restarts",
+    default: 0.9,
+    min: 0,
+    below: 1,
+    help: "Share of the moments that magnitude and random pruning set to zero.",
+    aliases: ["relora_prune_ratio"],
+  },
+
+  maxSteps: {
+    type: "integer",
+    group: "Batches and length",
+    default: 10_000,
+    min: 1,
+    unit: "steps",
+    help: "Optimizer steps of the whole run, warm start included. With maxTrainTokens, whichever ends first.",
+    aliases: ["num_training_steps"],
+  },
+  maxTrainTokens: {
+    type: "integer",
+    group: "Batches and length",
+    default: null,
+    none: "no limit",
+    min: 1,
+    unit: "tokens",
+    help: "Tokens to train on; takes k, M and B as in 100M.",
+  },
+  batchSize: {
+    type: "integer",
+    group: "Batches and length",
+    default: 8,
+    min: 1,
+    unit: "sequences",
+    help: "Sequences of one forward and backward pass.",
+    aliases: ["micro_batch_size"],
+  },
+  totalBatchSize: {
+    type: "integer",
+    group: "Batches and length",
+    derived: "batchSize",
+    min: 1,
+    unit: "sequences",
+    help: "Sequences of one optimizer step, a multiple of batchSize; gradients are accumulated.",
+  },
+  sequenceLength: {
+    type: "integer",
+    group: "Batches and length",
+    default: 256,
+    min: 2,
+    unit: "tokens",
+    help: "Length of a packed sequence.",
+    aliases: ["sequence_len", "max_length"],
+  },
+
+  lr: {
+    type: "number",
+    group: "Optimizer",
+    default: 1e-3,
+    above: 0,
+    help: "Peak learning rate.",
+    aliases: ["learning_rate"],
+  },
+  adapterLr: {
+    type: "number",
+    group: "Optimizer",
+    derived: "lr",
+    above: 0,
+    help: "Peak learning rate of the adapters; often twice that of full-rank training.",
+  },
+  schedule: {
+    type: "choice",
+    group: "Optimizer",
+    choices: ["constant", "linear", "cosine", "cosine_restarts"],
+    derived: "cosine_restarts for method relora, else cosine",
+    help: "Learning rate over the steps, after the warm-up.",
+    aliases: ["scheduler", "lr_scheduler"],
+  },
+  warmupSteps: {
+    type: "integer",
+    group: "Optimizer",
+    derived: "a tenth of the warm start or else of the first cycle, at most 100",
+    min: 0,
+    unit: "steps",
+    help: "Warm-up of the learning rate at the start of the run.",
+  },
+  minLrRatio: {
+    type: "number",
+    group: "Optimizer",
+    default: 0.1,
+    min: 0,
+    max: 1,
+    help: "Where the cosine schedules end, as a share of the peak.",
+    aliases: ["cosine_min_lr_ratio"],
+  },
+  weightDecay: {
+    type: "number",
+    group: "Optimizer",
+    default: 0,
+    min: 0,
+    help: "Decoupled weight decay of AdamW; norms are exempt.",
+  },
+  beta1: {
+    type: "number",
+    group: "Optimizer",
+    default: 0.9,
+    min: 0,
+    below: 1,
+    help: "Decay of AdamW's first moment.",
+    aliases: ["adam_beta1"],
+  },
+  beta2: {
+    type: "number",
+    group: "Optimizer",
+    default: 0.999,
+    min: 0,
+    below: 1,
+    help: "Decay of AdamW's second moment.",
+    aliases: ["adam_beta2"],
+  },
+  eps: {
+    type: "number",
+    group: "Optimizer",
+    default: 1e-8,
+    above: 0,
+    help: "Term that keeps AdamW's denominator away from zero.",
+    aliases: ["adam_epsilon"],
+  },
+  clipGradNorm: {
+    type: "number",
+    group: "Optimizer",
+    default: 1,
+    none: "no clipping",
+    above: 0,
+    help: "Largest global norm of the gradient; larger ones are scaled down to it.",
+    aliases: ["max_grad_norm"],
+  },
+  maxBadSteps: {
+    type: "integer",
+    group: "Optimizer",
+    default: 10,
+    min: 0,
+    unit: "steps",
+    help: "Steps with a loss or gradient that is not finite are skipped; more than so many stop the run.",
+  },
+
+  evalEvery: {
+    type: "integer",
+    group: "Evaluation and checkpoints",
+    default: 100,
+    none: "only before the first step and at the end",
+    min: 1,
+    unit: "steps",
+    help: "Steps between evaluations.",
+    aliases: ["eval_steps"],
+  },
+  evalTokens: {
+    type: "integer",
+    group: "Evaluation and checkpoints",
+    default: 50_000,
+    min: 1,
+    unit: "tokens",
+    help: "Held-out tokens of each evaluation, always the same ones.",
+  },
+  sampleTokens: {
+    type: "integer",
+    group: "Evaluation and checkpoints",
+    default: 40,
+    min: 0,
+    unit: "tokens",
+    help: "Length of the text generated at each evaluation; 0 for none.",
+  },
+  samplePrompt: {
+    type: "string",
+    group: "Evaluation and checkpoints",
+    default: "",
+    help: "Text that the sample continues; empty for the start of a document.",
+  },
+  saveEvery: {
+    type: "integer",
+    group: "Evaluation and checkpoints",
+    default: 1000,
+    none: "only at the end",
+    min: 1,
+    unit: "steps",
+    help: "Steps between checkpoints.",
+    aliases: ["save_steps"],
+  },
+  keepCheckpoints: {
+    type: "integer",
+    group: "Evaluation and checkpoints",
+    default: 2,
+    none: "all",
+    min: 1,
+    help: "Checkpoints to keep beside the best one; older ones are deleted.",
+    aliases: ["save_total_limit"],
+  },
+
+  device: {
+    type: "choice",
+    group: "Machine",
+    choices: ["cpu", "webgpu"],
+    default: "cpu",
+    help: "Execution provider of ONNX Runtime.",
+  },
+  threads: {
+    type: "integer",
+    group: "Machine",
+    default: null,
+    none: "as many as the machine has cores",
+    min: 1,
+    help: "Threads of the computation. The result does not depend on it.",
+  },
+  checkpointing: {
+    type: "boolean",
+    group: "Machine",
+    default: false,
+    help: "Recompute activations in the backward pass: less memory, more time.",
+    aliases: ["gradient_checkpointing"],
+  },
+  lossChunk: {
+    type: "integer",
+    group: "Machine",
+    default: 256,
+    min: 1,
+    unit: "tokens",
+    help: "Tokens whose logits exist at once when the loss is computed.",
+  },
+
+  preset: {
+    type: "choice",
+    group: "Run",
+    choices: ["none", "quickstart"],
+    default: "none",
+    help: "A recipe whose values stand in where neither the config file nor a flag gives one.",
+  },
+  out: {
+    type: "string",
+    group: "Run",
+    default: null,
+    none: "a new folder under runs/",
+    help: "Run folder.",
+    aliases: ["output_dir", "save_dir"],
+  },
+  overwrite: {
+    type: "boolean",
+    group: "Run",
+    default: false,
+    help: "Replace what an earlier run left in the run folder.",
+  },
+  dryRun: {
+    type: "boolean",
+    group: "Run",
+    default: false,
+    help: "Print the plan, check the data, train nothing.",
+  },
+  seed: {
+    type: "integer",
+    group: "Run",
+    default: 0,
+    min: 0,
+    max: 0xffffffff,
+    help: "Seed of all randomness: initial weights, order of the data, dropout, samples.",
+  },
+} as const;
+
+export type SettingKey = keyof typeof SETTINGS;
+
+/** Keys whose missing value is computed from other settings. */
+export type DerivedKey = {
+  [K in SettingKey]: (typeof SETTINGS)[K] extends { derived: string } ? K : never;
+}[SettingKey];
+
+type ValueOf<S extends Setting> =
+  | (S extends { type: "integer" | "number" }
+      ? number
+      : S extends { type: "boolean" }
+        ? boolean
+        : S extends { type: "choice"; choices: readonly (infer Choice)[] }
+          ? Choice
+          : S extends { type: "list"; choices: readonly (infer Member)[] }
+            ? readonly Member[]
+            : S extends { type: "list" }
+              ? readonly string[]
+              : string)
+  | (S extends { none: string } ? null : never);
+
+/** A complete, checked set of settings, as `resolveSettings` returns it. */
+export type Settings = { readonly [K in SettingKey]: ValueOf<(typeof SETTINGS)[K]> };
