@@ -1,0 +1,125 @@
+/**
+ * The script of a report page: draws each chart of the page's data with uPlot, in the colours of the page's theme, as
+ * wide as its place. Plain JavaScript for browsers; it stands after uPlot and after the element `#charts-data`.
+ */
+export const REPORT_SCRIPT: string = `
+"use strict";
+const charts = JSON.parse(document.getElementById("charts-data").textContent);
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+const plots = [];
+
+const short = (value) => {
+  const size = Math.abs(value);
+  if (size >= 1e9) return +(value / 1e9).toPrecision(3) + "B";
+  if (size >= 1e6) return +(value / 1e6).toPrecision(3) + "M";
+  if (size >= 1e3) return +(value / 1e3).toPrecision(3) + "K";
+  return String(+value.toPrecision(4));
+};
+const formats = {
+  loss: (value) => value.toFixed(4),
+  rate: (value) => (value === 0 ? "0" : value.toExponential(2)),
+  count: short,
+  number: (value) => String(+value.toPrecision(4)),
+};
+const ticks = {
+  loss: (value) => String(+value.toPrecision(3)),
+  rate: (value) => (value === 0 ? "0" : value.toExponential(0)),
+  count: short,
+  number: short,
+};
+// One digit is enough for ticks that are whole multiples of a power of ten; others need two.
+const rateTicks = (values) => {
+  const digits = values.every((value) => value === 0 || Math.abs(+value.toExponential(0) / value - 1) < 1e-6) ? 0 : 1;
+  return values.map((value) => (value === 0 ? "0" : value.toExponential(digits)));
+};
+
+function drawMarks(plot, marks) {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio;
+  ctx.save();
+  ctx.lineWidth = ratio;
+  ctx.strokeStyle = css("mark");
+  ctx.fillStyle = css("muted");
+  ctx.font = 11 * ratio + "px system-ui, sans-serif";
+  for (const { step, label } of marks) {
+    const x = Math.round(plot.valToPos(step, "x", true));
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.setLineDash(label === "" ? [4 * ratio, 4 * ratio] : []);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    if (label === "") continue;
+    const right = x + 4 * ratio + ctx.measureText(label).width <= bbox.left + bbox.width;
+    ctx.textAlign = right ? "left" : "right";
+    ctx.fillText(label, x + (right ? 4 : -4) * ratio, bbox.top + 11 * ratio);
+  }
+  ctx.restore();
+}
+
+function seriesOf({ label, color, look }, format) {
+  return {
+    label,
+    stroke: () => css(color),
+    alpha: look === "faint" ? 0.3 : 1,
+    width: look === "faint" ? 1 : 2,
+    dash: look === "dashed" ? [6, 6] : undefined,
+    spanGaps: true,
+    points: look === "points" ? { show: true, size: 9, width: 1.5, fill: () => css(color), stroke: () => css("card") } : { show: false },
+    value: (plot, value) => (value == null ? "–" : formats[format](value)),
+  };
+}
+
+function draw(chart, place) {
+  const height = (width) => Math.round(Math.min(320, Math.max(200, width * 0.5)));
+  const width = place.clientWidth;
+  const font = "12px system-ui, sans-serif";
+  const axis = {
+    font,
+    stroke: () => css("muted"),
+    grid: { stroke: () => css("grid"), width: 1 },
+    ticks: { stroke: () => css("grid"), width: 1, size: 5 },
+  };
+  const { steps } = chart;
+  const alone = steps.length === 1;
+  const plot = new uPlot(
+    {
+      width,
+      height: height(width),
+      padding: [10, 14, 0, 0],
+      cursor: { sync: { key: "step" }, points: { size: 7 } },
+      scales: {
+        x: { time: false, range: alone ? [steps[0] - 1, steps[0] + 1] : undefined },
+        y: { range: (plot, low, high) => {
+          if (low == null) return [0, 1];
+          const [padded, top] = uPlot.rangeNum(low, high, 0.08, true);
+          const base = chart.fromZero ? 0 : padded;
+          return [base, Math.max(top, high + 0.15 * (high - base))];
+        } },
+      },
+      axes: [
+        { ...axis, incrs: [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1e3, 2e3, 2500, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6],
+          space: 60, size: 34, values: (plot, values) => values.map(short) },
+        { ...axis, size: chart.format === "rate" ? 60 : 50,
+          values: (plot, values) => chart.format === "rate" ? rateTicks(values) : values.map(ticks[chart.format]) },
+      ],
+      series: [{ label: "step" }, ...chart.series.map((series) => seriesOf(series, chart.format))],
+      hooks: { draw: [(plot) => drawMarks(plot, chart.marks)] },
+    },
+    [steps, ...chart.series.map((series) => series.values)],
+    place,
+  );
+  new ResizeObserver(() => {
+    const next = place.clientWidth;
+    if (next > 0 && next !== plot.width) plot.setSize({ width: next, height: height(next) });
+  }).observe(place);
+  return plot;
+}
+
+function drawAll() {
+  for (const plot of plots.splice(0)) plot.destroy();
+  for (const [index, chart] of charts.entries()) plots.push(draw(chart, document.getElementById("chart-" + index)));
+}
+drawAll();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+`;
