@@ -57,12 +57,10 @@ export async function readSafetensorsHeader(path: string): Promise<SafetensorsHe
     if (reader.size < 8) throw notSafetensors(path, `it has ${reader.size} bytes, fewer than the 8 of a header length`);
     const prefix = await reader.read(0, 8);
     const claimed = new DataView(prefix.buffer).getBigUint64(0, true);
-    if (headerBytes > MAX_HEADER_BYTES) {
-      throw notSafetensors(
-        path,
-        `it claims a header of ${headerBytes} bytes, more than the format's limit of 100000000`,
-      );
+    if (claimed > MAX_HEADER_BYTES) {
+      throw notSafetensors(path, `it claims a header of ${claimed} bytes, more than the format's ${MAX_HEADER_BYTES}`);
     }
+    const headerBytes = Number(claimed);
     if (8 + headerBytes > reader.size) {
       throw notSafetensors(path, `it claims a header of ${headerBytes} bytes but has only ${reader.size} in all`);
     }
