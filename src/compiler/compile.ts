@@ -1,0 +1,104 @@
+import type { PrimitiveName } from "../ops/primitives.js";
+import { ConfigError } from "../tensor/errors.js";
+import { reachable } from "../tensor/graph.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { Emitter } from "./emitter.js";
+import { fuseProducts } from "./fuse.js";
+import { CPU_PROFILE } from "./lower-cpu.js";
+import { WEBGPU_PROFILE } from "./lower-webgpu.js";
+import type { LoweringContext, Profile } from "./lowering.js";
+import type { OnnxGraph, OnnxNode } from "./onnx-model.js";
+import { orderForExecution } from "./order.js";
+
+export const PROFILES: Readonly<Record<"cpu" | "webgpu", Profile>> = { cpu: CPU_PROFILE, webgpu: WEBGPU_PROFILE };
+
+/** A graph as ONNX, and the leaves whose values its inputs take. */
+export interface CompiledGraph {
+  readonly graph: OnnxGraph;
+  /** By input name: leaves with data under names of ours, placeholders under their own. */
+  readonly leaves: ReadonlyMap<string, Tensor>;
+}
+
+/** Lowers the graph of `outputs` for one execution provider. Each output is available under its key. */
+export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile: Profile): CompiledGraph {
+  const wanted = Object.values(outputs);
+  const tensors = reachable(wanted);
+  const { products, absorbed } = fuseProducts(tensors, wanted);
+  const emitter = new Emitter();
+  const names = new Map<Tensor, string>();
+  const leaves = new Map<string, Tensor>();
+  const nameOf = (tensor: Tensor): string => names.get(tensor) ?? name(tensor, lower(tensor));
+  const name = (tensor: Tensor, value: string): string => {
+    names.set(tensor, value);
+    return value;
+  };
+  const context: LoweringContext = { emitter, nameOf, byproducts: new Map() };
+  const inGraph = new Set(tensors);
+
+  function lower(tensor: Tensor): string {
+    if (tensor.op === undefined) return addLeaf(leaves, tensor);
+    if (tensor.op.name === "alias") return nameOf(tensor.inputs[0]!);
+    const product = products.get(tensor);
+    if (product === undefined) return profile.primitives[tensor.op.name as PrimitiveName](tensor, context);
+    return profile.product(product, tensor, context);
+  }
+
+  // In creation order, which is the order in which things should run; what a fusion absorbed is never asked for.
+  for (const tensor of tensors) {
+    if (absorbed.has(tensor) || names.has(tensor)) continue;
+    nameOf(tensor);
+    const companions = tensor.companions.filter((companion) => inGraph.has(companion));
+    if (companions.length > 0) names.set(tensor, emitAfter(tensor, companions, context));
+  }
+  const values = Object.entries(outputs).map(([output, tensor]) => [output, nameOf(tensor)] as const);
+  const nodes = nameOutputs(emitter, values);
+  return {
+    leaves,
+    graph: {
+      nodes: orderForExecution(nodes).map((index) => nodes[index]!),
+      inputs: [...leaves].map(([input, leaf]) => ({ name: input, dtype: leaf.dtype, shape: leaf.shape })),
+      outputs: Object.entries(outputs).map(([output, { dtype, shape }]) => ({ name: output, dtype, shape })),
+      initializers: [...emitter.initializers.values()],
+    },
+  };
+}
+
+/** Registers a leaf as an input of the model. @throws ConfigError when two placeholders share a name. */
+function addLeaf(leaves: Map<string, Tensor>, leaf: Tensor): string {
+  const name = leaf.source?.kind === "placeholder" ? leaf.source.name : `leaf${leaf.id}`;
+  if (leaves.has(name)) throw new ConfigError(`compile: two placeholders are named "${name}"; names must be unique`);
+  leaves.set(name, leaf);
+  return name;
+}
+
+/**
+ * Makes the value of `anchor` available only after its companions, by passing one element of each through the copy of
+ * it that others read. ONNX has no other way to order nodes that do not read each other.
+ */
+function emitAfter(anchor: Tensor, companions: readonly Tensor[], { emitter, nameOf }: LoweringContext): string {
+  const size = anchor.size;
+  const [zero, one] = [emitter.integers([0]), emitter.integers([1])];
+  const flat = emitter.reshape(nameOf(anchor), [size]);
+  const tokens = companions.map((companion) =>
+    emitter.emit("Slice", [emitter.reshape(nameOf(companion), [companion.size]), zero, one, zero]),
+  );
+  const joined = emitter.emit("Concat", [flat, ...tokens], { attributes: { axis: { int: 0 } } });
+  return emitter.reshape(emitter.emit("Slice", [joined, zero, emitter.integers([size]), zero]), anchor.shape);
+}
+
+/** The nodes with graph outputs under their own names. A value that is an input or given twice needs a copy. */
+function nameOutputs({ nodes }: Emitter, outputs: readonly (readonly [output: string, value: string])[]): OnnxNode[] {
+  const produced = new Set(nodes.flatMap((node) => node.outputs));
+  const renamed = new Map<string, string>();
+  const copies: OnnxNode[] = [];
+  for (const [output, value] of outputs) {
+    if (produced.has(value) && !renamed.has(value)) renamed.set(value, output);
+    else copies.push({ opType: "Identity", inputs: [value], outputs: [output] });
+  }
+  const rename = (value: string) => renamed.get(value) ?? value;
+  return [...nodes, ...copies].map((node) => ({
+    ...node,
+    inputs: node.inputs.map(rename),
+    outputs: node.outputs.map(rename),
+  }));
+}

@@ -1,0 +1,64 @@
+import type { DType } from "../tensor/dtype.js";
+import {
+  int64Initializer,
+  type OnnxAttribute,
+  type OnnxData,
+  type OnnxInitializer,
+  type OnnxNode,
+} from "./onnx-model.js";
+
+export interface EmitOptions {
+  readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
+  /** Operator domain; default ONNX itself. */
+  readonly domain?: string;
+  /** Names of all outputs, for operators with more than one. */
+  readonly outputs?: readonly string[];
+}
+
+/** Collects the nodes and constants of a model while a graph is lowered. */
+export class Emitter {
+  readonly nodes: OnnxNode[] = [];
+  readonly initializers: Map<string, OnnxInitializer> = new Map();
+  #nextName = 0;
+
+  /** Adds a node and gives the name of its first output. */
+  emit(opType: string, inputs: readonly string[], options: EmitOptions = {}): string {
+    const { attributes, domain, outputs = [this.freshName()] } = options;
+    this.nodes.push({
+      opType,
+      inputs,
+      outputs,
+      ...(attributes !== undefined && { attributes }),
+      ...(domain !== undefined && { domain }),
+    });
+    return outputs[0]!;
+  }
+
+  freshName(): string {
+    return `v${this.#nextName++}`;
+  }
+
+  /** An int64 list: axes, shapes, indices. */
+  integers(values: readonly number[]): string {
+    const name = `i64[${values}]`;
+    if (!this.initializers.has(name)) this.initializers.set(name, int64Initializer(name, values));
+    return name;
+  }
+
+  scalar(value: number, dtype: DType = "float32"): string {
+    const name = `${dtype}(${Object.is(value, -0) ? "-0" : value})`;
+    if (!this.initializers.has(name))
+      this.initializers.set(name, { name, dtype, shape: [], data: scalarData(value, dtype) });
+    return name;
+  }
+
+  /** `x` under another shape: the same memory. */
+  reshape(x: string, shape: readonly number[]): string {
+    return this.emit("Reshape", [x, this.integers(shape)], { attributes: { allowzero: { int: 1 } } });
+  }
+}
+
+function scalarData(value: number, dtype: DType): OnnxData {
+  if (dtype === "float32") return Float32Array.of(value);
+  return dtype === "int32" ? Int32Array.of(value) : Uint8Array.of(value);
+}

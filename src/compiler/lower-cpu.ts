@@ -1,0 +1,127 @@
+import type { Tensor } from "../tensor/tensor.js";
+import type { EmitOptions } from "./emitter.js";
+import type { Product } from "./fuse.js";
+import type { Lowering, LoweringContext, Profile } from "./lowering.js";
+
+const MICROSOFT = "com.microsoft";
+/** TensorProto.DataType numbers, as Cast takes them. */
+const CAST_CODES: Readonly<Record<string, number>> = { float32: 1, uint8: 2, int32: 6, bool: 9 };
+
+/** A primitive that is one ONNX operator on the same inputs. */
+const direct =
+  (opType: string, options: (node: Tensor) => EmitOptions = () => ({})): Lowering =>
+  (node, { emitter, nameOf }) =>
+    emitter.emit(opType, node.inputs.map(nameOf), options(node));
+
+const reduction =
+  (opType: string): Lowering =>
+  (node, { emitter, nameOf }) =>
+    emitter.emit(opType, [nameOf(node.inputs[0]!), emitter.integers(node.attributes.axes as number[])], {
+      attributes: { keepdims: { int: 1 } },
+    });
+
+/** 1 / √(mean(x²) + ε), written out. */
+export const composeInverseRms: Lowering = (node, { emitter, nameOf }) => {
+  const x = nameOf(node.inputs[0]!);
+  const meanSquare = emitter.emit("ReduceMean", [emitter.emit("Mul", [x, x]), emitter.integers([1])]);
+  const shifted = emitter.emit("Add", [meanSquare, emitter.scalar(node.attributes.epsilon as number)]);
+  return emitter.emit("Reciprocal", [emitter.emit("Sqrt", [shifted])]);
+};
+
+/** Names the inverse root mean square that the norm kernel computes beside its result. */
+const inverseRmsKey = (x: string, node: Tensor) => `inverseRms ${x} ${node.attributes.epsilon}`;
+
+/** A matrix product for matrices and a batched one for more axes. */
+function product({ a, b, transposeA, transposeB, alpha, c }: Product, node: Tensor, context: LoweringContext): string {
+  const { emitter, nameOf } = context;
+  const flags = { transA: { int: Number(transposeA) }, transB: { int: Number(transposeB) }, alpha: { float: alpha } };
+  if (node.rank === 2) {
+    const addend = c === undefined ? [] : [nameOf(c)];
+    return emitter.emit("Gemm", [nameOf(a), nameOf(b), ...addend], { attributes: flags });
+  }
+  return emitter.emit("FusedMatMul", [nameOf(a), nameOf(b)], { domain: MICROSOFT, attributes: flags });
+}
+
+/** ONNX Runtime's CPU provider, in the formulations that were fastest there. */
+export const CPU_PROFILE: Profile = {
+  product,
+  primitives: {
+    add: direct("Add"),
+    broadcast: (node, { emitter, nameOf }) =>
+      emitter.emit("Expand", [nameOf(node.inputs[0]!), emitter.integers(node.shape)]),
+    cast: direct("Cast", (node) => ({ attributes: { to: { int: CAST_CODES[node.dtype]! } } })),
+    concat: direct("Concat", (node) => ({ attributes: { axis: { int: node.attributes.axis as number } } })),
+    constant: (node, { emitter }) => emitter.scalar(node.attributes.value as number, node.dtype),
+    div: direct("Div"),
+    equal: direct("Equal"),
+    exp: direct("Exp"),
+    gatherRows: direct("Gather"),
+    inverseRms: (node, context) =>
+      context.byproducts.get(inverseRmsKey(context.nameOf(node.inputs[0]!), node)) ?? composeInverseRms(node, context),
+    less: direct("Less"),
+    log: direct("Log"),
+    matmul: () => {
+      throw new Error("lowering: matmul is written as a product");
+    },
+    max: reduction("ReduceMax"),
+    mul: direct("Mul"),
+    neg: direct("Neg"),
+    pad: (node, { emitter, nameOf }) => {
+      const { axis, before, after } = node.attributes as { axis: number; before: number; after: number };
+      return emitter.emit("Pad", [
+        nameOf(node.inputs[0]!),
+        emitter.integers([before, after]),
+        "",
+        emitter.integers([axis]),
+      ]);
+    },
+    putPerRow: (node, { emitter, nameOf }) => {
+      const [values, indices] = node.inputs as [Tensor, Tensor];
+      const zeros = emitter.emit("Expand", [emitter.scalar(0), emitter.integers(node.shape)]);
+      const columns = emitter.reshape(nameOf(indices), [indices.size, 1]);
+      return emitter.emit("ScatterElements", [zeros, columns, nameOf(values)], { attributes: { axis: { int: 1 } } });
+    },
+    reshape: (node, { emitter, nameOf }) => emitter.reshape(nameOf(node.inputs[0]!), node.shape),
+    rmsNorm: (node, { emitter, nameOf, byproducts }) => {
+      const [x, weight] = node.inputs.map(nameOf) as [string, string];
+      const outputs = [emitter.freshName(), emitter.freshName()];
+      byproducts.set(inverseRmsKey(x, node), outputs[1]!);
+      return emitter.emit("SimplifiedLayerNormalization", [x, weight], {
+        outputs,
+        attributes: { axis: { int: -1 }, epsilon: { float: node.attributes.epsilon as number } },
+      });
+    },
+    rotary: (node, { emitter, nameOf }) => {
+      const [x, cos, sin] = node.inputs.map(nameOf) as [string, string, string];
+      return emitter.emit("RotaryEmbedding", [x, emitter.integers([0]), cos, sin], { domain: MICROSOFT });
+    },
+    scatterAddRows: (node, { emitter, nameOf }) => {
+      const [base, indices, rows] = node.inputs as [Tensor, Tensor, Tensor];
+      // ScatterND would need no expanded indices, but adds equal ones in a data race.
+      const column = emitter.reshape(nameOf(indices), [indices.size, 1]);
+      const expanded = emitter.emit("Expand", [column, emitter.integers(rows.shape)]);
+      return emitter.emit("ScatterElements", [nameOf(base), expanded, nameOf(rows)], {
+        attributes: { axis: { int: 0 }, reduction: { string: "add" } },
+      });
+    },
+    sigmoid: direct("Sigmoid"),
+    slice: (node, { emitter, nameOf }) => {
+      const { axis, start, end } = node.attributes as { axis: number; start: number; end: number };
+      const bounds = [[start], [end], [axis]].map((values) => emitter.integers(values));
+      return emitter.emit("Slice", [nameOf(node.inputs[0]!), ...bounds]);
+    },
+    softmax: direct("Softmax", () => ({ attributes: { axis: { int: -1 } } })),
+    sqrt: direct("Sqrt"),
+    sub: direct("Sub"),
+    sum: reduction("ReduceSum"),
+    takePerRow: (node, { emitter, nameOf }) => {
+      const [x, indices] = node.inputs as [Tensor, Tensor];
+      const columns = emitter.reshape(nameOf(indices), [indices.size, 1]);
+      return emitter.emit("GatherElements", [nameOf(x), columns], { attributes: { axis: { int: 1 } } });
+    },
+    transpose: direct("Transpose", (node) => ({
+      attributes: { perm: { ints: node.attributes.permutation as number[] } },
+    })),
+    where: direct("Where"),
+  },
+};

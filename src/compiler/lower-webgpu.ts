@@ -1,0 +1,31 @@
+import type { Tensor } from "../tensor/tensor.js";
+import type { Product } from "./fuse.js";
+import { CPU_PROFILE, composeInverseRms } from "./lower-cpu.js";
+import type { LoweringContext, Profile } from "./lowering.js";
+
+/** Batched products without FusedMatMul, which this provider hands to the CPU. Matrices are as on the CPU. */
+function product(fused: Product, node: Tensor, context: LoweringContext): string {
+  if (node.rank === 2) return CPU_PROFILE.product(fused, node, context);
+  const { emitter, nameOf } = context;
+  const oriented = (x: Tensor, swap: boolean) => {
+    if (!swap) return nameOf(x);
+    const perm = x.shape.map((_, axis) => (axis < x.rank - 2 ? axis : 2 * x.rank - 3 - axis));
+    return emitter.emit("Transpose", [nameOf(x)], { attributes: { perm: { ints: perm } } });
+  };
+  const result = emitter.emit("MatMul", [oriented(fused.a, fused.transposeA), oriented(fused.b, fused.transposeB)]);
+  return fused.alpha === 1 ? result : emitter.emit("Mul", [result, emitter.scalar(fused.alpha)]);
+}
+
+/** ONNX Runtime's WebGPU provider: only operators that it has kernels for, so that nothing moves to the CPU. */
+export const WEBGPU_PROFILE: Profile = {
+  product,
+  primitives: {
+    ...CPU_PROFILE.primitives,
+    // The second output of SimplifiedLayerNormalization is another quantity here; the gradient computes its own.
+    inverseRms: composeInverseRms,
+    rmsNorm: (node, { emitter, nameOf }) =>
+      emitter.emit("RMSNormalization", node.inputs.map(nameOf), {
+        attributes: { axis: { int: -1 }, epsilon: { float: node.attributes.epsilon as number } },
+      }),
+  },
+};

@@ -1,0 +1,77 @@
+import type { HostTensor } from "../tensor/dtype.js";
+import { reachable } from "../tensor/graph.js";
+import { placeholder, registerEvaluator, Tensor } from "../tensor/tensor.js";
+import { Program } from "./program.js";
+
+// Eager use repeats a few small graphs; each kept program holds a session.
+const KEPT_PROGRAMS = 32;
+const programs = new Map<string, Program>();
+
+/**
+ * Computes tensors on the CPU. Graphs of the same structure share one compiled program, whatever their data: a loop
+ * that builds the same expression again compiles it once.
+ */
+export async function evaluate(tensors: readonly Tensor[]): Promise<HostTensor[]> {
+  const graph = reachable(tensors);
+  const arrays = graph.flatMap(({ source }) => (source?.kind === "data" ? [source.array] : []));
+  const key = structureOf(graph, tensors);
+  let program = programs.get(key);
+  if (program === undefined) {
+    program = await compileDetached(graph, tensors);
+  } else {
+    programs.delete(key); // put back below as the latest used
+  }
+  programs.set(key, program);
+  await releaseOldest();
+  const feeds = Object.fromEntries(arrays.map((array, i) => [`data${i}`, array]));
+  const results = await program.run(feeds);
+  return tensors.map((_, i) => results[`output${i}`]!);
+}
+
+/** Releases the programs that `evaluate` keeps. */
+export async function clearEvaluationCache(): Promise<void> {
+  const kept = [...programs.values()];
+  programs.clear();
+  for (const program of kept) await program.release();
+}
+
+registerEvaluator(evaluate);
+
+/** The graph as text, data left out: equal texts compute the same function of their leaves. */
+function structureOf(graph: readonly Tensor[], outputs: readonly Tensor[]): string {
+  const index = new Map(graph.map((node, i) => [node, i]));
+  const nodes = graph.map(({ op, source, attributes, inputs, shape, dtype }) => [
+    op?.name ?? (source?.kind === "placeholder" ? source.name : ""),
+    attributes,
+    inputs.map((input) => index.get(input)),
+    shape,
+    dtype,
+  ]);
+  return JSON.stringify([nodes, outputs.map((output) => index.get(output))]);
+}
+
+/** Compiles a copy of the graph whose data leaves are placeholders, so that the program outlives the tensors. */
+function compileDetached(graph: readonly Tensor[], outputs: readonly Tensor[]): Promise<Program> {
+  const copies = new Map<Tensor, Tensor>();
+  let leaf = 0;
+  for (const node of graph) {
+    if (node.source?.kind === "data") {
+      copies.set(node, placeholder(`data${leaf++}`, node.shape, node.dtype));
+    } else if (node.op === undefined) {
+      copies.set(node, node);
+    } else {
+      const inputs = node.inputs.map((input) => copies.get(input)!);
+      copies.set(node, new Tensor(node, { op: node.op, inputs, attributes: node.attributes }));
+    }
+  }
+  const named = Object.fromEntries(outputs.map((output, i) => [`output${i}`, copies.get(output)!]));
+  return Program.compile(named, { device: "cpu", threads: 2 });
+}
+
+async function releaseOldest(): Promise<void> {
+  for (const [key, program] of programs) {
+    if (programs.size <= KEPT_PROGRAMS) return;
+    programs.delete(key);
+    await program.release();
+  }
+}

@@ -1,0 +1,71 @@
+import { compileGraph, PROFILES } from "../compiler/compile.js";
+import { encodeModel } from "../compiler/onnx-model.js";
+import type { HostTensor, TypedArray } from "../tensor/dtype.js";
+import { ConfigError, ShapeError } from "../tensor/errors.js";
+import { formatShape } from "../tensor/shape.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { createSession, type OrtSession, type SessionOptions } from "./session.js";
+
+/** Values for placeholders by name, row-major. */
+export type Feeds = Readonly<Record<string, TypedArray>>;
+
+/** A graph compiled for a device: run as often as you like, released once. Data leaves are read anew at each run. */
+export class Program {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly #leaves: ReadonlyMap<string, Tensor>;
+  readonly #session: OrtSession;
+
+  private constructor(
+    outputs: Readonly<Record<string, Tensor>>,
+    leaves: ReadonlyMap<string, Tensor>,
+    session: OrtSession,
+  ) {
+    this.outputs = outputs;
+    this.#leaves = leaves;
+    this.#session = session;
+  }
+
+  /** Compiles the graph that `outputs` depend on. Must be released. @throws DeviceError if the device refuses it. */
+  static async compile(outputs: Readonly<Record<string, Tensor>>, options: SessionOptions): Promise<Program> {
+    const { graph, leaves } = compileGraph(outputs, PROFILES[options.device]);
+    return new Program(outputs, leaves, await createSession(encodeModel(graph), options));
+  }
+
+  /** Computes all outputs into new arrays. @throws ConfigError or ShapeError if `feeds` do not fit the placeholders. */
+  run(feeds: Feeds = {}): Promise<Record<string, HostTensor>> {
+    return this.#session.run(this.#bind(feeds), Object.keys(this.outputs));
+  }
+
+  /**
+   * Computes all outputs into `targets`. A target may be the very array that is fed, if every reader of that feed is
+   * an ancestor of the output: the in-place update of an optimizer.
+   */
+  async runInto(feeds: Feeds, targets: Feeds): Promise<void> {
+    const outputs = Object.entries(this.outputs).map(([name, { dtype, shape }]) => {
+      const data = targets[name];
+      if (data === undefined) throw new ConfigError(`Program.runInto: no array for output "${name}"`);
+      return [name, { dtype, shape, data }] as const;
+    });
+    await this.#session.runInto(this.#bind(feeds), Object.fromEntries(outputs));
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+
+  #bind(feeds: Feeds): Record<string, HostTensor> {
+    const bound: Record<string, HostTensor> = {};
+    for (const [name, leaf] of this.#leaves) {
+      const data = leaf.source?.kind === "data" ? leaf.source.array : feeds[name];
+      if (data === undefined)
+        throw new ConfigError(`Program: no values for placeholder "${name}" ${formatShape(leaf.shape)}`);
+      if (data.length !== leaf.size) {
+        throw new ShapeError(
+          `Program: "${name}" has shape ${formatShape(leaf.shape)}, needs ${leaf.size} values, got ${data.length}`,
+        );
+      }
+      bound[name] = { dtype: leaf.dtype, shape: leaf.shape, data };
+    }
+    return bound;
+  }
+}
