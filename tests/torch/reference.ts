@@ -1,0 +1,92 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { readSafetensors, writeSafetensors } from "../../src/checkpoints/safetensors.js";
+import type { HostTensor } from "../../src/tensor/dtype.js";
+
+/** Debian puts its PyTorch under this interpreter; PYTHON names another. */
+const PYTHON = process.env.PYTHON ?? "/usr/bin/python3";
+
+/** Keys of a Hugging Face LLaMA config.json. */
+export interface LlamaConfigJson {
+  readonly hidden_size: number;
+  readonly intermediate_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly num_key_value_heads?: number;
+  readonly rms_norm_eps?: number;
+  readonly rope_theta?: number;
+  readonly tie_word_embeddings?: boolean;
+  readonly vocab_size: number;
+}
+
+export interface TorchInputs {
+  readonly config: LlamaConfigJson;
+  /** Hugging Face names, layout [out, in]; adapters as NAME.lora_A.weight and NAME.lora_B.weight. */
+  readonly weights: ReadonlyMap<string, HostTensor>;
+  /** [batch, length], int32. */
+  readonly inputIds: HostTensor;
+  /** [batch, length], int32, already shifted: logits at t are scored against labels at t; -100 is not scored. */
+  readonly labels: HostTensor;
+  /** Default 1. */
+  readonly loraScaling?: number;
+  /** What PyTorch computes in; results are rounded to float32. Default float32. */
+  readonly dtype?: "float32" | "float64";
+}
+
+export interface TorchResult {
+  /** Mean over the scored positions. */
+  readonly loss: number;
+  /** [batch, length, vocab]. */
+  readonly logits: HostTensor;
+  /** By the name of the weight; one for every weight given. */
+  readonly gradients: ReadonlyMap<string, HostTensor>;
+}
+
+/**
+ * Whether PyTorch can be asked; for `describe.skipIf(!torchAvailable())`. Without it the tests that need it are skipped
+ * with a warning, and where CI=true the call throws.
+ */
+export function torchAvailable(): boolean {
+  try {
+    execFileSync(PYTHON, ["-c", "import torch, numpy"], { stdio: "pipe" });
+    return true;
+  } catch (cause) {
+    const message = `${PYTHON} cannot import torch: install python3-torch, or name an interpreter that can in PYTHON`;
+    if (process.env.CI === "true") throw new Error(message, { cause });
+    console.warn(`SKIPPING the comparison with PyTorch: ${message}`);
+    return false;
+  }
+}
+
+/** Loss, logits and gradients of a LLaMA by PyTorch autograd, in a process of its own (1 to 2 seconds). */
+export async function runTorchReference(inputs: TorchInputs): Promise<TorchResult> {
+  const folder = mkdtempSync(join(tmpdir(), "highrank-torch-"));
+  try {
+    const source = join(folder, "in.safetensors");
+    const target = join(folder, "out.safetensors");
+    const tensors = new Map([...inputs.weights, ["input_ids", inputs.inputIds], ["labels", inputs.labels]]);
+    await writeSafetensors(source, tensors, {
+      config: JSON.stringify(inputs.config),
+      lora_scaling: String(inputs.loraScaling ?? 1),
+      dtype: inputs.dtype ?? "float32",
+    });
+    execFileSync(PYTHON, [fileURLToPath(new URL("llama_reference.py", import.meta.url)), source, target], {
+      env: { ...process.env, OMP_NUM_THREADS: "2" },
+      stdio: "pipe",
+    });
+    return unpack((await readSafetensors(target)).tensors);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function unpack(tensors: ReadonlyMap<string, HostTensor>): TorchResult {
+  const gradients = new Map<string, HostTensor>();
+  for (const [name, tensor] of tensors) {
+    if (name.startsWith("grad.")) gradients.set(name.slice("grad.".length), tensor);
+  }
+  return { loss: tensors.get("loss")!.data[0]!, logits: tensors.get("logits")!, gradients };
+}
