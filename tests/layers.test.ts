@@ -1,0 +1,73 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path/posix";
+import { expect, test } from "vitest";
+
+/** Folders of src/, lowest first: each imports from itself and those before it. */
+const LAYERS = [
+  ...["platform", "tensor", "ops", "autograd", "compiler", "runtime", "nn", "quant", "adapters"],
+  ...["optim", "models", "data", "checkpoints", "config", "training", "cli"],
+];
+const MAY_IMPORT_NODE = ["platform", "cli"];
+/** Error classes have no imports of their own, so every layer may throw them. */
+const SHARED_BY_ALL = "tensor/errors.js";
+
+const IMPORT = /\b(?:from|import)\s*\(?\s*["']([^"'\n]+)["']/g;
+
+function importsOf(source: string): string[] {
+  return [...source.matchAll(IMPORT)].map((match) => match[1]!);
+}
+
+/** What is wrong with the imports of `file`, a path relative to src/. Files outside folders are the top: they may import all. */
+function layerFaults(file: string, source: string): string[] {
+  const folder = file.split("/")[0]!;
+  if (!file.includes("/"))
+    return importsOf(source)
+      .filter((name) => name.startsWith("node:"))
+      .map(nodeFault);
+  const layer = LAYERS.indexOf(folder);
+  if (layer < 0) return [`src/${file}: folder ${folder} has no place in the order ${LAYERS.join(", ")}`];
+  return importsOf(source).flatMap((name) => {
+    if (name.startsWith("node:")) return MAY_IMPORT_NODE.includes(folder) ? [] : [nodeFault(name)];
+    if (!name.startsWith(".")) return [];
+    const target = normalize(join(dirname(file), name));
+    if (target === SHARED_BY_ALL) return [];
+    const targetLayer = target.includes("/") ? LAYERS.indexOf(target.split("/")[0]!) : Number.POSITIVE_INFINITY;
+    if (targetLayer >= 0 && targetLayer <= layer) return [];
+    return [`src/${file}: imports "${name}", but ${folder} is below it; only lower layers may be imported`];
+  });
+
+  function nodeFault(name: string): string {
+    return `src/${file}: imports "${name}"; only ${MAY_IMPORT_NODE.join(" and ")} may, others use "#platform"`;
+  }
+}
+
+test("an import of a higher layer or of Node.js is named with its file", () => {
+  const upward = layerFaults(
+    "ops/matmul.ts",
+    `import type { Layer } from "../nn/linear.js";\nexport * from "./reduce.js";`,
+  );
+  expect(upward).toEqual([expect.stringContaining(`src/ops/matmul.ts: imports "../nn/linear.js"`)]);
+  expect(layerFaults("nn/linear.ts", `const x = await import("node:fs");`)).toHaveLength(1);
+  expect(layerFaults("index.ts", `export { x } from "node:fs";`)).toHaveLength(1);
+  expect(layerFaults("stray/x.ts", "")).toHaveLength(1);
+  expect(layerFaults("nn/linear.ts", `import "../index.js";`)).toHaveLength(1);
+});
+
+test("downward imports, the platform and the shared error classes pass", () => {
+  expect(
+    layerFaults("nn/linear.ts", `import { matmul } from "../ops/index.js";\nimport { x } from "#platform";`),
+  ).toEqual([]);
+  expect(
+    layerFaults("platform/node.ts", `import fs from "node:fs";\nimport { E } from "../tensor/errors.js";`),
+  ).toEqual([]);
+  expect(layerFaults("index.ts", `export * from "./cli/main.js";`)).toEqual([]);
+});
+
+test("every file of src keeps to the order of the layers", () => {
+  const root = new URL("../src/", import.meta.url);
+  const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter(
+    (file) => file.endsWith(".ts") && !file.endsWith(".test.ts"),
+  );
+  expect(files.length).toBeGreaterThan(10);
+  expect(files.flatMap((file) => layerFaults(file, readFileSync(new URL(file, root), "utf8")))).toEqual([]);
+});
