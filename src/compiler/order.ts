@@ -1,4 +1,4 @@
-/** What the order depends on: which values a node reads and makes. "" is an input left out. */
+/** What the order depends on: which values a node reads and makes. "" is an input or output left out. */
 export interface OrderedNode {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -7,30 +7,88 @@ export interface OrderedNode {
 /**
  * The order in which ONNX Runtime executes the nodes of a file: node indices, first to run first. It searches
  * depth-first from the nodes that nobody reads back to their producers; among several candidates it enters the one
- * latest in the file first, and a node runs when all its producers have.
+ * latest in the file first, and a node runs when all its producers have. The file need not be sorted topologically.
  */
 export function executionOrder(nodes: readonly OrderedNode[]): number[] {
-  const producers = producersOf(nodes);
-  const isRead = new Array<boolean>(nodes.length).fill(false);
-  for (const indices of producers) for (const index of indices) isRead[index] = true;
-
-  const order: number[] = [];
-  const entered = new Array<boolean>(nodes.length).fill(false);
-  // A stack of our own, because training graphs are deeper than the call stack. ~index means "producers are done".
-  const stack: number[] = nodes.map((_, index) => index).filter((index) => !isRead[index]);
-  for (let index = stack.pop(); index !== undefined; index = stack.pop()) {
-    if (index < 0) {
-      order.push(~index);
-    } else if (!entered[index]) {
-      entered[index] = true;
-      stack.push(~index);
-      for (const producer of producers[index]!) if (!entered[producer]) stack.push(producer);
-    }
-  }
-  return order;
+  return depthFirst(producersOf(nodes), (candidates) => Math.max(...candidates)).ran;
 }
 
-/** For each node the distinct nodes that it reads from, in ascending order. */
+/**
+ * The order in which to write `nodes` to the file so that ONNX Runtime runs them in the `desired` order (indices into
+ * `nodes`, topologically sorted; by default as listed), or close to it where no depth-first search can give that
+ * order: a node that nothing needs yet waits until a node that reads it is entered.
+ */
+export function orderForExecution(
+  nodes: readonly OrderedNode[],
+  desired: readonly number[] = nodes.map((_, index) => index),
+): number[] {
+  const producers = producersOf(nodes);
+  const position = new Int32Array(nodes.length);
+  desired.forEach((index, at) => {
+    position[index] = at;
+  });
+  const countNeeded = neededCounter(producers);
+  const { entered } = depthFirst(producers, (candidates, hasRun) => {
+    // Entering a node runs all it needs, so what is due before it and not needed by it is delayed.
+    let best = -1;
+    let leastDelayed = Infinity;
+    let at = 0;
+    let due = 0;
+    for (const candidate of candidates.sort((a, b) => position[a]! - position[b]!)) {
+      for (; at <= position[candidate]!; at++) if (!hasRun[desired[at]!]) due++;
+      const delayed = due - countNeeded(candidate, hasRun);
+      if (delayed < leastDelayed) {
+        best = candidate;
+        leastDelayed = delayed;
+      }
+      if (delayed === 0) break;
+    }
+    return best;
+  });
+  // Of the candidates at each choice the chosen one is entered first, so this one priority serves all choices.
+  return entered.reverse();
+}
+
+/**
+ * Most bytes alive at once when `nodes` run in `order`. A value lives from its node to its last reader, graph
+ * `outputs` to the end. Counts only what nodes make, so neither inputs nor initializers; values without an entry in
+ * `sizes` count nothing. An upper bound, because ONNX Runtime also lets some operators write over their input.
+ */
+export function peakBytes(
+  nodes: readonly OrderedNode[],
+  order: readonly number[],
+  sizes: ReadonlyMap<string, number>,
+  outputs: readonly string[] = [],
+): number {
+  const readsLeft = new Map<string, number>();
+  const count = (name: string): void => void readsLeft.set(name, (readsLeft.get(name) ?? 0) + 1);
+  for (const node of nodes) node.inputs.forEach(count);
+  outputs.forEach(count);
+
+  const made = new Set<string>();
+  let live = 0;
+  let peak = 0;
+  const freeIfUnread = (name: string): void => {
+    if (readsLeft.get(name)) return;
+    if (made.delete(name)) live -= sizes.get(name) ?? 0;
+  };
+  for (const index of order) {
+    const node = nodes[index]!;
+    for (const name of node.outputs) {
+      made.add(name);
+      live += sizes.get(name) ?? 0;
+    }
+    peak = Math.max(peak, live);
+    for (const name of node.inputs) {
+      readsLeft.set(name, readsLeft.get(name)! - 1);
+      freeIfUnread(name);
+    }
+    node.outputs.forEach(freeIfUnread);
+  }
+  return peak;
+}
+
+/** For each node the distinct nodes that it reads from. */
 function producersOf(nodes: readonly OrderedNode[]): number[][] {
   const producerOf = new Map<string, number>();
   nodes.forEach((node, index) => {
@@ -42,6 +100,65 @@ function producersOf(nodes: readonly OrderedNode[]): number[][] {
       const index = producerOf.get(input);
       if (index !== undefined) indices.add(index);
     }
-    return [...indices].sort((a, b) => a - b);
+    return [...indices];
   });
+}
+
+/**
+ * Searches from the nodes that nobody reads to their producers. `choose` says which of the candidates, none of them
+ * entered yet, to enter next; it is asked only where there are several, and may reorder them.
+ */
+function depthFirst(
+  producers: readonly (readonly number[])[],
+  choose: (candidates: number[], hasRun: readonly boolean[]) => number,
+): { entered: number[]; ran: number[] } {
+  const leaves = new Set(producers.keys());
+  for (const indices of producers) for (const index of indices) leaves.delete(index);
+  const wasEntered = new Array<boolean>(producers.length).fill(false);
+  const hasRun = new Array<boolean>(producers.length).fill(false);
+  const next = (among: Iterable<number>): number | undefined => {
+    const candidates = [...among].filter((index) => !wasEntered[index]);
+    return candidates.length > 1 ? choose(candidates, hasRun) : candidates[0];
+  };
+
+  const entered: number[] = [];
+  const ran: number[] = [];
+  // A stack of our own, because training graphs are deeper than the call stack.
+  const stack: number[] = [];
+  for (;;) {
+    const top = stack.at(-1);
+    const index = next(top === undefined ? leaves : producers[top]!);
+    if (index !== undefined) {
+      wasEntered[index] = true;
+      entered.push(index);
+      stack.push(index);
+    } else if (top !== undefined) {
+      stack.pop();
+      hasRun[top] = true;
+      ran.push(top);
+    } else {
+      return { entered, ran };
+    }
+  }
+}
+
+/** A function that says how many nodes must still run for one of them to have run, itself included. */
+function neededCounter(
+  producers: readonly (readonly number[])[],
+): (index: number, hasRun: readonly boolean[]) => number {
+  const countedIn = new Uint32Array(producers.length);
+  let call = 0;
+  return (index, hasRun) => {
+    call++;
+    countedIn[index] = call;
+    const needed = [index];
+    for (const node of needed) {
+      for (const producer of producers[node]!) {
+        if (hasRun[producer] || countedIn[producer] === call) continue;
+        countedIn[producer] = call;
+        needed.push(producer);
+      }
+    }
+    return needed.length;
+  };
 }
