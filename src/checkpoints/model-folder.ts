@@ -1,0 +1,126 @@
+import { exists, isDirectory, joinPath, listFolder, readText, writeFileAtomic, writeFolderAtomic } from "#platform";
+import type { HostTensor } from "../tensor/dtype.js";
+import { CheckpointError } from "../tensor/errors.js";
+import { checkpointFault } from "./faults.js";
+import { isObject, kindOf, readJsonObject, toJsonText } from "./json-file.js";
+import { isPickleName, pickleError } from "./pickle.js";
+import { readSafetensors, writeSafetensors } from "./safetensors.js";
+import { readSafetensorsHeader } from "./safetensors-header.js";
+
+const CONFIG = "config.json";
+const WEIGHTS = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+
+/** A plain Hugging Face model folder; names are as on disk. */
+export interface ModelFolder {
+  /** config.json. */
+  readonly config: Record<string, unknown>;
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+  /** The text of tokenizer.json; absent where there is none. */
+  readonly tokenizerJson?: string;
+  /** The text of tokenizer_config.json; absent where there is none. */
+  readonly tokenizerConfig?: string;
+}
+
+/** What `writeModelFolder` writes. */
+export interface ModelFolderContent {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+  /** More files by name, as text: tokenizer.json, tokenizer_config.json, generation_config.json. */
+  readonly files?: ReadonlyMap<string, string>;
+}
+
+/**
+ * Writes config.json, model.safetensors and the files given; the folder appears whole or not at all.
+ * @throws CheckpointError if the folder holds files already, unless `replace` says that they may go.
+ */
+export async function writeModelFolder(
+  folder: string,
+  { config, tensors, files = new Map() }: ModelFolderContent,
+  options: { replace?: boolean } = {},
+): Promise<void> {
+  await writeFolderAtomic(
+    folder,
+    async (partial) => {
+      await writeFileAtomic(joinPath(partial, CONFIG), toJsonText(config, CONFIG));
+      for (const [name, text] of files) await writeFileAtomic(joinPath(partial, name), text);
+      await writeSafetensors(joinPath(partial, WEIGHTS), tensors);
+    },
+    options,
+  );
+}
+
+/**
+ * Reads a model folder, its weights in one file or in shards.
+ * @throws CheckpointError that lists all that is missing or wrong; pickle files are refused.
+ */
+export async function readModelFolder(folder: string): Promise<ModelFolder> {
+  const files = await weightFiles(folder);
+  const config = await readJsonObject(joinPath(folder, CONFIG));
+  const tensors = new Map<string, HostTensor>();
+  for (const [path, names] of files) {
+    for (const [name, tensor] of (await readSafetensors(path, { names })).tensors) tensors.set(name, tensor);
+  }
+  const tokenizerJson = await textIfPresent(joinPath(folder, "tokenizer.json"));
+  const tokenizerConfig = await textIfPresent(joinPath(folder, "tokenizer_config.json"));
+  return {
+    config,
+    tensors,
+    ...(tokenizerJson !== undefined && { tokenizerJson }),
+    ...(tokenizerConfig !== undefined && { tokenizerConfig }),
+  };
+}
+
+/**
+ * The files that hold a model folder's weights, and the names to read from each. The headers are checked, no weight is read.
+ * @throws CheckpointError
+ */
+export async function weightFiles(folder: string): Promise<Map<string, readonly string[]>> {
+  if (!(await isDirectory(folder))) {
+    if (isPickleName(folder) && (await exists(folder))) throw pickleError(folder, [folder]);
+    throw new CheckpointError(`${folder} must be a model folder with ${CONFIG} and ${WEIGHTS}, but is no folder`);
+  }
+  const present = await listFolder(folder);
+  if (present.includes(WEIGHTS)) {
+    const path = joinPath(folder, WEIGHTS);
+    const { entries } = await readSafetensorsHeader(path);
+    return new Map([[path, entries.map(({ name }) => name)]]);
+  }
+  if (present.includes(INDEX)) return shards(folder, present);
+  const pickles = present.filter(isPickleName);
+  if (pickles.length > 0) throw pickleError(folder, pickles);
+  throw new CheckpointError(
+    `${folder} must hold ${WEIGHTS} or ${INDEX}; it holds ${present.join(", ") || "nothing"}; check the path`,
+  );
+}
+
+/** Reads the index of a sharded model: `weight_map` names the file of every tensor. */
+async function shards(folder: string, present: readonly string[]): Promise<Map<string, readonly string[]>> {
+  const indexPath = joinPath(folder, INDEX);
+  const { weight_map: weightMap } = await readJsonObject(indexPath);
+  if (!isObject(weightMap))
+    throw new CheckpointError(`${indexPath}: weight_map must be an object, not ${kindOf(weightMap)}`);
+  const namesByFile = new Map<string, string[]>();
+  const faults = new Set<string>();
+  for (const [name, file] of Object.entries(weightMap)) {
+    if (typeof file !== "string" || /[/\\]/.test(file) || !file.endsWith(".safetensors")) {
+      faults.add(`"${name}" must lie in a .safetensors file of this folder, not in ${JSON.stringify(file)}`);
+    } else if (!present.includes(file)) {
+      faults.add(`${file} is missing`);
+    } else {
+      if (!namesByFile.has(file)) namesByFile.set(file, []);
+      namesByFile.get(file)!.push(name);
+    }
+  }
+  for (const [file, names] of namesByFile) {
+    const { entries } = await readSafetensorsHeader(joinPath(folder, file));
+    const held = new Set(entries.map((entry) => entry.name));
+    for (const name of names) if (!held.has(name)) faults.add(`${file} does not hold "${name}"`);
+  }
+  if (faults.size > 0) throw checkpointFault(indexPath, [...faults]);
+  return new Map([...namesByFile].map(([file, names]) => [joinPath(folder, file), names]));
+}
+
+async function textIfPresent(path: string): Promise<string | undefined> {
+  return (await exists(path)) ? readText(path) : undefined;
+}
