@@ -1,0 +1,109 @@
+/**
+ * Learning-rate schedules as pure functions of time: the result multiplies the peak learning rate. `step` counts
+ * completed steps and may be fractional; past the end a decay stays at its last value.
+ */
+export interface WarmupOptions {
+  /** Steps of the linear rise from 0 to 1 at the start; 0 (the default) for none. */
+  readonly warmupSteps?: number;
+}
+
+export interface DecayOptions extends WarmupOptions {
+  /** Where the decay ends, warm-up included. */
+  readonly totalSteps: number;
+}
+
+export interface CosineOptions extends DecayOptions {
+  /** Where the cosine ends, from 0 to 1. Default 0. */
+  readonly minLrRatio?: number;
+  /** Warm up and decay again from the full peak after every so many steps. */
+  readonly cycleLength?: number;
+}
+
+export interface CosineRestartsOptions extends DecayOptions {
+  /** Steps between restarts. */
+  readonly cycleLength: number;
+  /** Steps of the linear rise from 0 back to the cosine after each restart; below cycleLength. */
+  readonly restartWarmupSteps: number;
+  /** Where the cosine ends, from 0 to 1. Default 0. */
+  readonly minLrRatio?: number;
+}
+
+export interface JaggedOptions {
+  /** Steps between restarts. */
+  readonly restartEvery: number;
+  /** Steps of the linear rise after each restart. */
+  readonly restartWarmupSteps: number;
+  /** Steps of the linear fall before each restart. */
+  readonly annealSteps: number;
+  /** What is left of the learning rate at a restart, from 0 to 1. Default 0.001. */
+  readonly minScale?: number;
+}
+
+/** Warm-up, then 1. */
+export function constant(step: number, { warmupSteps = 0 }: WarmupOptions = {}): number {
+  return step < warmupSteps ? step / warmupSteps : 1;
+}
+
+/** Warm-up, then a straight line to 0 at totalSteps. */
+export function linear(step: number, { totalSteps, warmupSteps = 0 }: DecayOptions): number {
+  return step < warmupSteps ? step / warmupSteps : 1 - progress(step, warmupSteps, totalSteps);
+}
+
+/**
+ * Warm-up, then half a cosine from 1 to minLrRatio at totalSteps; with cycleLength, over and over. The first two steps
+ * of a repeated warm-up are 1e-7, as in the official ReLoRA code.
+ */
+export function cosine(
+  step: number,
+  { totalSteps, warmupSteps = 0, minLrRatio = 0, cycleLength }: CosineOptions,
+): number {
+  const inCycle = cycleLength === undefined ? step : step % cycleLength;
+  if (inCycle >= warmupSteps) {
+    return cosineDecay(progress(inCycle, warmupSteps, cycleLength ?? totalSteps), minLrRatio);
+  }
+  return step !== inCycle && inCycle < 2 ? 1e-7 : inCycle / warmupSteps;
+}
+
+/**
+ * The jagged cosine of ReLoRA (Lialin et al. 2023, arXiv:2307.05695, section 3): one cosine over the whole run; at every
+ * multiple of cycleLength the rate falls to 0 and rises in restartWarmupSteps to where the cosine is by then.
+ */
+export function cosineRestarts(
+  step: number,
+  { totalSteps, warmupSteps = 0, cycleLength, restartWarmupSteps, minLrRatio = 0 }: CosineRestartsOptions,
+): number {
+  if (step < warmupSteps) return step / warmupSteps;
+  const inCycle = step % cycleLength;
+  if (step < cycleLength || inCycle >= restartWarmupSteps) {
+    return cosineDecay(progress(step, warmupSteps, totalSteps), minLrRatio);
+  }
+  const warm = step - inCycle + restartWarmupSteps;
+  return (inCycle / restartWarmupSteps) * cosineDecay(progress(warm, warmupSteps, totalSteps), minLrRatio);
+}
+
+/**
+ * axolotl's restarts around any schedule: `multiplier` is that schedule's value at `step`, which is scaled down to
+ * minScale at every multiple of restartEvery, with a linear fall before and rise after. The first cycle rises by the inner
+ * schedule's own warm-up.
+ */
+export function jagged(
+  multiplier: number,
+  step: number,
+  { restartEvery, restartWarmupSteps, annealSteps, minScale = 0.001 }: JaggedOptions,
+): number {
+  if (step < restartEvery - annealSteps) return multiplier;
+  const inCycle = step % restartEvery;
+  let height = 1;
+  if (inCycle < restartWarmupSteps) height = inCycle / restartWarmupSteps;
+  else if (inCycle > restartEvery - annealSteps) height = (restartEvery - inCycle) / annealSteps;
+  return multiplier * (height * (1 - minScale) + minScale);
+}
+
+/** How far `step` is on its way from `start` to `end`, from 0 to 1. */
+function progress(step: number, start: number, end: number): number {
+  return Math.min(1, (step - start) / Math.max(1, end - start));
+}
+
+function cosineDecay(progress: number, minLrRatio: number): number {
+  return minLrRatio + (1 - minLrRatio) * 0.5 * (1 + Math.cos(Math.PI * progress));
+}
