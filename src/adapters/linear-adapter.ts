@@ -1,0 +1,33 @@
+import { applyLinear } from "../nn/linear.js";
+import { Module } from "../nn/module.js";
+import type { Rng } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+/**
+ * A trainable change ΔW of a linear layer's weight: y = x (W + ΔW)ᵀ with W frozen. A subclass says how ΔW is made of few
+ * parameters and starts out changing nothing.
+ */
+export abstract class LinearAdapter extends Module {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+
+  constructor(inFeatures: number, outFeatures: number) {
+    super();
+    this.inFeatures = inFeatures;
+    this.outFeatures = outFeatures;
+  }
+
+  /** Starts over: redraws the parameters so that ΔW is zero. Optimizer state for them is stale afterwards. */
+  abstract reset(rng: Rng): void;
+
+  /** ΔW for the present parameters, scaling included: (outFeatures, inFeatures). */
+  abstract calculateWeightUpdate(): Tensor;
+
+  /** x ΔWᵀ, the adapter's part of the output. x: (…, inFeatures) → (…, outFeatures). */
+  forward(x: Tensor): Tensor {
+    return applyLinear(x, this.calculateWeightUpdate());
+  }
+
+  /** Draws anew whatever is random in training forward passes. Nothing by default. */
+  redrawDropout(_rng: Rng): void {}
+}

@@ -1,0 +1,45 @@
+import { Matrix, QrDecomposition, SVD } from "ml-matrix";
+
+/** One term of an accumulated update: scaling · B · A with B (outFeatures, rank) and A (rank, inFeatures), row-major. */
+export interface LowRankTerm {
+  readonly scaling: number;
+  readonly loraA: Float32Array;
+  readonly loraB: Float32Array;
+}
+
+/**
+ * Singular values, largest first, of Σ scaling · B · A. At most the sum of the ranks can be non-zero; counting those
+ * above a threshold is the ReLoRA paper's measure of rank (Lialin et al. 2023, arXiv:2307.05695, section 4).
+ */
+export function singularValues(terms: readonly LowRankTerm[], outFeatures: number, inFeatures: number): number[] {
+  const left = hstack(terms.map(({ loraB, scaling }) => Matrix.mul(matrixOf(loraB, outFeatures), scaling)));
+  const right = hstack(terms.map(({ loraA }) => matrixOf(loraA, loraA.length / inFeatures).transpose()));
+  // The orthogonal factors of B = Q₁R₁ and Aᵀ = Q₂R₂ change no singular value, which leaves the small R₁R₂ᵀ.
+  return new SVD(triangular(left).mmul(triangular(right).transpose()), {
+    computeLeftSingularVectors: false,
+    computeRightSingularVectors: false,
+    autoTranspose: true,
+  }).diagonal;
+}
+
+/** R of a QR decomposition; a matrix with more columns than rows is small already. */
+function triangular(matrix: Matrix): Matrix {
+  return matrix.columns >= matrix.rows ? matrix : new QrDecomposition(matrix).upperTriangularMatrix;
+}
+
+function matrixOf(values: Float32Array, rows: number): Matrix {
+  return Matrix.from1DArray(rows, values.length / rows, values);
+}
+
+function hstack(parts: readonly Matrix[]): Matrix {
+  const joined = new Matrix(
+    parts[0]!.rows,
+    parts.reduce((total, { columns }) => total + columns, 0),
+  );
+  let column = 0;
+  for (const part of parts) {
+    joined.setSubMatrix(part, 0, column);
+    column += part.columns;
+  }
+  return joined;
+}
