@@ -32,6 +32,16 @@ afterEach(async () => {
 });
 
 describe("createSession", () => {
+  test("loads ONNX Runtime on first use, not on import", async () => {
+    const isLoaded = () => {
+      const { sharedObjects } = process.report.getReport() as unknown as { sharedObjects: string[] };
+      return sharedObjects.some((path) => path.includes("onnxruntime"));
+    };
+    expect(isLoaded()).toBe(false);
+    await open([{ opType: "Neg", inputs: ["x"], outputs: ["y"] }], { x: "float32" }, { y: "float32" });
+    expect(isLoaded()).toBe(true);
+  });
+
   test("names the remedy when the model is not a model", async () => {
     const failure = createSession(Uint8Array.of(1, 2, 3), CPU);
     await expect(failure).rejects.toThrow(DeviceError);
@@ -117,4 +127,10 @@ describe("runInto", () => {
     }
     expect(weight.data).toEqual(Float32Array.of(31, 62, 93, 124));
   });
+});
+
+test("a failing provider is named together with the way out", async () => {
+  const model = encodeModel({ nodes: [], inputs: [], outputs: [], initializers: [] });
+  const failure = createSession(model, { device: "no-such-device" as "cpu", threads: 1 });
+  await expect(failure).rejects.toThrow(/no-such-device: .*backend not found[\s\S]*use the device cpu/);
 });

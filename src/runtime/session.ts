@@ -93,7 +93,8 @@ function nativeOptions({ device, threads, forbidFallback = false }: SessionOptio
     // Memory patterns double the steady memory of a training step; without the arena the heap fragments.
     enableMemPattern: false,
     enableCpuMemArena: true,
-    logSeverityLevel: 3,
+    // Errors are thrown with the same words, so none are printed besides.
+    logSeverityLevel: 4,
     extra: {
       session: {
         // Threads that spin after a run would slow down every other session.
@@ -106,20 +107,30 @@ function nativeOptions({ device, threads, forbidFallback = false }: SessionOptio
   };
 }
 
-const REMEDIES: Readonly<Record<Device, string>> = {
-  cpu: "reinstall with `npm ci` on a platform that onnxruntime-node has binaries for",
-  webgpu: "WebGPU needs a Vulkan, Metal or Direct3D 12 driver; install one or use the device cpu",
-};
-
 async function explainFailure<T>(device: Device, what: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DeviceError(`${device}: ONNX Runtime could not ${what}: ${reason}. Remedy: ${REMEDIES[device]}`, {
-      cause,
-    });
+    throw new DeviceError(`${device}: ONNX Runtime could not ${what}: ${reason}\n${remedyFor(reason)}`, { cause });
   }
+}
+
+/** The way out, by what ONNX Runtime 1.30 says when it fails. */
+function remedyFor(reason: string): string {
+  if (/WebGPU adapter|backend not found/.test(reason)) {
+    return "WebGPU needs a Vulkan, Metal or Direct3D 12 driver: install one, or use the device cpu.";
+  }
+  if (/fallback to CPU EP/.test(reason)) {
+    return "Lower the graph to operators that WebGPU has, or leave out forbidFallback.";
+  }
+  if (/shared object|dynamic library|Cannot find (module|package)|specified module/i.test(reason)) {
+    return "Install the dependencies again (npm ci) on a platform for which onnxruntime-node has binaries.";
+  }
+  if (/allocat|memory/i.test(reason)) {
+    return "Give the run less to hold: a smaller batch or sequence, or gradient checkpointing.";
+  }
+  return "The model or its inputs do not fit ONNX Runtime; this is a fault of the graph, not of the device.";
 }
 
 function toHostTensor(name: string, tensor: Tensor): HostTensor {
