@@ -1,0 +1,158 @@
+import { exists, isDirectory, joinPath, listFolder, writeFileAtomic, writeFolderAtomic } from "#platform";
+import type { HostTensor } from "../tensor/dtype.js";
+import { CheckpointError } from "../tensor/errors.js";
+import { checkpointFault } from "./faults.js";
+import { readJsonObject } from "./json-file.js";
+import { formatPeftConfig, type PeftConfig, type PeftSettings, parsePeftConfig } from "./peft-config.js";
+import { isPickleName, pickleError } from "./pickle.js";
+import { readSafetensors, writeSafetensors } from "./safetensors.js";
+
+const CONFIG = "adapter_config.json";
+const WEIGHTS = "adapter_model.safetensors";
+const PREFIX = "base_model.model.";
+
+/** The two factors of one module's update, ΔW = scaling · loraB · loraA, in float32. */
+export interface LoraPair {
+  readonly loraA: HostTensor; // (rank, inFeatures)
+  readonly loraB: HostTensor; // (outFeatures, rank)
+}
+
+/** A LoRA adapter as PEFT stores it. */
+export interface PeftAdapter extends PeftSettings {
+  /** Names that adapted modules equal or end with after a dot. */
+  readonly targetModules: readonly string[];
+  /** By module path in the base model, such as `model.layers.0.self_attn.q_proj`. */
+  readonly layers: ReadonlyMap<string, LoraPair>;
+  /** Fully trained parameters, by path in the base model, such as `lm_head.weight`. */
+  readonly modulesToSave: ReadonlyMap<string, HostTensor>;
+}
+
+/** The factors under PEFT's tensor names. */
+export function peftTensors(layers: ReadonlyMap<string, LoraPair>): Map<string, HostTensor> {
+  const tensors = new Map<string, HostTensor>();
+  for (const [module, { loraA, loraB }] of layers) {
+    tensors.set(`${PREFIX}${module}.lora_A.weight`, loraA);
+    tensors.set(`${PREFIX}${module}.lora_B.weight`, loraB);
+  }
+  return tensors;
+}
+
+/**
+ * Writes a folder that PEFT loads; it appears whole or not at all.
+ * @throws CheckpointError if shapes do not fit the rank, or if the folder holds files and `replace` does not let them go.
+ */
+export async function writePeftAdapter(
+  folder: string,
+  adapter: PeftAdapter,
+  options: { replace?: boolean } = {},
+): Promise<void> {
+  const faults = layerFaults(adapter.layers, adapter.rank, adapter.targetModules);
+  for (const name of adapter.modulesToSave.keys()) {
+    if (!name.includes("."))
+      faults.push(`modulesToSave: "${name}" must be a parameter inside a module, as lm_head.weight`);
+  }
+  if (faults.length > 0) throw checkpointFault(`cannot write the adapter ${folder}`, faults);
+  const tensors = peftTensors(adapter.layers);
+  for (const [parameter, tensor] of adapter.modulesToSave) tensors.set(PREFIX + parameter, tensor);
+  const modulesToSave = new Set([...adapter.modulesToSave.keys()].map((name) => name.slice(0, name.lastIndexOf("."))));
+  const config = formatPeftConfig({ ...adapter, modulesToSave: [...modulesToSave].sort() });
+  await writeFolderAtomic(
+    folder,
+    async (partial) => {
+      await writeFileAtomic(joinPath(partial, CONFIG), config);
+      await writeSafetensors(joinPath(partial, WEIGHTS), tensors);
+    },
+    options,
+  );
+}
+
+/**
+ * Reads a folder that PEFT or `writePeftAdapter` wrote. Where the file gives no list of targets, they are the modules that
+ * have tensors. @throws CheckpointError that lists every fault and every option that would change numbers unnoticed.
+ */
+export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
+  const path = joinPath(folder, WEIGHTS);
+  if (!(await exists(path))) {
+    const pickles = (await isDirectory(folder)) ? (await listFolder(folder)).filter(isPickleName) : [];
+    if (pickles.length > 0) throw pickleError(folder, pickles);
+    throw new CheckpointError(`${path} is missing; name a folder with ${CONFIG} and ${WEIGHTS}`);
+  }
+  const faults: string[] = [];
+  const config = parsePeftConfig(await readJsonObject(joinPath(folder, CONFIG)), faults);
+  if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
+  const { tensors } = await readSafetensors(path);
+  const { layers, modulesToSave } = sortTensors(tensors, config, faults);
+  faults.push(...layerFaults(layers, config.rank, config.targetModules));
+  if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
+  return { ...config, targetModules: config.targetModules ?? [...layers.keys()], layers, modulesToSave };
+}
+
+/** The pairs in a file of PEFT tensor names. What is no half of a pair is added to `faults`. */
+export function peftLayers(tensors: ReadonlyMap<string, HostTensor>, faults: string[]): Map<string, LoraPair> {
+  return sortTensors(tensors, { modulesToSave: [] }, faults).layers;
+}
+
+function sortTensors(
+  tensors: ReadonlyMap<string, HostTensor>,
+  { modulesToSave: saved }: Pick<PeftConfig, "modulesToSave">,
+  faults: string[],
+): Pick<PeftAdapter, "modulesToSave"> & { layers: Map<string, LoraPair> } {
+  const halves = new Map<string, { loraA?: HostTensor; loraB?: HostTensor }>();
+  const modulesToSave = new Map<string, HostTensor>();
+  for (const [key, tensor] of tensors) {
+    const name = parameterPath(key);
+    const half = /^(.+)\.lora_([AB])\.weight$/.exec(name);
+    if (half) {
+      const module = half[1]!;
+      halves.set(module, { ...halves.get(module), [half[2] === "A" ? "loraA" : "loraB"]: tensor });
+    } else if (saved.some((module) => isInside(name, module))) {
+      modulesToSave.set(name, tensor);
+    } else {
+      faults.push(`tensor "${key}" is neither half of a LoRA pair nor part of modules_to_save`);
+    }
+  }
+  const layers = new Map<string, LoraPair>();
+  for (const [module, { loraA, loraB }] of halves) {
+    if (loraA && loraB) layers.set(module, { loraA, loraB });
+    else faults.push(`${module} has lora_${loraA ? "A" : "B"} but no lora_${loraA ? "B" : "A"}`);
+  }
+  return { layers, modulesToSave };
+}
+
+/** The path in the base model; empty without the prefix. Some writers leave wrapper and adapter name in, which PEFT does not. */
+function parameterPath(key: string): string {
+  if (!key.startsWith(PREFIX)) return "";
+  return key
+    .slice(PREFIX.length)
+    .replace(/\.(lora_[AB])\.default\.weight$/, ".$1.weight")
+    .replace(".modules_to_save.default.", ".");
+}
+
+/** Whether the parameter lies in a module of this name: the name is whole segments of the path, not its last. */
+function isInside(parameter: string, module: string): boolean {
+  return `.${parameter}`.includes(`.${module}.`);
+}
+
+function layerFaults(
+  layers: ReadonlyMap<string, LoraPair>,
+  rank: number,
+  targetModules: readonly string[] | null,
+): string[] {
+  const faults = layers.size === 0 ? ["there are no LoRA tensors"] : [];
+  for (const [module, { loraA, loraB }] of layers) {
+    if (targetModules && !targetModules.some((name) => `.${module}`.endsWith(`.${name}`))) {
+      faults.push(`${module} has LoRA tensors but target_modules (${targetModules.join(", ")}) does not name it`);
+    }
+    const fits = (tensor: HostTensor, side: number): boolean =>
+      tensor.dtype === "float32" && tensor.shape.length === 2 && tensor.shape[side] === rank;
+    if (!fits(loraA, 0))
+      faults.push(`${module}: lora_A must be float32 of shape (${rank}, in), not ${describe(loraA)}`);
+    if (!fits(loraB, 1))
+      faults.push(`${module}: lora_B must be float32 of shape (out, ${rank}), not ${describe(loraB)}`);
+  }
+  return faults;
+}
+
+function describe({ dtype, shape }: HostTensor): string {
+  return `${dtype} of shape (${shape.join(", ")})`;
+}
