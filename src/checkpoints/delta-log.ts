@@ -1,0 +1,101 @@
+import { isDirectory, joinPath, listFolder, makeFolder, removeTree } from "#platform";
+import { CheckpointError } from "../tensor/errors.js";
+import { checkpointFault } from "./faults.js";
+import { type LoraPair, peftLayers, peftTensors } from "./peft.js";
+import { readSafetensors, writeSafetensors } from "./safetensors.js";
+
+/** What one finished ReLoRA cycle changed: ΔW = scaling · loraB · loraA for every layer. */
+export interface Delta {
+  /** From 1, without gaps. */
+  readonly cycle: number;
+  /** The optimizer step after which it was merged. */
+  readonly step: number;
+  readonly scaling: number;
+  /** By module path in the base model. */
+  readonly layers: ReadonlyMap<string, LoraPair>;
+}
+
+const FOLDER = "deltas";
+const FILE_NAME = /^cycle-(\d{6,})\.safetensors$/;
+
+function deltaPath(runDir: string, cycle: number): string {
+  return joinPath(runDir, FOLDER, `cycle-${String(cycle).padStart(6, "0")}.safetensors`);
+}
+
+/**
+ * Adds a cycle to the run's log, as deltas/cycle-000001.safetensors with PEFT's tensor names.
+ * @throws CheckpointError unless it is the cycle after the last one logged.
+ */
+export async function appendDelta(runDir: string, { cycle, step, scaling, layers }: Delta): Promise<void> {
+  const last = (await loggedCycles(runDir)).length;
+  if (cycle !== last + 1) {
+    throw new CheckpointError(
+      `the delta log of ${runDir} ends with cycle ${last}, so the next must be ${last + 1}, not ${cycle}; ` +
+        "on going back to an earlier state, call truncateDeltas first",
+    );
+  }
+  await makeFolder(joinPath(runDir, FOLDER));
+  const metadata = { format: "pt", cycle: String(cycle), step: String(step), scaling: String(scaling) };
+  await writeSafetensors(deltaPath(runDir, cycle), peftTensors(layers), metadata);
+}
+
+/**
+ * The logged cycles in order, one in memory at a time; none where there is no log. The weight of the end of a cycle is
+ * base + Σ scaling · loraB · loraA up to it.
+ * @param options.throughCycle stops after this cycle, which must be there.
+ * @throws CheckpointError for gaps, before the first cycle is read, and for files that do not fit.
+ */
+export async function* readDeltas(
+  runDir: string,
+  { throughCycle }: { throughCycle?: number } = {},
+): AsyncGenerator<Delta, void> {
+  const last = (await loggedCycles(runDir)).length;
+  if (throughCycle !== undefined && throughCycle > last) {
+    throw new CheckpointError(`the delta log of ${runDir} ends with cycle ${last}, but ${throughCycle} is asked for`);
+  }
+  for (let cycle = 1; cycle <= (throughCycle ?? last); cycle++) yield await readDelta(deltaPath(runDir, cycle), cycle);
+}
+
+/** Removes every cycle after `lastCycle`, as when a run goes on from an earlier checkpoint. */
+export async function truncateDeltas(runDir: string, lastCycle: number): Promise<void> {
+  // From the end, so that an interruption leaves no gap.
+  for (const cycle of (await loggedCycles(runDir)).reverse()) {
+    if (cycle > lastCycle) await removeTree(deltaPath(runDir, cycle));
+  }
+}
+
+/** The numbers of the logged cycles: 1, 2, … @throws CheckpointError if one is missing. */
+export async function loggedCycles(runDir: string): Promise<number[]> {
+  const folder = joinPath(runDir, FOLDER);
+  const names = (await isDirectory(folder)) ? await listFolder(folder) : [];
+  const cycles = names.flatMap((name) => FILE_NAME.exec(name)?.slice(1).map(Number) ?? []).sort((a, b) => a - b);
+  const gap = cycles.findIndex((cycle, index) => cycle !== index + 1);
+  if (gap >= 0) {
+    throw new CheckpointError(
+      `${folder}: cycle ${gap + 1} is missing before ${cycles[gap]}; copy the run folder whole`,
+    );
+  }
+  return cycles;
+}
+
+async function readDelta(path: string, cycle: number): Promise<Delta> {
+  const { tensors, metadata } = await readSafetensors(path);
+  const faults: string[] = [];
+  const number = (key: string): number => {
+    const value = Number(metadata[key] || Number.NaN);
+    if (!Number.isFinite(value))
+      faults.push(`metadata "${key}" must be a number, not ${JSON.stringify(metadata[key])}`);
+    return value;
+  };
+  const delta = { cycle: number("cycle"), step: number("step"), scaling: number("scaling") };
+  if (Number.isFinite(delta.cycle) && delta.cycle !== cycle)
+    faults.push(`it holds cycle ${delta.cycle} instead of ${cycle}`);
+  const layers = peftLayers(tensors, faults);
+  for (const [module, { loraA, loraB }] of layers) {
+    const [a, b] = [loraA.shape, loraB.shape];
+    if (a.length === 2 && b.length === 2 && a[0] === b[1]) continue;
+    faults.push(`${module}: lora_A (${a.join(", ")}) and lora_B (${b.join(", ")}) must be (rank, in) and (out, rank)`);
+  }
+  if (faults.length > 0) throw checkpointFault(path, faults);
+  return { ...delta, layers };
+}
