@@ -1,0 +1,138 @@
+import type { Settings } from "../config/settings.js";
+import { constant, cosine, cosineRestarts, type DecayOptions, linear } from "../optim/schedules.js";
+
+/** The settings that decide what happens when. */
+export type ReloraConfig = Pick<
+  Settings,
+  | "method"
+  | "maxSteps"
+  | "warmStartSteps"
+  | "reloraEvery"
+  | "cycleLength"
+  | "restartWarmupSteps"
+  | "warmupSteps"
+  | "schedule"
+  | "minLrRatio"
+  | "optimizerReset"
+>;
+
+/** `warm-start` and `full` train every weight; `adapter` trains adapters on frozen weights. */
+export type PhaseName = "full" | "warm-start" | "adapter";
+
+/** What one optimizer step does, in the order of the fields. */
+export interface StepPlan {
+  /** From 1 to maxSteps. */
+  readonly step: number;
+  readonly phase: PhaseName;
+  /** The merge period that the step belongs to, from 1; 0 outside the adapter phase. */
+  readonly cycle: number;
+  /** Before the update: freeze the target layers, put adapters on them and drop the layers' own optimizer state. */
+  readonly addAdapters: boolean;
+  /** The update's learning rate as a share of the peak. */
+  readonly lrMultiplier: number;
+  /** After the update: fold the adapters into the weights and start them anew. */
+  readonly merge: boolean;
+  /** After the merge: reset the adapters' optimizer state by the method of the settings. */
+  readonly resetOptimizer: boolean;
+}
+
+/**
+ * The state machine of ReLoRA (Lialin et al. 2023, arXiv:2307.05695, algorithm 1) as a function of the step: nothing is
+ * remembered, so a resumed run does what an uninterrupted one does.
+ *
+ * A cycle ends with its lowest learning rate; then come merge, fresh adapters, reset moments, and the learning rate's
+ * re-warm over the next steps. The last step of a run always merges, however short its cycle, because the finished model
+ * is to contain every cycle; nothing is reset for a step that does not come.
+ */
+export function planStep(step: number, config: ReloraConfig): StepPlan {
+  if (!Number.isInteger(step) || step < 1 || step > config.maxSteps) {
+    throw new RangeError(`planStep: step must be an integer from 1 to ${config.maxSteps}, got ${step}`);
+  }
+  const warmStartSteps = config.method === "full" ? 0 : config.warmStartSteps;
+  const phase = config.method === "full" ? "full" : step <= warmStartSteps ? "warm-start" : "adapter";
+  const lrMultiplier = learningRateMultiplier(step, phase, config);
+  if (phase !== "adapter") {
+    return { step, phase, cycle: 0, addAdapters: false, lrMultiplier, merge: false, resetOptimizer: false };
+  }
+  const stepInPhase = step - warmStartSteps;
+  const relora = config.method === "relora";
+  const last = step === config.maxSteps;
+  return {
+    step,
+    phase,
+    cycle: relora ? Math.ceil(stepInPhase / config.reloraEvery) : 1,
+    addAdapters: stepInPhase === 1,
+    lrMultiplier,
+    merge: last || (relora && stepInPhase % config.reloraEvery === 0),
+    resetOptimizer: relora && !last && config.optimizerReset !== "none" && stepInPhase % config.cycleLength === 0,
+  };
+}
+
+/**
+ * The schedule's value in the middle of the step, so that no update is spent on the zero at the start of a warm-up.
+ * The warm start runs the first part of what full-rank training of maxSteps would run, without restarts. The adapters then
+ * have a schedule of their own over the remaining steps, which begins with a re-warm.
+ */
+function learningRateMultiplier(step: number, phase: PhaseName, config: ReloraConfig): number {
+  const { maxSteps, warmStartSteps, warmupSteps, restartWarmupSteps, cycleLength, minLrRatio, schedule } = config;
+  const afterWarmStart = phase === "adapter" && warmStartSteps > 0;
+  const start = afterWarmStart ? warmStartSteps : 0;
+  const time = step - start - 0.5;
+  const options: DecayOptions = {
+    totalSteps: maxSteps - start,
+    warmupSteps: afterWarmStart ? restartWarmupSteps : warmupSteps,
+  };
+  if (schedule === "constant") return constant(time, options);
+  if (schedule === "linear") return linear(time, options);
+  if (schedule === "cosine" || phase === "warm-start") return cosine(time, { ...options, minLrRatio });
+  return cosineRestarts(time, { ...options, minLrRatio, cycleLength, restartWarmupSteps });
+}
+
+/** Steps of one kind, both ends included. */
+export interface Phase {
+  readonly name: PhaseName;
+  readonly firstStep: number;
+  readonly lastStep: number;
+}
+
+/** What a run will do, at a glance. */
+export interface RunPlan {
+  readonly phases: readonly Phase[];
+  /** Steps after which the adapters are merged. */
+  readonly merges: readonly number[];
+  /** Steps after which the adapters' optimizer state is reset. */
+  readonly optimizerResets: readonly number[];
+}
+
+export function planRun(config: ReloraConfig): RunPlan {
+  const phases: Phase[] = [];
+  const merges: number[] = [];
+  const optimizerResets: number[] = [];
+  let firstStep = 1;
+  for (let step = 1; step <= config.maxSteps; step++) {
+    const { phase, merge, resetOptimizer } = planStep(step, config);
+    if (merge) merges.push(step);
+    if (resetOptimizer) optimizerResets.push(step);
+    if (step === config.maxSteps || planStep(step + 1, config).phase !== phase) {
+      phases.push({ name: phase, firstStep, lastStep: step });
+      firstStep = step + 1;
+    }
+  }
+  return { phases, merges, optimizerResets };
+}
+
+/** One line: "200 full-rank steps, then 600 with adapters; 4 merges, after steps 350, 500, 650, 800". */
+export function describePlan({ phases, merges }: RunPlan): string {
+  const parts = phases.map(({ name, firstStep, lastStep }) => {
+    const steps = lastStep - firstStep + 1;
+    return name === "adapter" ? `${count(steps, "step")} with adapters` : count(steps, "full-rank step");
+  });
+  const text = parts.join(", then ");
+  if (merges.length === 0) return text;
+  const shown = merges.length <= 6 ? merges : [...merges.slice(0, 3), "…", merges.at(-1)];
+  return `${text}; ${count(merges.length, "merge")}, after ${merges.length === 1 ? "step" : "steps"} ${shown.join(", ")}`;
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}
