@@ -64,9 +64,9 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
           `got ${cycleLength}`,
   },
   {
-    keys: ["restartWarmupSteps", "cycleLength", "method"],
-    fault: ({ restartWarmupSteps, cycleLength, method }) =>
-      method !== "relora" || restartWarmupSteps < cycleLength
+    keys: ["restartWarmupSteps", "cycleLength", "schedule"],
+    fault: ({ restartWarmupSteps, cycleLength, schedule }) =>
+      schedule !== "cosine_restarts" || restartWarmupSteps < cycleLength
         ? null
         : `restartWarmupSteps: must be below cycleLength (${cycleLength}), got ${restartWarmupSteps}`,
   },

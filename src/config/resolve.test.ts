@@ -136,6 +136,8 @@ describe("resolving", () => {
       maxSteps: 9000,
       maxTrainTokens: null,
     });
+    const steps = { path: "run.yml", values: { maxSteps: 5000 } };
+    expect(resolveSettings({ file: steps, flags: { maxTrainTokens: "20M" } })).toMatchObject({ maxSteps: 9765 });
     const both = { maxSteps: 5000, maxTrainTokens: "20M" };
     expect(resolveSettings({ flags: both })).toMatchObject({ maxSteps: 5000 });
     expect(resolveSettings({ flags: { ...both, maxSteps: 50_000 } })).toMatchObject({ maxSteps: 9765 });
@@ -226,7 +228,7 @@ describe("faults", () => {
   });
 
   test("a method is not held to the settings of another", () => {
-    const restarts = { reloraEvery: 99_999, restartWarmupSteps: 50_000, warmStartSteps: 20_000 };
+    const restarts = { reloraEvery: 99_999, restartWarmupSteps: 200_000, warmStartSteps: 20_000 };
     expect(faultsOf({ flags: { ...restarts, method: "full" } })).toEqual([]);
     expect(faultsOf({ flags: { ...restarts, warmStartSteps: 0, method: "lora" } })).toEqual([]);
   });
