@@ -74,6 +74,13 @@ test("a warm-up of no steps leaves no step at zero", () => {
   expect([constant(0), linear(0, { totalSteps: 4 }), cosine(0, { totalSteps: 4 })]).toEqual([1, 1, 1]);
 });
 
+test("a first warm-up that is shorter than the restarts' is the only one of the first cycle", () => {
+  for (const step of [1, 2, 3]) {
+    const decayed = 0.1 + 0.9 * 0.5 * (1 + Math.cos((Math.PI * (step - 1)) / 39));
+    expect(cosineRestarts(step, { ...SMALL, warmupSteps: 1 })).toBeCloseTo(decayed, 12);
+  }
+});
+
 test("past its end a decay stays at its last value", () => {
   expect(cosineRestarts(45, SMALL)).toBeCloseTo(0.1, 12);
   expect(cosine(400, { totalSteps: 40, minLrRatio: 0.2 })).toBeCloseTo(0.2, 12);
