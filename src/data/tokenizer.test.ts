@@ -1,0 +1,104 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { CheckpointError } from "../tensor/errors.js";
+import { Rng } from "../tensor/random.js";
+import { trainBytePairEncoding } from "./bpe-trainer.js";
+import { loadWordNet } from "./builtin-wordnet.js";
+import { BYTE_CHARACTERS } from "./byte-level.js";
+import { Tokenizer } from "./tokenizer.js";
+import { tokenizerConfigJson } from "./tokenizer-json.js";
+
+const ENGLISH = (await loadWordNet()).filter((_, index) => index % 40 === 0);
+const JSON_CONTENT = trainBytePairEncoding(ENGLISH, { vocabSize: 2000 });
+const tokenizer = Tokenizer.fromJson(JSON_CONTENT, tokenizerConfigJson("<|endoftext|>", 256));
+
+const TEXTS = [
+  "",
+  "plain text, isn't it ?",
+  " two  spaces\ttab\r\nnew line\n\n ",
+  "🙂👩‍👩‍👧‍👦🇩🇪 東京 한국어 العربية",
+  "e\u0301 a\u0308\u0323 Z\u0351\u036f",
+  "\u0000\u0001\u0007\u001b\u007f\u0085\u00a0\u00ad\u2028\ufeff\u200d",
+  "\u{10ffff}\u{e000}\ufffe\uffff",
+  "before <|endoftext|> after",
+  "__proto__ constructor toString 0 1 00",
+  "=".repeat(500) + "x".repeat(300),
+];
+
+function randomText(rng: Rng): string {
+  const codePoint = () => {
+    const value = rng.below([0x80, 0x800, 0x10000, 0x110000][rng.below(4)]!);
+    return value >= 0xd800 && value < 0xe000 ? 0x20 : value; // half a surrogate pair is no text
+  };
+  return Array.from({ length: rng.below(80) }, () => String.fromCodePoint(codePoint())).join("");
+}
+
+test("every text decodes to itself", () => {
+  const rng = new Rng(1, "tokenizer.test");
+  const texts = [...TEXTS, ...Array.from({ length: 500 }, () => randomText(rng))];
+  expect(texts.map((text) => tokenizer.decode(tokenizer.encode(text)))).toEqual(texts);
+});
+
+test("a lone surrogate becomes U+FFFD", () => {
+  expect(tokenizer.decode(tokenizer.encode("a\ud800b"))).toBe("a\ufffdb");
+});
+
+test("each of the 256 bytes has a token, and three of them make a euro sign", () => {
+  const { vocab } = JSON_CONTENT.model;
+  const ids = BYTE_CHARACTERS.map((character) => vocab[character]!);
+  expect([...ids].sort((a, b) => a - b)).toEqual(Array.from({ length: 256 }, (_, index) => index + 1));
+  expect(tokenizer.decode([ids[0xe2]!, ids[0x82]!, ids[0xac]!])).toBe("€");
+  expect(tokenizer.decode([ids[0xe2]!, ids[0x41]!])).toBe("\ufffdA");
+});
+
+test("documents encode to the ids of plain encoding, each with the end of text after it", () => {
+  const rng = new Rng(2, "tokenizer.test");
+  const documents = [...TEXTS, ...ENGLISH.slice(0, 500), ...Array.from({ length: 300 }, () => randomText(rng))];
+  const expected = documents.flatMap((document) => [...tokenizer.encode(document), tokenizer.endOfTextId]);
+  expect([...tokenizer.encodeDocuments(documents)]).toEqual(expected);
+});
+
+test("documents encode to plain encoding's ids for a tokenizer of another kind too", () => {
+  const lowercasing = { ...JSON_CONTENT, normalizer: { type: "Lowercase" } };
+  const other = Tokenizer.fromJson(lowercasing);
+  expect([...other.encodeDocuments(["ABC def"])]).toEqual([...tokenizer.encode("abc def"), 0]);
+});
+
+test("the vocabulary counts special tokens, and decoding can leave them out", () => {
+  expect([tokenizer.vocabSize, tokenizer.endOfTextId]).toEqual([2000, 0]);
+  const ids = Int32Array.from([...tokenizer.encode("to be ."), 0]);
+  expect(tokenizer.decode(ids)).toBe("to be .<|endoftext|>");
+  expect(tokenizer.decode(ids, { skipSpecialTokens: true })).toBe("to be .");
+});
+
+test("the end of text is the configured token, and a missing one is named", () => {
+  const json = trainBytePairEncoding([], { vocabSize: 258, specialTokens: ["<stop>", "</s>"] });
+  expect(Tokenizer.fromJson(json).endOfTextId).toBe(1);
+  expect(Tokenizer.fromJson(json, { eos_token: { content: "<stop>" } }).endOfTextId).toBe(0);
+  expect(() => Tokenizer.fromJson(json, { eos_token: "<none>" }).endOfTextId).toThrow(
+    /<none> is not in the vocabulary/,
+  );
+});
+
+test("a folder with tokenizer files loads, and its faults name the file", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "highrank-tokenizer-"));
+  try {
+    await expect(Tokenizer.fromFolder(folder)).rejects.toThrow(/tokenizer\.json: there is no such file/);
+    await writeFile(join(folder, "tokenizer.json"), JSON.stringify(JSON_CONTENT));
+    const loaded = await Tokenizer.fromFolder(folder);
+    expect(loaded.encode(TEXTS[3]!)).toEqual(tokenizer.encode(TEXTS[3]!));
+    expect(loaded.toJson()).toEqual(JSON_CONTENT);
+    await writeFile(join(folder, "tokenizer_config.json"), JSON.stringify({ eos_token: "!" }));
+    expect((await Tokenizer.fromFolder(join(folder, "tokenizer.json"))).endOfTextId).toBe(1);
+    for (const content of ["{", "[]", "{}"]) {
+      await writeFile(join(folder, "tokenizer.json"), content);
+      const loading = Tokenizer.fromFolder(folder);
+      await expect(loading).rejects.toThrow(CheckpointError);
+      await expect(loading).rejects.toThrow(join(folder, "tokenizer.json"));
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
