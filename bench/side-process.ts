@@ -1,0 +1,68 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Ready } from "./sides/serve.js";
+import { REPOSITORY, type StepOptions, stepArguments } from "./step-options.js";
+
+/** The programs that can be measured, by name. */
+const SIDES: Readonly<Record<string, readonly [command: string, script: string]>> = {
+  highrank: [process.execPath, "dist-bench/bench/sides/highrank-step.js"],
+  torch: [process.env.PYTHON ?? "/usr/bin/python3", "bench/sides/torch-step.py"],
+  "jax-js": [process.execPath, "dist-bench/bench/sides/jax-step.js"],
+};
+
+/** One side in a process of its own, spoken to by the line protocol of bench/README.md. */
+export class SideProcess {
+  readonly ready: Ready;
+  private readonly child: ChildProcessWithoutNullStreams;
+  private readonly lines: AsyncIterator<string>;
+
+  private constructor(child: ChildProcessWithoutNullStreams, lines: AsyncIterator<string>, ready: Ready) {
+    this.child = child;
+    this.lines = lines;
+    this.ready = ready;
+  }
+
+  /** Starts the side and waits until it is ready for its first step. */
+  static async start(name: string, options: StepOptions): Promise<SideProcess> {
+    const side = SIDES[name];
+    if (side === undefined) throw new Error(`no side "${name}"; there are ${Object.keys(SIDES).join(", ")}`);
+    const [command, script] = side;
+    const child = spawn(command, [join(REPOSITORY, script), ...stepArguments(options)]);
+    child.stderr.pipe(process.stderr);
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    return new SideProcess(child, lines, await nextMessage<Ready>(name, lines));
+  }
+
+  step(): Promise<{ ms: number; loss: number }> {
+    return this.ask("step");
+  }
+
+  /** Highest resident memory of the process so far. */
+  async peakBytes(): Promise<number> {
+    return (await this.ask<{ peakBytes: number }>("peak")).peakBytes;
+  }
+
+  /** Share of a step's time inside matrix multiplications; undefined where the side cannot tell. */
+  async matmulShare(): Promise<number | undefined> {
+    return (await this.ask<{ matmulShare?: number }>("profile")).matmulShare;
+  }
+
+  async quit(): Promise<void> {
+    const ended = once(this.child, "exit");
+    this.child.stdin.end("quit\n");
+    await ended;
+  }
+
+  private ask<T>(command: string): Promise<T> {
+    this.child.stdin.write(`${command}\n`);
+    return nextMessage<T>(this.ready.side, this.lines);
+  }
+}
+
+async function nextMessage<T>(name: string, lines: AsyncIterator<string>): Promise<T> {
+  const { value, done } = await lines.next();
+  if (done) throw new Error(`${name}: the process ended without an answer; its last words are above`);
+  return JSON.parse(value) as T;
+}

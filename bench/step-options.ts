@@ -1,0 +1,75 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+/** Where the repository is: `npm run bench` starts there. */
+export const REPOSITORY: string = process.cwd();
+
+/** Sizes of a LLaMA as in bench/presets.json, under the names of a Hugging Face config.json. */
+export interface Preset {
+  readonly hidden_size: number;
+  readonly intermediate_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+}
+
+/** What one step trains: `batch` rows of `sequence` tokens through a preset's model. */
+export interface StepOptions {
+  readonly preset: string;
+  /** relora: low-rank adapters on all seven linears, which stay frozen; embeddings, norms and head train. */
+  readonly method: "relora" | "full";
+  readonly rank: number;
+  readonly vocab: number;
+  readonly batch: number;
+  readonly sequence: number;
+  readonly threads: number;
+  /** Recompute each block in the backward pass instead of keeping its activations. */
+  readonly checkpoint: boolean;
+}
+
+export function readPreset(name: string): Preset {
+  const presets = JSON.parse(readFileSync(join(REPOSITORY, "bench", "presets.json"), "utf8")) as Record<string, Preset>;
+  const preset = presets[name];
+  if (preset === undefined) throw new Error(`no preset "${name}"; there are ${Object.keys(presets).join(", ")}`);
+  return preset;
+}
+
+/** The command line that a side understands; `--checkpoint` only when asked for, since not every side can. */
+export function stepArguments({ checkpoint, ...options }: StepOptions): string[] {
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  return checkpoint ? [...args, "--checkpoint"] : args;
+}
+
+/** Reads what `stepArguments` wrote. */
+export function parseStepOptions(args: readonly string[]): StepOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      preset: { type: "string", default: "9m" },
+      method: { type: "string", default: "relora" },
+      rank: { type: "string", default: "128" },
+      vocab: { type: "string", default: "32100" },
+      batch: { type: "string", default: "4" },
+      sequence: { type: "string", default: "256" },
+      threads: { type: "string", default: "2" },
+      checkpoint: { type: "boolean", default: false },
+    },
+  });
+  if (values.method !== "relora" && values.method !== "full") throw new Error(`no method "${values.method}"`);
+  return {
+    preset: values.preset,
+    method: values.method,
+    rank: Number(values.rank),
+    vocab: Number(values.vocab),
+    batch: Number(values.batch),
+    sequence: Number(values.sequence),
+    threads: Number(values.threads),
+    checkpoint: values.checkpoint,
+  };
+}
+
+/** The batch that every side trains on, row-major [batch, sequence]: token i of the stream is (7919 i + 13) mod vocab. */
+export function fixedBatch({ batch, sequence, vocab }: StepOptions): { inputIds: Int32Array; labels: Int32Array } {
+  const stream = Int32Array.from({ length: batch * sequence + 1 }, (_, i) => (i * 7919 + 13) % vocab);
+  return { inputIds: stream.slice(0, -1), labels: stream.slice(1) };
+}
