@@ -2,7 +2,6 @@ import type {
   EndRecord,
   EvalRecord,
   MergeRecord,
-  Phase,
   ResetRecord,
   SkipRecord,
   StartRecord,
@@ -16,17 +15,17 @@ import {
   formatNumber,
   formatShare,
 } from "../training/number-format.js";
+import type { PhaseName } from "../training/relora.js";
 import { cutToWidth, type Style, singleLine, textWidth } from "./terminal.js";
 
 // One pure function for each kind of line that training shows. Each returns text without a newline at its end.
 
 const LABEL_COLUMNS = 8;
 
-const PHASE_NAMES: Readonly<Record<Phase, string>> = {
-  full: "full training",
-  "warm-start": "warm start",
-  lora: "LoRA",
-  relora: "ReLoRA",
+const PHASES: Readonly<Record<PhaseName, readonly [name: string, meaning: string]>> = {
+  full: ["Full training", "every weight trains"],
+  "warm-start": ["Warm start", "every weight trains before the adapters take over"],
+  adapter: ["Adapters", "low-rank updates train on frozen weights"],
 };
 
 /** What kind of line this is, in a column of its own. */
@@ -35,40 +34,39 @@ function label(name: string, color: (text: string) => string): string {
 }
 
 /** The lines above the live line: what is trained, where, on what, and the plan. */
-export function headerLines(start: StartRecord, style: Style): string[] {
+export function headerLines(start: StartRecord, columns: number, style: Style): string[] {
   const share = formatShare(start.trainableParameters / (start.parameters || 1));
-  const trainable = `${formatCount(start.trainableParameters)} trainable (${share} of them)`;
-  const rows = [
+  const trainable = `${formatCount(start.trainableParameters)} trainable (${share})`;
+  const from = start.step === 0 ? "" : `, going on after step ${start.step}`;
+  const rows: [string, string][] = [
     ["model", `${start.model}, ${formatCount(start.parameters)} parameters, ${trainable}`],
     ["memory", `about ${formatBytes(start.memoryBytes)}`],
     ["device", start.device],
     ["data", start.data],
-    ["plan", planText(start)],
+    ["plan", `${start.plan}${from}`],
     ["run", start.runFolder],
   ];
-  return rows.map(([name, value]) => `${label(name!, style.dim)}${value}`);
+  return rows.flatMap(([name, value]) =>
+    wrap(value, columns - LABEL_COLUMNS).map((line, index) => `${label(index === 0 ? name : "", style.dim)}${line}`),
+  );
 }
 
-function planText(start: StartRecord): string {
-  const parts = start.plan.map(({ phase, steps }) => `${steps} ${PHASE_NAMES[phase]}`);
-  const cycles = start.cycleSteps === null ? "" : `, merging every ${start.cycleSteps}`;
-  const from = start.step === 0 ? "" : `, going on after step ${start.step}`;
-  return `${start.maxSteps} steps: ${parts.join(", then ")}${cycles}${from}`;
+/** The words in lines of at most `columns` columns; a longer word gets a line of its own. */
+function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1);
+    if (line !== undefined && textWidth(line) + 1 + textWidth(word) <= columns)
+      lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** Says which phase begins and what that means. */
-export function phaseLine(phase: Phase, start: StartRecord | undefined, style: Style): string {
-  const meaning: Record<Phase, string> = {
-    full: "every weight trains",
-    "warm-start": "every weight trains before the adapters take over",
-    lora: "adapters train, the adapted weights are frozen",
-    relora:
-      start?.cycleSteps == null
-        ? "adapters train, and are merged and restarted each cycle"
-        : `adapters train, and are merged and restarted every ${start.cycleSteps} steps`,
-  };
-  const name = PHASE_NAMES[phase];
-  return `${style.cyan(`${name.charAt(0).toUpperCase()}${name.slice(1)}`)}: ${meaning[phase]}`;
+export function phaseLine(phase: PhaseName, style: Style): string {
+  const [name, meaning] = PHASES[phase];
+  return `${style.cyan(name)}: ${meaning}`;
 }
 
 /**

@@ -13,11 +13,7 @@ const start: StartRecord = {
   device: "cpu, 2 threads",
   data: "builtin:wordnet, 3.1M tokens",
   maxSteps: 600,
-  plan: [
-    { phase: "warm-start", steps: 200 },
-    { phase: "relora", steps: 400 },
-  ],
-  cycleSteps: 100,
+  plan: "200 full-rank steps, then 400 steps with adapters; 4 merges, after steps 300, 400, 500, 600",
   runFolder: "runs/first",
 };
 
@@ -41,9 +37,9 @@ const records: MetricsRecord[] = [
   step(2),
   step(200),
   { kind: "eval", step: 200, loss: 4.05, perplexity: 57.4, tokens: 50_000, sample: "a kind of\n tree" },
-  step(201, { phase: "relora", cycle: 1 }),
+  step(201, { phase: "adapter", cycle: 1 }),
   { kind: "skip", step: 202, reason: "the loss is NaN" },
-  step(300, { phase: "relora", cycle: 1 }),
+  step(300, { phase: "adapter", cycle: 1 }),
   {
     kind: "merge",
     step: 300,
@@ -87,11 +83,12 @@ function written(options: {
 
 test("without a terminal the view is plain lines", () => {
   expect(written({})).toBe(
-    `model   llama tiny, 1.90M parameters, 600K trainable (31.6% of them)
+    `model   llama tiny, 1.90M parameters, 600K trainable (31.6%)
 memory  about 300 MiB
 device  cpu, 2 threads
 data    builtin:wordnet, 3.1M tokens
-plan    600 steps: 200 warm start, then 400 ReLoRA, merging every 100
+plan    200 full-rank steps, then 400 steps with adapters; 4 merges, after steps
+        300, 400, 500, 600
 run     runs/first
 
 eval    step 0  loss 8.3000  perplexity 4024
@@ -101,7 +98,7 @@ Warm start: every weight trains before the adapters take over
 200/600  loss 4.1235  lr 9.50e-4  grad 0.831  12.3K tok/s  8s left
 eval    step 200  loss 4.0500  perplexity 57.40  (-4.2500)
         a kind of tree
-ReLoRA: adapters train, and are merged and restarted every 100 steps
+Adapters: low-rank updates train on frozen weights
 skip    step 202 changed nothing: the loss is NaN
 300/600  loss 4.1235  lr 9.50e-4  grad 0.831  12.3K tok/s  cycle 1  8s left
 merge   cycle 1  loss 3.9100 -> 3.9100  |ΔW| 12.35  rank 90 (45.0 a layer)

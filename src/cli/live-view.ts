@@ -42,7 +42,7 @@ export class LiveView {
       case "start":
         this.#start = record;
         this.#times.push({ step: record.step, at: this.#now() });
-        this.#print(...headerLines(record, this.#style), "");
+        this.#print(...headerLines(record, this.#columns(), this.#style), "");
         break;
       case "step":
         this.#step(record);
@@ -76,7 +76,7 @@ export class LiveView {
   }
 
   #step(record: StepRecord): void {
-    if (record.phase !== this.#lastStep?.phase) this.#print(phaseLine(record.phase, this.#start, this.#style));
+    if (record.phase !== this.#lastStep?.phase) this.#print(phaseLine(record.phase, this.#style));
     this.#lastStep = record;
     this.#times.push({ step: record.step, at: this.#now() });
     if (this.#times.length > RATE_WINDOW) this.#times.shift();

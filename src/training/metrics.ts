@@ -1,7 +1,5 @@
 import { CheckpointError } from "../tensor/errors.js";
-
-/** What the trainer is doing: training every weight (`full`, `warm-start`), adapters once (`lora`), or cycles of them. */
-export type Phase = "full" | "warm-start" | "lora" | "relora";
+import type { PhaseName } from "./relora.js";
 
 /** The first record of a run: what is trained, on what, and for how long. */
 export interface StartRecord {
@@ -12,7 +10,7 @@ export interface StartRecord {
   readonly model: string;
   /** Weights of the model without adapters. */
   readonly parameters: number;
-  /** Weights that the last phase of the plan trains, adapters included. */
+  /** Weights that the last phase trains, adapters included. */
   readonly trainableParameters: number;
   /** Estimated peak memory of training, in bytes. */
   readonly memoryBytes: number;
@@ -21,10 +19,8 @@ export interface StartRecord {
   /** A name and a size to show, such as `builtin:wordnet, 3.1M tokens`. */
   readonly data: string;
   readonly maxSteps: number;
-  /** The phases in order; their steps add up to `maxSteps`. */
-  readonly plan: readonly { readonly phase: Phase; readonly steps: number }[];
-  /** Optimizer steps between merges, or null when the run never merges. */
-  readonly cycleSteps: number | null;
+  /** What the run will do, in one line, as `describePlan` has it. */
+  readonly plan: string;
   /** Where the run's files go. */
   readonly runFolder: string;
 }
@@ -42,9 +38,9 @@ export interface StepRecord {
   /** Global norm of the gradient before clipping. */
   readonly gradNorm: number;
   readonly tokensPerSecond: number;
-  /** The ReLoRA cycle that this step belongs to, from 1; 0 outside the ReLoRA phase. */
+  /** The merge period that the step belongs to, from 1; 0 while there are no adapters. */
   readonly cycle: number;
-  readonly phase: Phase;
+  readonly phase: PhaseName;
 }
 
 /** One evaluation on the held-out split. */

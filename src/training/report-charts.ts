@@ -1,4 +1,5 @@
-import type { MergeRecord, MetricsRecord, Phase, StepRecord } from "./metrics.js";
+import type { MergeRecord, MetricsRecord, StepRecord } from "./metrics.js";
+import type { PhaseName } from "./relora.js";
 
 /** One line or row of points of a chart. `color` is the name of a CSS variable of the page, without its dashes. */
 export interface ChartSeries {
@@ -24,11 +25,10 @@ export interface Chart {
 /** More points than a screen has columns only make the file larger. */
 const MAX_POINTS = 2000;
 
-const PHASE_LABELS: Readonly<Record<Phase, string>> = {
+const PHASE_LABELS: Readonly<Record<PhaseName, string>> = {
   full: "full",
   "warm-start": "warm start",
-  lora: "LoRA",
-  relora: "ReLoRA",
+  adapter: "adapters",
 };
 
 /**
@@ -130,7 +130,7 @@ function rankChart(merges: readonly MergeRecord[], rank: number | undefined): Ch
 
 function marksOf(records: readonly MetricsRecord[]): Chart["marks"] {
   const marks: { step: number; label: string }[] = [];
-  let phase: Phase | undefined;
+  let phase: PhaseName | undefined;
   for (const record of records) {
     if (record.kind === "merge") marks.push({ step: record.step, label: "" });
     if (record.kind !== "step" || record.phase === phase) continue;

@@ -38,8 +38,8 @@ const records: MetricsRecord[] = [
   { kind: "eval", step: 0, loss: 9.5, perplexity: 13_359.7, tokens: 10, sample: hostile },
   step(1),
   step(2),
-  step(3, { phase: "relora", cycle: 1 }),
-  step(4, { phase: "relora", cycle: 1 }),
+  step(3, { phase: "adapter", cycle: 1 }),
+  step(4, { phase: "adapter", cycle: 1 }),
   merge,
   { kind: "eval", step: 4, loss: 6.4, perplexity: 601.8, tokens: 10, sample: "a kind of tree" },
 ];
@@ -56,7 +56,7 @@ test("the loss chart puts train and held-out on one axis of steps", () => {
 test("merges and the begin of a phase are marked", () => {
   const [loss] = chartsOf(records);
   expect(loss?.marks).toEqual([
-    { step: 3, label: "ReLoRA" },
+    { step: 3, label: "adapters" },
     { step: 4, label: "" },
   ]);
 });

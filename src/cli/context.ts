@@ -1,0 +1,37 @@
+import { EXIT, type ExitCode } from "./exit-codes.js";
+import type { Environment, Terminal } from "./terminal.js";
+
+/** The process around a command, so that verbs touch no globals. */
+export interface Surroundings {
+  readonly stdout: Terminal;
+  readonly stderr: Terminal;
+  readonly env: Environment;
+}
+
+/** What a verb runs with. With `--json` standard output carries one object and nothing else. */
+export class Context {
+  readonly json: boolean;
+  readonly env: Environment;
+  /** Where text for people goes: standard output, or with `--json` standard error. */
+  readonly terminal: Terminal;
+  exitCode: ExitCode = EXIT.done;
+  readonly #stdout: Terminal;
+
+  constructor({ stdout, stderr, env }: Surroundings, { json }: { json: boolean }) {
+    this.json = json;
+    this.env = env;
+    this.#stdout = stdout;
+    this.terminal = json ? stderr : stdout;
+  }
+
+  /** Lines for people. */
+  print(...lines: string[]): void {
+    this.terminal.write(lines.map((line) => `${line}\n`).join(""));
+  }
+
+  /** The outcome of the verb: an object for `--json`, or else lines for people. */
+  result(value: object, lines: () => readonly string[]): void {
+    if (this.json) this.#stdout.write(`${JSON.stringify(value)}\n`);
+    else this.print(...lines());
+  }
+}

@@ -1,0 +1,69 @@
+import { execFile } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { availableMemoryBytes, cpuCount, freeDiskBytes, packageFile, totalMemoryBytes } from "#platform";
+import { SETTINGS, type Settings } from "../config/settings.js";
+import { formatBytes } from "../training/number-format.js";
+import type { Context } from "./context.js";
+import { EXIT } from "./exit-codes.js";
+import { addVerb } from "./usage.js";
+import { packageVersion, readVersion } from "./version.js";
+
+const PROBE_TIMEOUT_MS = 60_000;
+
+interface ProviderCheck {
+  readonly name: Settings["device"];
+  readonly works: boolean;
+  /** What the provider said when it failed. */
+  readonly fault: string | null;
+}
+
+/** `highrank doctor` */
+export function addDoctor(program: Command, context: Context): void {
+  addVerb(program, "doctor", "check Node.js, ONNX Runtime, memory and disk").action(async () => {
+    const providers: ProviderCheck[] = [];
+    for (const device of SETTINGS.device.choices) providers.push(await checkProvider(device));
+    const found = {
+      highrank: await packageVersion(),
+      node: process.versions.node,
+      platform: `${process.platform} ${process.arch}`,
+      onnxruntime: await readVersion(packageFile("onnxruntime-node", "package.json")),
+      providers,
+      threads: cpuCount(),
+      memoryBytes: totalMemoryBytes(),
+      availableMemoryBytes: availableMemoryBytes(),
+      freeDiskBytes: await freeDiskBytes("."),
+    };
+    if (!providers.some(({ name, works }) => name === "cpu" && works)) context.exitCode = EXIT.internal;
+    context.result(found, () => [
+      `highrank      ${found.highrank}`,
+      `Node.js       ${found.node} (${found.platform})`,
+      `ONNX Runtime  ${found.onnxruntime}`,
+      ...providers.map(
+        ({ name, works, fault }) => `  ${name.padEnd(10)}  ${works ? "works" : `does not start: ${fault}`}`,
+      ),
+      `threads       ${found.threads}`,
+      `memory        ${formatBytes(found.memoryBytes)}, ${formatBytes(found.availableMemoryBytes)} available`,
+      `disk          ${formatBytes(found.freeDiskBytes)} free in this folder`,
+    ]);
+  });
+}
+
+function checkProvider(device: Settings["device"]): Promise<ProviderCheck> {
+  const probe = fileURLToPath(new URL("./probe-provider.js", import.meta.url));
+  return new Promise((resolve) => {
+    execFile(process.execPath, [probe, device], { timeout: PROBE_TIMEOUT_MS }, (error, _stdout, stderr) => {
+      resolve({ name: device, works: error === null, fault: error === null ? null : faultOf(error, stderr) });
+    });
+  });
+}
+
+/** The line of the child's output that names the error, or else how the child ended. */
+function faultOf(error: Error & { signal?: NodeJS.Signals | null; killed?: boolean }, stderr: string): string {
+  if (error.killed === true) return `no answer within ${PROBE_TIMEOUT_MS / 1000} seconds`;
+  const named = /^(?:Uncaught )?\w*Error: (?:\w+: )?(.*)$/m.exec(stderr)?.[1];
+  // ONNX Runtime puts the place in its own source before the reason.
+  if (named !== undefined) return named.replace(/\/\S*onnxruntime\S*\.(?:cc|h):\d+ .* was false\. /, "");
+  return error.signal != null ? `the process ended with ${error.signal}` : "the process ended without a message";
+}

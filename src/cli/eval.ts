@@ -1,0 +1,48 @@
+import type { Command } from "commander";
+import { SETTINGS } from "../config/settings.js";
+import { formatNumber } from "../training/number-format.js";
+import type { Context } from "./context.js";
+import { addOptions, type OptionTable, readOptions } from "./options.js";
+import { addTargetOptions, readTargetOptions, TARGET_HELP } from "./target-options.js";
+import { addVerb } from "./usage.js";
+
+const OPTIONS = {
+  data: { type: "string", help: SETTINGS.data.help },
+  sequenceLength: {
+    type: "integer",
+    default: null,
+    none: "that of the run, or what the model allows",
+    min: 2,
+    unit: "tokens",
+    help: SETTINGS.sequenceLength.help,
+  },
+  batchSize: SETTINGS.batchSize,
+  maxTokens: {
+    type: "integer",
+    default: null,
+    none: "all",
+    min: 1,
+    unit: "tokens",
+    help: "Score no more than so many tokens.",
+  },
+} as const satisfies OptionTable;
+
+/** `highrank eval TARGET --data F` */
+export function addEval(program: Command, context: Context): void {
+  const command = addVerb(program, "eval", "mean loss a token and perplexity on a text").argument(
+    "<TARGET>",
+    TARGET_HELP,
+  );
+  addOptions(command, OPTIONS);
+  addTargetOptions(command);
+  command.action(async (target: string) => {
+    const options = { ...readOptions(command, OPTIONS), ...readTargetOptions(command) };
+    const { evaluateTarget } = await import("./training-entry.js");
+    const evaluation = await evaluateTarget(target, options);
+    context.result(evaluation, () => [
+      `loss        ${evaluation.loss.toFixed(4)} nats a token`,
+      `perplexity  ${formatNumber(evaluation.perplexity)}`,
+      `tokens      ${evaluation.tokens}`,
+    ]);
+  });
+}

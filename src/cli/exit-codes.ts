@@ -1,0 +1,23 @@
+import { CheckpointError, ConfigError, DataError, HighrankError, NumericError, ShapeError } from "../tensor/errors.js";
+
+/** Exit codes of the command. */
+export const EXIT = { done: 0, internal: 1, usage: 2, data: 3, numbers: 4, interrupted: 130 } as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** The exit code that an error ends the command with. */
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof ConfigError || error instanceof ShapeError) return EXIT.usage;
+  if (error instanceof DataError || error instanceof CheckpointError) return EXIT.data;
+  if (error instanceof NumericError) return EXIT.numbers;
+  return EXIT.internal;
+}
+
+/** What to print for an error: its message, or with `debug` its stack; an error of no class of ours says that it is a defect. */
+export function describeError(error: unknown, { debug }: { debug: boolean }): string {
+  if (debug && error instanceof Error) return `error: ${error.stack}`;
+  const message = error instanceof Error ? error.message : String(error);
+  const shown = message.split("\n").join("\n  ");
+  if (error instanceof HighrankError) return `error: ${shown}`;
+  return `internal error: ${shown}\n  This is a defect of highrank; HIGHRANK_DEBUG=1 shows where it happened.`;
+}

@@ -1,0 +1,31 @@
+import type { Command } from "commander";
+import { formatLearningRate } from "../training/number-format.js";
+import { describePlan, planRun, planStep } from "../training/relora.js";
+import type { Context } from "./context.js";
+import { addSettingFlags, adviceFromSettings, settingsOf } from "./settings-flags.js";
+import { plotText } from "./text-plot.js";
+import { addVerb } from "./usage.js";
+
+/** `highrank inspect schedule [CONFIG]` */
+export function addInspectSchedule(inspect: Command, context: Context): void {
+  const command = addVerb(inspect, "schedule", "plot the learning rate of a run", adviceFromSettings).argument(
+    "[CONFIG]",
+    "settings in YAML or JSON; without it, the quickstart recipe",
+  );
+  addSettingFlags(command);
+  command.action(async (configPath: string | undefined) => {
+    const settings = await settingsOf(command, configPath);
+    const learningRates: number[] = [];
+    for (let step = 1; step <= settings.maxSteps; step++) {
+      const { phase, lrMultiplier } = planStep(step, settings);
+      learningRates.push(lrMultiplier * (phase === "adapter" ? settings.adapterLr : settings.lr));
+    }
+    const plan = planRun(settings);
+    context.result({ ...plan, learningRates }, () => [
+      `Learning rate of ${settings.maxSteps} steps, schedule ${settings.schedule}`,
+      describePlan(plan),
+      "",
+      ...plotText(learningRates, { columns: context.terminal.columns ?? 80, formatValue: formatLearningRate }),
+    ]);
+  });
+}

@@ -1,0 +1,60 @@
+import { type Command, Option } from "commander";
+import { defaultText } from "../config/flags.js";
+import { flagOf } from "../config/names.js";
+import { parseValue } from "../config/parse-value.js";
+import type { Setting } from "../config/settings.js";
+import { ConfigError } from "../tensor/errors.js";
+
+/** The options of a verb by camelCase name, declared as settings are; `group` does not matter. */
+export type OptionTable = Readonly<Record<string, Omit<Setting, "group" | "derived"> & { readonly derived?: never }>>;
+
+type OptionValue<S extends OptionTable[string]> =
+  | (S extends { type: "integer" | "number" }
+      ? number
+      : S extends { type: "boolean" }
+        ? boolean
+        : S extends { type: "choice"; choices: readonly (infer Choice)[] }
+          ? Choice
+          : S extends { type: "list" }
+            ? readonly string[]
+            : string)
+  | (S extends { none: string } ? null : never);
+
+/** The checked values of an option table. */
+export type OptionValues<T extends OptionTable> = { readonly [K in keyof T]: OptionValue<T[K]> };
+
+/** Adds the options to the command's help and parser. Values stay text until {@link readOptions}. */
+export function addOptions(command: Command, table: OptionTable): void {
+  for (const [name, option] of Object.entries(table)) {
+    const value =
+      option.type === "boolean" ? "" : ` <${option.choices?.join("|") ?? option.unit ?? placeholder(option)}>`;
+    const fallback = option.default === undefined ? "required" : `default: ${defaultText({ group: "Run", ...option })}`;
+    command.addOption(new Option(`${flagOf(name)}${value}`, `${option.help} (${fallback})`));
+  }
+}
+
+function placeholder({ type }: OptionTable[string]): string {
+  return type === "string" ? "text" : type === "list" ? "a,b,..." : type;
+}
+
+/**
+ * The values of a command's options, defaults filled in.
+ * @throws ConfigError with every value that is missing or out of range.
+ */
+export function readOptions<const T extends OptionTable>(command: Command, table: T): OptionValues<T> {
+  const raw: Readonly<Record<string, unknown>> = command.opts();
+  const values: Record<string, unknown> = {};
+  const faults: string[] = [];
+  for (const [name, option] of Object.entries(table)) {
+    if (raw[name] === undefined) {
+      if (option.default === undefined) faults.push(`${flagOf(name)} is missing: ${option.help}`);
+      values[name] = option.default;
+      continue;
+    }
+    const parsed = parseValue({ group: "Run", ...option }, raw[name]);
+    if ("fault" in parsed) faults.push(`${flagOf(name)}: ${parsed.fault}`);
+    else values[name] = parsed.value;
+  }
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+  return values as OptionValues<T>;
+}

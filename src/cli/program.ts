@@ -1,0 +1,48 @@
+import { Command, CommanderError } from "commander";
+import { Context, type Surroundings } from "./context.js";
+import { addDoctor } from "./doctor.js";
+import { addEval } from "./eval.js";
+import { describeError, EXIT, type ExitCode, exitCodeOf } from "./exit-codes.js";
+import { addGenerate } from "./generate.js";
+import { addInspect } from "./inspect.js";
+import { addTrain } from "./train.js";
+import { explainUsage, HELP_STYLE } from "./usage.js";
+import { packageVersion } from "./version.js";
+
+const VERBS = [addTrain, addEval, addGenerate, addInspect, addDoctor];
+
+/** Runs the command line and returns its exit code. Every error ends here, as one message. */
+export async function runCommandLine(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  const { stdout, stderr, env } = surroundings;
+  const end = args.indexOf("--");
+  const json = args.slice(0, end === -1 ? undefined : end).includes("--json");
+  const context = new Context(surroundings, { json });
+  const program = new Command("highrank")
+    .description("Train language models with LoRA and ReLoRA on ONNX Runtime.")
+    .version(await packageVersion(), "--version", "print the version")
+    .showSuggestionAfterError(false)
+    .configureHelp(HELP_STYLE)
+    .configureOutput({
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+      outputError: () => {},
+    });
+  program.exitOverride((error) => explainUsage(program, error));
+  for (const add of VERBS) add(program, context);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return context.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    const debug = env.HIGHRANK_DEBUG !== undefined && env.HIGHRANK_DEBUG !== "" && env.HIGHRANK_DEBUG !== "0";
+    stderr.write(`${describeError(error, { debug })}\n`);
+    if (json) stdout.write(`${JSON.stringify({ error: jsonError(error) })}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+function jsonError(error: unknown): { name: string; message: string } {
+  return error instanceof Error
+    ? { name: error.name, message: error.message }
+    : { name: "Error", message: String(error) };
+}

@@ -1,0 +1,32 @@
+import { type Command, Option } from "commander";
+import { readText } from "#platform";
+import { loadConfigFile } from "../config/config-file.js";
+import { flagDefinitions } from "../config/flags.js";
+import { adviceForUnknown, flagOf } from "../config/names.js";
+import { resolveSettings } from "../config/resolve.js";
+import type { Settings } from "../config/settings.js";
+import { adviceFromOptions, type UnknownOptionAdvice } from "./usage.js";
+
+/** Adds a flag for every setting, in the groups of the reference page. */
+export function addSettingFlags(command: Command): void {
+  for (const { flags, help, group, hidden } of flagDefinitions()) {
+    const option = new Option(flags, help).helpGroup(`${group}:`);
+    command.addOption(hidden ? option.hideHelp() : option);
+  }
+}
+
+/** Advice for an unknown flag among settings, which knows the names that other trainers use. */
+export function adviceFromSettings(command: Command): UnknownOptionAdvice {
+  return (flag) => adviceForUnknown(flag.replace(/^-+(no-)?/, ""), flagOf) || adviceFromOptions(command)(flag);
+}
+
+/**
+ * Settings from a command's flags over those of the config file. Without a config file the quickstart recipe stands in
+ * for what no flag names.
+ * @throws DataError if the file cannot be read. @throws ConfigError with every fault of file and flags.
+ */
+export async function settingsOf(command: Command, configPath: string | undefined): Promise<Settings> {
+  const { json: _, ...flags } = command.opts();
+  if (configPath === undefined) return resolveSettings({ flags, defaults: { preset: "quickstart" } });
+  return resolveSettings({ flags, file: loadConfigFile(await readText(configPath), configPath) });
+}
