@@ -6,12 +6,16 @@ export type Initializer = (shape: Shape, rng: Rng) => Float32Array;
 
 /** Uniform on [−bound, bound]. */
 export function uniform(shape: Shape, bound: number, rng: Rng): Float32Array {
-  return Float32Array.from({ length: sizeOf(shape) }, () => (2 * rng.uniform() - 1) * bound);
+  const values = new Float32Array(sizeOf(shape));
+  for (let i = 0; i < values.length; i++) values[i] = (2 * rng.uniform() - 1) * bound;
+  return values;
 }
 
 /** Normal with mean 0. */
 export function normal(shape: Shape, standardDeviation: number, rng: Rng): Float32Array {
-  return Float32Array.from({ length: sizeOf(shape) }, () => rng.normal() * standardDeviation);
+  const values = new Float32Array(sizeOf(shape));
+  for (let i = 0; i < values.length; i++) values[i] = rng.normal() * standardDeviation;
+  return values;
 }
 
 /** Xavier uniform: bound √(6 / (fanIn + fanOut)) (Glorot & Bengio 2010). */

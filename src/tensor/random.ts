@@ -8,8 +8,10 @@ export class Rng {
   readonly purpose: string;
   readonly step: number;
   readonly #key: readonly [number, number];
+  readonly #counter: Uint32Array;
   readonly #block: Uint32Array = new Uint32Array(4);
-  #index = 0;
+  #lane = 4;
+  #spareNormal: number | undefined;
 
   /** @param seed integer; its low 32 bits count. @param step a non-negative integer, such as the optimizer step. */
   constructor(seed: number, purpose = "", step = 0) {
@@ -17,6 +19,7 @@ export class Rng {
     this.purpose = purpose;
     this.step = step;
     this.#key = [seed >>> 0, hashString(purpose)];
+    this.#counter = Uint32Array.of(0, 0, step, 0);
   }
 
   /** The stream of another purpose or step under the same seed. Purposes nest: `a/b`. */
@@ -26,13 +29,13 @@ export class Rng {
 
   /** An integer, uniform on [0, 2^32). */
   uint32(): number {
-    const lane = this.#index % 4;
-    if (lane === 0) {
-      const counter = Math.floor(this.#index / 4);
-      philox4x32(this.#block, [counter >>> 0, Math.floor(counter / 2 ** 32), this.step >>> 0, 0], this.#key);
+    if (this.#lane === 4) {
+      philox4x32(this.#block, this.#counter, this.#key);
+      this.#lane = 0;
+      this.#counter[0]!++;
+      if (this.#counter[0] === 0) this.#counter[1]!++;
     }
-    this.#index++;
-    return this.#block[lane]!;
+    return this.#block[this.#lane++]!;
   }
 
   /** Uniform on [0, 1), a multiple of 2^-24 and so exact in float32. */
@@ -40,10 +43,17 @@ export class Rng {
     return (this.uint32() >>> 8) / 2 ** 24;
   }
 
-  /** Standard normal (Box–Muller, one value per two draws). */
+  /** Standard normal (Box–Muller: two values from two draws). */
   normal(): number {
+    const spare = this.#spareNormal;
+    if (spare !== undefined) {
+      this.#spareNormal = undefined;
+      return spare;
+    }
     const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()));
-    return radius * Math.cos(2 * Math.PI * this.uniform());
+    const angle = 2 * Math.PI * this.uniform();
+    this.#spareNormal = radius * Math.sin(angle);
+    return radius * Math.cos(angle);
   }
 
   /** An integer, uniform on [0, bound), without modulo bias. `bound` is from 1 to 2^32. */
@@ -59,20 +69,24 @@ export class Rng {
 const ROUNDS = 10;
 
 /** One Philox4x32-10 block: writes four 32-bit words for the 128-bit `counter` under the 64-bit `key`. */
-export function philox4x32(out: Uint32Array, counter: readonly number[], key: readonly number[]): void {
-  let [c0, c1, c2, c3] = counter as [number, number, number, number];
-  let [k0, k1] = key as [number, number];
+export function philox4x32(out: Uint32Array, counter: ArrayLike<number>, key: ArrayLike<number>): void {
+  let c0 = counter[0]! | 0;
+  let c1 = counter[1]! | 0;
+  let c2 = counter[2]! | 0;
+  let c3 = counter[3]! | 0;
+  let k0 = key[0]! | 0;
+  let k1 = key[1]! | 0;
   for (let round = 0; round < ROUNDS; round++) {
-    const low0 = Math.imul(0xd2511f53, c0) >>> 0;
-    const high0 = multiplyHigh(0xd2511f53, c0);
-    const low1 = Math.imul(0xcd9e8d57, c2) >>> 0;
-    const high1 = multiplyHigh(0xcd9e8d57, c2);
-    c0 = (high1 ^ c1 ^ k0) >>> 0;
+    const high0 = multiplyHigh(0xd251, 0x1f53, c0);
+    const high1 = multiplyHigh(0xcd9e, 0x8d57, c2);
+    const low0 = Math.imul(0xd2511f53, c0);
+    const low1 = Math.imul(0xcd9e8d57, c2);
+    c0 = high1 ^ c1 ^ k0;
     c1 = low1;
-    c2 = (high0 ^ c3 ^ k1) >>> 0;
+    c2 = high0 ^ c3 ^ k1;
     c3 = low0;
-    k0 = (k0 + 0x9e3779b9) >>> 0;
-    k1 = (k1 + 0xbb67ae85) >>> 0;
+    k0 = (k0 + 0x9e3779b9) | 0;
+    k1 = (k1 + 0xbb67ae85) | 0;
   }
   out[0] = c0;
   out[1] = c1;
@@ -80,14 +94,16 @@ export function philox4x32(out: Uint32Array, counter: readonly number[], key: re
   out[3] = c3;
 }
 
-/** The high 32 bits of a 32 × 32-bit product, from 16-bit halves. */
-function multiplyHigh(a: number, b: number): number {
-  const a0 = a & 0xffff;
-  const a1 = a >>> 16;
+/**
+ * The high 32 bits of a 32 × 32-bit product, the left factor given as 16-bit halves. No partial sum passes 2^32, so
+ * int32 arithmetic, which is fast, keeps every bit.
+ */
+function multiplyHigh(a1: number, a0: number, b: number): number {
   const b0 = b & 0xffff;
   const b1 = b >>> 16;
-  const middle = a1 * b0 + ((a0 * b0) >>> 16);
-  return (a1 * b1 + Math.floor((middle + a0 * b1) / 2 ** 16)) >>> 0;
+  const middle = (Math.imul(a1, b0) + (Math.imul(a0, b0) >>> 16)) | 0;
+  const low = (Math.imul(a0, b1) + (middle & 0xffff)) | 0;
+  return (Math.imul(a1, b1) + (middle >>> 16) + (low >>> 16)) | 0;
 }
 
 /** FNV-1a, 32 bits, over UTF-16 code units: names a stream, not a secret. */
