@@ -1,5 +1,5 @@
 import type { Command, CommanderError, HelpConfiguration } from "commander";
-import { suggest } from "../config/suggest.js";
+import { suggest } from "../tensor/suggest.js";
 import { ConfigError } from "../tensor/errors.js";
 
 const TERM_COLUMNS = 30;
