@@ -88,6 +88,16 @@ test("a folder appears whole: filled, replaced only when allowed, and not at all
   expect(await readdir(outer)).toEqual(["model"]);
 });
 
+test("a fault inside a folder is told by the path where the file was to be", async () => {
+  const target = path.join(folder, "told");
+  async function* chunks() {
+    yield new Uint8Array(1);
+    throw diskFull();
+  }
+  const write = writeFolderAtomic(target, (partial) => writeFileAtomic(path.join(partial, "a.bin"), chunks()));
+  await expect(write).rejects.toThrow(`cannot write ${path.join(target, "a.bin")}: the disk is full`);
+});
+
 test("a file where the folder should be stays", async () => {
   const target = path.join(folder, "taken");
   await writeFile(target, "mine");

@@ -74,6 +74,10 @@ export async function writeFolderAtomic(
     await rm(previous, { recursive: true, force: true });
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
+    // The files inside were named by where they were written, which nobody knows.
+    if (error instanceof CheckpointError && error.message.includes(partial)) {
+      throw new CheckpointError(error.message.replaceAll(partial, target), { cause: error });
+    }
     throw writeFault(target, error);
   }
 }
