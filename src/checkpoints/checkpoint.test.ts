@@ -74,10 +74,11 @@ test("every damaged or missing file is named, with the checkpoints that remain",
   const folder = path.join(run, "checkpoint-000002");
   await appendFile(path.join(folder, "state.json"), " ");
   await rm(path.join(folder, "adapter", "adapter_config.json"));
+  await writeFile(path.join(folder, "foreign.safetensors"), "");
   const read = readCheckpoint(run, "last");
   await expect(read).rejects.toThrow(CheckpointError);
   await expect(read).rejects.toThrow(
-    /is damaged \(the run also has checkpoint-000001\): 2 faults\n.*adapter_config.json is missing\n.*state.json differs/,
+    /is damaged \(the run also has checkpoint-000001\): 3 faults\n.*adapter_config.json is missing\n.*foreign.safetensors has no checksum\n.*state.json differs/,
   );
 });
 
@@ -126,7 +127,10 @@ test("a pointer that names no checkpoint, a missing one and an unknown layout ar
     'must name a checkpoint, as checkpoint-000100, not "../../etc"',
   );
   const folder = await writeCheckpoint(run, 3, content(1));
-  await writeFile(path.join(folder, "state.json"), '{"schemaVersion":2,"step":3}');
-  await writeFile(path.join(folder, "checksums.json"), "{}");
+  const state = '{"schemaVersion":2,"step":3}';
+  await writeFile(path.join(folder, "state.json"), state);
+  const checksums = JSON.parse(await text("checkpoint-000003", "checksums.json"));
+  checksums["state.json"] = createHash("sha256").update(state).digest("hex");
+  await writeFile(path.join(folder, "checksums.json"), JSON.stringify(checksums));
   await expect(readCheckpoint(run, 3)).rejects.toThrow("schemaVersion must be 1 and step 3, not 2 and 3");
 });

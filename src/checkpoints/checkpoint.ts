@@ -82,11 +82,15 @@ export async function readCheckpoint(runDir: string, which: "last" | "best" | nu
   const wayOut = others.length > 0 ? `the run also has ${others.join(", ")}` : "the run has no other";
   if (!(await isDirectory(folder))) throw new CheckpointError(`${folder} does not exist; ${wayOut}`);
 
-  const faults: string[] = [];
-  for (const [file, expected] of Object.entries(await readJsonObject(joinPath(folder, CHECKSUMS)))) {
-    const path = joinPath(folder, file);
-    if (!(await exists(path))) faults.push(`${file} is missing`);
-    else if ((await sha256File(path)) !== expected) faults.push(`${file} differs from its checksum`);
+  const checksums = await readJsonObject(joinPath(folder, CHECKSUMS));
+  const present = (await filesIn(folder)).filter((file) => file !== CHECKSUMS);
+  const faults = Object.keys(checksums)
+    .filter((file) => !present.includes(file))
+    .map((file) => `${file} is missing`);
+  for (const file of present) {
+    if (checksums[file] === undefined) faults.push(`${file} has no checksum`);
+    else if ((await sha256File(joinPath(folder, file))) !== checksums[file])
+      faults.push(`${file} differs from its checksum`);
   }
   if (faults.length > 0) throw checkpointFault(`${folder} is damaged (${wayOut})`, faults);
   const state = await readJsonObject(joinPath(folder, STATE));
