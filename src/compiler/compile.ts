@@ -1,3 +1,4 @@
+import { constantValue } from "../ops/constant.js";
 import type { PrimitiveName } from "../ops/primitives.js";
 import { ConfigError } from "../tensor/errors.js";
 import { reachable } from "../tensor/graph.js";
@@ -15,7 +16,7 @@ export const PROFILES: Readonly<Record<"cpu" | "webgpu", Profile>> = { cpu: CPU_
 /** A graph as ONNX, and the leaves whose values its inputs take. */
 export interface CompiledGraph {
   readonly graph: OnnxGraph;
-  /** By input name: leaves with data under names of ours, placeholders under their own. */
+  /** By name of the model's input. */
   readonly leaves: ReadonlyMap<string, Tensor>;
 }
 
@@ -43,9 +44,10 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
     return profile.product(product, tensor, context);
   }
 
-  // In creation order, which is the order in which things should run; what a fusion absorbed is never asked for.
+  // In creation order, which is the order in which things should run. What a fusion absorbed is never asked for, and
+  // constants only by those that read them.
   for (const tensor of tensors) {
-    if (absorbed.has(tensor) || names.has(tensor)) continue;
+    if (absorbed.has(tensor) || names.has(tensor) || constantValue(tensor) !== undefined) continue;
     nameOf(tensor);
     const companions = tensor.companions.filter((companion) => inGraph.has(companion));
     if (companions.length > 0) names.set(tensor, emitAfter(tensor, companions, context));
@@ -63,10 +65,13 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
   };
 }
 
-/** Registers a leaf as an input of the model. @throws ConfigError when two placeholders share a name. */
+/**
+ * Registers a leaf as an input of the model. Prefixes keep inputs, inner values and outputs apart: an output may have
+ * the name of a placeholder. @throws ConfigError when two placeholders share a name.
+ */
 function addLeaf(leaves: Map<string, Tensor>, leaf: Tensor): string {
-  const name = leaf.source?.kind === "placeholder" ? leaf.source.name : `leaf${leaf.id}`;
-  if (leaves.has(name)) throw new ConfigError(`compile: two placeholders are named "${name}"; names must be unique`);
+  const name = leaf.source?.kind === "placeholder" ? `input:${leaf.source.name}` : `%leaf${leaf.id}`;
+  if (leaves.has(name)) throw new ConfigError(`compile: two placeholders have one name, ${name}; names must be unique`);
   leaves.set(name, leaf);
   return name;
 }

@@ -35,18 +35,18 @@ export class Emitter {
   }
 
   freshName(): string {
-    return `v${this.#nextName++}`;
+    return `%${this.#nextName++}`;
   }
 
   /** An int64 list: axes, shapes, indices. */
   integers(values: readonly number[]): string {
-    const name = `i64[${values}]`;
+    const name = `%i64[${values}]`;
     if (!this.initializers.has(name)) this.initializers.set(name, int64Initializer(name, values));
     return name;
   }
 
   scalar(value: number, dtype: DType = "float32"): string {
-    const name = `${dtype}(${Object.is(value, -0) ? "-0" : value})`;
+    const name = `%${dtype}(${Object.is(value, -0) ? "-0" : value})`;
     if (!this.initializers.has(name))
       this.initializers.set(name, { name, dtype, shape: [], data: scalarData(value, dtype) });
     return name;

@@ -77,13 +77,15 @@ export class AdamW {
   }
 }
 
-interface UpdateOptions extends AdamWOptions {
+/** Everything that the update of one tensor depends on besides its own arrays. */
+export interface UpdateOptions extends AdamWOptions {
   readonly lr: number;
   readonly weightDecay: number;
   readonly gradientScale: number;
 }
 
-function updateTensor(
+/** The update in plain loops; advances the state's step counter. */
+export function updateTensor(
   parameter: Float32Array,
   gradient: Float32Array,
   state: AdamWState,

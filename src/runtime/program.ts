@@ -55,16 +55,16 @@ export class Program {
 
   #bind(feeds: Feeds): Record<string, HostTensor> {
     const bound: Record<string, HostTensor> = {};
-    for (const [name, leaf] of this.#leaves) {
-      const data = leaf.source?.kind === "data" ? leaf.source.array : feeds[name];
-      if (data === undefined)
-        throw new ConfigError(`Program: no values for placeholder "${name}" ${formatShape(leaf.shape)}`);
-      if (data.length !== leaf.size) {
+    for (const [input, { source, shape, dtype, size }] of this.#leaves) {
+      const data = source?.kind === "data" ? source.array : feeds[source!.name];
+      const name = source?.kind === "data" ? "data leaf" : `placeholder "${source?.name}"`;
+      if (data === undefined) throw new ConfigError(`Program: no values for ${name} ${formatShape(shape)}`);
+      if (data.length !== size) {
         throw new ShapeError(
-          `Program: "${name}" has shape ${formatShape(leaf.shape)}, needs ${leaf.size} values, got ${data.length}`,
+          `Program: ${name} of shape ${formatShape(shape)} needs ${size} values, got ${data.length}`,
         );
       }
-      bound[name] = { dtype: leaf.dtype, shape: leaf.shape, data };
+      bound[input] = { dtype, shape, data };
     }
     return bound;
   }
