@@ -1,15 +1,17 @@
 import { Command, CommanderError } from "commander";
 import { Context, type Surroundings } from "./context.js";
+import { addData } from "./data.js";
 import { addDoctor } from "./doctor.js";
 import { addEval } from "./eval.js";
 import { describeError, EXIT, type ExitCode, exitCodeOf } from "./exit-codes.js";
 import { addGenerate } from "./generate.js";
 import { addInspect } from "./inspect.js";
+import { addTokenizer } from "./tokenizer.js";
 import { addTrain } from "./train.js";
 import { explainUsage, HELP_STYLE } from "./usage.js";
 import { packageVersion } from "./version.js";
 
-const VERBS = [addTrain, addEval, addGenerate, addInspect, addDoctor];
+const VERBS = [addTrain, addEval, addGenerate, addTokenizer, addData, addInspect, addDoctor];
 
 /** Runs the command line and returns its exit code. Every error ends here, as one message. */
 export async function runCommandLine(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {

@@ -1,6 +1,6 @@
 import type { Command, CommanderError, HelpConfiguration } from "commander";
-import { suggest } from "../tensor/suggest.js";
 import { ConfigError } from "../tensor/errors.js";
+import { suggest } from "../tensor/suggest.js";
 
 const TERM_COLUMNS = 30;
 
@@ -63,6 +63,12 @@ function commandPath(command: Command): string {
   const parts: string[] = [];
   for (let at: Command | null = command; at !== null; at = at.parent) parts.unshift(at.name());
   return parts.join(" ");
+}
+
+/** A verb that only holds verbs of its own. */
+export function addVerbGroup(parent: Command, name: string, summary: string): Command {
+  const group = parent.command(name).description(summary);
+  return group.exitOverride((error) => explainUsage(group, error));
 }
 
 /** A verb below `parent`, with `--json` and our errors. `advice` answers unknown options. */

@@ -1,0 +1,64 @@
+import type { Command } from "commander";
+import { exists, joinPath, makeFolder, writeFileAtomic } from "#platform";
+import { SETTINGS } from "../config/settings.js";
+import { trainBytePairEncoding } from "../data/bpe-trainer.js";
+import { loadCorpus } from "../data/corpus.js";
+import { Tokenizer } from "../data/tokenizer.js";
+import { tokenizerConfigJson } from "../data/tokenizer-json.js";
+import { ConfigError } from "../tensor/errors.js";
+import { formatCount } from "../training/number-format.js";
+import type { Context } from "./context.js";
+import { addOptions, type OptionTable, readOptions } from "./options.js";
+import { addVerb, addVerbGroup } from "./usage.js";
+
+const OPTIONS = {
+  vocabSize: SETTINGS.vocabSize,
+  out: { type: "string", help: "Folder that tokenizer.json and tokenizer_config.json are written to." },
+  overwrite: { type: "boolean", default: false, help: "Replace a tokenizer that the folder has." },
+} as const satisfies OptionTable;
+
+/** The result is tried on so many documents. */
+const TRIAL_DOCUMENTS = 1000;
+
+/** `highrank tokenizer train FILE --out DIR` */
+export function addTokenizer(program: Command, context: Context): void {
+  const group = addVerbGroup(program, "tokenizer", "train a byte-level BPE tokenizer");
+  const command = addVerb(group, "train", "learn a byte-level BPE from text and write tokenizer.json").argument(
+    "<FILE>",
+    SETTINGS.data.help,
+  );
+  addOptions(command, OPTIONS);
+  command.action(async (source: string) => {
+    const { vocabSize, out, overwrite } = readOptions(command, OPTIONS);
+    const target = joinPath(out, "tokenizer.json");
+    if (!overwrite && (await exists(target))) {
+      throw new ConfigError(`--out: ${target} exists already; name another folder, or add --overwrite`);
+    }
+    const { train: documents } = await loadCorpus(source, { validationFraction: 0 });
+    const json = trainBytePairEncoding(documents, { vocabSize });
+    const [endOfText] = json.added_tokens;
+    const config = tokenizerConfigJson(endOfText!.content, Number.MAX_SAFE_INTEGER);
+    const tokenizer = Tokenizer.fromJson(json, { ...config });
+    const trial = documents.slice(0, TRIAL_DOCUMENTS);
+    const bytes = new TextEncoder().encode(trial.join("")).length;
+    const tokens = tokenizer.encodeDocuments(trial).length - trial.length;
+
+    await makeFolder(out);
+    await writeFileAtomic(joinPath(out, "tokenizer_config.json"), `${JSON.stringify(config, null, 2)}\n`);
+    await writeFileAtomic(target, `${JSON.stringify(json, null, 2)}\n`);
+    const found = {
+      path: target,
+      vocabSize: tokenizer.vocabSize,
+      documents: documents.length,
+      bytesPerToken: bytes / tokens,
+    };
+    const short =
+      found.vocabSize < vocabSize ? `; the text has no more pairs that repeat, so fewer than ${vocabSize}` : "";
+    context.result(found, () => [
+      `wrote       ${target}`,
+      `vocabulary  ${found.vocabSize} tokens${short}`,
+      `learned on  ${formatCount(documents.length)} documents of ${source}`,
+      `density     ${found.bytesPerToken.toFixed(2)} bytes a token`,
+    ]);
+  });
+}

@@ -1,0 +1,179 @@
+import { expect, test } from "vitest";
+import { SETTING_KEYS } from "../src/config/names.js";
+import { type Files, listTree, runCommand, withFolder } from "./run-command.js";
+
+const VERBS = ["train", "eval", "generate", "tokenizer", "data", "inspect", "doctor"];
+
+test("the help lists every verb, and only those", async () => {
+  const { code, stdout } = await runCommand(["--help"]);
+  const listed = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1]);
+  expect(listed).toEqual([...VERBS, "help"]);
+  expect(code).toBe(0);
+});
+
+test.each([...VERBS, "tokenizer train", "inspect schedule"])("%s has help of at most 80 columns", async (verb) => {
+  const { code, stdout, stderr } = await runCommand([...verb.split(" "), "--help"]);
+  expect(stdout).toContain(`Usage: highrank ${verb}`);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  // A single word such as a list of defaults may be longer.
+  const wide = stdout.split("\n").filter((line) => line.length > 80 && line.trim().includes(" "));
+  expect(wide).toEqual([]);
+});
+
+test("the help of train names every setting with its default", async () => {
+  const { stdout } = await runCommand(["train", "--help"]);
+  const flags = new Set([...stdout.matchAll(/^ {2}--(?:no-)?([a-z0-9-]+)/gm)].map((match) => match[1]));
+  for (const key of SETTING_KEYS) expect(flags).toContain(key.replace(/[A-Z]/g, (x) => `-${x.toLowerCase()}`));
+  expect(stdout).toMatch(/--rank <integer> .*\n.*\(default: 32\)/);
+  expect(stdout).toContain("--max-steps <steps>");
+});
+
+test("--version is the package's", async () => {
+  const { default: manifest } = await import("../package.json", { with: { type: "json" } });
+  expect((await runCommand(["--version"])).stdout).toBe(`${manifest.version}\n`);
+});
+
+test("with --json an error is one object on standard output and its message on standard error", async () => {
+  const { code, stdout, stderr } = await runCommand(["train", "nowhere.yaml", "--json"]);
+  const { error } = JSON.parse(stdout);
+  expect(error.name).toBe("DataError");
+  expect(stderr).toBe(`error: ${error.message}\n`);
+  expect(code).toBe(3);
+});
+
+test("HIGHRANK_DEBUG shows where an error came from", async () => {
+  const { stderr } = await runCommand(["train", "nowhere.yaml"], { env: { HIGHRANK_DEBUG: "1" } });
+  expect(stderr).toMatch(/^error: DataError: cannot read nowhere.yaml/);
+  expect(stderr).toMatch(/^\s+at .*settings-flags/m);
+});
+
+test("inspect schedule plots within 80 columns and gives numbers with --json", async () => {
+  const args = ["inspect", "schedule", "--max-steps", "100", "--warm-start-steps", "20", "--relora-every", "40"];
+  const text = await runCommand(args);
+  for (const line of text.stdout.split("\n").slice(2)) expect([...line].length).toBeLessThanOrEqual(80);
+  expect(text.stdout).toContain("20 full-rank steps, then 80 steps with adapters");
+  const { learningRates, merges } = JSON.parse((await runCommand([...args, "--json"])).stdout);
+  expect(learningRates).toHaveLength(100);
+  expect(merges).toEqual([60, 100]);
+  // The quickstart's adapters have a peak of 4e-3; the first step after a restart is at the foot of the warm-up.
+  expect(learningRates[60]).toBeLessThan(0.2 * learningRates[59 + 10]);
+});
+
+/** A safetensors file of float32 zeros. */
+function safetensors(shapes: Readonly<Record<string, readonly number[]>>): Uint8Array {
+  let offset = 0;
+  const entries = Object.entries(shapes).map(([name, shape]) => {
+    const begin = offset;
+    offset += 4 * shape.reduce((product, size) => product * size, 1);
+    return [name, { dtype: "F32", shape, data_offsets: [begin, offset] }];
+  });
+  const header = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
+  const bytes = new Uint8Array(8 + header.length + offset);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
+  bytes.set(header, 8);
+  return bytes;
+}
+
+const weights = safetensors({ "layers.10.weight": [4, 8], "layers.2.weight": [8], scalar: [] });
+const metrics = [
+  { kind: "eval", step: 0, loss: 8, perplexity: 2981, tokens: 10, sample: "x" },
+  {
+    kind: "step",
+    step: 5,
+    tokens: 50,
+    loss: 7,
+    learningRate: 1e-3,
+    gradNorm: 1,
+    tokensPerSecond: 9,
+    cycle: 1,
+    phase: "adapter",
+  },
+  {
+    kind: "merge",
+    step: 5,
+    cycle: 1,
+    lossBefore: 7,
+    lossAfter: 7,
+    deltaNorm: 2,
+    probeLogitsChange: 0,
+    rank: 3,
+    layers: [{ name: "q_proj", deltaNorm: 2, rank: 3 }],
+  },
+  { kind: "eval", step: 5, loss: 6.5, perplexity: 665, tokens: 10, sample: "y" },
+];
+const files: Files = {
+  "model/config.json": '{"model_type": "llama", "hidden_size": 8}',
+  "model/model.safetensors": weights,
+  "run/metrics.jsonl": metrics.map((record) => `${JSON.stringify(record)}\n`).join(""),
+  "run/checkpoint-000005/state.json": "{}",
+};
+
+test.each([
+  ["model/model.safetensors", "safetensors"],
+  ["model", "model"],
+])("inspect %s lists tensors in the order of their numbers, and counts parameters", async (path, kind) => {
+  await withFolder(files, async (cwd) => {
+    const text = (await runCommand(["inspect", path], { cwd })).stdout;
+    expect(text).toMatch(/layers\.2\.weight +F32 +\(8\) +8\n +layers\.10\.weight +F32 +\(4, 8\) +32\n/);
+    expect(text).toContain("3 tensors, 41 parameters");
+    const json = JSON.parse((await runCommand(["inspect", path, "--json"], { cwd })).stdout);
+    expect(json).toMatchObject({ path, kind, parameters: 41 });
+    expect(json.tensors).toHaveLength(3);
+  });
+});
+
+test("inspect of a run tells its state, losses and merges", async () => {
+  await withFolder(files, async (cwd) => {
+    const text = (await runCommand(["inspect", "run"], { cwd })).stdout;
+    expect(text).toContain("run, not finished");
+    expect(text).toContain("loss 8.0000 -> 6.5000");
+    expect(text).toContain("7.0000 -> 7.0000");
+    expect(text).toContain("checkpoint-000005");
+    const json = JSON.parse((await runCommand(["inspect", "run", "--json"], { cwd })).stdout);
+    expect(json).toMatchObject({ kind: "run", step: 5, tokens: 50, end: null, merges: [{ rank: 3 }] });
+  });
+});
+
+test("data tells format, split and tokens, and shows a document as pieces that spell it", async () => {
+  const lines = Array.from({ length: 50 }, (_, i) => JSON.stringify({ text: `Das Wort Nummer ${i} heißt „Öl“.` }));
+  await withFolder({ "a.jsonl": lines.join("\n") }, async (cwd) => {
+    const args = ["data", "a.jsonl", "--vocab-size", "280", "--validation-fraction", "0.2"];
+    const { stdout, stderr } = await runCommand([...args, "--json"], { cwd });
+    const found = JSON.parse(stdout);
+    expect(found).toMatchObject({ source: "a.jsonl", format: "jsonl", vocabSize: 280 });
+    expect(found.train.documents + found.validation.documents).toBe(50);
+    expect(found.validation.documents).toBeGreaterThan(1);
+    expect(found.sample.lossMask).toEqual(found.sample.tokens.map(() => 1));
+    expect(found.sample.pieces.at(-1)).toBe("<|endoftext|>");
+    expect(stderr).toBe("");
+    const text = (await runCommand(args, { cwd })).stdout;
+    expect(text).toContain('JSON lines with "text"');
+    expect(text).toContain("Das Wort Nummer");
+  });
+});
+
+test("tokenizer train writes a tokenizer that data then uses", async () => {
+  await withFolder({ "a.txt": "the cat sat on the mat. ".repeat(20) }, async (cwd) => {
+    const train = ["tokenizer", "train", "a.txt", "--out", "tok", "--vocab-size", "265"];
+    const { stdout, code } = await runCommand([...train, "--json"], { cwd });
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ path: "tok/tokenizer.json", vocabSize: 265, documents: 1 });
+    expect(await listTree(cwd)).toEqual(["a.txt", "tok", "tok/tokenizer.json", "tok/tokenizer_config.json"]);
+    const data = JSON.parse((await runCommand(["data", "a.txt", "--tokenizer", "tok", "--json"], { cwd })).stdout);
+    expect(data.vocabSize).toBe(265);
+    const again = await runCommand([...train, "--overwrite"], { cwd });
+    expect(again.stdout).toContain("vocabulary  265 tokens\n");
+  });
+});
+
+test("doctor finds a CPU that computes, and says why another provider does not start", async () => {
+  const { code, stdout, stderr } = await runCommand(["doctor", "--json"]);
+  const { node, providers, threads } = JSON.parse(stdout);
+  expect(node).toBe(process.versions.node);
+  expect(providers[0]).toEqual({ name: "cpu", works: true, fault: null });
+  for (const { works, fault } of providers) expect(works).toBe(fault === null);
+  expect(threads).toBeGreaterThan(0);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+});
