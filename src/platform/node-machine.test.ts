@@ -17,6 +17,7 @@ import {
   totalMemoryBytes,
   workerPort,
 } from "./node.js";
+import { builtModule } from "./node-workers.js";
 
 let folder = "";
 beforeAll(async () => {
@@ -62,6 +63,15 @@ test("the main thread has no worker port", () => {
   expect(() => workerPort()).toThrow("startWorker");
 });
 
+test("a module of the sources is started as it was built; others as they are", () => {
+  for (const name of ["worker.js", "worker.ts"]) {
+    expect(builtModule(new URL(`../training/${name}`, import.meta.url)).href).toMatch(
+      /(?<!src)\/dist\/training\/worker\.js$/,
+    );
+  }
+  expect(builtModule(new URL("file:///elsewhere/src/worker.js")).href).toBe("file:///elsewhere/src/worker.js");
+});
+
 async function worker(source: string) {
   const file = path.join(folder, `worker-${source.length}.mjs`);
   await writeFile(file, source);
@@ -81,6 +91,35 @@ test("a worker gets its data, answers messages and ends when told", async () => 
   expect(await answer).toBe("hello world");
   await handle.terminate();
 });
+
+// The worker's side runs from the built files, as in use; `npm test` builds before it tests.
+const built = new URL("../../dist/", import.meta.url);
+test.runIf(existsSync(built))(
+  "a worker reaches its starter, loads built files alone, and ends when it closes",
+  async () => {
+    const handle = await worker(`
+    import { workerPort } from "${new URL("platform/node.js", built)}";
+    import { kindOf } from "${new URL("checkpoints/json-file.js", built)}"; // It imports #platform.
+    const port = workerPort();
+    port.onMessage((message) => {
+      const doubled = message.map((value) => 2 * value);
+      port.post({ doubled, kind: kindOf([]), data: port.data }, [doubled.buffer]);
+      port.close();
+    });
+  `);
+    const answer = new Promise((resolve, reject) => {
+      handle.onMessage(resolve);
+      handle.onError(reject);
+    });
+    handle.post(new Float32Array([1, 2]));
+    expect(await answer).toEqual({
+      doubled: new Float32Array([2, 4]),
+      kind: "an array",
+      data: { greeting: "hello" },
+    });
+    await handle.terminate();
+  },
+);
 
 test.each([
   ["throws", "setTimeout(() => { throw new Error('broken'); }, 1);", "broken"],

@@ -23,10 +23,13 @@ export interface WorkerPort {
   close(): void;
 }
 
-/** Starts the JavaScript module at `url` as a worker thread; it reaches back through `workerPort()`. */
+/**
+ * Starts the JavaScript module at `url` as a worker thread; it reaches back through `workerPort()`. Name a module of this
+ * package as `new URL("./worker.js", import.meta.url)`: where sources run, as in tests, the last build's module is started.
+ */
 export function startWorker(url: URL, data: unknown): WorkerHandle {
   // The worker gets none of this process's flags: export conditions of a test runner would lead it to TypeScript sources.
-  const worker = new Worker(url, { workerData: data, execArgv: [] });
+  const worker = new Worker(builtModule(url), { workerData: data, execArgv: [] });
   let ending = false;
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer as Transferable[]),
@@ -47,6 +50,13 @@ export function startWorker(url: URL, data: unknown): WorkerHandle {
       await worker.terminate();
     },
   };
+}
+
+/** The built module for a module of this package's sources, which Node.js cannot run; any other module is itself. */
+export function builtModule(url: URL): URL {
+  const home = new URL("../", import.meta.url);
+  if (!home.pathname.endsWith("/src/") || !url.href.startsWith(home.href)) return url;
+  return new URL(url.href.slice(home.href.length).replace(/\.ts$/, ".js"), new URL("../dist/", home));
 }
 
 /** This thread's end of the worker that runs it. @throws DeviceError on the main thread. */
