@@ -34,6 +34,12 @@ export function readPreset(name: string): Preset {
   return preset;
 }
 
+/** Version of an installed dependency. */
+export function readPackageVersion(name: string): string {
+  const manifest = readFileSync(join(REPOSITORY, "node_modules", name, "package.json"), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
 /** The command line that a side understands; `--checkpoint` only when asked for, since not every side can. */
 export function stepArguments({ checkpoint, ...options }: StepOptions): string[] {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);

@@ -1,8 +1,6 @@
 // One training step of a LLaMA on @jax-js/jax's WebAssembly backend, on the line protocol of bench/README.md.
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { defaultDevice, grad, init, jit, nn, numpy as np, random, valueAndGrad } from "@jax-js/jax";
-import { fixedBatch, parseStepOptions, REPOSITORY, readPreset } from "../step-options.js";
+import { fixedBatch, parseStepOptions, readPackageVersion, readPreset } from "../step-options.js";
 import { serveSide } from "./serve.js";
 
 type Weights = Record<string, np.Array>;
@@ -156,11 +154,10 @@ async function step(): Promise<{ loss: number }> {
 }
 
 const count = Object.values(weights).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-const manifest = readFileSync(join(REPOSITORY, "node_modules/@jax-js/jax/package.json"), "utf8");
 await serveSide(
   {
     side: "jax-js",
-    version: (JSON.parse(manifest) as { version: string }).version,
+    version: readPackageVersion("@jax-js/jax"),
     parameters: count,
     trained: count,
     // Its threads need the Worker of browsers, which Node.js lacks.

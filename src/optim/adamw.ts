@@ -15,6 +15,18 @@ export interface ParameterGroup {
   readonly weightDecay: number;
 }
 
+/** What updates one tensor in place and advances its step counter; see `AdamWKernel` for a fast one. */
+export interface UpdateKernel {
+  update(
+    parameter: Float32Array,
+    gradient: Float32Array,
+    state: AdamWState,
+    options: UpdateOptions,
+  ): void | Promise<void>;
+}
+
+const PLAIN_LOOP: UpdateKernel = { update: updateTensor };
+
 export interface AdamWOptions {
   readonly beta1: number;
   readonly beta2: number;
@@ -41,10 +53,20 @@ export class AdamW {
   readonly options: AdamWOptions;
   /** One entry for each parameter of the groups. */
   readonly state: ReadonlyMap<string, AdamWState>;
+  readonly #kernel: UpdateKernel;
 
-  /** @param known state to go on from; parameters that it lacks start fresh, names that no group has are dropped. */
-  constructor(groups: readonly ParameterGroup[], options: AdamWOptions, known?: ReadonlyMap<string, AdamWState>) {
+  /**
+   * @param known state to go on from; parameters that it lacks start fresh, names that no group has are dropped.
+   * @param kernel what computes the updates; default a plain loop.
+   */
+  constructor(
+    groups: readonly ParameterGroup[],
+    options: AdamWOptions,
+    known?: ReadonlyMap<string, AdamWState>,
+    kernel: UpdateKernel = PLAIN_LOOP,
+  ) {
     this.groups = groups;
+    this.#kernel = kernel;
     this.options = options;
     const state = new Map<string, AdamWState>();
     for (const { parameters } of groups) {
@@ -60,9 +82,12 @@ export class AdamW {
 
   /**
    * One update of every parameter.
-   * @throws ShapeError, before anything changes, when a gradient is missing or has another size than its parameter.
+   * Rejects with ShapeError, before anything changes, when a gradient is missing or has another size than its parameter.
    */
-  step(gradients: ReadonlyMap<string, Float32Array>, { lrMultiplier, gradientScale = 1 }: StepOptions): void {
+  async step(
+    gradients: ReadonlyMap<string, Float32Array>,
+    { lrMultiplier, gradientScale = 1 }: StepOptions,
+  ): Promise<void> {
     for (const { parameters } of this.groups) {
       for (const [name, { length }] of parameters) {
         checkLength(`AdamW gradient of ${name}`, gradients.get(name)?.length ?? 0, length);
@@ -71,7 +96,7 @@ export class AdamW {
     for (const { parameters, lr, weightDecay } of this.groups) {
       for (const [name, parameter] of parameters) {
         const options = { ...this.options, lr: lr * lrMultiplier, weightDecay, gradientScale };
-        updateTensor(parameter, gradients.get(name)!, this.state.get(name)!, options);
+        await this.#kernel.update(parameter, gradients.get(name)!, this.state.get(name)!, options);
       }
     }
   }

@@ -1,0 +1,68 @@
+// One training step of highrank on ONNX Runtime's CPU provider, on the line protocol of bench/README.md.
+import { injectAdapters } from "../../src/adapters/inject.js";
+import { LoRAAdapter } from "../../src/adapters/lora-adapter.js";
+import { LlamaForCausalLM } from "../../src/models/llama.js";
+import { llamaConfig } from "../../src/models/llama-config.js";
+import { countElements, namedParameters } from "../../src/nn/module.js";
+import { AdamW } from "../../src/optim/adamw.js";
+import { AdamWKernel } from "../../src/optim/adamw-kernel.js";
+import { clipCoefficient, globalNorm } from "../../src/optim/clip.js";
+import { Rng } from "../../src/tensor/random.js";
+import { TrainingStep } from "../../src/training/step.js";
+import { fixedBatch, parseStepOptions, readPackageVersion, readPreset } from "../step-options.js";
+import { serveSide } from "./serve.js";
+
+const options = parseStepOptions(process.argv.slice(2));
+const { method, rank, vocab, batch, sequence, threads, checkpoint } = options;
+const preset = readPreset(options.preset);
+const model = new LlamaForCausalLM(
+  llamaConfig({
+    vocabSize: vocab,
+    hiddenSize: preset.hidden_size,
+    intermediateSize: preset.intermediate_size,
+    numLayers: preset.num_hidden_layers,
+    numHeads: preset.num_attention_heads,
+  }),
+  new Rng(1),
+);
+const parameters = countElements(namedParameters(model).values());
+if (method === "relora") {
+  const targetModules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+  const createAdapter = (inFeatures: number, outFeatures: number, rng: Rng) =>
+    new LoRAAdapter(inFeatures, outFeatures, { rank, alpha: 32 }, rng);
+  injectAdapters(model, { targetModules, createAdapter }, new Rng(2));
+}
+const trained = new Map([...namedParameters(model)].filter(([, parameter]) => parameter.trainable));
+const step = await TrainingStep.compile(model, trained, {
+  batchSize: batch,
+  sequenceLength: sequence,
+  lossChunk: 256,
+  checkpointing: checkpoint,
+  device: "cpu",
+  threads,
+});
+const optimizer = new AdamW(
+  [{ parameters: new Map([...trained].map(([name, { values }]) => [name, values])), lr: 1e-3, weightDecay: 0 }],
+  { beta1: 0.9, beta2: 0.999, eps: 1e-8 },
+  undefined,
+  await AdamWKernel.compile({ threads }),
+);
+const data = fixedBatch(options);
+
+await serveSide(
+  {
+    side: "highrank",
+    version: readPackageVersion("onnxruntime-node"),
+    parameters,
+    trained: countElements(trained.values()),
+    setup: { threads, checkpoint },
+  },
+  {
+    async step() {
+      const { loss, gradients } = await step.run(data, 1 / (batch * sequence));
+      const gradientScale = clipCoefficient(globalNorm(gradients.values()), 1);
+      await optimizer.step(gradients, { lrMultiplier: 1, gradientScale });
+      return { loss };
+    },
+  },
+);
