@@ -31,6 +31,9 @@ const FORMATS: Readonly<Record<Corpus["format"], string>> = {
 /** Longer samples are cut: they are to be looked at. */
 const SAMPLE_TOKENS = 64;
 
+/** What `train` learns its tokenizer from. */
+const TOKENIZER_SAMPLE_BYTES = 4_000_000;
+
 /** `highrank data FILE` */
 export function addData(program: Command, context: Context): void {
   const command = addVerb(program, "data", "show what is read from training text").argument(
@@ -43,7 +46,7 @@ export function addData(program: Command, context: Context): void {
     const corpus = await loadCorpus(source, { validationFraction, seed });
     const tokenizer =
       tokenizerPath === null
-        ? Tokenizer.fromJson(trainBytePairEncoding(corpus.train, { vocabSize }))
+        ? Tokenizer.fromJson(trainBytePairEncoding(corpus.train, { vocabSize, sampleBytes: TOKENIZER_SAMPLE_BYTES }))
         : await Tokenizer.fromFolder(tokenizerPath);
     const side = (documents: readonly string[]) => ({
       documents: documents.length,

@@ -3,6 +3,7 @@ import { SETTINGS } from "../config/settings.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 import { addTargetOptions, readTargetOptions, TARGET_HELP } from "./target-options.js";
+import { isInteractive, withoutControls } from "./terminal.js";
 import { addVerb } from "./usage.js";
 
 const OPTIONS = {
@@ -36,14 +37,19 @@ export function addGenerate(program: Command, context: Context): void {
     const options = { ...readOptions(command, OPTIONS), ...readTargetOptions(command) };
     const { prompt } = options;
     const { generateText } = await import("./training-entry.js");
-    let begun = false;
+    if (context.json) {
+      context.result({ prompt, ...(await generateText(target, options)) }, () => []);
+      return;
+    }
+    const { terminal } = context;
+    const shown = isInteractive(terminal, context.env) ? withoutControls : String;
+    // The prompt comes with the first piece, so that an error on the way there stands alone.
+    let before = prompt;
     const onText = (piece: string): void => {
-      if (!begun) context.terminal.write(prompt);
-      begun = true;
-      context.terminal.write(piece);
+      terminal.write(shown(before + piece));
+      before = "";
     };
-    const generation = await generateText(target, { ...options, onText });
-    if (begun) context.terminal.write("\n");
-    context.result({ prompt, ...generation }, () => []);
+    await generateText(target, { ...options, onText });
+    terminal.write(`${shown(before)}\n`);
   });
 }

@@ -59,6 +59,11 @@ export function singleLine(text: string): string {
     .trim();
 }
 
+/** Text of unknown origin with its lines kept, but without characters that would drive a terminal. */
+export function withoutControls(text: string): string {
+  return text.replace(/[^\P{Control}\n\t]/gu, "·");
+}
+
 /** The text cut to at most `columns` columns, with `…` at the end where something is missing. */
 export function cutToWidth(text: string, columns: number): string {
   if (textWidth(text) <= columns) return text;
