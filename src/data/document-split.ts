@@ -1,0 +1,40 @@
+import { ConfigError } from "../tensor/errors.js";
+import { Rng } from "../tensor/random.js";
+
+export interface SplitOptions {
+  /** Share of the documents that is held out, from 0 to below 1. */
+  validationFraction: number;
+  seed: number;
+}
+
+export interface DocumentSplit {
+  readonly train: string[];
+  readonly validation: string[];
+}
+
+/**
+ * Holds documents out by a draw that depends on the seed and the document's text alone: the same document falls on the
+ * same side whatever else the data holds, and copies of it never on both. Where there are two different documents
+ * neither side is empty, unless the fraction is 0.
+ * @throws ConfigError when the fraction is out of range.
+ */
+export function splitDocuments(
+  documents: readonly string[],
+  { validationFraction, seed }: SplitOptions,
+): DocumentSplit {
+  if (!(validationFraction >= 0 && validationFraction < 1)) {
+    throw new ConfigError(`validationFraction must be at least 0 and below 1, got ${validationFraction}`);
+  }
+  if (validationFraction === 0) return { train: [...documents], validation: [] };
+  const draws = documents.map((document) => new Rng(seed, `split/${document}`).uniform());
+  let [lowest, highest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const draw of draws) {
+    lowest = Math.min(lowest, draw);
+    highest = Math.max(highest, draw);
+  }
+  const isHeldOut = (draw: number) => draw < highest && (draw < validationFraction || draw === lowest);
+  return {
+    train: documents.filter((_, index) => !isHeldOut(draws[index]!)),
+    validation: documents.filter((_, index) => isHeldOut(draws[index]!)),
+  };
+}

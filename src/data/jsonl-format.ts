@@ -1,0 +1,52 @@
+import { DataError } from "../tensor/errors.js";
+
+/** How many faults one message lists. */
+const MAX_FAULTS = 5;
+
+/**
+ * Reads a `.jsonl` text: one JSON object a line, blank lines aside.
+ * @param readRecord makes a value of an object, or throws a DataError that says what is wrong with it.
+ * @throws DataError that names the file and the number of each faulty line.
+ */
+export function readJsonLines<T>(
+  text: string,
+  path: string,
+  readRecord: (record: Readonly<Record<string, unknown>>) => T,
+): T[] {
+  const values: T[] = [];
+  const faults: string[] = [];
+  for (const [index, line] of text.split("\n").entries()) {
+    if (line.trim() === "") continue;
+    try {
+      values.push(readRecord(parseObject(line)));
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      faults.push(`${path}, line ${index + 1}: ${error.message}`);
+    }
+  }
+  if (faults.length === 0) return values;
+  const more = faults.length > MAX_FAULTS ? [`and ${faults.length - MAX_FAULTS} more lines`] : [];
+  throw new DataError([...faults.slice(0, MAX_FAULTS), ...more].join("\n"));
+}
+
+function parseObject(line: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new DataError(`not JSON (${(cause as Error).message}); each line must be one JSON object`, { cause });
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new DataError(`must be a JSON object, got ${line.trim().slice(0, 40)}`);
+}
+
+/** The `text` of each line. @throws DataError as `readJsonLines`; a line without `text` names the keys that it has. */
+export function jsonlDocuments(text: string, path: string): string[] {
+  return readJsonLines(text, path, (record) => {
+    if (typeof record.text === "string") return record.text;
+    if ("text" in record)
+      throw new DataError(`"text" must be a string, got ${JSON.stringify(record.text).slice(0, 40)}`);
+    const keys = Object.keys(record).map((key) => JSON.stringify(key));
+    throw new DataError(`must have a string "text"; the keys found are ${keys.join(", ") || "none"}`);
+  }).filter((document) => document.trim() !== "");
+}
