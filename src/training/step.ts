@@ -1,0 +1,87 @@
+import { grad } from "../autograd/grad.js";
+import type { Batch } from "../data/packing.js";
+import type { LlamaForCausalLM } from "../models/llama.js";
+import { type Parameter, setTraining } from "../nn/module.js";
+import { Program } from "../runtime/program.js";
+import type { Device } from "../runtime/session.js";
+import { placeholder, type Tensor } from "../tensor/tensor.js";
+
+/** What a graph over batches is compiled for. */
+export interface StepShape {
+  readonly batchSize: number;
+  readonly sequenceLength: number;
+  /** Tokens whose logits exist at once. */
+  readonly lossChunk: number;
+  readonly device: Device;
+  readonly threads: number;
+}
+
+export interface TrainingStepOptions extends StepShape {
+  /** Recompute activations in the backward pass. */
+  readonly checkpointing: boolean;
+}
+
+/** Loss and gradients of a model's trainable parameters, in one compiled graph that runs as often as needed. */
+export class TrainingStep {
+  /** By name on disk; `run` gives gradients under the same names. */
+  readonly parameters: ReadonlyMap<string, Parameter>;
+  readonly #program: Program;
+
+  private constructor(parameters: ReadonlyMap<string, Parameter>, program: Program) {
+    this.parameters = parameters;
+    this.#program = program;
+  }
+
+  /** @param parameters of `model`, which get gradients. Must be released. */
+  static async compile(
+    model: LlamaForCausalLM,
+    parameters: ReadonlyMap<string, Parameter>,
+    options: TrainingStepOptions,
+  ): Promise<TrainingStep> {
+    const { batchSize, sequenceLength, lossChunk: chunkSize, checkpointing, device, threads } = options;
+    const [ids, labels] = batchPlaceholders(batchSize, sequenceLength);
+    setTraining(model, true);
+    const loss = model.loss(ids, labels, { scale: placeholder("scale", []), chunkSize, checkpointing });
+    setTraining(model, false);
+    // The loss comes first, so that the forward pass is put in order before the gradients that reuse it.
+    const outputs: Record<string, Tensor> = { loss };
+    grad(loss, [...parameters.values()]).forEach((gradient, i) => {
+      outputs[`g${i}`] = gradient;
+    });
+    return new TrainingStep(parameters, await Program.compile(outputs, { device, threads }));
+  }
+
+  /**
+   * `scale` · the summed cross-entropy of the batch, and its gradients. With 1 / (scored tokens of the optimizer step) as the
+   * scale, the sums over micro-batches are those of the mean over all tokens, however they are spread.
+   */
+  async run(batch: Batch, scale: number): Promise<{ loss: number; gradients: Map<string, Float32Array> }> {
+    const results = await this.#program.run({
+      ids: batch.inputIds,
+      labels: batch.labels,
+      scale: Float32Array.of(scale),
+    });
+    const gradients = new Map<string, Float32Array>();
+    [...this.parameters.keys()].forEach((name, i) => {
+      gradients.set(name, results[`g${i}`]!.data as Float32Array);
+    });
+    return { loss: results.loss!.data[0]!, gradients };
+  }
+
+  release(): Promise<void> {
+    return this.#program.release();
+  }
+}
+
+/** `ids` and `labels`, (batch, time) int32: the inputs of a graph over batches. */
+export function batchPlaceholders(batchSize: number, sequenceLength: number): [ids: Tensor, labels: Tensor] {
+  const shape = [batchSize, sequenceLength];
+  return [placeholder("ids", shape, "int32"), placeholder("labels", shape, "int32")];
+}
+
+/** Number of labels that are scored. */
+export function countScored(batches: Iterable<Batch>): number {
+  let count = 0;
+  for (const { labels } of batches) for (const label of labels) if (label >= 0) count++;
+  return count;
+}

@@ -1,0 +1,32 @@
+import * as errors from "../tensor/errors.js";
+import type { TrainResult } from "./contracts.js";
+import type { MetricsRecord } from "./metrics.js";
+
+/** What the training worker posts. */
+export type WorkerMessage =
+  | { readonly kind: "record"; readonly record: MetricsRecord }
+  | { readonly kind: "done"; readonly result: TrainResult }
+  | { readonly kind: "failed"; readonly error: ErrorParts };
+
+/** What the training worker hears. */
+export const STOP = "stop";
+
+/** An error without its class, which a copy between threads loses. */
+export interface ErrorParts {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+}
+
+export function takeApart(error: unknown): ErrorParts {
+  if (!(error instanceof Error)) return { name: "Error", message: String(error), stack: undefined };
+  return { name: error.name, message: error.message, stack: error.stack };
+}
+
+/** The error of the class that `takeApart` was given, where it is one of ours; otherwise an Error. */
+export function putTogether({ name, message, stack }: ErrorParts): Error {
+  const classes: Readonly<Record<string, new (message: string) => Error>> = errors;
+  const error = new (classes[name] ?? Error)(message);
+  if (stack !== undefined) error.stack = stack;
+  return error;
+}

@@ -1,0 +1,73 @@
+import type { Settings } from "../config/settings.js";
+import { countElements } from "../nn/module.js";
+import { Rng } from "../tensor/random.js";
+import { checkAdapters } from "./adapters.js";
+import type { TrainingOptions, TrainResult } from "./contracts.js";
+import { estimateMemory, totalBytes } from "./memory.js";
+import type { StartRecord } from "./metrics.js";
+import { diskParameters } from "./model-source.js";
+import { formatCount } from "./number-format.js";
+import { type PreparedRun, prepareRun } from "./prepare.js";
+import { describePlan, planRun } from "./relora.js";
+import { chooseRunFolder, RunFolder } from "./run-folder.js";
+import { Trainer } from "./trainer.js";
+
+/** Options of {@link train}. */
+export interface TrainOptions extends Partial<TrainingOptions> {
+  /** Asked after each step; true saves a checkpoint and ends the run. */
+  readonly stopRequested?: () => boolean;
+}
+
+/**
+ * Trains in this thread, which is blocked while a step computes. The run folder is made only when data, model and settings
+ * have been found to fit. @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
+ */
+export async function train(settings: Settings, options: TrainOptions = {}): Promise<TrainResult> {
+  const { onRecord = () => {}, stopRequested = () => false } = options;
+  const path = await chooseRunFolder(settings);
+  const run = await prepareRun(settings);
+  const start = describeStart(settings, run, path);
+  if (settings.dryRun) {
+    onRecord(start);
+    return { ...NOTHING_DONE, runFolder: path };
+  }
+  const folder = await RunFolder.create(path, settings, run.threads);
+  await folder.record(start);
+  onRecord(start);
+  return new Trainer(settings, run, folder, { onRecord, stopRequested }).run();
+}
+
+const NOTHING_DONE = {
+  outcome: "planned",
+  step: 0,
+  tokens: 0,
+  heldOutLoss: null,
+  checkpoint: null,
+  modelFolder: null,
+} as const;
+
+function describeStart(settings: Settings, { model, trainTokens, threads }: PreparedRun, path: string): StartRecord {
+  const { method, maxSteps, seed, warmStartSteps } = settings;
+  const parameters = countElements(diskParameters(model).values());
+  const full = method === "full";
+  const trainableParameters = full ? parameters : checkAdapters(model, settings, new Rng(seed, "adapters"));
+  const memory = estimateMemory({
+    parameters,
+    trainable: full || warmStartSteps > 0 ? parameters : trainableParameters,
+    config: model.config,
+    settings,
+  });
+  return {
+    kind: "start",
+    step: 0,
+    model: settings.model,
+    parameters,
+    trainableParameters,
+    memoryBytes: totalBytes(memory),
+    device: `${settings.device}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    data: `${settings.data}, ${formatCount(trainTokens)} tokens`,
+    maxSteps,
+    plan: describePlan(planRun(settings)),
+    runFolder: path,
+  };
+}

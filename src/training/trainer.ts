@@ -1,0 +1,286 @@
+import { joinPath, peakMemoryBytes } from "#platform";
+import { redrawDropout } from "../adapters/inject.js";
+import { markBest, pruneCheckpoints } from "../checkpoints/checkpoint.js";
+import { appendDelta } from "../checkpoints/delta-log.js";
+import type { Settings } from "../config/settings.js";
+import type { Batch } from "../data/packing.js";
+import type { Parameter } from "../nn/module.js";
+import type { AdamW } from "../optim/adamw.js";
+import { clipCoefficient, globalNorm } from "../optim/clip.js";
+import { resetOptimizerState } from "../optim/reset.js";
+import { NumericError } from "../tensor/errors.js";
+import { Rng } from "../tensor/random.js";
+import { adapterParameters, addAdapters } from "./adapters.js";
+import type { TrainResult } from "./contracts.js";
+import { HeldOutLoss } from "./held-out.js";
+import { Merger } from "./merging.js";
+import type { EndRecord, EvalRecord, MetricsRecord } from "./metrics.js";
+import { diskParameters } from "./model-source.js";
+import { createOptimizer } from "./optimizer.js";
+import type { PreparedRun } from "./prepare.js";
+import { Probe, probeBatch } from "./probe.js";
+import { planStep, type StepPlan } from "./relora.js";
+import type { RunFolder } from "./run-folder.js";
+import { saveAdapter, saveCheckpoint, saveModel } from "./saving.js";
+import { countScored, TrainingStep } from "./step.js";
+import { TextGenerator } from "./text-generator.js";
+
+/** How the samples of the report are drawn. */
+const SAMPLING = { temperature: 0.8, topK: 50, topP: 1 };
+
+/** The probe of a merge is this long at most: its logits are all kept. */
+const PROBE_TOKENS = 128;
+
+/** What is compiled for the model as it is built now, and must be released. */
+interface Compiled {
+  readonly step: TrainingStep;
+  readonly heldOut: HeldOutLoss;
+  readonly generator: TextGenerator;
+  /** While the model has adapters. */
+  readonly adapters: { readonly probe: Probe; readonly merger: Merger } | undefined;
+}
+
+export interface TrainerHooks {
+  readonly onRecord: (record: MetricsRecord) => void;
+  /** Asked after each step; true saves a checkpoint and ends the run. */
+  readonly stopRequested: () => boolean;
+}
+
+/** The training loop: does what the plan of each step says, and records it. */
+export class Trainer {
+  readonly #settings: Settings;
+  readonly #run: PreparedRun;
+  readonly #folder: RunFolder;
+  readonly #hooks: TrainerHooks;
+  readonly #started = performance.now();
+  #compiled: Compiled | undefined;
+  #optimizer: AdamW | undefined;
+  #tokens = 0;
+  #badSteps = 0;
+  #mergedCycles = 0;
+  #lastEvaluation: EvalRecord | undefined;
+  #best: { loss: number; step: number } | undefined;
+  #checkpoint: string | null = null;
+
+  constructor(settings: Settings, run: PreparedRun, folder: RunFolder, hooks: TrainerHooks) {
+    this.#settings = settings;
+    this.#run = run;
+    this.#folder = folder;
+    this.#hooks = hooks;
+  }
+
+  /** Trains to the end or until asked to stop. @throws NumericError when too many updates in a row were not finite. */
+  async run(): Promise<TrainResult> {
+    const { maxSteps, evalEvery, saveEvery } = this.#settings;
+    try {
+      await this.#saveBase();
+      for (let step = 1; step <= maxSteps; step++) {
+        const plan = planStep(step, this.#settings);
+        if (plan.addAdapters) await this.#addAdapters(plan);
+        if (this.#compiled === undefined) await this.#compile();
+        if (step === 1) await this.#evaluate(0);
+        await this.#update(plan);
+        if (plan.merge) await this.#merge(plan);
+        if (plan.resetOptimizer) await this.#resetOptimizer(plan);
+        const last = step === maxSteps;
+        const lastOfPhase = !last && planStep(step + 1, this.#settings).addAdapters;
+        const due = (every: number | null): boolean => last || (every !== null && step % every === 0);
+        if (due(evalEvery) || lastOfPhase) await this.#evaluate(step);
+        const stop = !last && this.#hooks.stopRequested();
+        if (due(saveEvery) || stop) await this.#save(plan);
+        if (stop) return await this.#end(step, "stopped", null);
+      }
+      const modelFolder = joinPath(this.#folder.path, "model");
+      await saveModel(modelFolder, this.#run.model, this.#run.modelConfig, this.#run.tokenizer);
+      return await this.#end(maxSteps, "done", modelFolder);
+    } finally {
+      await this.#release();
+    }
+  }
+
+  async #record(record: MetricsRecord): Promise<void> {
+    await this.#folder.record(record);
+    this.#hooks.onRecord(record);
+  }
+
+  async #addAdapters({ step }: StepPlan): Promise<void> {
+    if (step > 1) await this.#saveBase();
+    await this.#release();
+    addAdapters(this.#run.model, this.#settings, new Rng(this.#settings.seed, "adapters", step - 1));
+  }
+
+  /** What checkpoints and the delta log build on: the model before the first step, or at the end of the warm start. */
+  async #saveBase(): Promise<void> {
+    const { model, modelConfig, tokenizer } = this.#run;
+    await saveModel(joinPath(this.#folder.path, "base"), model, modelConfig, tokenizer);
+  }
+
+  async #compile(): Promise<void> {
+    const { model, tokenizer, heldOut, threads } = this.#run;
+    const { device, batchSize, sequenceLength, lossChunk, checkpointing } = this.#settings;
+    const machine = { device, threads };
+    const shape = { batchSize, sequenceLength, lossChunk, ...machine };
+    const adapters = adapterParameters(model);
+    const parameters = new Map([...diskParameters(model)].filter(([, { trainable }]) => trainable));
+    this.#optimizer = createOptimizer(parameters, adapters, this.#settings, this.#optimizer?.state);
+    const probe =
+      adapters.size === 0 ? undefined : await Probe.compile(model, probeBatch(heldOut[0]!, this.#probeLength), machine);
+    this.#compiled = {
+      step: await TrainingStep.compile(model, parameters, { ...shape, checkpointing }),
+      heldOut: await HeldOutLoss.compile(model, shape),
+      generator: new TextGenerator(model, tokenizer, machine),
+      adapters: probe && { probe, merger: new Merger(model, probe) },
+    };
+  }
+
+  get #probeLength(): number {
+    return Math.min(PROBE_TOKENS, this.#settings.sequenceLength);
+  }
+
+  async #update({ step, phase, cycle, lrMultiplier }: StepPlan): Promise<void> {
+    const { lr, adapterLr, clipGradNorm, maxBadSteps } = this.#settings;
+    const started = performance.now();
+    const batches = this.#nextBatches();
+    const tokens = countScored(batches);
+    const { loss, gradients } = await this.#gradients(batches, step);
+    const gradNorm = globalNorm(gradients.values());
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
+      const reason = Number.isFinite(loss) ? `the gradient's norm is ${gradNorm}` : `the loss is ${loss}`;
+      await this.#record({ kind: "skip", step, reason });
+      if (++this.#badSteps > maxBadSteps) await this.#diverge(step, reason);
+      return;
+    }
+    this.#badSteps = 0;
+    const gradientScale = clipGradNorm === null ? 1 : clipCoefficient(gradNorm, clipGradNorm);
+    this.#optimizer!.step(gradients, { lrMultiplier, gradientScale });
+    this.#tokens += tokens;
+    await this.#record({
+      kind: "step",
+      step,
+      tokens: this.#tokens,
+      loss,
+      learningRate: (phase === "adapter" ? adapterLr : lr) * lrMultiplier,
+      gradNorm,
+      tokensPerSecond: tokens / ((performance.now() - started) / 1000),
+      cycle,
+      phase,
+    });
+  }
+
+  #nextBatches(): Batch[] {
+    const { batchSize, totalBatchSize } = this.#settings;
+    return Array.from({ length: totalBatchSize / batchSize }, () => this.#run.cursor.next());
+  }
+
+  /** Loss and gradients of the mean over all scored tokens of the micro-batches. */
+  async #gradients(batches: readonly Batch[], step: number) {
+    const scale = 1 / countScored(batches);
+    let total: Awaited<ReturnType<TrainingStep["run"]>> | undefined;
+    for (const [i, batch] of batches.entries()) {
+      redrawDropout(this.#run.model, new Rng(this.#settings.seed, `dropout/${i}`, step));
+      const part = await this.#compiled!.step.run(batch, scale);
+      if (total === undefined) {
+        total = part;
+        continue;
+      }
+      total.loss += part.loss;
+      for (const [name, gradient] of part.gradients) addInto(total.gradients.get(name)!, gradient);
+    }
+    return total!;
+  }
+
+  async #merge({ step, cycle }: StepPlan): Promise<void> {
+    const path = this.#folder.path;
+    const rng = new Rng(this.#settings.seed, "adapters", step);
+    const { merger } = this.#compiled!.adapters!;
+    await this.#record(await merger.merge({ step, cycle, rng, log: (delta) => appendDelta(path, delta) }));
+    this.#mergedCycles = cycle;
+  }
+
+  async #resetOptimizer({ step }: StepPlan): Promise<void> {
+    const { optimizerReset, pruneRatio: ratio, seed } = this.#settings;
+    if (optimizerReset === "none") return;
+    const { state } = this.#optimizer!;
+    const states = [...adapterParameters(this.#run.model).keys()].map((name) => [name, state.get(name)!] as const);
+    const reset = optimizerReset === "reset" ? { method: optimizerReset } : { method: optimizerReset, ratio };
+    const zeroedFraction = resetOptimizerState(states, reset, new Rng(seed, "prune", step));
+    await this.#record({ kind: "reset", step, zeroedFraction });
+  }
+
+  async #evaluate(step: number): Promise<void> {
+    const { sampleTokens, samplePrompt, seed } = this.#settings;
+    const { heldOut, generator } = this.#compiled!;
+    const { loss, perplexity, tokens } = await heldOut.run(this.#run.heldOut);
+    const options = { ...SAMPLING, maxNewTokens: sampleTokens };
+    const sample = samplePrompt + (await generator.generate(samplePrompt, options, new Rng(seed, "sample", step))).text;
+    this.#lastEvaluation = { kind: "eval", step, loss, perplexity, tokens, sample };
+    await this.#record(this.#lastEvaluation);
+    await this.#folder.writeReport();
+  }
+
+  async #save(plan: StepPlan): Promise<void> {
+    const { step, phase, merge: merged } = plan;
+    const path = this.#folder.path;
+    const evaluated = this.#lastEvaluation?.step === step ? this.#lastEvaluation.loss : Number.POSITIVE_INFINITY;
+    const isBest = evaluated < (this.#best?.loss ?? Number.POSITIVE_INFINITY);
+    if (isBest) this.#best = { loss: evaluated, step };
+    this.#checkpoint = await saveCheckpoint(path, step, this.#trained, this.#optimizer!, {
+      phase,
+      cycle: plan.cycle,
+      mergedCycles: this.#mergedCycles,
+      tokens: this.#tokens,
+      badSteps: this.#badSteps,
+      dataPosition: { ...this.#run.cursor.position },
+      seed: this.#settings.seed,
+      best: this.#best ?? null,
+    });
+    if (isBest) await markBest(path, step);
+    if (this.#settings.keepCheckpoints !== null) await pruneCheckpoints(path, this.#settings.keepCheckpoints);
+    if (phase === "adapter") await saveAdapter(path, this.#run.model, this.#settings, { merged });
+  }
+
+  get #trained(): ReadonlyMap<string, Parameter> {
+    return this.#compiled!.step.parameters;
+  }
+
+  async #diverge(step: number, reason: string): Promise<never> {
+    const sound = [...this.#trained.values()].every(({ values }) => values.every(Number.isFinite));
+    if (sound) await this.#save({ ...planStep(step, this.#settings), merge: false });
+    await this.#end(step, "diverged", null);
+    const saved =
+      this.#checkpoint === null ? "no checkpoint was saved before" : `the last state is ${this.#checkpoint}`;
+    throw new NumericError(
+      `training diverged at step ${step}: ${this.#badSteps} updates in a row were skipped, at last because ${reason}; ` +
+        `${saved}; try a lower lr or a longer warmupSteps`,
+    );
+  }
+
+  async #end(step: number, outcome: EndRecord["outcome"], modelFolder: string | null): Promise<TrainResult> {
+    const seconds = (performance.now() - this.#started) / 1000;
+    const tokens = this.#tokens;
+    await this.#record({ kind: "end", step, outcome, tokens, seconds, peakMemoryBytes: peakMemoryBytes() });
+    await this.#folder.writeReport();
+    return {
+      outcome: outcome === "done" ? "done" : "stopped",
+      runFolder: this.#folder.path,
+      step,
+      tokens,
+      heldOutLoss: this.#lastEvaluation?.loss ?? null,
+      checkpoint: this.#checkpoint,
+      modelFolder,
+    };
+  }
+
+  async #release(): Promise<void> {
+    const compiled = this.#compiled;
+    this.#compiled = undefined;
+    await compiled?.step.release();
+    await compiled?.heldOut.release();
+    await compiled?.generator.release();
+    await compiled?.adapters?.probe.release();
+  }
+}
+
+function addInto(sum: Float32Array, values: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;
+}
