@@ -10,6 +10,8 @@ export * from "./models/index.js";
 export * from "./nn/index.js";
 export * from "./ops/index.js";
 export * from "./optim/index.js";
+/** Learning-rate multipliers as pure functions of the step. */
+export * as schedules from "./optim/schedules.js";
 export { clearEvaluationCache, evaluate } from "./runtime/evaluate.js";
 export { type Feeds, Program } from "./runtime/program.js";
 export { interpret, type ReferenceOptions } from "./runtime/reference.js";

@@ -2,4 +2,3 @@ export * from "./adamw.js";
 export * from "./adamw-kernel.js";
 export * from "./clip.js";
 export * from "./reset.js";
-export * from "./schedules.js";
