@@ -11,7 +11,7 @@ let stop;
 const stopped = new Promise((resolve) => { stop = resolve; });
 const work = stopped.then(() => new Promise((resolve) => setTimeout(resolve, Number(process.argv[1]), "saved")));
 const alive = setInterval(() => {}, 1000);
-const done = withInterrupts(() => { console.log("stopping"); stop(); }, work);
+const done = withInterrupts(() => { console.log("stopping"); stop(); return process.argv[2]; }, work);
 console.log("working");
 console.log(await done);
 clearInterval(alive);
@@ -19,9 +19,13 @@ process.exitCode = 130;
 `;
 
 /** Runs the program, sends an interrupt after each of the lines, and resolves to all that it printed. */
-function run(saveMs: number, interruptAfter: readonly string[]): Promise<{ code: number | null; lines: string[] }> {
+function run(
+  saveMs: number,
+  interruptAfter: readonly string[],
+  answer: "wait" | "quit" = "wait",
+): Promise<{ code: number | null; lines: string[] }> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ["--input-type=module", "-e", PROGRAM, String(saveMs)]);
+    const child = spawn(process.execPath, ["--input-type=module", "-e", PROGRAM, String(saveMs), answer]);
     let output = "";
     let sent = 0;
     child.stdout.setEncoding("utf8").on("data", (text) => {
@@ -41,4 +45,8 @@ test("the first interrupt lets the work end in order", async () => {
 
 test("the second interrupt ends the process at once", async () => {
   expect(await run(60_000, ["working", "stopping"])).toEqual({ code: 130, lines: ["working", "stopping"] });
+});
+
+test("the first interrupt ends the process where there is nothing to save", async () => {
+  expect(await run(60_000, ["working"], "quit")).toEqual({ code: 130, lines: ["working", "stopping"] });
 });

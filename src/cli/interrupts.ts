@@ -4,15 +4,14 @@ import { EXIT } from "./exit-codes.js";
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /**
- * Runs `work` so that the first interrupt calls `onFirst` and the second ends the process at once with exit code 130.
- * Afterwards signals do what they did before.
+ * Runs `work` so that the first interrupt asks `onFirst` whether to wait for it, and the second ends the process at once
+ * with exit code 130. Afterwards signals do what they did before.
  */
-export async function withInterrupts<T>(onFirst: () => void, work: Promise<T>): Promise<T> {
+export async function withInterrupts<T>(onFirst: () => "wait" | "quit", work: Promise<T>): Promise<T> {
   let interrupted = false;
   const listener = (): void => {
-    if (interrupted) process.exit(EXIT.interrupted);
+    if (interrupted || onFirst() === "quit") process.exit(EXIT.interrupted);
     interrupted = true;
-    onFirst();
   };
   for (const signal of SIGNALS) process.on(signal, listener);
   try {

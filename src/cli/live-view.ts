@@ -70,6 +70,18 @@ export class LiveView {
     }
   }
 
+  /** Says what happens before the first record; on a terminal the line goes when something else comes. */
+  wait(line: string): void {
+    this.#terminal.write(this.#interactive ? `${this.#style.dim(`${line} …`)}` : `${line} …\n`);
+    this.#drawn = this.#interactive;
+  }
+
+  /** Removes a line that is drawn over, so that other text can follow. */
+  clear(): void {
+    if (this.#drawn) this.#terminal.write("\r\u001b[K");
+    this.#drawn = false;
+  }
+
   /** Prints a line of the caller's own above the live line. */
   note(line: string): void {
     this.#print(line);
@@ -107,14 +119,9 @@ export class LiveView {
   }
 
   #print(...lines: string[]): void {
-    this.#clear();
+    this.clear();
     this.#terminal.write(lines.map((line) => `${line}\n`).join(""));
     if (this.#interactive) this.#draw();
-  }
-
-  #clear(): void {
-    if (this.#drawn) this.#terminal.write("\r\u001b[K");
-    this.#drawn = false;
   }
 
   #secondsLeft(maxSteps: number): number | undefined {

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { flagOf } from "../config/names.js";
 import { RECIPES } from "../config/presets.js";
 import type { TrainResult } from "../training/contracts.js";
+import type { MetricsRecord, StartRecord } from "../training/metrics.js";
 import type { Context } from "./context.js";
 import { EXIT } from "./exit-codes.js";
 import { withInterrupts } from "./interrupts.js";
@@ -26,14 +27,22 @@ export function addTrain(program: Command, context: Context): void {
     const settings = await settingsOf(command, configPath);
     const { startTraining } = await import("./training-entry.js");
     const view = new LiveView(context.terminal, { env: context.env });
-    const run = startTraining(settings, { onRecord: (record) => view.show(record) });
-    const stop = (): void => {
+    view.wait(`Reading ${settings.data} and preparing the model`);
+    let start: StartRecord | undefined;
+    const onRecord = (record: MetricsRecord): void => {
+      if (record.kind === "start") start = record;
+      view.show(record);
+    };
+    const run = startTraining(settings, { onRecord });
+    const stop = (): "wait" | "quit" => {
+      if (start === undefined) return "quit"; // Nothing has been written yet.
       view.note("Stopping after this step, and saving; interrupt again to quit at once.");
       run.stop();
+      return "wait";
     };
-    const result = await withInterrupts(stop, run.done);
+    const result = await withInterrupts(stop, run.done).finally(() => view.clear());
     if (result.outcome === "stopped") context.exitCode = EXIT.interrupted;
-    context.result(result, () => outcomeLines(result));
+    context.result({ ...result, start }, () => outcomeLines(result));
   });
 }
 

@@ -1,0 +1,61 @@
+import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { parseMetrics } from "../src/training/metrics.js";
+import { listTree, runCommand, withFolder } from "./run-command.js";
+
+const MAIN = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const TEXT = Array.from({ length: 60 }, (_, i) => `The ${i % 7}th cat sat on mat number ${i}.`).join("\n\n");
+const FLAGS = "--model tiny --data a.txt --vocab-size 280 --sequence-length 16 --batch-size 2 --rank 4 --out run".split(
+  " ",
+);
+
+test("train with --json prints one object, everything else goes to standard error, and the run folder is complete", async () => {
+  await withFolder({ "a.txt": TEXT }, async (cwd) => {
+    const args = ["train", ...FLAGS, "--max-steps", "6", "--warm-start-steps", "2", "--relora-every", "2", "--json"];
+    const { code, stdout, stderr } = await runCommand(args, { cwd });
+    expect(stderr).toMatch(/^Reading a.txt/);
+    expect(stderr).toContain("merge   cycle 2");
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout);
+    expect(result).toMatchObject({ outcome: "done", step: 6, runFolder: "run", start: { model: "tiny", maxSteps: 6 } });
+    const records = parseMetrics(await readFile(path.join(cwd, "run/metrics.jsonl"), "utf8"));
+    expect(records.filter((record) => record.kind === "step")).toHaveLength(6);
+    expect(records.filter((record) => record.kind === "merge").map((record) => record.step)).toEqual([4, 6]);
+    expect(result.heldOutLoss).toBe(records.findLast((record) => record.kind === "eval")?.loss);
+    const report = await readFile(path.join(cwd, "run/report.html"), "utf8");
+    expect(report).toContain("Rank of the accumulated update");
+  });
+});
+
+test("a dry run tells the plan and writes nothing", async () => {
+  await withFolder({ "a.txt": TEXT }, async (cwd) => {
+    const { code, stdout } = await runCommand(["train", ...FLAGS, "--max-steps", "6", "--dry-run"], { cwd });
+    expect(stdout).toContain("full-rank step, then 5 steps with adapters");
+    expect(stdout).toContain("dry run: nothing was trained or written");
+    expect(code).toBe(0);
+    expect(await listTree(cwd)).toEqual(["a.txt"]);
+  });
+});
+
+test("an interrupt saves a checkpoint and ends with exit code 130", async () => {
+  await withFolder({ "a.txt": TEXT }, async (cwd) => {
+    const child = spawn(process.execPath, [MAIN, "train", ...FLAGS, "--max-steps", "20000"], { cwd });
+    let output = "";
+    let interrupted = false;
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      output += text;
+      if (interrupted || !output.includes("tok/s")) return;
+      interrupted = true;
+      child.kill("SIGINT");
+    });
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    expect(output).toContain("Stopping after this step, and saving");
+    const saved = /^saved {3}(\S+)$/m.exec(output)?.[1];
+    expect(saved).toMatch(/^run\/checkpoint-\d+$/);
+    expect(await listTree(path.join(cwd, saved ?? ""))).toContain("state.json");
+    expect(code).toBe(130);
+  });
+});
