@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { dirname, resolve } from "node:path";
 import { REPOSITORY } from "./step-options.js";
 
@@ -8,6 +8,8 @@ import { REPOSITORY } from "./step-options.js";
 export interface Setting {
   readonly cpu: string;
   readonly cores: number;
+  /** Processes that wanted to run in the minute before: above 0.5 the figures are not to be trusted. */
+  readonly load: number;
   readonly node: string;
   readonly commit: string;
   /** Whether the working tree differed from the commit. */
@@ -25,6 +27,7 @@ export function setting(): Setting {
   return {
     cpu: cpus()[0]?.model ?? "unknown",
     cores: cpus().length,
+    load: loadavg()[0]!,
     node: process.version,
     commit: git("rev-parse", "--short", "HEAD"),
     dirty: git("status", "--porcelain") !== "",
@@ -35,9 +38,9 @@ export function setting(): Setting {
 }
 
 /** The setting as one line under a table. */
-export function settingLine({ cpu, cores, node, commit, dirty, command, date }: Setting): string {
+export function settingLine({ cpu, cores, load, node, commit, dirty, command, date }: Setting): string {
   const tree = dirty ? `${commit} with uncommitted changes` : commit;
-  return `${cpu}, ${cores} cores, Node ${node}, commit ${tree}, ${date.slice(0, 10)}: \`${command}\``;
+  return `${cpu}, ${cores} cores, load ${load.toFixed(1)} at the start, Node ${node}, commit ${tree}, ${date.slice(0, 10)}: \`${command}\``;
 }
 
 /** A Markdown table; the first column is text, the others numbers. */
