@@ -138,18 +138,27 @@ test("inspect of a run tells its state, losses and merges", async () => {
 test("data tells format, split and tokens, and shows a document as pieces that spell it", async () => {
   const lines = Array.from({ length: 50 }, (_, i) => JSON.stringify({ text: `Das Wort Nummer ${i} heißt „Öl“.` }));
   await withFolder({ "a.jsonl": lines.join("\n") }, async (cwd) => {
-    const args = ["data", "a.jsonl", "--vocab-size", "280", "--validation-fraction", "0.2"];
+    const args = ["data", "a.jsonl", "--vocab-size", "280"];
     const { stdout, stderr } = await runCommand([...args, "--json"], { cwd });
     const found = JSON.parse(stdout);
-    expect(found).toMatchObject({ source: "a.jsonl", format: "jsonl", vocabSize: 280 });
-    expect(found.train.documents + found.validation.documents).toBe(50);
-    expect(found.validation.documents).toBeGreaterThan(1);
-    expect(found.sample.lossMask).toEqual(found.sample.tokens.map(() => 1));
-    expect(found.sample.pieces.at(-1)).toBe("<|endoftext|>");
+    expect(found).toMatchObject({ kind: "text", source: "a.jsonl", format: "jsonl", vocabSize: 280 });
+    expect(found.documents.train + found.documents.validation).toBe(50);
+    expect(found.tokens.train).toBeGreaterThan(found.documents.train);
+    expect(found.sampleTokens.at(-1)).toMatchObject({ text: "<|endoftext|>", isScored: true });
     expect(stderr).toBe("");
     const text = (await runCommand(args, { cwd })).stdout;
     expect(text).toContain('JSON lines with "text"');
     expect(text).toContain("Das Wort Nummer");
+  });
+});
+
+test("data shows which tokens of a row are scored", async () => {
+  const row = JSON.stringify({ input_ids: [5, 6, 7, 8], labels: [-100, -100, 7, 8] });
+  await withFolder({ "rows.jsonl": row }, async (cwd) => {
+    const { stdout, code } = await runCommand(["data", "rows.jsonl"], { cwd });
+    expect(stdout).toContain("tokens      4, of which 2 are scored");
+    expect(stdout).toContain("(5)|(6)|7|8");
+    expect(code).toBe(0);
   });
 });
 

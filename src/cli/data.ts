@@ -1,26 +1,31 @@
 import type { Command } from "commander";
 import { SETTINGS } from "../config/settings.js";
 import { trainBytePairEncoding } from "../data/bpe-trainer.js";
-import { type Corpus, loadCorpus } from "../data/corpus.js";
+import { loadCorpus } from "../data/corpus.js";
+import {
+  describeData,
+  holdsTokenRows,
+  type SampleToken,
+  type TextDescription,
+  type TokenRowsDescription,
+} from "../data/describe.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
-import { cutToWidth, singleLine } from "./terminal.js";
+import { cutToWidth, type Style, singleLine, styleFor } from "./terminal.js";
 import { addVerb } from "./usage.js";
 
 const OPTIONS = {
   tokenizer: {
     type: "string",
     default: null,
-    none: "one is trained on the data",
+    none: "one is trained on the text, as train does; rows of tokens need none",
     help: SETTINGS.tokenizer.help,
   },
   vocabSize: SETTINGS.vocabSize,
-  validationFraction: SETTINGS.validationFraction,
-  seed: SETTINGS.seed,
 } as const satisfies OptionTable;
 
-const FORMATS: Readonly<Record<Corpus["format"], string>> = {
+const FORMATS: Readonly<Record<TextDescription["format"], string>> = {
   builtin: "built-in text",
   folder: "folder of text files",
   txt: "plain text, documents are paragraphs",
@@ -28,11 +33,11 @@ const FORMATS: Readonly<Record<Corpus["format"], string>> = {
   jsonl: 'JSON lines with "text"',
 };
 
-/** Longer samples are cut: they are to be looked at. */
-const SAMPLE_TOKENS = 64;
-
 /** What `train` learns its tokenizer from. */
 const TOKENIZER_SAMPLE_BYTES = 4_000_000;
+
+/** Longer samples are cut: they are to be looked at. */
+const SAMPLE_TOKENS = 64;
 
 /** `highrank data FILE` */
 export function addData(program: Command, context: Context): void {
@@ -42,49 +47,61 @@ export function addData(program: Command, context: Context): void {
   );
   addOptions(command, OPTIONS);
   command.action(async (source: string) => {
-    const { tokenizer: tokenizerPath, vocabSize, validationFraction, seed } = readOptions(command, OPTIONS);
-    const corpus = await loadCorpus(source, { validationFraction, seed });
-    const tokenizer =
-      tokenizerPath === null
-        ? Tokenizer.fromJson(trainBytePairEncoding(corpus.train, { vocabSize, sampleBytes: TOKENIZER_SAMPLE_BYTES }))
-        : await Tokenizer.fromFolder(tokenizerPath);
-    const side = (documents: readonly string[]) => ({
-      documents: documents.length,
-      characters: documents.reduce((sum, document) => sum + document.length, 0),
-      tokens: tokenizer.encodeDocuments(documents).length,
+    const { tokenizer: path, vocabSize } = readOptions(command, OPTIONS);
+    const tokenizer = path === null ? await trainedTokenizer(source, vocabSize) : await Tokenizer.fromFolder(path);
+    const description = await describeData(source, tokenizer);
+    const sampleTokens = description.sampleTokens?.slice(0, SAMPLE_TOKENS) ?? [];
+    const found = { ...description, vocabSize: tokenizer?.vocabSize ?? null, sampleTokens };
+    context.result(found, () => {
+      const columns = context.terminal.columns ?? 80;
+      const style = styleFor(context.terminal, context.env);
+      const body = description.kind === "text" ? textLines(description, columns) : rowLines(description);
+      const vocabulary =
+        tokenizer === undefined ? [] : [`vocabulary  ${tokenizer.vocabSize} tokens, ${path ?? "trained on this text"}`];
+      return [...body, ...vocabulary, "", ...sampleLines(sampleTokens, columns, style)];
     });
-    const found = {
-      source,
-      format: corpus.format,
-      vocabSize: tokenizer.vocabSize,
-      train: side(corpus.train),
-      validation: side(corpus.validation),
-      sample: sampleOf(corpus.train[0]!, tokenizer),
-    };
-    const row = (...cells: readonly (string | number)[]): string =>
-      cells.map((cell, index) => (index === 0 ? `${cell}`.padEnd(10) : `${cell}`.padStart(13))).join("");
-    const sideRow = (name: string, { documents, characters, tokens }: typeof found.train): string =>
-      row(name, documents, characters, tokens);
-    const columns = context.terminal.columns ?? 80;
-    context.result(found, () => [
-      `format      ${FORMATS[corpus.format]}`,
-      `vocabulary  ${found.vocabSize} tokens, ${tokenizerPath ?? "trained on this data"}`,
-      "",
-      row("", "documents", "characters", "tokens"),
-      sideRow("train", found.train),
-      sideRow("held-out", found.validation),
-      "",
-      "the first document, of which every token is scored:",
-      cutToWidth(singleLine(corpus.train[0]!), columns),
-      "",
-      "its first tokens:",
-      cutToWidth(found.sample.pieces.map((piece) => JSON.stringify(piece).slice(1, -1)).join("|"), columns),
-    ]);
   });
 }
 
-/** The first tokens of a document as a model sees them; a mask of 1 says that the token's loss counts. */
-function sampleOf(document: string, tokenizer: Tokenizer): { tokens: number[]; pieces: string[]; lossMask: number[] } {
-  const tokens = [...tokenizer.encodeDocuments([document])].slice(0, SAMPLE_TOKENS);
-  return { tokens, pieces: tokens.map((token) => tokenizer.decode([token])), lossMask: tokens.map(() => 1) };
+async function trainedTokenizer(source: string, vocabSize: number): Promise<Tokenizer | undefined> {
+  if (await holdsTokenRows(source)) return undefined;
+  const { train } = await loadCorpus(source);
+  return Tokenizer.fromJson(trainBytePairEncoding(train, { vocabSize, sampleBytes: TOKENIZER_SAMPLE_BYTES }));
+}
+
+function textLines({ format, documents, characters, tokens, sample }: TextDescription, columns: number): string[] {
+  const row = (name: string, ...cells: readonly (string | number)[]): string =>
+    name.padEnd(10) + cells.map((cell) => `${cell}`.padStart(13)).join("");
+  return [
+    `format      ${FORMATS[format]}`,
+    "",
+    row("", "documents", "characters", "tokens"),
+    row("train", documents.train, characters.train, tokens?.train ?? ""),
+    row("held-out", documents.validation, characters.validation, tokens?.validation ?? ""),
+    "",
+    "the first document to train on:",
+    cutToWidth(singleLine(sample), columns),
+    "",
+  ];
+}
+
+function rowLines({ rows, tokens, scoredTokens, longestRow }: TokenRowsDescription): string[] {
+  return [
+    'format      JSON lines with "input_ids", scored row by row',
+    `rows        ${rows}, the longest of ${longestRow} tokens`,
+    `tokens      ${tokens}, of which ${scoredTokens} are scored`,
+  ];
+}
+
+/** The tokens between bars, as many as fit on a line; those that are not scored stand in parentheses. */
+function sampleLines(tokens: readonly SampleToken[], columns: number, style: Style): string[] {
+  const pieces = tokens.map(({ id, text, isScored }) => {
+    const piece = text === "" ? String(id) : JSON.stringify(text).slice(1, -1);
+    return isScored ? piece : `(${piece})`;
+  });
+  const unscored = tokens.some(({ isScored }) => !isScored);
+  const note = unscored
+    ? "its first tokens; the loss leaves out those in parentheses:"
+    : "its first tokens, all scored:";
+  return [style.dim(note), cutToWidth(pieces.join("|"), columns)];
 }
