@@ -21,6 +21,15 @@ export const WEBGPU_PROFILE: Profile = {
   product,
   primitives: {
     ...CPU_PROFILE.primitives,
+    // Its Slice takes no integers, which labels are; its Gather does.
+    slice: (node, context) => {
+      if (node.dtype !== "int32") return CPU_PROFILE.primitives.slice(node, context);
+      const { axis, start } = node.attributes as { axis: number; start: number };
+      const indices = Array.from({ length: node.shape[axis]! }, (_, i) => start + i);
+      return context.emitter.emit("Gather", [context.nameOf(node.inputs[0]!), context.emitter.integers(indices)], {
+        attributes: { axis: { int: axis } },
+      });
+    },
     // The second output of SimplifiedLayerNormalization is another quantity here; the gradient computes its own.
     inverseRms: composeInverseRms,
     rmsNorm: (node, { emitter, nameOf }) =>

@@ -111,6 +111,7 @@ const ROWS: Readonly<Record<PrimitiveName, readonly Row[]>> = {
     ["a new axis", [floats(3)], (x) => broadcastTo(x, [2, 3])],
     ["an inner axis of size 1", [floats(2, 1, 3)], (x) => broadcastTo(x, [2, 4, 3])],
     ["a scalar", [floats()], (x) => broadcastTo(x, [2, 3])],
+    ["integers", [below(9, 3)], (x) => broadcastTo(x, [2, 3])],
   ],
   cast: [
     ["float32 to int32 truncates", [floats(11)], (x) => cast(x, "int32")],
@@ -208,6 +209,7 @@ const ROWS: Readonly<Record<PrimitiveName, readonly Row[]>> = {
     ["other axes", [floats(3, 4)], (x) => reshape(x, [2, 1, 6])],
     ["to a scalar", [floats(1, 1)], (x) => reshape(x, [])],
     ["no elements", [floats(0, 4)], (x) => reshape(x, [2, 0])],
+    ["integers", [below(9, 4)], (x) => reshape(x, [2, 2])],
   ],
   rmsNorm: [
     ["rows", [floats(5, 7), floats(7)], (x, weight) => rmsNorm(x, weight, 1e-5)],
@@ -236,6 +238,8 @@ const ROWS: Readonly<Record<PrimitiveName, readonly Row[]>> = {
     ["the middle", [floats(5, 3)], (x) => slice(x, 0, 1, 4)],
     ["the end of the last axis", [floats(2, 3, 4)], (x) => slice(x, -1, 2, 4)],
     ["nothing", [floats(2, 3)], (x) => slice(x, 1, 1, 1)],
+    ["integers", [below(9, 7)], (x) => slice(x, 0, 2, 5)],
+    ["the last axis of integers", [below(9, 3, 7)], (x) => slice(x, 1, 0, 3)],
   ],
   softmax: [
     ["rows", [floats(3, 5)], (x) => softmax(x)],
@@ -254,6 +258,7 @@ const ROWS: Readonly<Record<PrimitiveName, readonly Row[]>> = {
     ["a matrix", [floats(3, 5)], (x) => transpose(x)],
     ["four axes in a cycle", [floats(2, 3, 4, 5)], (x) => transpose(x, [2, 0, 3, 1])],
     ["axes of size 1", [floats(1, 3, 1)], (x) => transpose(x, [2, 1, 0])],
+    ["integers", [below(9, 3, 4)], (x) => transpose(x)],
   ],
   where: [
     ["equal shapes", [flags(3, 4), floats(3, 4), floats(3, 4)], (c, a, b) => where(c, a, b)],
