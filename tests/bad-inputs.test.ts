@@ -12,6 +12,15 @@ interface BadInput {
   readonly code: 1 | 2 | 3 | 4;
 }
 
+const TEXT = Array.from({ length: 60 }, (_, i) => `The ${i % 7}th cat sat on mat number ${i}.`).join("\n\n");
+
+/** A run that would take seconds, with `more` flags. */
+function train(...more: string[]): string[] {
+  const flags = "--data a.txt --model tiny --vocab-size 280 --sequence-length 16 --batch-size 2 --rank 4 --max-steps 4";
+  const kept = flags.split(" ").filter((_, i, all) => !more.includes(all[i - (i % 2)]!));
+  return ["train", ...kept, ...more];
+}
+
 // Add a row for every input that somebody may get wrong.
 const BAD_INPUTS: readonly BadInput[] = [
   {
@@ -125,7 +134,55 @@ const BAD_INPUTS: readonly BadInput[] = [
     says: ["--vocab-size: must be an integer of at least 257", 'got "100"'],
     code: 2,
   },
-  ...["data", "tokenizer train --out model"].flatMap((verb): BadInput[] => [
+  {
+    name: "train: a rank that exceeds the layers",
+    args: train("--rank", "100"),
+    files: { "a.txt": TEXT },
+    says: ["rank: 100 exceeds", "model.layers.0.self_attn.q_proj (64 × 64) takes at most 64"],
+    code: 2,
+  },
+  {
+    name: "train: targets that match nothing",
+    args: train("--target-modules", "q_prj"),
+    files: { "a.txt": TEXT },
+    says: ['"q_prj" (did you mean "q_proj"?)', "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"],
+    code: 2,
+  },
+  {
+    name: "train: a sequence longer than the data",
+    args: train("--sequence-length", "5000"),
+    files: { "a.txt": TEXT },
+    says: ["rows of 5000 tokens", "--sequence-length"],
+    code: 3,
+  },
+  {
+    name: "train: a folder to write to that holds something else",
+    args: train("--out", "photos"),
+    files: { "a.txt": TEXT, "photos/1.jpg": "" },
+    says: ["photos is not empty", "name another folder"],
+    code: 2,
+  },
+  {
+    name: "train: a model that does not exist",
+    args: train("--model", "nowhere"),
+    files: { "a.txt": TEXT },
+    says: ["nowhere must be a model folder"],
+    code: 3,
+  },
+  {
+    name: "generate: a target that does not exist",
+    args: ["generate", "nowhere"],
+    says: ["nowhere must be a model folder"],
+    code: 3,
+  },
+  {
+    name: "eval: a target that is no model",
+    args: ["eval", "photos", "--data", "a.txt"],
+    files: { "a.txt": TEXT, "photos/1.jpg": "" },
+    says: ["photos must hold model.safetensors"],
+    code: 3,
+  },
+  ...["data", "train --model tiny --data", "tokenizer train --out model"].flatMap((verb): BadInput[] => [
     {
       name: `${verb}: a data file that does not exist`,
       args: [...verb.split(" "), "nowhere.txt"],
@@ -136,7 +193,7 @@ const BAD_INPUTS: readonly BadInput[] = [
       name: `${verb}: an empty data file`,
       args: [...verb.split(" "), "empty.txt"],
       files: { "empty.txt": "" },
-      says: ["empty.txt: holds no text"],
+      says: ["empty.txt: no text in it"],
       code: 3,
     },
     {
@@ -207,9 +264,32 @@ test.each(BAD_INPUTS)("$name", async ({ args, files = {}, says, code }) => {
     const before = await listTree(cwd);
     const result = await runCommand(args, { cwd });
     for (const text of says) expect(result.stderr).toContain(text);
+    expect(result.stderr).toMatch(/^(error: |Usage: )/);
     expect(result.stderr).not.toMatch(/^\s+at /m);
-    expect(result.stdout).toBe("");
+    expect(result.stdout).toMatch(/^(Reading .* and preparing the model …\n)?$/);
     expect(result.code).toBe(code);
     expect(await listTree(cwd)).toEqual(before);
+  });
+});
+
+test("train: a disk that is full leaves no partial file", async () => {
+  await withFolder({ "a.txt": TEXT }, async (cwd) => {
+    // A limit on the size of files stands in for the disk.
+    const { code, stderr } = await runCommand(train("--out", "run"), { cwd, maxFileKilobytes: 200 });
+    expect(stderr).toMatch(/^error: cannot write run\/\S+: the file is larger than .*; choose another folder\n$/);
+    expect(code).toBe(3);
+    expect((await listTree(cwd)).filter((path) => path.includes("partial") || path.includes("safetensors"))).toEqual(
+      [],
+    );
+  });
+});
+
+test("train: numbers that diverge end it with their own exit code", async () => {
+  await withFolder({ "a.txt": TEXT }, async (cwd) => {
+    const args = train("--lr", "1e30", "--clip-grad-norm", "none", "--max-bad-steps", "1", "--max-steps", "60");
+    const { code, stdout, stderr } = await runCommand(args, { cwd });
+    expect(stdout).toContain("changed nothing: the loss is NaN");
+    expect(stderr).toMatch(/^error: training diverged at step \d+.*lower lr/);
+    expect(code).toBe(4);
   });
 });

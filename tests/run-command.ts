@@ -13,13 +13,25 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/** Options of {@link runCommand}. */
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Writes beyond this size of one file fail. */
+  readonly maxFileKilobytes?: number;
+}
+
 /** Runs the built `highrank` in `cwd`, without a terminal. */
 export function runCommand(
   args: readonly string[],
-  { cwd, env = {} }: { cwd?: string; env?: Readonly<Record<string, string>> } = {},
+  { cwd, env = {}, maxFileKilobytes }: RunOptions = {},
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, ...args], { cwd, env: { PATH: process.env.PATH, ...env } });
+    const command = [process.execPath, MAIN, ...args];
+    // POSIX counts the limit in blocks of 512 bytes.
+    if (maxFileKilobytes !== undefined)
+      command.unshift("sh", "-c", `ulimit -f ${2 * maxFileKilobytes}; exec "$0" "$@"`);
+    const child = spawn(command[0]!, command.slice(1), { cwd, env: { PATH: process.env.PATH, ...env } });
     let [stdout, stderr] = ["", ""];
     child.stdout.setEncoding("utf8").on("data", (text) => {
       stdout += text;
