@@ -6,6 +6,29 @@
  */
 export * from "./adapters/index.js";
 export * from "./autograd/index.js";
+export { type Checkpoint, listCheckpoints, readCheckpoint } from "./checkpoints/checkpoint.js";
+export { appendDelta, type Delta, readDeltas } from "./checkpoints/delta-log.js";
+export {
+  type ModelFolder,
+  type ModelFolderContent,
+  readModelFolder,
+  writeModelFolder,
+} from "./checkpoints/model-folder.js";
+export { type LoraPair, type PeftAdapter, readPeftAdapter, writePeftAdapter } from "./checkpoints/peft.js";
+export { readSafetensors, type Safetensors, writeSafetensors } from "./checkpoints/safetensors.js";
+export { type ConfigFile, loadConfigFile } from "./config/config-file.js";
+export { MODEL_PRESETS, type ModelPreset, RECIPES } from "./config/presets.js";
+export { resolveSettings, type SettingSources } from "./config/resolve.js";
+export { settingsJsonSchema } from "./config/schema.js";
+export type { Settings } from "./config/settings.js";
+export { type BytePairEncodingOptions, trainBytePairEncoding } from "./data/bpe-trainer.js";
+export { type Corpus, type CorpusFormat, type CorpusOptions, loadCorpus } from "./data/corpus.js";
+export { BatchCursor, type BatchCursorOptions, type DataPosition } from "./data/cursor.js";
+export { type EvaluationBatchesOptions, evaluationBatches } from "./data/evaluation-batches.js";
+export { type Batch, IGNORED_LABEL, type TokenStream } from "./data/packing.js";
+export { loadTokenRows, type TokenRow } from "./data/rows.js";
+export { Tokenizer, type TokenizerConfig } from "./data/tokenizer.js";
+export { type TokenizerConfigJson, type TokenizerJson, tokenizerConfigJson } from "./data/tokenizer-json.js";
 export * from "./models/index.js";
 export * from "./nn/index.js";
 export * from "./ops/index.js";
@@ -17,3 +40,22 @@ export { type Feeds, Program } from "./runtime/program.js";
 export { interpret, type ReferenceOptions } from "./runtime/reference.js";
 export { type Device, liveSessionCount, type SessionOptions } from "./runtime/session.js";
 export * from "./tensor/index.js";
+export type * from "./training/contracts.js";
+export { evaluateTarget } from "./training/evaluation.js";
+export { generateText } from "./training/generation.js";
+export { type LoadedTarget, loadTarget } from "./training/load-target.js";
+export { type MetricsRecord, parseMetrics } from "./training/metrics.js";
+export {
+  describePlan,
+  type Phase,
+  type PhaseName,
+  planRun,
+  planStep,
+  type ReloraConfig,
+  type RunPlan,
+  type StepPlan,
+} from "./training/relora.js";
+export type { SamplingOptions } from "./training/sampling.js";
+export { startTraining } from "./training/start.js";
+export { TextGenerator, type TextOptions } from "./training/text-generator.js";
+export { type TrainOptions, train } from "./training/train.js";
