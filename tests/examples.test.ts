@@ -1,0 +1,109 @@
+import { readdirSync } from "node:fs";
+import { expect, test, vi } from "vitest";
+
+const EXAMPLES = {
+  "01-adapter.ts": () => import("../examples/01-adapter.js"),
+  "02-merging.ts": () => import("../examples/02-merging.js"),
+  "03-relora.ts": () => import("../examples/03-relora.js"),
+  "04-schedule.ts": () => import("../examples/04-schedule.js"),
+  "05-tiny-llama.ts": () => import("../examples/05-tiny-llama.js"),
+  "06-saved-adapter.ts": () => import("../examples/06-saved-adapter.js"),
+  "07-lazy-tensors.ts": () => import("../examples/07-lazy-tensors.js"),
+};
+
+/** Runs an example and gives the lines that it printed. */
+async function linesOf(example: keyof typeof EXAMPLES): Promise<string[]> {
+  const log = vi.spyOn(console, "log").mockImplementation(() => {});
+  try {
+    await EXAMPLES[example]();
+    return log.mock.calls.map((values) => values.join(" "));
+  } finally {
+    log.mockRestore();
+  }
+}
+
+/** The first group of `pattern` in every line that has it, as numbers. */
+function numbers(lines: readonly string[], pattern: RegExp): number[] {
+  return lines.flatMap((line) => pattern.exec(line)?.slice(1, 2).map(Number) ?? []);
+}
+
+const isFalling = (values: readonly number[]): boolean => values.every((value, i) => i === 0 || value < values[i - 1]!);
+
+test("every file in examples/ is run here", () => {
+  const files = readdirSync(new URL("../examples/", import.meta.url)).sort();
+  expect(Object.keys(EXAMPLES)).toEqual(files);
+});
+
+test("a fresh adapter changes nothing, its first gradient reaches B alone, one step lowers the loss", async () => {
+  const lines = await linesOf("01-adapter.ts");
+  const text = lines.join("\n");
+  expect(text).toContain("loraA (2,6)");
+  expect(text).toContain("loraB (4,2), norm 0.0000");
+  expect(text).toContain("ΔW = B·A (4,6), norm 0.0000");
+  expect(text).toContain("gradient of A: norm 0.0000");
+  expect(numbers(lines, /^gradient of B: norm (.+)$/)[0]).toBeGreaterThan(0.1);
+  expect(numbers(lines, /^ΔW: norm (.+)$/)[0]).toBeGreaterThan(0.1);
+  const [before] = numbers(lines, /^one step: loss (\S+)/);
+  const [after] = numbers(lines, /^one step: .* -> (.+)$/);
+  expect(after).toBeLessThan(before! * 0.9);
+});
+
+test("merging moves the weight once and the output never", async () => {
+  const lines = await linesOf("02-merging.ts");
+  const moves = numbers(lines, /weight has moved by up to (.+)$/);
+  expect(moves[0]).toBeGreaterThan(0.1);
+  expect(moves[1]).toBe(moves[0]);
+  expect(lines.filter((line) => line.endsWith("ΔW is 0"))).toHaveLength(2);
+  expect(lines.filter((line) => line.endsWith("less than 1e-5: true"))).toHaveLength(2);
+});
+
+test("the rank of ReLoRA's sum of updates grows past the adapter's with every cycle, while the loss falls", async () => {
+  const lines = await linesOf("03-relora.ts");
+  const ranks = numbers(lines, /updates (\d+)$/);
+  expect(ranks.slice(0, 4)).toEqual([2, 4, 6, 8]);
+  expect(ranks).toHaveLength(6);
+  const losses = numbers(lines, /loss (\S+),/);
+  expect(isFalling(losses)).toBe(true);
+  expect(losses[5]).toBeLessThan(losses[0]! / 100);
+});
+
+test("the plotted learning rate warms up, restarts three times from zero, and peaks lower each time", async () => {
+  const lines = await linesOf("04-schedule.ts");
+  const rates = numbers(lines, /^ *\d+ {2}(\S+)/);
+  expect(rates).toHaveLength(40);
+  const restarts = lines.flatMap((line, i) => (line.endsWith("restart") ? [i] : []));
+  expect(restarts).toEqual([10, 20, 30]);
+  expect(restarts.map((i) => rates[i])).toEqual([0, 0, 0]);
+  const peaks = [0, ...restarts].map((i) => Math.max(...rates.slice(i, i + 10)));
+  expect(peaks[0]).toBe(1);
+  expect(isFalling(peaks)).toBe(true);
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+});
+
+test("the tiny LLaMA starts at chance and ends up writing the sentence that it was trained on", async () => {
+  const lines = await linesOf("05-tiny-llama.ts");
+  const losses = numbers(lines, /loss (.+)$/);
+  const symbols = new Set("she sells sea shells by the sea shore. ").size;
+  expect(losses[0]).toBeCloseTo(Math.log(symbols), 0);
+  expect(losses.at(-1)).toBeLessThan(0.5);
+  expect(lines.at(-1)).toBe("she sells sea shells by the sea shore.");
+});
+
+test("an adapter comes back from its PEFT folder as it was", async () => {
+  expect(await linesOf("06-saved-adapter.ts")).toEqual([
+    "adapter_config.json adapter_model.safetensors",
+    "rank 4, alpha 8, for q_proj: model.layers.0.self_attn.q_proj",
+    "the same ΔW, bit for bit: true",
+  ]);
+});
+
+test("lazy tensors check shapes at once, and checkpointing computes more for the same gradients", async () => {
+  const lines = await linesOf("07-lazy-tensors.ts");
+  expect(lines[0]).toBe("not computed yet: Tensor(matmul, (5, 8), float32)");
+  expect(lines[1]).toBe("computed now: 40 values");
+  expect(lines[2]).toMatch(/^caught while building: matmul: inner dimensions differ/);
+  // Four forward products, a gradient for one weight and three activations; then the forward products again.
+  expect(lines[3]).toBe("checkpointing false: 8 matrix products");
+  expect(lines[4]).toBe("checkpointing true: 12 matrix products");
+  expect(lines[5]).toBe("equal gradients, bit for bit: true");
+});
