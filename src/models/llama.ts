@@ -82,6 +82,19 @@ class LlamaLayer extends Module {
   }
 }
 
+/**
+ * The output projection. Not a linear layer: the chunked loss reads the weight itself, so that an adapter in its place
+ * would be passed over in silence.
+ */
+class LlamaHead extends Module {
+  readonly weight: Parameter; // (vocabSize, hidden)
+
+  constructor(weight: Parameter) {
+    super();
+    this.weight = weight;
+  }
+}
+
 export interface ForwardOptions {
   /** Recompute each layer's activations in the backward pass instead of keeping them. Default false. */
   readonly checkpointing?: boolean;
@@ -93,7 +106,7 @@ export class LlamaForCausalLM extends Module {
   readonly embedTokens: Embedding;
   readonly layers: LlamaLayer[];
   readonly norm: RMSNorm;
-  readonly lmHead: Linear;
+  readonly lmHead: LlamaHead;
 
   /** Random weights: normal with the config's initializerRange; norms at one. */
   constructor(config: LlamaConfig, rng: Rng) {
@@ -103,9 +116,10 @@ export class LlamaForCausalLM extends Module {
     this.embedTokens = Embedding.random(vocabSize, hiddenSize, rng.fork("embed"), std);
     this.layers = Array.from({ length: numLayers }, (_, i) => new LlamaLayer(config, rng.fork(`layer${i}`)));
     this.norm = new RMSNorm(hiddenSize, { epsilon: config.rmsNormEpsilon });
-    this.lmHead = config.tieWordEmbeddings
-      ? new Linear(this.embedTokens.weight)
+    const { weight } = config.tieWordEmbeddings
+      ? this.embedTokens
       : Linear.random(hiddenSize, vocabSize, rng.fork("head"), std);
+    this.lmHead = new LlamaHead(weight);
   }
 
   /** The output projection: (vocabSize, hidden). */
