@@ -7,14 +7,7 @@ import type {
   StartRecord,
   StepRecord,
 } from "../training/metrics.js";
-import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatLearningRate,
-  formatNumber,
-  formatShare,
-} from "../training/number-format.js";
+import { formatBytes, formatCount, formatDuration, formatNumber, formatShare } from "../training/number-format.js";
 import type { PhaseName } from "../training/relora.js";
 import { cutToWidth, type Style, singleLine, textWidth } from "./terminal.js";
 
@@ -69,9 +62,14 @@ export function phaseLine(phase: PhaseName, style: Style): string {
   return `${style.cyan(name)}: ${meaning}`;
 }
 
+/** `987`, `1.2K`, `12K`: what is glanced at while it changes needs no more digits. */
+function shortCount(count: number): string {
+  return count < 1000 ? count.toFixed(0) : `${(count / 1000).toFixed(count < 9950 ? 1 : 0)}K`;
+}
+
 /**
- * The live line: step, loss, learning rate, gradient norm, speed, cycle, time left. Where `columns` are too few, the
- * last parts are left out.
+ * The live line: step, loss, learning rate, gradient norm, speed, cycle, time left. It takes 79 columns up to 99,999 steps
+ * and 99 cycles; where `columns` are too few, the last parts are left out.
  */
 export function stepLine(
   record: StepRecord,
@@ -82,12 +80,12 @@ export function stepLine(
   const parts: [name: string, value: string, unit: string][] = [
     ["", `${step}/${maxSteps}`, ""],
     ["loss ", record.loss.toFixed(4), ""],
-    ["lr ", formatLearningRate(record.learningRate), ""],
-    ["grad ", record.gradNorm.toPrecision(3), ""],
-    ["", formatCount(record.tokensPerSecond), " tok/s"],
+    ["lr ", record.learningRate === 0 ? "0" : record.learningRate.toExponential(1), ""],
+    ["grad ", record.gradNorm >= 100 ? record.gradNorm.toFixed(0) : record.gradNorm.toPrecision(2), ""],
+    ["", shortCount(record.tokensPerSecond), " tok/s"],
   ];
   if (record.cycle > 0) parts.push(["cycle ", String(record.cycle), ""]);
-  if (secondsLeft !== undefined) parts.push(["", formatDuration(secondsLeft), " left"]);
+  if (secondsLeft !== undefined) parts.push(["", formatDuration(secondsLeft).replace(" ", ""), " left"]);
   let line = "";
   let width = 0;
   for (const [name, value, unit] of parts) {

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { MetricsRecord, StartRecord, StepRecord } from "../training/metrics.js";
+import { stepLine } from "./live-lines.js";
 import { LiveView } from "./live-view.js";
-import { cutToWidth, singleLine, textWidth } from "./terminal.js";
+import { cutToWidth, singleLine, styleFor, textWidth } from "./terminal.js";
 
 const start: StartRecord = {
   kind: "start",
@@ -96,13 +97,13 @@ run     runs/first
 eval    step 0  loss 8.3000  perplexity 4024
         zz·[2Jq
 Warm start: every weight trains before the adapters take over
-  1/600  loss 4.1235  lr 9.50e-4  grad 0.831  12.3K tok/s  19m 58s left
-200/600  loss 4.1235  lr 9.50e-4  grad 0.831  12.3K tok/s  8s left
+  1/600  loss 4.1235  lr 9.5e-4  grad 0.83  12K tok/s  19m58s left
+200/600  loss 4.1235  lr 9.5e-4  grad 0.83  12K tok/s  8s left
 eval    step 200  loss 4.0500  perplexity 57.40  (-4.2500)
         a kind of tree
 Adapters: low-rank updates train on frozen weights
 skip    step 202 changed nothing: the loss is NaN
-300/600  loss 4.1235  lr 9.50e-4  grad 0.831  12.3K tok/s  cycle 1  8s left
+300/600  loss 4.1235  lr 9.5e-4  grad 0.83  12K tok/s  cycle 1  8s left
 merge   cycle 1  loss 3.9100 -> 3.9100  |ΔW| 12.35  rank 90 (45.0 a layer)
 reset   100% of the adapters' optimizer state is zero
 done    600 steps, 1.23M tokens in 3m 05s, peak memory 512 MiB
@@ -115,6 +116,14 @@ test("a pipe gets no control characters, and a slow run gets every step", () => 
   // biome-ignore lint/suspicious/noControlCharactersInRegex: their absence is what is tested
   expect(slow).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f]/);
   expect(slow.match(/tok\/s/g)).toHaveLength(5);
+});
+
+test("the longest usual step line fits an 80-column terminal with its time left", () => {
+  const record = step(98_765, { loss: 4.8642, cycle: 99, tokensPerSecond: 45_678 });
+  const place = { maxSteps: 99_999, secondsLeft: 7500, columns: 79 };
+  expect(stepLine(record, place, styleFor({ write: () => {} }, {}))).toBe(
+    "98765/99999  loss 4.8642  lr 9.5e-4  grad 0.83  46K tok/s  cycle 99  2h05m left",
+  );
 });
 
 /** The screen after the output: a drawn-over line is replaced by what follows it. */
