@@ -47,6 +47,13 @@ export const CPU_PROFILE: Profile = {
   product,
   primitives: {
     add: direct("Add"),
+    addPerRow: (node, { emitter, nameOf }) => {
+      const [x, indices, values] = node.inputs as [Tensor, Tensor, Tensor];
+      const columns = emitter.reshape(nameOf(indices), [indices.size, 1]);
+      return emitter.emit("ScatterElements", [nameOf(x), columns, nameOf(values)], {
+        attributes: { axis: { int: 1 }, reduction: { string: "add" } },
+      });
+    },
     broadcast: (node, { emitter, nameOf }) =>
       emitter.emit("Expand", [nameOf(node.inputs[0]!), emitter.integers(node.shape)]),
     cast: direct("Cast", (node) => ({ attributes: { to: { int: CAST_CODES[node.dtype]! } } })),
@@ -74,12 +81,6 @@ export const CPU_PROFILE: Profile = {
         "",
         emitter.integers([axis]),
       ]);
-    },
-    putPerRow: (node, { emitter, nameOf }) => {
-      const [values, indices] = node.inputs as [Tensor, Tensor];
-      const zeros = emitter.emit("Expand", [emitter.scalar(0), emitter.integers(node.shape)]);
-      const columns = emitter.reshape(nameOf(indices), [indices.size, 1]);
-      return emitter.emit("ScatterElements", [zeros, columns, nameOf(values)], { attributes: { axis: { int: 1 } } });
     },
     reshape: (node, { emitter, nameOf }) => emitter.reshape(nameOf(node.inputs[0]!), node.shape),
     rmsNorm: (node, { emitter, nameOf, byproducts }) => {

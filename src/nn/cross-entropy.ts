@@ -1,9 +1,9 @@
 import { withGradient } from "../autograd/custom.js";
 import { constant } from "../ops/constant.js";
-import { add, cast, less, log, mul, neg, sub, where } from "../ops/elementwise.js";
-import { gatherRows, scatterAddRows, takePerRow } from "../ops/gather.js";
+import { add, cast, less, log, mul, sub, where } from "../ops/elementwise.js";
+import { addPerRow, takePerRow } from "../ops/gather.js";
 import { matmul } from "../ops/matmul.js";
-import { concat, reshape, slice } from "../ops/movement.js";
+import { broadcastTo, concat, reshape, slice } from "../ops/movement.js";
 import { max, sum } from "../ops/reduce.js";
 import { softmax } from "../ops/softmax.js";
 import { computeTogether, type Tensor } from "../tensor/tensor.js";
@@ -37,31 +37,33 @@ export function linearCrossEntropy(
     return scoreChunk(part(hidden), weight, part(targets), part(weights));
   });
   const total = chunks.map((chunk) => sum(chunk.loss)).reduce((a, b) => add(a, b));
-  return withGradient(total, [hidden, weight], (dy, [h, w]) => {
+  return withGradient(total, [hidden, weight], (dy, [, w]) => {
     const dHidden: Tensor[] = [];
     let dWeight: Tensor | undefined;
     for (const chunk of chunks) {
-      // d loss / d logits = (probabilities − one-hot(target)) · weight of the token; the one-hot part needs no such matrix.
-      const product = sub(matmul(chunk.probabilities, w!), gatherRows(w!, chunk.targets));
-      const dChunk = mul(product, chunk.weights);
-      const outer = matmul(chunk.probabilities, mul(chunk.hidden, chunk.weights), { transposeA: true });
+      // d loss / d logits = (probabilities − one-hot(target)) · weight of the token, weighted where the tokens are thin.
+      const minusOne = broadcastTo(constant(-1), [chunk.targets.size, 1]);
+      const dLogits = addPerRow(chunk.probabilities, chunk.targets, minusOne);
+      const dChunk = mul(matmul(dLogits, w!), chunk.weights);
+      const outer = matmul(dLogits, mul(chunk.hidden, chunk.weights), { transposeA: true });
       dWeight = dWeight === undefined ? outer : add(dWeight, outer);
       dHidden.push(dChunk);
       // A chunk's gradients at once after its loss: its probabilities can go before the next chunk's come.
       computeTogether(chunk.loss, [dChunk, dWeight]);
     }
-    const dHead = scatterAddRows(dWeight!, targets, neg(mul(h!, weights)));
-    return [mul(concat(dHidden, 0), dy), mul(dHead, dy)];
+    return [mul(concat(dHidden, 0), dy), mul(dWeight!, dy)];
   });
 }
 
 /** Negative log-likelihood times weight of each token (n, 1), and what its gradient needs. */
 function scoreChunk(hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor) {
   const logits = matmul(hidden, weight, { transposeB: true });
-  const probabilities = softmax(logits);
+  const target = takePerRow(logits, targets);
   // The largest probability is 1 / Σ e^(z − max z): exact where the target's own probability underflows.
   const largest = max(logits, { axes: [1], keepDims: true });
+  // Created after all else that reads the logits, so that devices may write it over them.
+  const probabilities = softmax(logits);
   const logNormalizer = sub(largest, log(max(probabilities, { axes: [1], keepDims: true })));
-  const loss = mul(sub(logNormalizer, takePerRow(logits, targets)), weights);
+  const loss = mul(sub(logNormalizer, target), weights);
   return { hidden, targets, weights, probabilities, loss };
 }

@@ -1,8 +1,8 @@
 import { DTypeError, ShapeError } from "../tensor/errors.js";
 import { formatShape } from "../tensor/shape.js";
 import { applyOp, type Op, type Tensor, type TensorSpec } from "../tensor/tensor.js";
-import { constant } from "./constant.js";
-import { broadcastTo, reshape } from "./movement.js";
+import { constant, isConstant } from "./constant.js";
+import { broadcastOp, broadcastTo, reshape } from "./movement.js";
 
 /** Rows of a table: table (n, d), indices (m) int32 → (m, d). */
 export const gatherRowsOp: Op = {
@@ -52,27 +52,30 @@ export const takePerRowOp: Op = {
     }
     return { shape: [x!.shape[0]!, 1], dtype: x!.dtype };
   },
-  vjp: (dy, [x, indices]) => {
-    const [rows, columns] = x!.shape as [number, number];
-    return [putPerRow(dy, indices!, rows, columns), undefined];
-  },
+  vjp: (dy, [x, indices]) => [addPerRow(broadcastTo(constant(0), x!.shape), indices!, dy), undefined],
   reference: (y, [x, indices], { inputShapes }) => {
     const columns = inputShapes[0]![1]!;
     for (let i = 0; i < y.length; i++) y[i] = x![i * columns + indices![i]!]!;
   },
 };
 
-/** Zeros (m, columns) with one value a row: values (m, 1) at column indices (m). */
-export const putPerRowOp: Op = {
-  name: "putPerRow",
-  infer: ([values, indices], { columns }) => {
-    requireIndices("putPerRow", values!, indices!);
-    return { shape: [values!.shape[0]!, columns as number], dtype: values!.dtype };
+/** One value a row added: x (m, n), indices (m), values (m, 1) → (m, n) with x[i, indices[i]] + values[i]. */
+export const addPerRowOp: Op = {
+  name: "addPerRow",
+  infer: ([x, indices, values]) => {
+    requireIndices("addPerRow", x!, indices!);
+    const rows = x!.shape[0]!;
+    if (indices!.shape[0] !== rows || formatShape(values!.shape) !== formatShape([rows, 1])) {
+      throw new ShapeError(
+        `addPerRow: needs indices (${rows}) and values (${rows}, 1), got ${formatShape(indices!.shape)} and ${formatShape(values!.shape)}`,
+      );
+    }
+    return x!;
   },
-  vjp: (dy, [, indices]) => [takePerRow(dy, indices!), undefined],
-  reference: (y, [values, indices], { shape }) => {
-    y.fill(0);
-    for (let i = 0; i < shape[0]!; i++) y[i * shape[1]! + indices![i]!] = values![i]!;
+  vjp: (dy, [, indices]) => [dy, undefined, takePerRow(dy, indices!)],
+  reference: (y, [x, indices, values], { shape }) => {
+    y.set(x!);
+    for (let i = 0; i < shape[0]!; i++) y[i * shape[1]! + indices![i]!]! += values![i]!;
   },
 };
 
@@ -92,8 +95,17 @@ export function takePerRow(x: Tensor, indices: Tensor): Tensor {
   return applyOp(takePerRowOp, [x, indices]);
 }
 
-function putPerRow(values: Tensor, indices: Tensor, rows: number, columns: number): Tensor {
-  return applyOp(putPerRowOp, [reshape(values, [rows, 1]), indices], { columns });
+/** x (m, n) with values (m, 1) added at one column index a row. */
+export function addPerRow(x: Tensor, indices: Tensor, values: Tensor): Tensor {
+  return applyOp(addPerRowOp, [x, indices, values]);
+}
+
+/** Indices and rows when `x` is, by construction, zeros with rows added: the gradient of an embedding lookup. */
+export function scatteredRows(x: Tensor): { indices: Tensor; rows: Tensor } | undefined {
+  if (x.op !== scatterAddRowsOp) return undefined;
+  const [base, indices, rows] = x.inputs as [Tensor, Tensor, Tensor];
+  const isZero = base.op === broadcastOp && isConstant(base.inputs[0]!, 0);
+  return isZero ? { indices, rows } : undefined;
 }
 
 function requireIndices(where: string, table: TensorSpec, indices: TensorSpec): void {

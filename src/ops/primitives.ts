@@ -15,7 +15,7 @@ import {
   subOp,
   whereOp,
 } from "./elementwise.js";
-import { gatherRowsOp, putPerRowOp, scatterAddRowsOp, takePerRowOp } from "./gather.js";
+import { addPerRowOp, gatherRowsOp, scatterAddRowsOp, takePerRowOp } from "./gather.js";
 import { matmulOp } from "./matmul.js";
 import { broadcastOp, concatOp, padOp, reshapeOp, sliceOp, transposeOp } from "./movement.js";
 import { inverseRmsOp, rmsNormOp } from "./norm.js";
@@ -26,6 +26,7 @@ import { softmaxOp } from "./softmax.js";
 /** Every op that a device must run; all others are compositions of these. */
 export const PRIMITIVES = {
   add: addOp as Op,
+  addPerRow: addPerRowOp as Op,
   broadcast: broadcastOp as Op,
   cast: castOp as Op,
   concat: concatOp as Op,
@@ -42,7 +43,6 @@ export const PRIMITIVES = {
   mul: mulOp as Op,
   neg: negOp as Op,
   pad: padOp as Op,
-  putPerRow: putPerRowOp as Op,
   reshape: reshapeOp as Op,
   rmsNorm: rmsNormOp as Op,
   rotary: rotaryOp as Op,

@@ -1,7 +1,8 @@
 import { add, div, mul, sqrt, sub } from "../ops/elementwise.js";
 import { Program } from "../runtime/program.js";
 import { placeholder } from "../tensor/tensor.js";
-import { type AdamWState, type UpdateOptions, updateTensor } from "./adamw.js";
+import { type AdamWState, type UpdateKernel, type UpdateOptions, updateTensor } from "./adamw.js";
+import { type Gradient, readGradient } from "./gradient.js";
 
 /** Elements per run: four such arrays stay in the cache while the update's passes go over them. */
 const CHUNK = 256 * 1024;
@@ -10,8 +11,9 @@ const CHUNK = 256 * 1024;
  * The AdamW update as a compiled program on the CPU that writes parameter and moments in place, several times as fast
  * as a loop on one thread. In float32 throughout, so equal to the loop up to rounding.
  */
-export class AdamWKernel {
+export class AdamWKernel implements UpdateKernel {
   readonly #program: Program;
+  readonly #scratch: Float32Array = new Float32Array(CHUNK);
 
   private constructor(program: Program) {
     this.#program = program;
@@ -32,21 +34,17 @@ export class AdamWKernel {
   }
 
   /** One update of one tensor, in place. What does not fill a chunk goes through the plain loop. */
-  async update(
-    parameter: Float32Array,
-    gradient: Float32Array,
-    state: AdamWState,
-    options: UpdateOptions,
-  ): Promise<void> {
+  async update(parameter: Float32Array, gradient: Gradient, state: AdamWState, options: UpdateOptions): Promise<void> {
     const whole = parameter.length - (parameter.length % CHUNK);
     const scalars = whole === 0 ? {} : scalarsOf(state.step + 1, options);
     for (let start = 0; start < whole; start += CHUNK) {
       const part = (array: Float32Array) => array.subarray(start, start + CHUNK);
       const inPlace = { parameter: part(parameter), expAvg: part(state.expAvg), expAvgSq: part(state.expAvgSq) };
-      await this.#program.runInto({ ...scalars, ...inPlace, gradient: part(gradient) }, inPlace);
+      const feeds = { ...scalars, ...inPlace, gradient: readGradient(gradient, start, start + CHUNK, this.#scratch) };
+      await this.#program.runInto(feeds, inPlace);
     }
     const rest = { expAvg: state.expAvg.subarray(whole), expAvgSq: state.expAvgSq.subarray(whole), step: state.step };
-    updateTensor(parameter.subarray(whole), gradient.subarray(whole), rest, options);
+    updateTensor(parameter.subarray(whole), readGradient(gradient, whole, parameter.length), rest, options);
     state.step = rest.step;
   }
 

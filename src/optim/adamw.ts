@@ -1,4 +1,5 @@
 import { ShapeError } from "../tensor/errors.js";
+import { type Gradient, readGradient } from "./gradient.js";
 
 /** What AdamW remembers of one tensor: both moments, of the tensor's size, and how often it was updated. */
 export interface AdamWState {
@@ -17,15 +18,13 @@ export interface ParameterGroup {
 
 /** What updates one tensor in place and advances its step counter; see `AdamWKernel` for a fast one. */
 export interface UpdateKernel {
-  update(
-    parameter: Float32Array,
-    gradient: Float32Array,
-    state: AdamWState,
-    options: UpdateOptions,
-  ): void | Promise<void>;
+  update(parameter: Float32Array, gradient: Gradient, state: AdamWState, options: UpdateOptions): void | Promise<void>;
 }
 
-const PLAIN_LOOP: UpdateKernel = { update: updateTensor };
+const PLAIN_LOOP: UpdateKernel = {
+  update: (parameter, gradient, state, options) =>
+    updateTensor(parameter, readGradient(gradient, 0, parameter.length), state, options),
+};
 
 export interface AdamWOptions {
   readonly beta1: number;
@@ -85,7 +84,7 @@ export class AdamW {
    * Rejects with ShapeError, before anything changes, when a gradient is missing or has another size than its parameter.
    */
   async step(
-    gradients: ReadonlyMap<string, Float32Array>,
+    gradients: ReadonlyMap<string, Gradient>,
     { lrMultiplier, gradientScale = 1 }: StepOptions,
   ): Promise<void> {
     for (const { parameters } of this.groups) {

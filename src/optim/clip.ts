@@ -1,8 +1,11 @@
+import { type Gradient, storedEntries } from "./gradient.js";
+
 /** The Euclidean norm of all gradients taken as one vector, accumulated in float64. NaN or Infinity if one entry is. */
-export function globalNorm(gradients: Iterable<Float32Array>): number {
+export function globalNorm(gradients: Iterable<Gradient>): number {
   let squares = 0;
   for (const gradient of gradients) {
-    for (let i = 0; i < gradient.length; i++) squares += gradient[i]! * gradient[i]!;
+    const entries = storedEntries(gradient);
+    for (let i = 0; i < entries.length; i++) squares += entries[i]! * entries[i]!;
   }
   return Math.sqrt(squares);
 }

@@ -1,4 +1,5 @@
 export * from "./adamw.js";
 export * from "./adamw-kernel.js";
 export * from "./clip.js";
+export * from "./gradient.js";
 export * from "./reset.js";

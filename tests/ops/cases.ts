@@ -1,6 +1,7 @@
 import { grad } from "../../src/autograd/grad.js";
 import {
   add,
+  addPerRow,
   broadcastTo,
   cast,
   concat,
@@ -31,11 +32,11 @@ import {
   transpose,
   where,
 } from "../../src/ops/index.js";
-import { PRIMITIVES, type PrimitiveName } from "../../src/ops/primitives.js";
+import type { PrimitiveName } from "../../src/ops/primitives.js";
 import { allocate, type DType, type TypedArray } from "../../src/tensor/dtype.js";
 import { Rng } from "../../src/tensor/random.js";
 import { type Shape, sizeOf } from "../../src/tensor/shape.js";
-import { applyOp, placeholder, type Tensor, tensor } from "../../src/tensor/tensor.js";
+import { placeholder, type Tensor, tensor } from "../../src/tensor/tensor.js";
 
 /** What an input holds. */
 export interface InputSpec {
@@ -106,6 +107,10 @@ const ROWS: Readonly<Record<PrimitiveName, readonly Row[]>> = {
     ...broadcasting(add),
     ["integers", [below(9, 2, 3), below(9, 3)], (a, b) => add(a, b)],
     ["a number", [floats(3)], (x) => add(x, 2.5)],
+  ],
+  addPerRow: [
+    ["one value a row", [floats(4, 3), below(3, 4), floats(4, 1)], addPerRow],
+    ["one column", [floats(4, 1), below(1, 4), floats(4, 1)], addPerRow],
   ],
   broadcast: [
     ["a new axis", [floats(3)], (x) => broadcastTo(x, [2, 3])],
@@ -192,18 +197,6 @@ const ROWS: Readonly<Record<PrimitiveName, readonly Row[]>> = {
     ["both ends", [floats(2, 3)], (x) => pad(x, 1, 2, 1)],
     ["one end of the first axis", [floats(2, 3)], (x) => pad(x, 0, 0, 4)],
     ["negative axis", [floats(2, 3, 1)], (x) => pad(x, -1, 1, 0)],
-  ],
-  putPerRow: [
-    [
-      "one value a row",
-      [floats(4, 1), below(3, 4)],
-      (values, columns) => applyOp(PRIMITIVES.putPerRow, [values, columns], { columns: 3 }),
-    ],
-    [
-      "one column",
-      [floats(4, 1), below(1, 4)],
-      (values, columns) => applyOp(PRIMITIVES.putPerRow, [values, columns], { columns: 1 }),
-    ],
   ],
   reshape: [
     ["other axes", [floats(3, 4)], (x) => reshape(x, [2, 1, 6])],

@@ -1,0 +1,86 @@
+/** The gradient of one parameter: all its entries, or the few rows of a matrix that are not zero. */
+export type Gradient = Float32Array | RowGradient;
+
+/** A gradient that is zero but for some rows, as an embedding table's is: a batch looks up few of its rows. */
+export class RowGradient {
+  /** Elements of the whole matrix. */
+  readonly length: number;
+  /** Elements of a row. */
+  readonly width: number;
+  /** Rows that are held, ascending, each once. */
+  readonly indices: Int32Array;
+  /** (indices.length, width). */
+  readonly rows: Float32Array;
+
+  /** @param indices row of the matrix for each row of `rows`; equal ones add up. @param length elements of the matrix. */
+  constructor(indices: Int32Array, rows: Float32Array, length: number) {
+    this.length = length;
+    this.width = rows.length / indices.length;
+    this.indices = Int32Array.from(new Set(indices)).sort();
+    const position = new Map(Array.from(this.indices, (index, i) => [index, i]));
+    this.rows = new Float32Array(this.indices.length * this.width);
+    indices.forEach((index, i) => {
+      addInto(this.#row(position.get(index)!), rows.subarray(i * this.width, (i + 1) * this.width));
+    });
+  }
+
+  /** Writes the entries from `start` on, zeros included, over `target`. */
+  readInto(target: Float32Array, start: number): void {
+    target.fill(0);
+    const end = start + target.length;
+    for (let i = lowerBound(this.indices, Math.floor(start / this.width)); i < this.indices.length; i++) {
+      const at = this.indices[i]! * this.width;
+      if (at >= end) return;
+      const row = this.#row(i).subarray(Math.max(0, start - at), Math.min(this.width, end - at));
+      target.set(row, Math.max(0, at - start));
+    }
+  }
+
+  /** The sum with another gradient of the same matrix. */
+  plus(other: RowGradient): RowGradient {
+    const indices = new Int32Array([...this.indices, ...other.indices]);
+    const rows = new Float32Array(this.rows.length + other.rows.length);
+    rows.set(this.rows);
+    rows.set(other.rows, this.rows.length);
+    return new RowGradient(indices, rows, this.length);
+  }
+
+  #row(i: number): Float32Array {
+    return this.rows.subarray(i * this.width, (i + 1) * this.width);
+  }
+}
+
+/** Entries `start` ≤ i < `end`: a view of a dense gradient, otherwise written to the front of `scratch`. */
+export function readGradient(gradient: Gradient, start: number, end: number, scratch?: Float32Array): Float32Array {
+  if (gradient instanceof Float32Array) return gradient.subarray(start, end);
+  const target = scratch?.subarray(0, end - start) ?? new Float32Array(end - start);
+  gradient.readInto(target, start);
+  return target;
+}
+
+/** The sum of two gradients of one parameter, of the same kind. A dense `sum` is changed in place. */
+export function addGradients(sum: Gradient, gradient: Gradient): Gradient {
+  if (sum instanceof RowGradient) return sum.plus(gradient as RowGradient);
+  addInto(sum, gradient as Float32Array);
+  return sum;
+}
+
+/** The entries that can differ from zero. */
+export function storedEntries(gradient: Gradient): Float32Array {
+  return gradient instanceof Float32Array ? gradient : gradient.rows;
+}
+
+function addInto(sum: Float32Array, values: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;
+}
+
+/** Index of the first entry that is at least `value` in an ascending array. */
+function lowerBound(ascending: Int32Array, value: number): number {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (ascending[middle]! < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
