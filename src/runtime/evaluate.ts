@@ -6,12 +6,31 @@ import { Program } from "./program.js";
 // Eager use repeats a few small graphs; each kept program holds a session.
 const KEPT_PROGRAMS = 32;
 const programs = new Map<string, Program>();
+let lastTurn: Promise<unknown> = Promise.resolve();
 
 /**
  * Computes tensors on the CPU. Graphs of the same structure share one compiled program, whatever their data: a loop
- * that builds the same expression again compiles it once.
+ * that builds the same expression again compiles it once. Calls made at the same time are served one after the other.
  */
-export async function evaluate(tensors: readonly Tensor[]): Promise<HostTensor[]> {
+export function evaluate(tensors: readonly Tensor[]): Promise<HostTensor[]> {
+  return inTurn(() => compute(tensors));
+}
+
+/** Releases the programs that `evaluate` keeps. */
+export function clearEvaluationCache(): Promise<void> {
+  return inTurn(() => releaseOldest(0));
+}
+
+registerEvaluator(evaluate);
+
+/** A run blocks the thread anyway, and two calls must neither share a running session nor release the other's. */
+function inTurn<T>(action: () => Promise<T>): Promise<T> {
+  const turn = lastTurn.then(action);
+  lastTurn = turn.catch(() => undefined);
+  return turn;
+}
+
+async function compute(tensors: readonly Tensor[]): Promise<HostTensor[]> {
   const graph = reachable(tensors);
   const arrays = graph.flatMap(({ source }) => (source?.kind === "data" ? [source.array] : []));
   const key = structureOf(graph, tensors);
@@ -22,20 +41,11 @@ export async function evaluate(tensors: readonly Tensor[]): Promise<HostTensor[]
     programs.delete(key); // put back below as the latest used
   }
   programs.set(key, program);
-  await releaseOldest();
+  await releaseOldest(KEPT_PROGRAMS);
   const feeds = Object.fromEntries(arrays.map((array, i) => [`data${i}`, array]));
   const results = await program.run(feeds);
   return tensors.map((_, i) => results[`output${i}`]!);
 }
-
-/** Releases the programs that `evaluate` keeps. */
-export async function clearEvaluationCache(): Promise<void> {
-  const kept = [...programs.values()];
-  programs.clear();
-  for (const program of kept) await program.release();
-}
-
-registerEvaluator(evaluate);
 
 /** The graph as text, data left out: equal texts compute the same function of their leaves. */
 function structureOf(graph: readonly Tensor[], outputs: readonly Tensor[]): string {
@@ -47,7 +57,13 @@ function structureOf(graph: readonly Tensor[], outputs: readonly Tensor[]): stri
     shape,
     dtype,
   ]);
-  return JSON.stringify([nodes, outputs.map((output) => index.get(output))]);
+  return JSON.stringify([nodes, outputs.map((output) => index.get(output))], writeNumber);
+}
+
+/** JSON has neither infinities nor NaN nor a negative zero. */
+function writeNumber(_key: string, value: unknown): unknown {
+  if (typeof value !== "number" || (Number.isFinite(value) && !Object.is(value, -0))) return value;
+  return Object.is(value, -0) ? "-0" : String(value);
 }
 
 /** Compiles a copy of the graph whose data leaves are placeholders, so that the program outlives the tensors. */
@@ -68,9 +84,9 @@ function compileDetached(graph: readonly Tensor[], outputs: readonly Tensor[]): 
   return Program.compile(named, { device: "cpu", threads: 2 });
 }
 
-async function releaseOldest(): Promise<void> {
+async function releaseOldest(kept: number): Promise<void> {
   for (const [key, program] of programs) {
-    if (programs.size <= KEPT_PROGRAMS) return;
+    if (programs.size <= kept) return;
     programs.delete(key);
     await program.release();
   }
