@@ -5,7 +5,7 @@ import { cast, mul } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
-import { type Shape, sameShape } from "../tensor/shape.js";
+import { formatShape, type Shape } from "../tensor/shape.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 import { LinearAdapter } from "./linear-adapter.js";
 
@@ -33,7 +33,8 @@ export class LoRAAdapter extends LinearAdapter {
   readonly dropout: number;
   readonly initialization: LoRAInitialization;
   readonly #rng: Rng;
-  #dropoutMask: Tensor | undefined;
+  /** One for each shape of input, by shape: several graphs may share the adapter. */
+  readonly #dropoutMasks: Map<string, Uint8Array> = new Map();
 
   /** @throws ConfigError unless rank is an integer from 1 to min(inFeatures, outFeatures) and dropout in [0, 1). */
   constructor(inFeatures: number, outFeatures: number, options: LoRAOptions, rng: Rng) {
@@ -72,19 +73,21 @@ export class LoRAAdapter extends LinearAdapter {
   }
 
   override redrawDropout(rng: Rng): void {
-    if (this.#dropoutMask?.source?.kind !== "data") return;
-    drawMask(this.#dropoutMask.source.array, this.dropout, rng);
+    for (const [shape, mask] of this.#dropoutMasks) drawMask(mask, this.dropout, rng.fork(shape));
   }
 
   /** Inverted dropout: kept elements are scaled by 1 / (1 − p). Only while training. */
   #dropped(x: Tensor): Tensor {
     if (!this.training || this.dropout === 0) return x;
-    if (this.#dropoutMask === undefined || !sameShape(this.#dropoutMask.shape, x.shape)) {
+    const key = formatShape(x.shape);
+    let mask = this.#dropoutMasks.get(key);
+    if (mask === undefined) {
       // One byte an element: a mask is as large as the activations that it covers.
-      this.#dropoutMask = tensor(new Uint8Array(x.size), x.shape);
-      this.redrawDropout(this.#rng.fork("dropout"));
+      mask = new Uint8Array(x.size);
+      drawMask(mask, this.dropout, this.#rng.fork("dropout").fork(key));
+      this.#dropoutMasks.set(key, mask);
     }
-    return mul(mul(x, cast(this.#dropoutMask, "float32")), 1 / (1 - this.dropout));
+    return mul(mul(x, cast(tensor(mask, x.shape), "float32")), 1 / (1 - this.dropout));
   }
 }
 
@@ -94,6 +97,6 @@ const INITIALIZERS: Readonly<Record<LoRAInitialization, (shape: Shape, rank: num
   gaussian: (shape, rank, rng) => normal(shape, 1 / rank, rng),
 };
 
-function drawMask(mask: { length: number; [index: number]: number }, dropout: number, rng: Rng): void {
+function drawMask(mask: Uint8Array, dropout: number, rng: Rng): void {
   for (let i = 0; i < mask.length; i++) mask[i] = rng.uniform() < dropout ? 0 : 1;
 }
