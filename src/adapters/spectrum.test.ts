@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest";
+import { Rng } from "../tensor/random.js";
+import { type LowRankTerm, singularValues } from "./spectrum.js";
+
+const term = (scaling: number, loraB: number[], loraA: number[]): LowRankTerm => ({
+  scaling,
+  loraA: Float32Array.from(loraA),
+  loraB: Float32Array.from(loraB),
+});
+
+/** As many values as there may be, those beyond `expected` zero. */
+function expectSpectrum(actual: readonly number[], expected: readonly number[]): void {
+  for (const [i, value] of actual.entries()) expect(value).toBeCloseTo(expected[i] ?? 0, 6);
+  expect(actual.length).toBeGreaterThanOrEqual(expected.length);
+}
+
+/** Columns of an orthogonal matrix, by Gram–Schmidt on random vectors. */
+function orthonormal(count: number, length: number, seed: number): number[][] {
+  const rng = new Rng(seed, "basis");
+  const basis: number[][] = [];
+  while (basis.length < count) {
+    let vector = Array.from({ length }, () => rng.normal());
+    for (let pass = 0; pass < 2; pass++) {
+      for (const other of basis) {
+        const along = other.reduce((total, value, i) => total + value * vector[i]!, 0);
+        vector = vector.map((value, i) => value - along * other[i]!);
+      }
+    }
+    const norm = Math.hypot(...vector);
+    basis.push(vector.map((value) => value / norm));
+  }
+  return basis;
+}
+
+describe("singularValues", () => {
+  test("of an outer product is the product of the lengths", () => {
+    expectSpectrum(singularValues([term(2, [3, 4], [1, 2, 2])], 2, 3), [2 * 5 * 3]);
+  });
+
+  test("of a diagonal are its entries' sizes, largest first", () => {
+    expectSpectrum(singularValues([term(1, [1, 0, 0, 1, 0, 0], [0.5, 0, 0, 0, 0, -7, 0, 0])], 3, 4), [7, 0.5]);
+  });
+
+  test("of terms on orthogonal directions are those of the terms together", () => {
+    const [u, v] = [orthonormal(5, 40, 1), orthonormal(5, 23, 2)];
+    const sizes = [9, 4, 2, 1, 0.25];
+    const terms = sizes.map((size, i) =>
+      term(
+        size / 2,
+        u[i]!.map((value) => 2 * value),
+        v[i]!,
+      ),
+    );
+    expectSpectrum(singularValues(terms, 40, 23), sizes);
+  });
+
+  test("falls back to fewer where later terms undo earlier ones", () => {
+    const [u, v] = [orthonormal(2, 6, 1), orthonormal(2, 5, 2)];
+    const terms = [term(3, u[0]!, v[0]!), term(2, u[1]!, v[1]!), term(-3, u[0]!, v[0]!)];
+    expectSpectrum(singularValues(terms, 6, 5), [2]);
+  });
+
+  test("copes with more ranks in sum than the matrix has rows", () => {
+    const terms = Array.from({ length: 9 }, (_, i) => term(1, [1, i], [i, 1, 0]));
+    // Σ B A = [[Σi, 9, 0], [Σi², Σi, 0]] = [[36, 9], [204, 36]]: s₁² + s₂² = 44289, s₁ s₂ = 540.
+    const largest = Math.sqrt((44289 + Math.sqrt(44289 ** 2 - 4 * 540 ** 2)) / 2);
+    expectSpectrum(singularValues(terms, 2, 3), [largest, 540 / largest]);
+  });
+});

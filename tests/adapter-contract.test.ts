@@ -1,0 +1,35 @@
+import { describe, expect, test } from "vitest";
+import * as adapters from "../src/adapters/index.js";
+import { LoRAAdapter, type LoRAOptions } from "../src/adapters/lora-adapter.js";
+import { testAdapterContract } from "./adapters/contract.js";
+
+const VARIANTS: readonly (readonly [what: string, options: LoRAOptions])[] = [
+  ["defaults", { rank: 3 }],
+  ["rank 1", { rank: 1 }],
+  ["the largest rank", { rank: 5 }],
+  ["Kaiming initialisation", { rank: 3, initialization: "kaiming" }],
+  ["Gaussian initialisation", { rank: 3, initialization: "gaussian" }],
+  ["alpha", { rank: 2, alpha: 16 }],
+  ["rank-stabilised scaling", { rank: 4, alpha: 3, rslora: true }],
+  ["dropout", { rank: 3, dropout: 0.5 }],
+];
+
+/** Every concrete adapter class with the variants that its contract is run for. */
+const CLASSES = { LoRAAdapter: VARIANTS.length };
+
+describe.each(VARIANTS)("LoRAAdapter with %s", (_, options) => {
+  testAdapterContract({
+    create: (inFeatures, outFeatures, rng) => new LoRAAdapter(inFeatures, outFeatures, options, rng),
+    parameterCount: (inFeatures, outFeatures) => options.rank * (inFeatures + outFeatures),
+    // B starts at zero: A gets no gradient before B has moved.
+    movesFirst: ["loraB"],
+  });
+});
+
+test("no adapter class that is exported is left out", () => {
+  const classes = Object.entries(adapters).flatMap(([name, value]) =>
+    typeof value === "function" && value.prototype instanceof adapters.LinearAdapter ? [name] : [],
+  );
+  expect(classes).toEqual(Object.keys(CLASSES));
+  expect(CLASSES.LoRAAdapter).toBe(8);
+});
