@@ -32,7 +32,7 @@ export const transposeOp: Op = {
   name: "transpose",
   infer: ([x], { permutation }) => {
     const order = permutation as readonly number[];
-    if (order.length !== x!.shape.length || new Set(order).size !== order.length) {
+    if (order.length !== x!.shape.length || x!.shape.some((_, axis) => !order.includes(axis))) {
       throw new ShapeError(`transpose: permutation [${order}] must name each axis of ${formatShape(x!.shape)} once`);
     }
     return { shape: order.map((axis) => x!.shape[axis]!), dtype: x!.dtype };

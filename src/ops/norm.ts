@@ -40,7 +40,10 @@ export const rmsNormOp: Op = {
 /** 1 / √(mean(x²) + ε) of each row: (n, d) → (n, 1). */
 export const inverseRmsOp: Op = {
   name: "inverseRms",
-  infer: ([x]) => ({ shape: [x!.shape[0]!, 1], dtype: x!.dtype }),
+  infer: ([x]) => {
+    if (x!.shape.length !== 2) throw new ShapeError(`inverseRms: needs (n, d), got ${formatShape(x!.shape)}`);
+    return { shape: [x!.shape[0]!, 1], dtype: x!.dtype };
+  },
   vjp: (dy, [x], r) => [mul(x!, mul(mul(dy, mul(r, mul(r, r))), -1 / x!.shape[1]!))],
   reference: (y, [x], { inputShapes, attributes }) => {
     const dim = inputShapes[0]![1]!;

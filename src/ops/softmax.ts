@@ -1,3 +1,4 @@
+import { ShapeError } from "../tensor/errors.js";
 import { applyOp, type Op, type Tensor } from "../tensor/tensor.js";
 import { mul, sub } from "./elementwise.js";
 import { sum } from "./reduce.js";
@@ -5,7 +6,10 @@ import { sum } from "./reduce.js";
 /** Over the last axis, shifted by the row's maximum so that it cannot overflow. */
 export const softmaxOp: Op = {
   name: "softmax",
-  infer: ([x]) => x!,
+  infer: ([x]) => {
+    if (x!.shape.length === 0) throw new ShapeError("softmax: needs at least one axis, got ()");
+    return x!;
+  },
   vjp: (dy, _, y) => [mul(y, sub(dy, sum(mul(dy, y), { axes: [-1], keepDims: true })))],
   reference: (y, [x], { shape }) => {
     const width = shape.at(-1)!;
