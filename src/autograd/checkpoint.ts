@@ -5,7 +5,8 @@ import { pullback } from "./grad.js";
 
 /**
  * Gradient checkpointing (Chen et al. 2016, arXiv:1604.06174): computes `fn(...inputs)`, keeps none of its intermediate
- * values, and computes them again when the gradient needs them. Values and gradients are bit-equal to those without.
+ * values, and computes them again when the gradient needs them. Values and gradients are bit-equal to those without,
+ * save that a tensor which `fn` reads several times adds up its gradients in another order.
  */
 export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
   const output = fn(...inputs);
