@@ -1,0 +1,129 @@
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+const run = promisify(execFile);
+
+interface Packed {
+  readonly filename: string;
+  readonly unpackedSize: number;
+  readonly files: readonly { readonly path: string }[];
+}
+
+let folder: string;
+let project: string;
+let tarball: string;
+let packed: Packed;
+
+// An empty project elsewhere, with the packed package installed.
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-package-"));
+  project = path.join(folder, "project");
+  await mkdir(project);
+  await writeFile(path.join(project, "package.json"), JSON.stringify({ name: "empty", private: true, type: "module" }));
+  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], { cwd: ROOT });
+  packed = JSON.parse(stdout)[0];
+  tarball = path.join(folder, packed.filename);
+  const install = ["install", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", tarball];
+  await run("npm", install, { cwd: project });
+}, 300_000);
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** What a module prints that runs in the project. */
+async function outputOf(code: string): Promise<string> {
+  await writeFile(path.join(project, "main.js"), code);
+  return (await run(process.execPath, ["main.js"], { cwd: project })).stdout;
+}
+
+test("the package holds the build and its sources: no tests, no paths of this machine, not much", async () => {
+  const names = packed.files.map((file) => file.path);
+  const others = names.filter((name) => !/^(dist|src)\//.test(name));
+  expect(others.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
+  expect(names.filter((name) => /test|golden/.test(name))).toEqual([]);
+  expect(names).toContain("dist/index.d.ts");
+  expect(packed.unpackedSize).toBeLessThan(3_000_000);
+  const installed = path.join(project, "node_modules/highrank");
+  const texts = names.map(async (name) => [name, await readFile(path.join(installed, name), "utf8")] as const);
+  const revealing = (await Promise.all(texts)).filter(([, text]) => text.includes(ROOT) || text.includes(folder));
+  expect(revealing.map(([name]) => name)).toEqual([]);
+});
+
+test("importing the package starts nothing and loads neither ONNX Runtime nor the command line", async () => {
+  const output = await outputOf(`
+    import { createRequire } from "node:module";
+    const highrank = await import("highrank");
+    const loaded = Object.keys(createRequire(import.meta.url).cache);
+    console.log(JSON.stringify({
+      exports: Object.keys(highrank).length,
+      unwanted: loaded.filter((name) => /onnxruntime|commander/.test(name)),
+      native: process.report.getReport().sharedObjects.filter((name) => name.includes("onnxruntime")),
+      sessions: highrank.liveSessionCount(),
+      active: process.getActiveResourcesInfo().filter((name) => !/^(TTY|Pipe|FSReq|CloseReq)/.test(name)),
+    }));`);
+  const { exports, ...rest } = JSON.parse(output);
+  expect(rest).toEqual({ unwanted: [], native: [], sessions: 0, active: [] });
+  expect(exports).toBeGreaterThan(50);
+});
+
+test("the installed package computes", async () => {
+  const output = await outputOf(`
+    import { createRequire } from "node:module";
+    import { add, tensor } from "highrank";
+    console.log(...(await add(tensor([1, 2]), 1).data()));
+    console.log(Object.keys(createRequire(import.meta.url).cache).some((name) => name.includes("onnxruntime")));`);
+  // The second line shows that the test above would see ONNX Runtime.
+  expect(output).toBe("2 3\ntrue\n");
+});
+
+test("npx highrank runs the command", async () => {
+  const { version } = JSON.parse(await readFile(path.join(ROOT, "package.json"), "utf8"));
+  const { stdout } = await run("npx", ["--no-install", "highrank", "--version"], { cwd: project });
+  expect(stdout).toBe(`${version}\n`);
+});
+
+test.each([
+  ["nodenext", "nodenext"],
+  ["esnext", "bundler"],
+])("types resolve with module %s and moduleResolution %s", async (module, moduleResolution) => {
+  const code = [
+    `import { LoRAAdapter, Rng, type Settings } from "highrank";`,
+    `export const rank: number = new LoRAAdapter(4, 4, { rank: 2 }, new Rng(0)).rank;`,
+    `export const model: Settings["model"] = "nano";`,
+    "// @ts-expect-error rank is a number, so the types were found",
+    `export const wrong: string = new LoRAAdapter(4, 4, { rank: 2 }, new Rng(0)).rank;`,
+  ];
+  await writeFile(path.join(project, "types.ts"), code.join("\n"));
+  // Declarations are checked too, and the project has no types of Node.js.
+  const flags = ["--noEmit", "--strict", "--target", "es2023", "--skipLibCheck", "false", "--types", ""];
+  const compiler = path.join(ROOT, "node_modules/typescript/bin/tsc");
+  const args = [compiler, ...flags, "--module", module, "--moduleResolution", moduleResolution, "types.ts"];
+  const { stdout } = await run(process.execPath, args, { cwd: project }).catch((error) => error);
+  expect(stdout).toBe("");
+});
+
+test("publint finds nothing to say", async () => {
+  const bytes = await readFile(tarball);
+  const content = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  const { messages, pkg } = await publint({ pack: { tarball: content }, strict: true });
+  expect(messages.map((message) => formatMessage(message, pkg, { color: false }))).toEqual([]);
+});
+
+test("are the types wrong? No, as ES modules", async () => {
+  const attw = path.join(ROOT, "node_modules/@arethetypeswrong/cli/dist/index.js");
+  const args = [attw, tarball, "--profile", "esm-only", "--no-definitely-typed", "--no-color", "--no-emoji"];
+  const { stdout, code } = await run(process.execPath, args).then(
+    (result) => ({ ...result, code: 0 }),
+    (error) => error,
+  );
+  expect(code, stdout).toBe(0);
+  expect(stdout).toMatch(/node16 \(from ESM\) │ OK \(ESM\)/);
+  expect(stdout).toMatch(/bundler +│ OK/);
+});
