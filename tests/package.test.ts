@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
+import { build } from "vite"; // a dependency of vitest
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
@@ -81,6 +82,29 @@ test("the installed package computes", async () => {
     console.log(Object.keys(createRequire(import.meta.url).cache).some((name) => name.includes("onnxruntime")));`);
   // The second line shows that the test above would see ONNX Runtime.
   expect(output).toBe("2 3\ntrue\n");
+});
+
+test("a bundle keeps what computes tensors and leaves out what is not used", async () => {
+  await writeFile(
+    path.join(project, "entry.js"),
+    'import { tensor, add } from "highrank"; await add(tensor([1, 2]), 1).data();',
+  );
+  const { output } = (await build({
+    root: project,
+    configFile: false,
+    logLevel: "silent",
+    build: {
+      ssr: "entry.js",
+      write: false,
+      minify: false,
+      target: "esnext",
+      rolldownOptions: { external: [/^onnxruntime/] },
+    },
+    ssr: { noExternal: ["highrank"] },
+  })) as { output: readonly { readonly code?: string }[] };
+  const code = output.map((part) => part.code ?? "").join("\n");
+  expect(code).toContain("registerEvaluator(");
+  expect(code).not.toContain("BatchCursor");
 });
 
 test("npx highrank runs the command", async () => {
