@@ -31,18 +31,18 @@ export class RunFolder {
   readonly #settings: Settings;
   readonly #records: MetricsRecord[] = [];
 
-  private constructor(path: string, settings: Settings) {
+  /** Writes nothing yet. */
+  constructor(path: string, settings: Settings) {
     this.path = path;
     this.#settings = settings;
   }
 
-  /** Makes the folder, or with `overwrite` empties it of an earlier run, and writes what stays the same in the run. */
-  static async create(path: string, settings: Settings, threads: number): Promise<RunFolder> {
-    for (const name of await ownEntries(path)) await removeTree(joinPath(path, name));
-    await makeFolder(path);
-    await writeFileAtomic(joinPath(path, SETTINGS_FILE), jsonText({ ...settings, out: path }));
-    await writeFileAtomic(joinPath(path, "env.json"), jsonText(await environment(threads)));
-    return new RunFolder(path, settings);
+  /** Makes the folder, or empties it of an earlier run, and writes what stays the same in the run. */
+  async create(threads: number): Promise<void> {
+    for (const name of await ownEntries(this.path)) await removeTree(joinPath(this.path, name));
+    await makeFolder(this.path);
+    await writeFileAtomic(joinPath(this.path, SETTINGS_FILE), jsonText({ ...this.#settings, out: this.path }));
+    await writeFileAtomic(joinPath(this.path, "env.json"), jsonText(await environment(threads)));
   }
 
   /** Adds a line to metrics.jsonl. */

@@ -21,6 +21,12 @@ export interface TrainingStepOptions extends StepShape {
   readonly checkpointing: boolean;
 }
 
+export interface StepResult {
+  readonly loss: number;
+  /** By parameter name, each of its parameter's size. */
+  readonly gradients: Map<string, Float32Array>;
+}
+
 /** Loss and gradients of a model's trainable parameters, in one compiled graph that runs as often as needed. */
 export class TrainingStep {
   /** By name on disk; `run` gives gradients under the same names. */
@@ -55,7 +61,7 @@ export class TrainingStep {
    * `scale` · the summed cross-entropy of the batch, and its gradients. With 1 / (scored tokens of the optimizer step) as the
    * scale, the sums over micro-batches are those of the mean over all tokens, however they are spread.
    */
-  async run(batch: Batch, scale: number): Promise<{ loss: number; gradients: Map<string, Float32Array> }> {
+  async run(batch: Batch, scale: number): Promise<StepResult> {
     const results = await this.#program.run({
       ids: batch.inputIds,
       labels: batch.labels,
@@ -66,6 +72,27 @@ export class TrainingStep {
       gradients.set(name, results[`g${i}`]!.data as Float32Array);
     });
     return { loss: results.loss!.data[0]!, gradients };
+  }
+
+  /**
+   * Mean loss of all scored tokens of the micro-batches, and its gradients.
+   * @param beforeEach hears the index of each micro-batch before it runs.
+   */
+  async runAll(batches: readonly Batch[], beforeEach: (index: number) => void = () => {}): Promise<StepResult> {
+    const scale = 1 / countScored(batches);
+    const gradients = new Map<string, Float32Array>();
+    let loss = 0;
+    for (const [i, batch] of batches.entries()) {
+      beforeEach(i);
+      const part = await this.run(batch, scale);
+      loss += part.loss;
+      for (const [name, gradient] of part.gradients) {
+        const sum = gradients.get(name);
+        if (sum === undefined) gradients.set(name, gradient);
+        else for (let k = 0; k < sum.length; k++) sum[k]! += gradient[k]!;
+      }
+    }
+    return { loss, gradients };
   }
 
   release(): Promise<void> {

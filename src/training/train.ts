@@ -19,8 +19,8 @@ export interface TrainOptions extends Partial<TrainingOptions> {
 }
 
 /**
- * Trains in this thread, which is blocked while a step computes. The run folder is made only when data, model and settings
- * have been found to fit. @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
+ * Trains in this thread, which is blocked while a step computes. The run folder is made only when data, model, settings
+ * and device have been found to fit. @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
  */
 export async function train(settings: Settings, options: TrainOptions = {}): Promise<TrainResult> {
   const { onRecord = () => {}, stopRequested = () => false } = options;
@@ -31,10 +31,7 @@ export async function train(settings: Settings, options: TrainOptions = {}): Pro
     onRecord(start);
     return { ...NOTHING_DONE, runFolder: path };
   }
-  const folder = await RunFolder.create(path, settings, run.threads);
-  await folder.record(start);
-  onRecord(start);
-  return new Trainer(settings, run, folder, { onRecord, stopRequested }).run();
+  return new Trainer(settings, run, new RunFolder(path, settings), { onRecord, stopRequested }).run(start);
 }
 
 const NOTHING_DONE = {

@@ -1,7 +1,7 @@
 import { joinPath, peakMemoryBytes } from "#platform";
 import { redrawDropout } from "../adapters/inject.js";
 import { markBest, pruneCheckpoints } from "../checkpoints/checkpoint.js";
-import { appendDelta } from "../checkpoints/delta-log.js";
+import { appendDelta, type Delta } from "../checkpoints/delta-log.js";
 import type { Settings } from "../config/settings.js";
 import type { Batch } from "../data/packing.js";
 import type { Parameter } from "../nn/module.js";
@@ -11,34 +11,18 @@ import { resetOptimizerState } from "../optim/reset.js";
 import { NumericError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { adapterParameters, addAdapters } from "./adapters.js";
+import { type CompiledRun, compileRun } from "./compiled-run.js";
 import type { TrainResult } from "./contracts.js";
-import { HeldOutLoss } from "./held-out.js";
-import { Merger } from "./merging.js";
-import type { EndRecord, EvalRecord, MetricsRecord } from "./metrics.js";
-import { diskParameters } from "./model-source.js";
+import type { EndRecord, EvalRecord, MetricsRecord, StartRecord } from "./metrics.js";
 import { createOptimizer } from "./optimizer.js";
 import type { PreparedRun } from "./prepare.js";
-import { Probe, probeBatch } from "./probe.js";
 import { planStep, type StepPlan } from "./relora.js";
 import type { RunFolder } from "./run-folder.js";
 import { saveAdapter, saveCheckpoint, saveModel } from "./saving.js";
-import { countScored, TrainingStep } from "./step.js";
-import { TextGenerator } from "./text-generator.js";
+import { countScored } from "./step.js";
 
 /** How the samples of the report are drawn. */
 const SAMPLING = { temperature: 0.8, topK: 50, topP: 1 };
-
-/** The probe of a merge is this long at most: its logits are all kept. */
-const PROBE_TOKENS = 128;
-
-/** What is compiled for the model as it is built now, and must be released. */
-interface Compiled {
-  readonly step: TrainingStep;
-  readonly heldOut: HeldOutLoss;
-  readonly generator: TextGenerator;
-  /** While the model has adapters. */
-  readonly adapters: { readonly probe: Probe; readonly merger: Merger } | undefined;
-}
 
 export interface TrainerHooks {
   readonly onRecord: (record: MetricsRecord) => void;
@@ -53,7 +37,7 @@ export class Trainer {
   readonly #folder: RunFolder;
   readonly #hooks: TrainerHooks;
   readonly #started = performance.now();
-  #compiled: Compiled | undefined;
+  #compiled: CompiledRun | undefined;
   #optimizer: AdamW | undefined;
   #tokens = 0;
   #badSteps = 0;
@@ -69,26 +53,33 @@ export class Trainer {
     this.#hooks = hooks;
   }
 
-  /** Trains to the end or until asked to stop. @throws NumericError when too many updates in a row were not finite. */
-  async run(): Promise<TrainResult> {
+  /**
+   * Trains to the end or until asked to stop. The run folder is made when the first step is compiled.
+   * @throws NumericError when too many updates in a row were not finite.
+   */
+  async run(start: StartRecord): Promise<TrainResult> {
     const { maxSteps, evalEvery, saveEvery } = this.#settings;
+    this.#hooks.onRecord(start);
     try {
+      if (planStep(1, this.#settings).addAdapters) this.#addAdapters(0);
+      await this.#compile();
+      await this.#folder.create(this.#run.threads);
+      await this.#folder.record(start);
       await this.#saveBase();
+      await this.#evaluate(0);
       for (let step = 1; step <= maxSteps; step++) {
         const plan = planStep(step, this.#settings);
-        if (plan.addAdapters) await this.#addAdapters(plan);
-        if (this.#compiled === undefined) await this.#compile();
-        if (step === 1) await this.#evaluate(0);
         await this.#update(plan);
         if (plan.merge) await this.#merge(plan);
         if (plan.resetOptimizer) await this.#resetOptimizer(plan);
         const last = step === maxSteps;
-        const lastOfPhase = !last && planStep(step + 1, this.#settings).addAdapters;
+        const switches = !last && planStep(step + 1, this.#settings).addAdapters;
         const due = (every: number | null): boolean => last || (every !== null && step % every === 0);
-        if (due(evalEvery) || lastOfPhase) await this.#evaluate(step);
+        if (due(evalEvery) || switches) await this.#evaluate(step);
         const stop = !last && this.#hooks.stopRequested();
         if (due(saveEvery) || stop) await this.#save(plan);
         if (stop) return await this.#end(step, "stopped", null);
+        if (switches) await this.#switchToAdapters(step);
       }
       const modelFolder = joinPath(this.#folder.path, "model");
       await saveModel(modelFolder, this.#run.model, this.#run.modelConfig, this.#run.tokenizer);
@@ -103,10 +94,16 @@ export class Trainer {
     this.#hooks.onRecord(record);
   }
 
-  async #addAdapters({ step }: StepPlan): Promise<void> {
-    if (step > 1) await this.#saveBase();
+  #addAdapters(completedSteps: number): void {
+    addAdapters(this.#run.model, this.#settings, new Rng(this.#settings.seed, "adapters", completedSteps));
+  }
+
+  /** Ends the warm start. */
+  async #switchToAdapters(completedSteps: number): Promise<void> {
     await this.#release();
-    addAdapters(this.#run.model, this.#settings, new Rng(this.#settings.seed, "adapters", step - 1));
+    await this.#saveBase();
+    this.#addAdapters(completedSteps);
+    await this.#compile();
   }
 
   /** What checkpoints and the delta log build on: the model before the first step, or at the end of the warm start. */
@@ -116,33 +113,18 @@ export class Trainer {
   }
 
   async #compile(): Promise<void> {
-    const { model, tokenizer, heldOut, threads } = this.#run;
-    const { device, batchSize, sequenceLength, lossChunk, checkpointing } = this.#settings;
-    const machine = { device, threads };
-    const shape = { batchSize, sequenceLength, lossChunk, ...machine };
-    const adapters = adapterParameters(model);
-    const parameters = new Map([...diskParameters(model)].filter(([, { trainable }]) => trainable));
-    this.#optimizer = createOptimizer(parameters, adapters, this.#settings, this.#optimizer?.state);
-    const probe =
-      adapters.size === 0 ? undefined : await Probe.compile(model, probeBatch(heldOut[0]!, this.#probeLength), machine);
-    this.#compiled = {
-      step: await TrainingStep.compile(model, parameters, { ...shape, checkpointing }),
-      heldOut: await HeldOutLoss.compile(model, shape),
-      generator: new TextGenerator(model, tokenizer, machine),
-      adapters: probe && { probe, merger: new Merger(model, probe) },
-    };
-  }
-
-  get #probeLength(): number {
-    return Math.min(PROBE_TOKENS, this.#settings.sequenceLength);
+    this.#compiled = await compileRun(this.#run, this.#settings);
+    const adapters = adapterParameters(this.#run.model);
+    this.#optimizer = createOptimizer(this.#trained, adapters, this.#settings, this.#optimizer?.state);
   }
 
   async #update({ step, phase, cycle, lrMultiplier }: StepPlan): Promise<void> {
-    const { lr, adapterLr, clipGradNorm, maxBadSteps } = this.#settings;
+    const { lr, adapterLr, clipGradNorm, maxBadSteps, seed } = this.#settings;
     const started = performance.now();
     const batches = this.#nextBatches();
     const tokens = countScored(batches);
-    const { loss, gradients } = await this.#gradients(batches, step);
+    const redraw = (i: number): void => redrawDropout(this.#run.model, new Rng(seed, `dropout/${i}`, step));
+    const { loss, gradients } = await this.#compiled!.step.runAll(batches, redraw);
     const gradNorm = globalNorm(gradients.values());
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       const reason = Number.isFinite(loss) ? `the gradient's norm is ${gradNorm}` : `the loss is ${loss}`;
@@ -152,7 +134,7 @@ export class Trainer {
     }
     this.#badSteps = 0;
     const gradientScale = clipGradNorm === null ? 1 : clipCoefficient(gradNorm, clipGradNorm);
-    this.#optimizer!.step(gradients, { lrMultiplier, gradientScale });
+    await this.#optimizer!.step(gradients, { lrMultiplier, gradientScale });
     this.#tokens += tokens;
     await this.#record({
       kind: "step",
@@ -172,28 +154,11 @@ export class Trainer {
     return Array.from({ length: totalBatchSize / batchSize }, () => this.#run.cursor.next());
   }
 
-  /** Loss and gradients of the mean over all scored tokens of the micro-batches. */
-  async #gradients(batches: readonly Batch[], step: number) {
-    const scale = 1 / countScored(batches);
-    let total: Awaited<ReturnType<TrainingStep["run"]>> | undefined;
-    for (const [i, batch] of batches.entries()) {
-      redrawDropout(this.#run.model, new Rng(this.#settings.seed, `dropout/${i}`, step));
-      const part = await this.#compiled!.step.run(batch, scale);
-      if (total === undefined) {
-        total = part;
-        continue;
-      }
-      total.loss += part.loss;
-      for (const [name, gradient] of part.gradients) addInto(total.gradients.get(name)!, gradient);
-    }
-    return total!;
-  }
-
   async #merge({ step, cycle }: StepPlan): Promise<void> {
     const path = this.#folder.path;
     const rng = new Rng(this.#settings.seed, "adapters", step);
-    const { merger } = this.#compiled!.adapters!;
-    await this.#record(await merger.merge({ step, cycle, rng, log: (delta) => appendDelta(path, delta) }));
+    const log = (delta: Delta): Promise<void> => appendDelta(path, delta);
+    await this.#record(await this.#compiled!.merger!.merge({ step, cycle, rng, log }));
     this.#mergedCycles = cycle;
   }
 
@@ -212,7 +177,8 @@ export class Trainer {
     const { heldOut, generator } = this.#compiled!;
     const { loss, perplexity, tokens } = await heldOut.run(this.#run.heldOut);
     const options = { ...SAMPLING, maxNewTokens: sampleTokens };
-    const sample = samplePrompt + (await generator.generate(samplePrompt, options, new Rng(seed, "sample", step))).text;
+    const written = await generator.generate(samplePrompt, options, new Rng(seed, "sample", step));
+    const sample = sampleTokens === 0 ? "" : samplePrompt + written.text;
     this.#lastEvaluation = { kind: "eval", step, loss, perplexity, tokens, sample };
     await this.#record(this.#lastEvaluation);
     await this.#folder.writeReport();
@@ -272,15 +238,7 @@ export class Trainer {
   }
 
   async #release(): Promise<void> {
-    const compiled = this.#compiled;
+    await this.#compiled?.release();
     this.#compiled = undefined;
-    await compiled?.step.release();
-    await compiled?.heldOut.release();
-    await compiled?.generator.release();
-    await compiled?.adapters?.probe.release();
   }
-}
-
-function addInto(sum: Float32Array, values: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;
 }

@@ -1,0 +1,53 @@
+import type { Settings } from "../config/settings.js";
+import type { Parameter } from "../nn/module.js";
+import { adapterParameters } from "./adapters.js";
+import { HeldOutLoss } from "./held-out.js";
+import { Merger } from "./merging.js";
+import { diskParameters } from "./model-source.js";
+import type { PreparedRun } from "./prepare.js";
+import { Probe, probeBatch } from "./probe.js";
+import { TrainingStep } from "./step.js";
+import { TextGenerator } from "./text-generator.js";
+
+/** The probe of a merge is this long at most: all its logits are kept. */
+const PROBE_TOKENS = 128;
+
+/** The graphs of a phase: what is compiled for the model as it is built now. */
+export interface CompiledRun {
+  readonly step: TrainingStep;
+  readonly heldOut: HeldOutLoss;
+  readonly generator: TextGenerator;
+  /** Undefined while the model has no adapters. */
+  readonly merger: Merger | undefined;
+  release(): Promise<void>;
+}
+
+/** Compiles a model in its present structure, to train the parameters that are trainable now. Must be released. */
+export async function compileRun(
+  { model, tokenizer, heldOut, threads }: PreparedRun,
+  settings: Settings,
+): Promise<CompiledRun> {
+  const { device, batchSize, sequenceLength, lossChunk, checkpointing } = settings;
+  const machine = { device, threads };
+  const shape = { batchSize, sequenceLength, lossChunk, ...machine };
+  const parameters = new Map<string, Parameter>();
+  for (const [name, parameter] of diskParameters(model)) if (parameter.trainable) parameters.set(name, parameter);
+  const step = await TrainingStep.compile(model, parameters, { ...shape, checkpointing });
+  const heldOutLoss = await HeldOutLoss.compile(model, shape);
+  const generator = new TextGenerator(model, tokenizer, machine);
+  const hasAdapters = adapterParameters(model).size > 0;
+  const batch = probeBatch(heldOut[0]!, Math.min(PROBE_TOKENS, sequenceLength));
+  const probe = hasAdapters ? await Probe.compile(model, batch, machine) : undefined;
+  return {
+    step,
+    heldOut: heldOutLoss,
+    generator,
+    merger: probe && new Merger(model, probe),
+    async release() {
+      await step.release();
+      await heldOutLoss.release();
+      await generator.release();
+      await probe?.release();
+    },
+  };
+}
