@@ -31,12 +31,15 @@ export function linearCrossEntropy(
   const ignored = less(labels, 0);
   const targets = where(ignored, 0, labels);
   const weights = mul(reshape(cast(where(ignored, 0, 1), "float32"), [tokens, 1]), scale);
-  const chunks = Array.from({ length: Math.ceil(tokens / chunkSize) }, (_, i) => {
-    const [start, end] = [i * chunkSize, Math.min(tokens, (i + 1) * chunkSize)];
-    const part = (x: Tensor) => slice(x, 0, start, end);
-    return scoreChunk(part(hidden), weight, part(targets), part(weights));
-  });
-  const total = chunks.map((chunk) => sum(chunk.loss)).reduce((a, b) => add(a, b));
+  const chunks: Chunk[] = [];
+  let total = constant(0);
+  for (let start = 0; start < tokens; start += chunkSize) {
+    const part = (x: Tensor) => slice(x, 0, start, Math.min(tokens, start + chunkSize));
+    const chunk = scoreChunk(part(hidden), weight, part(targets), part(weights));
+    chunks.push(chunk);
+    // Added before the next chunk is created: programs run in order of creation where they can.
+    total = add(total, sum(chunk.loss));
+  }
   return withGradient(total, [hidden, weight], (dy, [, w]) => {
     const dHidden: Tensor[] = [];
     let dWeight: Tensor | undefined;
@@ -55,8 +58,16 @@ export function linearCrossEntropy(
   });
 }
 
-/** Negative log-likelihood times weight of each token (n, 1), and what its gradient needs. */
-function scoreChunk(hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor) {
+/** The negative log-likelihood times weight of each token (n, 1), and what its gradient needs. */
+interface Chunk {
+  readonly hidden: Tensor;
+  readonly targets: Tensor;
+  readonly weights: Tensor;
+  readonly probabilities: Tensor;
+  readonly loss: Tensor;
+}
+
+function scoreChunk(hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor): Chunk {
   const logits = matmul(hidden, weight, { transposeB: true });
   const target = takePerRow(logits, targets);
   // The largest probability is 1 / Σ e^(z − max z): exact where the target's own probability underflows.
