@@ -20,8 +20,15 @@ export interface CompiledGraph {
   readonly leaves: ReadonlyMap<string, Tensor>;
 }
 
-/** Lowers the graph of `outputs` for one execution provider. Each output is available under its key. */
+/**
+ * Lowers the graph of `outputs` for one execution provider. Each output is available under its key.
+ * @throws ConfigError for names that are taken.
+ */
 export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile: Profile): CompiledGraph {
+  for (const output of Object.keys(outputs)) {
+    if (/^(%|input:)/.test(output))
+      throw new ConfigError(`compile: an output's name must not start with % or input:, got ${output}`);
+  }
   const wanted = Object.values(outputs);
   const tensors = reachable(wanted);
   const { products, absorbed } = fuseProducts(tensors, wanted);

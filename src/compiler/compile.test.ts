@@ -1,0 +1,106 @@
+import { describe, expect, test } from "vitest";
+import { checkpoint } from "../autograd/checkpoint.js";
+import { grad } from "../autograd/grad.js";
+import { add, constant, exp, matmul, mul, rmsNorm, sigmoid, sub, sum } from "../ops/index.js";
+import { ConfigError } from "../tensor/errors.js";
+import { computeTogether, placeholder, type Tensor, tensor } from "../tensor/tensor.js";
+import { compileGraph, PROFILES } from "./compile.js";
+import { executionOrder } from "./order.js";
+
+const x = placeholder("x", [4]);
+
+function operators(outputs: Record<string, Tensor>, device: "cpu" | "webgpu" = "cpu"): string[] {
+  return compileGraph(outputs, PROFILES[device]).graph.nodes.map(({ opType }) => opType);
+}
+
+/** Where in the run the nodes that make `names` come. */
+function positions(outputs: Record<string, Tensor>, names: readonly string[]): number[] {
+  const { nodes } = compileGraph(outputs, PROFILES.cpu).graph;
+  const order = executionOrder(nodes);
+  return names.map((name) => order.findIndex((index) => nodes[index]!.outputs.includes(name)));
+}
+
+describe("compileGraph", () => {
+  test("names inputs after leaves and outputs after keys", () => {
+    const weight = tensor([1, 2, 3, 4]);
+    const { graph, leaves } = compileGraph({ total: sum(mul(x, weight)) }, PROFILES.cpu);
+    expect(graph.inputs.map(({ dtype, shape }) => [dtype, shape])).toEqual([
+      ["float32", [4]],
+      ["float32", [4]],
+    ]);
+    expect(new Set(leaves.values())).toEqual(new Set([x, weight]));
+    expect([...leaves.keys()]).toEqual(graph.inputs.map(({ name }) => name));
+    expect(graph.outputs).toEqual([{ name: "total", dtype: "float32", shape: [] }]);
+  });
+
+  test("computes what several readers share once, and what nobody asks for never", () => {
+    const shared = exp(x);
+    sigmoid(shared);
+    expect(operators({ y: mul(shared, shared), z: add(shared, 1) }).sort()).toEqual(["Add", "Exp", "Mul"]);
+  });
+
+  test("copies an output only where it is an input, a constant or given twice", () => {
+    const y = exp(x);
+    expect(operators({ y })).toEqual(["Exp"]);
+    expect(operators({ y, again: y, x, one: constant(1) }).sort()).toEqual(["Exp", "Identity", "Identity", "Identity"]);
+  });
+
+  test("refuses two placeholders of one name", () => {
+    const outputs = { y: add(placeholder("x", [1]), placeholder("x", [1])) };
+    expect(() => compileGraph(outputs, PROFILES.cpu)).toThrow(ConfigError);
+    expect(() => compileGraph(outputs, PROFILES.cpu)).toThrow(/two placeholders have one name, input:x/);
+  });
+
+  test("keeps apart placeholders and outputs of one name, and refuses names of inner values", () => {
+    const { graph } = compileGraph({ x: exp(exp(x)) }, PROFILES.cpu);
+    expect(graph.nodes.map(({ opType }) => opType)).toEqual(["Exp", "Exp"]);
+    for (const output of ["%0", "input:x"]) {
+      expect(() => compileGraph({ [output]: exp(exp(x)) }, PROFILES.cpu)).toThrow(ConfigError);
+      expect(() => compileGraph({ [output]: exp(exp(x)) }, PROFILES.cpu)).toThrow(`got ${output}`);
+    }
+  });
+
+  test("gives the gradient of a norm the inverse root mean square that the norm computed, on the CPU", () => {
+    const [rows, weight] = [placeholder("rows", [2, 4]), placeholder("weight", [4])];
+    const loss = sum(rmsNorm(rows, weight, 1e-6));
+    const outputs = { loss, gradient: grad(loss, [rows])[0]! };
+    expect(operators(outputs)).not.toContain("Sqrt");
+    expect(operators(outputs, "webgpu")).toContain("Sqrt");
+    expect(operators(outputs, "webgpu")).not.toContain("SimplifiedLayerNormalization");
+  });
+});
+
+describe("the order of a compiled graph", () => {
+  test("computes companions right after their anchor, before work that was created earlier", () => {
+    const anchor = exp(x);
+    const rest = sum(sigmoid(sigmoid(anchor)));
+    const companion = sub(anchor, 3);
+    const outputs = { rest, companion };
+    const [late, early] = positions(outputs, ["companion", "rest"]);
+    expect(late).toBeGreaterThan(early!);
+    computeTogether(anchor, [companion]);
+    const [companionAt, restAt] = positions(outputs, ["companion", "rest"]);
+    expect(companionAt).toBeLessThan(restAt!);
+  });
+
+  test("computes a checkpoint again only when the backward pass reaches it", () => {
+    const weights = [0, 1, 2].map((i) => placeholder(`weight${i}`, [4, 4]));
+    let h = placeholder("h", [3, 4]);
+    for (const weight of weights) h = checkpoint((input: Tensor) => sigmoid(matmul(input, weight)), h);
+    const loss = sum(mul(h, h));
+    const gradients = grad(loss, weights);
+    const { nodes } = compileGraph(
+      { loss, ...Object.fromEntries(gradients.map((gradient, i) => [`d${i}`, gradient])) },
+      PROFILES.cpu,
+    ).graph;
+    const run = executionOrder(nodes).map((index) => nodes[index]!);
+    const sigmoids = run.flatMap(({ opType }, at) => (opType === "Sigmoid" ? [at] : []));
+    const gradientAt = (i: number) => run.findIndex(({ outputs }) => outputs.includes(`d${i}`));
+    expect(sigmoids).toHaveLength(6);
+    // The first layer's second computation comes after the last layer's gradient.
+    expect(gradientAt(2)).toBeLessThan(gradientAt(1));
+    expect(gradientAt(1)).toBeLessThan(gradientAt(0));
+    expect(sigmoids[4]).toBeGreaterThan(gradientAt(2));
+    expect(sigmoids[5]).toBeGreaterThan(gradientAt(1));
+  });
+});
