@@ -1,0 +1,93 @@
+import { describe, expect, test } from "vitest";
+import { rotary } from "../ops/index.js";
+import { interpret } from "../runtime/reference.js";
+import { Rng } from "../tensor/random.js";
+import { tensor } from "../tensor/tensor.js";
+import { type AttentionShape, causalAttention, causalMask, rotaryAngles } from "./attention.js";
+
+function random(purpose: string, rows: number, width: number): Float32Array {
+  const rng = new Rng(9, purpose);
+  return Float32Array.from({ length: rows * width }, () => 2 * rng.normal());
+}
+
+/** One query head at a time, one position at a time. */
+function naive(q: Float32Array, k: Float32Array, v: Float32Array, shape: AttentionShape): number[] {
+  const { batch, time, numHeads, numKeyValueHeads, headDim } = shape;
+  const [width, kvWidth] = [numHeads * headDim, numKeyValueHeads * headDim];
+  const output = new Array<number>(batch * time * width).fill(0);
+  for (let b = 0; b < batch; b++) {
+    for (let head = 0; head < numHeads; head++) {
+      const group = Math.floor(head / (numHeads / numKeyValueHeads));
+      for (let t = 0; t < time; t++) {
+        const at = (b * time + t) * width + head * headDim;
+        const keyAt = (s: number) => (b * time + s) * kvWidth + group * headDim;
+        const scores = Array.from({ length: t + 1 }, (_, s) => {
+          let score = 0;
+          for (let d = 0; d < headDim; d++) score += q[at + d]! * k[keyAt(s) + d]!;
+          return Math.exp(score / Math.sqrt(headDim));
+        });
+        const total = scores.reduce((sum, score) => sum + score, 0);
+        scores.forEach((score, s) => {
+          for (let d = 0; d < headDim; d++) output[at + d]! += (score / total) * v[keyAt(s) + d]!;
+        });
+      }
+    }
+  }
+  return output;
+}
+
+describe("causalAttention", () => {
+  test.each([
+    ["every head its own keys", { batch: 2, time: 5, numHeads: 3, numKeyValueHeads: 3, headDim: 4 }],
+    ["two heads a key", { batch: 2, time: 5, numHeads: 4, numKeyValueHeads: 2, headDim: 2 }],
+    ["one key for all", { batch: 1, time: 6, numHeads: 4, numKeyValueHeads: 1, headDim: 4 }],
+    ["one position", { batch: 3, time: 1, numHeads: 2, numKeyValueHeads: 1, headDim: 2 }],
+  ])("is attention head by head: %s", (_, shape) => {
+    const rows = shape.batch * shape.time;
+    const [width, kvWidth] = [shape.numHeads * shape.headDim, shape.numKeyValueHeads * shape.headDim];
+    const [q, k, v] = [random("q", rows, width), random("k", rows, kvWidth), random("v", rows, kvWidth)];
+    const tensors = [tensor(q, [rows, width]), tensor(k, [rows, kvWidth]), tensor(v, [rows, kvWidth])] as const;
+    const [output] = interpret([causalAttention(...tensors, causalMask(shape), shape)], { precision: "float64" });
+    naive(q, k, v, shape).forEach((value, i) => {
+      expect(output![i]).toBeCloseTo(value, 10);
+    });
+  });
+});
+
+describe("rotary positions", () => {
+  test("turn pair i at position p by p · theta^(−2i / headDim)", () => {
+    const { cos, sin } = rotaryAngles(3, 4, 100);
+    const [c, s] = interpret([cos, sin], { precision: "float64" });
+    const angles = [0, 0, 1, 0.1, 2, 0.2];
+    angles.forEach((angle, i) => {
+      expect(c![i]).toBeCloseTo(Math.cos(angle), 6);
+      expect(s![i]).toBeCloseTo(Math.sin(angle), 6);
+    });
+  });
+
+  test("make the product of two vectors depend on their distance alone", () => {
+    const [time, headDim] = [8, 6];
+    const { cos, sin } = rotaryAngles(time, headDim, 10_000);
+    const repeated = (purpose: string) => {
+      const row = random(purpose, 1, headDim);
+      return tensor(
+        Float32Array.from({ length: time * headDim }, (_, i) => row[i % headDim]!),
+        [1, time, headDim],
+      );
+    };
+    const [q, k] = interpret([rotary(repeated("q"), cos, sin), rotary(repeated("k"), cos, sin)], {
+      precision: "float64",
+    });
+    const product = (t: number, s: number) => {
+      let total = 0;
+      for (let d = 0; d < headDim; d++) total += q![t * headDim + d]! * k![s * headDim + d]!;
+      return total;
+    };
+    for (const distance of [0, 1, 3]) {
+      for (let s = 1; s + distance < time; s++) {
+        expect(product(s + distance, s)).toBeCloseTo(product(distance, 0), 5);
+      }
+    }
+    expect(Math.abs(product(3, 0) - product(0, 0))).toBeGreaterThan(0.1);
+  });
+});
