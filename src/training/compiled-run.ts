@@ -1,5 +1,6 @@
 import type { Settings } from "../config/settings.js";
 import type { Parameter } from "../nn/module.js";
+import { AdamWKernel } from "../optim/adamw-kernel.js";
 import { adapterParameters } from "./adapters.js";
 import { HeldOutLoss } from "./held-out.js";
 import { Merger } from "./merging.js";
@@ -15,6 +16,7 @@ const PROBE_TOKENS = 128;
 /** The graphs of a phase: what is compiled for the model as it is built now. */
 export interface CompiledRun {
   readonly step: TrainingStep;
+  readonly adamw: AdamWKernel;
   readonly heldOut: HeldOutLoss;
   readonly generator: TextGenerator;
   /** Undefined while the model has no adapters. */
@@ -33,6 +35,7 @@ export async function compileRun(
   const parameters = new Map<string, Parameter>();
   for (const [name, parameter] of diskParameters(model)) if (parameter.trainable) parameters.set(name, parameter);
   const step = await TrainingStep.compile(model, parameters, { ...shape, checkpointing });
+  const adamw = await AdamWKernel.compile({ threads });
   const heldOutLoss = await HeldOutLoss.compile(model, shape);
   const generator = new TextGenerator(model, tokenizer, machine);
   const hasAdapters = adapterParameters(model).size > 0;
@@ -40,11 +43,13 @@ export async function compileRun(
   const probe = hasAdapters ? await Probe.compile(model, batch, machine) : undefined;
   return {
     step,
+    adamw,
     heldOut: heldOutLoss,
     generator,
     merger: probe && new Merger(model, probe),
     async release() {
       await step.release();
+      await adamw.release();
       await heldOutLoss.release();
       await generator.release();
       await probe?.release();

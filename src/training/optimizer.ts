@@ -1,6 +1,6 @@
 import type { Settings } from "../config/settings.js";
 import type { Parameter } from "../nn/module.js";
-import { AdamW, type AdamWState } from "../optim/adamw.js";
+import { AdamW, type AdamWState, type UpdateKernel } from "../optim/adamw.js";
 import { partOf } from "./adapters.js";
 
 /** The optimizer's settings. */
@@ -8,6 +8,7 @@ export type OptimizerSettings = Pick<Settings, "lr" | "adapterLr" | "weightDecay
 
 /**
  * AdamW over `parameters` in three groups: weights, norms (no decay) and adapters (a learning rate of their own).
+ * @param kernel what computes the updates; default a plain loop.
  * @param known state to go on from, by the same names; what is trained no longer is dropped.
  */
 export function createOptimizer(
@@ -15,6 +16,7 @@ export function createOptimizer(
   adapters: ReadonlyMap<string, Parameter>,
   settings: OptimizerSettings,
   known?: ReadonlyMap<string, AdamWState>,
+  kernel?: UpdateKernel,
 ): AdamW {
   const { lr, adapterLr, weightDecay, beta1, beta2, eps } = settings;
   const group = (belongs: (name: string) => boolean): Map<string, Float32Array> =>
@@ -25,5 +27,5 @@ export function createOptimizer(
     { parameters: group(isNorm), lr, weightDecay: 0 },
     { parameters: group((name) => adapters.has(name)), lr: adapterLr, weightDecay },
   ];
-  return new AdamW(groups, { beta1, beta2, eps }, known);
+  return new AdamW(groups, { beta1, beta2, eps }, known, kernel);
 }

@@ -2,6 +2,8 @@ import { grad } from "../autograd/grad.js";
 import type { Batch } from "../data/packing.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import { type Parameter, setTraining } from "../nn/module.js";
+import { scatteredRows } from "../ops/gather.js";
+import { addGradients, type Gradient, RowGradient } from "../optim/gradient.js";
 import { Program } from "../runtime/program.js";
 import type { Device } from "../runtime/session.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";
@@ -24,7 +26,7 @@ export interface TrainingStepOptions extends StepShape {
 export interface StepResult {
   readonly loss: number;
   /** By parameter name, each of its parameter's size. */
-  readonly gradients: Map<string, Float32Array>;
+  readonly gradients: Map<string, Gradient>;
 }
 
 /** Loss and gradients of a model's trainable parameters, in one compiled graph that runs as often as needed. */
@@ -52,7 +54,9 @@ export class TrainingStep {
     // The loss comes first, so that the forward pass is put in order before the gradients that reuse it.
     const outputs: Record<string, Tensor> = { loss };
     grad(loss, [...parameters.values()]).forEach((gradient, i) => {
-      outputs[`g${i}`] = gradient;
+      const sparse = scatteredRows(gradient);
+      outputs[`g${i}`] = sparse?.rows ?? gradient;
+      if (sparse !== undefined) outputs[`i${i}`] = sparse.indices;
     });
     return new TrainingStep(parameters, await Program.compile(outputs, { device, threads }));
   }
@@ -67,9 +71,11 @@ export class TrainingStep {
       labels: batch.labels,
       scale: Float32Array.of(scale),
     });
-    const gradients = new Map<string, Float32Array>();
-    [...this.parameters.keys()].forEach((name, i) => {
-      gradients.set(name, results[`g${i}`]!.data as Float32Array);
+    const gradients = new Map<string, Gradient>();
+    [...this.parameters].forEach(([name, parameter], i) => {
+      const values = results[`g${i}`]!.data as Float32Array;
+      const indices = results[`i${i}`]?.data as Int32Array | undefined;
+      gradients.set(name, indices === undefined ? values : new RowGradient(indices, values, parameter.size));
     });
     return { loss: results.loss!.data[0]!, gradients };
   }
@@ -80,7 +86,7 @@ export class TrainingStep {
    */
   async runAll(batches: readonly Batch[], beforeEach: (index: number) => void = () => {}): Promise<StepResult> {
     const scale = 1 / countScored(batches);
-    const gradients = new Map<string, Float32Array>();
+    const gradients = new Map<string, Gradient>();
     let loss = 0;
     for (const [i, batch] of batches.entries()) {
       beforeEach(i);
@@ -88,8 +94,7 @@ export class TrainingStep {
       loss += part.loss;
       for (const [name, gradient] of part.gradients) {
         const sum = gradients.get(name);
-        if (sum === undefined) gradients.set(name, gradient);
-        else for (let k = 0; k < sum.length; k++) sum[k]! += gradient[k]!;
+        gradients.set(name, sum === undefined ? gradient : addGradients(sum, gradient));
       }
     }
     return { loss, gradients };

@@ -113,9 +113,11 @@ export class Trainer {
   }
 
   async #compile(): Promise<void> {
-    this.#compiled = await compileRun(this.#run, this.#settings);
+    const compiled = await compileRun(this.#run, this.#settings);
+    this.#compiled = compiled;
     const adapters = adapterParameters(this.#run.model);
-    this.#optimizer = createOptimizer(this.#trained, adapters, this.#settings, this.#optimizer?.state);
+    const known = this.#optimizer?.state;
+    this.#optimizer = createOptimizer(this.#trained, adapters, this.#settings, known, compiled.adamw);
   }
 
   async #update({ step, phase, cycle, lrMultiplier }: StepPlan): Promise<void> {
