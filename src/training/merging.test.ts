@@ -1,0 +1,78 @@
+import { expect, test } from "vitest";
+import type { Delta } from "../checkpoints/delta-log.js";
+import { LlamaForCausalLM } from "../models/llama.js";
+import { llamaConfig } from "../models/llama-config.js";
+import { Rng } from "../tensor/random.js";
+import { addAdapters, loraAdapters } from "./adapters.js";
+import { Merger } from "./merging.js";
+import { Probe } from "./probe.js";
+
+const WIDTH = 8;
+
+async function adaptedModel(rank: number) {
+  const sizes = { vocabSize: 11, hiddenSize: WIDTH, intermediateSize: WIDTH, numLayers: 1, numHeads: 2 };
+  const model = new LlamaForCausalLM(llamaConfig(sizes), new Rng(0));
+  const adapterInit = "xavier" as const;
+  const options = { rank, alpha: 2 * rank, rslora: false, dropout: 0, adapterInit, trainModules: [] };
+  addAdapters(model, { ...options, targetModules: ["q_proj", "up_proj"] }, new Rng(1));
+  const batch = { inputIds: Int32Array.of(1, 2, 3), labels: Int32Array.of(2, 3, 4) };
+  const probe = await Probe.compile(model, batch, { device: "cpu", threads: 1 });
+  return { model, probe, merger: new Merger(model, probe) };
+}
+
+/** Makes ΔW of the layer diag(entries): A has ones on the diagonal, B the halved entries, for the scaling is 2. */
+function setDiagonal(model: LlamaForCausalLM, layer: string, entries: readonly number[]): void {
+  const { loraA, loraB, rank } = loraAdapters(model).get(layer)!;
+  loraA.values.fill(0);
+  for (const [i, entry] of entries.entries()) {
+    loraA.values[i * WIDTH + i] = 1;
+    loraB.values[i * rank + i] = entry / 2;
+  }
+}
+
+test("a merge reports norms and counts the singular values above 0.1 of all cycles together", async () => {
+  const { model, probe, merger } = await adaptedModel(3);
+  const [q, up] = ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.up_proj"];
+  const logged: Delta[] = [];
+  const log = async (delta: Delta): Promise<void> => void logged.push(delta);
+  setDiagonal(model, q, [3, 4, 0.09]);
+  setDiagonal(model, up, [0, 12]);
+  const first = await merger.merge({ step: 5, cycle: 1, rng: new Rng(2), log });
+  expect(first).toMatchObject({ kind: "merge", step: 5, cycle: 1, rank: 3 });
+  expect(first.layers.map(({ name, rank }) => [name, rank])).toEqual([
+    [q, 2],
+    [up, 1],
+  ]);
+  expect(first.layers[0]!.deltaNorm).toBeCloseTo(Math.hypot(3, 4, 0.09), 5);
+  expect(first.deltaNorm).toBeCloseTo(Math.hypot(3, 4, 0.09, 12), 5);
+  expect(first.lossAfter).toBeCloseTo(first.lossBefore, 5);
+  expect(first.probeLogitsChange).toBeLessThan(1e-5);
+  expect(
+    loraAdapters(model)
+      .get(q)!
+      .loraB.values.every((value) => value === 0),
+  ).toBe(true);
+
+  // With the first cycle's 0.09 the third value is now above the threshold, and the first cancels out.
+  setDiagonal(model, q, [-3, 0, 0.09]);
+  setDiagonal(model, up, [0, 0, 1]);
+  const second = await merger.merge({ step: 9, cycle: 2, rng: new Rng(2), log });
+  expect(second.layers.map(({ rank }) => rank)).toEqual([2, 2]);
+  expect(second.deltaNorm).toBeCloseTo(Math.hypot(3, 0.09, 1), 5);
+  expect(logged.map(({ cycle, step, scaling }) => [cycle, step, scaling])).toEqual([
+    [1, 5, 2],
+    [2, 9, 2],
+  ]);
+  expect(logged[0]!.layers.get(q)!.loraB.data[0]).toBe(1.5);
+  await probe.release();
+});
+
+test("when the log fails, nothing is merged", async () => {
+  const { model, probe, merger } = await adaptedModel(2);
+  const { loraB } = loraAdapters(model).get("model.layers.0.mlp.up_proj")!;
+  loraB.values.fill(1);
+  const log = () => Promise.reject(new Error("no space left"));
+  await expect(merger.merge({ step: 1, cycle: 1, rng: new Rng(0), log })).rejects.toThrow("no space left");
+  expect(loraB.values[0]).toBe(1);
+  await probe.release();
+});

@@ -1,0 +1,68 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { resolveSettings } from "../config/resolve.js";
+import type { Settings } from "../config/settings.js";
+import { ConfigError } from "../tensor/errors.js";
+import { chooseRunFolder, isRunFolder, RunFolder, readRunSettings } from "./run-folder.js";
+
+let out = "";
+beforeEach(async () => {
+  out = path.join(await mkdtemp(path.join(tmpdir(), "highrank-folder-")), "run");
+});
+afterEach(() => rm(path.dirname(out), { recursive: true }));
+
+const settings = (change: Partial<Settings> = {}): Settings =>
+  resolveSettings({ flags: { model: "tiny", out, ...change } });
+
+async function finishedRun(): Promise<void> {
+  const folder = new RunFolder(out, settings());
+  await folder.create(2);
+  await folder.record({ kind: "reset", step: 1, zeroedFraction: 1 });
+  await folder.writeReport();
+  await mkdir(path.join(out, "checkpoint-000100"));
+  await writeFile(path.join(out, ".checkpoint-000200.1-0-0.partial"), "");
+}
+
+test("a folder that does not exist or is empty is taken; choosing writes nothing", async () => {
+  expect(await chooseRunFolder(settings())).toBe(out);
+  expect(await readdir(path.dirname(out))).toEqual([]);
+  await mkdir(out);
+  expect(await chooseRunFolder(settings())).toBe(out);
+});
+
+test("an earlier run is replaced only when that is asked for, and then wholly", async () => {
+  await finishedRun();
+  expect(await isRunFolder(out)).toBe(true);
+  await expect(chooseRunFolder(settings())).rejects.toThrow(/holds a run already.*--overwrite/);
+  expect(await chooseRunFolder(settings({ overwrite: true }))).toBe(out);
+  await new RunFolder(out, settings({ seed: 5 })).create(2);
+  expect((await readdir(out)).sort()).toEqual(["config.resolved.json", "env.json"]);
+  expect(await readRunSettings(out)).toMatchObject({ seed: 5, model: "tiny", out });
+});
+
+test("what is no run of ours is never replaced", async () => {
+  await mkdir(out);
+  await writeFile(path.join(out, "thesis.tex"), "");
+  await expect(chooseRunFolder(settings({ overwrite: true }))).rejects.toThrow(/not empty.*another folder/);
+  await rm(out, { recursive: true });
+  await finishedRun();
+  await writeFile(path.join(out, "notes.md"), "");
+  await expect(chooseRunFolder(settings({ overwrite: true }))).rejects.toThrow(/notes\.md/);
+  expect(await readdir(out)).toContain("checkpoint-000100");
+  const file = path.join(out, "notes.md");
+  await expect(chooseRunFolder(settings({ out: file }))).rejects.toThrow(ConfigError);
+});
+
+test("without a name runs are numbered", async () => {
+  const before = process.cwd();
+  process.chdir(path.dirname(out));
+  try {
+    expect(await chooseRunFolder(settings({ out: null }))).toBe("runs/001-tiny-relora");
+    await mkdir("runs/009-mine", { recursive: true });
+    expect(await chooseRunFolder(settings({ out: null, method: "full" }))).toBe("runs/010-tiny-full");
+  } finally {
+    process.chdir(before);
+  }
+});

@@ -1,0 +1,60 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type * as Resolve from "../src/config/resolve.js";
+import type { MetricsRecord } from "../src/training/metrics.js";
+import type * as Start from "../src/training/start.js";
+
+// A worker runs built files, so this takes all from dist/.
+const DIST = new URL("../dist/", import.meta.url).href;
+const { startTraining }: typeof Start = await import(`${DIST}training/start.js`);
+const { resolveSettings }: typeof Resolve = await import(`${DIST}config/resolve.js`);
+const { DataError } = await import(`${DIST}tensor/errors.js`);
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-thread-"));
+  const words = Array.from({ length: 400 }, (_, i) => `Number ${i} follows number ${i - 1}.`);
+  await writeFile(path.join(folder, "text.txt"), words.join("\n\n"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+function settings(name: string, maxSteps: number, data = "text.txt") {
+  const small = { model: "tiny", vocabSize: 280, sequenceLength: 16, batchSize: 2, sampleTokens: 0, evalTokens: 100 };
+  const [out, text] = [path.join(folder, name), path.join(folder, data)];
+  return resolveSettings({ flags: { ...small, method: "full", maxSteps, out, data: text } });
+}
+
+test("records come to the caller's thread in order, and then the result", async () => {
+  const records: MetricsRecord[] = [];
+  const { done } = startTraining(settings("run", 3), { onRecord: (record) => records.push(record) });
+  expect(await done).toMatchObject({ outcome: "done", step: 3, tokens: 96 });
+  expect(records.map(({ kind, step }) => `${kind} ${step}`)).toEqual([
+    "start 0",
+    "eval 0",
+    "step 1",
+    "step 2",
+    "step 3",
+    "eval 3",
+    "end 3",
+  ]);
+});
+
+test("a run of many steps ends soon after it is asked to stop", async () => {
+  const running = startTraining(settings("stopped", 1_000_000), {
+    onRecord: ({ kind, step }) => {
+      if (kind === "step" && step === 2) running.stop();
+    },
+  });
+  const { outcome, step, checkpoint } = await running.done;
+  expect(outcome).toBe("stopped");
+  expect(step).toBeLessThan(1000);
+  expect(checkpoint).toContain("checkpoint-");
+});
+
+test("an error in the worker keeps its class", async () => {
+  const { done } = startTraining(settings("none", 3, "none.txt"), { onRecord: () => {} });
+  await expect(done).rejects.toThrow(DataError);
+  await expect(done).rejects.toThrow(/none\.txt/);
+});
