@@ -1,4 +1,7 @@
-import { expect, test } from "vitest";
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
 import { compileGraph } from "../src/compiler/compile.js";
 import { CPU_PROFILE } from "../src/compiler/lower-cpu.js";
 import type { Lowering, Profile } from "../src/compiler/lowering.js";
@@ -53,4 +56,28 @@ test("full logits never exist: the peak falls with the chunks, far below the log
   const chunked = predictedPeak({ ...options, chunkSize: 32 });
   expect(whole).toBeGreaterThan(2 * logits);
   expect(chunked).toBeLessThan(0.5 * logits);
+});
+
+/** Bytes by which one step raises the resident memory of a fresh process of the built library. */
+function measuredPeak(options: Readonly<Record<string, number | boolean>>): number {
+  const script = fileURLToPath(new URL("memory/peak.mjs", import.meta.url));
+  return Number(execFileSync(process.execPath, [script, JSON.stringify(options)], { encoding: "utf8" }));
+}
+
+describe.skipIf(!existsSync("/proc/self/status"))("the memory of a process that runs a step", () => {
+  test("rises by less than half as much with checkpointing", () => {
+    const sizes = { vocabSize: 512, hiddenSize: 128, intermediateSize: 344, numLayers: 8, numHeads: 4 };
+    const options = { ...sizes, batch: 4, time: 256, chunkSize: 256 };
+    const kept = measuredPeak({ ...options, checkpointing: false });
+    expect(measuredPeak({ ...options, checkpointing: true }) / kept).toBeLessThan(0.5);
+  });
+
+  test("rises by less than half as much, and less than full logits take, when their chunks are an eighth", () => {
+    const [batch, time, vocabSize] = [8, 256, 16_000];
+    const sizes = { vocabSize, hiddenSize: 64, intermediateSize: 64, numLayers: 1, numHeads: 1 };
+    const options = { ...sizes, batch, time, checkpointing: true };
+    const chunked = measuredPeak({ ...options, chunkSize: (batch * time) / 8 });
+    expect(chunked / measuredPeak({ ...options, chunkSize: batch * time })).toBeLessThan(0.5);
+    expect(chunked).toBeLessThan(4 * batch * time * vocabSize);
+  });
 });
