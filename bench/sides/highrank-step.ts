@@ -7,6 +7,7 @@ import { countElements, namedParameters } from "../../src/nn/module.js";
 import { AdamW } from "../../src/optim/adamw.js";
 import { AdamWKernel } from "../../src/optim/adamw-kernel.js";
 import { clipCoefficient, globalNorm } from "../../src/optim/clip.js";
+import { discardGradient } from "../../src/optim/gradient.js";
 import { Rng } from "../../src/tensor/random.js";
 import { TrainingStep } from "../../src/training/step.js";
 import { fixedBatch, parseStepOptions, readPackageVersion, readPreset } from "../step-options.js";
@@ -62,6 +63,7 @@ await serveSide(
       const { loss, gradients } = await step.run(data, 1 / (batch * sequence));
       const gradientScale = clipCoefficient(globalNorm(gradients.values()), 1);
       await optimizer.step(gradients, { lrMultiplier: 1, gradientScale });
+      for (const gradient of gradients.values()) discardGradient(gradient);
       return { loss };
     },
   },

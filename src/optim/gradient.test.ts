@@ -29,3 +29,10 @@ test("sums and norms are those of the dense matrix", () => {
   expect(addGradients(dense, Float32Array.of(3, 4))).toBe(dense);
   expect([...dense]).toEqual([4, 6]);
 });
+
+test("a discarded gradient holds no memory", () => {
+  for (const gradient of [sparse(), Float32Array.of(1, 2)]) {
+    discardGradient(gradient);
+    expect((gradient instanceof Float32Array ? gradient : gradient.rows).byteLength).toBe(0);
+  }
+});

@@ -70,6 +70,16 @@ export function storedEntries(gradient: Gradient): Float32Array {
   return gradient instanceof Float32Array ? gradient : gradient.rows;
 }
 
+/**
+ * Gives up the memory of a gradient that is needed no more; it must not be used afterwards. Arrays that a device
+ * returned are large and old by then: left to the garbage collector, those of two steps would be held at once.
+ */
+export function discardGradient(gradient: Gradient): void {
+  const buffer = storedEntries(gradient).buffer as ArrayBuffer;
+  // Moves the memory to an object that dies young.
+  structuredClone(buffer, { transfer: [buffer] });
+}
+
 function addInto(sum: Float32Array, values: Float32Array): void {
   for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;
 }

@@ -7,6 +7,7 @@ import type { Batch } from "../data/packing.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW } from "../optim/adamw.js";
 import { clipCoefficient, globalNorm } from "../optim/clip.js";
+import { discardGradient } from "../optim/gradient.js";
 import { resetOptimizerState } from "../optim/reset.js";
 import { NumericError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
@@ -137,6 +138,7 @@ export class Trainer {
     this.#badSteps = 0;
     const gradientScale = clipGradNorm === null ? 1 : clipCoefficient(gradNorm, clipGradNorm);
     await this.#optimizer!.step(gradients, { lrMultiplier, gradientScale });
+    for (const gradient of gradients.values()) discardGradient(gradient);
     this.#tokens += tokens;
     await this.#record({
       kind: "step",
