@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { globalNorm } from "./clip.js";
-import { addGradients, RowGradient, readGradient } from "./gradient.js";
+import { addGradients, discardGradient, RowGradient, readGradient } from "./gradient.js";
 
 // A (5, 3) matrix with rows 4 and 1 set, row 4 twice.
 const sparse = () => new RowGradient(Int32Array.of(4, 1, 4), Float32Array.of(1, 2, 3, 10, 20, 30, 0.5, 0.5, 0.5), 15);
