@@ -7,7 +7,7 @@ import type { Settings } from "../config/settings.js";
 import type { Tokenizer } from "../data/tokenizer.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import type { Parameter } from "../nn/module.js";
-import type { AdamW, AdamWState } from "../optim/adamw.js";
+import type { AdamW } from "../optim/adamw.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { adapterParameters, loraAdapters } from "./adapters.js";
 import { diskParameters, hostTensors } from "./model-source.js";
@@ -54,20 +54,6 @@ export function saveCheckpoint(
     state: { ...state, optimizerSteps },
     tensorFiles: { trainable: hostTensors(parameters), optimizer: moments },
   });
-}
-
-/** The optimizer state that `saveCheckpoint` wrote, by parameter name. */
-export function optimizerState(
-  moments: ReadonlyMap<string, HostTensor>,
-  optimizerSteps: Readonly<Record<string, number>>,
-): Map<string, AdamWState> {
-  return new Map(
-    Object.entries(optimizerSteps).map(([name, step]) => {
-      const expAvg = moments.get(`${name}.exp_avg`)!.data as Float32Array;
-      const expAvgSq = moments.get(`${name}.exp_avg_sq`)!.data as Float32Array;
-      return [name, { expAvg, expAvgSq, step }] as const;
-    }),
-  );
 }
 
 /**
