@@ -46,7 +46,7 @@ const optimizer = new AdamW(
   [{ parameters: new Map([...trained].map(([name, { values }]) => [name, values])), lr: 1e-3, weightDecay: 0 }],
   { beta1: 0.9, beta2: 0.999, eps: 1e-8 },
   undefined,
-  await AdamWKernel.compile({ threads }),
+  new AdamWKernel({ threads }),
 );
 const data = fixedBatch(options);
 

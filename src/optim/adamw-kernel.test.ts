@@ -5,8 +5,19 @@ import { AdamWKernel } from "./adamw-kernel.js";
 
 const OPTIONS = { beta1: 0.9, beta2: 0.999, eps: 1e-8, lr: 1e-2, weightDecay: 0.1, gradientScale: 0.5 };
 
-test("several compiled updates equal the plain loop, over chunk borders and for tensors below one chunk", async () => {
-  const kernel = await AdamWKernel.compile({ threads: 2 });
+test("a learning rate of zero changes moments but no parameter", async () => {
+  const kernel = new AdamWKernel({ threads: 2 });
+  const length = 128 * 1024;
+  const [parameter, gradient] = [new Float32Array(length).fill(3), new Float32Array(length).fill(2, 10)];
+  const state = createAdamWState(length);
+  await kernel.update(parameter, gradient, state, { ...OPTIONS, lr: 0 });
+  expect(parameter.every((value) => value === 3)).toBe(true);
+  expect(state.expAvg[17]).toBeCloseTo(0.1, 6);
+  await kernel.release();
+});
+
+test("several compiled updates equal the plain loop, of one chunk, of several and of tensors too small for one", async () => {
+  const kernel = new AdamWKernel({ threads: 2 });
   for (const length of [5, 256 * 1024, 2 * 256 * 1024 + 3]) {
     const draw = (purpose: string) => {
       const rng = new Rng(length, purpose);

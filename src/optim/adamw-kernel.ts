@@ -4,69 +4,84 @@ import { placeholder } from "../tensor/tensor.js";
 import { type AdamWState, type UpdateKernel, type UpdateOptions, updateTensor } from "./adamw.js";
 import { type Gradient, readGradient } from "./gradient.js";
 
-/** Elements per run: four such arrays stay in the cache while the update's passes go over them. */
-const CHUNK = 256 * 1024;
+/** Most elements of a run: its arrays stay in the cache while the update's passes go over them. */
+const LARGEST_CHUNK = 256 * 1024;
+
+/** Below so many elements the plain loop is as fast. */
+const SMALLEST_CHUNK = 128 * 1024;
 
 /**
- * The AdamW update as a compiled program on the CPU that writes parameter and moments in place, several times as fast
- * as a loop on one thread. In float32 throughout, so equal to the loop up to rounding.
+ * The AdamW update as compiled programs on the CPU that write parameter and moments in place, faster than a loop on one
+ * thread for all but small tensors. In float32 throughout, so equal to the loop up to rounding.
  */
 export class AdamWKernel implements UpdateKernel {
-  readonly #program: Program;
-  readonly #scratch: Float32Array = new Float32Array(CHUNK);
+  readonly #threads: number;
+  readonly #programs: Map<number, Program> = new Map();
+  readonly #scratch: Float32Array = new Float32Array(LARGEST_CHUNK);
 
-  private constructor(program: Program) {
-    this.#program = program;
+  /** Must be released. */
+  constructor({ threads }: { threads: number }) {
+    this.#threads = threads;
   }
 
-  static async compile({ threads }: { threads: number }): Promise<AdamWKernel> {
-    const vector = (name: string) => placeholder(name, [CHUNK]);
-    const scalar = (name: string) => placeholder(name, []);
-    const [parameter, expAvg, expAvgSq] = [vector("parameter"), vector("expAvg"), vector("expAvgSq")];
-    const gradient = mul(vector("gradient"), scalar("gradientScale"));
-    const m = add(mul(expAvg, scalar("beta1")), mul(gradient, scalar("fresh1")));
-    const v = add(mul(expAvgSq, scalar("beta2")), mul(mul(gradient, gradient), scalar("fresh2")));
-    const denominator = add(mul(sqrt(v), scalar("rootCorrection")), scalar("eps"));
-    const updated = sub(mul(parameter, scalar("keep")), div(mul(m, scalar("stepSize")), denominator));
-    return new AdamWKernel(
-      await Program.compile({ parameter: updated, expAvg: m, expAvgSq: v }, { device: "cpu", threads }),
-    );
-  }
-
-  /** One update of one tensor, in place. What does not fill a chunk goes through the plain loop. */
+  /** One update of one tensor, in place. */
   async update(parameter: Float32Array, gradient: Gradient, state: AdamWState, options: UpdateOptions): Promise<void> {
-    const whole = parameter.length - (parameter.length % CHUNK);
-    const scalars = whole === 0 ? {} : scalarsOf(state.step + 1, options);
-    for (let start = 0; start < whole; start += CHUNK) {
-      const part = (array: Float32Array) => array.subarray(start, start + CHUNK);
-      const inPlace = { parameter: part(parameter), expAvg: part(state.expAvg), expAvgSq: part(state.expAvgSq) };
-      const feeds = { ...scalars, ...inPlace, gradient: readGradient(gradient, start, start + CHUNK, this.#scratch) };
-      await this.#program.runInto(feeds, inPlace);
+    const { length } = parameter;
+    if (length < SMALLEST_CHUNK) return updateTensor(parameter, readGradient(gradient, 0, length), state, options);
+    state.step++;
+    const scalars = scalarsOf(state.step, options);
+    const size = Math.ceil(length / Math.ceil(length / LARGEST_CHUNK));
+    for (let start = 0; start < length; start += size) {
+      const end = Math.min(length, start + size);
+      const inPlace = {
+        parameter: parameter.subarray(start, end),
+        expAvg: state.expAvg.subarray(start, end),
+        expAvgSq: state.expAvgSq.subarray(start, end),
+      };
+      const feeds = { ...scalars, ...inPlace, gradient: readGradient(gradient, start, end, this.#scratch) };
+      await (await this.#programFor(end - start)).runInto(feeds, inPlace);
     }
-    const rest = { expAvg: state.expAvg.subarray(whole), expAvgSq: state.expAvgSq.subarray(whole), step: state.step };
-    updateTensor(parameter.subarray(whole), readGradient(gradient, whole, parameter.length), rest, options);
-    state.step = rest.step;
   }
 
-  release(): Promise<void> {
-    return this.#program.release();
+  async release(): Promise<void> {
+    for (const program of this.#programs.values()) await program.release();
+    this.#programs.clear();
+  }
+
+  /** Tensors of a model have few sizes, so there are few programs. */
+  async #programFor(length: number): Promise<Program> {
+    const known = this.#programs.get(length);
+    if (known !== undefined) return known;
+    const program = await compileUpdate(length, this.#threads);
+    this.#programs.set(length, program);
+    return program;
   }
 }
 
-function scalarsOf(
-  step: number,
-  { beta1, beta2, eps, lr, weightDecay, gradientScale }: UpdateOptions,
-): Record<string, Float32Array> {
+function compileUpdate(length: number, threads: number): Promise<Program> {
+  const vector = (name: string) => placeholder(name, [length]);
+  const scalar = (name: string) => placeholder(name, []);
+  const [parameter, expAvg, expAvgSq, gradient] = ["parameter", "expAvg", "expAvgSq", "gradient"].map(vector);
+  const m = add(mul(expAvg!, scalar("keepM")), mul(gradient!, scalar("freshM")));
+  const v = add(mul(expAvgSq!, scalar("keepV")), mul(mul(gradient!, gradient!), scalar("freshV")));
+  const change = div(m, add(mul(sqrt(v), scalar("rootScale")), scalar("shift")));
+  const updated = sub(mul(parameter!, scalar("keep")), change);
+  return Program.compile({ parameter: updated, expAvg: m, expAvgSq: v }, { device: "cpu", threads });
+}
+
+/** The update's constants, gathered so that each is one pass less: the step size divides the denominator. */
+function scalarsOf(step: number, options: UpdateOptions): Record<string, Float32Array> {
+  const { beta1, beta2, eps, lr, weightDecay, gradientScale } = options;
+  const stepSize = lr / (1 - beta1 ** step);
   const values = {
-    beta1,
-    beta2,
-    eps,
-    gradientScale,
-    fresh1: 1 - beta1,
-    fresh2: 1 - beta2,
     keep: 1 - lr * weightDecay,
-    stepSize: lr / (1 - beta1 ** step),
-    rootCorrection: 1 / Math.sqrt(1 - beta2 ** step),
+    keepM: beta1,
+    freshM: (1 - beta1) * gradientScale,
+    keepV: beta2,
+    freshV: (1 - beta2) * gradientScale ** 2,
+    // Without a step the change is m / ∞ = 0, also where v is 0.
+    rootScale: stepSize === 0 ? 0 : 1 / (Math.sqrt(1 - beta2 ** step) * stepSize),
+    shift: stepSize === 0 ? Number.POSITIVE_INFINITY : eps / stepSize,
   };
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Float32Array.of(value)]));
 }

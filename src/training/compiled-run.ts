@@ -35,7 +35,7 @@ export async function compileRun(
   const parameters = new Map<string, Parameter>();
   for (const [name, parameter] of diskParameters(model)) if (parameter.trainable) parameters.set(name, parameter);
   const step = await TrainingStep.compile(model, parameters, { ...shape, checkpointing });
-  const adamw = await AdamWKernel.compile({ threads });
+  const adamw = new AdamWKernel({ threads });
   const heldOutLoss = await HeldOutLoss.compile(model, shape);
   const generator = new TextGenerator(model, tokenizer, machine);
   const hasAdapters = adapterParameters(model).size > 0;
