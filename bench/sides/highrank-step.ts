@@ -37,7 +37,7 @@ const trained = new Map([...namedParameters(model)].filter(([, parameter]) => pa
 const step = await TrainingStep.compile(model, trained, {
   batchSize: batch,
   sequenceLength: sequence,
-  lossChunk: 256,
+  lossChunk: 512,
   checkpointing: checkpoint,
   device: "cpu",
   threads,

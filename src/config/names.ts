@@ -1,5 +1,5 @@
-import { SETTINGS, type Setting, type SettingKey } from "./settings.js";
 import { suggest } from "../tensor/suggest.js";
+import { SETTINGS, type Setting, type SettingKey } from "./settings.js";
 
 export const SETTING_KEYS: readonly SettingKey[] = Object.keys(SETTINGS) as SettingKey[];
 

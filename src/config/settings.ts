@@ -406,7 +406,7 @@ export const SETTINGS = {
   lossChunk: {
     type: "integer",
     group: "Machine",
-    default: 256,
+    default: 512,
     min: 1,
     unit: "tokens",
     help: "Tokens whose logits exist at once when the loss is computed.",

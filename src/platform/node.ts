@@ -18,6 +18,7 @@ export {
 } from "./node-files.js";
 export { sha256, sha256File } from "./node-hash.js";
 export { availableMemoryBytes, cpuCount, freeDiskBytes, peakMemoryBytes, totalMemoryBytes } from "./node-machine.js";
+export { keepFreedMemory } from "./node-memory.js";
 export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";
 export { type Chunks, type FileContent, writeFileAtomic, writeFolderAtomic } from "./node-writes.js";

@@ -1,3 +1,4 @@
+import { keepFreedMemory } from "#platform";
 import { grad } from "../autograd/grad.js";
 import type { Batch } from "../data/packing.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
@@ -47,6 +48,8 @@ export class TrainingStep {
     options: TrainingStepOptions,
   ): Promise<TrainingStep> {
     const { batchSize, sequenceLength, lossChunk: chunkSize, checkpointing, device, threads } = options;
+    // Every step returns all gradients in new arrays.
+    keepFreedMemory();
     const [ids, labels] = batchPlaceholders(batchSize, sequenceLength);
     setTraining(model, true);
     const loss = model.loss(ids, labels, { scale: placeholder("scale", []), chunkSize, checkpointing });
