@@ -1,8 +1,8 @@
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 const config: ViteUserConfig = defineConfig({
-  resolve: { conditions: ["source"] },
-  ssr: { resolve: { conditions: ["source"] } },
+  resolve: { conditions: ["highrank-source"] },
+  ssr: { resolve: { conditions: ["highrank-source"] } },
   test: {
     include: ["src/**/*.test.ts", "tests/**/*.test.ts"],
     testTimeout: 120_000,

@@ -135,6 +135,13 @@ const BAD_INPUTS: readonly BadInput[] = [
     code: 2,
   },
   {
+    name: "train: a model that is neither a preset nor a folder",
+    args: train("--model", "tinny"),
+    files: { "a.txt": TEXT },
+    says: ['model: "tinny" is neither', 'did you mean "tiny"?', "60m"],
+    code: 2,
+  },
+  {
     name: "train: a rank that exceeds the layers",
     args: train("--rank", "100"),
     files: { "a.txt": TEXT },

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { SETTINGS } from "../config/settings.js";
-import { trainBytePairEncoding } from "../data/bpe-trainer.js";
 import { loadCorpus } from "../data/corpus.js";
 import {
   describeData,
@@ -10,6 +9,7 @@ import {
   type TokenRowsDescription,
 } from "../data/describe.js";
 import { Tokenizer } from "../data/tokenizer.js";
+import { trainTokenizer } from "../data/train-tokenizer.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 import { cutToWidth, type Style, singleLine, styleFor } from "./terminal.js";
@@ -32,9 +32,6 @@ const FORMATS: Readonly<Record<TextDescription["format"], string>> = {
   md: "Markdown, documents are sections",
   jsonl: 'JSON lines with "text"',
 };
-
-/** What `train` learns its tokenizer from. */
-const TOKENIZER_SAMPLE_BYTES = 4_000_000;
 
 /** Longer samples are cut: they are to be looked at. */
 const SAMPLE_TOKENS = 64;
@@ -66,7 +63,7 @@ export function addData(program: Command, context: Context): void {
 async function trainedTokenizer(source: string, vocabSize: number): Promise<Tokenizer | undefined> {
   if (await holdsTokenRows(source)) return undefined;
   const { train } = await loadCorpus(source);
-  return Tokenizer.fromJson(trainBytePairEncoding(train, { vocabSize, sampleBytes: TOKENIZER_SAMPLE_BYTES }));
+  return trainTokenizer(train, { vocabSize });
 }
 
 function textLines({ format, documents, characters, tokens, sample }: TextDescription, columns: number): string[] {

@@ -33,7 +33,7 @@ export function headerLines(start: StartRecord, columns: number, style: Style): 
   const from = start.step === 0 ? "" : `, going on after step ${start.step}`;
   const rows: [string, string][] = [
     ["model", `${start.model}, ${formatCount(start.parameters)} parameters, ${trainable}`],
-    ["memory", `about ${formatBytes(start.memoryBytes)}`],
+    ["memory", `about ${formatBytes(start.memoryBytes)} for training, besides the program and its data`],
     ["device", start.device],
     ["data", start.data],
     ["plan", `${start.plan}${from}`],

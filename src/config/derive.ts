@@ -1,4 +1,4 @@
-import { MODEL_PRESETS } from "./presets.js";
+import { isModelPreset } from "./presets.js";
 import type { DerivedKey, SettingKey, Settings } from "./settings.js";
 
 interface Derivation<K extends DerivedKey> {
@@ -15,14 +15,14 @@ export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
   alpha: { from: ["rank"], value: ({ rank }) => rank },
   trainModules: {
     from: ["method", "model"],
-    value: ({ method, model }) => (method === "lora" && !startsAtRandom(model) ? [] : ["embeddings", "norms", "head"]),
+    value: ({ method, model }) => (method === "lora" && !isModelPreset(model) ? [] : ["embeddings", "norms", "head"]),
   },
   adapterLr: { from: ["lr"], value: ({ lr }) => lr },
   schedule: { from: ["method"], value: ({ method }) => (method === "relora" ? "cosine_restarts" : "cosine") },
   warmStartSteps: {
     from: ["method", "model", ...LENGTH],
     value: (settings) =>
-      settings.method !== "full" && startsAtRandom(settings.model) ? Math.floor(stepsOfRun(settings) / 4) : 0,
+      settings.method !== "full" && isModelPreset(settings.model) ? Math.floor(stepsOfRun(settings) / 4) : 0,
   },
   reloraEvery: {
     from: ["warmStartSteps", ...LENGTH],
@@ -38,10 +38,6 @@ export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
     value: (settings) => Math.min(100, Math.floor(firstStretch(settings).steps / 10)),
   },
 };
-
-function startsAtRandom(model: string): boolean {
-  return Object.hasOwn(MODEL_PRESETS, model);
-}
 
 /**
  * The number of optimizer steps of the run: maxSteps, or fewer where maxTrainTokens is used up before.

@@ -35,6 +35,11 @@ export const MODEL_PRESETS: Readonly<Record<string, ModelPreset>> = {
   "1b": shape(2048, 24, 32, 5461),
 };
 
+/** Whether `model` names a preset, so that its weights start at random; otherwise it is a folder. */
+export function isModelPreset(model: string): boolean {
+  return Object.hasOwn(MODEL_PRESETS, model);
+}
+
 /**
  * Training recipes by name. `quickstart` is what `highrank train` runs without arguments: a full-rank warm start
  * of a quarter of the steps, then four ReLoRA cycles, sized for minutes on two cores. What it leaves out is derived.
@@ -45,14 +50,15 @@ export const RECIPES: Readonly<Record<Exclude<Settings["preset"], "none">, Parti
     data: "builtin:wordnet",
     vocabSize: 4096,
     rank: 32,
-    maxSteps: 800,
+    maxSteps: 640,
     batchSize: 8,
     sequenceLength: 128,
     lr: 2e-3,
     adapterLr: 4e-3,
     beta2: 0.99,
-    evalEvery: 100,
+    evalEvery: 80,
     evalTokens: 20_000,
-    saveEvery: 200,
+    saveEvery: 160,
+    samplePrompt: "tree (noun):",
   },
 };

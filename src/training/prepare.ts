@@ -1,16 +1,16 @@
-import { cpuCount } from "#platform";
-import { MODEL_PRESETS } from "../config/presets.js";
+import { cpuCount, exists } from "#platform";
+import { isModelPreset, MODEL_PRESETS } from "../config/presets.js";
 import type { Settings } from "../config/settings.js";
-import { trainBytePairEncoding } from "../data/bpe-trainer.js";
 import { type Corpus, loadCorpus } from "../data/corpus.js";
 import { BatchCursor } from "../data/cursor.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
 import type { Batch, TokenStream } from "../data/packing.js";
-import { Tokenizer, type TokenizerConfig } from "../data/tokenizer.js";
-import { tokenizerConfigJson } from "../data/tokenizer-json.js";
+import { Tokenizer } from "../data/tokenizer.js";
+import { trainTokenizer } from "../data/train-tokenizer.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import { writeLlamaConfig } from "../models/llama-config.js";
 import { ConfigError, DataError } from "../tensor/errors.js";
+import { suggest } from "../tensor/suggest.js";
 import { createPresetModel, loadModel } from "./model-source.js";
 
 /** What a run trains and on what. Nothing has been written yet. */
@@ -27,15 +27,11 @@ export interface PreparedRun {
   readonly threads: number;
 }
 
-const END_OF_TEXT = "<|endoftext|>";
-
-/** A tokenizer learns from so much text at most: enough for its merges, and a matter of seconds. */
-const TOKENIZER_SAMPLE_BYTES = 4_000_000;
-
 /** Loads data, tokenizer and model. @throws ConfigError, DataError or CheckpointError for all that would stop the run. */
 export async function prepareRun(settings: Settings): Promise<PreparedRun> {
   const { model: source, sequenceLength, batchSize, evalTokens, seed } = settings;
-  const loaded = isPreset(source) ? undefined : await loadModel(source);
+  await requireModel(source);
+  const loaded = isModelPreset(source) ? undefined : await loadModel(source);
   const corpus = await loadCorpus(settings.data, { validationFraction: settings.validationFraction, seed });
   const tokenizer = await tokenizerFor(settings, corpus);
   const [train, validation] = splitTokens(tokenizer, corpus, settings);
@@ -59,22 +55,21 @@ export async function prepareRun(settings: Settings): Promise<PreparedRun> {
 /** What is written is float32, whatever the model was loaded from. */
 const IN_FLOAT32 = { torch_dtype: "float32" };
 
-function isPreset(model: string): boolean {
-  return Object.hasOwn(MODEL_PRESETS, model);
+async function tokenizerFor(settings: Settings, { train }: Corpus): Promise<Tokenizer> {
+  const { model, vocabSize, sequenceLength: maxLength } = settings;
+  const source = settings.tokenizer ?? (isModelPreset(model) ? null : model);
+  return source === null ? trainTokenizer(train, { vocabSize, maxLength }) : Tokenizer.fromFolder(source);
 }
 
-function tokenizerFor(settings: Settings, corpus: Corpus): Promise<Tokenizer> {
-  const source = settings.tokenizer ?? (isPreset(settings.model) ? null : settings.model);
-  return source === null ? Promise.resolve(trainTokenizer(settings, corpus)) : Tokenizer.fromFolder(source);
-}
-
-function trainTokenizer({ vocabSize, sequenceLength }: Settings, { train }: Corpus): Tokenizer {
-  const json = trainBytePairEncoding(train, {
-    vocabSize,
-    specialTokens: [END_OF_TEXT],
-    sampleBytes: TOKENIZER_SAMPLE_BYTES,
-  });
-  return Tokenizer.fromJson(json, { ...tokenizerConfigJson(END_OF_TEXT, sequenceLength) } satisfies TokenizerConfig);
+/** @throws ConfigError when a model is neither a preset nor anything on disk. */
+async function requireModel(model: string): Promise<void> {
+  if (isModelPreset(model) || (await exists(model))) return;
+  const presets = Object.keys(MODEL_PRESETS);
+  const nearest = suggest(model, presets);
+  const hint = nearest === undefined ? "" : `; did you mean "${nearest}"?`;
+  throw new ConfigError(
+    `model: "${model}" is neither a model folder nor one of the presets ${presets.join(", ")}${hint}`,
+  );
 }
 
 /** Training and held-out tokens. A source that is one document is cut near its end. */

@@ -1,0 +1,17 @@
+import { trainBytePairEncoding } from "./bpe-trainer.js";
+import { Tokenizer } from "./tokenizer.js";
+import { tokenizerConfigJson } from "./tokenizer-json.js";
+
+const END_OF_TEXT = "<|endoftext|>";
+
+/** Enough text for its merges, and a matter of seconds. */
+const SAMPLE_BYTES = 4_000_000;
+
+/** The tokenizer of a training run that is given none: byte-level BPE learned from an even sample of 4 MB of its documents. */
+export function trainTokenizer(
+  documents: readonly string[],
+  { vocabSize, maxLength = Number.MAX_SAFE_INTEGER }: { vocabSize: number; maxLength?: number },
+): Tokenizer {
+  const json = trainBytePairEncoding(documents, { vocabSize, specialTokens: [END_OF_TEXT], sampleBytes: SAMPLE_BYTES });
+  return Tokenizer.fromJson(json, { ...tokenizerConfigJson(END_OF_TEXT, maxLength) });
+}
