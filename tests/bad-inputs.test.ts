@@ -171,9 +171,9 @@ const BAD_INPUTS: readonly BadInput[] = [
   },
   {
     name: "train: a model that does not exist",
-    args: train("--model", "nowhere"),
+    args: train("--model", "models/nowhere"),
     files: { "a.txt": TEXT },
-    says: ["nowhere must be a model folder"],
+    says: ["models/nowhere must be a model folder"],
     code: 3,
   },
   {

@@ -9,8 +9,9 @@ import { AdamWKernel } from "../../src/optim/adamw-kernel.js";
 import { clipCoefficient, globalNorm } from "../../src/optim/clip.js";
 import { discardGradient } from "../../src/optim/gradient.js";
 import { Rng } from "../../src/tensor/random.js";
-import { TrainingStep } from "../../src/training/step.js";
+import { stepGraph, TrainingStep } from "../../src/training/step.js";
 import { fixedBatch, parseStepOptions, readPackageVersion, readPreset } from "../step-options.js";
+import { matmulMilliseconds } from "./matmul-share.js";
 import { serveSide } from "./serve.js";
 
 const options = parseStepOptions(process.argv.slice(2));
@@ -34,14 +35,15 @@ if (method === "relora") {
   injectAdapters(model, { targetModules, createAdapter }, new Rng(2));
 }
 const trained = new Map([...namedParameters(model)].filter(([, parameter]) => parameter.trainable));
-const step = await TrainingStep.compile(model, trained, {
+const shape = {
   batchSize: batch,
   sequenceLength: sequence,
   lossChunk: 512,
   checkpointing: checkpoint,
   device: "cpu",
   threads,
-});
+} as const;
+const step = await TrainingStep.compile(model, trained, shape);
 const optimizer = new AdamW(
   [{ parameters: new Map([...trained].map(([name, { values }]) => [name, values])), lr: 1e-3, weightDecay: 0 }],
   { beta1: 0.9, beta2: 0.999, eps: 1e-8 },
@@ -49,6 +51,15 @@ const optimizer = new AdamW(
   new AdamWKernel({ threads }),
 );
 const data = fixedBatch(options);
+const scale = 1 / (batch * sequence);
+
+async function trainingStep(): Promise<{ loss: number }> {
+  const { loss, gradients } = await step.run(data, scale);
+  const gradientScale = clipCoefficient(globalNorm(gradients.values()), 1);
+  await optimizer.step(gradients, { lrMultiplier: 1, gradientScale });
+  for (const gradient of gradients.values()) discardGradient(gradient);
+  return { loss };
+}
 
 await serveSide(
   {
@@ -59,12 +70,13 @@ await serveSide(
     setup: { threads, checkpoint },
   },
   {
-    async step() {
-      const { loss, gradients } = await step.run(data, 1 / (batch * sequence));
-      const gradientScale = clipCoefficient(globalNorm(gradients.values()), 1);
-      await optimizer.step(gradients, { lrMultiplier: 1, gradientScale });
-      for (const gradient of gradients.values()) discardGradient(gradient);
-      return { loss };
+    step: trainingStep,
+    async matmulShare() {
+      const feeds = { ids: data.inputIds, labels: data.labels, scale: Float32Array.of(scale) };
+      const matmul = await matmulMilliseconds(stepGraph(model, trained, shape), feeds, threads);
+      const start = performance.now();
+      await trainingStep();
+      return matmul / (performance.now() - start);
     },
   },
 );

@@ -87,7 +87,7 @@ test("without a terminal the view is plain lines", () => {
   expect(written({})).toBe(
     `Reading data …
 model   llama tiny, 1.90M parameters, 600K trainable (31.6%)
-memory  about 300 MiB
+memory  about 300 MiB for training, besides the program and its data
 device  cpu, 2 threads
 data    builtin:wordnet, 3.1M tokens
 plan    200 full-rank steps, then 400 steps with adapters; 4 merges, after steps

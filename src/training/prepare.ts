@@ -61,9 +61,9 @@ async function tokenizerFor(settings: Settings, { train }: Corpus): Promise<Toke
   return source === null ? trainTokenizer(train, { vocabSize, maxLength }) : Tokenizer.fromFolder(source);
 }
 
-/** @throws ConfigError when a model is neither a preset nor anything on disk. */
+/** @throws ConfigError for a name that is neither a preset nor anything on disk; a path that leads nowhere fails on loading. */
 async function requireModel(model: string): Promise<void> {
-  if (isModelPreset(model) || (await exists(model))) return;
+  if (isModelPreset(model) || model.includes("/") || (await exists(model))) return;
   const presets = Object.keys(MODEL_PRESETS);
   const nearest = suggest(model, presets);
   const hint = nearest === undefined ? "" : `; did you mean "${nearest}"?`;

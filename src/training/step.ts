@@ -47,20 +47,10 @@ export class TrainingStep {
     parameters: ReadonlyMap<string, Parameter>,
     options: TrainingStepOptions,
   ): Promise<TrainingStep> {
-    const { batchSize, sequenceLength, lossChunk: chunkSize, checkpointing, device, threads } = options;
     // Every step returns all gradients in new arrays.
     keepFreedMemory();
-    const [ids, labels] = batchPlaceholders(batchSize, sequenceLength);
-    setTraining(model, true);
-    const loss = model.loss(ids, labels, { scale: placeholder("scale", []), chunkSize, checkpointing });
-    setTraining(model, false);
-    // The loss comes first, so that the forward pass is put in order before the gradients that reuse it.
-    const outputs: Record<string, Tensor> = { loss };
-    grad(loss, [...parameters.values()]).forEach((gradient, i) => {
-      const sparse = scatteredRows(gradient);
-      outputs[`g${i}`] = sparse?.rows ?? gradient;
-      if (sparse !== undefined) outputs[`i${i}`] = sparse.indices;
-    });
+    const { device, threads } = options;
+    const outputs = stepGraph(model, parameters, options);
     return new TrainingStep(parameters, await Program.compile(outputs, { device, threads }));
   }
 
@@ -106,6 +96,27 @@ export class TrainingStep {
   release(): Promise<void> {
     return this.#program.release();
   }
+}
+
+/** `loss` and for parameter i `g<i>`: its gradient, or only the rows of it that are not zero, with their indices as `i<i>`. */
+export function stepGraph(
+  model: LlamaForCausalLM,
+  parameters: ReadonlyMap<string, Parameter>,
+  options: TrainingStepOptions,
+): Record<string, Tensor> {
+  const { batchSize, sequenceLength, lossChunk: chunkSize, checkpointing } = options;
+  const [ids, labels] = batchPlaceholders(batchSize, sequenceLength);
+  setTraining(model, true);
+  const loss = model.loss(ids, labels, { scale: placeholder("scale", []), chunkSize, checkpointing });
+  setTraining(model, false);
+  // The loss comes first, so that the forward pass is put in order before the gradients that reuse it.
+  const outputs: Record<string, Tensor> = { loss };
+  grad(loss, [...parameters.values()]).forEach((gradient, i) => {
+    const sparse = scatteredRows(gradient);
+    outputs[`g${i}`] = sparse?.rows ?? gradient;
+    if (sparse !== undefined) outputs[`i${i}`] = sparse.indices;
+  });
+  return outputs;
 }
 
 /** `ids` and `labels`, (batch, time) int32: the inputs of a graph over batches. */
