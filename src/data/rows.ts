@@ -1,7 +1,7 @@
 import { readText } from "#platform";
 import { DataError } from "../tensor/errors.js";
 import { readJsonLines } from "./jsonl-format.js";
-import { IGNORED_LABEL } from "./packing.js";
+import { type Batch, emptyBatch, IGNORED_LABEL } from "./packing.js";
 
 /** One tokenized row, scored by itself. Both arrays are one shorter than the row's `input_ids`. */
 export interface TokenRow {
@@ -20,6 +20,33 @@ export async function loadTokenRows(path: string): Promise<TokenRow[]> {
   const rows = readJsonLines(await readText(path), path, readRow);
   if (rows.length === 0) throw new DataError(`${path}: no rows in it; name a file with some`);
   return rows;
+}
+
+/**
+ * Rows in batches of one shape, each row by itself and padded at its end with what is not scored.
+ * @throws DataError naming a row that is longer than `sequenceLength` or has an id outside of the vocabulary.
+ */
+export function rowBatches(
+  rows: readonly TokenRow[],
+  { batchSize, sequenceLength, vocabSize }: { batchSize: number; sequenceLength: number; vocabSize: number },
+): Batch[] {
+  rows.forEach(({ inputIds, labels }, i) => {
+    const largest = Math.max(...inputIds, ...labels);
+    if (inputIds.length > sequenceLength) {
+      throw new DataError(`row ${i + 1}: must have at most ${sequenceLength + 1} ids, got ${inputIds.length + 1}`);
+    }
+    if (largest >= vocabSize) {
+      throw new DataError(`row ${i + 1}: ids must be below ${vocabSize}, the model's vocabulary, got ${largest}`);
+    }
+  });
+  return Array.from({ length: Math.ceil(rows.length / batchSize) }, (_, i) => {
+    const batch = emptyBatch(batchSize, sequenceLength);
+    rows.slice(i * batchSize, (i + 1) * batchSize).forEach((row, k) => {
+      batch.inputIds.set(row.inputIds, k * sequenceLength);
+      batch.labels.set(row.labels, k * sequenceLength);
+    });
+    return batch;
+  });
 }
 
 function readRow(record: Readonly<Record<string, unknown>>): TokenRow {

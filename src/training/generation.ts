@@ -1,4 +1,5 @@
 import { cpuCount } from "#platform";
+import { Tokenizer } from "../data/tokenizer.js";
 import { Rng } from "../tensor/random.js";
 import type { Generation, GenerationOptions } from "./contracts.js";
 import { loadTarget } from "./load-target.js";
@@ -6,7 +7,8 @@ import { TextGenerator } from "./text-generator.js";
 
 /** Continues a prompt. The same seed gives the same text. @throws CheckpointError or ConfigError if there is no model. */
 export async function generateText(target: string, options: GenerationOptions): Promise<Generation> {
-  const { model, tokenizer } = await loadTarget(target, options);
+  const { model, folder } = await loadTarget(target, options);
+  const tokenizer = await Tokenizer.fromFolder(folder);
   const { device, threads, prompt, seed } = options;
   const generator = new TextGenerator(model, tokenizer, { device, threads: threads ?? cpuCount() });
   try {

@@ -6,7 +6,6 @@ import { LoRAAdapter } from "../adapters/lora-adapter.js";
 import { readCheckpoint } from "../checkpoints/checkpoint.js";
 import { readDeltas } from "../checkpoints/delta-log.js";
 import { type LoraPair, readPeftAdapter } from "../checkpoints/peft.js";
-import { Tokenizer } from "../data/tokenizer.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError, ConfigError } from "../tensor/errors.js";
@@ -19,7 +18,8 @@ import { isRunFolder, readRunSettings } from "./run-folder.js";
 /** A model to evaluate or to generate with. Its adapters, where it has any, are part of it. */
 export interface LoadedTarget {
   readonly model: LlamaForCausalLM;
-  readonly tokenizer: Tokenizer;
+  /** The model folder, in which its tokenizer is. */
+  readonly folder: string;
 }
 
 /**
@@ -43,7 +43,7 @@ export async function loadTarget(
 
 async function loadFolder(folder: string): Promise<LoadedTarget> {
   const { model } = await loadModel(folder);
-  return { model, tokenizer: await Tokenizer.fromFolder(folder) };
+  return { model, folder };
 }
 
 async function loadPeft(folder: string, base: string | null, withAdapter: boolean): Promise<LoadedTarget> {
