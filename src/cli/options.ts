@@ -2,26 +2,14 @@ import { type Command, Option } from "commander";
 import { defaultText } from "../config/flags.js";
 import { flagOf } from "../config/names.js";
 import { parseValue } from "../config/parse-value.js";
-import type { Setting } from "../config/settings.js";
+import type { Setting, ValueOf } from "../config/settings.js";
 import { ConfigError } from "../tensor/errors.js";
 
 /** The options of a verb by camelCase name, declared as settings are; `group` does not matter. */
 export type OptionTable = Readonly<Record<string, Omit<Setting, "group" | "derived"> & { readonly derived?: never }>>;
 
-type OptionValue<S extends OptionTable[string]> =
-  | (S extends { type: "integer" | "number" }
-      ? number
-      : S extends { type: "boolean" }
-        ? boolean
-        : S extends { type: "choice"; choices: readonly (infer Choice)[] }
-          ? Choice
-          : S extends { type: "list" }
-            ? readonly string[]
-            : string)
-  | (S extends { none: string } ? null : never);
-
 /** The checked values of an option table. */
-export type OptionValues<T extends OptionTable> = { readonly [K in keyof T]: OptionValue<T[K]> };
+export type OptionValues<T extends OptionTable> = { readonly [K in keyof T]: ValueOf<T[K]> };
 
 /** Adds the options to the command's help and parser. Values stay text until {@link readOptions}. */
 export function addOptions(command: Command, table: OptionTable): void {

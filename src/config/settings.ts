@@ -456,7 +456,8 @@ export type DerivedKey = {
   [K in SettingKey]: (typeof SETTINGS)[K] extends { derived: string } ? K : never;
 }[SettingKey];
 
-type ValueOf<S extends Setting> =
+/** The checked value of a setting or of another option declared as one. */
+export type ValueOf<S extends Pick<Setting, "type">> =
   | (S extends { type: "integer" | "number" }
       ? number
       : S extends { type: "boolean" }
