@@ -115,7 +115,7 @@ test.each(commands)("$name: the program, verb and flags of `$command` exist", as
     for (const flag of args.filter((word) => word.startsWith("--")))
       expect(stdout).toMatch(new RegExp(`^ +${flag}\\b`, "m"));
   } else {
-    expect(program).toBe("node");
+    expect(["node", "tsx"]).toContain(program);
     expect(existsSync(path.join(ROOT, args.at(-1)!))).toBe(true);
   }
 });
