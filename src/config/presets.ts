@@ -59,6 +59,5 @@ export const RECIPES: Readonly<Record<Exclude<Settings["preset"], "none">, Parti
     evalEvery: 90,
     evalTokens: 20_000,
     saveEvery: 180,
-    samplePrompt: "tree (noun):",
   },
 };
