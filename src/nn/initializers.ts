@@ -1,8 +1,7 @@
 import type { Rng } from "../tensor/random.js";
 import { type Shape, sizeOf } from "../tensor/shape.js";
 
-/** Values for a tensor of `shape`. For matrices, shape is (fanOut, fanIn). */
-export type Initializer = (shape: Shape, rng: Rng) => Float32Array;
+// Values for a tensor of `shape`; for matrices that is (fanOut, fanIn).
 
 /** Uniform on [−bound, bound]. */
 export function uniform(shape: Shape, bound: number, rng: Rng): Float32Array {

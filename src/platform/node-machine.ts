@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import os from "node:os";
 import { readFault } from "./file-faults.js";
+import { readText } from "./node-files.js";
+import { packageFile } from "./node-paths.js";
 
 /** Memory that can be taken without swapping, in bytes; a container's limit counts. */
 export function availableMemoryBytes(): number {
@@ -22,6 +24,16 @@ export function peakMemoryBytes(): number {
     // Not Linux.
   }
   return process.resourceUsage().maxRSS * 1024;
+}
+
+/** Versions of Node.js and ONNX Runtime, and operating system and architecture as in `linux x64`. */
+export async function runtimeVersions(): Promise<{ node: string; onnxruntime: string; platform: string }> {
+  const manifest = await readText(packageFile("onnxruntime-node", "package.json"));
+  return {
+    node: process.versions.node,
+    onnxruntime: (JSON.parse(manifest) as { version: string }).version,
+    platform: `${process.platform} ${process.arch}`,
+  };
 }
 
 /** Threads that this process may run at once. */

@@ -17,7 +17,14 @@ export {
   renamePath,
 } from "./node-files.js";
 export { sha256, sha256File } from "./node-hash.js";
-export { availableMemoryBytes, cpuCount, freeDiskBytes, peakMemoryBytes, totalMemoryBytes } from "./node-machine.js";
+export {
+  availableMemoryBytes,
+  cpuCount,
+  freeDiskBytes,
+  peakMemoryBytes,
+  runtimeVersions,
+  totalMemoryBytes,
+} from "./node-machine.js";
 export { keepFreedMemory } from "./node-memory.js";
 export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";

@@ -7,9 +7,9 @@ import {
   joinPath,
   listFolder,
   makeFolder,
-  packageFile,
   readText,
   removeTree,
+  runtimeVersions,
   writeFileAtomic,
 } from "#platform";
 import type { Settings } from "../config/settings.js";
@@ -114,14 +114,7 @@ async function ownEntries(path: string): Promise<string[]> {
 }
 
 async function environment(threads: number): Promise<Record<string, unknown>> {
-  const runtime = JSON.parse(await readText(packageFile("onnxruntime-node", "package.json")));
-  return {
-    node: process.versions.node,
-    onnxruntime: runtime.version,
-    platform: `${process.platform} ${process.arch}`,
-    threads,
-    started: new Date().toISOString(),
-  };
+  return { ...(await runtimeVersions()), threads, started: new Date().toISOString() };
 }
 
 function jsonText(value: unknown): string {
