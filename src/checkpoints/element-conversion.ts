@@ -14,6 +14,7 @@ interface Conversion {
 export const NATIVE: Readonly<Partial<Record<SafetensorsDType, DType>>> = {
   F32: "float32",
   I32: "int32",
+  I8: "int8",
   U8: "uint8",
   BOOL: "bool",
 };

@@ -15,7 +15,7 @@ export interface Safetensors {
 const CONVERSION_BYTES = 2 ** 22;
 
 /**
- * Reads a safetensors file of any size: F32, I32, U8 and BOOL as they are, F16, BF16 and F64 as float32, I64 as int32.
+ * Reads a safetensors file of any size: F32, I32, I8, U8 and BOOL as they are, F16, BF16 and F64 as float32, I64 as int32.
  * @param options.names reads these tensors alone.
  * @throws CheckpointError with all that is wrong, before memory for tensors is taken; and for values that float32 or int32
  * cannot hold.
@@ -76,12 +76,13 @@ async function readTensor(path: string, reader: FileReader, entry: SafetensorsEn
 const FILE_TYPES: Readonly<Record<DType, SafetensorsDType>> = {
   float32: "F32",
   int32: "I32",
+  int8: "I8",
   uint8: "U8",
   bool: "BOOL",
 };
 
 /** The reference implementation orders tensors by alignment, widest first, so that each starts at a multiple of its own. */
-const WRITE_ORDER: readonly DType[] = ["float32", "int32", "uint8", "bool"];
+const WRITE_ORDER: readonly DType[] = ["float32", "int32", "int8", "uint8", "bool"];
 
 /**
  * Writes a safetensors file that appears whole or not at all, byte for byte as the reference implementation does.
@@ -109,7 +110,7 @@ function tensorFaults(name: string, { dtype, shape, data }: HostTensor): string[
       `tensor "${name}" of shape [${shape.join(", ")}] must have ${elementCount(shape)} elements, not ${data.length}`,
     );
   }
-  const arrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, bool: Uint8Array };
+  const arrays = { float32: Float32Array, int32: Int32Array, int8: Int8Array, uint8: Uint8Array, bool: Uint8Array };
   if (!(data instanceof arrays[dtype])) {
     faults.push(`tensor "${name}" is ${dtype} but its data is a ${data.constructor.name}`);
   }

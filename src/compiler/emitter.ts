@@ -60,5 +60,6 @@ export class Emitter {
 
 function scalarData(value: number, dtype: DType): OnnxData {
   if (dtype === "float32") return Float32Array.of(value);
-  return dtype === "int32" ? Int32Array.of(value) : Uint8Array.of(value);
+  if (dtype === "int32") return Int32Array.of(value);
+  return dtype === "int8" ? Int8Array.of(value) : Uint8Array.of(value);
 }

@@ -5,7 +5,7 @@ import type { Lowering, LoweringContext, Profile } from "./lowering.js";
 
 const MICROSOFT = "com.microsoft";
 /** TensorProto.DataType numbers, as Cast takes them. */
-const CAST_CODES: Readonly<Record<string, number>> = { float32: 1, uint8: 2, int32: 6, bool: 9 };
+const CAST_CODES: Readonly<Record<string, number>> = { float32: 1, uint8: 2, int8: 3, int32: 6, bool: 9 };
 
 /** A primitive that is one ONNX operator on the same inputs. */
 const direct =

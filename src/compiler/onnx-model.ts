@@ -2,9 +2,19 @@ import { DTypeError, ShapeError } from "../tensor/errors.js";
 import { checkedInt64, MessageWriter } from "./onnx-protobuf.js";
 
 /** Element types that a model may name; wider than what tensors of the library hold, because lowering casts. */
-export type OnnxDType = "float32" | "int32" | "int64" | "uint8" | "uint16" | "uint32" | "bool" | "float16" | "bfloat16";
+export type OnnxDType =
+  | "float32"
+  | "int32"
+  | "int64"
+  | "int8"
+  | "uint8"
+  | "uint16"
+  | "uint32"
+  | "bool"
+  | "float16"
+  | "bfloat16";
 
-export type OnnxData = Float32Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array | Uint32Array;
+export type OnnxData = Float32Array | Int32Array | BigInt64Array | Int8Array | Uint8Array | Uint16Array | Uint32Array;
 
 /** A named graph input or output. An empty shape is a scalar. */
 export interface OnnxTensorInfo {
@@ -60,6 +70,7 @@ export interface EncodeOptions {
 const TYPES: Readonly<Record<OnnxDType, { readonly code: number; readonly array: abstract new () => OnnxData }>> = {
   float32: { code: 1, array: Float32Array },
   uint8: { code: 2, array: Uint8Array },
+  int8: { code: 3, array: Int8Array },
   uint16: { code: 4, array: Uint16Array },
   int32: { code: 6, array: Int32Array },
   int64: { code: 7, array: BigInt64Array },

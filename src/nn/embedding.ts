@@ -15,7 +15,8 @@ export class Embedding extends Module {
   }
 
   static random(vocabSize: number, dim: number, rng: Rng, standardDeviation = 0.02): Embedding {
-    return new Embedding(new Parameter(normal([vocabSize, dim], standardDeviation, rng), [vocabSize, dim]));
+    const shape = [vocabSize, dim];
+    return new Embedding(new Parameter(() => normal(shape, standardDeviation, rng), shape));
   }
 
   forward(ids: Tensor): Tensor {

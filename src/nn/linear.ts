@@ -28,7 +28,7 @@ export class Linear extends LinearLayer {
   /** Normal(0, standardDeviation) weights; LLaMA's initializer_range is 0.02. */
   static random(inFeatures: number, outFeatures: number, rng: Rng, standardDeviation = 0.02): Linear {
     const shape = [outFeatures, inFeatures];
-    return new Linear(new Parameter(normal(shape, standardDeviation, rng), shape));
+    return new Linear(new Parameter(() => normal(shape, standardDeviation, rng), shape));
   }
 
   override forward(x: Tensor): Tensor {

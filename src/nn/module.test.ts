@@ -103,3 +103,20 @@ describe("layers", () => {
     });
   });
 });
+
+test("a parameter made from a function draws its values when they are first read", () => {
+  let calls = 0;
+  const make = (): Float32Array => {
+    calls++;
+    return Float32Array.of(1, 2);
+  };
+  const read = new Parameter(make, [2]);
+  expect(calls).toBe(0);
+  expect([...read.values, ...read.values]).toEqual([1, 2, 1, 2]);
+  expect(calls).toBe(1);
+  const assigned = new Parameter(make, [2]);
+  assigned.assign([3, 4]);
+  expect([...assigned.values]).toEqual([3, 4]);
+  expect(calls).toBe(1);
+  expect(() => new Parameter(make, [3]).values).toThrow(ShapeError);
+});

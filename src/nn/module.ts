@@ -1,25 +1,39 @@
 import { ShapeError } from "../tensor/errors.js";
 import { formatShape, type Shape, sizeOf } from "../tensor/shape.js";
-import { Tensor } from "../tensor/tensor.js";
+import { lazySource, type Source, Tensor } from "../tensor/tensor.js";
 
 /** A float32 leaf that training changes in place. Programs read its array when they run. */
 export class Parameter extends Tensor {
   /** Whether training may change it. Frozen parameters get no gradient and no optimizer state. */
   trainable: boolean;
 
-  constructor(data: Float32Array, shape: Shape, { trainable = true }: { trainable?: boolean } = {}) {
-    if (data.length !== sizeOf(shape)) {
+  /** @param data the values, or what makes them when they are first read. @throws ShapeError if there are too many or too few. */
+  constructor(
+    data: Float32Array | (() => Float32Array),
+    shape: Shape,
+    { trainable = true }: { trainable?: boolean } = {},
+  ) {
+    const checked = (values: Float32Array): Float32Array => {
+      if (values.length === sizeOf(shape)) return values;
       throw new ShapeError(
-        `Parameter: shape ${formatShape(shape)} holds ${sizeOf(shape)} elements, got ${data.length}`,
+        `Parameter: shape ${formatShape(shape)} holds ${sizeOf(shape)} elements, got ${values.length}`,
       );
-    }
-    super({ shape, dtype: "float32" }, { kind: "data", array: data });
+    };
+    const source =
+      typeof data === "function"
+        ? lazySource(() => checked(data()))
+        : ({ kind: "data", array: checked(data) } as const);
+    super({ shape, dtype: "float32" }, source);
     this.trainable = trainable;
   }
 
   /** The values themselves, row-major; writing to the array changes the parameter. */
   get values(): Float32Array {
-    return (this.source as { array: Float32Array }).array;
+    return this.#data.array as Float32Array;
+  }
+
+  get #data(): Source & { kind: "data" } {
+    return this.source as Source & { kind: "data" };
   }
 
   /** Copies `values` over the present ones. @throws ShapeError if the length differs. */
@@ -29,7 +43,9 @@ export class Parameter extends Tensor {
         `assign: parameter of shape ${formatShape(this.shape)} needs ${this.size} values, got ${values.length}`,
       );
     }
-    this.values.set(values);
+    // What was never read need not be made first.
+    if (this.#data.pending) this.#data.array = Float32Array.from(values);
+    else this.values.set(values);
   }
 }
 

@@ -1,3 +1,4 @@
+import { allocate } from "../tensor/dtype.js";
 import { reachable } from "../tensor/graph.js";
 import type { NumericArray, Tensor } from "../tensor/tensor.js";
 
@@ -48,7 +49,6 @@ function leafValues(
 }
 
 function allocateNumeric({ dtype, size }: Tensor, precision: "float32" | "float64"): NumericArray {
-  if (dtype === "int32") return new Int32Array(size);
-  if (dtype !== "float32") return new Uint8Array(size);
+  if (dtype !== "float32") return allocate(dtype, size);
   return precision === "float64" ? new Float64Array(size) : new Float32Array(size);
 }

@@ -137,13 +137,15 @@ function toHostTensor(name: string, tensor: Tensor): HostTensor {
   const shape = tensor.dims;
   if (tensor.type === "int64") return { dtype: "int32", shape, data: narrowInt64(name, tensor.data as BigInt64Array) };
   if (!isDType(tensor.type)) {
-    throw new DTypeError(`output "${name}" is ${tensor.type}; cast it to float32, int32, uint8 or bool in the graph`);
+    throw new DTypeError(
+      `output "${name}" is ${tensor.type}; cast it to float32, int32, int8, uint8 or bool in the graph`,
+    );
   }
   return { dtype: tensor.type, shape, data: tensor.data as TypedArray };
 }
 
 function isDType(type: string): type is DType {
-  return type === "float32" || type === "int32" || type === "uint8" || type === "bool";
+  return ["float32", "int32", "int8", "uint8", "bool"].includes(type);
 }
 
 function narrowInt64(name: string, wide: BigInt64Array): Int32Array {

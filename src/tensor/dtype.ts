@@ -1,8 +1,8 @@
 /** Element types of tensors in a graph. `bool` is stored one byte an element, 0 or 1. */
-export type DType = "float32" | "int32" | "uint8" | "bool";
+export type DType = "float32" | "int32" | "int8" | "uint8" | "bool";
 
 /** The typed array that holds a tensor's elements in row-major order. */
-export type TypedArray = Float32Array | Int32Array | Uint8Array;
+export type TypedArray = Float32Array | Int32Array | Int8Array | Uint8Array;
 
 /** A tensor in memory: what files are read into and what runs return. */
 export interface HostTensor {
@@ -11,7 +11,7 @@ export interface HostTensor {
   readonly data: TypedArray;
 }
 
-const BYTES: Readonly<Record<DType, number>> = { float32: 4, int32: 4, uint8: 1, bool: 1 };
+const BYTES: Readonly<Record<DType, number>> = { float32: 4, int32: 4, int8: 1, uint8: 1, bool: 1 };
 
 export function bytesPerElement(dtype: DType): number {
   return BYTES[dtype];
@@ -21,5 +21,6 @@ export function bytesPerElement(dtype: DType): number {
 export function allocate(dtype: DType, length: number): TypedArray {
   if (dtype === "float32") return new Float32Array(length);
   if (dtype === "int32") return new Int32Array(length);
+  if (dtype === "int8") return new Int8Array(length);
   return new Uint8Array(length);
 }

@@ -3,7 +3,7 @@ import { ShapeError } from "./errors.js";
 import { formatShape, type Shape, sizeOf } from "./shape.js";
 
 /** Numbers as a reference kernel sees them: float tensors may be run in float64 to check gradients. */
-export type NumericArray = Float32Array | Float64Array | Int32Array | Uint8Array;
+export type NumericArray = Float32Array | Float64Array | Int32Array | Int8Array | Uint8Array;
 
 /** What a tensor is, without its values. */
 export interface TensorSpec {
@@ -32,8 +32,13 @@ export interface ReferenceNode {
   readonly attributes: Attributes;
 }
 
-/** Where a leaf's values come from: an array held here, or an array given at each run under a name. */
-export type Source = { readonly kind: "data"; array: TypedArray } | { readonly kind: "placeholder"; name: string };
+/**
+ * Where a leaf's values come from: an array held here (which may be made when it is first read), or an array given at each run
+ * under a name.
+ */
+export type Source =
+  | { readonly kind: "data"; array: TypedArray /** Not made yet. */; readonly pending?: boolean }
+  | { readonly kind: "placeholder"; readonly name: string };
 
 /** Computes tensors. The runtime registers itself, so that this layer need not know it. */
 export type Evaluator = (tensors: readonly Tensor[]) => Promise<HostTensor[]>;
@@ -119,13 +124,30 @@ export function applyOp(op: Op, inputs: readonly Tensor[], attributes: Attribute
 /** A leaf that holds `data` (not copied). Plain number arrays become float32. @throws ShapeError if sizes disagree. */
 export function tensor(data: TypedArray | readonly number[], shape?: Shape, dtype?: DType): Tensor {
   const type = dtype ?? dtypeOf(data);
-  const array =
-    data instanceof Float32Array || data instanceof Int32Array || data instanceof Uint8Array ? data : fill(type, data);
+  const array = Array.isArray(data) ? fill(type, data) : (data as TypedArray);
   const dims = shape ?? [array.length];
   if (sizeOf(dims) !== array.length) {
     throw new ShapeError(`tensor: shape ${formatShape(dims)} holds ${sizeOf(dims)} elements, got ${array.length}`);
   }
   return new Tensor({ shape: dims, dtype: type }, { kind: "data", array });
+}
+
+/** A leaf's source whose array is made when it is first read: a graph over it can be built before, or without, its memory. */
+export function lazySource(make: () => TypedArray): Source {
+  let array: TypedArray | undefined;
+  return {
+    kind: "data",
+    get array() {
+      array ??= make();
+      return array;
+    },
+    set array(given) {
+      array = given;
+    },
+    get pending() {
+      return array === undefined;
+    },
+  };
 }
 
 /** A leaf whose values are given by `name` at each run of a compiled program. */
@@ -143,6 +165,7 @@ export function computeTogether(anchor: Tensor, companions: readonly Tensor[]): 
 
 function dtypeOf(data: TypedArray | readonly number[]): DType {
   if (data instanceof Int32Array) return "int32";
+  if (data instanceof Int8Array) return "int8";
   return data instanceof Uint8Array ? "uint8" : "float32";
 }
 
