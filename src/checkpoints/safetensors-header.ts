@@ -1,10 +1,13 @@
-import { openForReading } from "#platform";
 import { CheckpointError } from "../tensor/errors.js";
 import { checkpointFault } from "./faults.js";
 import { isObject, kindOf } from "./json-file.js";
+import { withOpenFile } from "./open-file.js";
 
-/** Bytes per element of every element type of the safetensors format whose elements are whole bytes. */
-const ELEMENT_BYTES = {
+/**
+ * Bytes per element of every element type of the safetensors format whose elements are whole bytes, in the order of the
+ * reference implementation.
+ */
+export const ELEMENT_BYTES = {
   BOOL: 1,
   U8: 1,
   I8: 1,
@@ -39,6 +42,8 @@ export interface SafetensorsEntry {
 export interface SafetensorsHeader {
   readonly entries: readonly SafetensorsEntry[];
   readonly metadata: Readonly<Record<string, string>>;
+  /** Length of the file. */
+  readonly fileBytes: number;
 }
 
 /** The format's own limit: a longer header is taken for a damaged file. */
@@ -50,10 +55,7 @@ const MAX_HEADER_BYTES = 100_000_000;
  * @throws CheckpointError
  */
 export async function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
-  const reader = await openForReading(path).catch((error: unknown) => {
-    throw new CheckpointError(error instanceof Error ? error.message : String(error), { cause: error });
-  });
-  try {
+  return withOpenFile(path, async (reader) => {
     if (reader.size < 8) throw notSafetensors(path, `it has ${reader.size} bytes, fewer than the 8 of a header length`);
     const prefix = await reader.read(0, 8);
     const claimed = new DataView(prefix.buffer).getBigUint64(0, true);
@@ -65,9 +67,7 @@ export async function readSafetensorsHeader(path: string): Promise<SafetensorsHe
       throw notSafetensors(path, `it claims a header of ${headerBytes} bytes but has only ${reader.size} in all`);
     }
     return parseHeader(path, await reader.read(8, headerBytes), 8 + headerBytes, reader.size);
-  } finally {
-    await reader.close();
-  }
+  });
 }
 
 function notSafetensors(path: string, fault: string): CheckpointError {
@@ -109,7 +109,7 @@ function parseHeader(path: string, bytes: Uint8Array, dataStart: number, fileByt
   entries.sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength);
   if (faults.length === 0) faults.push(...coverageFaults(entries, dataStart, fileBytes));
   if (faults.length > 0) throw checkpointFault(`${path} is damaged; download or save it again`, faults);
-  return { entries, metadata: Object.fromEntries(metadata) };
+  return { entries, metadata: Object.fromEntries(metadata), fileBytes };
 }
 
 /** The entry, or what is wrong with it. */
@@ -135,7 +135,8 @@ function parseEntry(name: string, value: unknown, dataStart: number, dataBytes: 
   return { name, dtype: dtype as SafetensorsDType, shape, offset: dataStart + begin, byteLength };
 }
 
-function isSizes(value: unknown): value is readonly number[] {
+/** Whether the JSON value can be a shape. */
+export function isSizes(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 

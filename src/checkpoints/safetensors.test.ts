@@ -1,11 +1,14 @@
-import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { sha256 } from "#platform";
+import { sha256, sha256File } from "#platform";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
-import { readSafetensors, writeSafetensors } from "./safetensors.js";
+import { type LazyTensor, readHostTensor, storeAs, type TensorToWrite } from "./lazy-tensor.js";
+import { openSafetensors, readSafetensors, writeSafetensors } from "./safetensors.js";
 import { readSafetensorsHeader } from "./safetensors-header.js";
 
 let folder = "";
@@ -123,6 +126,141 @@ test("a conversion is right across the pieces it works in", async () => {
   halves.fill(0x4000, 2 ** 21);
   const { data } = await readAs("BF16", new Uint8Array(halves.buffer), count);
   expect([data[0], data[2 ** 21 - 1], data[2 ** 21], data[count - 1]]).toEqual([1, 1, 2, 2]);
+});
+
+test("float32 is written in 16 bits as the reference implementation lays it out, and reads back rounded", async () => {
+  const { file: bytes } = await golden("safetensors-half-layout");
+  const values = float32([3], 1, -2.5, 65504);
+  const tensors = new Map<string, TensorToWrite>([
+    ["half", storeAs(values, "F16")],
+    ["brain", { ...values, fileType: "BF16" }],
+    ["codes", { dtype: "uint8", shape: [1], data: new Uint8Array([7]) }],
+    ["signed", { dtype: "int8", shape: [2], data: new Int8Array([-128, 127]) }],
+    ["whole", { dtype: "float32", shape: [1], read: async () => new Float32Array([0.1]) }],
+    ["ids", { dtype: "int32", shape: [1], data: new Int32Array([-5]) }],
+  ]);
+  await writeSafetensors(file, tensors);
+  expect((await readFile(file)).toString("hex")).toBe(bytes);
+  const back = (await readSafetensors(file)).tensors;
+  expect(back.get("half")).toEqual(values);
+  expect(back.get("brain")).toEqual(float32([3], 1, -2.5, 65536));
+  expect(back.get("signed")).toEqual(tensors.get("signed"));
+});
+
+test("a number that the type in the file cannot hold is refused with its tensor, and nothing is left behind", async () => {
+  const target = path.join(folder, "misfit.safetensors");
+  const many = new Float32Array(2 ** 21 + 2).fill(1);
+  many[2 ** 21 + 1] = -70000;
+  const write = (data: Float32Array, fileType: "F16" | "BF16") =>
+    writeSafetensors(target, new Map([["w", { dtype: "float32", shape: [data.length], data, fileType }]]));
+  await expect(write(many, "F16")).rejects.toThrow(CheckpointError);
+  await expect(write(many, "F16")).rejects.toThrow(
+    `cannot write ${target}: tensor "w" holds -70000, which F16 cannot hold; its largest number is 65504; write it as BF16`,
+  );
+  await expect(write(new Float32Array([3.4e38]), "BF16")).rejects.toThrow(/which BF16 cannot hold; write it as F32/);
+  expect((await readdir(folder)).filter((name) => name.includes("misfit"))).toEqual([]);
+  await write(many.fill(Number.POSITIVE_INFINITY), "F16");
+});
+
+test("the type in the file must be one that the dtype is written as", async () => {
+  const write = writeSafetensors(
+    path.join(folder, "bad.safetensors"),
+    new Map<string, TensorToWrite>([
+      ["a", storeAs(float32([1], 1), "F64")],
+      ["b", storeAs({ dtype: "int32", shape: [1], data: new Int32Array(1) }, "BF16")],
+      ["c", { dtype: "float32", shape: [-1], read: async () => new Float32Array(1) }],
+    ]),
+  );
+  await expect(write).rejects.toThrow(
+    /3 faults\n.*"a" is float32, which is written as F32 or BF16 or F16, not as F64\n.*"b" is int32, .* as I32, not as BF16\n.*"c" must have sizes/,
+  );
+});
+
+test("tensors of an open file pass through byte for byte, even those that conversion would change", async () => {
+  const bytes = { h: [1, 0x7c, 0, 0x80], b: [0x81, 0x7f, 1, 0], d: new Uint8Array(new Float64Array([1 / 3]).buffer) };
+  const header = {
+    d: { dtype: "F64", shape: [1], data_offsets: [0, 8] },
+    b: { dtype: "BF16", shape: [2], data_offsets: [8, 12] },
+    h: { dtype: "F16", shape: [2, 1], data_offsets: [12, 16] },
+  };
+  const text = JSON.stringify(header);
+  const all = fileOf(text + " ".repeat(-text.length & 7), 16);
+  all.set([...bytes.d, ...bytes.b, ...bytes.h], all.length - 16);
+  await writeFile(file, all);
+  const target = path.join(folder, "copy.safetensors");
+  await writeSafetensors(target, (await openSafetensors(file)).tensors, {});
+  expect((await readFile(target)).toString("hex")).toBe(Buffer.from(all).toString("hex"));
+});
+
+test("an open file gives types and shapes without reading, then each tensor as often as it is asked for", async () => {
+  await writeSafetensors(file, new Map([["a", storeAs(float32([2, 1], 1, 2), "BF16")]]));
+  const tensor = (await openSafetensors(file)).tensors.get("a")!;
+  expect(tensor).toMatchObject({ dtype: "float32", shape: [2, 1], fileType: "BF16" });
+  expect(await tensor.read()).toEqual(new Float32Array([1, 2]));
+  expect([...(await tensor.readBytes())]).toEqual([0x80, 0x3f, 0, 0x40]);
+  expect(await readHostTensor(tensor)).toEqual(float32([2, 1], 1, 2));
+  await writeSafetensors(file, new Map([["a", float32([2, 2], 1, 2, 3, 4)]]));
+  await expect(tensor.read()).rejects.toThrow(/tensor "a": the file changed from \d+ to \d+ bytes since it was opened/);
+  await rm(file);
+  await expect(tensor.read()).rejects.toThrow(CheckpointError);
+});
+
+test("lazy tensors are read, written and let go one after another", async () => {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage: () => void = runInNewContext("gc");
+  const target = path.join(folder, "streamed.safetensors");
+  const length = 2 ** 16;
+  const written: number[] = [];
+  const alive: number[] = [];
+  const buffers: WeakRef<ArrayBufferLike>[] = [];
+  const lazy = (): LazyTensor => ({
+    dtype: "float32",
+    shape: [length],
+    read: async () => {
+      const partial = (await readdir(folder)).find((name) => name.startsWith(".streamed"))!;
+      written.push((await stat(path.join(folder, partial))).size);
+      collectGarbage();
+      alive.push(buffers.filter((buffer) => buffer.deref() !== undefined).length);
+      const data = new Float32Array(length).fill(1);
+      buffers.push(new WeakRef(data.buffer));
+      return data;
+    },
+  });
+  const tensors = new Map<string, TensorToWrite>(["a", "b", "c", "d"].map((name) => [name, lazy()]));
+  tensors.set("e", storeAs(lazy(), "BF16"));
+  await writeSafetensors(target, tensors);
+  const header = written[0]!;
+  expect(written).toEqual([0, 1, 2, 3, 4].map((done) => header + done * 4 * length));
+  expect(alive).toEqual([0, 0, 0, 0, 0]);
+  expect((await stat(target)).size).toBe(header + 4.5 * 4 * length);
+});
+
+test("what is read and written in pieces comes out whole", async () => {
+  const data = Float32Array.from({ length: 2 ** 21 + 3 }, (_, i) => (i % 251) + 1);
+  const lazy: LazyTensor = { dtype: "float32", shape: [data.length], read: async () => data };
+  const tensors = new Map<string, TensorToWrite>([
+    ["whole", lazy],
+    ["brain", storeAs(lazy, "BF16")],
+    ["half", storeAs(lazy, "F16")],
+  ]);
+  await writeSafetensors(file, tensors);
+  const open = await openSafetensors(file);
+  for (const tensor of open.tensors.values()) expect(sha256(await bytesOf(tensor))).toBe(sha256(await bytesOf(lazy)));
+  const copy = path.join(folder, "copy.safetensors");
+  await writeSafetensors(copy, open.tensors);
+  expect(await sha256File(copy)).toBe(await sha256File(file));
+});
+
+const bytesOf = async (tensor: LazyTensor): Promise<Uint8Array> => new Uint8Array((await tensor.read()).buffer);
+
+test("a lazy tensor that gives other than it said is not written", async () => {
+  const target = path.join(folder, "bad.safetensors");
+  const write = writeSafetensors(
+    target,
+    new Map([["a", { dtype: "float32", shape: [3], read: async () => new Int32Array(2) }]]),
+  );
+  await expect(write).rejects.toThrow(/2 faults\n.*must have 3 elements, not 2\n.*its data is a Int32Array/);
+  await expect(readFile(target)).rejects.toThrow("ENOENT");
 });
 
 const entry = (dtype: string, shape: unknown, begin: unknown, end: unknown) =>
