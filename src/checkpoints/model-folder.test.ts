@@ -4,7 +4,8 @@ import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
-import { readModelFolder, writeModelFolder } from "./model-folder.js";
+import { storeAs } from "./lazy-tensor.js";
+import { openModelFolder, readModelFolder, writeModelFolder } from "./model-folder.js";
 import { writeSafetensors } from "./safetensors.js";
 
 let root = "";
@@ -78,6 +79,44 @@ test("shards are read by their index", async () => {
       ["c", vector(3)],
     ]),
   );
+});
+
+test("an open folder gives each tensor when it is asked for, and passes through as it is", async () => {
+  const [first, second] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+  await sharded({ a: first, b: second, c: second });
+  await writeSafetensors(path.join(folder, first), new Map([["a", storeAs(vector(1.5), "BF16")]]));
+  const { tensors, config } = await openModelFolder(folder);
+  expect([...tensors].map(([name, { dtype, shape, fileType }]) => [name, dtype, shape, fileType])).toEqual([
+    ["a", "float32", [1], "BF16"],
+    ["b", "float32", [1], "F32"],
+    ["c", "float32", [1], "F32"],
+  ]);
+  expect(await tensors.get("c")!.read()).toEqual(new Float32Array([3]));
+  const copy = path.join(root, "copy");
+  await writeModelFolder(copy, { config, tensors: new Map([...tensors, ["b", storeAs(tensors.get("b")!, "F16")]]) });
+  const copied = await openModelFolder(copy);
+  expect(Object.fromEntries([...copied.tensors].map(([name, { fileType }]) => [name, fileType]))).toEqual({
+    a: "BF16",
+    b: "F16",
+    c: "F32",
+  });
+  expect((await readModelFolder(copy)).tensors).toEqual(
+    new Map([
+      ["c", vector(3)],
+      ["a", vector(1.5)],
+      ["b", vector(2)],
+    ]),
+  );
+});
+
+test("opening a folder finds what cannot be read, in any of its files, before a tensor is read", async () => {
+  const [first, second] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+  await sharded({ a: first, b: second });
+  const bytes = await readFile(path.join(folder, second), "latin1");
+  await writeFile(path.join(folder, second), bytes.replace('"F32"', '"U32"'), "latin1");
+  await expect(openModelFolder(folder)).rejects.toThrow(/tensor "b" is of type U32, which is not supported/);
+  await writeFile(path.join(folder, second), bytes.slice(0, -1), "latin1");
+  await expect(openModelFolder(folder)).rejects.toThrow(/00002.safetensors is damaged/);
 });
 
 test("an index that leaves the folder, or names what is not there, is refused with all its faults", async () => {

@@ -3,35 +3,49 @@ import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
 import { checkpointFault } from "./faults.js";
 import { isObject, kindOf, readJsonObject, toJsonText } from "./json-file.js";
+import { readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
 import { isPickleName, pickleError } from "./pickle.js";
-import { readSafetensors, writeSafetensors } from "./safetensors.js";
+import { openSafetensors, writeSafetensors } from "./safetensors.js";
 import { readSafetensorsHeader } from "./safetensors-header.js";
+import type { StoredTensor } from "./stored-tensor.js";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 
-/** A plain Hugging Face model folder; names are as on disk. */
-export interface ModelFolder {
+/** What a Hugging Face model folder holds beside its weights. */
+interface ModelFolderTexts {
   /** config.json. */
   readonly config: Record<string, unknown>;
-  readonly tensors: ReadonlyMap<string, HostTensor>;
   /** The text of tokenizer.json; absent where there is none. */
   readonly tokenizerJson?: string;
   /** The text of tokenizer_config.json; absent where there is none. */
   readonly tokenizerConfig?: string;
 }
 
+/** A plain Hugging Face model folder; names are as on disk. */
+export interface ModelFolder extends ModelFolderTexts {
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+}
+
+/** A Hugging Face model folder whose weights are read when they are asked for; names are as on disk. */
+export interface OpenModelFolder extends ModelFolderTexts {
+  /** In the order of the files, and of the bytes in each. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
 /** What `writeModelFolder` writes. */
 export interface ModelFolderContent {
   readonly config: Readonly<Record<string, unknown>>;
-  readonly tensors: ReadonlyMap<string, HostTensor>;
+  /** In memory or lazy, each with its type in the file; those of an open folder pass through as they are. */
+  readonly tensors: ReadonlyMap<string, TensorToWrite>;
   /** More files by name, as text: tokenizer.json, tokenizer_config.json, generation_config.json. */
   readonly files?: ReadonlyMap<string, string>;
 }
 
 /**
- * Writes config.json, model.safetensors and the files given; the folder appears whole or not at all.
+ * Writes config.json, model.safetensors and the files given; the folder appears whole or not at all. Lazy tensors are read and
+ * written one after another.
  * @throws CheckpointError if the folder holds files already, unless `replace` says that they may go.
  */
 export async function writeModelFolder(
@@ -51,15 +65,15 @@ export async function writeModelFolder(
 }
 
 /**
- * Reads a model folder, its weights in one file or in shards.
+ * Checks a model folder, its weights in one file or in shards, for its tensors to be read one by one. Nothing stays open.
  * @throws CheckpointError that lists all that is missing or wrong; pickle files are refused.
  */
-export async function readModelFolder(folder: string): Promise<ModelFolder> {
+export async function openModelFolder(folder: string): Promise<OpenModelFolder> {
   const files = await weightFiles(folder);
   const config = await readJsonObject(joinPath(folder, CONFIG));
-  const tensors = new Map<string, HostTensor>();
+  const tensors = new Map<string, StoredTensor>();
   for (const [path, names] of files) {
-    for (const [name, tensor] of (await readSafetensors(path, { names })).tensors) tensors.set(name, tensor);
+    for (const [name, tensor] of (await openSafetensors(path, { names })).tensors) tensors.set(name, tensor);
   }
   const tokenizerJson = await textIfPresent(joinPath(folder, "tokenizer.json"));
   const tokenizerConfig = await textIfPresent(joinPath(folder, "tokenizer_config.json"));
@@ -69,6 +83,14 @@ export async function readModelFolder(folder: string): Promise<ModelFolder> {
     ...(tokenizerJson !== undefined && { tokenizerJson }),
     ...(tokenizerConfig !== undefined && { tokenizerConfig }),
   };
+}
+
+/** Reads a model folder whole. @throws CheckpointError as `openModelFolder`, and as reading each tensor. */
+export async function readModelFolder(folder: string): Promise<ModelFolder> {
+  const { tensors: stored, ...texts } = await openModelFolder(folder);
+  const tensors = new Map<string, HostTensor>();
+  for (const [name, tensor] of stored) tensors.set(name, await readHostTensor(tensor));
+  return { ...texts, tensors };
 }
 
 /**
