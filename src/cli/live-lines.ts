@@ -1,17 +1,27 @@
+import { type MemoryEstimate, totalBytes } from "../training/memory.js";
 import type {
   EndRecord,
   EvalRecord,
   MergeRecord,
+  QuantizeRecord,
   ResetRecord,
   SkipRecord,
   StartRecord,
   StepRecord,
 } from "../training/metrics.js";
-import { formatBytes, formatCount, formatDuration, formatNumber, formatShare } from "../training/number-format.js";
+import {
+  formatBytes,
+  formatChange,
+  formatCount,
+  formatDuration,
+  formatNumber,
+  formatRanks,
+  formatShare,
+} from "../training/number-format.js";
 import type { PhaseName } from "../training/relora.js";
-import { cutToWidth, type Style, singleLine, textWidth } from "./terminal.js";
+import { cutToWidth, fillLines, type Style, singleLine, textWidth } from "./terminal.js";
 
-// One pure function for each kind of line that training shows. Each returns text without a newline at its end.
+// One pure function for each kind of line that training shows. Text comes without a newline at its end.
 
 const LABEL_COLUMNS = 8;
 
@@ -26,34 +36,59 @@ function label(name: string, color: (text: string) => string): string {
   return color(name) + " ".repeat(LABEL_COLUMNS - name.length);
 }
 
+/** The pieces filled into lines of `columns` columns, the label before the first and as much room before the others. */
+function labelled(
+  head: string,
+  pieces: readonly string[],
+  { gap, columns, paint = (piece) => piece }: { gap: string; columns: number; paint?: (piece: string) => string },
+): string[] {
+  return fillLines(pieces, gap.length, columns - LABEL_COLUMNS).map(
+    (line, index) => `${index === 0 ? head : " ".repeat(LABEL_COLUMNS)}${line.map(paint).join(gap)}`,
+  );
+}
+
 /** The lines above the live line: what is trained, where, on what, and the plan. */
 export function headerLines(start: StartRecord, columns: number, style: Style): string[] {
   const share = formatShare(start.trainableParameters / (start.parameters || 1));
   const trainable = `${formatCount(start.trainableParameters)} trainable (${share})`;
   const from = start.step === 0 ? "" : `, going on after step ${start.step}`;
-  const rows: [string, string][] = [
-    ["model", `${start.model}, ${formatCount(start.parameters)} parameters, ${trainable}`],
-    ["memory", `about ${formatBytes(start.memoryBytes)} for training, besides the program and its data`],
-    ["device", start.device],
-    ["data", start.data],
-    ["plan", `${start.plan}${from}`],
-    ["run", start.runFolder],
+  const row = (name: string, words: readonly string[], color = style.dim): string[] =>
+    labelled(label(name, color), words, { gap: " ", columns });
+  const text = (name: string, value: string): string[] => row(name, value.split(" "));
+  const tooMuch = totalBytes(start.memory) > start.availableMemoryBytes;
+  return [
+    ...text("model", `${start.model}, ${formatCount(start.parameters)} parameters, ${trainable}`),
+    ...(start.quantizer === null ? [] : text("base", start.quantizer)),
+    ...row("memory", memoryWords(start.memory, start.availableMemoryBytes), tooMuch ? style.yellow : style.dim),
+    ...text("device", start.device),
+    ...text("data", start.data),
+    ...text("plan", `${start.plan}${from}`),
+    ...text("run", start.runFolder),
   ];
-  return rows.flatMap(([name, value]) =>
-    wrap(value, columns - LABEL_COLUMNS).map((line, index) => `${label(index === 0 ? name : "", style.dim)}${line}`),
-  );
 }
 
-/** The words in lines of at most `columns` columns; a longer word gets a line of its own. */
-function wrap(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const line = lines.at(-1);
-    if (line !== undefined && textWidth(line) + 1 + textWidth(word) <= columns)
-      lines[lines.length - 1] = `${line} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
+
+/** The estimate, what is at hand, and each part that is not empty, a name and its number not to be torn apart. */
+function memoryWords(memory: MemoryEstimate, available: number): string[] {
+  const total = totalBytes(memory);
+  const { program, data, base, adapters, gradients, optimizer, activations } = memory;
+  const parts = Object.entries({ program, data, base, adapters, gradients, optimizer, activations });
+  const [unit, unitBytes, digits] = total < 10 * GIB ? (["MiB", MIB, 0] as const) : (["GiB", GIB, 1] as const);
+  const least = 10 ** -digits;
+  const size = (bytes: number): string =>
+    bytes / unitBytes < least / 2 ? `<${least}` : (bytes / unitBytes).toFixed(digits);
+  const shown = parts.filter(([, bytes]) => bytes > 0).map(([name, bytes]) => `${name} ${size(bytes)}`);
+  const comparison = total > available ? ["more", "than", "the"] : ["of"];
+  return [
+    "about",
+    `${formatBytes(total)}${total > available ? "," : ""}`,
+    ...comparison,
+    formatBytes(available),
+    "available:",
+    ...shown.map((part, index) => (index < shown.length - 1 ? `${part},` : `${part} (${unit})`)),
+  ];
 }
 
 /** Says which phase begins and what that means. */
@@ -105,19 +140,49 @@ export function evalLines(
   style: Style,
 ): string[] {
   const numbers = `loss ${record.loss.toFixed(4)}  perplexity ${formatNumber(record.perplexity)}`;
-  const change = previous === undefined ? "" : style.dim(`  (${signed(record.loss - previous.loss, 4)})`);
+  const change = previous === undefined ? "" : style.dim(`  (${formatChange(record.loss - previous.loss)})`);
   const sample = cutToWidth(singleLine(record.sample), columns - LABEL_COLUMNS);
   const head = `${label("eval", style.green)}step ${record.step}  ${style.bold(numbers)}${change}`;
   return sample === "" ? [head] : [head, `${" ".repeat(LABEL_COLUMNS)}${style.dim(sample)}`];
 }
 
-/** A merge: that the loss did not move, how much was merged, and the rank that the merged updates have reached. */
-export function mergeLine(record: MergeRecord, style: Style): string {
-  const loss = `loss ${record.lossBefore.toFixed(4)} -> ${record.lossAfter.toFixed(4)}`;
-  const layers = record.layers.length;
-  const mean = layers === 0 ? "" : ` (${(record.rank / layers).toFixed(1)} a layer)`;
-  const size = `|ΔW| ${formatNumber(record.deltaNorm)}`;
-  return `${label("merge", style.green)}cycle ${record.cycle}  ${loss}  ${size}  rank ${record.rank}${mean}`;
+/** The base was quantized: into what, at which error, what that did to the loss, and the size. */
+export function quantizeLines(record: QuantizeRecord, columns: number, style: Style): string[] {
+  const pieces = [
+    record.quantizer,
+    `error ${formatShare(record.relativeError)}`,
+    lossPiece(record.lossBefore, record.lossAfter),
+    formatBytes(record.bytes),
+  ];
+  return labelled(label("quant", style.green), pieces, { gap: "  ", columns });
+}
+
+/** A merge that leaves less or more than this of an update in quantized weights has not merged what was learned. */
+const SOUND_RECOVERY: readonly [least: number, most: number] = [0.5, 1.5];
+
+/**
+ * A merge: what it did to the loss, how much was merged, and the rank that the merged updates have reached; on quantized
+ * weights also how much of the update they took up, in yellow where that is far from all, and how many codes changed.
+ */
+export function mergeLines(record: MergeRecord, columns: number, style: Style): string[] {
+  const pieces = [
+    `cycle ${record.cycle}`,
+    lossPiece(record.lossBefore, record.lossAfter),
+    `|ΔW| ${formatNumber(record.deltaNorm)}`,
+  ];
+  const ranks = formatRanks(record.layers.map((layer) => layer.rank));
+  if (ranks !== null) pieces.push(`rank ${ranks}`);
+  const [least, most] = SOUND_RECOVERY;
+  const verdict = record.recovered < least ? ", largely lost" : record.recovered > most ? ", far too much" : "";
+  const recovered = `recovered ${formatShare(record.recovered)}${verdict}`;
+  if (record.policy !== null) pieces.push(recovered);
+  if (record.codesChanged !== null) pieces.push(`codes changed ${formatShare(record.codesChanged)}`);
+  const paint = (piece: string): string => (verdict !== "" && piece === recovered ? style.yellow(piece) : piece);
+  return labelled(label("merge", style.green), pieces, { gap: "  ", columns, paint });
+}
+
+function lossPiece(before: number | null, after: number): string {
+  return `loss ${before === null ? "" : `${before.toFixed(4)} -> `}${after.toFixed(4)}`;
 }
 
 export function resetLine(record: ResetRecord, style: Style): string {
@@ -135,8 +200,4 @@ export function endLine(record: EndRecord, style: Style): string {
   const color = record.outcome === "done" ? style.green : style.yellow;
   const work = `${record.step} steps, ${formatCount(record.tokens)} tokens in ${formatDuration(record.seconds)}`;
   return `${label(OUTCOMES[record.outcome], color)}${work}, peak memory ${formatBytes(record.peakMemoryBytes)}`;
-}
-
-function signed(value: number, digits: number): string {
-  return `${value < 0 ? "" : "+"}${value.toFixed(digits)}`;
 }

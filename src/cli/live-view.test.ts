@@ -10,7 +10,17 @@ const start: StartRecord = {
   model: "llama tiny",
   parameters: 1_900_000,
   trainableParameters: 600_000,
-  memoryBytes: 300 * 2 ** 20,
+  quantizer: "nf4 in blocks of 64",
+  memory: {
+    program: 160 * 2 ** 20,
+    data: 96 * 2 ** 20,
+    base: 4 * 2 ** 20,
+    adapters: 2 * 2 ** 20,
+    gradients: 8 * 2 ** 20,
+    optimizer: 16 * 2 ** 20,
+    activations: 14 * 2 ** 20,
+  },
+  availableMemoryBytes: 2 ** 34,
   device: "cpu, 2 threads",
   data: "builtin:wordnet, 3.1M tokens",
   maxSteps: 600,
@@ -38,6 +48,19 @@ const records: MetricsRecord[] = [
   step(2),
   step(200),
   { kind: "eval", step: 200, loss: 4.05, perplexity: 57.4, tokens: 50_000, sample: "a kind of\n tree" },
+  {
+    kind: "quantize",
+    step: 200,
+    quantizer: "nf4 in blocks of 64",
+    lossBefore: 4.05,
+    lossAfter: 4.0712,
+    relativeError: 0.0912,
+    bytes: 2 ** 20,
+    layers: [
+      { name: "a", relativeError: 0.0912, largestError: 0.01 },
+      { name: "b", relativeError: 0.0912, largestError: 0.02 },
+    ],
+  },
   step(201, { phase: "adapter", cycle: 1 }),
   { kind: "skip", step: 202, reason: "the loss is NaN" },
   step(300, { phase: "adapter", cycle: 1 }),
@@ -45,14 +68,17 @@ const records: MetricsRecord[] = [
     kind: "merge",
     step: 300,
     cycle: 1,
+    policy: "requantize",
     lossBefore: 3.91,
-    lossAfter: 3.91,
+    lossAfter: 3.92,
     deltaNorm: 12.3456,
+    recovered: 0.998,
+    codesChanged: 0.25,
     probeLogitsChange: 1e-6,
     rank: 90,
     layers: [
-      { name: "a", deltaNorm: 10, rank: 40 },
-      { name: "b", deltaNorm: 7.2, rank: 50 },
+      { name: "a", deltaNorm: 10, recovered: 0.998, codesChanged: 0.3, rank: 40 },
+      { name: "b", deltaNorm: 7.2, recovered: 0.998, codesChanged: 0.2, rank: 50 },
     ],
   },
   { kind: "reset", step: 300, zeroedFraction: 1 },
@@ -87,7 +113,9 @@ test("without a terminal the view is plain lines", () => {
   expect(written({})).toBe(
     `Reading data …
 model   llama tiny, 1.90M parameters, 600K trainable (31.6%)
-memory  about 300 MiB for training, besides the program and its data
+base    nf4 in blocks of 64
+memory  about 300 MiB of 16.0 GiB available: program 160, data 96, base 4,
+        adapters 2, gradients 8, optimizer 16, activations 14 (MiB)
 device  cpu, 2 threads
 data    builtin:wordnet, 3.1M tokens
 plan    200 full-rank steps, then 400 steps with adapters; 4 merges, after steps
@@ -101,10 +129,12 @@ Warm start: every weight trains before the adapters take over
 200/600  loss 4.1235  lr 9.5e-4  grad 0.83  12K tok/s  8s left
 eval    step 200  loss 4.0500  perplexity 57.40  (-4.2500)
         a kind of tree
+quant   nf4 in blocks of 64  error 9.12%  loss 4.0500 -> 4.0712  1.00 MiB
 Adapters: low-rank updates train on frozen weights
 skip    step 202 changed nothing: the loss is NaN
-300/600  loss 4.1235  lr 9.5e-4  grad 0.83  12K tok/s  cycle 1  8s left
-merge   cycle 1  loss 3.9100 -> 3.9100  |ΔW| 12.35  rank 90 (45.0 a layer)
+300/600  loss 4.1235  lr 9.5e-4  grad 0.83  12K tok/s  cycle 1  9s left
+merge   cycle 1  loss 3.9100 -> 3.9200  |ΔW| 12.35  rank 90 (45.0 a layer)
+        recovered 99.8%  codes changed 25%
 reset   100% of the adapters' optimizer state is zero
 done    600 steps, 1.23M tokens in 3m 05s, peak memory 512 MiB
 `,

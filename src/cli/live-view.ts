@@ -1,5 +1,15 @@
 import type { EvalRecord, MetricsRecord, StartRecord, StepRecord } from "../training/metrics.js";
-import { endLine, evalLines, headerLines, mergeLine, phaseLine, resetLine, skipLine, stepLine } from "./live-lines.js";
+import {
+  endLine,
+  evalLines,
+  headerLines,
+  mergeLines,
+  phaseLine,
+  quantizeLines,
+  resetLine,
+  skipLine,
+  stepLine,
+} from "./live-lines.js";
 import { type Environment, isInteractive, type Style, styleFor, type Terminal } from "./terminal.js";
 
 const REDRAW_MS = 100;
@@ -52,9 +62,12 @@ export class LiveView {
         this.#print(...evalLines(record, this.#lastEval, this.#columns(), this.#style));
         this.#lastEval = record;
         break;
+      case "quantize":
+        this.#print(...quantizeLines(record, this.#columns(), this.#style));
+        break;
       case "merge":
         this.#settle();
-        this.#print(mergeLine(record, this.#style));
+        this.#print(...mergeLines(record, this.#columns(), this.#style));
         break;
       case "reset":
         this.#print(resetLine(record, this.#style));

@@ -76,3 +76,22 @@ export function cutToWidth(text: string, columns: number): string {
   }
   return `${kept.trimEnd()}…`;
 }
+
+/**
+ * Pieces of text in lines of at most `columns` columns, counting a gap of `gap` columns between two pieces of a line. A
+ * wider piece gets a line of its own.
+ */
+export function fillLines(pieces: readonly string[], gap: number, columns: number): string[][] {
+  const lines: string[][] = [];
+  let width = Number.POSITIVE_INFINITY;
+  for (const piece of pieces) {
+    width += gap + textWidth(piece);
+    if (width <= columns) {
+      lines.at(-1)!.push(piece);
+    } else {
+      lines.push([piece]);
+      width = textWidth(piece);
+    }
+  }
+  return lines;
+}

@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
 import {
   formatBytes,
+  formatChange,
   formatCount,
   formatDuration,
   formatLearningRate,
   formatNumber,
+  formatRanks,
   formatShare,
 } from "./number-format.js";
 
@@ -33,6 +35,20 @@ test.each([
   [formatNumber, 123_456.7, "123457"],
   [formatNumber, 1.2e-7, "1.200e-7"],
   [formatNumber, Number.NaN, "NaN"],
+  [formatChange, 0.01474, "+0.0147"],
+  [formatChange, 0, "+0.0000"],
+  [formatChange, -4.25, "-4.2500"],
 ])("%o of %s is %s", (format, value, text) => {
   expect(format(value)).toBe(text);
+});
+
+test.each([
+  [[40, 50], "90 (45.0 a layer)"],
+  [[40, null, 51, null], "91 in 2 layers (45.5 a layer)"],
+  [[null, 7], "7 in 1 layer (7.0 a layer)"],
+  [[0, 0], "0 (0.0 a layer)"],
+  [[null, null], null],
+  [[], null],
+])("ranks %j are %s", (ranks, text) => {
+  expect(formatRanks(ranks)).toBe(text);
 });

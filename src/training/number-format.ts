@@ -45,6 +45,23 @@ export function formatNumber(value: number): string {
       : value.toExponential(3);
 }
 
+/** The change of a loss with its sign: `+0.0147`, `-4.2500`. */
+export function formatChange(change: number): string {
+  return `${change < 0 ? "" : "+"}${change.toFixed(4)}`;
+}
+
+/**
+ * Ranks of layers, in all and on average: `835 (29.8 a layer)`, or `230 in 7 layers (32.9 a layer)` where those of the
+ * other layers are not known; null without any.
+ */
+export function formatRanks(ranks: readonly (number | null)[]): string | null {
+  const known = ranks.filter((rank) => rank !== null);
+  if (known.length === 0) return null;
+  const sum = known.reduce((total, rank) => total + rank, 0);
+  const where = known.length === ranks.length ? "" : ` in ${known.length} ${known.length === 1 ? "layer" : "layers"}`;
+  return `${sum}${where} (${(sum / known.length).toFixed(1)} a layer)`;
+}
+
 function scale(value: number, base: number, units: readonly string[], gap: string): string {
   let size = value;
   let unit = 0;
