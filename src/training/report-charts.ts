@@ -13,7 +13,7 @@ export interface ChartSeries {
 export interface Chart {
   readonly title: string;
   readonly note: string;
-  readonly format: "loss" | "rate" | "count" | "number";
+  readonly format: "loss" | "rate" | "count" | "number" | "share" | "change";
   readonly steps: readonly number[];
   readonly series: readonly ChartSeries[];
   /** Steps with a vertical line: dashed for a merge; with a label for the begin of a phase. */
@@ -32,7 +32,8 @@ const PHASE_LABELS: Readonly<Record<PhaseName, string>> = {
 };
 
 /**
- * The charts that the records allow: none without steps, those of merges only where there were merges.
+ * The charts that the records allow: none without steps, those of merges only where there were merges, those of what
+ * quantized weights took up only where merges went into such.
  * `rank` is that of one adapter, drawn beside the rank that the merges reached.
  */
 export function chartsOf(records: readonly MetricsRecord[], { rank }: { rank?: number } = {}): Chart[] {
@@ -41,7 +42,10 @@ export function chartsOf(records: readonly MetricsRecord[], { rank }: { rank?: n
   const marks = marksOf(records);
   const charts: Chart[] = [];
   if (steps.length > 0) charts.push(lossChart(records, steps, marks), ...stepCharts(steps, marks));
-  if (merges.length > 0) charts.push(deltaChart(merges), rankChart(merges, rank));
+  const quantized = merges.filter((merge) => merge.policy !== null);
+  if (merges.length > 0) charts.push(deltaChart(merges));
+  if (quantized.length > 0) charts.push(recoveredChart(quantized), lossChangeChart(quantized));
+  if (merges.length > 0) charts.push(rankChart(merges, rank));
   return charts;
 }
 
@@ -105,14 +109,50 @@ function deltaChart(merges: readonly MergeRecord[]): Chart {
   };
 }
 
+function recoveredChart(merges: readonly MergeRecord[]): Chart {
+  const recovered = merges.map((merge) => merge.layers.map((layer) => layer.recovered));
+  return {
+    title: "Recovered update",
+    note: "Share of each merged update found in the quantized weights: near 0 where it was rounded away.",
+    format: "share",
+    steps: merges.map((merge) => merge.step),
+    series: [
+      { label: "all layers", color: "green", look: "points", values: merges.map((merge) => merge.recovered) },
+      { label: "lowest layer", color: "green", look: "faint", values: recovered.map(lowest) },
+      { label: "highest layer", color: "green", look: "faint", values: recovered.map(highest) },
+      { label: "nothing lost", color: "muted", look: "dashed", values: merges.map(() => 1) },
+    ],
+    marks: [],
+    fromZero: true,
+  };
+}
+
+function lossChangeChart(merges: readonly MergeRecord[]): Chart {
+  return {
+    title: "Loss change at merges",
+    note: "Held-out loss right after each merge minus right before: above 0 where rounding cost something.",
+    format: "change",
+    steps: merges.map((merge) => merge.step),
+    series: [
+      {
+        label: "change",
+        color: "purple",
+        look: "points",
+        values: merges.map((merge) => merge.lossAfter - merge.lossBefore),
+      },
+      { label: "no change", color: "muted", look: "dashed", values: merges.map(() => 0) },
+    ],
+    marks: [],
+    fromZero: false,
+  };
+}
+
 function rankChart(merges: readonly MergeRecord[], rank: number | undefined): Chart {
-  const ranks = merges.map((merge) => merge.layers.map((layer) => layer.rank));
-  const over = (pick: (values: readonly number[]) => number): (number | null)[] =>
-    ranks.map((values) => (values.length === 0 ? null : pick(values)));
+  const ranks = merges.map((merge) => merge.layers.map((layer) => layer.rank).filter((value) => value !== null));
   const series: ChartSeries[] = [
-    { label: "mean", color: "green", look: "points", values: over((values) => sum(values) / values.length) },
-    { label: "lowest", color: "green", look: "faint", values: over((values) => Math.min(...values)) },
-    { label: "highest", color: "green", look: "faint", values: over((values) => Math.max(...values)) },
+    { label: "mean", color: "green", look: "points", values: ranks.map(mean) },
+    { label: "lowest", color: "green", look: "faint", values: ranks.map(lowest) },
+    { label: "highest", color: "green", look: "faint", values: ranks.map(highest) },
   ];
   if (rank !== undefined) {
     series.push({ label: "one adapter", color: "muted", look: "dashed", values: merges.map(() => rank) });
@@ -166,4 +206,16 @@ function movingMean(steps: readonly StepRecord[], index: number): number {
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
+}
+
+function mean(values: readonly number[]): number | null {
+  return values.length === 0 ? null : sum(values) / values.length;
+}
+
+function lowest(values: readonly number[]): number | null {
+  return values.length === 0 ? null : Math.min(...values);
+}
+
+function highest(values: readonly number[]): number | null {
+  return values.length === 0 ? null : Math.max(...values);
 }

@@ -15,17 +15,26 @@ const short = (value) => {
   if (size >= 1e3) return +(value / 1e3).toPrecision(3) + "K";
   return String(+value.toPrecision(4));
 };
+const change = (value) => {
+  const rounded = +value.toPrecision(3);
+  const small = value !== 0 && Math.abs(value) < 1e-3;
+  return (value > 0 ? "+" : "") + (small ? rounded.toExponential() : rounded);
+};
 const formats = {
   loss: (value) => value.toFixed(4),
   rate: (value) => (value === 0 ? "0" : value.toExponential(2)),
   count: short,
   number: (value) => String(+value.toPrecision(4)),
+  share: (value) => +(100 * value).toPrecision(4) + "%",
+  change,
 };
 const ticks = {
   loss: (value) => String(+value.toPrecision(3)),
   rate: (value) => (value === 0 ? "0" : value.toExponential(0)),
   count: short,
   number: short,
+  share: (value) => +(100 * value).toPrecision(4) + "%",
+  change,
 };
 // One digit is enough for ticks that are whole multiples of a power of ten; others need two.
 const rateTicks = (values) => {
@@ -57,15 +66,21 @@ function drawMarks(plot, marks) {
   ctx.restore();
 }
 
-function seriesOf({ label, color, look }, format) {
+// A single value makes no line, so each is a point then.
+function pointsOf(look, color, alone) {
+  if (look !== "points" && !alone) return { show: false };
+  return { show: true, size: 9, width: 1.5, fill: () => css(color), stroke: () => css("card") };
+}
+
+function seriesOf({ label, color, look }, format, alone) {
   return {
     label,
     stroke: () => css(color),
-    alpha: look === "faint" ? 0.3 : 1,
+    alpha: look === "faint" ? 0.4 : 1,
     width: look === "faint" ? 1 : 2,
     dash: look === "dashed" ? [6, 6] : undefined,
     spanGaps: true,
-    points: look === "points" ? { show: true, size: 9, width: 1.5, fill: () => css(color), stroke: () => css("card") } : { show: false },
+    points: pointsOf(look, color, alone),
     value: (plot, value) => (value == null ? "–" : formats[format](value)),
   };
 }
@@ -91,19 +106,19 @@ function draw(chart, place) {
       scales: {
         x: { time: false, range: alone ? [steps[0] - 1, steps[0] + 1] : undefined },
         y: { range: (plot, low, high) => {
-          if (low == null) return [0, 1];
+          if (low == null || (low === 0 && high === 0)) return [0, 1];
           const [padded, top] = uPlot.rangeNum(low, high, 0.08, true);
-          const base = chart.fromZero ? 0 : padded;
+          const base = chart.fromZero ? Math.min(0, padded) : padded;
           return [base, Math.max(top, high + 0.15 * (high - base))];
         } },
       },
       axes: [
         { ...axis, incrs: [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1e3, 2e3, 2500, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6],
           space: 60, size: 34, values: (plot, values) => values.map(short) },
-        { ...axis, size: chart.format === "rate" ? 60 : 50,
+        { ...axis, size: chart.format === "rate" || chart.format === "change" ? 60 : 50,
           values: (plot, values) => chart.format === "rate" ? rateTicks(values) : values.map(ticks[chart.format]) },
       ],
-      series: [{ label: "step" }, ...chart.series.map((series) => seriesOf(series, chart.format))],
+      series: [{ label: "step" }, ...chart.series.map((series) => seriesOf(series, chart.format, alone))],
       hooks: { draw: [(plot) => drawMarks(plot, chart.marks)] },
     },
     [steps, ...chart.series.map((series) => series.values)],

@@ -3,12 +3,12 @@ export const REPORT_STYLE: string = `
 :root {
   color-scheme: light dark;
   --page: #f6f7f9; --card: #ffffff; --text: #1b1f24; --muted: #5b6470; --line: #dfe3e8; --grid: #eceff2; --mark: #9aa4b0;
-  --blue: #2166c0; --orange: #c7560a; --green: #177a4b; --purple: #7b4bb7;
+  --shade: #0000002e; --blue: #2166c0; --orange: #c7560a; --green: #177a4b; --purple: #7b4bb7;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171b; --card: #1c2026; --text: #e4e8ed; --muted: #9aa5b1; --line: #323942; --grid: #2a3038; --mark: #6b7683;
-    --blue: #6aa9f7; --orange: #f59b57; --green: #58c48f; --purple: #b796ea;
+    --shade: #000000a0; --blue: #6aa9f7; --orange: #f59b57; --green: #58c48f; --purple: #b796ea;
   }
 }
 * { box-sizing: border-box; }
@@ -18,10 +18,13 @@ h1 { font-size: 1.5rem; line-height: 1.25; margin: 8px 0 4px; overflow-wrap: any
 h2 { font-size: 1.05rem; margin: 0 0 2px; }
 p { margin: 0 0 8px; color: var(--muted); font-size: 0.9rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px; margin-top: 16px; min-width: 0; }
-.charts { display: grid; grid-template-columns: minmax(0, 1fr); gap: 16px; margin-top: 16px; }
-.charts .card { margin-top: 0; }
+:is(.charts, .tables) { display: grid; grid-template-columns: minmax(0, 1fr); gap: 16px; margin-top: 16px; }
+:is(.charts, .tables) .card { margin-top: 0; }
+:is(.charts, .tables):empty { display: none; }
 @media (min-width: 860px) {
   .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .tables { grid-template-columns: repeat(2, minmax(0, 1fr)); align-items: start; }
+  .tables .card:last-child:nth-child(odd) { grid-column: 1 / -1; }
   .charts .card:is(:first-child, :last-child:nth-child(even)) { grid-column: 1 / -1; }
 }
 table { width: 100%; border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
@@ -31,8 +34,26 @@ th { font-weight: 500; color: var(--muted); }
 .pairs th { width: 40%; }
 .pairs td { font-weight: 500; }
 .numbers :is(th, td) { text-align: right; padding: 5px 0 5px 6px; overflow-wrap: normal; }
+.numbers th { vertical-align: bottom; }
 .numbers :is(th, td):first-child { text-align: left; padding-left: 0; }
-.layers td:first-child { overflow-wrap: anywhere; }
+.numbers td { white-space: nowrap; }
+.layers td:first-child { overflow-wrap: anywhere; min-width: 9rem; white-space: normal; }
+.scroll {
+  overflow-x: auto;
+  background:
+    linear-gradient(to right, var(--card) 40%, transparent) left / 28px 100% local,
+    linear-gradient(to left, var(--card) 40%, transparent) right / 28px 100% local,
+    linear-gradient(to right, var(--shade), transparent) left / 9px 100% scroll,
+    linear-gradient(to left, var(--shade), transparent) right / 9px 100% scroll;
+  background-repeat: no-repeat;
+}
+.bars td { white-space: nowrap; text-align: right; width: 1%; }
+.bars th { white-space: nowrap; width: 1%; }
+.bars .bar { width: auto; padding: 5px 0; text-align: left; vertical-align: middle; }
+.bars span { display: block; height: 0.75em; min-width: 2px; border-radius: 2px; background: var(--blue); opacity: 0.6; }
+.bars .sum span { opacity: 1; }
+.bars .measured span { background: var(--orange); opacity: 1; }
+.bars :is(.sum, .measured) > * { font-weight: 600; color: var(--text); }
 .sample { border-top: 1px solid var(--line); padding: 8px 0; }
 .sample:first-of-type { border-top: 0; }
 .sample pre { margin: 2px 0 0; font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
@@ -40,8 +61,8 @@ th { font-weight: 500; color: var(--muted); }
 summary { cursor: pointer; font-weight: 600; font-size: 1.05rem; }
 details > :not(summary) { margin-top: 8px; }
 .u-legend { color: var(--text); font-size: 13px; text-align: left; margin: 0; }
-.u-legend :is(th, td) { border: 0; padding: 2px 4px; color: inherit; }
-.u-legend .u-series:first-child :is(th, td):first-child { padding-left: 0; }
+.u-legend :is(th, td) { border: 0; padding: 2px 8px 2px 0; color: inherit; }
+.u-legend .u-series:first-child .u-marker { display: none; }
 .u-select { background: color-mix(in srgb, var(--blue) 18%, transparent); }
 @media (max-width: 480px) {
   main { padding: 10px; }

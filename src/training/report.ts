@@ -1,7 +1,11 @@
 import { packageFile, readText } from "#platform";
-import type { EvalRecord, MergeRecord, MetricsRecord } from "./metrics.js";
-import { formatBytes, formatCount, formatDuration, formatNumber, formatShare } from "./number-format.js";
+import type { EvalRecord, MetricsRecord } from "./metrics.js";
+import { formatBytes, formatCount, formatDuration, formatNumber, formatRanks, formatShare } from "./number-format.js";
 import { chartsOf } from "./report-charts.js";
+import { card, escapeHtml, escapeJson, pairs } from "./report-html.js";
+import { memoryCard } from "./report-memory.js";
+import { layerKindsCard, layersCard, mergesCard } from "./report-merges.js";
+import { quantizationCard } from "./report-quantization.js";
 import { REPORT_SCRIPT } from "./report-script.js";
 import { REPORT_STYLE } from "./report-style.js";
 
@@ -21,11 +25,7 @@ export async function renderReport({ title, settings, records }: ReportInput): P
   const libraryStyle = await readText(packageFile("uplot", "dist/uPlot.min.css"));
   const { rank } = settings;
   const charts = chartsOf(records, typeof rank === "number" ? { rank } : {});
-  const places = charts.map(
-    ({ title: name, note }, index) =>
-      `<section class="card"><h2>${escapeHtml(name)}</h2><p>${escapeHtml(note)}</p><div id="chart-${index}"></div></section>`,
-  );
-  const merges = records.filter((record) => record.kind === "merge");
+  const places = charts.map(({ title: name, note }, index) => card(name, note, `<div id="chart-${index}"></div>`));
   const evals = records.filter((record) => record.kind === "eval");
   return `<!doctype html>
 <html lang="en">
@@ -39,9 +39,9 @@ export async function renderReport({ title, settings, records }: ReportInput): P
 <body>
 <main>
 <h1>${escapeHtml(title)}</h1>
-<section class="card"><h2>Summary</h2>${pairs(summaryOf(records))}</section>
+${card("Summary", "", pairs(summaryOf(records)))}
 <div class="charts">${places.join("\n")}</div>
-${merges.length > 0 ? mergesCard(merges) : ""}
+${tablesOf(records)}
 ${samplesCard(evals)}
 <details class="card"><summary>Settings</summary>${pairs(Object.entries(settings).map(([key, value]) => [key, settingText(value)]))}</details>
 </main>
@@ -51,6 +51,21 @@ ${samplesCard(evals)}
 </body>
 </html>
 `;
+}
+
+/** Tables of what the records hold: nothing about merges or quantization where there was none. */
+function tablesOf(records: readonly MetricsRecord[]): string {
+  const merges = records.filter((record) => record.kind === "merge");
+  const start = records.find((record) => record.kind === "start");
+  const quantize = records.find((record) => record.kind === "quantize");
+  const end = records.findLast((record) => record.kind === "end");
+  const small = [
+    quantize === undefined ? "" : quantizationCard(quantize),
+    layerKindsCard(merges),
+    start === undefined ? "" : memoryCard(start, end),
+  ].join("\n");
+  const grid = `<div class="tables">${small}</div>`;
+  return merges.length === 0 ? grid : [mergesCard(merges), grid, layersCard(merges)].join("\n");
 }
 
 function summaryOf(records: readonly MetricsRecord[]): [string, string][] {
@@ -65,6 +80,7 @@ function summaryOf(records: readonly MetricsRecord[]): [string, string][] {
     rows.push(
       ["Model", `${start.model}, ${formatCount(start.parameters)} parameters`],
       ["Trainable", `${formatCount(start.trainableParameters)} (${share} of the model's size)`],
+      ...(start.quantizer === null ? [] : [["Base", start.quantizer] satisfies [string, string]]),
       ["Data", start.data],
       ["Device", start.device],
     );
@@ -79,8 +95,8 @@ function summaryOf(records: readonly MetricsRecord[]): [string, string][] {
   rows.push(...heldOutRows(records));
   const lastMerge = merges.at(-1);
   if (lastMerge !== undefined) {
-    const mean = lastMerge.rank / (lastMerge.layers.length || 1);
-    rows.push(["Merges", `${merges.length}, rank ${lastMerge.rank} in all (${mean.toFixed(1)} a layer)`]);
+    const ranks = formatRanks(lastMerge.layers.map((layer) => layer.rank));
+    rows.push(["Merges", `${merges.length}${ranks === null ? "" : `, rank ${ranks}`}`]);
   }
   if (skips > 0) rows.push(["Skipped updates", String(skips)]);
   if (end !== undefined) {
@@ -104,34 +120,6 @@ function heldOutRows(records: readonly MetricsRecord[]): [string, string][] {
   return rows;
 }
 
-function mergesCard(merges: readonly MergeRecord[]): string {
-  const rows = merges.map((merge) => [
-    String(merge.cycle),
-    String(merge.step),
-    merge.lossBefore.toFixed(4),
-    merge.lossAfter.toFixed(4),
-    merge.probeLogitsChange.toExponential(1),
-    formatNumber(merge.deltaNorm),
-    String(merge.rank),
-  ]);
-  const head = ["Cycle", "Step", "Loss before", "Loss after", "Logits moved", "|ΔW|", "Rank"];
-  return `<section class="card"><h2>Merges</h2>
-<p>A merge must not change what the model computes: the loss of one probe batch before and after, and the largest change of any of its logits.</p>
-${numbers(head, rows)}</section>${layersCard(merges)}`;
-}
-
-function layersCard(merges: readonly MergeRecord[]): string {
-  const first = new Map(merges[0]?.layers.map((layer) => [layer.name, layer.rank]));
-  const rows = (merges.at(-1)?.layers ?? []).map((layer) => [
-    layer.name,
-    formatNumber(layer.deltaNorm),
-    String(first.get(layer.name) ?? "–"),
-    String(layer.rank),
-  ]);
-  const head = ["Layer", "Last |ΔW|", "Rank after the first merge", "Rank after the last"];
-  return `<details class="card"><summary>Layers</summary><div class="layers">${numbers(head, rows)}</div></details>`;
-}
-
 function samplesCard(evals: readonly EvalRecord[]): string {
   const samples = evals.filter((record) => record.sample !== "");
   if (samples.length === 0) return "";
@@ -139,42 +127,11 @@ function samplesCard(evals: readonly EvalRecord[]): string {
     ({ step, loss, sample }) =>
       `<div class="sample"><span class="when">step ${step}, held-out loss ${loss.toFixed(4)}</span><pre>${escapeHtml(sample.trim())}</pre></div>`,
   );
-  return `<section class="card"><h2>Samples through time</h2>${items.join("\n")}</section>`;
-}
-
-function pairs(rows: readonly (readonly [string, string])[]): string {
-  const cells = rows.map(
-    ([name, value]) => `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`,
-  );
-  return `<table class="pairs">${cells.join("")}</table>`;
-}
-
-function numbers(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[], tag: string): string =>
-    `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join("")}</tr>`;
-  return `<table class="numbers">${line(head, "th")}${rows.map((row) => line(row, "td")).join("")}</table>`;
+  return card("Samples through time", "", items.join("\n"));
 }
 
 function settingText(value: unknown): string {
   if (value === null || value === undefined) return "–";
   if (Array.isArray(value)) return value.join(", ");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-
-/** Text for an element or a quoted attribute; control characters, which HTML forbids, become U+FFFD. */
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!).replace(/[^\P{Control}\n\t]/gu, "\ufffd");
-}
-
-/** JSON for a script element: without `<`, nothing in it can end the element. */
-function escapeJson(value: unknown): string {
-  return JSON.stringify(value).replaceAll("<", "\\u003c");
 }
