@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { checkpoint } from "../autograd/checkpoint.js";
 import { grad } from "../autograd/grad.js";
-import { add, constant, exp, matmul, mul, rmsNorm, sigmoid, sub, sum } from "../ops/index.js";
+import { add, constant, exp, matmul, matmulFourBit, mul, rmsNorm, sigmoid, sub, sum } from "../ops/index.js";
 import { ConfigError } from "../tensor/errors.js";
 import { computeTogether, placeholder, type Tensor, tensor } from "../tensor/tensor.js";
 import { compileGraph, PROFILES } from "./compile.js";
@@ -18,6 +18,17 @@ function positions(outputs: Record<string, Tensor>, names: readonly string[]): n
   const { nodes } = compileGraph(outputs, PROFILES.cpu).graph;
   const order = executionOrder(nodes);
   return names.map((name) => order.findIndex((index) => nodes[index]!.outputs.includes(name)));
+}
+
+/** A linear layer with a 4-bit weight (8, 8) and an adapter of rank 2. */
+function quantizedLayer(i: number): { forward: (x: Tensor) => Tensor; adapter: Tensor[] } {
+  const [packed, absmax] = [placeholder(`packed${i}`, [32], "uint8"), placeholder(`absmax${i}`, [1])];
+  const [a, b] = [placeholder(`a${i}`, [2, 8]), placeholder(`b${i}`, [8, 2])];
+  const forward = (x: Tensor): Tensor => {
+    const base = matmulFourBit(x, packed, absmax, { type: "nf4", blockSize: 64, shape: [8, 8] });
+    return add(base, mul(matmul(matmul(x, a, { transposeB: true }), b, { transposeB: true }), 2));
+  };
+  return { forward, adapter: [a, b] };
 }
 
 describe("compileGraph", () => {
@@ -57,6 +68,13 @@ describe("compileGraph", () => {
     for (const output of ["%0", "input:x"]) {
       expect(() => compileGraph({ [output]: exp(exp(x)) }, PROFILES.cpu)).toThrow(ConfigError);
       expect(() => compileGraph({ [output]: exp(exp(x)) }, PROFILES.cpu)).toThrow(`got ${output}`);
+    }
+  });
+
+  test("multiplies by a 4-bit weight in one kernel, and its product is the addend of another", () => {
+    const outputs = { y: quantizedLayer(0).forward(placeholder("rows", [3, 8])) };
+    for (const device of ["cpu", "webgpu"] as const) {
+      expect(operators(outputs, device).sort()).toEqual(["Gemm", "Gemm", "MatMulBnb4"]);
     }
   });
 
@@ -103,4 +121,33 @@ describe("the order of a compiled graph", () => {
     expect(sigmoids[4]).toBeGreaterThan(gradientAt(2));
     expect(sigmoids[5]).toBeGreaterThan(gradientAt(1));
   });
+
+  test.each([false, true])(
+    "dequantizes a 4-bit weight right before its gradient, checkpointing: %s",
+    (isRecomputed) => {
+      const layers = [0, 1, 2].map(quantizedLayer);
+      let h = placeholder("h", [3, 8]);
+      for (const { forward } of layers) {
+        const layer = (x: Tensor) => sigmoid(forward(x));
+        h = isRecomputed ? checkpoint(layer, h) : layer(h);
+      }
+      const gradients = grad(
+        sum(h),
+        layers.flatMap(({ adapter }) => adapter),
+      );
+      const outputs = Object.fromEntries(gradients.map((gradient, i) => [`d${i}`, gradient]));
+      const { nodes } = compileGraph(outputs, PROFILES.cpu).graph;
+      const run = executionOrder(nodes).map((index) => nodes[index]!);
+      const dequantized = run.flatMap((node, at) =>
+        node.opType === "MatMulBnb4" && (node.attributes!.K as { int: number }).int === 1 ? [at] : [],
+      );
+      expect(dequantized.map((at) => run[at]!.inputs[1])).toEqual(["input:packed2", "input:packed1"]);
+      for (const at of dequantized) {
+        expect(run.slice(at + 1, at + 3).map(({ opType }) => opType)).toEqual(["Reshape", "Gemm"]);
+        expect(run[at + 1]!.inputs[0]).toBe(run[at]!.outputs[0]);
+        expect(run[at + 2]!.inputs[1]).toBe(run[at + 1]!.outputs[0]);
+        expect(run.filter(({ inputs }) => inputs.includes(run[at + 1]!.outputs[0]!))).toHaveLength(1);
+      }
+    },
+  );
 });

@@ -1,3 +1,4 @@
+import { type FourBitMatrix, INT8_UNIT } from "../ops/quantized.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { EmitOptions } from "./emitter.js";
 import type { Product } from "./fuse.js";
@@ -42,6 +43,37 @@ function product({ a, b, transposeA, transposeB, alpha, c }: Product, node: Tens
   return emitter.emit("FusedMatMul", [nameOf(a), nameOf(b)], { domain: MICROSOFT, attributes: flags });
 }
 
+/** The largest block that MatMulBnb4 takes. */
+const LARGEST_BLOCK = 256;
+
+/** x (rows, inner) · Wᵀ, with the elements that `node` has packed read as W (columns, inner). */
+function fourBitProduct(
+  x: string,
+  [columns, inner]: readonly [number, number],
+  node: Tensor,
+  { emitter, nameOf }: LoweringContext,
+): string {
+  const { type, blockSize } = node.attributes as unknown as FourBitMatrix;
+  const [packed, absmax] = node.inputs.slice(-2) as [Tensor, Tensor];
+  const parts = Math.ceil(blockSize / LARGEST_BLOCK);
+  let scales = nameOf(absmax);
+  if (parts > 1) {
+    // A larger block is several of the largest with one scale. Past the last element the kernel reads none.
+    const column = emitter.reshape(scales, [absmax.size, 1]);
+    const repeated = emitter.emit("Expand", [column, emitter.integers([absmax.size, parts])]);
+    scales = emitter.reshape(repeated, [absmax.size * parts]);
+  }
+  return emitter.emit("MatMulBnb4", [x, nameOf(packed), scales], {
+    domain: MICROSOFT,
+    attributes: {
+      K: { int: inner },
+      N: { int: columns },
+      block_size: { int: blockSize / parts },
+      quant_type: { int: type === "nf4" ? 1 : 0 },
+    },
+  });
+}
+
 /** ONNX Runtime's CPU provider, in the formulations that were fastest there. */
 export const CPU_PROFILE: Profile = {
   product,
@@ -59,6 +91,16 @@ export const CPU_PROFILE: Profile = {
     cast: direct("Cast", (node) => ({ attributes: { to: { int: CAST_CODES[node.dtype]! } } })),
     concat: direct("Concat", (node) => ({ attributes: { axis: { int: node.attributes.axis as number } } })),
     constant: (node, { emitter }) => emitter.scalar(node.attributes.value as number, node.dtype),
+    // No operator only dequantizes these types. Read as one column and multiplied by 1, the elements come out as they are,
+    // because each sum has one term; looking them up in a table with Gather is slower.
+    dequantizeFourBit: (node, context) => {
+      const one = context.emitter.reshape(context.emitter.scalar(1), [1, 1]);
+      return context.emitter.reshape(fourBitProduct(one, [node.size, 1], node, context), node.shape);
+    },
+    dequantizeInt8: (node, { emitter, nameOf }) => {
+      const scaled = emitter.emit("DequantizeLinear", node.inputs.map(nameOf), { attributes: { axis: { int: 0 } } });
+      return emitter.emit("Mul", [scaled, emitter.scalar(INT8_UNIT)]);
+    },
     div: direct("Div"),
     equal: direct("Equal"),
     exp: direct("Exp"),
@@ -70,6 +112,13 @@ export const CPU_PROFILE: Profile = {
     matmul: () => {
       throw new Error("lowering: matmul is written as a product");
     },
+    matmulFourBit: (node, context) =>
+      fourBitProduct(
+        context.nameOf(node.inputs[0]!),
+        (node.attributes as unknown as FourBitMatrix).shape,
+        node,
+        context,
+      ),
     max: reduction("ReduceMax"),
     mul: direct("Mul"),
     neg: direct("Neg"),

@@ -1,9 +1,11 @@
 export * from "./constant.js";
 export * from "./elementwise.js";
+export type { FourBitType } from "./four-bit-codes.js";
 export * from "./gather.js";
 export * from "./matmul.js";
 export * from "./movement.js";
 export * from "./norm.js";
+export * from "./quantized.js";
 export * from "./reduce.js";
 export * from "./rotary.js";
 export * from "./softmax.js";

@@ -19,6 +19,7 @@ import { addPerRowOp, gatherRowsOp, scatterAddRowsOp, takePerRowOp } from "./gat
 import { matmulOp } from "./matmul.js";
 import { broadcastOp, concatOp, padOp, reshapeOp, sliceOp, transposeOp } from "./movement.js";
 import { inverseRmsOp, rmsNormOp } from "./norm.js";
+import { dequantizeFourBitOp, dequantizeInt8Op, matmulFourBitOp } from "./quantized.js";
 import { maxOp, sumOp } from "./reduce.js";
 import { rotaryOp } from "./rotary.js";
 import { softmaxOp } from "./softmax.js";
@@ -31,6 +32,8 @@ export const PRIMITIVES = {
   cast: castOp as Op,
   concat: concatOp as Op,
   constant: constantOp as Op,
+  dequantizeFourBit: dequantizeFourBitOp as Op,
+  dequantizeInt8: dequantizeInt8Op as Op,
   div: divOp as Op,
   equal: equalOp as Op,
   exp: expOp as Op,
@@ -39,6 +42,7 @@ export const PRIMITIVES = {
   less: lessOp as Op,
   log: logOp as Op,
   matmul: matmulOp as Op,
+  matmulFourBit: matmulFourBitOp as Op,
   max: maxOp as Op,
   mul: mulOp as Op,
   neg: negOp as Op,

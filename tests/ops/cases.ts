@@ -6,14 +6,18 @@ import {
   cast,
   concat,
   constant,
+  dequantizeFourBit,
+  dequantizeInt8,
   div,
   equal,
   exp,
+  type FourBitMatrix,
   gatherRows,
   inverseRms,
   less,
   log,
   matmul,
+  matmulFourBit,
   max,
   mul,
   neg,
@@ -64,6 +68,8 @@ const positive = input("float32", (rng) => rng.uniform() + 0.5);
 const angles = input("float32", (rng) => rng.uniform() * 2 - 1, false);
 const flags = input("bool", (rng) => rng.below(2));
 const bytes = input("uint8", (rng) => rng.below(256));
+const codes = input("int8", (rng) => rng.below(256) - 128);
+const scales = input("float32", (rng) => rng.uniform() + 0.5, false);
 const below = (bound: number, ...shape: number[]): InputSpec => input("int32", (rng) => rng.below(bound))(...shape);
 
 type Row = readonly [what: string, inputs: readonly InputSpec[], build: (...inputs: Tensor[]) => Tensor];
@@ -102,6 +108,35 @@ function reduction(f: typeof sum): Row[] {
 
 const product = (options: Parameters<typeof matmul>[2]) => (a: Tensor, b: Tensor) => matmul(a, b, options);
 
+/** Weights of which blocks hold whole rows, parts of rows and several rows, and end inside a block or a byte. */
+const FOUR_BIT_MATRICES: readonly FourBitMatrix[] = [
+  { type: "nf4", blockSize: 64, shape: [4, 64] },
+  { type: "fp4", blockSize: 64, shape: [4, 64] },
+  { type: "nf4", blockSize: 16, shape: [3, 21] },
+  { type: "fp4", blockSize: 16, shape: [3, 21] },
+  { type: "nf4", blockSize: 32, shape: [5, 24] },
+  { type: "nf4", blockSize: 128, shape: [6, 40] },
+  { type: "fp4", blockSize: 256, shape: [3, 128] },
+  { type: "nf4", blockSize: 512, shape: [7, 100] },
+  { type: "fp4", blockSize: 1024, shape: [30, 35] },
+  { type: "nf4", blockSize: 4096, shape: [5, 13] },
+  { type: "nf4", blockSize: 64, shape: [1, 1] },
+];
+
+const describeFourBit = ({ type, blockSize, shape: [out, inner] }: FourBitMatrix) =>
+  `${type}, (${out}, ${inner}) in blocks of ${blockSize}`;
+
+/** What packed and absmax of a weight hold. */
+function fourBitInputs({ blockSize, shape: [out, inner] }: FourBitMatrix): InputSpec[] {
+  return [bytes(Math.ceil((out * inner) / 2)), scales(Math.ceil((out * inner) / blockSize))];
+}
+
+function fourBitProduct(rows: number, matrix: FourBitMatrix): Row {
+  const inputs = [floats(rows, matrix.shape[1]), ...fourBitInputs(matrix)];
+  const build = (...[x, packed, absmax]: Tensor[]) => matmulFourBit(x!, packed!, absmax!, matrix);
+  return [`${rows} rows, ${describeFourBit(matrix)}`, inputs, build];
+}
+
 const ROWS: Readonly<Record<PrimitiveName, readonly Row[]>> = {
   add: [
     ...broadcasting(add),
@@ -137,6 +172,16 @@ const ROWS: Readonly<Record<PrimitiveName, readonly Row[]>> = {
     ["in arithmetic", [floats(3)], (x) => mul(x, constant(-1.5))],
     ["as an output", [], () => constant(0.1)],
     ["an integer", [below(5, 4)], (x) => add(x, constant(7, "int32"))],
+  ],
+  dequantizeFourBit: FOUR_BIT_MATRICES.map((matrix) => [
+    describeFourBit(matrix),
+    fourBitInputs(matrix),
+    (packed, absmax) => dequantizeFourBit(packed, absmax, matrix),
+  ]),
+  dequantizeInt8: [
+    ["a matrix", [codes(3, 7), scales(3)], dequantizeInt8],
+    ["one row", [codes(1, 9), scales(1)], dequantizeInt8],
+    ["one column", [codes(9, 1), scales(9)], dequantizeInt8],
   ],
   div: broadcasting(div, positive),
   equal: [
@@ -188,6 +233,21 @@ const ROWS: Readonly<Record<PrimitiveName, readonly Row[]>> = {
       "added to another",
       [floats(3, 5), floats(5, 2), floats(3, 4), floats(2, 4)],
       (a, b, c, d) => add(mul(matmul(a, b), 0.5), mul(matmul(c, d, { transposeB: true }), 2)),
+    ],
+  ],
+  matmulFourBit: [
+    ...FOUR_BIT_MATRICES.map((matrix) => fourBitProduct(5, matrix)),
+    fourBitProduct(1, { type: "nf4", blockSize: 64, shape: [6, 20] }),
+    // From 16 rows on WebGPU has kernels of its own: one for multiples of 4, one for any sizes.
+    fourBitProduct(20, { type: "nf4", blockSize: 64, shape: [8, 36] }),
+    fourBitProduct(17, { type: "fp4", blockSize: 32, shape: [5, 19] }),
+    [
+      "the addend of a scaled product",
+      [floats(5, 64), ...fourBitInputs(FOUR_BIT_MATRICES[0]!), floats(5, 2), floats(4, 2)],
+      (x, packed, absmax, a, b) => {
+        const base = matmulFourBit(x!, packed!, absmax!, FOUR_BIT_MATRICES[0]!);
+        return add(base, mul(matmul(a!, b!, { transposeB: true }), 0.5));
+      },
     ],
   ],
   max: [...reduction(max), ["integers", [below(99, 3, 4)], (x) => max(x, { axes: [1] })]],
