@@ -28,6 +28,9 @@ export function kindOf(value: unknown): string {
   return Array.isArray(value) ? "an array" : `a ${typeof value}`;
 }
 
+/** A line with a number that Hugging Face reads only as a float, which an integer is not to Python. */
+const INTEGER_FOR_FLOAT = /^( *"llm_int8_threshold": -?\d+)(?=,?$)/gm;
+
 /** JSON as Hugging Face writes it: two spaces, a newline at the end. @throws CheckpointError on numbers that JSON cannot hold. */
 export function toJsonText(value: unknown, where: string): string {
   const checked = JSON.stringify(
@@ -40,5 +43,5 @@ export function toJsonText(value: unknown, where: string): string {
     },
     2,
   );
-  return `${checked}\n`;
+  return `${checked.replace(INTEGER_FOR_FLOAT, "$1.0")}\n`;
 }
