@@ -32,6 +32,7 @@ const adapter: PeftAdapter = {
     ["lm_head.weight", tensor(5, 3)],
     ["model.norm.weight", tensor(3)],
   ]),
+  base: null,
 };
 
 test("an adapter is written under PEFT's names and reads back equal", async () => {
@@ -46,6 +47,38 @@ test("an adapter is written under PEFT's names and reads back equal", async () =
   });
   expect(metadata).toEqual({ format: "pt" });
   expect(await readPeftAdapter(folder)).toEqual(adapter);
+});
+
+test("the base is kept in the metadata, which PEFT does not look at, and only there", async () => {
+  const sha256 = "0123456789abcdef".repeat(4);
+  for (const [name, quantizer] of [
+    ["float", null],
+    ["quantized", "nf4 in blocks of 64"],
+  ] as const) {
+    const folder = path.join(root, `base-${name}`);
+    const plain = path.join(root, `plain-${name}`);
+    await writePeftAdapter(folder, { ...adapter, base: { sha256, quantizer } });
+    expect((await readPeftAdapter(folder)).base).toEqual({ sha256, quantizer });
+    const { metadata } = await readSafetensors(path.join(folder, "adapter_model.safetensors"));
+    const named = quantizer === null ? {} : { base_quantizer: quantizer };
+    expect(metadata).toEqual({ format: "pt", base_sha256: sha256, ...named });
+    const { base: _, ...withoutBase } = adapter;
+    await writePeftAdapter(plain, withoutBase);
+    expect((await readPeftAdapter(plain)).base).toBeNull();
+    const config = (of: string) => readFile(path.join(of, "adapter_config.json"), "utf8");
+    expect(await config(folder)).toBe(await config(plain));
+  }
+});
+
+test("a base that is no SHA-256 is neither written nor read", async () => {
+  const folder = path.join(root, "base-damaged");
+  const base = { sha256: "abc", quantizer: null };
+  await expect(writePeftAdapter(folder, { ...adapter, base })).rejects.toThrow("base_sha256 must be 64 hexadecimal");
+  await writePeftAdapter(folder, adapter);
+  const weights = path.join(folder, "adapter_model.safetensors");
+  const { tensors } = await readSafetensors(weights);
+  await writeSafetensors(weights, tensors, { format: "pt", base_sha256: "abc" });
+  await expect(readPeftAdapter(folder)).rejects.toThrow('base_sha256 must be 64 hexadecimal digits, not "abc"');
 });
 
 test("adapter_config.json has PEFT's fields, sorted, with indent 2", async () => {

@@ -17,8 +17,18 @@ export interface LoraPair {
   readonly loraB: HostTensor; // (outFeatures, rank)
 }
 
+/** Which weights an adapter was trained on. PEFT does not look at it. */
+export interface PeftBase {
+  /** Of the model folder, as `hashModelFolder` computes it: 64 hexadecimal digits. */
+  readonly sha256: string;
+  /** What they were quantized with in training, in words; null for float32. */
+  readonly quantizer: string | null;
+}
+
 /** A LoRA adapter as PEFT stores it. */
 export interface PeftAdapter extends PeftSettings {
+  /** Null where the adapter does not say. */
+  readonly base: PeftBase | null;
   /** Names that adapted modules equal or end with after a dot. */
   readonly targetModules: readonly string[];
   /** By module path in the base model, such as `model.layers.0.self_attn.q_proj`. */
@@ -43,7 +53,7 @@ export function peftTensors(layers: ReadonlyMap<string, LoraPair>): Map<string, 
  */
 export async function writePeftAdapter(
   folder: string,
-  adapter: PeftAdapter,
+  adapter: Omit<PeftAdapter, "base"> & Partial<Pick<PeftAdapter, "base">>,
   options: { replace?: boolean } = {},
 ): Promise<void> {
   const faults = layerFaults(adapter.layers, adapter.rank, adapter.targetModules);
@@ -51,6 +61,8 @@ export async function writePeftAdapter(
     if (!name.includes("."))
       faults.push(`modulesToSave: "${name}" must be a parameter inside a module, as lm_head.weight`);
   }
+  const base = adapter.base ?? null;
+  if (base !== null && !SHA256.test(base.sha256)) faults.push(baseFault(base.sha256));
   if (faults.length > 0) throw checkpointFault(`cannot write the adapter ${folder}`, faults);
   const tensors = peftTensors(adapter.layers);
   for (const [parameter, tensor] of adapter.modulesToSave) tensors.set(PREFIX + parameter, tensor);
@@ -60,7 +72,7 @@ export async function writePeftAdapter(
     folder,
     async (partial) => {
       await writeFileAtomic(joinPath(partial, CONFIG), config);
-      await writeSafetensors(joinPath(partial, WEIGHTS), tensors);
+      await writeSafetensors(joinPath(partial, WEIGHTS), tensors, { format: "pt", ...baseMetadata(base) });
     },
     options,
   );
@@ -80,11 +92,32 @@ export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
   const faults: string[] = [];
   const config = parsePeftConfig(await readJsonObject(joinPath(folder, CONFIG)), faults);
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
-  const { tensors } = await readSafetensors(path);
+  const { tensors, metadata } = await readSafetensors(path);
   const { layers, modulesToSave } = sortTensors(tensors, config, faults);
+  const base = readBase(metadata, faults);
   faults.push(...layerFaults(layers, config.rank, config.targetModules));
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
-  return { ...config, targetModules: config.targetModules ?? [...layers.keys()], layers, modulesToSave };
+  return { ...config, targetModules: config.targetModules ?? [...layers.keys()], layers, modulesToSave, base };
+}
+
+const SHA256 = /^[0-9a-f]{64}$/;
+
+function baseFault(sha256: string): string {
+  return `base_sha256 must be 64 hexadecimal digits, not ${JSON.stringify(sha256)}`;
+}
+
+/** The base as metadata of the file with the tensors. */
+function baseMetadata(base: PeftBase | null): Record<string, string> {
+  if (base === null) return {};
+  const { sha256, quantizer } = base;
+  return { base_sha256: sha256, ...(quantizer !== null && { base_quantizer: quantizer }) };
+}
+
+function readBase(metadata: Readonly<Record<string, string>>, faults: string[]): PeftBase | null {
+  const { base_sha256: sha256, base_quantizer: quantizer = null } = metadata;
+  if (sha256 === undefined) return null;
+  if (!SHA256.test(sha256)) faults.push(baseFault(sha256));
+  return { sha256, quantizer };
 }
 
 /** The pairs in a file of PEFT tensor names. What is no half of a pair is added to `faults`. */
