@@ -42,6 +42,20 @@ test("cycles are read in order with the exact scaling, all or through one of the
   await expect(all({ throughCycle: 4 })).rejects.toThrow("ends with cycle 3, but 4 is asked for");
 });
 
+test("ranks may differ between cycles and between layers", async () => {
+  const up = "model.layers.0.mlp.up_proj";
+  const twice: Delta = {
+    ...delta(2),
+    layers: new Map([
+      [up, { loraA: matrix(4, 3, 2), loraB: matrix(4, 4, 3) }],
+      ["model.layers.0.mlp.down_proj", { loraA: matrix(1, 4, 5), loraB: matrix(3, 1, 6) }],
+    ]),
+  };
+  await appendDelta(run, delta(1));
+  await appendDelta(run, twice);
+  expect(await all()).toEqual([delta(1), twice]);
+});
+
 test("a cycle lies in a file of its own under PEFT's names", async () => {
   await appendDelta(run, delta(1));
   expect(await readdir(path.join(run, "deltas"))).toEqual(["cycle-000001.safetensors"]);
