@@ -6,16 +6,47 @@
  */
 export * from "./adapters/index.js";
 export * from "./autograd/index.js";
+export { hashModelFolder } from "./checkpoints/base-hash.js";
+export {
+  bitsandbytesTensors,
+  quantizedWeightNames,
+  readBitsandbytes,
+  type StoredFourBitWeight,
+  type StoredInt8Weight,
+  type StoredQuantizedWeight,
+} from "./checkpoints/bitsandbytes.js";
 export { type Checkpoint, listCheckpoints, readCheckpoint } from "./checkpoints/checkpoint.js";
 export { appendDelta, type Delta, readDeltas } from "./checkpoints/delta-log.js";
+export { type LazyTensor, storeAs, type TensorToWrite } from "./checkpoints/lazy-tensor.js";
 export {
   type ModelFolder,
   type ModelFolderContent,
+  type OpenModelFolder,
+  openModelFolder,
   readModelFolder,
   writeModelFolder,
 } from "./checkpoints/model-folder.js";
-export { type LoraPair, type PeftAdapter, readPeftAdapter, writePeftAdapter } from "./checkpoints/peft.js";
-export { readSafetensors, type Safetensors, writeSafetensors } from "./checkpoints/safetensors.js";
+export {
+  type LoraPair,
+  type PeftAdapter,
+  type PeftBase,
+  readPeftAdapter,
+  writePeftAdapter,
+} from "./checkpoints/peft.js";
+export {
+  type AnnouncedQuantization,
+  parseQuantizationConfig,
+  quantizationConfig,
+} from "./checkpoints/quantization-config.js";
+export {
+  type OpenSafetensors,
+  openSafetensors,
+  readSafetensors,
+  type Safetensors,
+  writeSafetensors,
+} from "./checkpoints/safetensors.js";
+export type { SafetensorsDType } from "./checkpoints/safetensors-header.js";
+export type { StoredTensor } from "./checkpoints/stored-tensor.js";
 export { type ConfigFile, loadConfigFile } from "./config/config-file.js";
 export { MODEL_PRESETS, type ModelPreset, RECIPES } from "./config/presets.js";
 export { resolveSettings, type SettingSources } from "./config/resolve.js";
