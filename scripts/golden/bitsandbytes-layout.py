@@ -16,14 +16,15 @@ from safetensors.torch import save
 
 NF4 = numpy.array(
     [
-        -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
-        -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-        0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+        -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
+        -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725,
+        0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
     ],
     dtype=numpy.float32,
 )
 # As bitsandbytes writes it: the minus of the second zero is that of an integer.
-FP4 = numpy.array([0, 0.0625, 8, 12, 4, 6, 2, 3, -0, -0.0625, -8, -12, -4, -6, -2, -3], dtype=numpy.float32) / numpy.float32(12)
+TWELFTHS = [0, 0.0625, 8, 12, 4, 6, 2, 3, -0, -0.0625, -8, -12, -4, -6, -2, -3]
+FP4 = numpy.array(TWELFTHS, dtype=numpy.float32) / numpy.float32(12)
 
 
 def dynamic_map() -> numpy.ndarray:
@@ -71,12 +72,13 @@ def nested(absmax: numpy.ndarray) -> dict:
 
 def stored(tensors: dict) -> dict:
     metadata = {"format": "pt"}
+    file = save({name: torch.from_numpy(tensor.copy()) for name, tensor in tensors.items()}, metadata=metadata)
     return {
         "tensors": {
             name: {"dtype": str(tensor.dtype), "shape": list(tensor.shape), "bytes": tensor.tobytes().hex()}
             for name, tensor in tensors.items()
         },
-        "file": save({name: torch.from_numpy(tensor.copy()) for name, tensor in tensors.items()}, metadata=metadata).hex(),
+        "file": file.hex(),
     }
 
 
@@ -94,7 +96,8 @@ def four_bit_case(name: str, weight: numpy.ndarray, kind: str, blocksize: int, d
         tensors[f"{name}.absmax"] = absmax
     text = json.dumps(state)
     tensors[f"{name}.quant_state.bitsandbytes__{kind}"] = numpy.frombuffer(text.encode(), dtype=numpy.uint8)
-    return {"name": name, "format": kind, "blockSize": blocksize, "dtype": dtype, "shape": list(weight.shape), "json": text} | stored(tensors)
+    described = {"name": name, "format": kind, "blockSize": blocksize, "dtype": dtype, "shape": list(weight.shape)}
+    return described | {"json": text} | stored(tensors)
 
 
 def int8_case(name: str, weight: numpy.ndarray) -> dict:
@@ -110,7 +113,8 @@ def python_floats() -> list:
     draw = random.Random(1)
     bits = [draw.getrandbits(31) | draw.getrandbits(1) << 31 for _ in range(200)]
     values = [struct.unpack("<f", struct.pack("<I", b))[0] for b in bits]
-    values += [10.0**e for e in range(-12, 25)] + [0.0, -0.0, 1.5, 123456789.0, 9999999999999998.0, 12345.678e12, 2.0**-149]
+    values += [10.0**e for e in range(-12, 25)]
+    values += [0.0, -0.0, 1.5, 123456789.0, 9999999999999998.0, 12345.678e12, 2.0**-149]
     return [[struct.pack("<d", value).hex(), json.dumps(value)] for value in values if math.isfinite(value)]
 
 

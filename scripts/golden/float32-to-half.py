@@ -1,7 +1,8 @@
 """Writes tests/golden/float32-to-half.json: what PyTorch converts float32 values of every class to in 16 bits.
 
-The values are all 65536 upper halves of a float32, each with 48 lower halves that lie on, just above and just below the ties of
-either type. Run from the root of the repository, with torch and numpy installed: python3 scripts/golden/float32-to-half.py
+The values are all 65536 upper halves of a float32, each with 48 lower halves that lie on, just above and just below the
+ties of either type. Run from the root of the repository, with torch and numpy installed:
+python3 scripts/golden/float32-to-half.py
 """
 
 import hashlib
@@ -13,9 +14,10 @@ import torch
 
 LOWER = [top << 13 | low for top in range(8) for low in (0x0000, 0x0001, 0x0FFF, 0x1000, 0x1001, 0x1FFF)]
 SELECTED = [
-    0x00000000, 0x80000000, 0x00000001, 0x807FFFFF, 0x00008000, 0x00018000, 0x32FFFFFF, 0x33000000, 0x33000001, 0xB3800000,
-    0x33C00000, 0x387FDFFF, 0x387FE000, 0x387FF000, 0x38800000, 0x3F800000, 0x3F801000, 0x3F803000, 0x3F808000, 0x3F818000,
-    0xBF808001, 0x40490FDB, 0x477FEFFF, 0x7F7F7FFF, 0x7F800000, 0xFF800000, 0x7F800001, 0x7FC00000, 0xFFC12345,
+    0x00000000, 0x80000000, 0x00000001, 0x807FFFFF, 0x00008000, 0x00018000, 0x32FFFFFF, 0x33000000, 0x33000001,
+    0xB3800000, 0x33C00000, 0x387FDFFF, 0x387FE000, 0x387FF000, 0x38800000, 0x3F800000, 0x3F801000, 0x3F803000,
+    0x3F808000, 0x3F818000, 0xBF808001, 0x40490FDB, 0x477FEFFF, 0x7F7F7FFF, 0x7F800000, 0xFF800000, 0x7F800001,
+    0x7FC00000, 0xFFC12345,
 ]
 
 

@@ -1,6 +1,7 @@
 """Writes tests/golden/quantization-config.json: the quantization_config that transformers writes into config.json.
 
-Run from the root of the repository, with torch and transformers installed: python3 scripts/golden/quantization-config.py
+Run from the root of the repository, with torch and transformers installed:
+python3 scripts/golden/quantization-config.py
 """
 
 import json

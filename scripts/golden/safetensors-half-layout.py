@@ -1,6 +1,7 @@
-"""Writes tests/golden/safetensors-half-layout.json: a small file with 16-bit and 8-bit types as the safetensors package writes it.
+"""Writes tests/golden/safetensors-half-layout.json: a small file with 16-bit types as the safetensors package writes it.
 
-Run from the root of the repository, with torch and safetensors installed: python3 scripts/golden/safetensors-half-layout.py
+Run from the root of the repository, with torch and safetensors installed:
+python3 scripts/golden/safetensors-half-layout.py
 """
 
 import json

@@ -2,9 +2,9 @@ import { baseName, sha256, sha256File } from "#platform";
 import { weightFiles } from "./model-folder.js";
 
 /**
- * SHA-256 of the weights of a model folder, to know it again: over a line for each weight file, in the order of their names,
- * of the SHA-256 of its content and its name. `sha256sum *.safetensors | sha256sum` prints the same where the folder holds no
- * other such files.
+ * SHA-256 of the weights of a model folder, to know it again: over a line for each weight file, in the order of their
+ * names, of the SHA-256 of its content and its name. `sha256sum *.safetensors | sha256sum` prints the same where the
+ * folder holds no other such files.
  * @throws CheckpointError where the folder holds no weights that can be read.
  */
 export async function hashModelFolder(folder: string): Promise<string> {

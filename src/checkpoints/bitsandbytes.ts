@@ -38,8 +38,8 @@ export interface StoredInt8Weight {
 /**
  * The tensors of a quantized weight under bitsandbytes' names.
  * @param name the weight's, as `model.layers.0.self_attn.q_proj.weight`.
- * @throws CheckpointError for an int8 weight whose name does not end in `weight`, beside which its scales would have no name,
- * and for a nested offset that is not finite.
+ * @throws CheckpointError for an int8 weight whose name does not end in `weight`, beside which its scales would have no
+ * name, and for a nested offset that is not finite.
  */
 export function bitsandbytesTensors(name: string, weight: StoredQuantizedWeight): Map<string, HostTensor> {
   return weight.format === "int8" ? int8Tensors(name, weight) : fourBitTensors(name, weight);
@@ -97,8 +97,8 @@ function uint8(data: Uint8Array, shape: Shape): HostTensor {
 }
 
 /**
- * The quantized weights among the names of a checkpoint, known by a quant_state below them or an SCB beside them, each with
- * the names of all its parts, its own among them.
+ * The quantized weights among the names of a checkpoint, known by a quant_state below them or an SCB beside them, each
+ * with the names of all its parts, its own among them.
  */
 export function quantizedWeightNames(names: Iterable<string>): Map<string, readonly string[]> {
   const all = [...names];
@@ -124,8 +124,8 @@ function layerPrefix(weight: string): string | undefined {
 
 /**
  * Reads one quantized weight and checks all of it.
- * @param tensors by full name: its parts, or a whole checkpoint, of which only they are read. A packed weight that was stored
- * as floats (bitsandbytes' quant_storage) must come from an open file, whose bytes can be read as they are.
+ * @param tensors by full name: its parts, or a whole checkpoint, of which only they are read. A packed weight that was
+ * stored as floats (bitsandbytes' quant_storage) must come from an open file, whose bytes can be read as they are.
  * @throws CheckpointError that names the weight and all its faults.
  */
 export async function readBitsandbytes(

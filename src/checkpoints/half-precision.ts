@@ -1,5 +1,5 @@
-// Every function here works on bit patterns, through integer views of the float arrays: reading an element as a number could
-// change the bits of a NaN.
+// Every function here works on bit patterns, through integer views of the float arrays: reading an element as a number
+// could change the bits of a NaN.
 
 /** bfloat16 bit patterns → float32. A bfloat16 is the upper half of a float32. */
 export function bfloat16ToFloat32(source: Uint16Array, target: Float32Array): void {

@@ -13,8 +13,8 @@ export interface LazyTensor {
 /** A tensor for a file. */
 export type TensorToWrite = (HostTensor | LazyTensor) & {
   /**
-   * The element type in the file. float32 can be written as F32, which it is by default, BF16 or F16; every other dtype, and
-   * a tensor of an open file, as what it is.
+   * The element type in the file. float32 can be written as F32, which it is by default, BF16 or F16; every other
+   * dtype, and a tensor of an open file, as what it is.
    */
   readonly fileType?: SafetensorsDType;
 };

@@ -44,8 +44,8 @@ export interface ModelFolderContent {
 }
 
 /**
- * Writes config.json, model.safetensors and the files given; the folder appears whole or not at all. Lazy tensors are read and
- * written one after another.
+ * Writes config.json, model.safetensors and the files given; the folder appears whole or not at all. Lazy tensors are
+ * read and written one after another.
  * @throws CheckpointError if the folder holds files already, unless `replace` says that they may go.
  */
 export async function writeModelFolder(
@@ -65,7 +65,8 @@ export async function writeModelFolder(
 }
 
 /**
- * Checks a model folder, its weights in one file or in shards, for its tensors to be read one by one. Nothing stays open.
+ * Checks a model folder, its weights in one file or in shards, for its tensors to be read one by one. Nothing stays
+ * open.
  * @throws CheckpointError that lists all that is missing or wrong; pickle files are refused.
  */
 export async function openModelFolder(folder: string): Promise<OpenModelFolder> {

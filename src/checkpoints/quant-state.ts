@@ -38,8 +38,8 @@ export function formatQuantState({ quantType, blockSize, dtype, shape, nestedOff
 }
 
 /**
- * The finite number as Python prints it: the shortest digits that give it back, as in JavaScript, but always a fraction or an
- * exponent, the latter below 1e-4 and from 1e16 on.
+ * The finite number as Python prints it: the shortest digits that give it back, as in JavaScript, but always a fraction
+ * or an exponent, the latter below 1e-4 and from 1e16 on.
  */
 export function pythonFloat(value: number): string {
   if (Object.is(value, -0)) return "-0.0";

@@ -54,6 +54,13 @@ test("all that is wrong is told at once", () => {
     llm_int8_skip_modules: "lm_head",
   };
   expect(() => parse(wrong)).toThrow(
-    /5 faults\n.*load_in_8bit must be true or false, not 0\n.*quant_type must be "nf4" or "fp4", not "af4"\n.*use_double_quant .*\n.*compute_dtype must be float32 or bfloat16 or float16, not "float8"\n.*skip_modules must be a list of names or null/,
+    [
+      "5 faults",
+      "load_in_8bit must be true or false, not 0",
+      'bnb_4bit_quant_type must be "nf4" or "fp4", not "af4"',
+      'bnb_4bit_use_double_quant must be true or false, not "yes"',
+      'bnb_4bit_compute_dtype must be float32 or bfloat16 or float16, not "float8"',
+      "llm_int8_skip_modules must be a list of names or null",
+    ].join("\n  - "),
   );
 });

@@ -9,7 +9,10 @@ export interface AnnouncedQuantization {
   readonly doubleQuant: boolean;
   /** What transformers multiplies nf4 and fp4 weights in. */
   readonly computeDtype: FloatDType;
-  /** Linear layers that are not quantized, by name or a part of their path; null for what transformers leaves out: the output layer. */
+  /**
+   * Linear layers that are not quantized, by name or a part of their path; null for what transformers leaves out: the
+   * output layer.
+   */
   readonly skippedModules: readonly string[] | null;
 }
 
@@ -39,8 +42,8 @@ export function quantizationConfig({
 }
 
 /**
- * Reads what a config.json says in its quantization_config, with the defaults of transformers for missing keys; null where it
- * has none. Keys that do not change the weights mean nothing.
+ * Reads what a config.json says in its quantization_config, with the defaults of transformers for missing keys; null
+ * where it has none. Keys that do not change the weights mean nothing.
  * @throws CheckpointError with all its faults; for methods other than bitsandbytes, by name.
  */
 export function parseQuantizationConfig(config: Readonly<Record<string, unknown>>): AnnouncedQuantization | null {
@@ -52,7 +55,7 @@ export function parseQuantizationConfig(config: Readonly<Record<string, unknown>
   const { quant_method: method = "bitsandbytes" } = fields;
   if (method !== "bitsandbytes") {
     throw checkpointFault(where, [
-      `quant_method ${JSON.stringify(method)} is not supported; take the model unquantized or quantized with bitsandbytes`,
+      `quant_method ${JSON.stringify(method)} is not supported; take the model unquantized or from bitsandbytes`,
     ]);
   }
   const faults: string[] = [];

@@ -22,8 +22,8 @@ export interface OpenSafetensors {
 }
 
 /**
- * Checks a safetensors file of any size, for its tensors to be read one by one: F32, I32, I8, U8 and BOOL as they are, F16,
- * BF16 and F64 as float32, I64 as int32. Nothing stays open, so there is nothing to close.
+ * Checks a safetensors file of any size, for its tensors to be read one by one: F32, I32, I8, U8 and BOOL as they are,
+ * F16, BF16 and F64 as float32, I64 as int32. Nothing stays open, so there is nothing to close.
  * @param options.names gives these tensors alone.
  * @throws CheckpointError with all that is wrong.
  */
@@ -90,8 +90,8 @@ interface Placed {
 
 /**
  * Writes a safetensors file that appears whole or not at all, byte for byte as the reference implementation does.
- * Tensors in memory are written from where they lie; lazy ones are read, written and let go one after another, and those of an
- * open file pass through byte for byte.
+ * Tensors in memory are written from where they lie; lazy ones are read, written and let go one after another, and
+ * those of an open file pass through byte for byte.
  * @throws CheckpointError, also for a finite value that the type in the file cannot hold.
  */
 export async function writeSafetensors(

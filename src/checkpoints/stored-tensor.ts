@@ -79,7 +79,7 @@ export class StoredTensor implements LazyTensor {
     return withOpenFile(this.#path, (reader) => {
       if (reader.size === this.#fileBytes) return use(reader);
       throw new CheckpointError(
-        `${this.#where}: the file changed from ${this.#fileBytes} to ${reader.size} bytes since it was opened; start again`,
+        `${this.#where}: the file changed from ${this.#fileBytes} to ${reader.size} bytes; start again`,
       );
     });
   }
