@@ -46,7 +46,8 @@ const model = new Network();
 const createAdapter = (inputs: number, outputs: number, stream: Rng): LoRAAdapter =>
   new LoRAAdapter(inputs, outputs, { rank: 2 }, stream);
 const adapted = injectAdapters(model, { targetModules: ["readOut"], createAdapter }, rng.fork("adapters"));
-const { loraA, loraB, scaling } = adapted.get("readOut")!.adapter as LoRAAdapter;
+const adapter = adapted.get("readOut")!.adapter as LoRAAdapter;
+const { loraA, loraB } = adapter;
 
 const error = sub(model.forward(x), target);
 const loss = mean(mul(error, error));
@@ -65,7 +66,7 @@ for (let cycle = 1; cycle <= 6; cycle++) {
     const gradients = new Map([...parameters.keys()].map((name) => [name, results[name]!.data as Float32Array]));
     await optimizer.step(gradients, { lrMultiplier: 1 - step / 150 });
   }
-  terms.push({ scaling, loraA: loraA.values.slice(), loraB: loraB.values.slice() });
+  terms.push(adapter.learnedTerm());
   await mergeAdapters(model, rng.fork(`cycle ${cycle}`));
   resetOptimizerState(optimizer.state, { method: "reset" }, rng);
   const rank = singularValues(terms, SIZE, SIZE).filter((value) => value > 0.1).length;

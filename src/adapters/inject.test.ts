@@ -1,12 +1,14 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
+import type { Linear } from "../nn/linear.js";
 import { namedParameters, setTraining } from "../nn/module.js";
 import { clearEvaluationCache } from "../runtime/evaluate.js";
 import { ConfigError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { injectAdapters, mergeAdapters, mergeableLayers, redrawDropout } from "./inject.js";
 import { LoRAAdapter, type LoRAOptions } from "./lora-adapter.js";
+import type { MergeableLinear } from "./mergeable-layer.js";
 
 afterAll(clearEvaluationCache);
 
@@ -81,10 +83,10 @@ describe("injectAdapters", () => {
 
   test("shares the weight of the layer that it replaces", () => {
     const model = build();
-    const { weight } = model.layers[0]!.attention.qProj;
+    const { weight } = model.layers[0]!.attention.qProj as Linear;
     const values = weight.values.slice();
     inject(model, ["q_proj"]);
-    expect(model.layers[0]!.attention.qProj.weight).toBe(weight);
+    expect((model.layers[0]!.attention.qProj as MergeableLinear).weight).toBe(weight);
     expect(weight.values).toEqual(values);
   });
 
@@ -118,7 +120,7 @@ describe("injectAdapters", () => {
 describe("all adapters of a model", () => {
   test("mergeAdapters merges and resets each from its own stream", async () => {
     const model = build();
-    const layers = [...inject(model, ["q_proj"]).values()];
+    const layers = [...inject(model, ["q_proj"]).values()] as MergeableLinear[];
     const weights = layers.map(({ weight }) => weight.values.slice());
     for (const { adapter } of layers) (adapter as LoRAAdapter).loraB.values.fill(0.5);
     await mergeAdapters(model, new Rng(3));

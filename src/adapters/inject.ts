@@ -1,16 +1,21 @@
 import { Linear } from "../nn/linear.js";
-import { type Module, moduleSlots } from "../nn/module.js";
+import { type Module, type ModuleSlot, moduleSlots } from "../nn/module.js";
+import { QuantizedLinear } from "../quant/quantized-linear.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import { suggest } from "../tensor/suggest.js";
 import type { LinearAdapter } from "./linear-adapter.js";
-import { MergeableLayer, MergeableLinear } from "./mergeable-layer.js";
+import type { LayerInputs } from "./low-rank-approximation.js";
+import { type MergePolicy, requantize } from "./merge-policies.js";
+import { MergeableLayer, MergeableLinear, MergeableQuantizedLinear, type MergeOutcome } from "./mergeable-layer.js";
 
 export interface InjectionOptions {
   /** Names on disk, whole or from a dot on, such as `q_proj` or `layers.0.mlp.up_proj`; PEFT's rule for lists. */
   readonly targetModules: readonly string[];
   /** Makes the adapter of one layer. `name` is its name on disk. */
   readonly createAdapter: (inFeatures: number, outFeatures: number, rng: Rng, name: string) => LinearAdapter;
+  /** How the quantized weight of a layer takes up merges. Default: `requantize` for every layer. */
+  readonly createPolicy?: (name: string) => MergePolicy;
 }
 
 /**
@@ -19,29 +24,55 @@ export interface InjectionOptions {
  */
 export function injectAdapters(
   model: Module,
-  { targetModules, createAdapter }: InjectionOptions,
+  { targetModules, createAdapter, createPolicy = () => requantize() }: InjectionOptions,
   rng: Rng,
-): Map<string, MergeableLinear> {
-  const linears = moduleSlots(model).flatMap((slot) =>
-    slot.module instanceof Linear ? [{ slot, linear: slot.module, name: model.checkpointName(slot.path) }] : [],
-  );
-  const matches = (name: string, target: string) => name === target || name.endsWith(`.${target}`);
-  const unmatched = targetModules.filter((target) => !linears.some(({ name }) => matches(name, target)));
-  if (unmatched.length > 0 || targetModules.length === 0) {
-    throw new ConfigError(
-      describeUnmatched(unmatched, [...new Set(linears.map(({ name }) => name.split(".").at(-1)!))]),
-    );
-  }
-  const layers = new Map<string, MergeableLinear>();
-  for (const { slot, linear, name } of linears) {
-    if (!targetModules.some((target) => matches(name, target))) continue;
+): Map<string, MergeableLayer> {
+  const layers = new Map<string, MergeableLayer>();
+  for (const [name, { slot, linear }] of targetedLinears(model, targetModules)) {
     const adapter = createAdapter(linear.inFeatures, linear.outFeatures, rng.fork(name), name);
-    const layer = new MergeableLinear(linear, adapter);
+    const layer =
+      linear instanceof Linear
+        ? new MergeableLinear(linear, adapter)
+        : new MergeableQuantizedLinear(linear, adapter, createPolicy(name));
     layer.training = adapter.training = linear.training;
     slot.replace(layer);
     layers.set(name, layer);
   }
   return layers;
+}
+
+/** A linear layer without an adapter, and its place in the model. */
+export interface TargetedLinear {
+  readonly slot: ModuleSlot;
+  readonly linear: Linear | QuantizedLinear;
+}
+
+/**
+ * The linear layers of `model` that the targets name, by their names on disk, in the order of the model. A target is a name,
+ * whole or from a dot on. @throws ConfigError for targets that match nothing, listing what exists.
+ */
+export function targetedLinears(model: Module, targets: readonly string[]): Map<string, TargetedLinear> {
+  const linears = linearLayers(model);
+  const matches = (name: string, target: string) => name === target || name.endsWith(`.${target}`);
+  const unmatched = targets.filter((target) => ![...linears.keys()].some((name) => matches(name, target)));
+  if (unmatched.length > 0 || targets.length === 0) {
+    throw new ConfigError(
+      describeUnmatched(unmatched, [...new Set([...linears.keys()].map((name) => name.split(".").at(-1)!))]),
+    );
+  }
+  return new Map([...linears].filter(([name]) => targets.some((target) => matches(name, target))));
+}
+
+/** All linear layers of `model` that have no adapter, by their names on disk. */
+export function linearLayers(model: Module): Map<string, TargetedLinear> {
+  const linears = new Map<string, TargetedLinear>();
+  for (const slot of moduleSlots(model)) {
+    const linear = slot.module;
+    if (linear instanceof Linear || linear instanceof QuantizedLinear) {
+      linears.set(model.checkpointName(slot.path), { slot, linear });
+    }
+  }
+  return linears;
 }
 
 /** The layers of `model` that own an adapter, by their names on disk. */
@@ -53,9 +84,20 @@ export function mergeableLayers(model: Module): Map<string, MergeableLayer> {
   );
 }
 
-/** Merges and resets every adapter of `model`. Optimizer state of adapter parameters is stale afterwards. */
-export async function mergeAdapters(model: Module, rng: Rng): Promise<void> {
-  for (const [name, layer] of mergeableLayers(model)) await layer.mergeAdapter(rng.fork(name));
+/**
+ * Merges and restarts every adapter of `model`. Optimizer state of adapter parameters is stale afterwards.
+ * @param inputs what each layer was fed, for policies that use it. @returns what each merge did, by the layer's name on disk.
+ */
+export async function mergeAdapters(
+  model: Module,
+  rng: Rng,
+  inputs?: ReadonlyMap<string, LayerInputs>,
+): Promise<Map<string, MergeOutcome>> {
+  const outcomes = new Map<string, MergeOutcome>();
+  for (const [name, layer] of mergeableLayers(model)) {
+    outcomes.set(name, await layer.mergeAdapter(rng.fork(name), inputs?.get(name)));
+  }
+  return outcomes;
 }
 
 /** Draws new dropout masks for the next training step. */

@@ -1,7 +1,9 @@
 import { applyLinear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
+import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
+import type { LayerInputs } from "./low-rank-approximation.js";
 
 /**
  * A trainable change ΔW of a linear layer's weight: y = x (W + ΔW)ᵀ with W frozen. A subclass says how ΔW is made of few
@@ -22,6 +24,19 @@ export abstract class LinearAdapter extends Module {
 
   /** ΔW for the present parameters, scaling included: (outFeatures, inFeatures). */
   abstract calculateWeightUpdate(): Tensor;
+
+  /** What ΔW has gained since the adapter began: ΔW itself, unless it began elsewhere than at zero. */
+  calculateLearnedUpdate(): Tensor {
+    return this.calculateWeightUpdate();
+  }
+
+  /**
+   * Starts over near `update` (outFeatures, inFeatures) instead of at zero: as near as the adapter can come in what it makes of
+   * `inputs`, or of any input where none are given. @throws ConfigError for adapters that can only start at zero.
+   */
+  async startNear(_update: Float32Array, _rng: Rng, _inputs?: LayerInputs): Promise<void> {
+    throw new ConfigError(`${this.constructor.name} can only start at zero; use another merge policy than residual`);
+  }
 
   /** x ΔWᵀ, the adapter's part of the output. x: (…, inFeatures) → (…, outFeatures). */
   forward(x: Tensor): Tensor {

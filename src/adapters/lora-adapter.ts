@@ -8,6 +8,8 @@ import type { Rng } from "../tensor/random.js";
 import { formatShape, type Shape } from "../tensor/shape.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 import { LinearAdapter } from "./linear-adapter.js";
+import { approximateLowRank, type LayerInputs } from "./low-rank-approximation.js";
+import { joinTerms, type LowRankTerm, productOf } from "./low-rank-term.js";
 
 /** How loraA starts: Xavier uniform, PEFT's Kaiming uniform (bound 1 / √inFeatures), or PEFT's Gaussian (deviation 1 / rank). */
 export type LoRAInitialization = "xavier" | "kaiming" | "gaussian";
@@ -24,6 +26,12 @@ export interface LoRAOptions {
   readonly initialization?: LoRAInitialization;
 }
 
+/** The factors that an adapter started from, row-major. */
+export interface LoRAStart {
+  readonly loraA: Float32Array;
+  readonly loraB: Float32Array;
+}
+
 /** LoRA: ΔW = scaling · B · A (Hu et al. 2021, arXiv:2106.09685). B starts at zero, so ΔW does too. */
 export class LoRAAdapter extends LinearAdapter {
   readonly loraA: Parameter; // (rank, inFeatures)
@@ -33,6 +41,7 @@ export class LoRAAdapter extends LinearAdapter {
   readonly dropout: number;
   readonly initialization: LoRAInitialization;
   readonly #rng: Rng;
+  #start: LoRAStart | undefined;
   /** One for each shape of input, by shape: several graphs may share the adapter. */
   readonly #dropoutMasks: Map<string, Uint8Array> = new Map();
 
@@ -51,15 +60,55 @@ export class LoRAAdapter extends LinearAdapter {
     this.scaling = rslora ? alpha / Math.sqrt(rank) : alpha / rank;
     this.dropout = dropout;
     this.initialization = initialization;
-    this.loraA = new Parameter(new Float32Array(rank * inFeatures), [rank, inFeatures]);
-    this.loraB = new Parameter(new Float32Array(outFeatures * rank), [outFeatures, rank]);
+    const shapeA = [rank, inFeatures];
+    this.loraA = new Parameter(() => INITIALIZERS[this.initialization](shapeA, rank, rng), shapeA);
+    this.loraB = new Parameter(() => new Float32Array(outFeatures * rank), [outFeatures, rank]);
     this.#rng = rng;
-    this.reset(rng);
+  }
+
+  /** Where B · A started, if not at zero. */
+  get start(): LoRAStart | undefined {
+    return this.#start;
+  }
+
+  /** Sets where B · A started, as when a run goes on from a checkpoint. */
+  set start(start: LoRAStart | undefined) {
+    this.#start = start;
   }
 
   override reset(rng: Rng): void {
+    this.#start = undefined;
     this.loraA.assign(INITIALIZERS[this.initialization](this.loraA.shape, this.rank, rng));
     this.loraB.values.fill(0);
+  }
+
+  // Rows of A keep the norm of a fresh start, so that B, which takes up the rest, starts small and learns as fast as ever.
+  override async startNear(update: Float32Array, rng: Rng, inputs?: LayerInputs): Promise<void> {
+    this.reset(rng);
+    const { rank, inFeatures, outFeatures, scaling } = this;
+    const shape = [outFeatures, inFeatures] as const;
+    const { left, right } = await approximateLowRank(update, shape, rank, rng.fork("start"), inputs);
+    const [a, b] = [this.loraA.values, this.loraB.values];
+    for (let i = 0; i < rank; i++) {
+      const row = right.subarray(i * inFeatures, (i + 1) * inFeatures);
+      const fresh = a.subarray(i * inFeatures, (i + 1) * inFeatures);
+      const [size, freshSize] = [norm(row), norm(fresh)];
+      if (size === 0) continue;
+      for (let k = 0; k < inFeatures; k++) fresh[k] = row[k]! * (freshSize / size);
+      for (let k = 0; k < outFeatures; k++) b[k * rank + i] = (left[k * rank + i]! * size) / freshSize / scaling;
+    }
+    this.#start = { loraA: a.slice(), loraB: b.slice() };
+  }
+
+  /** The learned update as scaling · B · A, copied; of twice the rank if the adapter did not start at zero. */
+  learnedTerm(): LowRankTerm {
+    const { rank, scaling } = this;
+    const now = { rank, scaling, loraA: this.loraA.values.slice(), loraB: this.loraB.values.slice() };
+    return this.#start === undefined ? now : joinTerms([now, { rank, scaling: -scaling, ...this.#start }]);
+  }
+
+  override calculateLearnedUpdate(): Tensor {
+    return this.#start === undefined ? this.calculateWeightUpdate() : productOf(this.learnedTerm());
   }
 
   override calculateWeightUpdate(): Tensor {
@@ -99,4 +148,10 @@ const INITIALIZERS: Readonly<Record<LoRAInitialization, (shape: Shape, rank: num
 
 function drawMask(mask: Uint8Array, dropout: number, rng: Rng): void {
   for (let i = 0; i < mask.length; i++) mask[i] = rng.uniform() < dropout ? 0 : 1;
+}
+
+function norm(values: Float32Array): number {
+  let squares = 0;
+  for (const value of values) squares += value * value;
+  return Math.sqrt(squares);
 }

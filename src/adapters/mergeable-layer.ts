@@ -1,51 +1,133 @@
-import { applyLinear, LinearLayer } from "../nn/linear.js";
+import { applyLinear, type Linear, LinearLayer } from "../nn/linear.js";
 import type { Parameter } from "../nn/module.js";
 import { add } from "../ops/elementwise.js";
+import type { QuantizedLinear } from "../quant/quantized-linear.js";
+import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import { ShapeError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { LinearAdapter } from "./linear-adapter.js";
+import type { LayerInputs } from "./low-rank-approximation.js";
+import { type MergePolicy, requantize } from "./merge-policies.js";
+
+/** What a merge did to the weight that computes. */
+export interface MergeOutcome {
+  /** ‖ΔW‖, Frobenius. */
+  readonly deltaNorm: number;
+  /** The share of ΔW that the weight took up, ⟨change, ΔW⟩ / ⟨ΔW, ΔW⟩: 1 when nothing is lost, and for ΔW = 0. */
+  readonly recovered: number;
+  /** The share of a quantized weight's codes that changed, from 0 to 1; null for float32. */
+  readonly codesChanged: number | null;
+}
 
 /** A linear layer with a frozen weight and an adapter that can be folded into it. */
 export abstract class MergeableLayer extends LinearLayer {
-  abstract readonly adapter: LinearAdapter;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly adapter: LinearAdapter;
+
+  /** @throws ShapeError if the adapter is for another size of layer. */
+  constructor({ inFeatures, outFeatures }: LinearLayer, adapter: LinearAdapter) {
+    super();
+    if (adapter.inFeatures !== inFeatures || adapter.outFeatures !== outFeatures) {
+      throw new ShapeError(
+        `MergeableLayer: layer maps ${inFeatures} to ${outFeatures} features, adapter ${adapter.inFeatures} to ${adapter.outFeatures}`,
+      );
+    }
+    this.inFeatures = inFeatures;
+    this.outFeatures = outFeatures;
+    this.adapter = adapter;
+  }
+
+  /** W ← W + ΔW for ΔW = `update`, (outFeatures, inFeatures) row-major. Draws from `rng` where rounding is random. */
+  abstract mergeUpdate(update: Float32Array, rng: Rng): Promise<MergeOutcome>;
 
   /**
-   * Folds the adapter into the layer's own weight, W ← W + ΔW, and resets the adapter, so that the function that the
+   * Folds what the adapter learned into the layer's own weight and starts the adapter anew, so that the function that the
    * layer computes stays the same up to rounding. Optimizer state of the adapter's parameters is stale afterwards.
+   * @param _inputs what the layer was fed lately, for policies that start the next adapter from the rounding error.
    */
-  abstract mergeAdapter(rng: Rng): Promise<void>;
+  async mergeAdapter(rng: Rng, _inputs?: LayerInputs): Promise<MergeOutcome> {
+    const outcome = await this.mergeUpdate(await floats(this.adapter.calculateLearnedUpdate()), rng);
+    this.adapter.reset(rng);
+    return outcome;
+  }
 }
 
 /** A `MergeableLayer` whose weight is held in float32. */
 export class MergeableLinear extends MergeableLayer {
-  readonly inFeatures: number;
-  readonly outFeatures: number;
   readonly weight: Parameter;
-  readonly adapter: LinearAdapter;
 
   /** Freezes and shares the weight of `linear`. @throws ShapeError if the adapter is for another size of layer. */
-  constructor(linear: LinearLayer, adapter: LinearAdapter) {
-    super();
-    this.inFeatures = linear.inFeatures;
-    this.outFeatures = linear.outFeatures;
-    if (adapter.inFeatures !== this.inFeatures || adapter.outFeatures !== this.outFeatures) {
-      throw new ShapeError(
-        `MergeableLinear: layer maps ${this.inFeatures} to ${this.outFeatures} features, adapter ${adapter.inFeatures} to ${adapter.outFeatures}`,
-      );
-    }
+  constructor(linear: Linear, adapter: LinearAdapter) {
+    super(linear, adapter);
     this.weight = linear.weight;
     this.weight.trainable = false;
-    this.adapter = adapter;
   }
 
   override forward(x: Tensor): Tensor {
     return add(applyLinear(x, this.weight), this.adapter.forward(x));
   }
 
-  override async mergeAdapter(rng: Rng): Promise<void> {
-    const merged = await add(this.weight, this.adapter.calculateWeightUpdate()).data();
-    this.weight.assign(merged);
-    this.adapter.reset(rng);
+  override async mergeUpdate(update: Float32Array): Promise<MergeOutcome> {
+    const { values } = this.weight;
+    const before = values.slice();
+    for (let i = 0; i < values.length; i++) values[i]! += update[i]!;
+    return { ...compare(before, values, update), codesChanged: null };
   }
+}
+
+/** A `MergeableLayer` whose weight stays quantized; a policy decides how it takes up updates. */
+export class MergeableQuantizedLinear extends MergeableLayer {
+  readonly weight: QuantizedWeight;
+  readonly policy: MergePolicy;
+  readonly #linear: QuantizedLinear;
+
+  /** Shares the weight of `linear`. @throws ShapeError if the adapter is for another size of layer. */
+  constructor(linear: QuantizedLinear, adapter: LinearAdapter, policy: MergePolicy = requantize()) {
+    super(linear, adapter);
+    this.#linear = linear;
+    this.weight = linear.weight;
+    this.policy = policy;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return add(this.#linear.forward(x), this.adapter.forward(x));
+  }
+
+  override async mergeUpdate(update: Float32Array, rng: Rng): Promise<MergeOutcome> {
+    const { weight, policy } = this;
+    const [before, codes] = [weight.values(), weight.snapshot()];
+    await policy.merge(weight, update, rng.fork("rounding"));
+    return { ...compare(before, weight.values(), update), codesChanged: weight.countChanged(codes) / weight.size };
+  }
+
+  override async mergeAdapter(rng: Rng, inputs?: LayerInputs): Promise<MergeOutcome> {
+    if (!this.policy.startsFromResidual) return super.mergeAdapter(rng);
+    // What the layer computes until now, less what its weight alone will compute.
+    const residual = this.weight.values();
+    const contribution = await floats(this.adapter.calculateWeightUpdate());
+    const outcome = await this.mergeUpdate(await floats(this.adapter.calculateLearnedUpdate()), rng);
+    const after = this.weight.values();
+    for (let i = 0; i < residual.length; i++) residual[i]! += contribution[i]! - after[i]!;
+    await this.adapter.startNear(residual, rng, inputs);
+    return outcome;
+  }
+}
+
+async function floats(x: Tensor): Promise<Float32Array> {
+  return (await x.data()) as Float32Array;
+}
+
+function compare(
+  before: Float32Array,
+  after: Float32Array,
+  update: Float32Array,
+): Pick<MergeOutcome, "deltaNorm" | "recovered"> {
+  let [projection, squares] = [0, 0];
+  for (let i = 0; i < update.length; i++) {
+    projection += (after[i]! - before[i]!) * update[i]!;
+    squares += update[i]! ** 2;
+  }
+  return { deltaNorm: Math.sqrt(squares), recovered: squares === 0 ? 1 : projection / squares };
 }

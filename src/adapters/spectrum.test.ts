@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { Rng } from "../tensor/random.js";
-import { type LowRankTerm, singularValues } from "./spectrum.js";
+import type { LowRankTerm } from "./low-rank-term.js";
+import { singularValues } from "./spectrum.js";
 
-const term = (scaling: number, loraB: number[], loraA: number[]): LowRankTerm => ({
+const term = (scaling: number, loraB: number[], loraA: number[], rank = 1): LowRankTerm => ({
+  rank,
   scaling,
   loraA: Float32Array.from(loraA),
   loraB: Float32Array.from(loraB),
@@ -38,7 +40,7 @@ describe("singularValues", () => {
   });
 
   test("of a diagonal are its entries' sizes, largest first", () => {
-    expectSpectrum(singularValues([term(1, [1, 0, 0, 1, 0, 0], [0.5, 0, 0, 0, 0, -7, 0, 0])], 3, 4), [7, 0.5]);
+    expectSpectrum(singularValues([term(1, [1, 0, 0, 1, 0, 0], [0.5, 0, 0, 0, 0, -7, 0, 0], 2)], 3, 4), [7, 0.5]);
   });
 
   test("of terms on orthogonal directions are those of the terms together", () => {

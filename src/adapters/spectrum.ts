@@ -1,11 +1,5 @@
 import { Matrix, QrDecomposition, SVD } from "ml-matrix";
-
-/** One term of an accumulated update: scaling · B · A with B (outFeatures, rank) and A (rank, inFeatures), row-major. */
-export interface LowRankTerm {
-  readonly scaling: number;
-  readonly loraA: Float32Array;
-  readonly loraB: Float32Array;
-}
+import type { LowRankTerm } from "./low-rank-term.js";
 
 /**
  * Singular values, largest first, of Σ scaling · B · A. At most the sum of the ranks can be non-zero; counting those

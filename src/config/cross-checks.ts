@@ -12,9 +12,26 @@ interface CrossCheck {
 
 export const CROSS_CHECKS: readonly CrossCheck[] = [
   {
-    keys: ["quantize"],
-    fault: ({ quantize }) =>
-      quantize === "none" ? null : `quantize: ${quantize} is not yet supported; leave it at none`,
+    keys: ["quantize", "method"],
+    fault: ({ quantize, method }) =>
+      quantize === "none" || method !== "full"
+        ? null
+        : `quantize: ${quantize} is for weights that stay frozen; method full trains them, so use ${flagOf("method")} lora or relora`,
+  },
+  {
+    keys: ["doubleQuant", "quantize"],
+    fault: ({ doubleQuant, quantize }) =>
+      !doubleQuant || quantize === "nf4" || quantize === "fp4"
+        ? null
+        : `doubleQuant: is for nf4 and fp4, whose scales it quantizes, not for quantize ${quantize}`,
+  },
+  {
+    keys: ["quantBlockSize"],
+    fault: ({ quantBlockSize: size }) =>
+      Number.isInteger(Math.log2(size))
+        ? null
+        : `quantBlockSize: must be a power of two from 16 to 4096, got ${size}; ` +
+          `${2 ** Math.round(Math.log2(size))} is the nearest`,
   },
   {
     keys: ["totalBatchSize", "batchSize"],

@@ -205,7 +205,10 @@ describe("faults", () => {
     [{ rank: "none" }, '--rank: must be an integer of at least 1, got "none"'],
     [{ gradientAccumulationSteps: 4 }, /^unknown flag --gradient-accumulation-steps; set totalBatchSize to/],
     [{ colour: 1 }, /^unknown flag --colour$/],
-    [{ quantize: "nf4" }, "quantize: nf4 is not yet supported; leave it at none"],
+    [{ quantize: "nf4", method: "full" }, "quantize: nf4 is for weights that stay frozen; method full trains them"],
+    [{ doubleQuant: true }, "doubleQuant: is for nf4 and fp4, whose scales it quantizes, not for quantize none"],
+    [{ doubleQuant: true, quantize: "int8" }, "whose scales it quantizes, not for quantize int8"],
+    [{ quantBlockSize: 100 }, "quantBlockSize: must be a power of two from 16 to 4096, got 100; 128 is the nearest"],
     [{ targetModules: "" }, /^targetModules: must name at least one layer for method relora/],
     [{ warmStartSteps: 10_000 }, /^warmStartSteps: must be below the 10000 steps of the run/],
     [

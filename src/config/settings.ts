@@ -138,7 +138,30 @@ export const SETTINGS = {
     group: "Method",
     choices: ["none", "nf4", "fp4", "int8"],
     default: "none",
-    help: "Format of the frozen weights. Only none is supported yet.",
+    help: "Format of the frozen weights under the adapters, bitsandbytes' own; none is float32, or what the model folder has.",
+  },
+  doubleQuant: {
+    type: "boolean",
+    group: "Method",
+    default: false,
+    help: "Quantize the scales of nf4 and fp4 as well: 4.13 instead of 4.5 bits a weight.",
+    aliases: ["bnb_4bit_use_double_quant", "use_double_quant"],
+  },
+  quantBlockSize: {
+    type: "integer",
+    group: "Method",
+    default: 64,
+    min: 16,
+    max: 4096,
+    unit: "weights",
+    help: "Weights that share a scale in nf4 and fp4: a power of two.",
+  },
+  mergePolicy: {
+    type: "choice",
+    group: "Method",
+    choices: ["delta-log", "residual", "error-feedback", "stochastic", "requantize"],
+    default: "delta-log",
+    help: "How quantized weights take up merges: round base + all updates (delta-log; residual also starts the next adapter near what rounding changes), or the present weight + update, with the error carried (error-feedback), at random (stochastic) or lost (requantize).",
   },
 
   warmStartSteps: {
@@ -438,6 +461,12 @@ export const SETTINGS = {
     group: "Run",
     default: false,
     help: "Print the plan, check the data, train nothing.",
+  },
+  force: {
+    type: "boolean",
+    group: "Run",
+    default: false,
+    help: "Start even when the estimated memory is more than there is.",
   },
   seed: {
     type: "integer",

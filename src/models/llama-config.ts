@@ -73,7 +73,6 @@ export function readLlamaConfig(json: Readonly<Record<string, unknown>>): LlamaC
   refuse("hidden_act", "silu");
   refuse("attention_bias", false);
   refuse("mlp_bias", false);
-  refuse("quantization_config", null);
   const scaling = (json.rope_scaling ?? json.rope_parameters) as {
     rope_type?: string;
     type?: string;

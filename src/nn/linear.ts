@@ -9,14 +9,14 @@ import { Module, Parameter } from "./module.js";
 export abstract class LinearLayer extends Module {
   abstract readonly inFeatures: number;
   abstract readonly outFeatures: number;
-  /** (outFeatures, inFeatures), as in PyTorch. */
-  abstract readonly weight: Parameter;
   abstract forward(x: Tensor): Tensor;
 }
 
+/** A linear layer with a float32 weight. */
 export class Linear extends LinearLayer {
   readonly inFeatures: number;
   readonly outFeatures: number;
+  /** (outFeatures, inFeatures), as in PyTorch. */
   readonly weight: Parameter;
 
   constructor(weight: Parameter) {
@@ -36,9 +36,14 @@ export class Linear extends LinearLayer {
   }
 }
 
-/** x Wᵀ with all but the last axis of x taken as rows: one large product instead of many. */
+/** x Wᵀ. x: (…, inFeatures), weight: (outFeatures, inFeatures). */
 export function applyLinear(x: Tensor, weight: Tensor): Tensor {
+  return mapRows(x, (rows) => matmul(rows, weight, { transposeB: true }));
+}
+
+/** `product` of a matrix (rows, inFeatures), applied with all but the last axis of x taken as rows: one large product instead of many. */
+export function mapRows(x: Tensor, product: (rows: Tensor) => Tensor): Tensor {
   const inFeatures = x.shape.at(-1)!;
-  const rows = reshape(x, [x.size / inFeatures, inFeatures]);
-  return reshape(matmul(rows, weight, { transposeB: true }), [...x.shape.slice(0, -1), weight.shape[0]!]);
+  const y = product(reshape(x, [x.size / inFeatures, inFeatures]));
+  return reshape(y, [...x.shape.slice(0, -1), y.shape[1]!]);
 }

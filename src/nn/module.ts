@@ -32,17 +32,26 @@ export class Parameter extends Tensor {
     return this.#data.array as Float32Array;
   }
 
+  /** Takes `values` for the parameter's own array. @throws ShapeError if the length differs. */
+  adopt(values: Float32Array): void {
+    this.#requireLength(values);
+    this.#data.array = values;
+  }
+
+  #requireLength(values: ArrayLike<number>): void {
+    if (values.length === this.size) return;
+    throw new ShapeError(
+      `assign: parameter of shape ${formatShape(this.shape)} needs ${this.size} values, got ${values.length}`,
+    );
+  }
+
   get #data(): Source & { kind: "data" } {
     return this.source as Source & { kind: "data" };
   }
 
   /** Copies `values` over the present ones. @throws ShapeError if the length differs. */
   assign(values: ArrayLike<number>): void {
-    if (values.length !== this.size) {
-      throw new ShapeError(
-        `assign: parameter of shape ${formatShape(this.shape)} needs ${this.size} values, got ${values.length}`,
-      );
-    }
+    this.#requireLength(values);
     // What was never read need not be made first.
     if (this.#data.pending) this.#data.array = Float32Array.from(values);
     else this.values.set(values);

@@ -1,10 +1,9 @@
-import { injectAdapters, mergeableLayers } from "../adapters/inject.js";
+import { injectAdapters, mergeableLayers, type TargetedLinear, targetedLinears } from "../adapters/inject.js";
 import { LoRAAdapter } from "../adapters/lora-adapter.js";
-import { MergeableLayer } from "../adapters/mergeable-layer.js";
+import type { MergePolicy } from "../adapters/merge-policies.js";
 import type { Settings } from "../config/settings.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
-import { Linear } from "../nn/linear.js";
-import { moduleSlots, type Parameter } from "../nn/module.js";
+import type { Parameter } from "../nn/module.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import { diskParameters } from "./model-source.js";
@@ -15,15 +14,26 @@ export type AdapterSettings = Pick<
   "rank" | "alpha" | "rslora" | "dropout" | "adapterInit" | "targetModules" | "trainModules"
 >;
 
-/** Adapts the targeted layers and freezes all that trainModules does not name. @throws ConfigError for unknown targets. */
-export function addAdapters(model: LlamaForCausalLM, settings: AdapterSettings, rng: Rng): void {
+/**
+ * Adapts the targeted layers and freezes all that trainModules does not name.
+ * @param createPolicy how the quantized weight of the layer of that name takes up merges.
+ * @throws ConfigError, before anything changes, for targets that match nothing and layers that the rank exceeds.
+ */
+export function addAdapters(
+  model: LlamaForCausalLM,
+  settings: AdapterSettings,
+  rng: Rng,
+  createPolicy?: (name: string) => MergePolicy,
+): void {
   const { rank, alpha, rslora, dropout, adapterInit: initialization, targetModules, trainModules } = settings;
+  requireRank(rank, targetedLinears(model, targetModules));
   injectAdapters(
     model,
     {
       targetModules,
       createAdapter: (inFeatures, outFeatures, stream) =>
         new LoRAAdapter(inFeatures, outFeatures, { rank, alpha, rslora, dropout, initialization }, stream),
+      ...(createPolicy !== undefined && { createPolicy }),
     },
     rng,
   );
@@ -32,6 +42,20 @@ export function addAdapters(model: LlamaForCausalLM, settings: AdapterSettings, 
     const part = partOf(name);
     parameter.trainable = adapters.has(parameter) || (part !== "linear" && trainModules.includes(part));
   }
+}
+
+function requireRank(rank: number, targets: ReadonlyMap<string, TargetedLinear>): void {
+  const faults: string[] = [];
+  for (const [name, { linear }] of targets) {
+    const { inFeatures, outFeatures } = linear;
+    const largest = Math.min(inFeatures, outFeatures);
+    if (rank > largest) faults.push(`${name} (${outFeatures} × ${inFeatures}) takes at most ${largest}`);
+  }
+  if (faults.length === 0) return;
+  throw new ConfigError(
+    `rank: ${rank} exceeds ${faults.length} of the targeted layers; lower the rank or leave them out of ` +
+      `targetModules:\n${faults.slice(0, 8).join("\n")}`,
+  );
 }
 
 /** The adapters of a model by the name of their layer. */
@@ -58,43 +82,4 @@ export function partOf(name: string): "embeddings" | "head" | "norms" | "linear"
   if (name.endsWith("embed_tokens.weight")) return "embeddings";
   if (name === "lm_head.weight") return "head";
   return name.endsWith("norm.weight") ? "norms" : "linear";
-}
-
-/**
- * How many weights the run trains once it has adapters. Leaves the model as it was.
- * @throws ConfigError, before any training, for targets that match nothing and layers that the rank exceeds.
- */
-export function checkAdapters(model: LlamaForCausalLM, settings: AdapterSettings, rng: Rng): number {
-  const faults: string[] = [];
-  let trainable = 0;
-  injectAdapters(
-    model,
-    {
-      targetModules: settings.targetModules,
-      createAdapter: (inFeatures, outFeatures, stream, name) => {
-        const largest = Math.min(inFeatures, outFeatures);
-        if (settings.rank > largest) faults.push(`${name} (${outFeatures} × ${inFeatures}) takes at most ${largest}`);
-        trainable += settings.rank * (inFeatures + outFeatures);
-        return new LoRAAdapter(inFeatures, outFeatures, { rank: 1 }, stream);
-      },
-    },
-    rng,
-  );
-  for (const slot of moduleSlots(model)) {
-    if (!(slot.module instanceof MergeableLayer)) continue;
-    slot.module.weight.trainable = true;
-    slot.replace(new Linear(slot.module.weight));
-  }
-  if (faults.length > 0) {
-    const shown = faults.slice(0, 8).join("\n");
-    throw new ConfigError(
-      `rank: ${settings.rank} exceeds ${faults.length} of the targeted layers; lower the rank or leave them out of ` +
-        `targetModules:\n${shown}`,
-    );
-  }
-  for (const [name, { size }] of diskParameters(model)) {
-    const part = partOf(name);
-    if (part !== "linear" && settings.trainModules.includes(part)) trainable += size;
-  }
-  return trainable;
 }

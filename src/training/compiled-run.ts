@@ -3,6 +3,7 @@ import type { Parameter } from "../nn/module.js";
 import { AdamWKernel } from "../optim/adamw-kernel.js";
 import { adapterParameters } from "./adapters.js";
 import { HeldOutLoss } from "./held-out.js";
+import type { MasterWeights } from "./master-weights.js";
 import { Merger } from "./merging.js";
 import { diskParameters } from "./model-source.js";
 import type { PreparedRun } from "./prepare.js";
@@ -24,10 +25,14 @@ export interface CompiledRun {
   release(): Promise<void>;
 }
 
-/** Compiles a model in its present structure, to train the parameters that are trainable now. Must be released. */
+/**
+ * Compiles a model in its present structure, to train the parameters that are trainable now. Must be released.
+ * @param master what merges add to.
+ */
 export async function compileRun(
   { model, tokenizer, heldOut, threads }: PreparedRun,
   settings: Settings,
+  master: MasterWeights,
 ): Promise<CompiledRun> {
   const { device, batchSize, sequenceLength, lossChunk, checkpointing } = settings;
   const machine = { device, threads };
@@ -46,7 +51,7 @@ export async function compileRun(
     adamw,
     heldOut: heldOutLoss,
     generator,
-    merger: probe && new Merger(model, probe),
+    merger: probe && new Merger(model, probe, master),
     async release() {
       await step.release();
       await adamw.release();

@@ -1,19 +1,25 @@
 import { exists, joinPath } from "#platform";
 // Merging computes with `Tensor.data()`.
 import "../runtime/evaluate.js";
-import { injectAdapters, mergeAdapters } from "../adapters/inject.js";
+import { injectAdapters } from "../adapters/inject.js";
 import { LoRAAdapter } from "../adapters/lora-adapter.js";
+import { createMergePolicy } from "../adapters/merge-policies.js";
+import { hashModelFolder } from "../checkpoints/base-hash.js";
 import { readCheckpoint } from "../checkpoints/checkpoint.js";
 import { readDeltas } from "../checkpoints/delta-log.js";
-import { type LoraPair, readPeftAdapter } from "../checkpoints/peft.js";
+import { readPeftAdapter } from "../checkpoints/peft.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError, ConfigError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { addAdapters, loraAdapters } from "./adapters.js";
 import type { TargetOptions } from "./contracts.js";
-import { assignWeights, diskParameters, loadModel } from "./model-source.js";
+import { MasterWeights } from "./master-weights.js";
+import { replayMerges } from "./merging.js";
+import { assignWeights, diskParameters, fillModel, folderSource, loadModel } from "./model-source.js";
+import { frozenQuantizer, quantizeLayers } from "./quantizing.js";
 import { isRunFolder, readRunSettings } from "./run-folder.js";
+import { type BaseIdentity, restoreStarts } from "./saving.js";
 
 /** A model to evaluate or to generate with. Its adapters, where it has any, are part of it. */
 export interface LoadedTarget {
@@ -42,38 +48,66 @@ export async function loadTarget(
 }
 
 async function loadFolder(folder: string): Promise<LoadedTarget> {
-  const { model } = await loadModel(folder);
-  return { model, folder };
+  return { model: await loadModel(folder), folder };
 }
 
 async function loadPeft(folder: string, base: string | null, withAdapter: boolean): Promise<LoadedTarget> {
-  const { baseModel, rank, alpha, useRslora: rslora, layers, modulesToSave } = await readPeftAdapter(folder);
-  const source = base ?? baseModel;
+  const adapter = await readPeftAdapter(folder);
+  const { rank, alpha, useRslora: rslora, layers, modulesToSave } = adapter;
+  const source = base ?? adapter.baseModel;
   if (source === null) throw new ConfigError(`${folder}: the adapter names no base model; give one with --base`);
-  const loaded = await loadFolder(await existing(source, "give the adapter's base model with --base"));
+  const modelFolder = await existing(source, "give the adapter's base model with --base");
+  await requireBase(modelFolder, adapter.base, folder);
+  const loaded = await loadFolder(modelFolder);
   if (!withAdapter) return loaded;
   const { model } = loaded;
   const createAdapter = (inFeatures: number, outFeatures: number, rng: Rng): LoRAAdapter =>
     new LoRAAdapter(inFeatures, outFeatures, { rank, alpha, rslora }, rng);
   injectAdapters(model, { targetModules: [...layers.keys()], createAdapter }, new Rng(0));
-  await mergeInto(model, layers);
+  for (const [name, { loraA, loraB }] of loraAdapters(model)) {
+    loraA.adopt(layers.get(name)!.loraA.data as Float32Array);
+    loraB.adopt(layers.get(name)!.loraB.data as Float32Array);
+  }
   assign(model, modulesToSave, folder);
   return loaded;
+}
+
+/** @throws CheckpointError if the weights in the folder are others than those that the adapter was trained on. */
+async function requireBase(folder: string, trainedOn: BaseIdentity | null, where: string): Promise<void> {
+  if (trainedOn === null) return;
+  const sha256 = await hashModelFolder(folder);
+  if (sha256 === trainedOn.sha256) return;
+  const quantizer = trainedOn.quantizer === null ? "" : ` (quantized with ${trainedOn.quantizer} in training)`;
+  throw new CheckpointError(
+    `${where}: was trained on weights with SHA-256 ${trainedOn.sha256}${quantizer}, but those of ${folder} have ${sha256}; ` +
+      "name the model that it was trained on",
+  );
 }
 
 /** What the last checkpoint trained, on the base and the cycles merged until then. */
 async function loadUnfinished(run: string): Promise<LoadedTarget> {
   const { state, tensorFiles, folder } = await readCheckpoint(run, "last");
   const settings = await readRunSettings(run);
-  const loaded = await loadFolder(joinPath(run, "base"));
-  const { model } = loaded;
+  const base = joinPath(run, "base");
+  await requireBase(base, state.base as BaseIdentity, folder);
+  const source = await folderSource(base);
+  const model = source.build();
   if (state.phase === "adapter") {
-    addAdapters(model, settings, new Rng(settings.seed, "adapters"));
+    const quantizer = frozenQuantizer(model, { ...settings, warmStartSteps: 0 });
+    if (quantizer !== null) await quantizeLayers(model, quantizer, source.readWeight);
+    await fillModel(model, source);
+    const master = new MasterWeights((layer) => source.readWeight(`${layer}.weight`));
+    addAdapters(model, settings, new Rng(settings.seed, "adapters"), (layer) =>
+      createMergePolicy(settings.mergePolicy, () => master.weight(layer)),
+    );
     const deltas = readDeltas(run, { throughCycle: state.mergedCycles as number });
-    for await (const { layers } of deltas) await mergeInto(model, layers);
+    await replayMerges(model, deltas, master, settings.seed);
+    restoreStarts(loraAdapters(model), tensorFiles.adapter_start);
+  } else {
+    await fillModel(model, source);
   }
   assign(model, tensorFiles.trainable ?? new Map(), folder);
-  return loaded;
+  return { model, folder: base };
 }
 
 /** Copies tensors into the parameters of their names. */
@@ -87,13 +121,4 @@ function assign(model: LlamaForCausalLM, tensors: ReadonlyMap<string, HostTensor
 async function existing(folder: string, remedy: string): Promise<string> {
   if (await exists(folder)) return folder;
   throw new CheckpointError(`${folder}: there is no such folder; ${remedy}`);
-}
-
-/** Adds a cycle's scaling · B · A to the model's weights, as merging it in training did. */
-async function mergeInto(model: LlamaForCausalLM, layers: ReadonlyMap<string, LoraPair>): Promise<void> {
-  for (const [name, { loraA, loraB }] of loraAdapters(model)) {
-    loraA.assign(layers.get(name)!.loraA.data);
-    loraB.assign(layers.get(name)!.loraB.data);
-  }
-  await mergeAdapters(model, new Rng(0));
 }

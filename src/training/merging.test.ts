@@ -4,7 +4,8 @@ import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
 import { Rng } from "../tensor/random.js";
 import { addAdapters, loraAdapters } from "./adapters.js";
-import { Merger } from "./merging.js";
+import { MasterWeights } from "./master-weights.js";
+import { type MergeContext, Merger } from "./merging.js";
 import { Probe } from "./probe.js";
 
 const WIDTH = 8;
@@ -17,7 +18,23 @@ async function adaptedModel(rank: number) {
   addAdapters(model, { ...options, targetModules: ["q_proj", "up_proj"] }, new Rng(1));
   const batch = { inputIds: Int32Array.of(1, 2, 3), labels: Int32Array.of(2, 3, 4) };
   const probe = await Probe.compile(model, batch, { device: "cpu", threads: 1 });
-  return { model, probe, merger: new Merger(model, probe) };
+  const master = new MasterWeights(() => Promise.reject(new Error("float32 weights need no base")));
+  return { model, probe, merger: new Merger(model, probe, master) };
+}
+
+/** What a merge on float32 weights needs; the held-out loss is the number of merges so far. */
+function context(step: number, cycle: number, log: MergeContext["log"]): MergeContext {
+  let merges = 0;
+  return {
+    step,
+    cycle,
+    seed: 2,
+    policy: null,
+    log,
+    onMerged: () => void merges++,
+    heldOutLoss: async () => merges,
+    recordInputs: () => Promise.reject(new Error("nobody asks for inputs")),
+  };
 }
 
 /** Makes ΔW of the layer diag(entries): A has ones on the diagonal, B the halved entries, for the scaling is 2. */
@@ -37,7 +54,7 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
   const log = async (delta: Delta): Promise<void> => void logged.push(delta);
   setDiagonal(model, q, [3, 4, 0.09]);
   setDiagonal(model, up, [0, 12]);
-  const first = await merger.merge({ step: 5, cycle: 1, rng: new Rng(2), log });
+  const first = await merger.merge(context(5, 1, log));
   expect(first).toMatchObject({ kind: "merge", step: 5, cycle: 1, rank: 3 });
   expect(first.layers.map(({ name, rank }) => [name, rank])).toEqual([
     [q, 2],
@@ -45,7 +62,10 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
   ]);
   expect(first.layers[0]!.deltaNorm).toBeCloseTo(Math.hypot(3, 4, 0.09), 5);
   expect(first.deltaNorm).toBeCloseTo(Math.hypot(3, 4, 0.09, 12), 5);
-  expect(first.lossAfter).toBeCloseTo(first.lossBefore, 5);
+  expect([first.lossBefore, first.lossAfter]).toEqual([0, 1]);
+  expect(first.codesChanged).toBeNull();
+  expect(first.recovered).toBeCloseTo(1, 5);
+  for (const layer of first.layers) expect(layer.recovered).toBeCloseTo(1, 5);
   expect(first.probeLogitsChange).toBeLessThan(1e-5);
   expect(
     loraAdapters(model)
@@ -56,7 +76,7 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
   // With the first cycle's 0.09 the third value is now above the threshold, and the first cancels out.
   setDiagonal(model, q, [-3, 0, 0.09]);
   setDiagonal(model, up, [0, 0, 1]);
-  const second = await merger.merge({ step: 9, cycle: 2, rng: new Rng(2), log });
+  const second = await merger.merge(context(9, 2, log));
   expect(second.layers.map(({ rank }) => rank)).toEqual([2, 2]);
   expect(second.deltaNorm).toBeCloseTo(Math.hypot(3, 0.09, 1), 5);
   expect(logged.map(({ cycle, step, scaling }) => [cycle, step, scaling])).toEqual([
@@ -72,7 +92,7 @@ test("when the log fails, nothing is merged", async () => {
   const { loraB } = loraAdapters(model).get("model.layers.0.mlp.up_proj")!;
   loraB.values.fill(1);
   const log = () => Promise.reject(new Error("no space left"));
-  await expect(merger.merge({ step: 1, cycle: 1, rng: new Rng(0), log })).rejects.toThrow("no space left");
+  await expect(merger.merge(context(1, 1, log))).rejects.toThrow("no space left");
   expect(loraB.values[0]).toBe(1);
   await probe.release();
 });

@@ -1,13 +1,16 @@
 // Merging computes with `Tensor.data()`.
 import "../runtime/evaluate.js";
-import { mergeAdapters } from "../adapters/inject.js";
-import type { LoRAAdapter } from "../adapters/lora-adapter.js";
-import { type LowRankTerm, singularValues } from "../adapters/spectrum.js";
+import { mergeAdapters, mergeableLayers } from "../adapters/inject.js";
+import type { LayerInputs } from "../adapters/low-rank-approximation.js";
+import { productOf } from "../adapters/low-rank-term.js";
+import { MergeableQuantizedLinear, type MergeOutcome } from "../adapters/mergeable-layer.js";
+import { singularValues } from "../adapters/spectrum.js";
 import type { Delta } from "../checkpoints/delta-log.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
-import type { HostTensor } from "../tensor/dtype.js";
-import type { Rng } from "../tensor/random.js";
+import { Rng } from "../tensor/random.js";
 import { loraAdapters } from "./adapters.js";
+import { learnedTerms, pairsOf, termsOf } from "./delta-terms.js";
+import type { MasterWeights } from "./master-weights.js";
 import type { MergedLayer, MergeRecord } from "./metrics.js";
 import { largestChange, type Probe } from "./probe.js";
 
@@ -21,102 +24,156 @@ const LARGEST_FULL_ANALYSIS = 256;
 export interface MergeContext {
   readonly step: number;
   readonly cycle: number;
-  /** Draws the new adapters. */
-  readonly rng: Rng;
+  readonly seed: number;
+  /** How quantized weights take up the update; null where the weights are float32. */
+  readonly policy: string | null;
   /** Makes the cycle durable before the weights change. */
   readonly log: (delta: Delta) => Promise<void>;
+  /** Called when the weights have changed. */
+  readonly onMerged: () => void;
+  /** Held-out loss of the model as it is. */
+  readonly heldOutLoss: () => Promise<number>;
+  /** What the layers are fed, for policies that ask for it. */
+  readonly recordInputs: () => Promise<ReadonlyMap<string, LayerInputs>>;
 }
 
 /** Ends cycles: logs them, merges their adapters into the weights, and measures what that did. */
 export class Merger {
   readonly #model: LlamaForCausalLM;
   readonly #probe: Probe;
-  /** By layer, the terms of all cycles so far. */
-  readonly #terms: Map<string, LowRankTerm[]> = new Map();
+  readonly #master: MasterWeights;
 
-  constructor(model: LlamaForCausalLM, probe: Probe) {
+  /** @param master gets every merged cycle. */
+  constructor(model: LlamaForCausalLM, probe: Probe, master: MasterWeights) {
     this.#model = model;
     this.#probe = probe;
+    this.#master = master;
   }
 
   /**
-   * Merges every adapter and starts it anew. The record's layers and its rank are those of every adapted layer; once the
-   * ranks of the cycles add up to more than 256, of one layer of each kind, from the middle of the model.
+   * Merges every adapter and starts it anew. The rank is that of every adapted layer; once the ranks of the cycles add up to more
+   * than 256, of one layer of each kind, from the middle of the model.
    */
-  async merge({ step, cycle, rng, log }: MergeContext): Promise<MergeRecord> {
-    const adapters = loraAdapters(this.#model);
-    const terms = new Map([...adapters].map(([name, adapter]) => [name, termOf(adapter)] as const));
-    const before = await this.#probe.run();
-    await log(deltaOf(adapters, terms, step, cycle));
-    await mergeAdapters(this.#model, rng);
-    const after = await this.#probe.run();
-    const norms = new Map([...terms].map(([name, term]) => [name, frobeniusNorm(term, adapters.get(name)!)] as const));
-    for (const [name, term] of terms) this.#terms.set(name, [...(this.#terms.get(name) ?? []), term]);
-    const layers = this.#analysed().map((name): MergedLayer => {
-      const { inFeatures, outFeatures } = adapters.get(name)!;
-      const values = singularValues(this.#terms.get(name)!, outFeatures, inFeatures);
-      return { name, deltaNorm: norms.get(name)!, rank: values.filter((value) => value > RANK_THRESHOLD).length };
-    });
+  async merge(context: MergeContext): Promise<MergeRecord> {
+    const { step, cycle, seed, policy } = context;
+    const cycleTerms = learnedTerms(this.#model);
+    const [before, lossBefore] = [await this.#probe.run(), await context.heldOutLoss()];
+    const inputs = startsFromResidual(this.#model) ? await context.recordInputs() : undefined;
+    const { scaling } = [...cycleTerms.values()][0]!;
+    await context.log({ cycle, step, scaling, layers: pairsOf(cycleTerms) });
+    this.#master.append(cycleTerms);
+    const outcomes = await mergeAdapters(this.#model, mergeRng(seed, step), inputs);
+    context.onMerged();
+    const [after, lossAfter] = [await this.#probe.run(), await context.heldOutLoss()];
+    const layers = this.#describe(outcomes);
     return {
       kind: "merge",
       step,
       cycle,
-      lossBefore: before.loss,
-      lossAfter: after.loss,
-      deltaNorm: Math.hypot(...norms.values()),
+      policy,
+      lossBefore,
+      lossAfter,
+      ...this.#totals(outcomes),
       probeLogitsChange: largestChange(before, after),
-      rank: layers.reduce((sum, { rank }) => sum + rank, 0),
+      rank: layers.reduce((sum, { rank }) => sum + (rank ?? 0), 0),
       layers,
     };
   }
 
-  #analysed(): string[] {
-    const names = [...this.#terms.keys()];
-    const summed = this.#terms.get(names[0]!)!.length * loraAdapters(this.#model).get(names[0]!)!.rank;
-    if (summed <= LARGEST_FULL_ANALYSIS) return names;
-    const kindOf = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
-    return [...new Set(names.map(kindOf))].map((kind) => {
-      const ofKind = names.filter((name) => kindOf(name) === kind);
-      return ofKind[Math.floor(ofKind.length / 2)]!;
+  #describe(outcomes: ReadonlyMap<string, MergeOutcome>): MergedLayer[] {
+    const analysed = this.#analysed();
+    return [...outcomes].map(([name, outcome]) => {
+      const { inFeatures, outFeatures } = mergeableLayers(this.#model).get(name)!;
+      const rank = analysed.has(name)
+        ? singularValues(this.#master.terms(name), outFeatures, inFeatures).filter((value) => value > RANK_THRESHOLD)
+            .length
+        : null;
+      return { name, ...outcome, rank };
     });
   }
+
+  /** The same of all layers together as each outcome says of its own. */
+  #totals(outcomes: ReadonlyMap<string, MergeOutcome>): MergeOutcome {
+    const layers = mergeableLayers(this.#model);
+    let [squares, projection, codes, changed] = [0, 0, 0, 0];
+    for (const [name, { deltaNorm, recovered, codesChanged }] of outcomes) {
+      squares += deltaNorm ** 2;
+      projection += recovered * deltaNorm ** 2;
+      if (codesChanged === null) continue;
+      const { inFeatures, outFeatures } = layers.get(name)!;
+      codes += inFeatures * outFeatures;
+      changed += codesChanged * inFeatures * outFeatures;
+    }
+    return {
+      deltaNorm: Math.sqrt(squares),
+      recovered: squares === 0 ? 1 : projection / squares,
+      codesChanged: codes === 0 ? null : changed / codes,
+    };
+  }
+
+  #analysed(): ReadonlySet<string> {
+    const names = [...loraAdapters(this.#model).keys()];
+    const summed = this.#master.terms(names[0]!).reduce((sum, { rank }) => sum + rank, 0);
+    if (summed <= LARGEST_FULL_ANALYSIS) return new Set(names);
+    const kindOf = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
+    return new Set(
+      [...new Set(names.map(kindOf))].map((kind) => {
+        const ofKind = names.filter((name) => kindOf(name) === kind);
+        return ofKind[Math.floor(ofKind.length / 2)]!;
+      }),
+    );
+  }
 }
 
-/** A copy of the adapter's factors. */
-function termOf({ scaling, loraA, loraB }: LoRAAdapter): LowRankTerm {
-  return { scaling, loraA: loraA.values.slice(), loraB: loraB.values.slice() };
-}
-
-function deltaOf(
-  adapters: ReadonlyMap<string, LoRAAdapter>,
-  terms: ReadonlyMap<string, LowRankTerm>,
-  step: number,
-  cycle: number,
-): Delta {
-  const layers = new Map(
-    [...adapters].map(([name, { loraA, loraB }]) => {
-      const term = terms.get(name)!;
-      const pair = { loraA: host(term.loraA, loraA.shape), loraB: host(term.loraB, loraB.shape) };
-      return [name, pair] as const;
-    }),
-  );
-  return { cycle, step, scaling: [...adapters.values()][0]!.scaling, layers };
-}
-
-function host(data: Float32Array, shape: readonly number[]): HostTensor {
-  return { dtype: "float32", shape, data };
-}
-
-/** ‖scaling · B · A‖ from the rank × rank Gram matrices: ‖BA‖² = Σ (BᵀB) ∘ (AAᵀ). */
-function frobeniusNorm({ scaling, loraA, loraB }: LowRankTerm, { rank, inFeatures, outFeatures }: LoRAAdapter): number {
-  let squares = 0;
-  for (let i = 0; i < rank; i++) {
-    for (let j = 0; j <= i; j++) {
-      let [a, b] = [0, 0];
-      for (let k = 0; k < inFeatures; k++) a += loraA[i * inFeatures + k]! * loraA[j * inFeatures + k]!;
-      for (let k = 0; k < outFeatures; k++) b += loraB[k * rank + i]! * loraB[k * rank + j]!;
-      squares += (i === j ? 1 : 2) * a * b;
+/**
+ * Brings the quantized weights of a model fresh from its base to where the logged cycles brought them in training; float32
+ * weights too. `master` gets the cycles.
+ */
+export async function replayMerges(
+  model: LlamaForCausalLM,
+  deltas: AsyncIterable<Delta>,
+  master: MasterWeights,
+  seed: number,
+): Promise<void> {
+  for await (const delta of deltas) {
+    const terms = termsOf(delta);
+    master.append(terms);
+    for (const [name, layer] of mergeableLayers(model)) {
+      const update = (await productOf(terms.get(name)!).data()) as Float32Array;
+      await layer.mergeUpdate(update, mergeRng(seed, delta.step).fork(name));
     }
   }
-  return Math.abs(scaling) * Math.sqrt(Math.max(0, squares));
+}
+
+/**
+ * Lets the adapters of quantized layers start near what quantizing took from the weights, where their policy says so.
+ * @param readWeight gives the exact weight of a layer.
+ */
+export async function startFromResiduals(
+  model: LlamaForCausalLM,
+  readWeight: (layer: string) => Promise<Float32Array>,
+  rng: Rng,
+  recordInputs: () => Promise<ReadonlyMap<string, LayerInputs>>,
+): Promise<void> {
+  if (!startsFromResidual(model)) return;
+  const inputs = await recordInputs();
+  for (const [name, layer] of mergeableLayers(model)) {
+    if (!(layer instanceof MergeableQuantizedLinear)) continue;
+    const residual = (await readWeight(name)).slice();
+    const held = layer.weight.values();
+    for (let i = 0; i < residual.length; i++) residual[i]! -= held[i]!;
+    await layer.adapter.startNear(residual, rng.fork(name), inputs.get(name));
+  }
+}
+
+/** Draws the adapters after a merge, and the rounding of it. */
+function mergeRng(seed: number, step: number): Rng {
+  return new Rng(seed, "adapters", step);
+}
+
+/** Whether the layers want to know their inputs when they are merged. */
+function startsFromResidual(model: LlamaForCausalLM): boolean {
+  return [...mergeableLayers(model).values()].some(
+    (layer) => layer instanceof MergeableQuantizedLinear && layer.policy.startsFromResidual,
+  );
 }

@@ -1,4 +1,5 @@
 import { CheckpointError } from "../tensor/errors.js";
+import type { MemoryEstimate } from "./memory.js";
 import type { PhaseName } from "./relora.js";
 
 /** The first record of a run: what is trained, on what, and for how long. */
@@ -12,8 +13,12 @@ export interface StartRecord {
   readonly parameters: number;
   /** Weights that the last phase trains, adapters included. */
   readonly trainableParameters: number;
-  /** Estimated peak memory of training, in bytes. */
-  readonly memoryBytes: number;
+  /** How the frozen weights are held, such as `nf4 in blocks of 64`; null for float32. */
+  readonly quantizer: string | null;
+  /** Estimated peak memory of the process, in bytes, by part. */
+  readonly memory: MemoryEstimate;
+  /** Memory that could be taken when the run began, in bytes. */
+  readonly availableMemoryBytes: number;
   /** Execution provider and threads, such as `cpu, 2 threads`. */
   readonly device: string;
   /** A name and a size to show, such as `builtin:wordnet, 3.1M tokens`. */
@@ -56,13 +61,42 @@ export interface EvalRecord {
   readonly sample: string;
 }
 
+/** The frozen weights of the adapted layers were quantized. */
+export interface QuantizeRecord {
+  readonly kind: "quantize";
+  readonly step: number;
+  /** As in the start record. */
+  readonly quantizer: string;
+  /** Held-out loss right before and right after; null before where the model was never evaluated in float32. */
+  readonly lossBefore: number | null;
+  readonly lossAfter: number;
+  /** ‖W − dequantized‖ / ‖W‖ over all layers, Frobenius norms. */
+  readonly relativeError: number;
+  /** Bytes of the quantized weights with their scales. */
+  readonly bytes: number;
+  readonly layers: readonly QuantizedLayer[];
+}
+
+/** One layer that was quantized. */
+export interface QuantizedLayer {
+  readonly name: string;
+  /** ‖W − dequantized‖ / ‖W‖, Frobenius norms. */
+  readonly relativeError: number;
+  /** Largest absolute error of any element. */
+  readonly largestError: number;
+}
+
 /** One adapted layer at one merge. */
 export interface MergedLayer {
   readonly name: string;
-  /** Frobenius norm of the update that this merge added. */
+  /** Frobenius norm of the update ΔW that this merge added. */
   readonly deltaNorm: number;
-  /** Singular values of the layer's accumulated update that are above the threshold. */
-  readonly rank: number;
+  /** Share of the update found in the weight that computes, ⟨change, ΔW⟩ / ⟨ΔW, ΔW⟩: 1 when nothing is lost. */
+  readonly recovered: number;
+  /** Share of the quantized weight's codes that the merge changed, from 0 to 1; null on float32 weights. */
+  readonly codesChanged: number | null;
+  /** Singular values of the layer's accumulated update that are above the threshold; null where they were not computed. */
+  readonly rank: number | null;
 }
 
 /** One merge of the adapters into the weights. */
@@ -71,14 +105,19 @@ export interface MergeRecord {
   readonly step: number;
   /** The cycle that this merge ends, from 1. */
   readonly cycle: number;
-  /** Loss of the same probe batch right before and right after the merge. */
+  /** How quantized weights took up the update, by the name of the policy; null on float32 weights. */
+  readonly policy: string | null;
+  /** Held-out loss right before and right after the merge. */
   readonly lossBefore: number;
   readonly lossAfter: number;
   /** Frobenius norm of the merged update over all layers. */
   readonly deltaNorm: number;
+  /** As for a layer, over all layers. */
+  readonly recovered: number;
+  readonly codesChanged: number | null;
   /** Largest absolute change of any logit of the probe batch. */
   readonly probeLogitsChange: number;
-  /** Sum of the layers' ranks. */
+  /** Sum of the ranks of the layers that have one. */
   readonly rank: number;
   readonly layers: readonly MergedLayer[];
 }
@@ -111,7 +150,15 @@ export interface EndRecord {
 }
 
 /** A line of `metrics.jsonl`, and the message that the training worker posts when the line is written. */
-export type MetricsRecord = StartRecord | StepRecord | EvalRecord | MergeRecord | ResetRecord | SkipRecord | EndRecord;
+export type MetricsRecord =
+  | StartRecord
+  | StepRecord
+  | EvalRecord
+  | QuantizeRecord
+  | MergeRecord
+  | ResetRecord
+  | SkipRecord
+  | EndRecord;
 
 /** The record as one line of `metrics.jsonl`, newline included. */
 export function formatMetricsLine(record: MetricsRecord): string {

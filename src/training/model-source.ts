@@ -1,19 +1,42 @@
-import { type ModelFolder, readModelFolder } from "../checkpoints/model-folder.js";
+import { linearLayers } from "../adapters/inject.js";
+import { quantizedWeightNames, readBitsandbytes, type StoredQuantizedWeight } from "../checkpoints/bitsandbytes.js";
+import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
+import { openModelFolder } from "../checkpoints/model-folder.js";
+import { parseQuantizationConfig } from "../checkpoints/quantization-config.js";
 import { MODEL_PRESETS } from "../config/presets.js";
 import { LlamaForCausalLM } from "../models/llama.js";
-import { llamaConfig, readLlamaConfig } from "../models/llama-config.js";
+import { llamaConfig, readLlamaConfig, writeLlamaConfig } from "../models/llama-config.js";
 import { namedParameters, type Parameter } from "../nn/module.js";
+import { FourBitWeight } from "../quant/four-bit-weight.js";
+import { Int8Weight } from "../quant/int8-weight.js";
+import { QuantizedLinear } from "../quant/quantized-linear.js";
+import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 
+/** Where a model comes from: what it is, and its weights one at a time. */
+export interface ModelSource {
+  /** config.json. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** What a model folder of it holds, by names on disk: as stored, read when asked for. */
+  readonly tensors: ReadonlyMap<string, LazyTensor>;
+  /**
+   * A new model without its weights: they are still to be read with `fillModel`, except that weights quantized on disk are in
+   * place, and random ones are drawn when they are first used.
+   */
+  build(): LlamaForCausalLM;
+  /** The weight of that name in float32, row-major; dequantized where it is quantized. */
+  readWeight(name: string): Promise<Float32Array>;
+}
+
 /** A size preset with random weights. */
-export function createPresetModel(
+export function presetSource(
   preset: string,
   sizes: { vocabSize: number; maxSequenceLength: number; endOfTextId: number },
   seed: number,
-): LlamaForCausalLM {
+): ModelSource {
   const { hiddenSize, numHiddenLayers, numAttentionHeads, intermediateSize } = MODEL_PRESETS[preset]!;
   const config = llamaConfig({
     hiddenSize,
@@ -22,15 +45,84 @@ export function createPresetModel(
     numHeads: numAttentionHeads,
     ...sizes,
   });
-  return new LlamaForCausalLM(config, new Rng(seed, "weights"));
+  const build = () => new LlamaForCausalLM(config, new Rng(seed, "weights"));
+  // From a model of its own each time, so that what was drawn is not kept.
+  const draw = async (name: string): Promise<Float32Array> => diskParameters(build()).get(name)!.values;
+  const tensors = new Map<string, LazyTensor>();
+  for (const [name, { shape }] of diskParameters(build())) {
+    tensors.set(name, { dtype: "float32", shape, read: () => draw(name) });
+  }
+  return { config: writeLlamaConfig(config), tensors, build, readWeight: draw };
 }
 
-/** The model of a Hugging Face folder. @throws CheckpointError that lists every weight that is missing or does not fit. */
-export async function loadModel(folder: string): Promise<{ model: LlamaForCausalLM; files: ModelFolder }> {
-  const files = await readModelFolder(folder);
-  const model = new LlamaForCausalLM(readLlamaConfig(files.config), new Rng(0));
-  assignWeights(diskParameters(model), files.tensors, folder);
-  return { model, files };
+/**
+ * A Hugging Face folder. Its headers and all weights that are quantized on disk are read at once.
+ * @throws CheckpointError that lists every weight that is missing, damaged or does not fit.
+ */
+export async function folderSource(folder: string): Promise<ModelSource> {
+  const { config, tensors } = await openModelFolder(folder);
+  parseQuantizationConfig(config); // refuses what cannot be read
+  const llama = readLlamaConfig(config);
+  const quantized = new Map<string, StoredQuantizedWeight>();
+  for (const name of quantizedWeightNames(tensors.keys()).keys()) {
+    quantized.set(name, await readBitsandbytes(name, tensors));
+  }
+  const build = (): LlamaForCausalLM => {
+    const model = new LlamaForCausalLM(llama, new Rng(0));
+    for (const [name, { slot }] of linearLayers(model)) {
+      const stored = quantized.get(`${name}.weight`);
+      if (stored !== undefined) slot.replace(new QuantizedLinear(quantizedWeight(stored)));
+    }
+    return model;
+  };
+  checkWeights(build(), tensors, folder);
+  return { config, tensors, build, readWeight: weightReader(tensors) };
+}
+
+/** Reads weights of a Hugging Face folder in float32, one when it is asked for; dequantized where they are quantized. */
+export async function openWeights(folder: string): Promise<(name: string) => Promise<Float32Array>> {
+  return weightReader((await openModelFolder(folder)).tensors);
+}
+
+function weightReader(tensors: ReadonlyMap<string, LazyTensor>): (name: string) => Promise<Float32Array> {
+  const quantized = quantizedWeightNames(tensors.keys());
+  return async (name) => {
+    if (!quantized.has(name)) return (await tensors.get(name)!.read()) as Float32Array;
+    return quantizedWeight(await readBitsandbytes(name, tensors)).values();
+  };
+}
+
+/** A model in memory, to be written as it is now. */
+export function memorySource(model: LlamaForCausalLM, config: Readonly<Record<string, unknown>>): ModelSource {
+  const parameters = diskParameters(model);
+  const tensors = new Map<string, LazyTensor>();
+  for (const [name, parameter] of parameters) {
+    tensors.set(name, { dtype: "float32", shape: parameter.shape, read: async () => parameter.values });
+  }
+  return { config, tensors, build: () => model, readWeight: async (name) => parameters.get(name)!.values };
+}
+
+/** Reads the float32 weights of a model that was built from the source, one at a time; those of adapters stay. */
+export async function fillModel(model: LlamaForCausalLM, { tensors }: ModelSource): Promise<void> {
+  for (const [name, parameter] of diskParameters(model)) {
+    const tensor = tensors.get(name);
+    if (tensor !== undefined) parameter.adopt((await tensor.read()) as Float32Array);
+  }
+}
+
+/** The model of a Hugging Face folder, weights and all. @throws CheckpointError as `folderSource`. */
+export async function loadModel(folder: string): Promise<LlamaForCausalLM> {
+  const source = await folderSource(folder);
+  const model = source.build();
+  await fillModel(model, source);
+  return model;
+}
+
+/** A weight in memory that uses the stored arrays. */
+function quantizedWeight(stored: StoredQuantizedWeight): QuantizedWeight {
+  if (stored.format === "int8") return new Int8Weight(stored.shape, stored);
+  const { format, shape, blockSize, absmax } = stored;
+  return new FourBitWeight(shape, { format, blockSize, doubleQuant: !(absmax instanceof Float32Array) }, stored);
 }
 
 /** Every parameter of the model by its name on disk; adapters under the name of their layer. */
@@ -53,14 +145,41 @@ export function assignWeights(
   tensors: ReadonlyMap<string, HostTensor>,
   where: string,
 ): void {
+  throwFaults(weightFaults(parameters, tensors), where);
+  for (const [name, parameter] of parameters) parameter.assign(tensors.get(name)!.data);
+}
+
+/** @throws CheckpointError unless the tensors hold every float32 weight and fit every quantized layer of the model. */
+function checkWeights(model: LlamaForCausalLM, tensors: ReadonlyMap<string, LazyTensor>, folder: string): void {
+  const faults = weightFaults(diskParameters(model), tensors);
+  const fresh = linearLayers(new LlamaForCausalLM(model.config, new Rng(0)));
+  for (const [name, { linear }] of linearLayers(model)) {
+    const { inFeatures, outFeatures } = fresh.get(name)!.linear;
+    if (linear.inFeatures === inFeatures && linear.outFeatures === outFeatures) continue;
+    const [is, needed] = [
+      [linear.outFeatures, linear.inFeatures],
+      [outFeatures, inFeatures],
+    ].map(formatShape);
+    faults.push(`"${name}.weight" has shape ${is}, the model needs ${needed}`);
+  }
+  throwFaults(faults, folder);
+}
+
+function weightFaults(
+  parameters: ReadonlyMap<string, Parameter>,
+  tensors: ReadonlyMap<string, Pick<LazyTensor, "dtype" | "shape">>,
+): string[] {
   const faults: string[] = [];
   for (const [name, { shape }] of parameters) {
     const tensor = tensors.get(name);
     if (tensor === undefined) faults.push(`"${name}" is missing`);
     else if (!sameShape(tensor.shape, shape)) {
       faults.push(`"${name}" has shape ${formatShape(tensor.shape)}, the model needs ${formatShape(shape)}`);
-    }
+    } else if (tensor.dtype !== "float32") faults.push(`"${name}" holds ${tensor.dtype}, the model needs floats`);
   }
+  return faults;
+}
+
+function throwFaults(faults: readonly string[], where: string): void {
   if (faults.length > 0) throw new CheckpointError(`${where}: the weights do not fit the model:\n${faults.join("\n")}`);
-  for (const [name, parameter] of parameters) parameter.assign(tensors.get(name)!.data);
 }

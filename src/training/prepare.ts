@@ -8,18 +8,23 @@ import type { Batch, TokenStream } from "../data/packing.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
-import { writeLlamaConfig } from "../models/llama-config.js";
+import type { Quantizer } from "../quant/quantizer.js";
 import { ConfigError, DataError } from "../tensor/errors.js";
 import { suggest } from "../tensor/suggest.js";
-import { createPresetModel, loadModel } from "./model-source.js";
+import { folderSource, type ModelSource, presetSource } from "./model-source.js";
+import { frozenQuantizer } from "./quantizing.js";
 
 /** What a run trains and on what. Nothing has been written yet. */
 export interface PreparedRun {
+  readonly source: ModelSource;
+  /** Built from the source; its weights are still to be read. */
   readonly model: LlamaForCausalLM;
-  /** config.json of what the run will write. */
-  readonly modelConfig: Readonly<Record<string, unknown>>;
+  /** What holds the frozen weights under the adapters; null for float32. */
+  readonly quantizer: Quantizer | null;
   readonly tokenizer: Tokenizer;
   readonly cursor: BatchCursor;
+  /** Training data to look at what layers are fed. */
+  readonly calibration: Batch;
   /** The held-out batches of every evaluation. */
   readonly heldOut: readonly Batch[];
   /** Tokens of the training split. */
@@ -27,33 +32,36 @@ export interface PreparedRun {
   readonly threads: number;
 }
 
-/** Loads data, tokenizer and model. @throws ConfigError, DataError or CheckpointError for all that would stop the run. */
+/** Loads data and tokenizer, and opens the model. @throws ConfigError, DataError or CheckpointError for all that would stop the run. */
 export async function prepareRun(settings: Settings): Promise<PreparedRun> {
   const { model: source, sequenceLength, batchSize, evalTokens, seed } = settings;
   await requireModel(source);
-  const loaded = isModelPreset(source) ? undefined : await loadModel(source);
+  const opened = isModelPreset(source) ? undefined : await folderSource(source);
   const corpus = await loadCorpus(settings.data, { validationFraction: settings.validationFraction, seed });
   const tokenizer = await tokenizerFor(settings, corpus);
   const [train, validation] = splitTokens(tokenizer, corpus, settings);
   const cursor = new BatchCursor(train, { sequenceLength, batchSize, seed });
+  const start = cursor.position;
+  const calibration = cursor.next();
+  cursor.seek(start);
   const heldOut = [...evaluationBatches(validation, { sequenceLength, batchSize, maxTokens: evalTokens })];
   const { vocabSize } = tokenizer;
   const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId: tokenizer.endOfTextId };
-  const model = loaded?.model ?? createPresetModel(source, sizes, seed);
+  const modelSource = opened ?? presetSource(source, sizes, seed);
+  const model = modelSource.build();
   checkFit(model, tokenizer, settings);
   return {
+    source: modelSource,
     model,
-    modelConfig: loaded === undefined ? writeLlamaConfig(model.config) : { ...loaded.files.config, ...IN_FLOAT32 },
+    quantizer: frozenQuantizer(model, settings),
     tokenizer,
     cursor,
+    calibration,
     heldOut,
     trainTokens: train.length,
     threads: settings.threads ?? cpuCount(),
   };
 }
-
-/** What is written is float32, whatever the model was loaded from. */
-const IN_FLOAT32 = { torch_dtype: "float32" };
 
 async function tokenizerFor(settings: Settings, { train }: Corpus): Promise<Tokenizer> {
   const { model, vocabSize, sequenceLength: maxLength } = settings;

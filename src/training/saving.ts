@@ -1,26 +1,34 @@
 import { joinPath } from "#platform";
+import { linearLayers, mergeableLayers } from "../adapters/inject.js";
+import type { LoRAAdapter } from "../adapters/lora-adapter.js";
+import { joinTerms, type LowRankTerm } from "../adapters/low-rank-term.js";
+import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { writeCheckpoint } from "../checkpoints/checkpoint.js";
 import { readDeltas } from "../checkpoints/delta-log.js";
+import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
 import { writeModelFolder } from "../checkpoints/model-folder.js";
-import { type LoraPair, writePeftAdapter } from "../checkpoints/peft.js";
+import { writePeftAdapter } from "../checkpoints/peft.js";
 import type { Settings } from "../config/settings.js";
 import type { Tokenizer } from "../data/tokenizer.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW } from "../optim/adamw.js";
+import { QuantizedLinear } from "../quant/quantized-linear.js";
 import type { HostTensor } from "../tensor/dtype.js";
+import type { Shape } from "../tensor/shape.js";
 import { adapterParameters, loraAdapters } from "./adapters.js";
+import { learnedTerms, pairsOf, termsOf } from "./delta-terms.js";
 import { diskParameters, hostTensors } from "./model-source.js";
 
-/** The model without its adapters as a plain Hugging Face folder. */
-export async function saveModel(
-  folder: string,
-  model: LlamaForCausalLM,
-  config: Readonly<Record<string, unknown>>,
-  tokenizer: Tokenizer,
-): Promise<void> {
-  const weights = diskParameters(model);
-  for (const name of adapterParameters(model).keys()) weights.delete(name);
+/** What a model folder is written from, without its tokenizer. */
+export interface ModelToSave {
+  readonly config: Readonly<Record<string, unknown>>;
+  /** By name on disk. */
+  readonly tensors: ReadonlyMap<string, HostTensor | LazyTensor>;
+}
+
+/** A model as a plain Hugging Face folder; its weights are read and written one at a time. */
+export async function saveModel(folder: string, { config, tensors }: ModelToSave, tokenizer: Tokenizer): Promise<void> {
   const { endOfTextId } = tokenizer;
   const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   const files = new Map([
@@ -28,19 +36,58 @@ export async function saveModel(
     ["tokenizer_config.json", text(tokenizer.config)],
     ["generation_config.json", text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
   ]);
-  await writeModelFolder(folder, { config, tensors: hostTensors(weights), files }, { replace: true });
+  await writeModelFolder(folder, { config, tensors, files }, { replace: true });
 }
 
 /**
- * Writes RUN/checkpoint-STEP: everything trained in the present phase, the optimizer's moments with their step counters, and
- * `state`. Frozen weights follow from base/ and deltas/. Returns its folder.
+ * The model as it stands, its adapters left out, all in float32.
+ * @param frozenWeight gives the weight of a quantized layer without an adapter.
+ */
+export function finishedModel(
+  model: LlamaForCausalLM,
+  { quantization_config: _, ...config }: Readonly<Record<string, unknown>>,
+  frozenWeight: (layer: string) => Promise<Float32Array>,
+): ModelToSave {
+  const tensors = new Map<string, HostTensor | LazyTensor>(hostTensors(modelParameters(model)));
+  const add = (layer: string, shape: Shape, read: () => Promise<Float32Array>): void => {
+    tensors.set(`${layer}.weight`, { dtype: "float32", shape, read });
+  };
+  for (const [name, layer] of mergeableLayers(model)) {
+    if (!(layer instanceof MergeableQuantizedLinear)) continue;
+    const { weight, policy } = layer;
+    add(name, weight.shape, () => policy.exactWeight(weight));
+  }
+  for (const [name, { linear }] of linearLayers(model)) {
+    if (linear instanceof QuantizedLinear) add(name, linear.weight.shape, () => frozenWeight(name));
+  }
+  return { config: { ...config, torch_dtype: "float32" }, tensors };
+}
+
+/** The parameters by name on disk, without those of adapters. */
+function modelParameters(model: LlamaForCausalLM): Map<string, Parameter> {
+  const parameters = diskParameters(model);
+  for (const name of adapterParameters(model).keys()) parameters.delete(name);
+  return parameters;
+}
+
+/** What a checkpoint is made of. */
+export interface CheckpointParts {
+  /** What is trained now, by name on disk. */
+  readonly parameters: ReadonlyMap<string, Parameter>;
+  readonly optimizer: AdamW;
+  /** By the name of their layer. */
+  readonly adapters: ReadonlyMap<string, LoRAAdapter>;
+  readonly state: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Writes RUN/checkpoint-STEP: everything trained in the present phase, the optimizer's moments with their step counters,
+ * where adapters started that did not start at zero, and `state`. Frozen weights follow from base/ and deltas/. Returns its folder.
  */
 export function saveCheckpoint(
   runDir: string,
   step: number,
-  parameters: ReadonlyMap<string, Parameter>,
-  optimizer: AdamW,
-  state: Readonly<Record<string, unknown>>,
+  { parameters, optimizer, adapters, state }: CheckpointParts,
 ): Promise<string> {
   const moments = new Map<string, HostTensor>();
   const optimizerSteps: Record<string, number> = {};
@@ -50,77 +97,75 @@ export function saveCheckpoint(
     moments.set(`${name}.exp_avg_sq`, { dtype: "float32", shape, data: expAvgSq });
     optimizerSteps[name] = updates;
   }
+  const starts = new Map<string, HostTensor>();
+  for (const [name, { loraA, loraB, start }] of adapters) {
+    if (start === undefined) continue;
+    starts.set(`${name}.loraA`, { dtype: "float32", shape: loraA.shape, data: start.loraA });
+    starts.set(`${name}.loraB`, { dtype: "float32", shape: loraB.shape, data: start.loraB });
+  }
   return writeCheckpoint(runDir, step, {
     state: { ...state, optimizerSteps },
-    tensorFiles: { trainable: hostTensors(parameters), optimizer: moments },
+    tensorFiles: {
+      trainable: hostTensors(parameters),
+      optimizer: moments,
+      ...(starts.size > 0 && { adapter_start: starts }),
+    },
   });
+}
+
+/** Gives adapters the starts that `saveCheckpoint` saved. */
+export function restoreStarts(
+  adapters: ReadonlyMap<string, LoRAAdapter>,
+  starts: ReadonlyMap<string, HostTensor> | undefined,
+): void {
+  for (const [name, adapter] of adapters) {
+    const [loraA, loraB] = ["loraA", "loraB"].map((factor) => starts?.get(`${name}.${factor}`)?.data as Float32Array);
+    if (loraA !== undefined && loraB !== undefined) adapter.start = { loraA, loraB };
+  }
+}
+
+/** What says which weights an adapter was trained on. */
+export interface BaseIdentity {
+  /** Of the weight files of RUN/base. */
+  readonly sha256: string;
+  /** What they were quantized with in training, in words; null for float32. */
+  readonly quantizer: string | null;
 }
 
 /**
  * Writes RUN/adapter, which PEFT puts on RUN/base to get the run's model: the finished cycles and, unless it was merged just
- * now, the present adapter, joined into one of rank cycles · rank, and what is trained beside.
+ * now, what the present adapter has learned, joined into one, and what is trained beside.
  */
 export async function saveAdapter(
   runDir: string,
   model: LlamaForCausalLM,
-  settings: Settings,
+  { dropout, targetModules }: Pick<Settings, "dropout" | "targetModules">,
+  base: BaseIdentity,
   { merged }: { merged: boolean },
 ): Promise<void> {
-  const parts: ReadonlyMap<string, LoraPair>[] = [];
-  for await (const { layers } of readDeltas(runDir)) parts.push(layers);
-  const adapters = loraAdapters(model);
-  if (!merged) {
-    parts.push(
-      new Map(
-        [...adapters].map(
-          ([name, { loraA, loraB }]) => [name, { loraA: toHost(loraA), loraB: toHost(loraB) }] as const,
-        ),
-      ),
-    );
+  const terms = new Map<string, LowRankTerm[]>();
+  for (const name of loraAdapters(model).keys()) terms.set(name, []);
+  for await (const delta of readDeltas(runDir)) {
+    for (const [name, term] of termsOf(delta)) terms.get(name)!.push(term);
   }
-  const layers = new Map(
-    [...adapters.keys()].map((name) => [name, join(parts.map((part) => part.get(name)!))] as const),
-  );
-  const modulesToSave = diskParameters(model);
-  for (const name of adapterParameters(model).keys()) modulesToSave.delete(name);
-  for (const [name, { trainable }] of modulesToSave) if (!trainable) modulesToSave.delete(name);
-  const rank = parts.length * settings.rank;
-  const { scaling } = [...adapters.values()][0]!;
+  if (!merged) for (const [name, term] of learnedTerms(model)) terms.get(name)!.push(term);
+  const joined = new Map([...terms].map(([name, each]) => [name, joinTerms(each)] as const));
+  const { rank, scaling } = [...joined.values()][0]!;
+  const trained = modelParameters(model);
+  for (const [name, { trainable }] of trained) if (!trainable) trained.delete(name);
   await writePeftAdapter(
     joinPath(runDir, "adapter"),
     {
       baseModel: joinPath(runDir, "base"),
       rank,
       alpha: scaling * rank,
-      dropout: settings.dropout,
+      dropout,
       useRslora: false,
-      targetModules: settings.targetModules,
-      layers,
-      modulesToSave: hostTensors(modulesToSave),
+      targetModules,
+      layers: pairsOf(joined),
+      modulesToSave: hostTensors(trained),
+      base,
     },
     { replace: true },
   );
-}
-
-function toHost({ shape, values }: Parameter): HostTensor {
-  return { dtype: "float32", shape, data: values };
-}
-
-/** One pair whose product is the sum of the products: A below A, B beside B. */
-function join(pairs: readonly LoraPair[]): LoraPair {
-  const [rank, inFeatures] = pairs[0]!.loraA.shape as [number, number];
-  const outFeatures = pairs[0]!.loraB.shape[0]!;
-  const total = rank * pairs.length;
-  const loraA = new Float32Array(total * inFeatures);
-  const loraB = new Float32Array(outFeatures * total);
-  for (const [i, pair] of pairs.entries()) {
-    loraA.set(pair.loraA.data, i * rank * inFeatures);
-    for (let row = 0; row < outFeatures; row++) {
-      loraB.set(pair.loraB.data.subarray(row * rank, (row + 1) * rank), row * total + i * rank);
-    }
-  }
-  return {
-    loraA: { dtype: "float32", shape: [total, inFeatures], data: loraA },
-    loraB: { dtype: "float32", shape: [outFeatures, total], data: loraB },
-  };
 }

@@ -1,15 +1,14 @@
+import { availableMemoryBytes } from "#platform";
 import type { Settings } from "../config/settings.js";
-import { countElements } from "../nn/module.js";
-import { Rng } from "../tensor/random.js";
-import { checkAdapters } from "./adapters.js";
+import { describeQuantizer } from "../quant/quantizer.js";
 import type { TrainingOptions, TrainResult } from "./contracts.js";
-import { estimateMemory, totalBytes } from "./memory.js";
+import { estimateMemory } from "./memory.js";
 import type { StartRecord } from "./metrics.js";
-import { diskParameters } from "./model-source.js";
 import { formatCount } from "./number-format.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
 import { describePlan, planRun } from "./relora.js";
 import { chooseRunFolder, RunFolder } from "./run-folder.js";
+import { runShapes } from "./run-shape.js";
 import { Trainer } from "./trainer.js";
 
 /** Options of {@link train}. */
@@ -43,27 +42,22 @@ const NOTHING_DONE = {
   modelFolder: null,
 } as const;
 
-function describeStart(settings: Settings, { model, trainTokens, threads }: PreparedRun, path: string): StartRecord {
-  const { method, maxSteps, seed, warmStartSteps } = settings;
-  const parameters = countElements(diskParameters(model).values());
-  const full = method === "full";
-  const trainableParameters = full ? parameters : checkAdapters(model, settings, new Rng(seed, "adapters"));
-  const memory = estimateMemory({
-    parameters,
-    trainable: full || warmStartSteps > 0 ? parameters : trainableParameters,
-    config: model.config,
-    settings,
-  });
+function describeStart(settings: Settings, run: PreparedRun, path: string): StartRecord {
+  const { source, quantizer, trainTokens, threads } = run;
+  const phases = runShapes(source.build, settings, quantizer);
+  const { parameters, trainableParameters, model } = phases.at(-1)!;
   return {
     kind: "start",
     step: 0,
     model: settings.model,
     parameters,
     trainableParameters,
-    memoryBytes: totalBytes(memory),
+    quantizer: quantizer && describeQuantizer(quantizer),
+    memory: estimateMemory(phases, model.config, settings),
+    availableMemoryBytes: availableMemoryBytes(),
     device: `${settings.device}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
     data: `${settings.data}, ${formatCount(trainTokens)} tokens`,
-    maxSteps,
+    maxSteps: settings.maxSteps,
     plan: describePlan(planRun(settings)),
     runFolder: path,
   };

@@ -1,7 +1,10 @@
 import { joinPath, peakMemoryBytes } from "#platform";
 import { redrawDropout } from "../adapters/inject.js";
+import type { LayerInputs } from "../adapters/low-rank-approximation.js";
+import { createMergePolicy } from "../adapters/merge-policies.js";
+import { hashModelFolder } from "../checkpoints/base-hash.js";
 import { markBest, pruneCheckpoints } from "../checkpoints/checkpoint.js";
-import { appendDelta, type Delta } from "../checkpoints/delta-log.js";
+import { appendDelta } from "../checkpoints/delta-log.js";
 import type { Settings } from "../config/settings.js";
 import type { Batch } from "../data/packing.js";
 import type { Parameter } from "../nn/module.js";
@@ -9,17 +12,23 @@ import type { AdamW } from "../optim/adamw.js";
 import { clipCoefficient, globalNorm } from "../optim/clip.js";
 import { discardGradient } from "../optim/gradient.js";
 import { resetOptimizerState } from "../optim/reset.js";
+import { describeQuantizer } from "../quant/quantizer.js";
 import { NumericError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
-import { adapterParameters, addAdapters } from "./adapters.js";
+import { adapterParameters, addAdapters, loraAdapters } from "./adapters.js";
 import { type CompiledRun, compileRun } from "./compiled-run.js";
-import type { TrainResult } from "./contracts.js";
+import type { Evaluation, TrainResult } from "./contracts.js";
+import { recordLayerInputs } from "./layer-inputs.js";
+import { MasterWeights } from "./master-weights.js";
+import { startFromResiduals } from "./merging.js";
 import type { EndRecord, EvalRecord, MetricsRecord, StartRecord } from "./metrics.js";
+import { fillModel, type ModelSource, memorySource, openWeights } from "./model-source.js";
 import { createOptimizer } from "./optimizer.js";
 import type { PreparedRun } from "./prepare.js";
+import { type QuantizationError, quantizeLayers } from "./quantizing.js";
 import { planStep, type StepPlan } from "./relora.js";
 import type { RunFolder } from "./run-folder.js";
-import { saveAdapter, saveCheckpoint, saveModel } from "./saving.js";
+import { type BaseIdentity, finishedModel, saveAdapter, saveCheckpoint, saveModel } from "./saving.js";
 import { countScored } from "./step.js";
 
 /** How the samples of the report are drawn. */
@@ -38,11 +47,15 @@ export class Trainer {
   readonly #folder: RunFolder;
   readonly #hooks: TrainerHooks;
   readonly #started = performance.now();
+  readonly #master: MasterWeights;
+  #base: BaseIdentity | undefined;
   #compiled: CompiledRun | undefined;
   #optimizer: AdamW | undefined;
   #tokens = 0;
   #badSteps = 0;
   #mergedCycles = 0;
+  /** Of the model as it is, where it has been evaluated since it last changed. */
+  #heldOut: Evaluation | undefined;
   #lastEvaluation: EvalRecord | undefined;
   #best: { loss: number; step: number } | undefined;
   #checkpoint: string | null = null;
@@ -52,6 +65,11 @@ export class Trainer {
     this.#run = run;
     this.#folder = folder;
     this.#hooks = hooks;
+    let base: ReturnType<typeof openWeights> | undefined;
+    this.#master = new MasterWeights(async (layer) => {
+      base ??= openWeights(joinPath(folder.path, "base"));
+      return (await base)(`${layer}.weight`);
+    });
   }
 
   /**
@@ -62,12 +80,7 @@ export class Trainer {
     const { maxSteps, evalEvery, saveEvery } = this.#settings;
     this.#hooks.onRecord(start);
     try {
-      if (planStep(1, this.#settings).addAdapters) this.#addAdapters(0);
-      await this.#compile();
-      await this.#folder.create(this.#run.threads);
-      await this.#folder.record(start);
-      await this.#saveBase();
-      await this.#evaluate(0);
+      await this.#begin(start);
       for (let step = 1; step <= maxSteps; step++) {
         const plan = planStep(step, this.#settings);
         await this.#update(plan);
@@ -82,12 +95,36 @@ export class Trainer {
         if (stop) return await this.#end(step, "stopped", null);
         if (switches) await this.#switchToAdapters(step);
       }
-      const modelFolder = joinPath(this.#folder.path, "model");
-      await saveModel(modelFolder, this.#run.model, this.#run.modelConfig, this.#run.tokenizer);
-      return await this.#end(maxSteps, "done", modelFolder);
+      return await this.#end(maxSteps, "done", await this.#saveFinished());
     } finally {
       await this.#release();
     }
+  }
+
+  async #begin(start: StartRecord): Promise<void> {
+    const { source, model, threads } = this.#run;
+    const adapted = planStep(1, this.#settings).addAdapters;
+    // Before the other weights are read, so that no quantized layer is ever held in float32.
+    const error = adapted ? await this.#quantize(source) : undefined;
+    await fillModel(model, source);
+    if (adapted) await this.#addAdapters(0, source);
+    await this.#compile();
+    await this.#folder.create(threads);
+    await this.#folder.record(start);
+    await this.#saveBase(source);
+    if (error !== undefined) await this.#recordQuantization(0, error, null);
+    await this.#evaluate(0);
+  }
+
+  async #saveFinished(): Promise<string> {
+    const { model, source, tokenizer } = this.#run;
+    const folder = joinPath(this.#folder.path, "model");
+    await saveModel(
+      folder,
+      finishedModel(model, source.config, (layer) => this.#master.weight(layer)),
+      tokenizer,
+    );
+    return folder;
   }
 
   async #record(record: MetricsRecord): Promise<void> {
@@ -95,26 +132,63 @@ export class Trainer {
     this.#hooks.onRecord(record);
   }
 
-  #addAdapters(completedSteps: number): void {
-    addAdapters(this.#run.model, this.#settings, new Rng(this.#settings.seed, "adapters", completedSteps));
+  /** Quantizes the frozen weights, where the run asks for it. */
+  async #quantize({ readWeight }: ModelSource): Promise<QuantizationError | undefined> {
+    const { model, quantizer } = this.#run;
+    return quantizer === null ? undefined : quantizeLayers(model, quantizer, readWeight);
+  }
+
+  async #addAdapters(completedSteps: number, { readWeight }: ModelSource): Promise<void> {
+    const { model } = this.#run;
+    const { mergePolicy, seed } = this.#settings;
+    const rng = new Rng(seed, "adapters", completedSteps);
+    addAdapters(model, this.#settings, rng, (layer) =>
+      createMergePolicy(mergePolicy, () => this.#master.weight(layer)),
+    );
+    await startFromResiduals(
+      model,
+      (layer) => readWeight(`${layer}.weight`),
+      rng,
+      () => this.#recordInputs(),
+    );
   }
 
   /** Ends the warm start. */
   async #switchToAdapters(completedSteps: number): Promise<void> {
+    const { model, source } = this.#run;
+    const before = this.#lastEvaluation!.loss;
     await this.#release();
-    await this.#saveBase();
-    this.#addAdapters(completedSteps);
+    const warm = memorySource(model, source.config);
+    await this.#saveBase(warm);
+    const error = await this.#quantize(warm);
+    await this.#addAdapters(completedSteps, warm);
     await this.#compile();
+    if (error !== undefined) await this.#recordQuantization(completedSteps, error, before);
   }
 
   /** What checkpoints and the delta log build on: the model before the first step, or at the end of the warm start. */
-  async #saveBase(): Promise<void> {
-    const { model, modelConfig, tokenizer } = this.#run;
-    await saveModel(joinPath(this.#folder.path, "base"), model, modelConfig, tokenizer);
+  async #saveBase(source: ModelSource): Promise<void> {
+    const { tokenizer, quantizer } = this.#run;
+    const folder = joinPath(this.#folder.path, "base");
+    await saveModel(folder, source, tokenizer);
+    const sha256 = await hashModelFolder(folder);
+    this.#base = { sha256, quantizer: quantizer && describeQuantizer(quantizer) };
+  }
+
+  async #recordQuantization(step: number, error: QuantizationError, lossBefore: number | null): Promise<void> {
+    const quantizer = describeQuantizer(this.#run.quantizer!);
+    const lossAfter = await this.#heldOutLoss();
+    await this.#record({ kind: "quantize", step, quantizer, lossBefore, lossAfter, ...error });
+  }
+
+  #recordInputs(): Promise<ReadonlyMap<string, LayerInputs>> {
+    const { model, calibration, threads } = this.#run;
+    const { device, sequenceLength } = this.#settings;
+    return recordLayerInputs(model, calibration, sequenceLength, { device, threads });
   }
 
   async #compile(): Promise<void> {
-    const compiled = await compileRun(this.#run, this.#settings);
+    const compiled = await compileRun(this.#run, this.#settings, this.#master);
     this.#compiled = compiled;
     const adapters = adapterParameters(this.#run.model);
     const known = this.#optimizer?.state;
@@ -138,6 +212,7 @@ export class Trainer {
     this.#badSteps = 0;
     const gradientScale = clipGradNorm === null ? 1 : clipCoefficient(gradNorm, clipGradNorm);
     await this.#optimizer!.step(gradients, { lrMultiplier, gradientScale });
+    this.#heldOut = undefined;
     for (const gradient of gradients.values()) discardGradient(gradient);
     this.#tokens += tokens;
     await this.#record({
@@ -159,10 +234,21 @@ export class Trainer {
   }
 
   async #merge({ step, cycle }: StepPlan): Promise<void> {
-    const path = this.#folder.path;
-    const rng = new Rng(this.#settings.seed, "adapters", step);
-    const log = (delta: Delta): Promise<void> => appendDelta(path, delta);
-    await this.#record(await this.#compiled!.merger!.merge({ step, cycle, rng, log }));
+    const { seed, mergePolicy } = this.#settings;
+    const heldOutLoss = (): Promise<number> => this.#heldOutLoss();
+    const merged = await this.#compiled!.merger!.merge({
+      step,
+      cycle,
+      seed,
+      policy: this.#run.quantizer && mergePolicy,
+      log: (delta) => appendDelta(this.#folder.path, delta),
+      onMerged: () => {
+        this.#heldOut = undefined;
+      },
+      heldOutLoss,
+      recordInputs: () => this.#recordInputs(),
+    });
+    await this.#record(merged);
     this.#mergedCycles = cycle;
   }
 
@@ -178,8 +264,8 @@ export class Trainer {
 
   async #evaluate(step: number): Promise<void> {
     const { sampleTokens, samplePrompt, seed } = this.#settings;
-    const { heldOut, generator } = this.#compiled!;
-    const { loss, perplexity, tokens } = await heldOut.run(this.#run.heldOut);
+    const { generator } = this.#compiled!;
+    const { loss, perplexity, tokens } = await this.#evaluateHeldOut();
     const options = { ...SAMPLING, maxNewTokens: sampleTokens };
     const written = await generator.generate(samplePrompt, options, new Rng(seed, "sample", step));
     const sample = sampleTokens === 0 ? "" : samplePrompt + written.text;
@@ -188,25 +274,40 @@ export class Trainer {
     await this.#folder.writeReport();
   }
 
+  async #evaluateHeldOut(): Promise<Evaluation> {
+    this.#heldOut ??= await this.#compiled!.heldOut.run(this.#run.heldOut);
+    return this.#heldOut;
+  }
+
+  async #heldOutLoss(): Promise<number> {
+    return (await this.#evaluateHeldOut()).loss;
+  }
+
   async #save(plan: StepPlan): Promise<void> {
     const { step, phase, merge: merged } = plan;
     const path = this.#folder.path;
     const evaluated = this.#lastEvaluation?.step === step ? this.#lastEvaluation.loss : Number.POSITIVE_INFINITY;
     const isBest = evaluated < (this.#best?.loss ?? Number.POSITIVE_INFINITY);
     if (isBest) this.#best = { loss: evaluated, step };
-    this.#checkpoint = await saveCheckpoint(path, step, this.#trained, this.#optimizer!, {
-      phase,
-      cycle: plan.cycle,
-      mergedCycles: this.#mergedCycles,
-      tokens: this.#tokens,
-      badSteps: this.#badSteps,
-      dataPosition: { ...this.#run.cursor.position },
-      seed: this.#settings.seed,
-      best: this.#best ?? null,
+    this.#checkpoint = await saveCheckpoint(path, step, {
+      parameters: this.#trained,
+      optimizer: this.#optimizer!,
+      adapters: loraAdapters(this.#run.model),
+      state: {
+        phase,
+        cycle: plan.cycle,
+        mergedCycles: this.#mergedCycles,
+        tokens: this.#tokens,
+        badSteps: this.#badSteps,
+        dataPosition: { ...this.#run.cursor.position },
+        seed: this.#settings.seed,
+        best: this.#best ?? null,
+        base: this.#base!,
+      },
     });
     if (isBest) await markBest(path, step);
     if (this.#settings.keepCheckpoints !== null) await pruneCheckpoints(path, this.#settings.keepCheckpoints);
-    if (phase === "adapter") await saveAdapter(path, this.#run.model, this.#settings, { merged });
+    if (phase === "adapter") await saveAdapter(path, this.#run.model, this.#settings, this.#base!, { merged });
   }
 
   get #trained(): ReadonlyMap<string, Parameter> {
@@ -242,6 +343,7 @@ export class Trainer {
   }
 
   async #release(): Promise<void> {
+    this.#heldOut = undefined;
     await this.#compiled?.release();
     this.#compiled = undefined;
   }

@@ -1,0 +1,91 @@
+import type { QuantizedWeight } from "../quant/quantized-weight.js";
+import type { Rng } from "../tensor/random.js";
+
+/** How a quantized weight can take up an update. */
+export const MERGE_POLICIES = ["delta-log", "residual", "error-feedback", "stochastic", "requantize"] as const;
+export type MergePolicyName = (typeof MERGE_POLICIES)[number];
+
+/** How one quantized weight takes up updates. A policy belongs to one layer: it may remember what rounding lost. */
+export interface MergePolicy {
+  /** Lets `weight` take up ΔW = `update`, row-major. Draws from `rng` where rounding is random. */
+  merge(weight: QuantizedWeight, update: Float32Array, rng: Rng): Promise<void>;
+  /** The layer's weight in float32 by what the policy knows, row-major: what is saved as the model. */
+  exactWeight(weight: QuantizedWeight): Promise<Float32Array>;
+  /** Whether the next adapter starts near what rounding took away, instead of at zero. */
+  readonly startsFromResidual: boolean;
+}
+
+/** Gives a layer's weight in float32, every update merged so far included. */
+export type MasterWeight = () => Promise<Float32Array>;
+
+/**
+ * Rounds the master weight, which holds every update in full: nothing is lost over merges, whatever is lost in the one
+ * rounding of the sum. The master must already hold the update that is merged.
+ */
+export function deltaLog(master: MasterWeight): MergePolicy {
+  return {
+    merge: async (weight) => weight.assign(await master()),
+    exactWeight: master,
+    startsFromResidual: false,
+  };
+}
+
+/** As `deltaLog`, and the next adapter starts near the difference that fresh rounding makes to what the layer computes. */
+export function residual(master: MasterWeight): MergePolicy {
+  return { ...deltaLog(master), startsFromResidual: true };
+}
+
+/** Adds to the dequantized weight and rounds to nearest: updates below half a quantization step are lost. */
+export function requantize(): MergePolicy {
+  return {
+    merge: async (weight, update) => weight.assign(addInto(update.slice(), weight.values())),
+    exactWeight: async (weight) => weight.values(),
+    startsFromResidual: false,
+  };
+}
+
+/** As `requantize`, rounded up or down at random so that the mean is right (Gupta et al. 2015, arXiv:1502.02551). */
+export function stochastic(): MergePolicy {
+  return {
+    ...requantize(),
+    merge: async (weight, update, rng) => weight.assign(addInto(update.slice(), weight.values()), { stochastic: rng }),
+  };
+}
+
+/** As `requantize`, with what rounding lost kept in float32 and added the next time (Karimireddy et al. 2019, arXiv:1901.09847). */
+export function errorFeedback(): MergePolicy {
+  let error: Float32Array | undefined;
+  return {
+    async merge(weight, update) {
+      const target = addInto(update.slice(), weight.values());
+      if (error !== undefined) addInto(target, error);
+      weight.assign(target);
+      const rounded = weight.values();
+      for (let i = 0; i < target.length; i++) target[i]! -= rounded[i]!;
+      error = target;
+    },
+    exactWeight: async (weight) => (error === undefined ? weight.values() : addInto(weight.values(), error)),
+    startsFromResidual: false,
+  };
+}
+
+/** The policy of that name for one layer. */
+export function createMergePolicy(name: MergePolicyName, master: MasterWeight): MergePolicy {
+  switch (name) {
+    case "delta-log":
+      return deltaLog(master);
+    case "residual":
+      return residual(master);
+    case "error-feedback":
+      return errorFeedback();
+    case "stochastic":
+      return stochastic();
+    case "requantize":
+      return requantize();
+  }
+}
+
+function addInto(target: Float32Array, values: Float32Array): Float32Array {
+  for (let i = 0; i < target.length; i++) target[i]! += values[i]!;
+  return target;
+}
