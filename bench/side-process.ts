@@ -6,8 +6,10 @@ import type { Ready } from "./sides/serve.js";
 import { REPOSITORY, type StepOptions, stepArguments } from "./step-options.js";
 
 /** The programs that can be measured, by name. */
-const SIDES: Readonly<Record<string, readonly [command: string, script: string]>> = {
+const SIDES: Readonly<Record<string, readonly [command: string, script: string, ...more: string[]]>> = {
   highrank: [process.execPath, "dist-bench/bench/sides/highrank-step.js"],
+  "highrank-nf4": [process.execPath, "dist-bench/bench/sides/highrank-step.js", "--quantize", "nf4"],
+  "highrank-int8": [process.execPath, "dist-bench/bench/sides/highrank-step.js", "--quantize", "int8"],
   torch: [process.env.PYTHON ?? "/usr/bin/python3", "bench/sides/torch-step.py"],
   "jax-js": [process.execPath, "dist-bench/bench/sides/jax-step.js"],
 };
@@ -28,8 +30,8 @@ export class SideProcess {
   static async start(name: string, options: StepOptions): Promise<SideProcess> {
     const side = SIDES[name];
     if (side === undefined) throw new Error(`no side "${name}"; there are ${Object.keys(SIDES).join(", ")}`);
-    const [command, script] = side;
-    const child = spawn(command, [join(REPOSITORY, script), ...stepArguments(options)]);
+    const [command, script, ...more] = side;
+    const child = spawn(command, [join(REPOSITORY, script), ...stepArguments(options), ...more]);
     child.stderr.pipe(process.stderr);
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     return new SideProcess(child, lines, await nextMessage<Ready>(name, lines));

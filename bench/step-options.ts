@@ -25,6 +25,8 @@ export interface StepOptions {
   readonly threads: number;
   /** Recompute each block in the backward pass instead of keeping its activations. */
   readonly checkpoint: boolean;
+  /** Format of the frozen weights under the adapters; only highrank can. */
+  readonly quantize: "none" | "nf4" | "int8";
 }
 
 export function readPreset(name: string): Preset {
@@ -40,10 +42,11 @@ export function readPackageVersion(name: string): string {
   return (JSON.parse(manifest) as { version: string }).version;
 }
 
-/** The command line that a side understands; `--checkpoint` only when asked for, since not every side can. */
-export function stepArguments({ checkpoint, ...options }: StepOptions): string[] {
+/** The command line that a side understands; what not every side can only when it is asked for. */
+export function stepArguments({ checkpoint, quantize, ...options }: StepOptions): string[] {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  return checkpoint ? [...args, "--checkpoint"] : args;
+  if (checkpoint) args.push("--checkpoint");
+  return quantize === "none" ? args : [...args, "--quantize", quantize];
 }
 
 /** Reads what `stepArguments` wrote. */
@@ -59,8 +62,11 @@ export function parseStepOptions(args: readonly string[]): StepOptions {
       sequence: { type: "string", default: "256" },
       threads: { type: "string", default: "2" },
       checkpoint: { type: "boolean", default: false },
+      quantize: { type: "string", default: "none" },
     },
   });
+  const { quantize } = values;
+  if (quantize !== "none" && quantize !== "nf4" && quantize !== "int8") throw new Error(`no format "${quantize}"`);
   if (values.method !== "relora" && values.method !== "full") throw new Error(`no method "${values.method}"`);
   return {
     preset: values.preset,
@@ -71,6 +77,7 @@ export function parseStepOptions(args: readonly string[]): StepOptions {
     sequence: Number(values.sequence),
     threads: Number(values.threads),
     checkpoint: values.checkpoint,
+    quantize,
   };
 }
 

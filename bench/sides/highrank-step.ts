@@ -8,7 +8,10 @@ import { AdamW } from "../../src/optim/adamw.js";
 import { AdamWKernel } from "../../src/optim/adamw-kernel.js";
 import { clipCoefficient, globalNorm } from "../../src/optim/clip.js";
 import { discardGradient } from "../../src/optim/gradient.js";
+import { createQuantizer } from "../../src/quant/quantizer.js";
 import { Rng } from "../../src/tensor/random.js";
+import { diskParameters } from "../../src/training/model-source.js";
+import { quantizeLayers } from "../../src/training/quantizing.js";
 import { stepGraph, TrainingStep } from "../../src/training/step.js";
 import { fixedBatch, parseStepOptions, readPackageVersion, readPreset } from "../step-options.js";
 import { matmulMilliseconds } from "./matmul-share.js";
@@ -28,6 +31,10 @@ const model = new LlamaForCausalLM(
   new Rng(1),
 );
 const parameters = countElements(namedParameters(model).values());
+if (options.quantize !== "none") {
+  const weights = diskParameters(model);
+  await quantizeLayers(model, createQuantizer(options.quantize), async (name) => weights.get(name)!.values);
+}
 if (method === "relora") {
   const targetModules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
   const createAdapter = (inFeatures: number, outFeatures: number, rng: Rng) =>
