@@ -11,6 +11,7 @@ import {
   freeDiskBytes,
   packageFile,
   peakMemoryBytes,
+  residentMemoryBytes,
   sha256,
   sha256File,
   startWorker,
@@ -44,6 +45,8 @@ test("memory, disk and processors are plausible", async () => {
 });
 
 test("peak memory counts what was held and given back", () => {
+  expect(residentMemoryBytes()).toBeGreaterThan(2 ** 20);
+  expect(residentMemoryBytes()).toBeLessThanOrEqual(peakMemoryBytes());
   const before = peakMemoryBytes();
   expect(before).toBeGreaterThanOrEqual(process.memoryUsage.rss() / 2);
   new Uint8Array(2 ** 28).fill(1);

@@ -15,6 +15,11 @@ export function totalMemoryBytes(): number {
   return Math.min(os.totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 }
 
+/** Memory that this process holds now, in bytes, all threads together. */
+export function residentMemoryBytes(): number {
+  return process.memoryUsage.rss();
+}
+
 /** The most memory that this process has held at once, in bytes, all threads together. */
 export function peakMemoryBytes(): number {
   try {

@@ -22,6 +22,7 @@ export {
   cpuCount,
   freeDiskBytes,
   peakMemoryBytes,
+  residentMemoryBytes,
   runtimeVersions,
   totalMemoryBytes,
 } from "./node-machine.js";

@@ -263,6 +263,16 @@ test("a start that fails, and a dry run, leave nothing behind", async () => {
   }
 });
 
+test("a run that memory does not suffice for starts only where it is forced; a dry run says so and no more", async () => {
+  const little = { availableMemoryBytes: 2 ** 20 };
+  await expect(run("too-large", {}, little)).rejects.toThrow(/^memory: .*1\.00 MiB are at hand/);
+  expect(await readdir(folder)).not.toContain("too-large");
+  const { records } = await run("too-large", { dryRun: true }, little);
+  expect(records[0]).toMatchObject({ kind: "start", availableMemoryBytes: 2 ** 20 });
+  const change = { force: true, method: "lora", maxSteps: 1, warmStartSteps: 0, evalEvery: null } as const;
+  expect((await run("forced", change, little)).result.outcome).toBe("done");
+});
+
 test("a finished model is where another run begins", async () => {
   const model = path.join(folder, "relora/model");
   const before = await run("dry-again", { dryRun: true, model });

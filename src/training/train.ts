@@ -1,8 +1,9 @@
-import { availableMemoryBytes } from "#platform";
+import { availableMemoryBytes, residentMemoryBytes } from "#platform";
 import type { Settings } from "../config/settings.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import type { TrainingOptions, TrainResult } from "./contracts.js";
 import { estimateMemory } from "./memory.js";
+import { requireMemory } from "./memory-limit.js";
 import type { StartRecord } from "./metrics.js";
 import { formatCount } from "./number-format.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
@@ -15,21 +16,25 @@ import { Trainer } from "./trainer.js";
 export interface TrainOptions extends Partial<TrainingOptions> {
   /** Asked after each step; true saves a checkpoint and ends the run. */
   readonly stopRequested?: () => boolean;
+  /** What the process may hold in all, in bytes; by default what it holds and what can still be taken. */
+  readonly availableMemoryBytes?: number;
 }
 
 /**
  * Trains in this thread, which is blocked while a step computes. The run folder is made only when data, model, settings
- * and device have been found to fit. @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
+ * and memory have been found to fit. @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
  */
 export async function train(settings: Settings, options: TrainOptions = {}): Promise<TrainResult> {
   const { onRecord = () => {}, stopRequested = () => false } = options;
+  const available = options.availableMemoryBytes ?? residentMemoryBytes() + availableMemoryBytes();
   const path = await chooseRunFolder(settings);
   const run = await prepareRun(settings);
-  const start = describeStart(settings, run, path);
+  const start = describeStart(settings, run, path, available);
   if (settings.dryRun) {
     onRecord(start);
     return { ...NOTHING_DONE, runFolder: path };
   }
+  requireMemory(start.memory, available, settings);
   return new Trainer(settings, run, new RunFolder(path, settings), { onRecord, stopRequested }).run(start);
 }
 
@@ -42,7 +47,7 @@ const NOTHING_DONE = {
   modelFolder: null,
 } as const;
 
-function describeStart(settings: Settings, run: PreparedRun, path: string): StartRecord {
+function describeStart(settings: Settings, run: PreparedRun, path: string, available: number): StartRecord {
   const { source, quantizer, trainTokens, threads } = run;
   const phases = runShapes(source.build, settings, quantizer);
   const { parameters, trainableParameters, model } = phases.at(-1)!;
@@ -54,7 +59,7 @@ function describeStart(settings: Settings, run: PreparedRun, path: string): Star
     trainableParameters,
     quantizer: quantizer && describeQuantizer(quantizer),
     memory: estimateMemory(phases, model.config, settings),
-    availableMemoryBytes: availableMemoryBytes(),
+    availableMemoryBytes: available,
     device: `${settings.device}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
     data: `${settings.data}, ${formatCount(trainTokens)} tokens`,
     maxSteps: settings.maxSteps,

@@ -1,0 +1,64 @@
+import { expect, test } from "vitest";
+import type { Settings } from "../config/settings.js";
+import { ConfigError } from "../tensor/errors.js";
+import { requireMemory } from "./memory-limit.js";
+
+const GIB = 2 ** 30;
+const memory = {
+  program: GIB / 8,
+  data: 0,
+  base: 2 * GIB,
+  adapters: GIB / 16,
+  gradients: GIB / 16,
+  optimizer: GIB / 8,
+  activations: GIB / 2,
+};
+
+const settings = {
+  method: "relora",
+  warmStartSteps: 100,
+  quantize: "none",
+  doubleQuant: false,
+  checkpointing: false,
+  batchSize: 4,
+  sequenceLength: 256,
+  rank: 32,
+  force: false,
+} as const;
+
+function refusal(change: Partial<Settings> = {}, available: number = GIB): string {
+  try {
+    requireMemory(memory, available, { ...settings, ...change });
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message;
+  }
+  return "";
+}
+
+test("what fits is let through, and what does not where it is forced", () => {
+  const total = 2.875 * GIB;
+  expect(refusal({}, total)).toBe("");
+  expect(refusal({}, total - 1)).not.toBe("");
+  expect(refusal({ force: true })).toBe("");
+});
+
+test("a refusal tells the estimate by part, what there is, and every way out", () => {
+  expect(refusal()).toBe(
+    "memory: training would take about 2.88 GiB, and 1.00 GiB are at hand:\n" +
+      "program 128 MiB, base 2.00 GiB, adapters 64.0 MiB, gradients 64.0 MiB, optimizer 128 MiB, activations 512 MiB.\n" +
+      "Less is needed with --warm-start-steps 0, --quantize nf4, --checkpointing, a smaller --batch-size, " +
+      "a smaller --sequence-length or a lower --rank; --force starts all the same",
+  );
+});
+
+test("ways out are those that the settings leave", () => {
+  const lean = { warmStartSteps: 0, checkpointing: true, batchSize: 1, sequenceLength: 64, rank: 4 };
+  const ways = (change: Partial<Settings>): string | undefined =>
+    /Less is needed with (.*); --force/.exec(refusal({ ...lean, ...change }))?.[1];
+  expect(ways({ quantize: "int8" })).toBe("--quantize nf4");
+  expect(ways({ quantize: "nf4" })).toBe("--double-quant");
+  expect(ways({ quantize: "nf4", doubleQuant: true })).toBe("a smaller --model");
+  expect(ways({ quantize: "nf4", doubleQuant: true, rank: 8 })).toBe("a lower --rank");
+  expect(ways({ method: "full", warmStartSteps: 5 })).toBe("--method lora");
+});

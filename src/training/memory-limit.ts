@@ -1,0 +1,61 @@
+import { flagOf } from "../config/names.js";
+import type { Settings } from "../config/settings.js";
+import { ConfigError } from "../tensor/errors.js";
+import { type MemoryEstimate, totalBytes } from "./memory.js";
+import { formatBytes } from "./number-format.js";
+
+type LimitSettings = Pick<
+  Settings,
+  | "method"
+  | "warmStartSteps"
+  | "quantize"
+  | "doubleQuant"
+  | "checkpointing"
+  | "batchSize"
+  | "sequenceLength"
+  | "rank"
+  | "force"
+>;
+
+/**
+ * Refuses a run that would need more memory than there is, unless the settings force it.
+ * @param available what the process may hold in all, in bytes.
+ * @throws ConfigError that tells the estimate by part, and which settings would lower it.
+ */
+export function requireMemory(memory: MemoryEstimate, available: number, settings: LimitSettings): void {
+  if (settings.force || totalBytes(memory) <= available) return;
+  const parts = Object.entries(memory).filter(([, bytes]) => bytes > 0);
+  throw new ConfigError(
+    `memory: training would take about ${formatBytes(totalBytes(memory))}, and ${formatBytes(available)} are at hand:\n` +
+      `${parts.map(([part, bytes]) => `${part} ${formatBytes(bytes)}`).join(", ")}.\n` +
+      `Less is needed with ${listed(remedies(settings))}; ${flagOf("force")} starts all the same`,
+  );
+}
+
+/** What would lower the estimate, the settings being what they are. */
+function remedies(settings: LimitSettings): string[] {
+  const { method, warmStartSteps, quantize, doubleQuant, checkpointing, batchSize, sequenceLength, rank } = settings;
+  const full = method === "full";
+  const warm = !full && warmStartSteps > 0;
+  const found: [fits: boolean, remedy: string][] = [
+    [full, `${flagOf("method")} lora`],
+    // A warm start trains every weight, in float32.
+    [warm, `${flagOf("warmStartSteps")} 0`],
+    [!full && (quantize === "none" || quantize === "int8"), `${flagOf("quantize")} nf4`],
+    [!full && (quantize === "nf4" || quantize === "fp4") && !doubleQuant, flagOf("doubleQuant")],
+    [!checkpointing, flagOf("checkpointing")],
+    [batchSize > 1, `a smaller ${flagOf("batchSize")}`],
+    [sequenceLength > SHORT_SEQUENCE, `a smaller ${flagOf("sequenceLength")}`],
+    [!full && rank > SMALL_RANK, `a lower ${flagOf("rank")}`],
+  ];
+  const fitting = found.filter(([fits]) => fits).map(([, remedy]) => remedy);
+  return fitting.length > 0 ? fitting : [`a smaller ${flagOf("model")}`];
+}
+
+/** Below these there is nothing worth the name to be gained. */
+const SHORT_SEQUENCE = 64;
+const SMALL_RANK = 4;
+
+function listed(items: readonly string[]): string {
+  return items.length === 1 ? items[0]! : `${items.slice(0, -1).join(", ")} or ${items.at(-1)}`;
+}
