@@ -63,6 +63,7 @@ export { type TokenizerConfigJson, type TokenizerJson, tokenizerConfigJson } fro
 export * from "./models/index.js";
 export * from "./nn/index.js";
 export * from "./ops/index.js";
+export * from "./quant/index.js";
 export * from "./optim/index.js";
 /** Learning-rate multipliers as pure functions of the step. */
 export * as schedules from "./optim/schedules.js";

@@ -417,7 +417,7 @@ export const SETTINGS = {
     default: null,
     none: "as many as the machine has cores",
     min: 1,
-    help: "Threads of the computation. The result does not depend on it.",
+    help: "Threads of the computation. Where products are narrow, the last bits of a result can depend on it.",
   },
   checkpointing: {
     type: "boolean",
