@@ -65,14 +65,21 @@ describe("edges", () => {
 
   test("no rows or no columns make no codes", () => {
     expect(quantizeInt8(new Float32Array(0), { rows: 0, columns: 5 }).codes).toHaveLength(0);
-    expect(Array.from(quantizeInt8(new Float32Array(0), { rows: 2, columns: 0 }).scales)).toEqual([0, 0]);
+    for (const rounding of ["nearest", { stochastic: new Rng(1) }] as const) {
+      const into = { codes: new Int8Array(0), scales: new Float32Array(2).fill(9) };
+      quantizeInt8(new Float32Array(0), { rows: 2, columns: 0 }, { rounding, into });
+      expect(Array.from(into.scales)).toEqual([0, 0]);
+    }
   });
 
   test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])("%s is named with its index", (value) => {
     const values = drawWeights(1, 12);
     values[7] = value;
-    expect(() => quantizeInt8(values, { rows: 3, columns: 4 })).toThrow(NumericError);
-    expect(() => quantizeInt8(values, { rows: 3, columns: 4 })).toThrow(`got ${value} at index 7`);
+    for (const rounding of ["nearest", { stochastic: new Rng(1) }] as const) {
+      const act = () => quantizeInt8(values, { rows: 3, columns: 4 }, { rounding });
+      expect(act).toThrow(NumericError);
+      expect(act).toThrow(`weights must be finite, got ${value} at index 7`);
+    }
   });
 
   test.each([65520, -65536, 1e30])("%d, which is infinite in float16, is named with its index", (value) => {
@@ -84,6 +91,38 @@ describe("edges", () => {
     }
     expect(quantizeInt8(values.subarray(0, 4), { rows: 2, columns: 2 }).scales).toEqual(Float32Array.of(65504, 65504));
   });
+});
+
+test("rows longer than the kernels' memory, and short ones after them", () => {
+  const row = drawWeights(16, 14999);
+  row[0] = 0.5;
+  const whole = quantizeInt8(row, { rows: 1, columns: 14999 });
+  for (const [from, to] of [
+    [1, 7000],
+    [7000, 14999],
+  ] as const) {
+    const part = quantizeInt8(Float32Array.from([0.5, ...row.subarray(from, to)]), { rows: 1, columns: to - from + 1 });
+    expect(part.scales).toEqual(whole.scales);
+    expect(hexOf(part.codes.subarray(1))).toBe(hexOf(whole.codes.subarray(from, to)));
+  }
+  const restored = dequantizeInt8(whole, { rows: 1, columns: 14999 });
+  expect(quantizeInt8(restored, { rows: 1, columns: 14999 })).toEqual(whole);
+  const [expected] = golden.randomInt8;
+  expect(hexOf(quantizeInt8(drawWeights(expected!.seed, 1), expected!).codes)).toBe(expected!.codes);
+});
+
+test.each([1, 15, 16, 17, 100, 1000, 4096])("many rows of %i columns are quantized one by one", (columns) => {
+  const shape = { rows: 10, columns };
+  const values = drawWeights(columns, 10 * columns);
+  const { codes, scales } = quantizeInt8(values, shape);
+  const restored = dequantizeInt8({ codes, scales }, shape);
+  for (let row = 0; row < 10; row++) {
+    const [start, end] = [row * columns, (row + 1) * columns];
+    const one = quantizeInt8(values.slice(start, end), { rows: 1, columns });
+    expect(hexOf(codes.subarray(start, end))).toBe(hexOf(one.codes));
+    expect(scales[row]).toBe(one.scales[0]);
+    expect(hexOf(restored.subarray(start, end))).toBe(hexOf(dequantizeInt8(one, { rows: 1, columns })));
+  }
 });
 
 test("quantizing what was dequantized changes nothing", () => {

@@ -1,7 +1,22 @@
 import { NumericError } from "../tensor/errors.js";
+import {
+  type Code,
+  type FunctionWriter,
+  get,
+  i32,
+  i32x4,
+  type Local,
+  load,
+  shuffle,
+  splat,
+  v128,
+} from "./wasm-writer.js";
 
 const MAGNITUDE_BITS = 0x7fffffff;
 const INFINITY_BITS = 0x7f800000;
+
+/** Of 65520, halfway to what would be the next float16: from here numbers are rounded to infinity. */
+const FLOAT16_OVERFLOW_BITS = 0x477ff000;
 
 /** The bits of float32 values, in place. */
 export function bitsOf(values: Float32Array): Int32Array {
@@ -13,31 +28,46 @@ export function bitsOf(values: Float32Array): Int32Array {
  * ordered as the magnitudes are, and NaN, which is lost in comparisons of floats, comes out on top.
  */
 export function largestMagnitude(bits: Int32Array, start: number, end: number): number {
-  // Each maximum is a + max(x − a, 0) without a branch, which random weights would mispredict; four of them, so that one
-  // need not wait for the other.
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  let i = start;
-  for (; i + 3 < end; i += 4) {
-    const overA = (bits[i]! & MAGNITUDE_BITS) - a;
-    const overB = (bits[i + 1]! & MAGNITUDE_BITS) - b;
-    const overC = (bits[i + 2]! & MAGNITUDE_BITS) - c;
-    const overD = (bits[i + 3]! & MAGNITUDE_BITS) - d;
-    a = (a + (overA & ~(overA >> 31))) | 0;
-    b = (b + (overB & ~(overB >> 31))) | 0;
-    c = (c + (overC & ~(overC >> 31))) | 0;
-    d = (d + (overD & ~(overD >> 31))) | 0;
-  }
-  for (; i < end; i++) a = Math.max(a, bits[i]! & MAGNITUDE_BITS);
-  return Math.max(a, b, c, d);
+  let largest = 0;
+  for (let i = start; i < end; i++) largest = Math.max(largest, bits[i]! & MAGNITUDE_BITS);
+  return largest;
 }
 
-/** @throws NumericError that names the first element that is not finite, where the `largest` magnitude (bits) is not. */
-export function requireFinite(largest: number, values: Float32Array, start: number, where: string): void {
+/** Adds the same in vectors, of the addresses `start` to before `end`, a multiple of 64 bytes; in all lanes of the result. */
+export function writeLargestMagnitude(f: FunctionWriter, start: Local, end: Local): Local {
+  const address = f.variable("i32", get(start));
+  const largest = f.variable("v128", splat.i32(0));
+  const include = (bits: Code): void => f.set(largest, i32x4.maxU(get(largest), bits));
+  f.loop(() => {
+    for (const offset of [0, 16, 32, 48]) include(v128.and(load.v128(get(address), offset), splat.i32(MAGNITUDE_BITS)));
+    f.set(address, i32.add(get(address), i32.const(64)));
+    return i32.ltU(get(address), get(end));
+  });
+  for (const bytes of [8, 4]) include(shuffle(get(largest), get(largest), rotatedBy(bytes)));
+  return largest;
+}
+
+function rotatedBy(bytes: number): number[] {
+  return Array.from({ length: 16 }, (_, i) => (i + bytes) % 16);
+}
+
+/** @throws NumericError that names the first value that is not finite, where the `largest` magnitude (bits) is not. */
+export function requireFinite(largest: number, values: Float32Array, where: string): void {
   if (largest < INFINITY_BITS) return;
-  let index = start;
-  while (Number.isFinite(values[index]!)) index++;
+  const index = firstAtLeast(values, INFINITY_BITS);
   throw new NumericError(`${where}: weights must be finite, got ${values[index]} at index ${index}`);
+}
+
+/** @throws NumericError that names the first value that float16 does not hold, where the `largest` is one (bits). */
+export function requireFloat16(largest: number, values: Float32Array, where: string): void {
+  if (largest < FLOAT16_OVERFLOW_BITS) return;
+  const index = firstAtLeast(values, FLOAT16_OVERFLOW_BITS);
+  throw new NumericError(
+    `${where}: weights must fit in float16, up to 65504, got ${values[index]} at index ${index}; ` +
+      "use nf4 or fp4 for this weight",
+  );
+}
+
+function firstAtLeast(values: Float32Array, magnitude: number): number {
+  return bitsOf(values).findIndex((word) => (word & MAGNITUDE_BITS) >= magnitude);
 }
