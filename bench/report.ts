@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { REPOSITORY } from "./step-options.js";
 
 /** Where and of what a measurement was taken. */
@@ -31,10 +31,16 @@ export function setting(): Setting {
     node: process.version,
     commit: git("rev-parse", "--short", "HEAD"),
     dirty: git("status", "--porcelain") !== "",
-    command: [`npm run ${process.argv[1]?.includes("memory") ? "bench:memory" : "bench"}`, ...flags].join(" "),
+    command: [`npm run ${scriptName()}`, ...flags].join(" "),
     date: new Date().toISOString(),
     environment: Object.fromEntries(relevant) as Record<string, string>,
   };
+}
+
+/** What package.json calls the benchmark that runs. */
+function scriptName(): string {
+  const subject = basename(process.argv[1] ?? "").replace(/\.bench\.js$/, "");
+  return subject === "training-step" ? "bench" : `bench:${subject}`;
 }
 
 /** The setting as one line under a table. */
