@@ -27,6 +27,14 @@ describe("evaluate", () => {
     expect(liveSessionCount()).toBe(before + 1);
   });
 
+  test("keeps no program that gave large results, whose memory it would keep", async () => {
+    const before = liveSessionCount();
+    const x = tensor(new Float32Array(2 ** 21), [2 ** 21]);
+    expect((await add(x, 1).data()).at(-1)).toBe(1);
+    expect(liveSessionCount()).toBe(before);
+    expect((await add(x, 1).data()).at(-1)).toBe(1);
+  });
+
   test("tells structures apart that differ in one number, infinities and the sign of zero included", async () => {
     const x = tensor([1, -1]);
     for (const factor of [2, 3, 0, -0, Infinity, -Infinity, Number.NaN]) {

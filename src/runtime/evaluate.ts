@@ -1,10 +1,12 @@
-import type { HostTensor } from "../tensor/dtype.js";
+import { bytesPerElement, type HostTensor } from "../tensor/dtype.js";
 import { reachable } from "../tensor/graph.js";
 import { placeholder, registerEvaluator, Tensor } from "../tensor/tensor.js";
 import { Program } from "./program.js";
 
 // Eager use repeats a few small graphs; each kept program holds a session.
 const KEPT_PROGRAMS = 32;
+/** A session keeps the memory that its values took: one that gave results larger than this, in bytes, is not kept. */
+const LARGEST_KEPT_RESULTS = 2 ** 22;
 const programs = new Map<string, Program>();
 let lastTurn: Promise<unknown> = Promise.resolve();
 
@@ -40,11 +42,16 @@ async function compute(tensors: readonly Tensor[]): Promise<HostTensor[]> {
   } else {
     programs.delete(key); // put back below as the latest used
   }
-  programs.set(key, program);
+  const keep = tensors.reduce((sum, { dtype, size }) => sum + bytesPerElement(dtype) * size, 0) <= LARGEST_KEPT_RESULTS;
+  if (keep) programs.set(key, program);
   await releaseOldest(KEPT_PROGRAMS);
   const feeds = Object.fromEntries(arrays.map((array, i) => [`data${i}`, array]));
-  const results = await program.run(feeds);
-  return tensors.map((_, i) => results[`output${i}`]!);
+  try {
+    const results = await program.run(feeds);
+    return tensors.map((_, i) => results[`output${i}`]!);
+  } finally {
+    if (!keep) await program.release();
+  }
 }
 
 /** The graph as text, data left out: equal texts compute the same function of their leaves. */
