@@ -4,7 +4,7 @@ import type { Batch } from "../data/packing.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import { type Parameter, setTraining } from "../nn/module.js";
 import { scatteredRows } from "../ops/gather.js";
-import { addGradients, type Gradient, RowGradient } from "../optim/gradient.js";
+import { addGradients, discardGradient, type Gradient, RowGradient } from "../optim/gradient.js";
 import { Program } from "../runtime/program.js";
 import type { Device } from "../runtime/session.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";
@@ -88,6 +88,7 @@ export class TrainingStep {
       for (const [name, gradient] of part.gradients) {
         const sum = gradients.get(name);
         gradients.set(name, sum === undefined ? gradient : addGradients(sum, gradient));
+        if (sum !== undefined) discardGradient(gradient);
       }
     }
     return { loss, gradients };
