@@ -42,7 +42,7 @@ export function isModelPreset(model: string): boolean {
 
 /**
  * Training recipes by name. `quickstart` is what `highrank train` runs without arguments: a full-rank warm start
- * of a quarter of the steps, then four ReLoRA cycles, sized for minutes on two cores. What it leaves out is derived.
+ * of a quarter of the steps, then four ReLoRA cycles on weights quantized to NF4, sized for minutes on two cores. What it leaves out is derived.
  */
 export const RECIPES: Readonly<Record<Exclude<Settings["preset"], "none">, Partial<Settings>>> = {
   quickstart: {
@@ -50,6 +50,8 @@ export const RECIPES: Readonly<Record<Exclude<Settings["preset"], "none">, Parti
     data: "builtin:wordnet",
     vocabSize: 4096,
     rank: 32,
+    quantize: "nf4",
+    mergePolicy: "residual",
     maxSteps: 720,
     batchSize: 8,
     sequenceLength: 128,

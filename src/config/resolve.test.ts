@@ -89,6 +89,8 @@ describe("resolving", () => {
     expect(settings).toMatchObject({ rank: 16, alpha: 16, batchSize: 2, totalBatchSize: 2, model: "nano" });
     expect(resolveSettings({ file: { path: "a", values: {} }, defaults: { preset: "quickstart" } }).model).toBe("nano");
     expect(resolveSettings({ flags: { preset: "none" }, defaults: { preset: "quickstart" } }).model).toBe("small");
+    expect(resolveSettings({ defaults: { preset: "quickstart" } }).quantize).toBe("nf4");
+    expect(resolveSettings({ flags: { method: "full" }, defaults: { preset: "quickstart" } }).quantize).toBe("none");
     expect(resolveSettings({ defaults: { rank: 3 } }).rank).toBe(3);
     expect(resolveSettings({ flags: { rank: undefined }, defaults: { rank: 3 } }).rank).toBe(3);
   });

@@ -88,6 +88,8 @@ function complete(layers: readonly Layer[], bad: Set<SettingKey>): Settings {
     // The length of the run is one decision: a stronger source that states it in one unit drops the weaker one's other.
     if (layer.maxSteps !== undefined && layer.maxTrainTokens === undefined) values.maxTrainTokens = null;
     if (layer.maxTrainTokens != null && layer.maxSteps === undefined) values.maxSteps = Number.MAX_SAFE_INTEGER;
+    // A weaker source that quantizes had adapters in mind.
+    if (layer.method === "full") Object.assign(values, { quantize: "none", doubleQuant: false });
     Object.assign(values, layer);
   }
   const settings = values as Settings;
