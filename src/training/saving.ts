@@ -8,6 +8,7 @@ import { readDeltas } from "../checkpoints/delta-log.js";
 import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
 import { writeModelFolder } from "../checkpoints/model-folder.js";
 import { writePeftAdapter } from "../checkpoints/peft.js";
+import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { Settings } from "../config/settings.js";
 import type { Tokenizer } from "../data/tokenizer.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
@@ -45,7 +46,7 @@ export async function saveModel(folder: string, { config, tensors }: ModelToSave
  */
 export function finishedModel(
   model: LlamaForCausalLM,
-  { quantization_config: _, ...config }: Readonly<Record<string, unknown>>,
+  config: Readonly<Record<string, unknown>>,
   frozenWeight: (layer: string) => Promise<Float32Array>,
 ): ModelToSave {
   const tensors = new Map<string, HostTensor | LazyTensor>(hostTensors(modelParameters(model)));
@@ -60,7 +61,16 @@ export function finishedModel(
   for (const [name, { linear }] of linearLayers(model)) {
     if (linear instanceof QuantizedLinear) add(name, linear.weight.shape, () => frozenWeight(name));
   }
-  return { config: { ...config, torch_dtype: "float32" }, tensors };
+  return { config: floatConfig(config, "float32"), tensors };
+}
+
+/** The config.json of a model whose weights are all of this dtype, quantized none of them. */
+export function floatConfig(
+  { quantization_config: _, dtype: __, ...config }: Readonly<Record<string, unknown>>,
+  dtype: FloatDType,
+): Record<string, unknown> {
+  // Newer versions of transformers write `dtype` and heed it before `torch_dtype`, which all of them read.
+  return { ...config, torch_dtype: dtype };
 }
 
 /** The parameters by name on disk, without those of adapters. */

@@ -132,10 +132,12 @@ export class Trainer {
     this.#hooks.onRecord(record);
   }
 
-  /** Quantizes the frozen weights, where the run asks for it. */
+  /** Quantizes the frozen weights, where the run asks for it and the model does not come with them quantized. */
   async #quantize({ readWeight }: ModelSource): Promise<QuantizationError | undefined> {
     const { model, quantizer } = this.#run;
-    return quantizer === null ? undefined : quantizeLayers(model, quantizer, readWeight);
+    if (quantizer === null) return undefined;
+    const error = await quantizeLayers(model, quantizer, readWeight);
+    return error.layers.length > 0 ? error : undefined;
   }
 
   async #addAdapters(completedSteps: number, { readWeight }: ModelSource): Promise<void> {
