@@ -39,8 +39,8 @@ export interface ModelFolderContent {
   readonly config: Readonly<Record<string, unknown>>;
   /** In memory or lazy, each with its type in the file; those of an open folder pass through as they are. */
   readonly tensors: ReadonlyMap<string, TensorToWrite>;
-  /** More files by name, as text: tokenizer.json, tokenizer_config.json, generation_config.json. */
-  readonly files?: ReadonlyMap<string, string>;
+  /** More files by name: tokenizer.json, tokenizer_config.json, generation_config.json. Text is written as UTF-8. */
+  readonly files?: ReadonlyMap<string, string | Uint8Array>;
 }
 
 /**
@@ -57,7 +57,7 @@ export async function writeModelFolder(
     folder,
     async (partial) => {
       await writeFileAtomic(joinPath(partial, CONFIG), toJsonText(config, CONFIG));
-      for (const [name, text] of files) await writeFileAtomic(joinPath(partial, name), text);
+      for (const [name, content] of files) await writeFileAtomic(joinPath(partial, name), content);
       await writeSafetensors(joinPath(partial, WEIGHTS), tensors);
     },
     options,
