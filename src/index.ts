@@ -63,10 +63,10 @@ export { type TokenizerConfigJson, type TokenizerJson, tokenizerConfigJson } fro
 export * from "./models/index.js";
 export * from "./nn/index.js";
 export * from "./ops/index.js";
-export * from "./quant/index.js";
 export * from "./optim/index.js";
 /** Learning-rate multipliers as pure functions of the step. */
 export * as schedules from "./optim/schedules.js";
+export * from "./quant/index.js";
 export { clearEvaluationCache, evaluate } from "./runtime/evaluate.js";
 export { type Feeds, Program } from "./runtime/program.js";
 export { interpret, type ReferenceOptions } from "./runtime/reference.js";
@@ -76,7 +76,9 @@ export type * from "./training/contracts.js";
 export { evaluateTarget } from "./training/evaluation.js";
 export { generateText } from "./training/generation.js";
 export { type LoadedTarget, loadTarget } from "./training/load-target.js";
+export { mergeTarget } from "./training/merge-target.js";
 export { type MetricsRecord, parseMetrics } from "./training/metrics.js";
+export { quantizeModel } from "./training/quantize-model.js";
 export {
   describePlan,
   type Phase,

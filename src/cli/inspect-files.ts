@@ -1,8 +1,12 @@
-import { exists, isDirectory, joinPath, listFolder, readText } from "#platform";
+import { exists, folderOf, isDirectory, joinPath, listFolder, readText } from "#platform";
+import { quantizedWeightNames } from "../checkpoints/bitsandbytes.js";
 import { readJsonObject } from "../checkpoints/json-file.js";
 import { weightFiles } from "../checkpoints/model-folder.js";
 import { isPickleName, pickleError } from "../checkpoints/pickle.js";
+import { parseQuantState } from "../checkpoints/quant-state.js";
+import { openSafetensors } from "../checkpoints/safetensors.js";
 import { readSafetensorsHeader, type SafetensorsEntry } from "../checkpoints/safetensors-header.js";
+import type { QuantizationFormat } from "../quant/quantizer.js";
 import { CheckpointError } from "../tensor/errors.js";
 import type { EndRecord, EvalRecord, MergeRecord, StartRecord } from "../training/metrics.js";
 import { parseMetrics } from "../training/metrics.js";
@@ -12,8 +16,24 @@ export type TensorInfo = Pick<SafetensorsEntry, "name" | "dtype" | "shape">;
 
 /** Tensors in the order of their names, and how many numbers they hold. */
 export interface TensorList {
+  /** A quantized weight counts as what it stands for. */
   readonly parameters: number;
+  /** Without the parts of quantized weights. */
   readonly tensors: readonly TensorInfo[];
+  readonly quantized: readonly QuantizedInfo[];
+}
+
+/** A quantized weight in bitsandbytes' layout, as its quant_state or its header declares it. */
+export interface QuantizedInfo {
+  readonly name: string;
+  readonly format: QuantizationFormat;
+  /** Elements that share a scale; null for int8, which has a scale for each row. */
+  readonly blockSize: number | null;
+  /** Whether the scales are quantized themselves. */
+  readonly doubleQuant: boolean;
+  readonly shape: readonly number[];
+  /** Bits of codes and scales for each weight, without the tables, which are always of the same size. */
+  readonly bitsPerWeight: number;
 }
 
 /** What `inspect` found at a path. Only headers of weight files are read. */
@@ -44,23 +64,25 @@ export async function inspectPath(path: string): Promise<Inspection> {
   if (!(await isDirectory(path))) {
     if (isPickleName(path)) throw pickleError(path, [path]);
     const { entries, metadata } = await readSafetensorsHeader(path);
-    return { kind: "safetensors", metadata, ...tensorList(entries) };
+    return { kind: "safetensors", metadata, ...(await tensorList([{ path, entries }])) };
   }
   const has = (name: string): Promise<boolean> => exists(joinPath(path, name));
   if (await has("metrics.jsonl")) return inspectRun(path);
   if (await has("adapter_config.json")) {
     const config = await readJsonObject(joinPath(path, "adapter_config.json"));
-    const { entries } = await readSafetensorsHeader(joinPath(path, "adapter_model.safetensors"));
-    return { kind: "adapter", config, ...tensorList(entries) };
+    const weights = joinPath(path, "adapter_model.safetensors");
+    const { entries } = await readSafetensorsHeader(weights);
+    return { kind: "adapter", config, ...(await tensorList([{ path: weights, entries }])) };
   }
   if (await has("config.json")) {
     const config = await readJsonObject(joinPath(path, "config.json"));
-    const entries: SafetensorsEntry[] = [];
+    const files: WeightFile[] = [];
     for (const [file, names] of await weightFiles(path)) {
       const wanted = new Set(names);
-      entries.push(...(await readSafetensorsHeader(file)).entries.filter(({ name }) => wanted.has(name)));
+      const { entries } = await readSafetensorsHeader(file);
+      files.push({ path: file, entries: entries.filter(({ name }) => wanted.has(name)) });
     }
-    return { kind: "model", config, ...tensorList(entries) };
+    return { kind: "model", config, ...(await tensorList(files)) };
   }
   throw new CheckpointError(
     `${path} is none of what can be inspected: a run folder (metrics.jsonl), an adapter (adapter_config.json), ` +
@@ -68,11 +90,62 @@ export async function inspectPath(path: string): Promise<Inspection> {
   );
 }
 
-function tensorList(entries: readonly SafetensorsEntry[]): TensorList {
+interface WeightFile {
+  readonly path: string;
+  readonly entries: readonly SafetensorsEntry[];
+}
+
+async function tensorList(files: readonly WeightFile[]): Promise<TensorList> {
+  const entries = files.flatMap((file) => file.entries);
+  const parts = new Set<string>();
+  const quantized: QuantizedInfo[] = [];
+  const faults: string[] = [];
+  for (const [weight, names] of quantizedWeightNames(entries.map(({ name }) => name))) {
+    for (const name of names) parts.add(name);
+    const own = entries.filter(({ name }) => names.includes(name));
+    const info = await quantizedInfo(weight, own, files, faults);
+    if (info !== undefined) quantized.push(info);
+  }
+  if (faults.length > 0) throw new CheckpointError(`${folderOf(files[0]!.path)}:\n${faults.join("\n")}`);
+  const byName = <T extends { name: string }>(a: T, b: T): number =>
+    a.name.localeCompare(b.name, "en", { numeric: true });
   const tensors = entries
+    .filter(({ name }) => !parts.has(name))
     .map(({ name, dtype, shape }) => ({ name, dtype, shape }))
-    .sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
-  return { parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0), tensors };
+    .sort(byName);
+  const parameters = [...tensors, ...quantized].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  return { parameters, tensors, quantized: quantized.sort(byName) };
+}
+
+/** What the parts of a quantized weight say of it; faults are added to `faults`, and there is nothing then. */
+async function quantizedInfo(
+  name: string,
+  parts: readonly SafetensorsEntry[],
+  files: readonly WeightFile[],
+  faults: string[],
+): Promise<QuantizedInfo | undefined> {
+  const bits = (shape: readonly number[]): number => {
+    const kept = parts.filter((part) => !/quant_map$|quant_state|weight_format$/.test(part.name));
+    return (8 * kept.reduce((sum, { byteLength }) => sum + byteLength, 0)) / elementCount(shape);
+  };
+  const state = parts.find((part) => part.name.startsWith(`${name}.quant_state`));
+  if (state === undefined) {
+    const codes = parts.find((part) => part.name === name);
+    if (codes === undefined) {
+      faults.push(`quantized weight "${name}": "${name}" is missing`);
+      return undefined;
+    }
+    const { shape } = codes;
+    return { name, format: "int8", blockSize: null, doubleQuant: false, shape, bitsPerWeight: bits(shape) };
+  }
+  const { path } = files.find(({ entries }) => entries.includes(state))!;
+  const { tensors } = await openSafetensors(path, { names: [state.name] });
+  const found: string[] = [];
+  const parsed = parseQuantState(await tensors.get(state.name)!.readBytes(), found);
+  faults.push(...found.map((fault) => `quantized weight "${name}": ${fault}`));
+  if (parsed === undefined) return undefined;
+  const { quantType: format, blockSize, shape, nestedOffset } = parsed;
+  return { name, format, blockSize, doubleQuant: nestedOffset !== null, shape, bitsPerWeight: bits(shape) };
 }
 
 /** Elements of a tensor of this shape; 1 for a scalar. */

@@ -1,8 +1,17 @@
 import type { Command } from "commander";
-import { formatCount, formatDuration, formatNumber } from "../training/number-format.js";
+import { isObject } from "../checkpoints/json-file.js";
+import { formatCount, formatDuration, formatNumber, formatShare } from "../training/number-format.js";
 import type { Context } from "./context.js";
-import { elementCount, type Inspection, inspectPath, type RunInspection, type TensorList } from "./inspect-files.js";
+import {
+  elementCount,
+  type Inspection,
+  inspectPath,
+  type QuantizedInfo,
+  type RunInspection,
+  type TensorList,
+} from "./inspect-files.js";
 import { addInspectSchedule } from "./inspect-schedule.js";
+import { tableLines } from "./table.js";
 import { addVerb } from "./usage.js";
 
 /** `highrank inspect PATH` and `highrank inspect schedule [CONFIG]` */
@@ -29,23 +38,41 @@ function inspectionLines(inspection: Inspection): string[] {
   }
 }
 
-function pairLines(values: Readonly<Record<string, unknown>>): string[] {
+function pairLines(values: Readonly<Record<string, unknown>>, indent = "  "): string[] {
   const width = Math.max(0, ...Object.keys(values).map((key) => key.length));
-  return Object.entries(values).map(([key, value]) => {
-    const text = typeof value === "string" ? value : JSON.stringify(value);
-    return `  ${key.padEnd(width)}  ${text}`;
+  return Object.entries(values).flatMap(([key, value]) => {
+    if (isObject(value)) return [`${indent}${key}`, ...pairLines(value, `${indent}  `)];
+    return [`${indent}${key.padEnd(width)}  ${typeof value === "string" ? value : JSON.stringify(value)}`];
   });
 }
 
-function tensorLines({ tensors, parameters }: TensorList): string[] {
-  const shapes = tensors.map(({ shape }) => `(${shape.join(", ")})`);
+function tensorLines({ tensors, quantized, parameters }: TensorList): string[] {
+  const shapes = tensors.map(({ shape }) => shapeText(shape));
   const nameColumns = Math.max(0, ...tensors.map(({ name }) => name.length));
   const shapeColumns = Math.max(0, ...shapes.map((shape) => shape.length));
   const rows = tensors.map(({ name, dtype, shape }, index) => {
     const count = formatCount(elementCount(shape)).padStart(6);
     return `  ${name.padEnd(nameColumns)}  ${dtype.padEnd(4)}  ${shapes[index]!.padEnd(shapeColumns)}  ${count}`;
   });
-  return ["", ...rows, "", `${tensors.length} tensors, ${parameters} parameters (${formatCount(parameters)})`];
+  const total = `${parameters} parameters (${formatCount(parameters)})`;
+  if (quantized.length === 0) return ["", ...rows, "", `${tensors.length} tensors, ${total}`];
+  const counts = `${tensors.length} tensors and ${quantized.length} quantized weights, ${total}`;
+  return ["", ...rows, "", ...quantizedLines(quantized), "", counts];
+}
+
+function quantizedLines(quantized: readonly QuantizedInfo[]): string[] {
+  const rows = quantized.map(({ name, format, blockSize, doubleQuant, shape, bitsPerWeight }) => [
+    name,
+    doubleQuant ? `${format} double` : format,
+    String(blockSize ?? "row"),
+    shapeText(shape),
+    bitsPerWeight.toFixed(2),
+  ]);
+  return tableLines("llrlr", ["quantized", "format", "block", "shape", "bits"], rows).map((line) => `  ${line}`);
+}
+
+function shapeText(shape: readonly number[]): string {
+  return `(${shape.join(", ")})`;
 }
 
 function runLines(run: RunInspection): string[] {
@@ -53,6 +80,11 @@ function runLines(run: RunInspection): string[] {
   const lines = [`run, ${end === null ? "not finished" : end.outcome}`];
   if (start !== null) lines.push(`  model        ${start.model}, ${formatCount(start.parameters)} parameters`);
   if (start !== null) lines.push(`  data         ${start.data}`);
+  if (start !== null && start.quantizer !== null) {
+    const policy = run.settings.mergePolicy;
+    const merging = typeof policy === "string" ? `, merge policy ${policy}` : "";
+    lines.push(`  frozen       ${start.quantizer}${merging}`);
+  }
   lines.push(`  steps        ${step}${start === null ? "" : ` of ${start.maxSteps}`}, ${formatCount(tokens)} tokens`);
   if (firstEval !== null && lastEval !== null) {
     const perplexity = `perplexity ${formatNumber(lastEval.perplexity)}`;
@@ -63,14 +95,21 @@ function runLines(run: RunInspection): string[] {
   lines.push(`  checkpoints  ${run.checkpoints.join(", ") || "none"}`);
   const last = merges.at(-1);
   if (last === undefined) return lines;
-  lines.push(`  merges       ${merges.length}`, "", "  cycle  step  loss before -> after   |ΔW|      rank");
-  for (const merge of merges) {
-    const loss = `${merge.lossBefore.toFixed(4)} -> ${merge.lossAfter.toFixed(4)}`;
-    const columns = [String(merge.cycle).padStart(5), String(merge.step).padStart(5), loss.padEnd(20)];
-    lines.push(`  ${columns.join(" ")}   ${formatNumber(merge.deltaNorm).padEnd(8)}  ${merge.rank}`);
-  }
-  const nameColumns = Math.max(...last.layers.map(({ name }) => name.length), 0);
+  lines.push(`  merges       ${merges.length}`, "");
+  const isQuantized = last.policy !== null;
+  const rows = merges.map(({ cycle, step, lossBefore, lossAfter, deltaNorm, rank, recovered }) => [
+    String(cycle),
+    String(step),
+    `${lossBefore.toFixed(4)} -> ${lossAfter.toFixed(4)}`,
+    formatNumber(deltaNorm),
+    String(rank),
+    ...(isQuantized ? [formatShare(recovered)] : []),
+  ]);
+  const header = ["cycle", "step", "loss before -> after", "|ΔW|", "rank", ...(isQuantized ? ["recovered"] : [])];
+  lines.push(...tableLines("rrlrrr", header, rows).map((line) => `  ${line}`));
   lines.push("", "  rank of the accumulated update, by layer");
-  for (const { name, rank } of last.layers) lines.push(`  ${name.padEnd(nameColumns)}  ${rank}`);
+  const ranks = last.layers.map(({ name, rank }) => [name, String(rank ?? "not computed")]);
+  const nameColumns = Math.max(...ranks.map(([name]) => name!.length), 0);
+  for (const [name, rank] of ranks) lines.push(`  ${name!.padEnd(nameColumns)}  ${rank}`);
   return lines;
 }

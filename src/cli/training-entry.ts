@@ -1,4 +1,6 @@
 // The one place where the verbs reach training. Loaded when a verb needs it, so that `--help` stays quick.
 export { evaluateTarget } from "../training/evaluation.js";
 export { generateText } from "../training/generation.js";
+export { mergeTarget } from "../training/merge-target.js";
+export { quantizeModel } from "../training/quantize-model.js";
 export { startTraining } from "../training/start.js";

@@ -1,7 +1,9 @@
+import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { Settings } from "../config/settings.js";
-import type { MetricsRecord } from "./metrics.js";
+import type { Quantizer } from "../quant/quantizer.js";
+import type { MetricsRecord, QuantizedLayer } from "./metrics.js";
 
-// What the command line asks of training: the shapes of its three entry points.
+// What the command line asks of training: the shapes of its entry points.
 
 /** Options of {@link StartTraining}. */
 export interface TrainingOptions {
@@ -94,3 +96,71 @@ export interface Generation {
 
 /** Continues a prompt with a run folder's, a Hugging Face folder's or a PEFT adapter folder's model. */
 export type GenerateText = (target: string, options: GenerationOptions) => Promise<Generation>;
+
+/** Options of {@link QuantizeModel}. */
+export interface QuantizationOptions {
+  /** The folder to write, which must not hold anything yet. */
+  readonly out: string;
+  readonly quantizer: Quantizer;
+}
+
+/** What quantizing a model folder made of it. */
+export interface ModelQuantization {
+  readonly modelFolder: string;
+  /** The quantizer in words, such as `nf4 in blocks of 64`. */
+  readonly quantizer: string;
+  /** ‖W − dequantized‖ / ‖W‖ over all layers, Frobenius norms. */
+  readonly relativeError: number;
+  readonly layers: readonly QuantizedLayer[];
+  /** Bytes of the layers' weights as they were stored, and of their codes and scales. */
+  readonly layerBytes: BeforeAndAfter;
+  /** Bytes of all files with weights. */
+  readonly fileBytes: BeforeAndAfter;
+}
+
+export interface BeforeAndAfter {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** Quantizes a Hugging Face model folder into another one. */
+export type QuantizeModel = (folder: string, options: QuantizationOptions) => Promise<ModelQuantization>;
+
+/** Options of {@link MergeTarget}. */
+export interface MergeOptions {
+  /** The folder to write, which must not hold anything yet. */
+  readonly out: string;
+  /** The model folder under a PEFT adapter folder; null for the one that the adapter names. */
+  readonly base: string | null;
+  /** Of the weights to write; null for that of the base, and float32 where the base is quantized or has several. */
+  readonly dtype: FloatDType | null;
+  /** Whether to compare logits with those of the written folder. */
+  readonly verify: boolean;
+}
+
+/** A merged model, written. */
+export interface MergedModel {
+  readonly modelFolder: string;
+  readonly dtype: FloatDType;
+  /** Weights written. */
+  readonly parameters: number;
+  /** Bytes of the file with the weights. */
+  readonly fileBytes: number;
+  /** What the frozen weights are quantized with, in words: in the base folder, or in training alone; null for float32. */
+  readonly quantizer: string | null;
+  /** Null where it was not asked for. */
+  readonly verification: MergeVerification | null;
+}
+
+/** How the written folder differs from base + updates, both computed in float32. */
+export interface MergeVerification {
+  /** Tokens of the sequence that both were given. */
+  readonly tokens: number;
+  /** Largest absolute change of any logit. */
+  readonly largestChange: number;
+  /** Largest absolute logit. */
+  readonly largestLogit: number;
+}
+
+/** Writes a run folder, a PEFT adapter folder with its base, or a model folder as a plain Hugging Face folder. */
+export type MergeTarget = (target: string, options: MergeOptions) => Promise<MergedModel>;

@@ -1,0 +1,64 @@
+import type { Command } from "commander";
+import { FLOAT_DTYPES } from "../checkpoints/quant-state.js";
+import type { MergedModel } from "../training/contracts.js";
+import { formatBytes, formatCount, formatNumber } from "../training/number-format.js";
+import type { Context } from "./context.js";
+import { addOptions, type OptionTable, readOptions } from "./options.js";
+import { TARGET_HELP } from "./target-options.js";
+import { addVerb } from "./usage.js";
+
+const OPTIONS = {
+  out: { type: "string", help: "Folder to write; it must be new or empty." },
+  dtype: {
+    type: "choice",
+    choices: FLOAT_DTYPES,
+    default: null,
+    none: "that of the base; float32 where it is quantized",
+    help: "Type of the weights.",
+  },
+  verify: {
+    type: "boolean",
+    default: false,
+    help: "Compare the logits of base + updates with those of what was written.",
+  },
+  base: {
+    type: "string",
+    default: null,
+    none: "the one that the adapter names",
+    help: "Model folder under a PEFT adapter folder.",
+  },
+} as const satisfies OptionTable;
+
+const HELP_AFTER = `
+Of a run, finished or not, the last checkpoint is merged: base + finished cycles
++ what the present adapter has learned. Of a model folder, the type of the
+weights is changed, and what is quantized becomes floats.`;
+
+/** `highrank merge TARGET --out DIR` */
+export function addMerge(program: Command, context: Context): void {
+  const command = addVerb(program, "merge", "write a run or an adapter as a plain Hugging Face folder")
+    .argument("<TARGET>", TARGET_HELP)
+    .addHelpText("after", HELP_AFTER);
+  addOptions(command, OPTIONS);
+  command.action(async (target: string) => {
+    const options = readOptions(command, OPTIONS);
+    const { mergeTarget } = await import("./training-entry.js");
+    const result = await mergeTarget(target, options);
+    context.result(result, () => resultLines(result));
+  });
+}
+
+function resultLines({ modelFolder, dtype, parameters, fileBytes, quantizer, verification }: MergedModel): string[] {
+  const lines = [`merged    ${formatCount(parameters)} parameters in ${dtype}, ${formatBytes(fileBytes)}`];
+  if (verification !== null) {
+    const { tokens, largestChange, largestLogit } = verification;
+    const relative = formatNumber(largestChange / largestLogit);
+    lines.push(`verified  logits of ${tokens} random tokens against those of base + updates:`);
+    lines.push(`          largest change ${formatNumber(largestChange)}, relative to the largest logit ${relative}`);
+    if (quantizer !== null) {
+      lines.push(`          The base is quantized (${quantizer}), so`);
+      lines.push("          compared were exact float32 weights: base + sum of updates.");
+    }
+  }
+  return [...lines, `wrote     ${modelFolder}`];
+}

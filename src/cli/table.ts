@@ -1,0 +1,11 @@
+/**
+ * A table with a header in columns as wide as they must be.
+ * @param align for each column `l` or `r`: to the left or to the right.
+ */
+export function tableLines(align: string, header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const table = [header, ...rows];
+  const widths = header.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
+  const cellText = (cell: string, column: number): string =>
+    align[column] === "r" ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!);
+  return table.map((row) => row.map(cellText).join("  ").trimEnd());
+}

@@ -1,0 +1,150 @@
+import { fileSize } from "#platform";
+// Merging computes with `Tensor.data()`.
+import "../runtime/evaluate.js";
+import { linearLayers, mergeableLayers } from "../adapters/inject.js";
+import { addTerms, joinTerms, type LowRankTerm } from "../adapters/low-rank-term.js";
+import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
+import { quantizedWeightNames } from "../checkpoints/bitsandbytes.js";
+import { type LazyTensor, storeAs, type TensorToWrite } from "../checkpoints/lazy-tensor.js";
+import { weightFiles, writeModelFolder } from "../checkpoints/model-folder.js";
+import type { FloatDType } from "../checkpoints/quant-state.js";
+import type { SafetensorsDType } from "../checkpoints/safetensors-header.js";
+import type { LlamaForCausalLM } from "../models/llama.js";
+import { describeQuantizer, type Quantizer } from "../quant/quantizer.js";
+import type { HostTensor } from "../tensor/dtype.js";
+import { type Shape, sizeOf } from "../tensor/shape.js";
+import { adapterParameters } from "./adapters.js";
+import type { MergedModel, MergeOptions } from "./contracts.js";
+import { learnedTerms, termsOf } from "./delta-terms.js";
+import {
+  assign,
+  isAdapterFolder,
+  mergedCycles,
+  openAdapter,
+  openRun,
+  requireNoBase,
+  restoreModel,
+  restoreTrained,
+  type SavedRun,
+  scalingOf,
+} from "./load-target.js";
+import { folderSource } from "./model-source.js";
+import { companionFiles, requireNewFolder } from "./output-folder.js";
+import { quantizerOfModel } from "./quantizing.js";
+import { isRunFolder } from "./run-folder.js";
+import { floatConfig } from "./saving.js";
+import { compareMerged, readUnmerged, type UnmergedModel } from "./unmerged-model.js";
+
+/**
+ * Writes a run, as its last checkpoint has it, a PEFT adapter with its base, or a model folder as a plain Hugging Face folder.
+ * Weights are read, merged in float32 and written one after another.
+ * @throws ConfigError if `out` holds files already; CheckpointError for what does not fit together, and for a value that the
+ * dtype cannot hold. Nothing is left behind then.
+ */
+export async function mergeTarget(target: string, { out, base, dtype, verify }: MergeOptions): Promise<MergedModel> {
+  await requireNewFolder(out);
+  const unmerged = await openTarget(target, base);
+  const { source, baseFolder, quantizer } = unmerged;
+  const chosen = dtype ?? dtypeOf(source.tensors);
+  const tensors = mergedTensors(unmerged, FILE_TYPES[chosen]);
+  const files = await companionFiles(baseFolder);
+  await writeModelFolder(out, { config: floatConfig(source.config, chosen), tensors, files });
+  let parameters = 0;
+  for (const { shape } of tensors.values()) parameters += sizeOf(shape);
+  const [file] = (await weightFiles(out)).keys();
+  return {
+    modelFolder: out,
+    dtype: chosen,
+    parameters,
+    fileBytes: await fileSize(file!),
+    quantizer,
+    verification: verify ? await compareMerged(unmerged, out) : null,
+  };
+}
+
+async function openTarget(target: string, base: string | null): Promise<UnmergedModel> {
+  if (await isAdapterFolder(target)) return unmergedAdapter(target, base);
+  requireNoBase(target, base);
+  if (await isRunFolder(target)) return unmergedRun(await openRun(target));
+  const source = await folderSource(target);
+  const quantizer = describeHeld(quantizerOfModel(source.build()));
+  return { source, baseFolder: target, replaced: new Map(), updates: new Map(), quantizer };
+}
+
+async function unmergedAdapter(folder: string, base: string | null): Promise<UnmergedModel> {
+  const { adapter, source, baseFolder } = await openAdapter(folder, base);
+  const model = source.build();
+  const quantizer = adapter.base?.quantizer ?? describeHeld(quantizerOfModel(model));
+  assign(model, adapter.modulesToSave, folder); // refuses what does not fit
+  const updates = termsOf({ scaling: scalingOf(adapter), layers: adapter.layers });
+  return { source, baseFolder, replaced: adapter.modulesToSave, updates, quantizer };
+}
+
+async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
+  const { source, baseFolder, settings, checkpoint } = run;
+  const trained = restoreTrained(run);
+  const replaced = new Map<string, HostTensor | LazyTensor>(checkpoint.tensorFiles.trainable ?? []);
+  for (const name of adapterParameters(trained).keys()) replaced.delete(name);
+  const parts = { source, baseFolder, replaced, quantizer: describeHeld(run.quantizer) };
+  const learned = learnedTerms(trained);
+  if (run.quantizer === null || settings.mergePolicy === "delta-log" || settings.mergePolicy === "residual") {
+    const terms = new Map([...learned].map(([layer, term]): [string, LowRankTerm[]] => [layer, [term]]));
+    for await (const cycle of mergedCycles(run)) {
+      for (const [layer, term] of termsOf(cycle)) terms.get(layer)!.push(term);
+    }
+    return { ...parts, updates: new Map([...terms].map(([layer, each]) => [layer, joinTerms(each)] as const)) };
+  }
+  // What such a policy made of the cycles can only be had by merging them once more.
+  for (const [layer, { weight, policy }] of mergeableQuantizedLayers(await restoreModel(run))) {
+    const { shape } = weight;
+    replaced.set(`${layer}.weight`, { dtype: "float32", shape, read: () => policy.exactWeight(weight) });
+  }
+  return { ...parts, updates: learned };
+}
+
+function mergeableQuantizedLayers(model: LlamaForCausalLM): [string, MergeableQuantizedLinear][] {
+  return [...mergeableLayers(model)].flatMap(([name, layer]) =>
+    layer instanceof MergeableQuantizedLinear ? [[name, layer]] : [],
+  );
+}
+
+function describeHeld(quantizer: Quantizer | null): string | null {
+  return quantizer && describeQuantizer(quantizer);
+}
+
+const FILE_TYPES: Readonly<Record<FloatDType, SafetensorsDType>> = { float32: "F32", bfloat16: "BF16", float16: "F16" };
+
+/** The dtype of all floats among the tensors; float32 where they have several, or some are quantized. */
+function dtypeOf(tensors: ReadonlyMap<string, TensorToWrite>): FloatDType {
+  if (quantizedWeightNames(tensors.keys()).size > 0) return "float32";
+  const floats = [...tensors.values()].filter(({ dtype }) => dtype === "float32");
+  const types = new Set(floats.map(({ fileType }) => fileType));
+  if (types.size !== 1) return "float32";
+  if (types.has("BF16")) return "bfloat16";
+  return types.has("F16") ? "float16" : "float32";
+}
+
+/** Every tensor of the base as it is to be written. What nothing changes keeps its bytes where its type stays. */
+function mergedTensors(unmerged: UnmergedModel, fileType: SafetensorsDType): Map<string, TensorToWrite> {
+  const { source, replaced, updates } = unmerged;
+  const tensors = new Map<string, TensorToWrite>(source.tensors);
+  for (const parts of quantizedWeightNames(source.tensors.keys()).values()) {
+    for (const part of parts) tensors.delete(part);
+  }
+  for (const [name, tensor] of tensors) {
+    if (tensor.dtype === "float32" && tensor.fileType !== fileType) tensors.set(name, storeAs(tensor, fileType));
+  }
+  const add = (name: string, shape: Shape, read: () => Promise<Float32Array>): void => {
+    tensors.set(name, storeAs({ dtype: "float32", shape, read }, fileType));
+  };
+  for (const [name, { shape }] of replaced) add(name, shape, () => readUnmerged(unmerged, name));
+  for (const [layer, { linear }] of linearLayers(source.build())) {
+    const name = `${layer}.weight`;
+    const update = updates.get(layer);
+    if (update === undefined && tensors.has(name)) continue;
+    add(name, [linear.outFeatures, linear.inFeatures], async () =>
+      addTerms(await readUnmerged(unmerged, name), update === undefined ? [] : [update]),
+    );
+  }
+  return tensors;
+}

@@ -1,0 +1,100 @@
+import { fileSize } from "#platform";
+import { linearLayers } from "../adapters/inject.js";
+import { bitsandbytesTensors, type StoredQuantizedWeight } from "../checkpoints/bitsandbytes.js";
+import type { TensorToWrite } from "../checkpoints/lazy-tensor.js";
+import { openModelFolder, weightFiles, writeModelFolder } from "../checkpoints/model-folder.js";
+import type { FloatDType } from "../checkpoints/quant-state.js";
+import { quantizationConfig } from "../checkpoints/quantization-config.js";
+import { ELEMENT_BYTES } from "../checkpoints/safetensors-header.js";
+import { FourBitWeight } from "../quant/four-bit-weight.js";
+import type { Int8Weight } from "../quant/int8-weight.js";
+import type { QuantizedWeight } from "../quant/quantized-weight.js";
+import { describeQuantizer } from "../quant/quantizer.js";
+import type { TypedArray } from "../tensor/dtype.js";
+import { CheckpointError } from "../tensor/errors.js";
+import type { ModelQuantization, QuantizationOptions } from "./contracts.js";
+import { folderSource } from "./model-source.js";
+import { companionFiles, requireNewFolder } from "./output-folder.js";
+import { QuantizationTotal, quantizerOfModel, quantizeWeight } from "./quantizing.js";
+
+/** bitsandbytes' names of the file types that weights are quantized from; others count as float32. */
+const FLOAT_TYPES: Readonly<Record<string, FloatDType>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };
+
+/**
+ * Quantizes the linear layers of a Hugging Face folder into a new folder in bitsandbytes' layout. Embeddings, head and norms
+ * keep their bytes. Weights are read one at a time, twice: to measure the error and keep the scales, then to write the codes.
+ * @throws ConfigError if `out` holds files already; CheckpointError, before anything is written, if the model is quantized
+ * already or a weight is not finite.
+ */
+export async function quantizeModel(
+  folder: string,
+  { out, quantizer }: QuantizationOptions,
+): Promise<ModelQuantization> {
+  await requireNewFolder(out);
+  const source = await folderSource(folder);
+  const model = source.build();
+  const present = quantizerOfModel(model);
+  if (present !== null) {
+    throw new CheckpointError(
+      `${folder} is quantized already (${describeQuantizer(present)}); quantize the float model that it came from, ` +
+        "or make a float one of it with merge",
+    );
+  }
+  const { config, tensors: floats } = await openModelFolder(folder);
+  const tensors = new Map<string, TensorToWrite>(floats);
+  const total = new QuantizationTotal();
+  let floatBytes = 0;
+  let computeDtype: FloatDType | undefined;
+  for (const [layer, { linear }] of linearLayers(model)) {
+    const name = `${layer}.weight`;
+    const { fileType } = floats.get(name)!;
+    const dtype = FLOAT_TYPES[fileType] ?? "float32";
+    const quantize = (values: Float32Array): QuantizedWeight =>
+      quantizeWeight(name, values, [linear.outFeatures, linear.inFeatures], quantizer);
+    const values = await source.readWeight(name);
+    const weight = quantize(values);
+    total.add(layer, values, weight);
+    floatBytes += weight.size * ELEMENT_BYTES[fileType];
+    computeDtype ??= dtype;
+    for (const [part, tensor] of bitsandbytesTensors(name, storedWeight(weight, dtype))) {
+      const read = async (): Promise<TypedArray> => codesOf(quantize(await source.readWeight(name)));
+      tensors.set(part, part === name ? { dtype: tensor.dtype, shape: tensor.shape, read } : tensor);
+    }
+  }
+  const { format, doubleQuant } = quantizer;
+  const announced = { format, doubleQuant, computeDtype: computeDtype ?? "float32", skippedModules: null };
+  await writeModelFolder(out, {
+    config: { ...config, quantization_config: quantizationConfig(announced) },
+    tensors,
+    files: await companionFiles(folder),
+  });
+  const { bytes, ...errors } = total.result;
+  return {
+    modelFolder: out,
+    quantizer: describeQuantizer(quantizer),
+    ...errors,
+    layerBytes: { before: floatBytes, after: bytes },
+    fileBytes: { before: await weightBytes(folder), after: await weightBytes(out) },
+  };
+}
+
+/** The weight as bitsandbytes stores it, sharing its arrays. */
+function storedWeight(weight: QuantizedWeight, dtype: FloatDType): StoredQuantizedWeight {
+  if (weight instanceof FourBitWeight) {
+    const { shape, arrays, quantizer } = weight;
+    return { format: quantizer.format, shape, blockSize: quantizer.blockSize, ...arrays, dtype };
+  }
+  const { shape, arrays } = weight as Int8Weight;
+  return { format: "int8", shape, ...arrays };
+}
+
+function codesOf(weight: QuantizedWeight): TypedArray {
+  return weight instanceof FourBitWeight ? weight.arrays.packed : (weight as Int8Weight).arrays.codes;
+}
+
+/** Bytes of the files that hold a model folder's weights. */
+async function weightBytes(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const path of (await weightFiles(folder)).keys()) bytes += await fileSize(path);
+  return bytes;
+}
