@@ -40,7 +40,11 @@ export interface QuantizedInfo {
 export type Inspection =
   | ({ readonly kind: "safetensors"; readonly metadata: Readonly<Record<string, string>> } & TensorList)
   | ({ readonly kind: "model"; readonly config: Readonly<Record<string, unknown>> } & TensorList)
-  | ({ readonly kind: "adapter"; readonly config: Readonly<Record<string, unknown>> } & TensorList)
+  | ({
+      readonly kind: "adapter";
+      readonly config: Readonly<Record<string, unknown>>;
+      readonly metadata: Readonly<Record<string, string>>;
+    } & TensorList)
   | RunInspection;
 
 /** A run folder's state, as its metrics tell it. Missing records are null. */
@@ -71,8 +75,8 @@ export async function inspectPath(path: string): Promise<Inspection> {
   if (await has("adapter_config.json")) {
     const config = await readJsonObject(joinPath(path, "adapter_config.json"));
     const weights = joinPath(path, "adapter_model.safetensors");
-    const { entries } = await readSafetensorsHeader(weights);
-    return { kind: "adapter", config, ...(await tensorList([{ path: weights, entries }])) };
+    const { entries, metadata } = await readSafetensorsHeader(weights);
+    return { kind: "adapter", config, metadata, ...(await tensorList([{ path: weights, entries }])) };
   }
   if (await has("config.json")) {
     const config = await readJsonObject(joinPath(path, "config.json"));

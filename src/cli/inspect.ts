@@ -33,8 +33,10 @@ function inspectionLines(inspection: Inspection): string[] {
       return ["safetensors file", ...pairLines(inspection.metadata), ...tensorLines(inspection)];
     case "model":
       return ["Hugging Face model", ...pairLines(inspection.config), ...tensorLines(inspection)];
-    case "adapter":
-      return ["PEFT adapter", ...pairLines(inspection.config), ...tensorLines(inspection)];
+    case "adapter": {
+      const { format: _, ...metadata } = inspection.metadata;
+      return ["PEFT adapter", ...pairLines({ ...inspection.config, ...metadata }), ...tensorLines(inspection)];
+    }
   }
 }
 

@@ -8,7 +8,7 @@ import { TARGET_HELP } from "./target-options.js";
 import { addVerb } from "./usage.js";
 
 const OPTIONS = {
-  out: { type: "string", help: "Folder to write; it must be new or empty." },
+  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
   dtype: {
     type: "choice",
     choices: FLOAT_DTYPES,
@@ -23,6 +23,7 @@ const OPTIONS = {
   },
   base: {
     type: "string",
+    unit: "folder",
     default: null,
     none: "the one that the adapter names",
     help: "Model folder under a PEFT adapter folder.",
@@ -56,8 +57,8 @@ function resultLines({ modelFolder, dtype, parameters, fileBytes, quantizer, ver
     lines.push(`verified  logits of ${tokens} random tokens against those of base + updates:`);
     lines.push(`          largest change ${formatNumber(largestChange)}, relative to the largest logit ${relative}`);
     if (quantizer !== null) {
-      lines.push(`          The base is quantized (${quantizer}), so`);
-      lines.push("          compared were exact float32 weights: base + sum of updates.");
+      lines.push("          Compared were exact float32 weights (base + sum of updates); in");
+      lines.push(`          training the base is ${quantizer}.`);
     }
   }
   return [...lines, `wrote     ${modelFolder}`];

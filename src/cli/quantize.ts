@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { QUANTIZATION_FORMATS, type Quantizer } from "../quant/quantizer.js";
+import { createQuantizer, QUANTIZATION_FORMATS, type Quantizer } from "../quant/quantizer.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { ModelQuantization } from "../training/contracts.js";
 import { formatBytes, formatNumber } from "../training/number-format.js";
@@ -17,14 +17,13 @@ const OPTIONS = {
   },
   blockSize: {
     type: "integer",
-    default: null,
-    none: "64, and the row for int8",
+    default: 64,
     min: 16,
     max: 4096,
     unit: "weights",
     help: "Weights that share a scale in nf4 and fp4: a power of two.",
   },
-  out: { type: "string", help: "Folder to write; it must be new or empty." },
+  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
@@ -40,26 +39,27 @@ export function addQuantize(program: Command, context: Context): void {
   addOptions(command, OPTIONS);
   command.action(async (model: string) => {
     const options = readOptions(command, OPTIONS);
-    const quantizer = quantizerOf(options);
+    const quantizer = quantizerOf(options, { blockSizeGiven: command.getOptionValue("blockSize") !== undefined });
     const { quantizeModel } = await import("./training-entry.js");
     const result = await quantizeModel(model, { out: options.out, quantizer });
     context.result(result, () => resultLines(result));
   });
 }
 
-function quantizerOf({ to: format, doubleQuant, blockSize }: OptionValues<typeof OPTIONS>): Quantizer {
+function quantizerOf(
+  { to: format, doubleQuant, blockSize }: OptionValues<typeof OPTIONS>,
+  { blockSizeGiven }: { blockSizeGiven: boolean },
+): Quantizer {
   const faults: string[] = [];
-  if (format === "int8" && doubleQuant) {
-    faults.push("--double-quant: is for nf4 and fp4, whose scales it quantizes, not for int8");
+  if (format === "int8") {
+    if (doubleQuant) faults.push("--double-quant: is for nf4 and fp4, whose scales it quantizes, not for int8");
+    if (blockSizeGiven) faults.push("--block-size: is for nf4 and fp4; int8 has a scale for each row");
   }
-  if (format === "int8" && blockSize !== null) {
-    faults.push("--block-size: is for nf4 and fp4; int8 has a scale for each row");
-  }
-  if (blockSize !== null && !Number.isInteger(Math.log2(blockSize))) {
+  if (!Number.isInteger(Math.log2(blockSize))) {
     faults.push(`--block-size: must be a power of two from 16 to 4096, got ${blockSize}`);
   }
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
-  return { format, doubleQuant, blockSize: format === "int8" ? 0 : (blockSize ?? 64) };
+  return createQuantizer(format, { doubleQuant, blockSize });
 }
 
 function resultLines(result: ModelQuantization): string[] {

@@ -1,4 +1,4 @@
-import { fileSize } from "#platform";
+import { fileSize, joinPath } from "#platform";
 import { linearLayers } from "../adapters/inject.js";
 import { bitsandbytesTensors, type StoredQuantizedWeight } from "../checkpoints/bitsandbytes.js";
 import type { TensorToWrite } from "../checkpoints/lazy-tensor.js";
@@ -16,6 +16,7 @@ import type { ModelQuantization, QuantizationOptions } from "./contracts.js";
 import { folderSource } from "./model-source.js";
 import { companionFiles, requireNewFolder } from "./output-folder.js";
 import { QuantizationTotal, quantizerOfModel, quantizeWeight } from "./quantizing.js";
+import { isRunFolder } from "./run-folder.js";
 
 /** bitsandbytes' names of the file types that weights are quantized from; others count as float32. */
 const FLOAT_TYPES: Readonly<Record<string, FloatDType>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };
@@ -23,14 +24,19 @@ const FLOAT_TYPES: Readonly<Record<string, FloatDType>> = { F32: "float32", BF16
 /**
  * Quantizes the linear layers of a Hugging Face folder into a new folder in bitsandbytes' layout. Embeddings, head and norms
  * keep their bytes. Weights are read one at a time, twice: to measure the error and keep the scales, then to write the codes.
- * @throws ConfigError if `out` holds files already; CheckpointError, before anything is written, if the model is quantized
- * already or a weight is not finite.
+ * @throws ConfigError if `out` holds files already; CheckpointError, before anything is written, if the folder is no float
+ * model or a weight is not finite.
  */
 export async function quantizeModel(
   folder: string,
   { out, quantizer }: QuantizationOptions,
 ): Promise<ModelQuantization> {
   await requireNewFolder(out);
+  if (await isRunFolder(folder)) {
+    throw new CheckpointError(
+      `${folder} is a run folder; quantize its ${joinPath(folder, "model")}, or merge it first`,
+    );
+  }
   const source = await folderSource(folder);
   const model = source.build();
   const present = quantizerOfModel(model);
