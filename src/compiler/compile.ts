@@ -2,7 +2,7 @@ import { constantValue } from "../ops/constant.js";
 import type { PrimitiveName } from "../ops/primitives.js";
 import { ConfigError } from "../tensor/errors.js";
 import { reachable } from "../tensor/graph.js";
-import type { Tensor } from "../tensor/tensor.js";
+import type { Tensor, TensorSpec } from "../tensor/tensor.js";
 import { Emitter } from "./emitter.js";
 import { fuseProducts } from "./fuse.js";
 import { CPU_PROFILE } from "./lower-cpu.js";
@@ -18,6 +18,8 @@ export interface CompiledGraph {
   readonly graph: OnnxGraph;
   /** By name of the model's input. */
   readonly leaves: ReadonlyMap<string, Tensor>;
+  /** What the values of the model are, by name. Those that only one primitive's lowering knows are left out. */
+  readonly values: ReadonlyMap<string, TensorSpec>;
 }
 
 /**
@@ -35,9 +37,11 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
   const emitter = new Emitter();
   const names = new Map<Tensor, string>();
   const leaves = new Map<string, Tensor>();
+  const specs = new Map<string, TensorSpec>();
   const nameOf = (tensor: Tensor): string => names.get(tensor) ?? name(tensor, lower(tensor));
   const name = (tensor: Tensor, value: string): string => {
     names.set(tensor, value);
+    specs.set(value, tensor);
     return value;
   };
   const context: LoweringContext = { emitter, nameOf, byproducts: new Map() };
@@ -57,12 +61,14 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
     if (absorbed.has(tensor) || names.has(tensor) || constantValue(tensor) !== undefined) continue;
     nameOf(tensor);
     const companions = tensor.companions.filter((companion) => inGraph.has(companion));
-    if (companions.length > 0) names.set(tensor, emitAfter(tensor, companions, context));
+    if (companions.length > 0) name(tensor, emitAfter(tensor, companions, context));
   }
   const values = Object.entries(outputs).map(([output, tensor]) => [output, nameOf(tensor)] as const);
+  for (const [output, tensor] of Object.entries(outputs)) specs.set(output, tensor);
   const nodes = nameOutputs(emitter, values);
   return {
     leaves,
+    values: specs,
     graph: {
       nodes: orderForExecution(nodes).map((index) => nodes[index]!),
       inputs: [...leaves].map(([input, leaf]) => ({ name: input, dtype: leaf.dtype, shape: leaf.shape })),
