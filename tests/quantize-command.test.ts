@@ -206,6 +206,7 @@ test("a quantized folder trains, evaluates, writes text, and says what it is", a
     expect(inspected.parameters).toBe(2 * 280 * 16 + 2 * (4 * 16 * 16 + 3 * 16 * 24 + 2 * 16) + 16);
     const run = await runCommand(["inspect", "run"], { cwd });
     const adapter = await runCommand(["inspect", "run/adapter"], { cwd });
+    expect(adapter.stdout).toMatch(/\n {2}alpha_pattern +\{\}\n/);
     expect(adapter.stdout).toMatch(/\n {2}base_quantizer +nf4 in blocks of 64\n {2}base_sha256 +[0-9a-f]{64}\n/);
     expect(run.stdout).toMatch(/\n {2}frozen {7}nf4 in blocks of 64, merge policy \w+/);
   });

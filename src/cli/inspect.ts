@@ -43,7 +43,9 @@ function inspectionLines(inspection: Inspection): string[] {
 function pairLines(values: Readonly<Record<string, unknown>>, indent = "  "): string[] {
   const width = Math.max(0, ...Object.keys(values).map((key) => key.length));
   return Object.entries(values).flatMap(([key, value]) => {
-    if (isObject(value)) return [`${indent}${key}`, ...pairLines(value, `${indent}  `)];
+    if (isObject(value) && Object.keys(value).length > 0) {
+      return [`${indent}${key}`, ...pairLines(value, `${indent}  `)];
+    }
     return [`${indent}${key.padEnd(width)}  ${typeof value === "string" ? value : JSON.stringify(value)}`];
   });
 }
