@@ -26,7 +26,7 @@ export {
   runtimeVersions,
   totalMemoryBytes,
 } from "./node-machine.js";
-export { keepFreedMemory } from "./node-memory.js";
+export { collectGarbage, keepFreedMemory } from "./node-memory.js";
 export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";
 export { type Chunks, type FileContent, writeFileAtomic, writeFolderAtomic } from "./node-writes.js";

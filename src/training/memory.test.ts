@@ -1,30 +1,45 @@
 import { expect, test } from "vitest";
-import { LlamaForCausalLM } from "../models/llama.js";
-import { llamaConfig } from "../models/llama-config.js";
-import { Rng } from "../tensor/random.js";
-import { estimateMemory, totalBytes } from "./memory.js";
+import { resolveSettings } from "../config/resolve.js";
+import type { Settings } from "../config/settings.js";
+import { estimateMemory, type MemoryEstimate, totalBytes } from "./memory.js";
+import { presetSource } from "./model-source.js";
+import { quantizerOf } from "./quantizing.js";
+import { runShapes } from "./run-shape.js";
 
-const config = llamaConfig({ vocabSize: 100, hiddenSize: 8, intermediateSize: 20, numLayers: 3, numHeads: 2 });
-const model = new LlamaForCausalLM(config, new Rng(0));
-const settings = { batchSize: 2, sequenceLength: 16, checkpointing: false, lossChunk: 10 };
-const layer = 32 * (8 * 8 + 4 * 20 + 2 * 2 * 16);
-const logits = 3 * 10 * 100;
-const phase = { model, parameters: 1000, adapterParameters: 100, trainableParameters: 300, baseBytes: 2500 };
+const held = { atStart: 2 ** 27, loaded: 2 ** 27 + 1000, peak: 0 };
+
+function estimate(change: Partial<Settings>, memory = held): MemoryEstimate {
+  const flags = { model: "tiny", method: "lora", rank: 4, batchSize: 2, sequenceLength: 64, maxSteps: 8, ...change };
+  const settings = resolveSettings({ flags: { warmStartSteps: 0, trainModules: [], ...flags } });
+  const sizes = { vocabSize: 300, maxSequenceLength: 64, endOfTextId: 0 };
+  const { build } = presetSource("tiny", sizes, 0);
+  return estimateMemory(runShapes(build, settings, quantizerOf(settings)), settings, memory);
+}
+
+// tiny: 2 layers of 4 linears (64, 64) and 3 between 64 and 176.
+const ADAPTERS = 4 * 2 * (4 * (64 + 64) + 3 * (64 + 176));
 
 test("memory is told by part, in bytes", () => {
-  const estimate = estimateMemory([phase], config, settings);
-  expect(estimate).toMatchObject({ base: 2500, adapters: 400, gradients: 1200, optimizer: 2400 });
-  expect(estimate.activations).toBe(4 * (3 * layer + logits));
-  expect(totalBytes(estimate)).toBe(6500 + estimate.activations);
+  const { data, adapters, optimizer, base } = estimate({ method: "full" });
+  const weights = 2 * (4 * 64 * 64 + 3 * 64 * 176 + 2 * 64) + 2 * 300 * 64 + 64;
+  expect({ data, adapters, optimizer, base }).toEqual({
+    data: 1000,
+    adapters: 0,
+    optimizer: 8 * weights,
+    base: 4 * weights,
+  });
+  const lora = estimate({});
+  expect(lora.optimizer).toBe(2 * 4 * ADAPTERS);
+  expect(lora.base).toBe(4 * weights);
+  expect(estimate({ quantize: "nf4" }).base).toBeLessThan(lora.base / 2);
 });
 
-test("checkpointing keeps one vector a layer and the activations of one", () => {
-  const estimate = estimateMemory([phase], config, { ...settings, checkpointing: true });
-  expect(estimate.activations).toBe(4 * (layer + 3 * 32 * 8 + logits));
+test("checkpointing keeps less, and longer sequences more", () => {
+  const { activations } = estimate({});
+  expect(estimate({ checkpointing: true }).activations).toBeLessThan(activations);
+  expect(estimate({ batchSize: 4 }).activations).toBeGreaterThan(1.3 * activations);
 });
 
-test("of several phases the one that needs most counts", () => {
-  const lean = { ...phase, trainableParameters: 10 };
-  expect(estimateMemory([phase, lean], config, settings)).toEqual(estimateMemory([phase], config, settings));
-  expect(estimateMemory([lean, phase], config, settings)).toEqual(estimateMemory([phase], config, settings));
+test("a process that has held more already is not told less", () => {
+  expect(totalBytes(estimate({}, { ...held, peak: 2 ** 30 }))).toBe(2 ** 30);
 });

@@ -1,59 +1,153 @@
+import { mergeableLayers } from "../adapters/inject.js";
+import { arenaUse } from "../compiler/arena.js";
+import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.js";
 import type { Settings } from "../config/settings.js";
-import type { LlamaConfig } from "../models/llama-config.js";
+import type { Parameter } from "../nn/module.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { diskParameters } from "./model-source.js";
 import type { RunShape } from "./run-shape.js";
+import { batchPlaceholders, stepGraph } from "./step.js";
 
 /** Estimated peak memory of the process, in bytes, by part. */
 export interface MemoryEstimate {
-  /** Node.js, ONNX Runtime and the program itself. */
+  /** Node.js, ONNX Runtime, the program itself and its compiled graphs. */
   readonly program: number;
   /** Text, tokens and tokenizer. */
   readonly data: number;
   /** Weights of the model without its adapters, quantized or not. */
   readonly base: number;
+  /** The adapters, and those of finished cycles, which are kept to rebuild weights. */
   readonly adapters: number;
+  /** Gradients, twice: where they are computed and where they are returned. */
   readonly gradients: number;
   readonly optimizer: number;
+  /** What the graphs compute on the way; of a merge, the matrices of a layer besides. */
   readonly activations: number;
 }
 
-type MemorySettings = Pick<Settings, "batchSize" | "sequenceLength" | "checkpointing" | "lossChunk">;
+/** What the process holds before the model, in bytes. */
+export interface HeldMemory {
+  /** Before data was read. */
+  readonly atStart: number;
+  /** With data and tokenizer. */
+  readonly loaded: number;
+  /** At most so far. */
+  readonly peak: number;
+}
+
+type MemorySettings = Pick<
+  Settings,
+  | "batchSize"
+  | "totalBatchSize"
+  | "sequenceLength"
+  | "checkpointing"
+  | "lossChunk"
+  | "method"
+  | "quantize"
+  | "mergePolicy"
+  | "maxSteps"
+  | "warmStartSteps"
+  | "reloraEvery"
+>;
 
 const FLOAT = 4;
 
-/** The estimate of the phase of a run that needs most. */
+/** ONNX Runtime's library with its first session: 23 MiB in version 1.30 on Linux. */
+const RUNTIME_BYTES = 24 * 2 ** 20;
+
+/**
+ * What a session keeps for a node, once it has run, and what building it leaves: 12 to 20 KiB on models from nano to 350m,
+ * whatever their sizes.
+ */
+const NODE_BYTES = 16 * 1024;
+
+/** Tokens of the probe that merges are measured with. */
+const PROBE_TOKENS = 128;
+
+/** The estimate of the phase of a run that needs most. Builds the graphs of each, without values. */
 export function estimateMemory(
   phases: readonly RunShape[],
-  config: LlamaConfig,
   settings: MemorySettings,
+  held: HeldMemory,
 ): MemoryEstimate {
-  const estimates = phases.map((phase) => estimatePhase(phase, config, settings));
-  return estimates.reduce((largest, each) => (totalBytes(each) > totalBytes(largest) ? each : largest));
+  const estimates = phases.flatMap((phase) => estimatePhase(phase, settings, held));
+  const most = estimates.reduce((largest, each) => (totalBytes(each) > totalBytes(largest) ? each : largest));
+  // Reading data and training a tokenizer can take more than training a small model.
+  return { ...most, data: most.data + Math.max(0, held.peak - totalBytes(most)) };
+}
+
+/** Of a step, and with adapters also of a merge: sessions keep their memory between their runs. */
+function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemory): MemoryEstimate[] {
+  const { model, adapterParameters, trainableParameters, baseBytes } = phase;
+  const { sequenceLength, batchSize, totalBatchSize, lossChunk, checkpointing } = settings;
+  const step = compileStep(phase, { batchSize, sequenceLength, lossChunk, checkpointing });
+  const evaluation = compile({
+    loss: model.loss(...batchPlaceholders(batchSize, sequenceLength), { chunkSize: lossChunk }),
+  });
+  const [stepUse, evaluationUse] = [arenaUse(step), arenaUse(evaluation)];
+  const activations = stepUse.bytes - stepUse.results + evaluationUse.bytes;
+  const cycles = adapterParameters === 0 ? 0 : cyclesOf(settings);
+  const estimate = {
+    program: held.atStart + RUNTIME_BYTES + NODE_BYTES * (step.graph.nodes.length + evaluation.graph.nodes.length),
+    data: Math.max(0, held.loaded - held.atStart),
+    base: baseBytes + (cycles > 1 ? carriedErrors(phase, settings) : 0),
+    adapters: FLOAT * adapterParameters * Math.max(1, cycles),
+    // Over several micro-batches also their sum.
+    gradients: stepUse.results * (totalBatchSize > batchSize ? 3 : 2),
+    optimizer: 2 * FLOAT * trainableParameters,
+    activations,
+  };
+  if (cycles === 0) return [estimate];
+  const merge = {
+    ...estimate,
+    adapters: estimate.adapters + FLOAT * adapterParameters,
+    gradients: stepUse.results,
+    activations: activations + mergeBytes(phase, settings),
+  };
+  return [estimate, merge];
+}
+
+function compileStep(
+  { model }: RunShape,
+  shape: Pick<Settings, "batchSize" | "sequenceLength" | "lossChunk" | "checkpointing">,
+): CompiledGraph {
+  const trained = new Map<string, Parameter>();
+  for (const [name, parameter] of diskParameters(model)) if (parameter.trainable) trained.set(name, parameter);
+  return compile(stepGraph(model, trained, { ...shape, device: "cpu", threads: 1 }));
+}
+
+function compile(outputs: Readonly<Record<string, Tensor>>): CompiledGraph {
+  return compileGraph(outputs, PROFILES.cpu);
+}
+
+/** Merges of a run. */
+function cyclesOf({ method, maxSteps, warmStartSteps, reloraEvery }: MemorySettings): number {
+  return method === "relora" ? Math.max(1, Math.ceil((maxSteps - warmStartSteps) / reloraEvery)) : 1;
+}
+
+/** What error-feedback keeps of every adapted layer. */
+function carriedErrors({ model }: RunShape, { quantize, mergePolicy }: MemorySettings): number {
+  return quantize === "none" || mergePolicy !== "error-feedback" ? 0 : FLOAT * sum(adaptedSizes({ model }));
 }
 
 /**
- * Weights as they are held, a float32 gradient for each trained one, AdamW's two moments, and what the forward pass keeps for
- * the backward pass. Kept per token and layer are 8 vectors of the hidden size (residuals, norms, q, k, v, attention's output)
- * and 4 of the intermediate size, and per head the scores and their softmax; checkpointing keeps one vector a layer and
- * those of one layer. Of the logits one chunk exists, with its probabilities and one temporary.
+ * Logits of the probe, computed, copied, and held of before and after; and of the largest layer the update, the weight before and
+ * after, and while a product of adapters is added to a weight both and the sum, which is copied when it is returned.
  */
-function estimatePhase(shape: RunShape, config: LlamaConfig, settings: MemorySettings): MemoryEstimate {
-  const tokens = settings.batchSize * settings.sequenceLength;
-  const { hiddenSize, intermediateSize, numHeads, numLayers, vocabSize } = config;
-  const layer = tokens * (8 * hiddenSize + 4 * intermediateSize + 2 * numHeads * settings.sequenceLength);
-  const layers = settings.checkpointing ? layer + numLayers * tokens * hiddenSize : numLayers * layer;
-  const logits = 3 * Math.min(tokens, settings.lossChunk) * vocabSize;
-  return {
-    program: 0,
-    data: 0,
-    base: shape.baseBytes,
-    adapters: FLOAT * shape.adapterParameters,
-    gradients: FLOAT * shape.trainableParameters,
-    optimizer: 2 * FLOAT * shape.trainableParameters,
-    activations: FLOAT * (layers + logits),
-  };
+function mergeBytes({ model }: RunShape, { sequenceLength }: MemorySettings): number {
+  const probe = 4 * Math.min(PROBE_TOKENS, sequenceLength) * model.config.vocabSize;
+  return FLOAT * (probe + 6 * Math.max(...adaptedSizes({ model })));
+}
+
+function adaptedSizes({ model }: Pick<RunShape, "model">): number[] {
+  return [...mergeableLayers(model).values()].map(({ inFeatures, outFeatures }) => inFeatures * outFeatures);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** The sum of the parts. */
 export function totalBytes(estimate: MemoryEstimate): number {
-  return Object.values(estimate).reduce((sum, part) => sum + part, 0);
+  return sum(Object.values(estimate));
 }

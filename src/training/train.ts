@@ -1,8 +1,8 @@
-import { availableMemoryBytes, residentMemoryBytes } from "#platform";
+import { availableMemoryBytes, collectGarbage, peakMemoryBytes, residentMemoryBytes } from "#platform";
 import type { Settings } from "../config/settings.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import type { TrainingOptions, TrainResult } from "./contracts.js";
-import { estimateMemory } from "./memory.js";
+import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory } from "./memory-limit.js";
 import type { StartRecord } from "./metrics.js";
 import { formatCount } from "./number-format.js";
@@ -26,10 +26,14 @@ export interface TrainOptions extends Partial<TrainingOptions> {
  */
 export async function train(settings: Settings, options: TrainOptions = {}): Promise<TrainResult> {
   const { onRecord = () => {}, stopRequested = () => false } = options;
-  const available = options.availableMemoryBytes ?? residentMemoryBytes() + availableMemoryBytes();
+  const atStart = residentMemoryBytes();
+  const available = options.availableMemoryBytes ?? atStart + availableMemoryBytes();
   const path = await chooseRunFolder(settings);
   const run = await prepareRun(settings);
-  const start = describeStart(settings, run, path, available);
+  // Training a tokenizer leaves much behind.
+  collectGarbage();
+  const held = { atStart, loaded: residentMemoryBytes(), peak: peakMemoryBytes() };
+  const start = describeStart(settings, run, path, { held, available });
   if (settings.dryRun) {
     onRecord(start);
     return { ...NOTHING_DONE, runFolder: path };
@@ -47,10 +51,15 @@ const NOTHING_DONE = {
   modelFolder: null,
 } as const;
 
-function describeStart(settings: Settings, run: PreparedRun, path: string, available: number): StartRecord {
+function describeStart(
+  settings: Settings,
+  run: PreparedRun,
+  path: string,
+  { held, available }: { held: HeldMemory; available: number },
+): StartRecord {
   const { source, quantizer, trainTokens, threads } = run;
   const phases = runShapes(source.build, settings, quantizer);
-  const { parameters, trainableParameters, model } = phases.at(-1)!;
+  const { parameters, trainableParameters } = phases.at(-1)!;
   return {
     kind: "start",
     step: 0,
@@ -58,7 +67,7 @@ function describeStart(settings: Settings, run: PreparedRun, path: string, avail
     parameters,
     trainableParameters,
     quantizer: quantizer && describeQuantizer(quantizer),
-    memory: estimateMemory(phases, model.config, settings),
+    memory: estimateMemory(phases, settings, held),
     availableMemoryBytes: available,
     device: `${settings.device}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
     data: `${settings.data}, ${formatCount(trainTokens)} tokens`,
