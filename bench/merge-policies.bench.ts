@@ -118,7 +118,7 @@ function finished(path: string): Outcome[] {
 function table(): string {
   const float = new Map(outcomes.flatMap(({ arm, seed, loss }) => (arm === "float32" ? [[seed, loss]] : [])));
   const rows = [...arms.keys()].map((arm) => {
-    const own = outcomes.filter((outcome) => outcome.arm === arm);
+    const own = outcomes.filter((outcome) => outcome.arm === arm && seeds.includes(outcome.seed));
     const against = own.map(({ seed, loss }) => 100 * (loss / float.get(seed)! - 1));
     const bumps = own.flatMap(({ merges }) => merges);
     return [
