@@ -90,7 +90,10 @@ describe("resolving", () => {
     expect(resolveSettings({ file: { path: "a", values: {} }, defaults: { preset: "quickstart" } }).model).toBe("nano");
     expect(resolveSettings({ flags: { preset: "none" }, defaults: { preset: "quickstart" } }).model).toBe("small");
     expect(resolveSettings({ defaults: { preset: "quickstart" } }).quantize).toBe("nf4");
-    expect(resolveSettings({ flags: { method: "full" }, defaults: { preset: "quickstart" } }).quantize).toBe("none");
+    for (const flags of [{ method: "full" }, { model: "path/to/llama" }]) {
+      const { quantize, mergePolicy, rank } = resolveSettings({ flags, defaults: { preset: "quickstart" } });
+      expect([quantize, mergePolicy, rank]).toEqual(["none", "delta-log", 32]);
+    }
     expect(resolveSettings({ defaults: { rank: 3 } }).rank).toBe(3);
     expect(resolveSettings({ flags: { rank: undefined }, defaults: { rank: 3 } }).rank).toBe(3);
   });

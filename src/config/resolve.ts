@@ -31,7 +31,7 @@ export function resolveSettings({ flags = {}, file, defaults = {} }: SettingSour
       ? {}
       : readLayer(file.values, (name) => `${file.path}: ${name}`, `${file.path}: unknown setting`, faults, bad);
   const preset = fromFlags.preset ?? fromFile.preset ?? defaults.preset ?? "none";
-  const recipe = preset === "none" ? {} : RECIPES[preset];
+  const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], { ...defaults, ...fromFile, ...fromFlags });
   const settings = complete([defaults, recipe, fromFile, fromFlags, { preset }], bad);
   for (const { keys, fault } of CROSS_CHECKS) {
     const found = keys.some((key) => bad.has(key)) ? null : fault(settings);
@@ -41,6 +41,13 @@ export function resolveSettings({ flags = {}, file, defaults = {} }: SettingSour
   }
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return settings;
+}
+
+/** The recipe without what does not suit: it quantizes the weights that it trains itself, not those of another model. */
+function recipeFor(recipe: Partial<Settings>, { model, method }: Layer): Layer {
+  if (method !== "full" && (model === undefined || model === recipe.model)) return recipe;
+  const { quantize: _quantize, mergePolicy: _mergePolicy, ...rest } = recipe;
+  return rest;
 }
 
 type Layer = { -readonly [K in SettingKey]?: Settings[K] };
@@ -88,8 +95,6 @@ function complete(layers: readonly Layer[], bad: Set<SettingKey>): Settings {
     // The length of the run is one decision: a stronger source that states it in one unit drops the weaker one's other.
     if (layer.maxSteps !== undefined && layer.maxTrainTokens === undefined) values.maxTrainTokens = null;
     if (layer.maxTrainTokens != null && layer.maxSteps === undefined) values.maxSteps = Number.MAX_SAFE_INTEGER;
-    // A weaker source that quantizes had adapters in mind.
-    if (layer.method === "full") Object.assign(values, { quantize: "none", doubleQuant: false });
     Object.assign(values, layer);
   }
   const settings = values as Settings;
