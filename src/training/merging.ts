@@ -82,8 +82,9 @@ export class Merger {
 
   #describe(outcomes: ReadonlyMap<string, MergeOutcome>): MergedLayer[] {
     const analysed = this.#analysed();
+    const mergeable = mergeableLayers(this.#model);
     return [...outcomes].map(([name, outcome]) => {
-      const { inFeatures, outFeatures } = mergeableLayers(this.#model).get(name)!;
+      const { inFeatures, outFeatures } = mergeable.get(name)!;
       const rank = analysed.has(name)
         ? singularValues(this.#master.terms(name), outFeatures, inFeatures).filter((value) => value > RANK_THRESHOLD)
             .length

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { animalText } from "../../tests/animal-text.js";
 import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { readSafetensors } from "../checkpoints/safetensors.js";
 import { resolveSettings } from "../config/resolve.js";
@@ -16,12 +17,7 @@ import { train } from "./train.js";
 let folder = "";
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "highrank-quantized-"));
-  const animals = ["cat", "dog", "hen", "cow", "pig", "owl", "fox", "bee", "ant"];
-  const deeds = ["sleeps", "runs", "eats", "sings", "jumps"];
-  const sentences = animals.flatMap((animal) =>
-    deeds.flatMap((deed) => animals.map((other) => `The ${animal} ${deed} and the ${other} sees it.`)),
-  );
-  await writeFile(path.join(folder, "text.txt"), sentences.join("\n\n"));
+  await writeFile(path.join(folder, "text.txt"), animalText());
 });
 afterAll(async () => {
   await clearEvaluationCache();

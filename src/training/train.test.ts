@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { animalText } from "../../tests/animal-text.js";
 import { readCheckpoint } from "../checkpoints/checkpoint.js";
 import { readModelFolder } from "../checkpoints/model-folder.js";
 import { readSafetensors } from "../checkpoints/safetensors.js";
@@ -19,12 +20,7 @@ import { type TrainOptions, train } from "./train.js";
 let folder = "";
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "highrank-train-"));
-  const animals = ["cat", "dog", "hen", "cow", "pig", "owl", "fox", "bee", "ant"];
-  const deeds = ["sleeps", "runs", "eats", "sings", "jumps"];
-  const sentences = animals.flatMap((animal) =>
-    deeds.flatMap((deed) => animals.map((other) => `The ${animal} ${deed} and the ${other} sees it.`)),
-  );
-  await writeFile(path.join(folder, "text.txt"), sentences.join("\n\n"));
+  await writeFile(path.join(folder, "text.txt"), animalText());
 });
 afterAll(() => rm(folder, { recursive: true }));
 
