@@ -12,6 +12,7 @@ import {
   openForReading,
   readText,
   removeTree,
+  syncFile,
   writeFileAtomic,
   writeFolderAtomic,
 } from "./node.js";
@@ -110,6 +111,15 @@ test("lines are appended one by one", async () => {
   await appendLine(target, "one");
   await appendLine(target, "two");
   expect(await readText(target)).toBe("one\ntwo\n");
+});
+
+test("a line that cannot be added leaves the file as it was, and what is missing cannot be synced", async () => {
+  await expect(appendLine(path.join(folder, "missing", "lines"), "one")).rejects.toThrow(CheckpointError);
+  const target = path.join(folder, "synced");
+  await expect(syncFile(target)).rejects.toThrow(`cannot write ${target}: there is no such file`);
+  await appendLine(target, "one");
+  await syncFile(target);
+  expect(await readText(target)).toBe("one\n");
 });
 
 test("parts of a file are read by offset, and reading past its end fails", async () => {

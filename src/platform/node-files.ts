@@ -1,6 +1,20 @@
-import { access, appendFile, mkdir, open, readdir, readFile, rename, rm, stat, truncate } from "node:fs/promises";
+import {
+  access,
+  appendFile,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+} from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { DataError } from "../tensor/errors.js";
 import { readFault, writeFault } from "./file-faults.js";
+import { syncContent, syncFolder } from "./node-sync.js";
 
 /** One system call moves at most this much: the calls take 31-bit lengths. */
 export const MAX_TRANSFER_BYTES: number = 2 ** 26;
@@ -23,11 +37,10 @@ export interface FileReader {
 export async function openForReading(path: string): Promise<FileReader> {
   try {
     const handle = await open(path, "r");
-    const info = await handle.stat();
-    if (info.isDirectory()) {
+    const size = await lengthOf(handle).catch(async (error) => {
       await handle.close();
-      throw Object.assign(new Error("is a directory"), { code: "EISDIR" });
-    }
+      throw error;
+    });
     const readInto = async (target: Uint8Array, offset: number): Promise<void> => {
       for (let filled = 0; filled < target.length; ) {
         const want = Math.min(MAX_TRANSFER_BYTES, target.length - filled);
@@ -41,7 +54,7 @@ export async function openForReading(path: string): Promise<FileReader> {
       }
     };
     return {
-      size: info.size,
+      size,
       readInto,
       read: async (offset, length) => {
         const target = new Uint8Array(length);
@@ -53,6 +66,12 @@ export async function openForReading(path: string): Promise<FileReader> {
   } catch (error) {
     throw readFault(path, error);
   }
+}
+
+async function lengthOf(handle: FileHandle): Promise<number> {
+  const info = await handle.stat();
+  if (info.isDirectory()) throw Object.assign(new Error("is a directory"), { code: "EISDIR" });
+  return info.size;
 }
 
 /** The whole file. @throws DataError if it cannot be read. */
@@ -87,13 +106,37 @@ export async function readText(path: string): Promise<string> {
   }
 }
 
-/** Adds `line` and a newline at the end of the file, which is made if missing; a failed write leaves the file as it was. */
+/**
+ * Adds `line` and a newline at the end of the file, which is made if missing; a failed write leaves the file as it was. A power
+ * cut may lose what was added since the last `syncFile`, and a kill may leave a part of the line.
+ */
 export async function appendLine(path: string, line: string): Promise<void> {
-  const before = (await exists(path)) ? await fileSize(path) : 0;
   try {
-    await appendFile(path, `${line}\n`);
+    const before = await lengthOrZero(path);
+    await appendFile(path, `${line}\n`).catch(async (error) => {
+      await truncate(path, before).catch(() => {});
+      throw error;
+    });
   } catch (error) {
-    await truncate(path, before).catch(() => {});
+    throw writeFault(path, error);
+  }
+}
+
+async function lengthOrZero(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return 0;
+    throw error;
+  }
+}
+
+/** Has the file and its name stay through a power cut, as they are now. @throws CheckpointError if there is no such file. */
+export async function syncFile(path: string): Promise<void> {
+  try {
+    await syncContent(path);
+    await syncFolder(dirname(path));
+  } catch (error) {
     throw writeFault(path, error);
   }
 }
@@ -132,16 +175,24 @@ export async function fileSize(path: string): Promise<number> {
   }
 }
 
-/** Makes the folder and the folders above it where they are missing. */
+/** Makes the folder and the folders above it where they are missing; they stay through a power cut. */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    const first = await mkdir(path, { recursive: true });
+    if (first === undefined) return;
+    for (let made = resolve(path); ; made = dirname(made)) {
+      await syncFolder(dirname(made));
+      if (made === resolve(first)) return;
+    }
   } catch (error) {
     throw writeFault(path, error);
   }
 }
 
-/** Removes a file or a folder with all it holds; nothing happens where there is none. */
+/**
+ * Removes a file or a folder with all it holds; nothing happens where there is none. Not in one step: where half a folder would
+ * be taken for a whole one, `renamePath` it first. A power cut may bring back what was removed just before.
+ */
 export async function removeTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true });
@@ -150,10 +201,11 @@ export async function removeTree(path: string): Promise<void> {
   }
 }
 
-/** Moves a file or folder within one file system, in one step; a file at `to` is replaced. */
+/** Moves a file or folder within one folder, in one step that stays through a power cut; a file at `to` is replaced. */
 export async function renamePath(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);
+    await syncFolder(dirname(to));
   } catch (error) {
     throw writeFault(to, error);
   }

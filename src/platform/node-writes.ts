@@ -1,9 +1,17 @@
-import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { threadId } from "node:worker_threads";
 import { CheckpointError } from "../tensor/errors.js";
 import { writeFault } from "./file-faults.js";
-import { isDirectory, MAX_TRANSFER_BYTES } from "./node-files.js";
+import { isDirectory, MAX_TRANSFER_BYTES, makeFolder } from "./node-files.js";
+import { syncFolder, syncTree } from "./node-sync.js";
+
+/*
+ * What holds at any moment, also after kill -9 or a power cut: a name that was written here holds the old content or the new,
+ * each whole. For a folder there is a third state, between the two renames that replace it: the name is missing and the old
+ * content lies beside as `.NAME.*.previous`, always whole, until `recoverReplaced` renames it back. What has returned without an
+ * error stays. Leftovers end in `.partial` and are removed by `recoverReplaced`. A power cut may undo a removal, never a write.
+ */
 
 /** A file's bytes, piece by piece. */
 export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
@@ -11,21 +19,24 @@ export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 /** What a file is written from; text is written as UTF-8. */
 export type FileContent = string | Uint8Array | Chunks;
 
-let partials = 0;
+/** What was left behind on the way to `NAME`, and the old content that stepped aside for the new. */
+const PARTIAL = /^\..*\.partial$/;
+const PREVIOUS = /^\.(.+)\.[^.]+\.previous$/;
 
-/** A name beside `target` that no other thread or process writes to; a leftover of a killed process may lie there. */
-function partialPath(target: string): string {
+/** A name beside `target` that nothing else writes to and no earlier process has left. */
+export function nameBeside(target: string, kind: "partial" | "previous"): string {
   const { dir, base } = path.parse(path.resolve(target));
-  return path.join(dir, `.${base}.${process.pid}-${threadId}-${partials++}.partial`);
+  return path.join(dir, `.${base}.${randomBytes(6).toString("hex")}.${kind}`);
 }
 
 /**
  * Writes a file that appears whole or not at all, and stays after a power cut: written beside as `.NAME.*.partial`, synced,
  * renamed. Its folder must exist; a file of that name is replaced.
- * @throws CheckpointError that names the path, the fault and the way out; nothing new is left behind then.
+ * @throws CheckpointError that names the path, the fault and the way out. The old file stays then, unless it was the last
+ * step that failed, the sync of the folder: then the new one is there, but a power cut might still undo it.
  */
 export async function writeFileAtomic(target: string, content: FileContent): Promise<void> {
-  const partial = partialPath(target);
+  const partial = nameBeside(target, "partial");
   try {
     const handle = await open(partial, "w");
     try {
@@ -37,48 +48,126 @@ export async function writeFileAtomic(target: string, content: FileContent): Pro
     await rename(partial, target);
     await syncFolder(path.dirname(target));
   } catch (error) {
-    await rm(partial, { force: true });
+    await rm(partial, { force: true }).catch(leave);
     throw writeFault(target, error);
   }
 }
 
 /**
- * Writes a folder that appears whole or not at all: `fill` writes into a folder beside, which is then renamed.
- * @throws CheckpointError if `target` holds files already, unless `replace` says that they may go.
+ * Writes a folder that appears whole or not at all, and stays after a power cut: `fill` writes into a folder beside, which is
+ * synced with all it holds and then renamed.
+ * @throws CheckpointError if `target` holds files already, unless `replace` says that they may go; and where writing fails:
+ * `target` is as it was then.
  */
 export async function writeFolderAtomic(
   target: string,
   fill: (folder: string) => Promise<void>,
   { replace = false }: { replace?: boolean } = {},
 ): Promise<void> {
-  if (!replace && (await readdir(target).catch(() => [])).length > 0) {
-    throw new CheckpointError(`cannot write ${target}: the folder is not empty; choose another or allow replacing it`);
-  }
-  const partial = partialPath(target);
-  const previous = partialPath(target);
+  const partial = nameBeside(target, "partial");
   try {
-    await rm(partial, { recursive: true, force: true });
-    await mkdir(partial, { recursive: true });
-    await fill(partial);
-    await syncFolder(partial);
-    // A rename cannot replace a folder that holds files, so the old one steps aside first.
-    const hadPrevious = await isDirectory(target);
-    if (hadPrevious) await rename(target, previous);
-    try {
-      await rename(partial, target);
-    } catch (error) {
-      if (hadPrevious) await rename(previous, target);
-      throw error;
+    if (!replace && (await namesIn(target)).length > 0) {
+      throw new CheckpointError(
+        `cannot write ${target}: the folder is not empty; choose another or allow replacing it`,
+      );
     }
-    await syncFolder(path.dirname(target));
-    await rm(previous, { recursive: true, force: true });
+    await makeFolder(path.dirname(partial));
+    await mkdir(partial);
+    await fill(partial);
+    await syncTree(partial);
+    await putInPlace(partial, target);
   } catch (error) {
-    await rm(partial, { recursive: true, force: true });
+    await rm(partial, { recursive: true, force: true }).catch(leave);
     // The files inside were named by where they were written, which nobody knows.
     if (error instanceof CheckpointError && error.message.includes(partial)) {
       throw new CheckpointError(error.message.replaceAll(partial, target), { cause: error });
     }
     throw writeFault(target, error);
+  }
+}
+
+/** Renames `partial` to `target`; where that fails, both are as they were. */
+async function putInPlace(partial: string, target: string): Promise<void> {
+  const parent = path.dirname(partial);
+  const previous = nameBeside(target, "previous");
+  const done: [from: string, to: string][] = [];
+  const move = async (from: string, to: string): Promise<void> => {
+    await rename(from, to);
+    done.push([from, to]);
+    await syncFolder(parent);
+  };
+  try {
+    // A rename cannot replace a folder that holds files, so the old one steps aside first.
+    if (await isDirectory(target)) await move(target, previous);
+    await move(partial, target);
+  } catch (error) {
+    // What cannot be undone either is left to recoverReplaced.
+    for (const [from, to] of done.reverse()) await rename(to, from).catch(leave);
+    throw error;
+  }
+  // The new folder is in place whether or not the old one can be removed.
+  if (done.length > 1) await discard(previous, target).catch(leave);
+}
+
+/** Removes what had stepped aside from `target`, which is whole as long as it has its name. */
+async function discard(previous: string, target: string): Promise<void> {
+  const doomed = nameBeside(target, "partial");
+  await rename(previous, doomed);
+  await syncFolder(path.dirname(doomed));
+  await rm(doomed, { recursive: true });
+}
+
+/**
+ * Puts a folder in order that interrupted writes have left, while nobody else writes there: what had stepped aside and was not
+ * replaced gets its name back, the newest if there are several, and leftovers go: everything named `.*.partial`, `.*.previous`.
+ * Returns the names that it brought back, sorted; nothing happens where there is no such folder.
+ * @throws CheckpointError where the file system fails; to be called again then.
+ */
+export async function recoverReplaced(parent: string): Promise<string[]> {
+  const recovered: string[] = [];
+  try {
+    const names = new Set(await namesIn(parent));
+    for (const { name, previous } of await steppedAside(parent, names)) {
+      if (names.has(name)) {
+        await discard(previous, path.join(parent, name));
+      } else {
+        await rename(previous, path.join(parent, name));
+        await syncFolder(parent);
+        names.add(name);
+        recovered.push(name);
+      }
+    }
+    for (const name of await namesIn(parent)) {
+      if (PARTIAL.test(name)) await rm(path.join(parent, name), { recursive: true, force: true });
+    }
+  } catch (error) {
+    throw writeFault(parent, error);
+  }
+  return recovered.sort();
+}
+
+/** What has stepped aside from which name, the last changed first. */
+async function steppedAside(parent: string, entries: Iterable<string>): Promise<{ name: string; previous: string }[]> {
+  const aside: { name: string; previous: string; changed: number }[] = [];
+  for (const entry of entries) {
+    const name = PREVIOUS.exec(entry)?.[1];
+    if (name === undefined) continue;
+    const previous = path.join(parent, entry);
+    aside.push({ name, previous, changed: (await stat(previous)).mtimeMs });
+  }
+  return aside.sort((a, b) => b.changed - a.changed);
+}
+
+/** For faults of tidying up after another fault, which is the one to tell. */
+function leave(): void {}
+
+/** What the folder holds; nothing where there is none. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
   }
 }
 
@@ -91,16 +180,5 @@ async function writeChunk(handle: FileHandle, chunk: Uint8Array): Promise<void> 
   for (let done = 0; done < chunk.length; ) {
     const { bytesWritten } = await handle.write(chunk, done, Math.min(MAX_TRANSFER_BYTES, chunk.length - done));
     done += bytesWritten;
-  }
-}
-
-/** Makes a rename in the folder durable. Windows does it by itself and cannot open a folder. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === "win32") return;
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

@@ -15,6 +15,7 @@ export {
   readText,
   removeTree,
   renamePath,
+  syncFile,
 } from "./node-files.js";
 export { sha256, sha256File } from "./node-hash.js";
 export {
@@ -29,4 +30,4 @@ export {
 export { collectGarbage, keepFreedMemory } from "./node-memory.js";
 export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";
-export { type Chunks, type FileContent, writeFileAtomic, writeFolderAtomic } from "./node-writes.js";
+export { type Chunks, type FileContent, recoverReplaced, writeFileAtomic, writeFolderAtomic } from "./node-writes.js";

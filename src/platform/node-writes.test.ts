@@ -1,0 +1,70 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeEach, expect, test } from "vitest";
+import { CheckpointError } from "../tensor/errors.js";
+import { makeFolder, recoverReplaced, writeFileAtomic, writeFolderAtomic } from "./node.js";
+
+let folder = "";
+const folders: string[] = [];
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-writes-"));
+  folders.push(folder);
+});
+afterAll(async () => Promise.all(folders.map((one) => rm(one, { recursive: true }))));
+
+/** A folder of this name with one file that holds `text`, changed `age` seconds ago. */
+async function leftover(name: string, text: string, age = 0): Promise<void> {
+  await mkdir(path.join(folder, name));
+  await writeFile(path.join(folder, name, "a.txt"), text);
+  const changed = Date.now() / 1000 - age;
+  await utimes(path.join(folder, name), changed, changed);
+}
+const content = (name: string) => readFile(path.join(folder, name, "a.txt"), "utf8");
+
+test("a folder that had stepped aside gets its name back, the newest of several, and leftovers go", async () => {
+  await leftover(".model.v2.aaaaaaaaaaaa.previous", "oldest", 30);
+  await leftover(".model.v2.bbbbbbbbbbbb.previous", "newest", 10);
+  await leftover(".model.v2.cccccccccccc.previous", "older", 20);
+  await leftover(".model.v2.dddddddddddd.partial", "half");
+  await leftover("base", "new", 20);
+  await leftover(".base.aaaaaaaaaaaa.previous", "replaced", 10);
+  await writeFile(path.join(folder, ".last.aaaaaaaaaaaa.partial"), "");
+  await writeFile(path.join(folder, ".hidden"), "");
+  expect(await recoverReplaced(folder)).toEqual(["model.v2"]);
+  expect((await readdir(folder)).sort()).toEqual([".hidden", "base", "model.v2"]);
+  expect([await content("model.v2"), await content("base")]).toEqual(["newest", "new"]);
+  expect(await recoverReplaced(folder)).toEqual([]);
+});
+
+test("nothing is brought back where there is no folder, and a file in its place is told", async () => {
+  expect(await recoverReplaced(path.join(folder, "missing"))).toEqual([]);
+  await writeFile(path.join(folder, "file"), "");
+  await expect(recoverReplaced(path.join(folder, "file"))).rejects.toThrow(CheckpointError);
+});
+
+test("replacing leaves nothing beside, whatever earlier processes have left", async () => {
+  const target = path.join(folder, "model");
+  for (const text of ["one", "two"]) {
+    await writeFolderAtomic(target, (partial) => writeFileAtomic(path.join(partial, "a.txt"), text), { replace: true });
+    expect(await readdir(folder)).toEqual(["model"]);
+    expect(await content("model")).toBe(text);
+  }
+});
+
+test("a folder may hold others, and those above it are made", async () => {
+  const target = path.join(folder, "runs", "one", "model");
+  await writeFolderAtomic(target, async (partial) => {
+    await makeFolder(path.join(partial, "inner", "most"));
+    await writeFileAtomic(path.join(partial, "inner", "most", "a.txt"), "deep");
+  });
+  expect(await readFile(path.join(target, "inner", "most", "a.txt"), "utf8")).toBe("deep");
+});
+
+test("a folder that cannot be put in place is undone", async () => {
+  await writeFile(path.join(folder, "taken"), "mine");
+  const write = writeFolderAtomic(path.join(folder, "taken"), async () => {}, { replace: true });
+  await expect(write).rejects.toThrow(CheckpointError);
+  expect(await readdir(folder)).toEqual(["taken"]);
+  expect(await readFile(path.join(folder, "taken"), "utf8")).toBe("mine");
+});
