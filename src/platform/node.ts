@@ -18,6 +18,7 @@ export {
   syncFile,
 } from "./node-files.js";
 export { sha256, sha256File } from "./node-hash.js";
+export { acquireLock, type Lock } from "./node-lock.js";
 export {
   availableMemoryBytes,
   cpuCount,

@@ -1,0 +1,161 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, beforeEach, expect, test } from "vitest";
+import { CheckpointError, ConfigError } from "../tensor/errors.js";
+import { acquireLock } from "./node.js";
+import { builtModule } from "./node-workers.js";
+
+let folder = "";
+let file = "";
+const folders: string[] = [];
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), "highrank-lock-"));
+  file = path.join(folder, "run.lock");
+  folders.push(folder);
+});
+afterAll(async () => Promise.all(folders.map((one) => rm(one, { recursive: true }))));
+
+const MODULE = builtModule(new URL("./node-lock.ts", import.meta.url)).href;
+
+/** Tries to take the lock whenever told to on its input, says what came of it, and holds it until it is killed. */
+const TAKER = `
+  import { acquireLock } from ${JSON.stringify(MODULE)};
+  process.stdin.on("data", async () => {
+    const said = await acquireLock(process.argv[1]).then(
+      (lock) => ({ takenOverFrom: lock.takenOverFrom }),
+      (error) => ({ error: error.name + ": " + error.message }),
+    );
+    console.log(JSON.stringify(said));
+  });
+  console.log("ready");`;
+
+interface Taker {
+  readonly child: ChildProcess;
+  /** Has it take the lock; what came of it. */
+  take(): Promise<{ takenOverFrom?: string | null; error?: string }>;
+  kill(): Promise<void>;
+}
+
+async function startTaker(): Promise<Taker> {
+  const child = spawn(process.execPath, ["--input-type=module", "-e", TAKER, file], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  expect((await lines.next()).value).toBe("ready");
+  return {
+    child,
+    take: async () => {
+      child.stdin.write("go\n");
+      return JSON.parse((await lines.next()).value);
+    },
+    kill: async () => {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    },
+  };
+}
+
+/** What a process that is gone would have left. */
+async function leaveLock(changes: Readonly<Record<string, unknown>>, age = 0): Promise<void> {
+  const holder = { pid: process.pid, host: os.hostname(), processStart: null, since: "2026-01-02T03:04:05.000Z" };
+  await writeFile(file, JSON.stringify({ ...holder, ...changes }));
+  const changed = Date.now() / 1000 - age;
+  await utimes(file, changed, changed);
+}
+
+test("a lock says who holds it, keeps this process out as well, and is free after its release", async () => {
+  const lock = await acquireLock(file);
+  expect(lock.takenOverFrom).toBeNull();
+  const { pid, host, since } = JSON.parse(await readFile(file, "utf8"));
+  expect([pid, host]).toEqual([process.pid, os.hostname()]);
+  const second = acquireLock(file);
+  await expect(second).rejects.toThrow(ConfigError);
+  await expect(second).rejects.toThrow(`${folder} is in use by this process (${process.pid}) since ${since}; wait`);
+  await lock.release();
+  expect(await readdir(folder)).toEqual([]);
+  expect((await acquireLock(file)).takenOverFrom).toBeNull();
+});
+
+test("a release removes no other lock, and once done nothing", async () => {
+  const first = await acquireLock(file);
+  await leaveLock({ pid: 1 });
+  await first.release();
+  expect(await readdir(folder)).toEqual(["run.lock"]);
+  await rm(file);
+  const second = await acquireLock(file);
+  await first.release();
+  expect(await readdir(folder)).toEqual(["run.lock"]);
+  await second.release();
+});
+
+test("a living process keeps its lock; killed, it loses it", async () => {
+  const taker = await startTaker();
+  expect(await taker.take()).toEqual({ takenOverFrom: null });
+  await expect(acquireLock(file)).rejects.toThrow(`${folder} is in use by process ${taker.child.pid} since 2`);
+  await taker.kill();
+  const { takenOverFrom } = await acquireLock(file);
+  expect(takenOverFrom).toContain(`process ${taker.child.pid} on host ${os.hostname()}, started 2`);
+  expect(await readdir(folder)).toEqual(["run.lock"]);
+});
+
+test("of several processes that find a dead holder at the same time one gets the lock", async () => {
+  const takers = await Promise.all(Array.from({ length: 6 }, startTaker));
+  let holder: Taker | undefined;
+  // Each round is about the lock that the winner of the round before has left.
+  while (takers.length > 0) {
+    const results = await Promise.all(takers.map((taker) => taker.take()));
+    const [winner, ...others] = [...results.keys()].filter((index) => results[index]!.error === undefined);
+    expect(others).toEqual([]);
+    const { takenOverFrom } = results[winner!]!;
+    if (holder === undefined) expect(takenOverFrom).toBeNull();
+    else expect(takenOverFrom).toContain(`process ${holder.child.pid} on`);
+    for (const { error } of results.toSpliced(winner!, 1)) {
+      expect(error).toContain(`ConfigError: ${folder} is in use by process`);
+    }
+    [holder] = takers.splice(winner!, 1);
+    expect(JSON.parse(await readFile(file, "utf8")).pid).toBe(holder!.child.pid);
+    await holder!.kill();
+  }
+  expect(await readdir(folder)).toEqual(["run.lock"]);
+});
+
+test("a pid that another process has now is no holder", async () => {
+  await leaveLock({ processStart: "1" });
+  expect((await acquireLock(file)).takenOverFrom).toContain("started 2026-01-02T03:04:05.000Z");
+});
+
+test("a holder on another host is not judged from here", async () => {
+  await leaveLock({ pid: 7, host: "elsewhere" });
+  await expect(acquireLock(file)).rejects.toThrow(
+    new ConfigError(
+      `${folder} is in use by process 7 on host elsewhere since 2026-01-02T03:04:05.000Z; choose another folder, or, ` +
+        `if that process is gone, delete ${file}`,
+    ),
+  );
+});
+
+test.each(["", "{", "null", '{"pid":"7"}'])("a lock file that holds %j is taken over when it is old", async (text) => {
+  await writeFile(file, text);
+  await expect(acquireLock(file)).rejects.toThrow("try again in a few seconds");
+  const changed = Date.now() / 1000 - 60;
+  await utimes(file, changed, changed);
+  expect((await acquireLock(file)).takenOverFrom).toMatch(
+    /^an unknown process \(its lock file of 2.* cannot be read\)$/,
+  );
+});
+
+test("a take-over that was itself cut off is taken over", async () => {
+  await leaveLock({ processStart: "1" });
+  await writeFile(`${file}.takeover`, await readFile(file));
+  expect((await acquireLock(file)).takenOverFrom).toContain("started 2026");
+  expect(await readdir(folder)).toEqual(["run.lock"]);
+});
+
+test("a folder that is missing or a lock that is a folder is told", async () => {
+  await expect(acquireLock(path.join(folder, "missing", "run.lock"))).rejects.toThrow(CheckpointError);
+  await expect(acquireLock(folder)).rejects.toThrow("it is a folder where a file must be");
+});
