@@ -22,6 +22,9 @@ export const MAX_TRANSFER_BYTES: number = 2 ** 26;
 /** The longest string that V8 makes. */
 const MAX_TEXT_LENGTH = 2 ** 29 - 24;
 
+/** A path that leads nowhere, or that no file can have. */
+const NOTHING_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG"];
+
 /** A file open for reading at any offset. */
 export interface FileReader {
   /** Length of the file when it was opened, in bytes. */
@@ -150,20 +153,27 @@ export async function listFolder(path: string): Promise<string[]> {
   }
 }
 
-/** Whether there is a file or folder at the path. */
+/** Whether there is a file or folder at the path. @throws DataError where that cannot be known. */
 export async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
+  return holds(path, async () => {
+    await access(path);
+    return true;
+  });
 }
 
-/** Whether there is a folder at the path; false where there is nothing. */
+/** Whether there is a folder at the path; false where there is nothing. @throws DataError where that cannot be known. */
 export async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then(
-    (info) => info.isDirectory(),
-    () => false,
-  );
+  return holds(path, async () => (await stat(path)).isDirectory());
+}
+
+/** What `check` says; false where there is nothing at the path. */
+async function holds(path: string, check: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await check();
+  } catch (error) {
+    if (NOTHING_THERE.includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+    throw readFault(path, error);
+  }
 }
 
 /** Length in bytes. @throws DataError if there is no such file. */

@@ -3,7 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import { ConfigError } from "../tensor/errors.js";
 import { readFault, writeFault } from "./file-faults.js";
-import { nameBeside } from "./node-writes.js";
+import { nameBeside, writeFileAtomic } from "./node-writes.js";
 
 /** A lock file that this process holds. */
 export interface Lock {
@@ -52,7 +52,10 @@ export async function acquireLock(file: string): Promise<Lock> {
     const found = await read(file);
     if (found === null) continue;
     const dead = await deadHolder(file, found);
-    if (await removeDead(file, found)) takenOverFrom = dead;
+    if (await replaceDead(file, found, own)) {
+      takenOverFrom = dead;
+      break;
+    }
   }
   let released = false;
   const release = async (): Promise<void> => {
@@ -106,14 +109,14 @@ async function createInPlace(file: string, content: string): Promise<boolean> {
 }
 
 /**
- * Removes a lock whose holder is dead, unless another process is ahead. Looking at the file and removing it are two steps, so
- * whoever does it holds a lock on that: else the second of two could remove the new lock of the first.
+ * Writes our lock over that of a dead holder, unless another process is ahead. Looking at the file and replacing it are two
+ * steps, so whoever does it holds a lock on that: else the second of two could replace the new lock of the first.
  */
-async function removeDead(file: string, found: string): Promise<boolean> {
+async function replaceDead(file: string, found: string, own: string): Promise<boolean> {
   const takeover = await acquireLock(`${file}.takeover`);
   try {
     if ((await read(file)) !== found) return false;
-    await remove(file);
+    await writeFileAtomic(file, own);
     return true;
   } finally {
     await takeover.release();

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { CheckpointError } from "../tensor/errors.js";
+import { CheckpointError, HighrankError } from "../tensor/errors.js";
 import { writeFault } from "./file-faults.js";
 import { isDirectory, MAX_TRANSFER_BYTES, makeFolder } from "./node-files.js";
 import { syncFolder, syncTree } from "./node-sync.js";
@@ -79,7 +79,7 @@ export async function writeFolderAtomic(
   } catch (error) {
     await rm(partial, { recursive: true, force: true }).catch(leave);
     // The files inside were named by where they were written, which nobody knows.
-    if (error instanceof CheckpointError && error.message.includes(partial)) {
+    if (error instanceof HighrankError && error.message.includes(partial)) {
       throw new CheckpointError(error.message.replaceAll(partial, target), { cause: error });
     }
     throw writeFault(target, error);
