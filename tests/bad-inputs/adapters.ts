@@ -1,0 +1,71 @@
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { quantizeModel } from "../../src/training/quantize-model.js";
+import { TEXT, writeSmallModel } from "../small-model.js";
+import type { Area } from "./bad-input.js";
+import { adapterFor, packed } from "./faulty-models.js";
+
+export const adapters: Area = {
+  title: "Adapters and merging",
+  rows: [
+    {
+      name: "merge: no folder to write to, and an unknown dtype",
+      args: ["merge", "float", "--base", "other", "--dtype", "int8"],
+      says: ["--out is missing", "--dtype: must be one of float32, bfloat16, float16"],
+      code: 2,
+    },
+    {
+      name: "merge: a folder to write to that holds something",
+      args: ["merge", "float", "--out", "photos"],
+      files: { "photos/1.jpg": "" },
+      prepare: (cwd) => writeSmallModel(path.join(cwd, "float"), { numLayers: 1 }),
+      says: ["photos is not empty", "nothing in it is replaced"],
+      code: 2,
+    },
+    {
+      name: "merge: a base for a model folder",
+      args: ["merge", "float", "--base", "float", "--out", "merged"],
+      prepare: packed(),
+      says: ["--base: is for a PEFT adapter folder; float is none"],
+      code: 2,
+    },
+    {
+      name: "an adapter that was trained on another base",
+      args: ["eval", "adapter", "--base", "float", "--data", "a.txt"],
+      alike: [["merge", "adapter", "--base", "float", "--out", "merged"]],
+      files: { "a.txt": TEXT },
+      prepare: async (cwd) => {
+        await writeSmallModel(path.join(cwd, "float"), { numLayers: 1 });
+        await writeSmallModel(path.join(cwd, "other"), { numLayers: 1, seed: 1 });
+        await adapterFor(cwd, "other", null);
+      },
+      says: ["adapter: was trained on weights with SHA-256", "but those of float have", "name the model"],
+      code: 3,
+    },
+    {
+      name: "eval: an adapter that was trained on the same model from another quantizer",
+      args: ["eval", "adapter", "--base", "eight", "--data", "a.txt"],
+      files: { "a.txt": TEXT },
+      prepare: async (cwd) => {
+        await packed()(cwd);
+        const quantizer = { format: "int8", blockSize: 0, doubleQuant: false } as const;
+        await quantizeModel(path.join(cwd, "float"), { out: path.join(cwd, "eight"), quantizer });
+        await adapterFor(cwd, "packed", "nf4 in blocks of 64");
+      },
+      says: ["adapter: was trained on weights", "held in nf4 in blocks of 64", "those of eight", "held in int8 by row"],
+      code: 3,
+    },
+    {
+      name: "merge: an adapter that does not fit its base",
+      args: ["merge", "adapter", "--base", "float", "--out", "merged"],
+      prepare: async (cwd) => {
+        await writeSmallModel(path.join(cwd, "float"), { numLayers: 1 });
+        await adapterFor(cwd, "float", null);
+        const file = path.join(cwd, "adapter/adapter_model.safetensors");
+        await writeFile(file, (await readFile(file, "latin1")).replaceAll("layers.0", "layers.7"), "latin1");
+      },
+      says: ["the adapter does not fit its base", "the model has no linear layer model.layers.7.mlp.up_proj"],
+      code: 3,
+    },
+  ],
+};

@@ -1,0 +1,11 @@
+import { adapters } from "./adapters.js";
+import type { Area } from "./bad-input.js";
+import { data } from "./data.js";
+import { models } from "./models.js";
+import { quantization } from "./quantization.js";
+import { runs } from "./runs.js";
+import { settings } from "./settings.js";
+import { usage } from "./usage.js";
+
+/** Every input that somebody may get wrong, in the order of docs/errors.md. */
+export const AREAS: readonly Area[] = [usage, settings, data, models, quantization, adapters, runs];

@@ -1,0 +1,58 @@
+import { EXIT, exitCodeOf } from "../../src/cli/exit-codes.js";
+import * as errors from "../../src/tensor/errors.js";
+import type { Area, BadInput } from "./bad-input.js";
+
+const MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
+  done: "Done.",
+  internal: "A device failed, or highrank has a defect.",
+  usage: "A verb, flag, setting or config file must be written otherwise.",
+  data: "A file cannot be read or written, or does not hold what it must.",
+  numbers: "A run stopped because of its numbers: they are no longer finite.",
+  interrupted: "A run was interrupted; what it had reached is saved.",
+  terminated: "A run was told to end; what it had reached is saved.",
+};
+
+/**
+ * The page of all error messages in Markdown, which `docs/errors.md` holds.
+ * @param messages what the command printed for each of the rows.
+ */
+export function errorsPage(areas: readonly Area[], messages: ReadonlyMap<BadInput, string>): string {
+  return [
+    "# Errors",
+    "",
+    "Every message here was printed by the command as the tests ran it, so the page can be searched for a message, or a part of it",
+    "without names and numbers. A message says where the fault is, what must hold, what came instead, and the way out;",
+    "faults of several settings are told all at once. Nothing is written before settings and files have been checked.",
+    "",
+    "Messages go to standard error. With `--json` standard output also has one object,",
+    '`{"error": {"name": …, "message": …}}`, whose name is the error class; the library throws the same classes, all of them a',
+    "`HighrankError`. `HIGHRANK_DEBUG=1` shows where in highrank an error came from.",
+    "",
+    "| exit code | meaning | error classes |",
+    "|---|---|---|",
+    ...Object.entries(EXIT).map(
+      ([name, code]) => `| ${code} | ${MEANINGS[name as keyof typeof EXIT]} | ${classesOf(code).join(", ")} |`,
+    ),
+    "",
+    ...areas.flatMap(({ title, rows }) => [
+      `## ${title}`,
+      "",
+      ...rows.flatMap((row) => [
+        `### ${row.name}`,
+        "",
+        "```console",
+        ...[row.args, ...(row.alike ?? [])].map((args) => `$ ${["highrank", ...args].join(" ")}`),
+        messages.get(row)!,
+        "```",
+        "",
+        `Exit code ${row.code}.`,
+        "",
+      ]),
+    ]),
+  ].join("\n");
+}
+
+function classesOf(code: number): string[] {
+  const classes = Object.values(errors).filter((error) => error !== errors.HighrankError);
+  return classes.filter((error) => exitCodeOf(new error("")) === code).map((error) => `\`${error.name}\``);
+}

@@ -1,0 +1,90 @@
+import { TEXT } from "../small-model.js";
+import { type Area, train } from "./bad-input.js";
+
+export const settings: Area = {
+  title: "Settings and config files",
+  rows: [
+    {
+      name: "several values out of range, all reported at once",
+      args: ["train", "--rank", "0", "--lr", "fast", "--method", "qlora"],
+      says: [
+        '--rank: must be an integer of at least 1, got "0"',
+        '--lr: must be a number above 0, got "fast"',
+        '--method: must be one of full, lora, relora, got "qlora"',
+      ],
+      code: 2,
+    },
+    {
+      name: "values of a verb without settings out of range, all reported at once",
+      args: ["generate", "model", "--temperature", "-1", "--top-p", "2"],
+      says: ["--temperature: must be a number of at least 0", "--top-p: must be a number above 0 and at most 1"],
+      code: 2,
+    },
+    {
+      name: "a flag beside its other name",
+      args: ["train", "--rank", "8", "--lora-r", "16"],
+      says: ["is another name of rank"],
+      code: 2,
+    },
+    {
+      name: "settings that do not fit together",
+      args: ["train", "--batch-size", "8", "--total-batch-size", "12"],
+      says: ["must be a multiple of batchSize (8), got 12"],
+      code: 2,
+    },
+    {
+      name: "a config file that does not exist",
+      args: ["train", "nowhere.yaml"],
+      says: ["cannot read nowhere.yaml", "no such file"],
+      code: 3,
+    },
+    {
+      name: "a config file that is a folder",
+      args: ["train", "."],
+      says: ["cannot read .", "it is a folder"],
+      code: 3,
+    },
+    {
+      name: "a config file that is not text",
+      args: ["train", "config.yaml"],
+      files: { "config.yaml": Uint8Array.of(0xff, 0xfe, 0x00, 0x80) },
+      says: ["config.yaml is not UTF-8 text"],
+      code: 3,
+    },
+    {
+      name: "a config file that is not YAML",
+      args: ["train", "config.yaml"],
+      files: { "config.yaml": "rank: [1, 2\nlr: 3\n" },
+      says: ["config.yaml", "at line 2"],
+      code: 2,
+    },
+    {
+      name: "an unknown key in a config file",
+      args: ["train", "config.yaml"],
+      files: { "config.yaml": "rnak: 8\nmethod: lora\n" },
+      says: ['config.yaml: unknown setting "rnak"', 'did you mean "rank"?'],
+      code: 2,
+    },
+    {
+      name: "train: a model that is neither a preset nor a folder",
+      args: train("--model", "tinny"),
+      files: { "a.txt": TEXT },
+      says: ['model: "tinny" is neither', 'did you mean "tiny"?', "60m"],
+      code: 2,
+    },
+    {
+      name: "train: a rank that exceeds the layers",
+      args: train("--rank", "100"),
+      files: { "a.txt": TEXT },
+      says: ["rank: 100 exceeds", "model.layers.0.self_attn.q_proj (64 × 64) takes at most 64"],
+      code: 2,
+    },
+    {
+      name: "train: targets that match nothing",
+      args: train("--target-modules", "q_prj"),
+      files: { "a.txt": TEXT },
+      says: ['"q_prj" (did you mean "q_proj"?)', "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"],
+      code: 2,
+    },
+  ],
+};
