@@ -3,9 +3,17 @@ import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "no
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
+import { recoverReplaced } from "#platform";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
-import { listCheckpoints, markBest, pruneCheckpoints, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
+import {
+  listCheckpoints,
+  markBest,
+  pruneCheckpoints,
+  readCheckpoint,
+  verifyCheckpoint,
+  writeCheckpoint,
+} from "./checkpoint.js";
 
 let run = "";
 const runs: string[] = [];
@@ -116,6 +124,26 @@ test("pruning keeps the newest and what last and best name, and clears leftovers
   expect((await readdir(run)).filter((name) => name.startsWith("."))).toEqual([".metrics.jsonl.partial"]);
   expect(await pruneCheckpoints(run, 0)).toEqual([4]);
   expect((await readCheckpoint(run, "best")).step).toBe(2);
+});
+
+test("nothing is pruned as long as the newest checkpoint is damaged", async () => {
+  for (const step of [1, 2, 3]) await writeCheckpoint(run, step, content(step));
+  await verifyCheckpoint(run, 3);
+  await appendFile(path.join(run, "checkpoint-000003", "trainable.safetensors"), "x");
+  await expect(verifyCheckpoint(run, 3)).rejects.toThrow("trainable.safetensors differs from its checksum");
+  await expect(pruneCheckpoints(run, 1)).rejects.toThrow(
+    "checkpoint-000003 is damaged (the run also has checkpoint-000001, checkpoint-000002)",
+  );
+  expect(await listCheckpoints(run)).toEqual([1, 2, 3]);
+});
+
+test("a pruned checkpoint does not come back as what it had replaced", async () => {
+  for (const step of [1, 2]) await writeCheckpoint(run, step, content(step));
+  await mkdir(path.join(run, ".checkpoint-000001.aaaaaaaaaaaa.previous"));
+  await mkdir(path.join(run, ".checkpoint-000002.aaaaaaaaaaaa.previous"));
+  expect(await pruneCheckpoints(run, 1)).toEqual([1]);
+  expect(await recoverReplaced(run)).toEqual([]);
+  expect((await readdir(run)).sort()).toEqual(["checkpoint-000002", "last"]);
 });
 
 test("a pointer that names no checkpoint, a missing one and an unknown layout are explained", async () => {

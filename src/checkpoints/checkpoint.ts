@@ -6,12 +6,12 @@ import {
   readText,
   removeTree,
   renamePath,
-  sha256File,
   writeFileAtomic,
   writeFolderAtomic,
 } from "#platform";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
+import { checksumFaults, writeChecksums } from "./checksums.js";
 import { checkpointFault } from "./faults.js";
 import { readJsonObject, toJsonText } from "./json-file.js";
 import { readSafetensors, writeSafetensors } from "./safetensors.js";
@@ -19,7 +19,6 @@ import { readSafetensors, writeSafetensors } from "./safetensors.js";
 /** Version of the layout of state.json; a checkpoint of another one is refused. */
 const SCHEMA_VERSION = 1;
 const STATE = "state.json";
-const CHECKSUMS = "checksums.json";
 const NAME = /^checkpoint-(\d{6,})$/;
 
 /** What a checkpoint is written from. */
@@ -61,9 +60,7 @@ export async function writeCheckpoint(
         await writeSafetensors(joinPath(partial, `${name}.safetensors`), tensors);
       }
       for (const [name, write] of Object.entries(folders)) await write(joinPath(partial, name));
-      const checksums: Record<string, string> = {};
-      for (const file of await filesIn(partial)) checksums[file] = await sha256File(joinPath(partial, file));
-      await writeFileAtomic(joinPath(partial, CHECKSUMS), toJsonText(checksums, CHECKSUMS));
+      await writeChecksums(partial);
     },
     { replace: true },
   );
@@ -77,22 +74,8 @@ export async function writeCheckpoint(
  */
 export async function readCheckpoint(runDir: string, which: "last" | "best" | number): Promise<Checkpoint> {
   const step = typeof which === "number" ? which : await pointedStep(runDir, which);
+  await verifyCheckpoint(runDir, step);
   const folder = joinPath(runDir, checkpointName(step));
-  const others = (await listCheckpoints(runDir)).filter((other) => other !== step).map(checkpointName);
-  const wayOut = others.length > 0 ? `the run also has ${others.join(", ")}` : "the run has no other";
-  if (!(await isDirectory(folder))) throw new CheckpointError(`${folder} does not exist; ${wayOut}`);
-
-  const checksums = await readJsonObject(joinPath(folder, CHECKSUMS));
-  const present = (await filesIn(folder)).filter((file) => file !== CHECKSUMS);
-  const faults = Object.keys(checksums)
-    .filter((file) => !present.includes(file))
-    .map((file) => `${file} is missing`);
-  for (const file of present) {
-    if (checksums[file] === undefined) faults.push(`${file} has no checksum`);
-    else if ((await sha256File(joinPath(folder, file))) !== checksums[file])
-      faults.push(`${file} differs from its checksum`);
-  }
-  if (faults.length > 0) throw checkpointFault(`${folder} is damaged (${wayOut})`, faults);
   const state = await readJsonObject(joinPath(folder, STATE));
   if (state.schemaVersion !== SCHEMA_VERSION || state.step !== step) {
     throw new CheckpointError(
@@ -106,6 +89,19 @@ export async function readCheckpoint(runDir: string, which: "last" | "best" | nu
     if (name !== undefined) tensorFiles[name] = (await readSafetensors(joinPath(folder, file))).tensors;
   }
   return { step, folder, state, tensorFiles };
+}
+
+/**
+ * Compares every file of a checkpoint with its checksum.
+ * @throws CheckpointError that names each file that is missing or differs, and the other checkpoints of the run.
+ */
+export async function verifyCheckpoint(runDir: string, step: number): Promise<void> {
+  const folder = joinPath(runDir, checkpointName(step));
+  const others = (await listCheckpoints(runDir)).filter((other) => other !== step).map(checkpointName);
+  const wayOut = others.length > 0 ? `the run also has ${others.join(", ")}` : "the run has no other";
+  if (!(await isDirectory(folder))) throw new CheckpointError(`${folder} does not exist; ${wayOut}`);
+  const faults = await checksumFaults(folder);
+  if (faults.length > 0) throw checkpointFault(`${folder} is damaged (${wayOut})`, faults);
 }
 
 /** Steps of the run's checkpoints, rising. */
@@ -123,26 +119,49 @@ export async function markBest(runDir: string, step: number): Promise<void> {
 }
 
 /**
+ * Makes a checkpoint the last one and removes those after it; wherever that ends, `last` names a whole one.
+ * @param best the checkpoint that RUN/best is to name, where it is there.
+ */
+export async function goBackTo(runDir: string, step: number, best: number | null): Promise<void> {
+  await point(runDir, "last", step);
+  const steps = await listCheckpoints(runDir);
+  if (best !== null && steps.includes(best)) await point(runDir, "best", best);
+  else await removeTree(joinPath(runDir, "best"));
+  for (const later of steps) if (later > step) await removeCheckpoint(runDir, later);
+}
+
+/**
  * Removes all checkpoints but the newest `keep` and those that `last` and `best` name, and what interrupted writes left.
  * Returns the steps removed.
+ * @throws CheckpointError, before anything is removed, if the checkpoint that `last` names is damaged.
  */
 export async function pruneCheckpoints(runDir: string, keep: number): Promise<number[]> {
   const steps = await listCheckpoints(runDir);
   const kept = new Set(steps.slice(Math.max(0, steps.length - keep)));
+  const names = await listFolder(runDir);
   for (const pointer of ["last", "best"] as const) {
-    if (await exists(joinPath(runDir, pointer))) kept.add(await pointedStep(runDir, pointer));
+    if (names.includes(pointer)) kept.add(await pointedStep(runDir, pointer));
   }
   const removed = steps.filter((step) => !kept.has(step));
-  for (const step of removed) {
-    // Renamed first, so that an interruption leaves no checkpoint with files missing.
-    const doomed = joinPath(runDir, `.${checkpointName(step)}.removed.partial`);
-    await removeTree(doomed);
-    await renamePath(joinPath(runDir, checkpointName(step)), doomed);
-  }
+  // What is removed could be needed if the newest were damaged.
+  if (removed.length > 0 && names.includes("last")) await verifyCheckpoint(runDir, await pointedStep(runDir, "last"));
+  for (const step of removed) await removeCheckpoint(runDir, step);
   for (const name of await listFolder(runDir)) {
     if (/^\.checkpoint-\d+\..*\.partial$/.test(name)) await removeTree(joinPath(runDir, name));
   }
   return removed;
+}
+
+async function removeCheckpoint(runDir: string, step: number): Promise<void> {
+  const name = checkpointName(step);
+  // What had once stepped aside for it must not come back in its place.
+  for (const entry of await listFolder(runDir)) {
+    if (entry.startsWith(`.${name}.`)) await removeTree(joinPath(runDir, entry));
+  }
+  // Renamed first, so that an interruption leaves no checkpoint with files missing.
+  const doomed = joinPath(runDir, `.${name}.removed.partial`);
+  await renamePath(joinPath(runDir, name), doomed);
+  await removeTree(doomed);
 }
 
 function checkpointName(step: number): string {
@@ -164,15 +183,4 @@ async function pointedStep(runDir: string, pointer: "last" | "best"): Promise<nu
     throw new CheckpointError(`${path} must name a checkpoint, as checkpoint-000100, not ${JSON.stringify(name)}`);
   }
   return Number(step);
-}
-
-/** Paths of all files below the folder, relative to it, with forward slashes. */
-async function filesIn(folder: string, below = ""): Promise<string[]> {
-  const files: string[] = [];
-  for (const name of await listFolder(joinPath(folder, below))) {
-    const path = below === "" ? name : `${below}/${name}`;
-    if (await isDirectory(joinPath(folder, path))) files.push(...(await filesIn(folder, path)));
-    else files.push(path);
-  }
-  return files;
 }
