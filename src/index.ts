@@ -89,7 +89,8 @@ export {
   type RunPlan,
   type StepPlan,
 } from "./training/relora.js";
+export { resume } from "./training/resume.js";
 export type { SamplingOptions } from "./training/sampling.js";
-export { startTraining } from "./training/start.js";
+export { startResuming, startTraining } from "./training/start.js";
 export { TextGenerator, type TextOptions } from "./training/text-generator.js";
 export { type TrainOptions, train } from "./training/train.js";

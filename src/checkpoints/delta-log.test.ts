@@ -27,19 +27,22 @@ const delta = (cycle: number): Delta => ({
   layers: new Map([["model.layers.0.mlp.up_proj", { loraA: matrix(2, 3, cycle), loraB: matrix(4, 2, -cycle) }]]),
 });
 
-async function all(options?: { throughCycle?: number }): Promise<Delta[]> {
+async function all(checksums?: readonly string[]): Promise<Delta[]> {
   const deltas: Delta[] = [];
-  for await (const one of readDeltas(run, options)) deltas.push(one);
+  for await (const one of readDeltas(run, checksums)) deltas.push(one);
   return deltas;
 }
 
-test("cycles are read in order with the exact scaling, all or through one of them", async () => {
+test("cycles are read in order with the exact scaling, all or those whose checksums are given", async () => {
   expect(await all()).toEqual([]);
-  for (const cycle of [1, 2, 3]) await appendDelta(run, delta(cycle));
+  const checksums: string[] = [];
+  for (const cycle of [1, 2, 3]) checksums.push(await appendDelta(run, delta(cycle)));
   expect(await all()).toEqual([delta(1), delta(2), delta(3)]);
-  expect(await all({ throughCycle: 2 })).toEqual([delta(1), delta(2)]);
-  expect(await all({ throughCycle: 0 })).toEqual([]);
-  await expect(all({ throughCycle: 4 })).rejects.toThrow("ends with cycle 3, but 4 is asked for");
+  expect(await all(checksums.slice(0, 2))).toEqual([delta(1), delta(2)]);
+  expect(await all([])).toEqual([]);
+  await expect(all([...checksums, "0"])).rejects.toThrow("ends with cycle 3, but the checkpoint builds on 4");
+  const [first, second] = checksums as [string, string];
+  await expect(all([second, first])).rejects.toThrow("cycle-000001.safetensors is not the file that");
 });
 
 test("ranks may differ between cycles and between layers", async () => {

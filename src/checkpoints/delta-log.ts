@@ -1,4 +1,4 @@
-import { isDirectory, joinPath, listFolder, makeFolder, removeTree } from "#platform";
+import { isDirectory, joinPath, listFolder, makeFolder, removeTree, sha256File } from "#platform";
 import { CheckpointError } from "../tensor/errors.js";
 import { checkpointFault } from "./faults.js";
 import { type LoraPair, peftLayers, peftTensors } from "./peft.js";
@@ -23,10 +23,10 @@ function deltaPath(runDir: string, cycle: number): string {
 }
 
 /**
- * Adds a cycle to the run's log, as deltas/cycle-000001.safetensors with PEFT's tensor names.
+ * Adds a cycle to the run's log, as deltas/cycle-000001.safetensors with PEFT's tensor names. Returns the file's SHA-256.
  * @throws CheckpointError unless it is the cycle after the last one logged.
  */
-export async function appendDelta(runDir: string, { cycle, step, scaling, layers }: Delta): Promise<void> {
+export async function appendDelta(runDir: string, { cycle, step, scaling, layers }: Delta): Promise<string> {
   const last = (await loggedCycles(runDir)).length;
   if (cycle !== last + 1) {
     throw new CheckpointError(
@@ -37,23 +37,32 @@ export async function appendDelta(runDir: string, { cycle, step, scaling, layers
   await makeFolder(joinPath(runDir, FOLDER));
   const metadata = { format: "pt", cycle: String(cycle), step: String(step), scaling: String(scaling) };
   await writeSafetensors(deltaPath(runDir, cycle), peftTensors(layers), metadata);
+  return sha256File(deltaPath(runDir, cycle));
 }
 
 /**
  * The logged cycles in order, one in memory at a time; none where there is no log. The weight of the end of a cycle is
  * base + Σ scaling · loraB · loraA up to it.
- * @param options.throughCycle stops after this cycle, which must be there.
- * @throws CheckpointError for gaps, before the first cycle is read, and for files that do not fit.
+ * @param checksums SHA-256 of the file of each cycle to read: no others are; without it all are read.
+ * @throws CheckpointError for gaps and cycles that are missing, before the first one is read, and for files that do not fit.
  */
-export async function* readDeltas(
-  runDir: string,
-  { throughCycle }: { throughCycle?: number } = {},
-): AsyncGenerator<Delta, void> {
+export async function* readDeltas(runDir: string, checksums?: readonly string[]): AsyncGenerator<Delta, void> {
   const last = (await loggedCycles(runDir)).length;
-  if (throughCycle !== undefined && throughCycle > last) {
-    throw new CheckpointError(`the delta log of ${runDir} ends with cycle ${last}, but ${throughCycle} is asked for`);
+  const through = checksums?.length ?? last;
+  if (through > last) {
+    throw new CheckpointError(
+      `the delta log of ${runDir} ends with cycle ${last}, but the checkpoint builds on ${through}; copy the run folder whole`,
+    );
   }
-  for (let cycle = 1; cycle <= (throughCycle ?? last); cycle++) yield await readDelta(deltaPath(runDir, cycle), cycle);
+  for (let cycle = 1; cycle <= through; cycle++) {
+    const path = deltaPath(runDir, cycle);
+    if (checksums !== undefined && (await sha256File(path)) !== checksums[cycle - 1]) {
+      throw new CheckpointError(
+        `${path} is not the file that the checkpoint was trained with; bring it back from a copy of the run folder`,
+      );
+    }
+    yield await readDelta(path, cycle);
+  }
 }
 
 /** Removes every cycle after `lastCycle`, as when a run goes on from an earlier checkpoint. */

@@ -1,22 +1,27 @@
 import process from "node:process";
-import { EXIT } from "./exit-codes.js";
+import { EXIT, type ExitCode } from "./exit-codes.js";
 
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+/** Exit codes by signal, as shells have it. */
+const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
 
 /**
  * Runs `work` so that the first interrupt asks `onFirst` whether to wait for it, and the second ends the process at once
- * with exit code 130. Afterwards signals do what they did before.
+ * with the exit code of its signal. Afterwards signals do what they did before.
+ * @param onFirst hears the exit code to end with.
  */
-export async function withInterrupts<T>(onFirst: () => "wait" | "quit", work: Promise<T>): Promise<T> {
+export async function withInterrupts<T>(onFirst: (code: ExitCode) => "wait" | "quit", work: Promise<T>): Promise<T> {
   let interrupted = false;
-  const listener = (): void => {
-    if (interrupted || onFirst() === "quit") process.exit(EXIT.interrupted);
-    interrupted = true;
-  };
-  for (const signal of SIGNALS) process.on(signal, listener);
+  const listeners = Object.entries(SIGNALS).map(([signal, code]) => {
+    const listener = (): void => {
+      if (interrupted || onFirst(code) === "quit") process.exit(code);
+      interrupted = true;
+    };
+    process.on(signal, listener);
+    return [signal, listener] as const;
+  });
   try {
     return await work;
   } finally {
-    for (const signal of SIGNALS) process.off(signal, listener);
+    for (const [signal, listener] of listeners) process.off(signal, listener);
   }
 }

@@ -8,12 +8,24 @@ import { addGenerate } from "./generate.js";
 import { addInspect } from "./inspect.js";
 import { addMerge } from "./merge.js";
 import { addQuantize } from "./quantize.js";
+import { addResume } from "./resume.js";
 import { addTokenizer } from "./tokenizer.js";
 import { addTrain } from "./train.js";
 import { explainUsage, HELP_STYLE } from "./usage.js";
 import { packageVersion } from "./version.js";
 
-const VERBS = [addTrain, addEval, addGenerate, addQuantize, addMerge, addTokenizer, addData, addInspect, addDoctor];
+const VERBS = [
+  addTrain,
+  addResume,
+  addEval,
+  addGenerate,
+  addQuantize,
+  addMerge,
+  addTokenizer,
+  addData,
+  addInspect,
+  addDoctor,
+];
 
 /** Runs the command line and returns its exit code. Every error ends here, as one message. */
 export async function runCommandLine(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {

@@ -3,4 +3,4 @@ export { evaluateTarget } from "../training/evaluation.js";
 export { generateText } from "../training/generation.js";
 export { mergeTarget } from "../training/merge-target.js";
 export { quantizeModel } from "../training/quantize-model.js";
-export { startTraining } from "../training/start.js";
+export { startResuming, startTraining } from "../training/start.js";

@@ -9,6 +9,8 @@ import type { MetricsRecord, QuantizedLayer } from "./metrics.js";
 export interface TrainingOptions {
   /** Called for each line that goes into `metrics.jsonl`, in order, on the caller's thread. */
   readonly onRecord: (record: MetricsRecord) => void;
+  /** Hears what else there is to say: that a dead process's folder was taken over, that a full disk is waited for. */
+  readonly onNotice?: (text: string) => void;
 }
 
 /** A run under way in a worker thread. */
@@ -41,6 +43,17 @@ export interface TrainResult {
 
 /** Starts a training run; faults found before the worker starts also come through `done`. */
 export type StartTraining = (settings: Settings, options: TrainingOptions) => TrainingHandle;
+
+/** What a run that goes on is to do otherwise. */
+export interface ResumeOptions {
+  /** The checkpoint to go on from. */
+  readonly checkpoint: "last" | "best" | number;
+  /** Values by setting name, as text or typed, out of {@link RESUME_SETTINGS}. */
+  readonly changes: Readonly<Record<string, unknown>>;
+}
+
+/** Goes on with a run. */
+export type StartResuming = (runFolder: string, resume: ResumeOptions, options: TrainingOptions) => TrainingHandle;
 
 /** How a model is loaded for evaluation and generation. */
 export interface TargetOptions {

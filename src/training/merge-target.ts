@@ -16,22 +16,12 @@ import { type Shape, sizeOf } from "../tensor/shape.js";
 import { adapterParameters } from "./adapters.js";
 import type { MergedModel, MergeOptions } from "./contracts.js";
 import { learnedTerms, termsOf } from "./delta-terms.js";
-import {
-  assign,
-  isAdapterFolder,
-  mergedCycles,
-  openAdapter,
-  openRun,
-  requireNoBase,
-  restoreModel,
-  restoreTrained,
-  type SavedRun,
-  scalingOf,
-} from "./load-target.js";
-import { folderSource } from "./model-source.js";
+import { isAdapterFolder, openAdapter, requireNoBase, scalingOf } from "./load-target.js";
+import { assignSome, folderSource } from "./model-source.js";
 import { companionFiles, requireNewFolder } from "./output-folder.js";
 import { quantizerOfModel } from "./quantizing.js";
 import { isRunFolder } from "./run-folder.js";
+import { mergedCycles, openRun, restoreModel, restoreTrained, type SavedRun } from "./saved-run.js";
 import { floatConfig } from "./saving.js";
 import { compareMerged, readUnmerged, type UnmergedModel } from "./unmerged-model.js";
 
@@ -75,7 +65,7 @@ async function unmergedAdapter(folder: string, base: string | null): Promise<Unm
   const { adapter, source, baseFolder } = await openAdapter(folder, base);
   const model = source.build();
   const quantizer = adapter.base?.quantizer ?? describeHeld(quantizerOfModel(model));
-  assign(model, adapter.modulesToSave, folder); // refuses what does not fit
+  assignSome(model, adapter.modulesToSave, folder); // refuses what does not fit
   const updates = termsOf({ scaling: scalingOf(adapter), layers: adapter.layers });
   return { source, baseFolder, replaced: adapter.modulesToSave, updates, quantizer };
 }

@@ -149,6 +149,14 @@ export function assignWeights(
   for (const [name, parameter] of parameters) parameter.assign(tensors.get(name)!.data);
 }
 
+/** Copies tensors into the parameters of their names. @throws CheckpointError for those that the model does not have. */
+export function assignSome(model: LlamaForCausalLM, tensors: ReadonlyMap<string, HostTensor>, where: string): void {
+  const parameters = diskParameters(model);
+  const faults = [...tensors.keys()].filter((name) => !parameters.has(name));
+  if (faults.length > 0) throw new CheckpointError(`${where}: the model has no ${faults.join(", ")}; check the base`);
+  assignWeights(new Map([...tensors.keys()].map((name) => [name, parameters.get(name)!])), tensors, where);
+}
+
 /** @throws CheckpointError unless the tensors hold every float32 weight and fit every quantized layer of the model. */
 function checkWeights(model: LlamaForCausalLM, tensors: ReadonlyMap<string, LazyTensor>, folder: string): void {
   const faults = weightFaults(diskParameters(model), tensors);

@@ -1,4 +1,4 @@
-import { cpuCount, exists } from "#platform";
+import { cpuCount, exists, sha256 } from "#platform";
 import { isModelPreset, MODEL_PRESETS } from "../config/presets.js";
 import type { Settings } from "../config/settings.js";
 import { type Corpus, loadCorpus } from "../data/corpus.js";
@@ -29,16 +29,27 @@ export interface PreparedRun {
   readonly heldOut: readonly Batch[];
   /** Tokens of the training split. */
   readonly trainTokens: number;
+  /** Of the tokens to train on and those held out. */
+  readonly dataSha256: string;
   readonly threads: number;
 }
 
-/** Loads data and tokenizer, and opens the model. @throws ConfigError, DataError or CheckpointError for all that would stop the run. */
-export async function prepareRun(settings: Settings): Promise<PreparedRun> {
-  const { model: source, sequenceLength, batchSize, evalTokens, seed } = settings;
-  await requireModel(source);
-  const opened = isModelPreset(source) ? undefined : await folderSource(source);
+/**
+ * Loads data and tokenizer, and opens the model.
+ * @param saved the run that is to go on: its base and its tokenizer stand in for those that the settings name.
+ * @throws ConfigError, DataError or CheckpointError for all that would stop the run.
+ */
+export async function prepareRun(
+  settings: Settings,
+  saved?: { readonly source: ModelSource; readonly baseFolder: string },
+): Promise<PreparedRun> {
+  const { model: name, sequenceLength, batchSize, evalTokens, seed } = settings;
+  if (saved === undefined) await requireModel(name);
+  const opened = saved?.source ?? (isModelPreset(name) ? undefined : await folderSource(name));
   const corpus = await loadCorpus(settings.data, { validationFraction: settings.validationFraction, seed });
-  const tokenizer = await tokenizerFor(settings, corpus);
+  const tokenizer = await (saved === undefined
+    ? tokenizerFor(settings, corpus)
+    : Tokenizer.fromFolder(saved.baseFolder));
   const [train, validation] = splitTokens(tokenizer, corpus, settings);
   const cursor = new BatchCursor(train, { sequenceLength, batchSize, seed });
   const start = cursor.position;
@@ -47,7 +58,7 @@ export async function prepareRun(settings: Settings): Promise<PreparedRun> {
   const heldOut = [...evaluationBatches(validation, { sequenceLength, batchSize, maxTokens: evalTokens })];
   const { vocabSize } = tokenizer;
   const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId: tokenizer.endOfTextId };
-  const modelSource = opened ?? presetSource(source, sizes, seed);
+  const modelSource = opened ?? presetSource(name, sizes, seed);
   const model = modelSource.build();
   checkFit(model, tokenizer, settings);
   return {
@@ -59,8 +70,13 @@ export async function prepareRun(settings: Settings): Promise<PreparedRun> {
     calibration,
     heldOut,
     trainTokens: train.length,
+    dataSha256: sha256([bytesOf(train), bytesOf(validation)]),
     threads: settings.threads ?? cpuCount(),
   };
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: TokenStream): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 async function tokenizerFor(settings: Settings, { train }: Corpus): Promise<Tokenizer> {

@@ -17,12 +17,13 @@ const settings = (change: Partial<Settings> = {}): Settings =>
   resolveSettings({ flags: { model: "tiny", out, ...change } });
 
 async function finishedRun(): Promise<void> {
-  const folder = new RunFolder(out, settings());
-  await folder.create(2);
+  const folder = new RunFolder(out);
+  await folder.create(settings(), 2);
   await folder.record({ kind: "reset", step: 1, zeroedFraction: 1 });
   await folder.writeReport();
   await mkdir(path.join(out, "checkpoint-000100"));
   await writeFile(path.join(out, ".checkpoint-000200.1-0-0.partial"), "");
+  await folder.release();
 }
 
 test("a folder that does not exist or is empty is taken; choosing writes nothing", async () => {
@@ -37,8 +38,11 @@ test("an earlier run is replaced only when that is asked for, and then wholly", 
   expect(await isRunFolder(out)).toBe(true);
   await expect(chooseRunFolder(settings())).rejects.toThrow(/holds a run already.*--overwrite/);
   expect(await chooseRunFolder(settings({ overwrite: true }))).toBe(out);
-  await new RunFolder(out, settings({ seed: 5 })).create(2);
-  expect((await readdir(out)).sort()).toEqual(["config.resolved.json", "env.json"]);
+  const folder = new RunFolder(out);
+  await folder.create(settings({ seed: 5 }), 2);
+  expect((await readdir(out)).sort()).toEqual(["config.resolved.json", "env.json", "lock"]);
+  await folder.release();
+  expect(await readdir(out)).not.toContain("lock");
   expect(await readRunSettings(out)).toMatchObject({ seed: 5, model: "tiny", out });
 });
 

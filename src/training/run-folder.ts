@@ -1,48 +1,98 @@
 import {
   absolutePath,
+  acquireLock,
   appendLine,
   baseName,
   exists,
   isDirectory,
   joinPath,
+  type Lock,
   listFolder,
   makeFolder,
   readText,
+  recoverReplaced,
   removeTree,
   runtimeVersions,
+  syncFile,
   writeFileAtomic,
 } from "#platform";
+import { readJsonObject } from "../checkpoints/json-file.js";
+import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { ConfigError } from "../tensor/errors.js";
-import { formatMetricsLine, type MetricsRecord } from "./metrics.js";
+import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 import { renderReport } from "./report.js";
 
 const SETTINGS_FILE = "config.resolved.json";
 const METRICS_FILE = "metrics.jsonl";
+const LOCK_FILE = "lock";
 
 /** What a run may leave in its folder, at the top level. */
-const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last)$/;
+const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last|lock)$/;
 const OWN_FOLDERS = /^(base|deltas|adapter|model|checkpoint-\d+)$/;
-const PARTIAL = /^\..*\.partial$/;
+const LEFTOVER = /^\..*\.(partial|previous)$/;
 
-/** The folder of a run: its settings, environment, metrics and report. Models and checkpoints are written into it by others. */
+/**
+ * The folder of a run: its lock, settings, environment, metrics and report. Models and checkpoints are written into it by
+ * others. Must be released.
+ */
 export class RunFolder {
   readonly path: string;
-  readonly #settings: Settings;
-  readonly #records: MetricsRecord[] = [];
+  #settings: Settings | undefined;
+  #records: MetricsRecord[] = [];
+  #lock: Lock | undefined;
 
   /** Writes nothing yet. */
-  constructor(path: string, settings: Settings) {
+  constructor(path: string) {
     this.path = path;
-    this.#settings = settings;
   }
 
-  /** Makes the folder, or empties it of an earlier run, and writes what stays the same in the run. */
-  async create(threads: number): Promise<void> {
-    for (const name of await ownEntries(this.path)) await removeTree(joinPath(this.path, name));
+  /**
+   * Keeps other processes from writing into the folder, which must exist. Returns what is to be said about a process that died here.
+   * @throws ConfigError while another process holds it.
+   */
+  async lock(): Promise<string | null> {
+    if (this.#lock !== undefined) return null;
+    this.#lock = await acquireLock(joinPath(this.path, LOCK_FILE));
+    const { takenOverFrom } = this.#lock;
+    return takenOverFrom === null ? null : `${this.path}: took over from ${takenOverFrom}, which is gone.`;
+  }
+
+  async release(): Promise<void> {
+    await this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  /** Makes and locks the folder, empties it of an earlier run, and writes what stays the same in the run. */
+  async create(settings: Settings, threads: number): Promise<void> {
     await makeFolder(this.path);
-    await writeFileAtomic(joinPath(this.path, SETTINGS_FILE), jsonText({ ...this.#settings, out: this.path }));
+    await this.lock();
+    for (const name of await ownEntries(this.path)) {
+      if (name !== LOCK_FILE) await removeTree(joinPath(this.path, name));
+    }
+    this.#records = [];
+    await this.#writeSettings(settings);
     await writeFileAtomic(joinPath(this.path, "env.json"), jsonText(await environment(threads)));
+  }
+
+  /**
+   * Puts what a killed process left half done in order and reads the metrics, without a last line that was cut short. To be
+   * called with the lock. Returns the records.
+   */
+  async recover(): Promise<readonly MetricsRecord[]> {
+    for (const folder of [this.path, joinPath(this.path, "deltas")]) {
+      if (await isDirectory(folder)) await recoverReplaced(folder);
+    }
+    const metrics = joinPath(this.path, METRICS_FILE);
+    this.#records = (await exists(metrics)) ? parseMetrics(await readText(metrics), metrics) : [];
+    return this.#records;
+  }
+
+  /** Goes back to the first `records` of the recovered metrics, to go on with these settings. */
+  async goOn(settings: Settings, records: number): Promise<void> {
+    this.#records.length = Math.min(this.#records.length, records);
+    await writeFileAtomic(joinPath(this.path, METRICS_FILE), this.#records.map(formatMetricsLine).join(""));
+    await this.#writeSettings(settings);
   }
 
   /** Adds a line to metrics.jsonl. */
@@ -51,11 +101,23 @@ export class RunFolder {
     await appendLine(joinPath(this.path, METRICS_FILE), formatMetricsLine(record).trimEnd());
   }
 
+  /** Makes the metrics so far durable. Returns their number. */
+  async syncRecords(): Promise<number> {
+    await syncFile(joinPath(this.path, METRICS_FILE));
+    return this.#records.length;
+  }
+
   /** Writes report.html anew from all records so far. */
-  async writeReport(): Promise<void> {
-    const title = `${baseName(this.path)}: ${this.#settings.method} of ${this.#settings.model}`;
-    const report = await renderReport({ title, settings: this.#settings, records: this.#records });
+  async writeReport(settings: Settings | undefined = this.#settings): Promise<void> {
+    if (settings === undefined) throw new Error("a run folder has no report before it has settings");
+    const title = `${baseName(this.path)}: ${settings.method} of ${settings.model}`;
+    const report = await renderReport({ title, settings, records: this.#records });
     await writeFileAtomic(joinPath(this.path, "report.html"), report);
+  }
+
+  async #writeSettings(settings: Settings): Promise<void> {
+    this.#settings = settings;
+    await writeFileAtomic(joinPath(this.path, SETTINGS_FILE), jsonText({ ...settings, out: this.path }));
   }
 }
 
@@ -64,9 +126,17 @@ export function isRunFolder(path: string): Promise<boolean> {
   return exists(joinPath(path, SETTINGS_FILE));
 }
 
-/** The settings that a run was started with. */
-export async function readRunSettings(path: string): Promise<Settings> {
-  return JSON.parse(await readText(joinPath(path, SETTINGS_FILE)));
+/**
+ * The settings that a run was started with.
+ * @param changes by setting name, as text or typed: what is to be otherwise from now on.
+ * @throws ConfigError for what is no setting; CheckpointError for a file that is no JSON.
+ */
+export async function readRunSettings(
+  path: string,
+  changes: Readonly<Record<string, unknown>> = {},
+): Promise<Settings> {
+  const file = joinPath(path, SETTINGS_FILE);
+  return resolveSettings({ flags: changes, file: { path: file, values: await readJsonObject(file) } });
 }
 
 /**
@@ -78,7 +148,9 @@ export async function chooseRunFolder({ out, overwrite, model, method }: Setting
   if (!(await exists(out))) return out;
   if (!(await isDirectory(out))) throw new ConfigError(`out: ${out} is a file; name a folder`);
   const names = await listFolder(out);
-  if (names.length === 0) return out;
+  const own = new Set(await ownEntries(out));
+  // Nothing, or a process was killed before it wrote the settings.
+  if (names.every((name) => name === LOCK_FILE || LEFTOVER.test(name))) return out;
   if (!(await isRunFolder(out))) {
     throw new ConfigError(
       `out: ${out} is not empty and holds no run of highrank, so nothing in it is replaced; name another folder`,
@@ -87,7 +159,6 @@ export async function chooseRunFolder({ out, overwrite, model, method }: Setting
   if (!overwrite) {
     throw new ConfigError(`out: ${out} holds a run already; name another folder, or replace it with --overwrite`);
   }
-  const own = new Set(await ownEntries(out));
   const others = names.filter((name) => !own.has(name));
   if (others.length > 0) {
     throw new ConfigError(
@@ -108,7 +179,7 @@ async function ownEntries(path: string): Promise<string[]> {
   const own: string[] = [];
   for (const name of await listFolder(path)) {
     const pattern = (await isDirectory(joinPath(path, name))) ? OWN_FOLDERS : OWN_FILES;
-    if (pattern.test(name) || PARTIAL.test(name)) own.push(name);
+    if (pattern.test(name) || LEFTOVER.test(name)) own.push(name);
   }
   return own;
 }

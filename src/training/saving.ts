@@ -16,10 +16,11 @@ import type { Parameter } from "../nn/module.js";
 import type { AdamW } from "../optim/adamw.js";
 import { QuantizedLinear } from "../quant/quantized-linear.js";
 import type { HostTensor } from "../tensor/dtype.js";
-import type { Shape } from "../tensor/shape.js";
+import { type Shape, sizeOf } from "../tensor/shape.js";
 import { adapterParameters, loraAdapters } from "./adapters.js";
 import { learnedTerms, pairsOf, termsOf } from "./delta-terms.js";
 import { diskParameters, hostTensors } from "./model-source.js";
+import type { RunState } from "./run-state.js";
 
 /** What a model folder is written from, without its tokenizer. */
 export interface ModelToSave {
@@ -87,7 +88,7 @@ export interface CheckpointParts {
   readonly optimizer: AdamW;
   /** By the name of their layer. */
   readonly adapters: ReadonlyMap<string, LoRAAdapter>;
-  readonly state: Readonly<Record<string, unknown>>;
+  readonly state: Omit<RunState, "optimizerSteps">;
 }
 
 /**
@@ -113,14 +114,38 @@ export function saveCheckpoint(
     starts.set(`${name}.loraA`, { dtype: "float32", shape: loraA.shape, data: start.loraA });
     starts.set(`${name}.loraB`, { dtype: "float32", shape: loraB.shape, data: start.loraB });
   }
+  const fullState: RunState = { ...state, optimizerSteps };
   return writeCheckpoint(runDir, step, {
-    state: { ...state, optimizerSteps },
+    state: { ...fullState },
     tensorFiles: {
       trainable: hostTensors(parameters),
       optimizer: moments,
       ...(starts.size > 0 && { adapter_start: starts }),
     },
   });
+}
+
+/** Bytes that `saveCheckpoint` writes, without its small files. */
+export function checkpointBytes({ parameters, adapters }: Omit<CheckpointParts, "state">): number {
+  let elements = 0;
+  for (const { size } of parameters.values()) elements += 3 * size;
+  for (const { start } of adapters.values())
+    if (start !== undefined) elements += start.loraA.length + start.loraB.length;
+  return 4 * elements;
+}
+
+/** Bytes of the adapters of a model, as a cycle of the delta log or a PEFT folder holds them. */
+export function adapterBytes(model: LlamaForCausalLM): number {
+  let elements = 0;
+  for (const { size } of adapterParameters(model).values()) elements += size;
+  return 4 * elements;
+}
+
+/** Bytes of the weights of a model to be written in float32. */
+export function modelBytes({ tensors }: ModelToSave): number {
+  let elements = 0;
+  for (const { shape } of tensors.values()) elements += sizeOf(shape);
+  return 4 * elements;
 }
 
 /** Gives adapters the starts that `saveCheckpoint` saved. */
@@ -134,14 +159,6 @@ export function restoreStarts(
   }
 }
 
-/** What says which weights an adapter was trained on. */
-export interface BaseIdentity {
-  /** Of the weight files of RUN/base. */
-  readonly sha256: string;
-  /** What they were quantized with in training, in words; null for float32. */
-  readonly quantizer: string | null;
-}
-
 /**
  * Writes RUN/adapter, which PEFT puts on RUN/base to get the run's model: the finished cycles and, unless it was merged just
  * now, what the present adapter has learned, joined into one, and what is trained beside.
@@ -150,12 +167,12 @@ export async function saveAdapter(
   runDir: string,
   model: LlamaForCausalLM,
   { dropout, targetModules }: Pick<Settings, "dropout" | "targetModules">,
-  base: BaseIdentity,
+  { base, deltas }: Pick<RunState, "base" | "deltas">,
   { merged }: { merged: boolean },
 ): Promise<void> {
   const terms = new Map<string, LowRankTerm[]>();
   for (const name of loraAdapters(model).keys()) terms.set(name, []);
-  for await (const delta of readDeltas(runDir)) {
+  for await (const delta of readDeltas(runDir, deltas)) {
     for (const [name, term] of termsOf(delta)) terms.get(name)!.push(term);
   }
   if (!merged) for (const [name, term] of learnedTerms(model)) terms.get(name)!.push(term);

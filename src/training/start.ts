@@ -1,16 +1,22 @@
 import { startWorker } from "#platform";
-import type { Settings } from "../config/settings.js";
-import type { TrainingHandle, TrainingOptions, TrainResult } from "./contracts.js";
-import { putTogether, STOP, type WorkerMessage } from "./thread-messages.js";
+import type { StartResuming, StartTraining, TrainingHandle, TrainingOptions, TrainResult } from "./contracts.js";
+import { putTogether, STOP, type TrainingJob, type WorkerMessage } from "./thread-messages.js";
 
 /** Starts a training run in a worker thread; faults come through `done`. */
-export function startTraining(settings: Settings, { onRecord }: TrainingOptions): TrainingHandle {
-  const worker = startWorker(new URL("./worker.js", import.meta.url), settings);
+export const startTraining: StartTraining = (settings, options) => start({ kind: "train", settings }, options);
+
+/** Goes on with a run in a worker thread; faults come through `done`. */
+export const startResuming: StartResuming = (runFolder, resume, options) =>
+  start({ kind: "resume", runFolder, resume }, options);
+
+function start(job: TrainingJob, { onRecord, onNotice }: TrainingOptions): TrainingHandle {
+  const worker = startWorker(new URL("./worker.js", import.meta.url), job);
   const done = new Promise<TrainResult>((resolve, reject) => {
     worker.onError(reject);
     worker.onMessage((data) => {
       const message = data as WorkerMessage;
       if (message.kind === "record") onRecord(message.record);
+      else if (message.kind === "notice") onNotice?.(message.text);
       else if (message.kind === "done") resolve(message.result);
       else reject(putTogether(message.error));
     });

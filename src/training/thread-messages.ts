@@ -1,10 +1,17 @@
+import type { Settings } from "../config/settings.js";
 import * as errors from "../tensor/errors.js";
-import type { TrainResult } from "./contracts.js";
+import type { ResumeOptions, TrainResult } from "./contracts.js";
 import type { MetricsRecord } from "./metrics.js";
+
+/** What the training worker is started with. */
+export type TrainingJob =
+  | { readonly kind: "train"; readonly settings: Settings }
+  | { readonly kind: "resume"; readonly runFolder: string; readonly resume: ResumeOptions };
 
 /** What the training worker posts. */
 export type WorkerMessage =
   | { readonly kind: "record"; readonly record: MetricsRecord }
+  | { readonly kind: "notice"; readonly text: string }
   | { readonly kind: "done"; readonly result: TrainResult }
   | { readonly kind: "failed"; readonly error: ErrorParts };
 

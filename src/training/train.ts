@@ -1,6 +1,8 @@
 import { availableMemoryBytes, collectGarbage, peakMemoryBytes, residentMemoryBytes } from "#platform";
+import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import { describeQuantizer } from "../quant/quantizer.js";
+import { DataError } from "../tensor/errors.js";
 import type { TrainingOptions, TrainResult } from "./contracts.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory } from "./memory-limit.js";
@@ -10,9 +12,10 @@ import { type PreparedRun, prepareRun } from "./prepare.js";
 import { describePlan, planRun } from "./relora.js";
 import { chooseRunFolder, RunFolder } from "./run-folder.js";
 import { runShapes } from "./run-shape.js";
+import type { SavedRun } from "./saved-run.js";
 import { Trainer } from "./trainer.js";
 
-/** Options of {@link train}. */
+/** Options of {@link train} and {@link resume}. */
 export interface TrainOptions extends Partial<TrainingOptions> {
   /** Asked after each step; true saves a checkpoint and ends the run. */
   readonly stopRequested?: () => boolean;
@@ -25,21 +28,48 @@ export interface TrainOptions extends Partial<TrainingOptions> {
  * and memory have been found to fit. @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
  */
 export async function train(settings: Settings, options: TrainOptions = {}): Promise<TrainResult> {
-  const { onRecord = () => {}, stopRequested = () => false } = options;
+  const folder = new RunFolder(await chooseRunFolder(settings));
+  try {
+    return await runIn(folder, settings, options);
+  } finally {
+    await folder.release();
+  }
+}
+
+/**
+ * Trains in a folder that this process has or is to have to itself.
+ * @param saved the checkpoint to go on from.
+ */
+export async function runIn(
+  folder: RunFolder,
+  settings: Settings,
+  { onRecord = () => {}, onNotice = () => {}, stopRequested = () => false, ...options }: TrainOptions,
+  saved?: SavedRun,
+): Promise<TrainResult> {
   const atStart = residentMemoryBytes();
   const available = options.availableMemoryBytes ?? atStart + availableMemoryBytes();
-  const path = await chooseRunFolder(settings);
-  const run = await prepareRun(settings);
+  const run = await prepareRun(settings, saved);
+  if (saved !== undefined) requireSameData(run, saved, settings);
   // Training a tokenizer leaves much behind.
   collectGarbage();
   const held = { atStart, loaded: residentMemoryBytes(), peak: peakMemoryBytes() };
-  const start = describeStart(settings, run, path, { held, available });
+  const step = saved?.checkpoint.step ?? 0;
+  const start = describeStart(settings, run, { step, runFolder: folder.path }, { held, available });
   if (settings.dryRun) {
     onRecord(start);
-    return { ...NOTHING_DONE, runFolder: path };
+    return { ...NOTHING_DONE, runFolder: folder.path };
   }
   requireMemory(start.memory, available, settings);
-  return new Trainer(settings, run, new RunFolder(path, settings), { onRecord, stopRequested }).run(start);
+  return new Trainer(settings, run, folder, { onRecord, onNotice, stopRequested }).run(start, saved);
+}
+
+/** @throws DataError if the data are not those that the checkpoint was trained on. */
+function requireSameData({ dataSha256 }: PreparedRun, { state, folder }: SavedRun, { data }: Settings): void {
+  if (dataSha256 === state.dataSha256) return;
+  throw new DataError(
+    `${data}: its tokens are not those that ${folder} was trained on (SHA-256 ${dataSha256}, was ${state.dataSha256}); ` +
+      `bring back the data as they were, or name where they are with ${flagOf("data")}`,
+  );
 }
 
 const NOTHING_DONE = {
@@ -54,7 +84,7 @@ const NOTHING_DONE = {
 function describeStart(
   settings: Settings,
   run: PreparedRun,
-  path: string,
+  { step, runFolder }: { step: number; runFolder: string },
   { held, available }: { held: HeldMemory; available: number },
 ): StartRecord {
   const { source, quantizer, trainTokens, threads } = run;
@@ -62,7 +92,7 @@ function describeStart(
   const { parameters, trainableParameters } = phases.at(-1)!;
   return {
     kind: "start",
-    step: 0,
+    step,
     model: settings.model,
     parameters,
     trainableParameters,
@@ -73,6 +103,6 @@ function describeStart(
     data: `${settings.data}, ${formatCount(trainTokens)} tokens`,
     maxSteps: settings.maxSteps,
     plan: describePlan(planRun(settings)),
-    runFolder: path,
+    runFolder,
   };
 }

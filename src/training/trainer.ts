@@ -1,14 +1,14 @@
-import { joinPath, peakMemoryBytes } from "#platform";
+import { joinPath, peakMemoryBytes, removeTree } from "#platform";
 import { redrawDropout } from "../adapters/inject.js";
 import type { LayerInputs } from "../adapters/low-rank-approximation.js";
 import { createMergePolicy } from "../adapters/merge-policies.js";
 import { hashModelFolder } from "../checkpoints/base-hash.js";
-import { markBest, pruneCheckpoints } from "../checkpoints/checkpoint.js";
-import { appendDelta } from "../checkpoints/delta-log.js";
+import { goBackTo, markBest, pruneCheckpoints } from "../checkpoints/checkpoint.js";
+import { appendDelta, truncateDeltas } from "../checkpoints/delta-log.js";
 import type { Settings } from "../config/settings.js";
 import type { Batch } from "../data/packing.js";
 import type { Parameter } from "../nn/module.js";
-import type { AdamW } from "../optim/adamw.js";
+import type { AdamW, AdamWState } from "../optim/adamw.js";
 import { clipCoefficient, globalNorm } from "../optim/clip.js";
 import { discardGradient } from "../optim/gradient.js";
 import { resetOptimizerState } from "../optim/reset.js";
@@ -16,19 +16,32 @@ import { describeQuantizer } from "../quant/quantizer.js";
 import { NumericError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { adapterParameters, addAdapters, loraAdapters } from "./adapters.js";
+import type { BaseIdentity } from "./base-identity.js";
 import { type CompiledRun, compileRun } from "./compiled-run.js";
 import type { Evaluation, TrainResult } from "./contracts.js";
+import { waitForSpace } from "./disk-space.js";
 import { recordLayerInputs } from "./layer-inputs.js";
 import { MasterWeights } from "./master-weights.js";
 import { startFromResiduals } from "./merging.js";
-import type { EndRecord, EvalRecord, MetricsRecord, StartRecord } from "./metrics.js";
+import type { EndRecord, MetricsRecord, StartRecord } from "./metrics.js";
 import { fillModel, type ModelSource, memorySource, openWeights } from "./model-source.js";
 import { createOptimizer } from "./optimizer.js";
 import type { PreparedRun } from "./prepare.js";
+import { Progress } from "./progress.js";
 import { type QuantizationError, quantizeLayers } from "./quantizing.js";
 import { planStep, type StepPlan } from "./relora.js";
 import type { RunFolder } from "./run-folder.js";
-import { type BaseIdentity, finishedModel, saveAdapter, saveCheckpoint, saveModel } from "./saving.js";
+import { restoreInto, type SavedRun, savedMoments } from "./saved-run.js";
+import {
+  adapterBytes,
+  type CheckpointParts,
+  checkpointBytes,
+  finishedModel,
+  modelBytes,
+  saveAdapter,
+  saveCheckpoint,
+  saveModel,
+} from "./saving.js";
 import { countScored } from "./step.js";
 
 /** How the samples of the report are drawn. */
@@ -36,6 +49,8 @@ const SAMPLING = { temperature: 0.8, topK: 50, topP: 1 };
 
 export interface TrainerHooks {
   readonly onRecord: (record: MetricsRecord) => void;
+  /** Hears what is to be said while the run goes on. */
+  readonly onNotice: (text: string) => void;
   /** Asked after each step; true saves a checkpoint and ends the run. */
   readonly stopRequested: () => boolean;
 }
@@ -46,18 +61,13 @@ export class Trainer {
   readonly #run: PreparedRun;
   readonly #folder: RunFolder;
   readonly #hooks: TrainerHooks;
-  readonly #started = performance.now();
   readonly #master: MasterWeights;
+  #progress: Progress = Progress.fresh();
   #base: BaseIdentity | undefined;
   #compiled: CompiledRun | undefined;
   #optimizer: AdamW | undefined;
-  #tokens = 0;
-  #badSteps = 0;
-  #mergedCycles = 0;
   /** Of the model as it is, where it has been evaluated since it last changed. */
   #heldOut: Evaluation | undefined;
-  #lastEvaluation: EvalRecord | undefined;
-  #best: { loss: number; step: number } | undefined;
   #checkpoint: string | null = null;
 
   constructor(settings: Settings, run: PreparedRun, folder: RunFolder, hooks: TrainerHooks) {
@@ -73,29 +83,33 @@ export class Trainer {
   }
 
   /**
-   * Trains to the end or until asked to stop. The run folder is made when the first step is compiled.
+   * Trains to the end or until asked to stop. A fresh run makes its folder when the first step is compiled.
+   * @param saved the checkpoint to go on from.
    * @throws NumericError when too many updates in a row were not finite.
    */
-  async run(start: StartRecord): Promise<TrainResult> {
+  async run(start: StartRecord, saved?: SavedRun): Promise<TrainResult> {
     const { maxSteps, evalEvery, saveEvery } = this.#settings;
+    const progress = saved === undefined ? Progress.fresh() : Progress.savedAt(saved.checkpoint.step, saved.state);
+    this.#progress = progress;
     this.#hooks.onRecord(start);
     try {
-      await this.#begin(start);
-      for (let step = 1; step <= maxSteps; step++) {
-        const plan = planStep(step, this.#settings);
+      await (saved === undefined ? this.#begin(start) : this.#restore(start, saved));
+      while (progress.step < maxSteps) {
+        const plan = planStep(progress.step + 1, this.#settings);
+        if (plan.addAdapters && progress.step > 0) await this.#switchToAdapters();
         await this.#update(plan);
         if (plan.merge) await this.#merge(plan);
         if (plan.resetOptimizer) await this.#resetOptimizer(plan);
+        const { step } = progress;
         const last = step === maxSteps;
         const switches = !last && planStep(step + 1, this.#settings).addAdapters;
         const due = (every: number | null): boolean => last || (every !== null && step % every === 0);
-        if (due(evalEvery) || switches) await this.#evaluate(step);
+        if (due(evalEvery) || switches) await this.#evaluate();
         const stop = !last && this.#hooks.stopRequested();
         if (due(saveEvery) || stop) await this.#save(plan);
-        if (stop) return await this.#end(step, "stopped", null);
-        if (switches) await this.#switchToAdapters(step);
+        if (stop) return await this.#end("stopped", null);
       }
-      return await this.#end(maxSteps, "done", await this.#saveFinished());
+      return await this.#end("done", await this.#saveFinished());
     } finally {
       await this.#release();
     }
@@ -107,23 +121,45 @@ export class Trainer {
     // Before the other weights are read, so that no quantized layer is ever held in float32.
     const error = adapted ? await this.#quantize(source) : undefined;
     await fillModel(model, source);
-    if (adapted) await this.#addAdapters(0, source);
+    if (adapted) await this.#addAdapters(source);
     await this.#compile();
-    await this.#folder.create(threads);
+    await this.#folder.create(this.#settings, threads);
     await this.#folder.record(start);
     await this.#saveBase(source);
-    if (error !== undefined) await this.#recordQuantization(0, error, null);
-    await this.#evaluate(0);
+    if (error !== undefined) await this.#recordQuantization(error, null);
+    await this.#evaluate();
+  }
+
+  /** Brings the model to where the checkpoint has it, and the folder back to what belongs to it. */
+  async #restore(start: StartRecord, saved: SavedRun): Promise<void> {
+    const { model, cursor } = this.#run;
+    const { checkpoint, state } = saved;
+    const { step } = checkpoint;
+    const { path } = this.#folder;
+    cursor.seek(state.dataPosition);
+    await restoreInto(model, saved, this.#master);
+    await this.#compile((trained) => savedMoments(saved, trained));
+    this.#base = state.base;
+    this.#checkpoint = checkpoint.folder;
+    // In this order: wherever it ends, `last` names a checkpoint with all that it builds on.
+    await goBackTo(path, step, state.best?.step ?? null);
+    await truncateDeltas(path, state.deltas.length);
+    await removeTree(joinPath(path, "model"));
+    await this.#prune();
+    await this.#folder.goOn(this.#settings, state.records);
+    await this.#folder.record(start);
+    // A run that is made longer has not done what its last step had left out.
+    const planned = planStep(step, { ...this.#settings, maxSteps: state.maxSteps });
+    const wanted = planStep(step, this.#settings);
+    if (wanted.resetOptimizer && !planned.resetOptimizer) await this.#resetOptimizer(wanted);
   }
 
   async #saveFinished(): Promise<string> {
     const { model, source, tokenizer } = this.#run;
     const folder = joinPath(this.#folder.path, "model");
-    await saveModel(
-      folder,
-      finishedModel(model, source.config, (layer) => this.#master.weight(layer)),
-      tokenizer,
-    );
+    const finished = finishedModel(model, source.config, (layer) => this.#master.weight(layer));
+    await this.#waitForSpace(modelBytes(finished), "the finished model");
+    await saveModel(folder, finished, tokenizer);
     return folder;
   }
 
@@ -140,10 +176,10 @@ export class Trainer {
     return error.layers.length > 0 ? error : undefined;
   }
 
-  async #addAdapters(completedSteps: number, { readWeight }: ModelSource): Promise<void> {
+  async #addAdapters({ readWeight }: ModelSource): Promise<void> {
     const { model } = this.#run;
     const { mergePolicy, seed } = this.#settings;
-    const rng = new Rng(seed, "adapters", completedSteps);
+    const rng = new Rng(seed, "adapters", this.#progress.step);
     addAdapters(model, this.#settings, rng, (layer) =>
       createMergePolicy(mergePolicy, () => this.#master.weight(layer)),
     );
@@ -156,16 +192,16 @@ export class Trainer {
   }
 
   /** Ends the warm start. */
-  async #switchToAdapters(completedSteps: number): Promise<void> {
+  async #switchToAdapters(): Promise<void> {
     const { model, source } = this.#run;
-    const before = this.#lastEvaluation!.loss;
     await this.#release();
     const warm = memorySource(model, source.config);
     await this.#saveBase(warm);
     const error = await this.#quantize(warm);
-    await this.#addAdapters(completedSteps, warm);
-    await this.#compile();
-    if (error !== undefined) await this.#recordQuantization(completedSteps, error, before);
+    await this.#addAdapters(warm);
+    const known = this.#optimizer!.state;
+    await this.#compile(() => known);
+    if (error !== undefined) await this.#recordQuantization(error, this.#progress.evaluated?.loss ?? null);
   }
 
   /** What checkpoints and the delta log build on: the model before the first step, or at the end of the warm start. */
@@ -177,7 +213,8 @@ export class Trainer {
     this.#base = { sha256, quantizer: quantizer && describeQuantizer(quantizer) };
   }
 
-  async #recordQuantization(step: number, error: QuantizationError, lossBefore: number | null): Promise<void> {
+  async #recordQuantization(error: QuantizationError, lossBefore: number | null): Promise<void> {
+    const { step } = this.#progress;
     const quantizer = describeQuantizer(this.#run.quantizer!);
     const lossAfter = await this.#heldOutLoss();
     await this.#record({ kind: "quantize", step, quantizer, lossBefore, lossAfter, ...error });
@@ -189,17 +226,20 @@ export class Trainer {
     return recordLayerInputs(model, calibration, sequenceLength, { device, threads });
   }
 
-  async #compile(): Promise<void> {
+  /** @param known the optimizer's state to go on from; what it lacks starts fresh. */
+  async #compile(known?: (trained: Iterable<string>) => ReadonlyMap<string, AdamWState>): Promise<void> {
     const compiled = await compileRun(this.#run, this.#settings, this.#master);
     this.#compiled = compiled;
     const adapters = adapterParameters(this.#run.model);
-    const known = this.#optimizer?.state;
-    this.#optimizer = createOptimizer(this.#trained, adapters, this.#settings, known, compiled.adamw);
+    const trained = this.#trained;
+    this.#optimizer = createOptimizer(trained, adapters, this.#settings, known?.(trained.keys()), compiled.adamw);
   }
 
   async #update({ step, phase, cycle, lrMultiplier }: StepPlan): Promise<void> {
     const { lr, adapterLr, clipGradNorm, maxBadSteps, seed } = this.#settings;
     const started = performance.now();
+    const progress = this.#progress;
+    progress.step = step;
     const batches = this.#nextBatches();
     const tokens = countScored(batches);
     const redraw = (i: number): void => redrawDropout(this.#run.model, new Rng(seed, `dropout/${i}`, step));
@@ -208,19 +248,19 @@ export class Trainer {
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       const reason = Number.isFinite(loss) ? `the gradient's norm is ${gradNorm}` : `the loss is ${loss}`;
       await this.#record({ kind: "skip", step, reason });
-      if (++this.#badSteps > maxBadSteps) await this.#diverge(step, reason);
+      if (++progress.badSteps > maxBadSteps) await this.#diverge(reason);
       return;
     }
-    this.#badSteps = 0;
+    progress.badSteps = 0;
     const gradientScale = clipGradNorm === null ? 1 : clipCoefficient(gradNorm, clipGradNorm);
     await this.#optimizer!.step(gradients, { lrMultiplier, gradientScale });
     this.#heldOut = undefined;
     for (const gradient of gradients.values()) discardGradient(gradient);
-    this.#tokens += tokens;
+    progress.tokens += tokens;
     await this.#record({
       kind: "step",
       step,
-      tokens: this.#tokens,
+      tokens: progress.tokens,
       loss,
       learningRate: (phase === "adapter" ? adapterLr : lr) * lrMultiplier,
       gradNorm,
@@ -238,12 +278,14 @@ export class Trainer {
   async #merge({ step, cycle }: StepPlan): Promise<void> {
     const { seed, mergePolicy } = this.#settings;
     const heldOutLoss = (): Promise<number> => this.#heldOutLoss();
+    const { path } = this.#folder;
+    await this.#waitForSpace(adapterBytes(this.#run.model), "the update of this cycle");
     const merged = await this.#compiled!.merger!.merge({
       step,
       cycle,
       seed,
       policy: this.#run.quantizer && mergePolicy,
-      log: (delta) => appendDelta(this.#folder.path, delta),
+      log: async (delta) => void this.#progress.deltas.push(await appendDelta(path, delta)),
       onMerged: () => {
         this.#heldOut = undefined;
       },
@@ -251,7 +293,6 @@ export class Trainer {
       recordInputs: () => this.#recordInputs(),
     });
     await this.#record(merged);
-    this.#mergedCycles = cycle;
   }
 
   async #resetOptimizer({ step }: StepPlan): Promise<void> {
@@ -264,15 +305,16 @@ export class Trainer {
     await this.#record({ kind: "reset", step, zeroedFraction });
   }
 
-  async #evaluate(step: number): Promise<void> {
+  async #evaluate(): Promise<void> {
+    const { step } = this.#progress;
     const { sampleTokens, samplePrompt, seed } = this.#settings;
     const { generator } = this.#compiled!;
     const { loss, perplexity, tokens } = await this.#evaluateHeldOut();
     const options = { ...SAMPLING, maxNewTokens: sampleTokens };
     const written = await generator.generate(samplePrompt, options, new Rng(seed, "sample", step));
     const sample = sampleTokens === 0 ? "" : samplePrompt + written.text;
-    this.#lastEvaluation = { kind: "eval", step, loss, perplexity, tokens, sample };
-    await this.#record(this.#lastEvaluation);
+    this.#progress.evaluate(loss);
+    await this.#record({ kind: "eval", step, loss, perplexity, tokens, sample });
     await this.#folder.writeReport();
   }
 
@@ -285,52 +327,59 @@ export class Trainer {
     return (await this.#evaluateHeldOut()).loss;
   }
 
-  async #save(plan: StepPlan): Promise<void> {
-    const { step, phase, merge: merged } = plan;
-    const path = this.#folder.path;
-    const evaluated = this.#lastEvaluation?.step === step ? this.#lastEvaluation.loss : Number.POSITIVE_INFINITY;
-    const isBest = evaluated < (this.#best?.loss ?? Number.POSITIVE_INFINITY);
-    if (isBest) this.#best = { loss: evaluated, step };
-    this.#checkpoint = await saveCheckpoint(path, step, {
+  async #save({ step, phase, cycle, merge: merged }: StepPlan): Promise<void> {
+    const { model, cursor, dataSha256 } = this.#run;
+    const { seed, maxSteps } = this.#settings;
+    const { path } = this.#folder;
+    const base = this.#base!;
+    const progress = this.#progress;
+    const best = progress.markBest();
+    const records = await this.#folder.syncRecords();
+    const dataPosition = { ...cursor.position };
+    const state = { ...progress.state, phase, cycle, maxSteps, dataPosition, dataSha256, seed, base, records };
+    const parts: CheckpointParts = {
       parameters: this.#trained,
       optimizer: this.#optimizer!,
-      adapters: loraAdapters(this.#run.model),
-      state: {
-        phase,
-        cycle: plan.cycle,
-        mergedCycles: this.#mergedCycles,
-        tokens: this.#tokens,
-        badSteps: this.#badSteps,
-        dataPosition: { ...this.#run.cursor.position },
-        seed: this.#settings.seed,
-        best: this.#best ?? null,
-        base: this.#base!,
-      },
-    });
-    if (isBest) await markBest(path, step);
-    if (this.#settings.keepCheckpoints !== null) await pruneCheckpoints(path, this.#settings.keepCheckpoints);
-    if (phase === "adapter") await saveAdapter(path, this.#run.model, this.#settings, this.#base!, { merged });
+      adapters: loraAdapters(model),
+      state,
+    };
+    const published = phase === "adapter" ? adapterBytes(model) * (progress.deltas.length + 1) : 0;
+    await this.#waitForSpace(checkpointBytes(parts) + published, `checkpoint ${step}`);
+    // Before the checkpoint: where a run ends in between, going on from the checkpoint before writes it again.
+    if (phase === "adapter") await saveAdapter(path, model, this.#settings, state, { merged });
+    this.#checkpoint = await saveCheckpoint(path, step, parts);
+    if (best) await markBest(path, step);
+    await this.#prune();
+  }
+
+  async #prune(): Promise<void> {
+    const { keepCheckpoints } = this.#settings;
+    if (keepCheckpoints !== null) await pruneCheckpoints(this.#folder.path, keepCheckpoints);
+  }
+
+  #waitForSpace(bytes: number, purpose: string): Promise<void> {
+    return waitForSpace(this.#folder.path, bytes, purpose, this.#hooks);
   }
 
   get #trained(): ReadonlyMap<string, Parameter> {
     return this.#compiled!.step.parameters;
   }
 
-  async #diverge(step: number, reason: string): Promise<never> {
+  async #diverge(reason: string): Promise<never> {
+    const { step, badSteps } = this.#progress;
     const sound = [...this.#trained.values()].every(({ values }) => values.every(Number.isFinite));
     if (sound) await this.#save({ ...planStep(step, this.#settings), merge: false });
-    await this.#end(step, "diverged", null);
+    await this.#end("diverged", null);
     const saved =
       this.#checkpoint === null ? "no checkpoint was saved before" : `the last state is ${this.#checkpoint}`;
     throw new NumericError(
-      `training diverged at step ${step}: ${this.#badSteps} updates in a row were skipped, at last because ${reason}; ` +
+      `training diverged at step ${step}: ${badSteps} updates in a row were skipped, at last because ${reason}; ` +
         `${saved}; try a lower lr or a longer warmupSteps`,
     );
   }
 
-  async #end(step: number, outcome: EndRecord["outcome"], modelFolder: string | null): Promise<TrainResult> {
-    const seconds = (performance.now() - this.#started) / 1000;
-    const tokens = this.#tokens;
+  async #end(outcome: EndRecord["outcome"], modelFolder: string | null): Promise<TrainResult> {
+    const { step, tokens, seconds, evaluated } = this.#progress;
     await this.#record({ kind: "end", step, outcome, tokens, seconds, peakMemoryBytes: peakMemoryBytes() });
     await this.#folder.writeReport();
     return {
@@ -338,7 +387,7 @@ export class Trainer {
       runFolder: this.#folder.path,
       step,
       tokens,
-      heldOutLoss: this.#lastEvaluation?.loss ?? null,
+      heldOutLoss: evaluated?.loss ?? null,
       checkpoint: this.#checkpoint,
       modelFolder,
     };

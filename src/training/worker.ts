@@ -1,7 +1,7 @@
 import { workerPort } from "#platform";
-import type { Settings } from "../config/settings.js";
-import { STOP, takeApart, type WorkerMessage } from "./thread-messages.js";
-import { train } from "./train.js";
+import { resume } from "./resume.js";
+import { STOP, type TrainingJob, takeApart, type WorkerMessage } from "./thread-messages.js";
+import { type TrainOptions, train } from "./train.js";
 
 // The thread that trains, so that the one that started it stays alive while a step computes.
 
@@ -13,11 +13,16 @@ port.onMessage((message) => {
   stop ||= message === STOP;
 });
 
+const job = port.data as TrainingJob;
+const options: TrainOptions = {
+  onRecord: (record) => post({ kind: "record", record }),
+  onNotice: (text) => post({ kind: "notice", text }),
+  stopRequested: () => stop,
+};
 try {
-  const result = await train(port.data as Settings, {
-    onRecord: (record) => post({ kind: "record", record }),
-    stopRequested: () => stop,
-  });
+  const result = await (job.kind === "train"
+    ? train(job.settings, options)
+    : resume(job.runFolder, job.resume, options));
   post({ kind: "done", result });
 } catch (error) {
   post({ kind: "failed", error: takeApart(error) });

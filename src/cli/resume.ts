@@ -1,0 +1,35 @@
+import type { Command } from "commander";
+import { RESUME_SETTINGS } from "../config/resume-settings.js";
+import { ConfigError } from "../tensor/errors.js";
+import type { ResumeOptions } from "../training/contracts.js";
+import type { Context } from "./context.js";
+import { addSettingFlags, adviceFromSettings } from "./settings-flags.js";
+import { supervise } from "./supervise.js";
+import { addVerb } from "./usage.js";
+
+const HELP_AFTER = `
+What comes out is to the last bit what the run would have made without the interruption, also with other
+--threads. All other settings stay as the run was started.`;
+
+/** `highrank resume RUN` */
+export function addResume(program: Command, context: Context): void {
+  const command = addVerb(program, "resume", "go on with a run that was stopped or killed", adviceFromSettings)
+    .argument("RUN", "the run folder")
+    .option("--checkpoint <last|best|step>", "the checkpoint to go on from; later ones are removed (default: last)")
+    .addHelpText("after", HELP_AFTER);
+  addSettingFlags(command, RESUME_SETTINGS);
+  command.action(async (runFolder: string) => {
+    const { json: _, checkpoint, ...changes } = command.opts();
+    const resume = { checkpoint: parseCheckpoint(checkpoint), changes };
+    const { startResuming } = await import("./training-entry.js");
+    const waiting = `Reading ${runFolder} and preparing the model`;
+    await supervise(context, waiting, (options) => startResuming(runFolder, resume, options));
+  });
+}
+
+function parseCheckpoint(text: string | undefined): ResumeOptions["checkpoint"] {
+  if (text === undefined || text === "last" || text === "best") return text ?? "last";
+  const step = Number(/^(?:checkpoint-)?(\d+)$/.exec(text)?.[1]);
+  if (Number.isSafeInteger(step)) return step;
+  throw new ConfigError(`--checkpoint: must be last, best, or the step of a checkpoint such as 100, got "${text}"`);
+}

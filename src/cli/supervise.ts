@@ -1,0 +1,68 @@
+import { joinPath, readText } from "#platform";
+import type { TrainingHandle, TrainingOptions, TrainResult } from "../training/contracts.js";
+import type { MetricsRecord, StartRecord } from "../training/metrics.js";
+import type { Context } from "./context.js";
+import { EXIT, type ExitCode } from "./exit-codes.js";
+import { withInterrupts } from "./interrupts.js";
+import { LiveView } from "./live-view.js";
+
+/**
+ * Shows a run under way, lets an interrupt stop it at the next step with a checkpoint, and prints how it ended and what can
+ * be done next.
+ * @param waiting says what happens until the run begins.
+ */
+export async function supervise(
+  context: Context,
+  waiting: string,
+  start: (options: TrainingOptions) => TrainingHandle,
+): Promise<void> {
+  const view = new LiveView(context.terminal, { env: context.env });
+  view.wait(waiting);
+  let started: StartRecord | undefined;
+  const onRecord = (record: MetricsRecord): void => {
+    if (record.kind === "start") started = record;
+    view.show(record);
+  };
+  const run = start({ onRecord, onNotice: (text) => view.note(text) });
+  let code: ExitCode = EXIT.interrupted;
+  const stop = (ofSignal: ExitCode): "wait" | "quit" => {
+    if (started === undefined) return "quit"; // Nothing has been written yet.
+    code = ofSignal;
+    view.note("Stopping after this step, and saving; interrupt again to quit at once.");
+    run.stop();
+    return "wait";
+  };
+  try {
+    const result = await withInterrupts(stop, run.done).finally(() => view.clear());
+    if (result.outcome === "stopped") context.exitCode = code;
+    context.result({ ...result, start: started }, () => outcomeLines(result));
+  } catch (error) {
+    if (started !== undefined) await offerResume(context, started.runFolder);
+    throw error;
+  }
+}
+
+function outcomeLines({ outcome, runFolder, checkpoint, modelFolder }: TrainResult): string[] {
+  if (outcome === "planned") return ["dry run: nothing was trained or written"];
+  const lines = ["", `report  ${runFolder}/report.html`];
+  if (modelFolder !== null) lines.push(`model   ${modelFolder}`);
+  if (checkpoint !== null && outcome === "stopped") lines.push(`saved   ${checkpoint}`);
+  if (outcome === "stopped") lines.push("", `Next: ${resumeCommand(runFolder)}`);
+  if (modelFolder !== null) lines.push("", `Next: highrank generate ${shellWord(runFolder)} --prompt "a tree"`);
+  return lines;
+}
+
+/** After a failure: how to go on from the last checkpoint, where there is one. */
+async function offerResume(context: Context, runFolder: string): Promise<void> {
+  const last = await readText(joinPath(runFolder, "last")).catch(() => "");
+  if (last !== "") context.print("", `saved   ${runFolder}/${last.trim()}`, `Next: ${resumeCommand(runFolder)}`, "");
+}
+
+function resumeCommand(runFolder: string): string {
+  return `highrank resume ${shellWord(runFolder)}`;
+}
+
+/** The text as one word of a POSIX shell. */
+function shellWord(text: string): string {
+  return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

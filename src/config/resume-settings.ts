@@ -1,0 +1,22 @@
+import { ConfigError } from "../tensor/errors.js";
+import { findSetting, flagOf } from "./names.js";
+import type { SettingKey } from "./settings.js";
+
+/** The settings that may change when a run goes on. The others made its model, its data or its plan. */
+export const RESUME_SETTINGS: readonly SettingKey[] = [
+  ...(["maxSteps", "data", "lr", "adapterLr", "clipGradNorm", "maxBadSteps"] as const),
+  ...(["evalEvery", "saveEvery", "keepCheckpoints", "threads", "force"] as const),
+];
+
+/** @throws ConfigError for names of settings that may not change, and for unknown ones. */
+export function requireResumable(names: Iterable<string>): void {
+  const faults: string[] = [];
+  for (const name of names) {
+    const key = findSetting(name);
+    if (key !== undefined && RESUME_SETTINGS.includes(key)) continue;
+    faults.push(`${flagOf(name)}: ${key === undefined ? "is no setting" : "stays as the run was started"}`);
+  }
+  if (faults.length === 0) return;
+  const changeable = RESUME_SETTINGS.map(flagOf).join(", ");
+  throw new ConfigError([...faults, `what may change when a run goes on: ${changeable}`].join("\n"));
+}

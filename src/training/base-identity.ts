@@ -1,0 +1,31 @@
+import { hashModelFolder } from "../checkpoints/base-hash.js";
+import type { LlamaForCausalLM } from "../models/llama.js";
+import { describeQuantizer } from "../quant/quantizer.js";
+import { CheckpointError } from "../tensor/errors.js";
+import { quantizerOfModel } from "./quantizing.js";
+
+/** What says which weights an adapter was trained on. */
+export interface BaseIdentity {
+  /** Of the weight files of the model folder. */
+  readonly sha256: string;
+  /** What they were quantized with in training, in words; null for float32. */
+  readonly quantizer: string | null;
+}
+
+/** @throws CheckpointError if the weights in the folder are others than those that `where` was trained on. */
+export async function requireBase(
+  folder: string,
+  model: LlamaForCausalLM,
+  trainedOn: BaseIdentity | null,
+  where: string,
+): Promise<void> {
+  if (trainedOn === null) return;
+  const sha256 = await hashModelFolder(folder);
+  if (sha256 === trainedOn.sha256) return;
+  const heldIn = (quantizer: string | null): string => (quantizer === null ? "" : `, held in ${quantizer}`);
+  const present = quantizerOfModel(model);
+  throw new CheckpointError(
+    `${where}: was trained on weights with SHA-256 ${trainedOn.sha256}${heldIn(trainedOn.quantizer)}, but those of ` +
+      `${folder} have ${sha256}${heldIn(present && describeQuantizer(present))}; name the model that it was trained on`,
+  );
+}

@@ -1,0 +1,211 @@
+import { appendFile, cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { animalText } from "../../tests/animal-text.js";
+import { runContents } from "../../tests/run-contents.js";
+import { changeTensors } from "../../tests/small-model.js";
+import { readCheckpoint } from "../checkpoints/checkpoint.js";
+import { resolveSettings } from "../config/resolve.js";
+import type { Settings } from "../config/settings.js";
+import { CheckpointError, ConfigError, DataError } from "../tensor/errors.js";
+import type { MetricsRecord } from "./metrics.js";
+import { resume } from "./resume.js";
+import type { RunState } from "./run-state.js";
+import { train } from "./train.js";
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-resume-"));
+  await writeFile(path.join(folder, "text.txt"), animalText());
+  await writeFile(path.join(folder, "short.txt"), animalText().slice(0, 2600));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Everything at once: a warm start, two micro-batches a step, dropout, cycles of three steps. */
+const SMALL: Partial<Settings> = {
+  model: "tiny",
+  method: "relora",
+  rank: 4,
+  dropout: 0.1,
+  vocabSize: 300,
+  batchSize: 2,
+  totalBatchSize: 4,
+  sequenceLength: 32,
+  maxSteps: 11,
+  warmStartSteps: 3,
+  reloraEvery: 3,
+  lr: 3e-3,
+  adapterLr: 2e-2,
+  evalEvery: 4,
+  evalTokens: 300,
+  sampleTokens: 3,
+  saveEvery: 4,
+  keepCheckpoints: 1,
+  threads: 1,
+};
+
+function settingsOf(name: string, change: Partial<Settings>): Settings {
+  return resolveSettings({
+    flags: { ...SMALL, data: path.join(folder, "text.txt"), out: path.join(folder, name), ...change },
+  });
+}
+
+/** Trains and stops after that step, as an interrupt does. */
+async function stoppedAt(step: number, settings: Settings): Promise<string> {
+  let at = 0;
+  const onRecord = (record: MetricsRecord): void => {
+    if (record.kind === "step" || record.kind === "skip") at = record.step;
+  };
+  await train(settings, { onRecord, stopRequested: () => at === step });
+  return settings.out!;
+}
+
+/** The run without an interruption, once for each name. */
+const whole = new Map<string, Promise<Record<string, unknown>>>();
+function wholeRun(name: string, change: Partial<Settings>): Promise<Record<string, unknown>> {
+  const made =
+    whole.get(name) ?? train(settingsOf(`${name}-whole`, change)).then(({ runFolder }) => runContents(runFolder));
+  whole.set(name, made);
+  return made;
+}
+
+/** What is trained, and the steps to stop after: before, at and after the switch to adapters, within a cycle, after a merge. */
+const CASES: readonly (readonly [name: string, change: Partial<Settings>, steps: readonly number[]])[] = [
+  ["full", { method: "full" }, [5]],
+  ["lora", { method: "lora", warmStartSteps: 0 }, [6]],
+  ["lora on int8", { method: "lora", warmStartSteps: 2, quantize: "int8" }, [2, 5]],
+  ["relora", { optimizerReset: "magnitude" }, [2, 3, 5, 6, 10]],
+  ["relora, moments pruned at random", { optimizerReset: "random", warmStartSteps: 0 }, [6]],
+  ["data of less than one epoch", { data: "short.txt" }, [9]],
+  ["nf4, delta-log", { quantize: "nf4", doubleQuant: true, mergePolicy: "delta-log" }, [3, 7]],
+  ["nf4, residual", { quantize: "nf4", mergePolicy: "residual" }, [5, 9]],
+  ["nf4, error-feedback", { quantize: "nf4", mergePolicy: "error-feedback" }, [10]],
+  ["fp4, stochastic", { quantize: "fp4", mergePolicy: "stochastic" }, [10]],
+  ["int8, requantize", { quantize: "int8", mergePolicy: "requantize" }, [10]],
+];
+
+describe.each(CASES)("%s", (name, change, steps) => {
+  const changes = (): Partial<Settings> =>
+    change.data === undefined ? change : { ...change, data: path.join(folder, change.data) };
+
+  test.each(steps)("stopped after step %i it ends as it would have", async (step) => {
+    const expected = await wholeRun(name, changes());
+    const out = await stoppedAt(step, settingsOf(`${name}-${step}`, changes()));
+    const result = await resume(out, { changes: { threads: 2 } });
+    expect(result).toMatchObject({ outcome: "done", step: 11 });
+    expect(await runContents(out)).toEqual(expected);
+    const { dataPosition } = (await readCheckpoint(out, "last")).state as unknown as RunState;
+    expect(dataPosition.epoch).toBe(change.data === undefined ? 0 : 1);
+  });
+});
+
+/** A run stopped after step 8, for tests to change a copy of. */
+async function copyOfStopped(name: string): Promise<string> {
+  const from = path.join(folder, "stopped");
+  if (!(await readdir(folder)).includes("stopped")) await stoppedAt(8, settingsOf("stopped", { evalEvery: 2 }));
+  const to = path.join(folder, name);
+  await cp(from, to, { recursive: true });
+  return to;
+}
+
+const noticesOf = async (run: (onNotice: (text: string) => void) => Promise<unknown>): Promise<string> => {
+  const notices: string[] = [];
+  await run((text) => void notices.push(text));
+  return notices.join("\n");
+};
+
+test("a run killed before its first checkpoint begins anew, one that is done stays as it is", async () => {
+  const settings = settingsOf("no-checkpoint", {});
+  const expected = await wholeRun("relora-plain", {});
+  await stoppedAt(3, settings);
+  for (const name of await readdir(settings.out!)) {
+    if (/^checkpoint|last|best|adapter/.test(name)) await rm(path.join(settings.out!, name), { recursive: true });
+  }
+  expect(await noticesOf((onNotice) => resume(settings.out!, {}, { onNotice }))).toContain("no checkpoint yet");
+  expect(await runContents(settings.out!)).toEqual(expected);
+  const before = await readFile(path.join(settings.out!, "metrics.jsonl"));
+  const said = await noticesOf(async (onNotice) => {
+    expect(await resume(settings.out!, {}, { onNotice })).toMatchObject({ outcome: "done", step: 11 });
+  });
+  expect(said).toContain("is done: 11 steps");
+  expect(await readFile(path.join(settings.out!, "metrics.jsonl"))).toEqual(before);
+});
+
+test("a run goes on from an earlier checkpoint to the same end, a torn line of metrics notwithstanding", async () => {
+  const settings = settingsOf("earlier", { keepCheckpoints: null });
+  await stoppedAt(10, settings);
+  const metrics = path.join(settings.out!, "metrics.jsonl");
+  await writeFile(metrics, `${await readFile(metrics, "utf8")}{"kind":"st`);
+  await resume(settings.out!, { checkpoint: 4, changes: { keepCheckpoints: 1 } });
+  expect(await runContents(settings.out!)).toEqual(await wholeRun("relora-plain", {}));
+});
+
+test("with a constant learning rate a run can be made longer; its end is that of a run planned so", async () => {
+  const change = { schedule: "constant", saveEvery: null, evalEvery: 3 } as const;
+  const settings = settingsOf("longer", { ...change, maxSteps: 9 });
+  await train(settings);
+  expect(await resume(settings.out!, { changes: { maxSteps: "12" } })).toMatchObject({ outcome: "done", step: 12 });
+  const long = await train(settingsOf("long", { ...change, maxSteps: 12 }));
+  const [made, wanted] = [await runContents(settings.out!), await runContents(long.runFolder)];
+  for (const name of ["model/model.safetensors", "checkpoint-000012/optimizer.safetensors"]) {
+    expect(made[name]).toEqual(expect.any(String));
+    expect(made[name]).toBe(wanted[name]);
+  }
+});
+
+test.each<[string, Record<string, unknown>, RegExp]>([
+  [
+    "a longer run on a schedule that knows its end",
+    { maxSteps: 20 },
+    /step \d+ ran at .* schedule cosine_restarts depends/,
+  ],
+  ["fewer steps than are done", { maxSteps: 7 }, /must be at least 8/],
+  ["another rank", { rank: 8 }, /--rank: stays as the run was started[\s\S]*what may change.*--lr/],
+  ["a setting that there is not", { rnak: 8 }, /--rnak: is no setting/],
+])("refused: %s", async (name, changes, message) => {
+  const out = await copyOfStopped(`refused ${name}`);
+  const before = await runContents(out);
+  await expect(resume(out, { changes })).rejects.toThrow(ConfigError);
+  await expect(resume(out, { changes })).rejects.toThrow(message);
+  expect(await runContents(out)).toEqual(before);
+});
+
+test("other data are refused, the same elsewhere are not", async () => {
+  const out = await copyOfStopped("data");
+  const data = path.join(folder, "short.txt");
+  await expect(resume(out, { changes: { data } })).rejects.toThrow(DataError);
+  await expect(resume(out, { changes: { data } })).rejects.toThrow(/not those that .* was trained on/);
+  await cp(path.join(folder, "text.txt"), path.join(folder, "moved.txt"));
+  expect(await resume(out, { changes: { data: path.join(folder, "moved.txt") } })).toMatchObject({ outcome: "done" });
+});
+
+test.each<[string, (run: string) => Promise<unknown>, RegExp]>([
+  [
+    "a cycle of the delta log",
+    (run) => appendFile(path.join(run, "deltas/cycle-000001.safetensors"), "x"),
+    /cycle-000001\.safetensors is not the file that the checkpoint was trained with/,
+  ],
+  [
+    "a file of the checkpoint",
+    (run) => appendFile(path.join(run, "checkpoint-000008/optimizer.safetensors"), "x"),
+    /optimizer\.safetensors differs from its checksum/,
+  ],
+  [
+    "the base",
+    async (run) => changeTensors(path.join(run, "base"), (tensors) => void tensors.get("lm_head.weight")!.data.fill(1)),
+    /trained on weights with SHA-256/,
+  ],
+  ["the settings", (run) => writeFile(path.join(run, "config.resolved.json"), '{"rank": "x"}'), /"x"/],
+  ["a line of the metrics", (run) => writeFile(path.join(run, "metrics.jsonl"), "x\n{}\n"), /line 1: x/],
+])("damage is named: %s", async (name, damage, message) => {
+  const out = await copyOfStopped(`damaged ${name}`);
+  await damage(out);
+  await expect(resume(out)).rejects.toThrow(message);
+  expect(await readdir(out)).not.toContain("lock");
+});
+
+test("a folder that is no run is named as that", async () => {
+  await expect(resume(folder)).rejects.toThrow(CheckpointError);
+  await expect(resume(folder)).rejects.toThrow(/holds no run/);
+});

@@ -1,0 +1,101 @@
+import { exists, joinPath } from "#platform";
+import { listCheckpoints } from "../checkpoints/checkpoint.js";
+import { requireResumable } from "../config/resume-settings.js";
+import type { Settings } from "../config/settings.js";
+import { CheckpointError, ConfigError } from "../tensor/errors.js";
+import type { ResumeOptions, TrainResult } from "./contracts.js";
+import type { MetricsRecord } from "./metrics.js";
+import { planConflict } from "./plan-change.js";
+import { isRunFolder, RunFolder, readRunSettings } from "./run-folder.js";
+import { openRun, type SavedRun } from "./saved-run.js";
+import { runIn, type TrainOptions } from "./train.js";
+
+/**
+ * Goes on with a run, in this thread: what comes out is to the last bit what the run would have made without the interruption,
+ * where `changes` does not say otherwise. A run that was killed before its first checkpoint begins anew; one that is done stays so.
+ * @throws CheckpointError for a folder that is no run or is damaged, ConfigError for changes that its steps so far do not allow
+ * and for a folder that another process writes into, DataError for other data; and what `train` throws.
+ */
+export async function resume(
+  path: string,
+  { checkpoint = "last", changes = {} }: Partial<ResumeOptions> = {},
+  options: TrainOptions = {},
+): Promise<TrainResult> {
+  const { onNotice = () => {} } = options;
+  requireResumable(Object.keys(changes));
+  if (!(await isRunFolder(path))) {
+    throw new CheckpointError(
+      `${path} holds no run: config.resolved.json is missing; name the folder that train wrote`,
+    );
+  }
+  const folder = new RunFolder(path);
+  try {
+    const takenOver = await folder.lock();
+    if (takenOver !== null) onNotice(takenOver);
+    const records = await folder.recover();
+    const settings: Settings = { ...(await readRunSettings(path, { force: false, ...changes })), out: path };
+    if (checkpoint === "last" && (await listCheckpoints(path)).length === 0) {
+      onNotice(`${path} has no checkpoint yet: it begins anew.`);
+      return await runIn(folder, settings, options);
+    }
+    const saved = await openRun(path, checkpoint);
+    requirePlan(saved, settings);
+    if (await isDone(saved, settings, records)) {
+      onNotice(`${path} is done: ${settings.maxSteps} steps. To go on, give a larger --max-steps.`);
+      await folder.writeReport(settings);
+      return doneAlready(saved);
+    }
+    if (records.length < saved.state.records) {
+      onNotice(
+        `metrics.jsonl lacks ${saved.state.records - records.length} lines of the steps before; they are left out.`,
+      );
+    }
+    return await runIn(folder, settings, options, saved);
+  } finally {
+    await folder.release();
+  }
+}
+
+/** @throws ConfigError unless the steps done fit a run of the length that is asked for. */
+function requirePlan({ checkpoint: { step, folder }, state, settings: before }: SavedRun, settings: Settings): void {
+  const { maxSteps } = settings;
+  if (maxSteps < step) {
+    throw new ConfigError(
+      `maxSteps: must be at least ${step}, the steps done at ${folder}, got ${maxSteps}; or name an earlier checkpoint`,
+    );
+  }
+  const conflict = planConflict({ ...before, maxSteps: state.maxSteps }, settings, step);
+  if (conflict === null) return;
+  throw new ConfigError(
+    `maxSteps: the run was planned for ${state.maxSteps} steps and cannot go on to ${maxSteps}: ${conflict}; go on from an ` +
+      `earlier checkpoint, or train anew from its model/`,
+  );
+}
+
+/** Whether there is nothing left to do, the last record included. */
+async function isDone(
+  { folder, checkpoint: { step } }: SavedRun,
+  { maxSteps }: Settings,
+  records: readonly MetricsRecord[],
+): Promise<boolean> {
+  const last = records.at(-1);
+  return (
+    step === maxSteps &&
+    last?.kind === "end" &&
+    last.outcome === "done" &&
+    last.step === maxSteps &&
+    (await exists(joinPath(folder, "model")))
+  );
+}
+
+function doneAlready({ folder, checkpoint, state }: SavedRun): TrainResult {
+  return {
+    outcome: "done",
+    runFolder: folder,
+    step: checkpoint.step,
+    tokens: state.tokens,
+    heldOutLoss: state.evaluated?.loss ?? null,
+    checkpoint: checkpoint.folder,
+    modelFolder: joinPath(folder, "model"),
+  };
+}

@@ -1,0 +1,124 @@
+import { joinPath } from "#platform";
+// Merging computes with `Tensor.data()`.
+import "../runtime/evaluate.js";
+import { createMergePolicy } from "../adapters/merge-policies.js";
+import { type Checkpoint, readCheckpoint } from "../checkpoints/checkpoint.js";
+import { type Delta, readDeltas } from "../checkpoints/delta-log.js";
+import { checkpointFault } from "../checkpoints/faults.js";
+import type { Settings } from "../config/settings.js";
+import type { LlamaForCausalLM } from "../models/llama.js";
+import type { AdamWState } from "../optim/adamw.js";
+import type { Quantizer } from "../quant/quantizer.js";
+import { Rng } from "../tensor/random.js";
+import { addAdapters, loraAdapters } from "./adapters.js";
+import { requireBase } from "./base-identity.js";
+import { MasterWeights } from "./master-weights.js";
+import { replayMerges } from "./merging.js";
+import { assignSome, fillModel, folderSource, type ModelSource } from "./model-source.js";
+import { frozenQuantizer, quantizeLayers } from "./quantizing.js";
+import { readRunSettings } from "./run-folder.js";
+import { parseRunState, type RunState } from "./run-state.js";
+import { restoreStarts } from "./saving.js";
+
+/** A run as one of its checkpoints has it. */
+export interface SavedRun {
+  readonly folder: string;
+  readonly settings: Settings;
+  readonly checkpoint: Checkpoint;
+  readonly state: RunState;
+  /** RUN/base: what the trained weights are laid over. */
+  readonly source: ModelSource;
+  readonly baseFolder: string;
+  /** What holds the frozen weights under the adapters; null for float32, and while there are no adapters. */
+  readonly quantizer: Quantizer | null;
+}
+
+/**
+ * Opens a checkpoint of a run.
+ * @throws CheckpointError for what is missing or does not belong together; ConfigError for settings that are none.
+ */
+export async function openRun(folder: string, which: "last" | "best" | number = "last"): Promise<SavedRun> {
+  const checkpoint = await readCheckpoint(folder, which);
+  const state = parseRunState(checkpoint.state, joinPath(checkpoint.folder, "state.json"));
+  const settings = await readRunSettings(folder);
+  const baseFolder = joinPath(folder, "base");
+  const source = await folderSource(baseFolder);
+  const run = { folder, settings, checkpoint, state, source, baseFolder };
+  // Without adapters every weight is in the checkpoint, and the base may be that of the adapters that were to come.
+  if (!isAdapted(run)) return { ...run, quantizer: null };
+  const model = source.build();
+  await requireBase(baseFolder, model, state.base, checkpoint.folder);
+  // The warm start is over, if there was one.
+  return { ...run, quantizer: frozenQuantizer(model, { ...settings, warmStartSteps: 0 }) };
+}
+
+function isAdapted({ state }: Pick<SavedRun, "state">): boolean {
+  return state.phase === "adapter";
+}
+
+/** What was trained when the checkpoint was saved, adapters included, on a model whose other weights are still to be read. */
+export function restoreTrained(run: SavedRun): LlamaForCausalLM {
+  const model = run.source.build();
+  if (isAdapted(run)) addAdapters(model, run.settings, new Rng(run.settings.seed, "adapters"));
+  assignTrained(model, run);
+  return model;
+}
+
+/** The model that computes: what was trained, on the base and the cycles merged until then. */
+export async function restoreModel(run: SavedRun): Promise<LlamaForCausalLM> {
+  const model = run.source.build();
+  await restoreInto(model, run, new MasterWeights((layer) => run.source.readWeight(`${layer}.weight`)));
+  return model;
+}
+
+/**
+ * Gives a model that was just built from the run's base the weights and adapters of the checkpoint, to the last bit as they
+ * were when it was saved.
+ * @param master gets the merged cycles.
+ */
+export async function restoreInto(model: LlamaForCausalLM, run: SavedRun, master: MasterWeights): Promise<void> {
+  const { settings, source, quantizer } = run;
+  if (quantizer !== null) await quantizeLayers(model, quantizer, source.readWeight);
+  await fillModel(model, source);
+  if (isAdapted(run)) {
+    addAdapters(model, settings, new Rng(settings.seed, "adapters"), (layer) =>
+      createMergePolicy(settings.mergePolicy, () => master.weight(layer)),
+    );
+    await replayMerges(model, mergedCycles(run), master, settings.seed);
+  }
+  assignTrained(model, run);
+}
+
+/** The cycles that the run had merged when the checkpoint was saved. */
+export function mergedCycles({ folder, state }: SavedRun): AsyncIterable<Delta> {
+  return readDeltas(folder, state.deltas);
+}
+
+/**
+ * What the optimizer remembers of each trained tensor.
+ * @throws CheckpointError if the checkpoint lacks one of them or has another one.
+ */
+export function savedMoments({ checkpoint, state }: SavedRun, trained: Iterable<string>): Map<string, AdamWState> {
+  const { optimizer } = checkpoint.tensorFiles;
+  const moments = new Map<string, AdamWState>();
+  const faults: string[] = [];
+  const known = new Set(trained);
+  for (const name of known) {
+    const [expAvg, expAvgSq] = ["exp_avg", "exp_avg_sq"].map((moment) => optimizer?.get(`${name}.${moment}`)?.data);
+    const step = state.optimizerSteps[name];
+    if (expAvg instanceof Float32Array && expAvgSq instanceof Float32Array && step !== undefined) {
+      moments.set(name, { expAvg, expAvgSq, step });
+    } else faults.push(`${name} is trained, but its optimizer state is missing`);
+  }
+  for (const name of Object.keys(state.optimizerSteps)) {
+    if (!known.has(name)) faults.push(`${name} has optimizer state, but is not trained`);
+  }
+  if (faults.length > 0) throw checkpointFault(checkpoint.folder, faults);
+  return moments;
+}
+
+function assignTrained(model: LlamaForCausalLM, { checkpoint }: SavedRun): void {
+  const { tensorFiles, folder } = checkpoint;
+  restoreStarts(loraAdapters(model), tensorFiles.adapter_start);
+  assignSome(model, tensorFiles.trainable ?? new Map(), folder);
+}
