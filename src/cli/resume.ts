@@ -3,13 +3,13 @@ import { RESUME_SETTINGS } from "../config/resume-settings.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { ResumeOptions } from "../training/contracts.js";
 import type { Context } from "./context.js";
-import { addSettingFlags, adviceFromSettings } from "./settings-flags.js";
+import { addChangeFlags, adviceFromSettings } from "./settings-flags.js";
 import { supervise } from "./supervise.js";
 import { addVerb } from "./usage.js";
 
 const HELP_AFTER = `
 What comes out is to the last bit what the run would have made without the interruption, also with other
---threads. All other settings stay as the run was started.`;
+--threads. Settings stay as they are, but for those above.`;
 
 /** `highrank resume RUN` */
 export function addResume(program: Command, context: Context): void {
@@ -17,7 +17,7 @@ export function addResume(program: Command, context: Context): void {
     .argument("RUN", "the run folder")
     .option("--checkpoint <last|best|step>", "the checkpoint to go on from; later ones are removed (default: last)")
     .addHelpText("after", HELP_AFTER);
-  addSettingFlags(command, RESUME_SETTINGS);
+  addChangeFlags(command, RESUME_SETTINGS);
   command.action(async (runFolder: string) => {
     const { json: _, checkpoint, ...changes } = command.opts();
     const resume = { checkpoint: parseCheckpoint(checkpoint), changes };

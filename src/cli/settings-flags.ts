@@ -2,17 +2,24 @@ import { type Command, Option } from "commander";
 import { readText } from "#platform";
 import { loadConfigFile } from "../config/config-file.js";
 import { flagDefinitions } from "../config/flags.js";
-import { adviceForUnknown, flagOf, SETTING_KEYS } from "../config/names.js";
+import { adviceForUnknown, flagOf } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { adviceFromOptions, type UnknownOptionAdvice } from "./usage.js";
 
-/** Adds a flag for every setting, or for those named, in the groups of the reference page. */
-export function addSettingFlags(command: Command, keys: readonly SettingKey[] = SETTING_KEYS): void {
-  for (const { key, flags, help, group, hidden } of flagDefinitions()) {
-    if (!keys.includes(key)) continue;
-    const option = new Option(flags, help).helpGroup(`${group}:`);
+/** Adds a flag for every setting, in the groups of the reference page. */
+export function addSettingFlags(command: Command): void {
+  for (const { flags, help, fallback, group, hidden } of flagDefinitions()) {
+    const option = new Option(flags, `${help} (default: ${fallback})`).helpGroup(`${group}:`);
     command.addOption(hidden ? option.hideHelp() : option);
+  }
+}
+
+/** Adds the same flags for a run that has its settings already; those that may not change are parsed, to be refused, but not shown. */
+export function addChangeFlags(command: Command, changeable: readonly SettingKey[]): void {
+  for (const { key, flags, help, group, hidden } of flagDefinitions()) {
+    const option = new Option(flags, help).helpGroup(`${group}:`);
+    command.addOption(hidden || !changeable.includes(key) ? option.hideHelp() : option);
   }
 }
 

@@ -7,6 +7,8 @@ export interface FlagDefinition {
   /** `--rank <integer>`, `--rslora`, `--no-rslora`. */
   readonly flags: string;
   readonly help: string;
+  /** What holds without the flag, in words. */
+  readonly fallback: string;
   readonly group: Setting["group"];
   /** Accepted but not listed: aliases, and the form of a boolean that states its default. */
   readonly hidden: boolean;
@@ -22,7 +24,8 @@ export function flagDefinitions(): FlagDefinition[] {
     const definition = (flags: string, hidden: boolean): FlagDefinition => ({
       key,
       flags,
-      help: `${setting.help} (default: ${defaultText(setting)})`,
+      help: setting.help,
+      fallback: defaultText(setting),
       group: setting.group,
       hidden,
     });

@@ -128,7 +128,7 @@ test("a run killed before its first checkpoint begins anew, one that is done sta
   const said = await noticesOf(async (onNotice) => {
     expect(await resume(settings.out!, {}, { onNotice })).toMatchObject({ outcome: "done", step: 11 });
   });
-  expect(said).toContain("is done: 11 steps");
+  expect(said).toContain("nothing is left of its 11 steps");
   expect(await readFile(path.join(settings.out!, "metrics.jsonl"))).toEqual(before);
 });
 

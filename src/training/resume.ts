@@ -41,7 +41,7 @@ export async function resume(
     const saved = await openRun(path, checkpoint);
     requirePlan(saved, settings);
     if (await isDone(saved, settings, records)) {
-      onNotice(`${path} is done: ${settings.maxSteps} steps. To go on, give a larger --max-steps.`);
+      onNotice(`${path} is done: nothing is left of its ${settings.maxSteps} steps.`);
       await folder.writeReport(settings);
       return doneAlready(saved);
     }
@@ -67,8 +67,8 @@ function requirePlan({ checkpoint: { step, folder }, state, settings: before }: 
   const conflict = planConflict({ ...before, maxSteps: state.maxSteps }, settings, step);
   if (conflict === null) return;
   throw new ConfigError(
-    `maxSteps: the run was planned for ${state.maxSteps} steps and cannot go on to ${maxSteps}: ${conflict}; go on from an ` +
-      `earlier checkpoint, or train anew from its model/`,
+    `maxSteps: the run was planned for ${state.maxSteps} steps and cannot go on to ${maxSteps}: ${conflict}; ` +
+      `to train on, start a new run from its model/`,
   );
 }
 
