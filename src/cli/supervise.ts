@@ -19,8 +19,10 @@ export async function supervise(
   const view = new LiveView(context.terminal, { env: context.env });
   view.wait(waiting);
   let started: StartRecord | undefined;
+  let trained = false;
   const onRecord = (record: MetricsRecord): void => {
     if (record.kind === "start") started = record;
+    trained ||= record.kind === "step";
     view.show(record);
   };
   const run = start({ onRecord, onNotice: (text) => view.note(text) });
@@ -37,7 +39,7 @@ export async function supervise(
     if (result.outcome === "stopped") context.exitCode = code;
     context.result({ ...result, start: started }, () => outcomeLines(result));
   } catch (error) {
-    if (started !== undefined) await offerResume(context, started.runFolder);
+    if (started !== undefined && trained) await offerResume(context, started.runFolder);
     throw error;
   }
 }
