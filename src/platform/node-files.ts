@@ -29,9 +29,9 @@ const NOTHING_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG"];
 export interface FileReader {
   /** Length of the file when it was opened, in bytes. */
   readonly size: number;
-  /** A new array with exactly `length` bytes from `offset`. @throws DataError where the file ends before that. */
+  /** A new array with exactly `length` bytes from `offset`. @throws DataError where the file ends before that, or the disk fails. */
   read(offset: number, length: number): Promise<Uint8Array>;
-  /** Fills `target` with the bytes from `offset`. @throws DataError where the file ends before that. */
+  /** Fills `target` with the bytes from `offset`. @throws DataError as `read`. */
   readInto(target: Uint8Array, offset: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -44,10 +44,14 @@ export async function openForReading(path: string): Promise<FileReader> {
       await handle.close();
       throw error;
     });
+    const orFault = <T>(call: Promise<T>): Promise<T> =>
+      call.catch((error) => {
+        throw readFault(path, error);
+      });
     const readInto = async (target: Uint8Array, offset: number): Promise<void> => {
       for (let filled = 0; filled < target.length; ) {
         const want = Math.min(MAX_TRANSFER_BYTES, target.length - filled);
-        const { bytesRead } = await handle.read(target, filled, want, offset + filled);
+        const { bytesRead } = await orFault(handle.read(target, filled, want, offset + filled));
         if (bytesRead === 0) {
           throw new DataError(
             `cannot read ${path}: it ends at byte ${offset + filled}, before byte ${offset + target.length}`,
@@ -64,7 +68,7 @@ export async function openForReading(path: string): Promise<FileReader> {
         await readInto(target, offset);
         return target;
       },
-      close: () => handle.close(),
+      close: () => orFault(handle.close()),
     };
   } catch (error) {
     throw readFault(path, error);
