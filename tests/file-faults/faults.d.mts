@@ -40,6 +40,11 @@ export interface FaultOptions {
   readonly when?: "before" | "half" | "after";
   /** As the operating system says it: `EIO` without it. */
   readonly code?: string;
+  /**
+   * Makes the calls in the folder that do not go wrong, whole or half: the name of the function or, for a file that is open, of
+   * its method; the arguments as text, for an open file its path alone.
+   */
+  readonly observe?: (name: string, args: readonly string[], make: () => Promise<unknown>) => Promise<unknown>;
 }
 
 export interface Faults {

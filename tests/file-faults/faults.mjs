@@ -40,7 +40,7 @@ const HANDLE_METHODS = {
 
 let installed = false;
 
-export function installFaults({ folder, kinds, at, mode = "fail", when = "before", code = "EIO" }) {
+export function installFaults({ folder, kinds, at, mode = "fail", when = "before", code = "EIO", observe }) {
   if (installed) throw new Error("installFaults: remove the faults that are installed first");
   installed = true;
   const root = path.resolve(folder);
@@ -60,9 +60,8 @@ export function installFaults({ folder, kinds, at, mode = "fail", when = "before
 
   /** Makes the call, or lets it go wrong. `half` does half of it. */
   const intercept = async (kind, target, make, half) => {
-    const relative = path.relative(root, path.resolve(String(target)));
-    if (!active || relative.startsWith("..") || !(kinds ?? [kind]).includes(kind)) return make();
-    calls.push({ kind, path: relative });
+    if (!active || outside(target) || !(kinds ?? [kind]).includes(kind)) return make();
+    calls.push({ kind, path: path.relative(root, path.resolve(String(target))) });
     if (dead || kind === failsNext) {
       failsNext = null;
       // Even a process that is taken for dead must not run out of handles.
@@ -84,7 +83,7 @@ export function installFaults({ folder, kinds, at, mode = "fail", when = "before
   for (const [name, [kind, place = 0]] of Object.entries(FUNCTIONS)) {
     const original = originals[name];
     promises[name] = async (...args) => {
-      const make = () => original(...args);
+      const make = observed(name, args, () => original(...args));
       if (name === "open") {
         const opens = /^r[s]*$/.test(args[1] ?? "r") ? "open" : "create";
         return watch(await intercept(opens, args[0], make), args[0]);
@@ -94,9 +93,19 @@ export function installFaults({ folder, kinds, at, mode = "fail", when = "before
   }
   syncBuiltinESMExports();
 
+  function observed(name, args, make) {
+    return observe === undefined || !active || outside(args[0]) ? make : () => observe(name, args.map(String), make);
+  }
+
+  function outside(target) {
+    return path.relative(root, path.resolve(String(target))).startsWith("..");
+  }
+
   function halfOf(name, args) {
     if (name === "writeFile" || name === "appendFile")
       return () => originals[name](args[0], firstHalf(args[1]), args[2]);
+    // It returns all or fails.
+    if (name === "readFile") return async () => void (await originals[name](...args));
     if (name === "rm") return () => removeHalf(args[0]);
     return undefined;
   }
@@ -117,7 +126,10 @@ export function installFaults({ folder, kinds, at, mode = "fail", when = "before
         writeFile: ([data]) => original(firstHalf(data)),
       };
       const half = halves[name];
-      handle[name] = (...args) => intercept(kind, target, () => original(...args), half && (() => half(args)));
+      handle[name] = (...args) => {
+        const make = observed(name, [target], () => original(...args));
+        return intercept(kind, target, make, half && observed(name, [target], () => half(args)));
+      };
     }
     return handle;
   }
