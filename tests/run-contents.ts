@@ -23,7 +23,7 @@ function contentOf(name: string, bytes: Buffer, folder: string): unknown {
   const text = (): string => bytes.toString("utf8").replaceAll(folder, "RUN");
   const json = (): Record<string, unknown> => JSON.parse(text());
   if (name === "config.resolved.json") return { ...json(), threads: null, overwrite: false };
-  if (name.endsWith("state.json")) return { ...json(), seconds: 0, records: 0 };
+  if (name.endsWith("state.json")) return { ...json(), seconds: 0, savingSeconds: 0, records: 0 };
   if (name.endsWith("checksums.json")) return { ...json(), "state.json": "", "adapter_config.json": "" };
   if (name.endsWith("adapter_config.json")) return json();
   if (name === "metrics.jsonl") {

@@ -82,7 +82,15 @@ const records: MetricsRecord[] = [
     ],
   },
   { kind: "reset", step: 300, zeroedFraction: 1 },
-  { kind: "end", step: 600, outcome: "done", tokens: 1_228_800, seconds: 185, peakMemoryBytes: 2 ** 29 },
+  {
+    kind: "end",
+    step: 600,
+    outcome: "done",
+    tokens: 1_228_800,
+    seconds: 185,
+    savingSeconds: 1,
+    peakMemoryBytes: 2 ** 29,
+  },
 ];
 
 /** What a view writes when each record comes `stepMs` after the one before. */

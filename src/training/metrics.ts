@@ -144,8 +144,10 @@ export interface EndRecord {
   readonly outcome: "done" | "stopped" | "diverged";
   /** Tokens trained on since the start of the run. */
   readonly tokens: number;
-  /** Wall time since this process began to train. */
+  /** Wall time of training up to here, over interruptions, without what was lost by them. */
   readonly seconds: number;
+  /** Share of it in which checkpoints were written. */
+  readonly savingSeconds: number;
   readonly peakMemoryBytes: number;
 }
 

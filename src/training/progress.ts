@@ -10,6 +10,8 @@ export class Progress {
   readonly deltas: string[];
   best: LossAtStep | null;
   evaluated: LossAtStep | null;
+  /** Wall time spent writing checkpoints. */
+  savingSeconds: number;
   readonly #secondsBefore: number;
   readonly #started: number = performance.now();
 
@@ -20,11 +22,13 @@ export class Progress {
     this.deltas = [...state.deltas];
     this.best = state.best;
     this.evaluated = state.evaluated;
+    this.savingSeconds = state.savingSeconds;
     this.#secondsBefore = state.seconds;
   }
 
   static fresh(): Progress {
-    return new Progress(0, { tokens: 0, badSteps: 0, deltas: [], best: null, evaluated: null, seconds: 0 });
+    const counts = { tokens: 0, badSteps: 0, seconds: 0, savingSeconds: 0 };
+    return new Progress(0, { ...counts, deltas: [], best: null, evaluated: null });
   }
 
   static savedAt(step: number, state: RunState): Progress {
@@ -50,9 +54,9 @@ export class Progress {
   }
 
   get state(): Pick<RunState, ProgressKey> {
-    const { tokens, badSteps, deltas, best, evaluated, seconds } = this;
-    return { tokens, badSteps, deltas: [...deltas], best, evaluated, seconds };
+    const { tokens, badSteps, deltas, best, evaluated, seconds, savingSeconds } = this;
+    return { tokens, badSteps, deltas: [...deltas], best, evaluated, seconds, savingSeconds };
   }
 }
 
-type ProgressKey = "tokens" | "badSteps" | "deltas" | "best" | "evaluated" | "seconds";
+type ProgressKey = "tokens" | "badSteps" | "deltas" | "best" | "evaluated" | "seconds" | "savingSeconds";

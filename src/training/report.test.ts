@@ -97,6 +97,7 @@ const end: EndRecord = {
   outcome: "done",
   tokens: 800,
   seconds: 4,
+  savingSeconds: 1.5,
   peakMemoryBytes: 500 * MIB,
 };
 

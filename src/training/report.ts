@@ -56,7 +56,7 @@ ${samplesCard(evals)}
 /** Tables of what the records hold: nothing about merges or quantization where there was none. */
 function tablesOf(records: readonly MetricsRecord[]): string {
   const merges = records.filter((record) => record.kind === "merge");
-  const start = records.find((record) => record.kind === "start");
+  const start = records.findLast((record) => record.kind === "start");
   const quantize = records.find((record) => record.kind === "quantize");
   const end = records.findLast((record) => record.kind === "end");
   const small = [
@@ -70,7 +70,7 @@ function tablesOf(records: readonly MetricsRecord[]): string {
 
 function summaryOf(records: readonly MetricsRecord[]): [string, string][] {
   const rows: [string, string][] = [];
-  const start = records.find((record) => record.kind === "start");
+  const start = records.findLast((record) => record.kind === "start");
   const end = records.findLast((record) => record.kind === "end");
   const steps = records.filter((record) => record.kind === "step");
   const merges = records.filter((record) => record.kind === "merge");
@@ -100,7 +100,8 @@ function summaryOf(records: readonly MetricsRecord[]): [string, string][] {
   }
   if (skips > 0) rows.push(["Skipped updates", String(skips)]);
   if (end !== undefined) {
-    rows.push(["Time", formatDuration(end.seconds)], ["Peak memory", formatBytes(end.peakMemoryBytes)]);
+    const saving = `${formatShare(end.savingSeconds / (end.seconds || 1))} for checkpoints`;
+    rows.push(["Time", `${formatDuration(end.seconds)}, ${saving}`], ["Peak memory", formatBytes(end.peakMemoryBytes)]);
   }
   return rows;
 }

@@ -17,6 +17,8 @@ export interface RunState {
   readonly badSteps: number;
   /** Wall time of training that led here, without what was lost on the way. */
   readonly seconds: number;
+  /** Share of it in which earlier checkpoints were written. */
+  readonly savingSeconds: number;
   /** The next row to train on. */
   readonly dataPosition: DataPosition;
   /** Of the tokens to train on and those held out. */
@@ -52,6 +54,7 @@ const RUN_STATE: z.ZodType<RunState> = z.object({
   tokens: COUNT,
   badSteps: COUNT,
   seconds: z.number().min(0),
+  savingSeconds: z.number().min(0),
   dataPosition: z.object({ epoch: COUNT, row: COUNT }),
   dataSha256: SHA256,
   seed: COUNT,

@@ -333,6 +333,7 @@ export class Trainer {
     const { path } = this.#folder;
     const base = this.#base!;
     const progress = this.#progress;
+    const started = progress.seconds;
     const best = progress.markBest();
     const records = await this.#folder.syncRecords();
     const dataPosition = { ...cursor.position };
@@ -350,6 +351,7 @@ export class Trainer {
     this.#checkpoint = await saveCheckpoint(path, step, parts);
     if (best) await markBest(path, step);
     await this.#prune();
+    progress.savingSeconds += progress.seconds - started;
   }
 
   async #prune(): Promise<void> {
@@ -379,8 +381,9 @@ export class Trainer {
   }
 
   async #end(outcome: EndRecord["outcome"], modelFolder: string | null): Promise<TrainResult> {
-    const { step, tokens, seconds, evaluated } = this.#progress;
-    await this.#record({ kind: "end", step, outcome, tokens, seconds, peakMemoryBytes: peakMemoryBytes() });
+    const { step, tokens, seconds, savingSeconds, evaluated } = this.#progress;
+    const times = { seconds, savingSeconds, peakMemoryBytes: peakMemoryBytes() };
+    await this.#record({ kind: "end", step, outcome, tokens, ...times });
     await this.#folder.writeReport();
     return {
       outcome: outcome === "done" ? "done" : "stopped",
