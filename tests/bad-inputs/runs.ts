@@ -1,5 +1,24 @@
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+import { resolveSettings } from "../../src/config/resolve.js";
+import { train as runTraining } from "../../src/training/train.js";
 import { TEXT } from "../small-model.js";
 import { type Area, train } from "./bad-input.js";
+
+/** Writes a.txt and `run`, which was stopped after two of its four steps. */
+async function stoppedRun(cwd: string): Promise<void> {
+  const data = path.join(cwd, "a.txt");
+  await writeFile(data, TEXT);
+  const sizes = { model: "tiny", vocabSize: 280, sequenceLength: 16, batchSize: 2, rank: 4, maxSteps: 4 };
+  const settings = resolveSettings({ flags: { ...sizes, data, out: path.join(cwd, "run"), sampleTokens: 0 } });
+  let step = 0;
+  await runTraining(settings, {
+    onRecord: (record) => {
+      if (record.kind === "step") step = record.step;
+    },
+    stopRequested: () => step === 2,
+  });
+}
 
 export const runs: Area = {
   title: "Runs",
@@ -29,6 +48,48 @@ export const runs: Area = {
       leavesFiles: true,
       says: ["training diverged at step", "lower lr"],
       code: 4,
+    },
+    {
+      name: "resume: a folder that holds no run",
+      args: ["resume", "photos"],
+      files: { "photos/1.jpg": "" },
+      says: ["photos holds no run", "name the folder that train wrote"],
+      code: 3,
+    },
+    {
+      name: "resume: a setting that made the model",
+      args: ["resume", "run", "--rank", "8"],
+      prepare: stoppedRun,
+      says: ["--rank: stays as the run was started", "what may change", "--lr"],
+      code: 2,
+    },
+    {
+      name: "resume: more steps than the schedule allows",
+      args: ["resume", "run", "--max-steps", "9"],
+      prepare: stoppedRun,
+      says: ["maxSteps: the run was planned for 4 steps", "schedule cosine_restarts depends", "start a new run"],
+      code: 2,
+    },
+    {
+      name: "resume: a checkpoint that the run does not have",
+      args: ["resume", "run", "--checkpoint", "7"],
+      prepare: stoppedRun,
+      says: ["checkpoint-000007 does not exist", "the run also has checkpoint-000002"],
+      code: 3,
+    },
+    {
+      name: "resume: a checkpoint that is none",
+      args: ["resume", "run", "--checkpoint", "newest"],
+      says: ['--checkpoint: must be last, best, or the step of a checkpoint such as 100, got "newest"'],
+      code: 2,
+    },
+    {
+      name: "resume: other data than the run was trained on",
+      args: ["resume", "run", "--data", "b.txt"],
+      files: { "b.txt": TEXT.replaceAll("cat", "dog") },
+      prepare: stoppedRun,
+      says: ["b.txt: its tokens are not those that run was trained on", "bring back the data"],
+      code: 3,
     },
     {
       name: "damaged metrics of a run",
