@@ -1,12 +1,24 @@
-import { exists, readText } from "#platform";
+import { exists, fileSize, readText } from "#platform";
 import { CheckpointError } from "../tensor/errors.js";
+import { parseJson } from "../tensor/json.js";
+import { orCheckpointError } from "./open-file.js";
 
-/** The object in a JSON file. @throws CheckpointError if it is missing, not UTF-8, not JSON, or not an object. */
+/** Longest JSON file, as for the header of a safetensors file. Parsed, it takes many times as much memory. */
+const MAX_JSON_BYTES = 100_000_000;
+
+/** The object in a JSON file. @throws CheckpointError if it is missing, not UTF-8, not JSON, not an object, or above 100 MB. */
 export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
   if (!(await exists(path))) throw new CheckpointError(`${path} is missing; check the path or copy the folder whole`);
+  const bytes = await orCheckpointError(fileSize(path));
+  if (bytes > MAX_JSON_BYTES) {
+    throw new CheckpointError(
+      `${path} has ${bytes} bytes, more than the ${MAX_JSON_BYTES} that are read; check the file`,
+    );
+  }
+  const text = await orCheckpointError(readText(path));
   let value: unknown;
   try {
-    value = JSON.parse(await readText(path));
+    value = parseJson(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new CheckpointError(`${path} is not JSON (${reason}); write it again or copy it from its source`, {

@@ -1,3 +1,4 @@
+import { shownValue } from "../tensor/json.js";
 import { isObject } from "./json-file.js";
 
 /** The settings of a LoRA adapter, in our names; on disk they carry PEFT's. */
@@ -57,14 +58,14 @@ export function parsePeftConfig(fields: Readonly<Record<string, unknown>>, fault
   const read = <T>(key: string, fallback: T, accepts: (value: unknown) => boolean, rule: string): T => {
     const value = fields[key];
     if (value === undefined || accepts(value)) return (value ?? fallback) as T;
-    faults.push(`${key} must be ${rule}, not ${JSON.stringify(value)}`);
+    faults.push(`${key} must be ${rule}, not ${shownValue(value)}`);
     return fallback;
   };
-  if (fields.peft_type !== "LORA") faults.push(`peft_type must be "LORA", not ${JSON.stringify(fields.peft_type)}`);
+  if (fields.peft_type !== "LORA") faults.push(`peft_type must be "LORA", not ${shownValue(fields.peft_type)}`);
   for (const [key, isNeutral, meaning] of UNSUPPORTED) {
     const value = fields[key];
     if (value !== undefined && !isNeutral(value)) {
-      faults.push(`${key} is ${JSON.stringify(value)}: ${meaning} not supported; merge the adapter in PEFT instead`);
+      faults.push(`${key} is ${shownValue(value)}: ${meaning} not supported; merge the adapter in PEFT instead`);
     }
   }
   // A pattern or keyword names modules by rules of Python's; the modules that have tensors are the ones it chose.
@@ -76,13 +77,16 @@ export function parsePeftConfig(fields: Readonly<Record<string, unknown>>, fault
     dropout: read("lora_dropout", 0, (p) => typeof p === "number" && p >= 0 && p < 1, "a number from 0 to below 1"),
     useRslora: read("use_rslora", false, (value) => typeof value === "boolean", "true or false"),
     targetModules: Array.isArray(targets) ? targets : null,
-    modulesToSave: read<string[]>("modules_to_save", [], isNamesOrNull, "a list of names or null"),
+    modulesToSave: read<string[]>("modules_to_save", [], isFewNamesOrNull, "a list of at most 1000 names or null"),
   };
 }
 
 const isTextOrNull = (value: unknown): boolean => value === null || typeof value === "string";
 const isNamesOrNull = (value: unknown): boolean =>
   value === null || (Array.isArray(value) && value.every((name) => typeof name === "string"));
+/** Every tensor is compared with each of the names. */
+const isFewNamesOrNull = (value: unknown): boolean =>
+  isNamesOrNull(value) && (value === null || (value as string[]).length <= 1000);
 const isNamesOrText = (value: unknown): boolean => isNamesOrNull(value) || typeof value === "string";
 
 /** Whether the field's value switches nothing on. */

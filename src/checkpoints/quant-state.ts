@@ -1,5 +1,6 @@
 import type { FourBitType } from "../ops/four-bit-codes.js";
 import { NESTED_BLOCK_SIZE } from "../quant/double-quantization.js";
+import { parseJson, shortened, shownValue } from "../tensor/json.js";
 import { isObject, kindOf } from "./json-file.js";
 
 /** The dtypes that bitsandbytes quantizes from, and dequantizes to. */
@@ -59,7 +60,7 @@ const NESTED_KEYS = ["nested_blocksize", "nested_dtype", "nested_offset"];
 export function parseQuantState(bytes: Uint8Array, faults: string[]): QuantState | undefined {
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    json = parseJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
     faults.push(`quant_state is not JSON (${(error as Error).message})`);
     return undefined;
@@ -71,10 +72,11 @@ export function parseQuantState(bytes: Uint8Array, faults: string[]): QuantState
   const before = faults.length;
   const isNested = NESTED_KEYS.some((key) => json[key] !== undefined);
   const keys = isNested ? [...KEYS, ...NESTED_KEYS] : KEYS;
-  for (const key of Object.keys(json)) if (!keys.includes(key)) faults.push(`quant_state has an unknown key "${key}"`);
+  for (const key of Object.keys(json))
+    if (!keys.includes(key)) faults.push(`quant_state has an unknown key "${shortened(key)}"`);
   const check = (key: string, isRight: (value: unknown) => boolean, rule: string): void => {
     if (isRight(json[key])) return;
-    faults.push(`quant_state: ${key} must be ${rule}, not ${JSON.stringify(json[key]) ?? "missing"}`);
+    faults.push(`quant_state: ${key} must be ${rule}, not ${shownValue(json[key])}`);
   };
   check("quant_type", (value) => value === "nf4" || value === "fp4", '"nf4" or "fp4"');
   check("blocksize", isBlockSize, "a power of two from 16 to 4096");

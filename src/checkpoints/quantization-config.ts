@@ -1,3 +1,4 @@
+import { shownValue } from "../tensor/json.js";
 import { checkpointFault } from "./faults.js";
 import { isObject, kindOf } from "./json-file.js";
 import { FLOAT_DTYPES, type FloatDType, floatDType } from "./quant-state.js";
@@ -55,14 +56,14 @@ export function parseQuantizationConfig(config: Readonly<Record<string, unknown>
   const { quant_method: method = "bitsandbytes" } = fields;
   if (method !== "bitsandbytes") {
     throw checkpointFault(where, [
-      `quant_method ${JSON.stringify(method)} is not supported; take the model unquantized or from bitsandbytes`,
+      `quant_method ${shownValue(method)} is not supported; take the model unquantized or from bitsandbytes`,
     ]);
   }
   const faults: string[] = [];
   const read = <T>(key: string, fallback: T, isRight: (value: unknown) => boolean, rule: string): T => {
     const value = fields[key];
     if (value === undefined || isRight(value)) return (value ?? fallback) as T;
-    faults.push(`${key} must be ${rule}, not ${JSON.stringify(value)}`);
+    faults.push(`${key} must be ${rule}, not ${shownValue(value)}`);
     return fallback;
   };
   const flag = (key: string): boolean => read(key, false, (value) => typeof value === "boolean", "true or false");

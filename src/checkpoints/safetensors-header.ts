@@ -1,4 +1,5 @@
 import { CheckpointError } from "../tensor/errors.js";
+import { parseJson, shortened, shownValue } from "../tensor/json.js";
 import { checkpointFault } from "./faults.js";
 import { isObject, kindOf } from "./json-file.js";
 import { withOpenFile } from "./open-file.js";
@@ -49,6 +50,9 @@ export interface SafetensorsHeader {
 /** The format's own limit: a longer header is taken for a damaged file. */
 const MAX_HEADER_BYTES = 100_000_000;
 
+/** Longest name of a tensor, in UTF-16 units: names are taken apart at their dots again and again. */
+const MAX_NAME_LENGTH = 1000;
+
 /**
  * Reads and checks the header alone: sizes, offsets, overlaps, gaps, duplicates, encoding. All faults come in one error,
  * before anything of the size that the header claims is allocated.
@@ -83,14 +87,14 @@ function parseHeader(path: string, bytes: Uint8Array, dataStart: number, fileByt
   }
   let header: unknown;
   try {
-    header = JSON.parse(text);
+    header = parseJson(text);
   } catch (error) {
     throw notSafetensors(path, `the header is not JSON (${(error as Error).message})`);
   }
   if (!isObject(header) || !text.startsWith("{")) {
     throw notSafetensors(path, `the header must be a JSON object, not ${kindOf(header)}`);
   }
-  const faults = duplicateKeys(text).map((key) => `the header names ${key} twice`);
+  const faults = duplicateKeys(text).map((key) => `the header names ${shortened(key)} twice`);
   const metadata: [string, string][] = [];
   const entries: SafetensorsEntry[] = [];
   for (const [name, value] of Object.entries(header)) {
@@ -98,12 +102,12 @@ function parseHeader(path: string, bytes: Uint8Array, dataStart: number, fileByt
       if (!isObject(value)) faults.push(`__metadata__ must be an object of strings, not ${kindOf(value)}`);
       for (const [key, entry] of Object.entries(isObject(value) ? value : {})) {
         if (typeof entry === "string") metadata.push([key, entry]);
-        else faults.push(`__metadata__ "${key}" must be a string, not ${kindOf(entry)}`);
+        else faults.push(`__metadata__ "${shortened(key)}" must be a string, not ${kindOf(entry)}`);
       }
       continue;
     }
     const entry = parseEntry(name, value, dataStart, fileBytes - dataStart);
-    if (typeof entry === "string") faults.push(`tensor "${name}": ${entry}`);
+    if (typeof entry === "string") faults.push(`tensor "${shortened(name)}": ${entry}`);
     else entries.push(entry);
   }
   entries.sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength);
@@ -115,14 +119,15 @@ function parseHeader(path: string, bytes: Uint8Array, dataStart: number, fileByt
 /** The entry, or what is wrong with it. */
 function parseEntry(name: string, value: unknown, dataStart: number, dataBytes: number): SafetensorsEntry | string {
   if (/\p{Surrogate}/u.test(name)) return "the name is not well-formed Unicode";
+  if (name.length > MAX_NAME_LENGTH) return `the name has ${name.length} characters, more than ${MAX_NAME_LENGTH}`;
   if (!isObject(value)) return `must be an object, not ${kindOf(value)}`;
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype)) {
-    return `dtype must be one of ${Object.keys(ELEMENT_BYTES).join(", ")}, not ${JSON.stringify(dtype)}`;
+    return `dtype must be one of ${Object.keys(ELEMENT_BYTES).join(", ")}, not ${shownValue(dtype)}`;
   }
-  if (!isSizes(shape)) return `shape must be an array of non-negative integers, not ${JSON.stringify(shape)}`;
+  if (!isSizes(shape)) return `shape must be an array of non-negative integers, not ${shownValue(shape)}`;
   if (!isSizes(offsets) || offsets.length !== 2) {
-    return `data_offsets must be two non-negative integers, not ${JSON.stringify(offsets)}`;
+    return `data_offsets must be two non-negative integers, not ${shownValue(offsets)}`;
   }
   const [begin, end] = offsets as readonly [number, number];
   if (begin > end || end > dataBytes) {
@@ -130,7 +135,7 @@ function parseEntry(name: string, value: unknown, dataStart: number, dataBytes: 
   }
   const byteLength = shape.reduce((product, size) => product * size, ELEMENT_BYTES[dtype as SafetensorsDType]);
   if (byteLength !== end - begin) {
-    return `shape [${shape.join(", ")}] of ${dtype} takes ${byteLength} bytes but data_offsets give ${end - begin}`;
+    return `shape ${shownValue(shape)} of ${dtype} takes ${byteLength} bytes but data_offsets give ${end - begin}`;
   }
   return { name, dtype: dtype as SafetensorsDType, shape, offset: dataStart + begin, byteLength };
 }

@@ -39,6 +39,11 @@ export interface FileReader {
 /** Opens a file for reading parts of it, at any size. @throws DataError if it cannot be opened. */
 export async function openForReading(path: string): Promise<FileReader> {
   try {
+    // Opening a pipe would wait for whoever writes to it.
+    const info = await stat(path);
+    if (!info.isFile() && !info.isDirectory()) {
+      throw new DataError(`cannot read ${path}: it is no regular file; copy it to one`);
+    }
     const handle = await open(path, "r");
     const size = await lengthOf(handle).catch(async (error) => {
       await handle.close();

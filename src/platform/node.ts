@@ -2,6 +2,7 @@
  * What highrank needs from the machine it runs on, for Node.js. Imported as `#platform`; other platforms offer the same names.
  * Folders above this one import no `node:` module, except `cli/`.
  */
+export { filesBelow, pathInside } from "./node-containment.js";
 export {
   appendLine,
   exists,

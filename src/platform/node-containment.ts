@@ -1,0 +1,55 @@
+import { lstat, realpath, stat } from "node:fs/promises";
+import path from "node:path";
+import { DataError } from "../tensor/errors.js";
+import { isDirectory, listFolder } from "./node-files.js";
+
+/** A repository in the Hugging Face cache, in which `snapshots/REVISION/` links to `blobs/`. */
+const CACHED_SNAPSHOT = /^(.*[\\/](?:models|datasets|spaces)--[^\\/]+)[\\/]snapshots[\\/][^\\/]+/;
+
+/**
+ * The path of a file or folder inside `folder`, to be read. Links may lead to others inside the folder or, in the Hugging
+ * Face cache, inside the repository; `folder` may be a link itself. What is missing passes: whoever opens it says so.
+ * @throws DataError for a path that leads out of the folder, and for what is neither file nor folder, such as a device.
+ */
+export async function pathInside(folder: string, name: string): Promise<string> {
+  const inside = path.join(folder, name);
+  let [root, real] = ["", ""];
+  try {
+    [root, real] = [await realpath(folder), await realpath(inside)];
+  } catch {
+    return inside;
+  }
+  const home = CACHED_SNAPSHOT.exec(root)?.[1] ?? root;
+  if (real !== home && !real.startsWith(home.endsWith(path.sep) ? home : home + path.sep)) {
+    throw new DataError(`${inside} leads out of the folder, to ${real}; put the file itself there`);
+  }
+  const info = await stat(real);
+  if (!info.isFile() && !info.isDirectory()) {
+    throw new DataError(`${inside} is neither a file nor a folder; remove it, or put a file there`);
+  }
+  return inside;
+}
+
+/**
+ * Paths of all files below the folder, relative to it, with forward slashes, in the order of their names. Links to folders
+ * are passed over: what they lead to is inside the folder, and found there.
+ * @param isLeftOut says by its name whether a file or folder is passed over.
+ * @throws DataError as `pathInside`.
+ */
+export async function filesBelow(
+  folder: string,
+  isLeftOut: (name: string) => boolean = () => false,
+): Promise<string[]> {
+  const files: string[] = [];
+  const visit = async (below: string): Promise<void> => {
+    for (const name of await listFolder(path.join(folder, below))) {
+      if (isLeftOut(name)) continue;
+      const file = below === "" ? name : `${below}/${name}`;
+      const inside = await pathInside(folder, file);
+      if (!(await isDirectory(inside))) files.push(file);
+      else if (!(await lstat(inside)).isSymbolicLink()) await visit(file);
+    }
+  };
+  await visit("");
+  return files;
+}
