@@ -7,13 +7,14 @@ import {
   removeTree,
   renamePath,
   writeFileAtomic,
-  writeFolderAtomic,
 } from "#platform";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
-import { checksumFaults, writeChecksums } from "./checksums.js";
+import { shownValue } from "../tensor/json.js";
+import { checksumFaults, writeFolder } from "./checksums.js";
 import { checkpointFault } from "./faults.js";
 import { readJsonObject, toJsonText } from "./json-file.js";
+import { checkpointPath, orCheckpointError } from "./open-file.js";
 import { readSafetensors, writeSafetensors } from "./safetensors.js";
 
 /** Version of the layout of state.json; a checkpoint of another one is refused. */
@@ -51,7 +52,7 @@ export async function writeCheckpoint(
   { state, tensorFiles, folders = {} }: CheckpointContent,
 ): Promise<string> {
   const folder = joinPath(runDir, checkpointName(step));
-  await writeFolderAtomic(
+  await writeFolder(
     folder,
     async (partial) => {
       const stateText = toJsonText({ ...state, schemaVersion: SCHEMA_VERSION, step }, STATE);
@@ -60,9 +61,8 @@ export async function writeCheckpoint(
         await writeSafetensors(joinPath(partial, `${name}.safetensors`), tensors);
       }
       for (const [name, write] of Object.entries(folders)) await write(joinPath(partial, name));
-      await writeChecksums(partial);
     },
-    { replace: true },
+    { replace: true, checksums: true },
   );
   await point(runDir, "last", step);
   return folder;
@@ -76,19 +76,20 @@ export async function readCheckpoint(runDir: string, which: "last" | "best" | nu
   const step = typeof which === "number" ? which : await pointedStep(runDir, which);
   await verifyCheckpoint(runDir, step);
   const folder = joinPath(runDir, checkpointName(step));
-  const state = await readJsonObject(joinPath(folder, STATE));
+  const state = await readJsonObject(await checkpointPath(folder, STATE));
   if (state.schemaVersion !== SCHEMA_VERSION || state.step !== step) {
     throw new CheckpointError(
       `${joinPath(folder, STATE)}: schemaVersion must be ${SCHEMA_VERSION} and step ${step}, not ` +
-        `${JSON.stringify(state.schemaVersion)} and ${JSON.stringify(state.step)}; use the version of highrank that wrote it`,
+        `${shownValue(state.schemaVersion)} and ${shownValue(state.step)}; use the version of highrank that wrote it`,
     );
   }
-  const tensorFiles: Checkpoint["tensorFiles"] = {};
+  const tensorFiles = new Map<string, Map<string, HostTensor>>();
   for (const file of await listFolder(folder)) {
     const name = /^(.+)\.safetensors$/.exec(file)?.[1];
-    if (name !== undefined) tensorFiles[name] = (await readSafetensors(joinPath(folder, file))).tensors;
+    if (name === undefined) continue;
+    tensorFiles.set(name, (await readSafetensors(await checkpointPath(folder, file))).tensors);
   }
-  return { step, folder, state, tensorFiles };
+  return { step, folder, state, tensorFiles: Object.fromEntries(tensorFiles) };
 }
 
 /**
@@ -96,7 +97,7 @@ export async function readCheckpoint(runDir: string, which: "last" | "best" | nu
  * @throws CheckpointError that names each file that is missing or differs, and the other checkpoints of the run.
  */
 export async function verifyCheckpoint(runDir: string, step: number): Promise<void> {
-  const folder = joinPath(runDir, checkpointName(step));
+  const folder = await checkpointPath(runDir, checkpointName(step));
   const others = (await listCheckpoints(runDir)).filter((other) => other !== step).map(checkpointName);
   const wayOut = others.length > 0 ? `the run also has ${others.join(", ")}` : "the run has no other";
   if (!(await isDirectory(folder))) throw new CheckpointError(`${folder} does not exist; ${wayOut}`);
@@ -173,14 +174,14 @@ async function point(runDir: string, pointer: "last" | "best", step: number): Pr
 }
 
 async function pointedStep(runDir: string, pointer: "last" | "best"): Promise<number> {
-  const path = joinPath(runDir, pointer);
+  const path = await checkpointPath(runDir, pointer);
   if (!(await exists(path))) {
     throw new CheckpointError(`${path} does not exist: the run has saved no checkpoint of that kind; check the path`);
   }
-  const name = (await readText(path)).trim();
+  const name = (await orCheckpointError(readText(path))).trim();
   const step = NAME.exec(name)?.[1];
   if (step === undefined) {
-    throw new CheckpointError(`${path} must name a checkpoint, as checkpoint-000100, not ${JSON.stringify(name)}`);
+    throw new CheckpointError(`${path} must name a checkpoint, as checkpoint-000100, not ${shownValue(name)}`);
   }
   return Number(step);
 }

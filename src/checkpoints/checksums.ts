@@ -1,8 +1,34 @@
-import { exists, isDirectory, joinPath, listFolder, sha256File, writeFileAtomic } from "#platform";
+import { exists, filesBelow, joinPath, sha256File, writeFileAtomic, writeFolderAtomic } from "#platform";
 import { DataError } from "../tensor/errors.js";
+import { checkpointFault } from "./faults.js";
 import { readJsonObject, toJsonText } from "./json-file.js";
+import { checkpointPath, orCheckpointError } from "./open-file.js";
 
 const CHECKSUMS = "checksums.json";
+
+/** How a folder is written. */
+export interface FolderOptions {
+  /** Whether files that it holds already may go. */
+  readonly replace?: boolean;
+  /** Whether it gets a checksums.json. */
+  readonly checksums?: boolean;
+}
+
+/** Writes a folder that appears whole or not at all; `fill` writes its files. @throws CheckpointError as `writeFolderAtomic`. */
+export function writeFolder(
+  target: string,
+  fill: (folder: string) => Promise<void>,
+  { replace = false, checksums = false }: FolderOptions,
+): Promise<void> {
+  return writeFolderAtomic(
+    target,
+    async (folder) => {
+      await fill(folder);
+      if (checksums) await writeChecksums(folder);
+    },
+    { replace },
+  );
+}
 
 /** Writes checksums.json into the folder: the SHA-256 of every other file in it and below, by path with forward slashes. */
 export async function writeChecksums(folder: string): Promise<void> {
@@ -16,17 +42,34 @@ export async function writeChecksums(folder: string): Promise<void> {
  * read, or are not in checksums.json; and that it is missing itself. @throws CheckpointError if it holds no JSON object.
  */
 export async function checksumFaults(folder: string): Promise<string[]> {
-  if (!(await exists(joinPath(folder, CHECKSUMS)))) return [`${CHECKSUMS} is missing`];
-  const checksums = await readJsonObject(joinPath(folder, CHECKSUMS));
-  const present = await checkedFiles(folder);
-  const faults = Object.keys(checksums)
-    .filter((file) => !present.includes(file))
-    .map((file) => `${file} is missing`);
+  const path = await checkpointPath(folder, CHECKSUMS);
+  if (!(await exists(path))) return [`${CHECKSUMS} is missing`];
+  const checksums = new Map(Object.entries(await readJsonObject(path)));
+  const present = new Set(await checkedFiles(folder));
+  const faults = [...checksums.keys()].filter((file) => !present.has(file)).map((file) => `${file} is missing`);
   for (const file of present) {
-    if (checksums[file] === undefined) faults.push(`${file} has no checksum`);
-    else faults.push(...(await fileFaults(folder, file, checksums[file])));
+    if (!checksums.has(file)) faults.push(`${file} has no checksum`);
+    else faults.push(...(await fileFaults(folder, file, checksums.get(file))));
   }
   return faults;
+}
+
+/** What checksums.json says of the files, by path; nothing where there is none, as in folders of earlier versions. */
+export async function readChecksums(folder: string): Promise<Map<string, string>> {
+  const path = await checkpointPath(folder, CHECKSUMS);
+  if (!(await exists(path))) return new Map();
+  return new Map(Object.entries(await readJsonObject(path)).map(([file, checksum]) => [file, String(checksum)]));
+}
+
+/**
+ * Compares every file of the folder with its checksum, where it has checksums, and returns these.
+ * @throws CheckpointError that names each file that is missing or differs, and the way out.
+ */
+export async function requireWhole(folder: string, wayOut: string): Promise<ReadonlyMap<string, string>> {
+  const checksums = await readChecksums(folder);
+  const faults = checksums.size === 0 ? [] : await checksumFaults(folder);
+  if (faults.length > 0) throw checkpointFault(`${folder} is damaged (${wayOut})`, faults);
+  return checksums;
 }
 
 async function fileFaults(folder: string, file: string, checksum: unknown): Promise<string[]> {
@@ -39,16 +82,5 @@ async function fileFaults(folder: string, file: string, checksum: unknown): Prom
 }
 
 async function checkedFiles(folder: string): Promise<string[]> {
-  return (await filesIn(folder)).filter((file) => file !== CHECKSUMS);
-}
-
-/** Paths of all files below the folder, relative to it, with forward slashes. */
-async function filesIn(folder: string, below = ""): Promise<string[]> {
-  const files: string[] = [];
-  for (const name of await listFolder(joinPath(folder, below))) {
-    const path = below === "" ? name : `${below}/${name}`;
-    if (await isDirectory(joinPath(folder, path))) files.push(...(await filesIn(folder, path)));
-    else files.push(path);
-  }
-  return files;
+  return (await orCheckpointError(filesBelow(folder))).filter((file) => file !== CHECKSUMS);
 }

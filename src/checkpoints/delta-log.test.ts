@@ -104,6 +104,6 @@ test("a file in another's place, or one that is no delta, is named with its faul
     { cycle: "1", scaling: "" },
   );
   await expect(all()).rejects.toThrow(
-    /3 faults\n.*"step" must be a number, not undefined\n.*"scaling" must be a number, not ""\n.*p: lora_A \(2, 3\)/,
+    /3 faults\n.*"step" must be a number of 0 or more, without a fraction, not missing\n.*"scaling" must be a number, not ""\n.*p: lora_A float32 of shape \(2, 3\)/,
   );
 });

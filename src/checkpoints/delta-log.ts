@@ -1,7 +1,9 @@
 import { isDirectory, joinPath, listFolder, makeFolder, removeTree, sha256File } from "#platform";
 import { CheckpointError } from "../tensor/errors.js";
+import { shownValue } from "../tensor/json.js";
 import { checkpointFault } from "./faults.js";
-import { type LoraPair, peftLayers, peftTensors } from "./peft.js";
+import { checkpointPath, orCheckpointError } from "./open-file.js";
+import { describeTensor, type LoraPair, peftLayers, peftTensors } from "./peft.js";
 import { readSafetensors, writeSafetensors } from "./safetensors.js";
 
 /** What one finished ReLoRA cycle changed: ΔW = scaling · loraB · loraA for every layer. */
@@ -19,7 +21,11 @@ const FOLDER = "deltas";
 const FILE_NAME = /^cycle-(\d{6,})\.safetensors$/;
 
 function deltaPath(runDir: string, cycle: number): string {
-  return joinPath(runDir, FOLDER, `cycle-${String(cycle).padStart(6, "0")}.safetensors`);
+  return joinPath(runDir, FOLDER, fileName(cycle));
+}
+
+function fileName(cycle: number): string {
+  return `cycle-${String(cycle).padStart(6, "0")}.safetensors`;
 }
 
 /**
@@ -55,8 +61,8 @@ export async function* readDeltas(runDir: string, checksums?: readonly string[])
     );
   }
   for (let cycle = 1; cycle <= through; cycle++) {
-    const path = deltaPath(runDir, cycle);
-    if (checksums !== undefined && (await sha256File(path)) !== checksums[cycle - 1]) {
+    const path = await checkpointPath(runDir, `${FOLDER}/${fileName(cycle)}`);
+    if (checksums !== undefined && (await orCheckpointError(sha256File(path))) !== checksums[cycle - 1]) {
       throw new CheckpointError(
         `${path} is not the file that the checkpoint was trained with; bring it back from a copy of the run folder`,
       );
@@ -75,7 +81,7 @@ export async function truncateDeltas(runDir: string, lastCycle: number): Promise
 
 /** The numbers of the logged cycles: 1, 2, … @throws CheckpointError if one is missing. */
 export async function loggedCycles(runDir: string): Promise<number[]> {
-  const folder = joinPath(runDir, FOLDER);
+  const folder = await checkpointPath(runDir, FOLDER);
   const names = (await isDirectory(folder)) ? await listFolder(folder) : [];
   const cycles = names.flatMap((name) => FILE_NAME.exec(name)?.slice(1).map(Number) ?? []).sort((a, b) => a - b);
   const gap = cycles.findIndex((cycle, index) => cycle !== index + 1);
@@ -90,20 +96,23 @@ export async function loggedCycles(runDir: string): Promise<number[]> {
 async function readDelta(path: string, cycle: number): Promise<Delta> {
   const { tensors, metadata } = await readSafetensors(path);
   const faults: string[] = [];
-  const number = (key: string): number => {
+  const number = (key: string, isRight: (value: number) => boolean, rule: string): number => {
     const value = Number(metadata[key] || Number.NaN);
-    if (!Number.isFinite(value))
-      faults.push(`metadata "${key}" must be a number, not ${JSON.stringify(metadata[key])}`);
+    if (!isRight(value)) faults.push(`metadata "${key}" must be ${rule}, not ${shownValue(metadata[key])}`);
     return value;
   };
-  const delta = { cycle: number("cycle"), step: number("step"), scaling: number("scaling") };
+  const count = (key: string): number =>
+    number(key, (value) => Number.isSafeInteger(value) && value >= 0, "a number of 0 or more, without a fraction");
+  const delta = { cycle: count("cycle"), step: count("step"), scaling: number("scaling", Number.isFinite, "a number") };
   if (Number.isFinite(delta.cycle) && delta.cycle !== cycle)
     faults.push(`it holds cycle ${delta.cycle} instead of ${cycle}`);
   const layers = peftLayers(tensors, faults);
   for (const [module, { loraA, loraB }] of layers) {
     const [a, b] = [loraA.shape, loraB.shape];
-    if (a.length === 2 && b.length === 2 && a[0] === b[1]) continue;
-    faults.push(`${module}: lora_A (${a.join(", ")}) and lora_B (${b.join(", ")}) must be (rank, in) and (out, rank)`);
+    const isFloat32 = loraA.dtype === "float32" && loraB.dtype === "float32";
+    if (isFloat32 && a.length === 2 && b.length === 2 && a[0] === b[1]) continue;
+    const shapes = `lora_A ${describeTensor(loraA)} and lora_B ${describeTensor(loraB)}`;
+    faults.push(`${module}: ${shapes} must be float32 of shape (rank, in) and (out, rank)`);
   }
   if (faults.length > 0) throw checkpointFault(path, faults);
   return { ...delta, layers };

@@ -1,9 +1,12 @@
-import { exists, isDirectory, joinPath, listFolder, readText, writeFileAtomic, writeFolderAtomic } from "#platform";
+import { exists, isDirectory, joinPath, listFolder, readText, writeFileAtomic } from "#platform";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
+import { shortened, shownValue } from "../tensor/json.js";
+import { type FolderOptions, writeFolder } from "./checksums.js";
 import { checkpointFault } from "./faults.js";
 import { isObject, kindOf, readJsonObject, toJsonText } from "./json-file.js";
 import { readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
+import { checkpointPath, orCheckpointError } from "./open-file.js";
 import { isPickleName, pickleError } from "./pickle.js";
 import { openSafetensors, writeSafetensors } from "./safetensors.js";
 import { readSafetensorsHeader } from "./safetensors-header.js";
@@ -51,9 +54,9 @@ export interface ModelFolderContent {
 export async function writeModelFolder(
   folder: string,
   { config, tensors, files = new Map() }: ModelFolderContent,
-  options: { replace?: boolean } = {},
+  options: FolderOptions = {},
 ): Promise<void> {
-  await writeFolderAtomic(
+  await writeFolder(
     folder,
     async (partial) => {
       await writeFileAtomic(joinPath(partial, CONFIG), toJsonText(config, CONFIG));
@@ -71,13 +74,13 @@ export async function writeModelFolder(
  */
 export async function openModelFolder(folder: string): Promise<OpenModelFolder> {
   const files = await weightFiles(folder);
-  const config = await readJsonObject(joinPath(folder, CONFIG));
+  const config = await readJsonObject(await checkpointPath(folder, CONFIG));
   const tensors = new Map<string, StoredTensor>();
   for (const [path, names] of files) {
     for (const [name, tensor] of (await openSafetensors(path, { names })).tensors) tensors.set(name, tensor);
   }
-  const tokenizerJson = await textIfPresent(joinPath(folder, "tokenizer.json"));
-  const tokenizerConfig = await textIfPresent(joinPath(folder, "tokenizer_config.json"));
+  const tokenizerJson = await textIfPresent(await checkpointPath(folder, "tokenizer.json"));
+  const tokenizerConfig = await textIfPresent(await checkpointPath(folder, "tokenizer_config.json"));
   return {
     config,
     tensors,
@@ -105,7 +108,7 @@ export async function weightFiles(folder: string): Promise<Map<string, readonly 
   }
   const present = await listFolder(folder);
   if (present.includes(WEIGHTS)) {
-    const path = joinPath(folder, WEIGHTS);
+    const path = await checkpointPath(folder, WEIGHTS);
     const { entries } = await readSafetensorsHeader(path);
     return new Map([[path, entries.map(({ name }) => name)]]);
   }
@@ -119,7 +122,8 @@ export async function weightFiles(folder: string): Promise<Map<string, readonly 
 
 /** Reads the index of a sharded model: `weight_map` names the file of every tensor. */
 async function shards(folder: string, present: readonly string[]): Promise<Map<string, readonly string[]>> {
-  const indexPath = joinPath(folder, INDEX);
+  const indexPath = await checkpointPath(folder, INDEX);
+  const files = new Set(present);
   const { weight_map: weightMap } = await readJsonObject(indexPath);
   if (!isObject(weightMap))
     throw new CheckpointError(`${indexPath}: weight_map must be an object, not ${kindOf(weightMap)}`);
@@ -127,23 +131,26 @@ async function shards(folder: string, present: readonly string[]): Promise<Map<s
   const faults = new Set<string>();
   for (const [name, file] of Object.entries(weightMap)) {
     if (typeof file !== "string" || /[/\\]/.test(file) || !file.endsWith(".safetensors")) {
-      faults.add(`"${name}" must lie in a .safetensors file of this folder, not in ${JSON.stringify(file)}`);
-    } else if (!present.includes(file)) {
-      faults.add(`${file} is missing`);
+      faults.add(`"${shortened(name)}" must lie in a .safetensors file of this folder, not in ${shownValue(file)}`);
+    } else if (!files.has(file)) {
+      faults.add(`${shortened(file)} is missing`);
     } else {
       if (!namesByFile.has(file)) namesByFile.set(file, []);
       namesByFile.get(file)!.push(name);
     }
   }
+  const paths = new Map<string, readonly string[]>();
   for (const [file, names] of namesByFile) {
-    const { entries } = await readSafetensorsHeader(joinPath(folder, file));
+    const path = await checkpointPath(folder, file);
+    paths.set(path, names);
+    const { entries } = await readSafetensorsHeader(path);
     const held = new Set(entries.map((entry) => entry.name));
-    for (const name of names) if (!held.has(name)) faults.add(`${file} does not hold "${name}"`);
+    for (const name of names) if (!held.has(name)) faults.add(`${file} does not hold "${shortened(name)}"`);
   }
   if (faults.size > 0) throw checkpointFault(indexPath, [...faults]);
-  return new Map([...namesByFile].map(([file, names]) => [joinPath(folder, file), names]));
+  return paths;
 }
 
 async function textIfPresent(path: string): Promise<string | undefined> {
-  return (await exists(path)) ? readText(path) : undefined;
+  return (await exists(path)) ? orCheckpointError(readText(path)) : undefined;
 }

@@ -1,8 +1,12 @@
-import { exists, isDirectory, joinPath, listFolder, writeFileAtomic, writeFolderAtomic } from "#platform";
+import { exists, isDirectory, joinPath, listFolder, writeFileAtomic } from "#platform";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
+import { shortened, shownValue } from "../tensor/json.js";
+import { formatShape } from "../tensor/shape.js";
+import { type FolderOptions, writeFolder } from "./checksums.js";
 import { checkpointFault } from "./faults.js";
 import { readJsonObject } from "./json-file.js";
+import { checkpointPath } from "./open-file.js";
 import { formatPeftConfig, type PeftConfig, type PeftSettings, parsePeftConfig } from "./peft-config.js";
 import { isPickleName, pickleError } from "./pickle.js";
 import { readSafetensors, writeSafetensors } from "./safetensors.js";
@@ -54,7 +58,7 @@ export function peftTensors(layers: ReadonlyMap<string, LoraPair>): Map<string, 
 export async function writePeftAdapter(
   folder: string,
   adapter: Omit<PeftAdapter, "base"> & Partial<Pick<PeftAdapter, "base">>,
-  options: { replace?: boolean } = {},
+  options: FolderOptions = {},
 ): Promise<void> {
   const faults = layerFaults(adapter.layers, adapter.rank, adapter.targetModules);
   for (const name of adapter.modulesToSave.keys()) {
@@ -68,7 +72,7 @@ export async function writePeftAdapter(
   for (const [parameter, tensor] of adapter.modulesToSave) tensors.set(PREFIX + parameter, tensor);
   const modulesToSave = new Set([...adapter.modulesToSave.keys()].map((name) => name.slice(0, name.lastIndexOf("."))));
   const config = formatPeftConfig({ ...adapter, modulesToSave: [...modulesToSave].sort() });
-  await writeFolderAtomic(
+  await writeFolder(
     folder,
     async (partial) => {
       await writeFileAtomic(joinPath(partial, CONFIG), config);
@@ -83,14 +87,14 @@ export async function writePeftAdapter(
  * have tensors. @throws CheckpointError that lists every fault and every option that would change numbers unnoticed.
  */
 export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
-  const path = joinPath(folder, WEIGHTS);
+  const path = await checkpointPath(folder, WEIGHTS);
   if (!(await exists(path))) {
     const pickles = (await isDirectory(folder)) ? (await listFolder(folder)).filter(isPickleName) : [];
     if (pickles.length > 0) throw pickleError(folder, pickles);
     throw new CheckpointError(`${path} is missing; name a folder with ${CONFIG} and ${WEIGHTS}`);
   }
   const faults: string[] = [];
-  const config = parsePeftConfig(await readJsonObject(joinPath(folder, CONFIG)), faults);
+  const config = parsePeftConfig(await readJsonObject(await checkpointPath(folder, CONFIG)), faults);
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
   const { tensors, metadata } = await readSafetensors(path);
   const { layers, modulesToSave } = sortTensors(tensors, config, faults);
@@ -103,7 +107,7 @@ export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
 const SHA256 = /^[0-9a-f]{64}$/;
 
 function baseFault(sha256: string): string {
-  return `base_sha256 must be 64 hexadecimal digits, not ${JSON.stringify(sha256)}`;
+  return `base_sha256 must be 64 hexadecimal digits, not ${shownValue(sha256)}`;
 }
 
 /** The base as metadata of the file with the tensors. */
@@ -166,26 +170,36 @@ function isInside(parameter: string, module: string): boolean {
   return `.${parameter}`.includes(`.${module}.`);
 }
 
+/** What a module can be called: any whole segments at the end of its path. */
+function namesOf(module: string): string[] {
+  const names = [module];
+  for (let dot = module.indexOf("."); dot >= 0; dot = module.indexOf(".", dot + 1)) names.push(module.slice(dot + 1));
+  return names;
+}
+
 function layerFaults(
   layers: ReadonlyMap<string, LoraPair>,
   rank: number,
   targetModules: readonly string[] | null,
 ): string[] {
   const faults = layers.size === 0 ? ["there are no LoRA tensors"] : [];
+  const targets = targetModules && new Set(targetModules);
+  const listed = shortened(targetModules?.join(", ") ?? "");
   for (const [module, { loraA, loraB }] of layers) {
-    if (targetModules && !targetModules.some((name) => `.${module}`.endsWith(`.${name}`))) {
-      faults.push(`${module} has LoRA tensors but target_modules (${targetModules.join(", ")}) does not name it`);
+    if (targets && !namesOf(module).some((name) => targets.has(name))) {
+      faults.push(`${module} has LoRA tensors but target_modules (${listed}) does not name it`);
     }
     const fits = (tensor: HostTensor, side: number): boolean =>
       tensor.dtype === "float32" && tensor.shape.length === 2 && tensor.shape[side] === rank;
     if (!fits(loraA, 0))
-      faults.push(`${module}: lora_A must be float32 of shape (${rank}, in), not ${describe(loraA)}`);
+      faults.push(`${module}: lora_A must be float32 of shape (${rank}, in), not ${describeTensor(loraA)}`);
     if (!fits(loraB, 1))
-      faults.push(`${module}: lora_B must be float32 of shape (out, ${rank}), not ${describe(loraB)}`);
+      faults.push(`${module}: lora_B must be float32 of shape (out, ${rank}), not ${describeTensor(loraB)}`);
   }
   return faults;
 }
 
-function describe({ dtype, shape }: HostTensor): string {
-  return `${dtype} of shape (${shape.join(", ")})`;
+/** For messages: dtype and shape. */
+export function describeTensor({ dtype, shape }: Pick<HostTensor, "dtype" | "shape">): string {
+  return `${dtype} of shape ${shortened(formatShape(shape))}`;
 }
