@@ -1,9 +1,9 @@
-import { appendFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { CheckpointError } from "../tensor/errors.js";
-import { checksumFaults, writeChecksums } from "./checksums.js";
+import { checksumFaults, readChecksums, requireWhole, writeChecksums, writeFolder } from "./checksums.js";
 
 let folder = "";
 const folders: string[] = [];
@@ -38,4 +38,25 @@ test("checksums that are missing are a fault, and what is no JSON object an erro
   expect(await checksumFaults(folder)).toEqual(["checksums.json is missing"]);
   await writeFile(path.join(folder, "checksums.json"), "[");
   await expect(checksumFaults(folder)).rejects.toThrow(CheckpointError);
+});
+
+test("a whole folder gives its checksums, a damaged one names the way out, one without checksums is not looked at", async () => {
+  expect(await requireWhole(folder, "copy it")).toEqual(new Map());
+  await writeChecksums(folder);
+  const checksums = await requireWhole(folder, "copy it");
+  expect([...checksums.keys()]).toEqual(["a.bin", "b.bin", "inner/c.bin"]);
+  expect(checksums.get("a.bin")).toMatch(/^[0-9a-f]{64}$/);
+  expect(await readChecksums(folder)).toEqual(checksums);
+  await appendFile(path.join(folder, "a.bin"), "x");
+  await expect(requireWhole(folder, "copy it")).rejects.toThrow(CheckpointError);
+  await expect(requireWhole(folder, "copy it")).rejects.toThrow("is damaged (copy it): a.bin differs");
+});
+
+test("a folder is written with checksums where they are asked for", async () => {
+  const fill = (partial: string): Promise<void> => writeFile(path.join(partial, "a.bin"), "");
+  await writeFolder(path.join(folder, "plain"), fill, {});
+  expect(await readdir(path.join(folder, "plain"))).toEqual(["a.bin"]);
+  await writeFolder(path.join(folder, "checked"), fill, { checksums: true });
+  expect(await readdir(path.join(folder, "checked"))).toEqual(["a.bin", "checksums.json"]);
+  expect(await checksumFaults(path.join(folder, "checked"))).toEqual([]);
 });

@@ -4,7 +4,8 @@ import { describeQuantizer } from "../quant/quantizer.js";
 import { CheckpointError } from "../tensor/errors.js";
 import { quantizerOfModel } from "./quantizing.js";
 
-/** What says which weights an adapter was trained on. */
+/** What says which weights an adapter was trained on.
+ */
 export interface BaseIdentity {
   /** Of the weight files of the model folder. */
   readonly sha256: string;
@@ -12,15 +13,18 @@ export interface BaseIdentity {
   readonly quantizer: string | null;
 }
 
-/** @throws CheckpointError if the weights in the folder are others than those that `where` was trained on. */
+/**
+ * @param checksums SHA-256 of files in the folder that were read already, by name.
+ * @throws CheckpointError if the weights in the folder are others than those that `where` was trained on. */
 export async function requireBase(
   folder: string,
   model: LlamaForCausalLM,
   trainedOn: BaseIdentity | null,
   where: string,
+  checksums?: ReadonlyMap<string, string>,
 ): Promise<void> {
   if (trainedOn === null) return;
-  const sha256 = await hashModelFolder(folder);
+  const sha256 = await hashModelFolder(folder, checksums);
   if (sha256 === trainedOn.sha256) return;
   const heldIn = (quantizer: string | null): string => (quantizer === null ? "" : `, held in ${quantizer}`);
   const present = quantizerOfModel(model);

@@ -1,5 +1,6 @@
 import { exists, joinPath } from "#platform";
 import { linearLayers } from "../adapters/inject.js";
+import { requireWhole } from "../checkpoints/checksums.js";
 import { type LoraPair, type PeftAdapter, readPeftAdapter } from "../checkpoints/peft.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import { CheckpointError, ConfigError } from "../tensor/errors.js";
@@ -31,9 +32,15 @@ export async function loadTarget(
   if (await isAdapterFolder(target)) return loadPeft(target, base, adapter);
   requireNoBase(target, base);
   if (!(await isRunFolder(target))) return loadFolder(target);
-  if (!adapter) return loadFolder(await existing(joinPath(target, "base"), "the run wrote none"));
-  const finished = joinPath(target, "model");
-  return (await exists(finished)) ? loadFolder(finished) : loadUnfinished(target);
+  const part = (name: string): string => joinPath(target, name);
+  if (!adapter) {
+    return loadChecked(
+      await existing(part("base"), "the run wrote none"),
+      "bring it back from a copy of the run folder",
+    );
+  }
+  if (!(await exists(part("model")))) return loadUnfinished(target);
+  return loadChecked(part("model"), `highrank resume ${target} writes it anew`);
 }
 
 async function loadUnfinished(target: string): Promise<LoadedTarget> {
@@ -54,6 +61,12 @@ export function requireNoBase(target: string, base: string | null): void {
 
 async function loadFolder(folder: string): Promise<LoadedTarget> {
   return { model: await loadModel(folder), folder };
+}
+
+/** A folder that a run wrote. */
+async function loadChecked(folder: string, wayOut: string): Promise<LoadedTarget> {
+  await requireWhole(folder, wayOut);
+  return loadFolder(folder);
 }
 
 async function loadPeft(folder: string, base: string | null, withAdapter: boolean): Promise<LoadedTarget> {

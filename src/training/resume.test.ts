@@ -6,6 +6,7 @@ import { animalText } from "../../tests/animal-text.js";
 import { runContents } from "../../tests/run-contents.js";
 import { changeTensors } from "../../tests/small-model.js";
 import { readCheckpoint } from "../checkpoints/checkpoint.js";
+import { writeChecksums } from "../checkpoints/checksums.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { CheckpointError, ConfigError, DataError } from "../tensor/errors.js";
@@ -180,6 +181,10 @@ test("other data are refused, the same elsewhere are not", async () => {
   expect(await resume(out, { changes: { data: path.join(folder, "moved.txt") } })).toMatchObject({ outcome: "done" });
 });
 
+function changeBase(run: string): Promise<void> {
+  return changeTensors(path.join(run, "base"), (tensors) => void tensors.get("lm_head.weight")!.data.fill(1));
+}
+
 test.each<[string, (run: string) => Promise<unknown>, RegExp]>([
   [
     "a cycle of the delta log",
@@ -192,8 +197,29 @@ test.each<[string, (run: string) => Promise<unknown>, RegExp]>([
     /optimizer\.safetensors differs from its checksum/,
   ],
   [
-    "the base",
-    async (run) => changeTensors(path.join(run, "base"), (tensors) => void tensors.get("lm_head.weight")!.data.fill(1)),
+    "weights of the base",
+    (run) => changeBase(run),
+    /base is damaged \(bring it back from a copy of the run folder\): model\.safetensors differs from its checksum/,
+  ],
+  [
+    "the base's tokenizer",
+    (run) => appendFile(path.join(run, "base/tokenizer.json"), " "),
+    /base is damaged .*: tokenizer\.json differs from its checksum/,
+  ],
+  [
+    "another base, whole in itself",
+    async (run) => {
+      await changeBase(run);
+      await writeChecksums(path.join(run, "base"));
+    },
+    /trained on weights with SHA-256/,
+  ],
+  [
+    "another base, of a version without checksums",
+    async (run) => {
+      await changeBase(run);
+      await rm(path.join(run, "base/checksums.json"));
+    },
     /trained on weights with SHA-256/,
   ],
   ["the settings", (run) => writeFile(path.join(run, "config.resolved.json"), '{"rank": "x"}'), /"x"/],

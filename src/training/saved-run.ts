@@ -3,6 +3,7 @@ import { joinPath } from "#platform";
 import "../runtime/evaluate.js";
 import { createMergePolicy } from "../adapters/merge-policies.js";
 import { type Checkpoint, readCheckpoint } from "../checkpoints/checkpoint.js";
+import { requireWhole } from "../checkpoints/checksums.js";
 import { type Delta, readDeltas } from "../checkpoints/delta-log.js";
 import { checkpointFault } from "../checkpoints/faults.js";
 import type { Settings } from "../config/settings.js";
@@ -42,12 +43,13 @@ export async function openRun(folder: string, which: "last" | "best" | number = 
   const state = parseRunState(checkpoint.state, joinPath(checkpoint.folder, "state.json"));
   const settings = await readRunSettings(folder);
   const baseFolder = joinPath(folder, "base");
+  const checksums = await requireWhole(baseFolder, "bring it back from a copy of the run folder");
   const source = await folderSource(baseFolder);
   const run = { folder, settings, checkpoint, state, source, baseFolder };
   // Without adapters every weight is in the checkpoint, and the base may be that of the adapters that were to come.
   if (!isAdapted(run)) return { ...run, quantizer: null };
   const model = source.build();
-  await requireBase(baseFolder, model, state.base, checkpoint.folder);
+  await requireBase(baseFolder, model, state.base, checkpoint.folder, checksums);
   // The warm start is over, if there was one.
   return { ...run, quantizer: frozenQuantizer(model, { ...settings, warmStartSteps: 0 }) };
 }

@@ -29,7 +29,7 @@ export interface ModelToSave {
   readonly tensors: ReadonlyMap<string, HostTensor | LazyTensor>;
 }
 
-/** A model as a plain Hugging Face folder; its weights are read and written one at a time. */
+/** A model as a Hugging Face folder with checksums; its weights are read and written one at a time. */
 export async function saveModel(folder: string, { config, tensors }: ModelToSave, tokenizer: Tokenizer): Promise<void> {
   const { endOfTextId } = tokenizer;
   const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
@@ -38,7 +38,7 @@ export async function saveModel(folder: string, { config, tensors }: ModelToSave
     ["tokenizer_config.json", text(tokenizer.config)],
     ["generation_config.json", text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
   ]);
-  await writeModelFolder(folder, { config, tensors, files }, { replace: true });
+  await writeModelFolder(folder, { config, tensors, files }, { replace: true, checksums: true });
 }
 
 /**
@@ -193,6 +193,6 @@ export async function saveAdapter(
       modulesToSave: hostTensors(trained),
       base,
     },
-    { replace: true },
+    { replace: true, checksums: true },
   );
 }

@@ -4,6 +4,7 @@ import type { LayerInputs } from "../adapters/low-rank-approximation.js";
 import { createMergePolicy } from "../adapters/merge-policies.js";
 import { hashModelFolder } from "../checkpoints/base-hash.js";
 import { goBackTo, markBest, pruneCheckpoints } from "../checkpoints/checkpoint.js";
+import { readChecksums } from "../checkpoints/checksums.js";
 import { appendDelta, truncateDeltas } from "../checkpoints/delta-log.js";
 import type { Settings } from "../config/settings.js";
 import type { Batch } from "../data/packing.js";
@@ -209,7 +210,7 @@ export class Trainer {
     const { tokenizer, quantizer } = this.#run;
     const folder = joinPath(this.#folder.path, "base");
     await saveModel(folder, source, tokenizer);
-    const sha256 = await hashModelFolder(folder);
+    const sha256 = await hashModelFolder(folder, await readChecksums(folder));
     this.#base = { sha256, quantizer: quantizer && describeQuantizer(quantizer) };
   }
 
