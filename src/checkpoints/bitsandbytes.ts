@@ -2,6 +2,7 @@ import { FOUR_BIT_CODES, type FourBitType } from "../ops/four-bit-codes.js";
 import { NESTED_BLOCK_SIZE, type NestedAbsmax } from "../quant/double-quantization.js";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
+import { shortened } from "../tensor/json.js";
 import { formatShape, type Shape, sizeOf } from "../tensor/shape.js";
 import { checkpointFault } from "./faults.js";
 import { type LazyTensor, readHostTensor } from "./lazy-tensor.js";
@@ -108,13 +109,18 @@ export function quantizedWeightNames(names: Iterable<string>): Map<string, reado
     if (fourBit !== undefined) weights.add(fourBit);
     else if (/(^|\.)SCB$/.test(name)) weights.add(name.replace(/SCB$/, "weight"));
   }
-  return new Map([...weights].map((weight) => [weight, all.filter((name) => isPart(name, weight))] as const));
+  const parts = new Map([...weights].map((weight): [string, string[]] => [weight, []]));
+  for (const name of all) for (const weight of possibleWeights(name)) parts.get(weight)?.push(name);
+  return parts;
 }
 
-function isPart(name: string, weight: string): boolean {
-  if (name === weight || name.startsWith(`${weight}.`)) return true;
-  const layer = layerPrefix(weight);
-  return layer !== undefined && (name === `${layer}SCB` || name === `${layer}weight_format`);
+/** What a weight can be called that a tensor of this name is a part of. */
+function possibleWeights(name: string): string[] {
+  const weights = [name];
+  for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) weights.push(name.slice(0, dot));
+  const layer = /^(|.*\.)(?:SCB|weight_format)$/s.exec(name)?.[1];
+  if (layer !== undefined) weights.push(`${layer}weight`);
+  return weights;
 }
 
 /** What stands before `weight` in the name of a layer's weight, a dot at its end; undefined for other names. */
@@ -132,7 +138,7 @@ export async function readBitsandbytes(
   name: string,
   tensors: ReadonlyMap<string, HostTensor | LazyTensor>,
 ): Promise<StoredQuantizedWeight> {
-  const parts = new Parts([...tensors].filter(([part]) => isPart(part, name)));
+  const parts = new Parts([...tensors].filter(([part]) => possibleWeights(part).includes(name)));
   const layer = layerPrefix(name);
   const scales = layer === undefined ? undefined : `${layer}SCB`;
   const weight =
@@ -252,7 +258,7 @@ class Parts {
   only(prefix: string): string | undefined {
     const names = [...this.#tensors.keys()].filter((name) => name.startsWith(prefix));
     if (names.length === 1) return names[0];
-    const found = names.length === 0 ? "none" : names.join(" and ");
+    const found = names.length === 0 ? "none" : shortened(names.join(" and "), 200);
     this.faults.push(`there must be one ${prefix}.bitsandbytes__nf4 or __fp4, but there is ${found}`);
     return undefined;
   }

@@ -1,21 +1,12 @@
-import { exists, fileSize, readText } from "#platform";
+import { exists, readText } from "#platform";
 import { CheckpointError } from "../tensor/errors.js";
-import { parseJson } from "../tensor/json.js";
+import { MAX_JSON_BYTES, parseJson } from "../tensor/json.js";
 import { orCheckpointError } from "./open-file.js";
-
-/** Longest JSON file, as for the header of a safetensors file. Parsed, it takes many times as much memory. */
-const MAX_JSON_BYTES = 100_000_000;
 
 /** The object in a JSON file. @throws CheckpointError if it is missing, not UTF-8, not JSON, not an object, or above 100 MB. */
 export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
   if (!(await exists(path))) throw new CheckpointError(`${path} is missing; check the path or copy the folder whole`);
-  const bytes = await orCheckpointError(fileSize(path));
-  if (bytes > MAX_JSON_BYTES) {
-    throw new CheckpointError(
-      `${path} has ${bytes} bytes, more than the ${MAX_JSON_BYTES} that are read; check the file`,
-    );
-  }
-  const text = await orCheckpointError(readText(path));
+  const text = await orCheckpointError(readText(path, { maxBytes: MAX_JSON_BYTES }));
   let value: unknown;
   try {
     value = parseJson(text);

@@ -2,10 +2,15 @@ import { exists, folderOf, isDirectory, joinPath, listFolder, readText } from "#
 import { quantizedWeightNames } from "../checkpoints/bitsandbytes.js";
 import { readJsonObject } from "../checkpoints/json-file.js";
 import { weightFiles } from "../checkpoints/model-folder.js";
+import { checkpointPath } from "../checkpoints/open-file.js";
 import { isPickleName, pickleError } from "../checkpoints/pickle.js";
 import { parseQuantState } from "../checkpoints/quant-state.js";
-import { openSafetensors } from "../checkpoints/safetensors.js";
-import { readSafetensorsHeader, type SafetensorsEntry } from "../checkpoints/safetensors-header.js";
+import {
+  readSafetensorsHeader,
+  type SafetensorsEntry,
+  type SafetensorsHeader,
+} from "../checkpoints/safetensors-header.js";
+import { StoredTensor } from "../checkpoints/stored-tensor.js";
 import type { QuantizationFormat } from "../quant/quantizer.js";
 import { CheckpointError } from "../tensor/errors.js";
 import type { EndRecord, EvalRecord, MergeRecord, StartRecord } from "../training/metrics.js";
@@ -67,24 +72,24 @@ export async function inspectPath(path: string): Promise<Inspection> {
   if (!(await exists(path))) throw new CheckpointError(`${path}: there is no such file or folder; check the path`);
   if (!(await isDirectory(path))) {
     if (isPickleName(path)) throw pickleError(path, [path]);
-    const { entries, metadata } = await readSafetensorsHeader(path);
-    return { kind: "safetensors", metadata, ...(await tensorList([{ path, entries }])) };
+    const { metadata, ...header } = await readSafetensorsHeader(path);
+    return { kind: "safetensors", metadata, ...(await tensorList([{ path, ...header }])) };
   }
   const has = (name: string): Promise<boolean> => exists(joinPath(path, name));
   if (await has("metrics.jsonl")) return inspectRun(path);
   if (await has("adapter_config.json")) {
-    const config = await readJsonObject(joinPath(path, "adapter_config.json"));
-    const weights = joinPath(path, "adapter_model.safetensors");
-    const { entries, metadata } = await readSafetensorsHeader(weights);
-    return { kind: "adapter", config, metadata, ...(await tensorList([{ path: weights, entries }])) };
+    const config = await readJsonObject(await checkpointPath(path, "adapter_config.json"));
+    const weights = await checkpointPath(path, "adapter_model.safetensors");
+    const { metadata, ...header } = await readSafetensorsHeader(weights);
+    return { kind: "adapter", config, metadata, ...(await tensorList([{ path: weights, ...header }])) };
   }
   if (await has("config.json")) {
-    const config = await readJsonObject(joinPath(path, "config.json"));
+    const config = await readJsonObject(await checkpointPath(path, "config.json"));
     const files: WeightFile[] = [];
     for (const [file, names] of await weightFiles(path)) {
       const wanted = new Set(names);
-      const { entries } = await readSafetensorsHeader(file);
-      files.push({ path: file, entries: entries.filter(({ name }) => wanted.has(name)) });
+      const { entries, fileBytes } = await readSafetensorsHeader(file);
+      files.push({ path: file, fileBytes, entries: entries.filter(({ name }) => wanted.has(name)) });
     }
     return { kind: "model", config, ...(await tensorList(files)) };
   }
@@ -94,20 +99,30 @@ export async function inspectPath(path: string): Promise<Inspection> {
   );
 }
 
-interface WeightFile {
+interface WeightFile extends Pick<SafetensorsHeader, "entries" | "fileBytes"> {
   readonly path: string;
-  readonly entries: readonly SafetensorsEntry[];
+}
+
+/** A tensor and the file that it is in. */
+interface FiledEntry {
+  readonly entry: SafetensorsEntry;
+  readonly file: WeightFile;
 }
 
 async function tensorList(files: readonly WeightFile[]): Promise<TensorList> {
   const entries = files.flatMap((file) => file.entries);
+  const filed = new Map<string, FiledEntry>();
+  for (const file of files) for (const entry of file.entries) filed.set(entry.name, { entry, file });
   const parts = new Set<string>();
   const quantized: QuantizedInfo[] = [];
   const faults: string[] = [];
   for (const [weight, names] of quantizedWeightNames(entries.map(({ name }) => name))) {
     for (const name of names) parts.add(name);
-    const own = entries.filter(({ name }) => names.includes(name));
-    const info = await quantizedInfo(weight, own, files, faults);
+    const info = await quantizedInfo(
+      weight,
+      names.map((name) => filed.get(name)!),
+      faults,
+    );
     if (info !== undefined) quantized.push(info);
   }
   if (faults.length > 0) throw new CheckpointError(`${folderOf(files[0]!.path)}:\n${faults.join("\n")}`);
@@ -124,28 +139,26 @@ async function tensorList(files: readonly WeightFile[]): Promise<TensorList> {
 /** What the parts of a quantized weight say of it; faults are added to `faults`, and there is nothing then. */
 async function quantizedInfo(
   name: string,
-  parts: readonly SafetensorsEntry[],
-  files: readonly WeightFile[],
+  parts: readonly FiledEntry[],
   faults: string[],
 ): Promise<QuantizedInfo | undefined> {
   const bits = (shape: readonly number[]): number => {
-    const kept = parts.filter((part) => !/quant_map$|quant_state|weight_format$/.test(part.name));
-    return (8 * kept.reduce((sum, { byteLength }) => sum + byteLength, 0)) / elementCount(shape);
+    const kept = parts.filter(({ entry }) => !/quant_map$|quant_state|weight_format$/.test(entry.name));
+    return (8 * kept.reduce((sum, { entry }) => sum + entry.byteLength, 0)) / elementCount(shape);
   };
-  const state = parts.find((part) => part.name.startsWith(`${name}.quant_state`));
+  const state = parts.find(({ entry }) => entry.name.startsWith(`${name}.quant_state`));
   if (state === undefined) {
-    const codes = parts.find((part) => part.name === name);
+    const codes = parts.find(({ entry }) => entry.name === name);
     if (codes === undefined) {
       faults.push(`quantized weight "${name}": "${name}" is missing`);
       return undefined;
     }
-    const { shape } = codes;
+    const { shape } = codes.entry;
     return { name, format: "int8", blockSize: null, doubleQuant: false, shape, bitsPerWeight: bits(shape) };
   }
-  const { path } = files.find(({ entries }) => entries.includes(state))!;
-  const { tensors } = await openSafetensors(path, { names: [state.name] });
   const found: string[] = [];
-  const parsed = parseQuantState(await tensors.get(state.name)!.readBytes(), found);
+  const stored = new StoredTensor(state.file.path, state.file.fileBytes, state.entry);
+  const parsed = parseQuantState(await stored.readBytes(), found);
   faults.push(...found.map((fault) => `quantized weight "${name}": ${fault}`));
   if (parsed === undefined) return undefined;
   const { quantType: format, blockSize, shape, nestedOffset } = parsed;
@@ -158,11 +171,11 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 async function inspectRun(folder: string): Promise<RunInspection> {
-  const path = joinPath(folder, "metrics.jsonl");
+  const path = await checkpointPath(folder, "metrics.jsonl");
   const records = parseMetrics(await readText(path), path);
   const evals = records.filter((record) => record.kind === "eval");
   const last = records.findLast((record) => record.kind === "step");
-  const configPath = joinPath(folder, "config.resolved.json");
+  const configPath = await checkpointPath(folder, "config.resolved.json");
   const settings = (await exists(configPath)) ? await readJsonObject(configPath) : {};
   return {
     kind: "run",

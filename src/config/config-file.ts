@@ -1,5 +1,6 @@
 import { parseDocument } from "yaml";
 import { ConfigError } from "../tensor/errors.js";
+import { parseJson, shownValue } from "../tensor/json.js";
 
 /** A config file's settings as written, not yet checked. */
 export interface ConfigFile {
@@ -8,16 +9,21 @@ export interface ConfigFile {
   readonly values: Readonly<Record<string, unknown>>;
 }
 
+/** Longest config file, in UTF-16 units: every key of a mapping is compared with all that stand before it. */
+const MAX_LENGTH = 65_536;
+
 /**
  * Parses a config file: YAML, of which JSON is a part. A file without content has no settings.
- * @throws ConfigError naming file, line and column of every syntax error.
+ * @throws ConfigError naming file, line and column of every syntax error; for more than 64 K characters, and for aliases
+ * that stand for too much or for themselves.
  */
 export function loadConfigFile(text: string, path: string): ConfigFile {
-  const document = parseDocument(text);
-  if (document.errors.length > 0) {
-    throw new ConfigError(document.errors.map((error) => `${path}: ${error.message.trimEnd()}`).join("\n"));
+  if (text.length > MAX_LENGTH) {
+    throw new ConfigError(
+      `${path}: must have at most ${MAX_LENGTH} characters, got ${text.length}; is it a config file?`,
+    );
   }
-  const values: unknown = document.toJS();
+  const values = parseYaml(text, path);
   if (values === null || values === undefined) return { path, values: {} };
   if (typeof values !== "object" || Array.isArray(values)) {
     throw new ConfigError(`${path}: must hold settings, one "name: value" a line, got ${kindOf(values)}`);
@@ -25,6 +31,22 @@ export function loadConfigFile(text: string, path: string): ConfigFile {
   return { path, values: values as Record<string, unknown> };
 }
 
+function parseYaml(text: string, path: string): unknown {
+  try {
+    const document = parseDocument(text, { logLevel: "error" });
+    if (document.errors.length > 0) {
+      throw new ConfigError(document.errors.map((error) => `${path}: ${error.message.trimEnd()}`).join("\n"));
+    }
+    const values: unknown = document.toJS();
+    parseJson(JSON.stringify(values) ?? "null"); // refuses what holds itself or is nested too deep
+    return values;
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    // Aliases that stand for too much or for themselves, and what is nested too deep.
+    throw new ConfigError(`${path}: cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 function kindOf(value: unknown): string {
-  return Array.isArray(value) ? "a list" : `the ${typeof value} ${JSON.stringify(value)}`;
+  return Array.isArray(value) ? "a list" : `the ${typeof value} ${shownValue(value)}`;
 }

@@ -1,3 +1,4 @@
+import { shownValue } from "../tensor/json.js";
 import { describeRange, valueSchema } from "./schema.js";
 import type { Setting } from "./settings.js";
 
@@ -13,7 +14,7 @@ export function parseValue(setting: Setting, raw: unknown): Parsed {
   const value = typeof raw === "string" ? fromText(setting, raw.trim(), raw) : raw;
   const result = valueSchema(setting).safeParse(value);
   if (result.success) return { value: result.data };
-  return { fault: `must be ${describeRange(setting)}, got ${JSON.stringify(raw)}` };
+  return { fault: `must be ${describeRange(setting)}, got ${shownValue(raw)}` };
 }
 
 function fromText(setting: Setting, text: string, raw: string): unknown {

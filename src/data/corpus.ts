@@ -1,4 +1,4 @@
-import { baseName, exists, extension, isDirectory, joinPath, listFolder, readText } from "#platform";
+import { baseName, exists, extension, filesBelow, isDirectory, joinPath, readText } from "#platform";
 import { DataError } from "../tensor/errors.js";
 import { loadWordNet } from "./builtin-wordnet.js";
 import { splitDocuments } from "./document-split.js";
@@ -46,7 +46,7 @@ const SIDES: ReadonlyMap<string, "train" | "validation" | "test"> = new Map([
  * - `.txt`: documents are paragraphs, or what `<|endoftext|>` separates (`textDocuments`).
  * - `.md`: documents are sections (`markdownDocuments`).
  * - `.jsonl`: each line an object with a string `text`, one document.
- * - a folder: all of these in it and below, by path in code unit order, hidden ones aside. Files named train, valid or
+ * - a folder: all of these in it and below, by path in code unit order, hidden ones aside; no link may lead out of it. Files named train, valid or
  *   validation, and test make the split, as mlx-lm has it; without a file for validation the training files are split.
  * - `builtin:wordnet`: WordNet 3.1 as sentences (`loadWordNet`).
  * @throws DataError that names the path and the way out when there is nothing to read, or it is not such text.
@@ -125,12 +125,6 @@ function stem(path: string): string {
 }
 
 async function textFilesBelow(folder: string): Promise<string[]> {
-  const paths: string[] = [];
-  for (const name of await listFolder(folder)) {
-    const path = joinPath(folder, name);
-    if (name.startsWith(".")) continue;
-    if (await isDirectory(path)) paths.push(...(await textFilesBelow(path)));
-    else if (extension(path) in FILE_FORMATS) paths.push(path);
-  }
-  return paths;
+  const files = await filesBelow(folder, (name) => name.startsWith("."));
+  return files.filter((file) => extension(file) in FILE_FORMATS).map((file) => joinPath(folder, file));
 }

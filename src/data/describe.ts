@@ -1,4 +1,5 @@
 import { exists, extension, isDirectory, readText } from "#platform";
+import { parseJson } from "../tensor/json.js";
 import { type CorpusFormat, loadCorpus } from "./corpus.js";
 import { IGNORED_LABEL } from "./packing.js";
 import { loadTokenRows, type TokenRow } from "./rows.js";
@@ -58,7 +59,7 @@ export async function holdsTokenRows(source: string): Promise<boolean> {
   if (extension(source) !== ".jsonl" || !(await exists(source)) || (await isDirectory(source))) return false;
   const firstLine = (await readText(source)).trimStart().split("\n", 1)[0]!;
   try {
-    const record: unknown = JSON.parse(firstLine);
+    const record: unknown = parseJson(firstLine);
     return typeof record === "object" && record !== null && "input_ids" in record;
   } catch {
     return false; // The reader of texts names the fault.

@@ -1,4 +1,5 @@
 import { DataError } from "../tensor/errors.js";
+import { parseJson, shortened, shownValue } from "../tensor/json.js";
 
 /** How many faults one message lists. */
 const MAX_FAULTS = 5;
@@ -32,7 +33,7 @@ export function readJsonLines<T>(
 function parseObject(line: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parseJson(line);
   } catch (cause) {
     throw new DataError(`not JSON (${(cause as Error).message}); each line must be one JSON object`, { cause });
   }
@@ -40,13 +41,17 @@ function parseObject(line: string): Record<string, unknown> {
   throw new DataError(`must be a JSON object, got ${line.trim().slice(0, 40)}`);
 }
 
+/** The names of a record's entries, for messages. */
+export function shownKeys(record: Readonly<Record<string, unknown>>): string {
+  const keys = Object.keys(record).map((key) => JSON.stringify(key));
+  return shortened(keys.join(", ")) || "none";
+}
+
 /** The `text` of each line. @throws DataError as `readJsonLines`; a line without `text` names the keys that it has. */
 export function jsonlDocuments(text: string, path: string): string[] {
   return readJsonLines(text, path, (record) => {
     if (typeof record.text === "string") return record.text;
-    if ("text" in record)
-      throw new DataError(`"text" must be a string, got ${JSON.stringify(record.text).slice(0, 40)}`);
-    const keys = Object.keys(record).map((key) => JSON.stringify(key));
-    throw new DataError(`must have a string "text"; the keys found are ${keys.join(", ") || "none"}`);
+    if ("text" in record) throw new DataError(`"text" must be a string, got ${shownValue(record.text)}`);
+    throw new DataError(`must have a string "text"; the keys found are ${shownKeys(record)}`);
   }).filter((document) => document.trim() !== "");
 }

@@ -25,7 +25,7 @@ test("labels move to the token that they are predicted from", async () => {
 });
 
 test.each([
-  ['{"text": "a", "labels": [1]}', 'must have "input_ids"; the keys found are text, labels'],
+  ['{"text": "a", "labels": [1]}', 'must have "input_ids"; the keys found are "text", "labels"'],
   ["{}", "the keys found are none"],
   ['{"input_ids": "1 2"}', '"input_ids" must be an array of ids from 0 up, got "1 2"'],
   ['{"input_ids": [1, 2.5]}', '"input_ids" must hold ids from 0 up, got 2.5 at index 1'],

@@ -1,6 +1,7 @@
 import { readText } from "#platform";
 import { DataError } from "../tensor/errors.js";
-import { readJsonLines } from "./jsonl-format.js";
+import { shownValue } from "../tensor/json.js";
+import { readJsonLines, shownKeys } from "./jsonl-format.js";
 import { type Batch, emptyBatch, IGNORED_LABEL } from "./packing.js";
 
 /** One tokenized row, scored by itself. Both arrays are one shorter than the row's `input_ids`. */
@@ -31,10 +32,10 @@ export function rowBatches(
   { batchSize, sequenceLength, vocabSize }: { batchSize: number; sequenceLength: number; vocabSize: number },
 ): Batch[] {
   rows.forEach(({ inputIds, labels }, i) => {
-    const largest = Math.max(...inputIds, ...labels);
     if (inputIds.length > sequenceLength) {
       throw new DataError(`row ${i + 1}: must have at most ${sequenceLength + 1} ids, got ${inputIds.length + 1}`);
     }
+    const largest = [inputIds, labels].reduce((most, ids) => ids.reduce((a, b) => Math.max(a, b), most), 0);
     if (largest >= vocabSize) {
       throw new DataError(`row ${i + 1}: ids must be below ${vocabSize}, the model's vocabulary, got ${largest}`);
     }
@@ -52,7 +53,7 @@ export function rowBatches(
 function readRow(record: Readonly<Record<string, unknown>>): TokenRow {
   const { input_ids, labels = input_ids } = record;
   if (input_ids === undefined) {
-    throw new DataError(`must have "input_ids"; the keys found are ${Object.keys(record).join(", ") || "none"}`);
+    throw new DataError(`must have "input_ids"; the keys found are ${shownKeys(record)}`);
   }
   const isId = (value: unknown) => Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31;
   const ids = readIntegers("input_ids", input_ids, isId, "ids from 0 up");
@@ -67,8 +68,8 @@ function readRow(record: Readonly<Record<string, unknown>>): TokenRow {
 }
 
 function readIntegers(key: string, value: unknown, isAllowed: (item: unknown) => boolean, kind: string): Int32Array {
-  if (!Array.isArray(value)) throw new DataError(`"${key}" must be an array of ${kind}, got ${JSON.stringify(value)}`);
+  if (!Array.isArray(value)) throw new DataError(`"${key}" must be an array of ${kind}, got ${shownValue(value)}`);
   const fault = value.findIndex((item) => !isAllowed(item));
   if (fault < 0) return Int32Array.from(value);
-  throw new DataError(`"${key}" must hold ${kind}, got ${JSON.stringify(value[fault])} at index ${fault}`);
+  throw new DataError(`"${key}" must hold ${kind}, got ${shownValue(value[fault])} at index ${fault}`);
 }

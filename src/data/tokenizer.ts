@@ -1,6 +1,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
-import { exists, folderOf, isDirectory, joinPath, readText } from "#platform";
+import { exists, folderOf, isDirectory, pathInside, readText, withTimeLimit } from "#platform";
 import { CheckpointError } from "../tensor/errors.js";
+import { MAX_JSON_BYTES, parseJson, shownValue } from "../tensor/json.js";
 import { PRE_TOKEN_PATTERN } from "./byte-level.js";
 import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
 
@@ -9,6 +10,12 @@ const END_OF_TEXT_TOKENS = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"]
 
 /** Above this many UTF-16 units a pre-token goes to the library, whose merging is not quadratic. */
 const MAX_FAST_WORD_LENGTH = 64;
+
+/** Ids stay below this: what multiplies two of them must be exact. */
+const MAX_VOCAB_SIZE = 2 ** 26;
+
+/** Seconds for one call to the library and, more, for each character: a pattern in the file may backtrack without end. */
+const TIME_LIMIT = { call: 10, character: 1e-4 } as const;
 
 /** What we use of a tokenizer_config.json; the rest is kept as it is. */
 export interface TokenizerConfig {
@@ -32,10 +39,21 @@ export class Tokenizer {
     this.#json = json;
     this.#library = new HuggingFaceTokenizer(json, config);
     this.#addedTokens = [...this.#library.get_added_tokens_decoder().values()].map(({ content }) => content);
-    this.#fastEncoder = BytePairEncoder.of(json as BytePairModel);
+    for (const token of this.#addedTokens) {
+      if (typeof token !== "string")
+        throw new CheckpointError(`an added token must be a text, not ${shownValue(token)}`);
+    }
     let highest = -1;
-    for (const id of this.#library.get_vocab().values()) highest = Math.max(highest, id);
+    for (const [token, id] of this.#library.get_vocab()) {
+      if (!isId(id, MAX_VOCAB_SIZE)) {
+        const rule = `an integer from 0 to ${MAX_VOCAB_SIZE - 1}`;
+        throw new CheckpointError(`the id of ${shownValue(token)} must be ${rule}, not ${shownValue(id)}`);
+      }
+      highest = Math.max(highest, id);
+    }
+    if (highest < 0) throw new CheckpointError("the vocabulary is empty");
     this.vocabSize = highest + 1;
+    this.#fastEncoder = BytePairEncoder.of(json as BytePairModel);
   }
 
   /** @throws CheckpointError when the content is not that of a tokenizer.json. */
@@ -54,13 +72,14 @@ export class Tokenizer {
    * @throws CheckpointError when there is no tokenizer.json, or a file is not what its name says.
    */
   static async fromFolder(path: string): Promise<Tokenizer> {
-    const folder = (await isDirectory(path)) ? path : folderOf(path);
-    const jsonPath = folder === path ? joinPath(path, "tokenizer.json") : path;
+    const isFolder = await isDirectory(path);
+    const folder = isFolder ? path : folderOf(path);
+    const jsonPath = isFolder ? await pathInside(folder, "tokenizer.json") : path;
     if (!(await exists(jsonPath))) {
       const remedy = "name a folder that has one, or make one with `highrank tokenizer train`";
       throw new CheckpointError(`${jsonPath}: there is no such file; ${remedy}`);
     }
-    const configPath = joinPath(folder, "tokenizer_config.json");
+    const configPath = await pathInside(folder, "tokenizer_config.json");
     const config: TokenizerConfig = (await exists(configPath)) ? await readJsonObject(configPath) : {};
     const json = await readJsonObject(jsonPath);
     try {
@@ -74,17 +93,37 @@ export class Tokenizer {
   get endOfTextId(): number {
     const { eos_token } = this.config;
     const named = typeof eos_token === "object" ? eos_token?.content : eos_token;
+    if (named !== undefined && typeof named !== "string") {
+      throw new CheckpointError(`tokenizer_config.json: eos_token must be a text, not ${shownValue(named)}`);
+    }
     for (const token of named === undefined ? END_OF_TEXT_TOKENS : [named]) {
       const id = this.#library.token_to_id(token);
-      if (id !== undefined) return id;
+      if (isId(id, this.vocabSize)) return id;
     }
     const sought = named ?? END_OF_TEXT_TOKENS.join(", ");
     const remedy = "name one of its tokens as eos_token in tokenizer_config.json";
     throw new CheckpointError(`tokenizer: no token ends a text: ${sought} is not in the vocabulary; ${remedy}`);
   }
 
+  /** @throws CheckpointError where the tokenizer has no id for a part of the text, or finds no end. */
   encode(text: string): number[] {
-    return this.#library.encode(text, { add_special_tokens: false }).ids;
+    const { ids } = this.#call("encode", text.length, () => this.#library.encode(text, { add_special_tokens: false }));
+    const fault = ids.findIndex((id: unknown) => !isId(id, this.vocabSize));
+    if (fault < 0) return ids;
+    throw new CheckpointError(`tokenizer.json: the vocabulary has no token for a part of ${shownValue(text)}`);
+  }
+
+  /** Calls the library. What its code meets in a file that is not as it should be is told as an error of ours. */
+  #call<T>(verb: string, characters: number, call: () => T): T {
+    try {
+      return withTimeLimit(TIME_LIMIT.call + TIME_LIMIT.character * characters, call);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new CheckpointError(
+        `tokenizer.json: cannot ${verb} a text of ${characters} characters: ${reason}; use another tokenizer`,
+        { cause },
+      );
+    }
   }
 
   /** All documents in one stream, `endOfTextId` after each; the ids are those of `encode`. */
@@ -118,10 +157,12 @@ export class Tokenizer {
   /** Ids beyond the vocabulary count for nothing; bytes that are not UTF-8 become U+FFFD. */
   decode(ids: ArrayLike<number>, { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {}): string {
     if (ids.length === 0) return "";
-    return this.#library.decode(Array.from(ids), {
-      skip_special_tokens: skipSpecialTokens,
-      clean_up_tokenization_spaces: this.config.clean_up_tokenization_spaces === true,
-    });
+    return this.#call("decode", ids.length, () =>
+      this.#library.decode(Array.from(ids), {
+        skip_special_tokens: skipSpecialTokens,
+        clean_up_tokenization_spaces: this.config.clean_up_tokenization_spaces === true,
+      }),
+    );
   }
 
   /** The content of tokenizer.json, as it came. */
@@ -130,15 +171,20 @@ export class Tokenizer {
   }
 }
 
+function isId(value: unknown, vocabSize: number): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < vocabSize;
+}
+
 async function readJsonObject(path: string): Promise<Record<string, unknown>> {
+  const text = await readText(path, { maxBytes: MAX_JSON_BYTES });
   let value: unknown;
   try {
-    value = JSON.parse(await readText(path));
+    value = parseJson(text);
   } catch (cause) {
     throw new CheckpointError(`${path}: not JSON: ${(cause as Error).message}`, { cause });
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new CheckpointError(`${path}: must hold one JSON object, got ${JSON.stringify(value)?.slice(0, 40)}`);
+    throw new CheckpointError(`${path}: must hold one JSON object, got ${shownValue(value)}`);
   }
   return value as Record<string, unknown>;
 }

@@ -1,4 +1,5 @@
 import { CheckpointError } from "../tensor/errors.js";
+import { shownValue } from "../tensor/json.js";
 
 /** The sizes and constants of a LLaMA model (Touvron et al. 2023, arXiv:2302.13971), in our names. */
 export interface LlamaConfig {
@@ -49,13 +50,28 @@ export function llamaConfig(
     "headDim",
   ] as const;
   for (const name of names) {
-    if (!Number.isInteger(config[name]) || config[name] < 1)
+    if (!Number.isSafeInteger(config[name]) || config[name] < 1)
       faults.push(`${name} must be a positive integer, got ${config[name]}`);
   }
-  if (config.headDim % 2 !== 0) faults.push(`headDim must be even for rotary positions, got ${config.headDim}`);
-  if (config.numHeads % config.numKeyValueHeads !== 0) {
-    faults.push(`numHeads (${config.numHeads}) must be a multiple of numKeyValueHeads (${config.numKeyValueHeads})`);
+  const { numHeads, numKeyValueHeads, headDim, vocabSize, hiddenSize, intermediateSize } = config;
+  for (const rows of [vocabSize, intermediateSize, numHeads * headDim]) {
+    if (!Number.isSafeInteger(rows * hiddenSize))
+      faults.push(`a weight of ${rows} × ${hiddenSize} is more than can be addressed`);
   }
+  for (const name of ["rmsNormEpsilon", "ropeTheta"] as const) {
+    if (!(config[name] > 0 && Number.isFinite(config[name])))
+      faults.push(`${name} must be above 0, got ${config[name]}`);
+  }
+  if (!(config.initializerRange >= 0 && Number.isFinite(config.initializerRange)))
+    faults.push(`initializerRange must be 0 or more, got ${config.initializerRange}`);
+  if (!Number.isSafeInteger(config.maxSequenceLength) || config.maxSequenceLength < 1)
+    faults.push(`maxSequenceLength must be a positive integer, got ${config.maxSequenceLength}`);
+  const { endOfTextId } = config;
+  if (endOfTextId !== null && !(Number.isSafeInteger(endOfTextId) && endOfTextId >= 0))
+    faults.push(`endOfTextId must be an integer of 0 or more, got ${endOfTextId}`);
+  if (headDim % 2 !== 0) faults.push(`headDim must be even for rotary positions, got ${headDim}`);
+  if (numHeads % numKeyValueHeads !== 0)
+    faults.push(`numHeads (${numHeads}) must be a multiple of numKeyValueHeads (${numKeyValueHeads})`);
   if (faults.length > 0) throw new CheckpointError(`LLaMA config: ${faults.join("; ")}`);
   return config;
 }
@@ -66,23 +82,22 @@ export function readLlamaConfig(json: Readonly<Record<string, unknown>>): LlamaC
   const refuse = (key: string, supported: unknown) => {
     const value = json[key];
     if (value !== undefined && value !== null && value !== supported) {
-      faults.push(`${key} is ${JSON.stringify(value)}, supported is ${JSON.stringify(supported)}`);
+      faults.push(`${key} is ${shownValue(value)}, supported is ${JSON.stringify(supported)}`);
     }
   };
   refuse("model_type", "llama");
   refuse("hidden_act", "silu");
   refuse("attention_bias", false);
   refuse("mlp_bias", false);
-  const scaling = (json.rope_scaling ?? json.rope_parameters) as {
-    rope_type?: string;
-    type?: string;
-    rope_theta?: number;
-  } | null;
-  const ropeType = scaling?.rope_type ?? scaling?.type ?? "default";
-  if (ropeType !== "default") faults.push(`rope type is ${JSON.stringify(ropeType)}, supported is "default"`);
-  const number = (key: string): number => {
-    const value = json[key];
-    if (typeof value !== "number") faults.push(`${key} must be a number, got ${JSON.stringify(value)}`);
+  const rope = json.rope_scaling ?? json.rope_parameters ?? {};
+  if (typeof rope !== "object" || Array.isArray(rope))
+    faults.push(`rope_scaling must be an object, got ${shownValue(rope)}`);
+  const scaling = rope as { rope_type?: unknown; type?: unknown; rope_theta?: unknown };
+  const ropeType = scaling.rope_type ?? scaling.type ?? "default";
+  if (ropeType !== "default") faults.push(`rope type is ${shownValue(ropeType)}, supported is "default"`);
+  const number = (key: string, fallback?: number, value = json[key]): number => {
+    if (fallback !== undefined && (value === undefined || value === null)) return fallback;
+    if (typeof value !== "number") faults.push(`${key} must be a number, got ${shownValue(value)}`);
     return value as number;
   };
   const sizes = {
@@ -92,20 +107,19 @@ export function readLlamaConfig(json: Readonly<Record<string, unknown>>): LlamaC
     numLayers: number("num_hidden_layers"),
     numHeads: number("num_attention_heads"),
   };
-  if (faults.length > 0) throw new CheckpointError(`config.json: ${faults.join("; ")}`);
-  const optional = (key: string, fallback: number) =>
-    typeof json[key] === "number" ? (json[key] as number) : fallback;
-  return llamaConfig({
+  const config = {
     ...sizes,
-    numKeyValueHeads: optional("num_key_value_heads", sizes.numHeads),
-    headDim: optional("head_dim", sizes.hiddenSize / sizes.numHeads),
-    rmsNormEpsilon: optional("rms_norm_eps", 1e-6),
-    ropeTheta: scaling?.rope_theta ?? optional("rope_theta", 10_000),
+    numKeyValueHeads: number("num_key_value_heads", sizes.numHeads),
+    headDim: number("head_dim", sizes.hiddenSize / sizes.numHeads),
+    rmsNormEpsilon: number("rms_norm_eps", 1e-6),
+    ropeTheta: number("rope_theta", 10_000, scaling.rope_theta ?? json.rope_theta),
     tieWordEmbeddings: json.tie_word_embeddings === true,
-    initializerRange: optional("initializer_range", 0.02),
-    maxSequenceLength: optional("max_position_embeddings", 2048),
+    initializerRange: number("initializer_range", 0.02),
+    maxSequenceLength: number("max_position_embeddings", 2048),
     endOfTextId: typeof json.eos_token_id === "number" ? json.eos_token_id : null,
-  });
+  };
+  if (faults.length > 0) throw new CheckpointError(`config.json: ${faults.join("; ")}`);
+  return llamaConfig(config);
 }
 
 /** Ours → config.json as transformers writes it. */

@@ -29,6 +29,11 @@ export function writeFault(path: string, error: unknown): unknown {
   return reason === undefined ? error : new CheckpointError(`cannot write ${path}: ${reason}`, { cause: error });
 }
 
+/** Whether the operating system says that the path leads nowhere, or that no file can have it. */
+export function isNowhere(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes((error as NodeJS.ErrnoException).code ?? "");
+}
+
 function reasonOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
   return FAULTS[error.code] ?? error.message;

@@ -1,6 +1,7 @@
 import { lstat, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { DataError } from "../tensor/errors.js";
+import { isNowhere, readFault } from "./file-faults.js";
 import { isDirectory, listFolder } from "./node-files.js";
 
 /** A repository in the Hugging Face cache, in which `snapshots/REVISION/` links to `blobs/`. */
@@ -14,17 +15,20 @@ const CACHED_SNAPSHOT = /^(.*[\\/](?:models|datasets|spaces)--[^\\/]+)[\\/]snaps
 export async function pathInside(folder: string, name: string): Promise<string> {
   const inside = path.join(folder, name);
   let [root, real] = ["", ""];
+  let isRegular = true;
   try {
     [root, real] = [await realpath(folder), await realpath(inside)];
-  } catch {
-    return inside;
+    const info = await stat(real);
+    isRegular = info.isFile() || info.isDirectory();
+  } catch (error) {
+    if (isNowhere(error)) return inside;
+    throw readFault(inside, error);
   }
   const home = CACHED_SNAPSHOT.exec(root)?.[1] ?? root;
   if (real !== home && !real.startsWith(home.endsWith(path.sep) ? home : home + path.sep)) {
     throw new DataError(`${inside} leads out of the folder, to ${real}; put the file itself there`);
   }
-  const info = await stat(real);
-  if (!info.isFile() && !info.isDirectory()) {
+  if (!isRegular) {
     throw new DataError(`${inside} is neither a file nor a folder; remove it, or put a file there`);
   }
   return inside;
@@ -47,9 +51,17 @@ export async function filesBelow(
       const file = below === "" ? name : `${below}/${name}`;
       const inside = await pathInside(folder, file);
       if (!(await isDirectory(inside))) files.push(file);
-      else if (!(await lstat(inside)).isSymbolicLink()) await visit(file);
+      else if (!(await isLink(inside))) await visit(file);
     }
   };
   await visit("");
   return files;
+}
+
+async function isLink(file: string): Promise<boolean> {
+  try {
+    return (await lstat(file)).isSymbolicLink();
+  } catch (error) {
+    throw readFault(file, error);
+  }
 }

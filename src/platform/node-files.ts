@@ -13,7 +13,7 @@ import {
 } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { DataError } from "../tensor/errors.js";
-import { readFault, writeFault } from "./file-faults.js";
+import { isNowhere, readFault, writeFault } from "./file-faults.js";
 import { syncContent, syncFolder } from "./node-sync.js";
 
 /** One system call moves at most this much: the calls take 31-bit lengths. */
@@ -21,9 +21,6 @@ export const MAX_TRANSFER_BYTES: number = 2 ** 26;
 
 /** The longest string that V8 makes. */
 const MAX_TEXT_LENGTH = 2 ** 29 - 24;
-
-/** A path that leads nowhere, or that no file can have. */
-const NOTHING_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG"];
 
 /** A file open for reading at any offset. */
 export interface FileReader {
@@ -105,12 +102,20 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   }
 }
 
-/** The whole file as text, without a byte order mark. @throws DataError if it cannot be read, is not UTF-8 or exceeds 2^29 bytes. */
-export async function readText(path: string): Promise<string> {
-  const bytes = await readBytes(path);
-  if (bytes.length > MAX_TEXT_LENGTH) {
-    throw new DataError(`cannot read ${path} as one text: it has ${bytes.length} bytes, more than 512 MiB; split it`);
+/**
+ * The whole file as text, without a byte order mark.
+ * @param options.maxBytes most that the file may hold, 512 MiB at most.
+ * @throws DataError if it cannot be read, is not UTF-8 or too long.
+ */
+export async function readText(
+  path: string,
+  { maxBytes = MAX_TEXT_LENGTH }: { maxBytes?: number } = {},
+): Promise<string> {
+  const size = await fileSize(path);
+  if (size > maxBytes) {
+    throw new DataError(`cannot read ${path} as one text: it has ${size} bytes, more than ${maxBytes}; split it`);
   }
+  const bytes = await readBytes(path);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
@@ -180,7 +185,7 @@ async function holds(path: string, check: () => Promise<boolean>): Promise<boole
   try {
     return await check();
   } catch (error) {
-    if (NOTHING_THERE.includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+    if (isNowhere(error)) return false;
     throw readFault(path, error);
   }
 }

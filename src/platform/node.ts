@@ -31,5 +31,6 @@ export {
 } from "./node-machine.js";
 export { collectGarbage, keepFreedMemory } from "./node-memory.js";
 export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
+export { withTimeLimit } from "./node-time-limit.js";
 export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";
 export { type Chunks, type FileContent, recoverReplaced, writeFileAtomic, writeFolderAtomic } from "./node-writes.js";

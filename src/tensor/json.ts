@@ -1,6 +1,9 @@
 /** Levels of arrays and objects inside one another: several times as many as any file needs. */
 const MAX_DEPTH = 64;
 
+/** Longest JSON file that is read, as for the header of a safetensors file. Parsed, it takes many times as much memory. */
+export const MAX_JSON_BYTES = 100_000_000;
+
 /**
  * `JSON.parse`, but no deeper than 64 levels: whatever goes through the value by recursion would run out of stack.
  * @throws SyntaxError, before memory is taken for what is too deep.

@@ -6,6 +6,7 @@ export function suggest(name: string, candidates: Iterable<string>): string | un
   let nearest: string | undefined;
   let limit = Math.max(2, Math.floor(name.length / 3)) + 1;
   for (const candidate of candidates) {
+    if (Math.abs(name.length - candidate.length) >= limit) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < limit && distance < candidate.length) {
       nearest = candidate;

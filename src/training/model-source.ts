@@ -63,9 +63,14 @@ export async function folderSource(folder: string): Promise<ModelSource> {
   const { config, tensors } = await openModelFolder(folder);
   parseQuantizationConfig(config); // refuses what cannot be read
   const llama = readLlamaConfig(config);
+  if (llama.numLayers > tensors.size) {
+    throw new CheckpointError(
+      `${folder}: config.json has num_hidden_layers ${llama.numLayers}, but there are ${tensors.size} tensors in all`,
+    );
+  }
   const quantized = new Map<string, StoredQuantizedWeight>();
-  for (const name of quantizedWeightNames(tensors.keys()).keys()) {
-    quantized.set(name, await readBitsandbytes(name, tensors));
+  for (const [name, parts] of quantizedWeightNames(tensors.keys())) {
+    quantized.set(name, await readBitsandbytes(name, pickTensors(tensors, parts)));
   }
   const build = (): LlamaForCausalLM => {
     const model = new LlamaForCausalLM(llama, new Rng(0));
@@ -87,9 +92,14 @@ export async function openWeights(folder: string): Promise<(name: string) => Pro
 function weightReader(tensors: ReadonlyMap<string, LazyTensor>): (name: string) => Promise<Float32Array> {
   const quantized = quantizedWeightNames(tensors.keys());
   return async (name) => {
-    if (!quantized.has(name)) return (await tensors.get(name)!.read()) as Float32Array;
-    return quantizedWeight(await readBitsandbytes(name, tensors)).values();
+    const parts = quantized.get(name);
+    if (parts === undefined) return (await tensors.get(name)!.read()) as Float32Array;
+    return quantizedWeight(await readBitsandbytes(name, pickTensors(tensors, parts))).values();
   };
+}
+
+function pickTensors(tensors: ReadonlyMap<string, LazyTensor>, names: readonly string[]): Map<string, LazyTensor> {
+  return new Map(names.map((name) => [name, tensors.get(name)!]));
 }
 
 /** A model in memory, to be written as it is now. */

@@ -1,4 +1,5 @@
-import { exists, isDirectory, joinPath, listFolder, readBytes } from "#platform";
+import { exists, isDirectory, listFolder, readBytes } from "#platform";
+import { checkpointPath } from "../checkpoints/open-file.js";
 import { ConfigError } from "../tensor/errors.js";
 
 /** @throws ConfigError if there is something at the path that a new folder would replace. */
@@ -20,6 +21,7 @@ const COMPANIONS = [
 export async function companionFiles(folder: string): Promise<Map<string, Uint8Array>> {
   const present = new Set(await listFolder(folder));
   const files = new Map<string, Uint8Array>();
-  for (const name of COMPANIONS) if (present.has(name)) files.set(name, await readBytes(joinPath(folder, name)));
+  for (const name of COMPANIONS)
+    if (present.has(name)) files.set(name, await readBytes(await checkpointPath(folder, name)));
   return files;
 }

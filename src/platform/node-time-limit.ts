@@ -1,0 +1,19 @@
+import { createContext, Script } from "node:vm";
+import { DataError } from "../tensor/errors.js";
+
+const context: { call?: () => unknown } = createContext({});
+const script = new Script("call()");
+
+/**
+ * Calls a synchronous function and stops it after so many seconds, wherever it is then: in a regular expression too. Costs about
+ * a tenth of a millisecond. @throws DataError when the time is over.
+ */
+export function withTimeLimit<T>(seconds: number, call: () => T): T {
+  context.call = call;
+  try {
+    return script.runInContext(context, { timeout: Math.ceil(seconds * 1000) }) as T;
+  } catch (error) {
+    if ((error as { code?: unknown } | null)?.code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
+    throw new DataError(`there was no end after ${Math.ceil(seconds)} s`, { cause: error });
+  }
+}
