@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs
 import path from "node:path";
 import { CheckpointError, HighrankError } from "../tensor/errors.js";
 import { writeFault } from "./file-faults.js";
-import { isDirectory, MAX_TRANSFER_BYTES, makeFolder } from "./node-files.js";
+import { exists, isDirectory, MAX_TRANSFER_BYTES, makeFolder } from "./node-files.js";
 import { syncFolder, syncTree } from "./node-sync.js";
 
 /*
@@ -90,10 +90,10 @@ export async function writeFolderAtomic(
 async function putInPlace(partial: string, target: string): Promise<void> {
   const parent = path.dirname(partial);
   const previous = nameBeside(target, "previous");
-  const done: [from: string, to: string][] = [];
+  const moves: [from: string, to: string][] = [];
   const move = async (from: string, to: string): Promise<void> => {
+    moves.push([from, to]);
     await rename(from, to);
-    done.push([from, to]);
     await syncFolder(parent);
   };
   try {
@@ -101,12 +101,16 @@ async function putInPlace(partial: string, target: string): Promise<void> {
     if (await isDirectory(target)) await move(target, previous);
     await move(partial, target);
   } catch (error) {
-    // What cannot be undone either is left to recoverReplaced.
-    for (const [from, to] of done.reverse()) await rename(to, from).catch(leave);
+    for (const [from, to] of moves.reverse()) await moveBack(from, to).catch(leave);
     throw error;
   }
   // The new folder is in place whether or not the old one can be removed.
-  if (done.length > 1) await discard(previous, target).catch(leave);
+  if (moves.length > 1) await discard(previous, target).catch(leave);
+}
+
+/** Undoes a rename that was made or not: network file systems report some as failed that they have made. */
+async function moveBack(from: string, to: string): Promise<void> {
+  if (!(await exists(from))) await rename(to, from);
 }
 
 /** Removes what had stepped aside from `target`, which is whole as long as it has its name. */
@@ -158,7 +162,7 @@ async function steppedAside(parent: string, entries: Iterable<string>): Promise<
   return aside.sort((a, b) => b.changed - a.changed);
 }
 
-/** For faults of tidying up after another fault, which is the one to tell. */
+/** For faults of tidying up after another fault, which is the one to tell; recoverReplaced puts in order what they leave. */
 function leave(): void {}
 
 /** What the folder holds; nothing where there is none. */

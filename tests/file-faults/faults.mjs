@@ -16,6 +16,7 @@ const FUNCTIONS = {
   open: ["open"],
   readFile: ["read"],
   readdir: ["readdir"],
+  realpath: ["stat"],
   rename: ["rename", 1],
   rm: ["rm"],
   rmdir: ["rm"],
@@ -122,7 +123,8 @@ export function installFaults({ folder, kinds, at, mode = "fail", when = "before
       const original = handle[name].bind(handle);
       const halves = {
         read: ([buffer, offset, length, position]) => original(buffer, offset, Math.floor(length / 2), position),
-        write: ([buffer, offset, length]) => original(buffer, offset, Math.floor(length / 2)),
+        write: ([buffer, offset = 0, length = buffer.length - offset]) =>
+          original(buffer, offset, Math.floor(length / 2)),
         writeFile: ([data]) => original(firstHalf(data)),
       };
       const half = halves[name];

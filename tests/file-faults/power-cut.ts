@@ -5,7 +5,7 @@ import path from "node:path";
 const { access, link, mkdtemp, rename, rm, stat, truncate } = promises;
 
 /** Calls that change nothing. */
-const HARMLESS = ["access", "close", "lstat", "read", "readFile", "readdir", "stat"];
+const HARMLESS = ["access", "close", "lstat", "read", "readFile", "readdir", "realpath", "stat"];
 
 /** A change of names that no sync has put on the disk. */
 interface Unsynced {

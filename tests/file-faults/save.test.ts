@@ -1,15 +1,18 @@
-import { cp, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { joinPath, makeFolder, recoverReplaced, writeFileAtomic } from "#platform";
+import { recoverReplaced } from "#platform";
 import {
   type CheckpointContent,
+  listCheckpoints,
   markBest,
   pruneCheckpoints,
   readCheckpoint,
+  verifyCheckpoint,
   writeCheckpoint,
 } from "../../src/checkpoints/checkpoint.js";
+import { checksumFaults } from "../../src/checkpoints/checksums.js";
 import { appendDelta, type Delta, readDeltas, truncateDeltas } from "../../src/checkpoints/delta-log.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";
 import { HighrankError } from "../../src/tensor/errors.js";
@@ -32,9 +35,15 @@ const content = (value: number, folders: CheckpointContent["folders"] = {}): Che
   tensorFiles: { trainable: new Map([["a", matrix(4, 8, value)]]) },
   folders,
 });
+/** Leaves it to others to sync what it writes. */
 const adapter = async (folder: string) => {
-  await makeFolder(folder);
-  await writeFileAtomic(joinPath(folder, "adapter_config.json"), "{}");
+  await mkdir(folder);
+  const handle = await open(path.join(folder, "adapter_config.json"), "w");
+  try {
+    await handle.write(new TextEncoder().encode("{}"));
+  } finally {
+    await handle.close();
+  }
 };
 const delta = (cycle: number): Delta => ({
   cycle,
@@ -120,6 +129,7 @@ async function isSaved(run: string, { step }: Saving): Promise<boolean> {
     { ...state, schemaVersion: 1, step: lastStep },
     tensorFiles,
   ]);
+  for (const each of await listCheckpoints(run)) await verifyCheckpoint(run, each);
   await readCheckpoint(run, "best");
   const deltas = [];
   for await (const each of readDeltas(run)) deltas.push(each);
@@ -137,6 +147,11 @@ async function check(
   const run = await startedRun();
   const { error } = await saveWith(run, saving, options);
   if (error !== undefined) expect(error).toBeInstanceOf(HighrankError);
+  for (const name of await readdir(run)) {
+    if (name.endsWith(".previous")) expect(await checksumFaults(path.join(run, name))).toEqual([]);
+  }
+  // A process that goes on needs no recovery to read what it has.
+  if (options.mode !== "dead") await isSaved(run, saving);
   await then(run);
   await recover(run);
   const saved = await isSaved(run, saving);
