@@ -58,4 +58,4 @@ describe.each(AREAS)("$title", ({ rows }) => {
 test("docs/errors.md is current (rewrite it with `npx vitest run tests/bad-inputs -u`)", async () => {
   for (const row of AREAS.flatMap(({ rows }) => rows)) await messageOf(row);
   await expect(errorsPage(AREAS, messages)).toMatchFileSnapshot("../docs/errors.md");
-});
+}, 600_000);

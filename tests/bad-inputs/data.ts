@@ -31,6 +31,20 @@ export const data: Area = {
       code: 3,
     },
     {
+      name: "faulty lines in a JSON lines file, all reported at once",
+      ...readBy("bad.jsonl"),
+      files: { "bad.jsonl": '{"text": "a"}\n{"txt": "b"}\nbroken\n' },
+      says: ['bad.jsonl, line 2: must have a string "text"; the keys found are "txt"', "bad.jsonl, line 3: not JSON"],
+      code: 3,
+    },
+    {
+      name: "data: labels that do not fit their tokens",
+      args: ["data", "rows.jsonl"],
+      files: { "rows.jsonl": '{"input_ids": [1, 2, 3], "labels": [1, 2]}\n' },
+      says: ['rows.jsonl, line 1: "labels" must be as long as "input_ids", got 2 labels for 3 ids'],
+      code: 3,
+    },
+    {
       name: "a data file of unknown kind",
       ...readBy("table.csv"),
       files: { "table.csv": "a,b" },
@@ -68,6 +82,20 @@ export const data: Area = {
       files: { "a.txt": "some text", "model/tokenizer.json": "{}" },
       says: ["model/tokenizer.json exists already", "--overwrite"],
       code: 2,
+    },
+    {
+      name: "data: a tokenizer that does not exist",
+      args: ["data", "a.txt", "--tokenizer", "nowhere"],
+      files: { "a.txt": "some text" },
+      says: ["nowhere: there is no such file", "highrank tokenizer train"],
+      code: 3,
+    },
+    {
+      name: "data: a tokenizer file that is none",
+      args: ["data", "a.txt", "--tokenizer", "tokenizer"],
+      files: { "a.txt": "some text", "tokenizer/tokenizer.json": "{}" },
+      says: ["tokenizer/tokenizer.json", "cannot build a tokenizer from its content"],
+      code: 3,
     },
     {
       name: "a vocabulary without room for the bytes",

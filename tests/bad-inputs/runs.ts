@@ -31,6 +31,20 @@ export const runs: Area = {
       code: 2,
     },
     {
+      name: "train: a folder to write to that holds a run",
+      args: train("--out", "run"),
+      files: { "a.txt": TEXT, "run/config.resolved.json": "{}" },
+      says: ["out: run holds a run already", "--overwrite"],
+      code: 2,
+    },
+    {
+      name: "train: a file where the folder to write to must be",
+      args: train("--out", "a.txt"),
+      files: { "a.txt": TEXT },
+      says: ["out: a.txt is a file; name a folder"],
+      code: 2,
+    },
+    {
       name: "train: a disk that is full",
       args: train("--out", "run"),
       files: { "a.txt": TEXT },

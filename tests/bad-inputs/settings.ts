@@ -59,10 +59,29 @@ export const settings: Area = {
       code: 2,
     },
     {
+      name: "a config file that holds no settings",
+      args: ["train", "config.yaml"],
+      files: { "config.yaml": "- lora\n" },
+      says: ['config.yaml: must hold settings, one "name: value" a line, got a list'],
+      code: 2,
+    },
+    {
       name: "an unknown key in a config file",
       args: ["train", "config.yaml"],
       files: { "config.yaml": "rnak: 8\nmethod: lora\n" },
       says: ['config.yaml: unknown setting "rnak"', 'did you mean "rank"?'],
+      code: 2,
+    },
+    {
+      name: "restarts that the run is too short for",
+      args: ["inspect", "schedule", "--max-steps", "10", "--relora-every", "20"],
+      says: ["reloraEvery: must be at most the 8 steps with adapters", "use --method lora"],
+      code: 2,
+    },
+    {
+      name: "a device that highrank does not use",
+      args: ["train", "--device", "cuda"],
+      says: ["--device: must be one of cpu, webgpu"],
       code: 2,
     },
     {
