@@ -107,6 +107,12 @@ test("a checkpoint whose writing fails never appears and last stays", async () =
   expect((await readCheckpoint(run, "last")).step).toBe(1);
 });
 
+test("the newest checkpoint is the last one until the pointer is written", async () => {
+  await writeCheckpoint(run, 5, content(1));
+  await rm(path.join(run, "last"));
+  expect((await readCheckpoint(run, "last")).step).toBe(5);
+});
+
 test("a checkpoint of the same step replaces the former", async () => {
   await writeCheckpoint(run, 5, content(1));
   await writeCheckpoint(run, 5, content(2));

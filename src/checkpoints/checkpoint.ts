@@ -174,8 +174,11 @@ async function point(runDir: string, pointer: "last" | "best", step: number): Pr
 }
 
 async function pointedStep(runDir: string, pointer: "last" | "best"): Promise<number> {
-  const path = await checkpointPath(runDir, pointer);
+  const path = joinPath(runDir, pointer);
   if (!(await exists(path))) {
+    // A process was killed when it had written the first one.
+    const newest = (await listCheckpoints(runDir)).at(-1);
+    if (pointer === "last" && newest !== undefined) return newest;
     throw new CheckpointError(`${path} does not exist: the run has saved no checkpoint of that kind; check the path`);
   }
   const name = (await orCheckpointError(readText(path))).trim();

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { installFaults } from "../../tests/file-faults/faults.mjs";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { ConfigError } from "../tensor/errors.js";
@@ -44,6 +45,31 @@ test("an earlier run is replaced only when that is asked for, and then wholly", 
   await folder.release();
   expect(await readdir(out)).not.toContain("lock");
   expect(await readRunSettings(out)).toMatchObject({ seed: 5, model: "tiny", out });
+});
+
+test("what processes leave that were killed before they wrote the settings is taken", async () => {
+  await mkdir(out);
+  for (const name of ["lock", "lock.takeover", ".lock.0123456789ab.partial"]) await writeFile(path.join(out, name), "");
+  expect(await chooseRunFolder(settings())).toBe(out);
+  await writeFile(path.join(out, "lock.txt"), "");
+  await expect(chooseRunFolder(settings())).rejects.toThrow(/not empty/);
+});
+
+test("a run that is replaced stays a run wherever that is interrupted", async () => {
+  for (let at = 1, interrupted = true; interrupted; at++) {
+    await finishedRun();
+    const { remove } = installFaults({ folder: out, kinds: ["rm", "rename"], at, mode: "dead" });
+    const folder = new RunFolder(out);
+    interrupted = await folder.create(settings({ overwrite: true }), 2).then(
+      () => false,
+      () => true,
+    );
+    remove();
+    expect(await isRunFolder(out)).toBe(true);
+    await folder.release();
+    await rm(out, { recursive: true });
+    if (at === 1) expect(interrupted).toBe(true);
+  }
 });
 
 test("what is no run of ours is never replaced", async () => {

@@ -28,7 +28,9 @@ const METRICS_FILE = "metrics.jsonl";
 const LOCK_FILE = "lock";
 
 /** What a run may leave in its folder, at the top level. */
-const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last|lock)$/;
+const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last)$/;
+/** The lock, and those that are held while a dead process's lock is taken over. */
+const LOCK_FILES = /^lock(\.takeover)*$/;
 const OWN_FOLDERS = /^(base|deltas|adapter|model|checkpoint-\d+)$/;
 const LEFTOVER = /^\..*\.(partial|previous)$/;
 
@@ -68,7 +70,8 @@ export class RunFolder {
     await makeFolder(this.path);
     await this.lock();
     for (const name of await ownEntries(this.path)) {
-      if (name !== LOCK_FILE) await removeTree(joinPath(this.path, name));
+      // Without its settings a folder is no run, should this be interrupted; they are replaced anyhow.
+      if (name !== LOCK_FILE && name !== SETTINGS_FILE) await removeTree(joinPath(this.path, name));
     }
     this.#records = [];
     await this.#writeSettings(settings);
@@ -150,7 +153,7 @@ export async function chooseRunFolder({ out, overwrite, model, method }: Setting
   const names = await listFolder(out);
   const own = new Set(await ownEntries(out));
   // Nothing, or a process was killed before it wrote the settings.
-  if (names.every((name) => name === LOCK_FILE || LEFTOVER.test(name))) return out;
+  if (names.every((name) => LOCK_FILES.test(name) || LEFTOVER.test(name))) return out;
   if (!(await isRunFolder(out))) {
     throw new ConfigError(
       `out: ${out} is not empty and holds no run of highrank, so nothing in it is replaced; name another folder`,
@@ -179,7 +182,7 @@ async function ownEntries(path: string): Promise<string[]> {
   const own: string[] = [];
   for (const name of await listFolder(path)) {
     const pattern = (await isDirectory(joinPath(path, name))) ? OWN_FOLDERS : OWN_FILES;
-    if (pattern.test(name) || LEFTOVER.test(name)) own.push(name);
+    if ([pattern, LEFTOVER, LOCK_FILES].some((each) => each.test(name))) own.push(name);
   }
   return own;
 }
