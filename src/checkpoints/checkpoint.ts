@@ -174,7 +174,7 @@ async function point(runDir: string, pointer: "last" | "best", step: number): Pr
 }
 
 async function pointedStep(runDir: string, pointer: "last" | "best"): Promise<number> {
-  const path = joinPath(runDir, pointer);
+  const path = await checkpointPath(runDir, pointer);
   if (!(await exists(path))) {
     // A process was killed when it had written the first one.
     const newest = (await listCheckpoints(runDir)).at(-1);
