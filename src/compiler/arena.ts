@@ -14,7 +14,6 @@ const IN_PLACE: Readonly<Record<string, readonly number[]>> = {
   Cast: [0],
   Div: [0, 1],
   Exp: [0],
-  Log: [0],
   Mul: [0, 1],
   Neg: [0],
   Reciprocal: [0],

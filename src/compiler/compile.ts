@@ -18,7 +18,7 @@ export interface CompiledGraph {
   readonly graph: OnnxGraph;
   /** By name of the model's input. */
   readonly leaves: ReadonlyMap<string, Tensor>;
-  /** What the values of the model are, by name. Those that only one primitive's lowering knows are left out. */
+  /** What the values of the model are, by name. Of those that only one lowering knows, the ones that it gave a shape. */
   readonly values: ReadonlyMap<string, TensorSpec>;
 }
 
@@ -65,6 +65,7 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
   }
   const values = Object.entries(outputs).map(([output, tensor]) => [output, nameOf(tensor)] as const);
   for (const [output, tensor] of Object.entries(outputs)) specs.set(output, tensor);
+  for (const [value, shape] of emitter.shapes) if (!specs.has(value)) specs.set(value, { shape, dtype: "float32" });
   const nodes = nameOutputs(emitter, values);
   return {
     leaves,

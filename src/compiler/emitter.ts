@@ -1,4 +1,5 @@
 import type { DType } from "../tensor/dtype.js";
+import type { Shape } from "../tensor/shape.js";
 import {
   int64Initializer,
   type OnnxAttribute,
@@ -13,17 +14,22 @@ export interface EmitOptions {
   readonly domain?: string;
   /** Names of all outputs, for operators with more than one. */
   readonly outputs?: readonly string[];
+  /** Shape of the first output, in float32, where it is neither a tensor of the graph nor as large as an input. */
+  readonly shape?: Shape | undefined;
 }
 
 /** Collects the nodes and constants of a model while a graph is lowered. */
 export class Emitter {
   readonly nodes: OnnxNode[] = [];
   readonly initializers: Map<string, OnnxInitializer> = new Map();
+  /** Shapes that were given with the nodes, by the name of the value. */
+  readonly shapes: Map<string, Shape> = new Map();
   #nextName = 0;
 
   /** Adds a node and gives the name of its first output. */
   emit(opType: string, inputs: readonly string[], options: EmitOptions = {}): string {
-    const { attributes, domain, outputs = [this.freshName()] } = options;
+    const { attributes, domain, outputs = [this.freshName()], shape } = options;
+    if (shape !== undefined) this.shapes.set(outputs[0]!, shape);
     this.nodes.push({
       opType,
       inputs,

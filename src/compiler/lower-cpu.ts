@@ -1,137 +1,54 @@
-import { type FourBitMatrix, INT8_UNIT } from "../ops/quantized.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { EmitOptions } from "./emitter.js";
-import type { Product } from "./fuse.js";
-import type { Lowering, LoweringContext, Profile } from "./lowering.js";
+import {
+  COMMON_PRIMITIVES,
+  composeInverseRms,
+  dequantizedFourBit,
+  emitReduction,
+  fourBitProduct,
+  shapeOfWeight,
+  valuesOf,
+} from "./lower-common.js";
+import type { Profile } from "./lowering.js";
+import { emitReproducibleProduct } from "./product-cpu.js";
+import { addsInOneOrder } from "./summation-order.js";
 
-const MICROSOFT = "com.microsoft";
-/** TensorProto.DataType numbers, as Cast takes them. */
-const CAST_CODES: Readonly<Record<string, number>> = { float32: 1, uint8: 2, int8: 3, int32: 6, bool: 9 };
-
-/** A primitive that is one ONNX operator on the same inputs. */
-const direct =
-  (opType: string, options: (node: Tensor) => EmitOptions = () => ({})): Lowering =>
-  (node, { emitter, nameOf }) =>
-    emitter.emit(opType, node.inputs.map(nameOf), options(node));
-
-const reduction =
-  (opType: string): Lowering =>
-  (node, { emitter, nameOf }) =>
-    emitter.emit(opType, [nameOf(node.inputs[0]!), emitter.integers(node.attributes.axes as number[])], {
-      attributes: { keepdims: { int: 1 } },
-    });
-
-/** 1 / √(mean(x²) + ε), written out. */
-export const composeInverseRms: Lowering = (node, { emitter, nameOf }) => {
-  const x = nameOf(node.inputs[0]!);
-  const meanSquare = emitter.emit("ReduceMean", [emitter.emit("Mul", [x, x]), emitter.integers([1])]);
-  const shifted = emitter.emit("Add", [meanSquare, emitter.scalar(node.attributes.epsilon as number)]);
-  return emitter.emit("Reciprocal", [emitter.emit("Sqrt", [shifted])]);
-};
+/** x Wᵀ, as linear layers and the kernel for 4-bit weights compute it. */
+const LINEAR = { transposeA: false, transposeB: true, alpha: 1 } as const;
 
 /** Names the inverse root mean square that the norm kernel computes beside its result. */
 const inverseRmsKey = (x: string, node: Tensor) => `inverseRms ${x} ${node.attributes.epsilon}`;
 
-/** A matrix product for matrices and a batched one for more axes. */
-function product({ a, b, transposeA, transposeB, alpha, c }: Product, node: Tensor, context: LoweringContext): string {
-  const { emitter, nameOf } = context;
-  const flags = { transA: { int: Number(transposeA) }, transB: { int: Number(transposeB) }, alpha: { float: alpha } };
-  if (node.rank === 2) {
-    const addend = c === undefined ? [] : [nameOf(c)];
-    return emitter.emit("Gemm", [nameOf(a), nameOf(b), ...addend], { attributes: flags });
-  }
-  return emitter.emit("FusedMatMul", [nameOf(a), nameOf(b)], { domain: MICROSOFT, attributes: flags });
+/** Whether the axes are the first or the last of those that hold more than one element. */
+function isAtOneEnd(axes: readonly number[], { shape }: Tensor): boolean {
+  const reduced = shape.flatMap((size, axis) => (size === 1 ? [] : [axes.includes(axis)]));
+  return reduced.filter((isReduced, i) => i > 0 && isReduced !== reduced[i - 1]).length <= 1;
 }
 
-/** The largest block that MatMulBnb4 takes. */
-const LARGEST_BLOCK = 256;
-
-/** x (rows, inner) · Wᵀ, with the elements that `node` has packed read as W (columns, inner). */
-function fourBitProduct(
-  x: string,
-  [columns, inner]: readonly [number, number],
-  node: Tensor,
-  { emitter, nameOf }: LoweringContext,
-): string {
-  const { type, blockSize } = node.attributes as unknown as FourBitMatrix;
-  const [packed, absmax] = node.inputs.slice(-2) as [Tensor, Tensor];
-  const parts = Math.ceil(blockSize / LARGEST_BLOCK);
-  let scales = nameOf(absmax);
-  if (parts > 1) {
-    // A larger block is several of the largest with one scale. Past the last element the kernel reads none.
-    const column = emitter.reshape(scales, [absmax.size, 1]);
-    const repeated = emitter.emit("Expand", [column, emitter.integers([absmax.size, parts])]);
-    scales = emitter.reshape(repeated, [absmax.size * parts]);
-  }
-  return emitter.emit("MatMulBnb4", [x, nameOf(packed), scales], {
-    domain: MICROSOFT,
-    attributes: {
-      K: { int: inner },
-      N: { int: columns },
-      block_size: { int: blockSize / parts },
-      quant_type: { int: type === "nf4" ? 1 : 0 },
-    },
-  });
-}
-
-/** ONNX Runtime's CPU provider, in the formulations that were fastest there. */
+/**
+ * ONNX Runtime's CPU provider, in the formulations that are fastest there of those whose bits do not depend on the number of
+ * threads.
+ */
 export const CPU_PROFILE: Profile = {
-  product,
+  product: (product, _node, context) => emitReproducibleProduct(valuesOf(product, context), context.emitter),
   primitives: {
-    add: direct("Add"),
-    addPerRow: (node, { emitter, nameOf }) => {
-      const [x, indices, values] = node.inputs as [Tensor, Tensor, Tensor];
-      const columns = emitter.reshape(nameOf(indices), [indices.size, 1]);
-      return emitter.emit("ScatterElements", [nameOf(x), columns, nameOf(values)], {
-        attributes: { axis: { int: 1 }, reduction: { string: "add" } },
-      });
-    },
-    broadcast: (node, { emitter, nameOf }) =>
-      emitter.emit("Expand", [nameOf(node.inputs[0]!), emitter.integers(node.shape)]),
-    cast: direct("Cast", (node) => ({ attributes: { to: { int: CAST_CODES[node.dtype]! } } })),
-    concat: direct("Concat", (node) => ({ attributes: { axis: { int: node.attributes.axis as number } } })),
-    constant: (node, { emitter }) => emitter.scalar(node.attributes.value as number, node.dtype),
-    // No operator only dequantizes these types. Read as one column and multiplied by 1, the elements come out as they are,
-    // because each sum has one term; looking them up in a table with Gather is slower.
-    dequantizeFourBit: (node, context) => {
-      const one = context.emitter.reshape(context.emitter.scalar(1), [1, 1]);
-      return context.emitter.reshape(fourBitProduct(one, [node.size, 1], node, context), node.shape);
-    },
-    dequantizeInt8: (node, { emitter, nameOf }) => {
-      const scaled = emitter.emit("DequantizeLinear", node.inputs.map(nameOf), { attributes: { axis: { int: 0 } } });
-      return emitter.emit("Mul", [scaled, emitter.scalar(INT8_UNIT)]);
-    },
-    div: direct("Div"),
-    equal: direct("Equal"),
-    exp: direct("Exp"),
-    gatherRows: direct("Gather"),
+    ...COMMON_PRIMITIVES,
     inverseRms: (node, context) =>
       context.byproducts.get(inverseRmsKey(context.nameOf(node.inputs[0]!), node)) ?? composeInverseRms(node, context),
-    less: direct("Less"),
-    log: direct("Log"),
-    matmul: () => {
-      throw new Error("lowering: matmul is written as a product");
+    // Log computes the last elements of a thread's share by another routine; the logarithm of a sum of one is by element.
+    log: (node, { emitter, nameOf }) => {
+      const column = emitter.reshape(nameOf(node.inputs[0]!), [node.size, 1]);
+      return emitter.reshape(emitReduction("ReduceLogSum", column, [1], emitter), node.shape);
     },
-    matmulFourBit: (node, context) =>
-      fourBitProduct(
-        context.nameOf(node.inputs[0]!),
-        (node.attributes as unknown as FourBitMatrix).shape,
-        node,
-        context,
-      ),
-    max: reduction("ReduceMax"),
-    mul: direct("Mul"),
-    neg: direct("Neg"),
-    pad: (node, { emitter, nameOf }) => {
-      const { axis, before, after } = node.attributes as { axis: number; before: number; after: number };
-      return emitter.emit("Pad", [
-        nameOf(node.inputs[0]!),
-        emitter.integers([before, after]),
-        "",
-        emitter.integers([axis]),
-      ]);
+    matmulFourBit: (node, context) => {
+      const [input] = node.inputs as [Tensor];
+      const x = { name: context.nameOf(input), shape: input.shape };
+      const shape = shapeOfWeight(node);
+      const [[columns, inner], rows] = [shape, input.shape[0]!];
+      if (addsInOneOrder({ rows, columns, inner, matrices: 1, ...LINEAR }))
+        return fourBitProduct(x, shape, node, context);
+      const weight = { name: dequantizedFourBit(shape, node, context), shape };
+      return emitReproducibleProduct({ a: x, b: weight, ...LINEAR }, context.emitter);
     },
-    reshape: (node, { emitter, nameOf }) => emitter.reshape(nameOf(node.inputs[0]!), node.shape),
     rmsNorm: (node, { emitter, nameOf, byproducts }) => {
       const [x, weight] = node.inputs.map(nameOf) as [string, string];
       const outputs = [emitter.freshName(), emitter.freshName()];
@@ -141,37 +58,15 @@ export const CPU_PROFILE: Profile = {
         attributes: { axis: { int: -1 }, epsilon: { float: node.attributes.epsilon as number } },
       });
     },
-    rotary: (node, { emitter, nameOf }) => {
-      const [x, cos, sin] = node.inputs.map(nameOf) as [string, string, string];
-      return emitter.emit("RotaryEmbedding", [x, emitter.integers([0]), cos, sin], { domain: MICROSOFT });
+    // Of axes between others, the number of threads decides which of two kernels adds them up.
+    sum: (node, { emitter, nameOf }) => {
+      const [x] = node.inputs as [Tensor];
+      const axes = node.attributes.axes as number[];
+      if (isAtOneEnd(axes, x)) return emitReduction("ReduceSum", nameOf(x), axes, emitter);
+      const kept = x.shape.flatMap((_, axis) => (axes.includes(axis) ? [] : [axis]));
+      const moved = emitter.emit("Transpose", [nameOf(x)], { attributes: { perm: { ints: [...kept, ...axes] } } });
+      const last = axes.map((_, i) => kept.length + i);
+      return emitter.reshape(emitReduction("ReduceSum", moved, last, emitter), node.shape);
     },
-    scatterAddRows: (node, { emitter, nameOf }) => {
-      const [base, indices, rows] = node.inputs as [Tensor, Tensor, Tensor];
-      // ScatterND would need no expanded indices, but adds equal ones in a data race.
-      const column = emitter.reshape(nameOf(indices), [indices.size, 1]);
-      const expanded = emitter.emit("Expand", [column, emitter.integers(rows.shape)]);
-      return emitter.emit("ScatterElements", [nameOf(base), expanded, nameOf(rows)], {
-        attributes: { axis: { int: 0 }, reduction: { string: "add" } },
-      });
-    },
-    sigmoid: direct("Sigmoid"),
-    slice: (node, { emitter, nameOf }) => {
-      const { axis, start, end } = node.attributes as { axis: number; start: number; end: number };
-      const bounds = [[start], [end], [axis]].map((values) => emitter.integers(values));
-      return emitter.emit("Slice", [nameOf(node.inputs[0]!), ...bounds]);
-    },
-    softmax: direct("Softmax", () => ({ attributes: { axis: { int: -1 } } })),
-    sqrt: direct("Sqrt"),
-    sub: direct("Sub"),
-    sum: reduction("ReduceSum"),
-    takePerRow: (node, { emitter, nameOf }) => {
-      const [x, indices] = node.inputs as [Tensor, Tensor];
-      const columns = emitter.reshape(nameOf(indices), [indices.size, 1]);
-      return emitter.emit("GatherElements", [nameOf(x), columns], { attributes: { axis: { int: 1 } } });
-    },
-    transpose: direct("Transpose", (node) => ({
-      attributes: { perm: { ints: node.attributes.permutation as number[] } },
-    })),
-    where: direct("Where"),
   },
 };

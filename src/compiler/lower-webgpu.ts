@@ -1,11 +1,20 @@
 import type { Tensor } from "../tensor/tensor.js";
 import type { Product } from "./fuse.js";
-import { CPU_PROFILE, composeInverseRms } from "./lower-cpu.js";
+import {
+  COMMON_PRIMITIVES,
+  composeInverseRms,
+  direct,
+  fourBitProduct,
+  reduction,
+  shapeOfWeight,
+  valuesOf,
+} from "./lower-common.js";
 import type { LoweringContext, Profile } from "./lowering.js";
+import { emitProduct } from "./product-cpu.js";
 
 /** Batched products without FusedMatMul, which this provider hands to the CPU. Matrices are as on the CPU. */
 function product(fused: Product, node: Tensor, context: LoweringContext): string {
-  if (node.rank === 2) return CPU_PROFILE.product(fused, node, context);
+  if (node.rank === 2) return emitProduct(valuesOf(fused, context), context.emitter);
   const { emitter, nameOf } = context;
   const oriented = (x: Tensor, swap: boolean) => {
     if (!swap) return nameOf(x);
@@ -20,10 +29,10 @@ function product(fused: Product, node: Tensor, context: LoweringContext): string
 export const WEBGPU_PROFILE: Profile = {
   product,
   primitives: {
-    ...CPU_PROFILE.primitives,
+    ...COMMON_PRIMITIVES,
     // Its Slice takes no integers, which labels are; its Gather does.
     slice: (node, context) => {
-      if (node.dtype !== "int32") return CPU_PROFILE.primitives.slice(node, context);
+      if (node.dtype !== "int32") return COMMON_PRIMITIVES.slice(node, context);
       const { axis, start } = node.attributes as { axis: number; start: number };
       const indices = Array.from({ length: node.shape[axis]! }, (_, i) => start + i);
       return context.emitter.emit("Gather", [context.nameOf(node.inputs[0]!), context.emitter.integers(indices)], {
@@ -32,9 +41,15 @@ export const WEBGPU_PROFILE: Profile = {
     },
     // The second output of SimplifiedLayerNormalization is another quantity here; the gradient computes its own.
     inverseRms: composeInverseRms,
+    log: direct("Log"),
+    matmulFourBit: (node, context) => {
+      const [x] = node.inputs as [Tensor];
+      return fourBitProduct({ name: context.nameOf(x), shape: x.shape }, shapeOfWeight(node), node, context);
+    },
     rmsNorm: (node, { emitter, nameOf }) =>
       emitter.emit("RMSNormalization", node.inputs.map(nameOf), {
         attributes: { axis: { int: -1 }, epsilon: { float: node.attributes.epsilon as number } },
       }),
+    sum: reduction("ReduceSum"),
   },
 };

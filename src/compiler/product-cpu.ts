@@ -1,0 +1,110 @@
+import { broadcastShapes, type Shape, sizeOf } from "../tensor/shape.js";
+import type { Emitter } from "./emitter.js";
+import { addsInOneOrder, type ProductSizes } from "./summation-order.js";
+
+const MICROSOFT = "com.microsoft";
+
+/** A value of the model. */
+export interface Value {
+  readonly name: string;
+  readonly shape: Shape;
+}
+
+/** alpha · op(a) · op(b) + c; c, for two-dimensional products only, has the shape of the result. */
+export interface ValueProduct {
+  readonly a: Value;
+  readonly b: Value;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly alpha: number;
+  readonly c?: string | undefined;
+}
+
+/** Fewer rows are not worth another pass over the right matrix. */
+const FEWEST_ROWS = 128;
+
+/**
+ * One kernel: a matrix product for matrices and a batched one for more axes.
+ * @param shape of the result, where it is not a tensor of the graph.
+ */
+export function emitProduct(
+  { a, b, transposeA, transposeB, alpha, c }: ValueProduct,
+  emitter: Emitter,
+  shape?: Shape,
+): string {
+  const attributes = {
+    transA: { int: Number(transposeA) },
+    transB: { int: Number(transposeB) },
+    alpha: { float: alpha },
+  };
+  const inputs = [a.name, b.name];
+  if (a.shape.length === 2 && b.shape.length === 2) {
+    return emitter.emit("Gemm", c === undefined ? inputs : [...inputs, c], { attributes, shape });
+  }
+  return emitter.emit("FusedMatMul", inputs, { domain: MICROSOFT, attributes, shape });
+}
+
+/**
+ * A product whose bits do not depend on the number of threads: of the formulations of which that holds, the fastest.
+ */
+export function emitReproducibleProduct(product: ValueProduct, emitter: Emitter): string {
+  const sizes = sizesOf(product);
+  if (addsInOneOrder(sizes)) return emitProduct(product, emitter);
+  if (product.a.shape.length === 2 && product.b.shape.length === 2) {
+    const groups = [2, 4, 8].find((matrices) => {
+      const rows = sizes.rows / matrices;
+      return Number.isInteger(rows) && rows >= FEWEST_ROWS && addsInOneOrder({ ...sizes, rows, matrices });
+    });
+    if (groups !== undefined) return emitByRowGroups(product, sizes, groups, emitter);
+    const mirrored = mirror(product);
+    if (addsInOneOrder(sizesOf(mirrored))) {
+      const shape = [sizes.columns, sizes.rows];
+      const result = transposed({ name: emitProduct(mirrored, emitter, shape), shape }, emitter);
+      return plus(result.name, product.c, emitter);
+    }
+  }
+  return emitProduct({ ...product, a: transposed(product.a, emitter), transposeA: true }, emitter);
+}
+
+function sizesOf({ a, b, transposeA, transposeB, alpha }: ValueProduct): ProductSizes {
+  const [height, width] = a.shape.slice(-2) as [number, number];
+  const [rows, inner] = transposeA ? [width, height] : [height, width];
+  const columns = b.shape.at(transposeB ? -2 : -1)!;
+  const kind = { columns, inner, transposeA, transposeB, alpha };
+  const [batchA, batchB] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+  // The kernel reads a stack of left matrices that share one right matrix as one tall matrix.
+  if (!transposeA && sizeOf(batchB) === 1 && batchA.length >= batchB.length) {
+    return { ...kind, rows: rows * sizeOf(batchA), matrices: 1 };
+  }
+  return { ...kind, rows, matrices: sizeOf(broadcastShapes("product", batchA, batchB)) };
+}
+
+/** Groups of rows are matrices of a batch, each shared among fewer threads, so that the shares of columns stay wide. */
+function emitByRowGroups(product: ValueProduct, sizes: ProductSizes, groups: number, emitter: Emitter): string {
+  const { a, b, c } = product;
+  const { rows, columns, inner } = sizes;
+  const regroup = (value: Value, shape: Shape): Value => ({ name: emitter.reshape(value.name, shape), shape });
+  // With fewer axes than the right one, the kernel does not put the left matrices together again.
+  const [left, right] = [regroup(a, [groups, rows / groups, inner]), regroup(b, [1, 1, ...b.shape])];
+  const grouped = emitProduct({ ...product, a: left, b: right, c: undefined }, emitter, [rows, columns]);
+  return plus(emitter.reshape(grouped, [rows, columns]), c, emitter);
+}
+
+/** op(b)ᵀ · op(a)ᵀ, the product's transpose, which is shared among threads by the other side. */
+function mirror({ a, b, transposeA, transposeB, alpha }: ValueProduct): ValueProduct {
+  return { a: b, b: a, transposeA: !transposeB, transposeB: !transposeA, alpha };
+}
+
+/** The last two axes swapped. */
+function transposed({ name, shape }: Value, emitter: Emitter): Value {
+  const rank = shape.length;
+  const permutation = shape.map((_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
+  return {
+    name: emitter.emit("Transpose", [name], { attributes: { perm: { ints: permutation } } }),
+    shape: permutation.map((axis) => shape[axis]!),
+  };
+}
+
+function plus(product: string, c: string | undefined, emitter: Emitter): string {
+  return c === undefined ? product : emitter.emit("Add", [product, c]);
+}

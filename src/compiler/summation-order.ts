@@ -1,0 +1,49 @@
+/** The largest number of threads, as ONNX Runtime counts them, for which results must not depend on it. */
+export const LARGEST_THREAD_COUNT = 64;
+
+/** Columns come to threads in tiles of so many. */
+const TILE = 16;
+
+/** Multiplications for which one more thread is woken. */
+const WORK_OF_THREAD = 2 ** 16;
+
+/** op(a) (rows, inner) · op(b) (inner, columns), as often as there are `matrices`. */
+export interface ProductSizes {
+  readonly rows: number;
+  readonly columns: number;
+  readonly inner: number;
+  readonly matrices: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly alpha: number;
+}
+
+/**
+ * Whether ONNX Runtime's CPU provider adds up the terms of a product's elements in the same order for every number of
+ * threads up to `LARGEST_THREAD_COUNT`. It shares a product among threads by the longer of rows and columns, and the order
+ * depends on what a share looks like: a single row or column is another kernel's, and few columns are summed in longer blocks.
+ */
+export function addsInOneOrder(sizes: ProductSizes): boolean {
+  const { rows, columns, inner, matrices, transposeA, transposeB, alpha } = sizes;
+  // A transposed left matrix is repacked in blocks of one length.
+  if (transposeA) return true;
+  const threads = Math.min(LARGEST_THREAD_COUNT, Math.floor((rows * columns * inner) / WORK_OF_THREAD) + 1);
+  const shares = Math.ceil(threads / matrices);
+  // Vectors have kernels of their own where nothing is scaled.
+  const hasVectorKernels = alpha === 1;
+  if (columns > rows) {
+    if (rows === 1 && hasVectorKernels) return true;
+    const tiles = Math.ceil(columns / TILE);
+    const narrowest = Math.max(1, Math.floor(tiles / shares));
+    return Math.min(inner, blockLength(tiles)) === Math.min(inner, blockLength(narrowest));
+  }
+  if (shares === 1 || rows === 1 || !hasVectorKernels) return true;
+  return (columns > 1 || transposeB) && rows >= 2 * shares;
+}
+
+/** How many terms are summed at a time for a share of so many tiles. */
+function blockLength(tiles: number): number {
+  if (tiles >= 5) return 128;
+  if (tiles >= 3) return 256;
+  return tiles === 2 ? 512 : 1024;
+}
