@@ -102,13 +102,21 @@ function shortCount(count: number): string {
   return count < 1000 ? count.toFixed(0) : `${(count / 1000).toFixed(count < 9950 ? 1 : 0)}K`;
 }
 
+export interface StepLineOptions {
+  readonly maxSteps: number;
+  readonly secondsLeft: number | undefined;
+  /** Updates left out so far; shown where there are any. */
+  readonly skipped?: number;
+  readonly columns: number;
+}
+
 /**
  * The live line: step, loss, learning rate, gradient norm, speed, cycle, time left. It takes 79 columns up to 99,999 steps
  * and 99 cycles; where `columns` are too few, the last parts are left out.
  */
 export function stepLine(
   record: StepRecord,
-  { maxSteps, secondsLeft, columns }: { maxSteps: number; secondsLeft: number | undefined; columns: number },
+  { maxSteps, secondsLeft, skipped = 0, columns }: StepLineOptions,
   style: Style,
 ): string {
   const step = String(record.step).padStart(String(maxSteps).length);
@@ -120,6 +128,7 @@ export function stepLine(
     ["", shortCount(record.tokensPerSecond), " tok/s"],
   ];
   if (record.cycle > 0) parts.push(["cycle ", String(record.cycle), ""]);
+  if (skipped > 0) parts.push(["", String(skipped), " skipped"]);
   if (secondsLeft !== undefined) parts.push(["", formatDuration(secondsLeft).replace(" ", ""), " left"]);
   let line = "";
   let width = 0;
@@ -190,7 +199,7 @@ export function resetLine(record: ResetRecord, style: Style): string {
 }
 
 export function skipLine(record: SkipRecord, style: Style): string {
-  return `${label("skip", style.yellow)}step ${record.step} changed nothing: ${singleLine(record.reason)}`;
+  return `${label("skip", style.yellow)}step ${record.step} changed nothing: ${singleLine(record.reason)} (${record.inARow} in a row, ${record.skipped} in all)`;
 }
 
 const OUTCOMES: Readonly<Record<EndRecord["outcome"], string>> = { done: "done", stopped: "stop", diverged: "fail" };
@@ -198,6 +207,7 @@ const OUTCOMES: Readonly<Record<EndRecord["outcome"], string>> = { done: "done",
 /** The last line: steps, tokens, time, peak memory. */
 export function endLine(record: EndRecord, style: Style): string {
   const color = record.outcome === "done" ? style.green : style.yellow;
-  const work = `${record.step} steps, ${formatCount(record.tokens)} tokens in ${formatDuration(record.seconds)}`;
+  const skipped = record.skipped > 0 ? `, ${record.skipped} skipped` : "";
+  const work = `${record.step} steps${skipped}, ${formatCount(record.tokens)} tokens in ${formatDuration(record.seconds)}`;
   return `${label(OUTCOMES[record.outcome], color)}${work}, peak memory ${formatBytes(record.peakMemoryBytes)}`;
 }

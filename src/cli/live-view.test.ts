@@ -62,7 +62,7 @@ const records: MetricsRecord[] = [
     ],
   },
   step(201, { phase: "adapter", cycle: 1 }),
-  { kind: "skip", step: 202, reason: "the loss is NaN" },
+  { kind: "skip", step: 202, reason: "the loss is NaN", inARow: 1, skipped: 1 },
   step(300, { phase: "adapter", cycle: 1 }),
   {
     kind: "merge",
@@ -87,6 +87,7 @@ const records: MetricsRecord[] = [
     step: 600,
     outcome: "done",
     tokens: 1_228_800,
+    skipped: 1,
     seconds: 185,
     savingSeconds: 1,
     peakMemoryBytes: 2 ** 29,
@@ -139,12 +140,12 @@ eval    step 200  loss 4.0500  perplexity 57.40  (-4.2500)
         a kind of tree
 quant   nf4 in blocks of 64  error 9.12%  loss 4.0500 -> 4.0712  1.00 MiB
 Adapters: low-rank updates train on frozen weights
-skip    step 202 changed nothing: the loss is NaN
-300/600  loss 4.1235  lr 9.5e-4  grad 0.83  12K tok/s  cycle 1  9s left
+skip    step 202 changed nothing: the loss is NaN (1 in a row, 1 in all)
+300/600  loss 4.1235  lr 9.5e-4  grad 0.83  12K tok/s  cycle 1  1 skipped
 merge   cycle 1  loss 3.9100 -> 3.9200  |ΔW| 12.35  rank 90 (45.0 a layer)
         recovered 99.8%  codes changed 25%
 reset   100% of the adapters' optimizer state is zero
-done    600 steps, 1.23M tokens in 3m 05s, peak memory 512 MiB
+done    600 steps, 1 skipped, 1.23M tokens in 3m 05s, peak memory 512 MiB
 `,
   );
 });

@@ -36,6 +36,7 @@ export class LiveView {
   #start: StartRecord | undefined;
   #lastStep: StepRecord | undefined;
   #lastEval: EvalRecord | undefined;
+  #skipped = 0;
   #shownStep: number | undefined;
   #shownAt = Number.NEGATIVE_INFINITY;
   #drawn = false;
@@ -73,6 +74,7 @@ export class LiveView {
         this.#print(resetLine(record, this.#style));
         break;
       case "skip":
+        this.#skipped = record.skipped;
         this.#print(skipLine(record, this.#style));
         break;
       case "end":
@@ -122,7 +124,8 @@ export class LiveView {
     const maxSteps = this.#start?.maxSteps ?? record.step;
     // A terminal wraps when its last column is written, so that one stays free.
     const columns = this.#interactive ? this.#columns() - 1 : this.#columns();
-    const line = stepLine(record, { maxSteps, secondsLeft: this.#secondsLeft(maxSteps), columns }, this.#style);
+    const options = { maxSteps, secondsLeft: this.#secondsLeft(maxSteps), skipped: this.#skipped, columns };
+    const line = stepLine(record, options, this.#style);
     if (this.#interactive) {
       this.#terminal.write(`\r\u001b[K${line}`);
       this.#drawn = true;

@@ -4,7 +4,8 @@ import type { SettingKey } from "./settings.js";
 
 /** The settings that may change when a run goes on. The others made its model, its data or its plan. */
 export const RESUME_SETTINGS: readonly SettingKey[] = [
-  ...(["maxSteps", "data", "lr", "adapterLr", "clipGradNorm", "maxBadSteps"] as const),
+  ...(["maxSteps", "data", "lr", "adapterLr", "clipGradNorm"] as const),
+  ...(["maxBadSteps", "divergenceFactor", "divergenceEvals"] as const),
   ...(["evalEvery", "saveEvery", "keepCheckpoints", "threads", "force"] as const),
 ];
 

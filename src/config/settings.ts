@@ -349,7 +349,23 @@ export const SETTINGS = {
     default: 10,
     min: 0,
     unit: "steps",
-    help: "Steps with a loss or gradient that is not finite are skipped; more than so many stop the run.",
+    help: "Steps with a loss or gradient that is not finite are skipped; more than so many in a row stop the run.",
+  },
+  divergenceFactor: {
+    type: "number",
+    group: "Optimizer",
+    default: 1.5,
+    none: "never stop for it",
+    above: 1,
+    help: "The run stops when the held-out loss is above so many times its lowest (of at least 1 nat), evaluation after evaluation, and the training loss above that lowest too.",
+  },
+  divergenceEvals: {
+    type: "integer",
+    group: "Optimizer",
+    default: 3,
+    min: 1,
+    unit: "evaluations",
+    help: "So many such evaluations in a row stop the run.",
   },
 
   evalEvery: {

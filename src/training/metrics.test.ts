@@ -3,7 +3,7 @@ import { CheckpointError } from "../tensor/errors.js";
 import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 
 const records: MetricsRecord[] = [
-  { kind: "skip", step: 3, reason: "gradient norm is NaN" },
+  { kind: "skip", step: 3, reason: "gradient norm is NaN", inARow: 1, skipped: 1 },
   { kind: "eval", step: 4, loss: 2, perplexity: 7.389, tokens: 100, sample: 'two\nlines and "quotes"' },
 ];
 const text = records.map(formatMetricsLine).join("");

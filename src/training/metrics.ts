@@ -135,6 +135,10 @@ export interface SkipRecord {
   readonly kind: "skip";
   readonly step: number;
   readonly reason: string;
+  /** Updates left out in a row up to this one. */
+  readonly inARow: number;
+  /** Updates left out since the start of the run. */
+  readonly skipped: number;
 }
 
 /** The last record of a run: `done` at its last step, `stopped` on request, `diverged` for its numbers. */
@@ -144,6 +148,8 @@ export interface EndRecord {
   readonly outcome: "done" | "stopped" | "diverged";
   /** Tokens trained on since the start of the run. */
   readonly tokens: number;
+  /** Updates left out since the start of the run. */
+  readonly skipped: number;
   /** Wall time of training up to here, over interruptions, without what was lost by them. */
   readonly seconds: number;
   /** Share of it in which checkpoints were written. */
@@ -191,10 +197,17 @@ export function parseMetrics(text: string, source = "metrics.jsonl"): MetricsRec
   return records;
 }
 
+/** JSON has null where a loss was not finite, or too large for its perplexity. */
+function withoutNulls(record: EvalRecord): EvalRecord {
+  const loss = record.loss ?? Number.NaN;
+  return { ...record, loss, perplexity: record.perplexity ?? Math.exp(loss) };
+}
+
 function parseRecord(line: string): MetricsRecord | undefined {
   try {
     const value = JSON.parse(line);
-    return typeof value?.kind === "string" && typeof value.step === "number" ? value : undefined;
+    if (typeof value?.kind !== "string" || typeof value.step !== "number") return undefined;
+    return value.kind === "eval" ? withoutNulls(value) : value;
   } catch {
     return undefined;
   }

@@ -96,6 +96,7 @@ const end: EndRecord = {
   step: 8,
   outcome: "done",
   tokens: 800,
+  skipped: 0,
   seconds: 4,
   savingSeconds: 1.5,
   peakMemoryBytes: 500 * MIB,

@@ -15,6 +15,8 @@ export interface RunState {
   readonly tokens: number;
   /** Updates in a row, up to here, that were skipped. */
   readonly badSteps: number;
+  /** Updates that were skipped since the start of the run. */
+  readonly skipped: number;
   /** Wall time of training that led here, without what was lost on the way. */
   readonly seconds: number;
   /** Share of it in which earlier checkpoints were written. */
@@ -28,6 +30,10 @@ export interface RunState {
   readonly best: LossAtStep | null;
   /** The last evaluation; null where none gave a number. */
   readonly evaluated: LossAtStep | null;
+  /** Lowest held-out loss of all evaluations; null where none gave a number. */
+  readonly lowestLoss: number | null;
+  /** Evaluations in a row, up to here, that said that the run diverges. */
+  readonly divergingEvals: number;
   /** RUN/base as the adapters know it. */
   readonly base: BaseIdentity;
   /** SHA-256 of each file of the delta log, one for each merged cycle. */
@@ -53,6 +59,7 @@ const RUN_STATE: z.ZodType<RunState> = z.object({
   maxSteps: z.int().min(1),
   tokens: COUNT,
   badSteps: COUNT,
+  skipped: COUNT,
   seconds: z.number().min(0),
   savingSeconds: z.number().min(0),
   dataPosition: z.object({ epoch: COUNT, row: COUNT }),
@@ -60,6 +67,8 @@ const RUN_STATE: z.ZodType<RunState> = z.object({
   seed: COUNT,
   best: LOSS_AT_STEP.nullable(),
   evaluated: LOSS_AT_STEP.nullable(),
+  lowestLoss: z.number().nullable(),
+  divergingEvals: COUNT,
   base: z.object({ sha256: SHA256, quantizer: z.string().nullable() }),
   deltas: z.array(SHA256),
   records: COUNT,

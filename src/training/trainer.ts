@@ -11,7 +11,7 @@ import type { Batch } from "../data/packing.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW, AdamWState } from "../optim/adamw.js";
 import { clipCoefficient, globalNorm } from "../optim/clip.js";
-import { discardGradient } from "../optim/gradient.js";
+import { discardGradient, type Gradient } from "../optim/gradient.js";
 import { resetOptimizerState } from "../optim/reset.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { NumericError } from "../tensor/errors.js";
@@ -21,6 +21,7 @@ import type { BaseIdentity } from "./base-identity.js";
 import { type CompiledRun, compileRun } from "./compiled-run.js";
 import type { Evaluation, TrainResult } from "./contracts.js";
 import { waitForSpace } from "./disk-space.js";
+import { gentlerResume } from "./divergence.js";
 import { recordLayerInputs } from "./layer-inputs.js";
 import { MasterWeights } from "./master-weights.js";
 import { startFromResiduals } from "./merging.js";
@@ -32,6 +33,7 @@ import { Progress } from "./progress.js";
 import { type QuantizationError, quantizeLayers } from "./quantizing.js";
 import { planStep, type StepPlan } from "./relora.js";
 import type { RunFolder } from "./run-folder.js";
+import type { LossAtStep } from "./run-state.js";
 import { restoreInto, type SavedRun, savedMoments } from "./saved-run.js";
 import {
   adapterBytes,
@@ -43,6 +45,8 @@ import {
   saveCheckpoint,
   saveModel,
 } from "./saving.js";
+import { nonFiniteTensor } from "./soundness.js";
+import { adapterGradientFault, requireAllOptimized } from "./startup-checks.js";
 import { countScored } from "./step.js";
 
 /** How the samples of the report are drawn. */
@@ -69,6 +73,10 @@ export class Trainer {
   #optimizer: AdamW | undefined;
   /** Of the model as it is, where it has been evaluated since it last changed. */
   #heldOut: Evaluation | undefined;
+  /** Of the last step. */
+  #trainingLoss = Number.NaN;
+  /** Of the last update that was skipped. */
+  #skipReason = "";
   #checkpoint: string | null = null;
 
   constructor(settings: Settings, run: PreparedRun, folder: RunFolder, hooks: TrainerHooks) {
@@ -86,7 +94,8 @@ export class Trainer {
   /**
    * Trains to the end or until asked to stop. A fresh run makes its folder when the first step is compiled.
    * @param saved the checkpoint to go on from.
-   * @throws NumericError when too many updates in a row were not finite.
+   * @throws NumericError when too many updates in a row were skipped, when what is trained is no longer finite, when the held-out
+   * loss says that training undoes what was learned, and when adapters get no gradient.
    */
   async run(start: StartRecord, saved?: SavedRun): Promise<TrainResult> {
     const { maxSteps, evalEvery, saveEvery } = this.#settings;
@@ -106,8 +115,12 @@ export class Trainer {
         const switches = !last && planStep(step + 1, this.#settings).addAdapters;
         const due = (every: number | null): boolean => last || (every !== null && step % every === 0);
         if (due(evalEvery) || switches) await this.#evaluate();
+        await this.#stopIfDiverged(plan);
         const stop = !last && this.#hooks.stopRequested();
-        if (due(saveEvery) || stop) await this.#save(plan);
+        if (due(saveEvery) || stop) {
+          await this.#requireSound();
+          await this.#save(plan);
+        }
         if (stop) return await this.#end("stopped", null);
       }
       return await this.#end("done", await this.#saveFinished());
@@ -128,7 +141,12 @@ export class Trainer {
     await this.#folder.record(start);
     await this.#saveBase(source);
     if (error !== undefined) await this.#recordQuantization(error, null);
-    await this.#evaluate();
+    const loss = await this.#evaluate();
+    if (!Number.isFinite(loss)) {
+      await this.#fail(
+        `the held-out loss is ${loss} before the first step; check the weights of ${this.#settings.model}`,
+      );
+    }
   }
 
   /** Brings the model to where the checkpoint has it, and the folder back to what belongs to it. */
@@ -234,10 +252,11 @@ export class Trainer {
     const adapters = adapterParameters(this.#run.model);
     const trained = this.#trained;
     this.#optimizer = createOptimizer(trained, adapters, this.#settings, known?.(trained.keys()), compiled.adamw);
+    requireAllOptimized(this.#run.model, this.#optimizer);
   }
 
   async #update({ step, phase, cycle, lrMultiplier }: StepPlan): Promise<void> {
-    const { lr, adapterLr, clipGradNorm, maxBadSteps, seed } = this.#settings;
+    const { lr, adapterLr, clipGradNorm, seed } = this.#settings;
     const started = performance.now();
     const progress = this.#progress;
     progress.step = step;
@@ -246,13 +265,12 @@ export class Trainer {
     const redraw = (i: number): void => redrawDropout(this.#run.model, new Rng(seed, `dropout/${i}`, step));
     const { loss, gradients } = await this.#compiled!.step.runAll(batches, redraw);
     const gradNorm = globalNorm(gradients.values());
+    this.#trainingLoss = loss;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
-      const reason = Number.isFinite(loss) ? `the gradient's norm is ${gradNorm}` : `the loss is ${loss}`;
-      await this.#record({ kind: "skip", step, reason });
-      if (++progress.badSteps > maxBadSteps) await this.#diverge(reason);
-      return;
+      return this.#skip(Number.isFinite(loss) ? `the gradient's norm is ${gradNorm}` : `the loss is ${loss}`);
     }
     progress.badSteps = 0;
+    if (phase === "adapter" && cycle === 1) await this.#requireAdapterGradients(gradients);
     const gradientScale = clipGradNorm === null ? 1 : clipCoefficient(gradNorm, clipGradNorm);
     await this.#optimizer!.step(gradients, { lrMultiplier, gradientScale });
     this.#heldOut = undefined;
@@ -271,6 +289,25 @@ export class Trainer {
     });
   }
 
+  async #skip(reason: string): Promise<void> {
+    const progress = this.#progress;
+    progress.skip();
+    this.#skipReason = reason;
+    const { step, badSteps, skipped } = progress;
+    await this.#record({ kind: "skip", step, reason, inARow: badSteps, skipped });
+    // No later batch would heal these.
+    const tensor = this.#nonFiniteTensor();
+    if (tensor !== null) await this.#diverge(`${tensor} is no longer finite`);
+  }
+
+  async #requireAdapterGradients(gradients: ReadonlyMap<string, Gradient>): Promise<void> {
+    const adapters = loraAdapters(this.#run.model);
+    const [first] = adapterParameters(this.#run.model).keys();
+    const { step: before } = this.#optimizer!.state.get(first!)!;
+    const fault = adapterGradientFault({ adapters, gradients, before });
+    if (fault !== null) await this.#fail(fault);
+  }
+
   #nextBatches(): Batch[] {
     const { batchSize, totalBatchSize } = this.#settings;
     return Array.from({ length: totalBatchSize / batchSize }, () => this.#run.cursor.next());
@@ -280,6 +317,7 @@ export class Trainer {
     const { seed, mergePolicy } = this.#settings;
     const heldOutLoss = (): Promise<number> => this.#heldOutLoss();
     const { path } = this.#folder;
+    await this.#requireSound();
     await this.#waitForSpace(adapterBytes(this.#run.model), "the update of this cycle");
     const merged = await this.#compiled!.merger!.merge({
       step,
@@ -306,17 +344,18 @@ export class Trainer {
     await this.#record({ kind: "reset", step, zeroedFraction });
   }
 
-  async #evaluate(): Promise<void> {
+  async #evaluate(): Promise<number> {
     const { step } = this.#progress;
-    const { sampleTokens, samplePrompt, seed } = this.#settings;
+    const { sampleTokens, samplePrompt, seed, divergenceFactor } = this.#settings;
     const { generator } = this.#compiled!;
     const { loss, perplexity, tokens } = await this.#evaluateHeldOut();
     const options = { ...SAMPLING, maxNewTokens: sampleTokens };
     const written = await generator.generate(samplePrompt, options, new Rng(seed, "sample", step));
     const sample = sampleTokens === 0 ? "" : samplePrompt + written.text;
-    this.#progress.evaluate(loss);
+    this.#progress.evaluate(loss, this.#trainingLoss, divergenceFactor);
     await this.#record({ kind: "eval", step, loss, perplexity, tokens, sample });
     await this.#folder.writeReport();
+    return loss;
   }
 
   async #evaluateHeldOut(): Promise<Evaluation> {
@@ -368,23 +407,67 @@ export class Trainer {
     return this.#compiled!.step.parameters;
   }
 
-  async #diverge(reason: string): Promise<never> {
-    const { step, badSteps } = this.#progress;
-    const sound = [...this.#trained.values()].every(({ values }) => values.every(Number.isFinite));
-    if (sound) await this.#save({ ...planStep(step, this.#settings), merge: false });
-    await this.#end("diverged", null);
-    const saved =
-      this.#checkpoint === null ? "no checkpoint was saved before" : `the last state is ${this.#checkpoint}`;
-    throw new NumericError(
-      `training diverged at step ${step}: ${badSteps} updates in a row were skipped, at last because ${reason}; ` +
-        `${saved}; try a lower lr or a longer warmupSteps`,
+  #nonFiniteTensor(): string | null {
+    return nonFiniteTensor(this.#trained, this.#optimizer!);
+  }
+
+  /** What keeps the present state from being one to go on from, in words; null where nothing does. */
+  async #fault(): Promise<string | null> {
+    const tensor = this.#nonFiniteTensor();
+    if (tensor !== null) return `${tensor} is no longer finite`;
+    const { loss } = this.#heldOut ?? (await this.#compiled!.heldOut.run(this.#run.heldOut.slice(0, 1)));
+    return Number.isFinite(loss) ? null : `the held-out loss is ${loss}`;
+  }
+
+  /** Sees to it that nothing is saved or merged that the run could not go on from. */
+  async #requireSound(): Promise<void> {
+    const fault = await this.#fault();
+    if (fault !== null) await this.#diverge(fault);
+  }
+
+  /** Saves the present state, where that is one to go on from, and ends the run, where its numbers say that it should not go on. */
+  async #stopIfDiverged(plan: StepPlan): Promise<void> {
+    const { maxBadSteps, divergenceFactor, divergenceEvals } = this.#settings;
+    const progress = this.#progress;
+    const { badSteps, divergingEvals, lowestLoss, best } = progress;
+    const tooHigh = divergingEvals >= divergenceEvals;
+    if (badSteps <= maxBadSteps && !tooHigh) return;
+    // Whoever goes on from here has decided to, and gets the whole allowance.
+    progress.badSteps = 0;
+    progress.divergingEvals = 0;
+    // A first checkpoint would be the best.
+    if ((best !== null || !tooHigh) && (await this.#fault()) === null) await this.#save(plan);
+    if (!tooHigh)
+      return this.#diverge(`${badSteps} updates in a row were skipped, at last because ${this.#skipReason}`);
+    const reason =
+      `the held-out loss is ${await this.#heldOutLoss()}, above ${divergenceFactor} times its lowest, ${lowestLoss}, ` +
+      `in evaluation ${divergingEvals} in a row`;
+    await this.#diverge(reason, best);
+  }
+
+  /** @param best the checkpoint to go on from; null for the last one. */
+  async #diverge(reason: string, best: LossAtStep | null = null): Promise<never> {
+    const command = gentlerResume(this.#folder.path, best === null ? "last" : "best", this.#settings);
+    const from =
+      best !== null
+        ? `the best checkpoint is that of step ${best.step}, with ${best.loss}; go on from it`
+        : this.#checkpoint !== null
+          ? `${this.#checkpoint} is the last good state; go on from it`
+          : "no checkpoint was saved before; begin anew";
+    return this.#fail(
+      `training diverged at step ${this.#progress.step}: ${reason}; ${from} with a lower lr: ${command}`,
     );
   }
 
+  async #fail(message: string): Promise<never> {
+    await this.#end("diverged", null);
+    throw new NumericError(message);
+  }
+
   async #end(outcome: EndRecord["outcome"], modelFolder: string | null): Promise<TrainResult> {
-    const { step, tokens, seconds, savingSeconds, evaluated } = this.#progress;
+    const { step, tokens, skipped, seconds, savingSeconds, evaluated } = this.#progress;
     const times = { seconds, savingSeconds, peakMemoryBytes: peakMemoryBytes() };
-    await this.#record({ kind: "end", step, outcome, tokens, ...times });
+    await this.#record({ kind: "end", step, outcome, tokens, skipped, ...times });
     await this.#folder.writeReport();
     return {
       outcome: outcome === "done" ? "done" : "stopped",
