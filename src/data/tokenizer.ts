@@ -11,8 +11,8 @@ const END_OF_TEXT_TOKENS = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"]
 /** Above this many UTF-16 units a pre-token goes to the library, whose merging is not quadratic. */
 const MAX_FAST_WORD_LENGTH = 64;
 
-/** Ids stay below this: what multiplies two of them must be exact. */
-const MAX_VOCAB_SIZE = 2 ** 26;
+/** Ids stay below this, or a file of a few bytes would make arrays and embeddings of any size. */
+const MAX_VOCAB_SIZE = 2 ** 22;
 
 /** Seconds for one call to the library and, more, for each character: a pattern in the file may backtrack without end. */
 const TIME_LIMIT = { call: 10, character: 1e-4 } as const;
@@ -37,7 +37,8 @@ export class Tokenizer {
   private constructor(json: object, config: TokenizerConfig) {
     this.config = config;
     this.#json = json;
-    this.#library = new HuggingFaceTokenizer(json, config);
+    requireIds(json);
+    this.#library = withTimeLimit(TIME_LIMIT.call, () => new HuggingFaceTokenizer(json, config));
     this.#addedTokens = [...this.#library.get_added_tokens_decoder().values()].map(({ content }) => content);
     for (const token of this.#addedTokens) {
       if (typeof token !== "string")
@@ -45,10 +46,7 @@ export class Tokenizer {
     }
     let highest = -1;
     for (const [token, id] of this.#library.get_vocab()) {
-      if (!isId(id, MAX_VOCAB_SIZE)) {
-        const rule = `an integer from 0 to ${MAX_VOCAB_SIZE - 1}`;
-        throw new CheckpointError(`the id of ${shownValue(token)} must be ${rule}, not ${shownValue(id)}`);
-      }
+      requireId(token, id);
       highest = Math.max(highest, id);
     }
     if (highest < 0) throw new CheckpointError("the vocabulary is empty");
@@ -169,6 +167,27 @@ export class Tokenizer {
   toJson(): object {
     return this.#json;
   }
+}
+
+/** What a tokenizer.json says of its tokens' ids, where it is as it should be. */
+interface TokenIds {
+  readonly model?: { readonly vocab?: unknown } | null;
+  readonly added_tokens?: unknown;
+}
+
+/** @throws CheckpointError for ids out of range, for which the library would make arrays up to the highest. */
+function requireIds({ model, added_tokens: added }: TokenIds): void {
+  const vocab = model?.vocab;
+  if (typeof vocab === "object" && vocab !== null && !Array.isArray(vocab)) {
+    for (const [token, id] of Object.entries(vocab)) requireId(token, id);
+  }
+  for (const token of Array.isArray(added) ? added : []) requireId(token?.content, token?.id);
+}
+
+function requireId(token: unknown, id: unknown): void {
+  if (isId(id, MAX_VOCAB_SIZE)) return;
+  const rule = `an integer from 0 to ${MAX_VOCAB_SIZE - 1}`;
+  throw new CheckpointError(`the id of ${shownValue(token)} must be ${rule}, not ${shownValue(id)}`);
 }
 
 function isId(value: unknown, vocabSize: number): value is number {

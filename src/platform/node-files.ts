@@ -1,3 +1,4 @@
+import type { Stats } from "node:fs";
 import {
   access,
   appendFile,
@@ -36,11 +37,7 @@ export interface FileReader {
 /** Opens a file for reading parts of it, at any size. @throws DataError if it cannot be opened. */
 export async function openForReading(path: string): Promise<FileReader> {
   try {
-    // Opening a pipe would wait for whoever writes to it.
-    const info = await stat(path);
-    if (!info.isFile() && !info.isDirectory()) {
-      throw new DataError(`cannot read ${path}: it is no regular file; copy it to one`);
-    }
+    requireRegular(path, await stat(path));
     const handle = await open(path, "r");
     const size = await lengthOf(handle).catch(async (error) => {
       await handle.close();
@@ -77,6 +74,12 @@ export async function openForReading(path: string): Promise<FileReader> {
   }
 }
 
+/** @throws DataError for pipes and devices: reading them could wait or go on without end. Folders fail by themselves. */
+function requireRegular(path: string, info: Stats): void {
+  if (info.isFile() || info.isDirectory()) return;
+  throw new DataError(`cannot read ${path}: it is a pipe or a device; copy what it gives to a file and name that`);
+}
+
 async function lengthOf(handle: FileHandle): Promise<number> {
   const info = await handle.stat();
   if (info.isDirectory()) throw Object.assign(new Error("is a directory"), { code: "EISDIR" });
@@ -86,8 +89,9 @@ async function lengthOf(handle: FileHandle): Promise<number> {
 /** The whole file. @throws DataError if it cannot be read. */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
-    const { size } = await stat(path);
-    if (size < 2 ** 31 - 1) {
+    const info = await stat(path);
+    requireRegular(path, info);
+    if (info.size < 2 ** 31 - 1) {
       const { buffer, byteOffset, byteLength } = await readFile(path);
       return new Uint8Array(buffer, byteOffset, byteLength);
     }

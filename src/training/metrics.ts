@@ -1,5 +1,7 @@
-import { CheckpointError } from "../tensor/errors.js";
+import { checkpointFault } from "../checkpoints/faults.js";
+import { parseJson } from "../tensor/json.js";
 import type { MemoryEstimate } from "./memory.js";
+import { checkRecord } from "./metrics-schema.js";
 import type { PhaseName } from "./relora.js";
 
 /** The first record of a run: what is trained, on what, and for how long. */
@@ -186,29 +188,18 @@ export function parseMetrics(text: string, source = "metrics.jsonl"): MetricsRec
   for (const [index, line] of lines.entries()) {
     if (line.trim() === "") continue;
     const record = parseRecord(line);
-    if (record !== undefined) records.push(record);
-    else if (index !== unfinished) faults.push(`line ${index + 1}: ${line.slice(0, 60)}`);
+    if (typeof record !== "string") records.push(record);
+    else if (index !== unfinished) faults.push(`line ${index + 1}: ${record}`);
   }
-  if (faults.length > 0) {
-    throw new CheckpointError(
-      `${source}: each line must be one JSON object with "kind" and "step":\n${faults.join("\n")}`,
-    );
-  }
+  if (faults.length > 0) throw checkpointFault(`${source}: not every line is a record`, faults);
   return records;
 }
 
-/** JSON has null where a loss was not finite, or too large for its perplexity. */
-function withoutNulls(record: EvalRecord): EvalRecord {
-  const loss = record.loss ?? Number.NaN;
-  return { ...record, loss, perplexity: record.perplexity ?? Math.exp(loss) };
-}
-
-function parseRecord(line: string): MetricsRecord | undefined {
+/** The record, or what is wrong with the line. */
+function parseRecord(line: string): MetricsRecord | string {
   try {
-    const value = JSON.parse(line);
-    if (typeof value?.kind !== "string" || typeof value.step !== "number") return undefined;
-    return value.kind === "eval" ? withoutNulls(value) : value;
-  } catch {
-    return undefined;
+    return checkRecord(parseJson(line));
+  } catch (error) {
+    return `not JSON (${(error as Error).message})`;
   }
 }
