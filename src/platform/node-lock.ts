@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { link, open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -21,6 +22,8 @@ interface Holder {
   readonly processStart: string | null;
   /** When the lock was taken, as ISO time. */
   readonly since: string;
+  /** Tells locks apart that one process takes in the same millisecond. */
+  readonly id: string;
 }
 
 /** A lock file that says nothing is being written, unless it is older than this. */
@@ -44,26 +47,31 @@ export async function acquireLock(file: string): Promise<Lock> {
     host: os.hostname(),
     processStart: (await processStatus(process.pid))?.start ?? null,
     since: new Date().toISOString(),
+    id: randomBytes(6).toString("hex"),
   };
   const own = `${JSON.stringify(holder)}\n`;
-  let takenOverFrom: string | null = null;
-  for (let attempts = 0; !(await create(file, own)); attempts++) {
-    if (attempts === MOST_ATTEMPTS) throw new ConfigError(`${file} exists but cannot be read; delete it`);
+  const release = async (): Promise<void> => {
+    if ((await read(file)) === own) await remove(file);
+  };
+  try {
+    return { takenOverFrom: await take(file, own), release };
+  } catch (error) {
+    // A call may fail after it has done its work.
+    await release().catch(() => {});
+    throw error;
+  }
+}
+
+/** Brings the lock file to hold `own`. Returns words about a dead holder that had it, or null. */
+async function take(file: string, own: string): Promise<string | null> {
+  for (let attempts = 0; attempts < MOST_ATTEMPTS; attempts++) {
+    if (await create(file, own)) return null;
     const found = await read(file);
     if (found === null) continue;
     const dead = await deadHolder(file, found);
-    if (await replaceDead(file, found, own)) {
-      takenOverFrom = dead;
-      break;
-    }
+    if (await replaceDead(file, found, own)) return dead;
   }
-  let released = false;
-  const release = async (): Promise<void> => {
-    if (released) return;
-    released = true;
-    if ((await read(file)) === own) await remove(file);
-  };
-  return { takenOverFrom, release };
+  throw new ConfigError(`${file} exists but cannot be read; delete it`);
 }
 
 /** Makes the file with its content in one step; false if there is one already. */
@@ -152,7 +160,7 @@ async function deadHolder(file: string, found: string): Promise<string> {
   return `process ${pid} on host ${host}, started ${since}`;
 }
 
-function parse(text: string): Holder | null {
+function parse(text: string): Omit<Holder, "id"> | null {
   try {
     const { pid, host, processStart, since } = JSON.parse(text) as Record<keyof Holder, unknown>;
     if (!Number.isSafeInteger(pid) || typeof host !== "string" || typeof since !== "string") return null;
@@ -162,7 +170,7 @@ function parse(text: string): Holder | null {
   }
 }
 
-async function isAlive({ pid, processStart }: Holder): Promise<boolean> {
+async function isAlive({ pid, processStart }: Pick<Holder, "pid" | "processStart">): Promise<boolean> {
   try {
     process.kill(pid, 0);
   } catch (error) {
