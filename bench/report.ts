@@ -37,8 +37,10 @@ export function setting(): Setting {
   };
 }
 
-/** What package.json calls the benchmark that runs. */
+/** What package.json calls the program that runs. */
 function scriptName(): string {
+  const script = process.env.npm_lifecycle_event;
+  if (script !== undefined) return script;
   const subject = basename(process.argv[1] ?? "").replace(/\.bench\.js$/, "");
   return subject === "training-step" ? "bench" : `bench:${subject}`;
 }

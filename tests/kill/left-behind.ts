@@ -1,0 +1,22 @@
+import { cp, rm } from "node:fs/promises";
+import path from "node:path";
+import { exists, recoverReplaced } from "#platform";
+import { listCheckpoints, readCheckpoint } from "../../src/checkpoints/checkpoint.js";
+
+/**
+ * Looks at what a kill left, in a copy that is put in order: `last` and `best`, where they are, must name whole checkpoints, and
+ * all others must be whole too. Returns the step to go on from; null where there is no checkpoint.
+ */
+export async function checkLeft(folder: string): Promise<number | null> {
+  const copy = `${folder}-left`;
+  await cp(folder, copy, { recursive: true });
+  try {
+    for (const inner of [copy, path.join(copy, "deltas")]) await recoverReplaced(inner);
+    const steps = await listCheckpoints(copy);
+    for (const step of steps) await readCheckpoint(copy, step);
+    if (await exists(path.join(copy, "best"))) await readCheckpoint(copy, "best");
+    return steps.length > 0 ? (await readCheckpoint(copy, "last")).step : null;
+  } finally {
+    await rm(copy, { recursive: true });
+  }
+}

@@ -1,0 +1,54 @@
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+import type { Settings } from "../../src/config/settings.js";
+import { animalText } from "../animal-text.js";
+
+/** A small run to be killed. */
+export interface KillableRun {
+  readonly name: string;
+  readonly settings: Partial<Settings>;
+}
+
+/** Everything at once: a warm start, two micro-batches a step, dropout, cycles of three steps. */
+const SMALL: Partial<Settings> = {
+  model: "tiny",
+  method: "relora",
+  rank: 4,
+  dropout: 0.1,
+  vocabSize: 300,
+  batchSize: 2,
+  totalBatchSize: 4,
+  sequenceLength: 32,
+  maxSteps: 11,
+  warmStartSteps: 3,
+  reloraEvery: 3,
+  lr: 3e-3,
+  adapterLr: 2e-2,
+  evalEvery: 4,
+  evalTokens: 300,
+  sampleTokens: 3,
+  saveEvery: 2,
+  keepCheckpoints: 1,
+};
+
+const RUNS: Readonly<Record<string, Partial<Settings>>> = {
+  "relora, float32": {},
+  "nf4, residual": { quantize: "nf4", mergePolicy: "residual" },
+  full: { method: "full", evalEvery: 3, keepCheckpoints: 2 },
+  "nf4 double quantized, delta-log": { quantize: "nf4", doubleQuant: true, mergePolicy: "delta-log", saveEvery: 3 },
+  "lora, text of less than an epoch": { method: "lora", warmStartSteps: 0, data: "short.txt", evalEvery: 2 },
+  "int8, error-feedback": { quantize: "int8", mergePolicy: "error-feedback", saveEvery: 4, optimizerReset: "random" },
+  "fp4, stochastic, no warm start": { quantize: "fp4", mergePolicy: "stochastic", warmStartSteps: 0, evalEvery: 2 },
+  "lora on int8": { method: "lora", warmStartSteps: 2, quantize: "int8", saveEvery: 1, keepCheckpoints: null },
+};
+
+/** The runs, with their data written into the folder. */
+export async function killableRuns(folder: string): Promise<KillableRun[]> {
+  const text = animalText();
+  await writeFile(path.join(folder, "text.txt"), text);
+  await writeFile(path.join(folder, "short.txt"), text.slice(0, 2600));
+  return Object.entries(RUNS).map(([name, { data = "text.txt", ...change }]) => ({
+    name,
+    settings: { ...SMALL, ...change, data: path.join(folder, data) },
+  }));
+}
