@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { HighrankError } from "./errors.js";
+import { parseJson, shortened, shownValue } from "./json.js";
+
+test("JSON is parsed as ever, brackets in texts aside", () => {
+  const value = { a: [1, null, { "]": '\\"[[' }], "é\u0000": "{{{" };
+  expect(parseJson(JSON.stringify(value))).toEqual(value);
+  expect(parseJson(JSON.stringify("[".repeat(100)))).toBe("[".repeat(100));
+  expect(() => parseJson('{"a": }')).toThrow(SyntaxError);
+  expect(() => parseJson('"\\')).toThrow(SyntaxError);
+});
+
+test("64 levels are parsed, more are refused however many there are", () => {
+  const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
+  expect(parseJson(nested(64))).toBeInstanceOf(Array);
+  for (const levels of [65, 1_000_000]) expect(() => parseJson(nested(levels))).toThrow("nested deeper than 64 levels");
+  expect(parseJson(`[${nested(2)},${nested(2)},${"[],".repeat(200)}[]]`)).toHaveLength(203);
+});
+
+test("values are shown by their beginning", () => {
+  expect([shownValue([1, "a"]), shownValue(undefined)]).toEqual(['[1,"a"]', "missing"]);
+  expect(shownValue("x".repeat(1000))).toBe(`"${"x".repeat(99)}… (1002 characters)`);
+  expect(shortened("abc", 2)).toBe("ab… (3 characters)");
+});
+
+test("the message of an error has an end", () => {
+  expect(new HighrankError("x".repeat(1e6)).message).toHaveLength(8001);
+});
