@@ -72,6 +72,7 @@ export { type Feeds, Program } from "./runtime/program.js";
 export { interpret, type ReferenceOptions } from "./runtime/reference.js";
 export { type Device, liveSessionCount, type SessionOptions } from "./runtime/session.js";
 export * from "./tensor/index.js";
+export { checkRun } from "./training/check-run.js";
 export type * from "./training/contracts.js";
 export { evaluateTarget } from "./training/evaluation.js";
 export { generateText } from "./training/generation.js";

@@ -9,7 +9,7 @@ import { formatShape, type Shape } from "../tensor/shape.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 import { LinearAdapter } from "./linear-adapter.js";
 import { approximateLowRank, type LayerInputs } from "./low-rank-approximation.js";
-import { joinTerms, type LowRankTerm, productOf } from "./low-rank-term.js";
+import { type LowRankTerm, productOf, sinceStart } from "./low-rank-term.js";
 
 /** How loraA starts: Xavier uniform, PEFT's Kaiming uniform (bound 1 / √inFeatures), or PEFT's Gaussian (deviation 1 / rank). */
 export type LoRAInitialization = "xavier" | "kaiming" | "gaussian";
@@ -104,7 +104,7 @@ export class LoRAAdapter extends LinearAdapter {
   learnedTerm(): LowRankTerm {
     const { rank, scaling } = this;
     const now = { rank, scaling, loraA: this.loraA.values.slice(), loraB: this.loraB.values.slice() };
-    return this.#start === undefined ? now : joinTerms([now, { rank, scaling: -scaling, ...this.#start }]);
+    return sinceStart(now, this.#start);
   }
 
   override calculateLearnedUpdate(): Tensor {

@@ -34,6 +34,11 @@ export function joinTerms(terms: readonly LowRankTerm[]): LowRankTerm {
   return { rank, scaling, loraA, loraB };
 }
 
+/** What an adapter that stands at `now` has learned since it started, of twice the rank if that was not at zero. */
+export function sinceStart(now: LowRankTerm, start: Pick<LowRankTerm, "loraA" | "loraB"> | undefined): LowRankTerm {
+  return start === undefined ? now : joinTerms([now, { rank: now.rank, scaling: -now.scaling, ...start }]);
+}
+
 /** scaling · B · A: (outFeatures, inFeatures). */
 export function productOf({ rank, scaling, loraA, loraB }: LowRankTerm): Tensor {
   const [a, b] = [tensor(loraA, [rank, loraA.length / rank]), tensor(loraB, [loraB.length / rank, rank])];

@@ -76,13 +76,7 @@ export async function readCheckpoint(runDir: string, which: "last" | "best" | nu
   const step = typeof which === "number" ? which : await pointedStep(runDir, which);
   await verifyCheckpoint(runDir, step);
   const folder = joinPath(runDir, checkpointName(step));
-  const state = await readJsonObject(await checkpointPath(folder, STATE));
-  if (state.schemaVersion !== SCHEMA_VERSION || state.step !== step) {
-    throw new CheckpointError(
-      `${joinPath(folder, STATE)}: schemaVersion must be ${SCHEMA_VERSION} and step ${step}, not ` +
-        `${shownValue(state.schemaVersion)} and ${shownValue(state.step)}; use the version of highrank that wrote it`,
-    );
-  }
+  const state = await readCheckpointState(folder, step);
   const tensorFiles = new Map<string, Map<string, HostTensor>>();
   for (const file of await listFolder(folder)) {
     const name = /^(.+)\.safetensors$/.exec(file)?.[1];
@@ -90,6 +84,18 @@ export async function readCheckpoint(runDir: string, which: "last" | "best" | nu
     tensorFiles.set(name, (await readSafetensors(await checkpointPath(folder, file))).tensors);
   }
   return { step, folder, state, tensorFiles: Object.fromEntries(tensorFiles) };
+}
+
+/** The state in a checkpoint's folder. @throws CheckpointError if it is none of this step, or of another version's layout. */
+export async function readCheckpointState(folder: string, step: number): Promise<Record<string, unknown>> {
+  const state = await readJsonObject(await checkpointPath(folder, STATE));
+  if (state.schemaVersion !== SCHEMA_VERSION || state.step !== step) {
+    throw new CheckpointError(
+      `${joinPath(folder, STATE)}: schemaVersion must be ${SCHEMA_VERSION} and step ${step}, not ` +
+        `${shownValue(state.schemaVersion)} and ${shownValue(state.step)}; use the version of highrank that wrote it`,
+    );
+  }
+  return state;
 }
 
 /**
@@ -108,6 +114,11 @@ export async function verifyCheckpoint(runDir: string, step: number): Promise<vo
 /** Steps of the run's checkpoints, rising. */
 export async function listCheckpoints(runDir: string): Promise<number[]> {
   const names = (await isDirectory(runDir)) ? await listFolder(runDir) : [];
+  return stepsNamed(names);
+}
+
+/** The steps of the checkpoints among the names, rising. */
+export function stepsNamed(names: readonly string[]): number[] {
   return names.flatMap((name) => NAME.exec(name)?.slice(1).map(Number) ?? []).sort((a, b) => a - b);
 }
 
@@ -165,7 +176,8 @@ async function removeCheckpoint(runDir: string, step: number): Promise<void> {
   await removeTree(doomed);
 }
 
-function checkpointName(step: number): string {
+/** The name of a checkpoint's folder. */
+export function checkpointName(step: number): string {
   return `checkpoint-${String(step).padStart(6, "0")}`;
 }
 
@@ -173,7 +185,11 @@ async function point(runDir: string, pointer: "last" | "best", step: number): Pr
   await writeFileAtomic(joinPath(runDir, pointer), `${checkpointName(step)}\n`);
 }
 
-async function pointedStep(runDir: string, pointer: "last" | "best"): Promise<number> {
+/**
+ * The step of the checkpoint that RUN/last or RUN/best names. Where a run ended before it wrote `last`, the newest one stands in.
+ * @throws CheckpointError
+ */
+export async function pointedStep(runDir: string, pointer: "last" | "best"): Promise<number> {
   const path = await checkpointPath(runDir, pointer);
   if (!(await exists(path))) {
     // A process was killed when it had written the first one.

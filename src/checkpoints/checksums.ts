@@ -1,5 +1,5 @@
 import { exists, filesBelow, joinPath, sha256File, writeFileAtomic, writeFolderAtomic } from "#platform";
-import { DataError } from "../tensor/errors.js";
+import { CheckpointError, DataError } from "../tensor/errors.js";
 import { checkpointFault } from "./faults.js";
 import { readJsonObject, toJsonText } from "./json-file.js";
 import { checkpointPath, orCheckpointError } from "./open-file.js";
@@ -59,6 +59,19 @@ export async function readChecksums(folder: string): Promise<Map<string, string>
   const path = await checkpointPath(folder, CHECKSUMS);
   if (!(await exists(path))) return new Map();
   return new Map(Object.entries(await readJsonObject(path)).map(([file, checksum]) => [file, String(checksum)]));
+}
+
+/**
+ * As `checksumFaults`, with a checksums.json that is none among the faults; null where there is none, as in folders of earlier
+ * versions.
+ */
+export async function damageOf(folder: string): Promise<string[] | null> {
+  try {
+    return (await readChecksums(folder)).size === 0 ? null : await checksumFaults(folder);
+  } catch (error) {
+    if (error instanceof CheckpointError) return [error.message];
+    throw error;
+  }
 }
 
 /**

@@ -40,7 +40,7 @@ test("cycles are read in order with the exact scaling, all or those whose checks
   expect(await all()).toEqual([delta(1), delta(2), delta(3)]);
   expect(await all(checksums.slice(0, 2))).toEqual([delta(1), delta(2)]);
   expect(await all([])).toEqual([]);
-  await expect(all([...checksums, "0"])).rejects.toThrow("ends with cycle 3, but the checkpoint builds on 4");
+  await expect(all([...checksums, "0"])).rejects.toThrow("lacks cycle 4 of the 4 that the checkpoint builds on");
   const [first, second] = checksums as [string, string];
   await expect(all([second, first])).rejects.toThrow("cycle-000001.safetensors is not the file that");
 });

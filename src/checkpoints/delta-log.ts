@@ -1,26 +1,29 @@
 import { isDirectory, joinPath, listFolder, makeFolder, removeTree, sha256File } from "#platform";
+import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
 import { shownValue } from "../tensor/json.js";
 import { checkpointFault } from "./faults.js";
+import { type LazyTensor, readHostTensor } from "./lazy-tensor.js";
 import { checkpointPath, orCheckpointError } from "./open-file.js";
 import { describeTensor, type LoraPair, peftLayers, peftTensors } from "./peft.js";
-import { readSafetensors, writeSafetensors } from "./safetensors.js";
+import { openSafetensors, writeSafetensors } from "./safetensors.js";
 
 /** What one finished ReLoRA cycle changed: ΔW = scaling · loraB · loraA for every layer. */
-export interface Delta {
+export interface Delta<T = HostTensor> {
   /** From 1, without gaps. */
   readonly cycle: number;
   /** The optimizer step after which it was merged. */
   readonly step: number;
   readonly scaling: number;
   /** By module path in the base model. */
-  readonly layers: ReadonlyMap<string, LoraPair>;
+  readonly layers: ReadonlyMap<string, LoraPair<T>>;
 }
 
 const FOLDER = "deltas";
 const FILE_NAME = /^cycle-(\d{6,})\.safetensors$/;
 
-function deltaPath(runDir: string, cycle: number): string {
+/** The file of a cycle. */
+export function deltaPath(runDir: string, cycle: number): string {
   return joinPath(runDir, FOLDER, fileName(cycle));
 }
 
@@ -53,11 +56,12 @@ export async function appendDelta(runDir: string, { cycle, step, scaling, layers
  * @throws CheckpointError for gaps and cycles that are missing, before the first one is read, and for files that do not fit.
  */
 export async function* readDeltas(runDir: string, checksums?: readonly string[]): AsyncGenerator<Delta, void> {
-  const last = (await loggedCycles(runDir)).length;
-  const through = checksums?.length ?? last;
-  if (through > last) {
+  const through = checksums?.length ?? (await loggedCycles(runDir)).length;
+  const present = new Set(await presentCycles(runDir));
+  for (let cycle = 1; cycle <= through; cycle++) {
+    if (present.has(cycle)) continue;
     throw new CheckpointError(
-      `the delta log of ${runDir} ends with cycle ${last}, but the checkpoint builds on ${through}; copy the run folder whole`,
+      `the delta log of ${runDir} lacks cycle ${cycle} of the ${through} that the checkpoint builds on; copy the run folder whole`,
     );
   }
   for (let cycle = 1; cycle <= through; cycle++) {
@@ -67,34 +71,53 @@ export async function* readDeltas(runDir: string, checksums?: readonly string[])
         `${path} is not the file that the checkpoint was trained with; bring it back from a copy of the run folder`,
       );
     }
-    yield await readDelta(path, cycle);
+    yield await readDelta(runDir, cycle);
   }
 }
 
 /** Removes every cycle after `lastCycle`, as when a run goes on from an earlier checkpoint. */
 export async function truncateDeltas(runDir: string, lastCycle: number): Promise<void> {
   // From the end, so that an interruption leaves no gap.
-  for (const cycle of (await loggedCycles(runDir)).reverse()) {
+  for (const cycle of (await presentCycles(runDir)).reverse()) {
     if (cycle > lastCycle) await removeTree(deltaPath(runDir, cycle));
   }
 }
 
 /** The numbers of the logged cycles: 1, 2, … @throws CheckpointError if one is missing. */
 export async function loggedCycles(runDir: string): Promise<number[]> {
-  const folder = await checkpointPath(runDir, FOLDER);
-  const names = (await isDirectory(folder)) ? await listFolder(folder) : [];
-  const cycles = names.flatMap((name) => FILE_NAME.exec(name)?.slice(1).map(Number) ?? []).sort((a, b) => a - b);
+  const cycles = await presentCycles(runDir);
   const gap = cycles.findIndex((cycle, index) => cycle !== index + 1);
   if (gap >= 0) {
     throw new CheckpointError(
-      `${folder}: cycle ${gap + 1} is missing before ${cycles[gap]}; copy the run folder whole`,
+      `${joinPath(runDir, FOLDER)}: cycle ${gap + 1} is missing before ${cycles[gap]}; copy the run folder whole`,
     );
   }
   return cycles;
 }
 
-async function readDelta(path: string, cycle: number): Promise<Delta> {
-  const { tensors, metadata } = await readSafetensors(path);
+/** The numbers of all cycles in the log, rising; there may be gaps. */
+export async function presentCycles(runDir: string): Promise<number[]> {
+  const folder = await checkpointPath(runDir, FOLDER);
+  const names = (await isDirectory(folder)) ? await listFolder(folder) : [];
+  return names.flatMap((name) => FILE_NAME.exec(name)?.slice(1).map(Number) ?? []).sort((a, b) => a - b);
+}
+
+async function readDelta(runDir: string, cycle: number): Promise<Delta> {
+  const { layers: stored, ...delta } = await openDelta(runDir, cycle);
+  const layers = new Map<string, LoraPair>();
+  for (const [name, { loraA, loraB }] of stored) {
+    layers.set(name, { loraA: await readHostTensor(loraA), loraB: await readHostTensor(loraB) });
+  }
+  return { ...delta, layers };
+}
+
+/**
+ * A logged cycle whose tensors are read when they are asked for, so that it takes next to no memory. Its checksum is not looked at.
+ * @throws CheckpointError for a file that does not fit.
+ */
+export async function openDelta(runDir: string, cycle: number): Promise<Delta<LazyTensor>> {
+  const path = deltaPath(runDir, cycle);
+  const { tensors, metadata } = await openSafetensors(path);
   const faults: string[] = [];
   const number = (key: string, isRight: (value: number) => boolean, rule: string): number => {
     const value = Number(metadata[key] || Number.NaN);

@@ -16,9 +16,9 @@ const WEIGHTS = "adapter_model.safetensors";
 const PREFIX = "base_model.model.";
 
 /** The two factors of one module's update, ΔW = scaling · loraB · loraA, in float32. */
-export interface LoraPair {
-  readonly loraA: HostTensor; // (rank, inFeatures)
-  readonly loraB: HostTensor; // (outFeatures, rank)
+export interface LoraPair<T = HostTensor> {
+  readonly loraA: T; // (rank, inFeatures)
+  readonly loraB: T; // (outFeatures, rank)
 }
 
 /** Which weights an adapter was trained on. PEFT does not look at it. */
@@ -125,17 +125,18 @@ function readBase(metadata: Readonly<Record<string, string>>, faults: string[]):
 }
 
 /** The pairs in a file of PEFT tensor names. What is no half of a pair is added to `faults`. */
-export function peftLayers(tensors: ReadonlyMap<string, HostTensor>, faults: string[]): Map<string, LoraPair> {
+export function peftLayers<T>(tensors: ReadonlyMap<string, T>, faults: string[]): Map<string, LoraPair<T>> {
   return sortTensors(tensors, { modulesToSave: [] }, faults).layers;
 }
 
-function sortTensors(
-  tensors: ReadonlyMap<string, HostTensor>,
+/** The tensors of an adapter's file by what they are. What is neither is added to `faults`. */
+export function sortTensors<T>(
+  tensors: ReadonlyMap<string, T>,
   { modulesToSave: saved }: Pick<PeftConfig, "modulesToSave">,
   faults: string[],
-): Pick<PeftAdapter, "modulesToSave"> & { layers: Map<string, LoraPair> } {
-  const halves = new Map<string, { loraA?: HostTensor; loraB?: HostTensor }>();
-  const modulesToSave = new Map<string, HostTensor>();
+): { modulesToSave: Map<string, T>; layers: Map<string, LoraPair<T>> } {
+  const halves = new Map<string, Partial<LoraPair<T>>>();
+  const modulesToSave = new Map<string, T>();
   for (const [key, tensor] of tensors) {
     const name = parameterPath(key);
     const half = /^(.+)\.lora_([AB])\.weight$/.exec(name);
@@ -148,7 +149,7 @@ function sortTensors(
       faults.push(`tensor "${key}" is neither half of a LoRA pair nor part of modules_to_save`);
     }
   }
-  const layers = new Map<string, LoraPair>();
+  const layers = new Map<string, LoraPair<T>>();
   for (const [module, { loraA, loraB }] of halves) {
     if (loraA && loraB) layers.set(module, { loraA, loraB });
     else faults.push(`${module} has lora_${loraA ? "A" : "B"} but no lora_${loraA ? "B" : "A"}`);

@@ -7,6 +7,7 @@ import { SETTINGS, type Settings } from "../config/settings.js";
 import { formatBytes } from "../training/number-format.js";
 import type { Context } from "./context.js";
 import { EXIT } from "./exit-codes.js";
+import { runCheckLines } from "./run-check-lines.js";
 import { addVerb } from "./usage.js";
 import { packageVersion } from "./version.js";
 
@@ -19,9 +20,25 @@ interface ProviderCheck {
   readonly fault: string | null;
 }
 
-/** `highrank doctor` */
+const HELP_AFTER = `
+With RUN every file of the run is read and compared with what the others say of
+it: settings, base, deltas, checkpoints, data, metrics. Nothing is written. What
+is found is sound, repairable (highrank resume puts it right by itself) or
+damaged; then the exit code is 3.`;
+
+/** `highrank doctor [RUN]` */
 export function addDoctor(program: Command, context: Context): void {
-  addVerb(program, "doctor", "check Node.js, ONNX Runtime, memory and disk").action(async () => {
+  const command = addVerb(program, "doctor", "check Node.js, ONNX Runtime, memory and disk; or a run folder")
+    .argument("[RUN]", "the run folder to check in place of the machine")
+    .addHelpText("after", HELP_AFTER);
+  command.action(async (runFolder: string | undefined) => {
+    if (runFolder !== undefined) {
+      const { checkRun } = await import("./training-entry.js");
+      const check = await checkRun(runFolder);
+      if (check.state === "damaged") context.exitCode = EXIT.data;
+      context.result(check, () => runCheckLines(check, context.terminal, context.env));
+      return;
+    }
     const providers: ProviderCheck[] = [];
     for (const device of SETTINGS.device.choices) providers.push(await checkProvider(device));
     const found = {

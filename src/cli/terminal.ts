@@ -11,14 +11,15 @@ export interface Style {
   dim(text: string): string;
   green(text: string): string;
   yellow(text: string): string;
+  red(text: string): string;
   cyan(text: string): string;
 }
 
 const plain = (text: string): string => text;
 const sgr = (code: number) => (text: string) => `\u001b[${code}m${text}\u001b[0m`;
 
-const COLORS: Style = { bold: sgr(1), dim: sgr(2), green: sgr(32), yellow: sgr(33), cyan: sgr(36) };
-const NO_COLORS: Style = { bold: plain, dim: plain, green: plain, yellow: plain, cyan: plain };
+const COLORS: Style = { bold: sgr(1), dim: sgr(2), green: sgr(32), yellow: sgr(33), red: sgr(31), cyan: sgr(36) };
+const NO_COLORS: Style = { bold: plain, dim: plain, green: plain, yellow: plain, red: plain, cyan: plain };
 
 /** Environment variables that say what a terminal can do. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -14,6 +14,16 @@ export interface Lock {
   release(): Promise<void>;
 }
 
+/** Who a lock file says has its folder. */
+export interface LockHolder {
+  /** Null where that cannot be known: of a process on another host. */
+  readonly isAlive: boolean | null;
+  /** As in "process 123 on host x, started 2026-…" or "in use by process 123 since 2026-…". */
+  readonly words: string;
+  /** For who wants the folder; of a dead holder nothing. */
+  readonly wayOut: string;
+}
+
 /** What a lock file holds, as JSON. */
 interface Holder {
   readonly pid: number;
@@ -72,6 +82,12 @@ async function take(file: string, own: string): Promise<string | null> {
     if (await replaceDead(file, found, own)) return dead;
   }
   throw new ConfigError(`${file} exists but cannot be read; delete it`);
+}
+
+/** Looks at a lock without taking it; null where it is free. @throws DataError where the file system fails. */
+export async function lockHolder(file: string): Promise<LockHolder | null> {
+  const found = await read(file);
+  return found === null ? null : holderOf(file, found);
 }
 
 /** Makes the file with its content in one step; false if there is one already. */
@@ -133,31 +149,33 @@ async function replaceDead(file: string, found: string, own: string): Promise<bo
 
 /** Words about a holder that is gone. @throws ConfigError if it is not, or if that cannot be known. */
 async function deadHolder(file: string, found: string): Promise<string> {
-  const folder = path.dirname(file);
+  const { isAlive, words, wayOut } = await holderOf(file, found);
+  if (isAlive === false) return words;
+  throw new ConfigError(`${path.dirname(file)} is ${words}; ${wayOut}`);
+}
+
+async function holderOf(file: string, found: string): Promise<LockHolder> {
   const holder = parse(found);
   if (holder === null) {
     const written = await changedAt(file);
     if (Math.abs(Date.now() - written) < WRITING_MS) {
-      throw new ConfigError(
-        `${folder} is being taken by another process, which is writing ${file}; try again in a few seconds`,
-      );
+      const words = `being taken by another process, which is writing ${file}`;
+      return { isAlive: true, words, wayOut: "try again in a few seconds" };
     }
-    return `an unknown process (its lock file of ${new Date(written).toISOString()} cannot be read)`;
+    const words = `an unknown process (its lock file of ${new Date(written).toISOString()} cannot be read)`;
+    return { isAlive: false, words, wayOut: "" };
   }
   const { pid, host, since } = holder;
   if (host !== os.hostname()) {
-    throw new ConfigError(
-      `${folder} is in use by process ${pid} on host ${host} since ${since}; choose another folder, or, if that process ` +
-        `is gone, delete ${file}`,
-    );
+    const words = `in use by process ${pid} on host ${host} since ${since}`;
+    return { isAlive: null, words, wayOut: `choose another folder, or, if that process is gone, delete ${file}` };
   }
   if (await isAlive(holder)) {
     const who = pid === process.pid ? `this process (${pid})` : `process ${pid}`;
-    throw new ConfigError(
-      `${folder} is in use by ${who} since ${since}; wait for it, stop it, or choose another folder`,
-    );
+    const words = `in use by ${who} since ${since}`;
+    return { isAlive: true, words, wayOut: "wait for it, stop it, or choose another folder" };
   }
-  return `process ${pid} on host ${host}, started ${since}`;
+  return { isAlive: false, words: `process ${pid} on host ${host}, started ${since}`, wayOut: "" };
 }
 
 function parse(text: string): Omit<Holder, "id"> | null {

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { CheckpointError, HighrankError } from "../tensor/errors.js";
-import { writeFault } from "./file-faults.js";
+import { readFault, writeFault } from "./file-faults.js";
 import { exists, isDirectory, MAX_TRANSFER_BYTES, makeFolder } from "./node-files.js";
 import { syncFolder, syncTree } from "./node-sync.js";
 
@@ -148,6 +148,27 @@ export async function recoverReplaced(parent: string): Promise<string[]> {
     throw writeFault(parent, error);
   }
   return recovered.sort();
+}
+
+/**
+ * What `recoverReplaced` would find to do: the names that something stepped aside from and that it would give back, each with
+ * the name it has now, and the leftovers that it would remove.
+ * @throws DataError where the file system fails.
+ */
+export async function interruptedWrites(
+  parent: string,
+): Promise<{ aside: ReadonlyMap<string, string>; leftovers: readonly string[] }> {
+  try {
+    const entries = (await namesIn(parent)).sort();
+    const aside = new Map<string, string>();
+    for (const { name, previous } of await steppedAside(parent, entries)) {
+      if (!entries.includes(name) && !aside.has(name)) aside.set(name, path.basename(previous));
+    }
+    const kept = new Set(aside.values());
+    return { aside, leftovers: entries.filter((e) => (PARTIAL.test(e) || PREVIOUS.test(e)) && !kept.has(e)) };
+  } catch (error) {
+    throw readFault(parent, error);
+  }
 }
 
 /** What has stepped aside from which name, the last changed first. */

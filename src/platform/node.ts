@@ -19,7 +19,7 @@ export {
   syncFile,
 } from "./node-files.js";
 export { sha256, sha256File } from "./node-hash.js";
-export { acquireLock, type Lock } from "./node-lock.js";
+export { acquireLock, type Lock, type LockHolder, lockHolder } from "./node-lock.js";
 export {
   availableMemoryBytes,
   cpuCount,
@@ -33,4 +33,11 @@ export { collectGarbage, keepFreedMemory } from "./node-memory.js";
 export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { withTimeLimit } from "./node-time-limit.js";
 export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";
-export { type Chunks, type FileContent, recoverReplaced, writeFileAtomic, writeFolderAtomic } from "./node-writes.js";
+export {
+  type Chunks,
+  type FileContent,
+  interruptedWrites,
+  recoverReplaced,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from "./node-writes.js";

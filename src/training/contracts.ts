@@ -55,6 +55,33 @@ export interface ResumeOptions {
 /** Goes on with a run. */
 export type StartResuming = (runFolder: string, resume: ResumeOptions, options: TrainingOptions) => TrainingHandle;
 
+/** What was found of one part of a run folder. */
+export interface Finding {
+  /** A file or folder of the run, or `settings`, `leftovers`, `data`, `metrics`, `steps`. */
+  readonly area: string;
+  /** `repairable`: resume puts it right by itself; `damaged`: it cannot; `unchecked`: what the check would take is not there. */
+  readonly state: "ok" | "unchecked" | "repairable" | "damaged";
+  /** What there is, or what is wrong. */
+  readonly what: string;
+  /** What can be done; null where nothing is to be. */
+  readonly wayOut: string | null;
+}
+
+/** What a look through a run folder has found. */
+export interface RunCheck {
+  readonly runFolder: string;
+  /** The worst that was found. */
+  readonly state: "ok" | "repairable" | "damaged";
+  /** Of the newest checkpoint to go on from, `last` before others; null where there is none. */
+  readonly step: number | null;
+  /** Null where the settings cannot be read. */
+  readonly maxSteps: number | null;
+  readonly findings: readonly Finding[];
+}
+
+/** Looks through a run folder, without writing. */
+export type CheckRun = (runFolder: string) => Promise<RunCheck>;
+
 /** How a model is loaded for evaluation and generation. */
 export interface TargetOptions {
   /** The model folder under a PEFT adapter folder; null where the target needs none. */

@@ -1,5 +1,6 @@
 import { exists, joinPath } from "#platform";
-import { listCheckpoints } from "../checkpoints/checkpoint.js";
+import { goBackTo, listCheckpoints } from "../checkpoints/checkpoint.js";
+import { damageOf } from "../checkpoints/checksums.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
 import { CheckpointError, ConfigError } from "../tensor/errors.js";
@@ -42,6 +43,7 @@ export async function resume(
     requirePlan(saved, settings);
     if (await isDone(saved, settings, records)) {
       onNotice(`${path} is done: nothing is left of its ${settings.maxSteps} steps.`);
+      await goBackTo(path, saved.checkpoint.step, saved.state.best?.step ?? null);
       await folder.writeReport(settings);
       return doneAlready(saved);
     }
@@ -72,20 +74,25 @@ function requirePlan({ checkpoint: { step, folder }, state, settings: before }: 
   );
 }
 
-/** Whether there is nothing left to do, the last record included. */
+/** Whether there is nothing left to do: the last record is written, and so is what the run publishes. */
 async function isDone(
-  { folder, checkpoint: { step } }: SavedRun,
+  { folder, checkpoint: { step }, state: { phase } }: SavedRun,
   { maxSteps }: Settings,
   records: readonly MetricsRecord[],
 ): Promise<boolean> {
   const last = records.at(-1);
+  const published = phase === "adapter" ? ["model", "adapter"] : ["model"];
   return (
     step === maxSteps &&
     last?.kind === "end" &&
     last.outcome === "done" &&
     last.step === maxSteps &&
-    (await exists(joinPath(folder, "model")))
+    (await Promise.all(published.map((name) => isWhole(joinPath(folder, name))))).every(Boolean)
   );
+}
+
+async function isWhole(folder: string): Promise<boolean> {
+  return (await exists(folder)) && ((await damageOf(folder)) ?? []).length === 0;
 }
 
 function doneAlready({ folder, checkpoint, state }: SavedRun): TrainResult {

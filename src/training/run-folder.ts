@@ -87,15 +87,23 @@ export class RunFolder {
       if (await isDirectory(folder)) await recoverReplaced(folder);
     }
     const metrics = joinPath(this.path, METRICS_FILE);
-    this.#records = (await exists(metrics)) ? parseMetrics(await readText(metrics), metrics) : [];
+    if (!(await exists(metrics))) return this.#records;
+    const text = await readText(metrics);
+    this.#records = parseMetrics(text, metrics);
+    if (isTorn(text)) await this.#rewriteMetrics();
     return this.#records;
   }
 
-  /** Goes back to the first `records` of the recovered metrics, to go on with these settings. */
-  async goOn(settings: Settings, records: number): Promise<void> {
-    this.#records.length = Math.min(this.#records.length, records);
-    await writeFileAtomic(joinPath(this.path, METRICS_FILE), this.#records.map(formatMetricsLine).join(""));
+  /** Goes back to what the first `records` of the recovered metrics say of the steps up to `step`, to go on with these settings. */
+  async goOn(settings: Settings, { step: last, records }: { step: number; records: number }): Promise<void> {
+    // Where lines are missing, the first ones reach beyond the step.
+    this.#records = this.#records.slice(0, records).filter(({ step }) => step <= last);
+    await this.#rewriteMetrics();
     await this.#writeSettings(settings);
+  }
+
+  async #rewriteMetrics(): Promise<void> {
+    await writeFileAtomic(joinPath(this.path, METRICS_FILE), this.#records.map(formatMetricsLine).join(""));
   }
 
   /** Adds a line to metrics.jsonl. */
@@ -122,6 +130,11 @@ export class RunFolder {
     this.#settings = settings;
     await writeFileAtomic(joinPath(this.path, SETTINGS_FILE), jsonText({ ...settings, out: this.path }));
   }
+}
+
+/** Whether the last line of a metrics.jsonl was cut short. */
+export function isTorn(metrics: string): boolean {
+  return metrics !== "" && !metrics.endsWith("\n");
 }
 
 /** Whether a folder holds a run. */

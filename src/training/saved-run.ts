@@ -10,6 +10,7 @@ import type { Settings } from "../config/settings.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import type { AdamWState } from "../optim/adamw.js";
 import type { Quantizer } from "../quant/quantizer.js";
+import { CheckpointError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { addAdapters, loraAdapters } from "./adapters.js";
 import { requireBase } from "./base-identity.js";
@@ -42,14 +43,20 @@ export async function openRun(folder: string, which: "last" | "best" | number = 
   const checkpoint = await readCheckpoint(folder, which);
   const state = parseRunState(checkpoint.state, joinPath(checkpoint.folder, "state.json"));
   const settings = await readRunSettings(folder);
+  if (state.seed !== settings.seed) {
+    throw new CheckpointError(
+      `${checkpoint.folder} is of a run with seed ${state.seed}, but ${folder} is one with seed ${settings.seed}; ` +
+        `resume from a checkpoint of this run`,
+    );
+  }
   const baseFolder = joinPath(folder, "base");
   const checksums = await requireWhole(baseFolder, "bring it back from a copy of the run folder");
   const source = await folderSource(baseFolder);
   const run = { folder, settings, checkpoint, state, source, baseFolder };
-  // Without adapters every weight is in the checkpoint, and the base may be that of the adapters that were to come.
-  if (!isAdapted(run)) return { ...run, quantizer: null };
   const model = source.build();
-  await requireBase(baseFolder, model, state.base, checkpoint.folder, checksums);
+  // In the warm start the base may be that of the adapters that were to come.
+  if (state.phase !== "warm-start") await requireBase(baseFolder, model, state.base, checkpoint.folder, checksums);
+  if (!isAdapted(run)) return { ...run, quantizer: null };
   // The warm start is over, if there was one.
   return { ...run, quantizer: frozenQuantizer(model, { ...settings, warmStartSteps: 0 }) };
 }

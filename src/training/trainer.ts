@@ -164,12 +164,15 @@ export class Trainer {
     await goBackTo(path, step, state.best?.step ?? null);
     await truncateDeltas(path, state.deltas.length);
     await removeTree(joinPath(path, "model"));
-    await this.#prune();
-    await this.#folder.goOn(this.#settings, state.records);
-    await this.#folder.record(start);
     // A run that is made longer has not done what its last step had left out.
     const planned = planStep(step, { ...this.#settings, maxSteps: state.maxSteps });
     const wanted = planStep(step, this.#settings);
+    // What is there may be of another step, or damaged.
+    if (state.phase !== "adapter") await removeTree(joinPath(path, "adapter"));
+    else await saveAdapter(path, model, this.#settings, state, { merged: planned.merge });
+    await this.#prune();
+    await this.#folder.goOn(this.#settings, { step, records: state.records });
+    await this.#folder.record(start);
     if (wanted.resetOptimizer && !planned.resetOptimizer) await this.#resetOptimizer(wanted);
   }
 

@@ -1,0 +1,46 @@
+import type { Finding, RunCheck } from "../training/contracts.js";
+import { type Environment, fillLines, type Style, singleLine, styleFor, type Terminal } from "./terminal.js";
+
+/** Columns of the area and of the state, each with the gap behind it. */
+const [AREA, STATE] = [19, 12];
+
+const STYLES: Readonly<Record<Finding["state"], keyof Style>> = {
+  ok: "green",
+  unchecked: "dim",
+  repairable: "yellow",
+  damaged: "red",
+};
+
+/** What a look through a run folder has found, a paragraph for each finding and a verdict. */
+export function runCheckLines(
+  { runFolder, state, findings }: RunCheck,
+  terminal: Terminal,
+  env: Environment,
+): string[] {
+  const style = styleFor(terminal, env);
+  const columns = Math.max(60, Math.min(100, terminal.columns || 80));
+  const lines = findings.flatMap(({ area, state, what, wayOut }) => {
+    const head = area.padEnd(AREA) + style[STYLES[state]](state.padEnd(STATE));
+    const [first = "", ...rest] = wrapped(what, columns - AREA - STATE);
+    return [
+      `${head}${first}`.trimEnd(),
+      ...rest.map((line) => " ".repeat(AREA + STATE) + line),
+      ...(wayOut === null
+        ? []
+        : wrapped(`-> ${wayOut}`, columns - AREA).map((line) => " ".repeat(AREA) + style.bold(line))),
+    ];
+  });
+  return [...lines, "", verdict(runFolder, state, findings)];
+}
+
+function verdict(runFolder: string, state: RunCheck["state"], findings: readonly Finding[]): string {
+  if (state === "ok") return `${runFolder} is sound.`;
+  if (state === "repairable") return `${runFolder} lost nothing: highrank resume puts right what is repairable.`;
+  const damaged = findings.filter((finding) => finding.state === "damaged").length;
+  return `${runFolder} is damaged in ${damaged === 1 ? "one place" : `${damaged} places`}; each says what can be done.`;
+}
+
+/** The text in lines of at most so many columns; a longer word gets a line of its own. */
+function wrapped(text: string, columns: number): string[] {
+  return fillLines(singleLine(text).split(" "), 1, columns).map((words) => words.join(" "));
+}

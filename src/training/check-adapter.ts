@@ -1,0 +1,88 @@
+import { joinPath } from "#platform";
+import { joinTerms, type LowRankTerm, sinceStart } from "../adapters/low-rank-term.js";
+import { type Delta, openDelta } from "../checkpoints/delta-log.js";
+import { readJsonObject } from "../checkpoints/json-file.js";
+import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
+import { type LoraPair, sortTensors } from "../checkpoints/peft.js";
+import { parsePeftConfig } from "../checkpoints/peft-config.js";
+import { openSafetensors } from "../checkpoints/safetensors.js";
+import type { StoredTensor } from "../checkpoints/stored-tensor.js";
+import { loraAdapters } from "./adapters.js";
+import type { Expected } from "./check-checkpoint.js";
+import { planStep } from "./relora.js";
+import type { RunState } from "./run-state.js";
+
+/** What RUN/adapter is to be made of. */
+export interface PublishedParts {
+  readonly runFolder: string;
+  /** Where RUN/adapter lies. */
+  readonly folder: string;
+  readonly checkpointFolder: string;
+  readonly step: number;
+  readonly state: RunState;
+  readonly expected: Expected;
+}
+
+/**
+ * Compares RUN/adapter with the merged cycles joined with what the checkpoint's adapters have learned, to the last bit and one layer in
+ * memory at a time. Returns in words how it differs; null if it does not.
+ * @throws CheckpointError for files that are none.
+ */
+export async function adapterDifference(parts: PublishedParts): Promise<string | null> {
+  const { runFolder, folder, checkpointFolder, step, state, expected } = parts;
+  const faults: string[] = [];
+  const {
+    rank,
+    alpha,
+    modulesToSave: modules,
+  } = parsePeftConfig(await readJsonObject(joinPath(folder, "adapter_config.json")), faults);
+  const { tensors } = await openSafetensors(joinPath(folder, "adapter_model.safetensors"));
+  const { layers, modulesToSave } = sortTensors(tensors, { modulesToSave: modules }, faults);
+  if (faults.length > 0) return faults[0]!;
+  const cycles: Delta<LazyTensor>[] = [];
+  for (let cycle = 1; cycle <= state.deltas.length; cycle++) cycles.push(await openDelta(runFolder, cycle));
+  const open = async (name: string): Promise<ReadonlyMap<string, StoredTensor>> =>
+    (await openSafetensors(joinPath(checkpointFolder, `${name}.safetensors`))).tensors;
+  const trainable = await open("trainable");
+  const merged = planStep(step, { ...expected.settings, maxSteps: state.maxSteps }).merge;
+  const starts = merged ? undefined : await open("adapter_start").catch(() => undefined);
+  const names = new Set(trainable.keys());
+  for (const [layer, { rank: ownRank, scaling }] of loraAdapters(expected.adapted!)) {
+    const [a, b] = [`${layer}.adapter.loraA`, `${layer}.adapter.loraB`];
+    for (const name of [a, b]) names.delete(name);
+    const terms: LowRankTerm[] = [];
+    for (const cycle of cycles) terms.push(await termOf(cycle.layers.get(layer)!, cycle.scaling));
+    if (!merged) {
+      const now = await termOf({ loraA: trainable.get(a)!, loraB: trainable.get(b)! }, scaling);
+      const start = starts?.get(`${layer}.loraA`);
+      const startOfB = starts?.get(`${layer}.loraB`);
+      const from = start && startOfB && (await termOf({ loraA: start, loraB: startOfB }, scaling));
+      terms.push(sinceStart({ ...now, rank: ownRank }, from && { loraA: from.loraA, loraB: from.loraB }));
+    }
+    const wanted = joinTerms(terms);
+    if (rank !== wanted.rank) return `is of ${rank < wanted.rank ? "an earlier" : "a later"} step`;
+    const published = layers.get(layer);
+    if (published === undefined || alpha !== wanted.scaling * rank) return "is of another run";
+    const is = await termOf(published, wanted.scaling);
+    if (!isSame(is.loraA, wanted.loraA) || !isSame(is.loraB, wanted.loraB)) return "is of another step";
+  }
+  for (const name of names) {
+    const published = modulesToSave.get(name);
+    if (published === undefined || !isSame(await valuesOf(published), await valuesOf(trainable.get(name)!))) {
+      return "is of another step";
+    }
+  }
+  return null;
+}
+
+async function termOf({ loraA, loraB }: LoraPair<LazyTensor>, scaling: number): Promise<LowRankTerm> {
+  return { rank: loraA.shape[0]!, scaling, loraA: await valuesOf(loraA), loraB: await valuesOf(loraB) };
+}
+
+async function valuesOf(tensor: LazyTensor): Promise<Float32Array> {
+  return (await tensor.read()) as Float32Array;
+}
+
+function isSame(a: Float32Array, b: Float32Array): boolean {
+  return a.length === b.length && a.every((value, i) => Object.is(value, b[i]));
+}
