@@ -433,7 +433,7 @@ export const SETTINGS = {
     default: null,
     none: "as many as the machine has cores",
     min: 1,
-    help: "Threads of the computation. Where products are narrow, the last bits of a result can depend on it.",
+    help: "Threads of the computation. Results on the CPU have the same bits for every number up to 64.",
   },
   checkpointing: {
     type: "boolean",
