@@ -4,8 +4,8 @@ import {
   joinPath,
   listFolder,
   readText,
+  removeFolderAtomic,
   removeTree,
-  renamePath,
   writeFileAtomic,
 } from "#platform";
 import type { HostTensor } from "../tensor/dtype.js";
@@ -170,10 +170,7 @@ async function removeCheckpoint(runDir: string, step: number): Promise<void> {
   for (const entry of await listFolder(runDir)) {
     if (entry.startsWith(`.${name}.`)) await removeTree(joinPath(runDir, entry));
   }
-  // Renamed first, so that an interruption leaves no checkpoint with files missing.
-  const doomed = joinPath(runDir, `.${name}.removed.partial`);
-  await renamePath(joinPath(runDir, name), doomed);
-  await removeTree(doomed);
+  await removeFolderAtomic(joinPath(runDir, name));
 }
 
 /** The name of a checkpoint's folder. */

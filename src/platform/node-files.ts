@@ -7,7 +7,6 @@ import {
   open,
   readdir,
   readFile,
-  rename,
   rm,
   stat,
   truncate,
@@ -219,22 +218,12 @@ export async function makeFolder(path: string): Promise<void> {
 
 /**
  * Removes a file or a folder with all it holds; nothing happens where there is none. Not in one step: where half a folder would
- * be taken for a whole one, `renamePath` it first. A power cut may bring back what was removed just before.
+ * be taken for a whole one, `removeFolderAtomic` is. A power cut may bring back what was removed just before.
  */
 export async function removeTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true });
   } catch (error) {
     throw writeFault(path, error);
-  }
-}
-
-/** Moves a file or folder within one folder, in one step that stays through a power cut; a file at `to` is replaced. */
-export async function renamePath(from: string, to: string): Promise<void> {
-  try {
-    await rename(from, to);
-    await syncFolder(dirname(to));
-  } catch (error) {
-    throw writeFault(to, error);
   }
 }

@@ -2,8 +2,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:f
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
+import { installFaults } from "../../tests/file-faults/faults.mjs";
 import { CheckpointError } from "../tensor/errors.js";
-import { makeFolder, recoverReplaced, writeFileAtomic, writeFolderAtomic } from "./node.js";
+import { makeFolder, recoverReplaced, removeFolderAtomic, writeFileAtomic, writeFolderAtomic } from "./node.js";
 
 let folder = "";
 const folders: string[] = [];
@@ -67,4 +68,20 @@ test("a folder that cannot be put in place is undone", async () => {
   await expect(write).rejects.toThrow(CheckpointError);
   expect(await readdir(folder)).toEqual(["taken"]);
   expect(await readFile(path.join(folder, "taken"), "utf8")).toBe("mine");
+});
+
+test("a folder is removed in one step, wherever that is interrupted", async () => {
+  await removeFolderAtomic(path.join(folder, "none"));
+  await leftover("old", "whole");
+  for (const [at, left] of [
+    [1, ["old"]],
+    [2, []],
+  ] as const) {
+    const { remove } = installFaults({ folder, kinds: ["rename", "rm"], at, mode: "dead", when: "before" });
+    await expect(removeFolderAtomic(path.join(folder, "old"))).rejects.toThrow(CheckpointError);
+    remove();
+    expect((await readdir(folder)).filter((name) => !name.endsWith(".partial"))).toEqual(left);
+  }
+  await recoverReplaced(folder);
+  expect(await readdir(folder)).toEqual([]);
 });

@@ -113,7 +113,19 @@ async function moveBack(from: string, to: string): Promise<void> {
   if (!(await exists(from))) await rename(to, from);
 }
 
-/** Removes what had stepped aside from `target`, which is whole as long as it has its name. */
+/**
+ * Removes a folder in one step that stays through a power cut: what an interruption leaves of it has another name and ends in
+ * `.partial`. Nothing happens where there is no such folder. @throws CheckpointError where the file system fails.
+ */
+export async function removeFolderAtomic(target: string): Promise<void> {
+  try {
+    if (await isDirectory(target)) await discard(target, target);
+  } catch (error) {
+    throw writeFault(target, error);
+  }
+}
+
+/** Removes `previous`, which `target` is or was, and which is whole as long as it has its name. */
 async function discard(previous: string, target: string): Promise<void> {
   const doomed = nameBeside(target, "partial");
   await rename(previous, doomed);

@@ -15,7 +15,6 @@ export {
   readBytes,
   readText,
   removeTree,
-  renamePath,
   syncFile,
 } from "./node-files.js";
 export { sha256, sha256File } from "./node-hash.js";
@@ -38,6 +37,7 @@ export {
   type FileContent,
   interruptedWrites,
   recoverReplaced,
+  removeFolderAtomic,
   writeFileAtomic,
   writeFolderAtomic,
 } from "./node-writes.js";

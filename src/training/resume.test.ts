@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
+import { installFaults } from "../../tests/file-faults/faults.mjs";
 import { runContents } from "../../tests/run-contents.js";
 import { changeTensors } from "../../tests/small-model.js";
 import { readCheckpoint } from "../checkpoints/checkpoint.js";
@@ -153,6 +154,22 @@ test("with a constant learning rate a run can be made longer; its end is that of
     expect(made[name]).toEqual(expect.any(String));
     expect(made[name]).toBe(wanted[name]);
   }
+});
+
+test("half a model is never taken for a finished one", async () => {
+  const out = settingsOf("half", {}).out!;
+  await train(settingsOf("half", { schedule: "constant", maxSteps: 6, evalEvery: null, saveEvery: null }));
+  const finished = await runContents(out);
+  await cp(out, `${out} longer`, { recursive: true });
+  const { calls, ...counted } = installFaults({ folder: `${out} longer`, kinds: ["rm"] });
+  await resume(`${out} longer`, { changes: { maxSteps: 7 } }).finally(counted.remove);
+  const at = 1 + calls.findIndex((call) => /^\.?model\b/.test(call.path));
+  const killed = installFaults({ folder: out, kinds: ["rm"], at, when: "half", mode: "dead" });
+  await expect(resume(out, { changes: { maxSteps: 7 } })).rejects.toThrow(CheckpointError);
+  killed.remove();
+  await rm(path.join(out, "lock"));
+  await resume(out);
+  expect(await runContents(out)).toEqual(finished);
 });
 
 test.each<[string, Record<string, unknown>, RegExp]>([

@@ -1,4 +1,4 @@
-import { joinPath, peakMemoryBytes, removeTree } from "#platform";
+import { joinPath, peakMemoryBytes, removeFolderAtomic } from "#platform";
 import { redrawDropout } from "../adapters/inject.js";
 import type { LayerInputs } from "../adapters/low-rank-approximation.js";
 import { createMergePolicy } from "../adapters/merge-policies.js";
@@ -163,7 +163,7 @@ export class Trainer {
     // In this order: wherever it ends, `last` names a checkpoint with all that it builds on.
     await goBackTo(path, step, state.best?.step ?? null);
     await truncateDeltas(path, state.deltas.length);
-    await removeTree(joinPath(path, "model"));
+    await removeFolderAtomic(joinPath(path, "model"));
     // A run that is made longer has not done what its last step had left out.
     const planned = planStep(step, { ...this.#settings, maxSteps: state.maxSteps });
     const wanted = planStep(step, this.#settings);

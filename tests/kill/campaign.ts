@@ -37,6 +37,8 @@ export interface CampaignOptions {
   /** Is made use of and left empty, but for runs with findings. */
   readonly folder: string;
   readonly onRun?: (campaign: KillCampaign) => void;
+  /** Asked after each run; true ends the campaign. */
+  readonly stopRequested?: () => boolean;
 }
 
 /** A run without a kill. */
@@ -53,13 +55,13 @@ const MOST_KILLS = 8;
 /** Kills the runs in turn until there are enough kills, lets each go on to its end, and compares. */
 export async function runCampaign(
   runs: readonly KillableRun[],
-  { kills, seed, folder, onRun = () => {} }: CampaignOptions,
+  { kills, seed, folder, onRun = () => {}, stopRequested = () => false }: CampaignOptions,
 ): Promise<KillCampaign> {
   const started = performance.now();
   const campaign: KillCampaign = { kills: [], findings: [], runs: 0, lives: 0, seconds: 0 };
   const wholes = new Map<string, Whole>();
   const tried = new Map<Phase, number>();
-  while (campaign.kills.length < kills) {
+  while (campaign.kills.length < kills && !stopRequested()) {
     const run = runs[campaign.runs % runs.length]!;
     const whole = wholes.get(run.name) ?? (await wholeRun(run, folder));
     wholes.set(run.name, whole);

@@ -16,6 +16,12 @@ const { values: flags } = parseArgs({
   },
 });
 
+/** An interrupt lets the run under way end, and then tells how it was until then. */
+let interrupted = false;
+process.once("SIGINT", () => {
+  interrupted = true;
+});
+
 const started = setting();
 const folder = await mkdtemp(path.join(tmpdir(), "highrank-kill-"));
 const runs = await killableRuns(folder);
@@ -23,6 +29,7 @@ const campaign = await runCampaign(runs, {
   kills: Number(flags.kills),
   seed: Number(flags.seed),
   folder,
+  stopRequested: () => interrupted,
   onRun: ({ kills, findings, seconds }) => {
     console.error(`${kills.length} kills, ${findings.length} findings, ${seconds.toFixed(0)} s`);
   },

@@ -125,5 +125,6 @@ function phaseOfCall({ name, path }: CallEvent, before: Pick<Place, "phase" | "c
       return name === "readdir" ? "pruning" : before.phase;
   }
   if (["stat", "access"].includes(name)) return before.phase;
-  return top.includes(".removed.") || (top === entry && reads) ? "pruning" : "checkpoint";
+  const removes = top.endsWith(".partial") && inner === undefined && ["rename", "rm"].includes(name);
+  return removes || (top === entry && reads) ? "pruning" : "checkpoint";
 }
