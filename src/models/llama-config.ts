@@ -97,8 +97,9 @@ export function readLlamaConfig(json: Readonly<Record<string, unknown>>): LlamaC
   if (ropeType !== "default") faults.push(`rope type is ${shownValue(ropeType)}, supported is "default"`);
   const number = (key: string, fallback?: number, value = json[key]): number => {
     if (fallback !== undefined && (value === undefined || value === null)) return fallback;
-    if (typeof value !== "number") faults.push(`${key} must be a number, got ${shownValue(value)}`);
-    return value as number;
+    if (typeof value === "number") return value;
+    faults.push(`${key} must be a number, got ${shownValue(value)}`);
+    return Number.NaN;
   };
   const sizes = {
     vocabSize: number("vocab_size"),

@@ -9,7 +9,7 @@ export class RMSNorm extends Module {
 
   constructor(dim: number, { epsilon = 1e-6 }: { epsilon?: number } = {}) {
     super();
-    this.weight = new Parameter(new Float32Array(dim).fill(1), [dim]);
+    this.weight = new Parameter(() => new Float32Array(dim).fill(1), [dim]);
     this.epsilon = epsilon;
   }
 

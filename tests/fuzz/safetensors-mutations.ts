@@ -47,7 +47,7 @@ function parse(bytes: Uint8Array): File | undefined {
       const [begin, end] = data_offsets;
       return { name, dtype, shape, bytes: bytes.slice(8 + length + begin, 8 + length + end) };
     });
-    return { metadata, tensors };
+    return tensors.every(({ shape }) => Array.isArray(shape)) ? { metadata, tensors } : undefined;
   } catch {
     return undefined;
   }

@@ -46,8 +46,8 @@ function aliasBomb(levels: number): string {
 
 const YAML_SNIPPETS: readonly ((rng: Rng) => string)[] = [
   (rng) => aliasBomb(pick(rng, [3, 8, 30, 200])),
-  (rng) => "[".repeat(pick(rng, [10, 1000, 20_000])),
-  (rng) => "- ".repeat(pick(rng, [10, 1000, 20_000])),
+  (rng) => "[".repeat(pick(rng, [10, 100, 1000, 20_000])),
+  (rng) => "- ".repeat(pick(rng, [10, 100, 1000, 20_000])),
   (rng) => `${"? ".repeat(pick(rng, [5, 500, 10_000]))}a`,
   () => "model: &m [*m]",
   () => "model: &m {a: *m}",
@@ -61,7 +61,7 @@ const YAML_SNIPPETS: readonly ((rng: Rng) => string)[] = [
   () => "lr: .nan\nalpha: .inf\nrank: 0o17\nseed: 1e999",
   () => "model: |\n  a\n b\n\tc",
   () => "data: 2001-12-14t21:59:43.10-05:00\nrank: 0x7fffffffffffffffffff",
-  (rng) => Array.from({ length: pick(rng, [5, 3000]) }, (_, i) => `k${i}: ${i}`).join("\n"),
+  (rng) => Array.from({ length: pick(rng, [5, 1000]) }, (_, i) => `k${i}: ${i}`).join("\n"),
 ];
 
 /** Changes a YAML config. */
