@@ -168,7 +168,7 @@ export class Trainer {
     const planned = planStep(step, { ...this.#settings, maxSteps: state.maxSteps });
     const wanted = planStep(step, this.#settings);
     // What is there may be of another step, or damaged.
-    if (state.phase !== "adapter") await removeTree(joinPath(path, "adapter"));
+    if (state.phase !== "adapter") await removeFolderAtomic(joinPath(path, "adapter"));
     else await saveAdapter(path, model, this.#settings, state, { merged: planned.merge });
     await this.#prune();
     await this.#folder.goOn(this.#settings, { step, records: state.records });
