@@ -17,7 +17,14 @@ export function exitCodeOf(error: unknown): ExitCode {
 export function describeError(error: unknown, { debug }: { debug: boolean }): string {
   if (debug && error instanceof Error) return `error: ${error.stack}`;
   const message = error instanceof Error ? error.message : String(error);
-  const shown = message.split("\n").join("\n  ");
+  const shown = escaped(message).split("\n").join("\n  ");
   if (error instanceof HighrankError) return `error: ${shown}`;
   return `internal error: ${shown}\n  This is a defect of highrank; HIGHRANK_DEBUG=1 shows where it happened.`;
+}
+
+/** The text without what a terminal would obey: names from files may hold it. */
+function escaped(text: string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, (char) =>
+    char === "\n" || char === "\t" ? char : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

@@ -11,7 +11,7 @@ import {
   type TensorList,
 } from "./inspect-files.js";
 import { addInspectSchedule } from "./inspect-schedule.js";
-import { tableLines } from "./table.js";
+import { longest, tableLines } from "./table.js";
 import { addVerb } from "./usage.js";
 
 /** `highrank inspect PATH` and `highrank inspect schedule [CONFIG]` */
@@ -41,7 +41,7 @@ function inspectionLines(inspection: Inspection): string[] {
 }
 
 function pairLines(values: Readonly<Record<string, unknown>>, indent = "  "): string[] {
-  const width = Math.max(0, ...Object.keys(values).map((key) => key.length));
+  const width = longest(Object.keys(values));
   return Object.entries(values).flatMap(([key, value]) => {
     if (isObject(value) && Object.keys(value).length > 0) {
       return [`${indent}${key}`, ...pairLines(value, `${indent}  `)];
@@ -52,8 +52,8 @@ function pairLines(values: Readonly<Record<string, unknown>>, indent = "  "): st
 
 function tensorLines({ tensors, quantized, parameters }: TensorList): string[] {
   const shapes = tensors.map(({ shape }) => shapeText(shape));
-  const nameColumns = Math.max(0, ...tensors.map(({ name }) => name.length));
-  const shapeColumns = Math.max(0, ...shapes.map((shape) => shape.length));
+  const nameColumns = longest(tensors.map(({ name }) => name));
+  const shapeColumns = longest(shapes);
   const rows = tensors.map(({ name, dtype, shape }, index) => {
     const count = formatCount(elementCount(shape)).padStart(6);
     return `  ${name.padEnd(nameColumns)}  ${dtype.padEnd(4)}  ${shapes[index]!.padEnd(shapeColumns)}  ${count}`;

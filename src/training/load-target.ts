@@ -1,6 +1,7 @@
 import { exists, joinPath } from "#platform";
 import { linearLayers } from "../adapters/inject.js";
 import { requireWhole } from "../checkpoints/checksums.js";
+import { checkpointPath } from "../checkpoints/open-file.js";
 import { type LoraPair, type PeftAdapter, readPeftAdapter } from "../checkpoints/peft.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import { CheckpointError, ConfigError } from "../tensor/errors.js";
@@ -32,15 +33,16 @@ export async function loadTarget(
   if (await isAdapterFolder(target)) return loadPeft(target, base, adapter);
   requireNoBase(target, base);
   if (!(await isRunFolder(target))) return loadFolder(target);
-  const part = (name: string): string => joinPath(target, name);
+  const part = (name: string): Promise<string> => checkpointPath(target, name);
   if (!adapter) {
     return loadChecked(
-      await existing(part("base"), "the run wrote none"),
+      await existing(await part("base"), "the run wrote none"),
       "bring it back from a copy of the run folder",
     );
   }
-  if (!(await exists(part("model")))) return loadUnfinished(target);
-  return loadChecked(part("model"), `highrank resume ${target} writes it anew`);
+  const finished = await part("model");
+  if (!(await exists(finished))) return loadUnfinished(target);
+  return loadChecked(finished, `highrank resume ${target} writes it anew`);
 }
 
 async function loadUnfinished(target: string): Promise<LoadedTarget> {

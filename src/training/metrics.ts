@@ -191,7 +191,8 @@ export function parseMetrics(text: string, source = "metrics.jsonl"): MetricsRec
     if (typeof record !== "string") records.push(record);
     else if (index !== unfinished) faults.push(`line ${index + 1}: ${record}`);
   }
-  if (faults.length > 0) throw checkpointFault(`${source}: not every line is a record`, faults);
+  if (faults.length > 0)
+    throw checkpointFault(`${source}: not every line is a record of this version of highrank`, faults);
   return records;
 }
 

@@ -17,6 +17,7 @@ import {
   writeFileAtomic,
 } from "#platform";
 import { readJsonObject } from "../checkpoints/json-file.js";
+import { checkpointPath } from "../checkpoints/open-file.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { ConfigError } from "../tensor/errors.js";
@@ -86,7 +87,7 @@ export class RunFolder {
     for (const folder of [this.path, joinPath(this.path, "deltas")]) {
       if (await isDirectory(folder)) await recoverReplaced(folder);
     }
-    const metrics = joinPath(this.path, METRICS_FILE);
+    const metrics = await checkpointPath(this.path, METRICS_FILE);
     if (!(await exists(metrics))) return this.#records;
     const text = await readText(metrics);
     this.#records = parseMetrics(text, metrics);
@@ -151,7 +152,7 @@ export async function readRunSettings(
   path: string,
   changes: Readonly<Record<string, unknown>> = {},
 ): Promise<Settings> {
-  const file = joinPath(path, SETTINGS_FILE);
+  const file = await checkpointPath(path, SETTINGS_FILE);
   return resolveSettings({ flags: changes, file: { path: file, values: await readJsonObject(file) } });
 }
 

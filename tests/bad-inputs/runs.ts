@@ -108,8 +108,10 @@ export const runs: Area = {
     {
       name: "damaged metrics of a run",
       args: ["inspect", "run"],
-      files: { "run/metrics.jsonl": '{"kind":"skip","step":1,"reason":""}\nbroken\n{"kind":"skip"\n' },
-      says: ["run/metrics.jsonl", "line 2: broken", 'line 3: {"kind":"skip"'],
+      files: {
+        "run/metrics.jsonl": '{"kind":"skip","step":1,"reason":"","inARow":1,"skipped":1}\nbroken\n{"kind":"skip"\n',
+      },
+      says: ["run/metrics.jsonl", "line 2: not JSON", "line 3: not JSON"],
       code: 3,
     },
   ],
