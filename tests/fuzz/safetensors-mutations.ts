@@ -258,6 +258,9 @@ function retype(rng: Rng, tensor: StoredTensor): void {
   if (elements > 4096) tensor.shape = [4096];
 }
 
+/** Shapes that an earlier change made larger stay without their elements. */
+const MAX_RESIZED = 2 ** 16;
+
 function resize(rng: Rng, tensor: StoredTensor): void {
   const width = ELEMENT_BYTES[tensor.dtype as keyof typeof ELEMENT_BYTES] ?? 1;
   const shape = tensor.shape as number[];
@@ -274,12 +277,9 @@ function resize(rng: Rng, tensor: StoredTensor): void {
     [shape[0]! + 1, ...shape.slice(1)],
     [3, 5],
   ]);
-  const bytes = new Uint8Array(
-    Math.max(
-      0,
-      other.reduce((product, size) => product * size, 1),
-    ) * width,
-  );
+  const size = width * other.reduce((product, side) => product * side, 1);
+  if (!(size >= 0 && size <= MAX_RESIZED)) return;
+  const bytes = new Uint8Array(size);
   bytes.set(tensor.bytes.subarray(0, bytes.length));
   Object.assign(tensor, { shape: other, bytes });
 }
