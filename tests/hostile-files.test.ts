@@ -291,6 +291,10 @@ const FILES: readonly HostileFile[] = [
     name: "YAML of lists in lists",
     ...yaml(`model: ${"[".repeat(200)}${"]".repeat(200)}`, "nested deeper than 64 levels"),
   },
+  {
+    name: "YAML of keys in keys",
+    ...yaml(`${"? ".repeat(300)}a`, "the name of a setting must be a text, not a list or an object"),
+  },
   { name: "YAML of lists without end", ...yaml("- ".repeat(20_000), /a\.yaml: /) },
   {
     name: "a config file that is no config file",

@@ -1,4 +1,4 @@
-import { parseDocument } from "yaml";
+import { isScalar, parseDocument, visit } from "yaml";
 import { ConfigError } from "../tensor/errors.js";
 import { parseJson, shownValue } from "../tensor/json.js";
 
@@ -37,6 +37,13 @@ function parseYaml(text: string, path: string): unknown {
     if (document.errors.length > 0) {
       throw new ConfigError(document.errors.map((error) => `${path}: ${error.message.trimEnd()}`).join("\n"));
     }
+    // Lists and objects as keys in one another would take twice as long for each level.
+    visit(document, {
+      Pair: (_, { key }) => {
+        if (!isScalar(key))
+          throw new ConfigError(`${path}: the name of a setting must be a text, not a list or an object`);
+      },
+    });
     const values: unknown = document.toJS();
     parseJson(JSON.stringify(values) ?? "null"); // refuses what holds itself or is nested too deep
     return values;
