@@ -64,7 +64,7 @@ export async function collect(faults: string[], look: () => Promise<void>): Prom
 }
 
 function planFaults(step: number, state: RunState, settings: Settings): string[] {
-  const { seed, phase, cycle, maxSteps, deltas } = state;
+  const { seed, phase, cycle, maxSteps, deltas, dataPosition } = state;
   if (seed !== settings.seed) return [`it is of a run with seed ${seed}, this one has seed ${settings.seed}`];
   if (step > maxSteps) return [`it is of a run of ${maxSteps} steps`];
   const config = { ...settings, maxSteps };
@@ -74,6 +74,10 @@ function planFaults(step: number, state: RunState, settings: Settings): string[]
     faults.push(`phase ${phase}, cycle ${cycle}, but step ${step} is in phase ${plan.phase}, cycle ${plan.cycle}`);
   }
   const merges = planRun(config).merges.filter((merge) => merge <= step).length;
+  const rows = step * settings.totalBatchSize;
+  if (dataPosition.epoch === 0 && dataPosition.row !== rows) {
+    faults.push(`row ${dataPosition.row} of the data, but step ${step} comes after ${rows}`);
+  }
   if (deltas.length !== merges) faults.push(`${deltas.length} merged cycles, but step ${step} comes after ${merges}`);
   return faults;
 }

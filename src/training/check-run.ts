@@ -374,15 +374,20 @@ class Checkup {
       }
       const damage = await damageOf(folder);
       const faults = [...(damage ?? [])];
+      let difference: string | null = null;
       if (faults.length === 0 && name === "adapter" && expected !== null) {
         await collect(faults, async () => {
           const parts = { runFolder: this.#run, folder, checkpointFolder: from.folder, expected };
-          const difference = await adapterDifference({ ...parts, step: from.step, state: from.state! });
-          if (difference !== null) faults.push(`${difference} than ${checkpointName(from.step)}`);
+          difference = await adapterDifference({ ...parts, step: from.step, state: from.state! });
         });
       }
       if (faults.length > 0) this.#add(name, "repairable", faults.join("; "), "resume writes it anew");
-      else if (damage === null) this.#add(name, "unchecked", "has no checksums.json, as earlier versions wrote it");
+      else if (difference !== null) {
+        const what = `${difference} than ${checkpointName(from.step)}`;
+        // Resume looks no further where all is done and whole in itself.
+        if (isDone) this.#add(name, "damaged", what, `remove ${folder}; ${this.#resume} then writes it anew`);
+        else this.#add(name, "repairable", what, "resume writes it anew");
+      } else if (damage === null) this.#add(name, "unchecked", "has no checksums.json, as earlier versions wrote it");
       else this.#add(name, "ok", name === "model" ? "whole" : `whole, of ${checkpointName(from.step)}`);
     }
   }

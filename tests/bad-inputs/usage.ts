@@ -35,7 +35,7 @@ export const usage: Area = {
       code: 2,
     },
     { name: "a missing argument", args: ["generate"], says: ["missing required argument 'TARGET'"], code: 2 },
-    { name: "too many arguments", args: ["doctor", "now"], says: ["too many arguments"], code: 2 },
+    { name: "too many arguments", args: ["doctor", "run", "now"], says: ["too many arguments"], code: 2 },
     { name: "a flag without its value", args: ["train", "--rank"], says: ["argument missing", "--rank"], code: 2 },
     { name: "eval without data", args: ["eval", "model"], says: ["--data is missing"], code: 2 },
   ],
