@@ -329,7 +329,9 @@ class Checkup {
     const file = joinPath(this.#run, "metrics.jsonl");
     const wayOut = `${FROM_A_COPY}; no weight depends on it, so resume can also go on as it is`;
     if (!(await exists(file))) {
-      this.#add("metrics", "damaged", "metrics.jsonl is missing", wayOut);
+      // It begins after the settings.
+      if (checkpoints.length === 0) this.#add("metrics", "ok", "none yet");
+      else this.#add("metrics", "damaged", "metrics.jsonl is missing", wayOut);
       return [];
     }
     let records: MetricsRecord[] = [];

@@ -6,6 +6,7 @@ import { installFaults } from "../../tests/file-faults/faults.mjs";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { ConfigError } from "../tensor/errors.js";
+import { checkRun } from "./check-run.js";
 import { chooseRunFolder, isRunFolder, RunFolder, readRunSettings } from "./run-folder.js";
 
 let out = "";
@@ -70,6 +71,13 @@ test("a run that is replaced stays a run wherever that is interrupted", async ()
     await rm(out, { recursive: true });
     if (at === 1) expect(interrupted).toBe(true);
   }
+});
+
+test("a run that was killed before its first line of metrics is not damaged", async () => {
+  const folder = new RunFolder(out);
+  await folder.create(settings(), 2);
+  await folder.release();
+  expect(await checkRun(out)).toMatchObject({ state: "ok", step: null });
 });
 
 test("what is no run of ours is never replaced", async () => {

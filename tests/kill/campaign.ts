@@ -37,6 +37,7 @@ export interface CampaignOptions {
   /** Is made use of and left empty, but for runs with findings. */
   readonly folder: string;
   readonly onRun?: (campaign: KillCampaign) => void;
+  readonly onFinding?: (finding: string) => void;
   /** Asked after each run; true ends the campaign. */
   readonly stopRequested?: () => boolean;
 }
@@ -55,7 +56,7 @@ const MOST_KILLS = 8;
 /** Kills the runs in turn until there are enough kills, lets each go on to its end, and compares. */
 export async function runCampaign(
   runs: readonly KillableRun[],
-  { kills, seed, folder, onRun = () => {}, stopRequested = () => false }: CampaignOptions,
+  { kills, seed, folder, onRun = () => {}, onFinding = () => {}, stopRequested = () => false }: CampaignOptions,
 ): Promise<KillCampaign> {
   const started = performance.now();
   const campaign: KillCampaign = { kills: [], findings: [], runs: 0, lives: 0, seconds: 0 };
@@ -75,7 +76,9 @@ export async function runCampaign(
       for (const kill of made) kill.equal = true;
       await rm(out, { recursive: true });
     } catch (error) {
-      campaign.findings.push(`${out} (${run.name}; ${made.map(describe).join("; ")}): ${(error as Error).message}`);
+      const finding = `${out} (${run.name}; ${made.map(describe).join("; ")}): ${(error as Error).message}`;
+      campaign.findings.push(finding);
+      onFinding(finding);
     }
     campaign.kills.push(...made);
     campaign.seconds = (performance.now() - started) / 1000;

@@ -2,12 +2,20 @@ import { cp, rm } from "node:fs/promises";
 import path from "node:path";
 import { exists, recoverReplaced } from "#platform";
 import { listCheckpoints, readCheckpoint } from "../../src/checkpoints/checkpoint.js";
+import { checkRun } from "../../src/training/check-run.js";
+import { isRunFolder } from "../../src/training/run-folder.js";
 
 /**
- * Looks at what a kill left, in a copy that is put in order: `last` and `best`, where they are, must name whole checkpoints, and
- * all others must be whole too. Returns the step to go on from; null where there is no checkpoint.
+ * Looks at what a kill left: nothing in it may count as damaged, and in a copy that is put in order `last` and `best`, where they
+ * are, must name whole checkpoints, and all others must be whole too. Returns the step to go on from; null where there is no checkpoint.
  */
 export async function checkLeft(folder: string): Promise<number | null> {
+  if (await isRunFolder(folder)) {
+    const { state, findings } = await checkRun(folder);
+    if (state === "damaged") {
+      throw new Error(`it is damaged: ${JSON.stringify(findings.filter((finding) => finding.state === state))}`);
+    }
+  }
   const copy = `${folder}-left`;
   await cp(folder, copy, { recursive: true });
   try {

@@ -30,11 +30,9 @@ const campaign = await runCampaign(runs, {
   seed: Number(flags.seed),
   folder,
   stopRequested: () => interrupted,
-  onRun: ({ kills, findings, seconds }) => {
-    console.error(`${kills.length} kills, ${findings.length} findings, ${seconds.toFixed(0)} s`);
-  },
+  onRun: ({ kills, seconds }) => console.error(`${kills.length} kills, ${seconds.toFixed(0)} s`),
+  onFinding: (finding) => console.error(`\n${finding}\n`),
 });
-for (const finding of campaign.findings) console.log(`${finding}\n`);
 
 const row = (name: string, kills: readonly Kill[]): string[] => [
   name,
