@@ -10,6 +10,12 @@ export interface LowRankTerm {
   readonly loraB: Float32Array;
 }
 
+/** A term that is read when it is asked for. */
+export interface LazyTerm {
+  readonly rank: number;
+  read(): Promise<LowRankTerm>;
+}
+
 /**
  * One term that is the sum of the terms: A below A, B beside B. Its scaling is that of the first; B of a term with another
  * scaling is adapted to it, exactly where the two differ in sign alone.
@@ -45,9 +51,16 @@ export function productOf({ rank, scaling, loraA, loraB }: LowRankTerm): Tensor 
   return mul(matmul(b, a), scaling);
 }
 
-/** weight + Σ scaling · B · A in float32, one product for all terms. weight: (outFeatures, inFeatures), left as it is. */
-export async function addTerms(weight: Float32Array, terms: readonly LowRankTerm[]): Promise<Float32Array> {
-  if (terms.length === 0) return weight;
-  const update = productOf(joinTerms(terms));
-  return (await add(tensor(weight, update.shape), update).data()) as Float32Array;
+/** weight + Σ scaling · B · A in float32, term after term. weight: (outFeatures, inFeatures), left as it is. */
+export async function addTerms(
+  weight: Float32Array,
+  terms: Iterable<LowRankTerm> | AsyncIterable<LowRankTerm>,
+): Promise<Float32Array> {
+  let sum = weight;
+  for await (const term of terms) {
+    const update = productOf(term);
+    // A graph that is the same for every term, so that it is compiled once.
+    sum = (await add(tensor(sum, update.shape), update).data()) as Float32Array;
+  }
+  return sum;
 }

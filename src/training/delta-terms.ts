@@ -1,5 +1,6 @@
-import type { LowRankTerm } from "../adapters/low-rank-term.js";
-import type { Delta } from "../checkpoints/delta-log.js";
+import type { LazyTerm, LowRankTerm } from "../adapters/low-rank-term.js";
+import { type Delta, openDelta } from "../checkpoints/delta-log.js";
+import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
 import type { LoraPair } from "../checkpoints/peft.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import { loraAdapters } from "./adapters.js";
@@ -17,6 +18,19 @@ export function termsOf({ scaling, layers }: Pick<Delta, "scaling" | "layers">):
     [...layers].map(([name, { loraA, loraB }]) => {
       const [a, b] = [loraA.data as Float32Array, loraB.data as Float32Array];
       return [name, { rank: loraA.shape[0]!, scaling, loraA: a, loraB: b }] as const;
+    }),
+  );
+}
+
+/** The terms of a logged cycle, to be read when they are asked for. */
+export async function openTerms(runDir: string, cycle: number): Promise<Map<string, LazyTerm>> {
+  const { scaling, layers } = await openDelta(runDir, cycle);
+  const read = async (tensor: LazyTensor): Promise<Float32Array> => (await tensor.read()) as Float32Array;
+  return new Map(
+    [...layers].map(([name, { loraA, loraB }]) => {
+      const rank = loraA.shape[0]!;
+      const readTerm = async () => ({ rank, scaling, loraA: await read(loraA), loraB: await read(loraB) });
+      return [name, { rank, read: readTerm }] as const;
     }),
   );
 }

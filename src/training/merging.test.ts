@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
+import type { LazyTerm } from "../adapters/low-rank-term.js";
 import type { Delta } from "../checkpoints/delta-log.js";
 import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
 import { Rng } from "../tensor/random.js";
 import { addAdapters, loraAdapters } from "./adapters.js";
+import { termsOf } from "./delta-terms.js";
 import { MasterWeights } from "./master-weights.js";
 import { type MergeContext, Merger } from "./merging.js";
 import { Probe } from "./probe.js";
@@ -18,8 +20,13 @@ async function adaptedModel(rank: number) {
   addAdapters(model, { ...options, targetModules: ["q_proj", "up_proj"] }, new Rng(1));
   const batch = { inputIds: Int32Array.of(1, 2, 3), labels: Int32Array.of(2, 3, 4) };
   const probe = await Probe.compile(model, batch, { device: "cpu", threads: 1 });
-  const master = new MasterWeights(() => Promise.reject(new Error("float32 weights need no base")));
-  return { model, probe, merger: new Merger(model, probe, master) };
+  const logged: Delta[] = [];
+  const openCycle = async (cycle: number): Promise<Map<string, LazyTerm>> =>
+    new Map(
+      [...termsOf(logged[cycle - 1]!)].map(([name, term]) => [name, { rank: term.rank, read: async () => term }]),
+    );
+  const master = new MasterWeights(() => Promise.reject(new Error("float32 weights need no base")), openCycle);
+  return { model, probe, merger: new Merger(model, probe, master), logged };
 }
 
 /** What a merge on float32 weights needs; the held-out loss is the number of merges so far. */
@@ -48,9 +55,8 @@ function setDiagonal(model: LlamaForCausalLM, layer: string, entries: readonly n
 }
 
 test("a merge reports norms and counts the singular values above 0.1 of all cycles together", async () => {
-  const { model, probe, merger } = await adaptedModel(3);
+  const { model, probe, merger, logged } = await adaptedModel(3);
   const [q, up] = ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.up_proj"];
-  const logged: Delta[] = [];
   const log = async (delta: Delta): Promise<void> => void logged.push(delta);
   setDiagonal(model, q, [3, 4, 0.09]);
   setDiagonal(model, up, [0, 12]);

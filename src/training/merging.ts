@@ -2,7 +2,7 @@
 import "../runtime/evaluate.js";
 import { mergeAdapters, mergeableLayers } from "../adapters/inject.js";
 import type { LayerInputs } from "../adapters/low-rank-approximation.js";
-import { productOf } from "../adapters/low-rank-term.js";
+import { type LowRankTerm, productOf } from "../adapters/low-rank-term.js";
 import { MergeableQuantizedLinear, type MergeOutcome } from "../adapters/mergeable-layer.js";
 import { singularValues } from "../adapters/spectrum.js";
 import type { Delta } from "../checkpoints/delta-log.js";
@@ -61,11 +61,11 @@ export class Merger {
     const inputs = startsFromResidual(this.#model) ? await context.recordInputs() : undefined;
     const { scaling } = [...cycleTerms.values()][0]!;
     await context.log({ cycle, step, scaling, layers: pairsOf(cycleTerms) });
-    this.#master.append(cycleTerms);
+    await this.#master.append(cycle);
     const outcomes = await mergeAdapters(this.#model, mergeRng(seed, step), inputs);
     context.onMerged();
     const [after, lossAfter] = [await this.#probe.run(), await context.heldOutLoss()];
-    const layers = this.#describe(outcomes);
+    const layers = await this.#describe(outcomes);
     return {
       kind: "merge",
       step,
@@ -80,17 +80,20 @@ export class Merger {
     };
   }
 
-  #describe(outcomes: ReadonlyMap<string, MergeOutcome>): MergedLayer[] {
+  async #describe(outcomes: ReadonlyMap<string, MergeOutcome>): Promise<MergedLayer[]> {
     const analysed = this.#analysed();
-    const mergeable = mergeableLayers(this.#model);
-    return [...outcomes].map(([name, outcome]) => {
-      const { inFeatures, outFeatures } = mergeable.get(name)!;
-      const rank = analysed.has(name)
-        ? singularValues(this.#master.terms(name), outFeatures, inFeatures).filter((value) => value > RANK_THRESHOLD)
-            .length
-        : null;
-      return { name, ...outcome, rank };
-    });
+    const layers: MergedLayer[] = [];
+    for (const [name, outcome] of outcomes) {
+      layers.push({ name, ...outcome, rank: analysed.has(name) ? await this.#rank(name) : null });
+    }
+    return layers;
+  }
+
+  async #rank(layer: string): Promise<number> {
+    const { inFeatures, outFeatures } = mergeableLayers(this.#model).get(layer)!;
+    const terms: LowRankTerm[] = [];
+    for await (const term of this.#master.terms(layer)) terms.push(term);
+    return singularValues(terms, outFeatures, inFeatures).filter((value) => value > RANK_THRESHOLD).length;
   }
 
   /** The same of all layers together as each outcome says of its own. */
@@ -114,8 +117,7 @@ export class Merger {
 
   #analysed(): ReadonlySet<string> {
     const names = [...loraAdapters(this.#model).keys()];
-    const summed = this.#master.terms(names[0]!).reduce((sum, { rank }) => sum + rank, 0);
-    if (summed <= LARGEST_FULL_ANALYSIS) return new Set(names);
+    if (this.#master.summedRank(names[0]!) <= LARGEST_FULL_ANALYSIS) return new Set(names);
     const kindOf = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
     return new Set(
       [...new Set(names.map(kindOf))].map((kind) => {
@@ -138,7 +140,7 @@ export async function replayMerges(
 ): Promise<void> {
   for await (const delta of deltas) {
     const terms = termsOf(delta);
-    master.append(terms);
+    await master.append(delta.cycle);
     for (const [name, layer] of mergeableLayers(model)) {
       const update = (await productOf(terms.get(name)!).data()) as Float32Array;
       await layer.mergeUpdate(update, mergeRng(seed, delta.step).fork(name));

@@ -14,6 +14,7 @@ import { CheckpointError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { addAdapters, loraAdapters } from "./adapters.js";
 import { requireBase } from "./base-identity.js";
+import { openTerms } from "./delta-terms.js";
 import { MasterWeights } from "./master-weights.js";
 import { replayMerges } from "./merging.js";
 import { assignSome, fillModel, folderSource, type ModelSource } from "./model-source.js";
@@ -76,7 +77,12 @@ export function restoreTrained(run: SavedRun): LlamaForCausalLM {
 /** The model that computes: what was trained, on the base and the cycles merged until then. */
 export async function restoreModel(run: SavedRun): Promise<LlamaForCausalLM> {
   const model = run.source.build();
-  await restoreInto(model, run, new MasterWeights((layer) => run.source.readWeight(`${layer}.weight`)));
+  const { folder, source } = run;
+  const master = new MasterWeights(
+    (layer) => source.readWeight(`${layer}.weight`),
+    (cycle) => openTerms(folder, cycle),
+  );
+  await restoreInto(model, run, master);
   return model;
 }
 

@@ -20,6 +20,7 @@ import { adapterParameters, addAdapters, loraAdapters } from "./adapters.js";
 import type { BaseIdentity } from "./base-identity.js";
 import { type CompiledRun, compileRun } from "./compiled-run.js";
 import type { Evaluation, TrainResult } from "./contracts.js";
+import { openTerms } from "./delta-terms.js";
 import { waitForSpace } from "./disk-space.js";
 import { gentlerResume } from "./divergence.js";
 import { recordLayerInputs } from "./layer-inputs.js";
@@ -85,10 +86,11 @@ export class Trainer {
     this.#folder = folder;
     this.#hooks = hooks;
     let base: ReturnType<typeof openWeights> | undefined;
-    this.#master = new MasterWeights(async (layer) => {
+    const readBase = async (layer: string): Promise<Float32Array> => {
       base ??= openWeights(joinPath(folder.path, "base"));
       return (await base)(`${layer}.weight`);
-    });
+    };
+    this.#master = new MasterWeights(readBase, (cycle) => openTerms(folder.path, cycle));
   }
 
   /**
