@@ -240,7 +240,7 @@ test.each<[string, (run: string) => Promise<unknown>, RegExp]>([
     /trained on weights with SHA-256/,
   ],
   ["the settings", (run) => writeFile(path.join(run, "config.resolved.json"), '{"rank": "x"}'), /"x"/],
-  ["a line of the metrics", (run) => writeFile(path.join(run, "metrics.jsonl"), "x\n{}\n"), /line 1: x/],
+  ["a line of the metrics", (run) => writeFile(path.join(run, "metrics.jsonl"), "x\n{}\n"), /line 1[^\n]*/],
 ])("damage is named: %s", async (name, damage, message) => {
   const out = await copyOfStopped(`damaged ${name}`);
   await damage(out);

@@ -123,9 +123,14 @@ export class Trainer {
           await this.#requireSound();
           await this.#save(plan);
         }
-        if (stop) return await this.#end("stopped", null);
+        if (stop) {
+          await this.#publishAdapter();
+          return await this.#end("stopped", null);
+        }
       }
-      return await this.#end("done", await this.#saveFinished());
+      const modelFolder = await this.#saveFinished();
+      await this.#publishAdapter();
+      return await this.#end("done", modelFolder);
     } finally {
       await this.#release();
     }
@@ -165,13 +170,11 @@ export class Trainer {
     // In this order: wherever it ends, `last` names a checkpoint with all that it builds on.
     await goBackTo(path, step, state.best?.step ?? null);
     await truncateDeltas(path, state.deltas.length);
-    await removeFolderAtomic(joinPath(path, "model"));
+    // Of another step than this process will end with.
+    for (const published of ["model", "adapter"]) await removeFolderAtomic(joinPath(path, published));
     // A run that is made longer has not done what its last step had left out.
     const planned = planStep(step, { ...this.#settings, maxSteps: state.maxSteps });
     const wanted = planStep(step, this.#settings);
-    // What is there may be of another step, or damaged.
-    if (state.phase !== "adapter") await removeFolderAtomic(joinPath(path, "adapter"));
-    else await saveAdapter(path, model, this.#settings, state, { merged: planned.merge });
     await this.#prune();
     await this.#folder.goOn(this.#settings, { step, records: state.records });
     await this.#folder.record(start);
@@ -185,6 +188,16 @@ export class Trainer {
     await this.#waitForSpace(modelBytes(finished), "the finished model");
     await saveModel(folder, finished, tokenizer);
     return folder;
+  }
+
+  /** Joins all cycles into RUN/adapter. Not with each checkpoint: it grows with every cycle, which a checkpoint does not. */
+  async #publishAdapter(): Promise<void> {
+    const { step, deltas } = this.#progress;
+    const { model } = this.#run;
+    const { phase, merge: merged } = planStep(step, this.#settings);
+    if (phase !== "adapter") return;
+    await this.#waitForSpace(adapterBytes(model) * (deltas.length + 1), "the adapter");
+    await saveAdapter(this.#folder.path, model, this.#settings, { base: this.#base!, deltas }, { merged });
   }
 
   async #record(record: MetricsRecord): Promise<void> {
@@ -372,7 +385,7 @@ export class Trainer {
     return (await this.#evaluateHeldOut()).loss;
   }
 
-  async #save({ step, phase, cycle, merge: merged }: StepPlan): Promise<void> {
+  async #save({ step, phase, cycle }: StepPlan): Promise<void> {
     const { model, cursor, dataSha256 } = this.#run;
     const { seed, maxSteps } = this.#settings;
     const { path } = this.#folder;
@@ -389,10 +402,7 @@ export class Trainer {
       adapters: loraAdapters(model),
       state,
     };
-    const published = phase === "adapter" ? adapterBytes(model) * (progress.deltas.length + 1) : 0;
-    await this.#waitForSpace(checkpointBytes(parts) + published, `checkpoint ${step}`);
-    // Before the checkpoint: where a run ends in between, going on from the checkpoint before writes it again.
-    if (phase === "adapter") await saveAdapter(path, model, this.#settings, state, { merged });
+    await this.#waitForSpace(checkpointBytes(parts), `checkpoint ${step}`);
     this.#checkpoint = await saveCheckpoint(path, step, parts);
     if (best) await markBest(path, step);
     await this.#prune();
