@@ -2,7 +2,7 @@ import type { Rng } from "../../src/tensor/random.js";
 import { mutateBytes } from "./byte-mutations.js";
 import { chance, pick, weighted } from "./choice.js";
 import { hostileNumber, hostileString, hostileValue } from "./hostile-values.js";
-import { JsonObject, RawJson, toMutable, toText } from "./json-text.js";
+import { copyOf, JsonObject, RawJson, toMutable, toText } from "./json-text.js";
 
 /** How often a repeated part is written: enough for what takes quadratic time to be noticed. */
 const MANY = 30_000;
@@ -47,7 +47,8 @@ function mutateValue(rng: Rng, document: unknown): unknown {
     [5, () => place.set(hostileValue(rng))],
     [4, () => place.set(nearby(rng, place.value))],
     [2, () => place.remove()],
-    [2, () => place.set(pick(rng, places).value)],
+    // A copy: what holds the place would otherwise hold itself.
+    [2, () => place.set(copyOf(pick(rng, places).value))],
     [1, () => place.addBeside(hostileValue(rng), place.key ?? "")],
     [1, () => place.addBeside(place.value, hostileString(rng))],
     [1, () => place.addBeside(hostileValue(rng), pick(rng, places).key ?? "x")],

@@ -23,6 +23,13 @@ export function toMutable(value: unknown): unknown {
   return new JsonObject(Object.entries(value).map(([key, entry]) => [key, toMutable(entry)]));
 }
 
+/** A copy of what `toMutable` gave that shares nothing with it that can change. */
+export function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copyOf);
+  if (!(value instanceof JsonObject)) return value;
+  return new JsonObject(value.entries.map(([key, entry]) => [key, copyOf(entry)]));
+}
+
 /** JSON of what `toMutable` gave; what a mutation put there may make it invalid. */
 export function toText(value: unknown): string {
   if (value instanceof RawJson) return value.text;
