@@ -95,6 +95,9 @@ function nextRecords(events: readonly LifeEvent[]): Map<string, string> {
 }
 
 const READS: readonly string[] = ["open", "read", "readFile", "readdir", "close"];
+const WRITES: readonly string[] = ["create", "write", "sync", "close", "rename"];
+/** Looks, which come before anything. */
+const LOOKS: readonly string[] = ["access", "realpath", "stat"];
 
 /** @param before where the run was. */
 function phaseOfCall({ name, path }: CallEvent, before: Pick<Place, "phase" | "computes" | "step">): Phase {
@@ -116,7 +119,7 @@ function phaseOfCall({ name, path }: CallEvent, before: Pick<Place, "phase" | "c
       return "end";
     case "last":
     case "best":
-      return name === "readFile" ? "pruning" : `pointer ${entry}`;
+      return WRITES.includes(name) ? `pointer ${entry}` : "pruning";
     case "deltas":
       // The adapter folder is joined from all of them.
       if (before.phase === "delta append" || !reads) return "delta append";
@@ -124,7 +127,7 @@ function phaseOfCall({ name, path }: CallEvent, before: Pick<Place, "phase" | "c
     case "":
       return name === "readdir" ? "pruning" : before.phase;
   }
-  if (["stat", "access"].includes(name)) return before.phase;
+  if (LOOKS.includes(name)) return before.phase;
   const removes = top.endsWith(".partial") && inner === undefined && ["rename", "rm"].includes(name);
   return removes || (top === entry && reads) ? "pruning" : "checkpoint";
 }
