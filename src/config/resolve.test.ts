@@ -98,6 +98,18 @@ describe("resolving", () => {
     expect(resolveSettings({ flags: { rank: undefined }, defaults: { rank: 3 } }).rank).toBe(3);
   });
 
+  test("changes beat the file, under any name of a setting and in either unit of length", () => {
+    const file = { path: "a", values: { rank: 8, learning_rate: 0.1, maxSteps: 50 } };
+    const changes = { path: "a: arms.x", values: { lr: 0.2, maxTrainTokens: 20_480, rank: 0 } };
+    expect(() => resolveSettings({ file, changes })).toThrow(
+      new ConfigError("a: arms.x: rank: must be an integer of at least 1, got 0"),
+    );
+    const { rank: _, ...sound } = changes.values;
+    const settings = resolveSettings({ file, changes: { ...changes, values: sound } });
+    expect(settings).toMatchObject({ rank: 8, lr: 0.2, maxSteps: 10 });
+    expect(resolveSettings({ file, changes: { path: "b", values: {} } })).toEqual(resolveSettings({ file }));
+  });
+
   test("values are text or typed, names take every case style and the aliases", () => {
     const flags = {
       lora_r: "8",

@@ -7,11 +7,13 @@ import { parseValue } from "./parse-value.js";
 import { RECIPES } from "./presets.js";
 import type { DerivedKey, SettingKey, Settings } from "./settings.js";
 
-/** Where settings come from. Flags beat the file, the file beats the preset, the preset beats the defaults. */
+/** Where settings come from. Flags beat changes, changes the file, the file the preset, the preset the defaults. */
 export interface SettingSources {
   /** Values by setting name, as text or typed; undefined counts as absent. */
   readonly flags?: Readonly<Record<string, unknown>>;
   readonly file?: ConfigFile;
+  /** What one of several runs that share the file has otherwise. */
+  readonly changes?: ConfigFile;
   /** Weaker than the file and than a preset named there or by a flag. */
   readonly defaults?: Partial<Settings>;
 }
@@ -22,17 +24,20 @@ export interface SettingSources {
  * @throws ConfigError with every fault, one a line: unknown names with a suggestion, values out of range, and values
  * that do not fit together.
  */
-export function resolveSettings({ flags = {}, file, defaults = {} }: SettingSources = {}): Settings {
+export function resolveSettings({ flags = {}, file, changes, defaults = {} }: SettingSources = {}): Settings {
   const faults: string[] = [];
   const bad = new Set<SettingKey>();
   const fromFlags = readLayer(flags, flagOf, "unknown flag", faults, bad);
-  const fromFile =
-    file === undefined
+  const read = (from: ConfigFile | undefined): Layer =>
+    from === undefined
       ? {}
-      : readLayer(file.values, (name) => `${file.path}: ${name}`, `${file.path}: unknown setting`, faults, bad);
-  const preset = fromFlags.preset ?? fromFile.preset ?? defaults.preset ?? "none";
-  const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], { ...defaults, ...fromFile, ...fromFlags });
-  const settings = complete([defaults, recipe, fromFile, fromFlags, { preset }], bad);
+      : readLayer(from.values, (name) => `${from.path}: ${name}`, `${from.path}: unknown setting`, faults, bad);
+  const fromFile = read(file);
+  const fromChanges = read(changes);
+  const given = { ...fromFile, ...fromChanges, ...fromFlags };
+  const preset = given.preset ?? defaults.preset ?? "none";
+  const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], { ...defaults, ...given });
+  const settings = complete([defaults, recipe, fromFile, fromChanges, fromFlags, { preset }], bad);
   for (const { keys, fault } of CROSS_CHECKS) {
     const found = keys.some((key) => bad.has(key)) ? null : fault(settings);
     if (found === null) continue;

@@ -1,7 +1,8 @@
 import { type MessagePort, parentPort, type Transferable, Worker, workerData } from "node:worker_threads";
 import { DeviceError } from "../tensor/errors.js";
+import { processPort } from "./node-processes.js";
 
-/** The starter's end of a worker thread. Listeners added later miss what came before. */
+/** The starter's end of a worker. Listeners added later miss what came before. */
 export interface WorkerHandle {
   /** Sends a copy of the message; buffers named in `transfer` move instead. */
   post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
@@ -59,10 +60,14 @@ export function builtModule(url: URL): URL {
   return new URL(url.href.slice(home.href.length).replace(/\.ts$/, ".js"), new URL("../dist/", home));
 }
 
-/** This thread's end of the worker that runs it. @throws DeviceError on the main thread. */
+/** The end of the worker that runs this, a thread or a process. @throws DeviceError where there is none. */
 export function workerPort(): WorkerPort {
   const port: MessagePort | null = parentPort;
-  if (port === null) throw new DeviceError("workerPort: this is the main thread; start the module with startWorker");
+  if (port === null) {
+    const own = processPort();
+    if (own !== null) return own;
+    throw new DeviceError("workerPort: this is no worker; start the module with startWorker or startProcess");
+  }
   return {
     data: workerData,
     post: (message, transfer = []) => port.postMessage(message, transfer as Transferable[]),

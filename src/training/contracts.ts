@@ -11,9 +11,11 @@ export interface TrainingOptions {
   readonly onRecord: (record: MetricsRecord) => void;
   /** Hears what else there is to say: that a dead process's folder was taken over, that a full disk is waited for. */
   readonly onNotice?: (text: string) => void;
+  /** Whether the run gets a process of its own, so that its peak memory is that of nothing else; otherwise a thread. */
+  readonly ownProcess?: boolean;
 }
 
-/** A run under way in a worker thread. */
+/** A run under way in a worker. */
 export interface TrainingHandle {
   /**
    * Resolves when the run folder is complete; rejects with ConfigError, DataError, CheckpointError, DeviceError or, when

@@ -1,16 +1,16 @@
-import { startWorker } from "#platform";
+import { startProcess, startWorker } from "#platform";
 import type { StartResuming, StartTraining, TrainingHandle, TrainingOptions, TrainResult } from "./contracts.js";
 import { putTogether, STOP, type TrainingJob, type WorkerMessage } from "./thread-messages.js";
 
-/** Starts a training run in a worker thread; faults come through `done`. */
+/** Starts a training run in a worker; faults come through `done`. */
 export const startTraining: StartTraining = (settings, options) => start({ kind: "train", settings }, options);
 
-/** Goes on with a run in a worker thread; faults come through `done`. */
+/** Goes on with a run in a worker; faults come through `done`. */
 export const startResuming: StartResuming = (runFolder, resume, options) =>
   start({ kind: "resume", runFolder, resume }, options);
 
-function start(job: TrainingJob, { onRecord, onNotice }: TrainingOptions): TrainingHandle {
-  const worker = startWorker(new URL("./worker.js", import.meta.url), job);
+function start(job: TrainingJob, { onRecord, onNotice, ownProcess = false }: TrainingOptions): TrainingHandle {
+  const worker = (ownProcess ? startProcess : startWorker)(new URL("./worker.js", import.meta.url), job);
   const done = new Promise<TrainResult>((resolve, reject) => {
     worker.onError(reject);
     worker.onMessage((data) => {

@@ -1,0 +1,75 @@
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { DeviceError } from "../tensor/errors.js";
+import { builtModule, type WorkerHandle, type WorkerPort } from "./node-workers.js";
+
+/** Environment variable with the `data` of a worker process, as JSON. */
+const DATA = "HIGHRANK_WORKER_DATA";
+
+/**
+ * As `startWorker`, but in a process of its own: what it holds, and the most it has held, are its alone. `data` and messages
+ * must be of what JSON holds, or typed arrays. It ends with this process, and signals of the terminal do not reach it.
+ */
+export function startProcess(url: URL, data: unknown): WorkerHandle {
+  const child = fork(fileURLToPath(builtModule(url)), [], {
+    execArgv: [],
+    env: { ...process.env, [DATA]: JSON.stringify(data) },
+    serialization: "advanced",
+    detached: true,
+    // Standard output may be read by a program, to which only this process speaks.
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  let ending = false;
+  return {
+    post: (message) => void (child.connected && child.send(message as object, () => {})),
+    onMessage: (listener) => void child.on("message", listener),
+    onError: (listener) => {
+      child.on("error", listener);
+      child.on("exit", (code, signal) => {
+        if (code === 0 || ending) return;
+        const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
+        listener(new DeviceError(`process ${url.pathname} was ended ${how} before its work was done`));
+      });
+    },
+    terminate: () => {
+      ending = true;
+      return new Promise((resolve) => {
+        if (child.exitCode !== null || child.signalCode !== null) return resolve();
+        child.on("exit", () => resolve());
+        child.kill("SIGKILL");
+      });
+    },
+  };
+}
+
+/** This process's end, where `startProcess` started it. */
+export function processPort(): WorkerPort | null {
+  const data = process.env[DATA];
+  if (data === undefined) return null;
+  const orphaned = (): never => process.exit(1);
+  process.on("disconnect", orphaned);
+  // Whoever tells a whole group of processes to end is answered by the one that started them.
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
+  let unsent = 0;
+  let closed = false;
+  const end = (): void => {
+    if (!closed || unsent > 0) return;
+    process.off("disconnect", orphaned);
+    process.disconnect();
+  };
+  return {
+    data: JSON.parse(data),
+    post: (message) => {
+      unsent++;
+      process.send!(message, () => {
+        unsent--;
+        end();
+      });
+    },
+    onMessage: (listener) => void process.on("message", listener),
+    close: () => {
+      closed = true;
+      end();
+    },
+  };
+}
