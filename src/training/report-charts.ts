@@ -7,6 +7,8 @@ export interface ChartSeries {
   readonly color: string;
   readonly look: "line" | "faint" | "points" | "dashed";
   readonly values: readonly (number | null)[];
+  /** A shaded range around the values. */
+  readonly band?: { readonly low: readonly (number | null)[]; readonly high: readonly (number | null)[] };
 }
 
 /** A chart of the report as data; the page's script draws it. */
@@ -14,8 +16,13 @@ export interface Chart {
   readonly title: string;
   readonly note: string;
   readonly format: "loss" | "rate" | "count" | "number" | "share" | "change";
+  /** What the horizontal axis counts; without it, steps. Pointing at one chart points at all that count the same. */
+  readonly along?: string;
+  /** Places on the horizontal axis, rising. */
   readonly steps: readonly number[];
   readonly series: readonly ChartSeries[];
+  /** Values rise by factors, and those that are not above zero are left out. */
+  readonly logarithmic?: boolean;
   /** Steps with a vertical line: dashed for a merge; with a label for the begin of a phase. */
   readonly marks: readonly { readonly step: number; readonly label: string }[];
   /** Whether the value axis must begin at zero. */

@@ -85,6 +85,19 @@ function seriesOf({ label, color, look }, format, alone) {
   };
 }
 
+// Both ends of a band are series that are not drawn and have no place in the legend.
+const edge = () => ({ class: "edge", width: 0, stroke: "transparent", points: { show: false } });
+const withBands = ({ series }) => {
+  const data = series.map(({ values }) => values);
+  const bands = [];
+  for (const { band, color } of series) {
+    if (!band) continue;
+    data.push(band.high, band.low);
+    bands.push({ series: [data.length - 1, data.length], fill: () => css(color) + "2b" });
+  }
+  return { data, bands };
+};
+
 function draw(chart, place) {
   const height = (width) => Math.round(Math.min(320, Math.max(200, width * 0.5)));
   const width = place.clientWidth;
@@ -95,17 +108,19 @@ function draw(chart, place) {
     grid: { stroke: () => css("grid"), width: 1 },
     ticks: { stroke: () => css("grid"), width: 1, size: 5 },
   };
-  const { steps } = chart;
+  const { steps, along = "step", logarithmic } = chart;
+  const { data, bands } = withBands(chart);
+  const positive = (values) => values.map((value) => (value > 0 ? value : null));
   const alone = steps.length === 1;
   const plot = new uPlot(
     {
       width,
       height: height(width),
       padding: [10, 14, 0, 0],
-      cursor: { sync: { key: "step" }, points: { size: 7 } },
+      cursor: { sync: { key: along }, points: { size: 7 } },
       scales: {
         x: { time: false, range: alone ? [steps[0] - 1, steps[0] + 1] : undefined },
-        y: { range: (plot, low, high) => {
+        y: logarithmic ? { distr: 3 } : { range: (plot, low, high) => {
           if (low == null || (low === 0 && high === 0)) return [0, 1];
           const [padded, top] = uPlot.rangeNum(low, high, 0.08, true);
           const base = chart.fromZero ? Math.min(0, padded) : padded;
@@ -116,12 +131,18 @@ function draw(chart, place) {
         { ...axis, incrs: [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1e3, 2e3, 2500, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6],
           space: 60, size: 34, values: (plot, values) => values.map(short) },
         { ...axis, size: chart.format === "rate" || chart.format === "change" ? 60 : 50,
-          values: (plot, values) => chart.format === "rate" ? rateTicks(values) : values.map(ticks[chart.format]) },
+          values: (plot, values) => chart.format === "rate" ? rateTicks(values)
+            : values.map((value) => (value == null ? "" : ticks[chart.format](value))) },
       ],
-      series: [{ label: "step" }, ...chart.series.map((series) => seriesOf(series, chart.format, alone))],
+      series: [
+        { label: along },
+        ...chart.series.map((series) => seriesOf(series, chart.format, alone)),
+        ...bands.flatMap(() => [edge(), edge()]),
+      ],
+      bands,
       hooks: { draw: [(plot) => drawMarks(plot, chart.marks)] },
     },
-    [steps, ...chart.series.map((series) => series.values)],
+    [steps, ...(logarithmic ? data.map(positive) : data)],
     place,
   );
   new ResizeObserver(() => {

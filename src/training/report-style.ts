@@ -4,11 +4,13 @@ export const REPORT_STYLE: string = `
   color-scheme: light dark;
   --page: #f6f7f9; --card: #ffffff; --text: #1b1f24; --muted: #5b6470; --line: #dfe3e8; --grid: #eceff2; --mark: #9aa4b0;
   --shade: #0000002e; --blue: #2166c0; --orange: #c7560a; --green: #177a4b; --purple: #7b4bb7;
+  --red: #c2303c; --teal: #0d7d8a; --pink: #b5307d; --olive: #746600;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171b; --card: #1c2026; --text: #e4e8ed; --muted: #9aa5b1; --line: #323942; --grid: #2a3038; --mark: #6b7683;
     --shade: #000000a0; --blue: #6aa9f7; --orange: #f59b57; --green: #58c48f; --purple: #b796ea;
+    --red: #f47c84; --teal: #4ec3cf; --pink: #ee86c0; --olive: #c8b55a;
   }
 }
 * { box-sizing: border-box; }
@@ -62,6 +64,7 @@ summary { cursor: pointer; font-weight: 600; font-size: 1.05rem; }
 details > :not(summary) { margin-top: 8px; }
 .u-legend { color: var(--text); font-size: 13px; text-align: left; margin: 0; }
 .u-legend :is(th, td) { border: 0; padding: 2px 8px 2px 0; color: inherit; }
+.u-legend .edge { display: none; }
 .u-legend .u-series:first-child .u-marker { display: none; }
 .u-select { background: color-mix(in srgb, var(--blue) 18%, transparent); }
 @media (max-width: 480px) {

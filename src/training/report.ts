@@ -1,13 +1,11 @@
-import { packageFile, readText } from "#platform";
 import type { EvalRecord, MetricsRecord } from "./metrics.js";
 import { formatBytes, formatCount, formatDuration, formatNumber, formatRanks, formatShare } from "./number-format.js";
 import { chartsOf } from "./report-charts.js";
-import { card, escapeHtml, escapeJson, pairs } from "./report-html.js";
+import { card, escapeHtml, pairs } from "./report-html.js";
 import { memoryCard } from "./report-memory.js";
 import { layerKindsCard, layersCard, mergesCard } from "./report-merges.js";
+import { renderPage } from "./report-page.js";
 import { quantizationCard } from "./report-quantization.js";
-import { REPORT_SCRIPT } from "./report-script.js";
-import { REPORT_STYLE } from "./report-style.js";
 
 /** What a report shows; `settings` are listed as they are, and `settings.rank` is compared with the rank reached. */
 export interface ReportInput {
@@ -16,41 +14,17 @@ export interface ReportInput {
   readonly records: readonly MetricsRecord[];
 }
 
-/**
- * One HTML file that needs nothing but itself: curves, merges, samples of text and settings of a run.
- * @throws DataError if uPlot, which is put into the page, is not installed.
- */
-export async function renderReport({ title, settings, records }: ReportInput): Promise<string> {
-  const library = await readText(packageFile("uplot", "dist/uPlot.iife.min.js"));
-  const libraryStyle = await readText(packageFile("uplot", "dist/uPlot.min.css"));
+/** The page of a run: curves, merges, samples of text and settings. @throws DataError as `renderPage`. */
+export function renderReport({ title, settings, records }: ReportInput): Promise<string> {
   const { rank } = settings;
   const charts = chartsOf(records, typeof rank === "number" ? { rank } : {});
-  const places = charts.map(({ title: name, note }, index) => card(name, note, `<div id="chart-${index}"></div>`));
   const evals = records.filter((record) => record.kind === "eval");
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>${escapeHtml(title)}</title>
-<style>${libraryStyle}${REPORT_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-${card("Summary", "", pairs(summaryOf(records)))}
-<div class="charts">${places.join("\n")}</div>
+  const content = (cards: readonly string[]): string => `${card("Summary", "", pairs(summaryOf(records)))}
+<div class="charts">${cards.join("\n")}</div>
 ${tablesOf(records)}
 ${samplesCard(evals)}
-<details class="card"><summary>Settings</summary>${pairs(Object.entries(settings).map(([key, value]) => [key, settingText(value)]))}</details>
-</main>
-<script id="charts-data" type="application/json">${escapeJson(charts)}</script>
-<script>${library}</script>
-<script>${REPORT_SCRIPT}</script>
-</body>
-</html>
-`;
+<details class="card"><summary>Settings</summary>${pairs(Object.entries(settings).map(([key, value]) => [key, settingText(value)]))}</details>`;
+  return renderPage({ title, charts, content });
 }
 
 /** Tables of what the records hold: nothing about merges or quantization where there was none. */
@@ -131,7 +105,8 @@ function samplesCard(evals: readonly EvalRecord[]): string {
   return card("Samples through time", "", items.join("\n"));
 }
 
-function settingText(value: unknown): string {
+/** A setting's value in words. */
+export function settingText(value: unknown): string {
   if (value === null || value === undefined) return "–";
   if (Array.isArray(value)) return value.join(", ");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
