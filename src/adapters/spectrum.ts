@@ -9,7 +9,17 @@ export function singularValues(terms: readonly LowRankTerm[], outFeatures: numbe
   const left = hstack(terms.map(({ loraB, scaling }) => Matrix.mul(matrixOf(loraB, outFeatures), scaling)));
   const right = hstack(terms.map(({ loraA }) => matrixOf(loraA, loraA.length / inFeatures).transpose()));
   // The orthogonal factors of B = Q₁R₁ and Aᵀ = Q₂R₂ change no singular value, which leaves the small R₁R₂ᵀ.
-  return new SVD(triangular(left).mmul(triangular(right).transpose()), {
+  return valuesOf(triangular(left).mmul(triangular(right).transpose()));
+}
+
+/** Singular values, largest first, of a whole matrix of `rows` rows, row-major. */
+export function matrixSingularValues(values: Float32Array, rows: number): number[] {
+  const matrix = matrixOf(values, rows);
+  return valuesOf(triangular(matrix.rows < matrix.columns ? matrix.transpose() : matrix));
+}
+
+function valuesOf(matrix: Matrix): number[] {
+  return new SVD(matrix, {
     computeLeftSingularVectors: false,
     computeRightSingularVectors: false,
     autoTranspose: true,

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { addCompare } from "./compare.js";
 import { Context, type Surroundings } from "./context.js";
 import { addData } from "./data.js";
 import { addDoctor } from "./doctor.js";
@@ -17,6 +18,7 @@ import { packageVersion } from "./version.js";
 const VERBS = [
   addTrain,
   addResume,
+  addCompare,
   addEval,
   addGenerate,
   addQuantize,

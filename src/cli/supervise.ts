@@ -5,6 +5,7 @@ import type { Context } from "./context.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { withInterrupts } from "./interrupts.js";
 import { LiveView } from "./live-view.js";
+import { shellWord } from "./shell-word.js";
 
 /**
  * Shows a run under way, lets an interrupt stop it at the next step with a checkpoint, and prints how it ended and what can
@@ -62,9 +63,4 @@ async function offerResume(context: Context, runFolder: string): Promise<void> {
 
 function resumeCommand(runFolder: string): string {
   return `highrank resume ${shellWord(runFolder)}`;
-}
-
-/** The text as one word of a POSIX shell. */
-function shellWord(text: string): string {
-  return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -205,7 +205,7 @@ function thin(steps: readonly StepRecord[]): StepRecord[] {
 }
 
 /** Mean loss of the steps around one, a fortieth of the run. */
-function movingMean(steps: readonly StepRecord[], index: number): number {
+export function movingMean(steps: readonly StepRecord[], index: number): number {
   const reach = Math.floor(steps.length / 80);
   const window = steps.slice(Math.max(0, index - reach), index + reach + 1);
   return sum(window.map((record) => record.loss)) / window.length;

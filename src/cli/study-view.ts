@@ -1,0 +1,120 @@
+import { conclusion } from "../studies/conclusion.js";
+import { planStudy, type StudyPlan } from "../studies/study-plan.js";
+import type { RunStatus, StudyRun } from "../studies/study-run.js";
+import { lossAt, type StudySummary } from "../studies/summary.js";
+import { resultTable } from "../studies/tables.js";
+import type { MetricsRecord } from "../training/metrics.js";
+import { formatCount, formatDuration, formatNumber, formatShare } from "../training/number-format.js";
+import { stepLine } from "./live-lines.js";
+import { tableLines } from "./table.js";
+import { type Environment, fillLines, isInteractive, type Style, styleFor, type Terminal } from "./terminal.js";
+
+const REDRAW_MS = 100;
+const PLAIN_INTERVAL_MS = 10_000;
+
+/**
+ * Shows a study as it goes: a line when a run begins and when it ends. In between, an interactive terminal has its last line drawn
+ * over with the newest step of any run; elsewhere such a line is printed every ten seconds.
+ */
+export class StudyView {
+  readonly #terminal: Terminal;
+  readonly #interactive: boolean;
+  readonly #style: Style;
+  #runs = 0;
+  #ended = 0;
+  #begun = 0;
+  #shownAt: number = Date.now();
+  #drawn = false;
+
+  constructor(terminal: Terminal, env: Environment) {
+    this.#terminal = terminal;
+    this.#interactive = isInteractive(terminal, env);
+    this.#style = styleFor(terminal, env);
+  }
+
+  begin(title: string, folder: string, statuses: readonly RunStatus[]): void {
+    const plan = planStudy(statuses);
+    this.#runs = plan.runs.length;
+    this.#ended = plan.runs.filter(({ phase }) => phase === "done" || phase === "diverged").length;
+    this.#print(this.#line("study", title), this.#line("plan", planText(plan)), this.#line("folder", folder), "");
+  }
+
+  run({ arm, seed }: StudyRun, step: number): void {
+    const from = step === 0 ? "" : `, going on after step ${step}`;
+    this.#begun++;
+    this.#print(this.#line("run", `${this.#ended + this.#begun}/${this.#runs}  ${arm}, seed ${seed}${from}`));
+  }
+
+  record({ arm, seed, settings: { maxSteps } }: StudyRun, record: MetricsRecord): void {
+    if (record.kind !== "step") return;
+    const now = Date.now();
+    if (now - this.#shownAt < (this.#interactive ? REDRAW_MS : PLAIN_INTERVAL_MS)) return;
+    this.#shownAt = now;
+    const name = `${arm}, seed ${seed}  `;
+    const columns = (this.#terminal.columns ?? 80) - name.length - 1;
+    const line = name + stepLine(record, { maxSteps, secondsLeft: undefined, columns }, this.#style);
+    this.#terminal.write(this.#interactive ? `\r\u001b[K${line}` : `${line}\n`);
+    this.#drawn = this.#interactive;
+  }
+
+  end({ run: { arm, seed, settings }, phase, step, records }: RunStatus): void {
+    const { green, yellow } = this.#style;
+    const name = `${arm}, seed ${seed}`;
+    if (phase === "done") {
+      const loss = lossAt(records, settings.maxSteps);
+      const end = records.findLast((record) => record.kind === "end");
+      const result =
+        loss === null ? "no finite loss" : `loss ${loss.toFixed(4)}  perplexity ${formatNumber(Math.exp(loss))}`;
+      this.#print(this.#line("done", `${name}  ${result}  in ${formatDuration(end?.seconds ?? 0)}`, green));
+    } else if (phase === "diverged") this.#print(this.#line("fail", `${name}  diverged at step ${step}`, yellow));
+    else this.#print(this.#line("stop", `${name}  saved after step ${step}`, yellow));
+  }
+
+  note(text: string): void {
+    this.#print(text);
+  }
+
+  /** Removes a line that is drawn over, so that other text can follow. */
+  clear(): void {
+    if (this.#drawn) this.#terminal.write("\r\u001b[K");
+    this.#drawn = false;
+  }
+
+  #line(label: string, text: string, color: (text: string) => string = this.#style.dim): string {
+    return `${color(label)}${" ".repeat(8 - label.length)}${text}`;
+  }
+
+  #print(...lines: readonly string[]): void {
+    this.clear();
+    this.#terminal.write(lines.map((line) => `${line}\n`).join(""));
+  }
+}
+
+/** The matrix: what there is to do and what is done. */
+export function planLines(plan: StudyPlan): string[] {
+  const states = { new: "to do", begun: "begun", done: "done", diverged: "diverged" };
+  const rows = plan.runs.map(({ arm, seed, steps, tokens, phase, step }) => {
+    const done = phase === "new" ? "" : `${step}`;
+    return [arm, String(seed), String(steps), formatCount(tokens), states[phase], done];
+  });
+  const table = tableLines("lrrrlr", ["arm", "seed", "steps", "tokens", "state", "steps done"], rows);
+  return [...table, "", planText(plan)];
+}
+
+function planText({ runs, left }: StudyPlan): string {
+  const states = { new: "to do", begun: "begun", done: "done", diverged: "diverged" };
+  const counts = Object.entries(states).flatMap(([phase, name]) => {
+    const count = runs.filter((run) => run.phase === phase).length;
+    return count === 0 ? [] : [`${count} ${name}`];
+  });
+  const tokens = runs.reduce((sum, run) => sum + run.tokens, 0);
+  return `${runs.length} runs, ${formatCount(tokens)} tokens: ${counts.join(", ")}; ${formatShare(left)} of the tokens are left`;
+}
+
+/** The results in short, and what they show. */
+export function resultLines(summary: StudySummary, columns: number): string[] {
+  const { head, rows } = resultTable(summary);
+  const words = conclusion(summary).join(" ").split(" ");
+  const text = fillLines(words, 1, columns).map((line) => line.join(" "));
+  return ["", ...tableLines(`l${"r".repeat(head.length - 1)}`, head, rows), "", ...text];
+}

@@ -1,0 +1,124 @@
+import { formatCount } from "../training/number-format.js";
+import type { Difference } from "./statistics.js";
+import { type ArmSummary, MERGE_TOLERANCE, type StudySummary } from "./summary.js";
+
+/** What the numbers show and no more, in sentences. */
+export function conclusion(summary: StudySummary): string[] {
+  const { reference, arms, runs } = summary;
+  const others = arms.filter(({ name }) => name !== reference.low && name !== reference.high);
+  return [
+    extent(summary),
+    ...(runs.ended < runs.planned
+      ? [`Only ${runs.ended} of ${runs.planned} runs have ended; what follows is of these.`]
+      : []),
+    ...arms.filter(({ diverged }) => diverged > 0).map(divergence),
+    ...gapSentence(summary),
+    ...others.flatMap((arm) => comparison(arm, summary)),
+    ...certainty(others, summary),
+    ...mergeSentences(arms),
+    ...warmStartSentences(summary),
+  ];
+}
+
+function extent({ arms, seeds }: StudySummary): string {
+  const steps = new Set(arms.flatMap(({ runs }) => runs.map(({ maxSteps }) => maxSteps)));
+  const tokens = new Set(arms.flatMap((arm) => (arm.tokens === null ? [] : formatCount(arm.tokens))));
+  const length =
+    steps.size > 1 || tokens.size > 1
+      ? "; the arms differ in length"
+      : ` of ${count([...steps][0]!, "step")}${tokens.size === 1 ? `, ${[...tokens][0]} tokens` : ""} each`;
+  return `${count(arms.length, "arm")} with ${count(seeds.length, "seed")}: ${count(arms.length * seeds.length, "run")}${length}.`;
+}
+
+function divergence({ name, diverged, runs }: ArmSummary): string {
+  const seeds = runs.filter(({ phase }) => phase === "diverged").map(({ seed, step }) => `${seed} (step ${step})`);
+  return `${name} diverged with ${diverged === 1 ? "seed" : "seeds"} ${seeds.join(", ")}.`;
+}
+
+function gapSentence({ gap, reference: { low, high } }: StudySummary): string[] {
+  if (gap === null) return [`There is no gap to measure yet: no seed is done with both ${low} and ${high}.`];
+  const text = `The held-out loss of ${differenceText(low, gap, high)}.`;
+  if (gap.mean <= 0) return [text, `So there is no gap between ${low} and ${high} to close.`];
+  if (gap.clear === false) return [text, "Such a gap may be chance, and shares of it mean little."];
+  return [text];
+}
+
+function comparison(arm: ArmSummary, { reference: { low } }: StudySummary): string[] {
+  const { name, overLow, gapClosed } = arm;
+  if (overLow === null) return [];
+  const share = gapClosed === null ? "" : `; it closes ${percent(gapClosed.mean)} of the gap`;
+  return [`That of ${differenceText(name, overLow, low)}${share}.`];
+}
+
+/** "relora is above lora by 0.012 ± 0.004 (with 3 of 3 seeds), clearly" */
+function differenceText(
+  name: string,
+  { n, mean, standardError, above, below, clear }: Difference,
+  other: string,
+): string {
+  if (mean === 0) return `${name} equals that of ${other}`;
+  const error = standardError === null ? "" : ` ± ${standardError.toFixed(4)}`;
+  const size = `${Math.abs(mean).toFixed(4)}${error}`;
+  const seeds = n === 1 ? "" : ` (with ${mean > 0 ? above : below} of ${n} seeds)`;
+  const verdict = clear === null ? "" : clear ? ", clearly" : ", which may be chance";
+  return `${name} is ${mean > 0 ? "above" : "below"} that of ${other} by ${size}${seeds}${verdict}`;
+}
+
+function certainty(others: readonly ArmSummary[], { gap, seeds }: StudySummary): string[] {
+  if (gap === null && others.every(({ overLow }) => overLow === null)) return [];
+  const most = Math.max(gap?.n ?? 0, ...others.map(({ overLow }) => overLow?.n ?? 0));
+  if (most < 2) return ["One seed cannot tell a difference from chance."];
+  const meaning =
+    "Means are over paired seeds with their standard error; clear is what lies outside 95 % of Student's t distribution";
+  const many =
+    others.length > 3
+      ? `, each of ${others.length + 1} comparisons by itself, so that one or another may be chance`
+      : "";
+  const few = seeds.length < 5 ? ` With ${count(seeds.length, "seed")} the standard error itself is rough.` : "";
+  return [`${meaning}${many}.${few}`];
+}
+
+function mergeSentences(arms: readonly ArmSummary[]): string[] {
+  const float = arms.filter(({ mergesKept }) => mergesKept !== null);
+  if (float.length === 0) return [];
+  const broken = float.filter(({ mergesKept }) => mergesKept === false);
+  const largest = Math.max(...float.map(({ mergeChange }) => mergeChange!));
+  if (broken.length === 0) {
+    return [`Merging into float32 weights changed the held-out loss by ${largest.toExponential(1)} at most.`];
+  }
+  const names = broken.map(({ name, mergeChange }) => `${name} (${mergeChange!.toExponential(1)})`).join(", ");
+  return [
+    `Merging into float32 weights changed the held-out loss by more than ${MERGE_TOLERANCE} in ${names}: that must not be, ` +
+      "and their results are not to be trusted.",
+  ];
+}
+
+function warmStartSentences({ warmStarts, differentData }: StudySummary): string[] {
+  const sentences: string[] = [];
+  const seeds = [...new Set(warmStarts.map(({ seed }) => seed))];
+  const split = seeds.filter((seed) => warmStarts.filter((group) => group.seed === seed).length > 1);
+  if (seeds.length > 0 && split.length === 0) {
+    sentences.push("With each seed, all arms that have a warm start left it with the same weights to the bit.");
+  }
+  for (const seed of split) {
+    const groups = warmStarts.filter((group) => group.seed === seed);
+    const texts = groups.map(({ step, loss, arms }) => `${arms.join(", ")} (step ${step}, loss ${loss.toFixed(4)})`);
+    sentences.push(`With seed ${seed} the warm starts ended in different weights: ${texts.join("; ")}.`);
+  }
+  if (differentData.length > 0) {
+    sentences.push(
+      `With ${differentData.length === 1 ? "seed" : "seeds"} ${differentData.join(", ")} not all arms were trained on the same ` +
+        "tokens: their losses cannot be compared.",
+    );
+  }
+  return sentences;
+}
+
+/** A share in whole per cent, with its sign where it is negative. */
+export function percent(share: number): string {
+  return `${Math.round(100 * share)} %`.replace("-0 ", "0 ");
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}

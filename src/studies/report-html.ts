@@ -1,0 +1,41 @@
+import { card, escapeHtml, numbers, pairs } from "../training/report-html.js";
+import { renderPage } from "../training/report-page.js";
+import { conclusion } from "./conclusion.js";
+import type { Study } from "./study.js";
+import { curveCharts, spectrumCharts } from "./study-charts.js";
+import type { RunEvidence, StudySummary } from "./summary.js";
+import { costTable, mergeTable, resultTable, seedTable, settingsTable, spectrumTables, type Table } from "./tables.js";
+
+/** The page of a study. @throws DataError as `renderPage`. */
+export function renderStudyPage(
+  study: Study,
+  evidence: readonly RunEvidence[],
+  summary: StudySummary,
+): Promise<string> {
+  const curves = curveCharts(study, evidence);
+  const { spectra, machines, notes } = summary;
+  const charts = [...curves, ...(spectra === null ? [] : spectrumCharts(study, spectra))];
+  const content = (cards: readonly string[]): string =>
+    [
+      notes === "" ? "" : `<p>${escapeHtml(notes)}</p>`,
+      card("What the numbers show", "", `<p class="words">${escapeHtml(conclusion(summary).join(" "))}</p>`),
+      tableCard(resultTable(summary)),
+      `<div class="charts">${cards.slice(0, curves.length).join("\n")}</div>`,
+      tableCard(costTable(summary)),
+      tableCard(mergeTable(summary)),
+      ...(spectra === null ? [] : spectrumTables(spectra).map(tableCard)),
+      `<div class="charts">${cards.slice(curves.length).join("\n")}</div>`,
+      tableCard(seedTable(summary)),
+      settingsCard(settingsTable(summary)),
+      card("Machine and versions", "", machines.map((machine) => `<p>${escapeHtml(machine)}</p>`).join("")),
+    ].join("\n");
+  return renderPage({ title: study.title, charts, content });
+}
+
+function tableCard({ title, note, head, rows }: Table): string {
+  return card(title, note, numbers(head, rows));
+}
+
+function settingsCard({ title, note, rows }: Table): string {
+  return card(title, note, pairs(rows.map(([arm, settings]) => [arm!, settings!])));
+}

@@ -1,0 +1,39 @@
+import { exists, fileSize, filesBelow, joinPath, readText, sha256 } from "#platform";
+import { listCheckpoints } from "../checkpoints/checkpoint.js";
+import { readJsonObject } from "../checkpoints/json-file.js";
+import { parseRunState } from "../training/run-state.js";
+import type { RunStatus } from "./study-run.js";
+
+/** What a run's files say beside its metrics. */
+export interface RunFiles {
+  /** Of the newest checkpoint, all its files. */
+  readonly checkpointBytes: number;
+  /** SHA-256 of the weights that the adapters started from: with a warm start, those at its end. */
+  readonly baseSha256: string;
+  /** SHA-256 of the tokens to train on and of those held out. */
+  readonly dataSha256: string;
+  /** Changes with every byte of the newest checkpoint. */
+  readonly checkpointSha256: string;
+}
+
+/** Null for a run without a checkpoint. */
+export async function readRunFiles({ run: { folder } }: RunStatus): Promise<RunFiles | null> {
+  const step = (await listCheckpoints(folder)).at(-1);
+  if (step === undefined) return null;
+  const checkpoint = joinPath(folder, `checkpoint-${String(step).padStart(6, "0")}`);
+  let checkpointBytes = 0;
+  for (const file of await filesBelow(checkpoint)) checkpointBytes += await fileSize(joinPath(checkpoint, file));
+  const file = joinPath(checkpoint, "state.json");
+  const { base, dataSha256 } = parseRunState(await readJsonObject(file), file);
+  const checksums = new TextEncoder().encode(await readText(joinPath(checkpoint, "checksums.json")));
+  return { checkpointBytes, baseSha256: base.sha256, dataSha256, checkpointSha256: sha256(checksums) };
+}
+
+/** The machine that a run was started on, in words; null where it left none. */
+export async function readMachine({ run: { folder } }: RunStatus): Promise<string | null> {
+  const file = joinPath(folder, "env.json");
+  if (!(await exists(file))) return null;
+  const { started: _, threads, ...versions } = await readJsonObject(file);
+  const names = Object.entries(versions).map(([name, value]) => (name === "platform" ? value : `${name} ${value}`));
+  return [...names, `${threads} ${threads === 1 ? "thread" : "threads"}`].join(", ");
+}

@@ -1,0 +1,166 @@
+import { acquireLock, exists, isDirectory, joinPath, listFolder, makeFolder } from "#platform";
+import { ConfigError, HighrankError, NumericError } from "../tensor/errors.js";
+import type { TrainingHandle, TrainResult } from "../training/contracts.js";
+import type { MetricsRecord } from "../training/metrics.js";
+import { startResuming, startTraining } from "../training/start.js";
+import { REPORT_FILES, writeReports } from "./reports.js";
+import type { Study } from "./study.js";
+import { lookAtRun, lookAtRuns, type RunStatus, type StudyRun, studyRuns } from "./study-run.js";
+import type { StudySummary } from "./summary.js";
+
+/** Options of {@link startStudy}. */
+export interface StudyOptions {
+  /** The folder of the study. */
+  readonly out: string;
+  /** Runs at once, each in a process of its own. */
+  readonly parallel?: number;
+  /** Hears what there is of the runs before any is begun. */
+  readonly onBegin?: (statuses: readonly RunStatus[]) => void;
+  /** Hears that a run begins, or goes on after `step` steps. */
+  readonly onRun?: (run: StudyRun, step: number) => void;
+  readonly onRecord?: (run: StudyRun, record: MetricsRecord) => void;
+  /** Hears how a run ended. */
+  readonly onEnd?: (status: RunStatus) => void;
+  readonly onNotice?: (text: string) => void;
+}
+
+/** A study under way. */
+export interface StudyHandle {
+  /**
+   * Resolves when every run is done or has diverged, or when all have stopped; rejects with the error of a run that failed for
+   * another reason, when the others have stopped.
+   */
+  readonly done: Promise<StudyResult>;
+  /** Has the runs under way save and end; `done` then resolves with `stopped`. */
+  stop(): void;
+}
+
+export interface StudyResult {
+  readonly outcome: "done" | "stopped";
+  readonly folder: string;
+  readonly summary: StudySummary;
+}
+
+const LOCK = "lock";
+
+/**
+ * Does what is left of a study, run by run, and writes its reports after each. @throws through `done`: ConfigError for a folder
+ * that holds something else, another process, or runs with other settings.
+ */
+export function startStudy(study: Study, options: StudyOptions): StudyHandle {
+  const running = new Set<TrainingHandle>();
+  let stopped = false;
+  const stop = (): void => {
+    stopped = true;
+    for (const run of running) run.stop();
+  };
+  return { done: runStudy(study, options, { running, stop, isStopped: () => stopped }), stop };
+}
+
+interface Control {
+  readonly running: Set<TrainingHandle>;
+  readonly stop: () => void;
+  readonly isStopped: () => boolean;
+}
+
+async function runStudy(study: Study, options: StudyOptions, control: Control): Promise<StudyResult> {
+  const { out, parallel = 1, onBegin = () => {}, onNotice = () => {} } = options;
+  await requireStudyFolder(out);
+  const runs = studyRuns(study, out, parallel);
+  await lookAtRuns(runs);
+  await makeFolder(out);
+  const lock = await acquireLock(joinPath(out, LOCK));
+  try {
+    if (lock.takenOverFrom !== null) onNotice(`${out}: took over from ${lock.takenOverFrom}, which is gone.`);
+    // Once more: only now nobody else changes them.
+    const statuses = await lookAtRuns(runs);
+    onBegin(statuses);
+    const summary = await runAll(study, statuses, options, control);
+    return { outcome: control.isStopped() ? "stopped" : "done", folder: out, summary };
+  } finally {
+    await lock.release();
+  }
+}
+
+/** What a study leaves in its folder. */
+const OWN_ENTRIES: readonly string[] = ["runs", "spectra", LOCK, ...REPORT_FILES];
+
+/** @throws ConfigError if the folder holds something that no study made. */
+async function requireStudyFolder(out: string): Promise<void> {
+  if (!(await exists(out))) return;
+  if (!(await isDirectory(out))) throw new ConfigError(`--out: ${out} is a file; name a folder`);
+  const others = (await listFolder(out)).filter((name) => !OWN_ENTRIES.includes(name) && !name.startsWith("."));
+  if (others.length === 0) return;
+  throw new ConfigError(`--out: ${out} holds ${others.join(", ")}, which is no part of a study; name another folder`);
+}
+
+async function runAll(
+  study: Study,
+  statuses: readonly RunStatus[],
+  options: StudyOptions,
+  control: Control,
+): Promise<StudySummary> {
+  const { out, parallel = 1, onEnd = () => {} } = options;
+  const known = new Map(statuses.map((status) => [status.run, status]));
+  const left = statuses.filter(({ phase }) => phase === "new" || phase === "begun");
+  let failure: { readonly error: unknown } | undefined;
+  // One after another, though several runs end at once.
+  let reports = writeReports(study, statuses, out);
+  const work = async (): Promise<void> => {
+    for (let next = left.shift(); next !== undefined && !control.isStopped(); next = left.shift()) {
+      try {
+        await doRun(next, options, control);
+        const status = await lookAtRun(next.run);
+        known.set(next.run, status);
+        onEnd(status);
+        const all = [...known.values()];
+        reports = reports.then(() => writeReports(study, all, out));
+        await reports;
+      } catch (error) {
+        failure ??= { error: namedAfter(next.run, error) };
+        control.stop();
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, work));
+  const summary = await reports;
+  if (failure !== undefined) throw failure.error;
+  return summary;
+}
+
+/** Trains or goes on. Divergence is a result; every other fault is thrown. */
+async function doRun(
+  { run, phase, step }: RunStatus,
+  { onRun = () => {}, onRecord = () => {}, onNotice = () => {} }: StudyOptions,
+  { running, isStopped }: Control,
+): Promise<TrainResult | undefined> {
+  onRun(run, step);
+  const options = {
+    onRecord: (record: MetricsRecord) => onRecord(run, record),
+    onNotice,
+    ownProcess: true,
+  };
+  const handle =
+    phase === "new"
+      ? startTraining(run.settings, options)
+      : startResuming(run.folder, { checkpoint: "last", changes: {} }, options);
+  running.add(handle);
+  if (isStopped()) handle.stop();
+  try {
+    return await handle.done;
+  } catch (error) {
+    if (error instanceof NumericError) return undefined;
+    throw error;
+  } finally {
+    running.delete(handle);
+  }
+}
+
+/** The error with the run in its message, where it is one of ours. */
+function namedAfter({ arm, seed }: StudyRun, error: unknown): unknown {
+  if (!(error instanceof HighrankError)) return error;
+  const named = new (error.constructor as new (message: string) => HighrankError)(
+    `arm ${arm}, seed ${seed}: ${error.message}`,
+  );
+  return Object.assign(named, { stack: error.stack });
+}

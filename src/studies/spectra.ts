@@ -1,0 +1,153 @@
+import { exists, joinPath, makeFolder, readText, sha256, writeFileAtomic } from "#platform";
+import { matrixSingularValues } from "../adapters/spectrum.js";
+import { openModelFolder } from "../checkpoints/model-folder.js";
+import { openWeights } from "../training/model-source.js";
+import { byKind } from "../training/report-layer-kinds.js";
+import type { Study } from "./study.js";
+import { lossAt, type RunEvidence, summarizeRun } from "./summary.js";
+
+/** The ReLoRA paper counts singular values above 0.1 (Lialin et al. 2023, arXiv:2307.05695, section 4). */
+export const THRESHOLD = 0.1;
+/** As a share of the largest singular value of the same layer. */
+export const RELATIVE_THRESHOLD = 0.01;
+
+/** Singular values of W_end − W_start, W_start being the weights at the end of the warm start, of the layers of one kind. */
+export interface KindSpectrum {
+  /** The last part of the layers' names. */
+  readonly kind: string;
+  readonly layers: number;
+  /** The i-th largest of a layer, as mean over the layers. */
+  readonly values: readonly number[];
+  /** How many of all layers together are above the thresholds, of how many. */
+  readonly above: number;
+  readonly aboveRelative: number;
+  readonly total: number;
+}
+
+export interface ArmSpectra {
+  readonly arm: string;
+  readonly kinds: readonly KindSpectrum[];
+  /** The most that merges × rank allows in a layer; null for full-rank training. */
+  readonly bound: number | null;
+  /** Whether the weights were rounded at merges, whose error is then part of the update. */
+  readonly rounded: boolean;
+}
+
+/** Spectra of the runs of one seed. */
+export interface LayerSpectra {
+  readonly seed: number;
+  readonly arms: readonly ArmSpectra[];
+  /** Why an arm has none. */
+  readonly without: readonly { readonly arm: string; readonly why: string }[];
+}
+
+/**
+ * The spectra of the first seed of which a run is done; null where none is. What was computed before is kept in OUT/spectra.
+ */
+export async function readSpectra(
+  { seeds, arms, reference }: Study,
+  evidence: readonly RunEvidence[],
+  out: string,
+): Promise<LayerSpectra | null> {
+  const seed = seeds.find((one) => evidence.some(({ run, phase }) => run.seed === one && phase === "done"));
+  if (seed === undefined) return null;
+  const ofSeed = new Map(evidence.filter(({ run }) => run.seed === seed).map((known) => [known.run.arm, known]));
+  const low = ofSeed.get(reference.low)!;
+  const found: ArmSpectra[] = [];
+  const without: { arm: string; why: string }[] = [];
+  for (const { name: arm } of arms) {
+    const known = ofSeed.get(arm)!;
+    const start = startOf(known, low);
+    if ("why" in start) {
+      without.push({ arm, why: start.why });
+      continue;
+    }
+    const { settings, folder } = known.run;
+    const key = sha256(new TextEncoder().encode(`${start.sha256} ${known.files!.checkpointSha256}`));
+    const kinds = await kept(joinPath(out, "spectra", `${arm}-seed-${seed}.json`), key, () =>
+      kindSpectra(start.folder, joinPath(folder, "model"), low.run.settings.targetModules),
+    );
+    const adapted = settings.method !== "full";
+    found.push({
+      arm,
+      kinds,
+      bound: adapted ? summarizeRun(known).merges * settings.rank : null,
+      rounded: adapted && settings.quantize !== "none" && !["delta-log", "residual"].includes(settings.mergePolicy),
+    });
+  }
+  return { seed, arms: found, without };
+}
+
+/** The weights that an arm's update is measured from. */
+function startOf(known: RunEvidence, low: RunEvidence): { folder: string; sha256: string } | { why: string } {
+  const { run, phase, files } = known;
+  if (phase !== "done" || files === null) return { why: phase === "diverged" ? "it diverged" : "it is not done" };
+  const { method, model } = run.settings;
+  if (method !== "full") return { folder: joinPath(run.folder, "base"), sha256: files.baseSha256 };
+  const lowBase = { folder: joinPath(low.run.folder, "base"), sha256: low.files?.baseSha256 ?? "" };
+  if (low.run.settings.model !== model) return { why: `its model is not that of ${low.run.arm}` };
+  if (low.run.settings.warmStartSteps === 0 && lowBase.sha256 === files.baseSha256) return lowBase;
+  const { warm } = summarizeRun(low);
+  if (warm === null) return { why: `${low.run.arm} has not ended its warm start` };
+  const passed = lossAt(known.records, warm.step);
+  if (passed === warm.loss) return lowBase;
+  return {
+    why:
+      passed === null
+        ? `it was not evaluated after step ${warm.step}, where the warm start of ${low.run.arm} ends: let evalEvery divide that`
+        : `it does not pass through the warm start of ${low.run.arm}: give all arms the same warmupSteps and lr`,
+  };
+}
+
+/** What the file holds under that key, or else what `compute` gives, which is then written there. */
+async function kept(
+  file: string,
+  key: string,
+  compute: () => Promise<KindSpectrum[]>,
+): Promise<readonly KindSpectrum[]> {
+  if (await exists(file)) {
+    const stored = JSON.parse(await readText(file)) as { key: string; kinds: readonly KindSpectrum[] };
+    if (stored.key === key) return stored.kinds;
+  }
+  const kinds = await compute();
+  await makeFolder(joinPath(file, ".."));
+  await writeFileAtomic(file, `${JSON.stringify({ key, kinds })}\n`);
+  return kinds;
+}
+
+async function kindSpectra(start: string, end: string, targets: readonly string[]): Promise<KindSpectrum[]> {
+  const [before, after] = [await openWeights(start), await openWeights(end)];
+  const layers: { name: string; rows: number }[] = [];
+  for (const [name, { shape }] of (await openModelFolder(end)).tensors) {
+    const layer = name.replace(/\.weight$/, "");
+    if (targets.includes(layer.slice(layer.lastIndexOf(".") + 1))) layers.push({ name: layer, rows: shape[0]! });
+  }
+  const kinds: KindSpectrum[] = [];
+  for (const kind of targets) {
+    const spectra: number[][] = [];
+    for (const { name, rows } of byKind(layers).get(kind) ?? []) {
+      const update = (await after(`${name}.weight`)).slice();
+      const from = await before(`${name}.weight`);
+      for (let i = 0; i < update.length; i++) update[i]! -= from[i]!;
+      spectra.push(matrixSingularValues(update, rows));
+    }
+    if (spectra.length > 0) kinds.push(kindSpectrum(kind, spectra));
+  }
+  return kinds;
+}
+
+/** @param spectra singular values of each layer, largest first. */
+export function kindSpectrum(kind: string, spectra: readonly (readonly number[])[]): KindSpectrum {
+  const count = (limit: (largest: number) => number): number =>
+    spectra.reduce((sum, values) => sum + values.filter((value) => value > limit(values[0]!)).length, 0);
+  const length = Math.min(...spectra.map((values) => values.length));
+  const mean = (i: number): number => spectra.reduce((sum, values) => sum + values[i]!, 0) / spectra.length;
+  return {
+    kind,
+    layers: spectra.length,
+    values: Array.from({ length }, (_, i) => Number(mean(i).toPrecision(4))),
+    above: count(() => THRESHOLD),
+    aboveRelative: count((largest) => RELATIVE_THRESHOLD * largest),
+    total: spectra.reduce((sum, values) => sum + values.length, 0),
+  };
+}

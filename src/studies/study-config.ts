@@ -1,0 +1,155 @@
+import { loadConfigFile } from "../config/config-file.js";
+import { findSetting } from "../config/names.js";
+import { resolveSettings } from "../config/resolve.js";
+import type { Settings } from "../config/settings.js";
+import { ConfigError } from "../tensor/errors.js";
+import { suggest } from "../tensor/suggest.js";
+import { type Arm, OWN_SETTINGS, type Reference, SHARED_SETTINGS, type Study } from "./study.js";
+
+const KEYS = ["title", "notes", "settings", "seeds", "arms", "reference"];
+const REFERENCE: Reference = { low: "lora", high: "full" };
+/** A name that every file system takes as one folder, and that JavaScript does not sort before others. */
+const ARM_NAME = /^[A-Za-z][\w.-]{0,63}$/;
+
+type Entries = Readonly<Record<string, unknown>>;
+
+/**
+ * The study that a config file describes, in YAML or JSON.
+ * @param path named in errors.
+ * @param name of the study where the file gives no title.
+ * @throws ConfigError with every fault, those of arms by name.
+ */
+export function parseStudy(text: string, path: string, name: string): Study {
+  const { values } = loadConfigFile(text, path);
+  const faults: string[] = [];
+  for (const key of Object.keys(values)) {
+    if (KEYS.includes(key)) continue;
+    const nearest = suggest(key, KEYS);
+    const misplaced = findSetting(key) === undefined ? "" : '; settings of all runs stand under "settings"';
+    const advice = nearest === undefined ? misplaced : `; did you mean "${nearest}"?`;
+    faults.push(`${path}: unknown key "${key}"${advice}`);
+  }
+  const study: Study = {
+    title: textOf(values.title, `${path}: title`, faults) || name,
+    notes: textOf(values.notes, `${path}: notes`, faults),
+    seeds: seedsOf(values.seeds, `${path}: seeds`, faults),
+    arms: armsOf(values, path, faults),
+    reference: referenceOf(values, path, faults),
+  };
+  faults.push(...differenceFaults(study.arms, path));
+  if (faults.length > 0) throw new ConfigError([...new Set(faults)].join("\n"));
+  return study;
+}
+
+function textOf(value: unknown, where: string, faults: string[]): string {
+  if (value === undefined || value === null) return "";
+  if (typeof value === "string") return value.trim();
+  faults.push(`${where}: must be text, got ${JSON.stringify(value)}`);
+  return "";
+}
+
+function seedsOf(value: unknown, where: string, faults: string[]): number[] {
+  const isSeed = (seed: unknown): seed is number =>
+    Number.isInteger(seed) && Number(seed) >= 0 && Number(seed) < 2 ** 32;
+  if (Array.isArray(value) && value.length > 0 && value.every(isSeed)) {
+    if (new Set(value).size === value.length) return value;
+    faults.push(`${where}: must be different from each other, got ${JSON.stringify(value)}`);
+  } else {
+    const got = value === undefined ? "none" : JSON.stringify(value);
+    faults.push(`${where}: must be a list of integers from 0 to 4294967295, such as [0, 1, 2], got ${got}`);
+  }
+  return [];
+}
+
+function armsOf(values: Entries, path: string, faults: string[]): Arm[] {
+  const shared = entriesOf(values.settings, `${path}: settings`, faults);
+  const arms = entriesOf(values.arms, `${path}: arms`, faults);
+  if (arms !== undefined && Object.keys(arms).length === 0) {
+    faults.push(`${path}: arms: must name at least one arm, each with the settings that it has otherwise`);
+  }
+  if (shared === undefined || arms === undefined) return [];
+  const common = resolved({ path: `${path}: settings`, values: shared }, { path, values: {} });
+  const resolvedArms: Arm[] = [];
+  const found = new Map<string, string[]>();
+  for (const [name, value] of Object.entries(arms)) {
+    const where = `${path}: arms.${name}`;
+    if (!ARM_NAME.test(name)) {
+      faults.push(`${where}: must begin with a letter and go on with letters, digits, ".", "_" and "-", at most 64`);
+    }
+    const own = entriesOf(value, where, faults);
+    if (own === undefined) continue;
+    const settings = resolved({ path: `${path}: settings`, values: shared }, { path: where, values: own });
+    if (!Array.isArray(settings)) resolvedArms.push({ name, settings });
+    else for (const fault of settings) found.set(fault, [...(found.get(fault) ?? []), name]);
+  }
+  for (const [fault, names] of found) {
+    // What stands under "settings" is at fault in every arm, and faults in one's own settings say where they are.
+    const known = fault.startsWith(`${path}: `) || (Array.isArray(common) && common.includes(fault));
+    faults.push(known ? fault : `${path}: ${names.length === 1 ? "arm" : "arms"} ${names.join(", ")}: ${fault}`);
+  }
+  return resolvedArms;
+}
+
+interface Source {
+  readonly path: string;
+  readonly values: Entries;
+}
+
+/** The settings, or the faults in them. */
+function resolved(file: Source, changes: Source): Settings | string[] {
+  const faults = [file, changes].flatMap(({ path, values }) =>
+    Object.keys(values)
+      .filter((name) => (OWN_SETTINGS as readonly string[]).includes(findSetting(name) ?? ""))
+      .map((name) => `${path}: ${name}: is for the study to set; leave it out`),
+  );
+  try {
+    const settings = resolveSettings({ file, changes });
+    return faults.length > 0 ? faults : settings;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return [...faults, ...error.message.split("\n")];
+  }
+}
+
+/** Undefined for what is no mapping. */
+function entriesOf(value: unknown, where: string, faults: string[]): Entries | undefined {
+  if (value === undefined || value === null) return {};
+  if (typeof value === "object" && !Array.isArray(value)) return value as Entries;
+  faults.push(`${where}: must hold entries, one "name: value" a line, got ${JSON.stringify(value)}`);
+  return undefined;
+}
+
+function referenceOf(values: Entries, path: string, faults: string[]): Reference {
+  const entries = entriesOf(values.reference, `${path}: reference`, faults);
+  if (entries === undefined) return REFERENCE;
+  for (const key of Object.keys(entries)) {
+    if (key !== "low" && key !== "high")
+      faults.push(`${path}: reference: unknown key "${key}"; there are low and high`);
+  }
+  const reference = { ...REFERENCE, ...entries } as Reference;
+  const { arms } = values;
+  const names = typeof arms === "object" && arms !== null ? Object.keys(arms) : [];
+  for (const end of ["low", "high"] as const) {
+    if (names.includes(reference[end])) continue;
+    faults.push(
+      `${path}: reference: ${end} must be one of the arms ${names.join(", ")}, got ${JSON.stringify(reference[end])}`,
+    );
+  }
+  if (reference.low === reference.high) faults.push(`${path}: reference: low and high must be different arms`);
+  return reference;
+}
+
+function differenceFaults([first, ...others]: readonly Arm[], path: string): string[] {
+  const faults: string[] = [];
+  for (const { name, settings } of others) {
+    for (const key of SHARED_SETTINGS) {
+      const [own, that] = [settings[key], first!.settings[key]];
+      if (own === that) continue;
+      faults.push(
+        `${path}: arm ${name}: ${key} is ${own}, but ${that} in arm ${first!.name}; held-out losses can be compared only ` +
+          "where it is the same: give it under settings",
+      );
+    }
+  }
+  return faults;
+}

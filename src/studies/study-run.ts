@@ -1,0 +1,86 @@
+import { cpuCount, exists, joinPath, readText } from "#platform";
+import { listCheckpoints } from "../checkpoints/checkpoint.js";
+import type { SettingKey, Settings } from "../config/settings.js";
+import { ConfigError } from "../tensor/errors.js";
+import { type MetricsRecord, parseMetrics } from "../training/metrics.js";
+import { isRunFolder, readRunSettings } from "../training/run-folder.js";
+import type { Study } from "./study.js";
+
+/** One cell of the matrix. */
+export interface StudyRun {
+  readonly arm: string;
+  readonly seed: number;
+  readonly folder: string;
+  readonly settings: Settings;
+}
+
+/** `diverged` is an end like `done`: the same run would diverge again. */
+export type RunPhase = "new" | "begun" | "done" | "diverged";
+
+/** What a run folder holds. */
+export interface RunStatus {
+  readonly run: StudyRun;
+  readonly phase: RunPhase;
+  /** Completed steps that need not be done again. */
+  readonly step: number;
+  readonly records: readonly MetricsRecord[];
+}
+
+/**
+ * All runs of a study, seed after seed, so that there is something to compare early.
+ * @param parallel runs at once, which share the machine's cores.
+ */
+export function studyRuns({ arms, seeds }: Study, out: string, parallel: number): StudyRun[] {
+  const share = Math.max(1, Math.floor(cpuCount() / parallel));
+  return seeds.flatMap((seed) =>
+    arms.map(({ name, settings }) => {
+      const folder = joinPath(out, "runs", name, `seed-${seed}`);
+      const threads = settings.threads ?? share;
+      return { arm: name, seed, folder, settings: { ...settings, seed, threads, out: folder } };
+    }),
+  );
+}
+
+/** Settings in which a run that was made for the study may differ from it. */
+const FREE: readonly SettingKey[] = ["out", "overwrite", "dryRun", "force", "threads"];
+
+/**
+ * What there is of the runs.
+ * @throws ConfigError that names every run made with other settings; CheckpointError for what cannot be read.
+ */
+export async function lookAtRuns(runs: readonly StudyRun[]): Promise<RunStatus[]> {
+  const statuses: RunStatus[] = [];
+  const faults: string[] = [];
+  for (const run of runs) {
+    const changes = await changesOf(run);
+    if (changes.length > 0) faults.push(`${run.folder} was made with other settings: ${changes.join("; ")}`);
+    else statuses.push(await lookAtRun(run));
+  }
+  if (faults.length === 0) return statuses;
+  throw new ConfigError(
+    [...faults, "give the changed study another --out, or remove these folders to make the runs anew"].join("\n"),
+  );
+}
+
+async function changesOf({ folder, settings }: StudyRun): Promise<string[]> {
+  if (!(await isRunFolder(folder))) return [];
+  const before = await readRunSettings(folder);
+  const text = (value: unknown): string => JSON.stringify(value);
+  return (Object.keys(settings) as SettingKey[])
+    .filter((key) => !FREE.includes(key) && text(settings[key]) !== text(before[key]))
+    .map((key) => `${key} was ${text(before[key])}, is ${text(settings[key])}`);
+}
+
+/** What there is of one run. */
+export async function lookAtRun(run: StudyRun): Promise<RunStatus> {
+  const { folder } = run;
+  if (!(await isRunFolder(folder))) return { run, phase: "new", step: 0, records: [] };
+  const metrics = joinPath(folder, "metrics.jsonl");
+  const records = (await exists(metrics)) ? parseMetrics(await readText(metrics), metrics) : [];
+  const last = records.at(-1);
+  const whole = last?.kind === "end" && (last.outcome === "diverged" || (await exists(joinPath(folder, "model"))));
+  if (whole && last.outcome !== "stopped") {
+    return { run, phase: last.outcome, step: last.step, records };
+  }
+  return { run, phase: "begun", step: (await listCheckpoints(folder)).at(-1) ?? 0, records };
+}

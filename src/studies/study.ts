@@ -1,0 +1,42 @@
+import type { Settings } from "../config/settings.js";
+
+/** A matrix of runs, every arm with every seed. */
+export interface Study {
+  readonly title: string;
+  /** Text for the report, or empty. */
+  readonly notes: string;
+  readonly seeds: readonly number[];
+  readonly arms: readonly Arm[];
+  readonly reference: Reference;
+}
+
+/** One way to train. */
+export interface Arm {
+  readonly name: string;
+  /** Of its runs; `seed`, `out` and, where it is null, `threads` are still to be given. */
+  readonly settings: Settings;
+}
+
+/** The arms between which the gap is measured, by name. */
+export interface Reference {
+  /** The arm to improve on, such as LoRA. */
+  readonly low: string;
+  /** The arm to come near to, such as full-rank training. */
+  readonly high: string;
+}
+
+/** Settings that every run of a study is given. */
+export const OWN_SETTINGS = ["seed", "out", "overwrite", "dryRun"] as const;
+
+/**
+ * Settings that must be the same in all arms: with another text, vocabulary or length of the context a held-out loss is
+ * the loss of another task.
+ */
+export const SHARED_SETTINGS = [
+  "data",
+  "validationFraction",
+  "tokenizer",
+  "vocabSize",
+  "sequenceLength",
+  "evalTokens",
+] as const;

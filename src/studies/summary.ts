@@ -1,0 +1,261 @@
+import type { SettingKey, Settings } from "../config/settings.js";
+import type { MergeRecord, MetricsRecord } from "../training/metrics.js";
+import type { RunFiles } from "./run-files.js";
+import type { LayerSpectra } from "./spectra.js";
+import { type Difference, differenceOf, meanOf, type Spread, spreadOf } from "./statistics.js";
+import type { Study } from "./study.js";
+import type { RunPhase, RunStatus } from "./study-run.js";
+
+/** A merge into float32 weights must not change the held-out loss by this much, in nats. */
+export const MERGE_TOLERANCE = 1e-4;
+
+/** What one run came to. */
+export interface RunSummary {
+  readonly arm: string;
+  readonly seed: number;
+  readonly phase: RunPhase;
+  /** Completed steps of `maxSteps`. */
+  readonly step: number;
+  readonly maxSteps: number;
+  /** Held-out loss in nats after the last step; null unless the run is done and gave a number. */
+  readonly loss: number | null;
+  readonly perplexity: number | null;
+  readonly tokens: number;
+  /** Wall time of training; null while it has not ended. */
+  readonly seconds: number | null;
+  readonly peakMemoryBytes: number | null;
+  readonly parameters: number | null;
+  readonly trainableParameters: number | null;
+  readonly checkpointBytes: number | null;
+  readonly merges: number;
+  /** The largest |loss after − before| of any merge, in nats; null without merges. */
+  readonly mergeChange: number | null;
+  /** Updates left out because their numbers were not finite. */
+  readonly skipped: number;
+  /** The weights at the end of the warm start: held-out loss and SHA-256; null where the run had none, or is not there yet. */
+  readonly warm: { readonly step: number; readonly loss: number; readonly sha256: string } | null;
+  readonly dataSha256: string | null;
+}
+
+/** What an arm came to, over the seeds whose runs are done. */
+export interface ArmSummary {
+  readonly name: string;
+  /** How its frozen weights are held; null for float32. */
+  readonly quantizer: string | null;
+  readonly runs: readonly RunSummary[];
+  readonly loss: Spread | null;
+  readonly perplexity: Spread | null;
+  /** Its loss minus that of the reference arm with the same seed. */
+  readonly overLow: Difference | null;
+  readonly overHigh: Difference | null;
+  /** (low − arm) / (low − high) of each seed where low is above high: 0 for the low arm, 1 for the high one. */
+  readonly gapClosed: Spread | null;
+  readonly tokens: number | null;
+  readonly seconds: number | null;
+  readonly peakMemoryBytes: number | null;
+  readonly parameters: number | null;
+  readonly trainableParameters: number | null;
+  readonly checkpointBytes: number | null;
+  /** Of a run. */
+  readonly merges: number;
+  readonly mergeChange: number | null;
+  /** Whether every merge left the loss as it was; null where weights are quantized, or nothing was merged. */
+  readonly mergesKept: boolean | null;
+  readonly diverged: number;
+  /** Resolved settings that are not the same in all arms. */
+  readonly settings: Partial<Settings>;
+}
+
+/** Runs of one seed that came out of their warm start, or passed its last step, with the same weights or loss. */
+export interface WarmStartGroup {
+  readonly seed: number;
+  readonly step: number;
+  readonly loss: number;
+  /** With the same weights to the bit. */
+  readonly arms: readonly string[];
+  /** Full-rank arms that have the same loss to the last digit at that step. */
+  readonly passing: readonly string[];
+}
+
+/** What a study came to. */
+export interface StudySummary {
+  readonly title: string;
+  readonly notes: string;
+  readonly seeds: readonly number[];
+  readonly reference: Study["reference"];
+  /** Runs in all, and those that have ended. */
+  readonly runs: { readonly planned: number; readonly ended: number };
+  readonly arms: readonly ArmSummary[];
+  /** Loss of the low arm minus that of the high one. */
+  readonly gap: Difference | null;
+  readonly warmStarts: readonly WarmStartGroup[];
+  /** Seeds of which two runs were not trained on the same data. */
+  readonly differentData: readonly number[];
+  readonly machines: readonly string[];
+  readonly spectra: LayerSpectra | null;
+}
+
+/** What is known of a run. */
+export interface RunEvidence extends RunStatus {
+  readonly files: RunFiles | null;
+}
+
+export function summarizeRun({ run, phase, step, records, files }: RunEvidence): RunSummary {
+  const { arm, seed, settings } = run;
+  const start = records.findLast((record) => record.kind === "start");
+  const end = records.findLast((record) => record.kind === "end");
+  const merges = records.filter((record) => record.kind === "merge");
+  const loss = phase === "done" ? lossAt(records, settings.maxSteps) : null;
+  const trained = records.findLast((record) => record.kind === "step");
+  return {
+    arm,
+    seed,
+    phase,
+    step,
+    maxSteps: settings.maxSteps,
+    loss,
+    perplexity: loss === null ? null : Math.exp(loss),
+    tokens: end?.tokens ?? trained?.tokens ?? 0,
+    seconds: end?.seconds ?? null,
+    peakMemoryBytes: end?.peakMemoryBytes ?? null,
+    parameters: start?.parameters ?? null,
+    trainableParameters: start?.trainableParameters ?? null,
+    checkpointBytes: files?.checkpointBytes ?? null,
+    merges: merges.length,
+    mergeChange: merges.length === 0 ? null : Math.max(...merges.map(changeOf)),
+    skipped: records.filter((record) => record.kind === "skip").length,
+    warm: warmOf(settings, records, files),
+    dataSha256: files?.dataSha256 ?? null,
+  };
+}
+
+/** Infinite where a loss was no number, which JSON writes as null. */
+function changeOf({ lossBefore, lossAfter }: MergeRecord): number {
+  const known = Number.isFinite(lossBefore) && Number.isFinite(lossAfter);
+  return known ? Math.abs(lossAfter - lossBefore) : Number.POSITIVE_INFINITY;
+}
+
+/** Null where nothing was evaluated after that step, or what came out was no number. */
+export function lossAt(records: readonly MetricsRecord[], step: number): number | null {
+  const found = records.find((record) => record.kind === "eval" && record.step === step);
+  return found?.kind === "eval" && Number.isFinite(found.loss) ? found.loss : null;
+}
+
+function warmOf(
+  { method, warmStartSteps }: Settings,
+  records: readonly MetricsRecord[],
+  files: RunFiles | null,
+): RunSummary["warm"] {
+  const adapted = records.some((record) => record.kind === "step" && record.phase === "adapter");
+  if (method === "full" || warmStartSteps === 0 || !adapted || files === null) return null;
+  const loss = lossAt(records, warmStartSteps);
+  return loss === null ? null : { step: warmStartSteps, loss, sha256: files.baseSha256 };
+}
+
+/** @param evidence of all runs, seed after seed, the arms in their order. */
+export function summarize(
+  study: Study,
+  evidence: readonly RunEvidence[],
+  { machines, spectra }: Pick<StudySummary, "machines" | "spectra">,
+): StudySummary {
+  const { title, notes, seeds, reference } = study;
+  const runs = evidence.map(summarizeRun);
+  const lossOf = new Map(runs.map(({ arm, seed, loss }) => [`${arm} ${seed}`, loss]));
+  const pairs = (arm: string, other: string): number[] =>
+    seeds.flatMap((seed) => {
+      const [own, that] = [lossOf.get(`${arm} ${seed}`), lossOf.get(`${other} ${seed}`)];
+      return own == null || that == null ? [] : [own - that];
+    });
+  const { low, high } = reference;
+  const differing = differingSettings(study);
+  const arms = study.arms.map(({ name, settings }): ArmSummary => {
+    const own = runs.filter(({ arm }) => arm === name);
+    const done = own.filter(({ loss }) => loss !== null);
+    const start = evidence
+      .filter(({ run }) => run.arm === name)
+      .flatMap(({ records }) => records.filter((record) => record.kind === "start"))
+      .at(-1);
+    const quantizer = start?.quantizer ?? null;
+    const known = (key: keyof RunSummary): number[] =>
+      own.map((run) => run[key]).filter((value) => typeof value === "number");
+    const mean = (key: keyof RunSummary): number | null => (known(key).length === 0 ? null : meanOf(known(key)));
+    const mergeChange = known("mergeChange").length === 0 ? null : Math.max(...known("mergeChange"));
+    return {
+      name,
+      quantizer,
+      runs: own,
+      loss: spreadOf(done.map(({ loss }) => loss!)),
+      perplexity: spreadOf(done.map(({ perplexity }) => perplexity!)),
+      overLow: name === low ? null : differenceOf(pairs(name, low)),
+      overHigh: name === high ? null : differenceOf(pairs(name, high)),
+      gapClosed: spreadOf(gapsClosed(seeds, (arm, seed) => lossOf.get(`${arm} ${seed}`) ?? null, name, reference)),
+      tokens: mean("tokens"),
+      seconds: mean("seconds"),
+      peakMemoryBytes: mean("peakMemoryBytes"),
+      parameters: mean("parameters"),
+      trainableParameters: mean("trainableParameters"),
+      checkpointBytes: mean("checkpointBytes"),
+      merges: Math.max(...known("merges")),
+      mergeChange,
+      mergesKept: mergeChange === null || quantizer !== null ? null : mergeChange < MERGE_TOLERANCE,
+      diverged: own.filter(({ phase }) => phase === "diverged").length,
+      settings: Object.fromEntries(differing.map((key) => [key, settings[key]])),
+    };
+  });
+  return {
+    title,
+    notes,
+    seeds,
+    reference,
+    runs: { planned: runs.length, ended: runs.filter(({ phase }) => phase === "done" || phase === "diverged").length },
+    arms,
+    gap: differenceOf(pairs(low, high)),
+    warmStarts: warmStartGroups(study, evidence, runs),
+    differentData: seeds.filter(
+      (seed) => new Set(runs.flatMap((run) => (run.seed === seed ? (run.dataSha256 ?? []) : []))).size > 1,
+    ),
+    machines,
+    spectra,
+  };
+}
+
+function gapsClosed(
+  seeds: readonly number[],
+  lossOf: (arm: string, seed: number) => number | null,
+  arm: string,
+  { low, high }: Study["reference"],
+): number[] {
+  return seeds.flatMap((seed) => {
+    const [own, top, bottom] = [lossOf(arm, seed), lossOf(low, seed), lossOf(high, seed)];
+    return own === null || top === null || bottom === null || top <= bottom ? [] : [(top - own) / (top - bottom)];
+  });
+}
+
+/** In the order of the settings. */
+function differingSettings({ arms }: Study): SettingKey[] {
+  const [first] = arms;
+  const text = (value: unknown): string => JSON.stringify(value);
+  return (Object.keys(first!.settings) as SettingKey[]).filter((key) =>
+    arms.some(({ settings }) => text(settings[key]) !== text(first!.settings[key])),
+  );
+}
+
+function warmStartGroups(
+  { seeds, arms }: Study,
+  evidence: readonly RunEvidence[],
+  runs: readonly RunSummary[],
+): WarmStartGroup[] {
+  const full = new Set(arms.filter(({ settings }) => settings.method === "full").map(({ name }) => name));
+  return seeds.flatMap((seed) => {
+    const warm = runs.filter((run) => run.seed === seed && run.warm !== null);
+    const hashes = [...new Set(warm.map((run) => run.warm!.sha256))];
+    return hashes.map((hash): WarmStartGroup => {
+      const same = warm.filter((run) => run.warm!.sha256 === hash);
+      const { step, loss } = same[0]!.warm!;
+      const passing = evidence.filter(
+        ({ run, records }) => run.seed === seed && full.has(run.arm) && lossAt(records, step) === loss,
+      );
+      return { seed, step, loss, arms: same.map(({ arm }) => arm), passing: passing.map(({ run }) => run.arm) };
+    });
+  });
+}
