@@ -1,6 +1,6 @@
 import { conclusion } from "../studies/conclusion.js";
 import { planStudy, type StudyPlan } from "../studies/study-plan.js";
-import type { RunStatus, StudyRun } from "../studies/study-run.js";
+import type { RunPhase, RunStatus, StudyRun } from "../studies/study-run.js";
 import { lossAt, type StudySummary } from "../studies/summary.js";
 import { resultTable } from "../studies/tables.js";
 import type { MetricsRecord } from "../training/metrics.js";
@@ -90,31 +90,34 @@ export class StudyView {
   }
 }
 
+const PHASES: Readonly<Record<RunPhase, string>> = { new: "to do", begun: "begun", done: "done", diverged: "diverged" };
+
 /** The matrix: what there is to do and what is done. */
 export function planLines(plan: StudyPlan): string[] {
-  const states = { new: "to do", begun: "begun", done: "done", diverged: "diverged" };
   const rows = plan.runs.map(({ arm, seed, steps, tokens, phase, step }) => {
     const done = phase === "new" ? "" : `${step}`;
-    return [arm, String(seed), String(steps), formatCount(tokens), states[phase], done];
+    return [arm, String(seed), String(steps), formatCount(tokens), PHASES[phase], done];
   });
   const table = tableLines("lrrrlr", ["arm", "seed", "steps", "tokens", "state", "steps done"], rows);
   return [...table, "", planText(plan)];
 }
 
 function planText({ runs, left }: StudyPlan): string {
-  const states = { new: "to do", begun: "begun", done: "done", diverged: "diverged" };
-  const counts = Object.entries(states).flatMap(([phase, name]) => {
+  const counts = Object.entries(PHASES).flatMap(([phase, name]) => {
     const count = runs.filter((run) => run.phase === phase).length;
     return count === 0 ? [] : [`${count} ${name}`];
   });
   const tokens = runs.reduce((sum, run) => sum + run.tokens, 0);
-  return `${runs.length} runs, ${formatCount(tokens)} tokens: ${counts.join(", ")}; ${formatShare(left)} of the tokens are left`;
+  const rest = left === 0 ? "nothing is left" : `${formatShare(left)} of the tokens are left`;
+  return `${runs.length} runs, ${formatCount(tokens)} tokens: ${counts.join(", ")}; ${rest}`;
 }
 
 /** The results in short, and what they show. */
 export function resultLines(summary: StudySummary, columns: number): string[] {
   const { head, rows } = resultTable(summary);
-  const words = conclusion(summary).join(" ").split(" ");
-  const text = fillLines(words, 1, columns).map((line) => line.join(" "));
-  return ["", ...tableLines(`l${"r".repeat(head.length - 1)}`, head, rows), "", ...text];
+  const { findings, grounds } = conclusion(summary);
+  const paragraph = (sentences: readonly string[]): string[] =>
+    fillLines(sentences.join(" ").split(" "), 1, columns).map((line) => line.join(" "));
+  const table = tableLines(`l${"r".repeat(head.length - 1)}`, head, rows);
+  return ["", ...table, "", ...paragraph(findings), "", ...paragraph(grounds)];
 }

@@ -3,26 +3,35 @@ import type { Difference } from "./statistics.js";
 import { type ArmSummary, MERGE_TOLERANCE, type StudySummary } from "./summary.js";
 
 /** What the numbers show and no more, in sentences. */
-export function conclusion(summary: StudySummary): string[] {
+export interface Conclusion {
+  readonly findings: readonly string[];
+  /** What the findings rest on. */
+  readonly grounds: readonly string[];
+}
+
+export function conclusion(summary: StudySummary): Conclusion {
   const { reference, arms, runs } = summary;
   const others = arms.filter(({ name }) => name !== reference.low && name !== reference.high);
-  return [
-    extent(summary),
-    ...(runs.ended < runs.planned
+  const unfinished =
+    runs.ended < runs.planned
       ? [`Only ${runs.ended} of ${runs.planned} runs have ended; what follows is of these.`]
-      : []),
-    ...arms.filter(({ diverged }) => diverged > 0).map(divergence),
-    ...gapSentence(summary),
-    ...others.flatMap((arm) => comparison(arm, summary)),
-    ...certainty(others, summary),
-    ...mergeSentences(arms),
-    ...warmStartSentences(summary),
-  ];
+      : [];
+  return {
+    findings: [
+      extent(summary),
+      ...unfinished,
+      ...arms.filter(({ diverged }) => diverged > 0).map(divergence),
+      ...gapSentence(summary),
+      ...others.flatMap((arm) => comparison(arm, summary)),
+    ],
+    grounds: [...certainty(others, summary), ...mergeSentences(arms), ...warmStartSentences(summary)],
+  };
 }
 
 function extent({ arms, seeds }: StudySummary): string {
   const steps = new Set(arms.flatMap(({ runs }) => runs.map(({ maxSteps }) => maxSteps)));
-  const tokens = new Set(arms.flatMap((arm) => (arm.tokens === null ? [] : formatCount(arm.tokens))));
+  const done = arms.flatMap(({ runs }) => runs.filter(({ phase }) => phase === "done"));
+  const tokens = new Set(done.map((run) => formatCount(run.tokens)));
   const length =
     steps.size > 1 || tokens.size > 1
       ? "; the arms differ in length"
@@ -30,15 +39,20 @@ function extent({ arms, seeds }: StudySummary): string {
   return `${count(arms.length, "arm")} with ${count(seeds.length, "seed")}: ${count(arms.length * seeds.length, "run")}${length}.`;
 }
 
-function divergence({ name, diverged, runs }: ArmSummary): string {
-  const seeds = runs.filter(({ phase }) => phase === "diverged").map(({ seed, step }) => `${seed} (step ${step})`);
-  return `${name} diverged with ${diverged === 1 ? "seed" : "seeds"} ${seeds.join(", ")}.`;
+function divergence({ name, runs }: ArmSummary): string {
+  const diverged = runs.filter(({ phase }) => phase === "diverged");
+  const steps = [...new Set(diverged.map(({ step }) => step))].sort((a, b) => a - b);
+  const seeds =
+    diverged.length === runs.length
+      ? "every seed"
+      : `${diverged.length === 1 ? "seed" : "seeds"} ${diverged.map(({ seed }) => seed).join(", ")}`;
+  return `${name} diverged with ${seeds}, at ${steps.length === 1 ? "step" : "steps"} ${steps.join(", ")}.`;
 }
 
 function gapSentence({ gap, reference: { low, high } }: StudySummary): string[] {
   if (gap === null) return [`There is no gap to measure yet: no seed is done with both ${low} and ${high}.`];
   const text = `The held-out loss of ${differenceText(low, gap, high)}.`;
-  if (gap.mean <= 0) return [text, `So there is no gap between ${low} and ${high} to close.`];
+  if (gap.mean <= 0) return [text, "So there is no gap to close."];
   if (gap.clear === false) return [text, "Such a gap may be chance, and shares of it mean little."];
   return [text];
 }

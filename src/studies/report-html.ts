@@ -18,7 +18,7 @@ export function renderStudyPage(
   const content = (cards: readonly string[]): string =>
     [
       notes === "" ? "" : `<p>${escapeHtml(notes)}</p>`,
-      card("What the numbers show", "", `<p class="words">${escapeHtml(conclusion(summary).join(" "))}</p>`),
+      conclusionCard(summary),
       tableCard(resultTable(summary)),
       `<div class="charts">${cards.slice(0, curves.length).join("\n")}</div>`,
       tableCard(costTable(summary)),
@@ -30,6 +30,12 @@ export function renderStudyPage(
       card("Machine and versions", "", machines.map((machine) => `<p>${escapeHtml(machine)}</p>`).join("")),
     ].join("\n");
   return renderPage({ title: study.title, charts, content });
+}
+
+function conclusionCard(summary: StudySummary): string {
+  const { findings, grounds } = conclusion(summary);
+  const words = `<p class="words">${escapeHtml(findings.join(" "))}</p>`;
+  return card("What the numbers show", "", `${words}<p class="grounds">${escapeHtml(grounds.join(" "))}</p>`);
 }
 
 function tableCard({ title, note, head, rows }: Table): string {

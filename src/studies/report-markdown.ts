@@ -10,10 +10,11 @@ export function renderStudyMarkdown(summary: StudySummary): string {
     ...(spectra === null ? [] : spectrumTables(spectra)),
     settingsTable(summary),
   ];
+  const { findings, grounds } = conclusion(summary);
   const parts = [
     `# ${plain(title)}`,
     ...(notes === "" ? [] : [plain(notes)]),
-    plain(conclusion(summary).join(" ")),
+    ...[findings, grounds].filter(({ length }) => length > 0).map((sentences) => plain(sentences.join(" "))),
     ...tables.map(tableText),
     ...(machines.length === 0 ? [] : [`Run on: ${plain(machines.join("; "))}`]),
   ];

@@ -6,7 +6,7 @@ import type { RunStatus } from "./study-run.js";
 
 /** What a run's files say beside its metrics. */
 export interface RunFiles {
-  /** Of the newest checkpoint, all its files. */
+  /** Of the tensors in the newest checkpoint. */
   readonly checkpointBytes: number;
   /** SHA-256 of the weights that the adapters started from: with a warm start, those at its end. */
   readonly baseSha256: string;
@@ -22,7 +22,9 @@ export async function readRunFiles({ run: { folder } }: RunStatus): Promise<RunF
   if (step === undefined) return null;
   const checkpoint = joinPath(folder, `checkpoint-${String(step).padStart(6, "0")}`);
   let checkpointBytes = 0;
-  for (const file of await filesBelow(checkpoint)) checkpointBytes += await fileSize(joinPath(checkpoint, file));
+  for (const file of await filesBelow(checkpoint)) {
+    if (file.endsWith(".safetensors")) checkpointBytes += await fileSize(joinPath(checkpoint, file));
+  }
   const file = joinPath(checkpoint, "state.json");
   const { base, dataSha256 } = parseRunState(await readJsonObject(file), file);
   const checksums = new TextEncoder().encode(await readText(joinPath(checkpoint, "checksums.json")));

@@ -105,7 +105,7 @@ async function runAll(
   const left = statuses.filter(({ phase }) => phase === "new" || phase === "begun");
   let failure: { readonly error: unknown } | undefined;
   // One after another, though several runs end at once.
-  let reports = writeReports(study, statuses, out);
+  let reports = Promise.resolve(await writeReports(study, statuses, out));
   const work = async (): Promise<void> => {
     for (let next = left.shift(); next !== undefined && !control.isStopped(); next = left.shift()) {
       try {

@@ -22,26 +22,39 @@ export function curveCharts(study: Study, evidence: readonly RunEvidence[]): Cha
       runsToShow(evidence.filter(({ run }) => run.arm === name)).map(({ records }) => of(records)),
     );
   const heldOut = curves(heldOutCurve);
-  const range = seeds.length > 1 ? " Lines are means over the seeds, shades reach from the lowest to the highest." : "";
+  const several = seeds.length > 1;
+  const range = several ? " Lines are means over the seeds, shades reach from the lowest to the highest." : "";
   const chart = (title: string, note: string, format: Chart["format"], lines: readonly Curve[][]): Chart => ({
     ...alongSteps(arms, lines),
     title,
-    note: note + range,
+    note,
     format,
     marks: [],
     fromZero: false,
   });
   return [
-    chart("Held-out loss", "In nats a token.", "loss", heldOut),
+    chart("Held-out loss", `In nats a token.${range}`, "loss", heldOut),
     chart(
       `Held-out loss over that of ${reference.low}`,
-      `The same seed at the same step, from the end of the warm start of ${reference.low}: below 0 is better.`,
+      `The same seed at the same step, from the end of the warm start of ${reference.low}: below 0 is better.${range}`,
       "change",
       differences(study, evidence),
     ),
-    chart("Training loss", "A moving mean over a fortieth of the run.", "loss", curves(trainingCurve)),
+    withoutBands(
+      chart(
+        "Training loss",
+        `A moving mean over a fortieth of the run${several ? ", as mean over the seeds" : ""}.`,
+        "loss",
+        curves(trainingCurve),
+      ),
+    ),
     learningRateChart(arms),
   ].filter(({ series }) => series.some(({ values }) => values.some((value) => value !== null)));
+}
+
+/** Where lines lie so close that their shades would hide them. */
+function withoutBands(chart: Chart): Chart {
+  return { ...chart, series: chart.series.map(({ band: _, ...line }) => line) };
 }
 
 /** Those that have ended, or else those that have begun. */

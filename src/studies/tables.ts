@@ -133,8 +133,8 @@ export function spectrumTables({ arms, seed, without }: LayerSpectra): Table[] {
   ];
 }
 
-function possible({ bound }: ArmSpectra, { layers, total }: KindSpectrum): number {
-  return bound === null ? total : Math.min(total, bound * layers);
+function possible({ bound, rounded }: ArmSpectra, { layers, total }: KindSpectrum): number {
+  return bound === null || rounded ? total : Math.min(total, bound * layers);
 }
 
 function runText({ phase, loss, step, maxSteps }: RunSummary): string {

@@ -42,6 +42,15 @@ const rateTicks = (values) => {
   return values.map((value) => (value === 0 ? "0" : value.toExponential(digits)));
 };
 
+// A logarithmic axis has lines at powers of ten only, and not more than there is room for.
+const powers = (plot, axis, low, high) => {
+  const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
+  const by = Math.max(1, Math.ceil((last - first + 1) / 6));
+  return Array.from({ length: Math.floor((last - first) / by) + 1 }, (_, i) => 10 ** (last - i * by)).reverse();
+};
+const powerTicks = (values) =>
+  values.map((value) => (value < 9e-3 || value > 2e3 ? value.toExponential(0) : String(+value.toPrecision(1))));
+
 function drawMarks(plot, marks) {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio;
@@ -131,8 +140,9 @@ function draw(chart, place) {
         { ...axis, incrs: [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1e3, 2e3, 2500, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6],
           space: 60, size: 34, values: (plot, values) => values.map(short) },
         { ...axis, size: chart.format === "rate" || chart.format === "change" ? 60 : 50,
-          values: (plot, values) => chart.format === "rate" ? rateTicks(values)
-            : values.map((value) => (value == null ? "" : ticks[chart.format](value))) },
+          values: (plot, values) => logarithmic ? powerTicks(values)
+            : chart.format === "rate" ? rateTicks(values) : values.map(ticks[chart.format]),
+          ...(logarithmic ? { splits: powers, filter: (plot, values) => values } : {}) },
       ],
       series: [
         { label: along },

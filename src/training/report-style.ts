@@ -19,6 +19,8 @@ main { max-width: 1200px; margin: 0 auto; padding: 16px; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 8px 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 1.05rem; margin: 0 0 2px; }
 p { margin: 0 0 8px; color: var(--muted); font-size: 0.9rem; }
+:is(.words, .grounds) { max-width: 80ch; margin: 4px 0; }
+.words { color: var(--text); font-size: 1rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px; margin-top: 16px; min-width: 0; }
 :is(.charts, .tables) { display: grid; grid-template-columns: minmax(0, 1fr); gap: 16px; margin-top: 16px; }
 :is(.charts, .tables) .card { margin-top: 0; }
