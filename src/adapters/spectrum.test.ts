@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Rng } from "../tensor/random.js";
 import type { LowRankTerm } from "./low-rank-term.js";
-import { singularValues } from "./spectrum.js";
+import { matrixSingularValues, singularValues } from "./spectrum.js";
 
 const term = (scaling: number, loraB: number[], loraA: number[], rank = 1): LowRankTerm => ({
   rank,
@@ -67,5 +67,32 @@ describe("singularValues", () => {
     // Σ B A = [[Σi, 9, 0], [Σi², Σi, 0]] = [[36, 9], [204, 36]]: s₁² + s₂² = 44289, s₁ s₂ = 540.
     const largest = Math.sqrt((44289 + Math.sqrt(44289 ** 2 - 4 * 540 ** 2)) / 2);
     expectSpectrum(singularValues(terms, 2, 3), [largest, 540 / largest]);
+  });
+});
+
+describe("matrixSingularValues", () => {
+  // Rows (3, 0) and (4, 5): the eigenvalues of A·Aᵀ = [[9, 12], [12, 41]] are 45 and 5.
+  test("of a square matrix, by hand", () => {
+    expectSpectrum(matrixSingularValues(Float32Array.of(3, 0, 4, 5), 2), [Math.sqrt(45), Math.sqrt(5)]);
+  });
+
+  test("are the same for a matrix and its transpose, as many as its smaller side", () => {
+    const wide = matrixSingularValues(Float32Array.of(3, 0, 0, 0, 0, 4), 2);
+    const tall = matrixSingularValues(Float32Array.of(3, 0, 0, 0, 0, 4), 3);
+    expect(wide).toHaveLength(2);
+    expectSpectrum(wide, [4, 3]);
+    expect(tall).toHaveLength(2);
+    expectSpectrum(
+      tall,
+      [Math.sqrt(9), 4].sort((a, b) => b - a),
+    );
+  });
+
+  test("agree with those of a product of known factors", () => {
+    const terms = [term(0.5, [1, 2, 3, 4], [1, 0, -1])];
+    const product = [1, 2, 3, 4].flatMap((b) => [1, 0, -1].map((a) => 0.5 * b * a));
+    const [largest, ...rest] = matrixSingularValues(Float32Array.from(product), 4);
+    expect(largest).toBeCloseTo(singularValues(terms, 4, 3)[0]!, 6);
+    for (const value of rest) expect(value).toBeCloseTo(0, 6);
   });
 });

@@ -68,7 +68,6 @@ function armsOf(values: Entries, path: string, faults: string[]): Arm[] {
     faults.push(`${path}: arms: must name at least one arm, each with the settings that it has otherwise`);
   }
   if (shared === undefined || arms === undefined) return [];
-  const common = resolved({ path: `${path}: settings`, values: shared }, { path, values: {} });
   const resolvedArms: Arm[] = [];
   const found = new Map<string, string[]>();
   for (const [name, value] of Object.entries(arms)) {
@@ -83,11 +82,15 @@ function armsOf(values: Entries, path: string, faults: string[]): Arm[] {
     else for (const fault of settings) found.set(fault, [...(found.get(fault) ?? []), name]);
   }
   for (const [fault, names] of found) {
-    // What stands under "settings" is at fault in every arm, and faults in one's own settings say where they are.
-    const known = fault.startsWith(`${path}: `) || (Array.isArray(common) && common.includes(fault));
-    faults.push(known ? fault : `${path}: ${names.length === 1 ? "arm" : "arms"} ${names.join(", ")}: ${fault}`);
+    // Some say where they are; what is wrong with the settings together is so in these arms, or in all.
+    const place = names.length === Object.keys(arms).length ? "settings" : armsText(names);
+    faults.push(fault.startsWith(`${path}: `) ? fault : `${path}: ${place}: ${fault}`);
   }
   return resolvedArms;
+}
+
+function armsText(names: readonly string[]): string {
+  return `${names.length === 1 ? "arm" : "arms"} ${names.join(", ")}`;
 }
 
 interface Source {

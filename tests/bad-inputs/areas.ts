@@ -5,7 +5,8 @@ import { models } from "./models.js";
 import { quantization } from "./quantization.js";
 import { runs } from "./runs.js";
 import { settings } from "./settings.js";
+import { studies } from "./studies.js";
 import { usage } from "./usage.js";
 
 /** Every input that somebody may get wrong, in the order of docs/errors.md. */
-export const AREAS: readonly Area[] = [usage, settings, data, models, quantization, adapters, runs];
+export const AREAS: readonly Area[] = [usage, settings, data, models, quantization, adapters, runs, studies];
