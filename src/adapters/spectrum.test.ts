@@ -1,3 +1,4 @@
+import { Matrix, SVD } from "ml-matrix";
 import { describe, expect, test } from "vitest";
 import { Rng } from "../tensor/random.js";
 import type { LowRankTerm } from "./low-rank-term.js";
@@ -86,6 +87,23 @@ describe("matrixSingularValues", () => {
       tall,
       [Math.sqrt(9), 4].sort((a, b) => b - a),
     );
+  });
+
+  test("agree with those of an SVD", () => {
+    const rng = new Rng(1, "matrix");
+    const [rows, columns] = [24, 37];
+    const values = Float32Array.from({ length: rows * columns }, () => rng.normal());
+    const expected = new SVD(Matrix.from1DArray(rows, columns, values), { autoTranspose: true }).diagonal;
+    const actual = matrixSingularValues(values, rows);
+    expect(actual).toHaveLength(rows);
+    for (const [i, value] of actual.entries()) expect(value).toBeCloseTo(expected[i]!, 10);
+  });
+
+  test("of matrices with nothing in them, or nothing but a diagonal", () => {
+    expect(matrixSingularValues(new Float32Array(6), 2)).toEqual([0, 0]);
+    expectSpectrum(matrixSingularValues(Float32Array.of(0, 0, 0, 0, 0, -2, 7, 0, 0), 3), [7, 2, 0]);
+    expectSpectrum(matrixSingularValues(Float32Array.of(3, 0, 0, 3), 2), [3, 3]);
+    expectSpectrum(matrixSingularValues(Float32Array.of(-3), 1), [3]);
   });
 
   test("agree with those of a product of known factors", () => {

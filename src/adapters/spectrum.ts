@@ -1,5 +1,6 @@
 import { Matrix, QrDecomposition, SVD } from "ml-matrix";
 import type { LowRankTerm } from "./low-rank-term.js";
+import { symmetricEigenvalues } from "./symmetric-eigenvalues.js";
 
 /**
  * Singular values, largest first, of Σ scaling · B · A. At most the sum of the ranks can be non-zero; counting those
@@ -9,21 +10,34 @@ export function singularValues(terms: readonly LowRankTerm[], outFeatures: numbe
   const left = hstack(terms.map(({ loraB, scaling }) => Matrix.mul(matrixOf(loraB, outFeatures), scaling)));
   const right = hstack(terms.map(({ loraA }) => matrixOf(loraA, loraA.length / inFeatures).transpose()));
   // The orthogonal factors of B = Q₁R₁ and Aᵀ = Q₂R₂ change no singular value, which leaves the small R₁R₂ᵀ.
-  return valuesOf(triangular(left).mmul(triangular(right).transpose()));
-}
-
-/** Singular values, largest first, of a whole matrix of `rows` rows, row-major. */
-export function matrixSingularValues(values: Float32Array, rows: number): number[] {
-  const matrix = matrixOf(values, rows);
-  return valuesOf(triangular(matrix.rows < matrix.columns ? matrix.transpose() : matrix));
-}
-
-function valuesOf(matrix: Matrix): number[] {
-  return new SVD(matrix, {
+  return new SVD(triangular(left).mmul(triangular(right).transpose()), {
     computeLeftSingularVectors: false,
     computeRightSingularVectors: false,
     autoTranspose: true,
   }).diagonal;
+}
+
+/**
+ * Singular values, largest first, of a whole matrix of `rows` rows, row-major: the square roots of the eigenvalues of A·Aᵀ, which
+ * are quickly found. Below about 1e-8 of the largest they are noise, as is what float32 weights hold there.
+ */
+export function matrixSingularValues(values: Float32Array, rows: number): number[] {
+  const columns = values.length / rows;
+  const [size, length, step, along] = rows <= columns ? [rows, columns, columns, 1] : [columns, rows, 1, columns];
+  // The shorter side as rows of their own, in double precision.
+  const lines = Float64Array.from({ length: size * length }, (_, i) => {
+    return values[Math.floor(i / length) * step + (i % length) * along]!;
+  });
+  const products = new Float64Array(size * size);
+  for (let i = 0; i < size; i++) {
+    for (let j = 0; j <= i; j++) {
+      let sum = 0;
+      for (let k = 0; k < length; k++) sum += lines[i * length + k]! * lines[j * length + k]!;
+      products[i * size + j] = sum;
+      products[j * size + i] = sum;
+    }
+  }
+  return Array.from(symmetricEigenvalues(products, size), (value) => Math.sqrt(Math.max(0, value)));
 }
 
 /** R of a QR decomposition; a matrix with more columns than rows is small already. */

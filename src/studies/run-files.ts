@@ -1,6 +1,7 @@
 import { exists, fileSize, filesBelow, joinPath, readText, sha256 } from "#platform";
 import { listCheckpoints } from "../checkpoints/checkpoint.js";
 import { readJsonObject } from "../checkpoints/json-file.js";
+import { checkpointPath } from "../checkpoints/open-file.js";
 import { parseRunState } from "../training/run-state.js";
 import type { RunStatus } from "./study-run.js";
 
@@ -20,20 +21,20 @@ export interface RunFiles {
 export async function readRunFiles({ run: { folder } }: RunStatus): Promise<RunFiles | null> {
   const step = (await listCheckpoints(folder)).at(-1);
   if (step === undefined) return null;
-  const checkpoint = joinPath(folder, `checkpoint-${String(step).padStart(6, "0")}`);
+  const checkpoint = await checkpointPath(folder, `checkpoint-${String(step).padStart(6, "0")}`);
   let checkpointBytes = 0;
   for (const file of await filesBelow(checkpoint)) {
     if (file.endsWith(".safetensors")) checkpointBytes += await fileSize(joinPath(checkpoint, file));
   }
-  const file = joinPath(checkpoint, "state.json");
+  const file = await checkpointPath(checkpoint, "state.json");
   const { base, dataSha256 } = parseRunState(await readJsonObject(file), file);
-  const checksums = new TextEncoder().encode(await readText(joinPath(checkpoint, "checksums.json")));
+  const checksums = new TextEncoder().encode(await readText(await checkpointPath(checkpoint, "checksums.json")));
   return { checkpointBytes, baseSha256: base.sha256, dataSha256, checkpointSha256: sha256(checksums) };
 }
 
 /** The machine that a run was started on, in words; null where it left none. */
 export async function readMachine({ run: { folder } }: RunStatus): Promise<string | null> {
-  const file = joinPath(folder, "env.json");
+  const file = await checkpointPath(folder, "env.json");
   if (!(await exists(file))) return null;
   const { started: _, threads, ...versions } = await readJsonObject(file);
   const names = Object.entries(versions).map(([name, value]) => (name === "platform" ? value : `${name} ${value}`));

@@ -1,5 +1,6 @@
 import { cpuCount, exists, joinPath, readText } from "#platform";
 import { listCheckpoints } from "../checkpoints/checkpoint.js";
+import { checkpointPath } from "../checkpoints/open-file.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { ConfigError } from "../tensor/errors.js";
 import { type MetricsRecord, parseMetrics } from "../training/metrics.js";
@@ -75,7 +76,7 @@ async function changesOf({ folder, settings }: StudyRun): Promise<string[]> {
 export async function lookAtRun(run: StudyRun): Promise<RunStatus> {
   const { folder } = run;
   if (!(await isRunFolder(folder))) return { run, phase: "new", step: 0, records: [] };
-  const metrics = joinPath(folder, "metrics.jsonl");
+  const metrics = await checkpointPath(folder, "metrics.jsonl");
   const records = (await exists(metrics)) ? parseMetrics(await readText(metrics), metrics) : [];
   const last = records.at(-1);
   const whole = last?.kind === "end" && (last.outcome === "diverged" || (await exists(joinPath(folder, "model"))));
