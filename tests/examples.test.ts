@@ -1,5 +1,6 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { expect, test, vi } from "vitest";
+import { parseStudy } from "../src/studies/study-config.js";
 
 const EXAMPLES = {
   "01-adapter.ts": () => import("../examples/01-adapter.js"),
@@ -31,7 +32,15 @@ const isFalling = (values: readonly number[]): boolean => values.every((value, i
 
 test("every file in examples/ is run here", () => {
   const files = readdirSync(new URL("../examples/", import.meta.url)).sort();
-  expect(Object.keys(EXAMPLES)).toEqual(files);
+  expect([...Object.keys(EXAMPLES), "studies"]).toEqual(files);
+});
+
+test("every study in examples/ is a sound one", () => {
+  const folder = new URL("../examples/studies/", import.meta.url);
+  const studies = readdirSync(folder).map((file) =>
+    parseStudy(readFileSync(new URL(file, folder), "utf8"), file, file),
+  );
+  expect(studies.map(({ arms, seeds }) => arms.length * seeds.length)).toEqual([36]);
 });
 
 test("a fresh adapter changes nothing, its first gradient reaches B alone, one step lowers the loss", async () => {
