@@ -1,7 +1,8 @@
 import { acquireLock, exists, isDirectory, joinPath, listFolder, makeFolder } from "#platform";
 import { ConfigError, HighrankError, NumericError } from "../tensor/errors.js";
-import type { TrainingHandle, TrainResult } from "../training/contracts.js";
+import type { TrainingHandle } from "../training/contracts.js";
 import type { MetricsRecord } from "../training/metrics.js";
+import { LOCK_FILES } from "../training/run-folder.js";
 import { startResuming, startTraining } from "../training/start.js";
 import { REPORT_FILES, writeReports } from "./reports.js";
 import type { Study } from "./study.js";
@@ -83,13 +84,15 @@ async function runStudy(study: Study, options: StudyOptions, control: Control): 
 }
 
 /** What a study leaves in its folder. */
-const OWN_ENTRIES: readonly string[] = ["runs", "spectra", LOCK, ...REPORT_FILES];
+const OWN_ENTRIES: readonly string[] = ["runs", "spectra", ...REPORT_FILES];
 
 /** @throws ConfigError if the folder holds something that no study made. */
 async function requireStudyFolder(out: string): Promise<void> {
   if (!(await exists(out))) return;
   if (!(await isDirectory(out))) throw new ConfigError(`--out: ${out} is a file; name a folder`);
-  const others = (await listFolder(out)).filter((name) => !OWN_ENTRIES.includes(name) && !name.startsWith("."));
+  const others = (await listFolder(out)).filter(
+    (name) => !OWN_ENTRIES.includes(name) && !LOCK_FILES.test(name) && !name.startsWith("."),
+  );
   if (others.length === 0) return;
   throw new ConfigError(`--out: ${out} holds ${others.join(", ")}, which is no part of a study; name another folder`);
 }
@@ -133,7 +136,7 @@ async function doRun(
   { run, phase, step }: RunStatus,
   { onRun = () => {}, onRecord = () => {}, onNotice = () => {} }: StudyOptions,
   { running, isStopped }: Control,
-): Promise<TrainResult | undefined> {
+): Promise<void> {
   onRun(run, step);
   const options = {
     onRecord: (record: MetricsRecord) => onRecord(run, record),
@@ -147,10 +150,9 @@ async function doRun(
   running.add(handle);
   if (isStopped()) handle.stop();
   try {
-    return await handle.done;
+    await handle.done;
   } catch (error) {
-    if (error instanceof NumericError) return undefined;
-    throw error;
+    if (!(error instanceof NumericError)) throw error;
   } finally {
     running.delete(handle);
   }

@@ -31,7 +31,7 @@ const LOCK_FILE = "lock";
 /** What a run may leave in its folder, at the top level. */
 const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last)$/;
 /** The lock, and those that are held while a dead process's lock is taken over. */
-const LOCK_FILES = /^lock(\.takeover)*$/;
+export const LOCK_FILES: RegExp = /^lock(\.takeover)*$/;
 const OWN_FOLDERS = /^(base|deltas|adapter|model|checkpoint-\d+)$/;
 const LEFTOVER = /^\..*\.(partial|previous)$/;
 
