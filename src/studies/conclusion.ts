@@ -60,8 +60,14 @@ function gapSentence({ gap, reference: { low, high } }: StudySummary): string[] 
 function comparison(arm: ArmSummary, { reference: { low } }: StudySummary): string[] {
   const { name, overLow, gapClosed } = arm;
   if (overLow === null) return [];
-  const share = gapClosed === null ? "" : `; it closes ${percent(gapClosed.mean)} of the gap`;
-  return [`That of ${differenceText(name, overLow, low)}${share}.`];
+  const share = gapClosed?.mean ?? null;
+  const closes =
+    share === null
+      ? ""
+      : share < 0
+        ? `; it widens the gap by ${percent(-share)}`
+        : `; it closes ${percent(share)} of the gap`;
+  return [`That of ${differenceText(name, overLow, low)}${closes}.`];
 }
 
 /** "relora is above lora by 0.012 ± 0.004 (with 3 of 3 seeds), clearly" */

@@ -170,7 +170,7 @@ describe("the conclusion", () => {
     expect(findings).toEqual([
       "3 arms with 3 seeds: 9 runs of 8 steps, 800 tokens each.",
       "The held-out loss of lora is above that of full by 0.3033 ± 0.0033 (with 3 of 3 seeds), clearly.",
-      "That of relora is above that of lora by 0.0233 ± 0.0033 (with 3 of 3 seeds), clearly; it closes -8 % of the gap.",
+      "That of relora is above that of lora by 0.0233 ± 0.0033 (with 3 of 3 seeds), clearly; it widens the gap by 8 %.",
     ]);
   });
 
