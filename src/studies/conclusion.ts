@@ -89,7 +89,7 @@ function certainty(others: readonly ArmSummary[], { gap, seeds }: StudySummary):
   const most = Math.max(gap?.n ?? 0, ...others.map(({ overLow }) => overLow?.n ?? 0));
   if (most < 2) return ["One seed cannot tell a difference from chance."];
   const meaning =
-    "Means are over paired seeds with their standard error; clear is what lies outside 95 % of Student's t distribution";
+    "Means are over paired seeds with their standard error; clear is what lies outside 95% of Student's t distribution";
   const many =
     others.length > 3
       ? `, each of ${others.length + 1} comparisons by itself, so that one or another may be chance`
@@ -136,7 +136,7 @@ function warmStartSentences({ warmStarts, differentData }: StudySummary): string
 
 /** A share in whole per cent, with its sign where it is negative. */
 export function percent(share: number): string {
-  return `${Math.round(100 * share)} %`.replace("-0 ", "0 ");
+  return `${Math.round(100 * share)}%`.replace("-0%", "0%");
 }
 
 function count(n: number, noun: string): string {

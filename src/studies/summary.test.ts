@@ -170,7 +170,7 @@ describe("the conclusion", () => {
     expect(findings).toEqual([
       "3 arms with 3 seeds: 9 runs of 8 steps, 800 tokens each.",
       "The held-out loss of lora is above that of full by 0.3033 ± 0.0033 (with 3 of 3 seeds), clearly.",
-      "That of relora is above that of lora by 0.0233 ± 0.0033 (with 3 of 3 seeds), clearly; it widens the gap by 8 %.",
+      "That of relora is above that of lora by 0.0233 ± 0.0033 (with 3 of 3 seeds), clearly; it widens the gap by 8%.",
     ]);
   });
 
@@ -179,7 +179,7 @@ describe("the conclusion", () => {
     expect(findings.slice(1)).toEqual([
       "The held-out loss of lora is above that of full by 0.2667 ± 0.0667 (with 3 of 3 seeds), which may be chance.",
       "Such a gap may be chance, and shares of it mean little.",
-      "That of relora is below that of lora by 0.0667 ± 0.0726 (with 2 of 3 seeds), which may be chance; it closes 17 % of the gap.",
+      "That of relora is below that of lora by 0.0667 ± 0.0726 (with 2 of 3 seeds), which may be chance; it closes 17% of the gap.",
     ]);
     expect(grounds[0]).toContain("With 3 seeds the standard error itself is rough.");
   });
@@ -192,7 +192,7 @@ describe("the conclusion", () => {
       relora: [1.1, undone, undone],
     });
     expect(conclusion(summary).findings.at(-1)).toBe(
-      "That of relora is below that of lora by 0.1000; it closes 50 % of the gap.",
+      "That of relora is below that of lora by 0.1000; it closes 50% of the gap.",
     );
     expect(conclusion(summary).grounds[0]).toBe("One seed cannot tell a difference from chance.");
   });
@@ -225,7 +225,7 @@ describe("the reports", () => {
   test("are tables in Markdown", () => {
     const text = renderStudyMarkdown(summaryOf(LOSSES));
     expect(text).toContain(
-      "| relora | 3 of 3 | 1.3000 ± 0.1500 | 3.70 ± 0.55 | -0.0667 ± 0.0726 | +0.2000 ± 0.0289 | 17 % ± 38 % |",
+      "| relora | 3 of 3 | 1.3000 ± 0.1500 | 3.70 ± 0.55 | -0.0667 ± 0.0726 | +0.2000 ± 0.0289 | 17% ± 38% |",
     );
     expect(text).toContain("| lora | 1.2000 | 1.5000 | 1.4000 |");
     expect(text).toContain("| relora | method relora, schedule cosine\\_restarts |");

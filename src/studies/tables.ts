@@ -33,7 +33,7 @@ export function resultTable({ arms, reference, seeds }: StudySummary): Table {
   return {
     ...table(columns, arms),
     title: "Results",
-    note: `Held-out loss after the last step, in nats a token. Gap closed: 0 % is ${low}, 100 % is ${high}.${spread}`,
+    note: `Held-out loss after the last step, in nats a token. Gap closed: 0% is ${low}, 100% is ${high}.${spread}`,
   };
 }
 
