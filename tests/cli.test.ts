@@ -2,7 +2,10 @@ import { expect, test } from "vitest";
 import { SETTING_KEYS } from "../src/config/names.js";
 import { type Files, listTree, runCommand, withFolder } from "./run-command.js";
 
-const VERBS = ["train", "eval", "generate", "quantize", "merge", "tokenizer", "data", "inspect", "doctor"];
+const VERBS = [
+  ...["train", "resume", "compare", "eval", "generate", "quantize", "merge"],
+  ...["tokenizer", "data", "inspect", "doctor"],
+];
 
 test("the help lists every verb, and only those", async () => {
   const { code, stdout } = await runCommand(["--help"]);

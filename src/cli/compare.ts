@@ -23,8 +23,9 @@ const OPTIONS = {
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
-CONFIG holds what the runs share, seeds, and arms with what they have otherwise: docs/studies.md. The same
-command goes on where it was stopped, and leaves alone what is done.`;
+CONFIG holds what the runs share, the seeds, and the arms with what they have
+otherwise: docs/studies.md tells how. The same command goes on where it was
+stopped, and leaves alone what is done.`;
 
 /** `highrank compare CONFIG` */
 export function addCompare(program: Command, context: Context): void {
