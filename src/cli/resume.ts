@@ -8,8 +8,9 @@ import { supervise } from "./supervise.js";
 import { addVerb } from "./usage.js";
 
 const HELP_AFTER = `
-What comes out is to the last bit what the run would have made without the interruption, also with other
---threads. Settings stay as they are, but for those above.`;
+What comes out is to the last bit what the run would have made without the
+interruption, also with other --threads. Settings stay as they are, but for
+those above.`;
 
 /** `highrank resume RUN` */
 export function addResume(program: Command, context: Context): void {
