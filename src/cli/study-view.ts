@@ -7,7 +7,15 @@ import type { MetricsRecord } from "../training/metrics.js";
 import { formatCount, formatDuration, formatNumber, formatShare } from "../training/number-format.js";
 import { stepLine } from "./live-lines.js";
 import { tableLines } from "./table.js";
-import { type Environment, fillLines, isInteractive, type Style, styleFor, type Terminal } from "./terminal.js";
+import {
+  type Environment,
+  fillLines,
+  isInteractive,
+  type Style,
+  singleLine,
+  styleFor,
+  type Terminal,
+} from "./terminal.js";
 
 const REDRAW_MS = 100;
 const PLAIN_INTERVAL_MS = 10_000;
@@ -20,34 +28,51 @@ export class StudyView {
   readonly #terminal: Terminal;
   readonly #interactive: boolean;
   readonly #style: Style;
+  readonly #now: () => number;
+  /** Steps that a run had done when it was begun. */
+  readonly #from = new Map<StudyRun, number>();
   #runs = 0;
   #ended = 0;
-  #begun = 0;
-  #shownAt: number = Date.now();
+  /** Tokens, since `#startedAt` and from now on. */
+  #trained = 0;
+  #left = 0;
+  #startedAt = 0;
+  #shownAt: number;
   #drawn = false;
 
-  constructor(terminal: Terminal, env: Environment) {
+  /** @param now the clock, in milliseconds. */
+  constructor(terminal: Terminal, env: Environment, now: () => number = Date.now) {
     this.#terminal = terminal;
     this.#interactive = isInteractive(terminal, env);
     this.#style = styleFor(terminal, env);
+    this.#now = now;
+    this.#shownAt = now();
   }
 
   begin(title: string, folder: string, statuses: readonly RunStatus[]): void {
     const plan = planStudy(statuses);
     this.#runs = plan.runs.length;
     this.#ended = plan.runs.filter(({ phase }) => phase === "done" || phase === "diverged").length;
-    this.#print(this.#line("study", title), this.#line("plan", planText(plan)), this.#line("folder", folder), "");
+    this.#left = plan.left * tokensOf(plan);
+    this.#startedAt = this.#now();
+    this.#print(
+      this.#line("study", singleLine(title)),
+      this.#line("plan", planText(plan)),
+      this.#line("folder", folder),
+      "",
+    );
   }
 
-  run({ arm, seed }: StudyRun, step: number): void {
+  run(run: StudyRun, step: number): void {
+    const { arm, seed } = run;
     const from = step === 0 ? "" : `, going on after step ${step}`;
-    this.#begun++;
-    this.#print(this.#line("run", `${this.#ended + this.#begun}/${this.#runs}  ${arm}, seed ${seed}${from}`));
+    this.#from.set(run, step);
+    this.#print(this.#line("run", `${this.#ended + this.#from.size}/${this.#runs}  ${arm}, seed ${seed}${from}`));
   }
 
   record({ arm, seed, settings: { maxSteps } }: StudyRun, record: MetricsRecord): void {
     if (record.kind !== "step") return;
-    const now = Date.now();
+    const now = this.#now();
     if (now - this.#shownAt < (this.#interactive ? REDRAW_MS : PLAIN_INTERVAL_MS)) return;
     this.#shownAt = now;
     const name = `${arm}, seed ${seed}  `;
@@ -57,7 +82,12 @@ export class StudyView {
     this.#drawn = this.#interactive;
   }
 
-  end({ run: { arm, seed, settings }, phase, step, records }: RunStatus): void {
+  end({ run, phase, step, records }: RunStatus): void {
+    const { arm, seed, settings } = run;
+    const from = this.#from.get(run) ?? 0;
+    const ofStep = settings.totalBatchSize * settings.sequenceLength;
+    this.#trained += ofStep * (step - from);
+    this.#left -= ofStep * ((phase === "begun" ? step : settings.maxSteps) - from);
     const { green, yellow } = this.#style;
     const name = `${arm}, seed ${seed}`;
     if (phase === "done") {
@@ -65,9 +95,18 @@ export class StudyView {
       const end = records.findLast((record) => record.kind === "end");
       const result =
         loss === null ? "no finite loss" : `loss ${loss.toFixed(4)}  perplexity ${formatNumber(Math.exp(loss))}`;
-      this.#print(this.#line("done", `${name}  ${result}  in ${formatDuration(end?.seconds ?? 0)}`, green));
+      this.#print(
+        this.#line("done", `${name}  ${result}  in ${formatDuration(end?.seconds ?? 0)}${this.#timeLeft()}`, green),
+      );
     } else if (phase === "diverged") this.#print(this.#line("fail", `${name}  diverged at step ${step}`, yellow));
     else this.#print(this.#line("stop", `${name}  saved after step ${step}`, yellow));
+  }
+
+  /** At the pace so far, everything between the runs included. */
+  #timeLeft(): string {
+    if (this.#left <= 0 || this.#trained <= 0) return "";
+    const seconds = (((this.#now() - this.#startedAt) / 1000) * this.#left) / this.#trained;
+    return `, about ${formatDuration(seconds)} left`;
   }
 
   note(text: string): void {
@@ -102,14 +141,18 @@ export function planLines(plan: StudyPlan): string[] {
   return [...table, "", planText(plan)];
 }
 
-function planText({ runs, left }: StudyPlan): string {
+function planText(plan: StudyPlan): string {
+  const { runs, left } = plan;
   const counts = Object.entries(PHASES).flatMap(([phase, name]) => {
     const count = runs.filter((run) => run.phase === phase).length;
     return count === 0 ? [] : [`${count} ${name}`];
   });
-  const tokens = runs.reduce((sum, run) => sum + run.tokens, 0);
   const rest = left === 0 ? "nothing is left" : `${formatShare(left)} of the tokens are left`;
-  return `${runs.length} runs, ${formatCount(tokens)} tokens: ${counts.join(", ")}; ${rest}`;
+  return `${runs.length} runs, ${formatCount(tokensOf(plan))} tokens: ${counts.join(", ")}; ${rest}`;
+}
+
+function tokensOf({ runs }: StudyPlan): number {
+  return runs.reduce((sum, run) => sum + run.tokens, 0);
 }
 
 /** The results in short, and what they show. */

@@ -9,7 +9,9 @@ import type { RunStatus } from "./study-run.js";
 export interface RunFiles {
   /** Of the tensors in the newest checkpoint. */
   readonly checkpointBytes: number;
-  /** SHA-256 of the weights that the adapters started from: with a warm start, those at its end. */
+  /** Whether that one is from after the warm start, if there was one. */
+  readonly adapted: boolean;
+  /** SHA-256 of the weights in base/: the initial ones, or those at the end of the warm start. */
   readonly baseSha256: string;
   /** SHA-256 of the tokens to train on and of those held out. */
   readonly dataSha256: string;
@@ -27,9 +29,10 @@ export async function readRunFiles({ run: { folder } }: RunStatus): Promise<RunF
     if (file.endsWith(".safetensors")) checkpointBytes += await fileSize(joinPath(checkpoint, file));
   }
   const file = await checkpointPath(checkpoint, "state.json");
-  const { base, dataSha256 } = parseRunState(await readJsonObject(file), file);
+  const { phase, base, dataSha256 } = parseRunState(await readJsonObject(file), file);
   const checksums = new TextEncoder().encode(await readText(await checkpointPath(checkpoint, "checksums.json")));
-  return { checkpointBytes, baseSha256: base.sha256, dataSha256, checkpointSha256: sha256(checksums) };
+  const adapted = phase === "adapter";
+  return { checkpointBytes, adapted, baseSha256: base.sha256, dataSha256, checkpointSha256: sha256(checksums) };
 }
 
 /** The machine that a run was started on, in words; null where it left none. */

@@ -60,7 +60,13 @@ function evidenceOf(
     files:
       phase === "new"
         ? null
-        : { checkpointBytes: 50, baseSha256: adapted ? base : "random", dataSha256: data, checkpointSha256: "c" },
+        : {
+            checkpointBytes: 50,
+            adapted,
+            baseSha256: adapted ? base : "random",
+            dataSha256: data,
+            checkpointSha256: "c",
+          },
   };
 }
 

@@ -146,8 +146,7 @@ function warmOf(
   records: readonly MetricsRecord[],
   files: RunFiles | null,
 ): RunSummary["warm"] {
-  const adapted = records.some((record) => record.kind === "step" && record.phase === "adapter");
-  if (method === "full" || warmStartSteps === 0 || !adapted || files === null) return null;
+  if (method === "full" || warmStartSteps === 0 || files === null || !files.adapted) return null;
   const loss = lossAt(records, warmStartSteps);
   return loss === null ? null : { step: warmStartSteps, loss, sha256: files.baseSha256 };
 }
