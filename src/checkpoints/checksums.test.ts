@@ -26,11 +26,12 @@ test("what differs, is missing or came later is named", async () => {
   await writeChecksums(folder);
   await appendFile(path.join(folder, "a.bin"), "x");
   await rm(path.join(folder, "b.bin"));
-  await writeFile(path.join(folder, "inner", "d.bin"), "");
+  await writeFile(path.join(folder, "inner", "d.safetensors"), "");
+  await writeFile(path.join(folder, "README.md"), "");
   expect(await checksumFaults(folder)).toEqual([
     "b.bin is missing",
     "a.bin differs from its checksum",
-    "inner/d.bin has no checksum",
+    "inner/d.safetensors has no checksum",
   ]);
 });
 

@@ -6,6 +6,9 @@ import { checkpointPath, orCheckpointError } from "./open-file.js";
 
 const CHECKSUMS = "checksums.json";
 
+/** Files that readers look at. Anything else may be put beside them, such as a model card. */
+const READ = /\.(safetensors|json)$/;
+
 /** How a folder is written. */
 export interface FolderOptions {
   /** Whether files that it holds already may go. */
@@ -39,7 +42,7 @@ export async function writeChecksums(folder: string): Promise<void> {
 
 /**
  * Compares every file of the folder with its checksum. Returns what is wrong, in words: files that are missing, differ, cannot be
- * read, or are not in checksums.json; and that it is missing itself. @throws CheckpointError if it holds no JSON object.
+ * read, or came later, where readers would look at them; and that checksums.json is missing itself. @throws CheckpointError if it holds no JSON object.
  */
 export async function checksumFaults(folder: string): Promise<string[]> {
   const path = await checkpointPath(folder, CHECKSUMS);
@@ -48,8 +51,8 @@ export async function checksumFaults(folder: string): Promise<string[]> {
   const present = new Set(await checkedFiles(folder));
   const faults = [...checksums.keys()].filter((file) => !present.has(file)).map((file) => `${file} is missing`);
   for (const file of present) {
-    if (!checksums.has(file)) faults.push(`${file} has no checksum`);
-    else faults.push(...(await fileFaults(folder, file, checksums.get(file))));
+    if (checksums.has(file)) faults.push(...(await fileFaults(folder, file, checksums.get(file))));
+    else if (READ.test(file)) faults.push(`${file} has no checksum`);
   }
   return faults;
 }

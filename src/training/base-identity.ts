@@ -4,8 +4,7 @@ import { describeQuantizer } from "../quant/quantizer.js";
 import { CheckpointError } from "../tensor/errors.js";
 import { quantizerOfModel } from "./quantizing.js";
 
-/** What says which weights an adapter was trained on.
- */
+/** What says which weights an adapter was trained on. */
 export interface BaseIdentity {
   /** Of the weight files of the model folder. */
   readonly sha256: string;
@@ -15,7 +14,8 @@ export interface BaseIdentity {
 
 /**
  * @param checksums SHA-256 of files in the folder that were read already, by name.
- * @throws CheckpointError if the weights in the folder are others than those that `where` was trained on. */
+ * @throws CheckpointError if the weights in the folder are others than those that `where` was trained on.
+ */
 export async function requireBase(
   folder: string,
   model: LlamaForCausalLM,

@@ -6,6 +6,7 @@ import { type Checkpoint, readCheckpoint } from "../checkpoints/checkpoint.js";
 import { requireWhole } from "../checkpoints/checksums.js";
 import { type Delta, readDeltas } from "../checkpoints/delta-log.js";
 import { checkpointFault } from "../checkpoints/faults.js";
+import { checkpointPath } from "../checkpoints/open-file.js";
 import type { Settings } from "../config/settings.js";
 import type { LlamaForCausalLM } from "../models/llama.js";
 import type { AdamWState } from "../optim/adamw.js";
@@ -50,7 +51,7 @@ export async function openRun(folder: string, which: "last" | "best" | number = 
         `resume from a checkpoint of this run`,
     );
   }
-  const baseFolder = joinPath(folder, "base");
+  const baseFolder = await checkpointPath(folder, "base");
   const checksums = await requireWhole(baseFolder, "bring it back from a copy of the run folder");
   const source = await folderSource(baseFolder);
   const run = { folder, settings, checkpoint, state, source, baseFolder };
