@@ -28,8 +28,9 @@ async function start(...args: string[]): Promise<ChildProcess> {
   const child = spawn(process.execPath, [join(REPOSITORY, "dist/cli/main.js"), ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  for await (const chunk of child.stdout!) if (/tok\/s/.test(String(chunk))) break;
-  child.stdout!.resume();
+  await new Promise<void>((resolve) => {
+    child.stdout!.on("data", (chunk) => void (/tok\/s/.test(String(chunk)) && resolve()));
+  });
   return child;
 }
 
