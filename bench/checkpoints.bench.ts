@@ -39,7 +39,7 @@ const rng = new Rng(Number(flags.seed), "stops");
 const stops: { step: number; seconds: number }[] = [];
 let child = await start("train", "--out", run);
 for (let stop = 0; stop < Number(flags.stops); stop++) {
-  await Promise.race([sleep(1000 + 15_000 * rng.uniform()), once(child, "exit")]);
+  await Promise.race([sleep(1000 + 50_000 * rng.uniform()), once(child, "exit")]);
   if (child.exitCode !== null) break;
   const asked = performance.now();
   child.kill("SIGTERM");
