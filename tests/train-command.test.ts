@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -40,22 +40,30 @@ test("a dry run tells the plan and writes nothing", async () => {
   });
 });
 
-test("an interrupt saves a checkpoint and ends with exit code 130", async () => {
+test.each<[string, (child: ChildProcessWithoutNullStreams) => void, number]>([
+  ["an interrupt", (child) => child.kill("SIGINT"), 130],
+  ["a request to end", (child) => child.kill("SIGTERM"), 143],
+  ["a closed terminal", (child) => child.kill("SIGHUP"), 129],
+  ["a reader that goes away", (child) => child.stdout.destroy(), 143],
+])("%s saves a checkpoint and ends with its exit code", async (name, interrupt, expected) => {
   await withFolder({ "a.txt": TEXT }, async (cwd) => {
-    const child = spawn(process.execPath, [MAIN, "train", ...FLAGS, "--max-steps", "20000"], { cwd });
+    const flags = ["--max-steps", "20000", "--eval-every", "20", "--sample-tokens", "0"];
+    const child = spawn(process.execPath, [MAIN, "train", ...FLAGS, ...flags], { cwd });
     let output = "";
     let interrupted = false;
     child.stdout.setEncoding("utf8").on("data", (text) => {
       output += text;
       if (interrupted || !output.includes("tok/s")) return;
       interrupted = true;
-      child.kill("SIGINT");
+      interrupt(child);
     });
     const code = await new Promise((resolve) => child.on("close", resolve));
+    expect(code).toBe(expected);
+    const last = (await readFile(path.join(cwd, "run/last"), "utf8")).trim();
+    expect(await listTree(path.join(cwd, "run", last))).toContain("state.json");
+    if (name === "a reader that goes away") return;
     expect(output).toContain("Stopping after this step, and saving");
-    const saved = /^saved {3}(\S+)$/m.exec(output)?.[1];
-    expect(saved).toMatch(/^run\/checkpoint-\d+$/);
-    expect(await listTree(path.join(cwd, saved ?? ""))).toContain("state.json");
-    expect(code).toBe(130);
+    expect(output).toMatch(new RegExp(`^saved {3}run/${last}$`, "m"));
+    expect(output).toContain("Next: highrank resume run");
   });
 });

@@ -1,7 +1,16 @@
 import { CheckpointError, ConfigError, DataError, HighrankError, NumericError, ShapeError } from "../tensor/errors.js";
 
 /** Exit codes of the command. */
-export const EXIT = { done: 0, internal: 1, usage: 2, data: 3, numbers: 4, interrupted: 130, terminated: 143 } as const;
+export const EXIT = {
+  done: 0,
+  internal: 1,
+  usage: 2,
+  data: 3,
+  numbers: 4,
+  hungUp: 129,
+  interrupted: 130,
+  terminated: 143,
+} as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 

@@ -2,10 +2,17 @@
 import process from "node:process";
 import { runCommandLine } from "./program.js";
 
-// A reader that has seen enough (`highrank inspect … | head`) is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
-});
+// A reader that has seen enough (`highrank inspect … | head`), or a terminal that was closed, is no error. Work that can be
+// interrupted is, so that a run saves what it has.
+let readerIsGone = false;
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
+    if (readerIsGone) return;
+    readerIsGone = true;
+    if (process.listenerCount("SIGTERM") > 0) process.kill(process.pid, "SIGTERM");
+    else process.exit(0);
+  });
+}
 
 process.exitCode = await runCommandLine(process.argv.slice(2), process);
