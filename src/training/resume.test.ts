@@ -6,6 +6,7 @@ import { animalText } from "../../tests/animal-text.js";
 import { installFaults } from "../../tests/file-faults/faults.mjs";
 import { runContents } from "../../tests/run-contents.js";
 import { changeTensors } from "../../tests/small-model.js";
+import { SMALL_RUN } from "../../tests/small-run.js";
 import { readCheckpoint } from "../checkpoints/checkpoint.js";
 import { writeChecksums } from "../checkpoints/checksums.js";
 import { resolveSettings } from "../config/resolve.js";
@@ -24,28 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Everything at once: a warm start, two micro-batches a step, dropout, cycles of three steps. */
-const SMALL: Partial<Settings> = {
-  model: "tiny",
-  method: "relora",
-  rank: 4,
-  dropout: 0.1,
-  vocabSize: 300,
-  batchSize: 2,
-  totalBatchSize: 4,
-  sequenceLength: 32,
-  maxSteps: 11,
-  warmStartSteps: 3,
-  reloraEvery: 3,
-  lr: 3e-3,
-  adapterLr: 2e-2,
-  evalEvery: 4,
-  evalTokens: 300,
-  sampleTokens: 3,
-  saveEvery: 4,
-  keepCheckpoints: 1,
-  threads: 1,
-};
+const SMALL: Partial<Settings> = { ...SMALL_RUN, threads: 1 };
 
 function settingsOf(name: string, change: Partial<Settings>): Settings {
   return resolveSettings({

@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Settings } from "../../src/config/settings.js";
 import { animalText } from "../animal-text.js";
+import { SMALL_RUN } from "../small-run.js";
 
 /** A small run to be killed. */
 export interface KillableRun {
@@ -9,27 +10,7 @@ export interface KillableRun {
   readonly settings: Partial<Settings>;
 }
 
-/** Everything at once: a warm start, two micro-batches a step, dropout, cycles of three steps. */
-const SMALL: Partial<Settings> = {
-  model: "tiny",
-  method: "relora",
-  rank: 4,
-  dropout: 0.1,
-  vocabSize: 300,
-  batchSize: 2,
-  totalBatchSize: 4,
-  sequenceLength: 32,
-  maxSteps: 11,
-  warmStartSteps: 3,
-  reloraEvery: 3,
-  lr: 3e-3,
-  adapterLr: 2e-2,
-  evalEvery: 4,
-  evalTokens: 300,
-  sampleTokens: 3,
-  saveEvery: 2,
-  keepCheckpoints: 1,
-};
+const SMALL: Partial<Settings> = { ...SMALL_RUN, saveEvery: 2 };
 
 const RUNS: Readonly<Record<string, Partial<Settings>>> = {
   "relora, float32": {},
