@@ -1,4 +1,4 @@
-import { applyLinear, type Linear, LinearLayer } from "../nn/linear.js";
+import { addBias, applyLinear, type Linear, LinearLayer } from "../nn/linear.js";
 import type { Parameter } from "../nn/module.js";
 import { add } from "../ops/elementwise.js";
 import type { QuantizedLinear } from "../quant/quantized-linear.js";
@@ -20,14 +20,15 @@ export interface MergeOutcome {
   readonly codesChanged: number | null;
 }
 
-/** A linear layer with a frozen weight and an adapter that can be folded into it. */
+/** A linear layer with a frozen weight, frozen bias and an adapter that can be folded into it. */
 export abstract class MergeableLayer extends LinearLayer {
   readonly inFeatures: number;
   readonly outFeatures: number;
+  readonly bias: Parameter | undefined;
   readonly adapter: LinearAdapter;
 
   /** @throws ShapeError if the adapter is for another size of layer. */
-  constructor({ inFeatures, outFeatures }: LinearLayer, adapter: LinearAdapter) {
+  constructor({ inFeatures, outFeatures, bias }: LinearLayer, adapter: LinearAdapter) {
     super();
     if (adapter.inFeatures !== inFeatures || adapter.outFeatures !== outFeatures) {
       throw new ShapeError(
@@ -36,6 +37,8 @@ export abstract class MergeableLayer extends LinearLayer {
     }
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
+    this.bias = bias;
+    if (bias !== undefined) bias.trainable = false;
     this.adapter = adapter;
   }
 
@@ -66,7 +69,7 @@ export class MergeableLinear extends MergeableLayer {
   }
 
   override forward(x: Tensor): Tensor {
-    return add(applyLinear(x, this.weight), this.adapter.forward(x));
+    return add(addBias(applyLinear(x, this.weight), this.bias), this.adapter.forward(x));
   }
 
   override async mergeUpdate(update: Float32Array): Promise<MergeOutcome> {

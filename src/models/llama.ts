@@ -1,23 +1,16 @@
 import { checkpoint } from "../autograd/checkpoint.js";
-import { type AttentionShape, causalAttention, causalMask, rotaryAngles } from "../nn/attention.js";
-import { type CrossEntropyOptions, linearCrossEntropy } from "../nn/cross-entropy.js";
 import { Embedding } from "../nn/embedding.js";
-import { applyLinear, Linear, type LinearLayer } from "../nn/linear.js";
-import { Module, type Parameter } from "../nn/module.js";
+import { Linear, type LinearLayer } from "../nn/linear.js";
+import { Module } from "../nn/module.js";
 import { RMSNorm } from "../nn/rms-norm.js";
+import type { AttentionSizes, Rope, Sequence } from "../nn/sequence.js";
 import { add, mul, silu } from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
-import { rotary } from "../ops/rotary.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { LlamaConfig } from "./llama-config.js";
-
-/** Angles and mask: the same for every layer. */
-interface Positions extends AttentionShape {
-  readonly cos: Tensor;
-  readonly sin: Tensor;
-  readonly mask: Tensor;
-}
+import type { Architecture } from "./architectures.js";
+import { CausalLM, LanguageModelHead } from "./causal-lm.js";
+import { type LlamaConfig, readLlamaConfig } from "./llama-config.js";
 
 class LlamaAttention extends Module {
   qProj: LinearLayer;
@@ -25,8 +18,14 @@ class LlamaAttention extends Module {
   vProj: LinearLayer;
   oProj: LinearLayer;
 
-  constructor({ hiddenSize, numHeads, numKeyValueHeads, headDim, initializerRange: std }: LlamaConfig, rng: Rng) {
+  readonly #sizes: AttentionSizes;
+  readonly #rope: Rope;
+
+  constructor(config: LlamaConfig, rng: Rng) {
     super();
+    const { hiddenSize, numHeads, numKeyValueHeads, headDim, ropeTheta: theta, initializerRange: std } = config;
+    this.#sizes = { numHeads, numKeyValueHeads, headDim };
+    this.#rope = { headDim, theta };
     this.qProj = Linear.random(hiddenSize, numHeads * headDim, rng.fork("q"), std);
     this.kProj = Linear.random(hiddenSize, numKeyValueHeads * headDim, rng.fork("k"), std);
     this.vProj = Linear.random(hiddenSize, numKeyValueHeads * headDim, rng.fork("v"), std);
@@ -34,12 +33,10 @@ class LlamaAttention extends Module {
   }
 
   /** x: (batch · time, hidden) → same. */
-  forward(x: Tensor, positions: Positions): Tensor {
-    const { batch, time, cos, sin } = positions;
-    const rotate = (y: Tensor) => reshape(rotary(reshape(y, [batch, time, y.shape[1]!]), cos, sin), y.shape);
-    const q = rotate(this.qProj.forward(x));
-    const k = rotate(this.kProj.forward(x));
-    return this.oProj.forward(causalAttention(q, k, this.vProj.forward(x), positions.mask, positions));
+  forward(x: Tensor, layer: number, sequence: Sequence): Tensor {
+    const q = sequence.rotate(this.qProj.forward(x), this.#rope);
+    const k = sequence.rotate(this.kProj.forward(x), this.#rope);
+    return this.oProj.forward(sequence.attend(layer, q, k, this.vProj.forward(x), this.#sizes));
   }
 }
 
@@ -76,37 +73,19 @@ class LlamaLayer extends Module {
     this.mlp = new LlamaMLP(config, rng);
   }
 
-  forward(x: Tensor, positions: Positions): Tensor {
-    const attended = add(x, this.attention.forward(this.inputNorm.forward(x), positions));
+  forward(x: Tensor, layer: number, sequence: Sequence): Tensor {
+    const attended = add(x, this.attention.forward(this.inputNorm.forward(x), layer, sequence));
     return add(attended, this.mlp.forward(this.postAttentionNorm.forward(attended)));
   }
 }
 
-/**
- * The output projection. Not a linear layer: the chunked loss reads the weight itself, so that an adapter in its place
- * would be passed over in silence.
- */
-class LlamaHead extends Module {
-  readonly weight: Parameter; // (vocabSize, hidden)
-
-  constructor(weight: Parameter) {
-    super();
-    this.weight = weight;
-  }
-}
-
-export interface ForwardOptions {
-  /** Recompute each layer's activations in the backward pass instead of keeping them. Default false. */
-  readonly checkpointing?: boolean;
-}
-
 /** A LLaMA language model: embeddings, layers, final norm and an output projection, tied to the embeddings or not. */
-export class LlamaForCausalLM extends Module {
+export class LlamaForCausalLM extends CausalLM {
   readonly config: LlamaConfig;
   readonly embedTokens: Embedding;
   readonly layers: LlamaLayer[];
   readonly norm: RMSNorm;
-  readonly lmHead: LlamaHead;
+  readonly lmHead: LanguageModelHead;
 
   /** Random weights: normal with the config's initializerRange; norms at one. */
   constructor(config: LlamaConfig, rng: Rng) {
@@ -119,36 +98,16 @@ export class LlamaForCausalLM extends Module {
     const { weight } = config.tieWordEmbeddings
       ? this.embedTokens
       : Linear.random(hiddenSize, vocabSize, rng.fork("head"), std);
-    this.lmHead = new LlamaHead(weight);
+    this.lmHead = new LanguageModelHead(weight);
   }
 
-  /** The output projection: (vocabSize, hidden). */
-  get headWeight(): Parameter {
-    return this.lmHead.weight;
-  }
-
-  /** Final hidden states. ids: (batch, time) int32 → (batch · time, hidden). */
-  hidden(ids: Tensor, { checkpointing = false }: ForwardOptions = {}): Tensor {
-    const positions = this.#positions(ids);
+  protected override forward(ids: Tensor, sequence: Sequence, checkpointing: boolean): Tensor {
     let x = reshape(this.embedTokens.forward(ids), [ids.size, this.config.hiddenSize]);
-    for (const layer of this.layers) {
-      const run = (input: Tensor) => layer.forward(input, positions);
+    for (const [i, layer] of this.layers.entries()) {
+      const run = (input: Tensor) => layer.forward(input, i, sequence);
       x = checkpointing ? checkpoint(run, x) : run(x);
     }
     return this.norm.forward(x);
-  }
-
-  /** Scores of every next token. ids: (batch, time) int32 → (batch · time, vocabSize). */
-  logits(ids: Tensor): Tensor {
-    return applyLinear(this.hidden(ids), this.headWeight);
-  }
-
-  /**
-   * scale · Σ −log p(label): a scalar. ids and labels: (batch, time) int32; labels[b, t] is the token after ids[b, t],
-   * negative where it is not scored.
-   */
-  loss(ids: Tensor, labels: Tensor, options: ForwardOptions & CrossEntropyOptions = {}): Tensor {
-    return linearCrossEntropy(this.hidden(ids, options), this.headWeight, reshape(labels, [labels.size]), options);
   }
 
   /** The Hugging Face name of a parameter or module path. */
@@ -157,13 +116,6 @@ export class LlamaForCausalLM extends Module {
       .split(".")
       .map((part) => HUGGING_FACE_NAMES[part] ?? part)
       .join(".");
-  }
-
-  #positions(ids: Tensor): Positions {
-    const [batch, time] = ids.shape as [number, number];
-    const { numHeads, numKeyValueHeads, headDim, ropeTheta } = this.config;
-    const shape = { batch, time, numHeads, numKeyValueHeads, headDim };
-    return { ...shape, ...rotaryAngles(time, headDim, ropeTheta), mask: causalMask(shape) };
   }
 }
 
@@ -183,4 +135,13 @@ const HUGGING_FACE_NAMES: Readonly<Record<string, string>> = {
   gateProj: "gate_proj",
   upProj: "up_proj",
   downProj: "down_proj",
+};
+
+/** LLaMA 1 to 3. */
+export const LLAMA: Architecture = {
+  modelType: "llama",
+  describe(json) {
+    const config = readLlamaConfig(json);
+    return { config, create: (rng) => new LlamaForCausalLM(config, rng) };
+  },
 };

@@ -4,4 +4,6 @@ export * from "./embedding.js";
 export * from "./initializers.js";
 export * from "./linear.js";
 export * from "./module.js";
+export * from "./norm.js";
 export * from "./rms-norm.js";
+export * from "./sequence.js";

@@ -1,3 +1,4 @@
+import { add } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { reshape } from "../ops/movement.js";
 import type { Rng } from "../tensor/random.js";
@@ -5,10 +6,12 @@ import type { Tensor } from "../tensor/tensor.js";
 import { normal } from "./initializers.js";
 import { Module, Parameter } from "./module.js";
 
-/** y = x Wᵀ: a linear layer without bias, whatever holds its weight. x: (…, inFeatures) → (…, outFeatures). */
+/** y = x Wᵀ + b: a linear layer, whatever holds its weight. x: (…, inFeatures) → (…, outFeatures). */
 export abstract class LinearLayer extends Module {
   abstract readonly inFeatures: number;
   abstract readonly outFeatures: number;
+  /** (outFeatures); undefined where the layer has none. */
+  abstract readonly bias: Parameter | undefined;
   abstract forward(x: Tensor): Tensor;
 }
 
@@ -18,22 +21,36 @@ export class Linear extends LinearLayer {
   readonly outFeatures: number;
   /** (outFeatures, inFeatures), as in PyTorch. */
   readonly weight: Parameter;
+  readonly bias: Parameter | undefined;
 
-  constructor(weight: Parameter) {
+  constructor(weight: Parameter, bias?: Parameter) {
     super();
     [this.outFeatures, this.inFeatures] = weight.shape as [number, number];
     this.weight = weight;
+    this.bias = bias;
   }
 
-  /** Normal(0, standardDeviation) weights; LLaMA's initializer_range is 0.02. */
-  static random(inFeatures: number, outFeatures: number, rng: Rng, standardDeviation = 0.02): Linear {
+  /** Normal(0, standardDeviation) weights; LLaMA's initializer_range is 0.02. A bias starts at zero. */
+  static random(
+    inFeatures: number,
+    outFeatures: number,
+    rng: Rng,
+    standardDeviation = 0.02,
+    { bias = false }: { readonly bias?: boolean } = {},
+  ): Linear {
     const shape = [outFeatures, inFeatures];
-    return new Linear(new Parameter(() => normal(shape, standardDeviation, rng), shape));
+    const weight = new Parameter(() => normal(shape, standardDeviation, rng), shape);
+    return new Linear(weight, bias ? new Parameter(() => new Float32Array(outFeatures), [outFeatures]) : undefined);
   }
 
   override forward(x: Tensor): Tensor {
-    return applyLinear(x, this.weight);
+    return addBias(applyLinear(x, this.weight), this.bias);
   }
+}
+
+/** y + b, or y where there is no bias. */
+export function addBias(y: Tensor, bias: Tensor | undefined): Tensor {
+  return bias === undefined ? y : add(y, bias);
 }
 
 /** x Wᵀ. x: (…, inFeatures), weight: (outFeatures, inFeatures). */

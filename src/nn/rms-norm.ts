@@ -1,9 +1,10 @@
 import { rmsNorm } from "../ops/norm.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { Module, Parameter } from "./module.js";
+import { Parameter } from "./module.js";
+import { Norm } from "./norm.js";
 
 /** y = x / √(mean(x²) + epsilon) · weight (Zhang & Sennrich 2019, arXiv:1910.07467). x: (…, dim) → (…, dim). */
-export class RMSNorm extends Module {
+export class RMSNorm extends Norm {
   readonly weight: Parameter; // (dim), starts at one
   readonly epsilon: number;
 

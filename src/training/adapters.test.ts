@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
+import { modelParts } from "../models/causal-lm.js";
 import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
 import { countElements } from "../nn/module.js";
 import { ConfigError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
-import { adapterParameters, addAdapters, partOf } from "./adapters.js";
+import { adapterParameters, addAdapters } from "./adapters.js";
 import { diskParameters } from "./model-source.js";
 
 const SETTINGS = {
@@ -36,8 +37,12 @@ test("besides adapters only the named parts are trained", () => {
   const model = tinyModel();
   addAdapters(model, SETTINGS, new Rng(0));
   expect(adapterParameters(model).size).toBe(8);
-  const parts = new Set(trainable(model).flatMap(([name]) => (name.includes(".adapter.") ? [] : [partOf(name)])));
-  expect([...parts].sort()).toEqual(["head", "norms"]);
+  const parts = modelParts(model);
+  const trained = new Set(trainable(model).map(([, parameter]) => parts.get(parameter)));
+  expect([...trained].sort()).toEqual(["head", "linear", "norms"]);
+  for (const [name, parameter] of trainable(model)) {
+    if (parts.get(parameter) === "linear") expect(name).toContain(".adapter.");
+  }
 });
 
 test("a rank beyond a layer and targets that match nothing are refused by name, and the model stays as it was", () => {

@@ -2,11 +2,10 @@ import { injectAdapters, mergeableLayers, type TargetedLinear, targetedLinears }
 import { LoRAAdapter } from "../adapters/lora-adapter.js";
 import type { MergePolicy } from "../adapters/merge-policies.js";
 import type { Settings } from "../config/settings.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import { type CausalLM, modelParts } from "../models/causal-lm.js";
 import type { Parameter } from "../nn/module.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
-import { diskParameters } from "./model-source.js";
 
 /** The settings that say which adapters a model gets. */
 export type AdapterSettings = Pick<
@@ -20,7 +19,7 @@ export type AdapterSettings = Pick<
  * @throws ConfigError, before anything changes, for targets that match nothing and layers that the rank exceeds.
  */
 export function addAdapters(
-  model: LlamaForCausalLM,
+  model: CausalLM,
   settings: AdapterSettings,
   rng: Rng,
   createPolicy?: (name: string) => MergePolicy,
@@ -38,9 +37,9 @@ export function addAdapters(
     rng,
   );
   const adapters = new Set(adapterParameters(model).values());
-  for (const [name, parameter] of diskParameters(model)) {
-    const part = partOf(name);
-    parameter.trainable = adapters.has(parameter) || (part !== "linear" && trainModules.includes(part));
+  const trained: ReadonlySet<string> = new Set(trainModules);
+  for (const [parameter, part] of modelParts(model)) {
+    parameter.trainable = adapters.has(parameter) || trained.has(part);
   }
 }
 
@@ -59,7 +58,7 @@ function requireRank(rank: number, targets: ReadonlyMap<string, TargetedLinear>)
 }
 
 /** The adapters of a model by the name of their layer. */
-export function loraAdapters(model: LlamaForCausalLM): Map<string, LoRAAdapter> {
+export function loraAdapters(model: CausalLM): Map<string, LoRAAdapter> {
   const adapters = new Map<string, LoRAAdapter>();
   for (const [name, { adapter }] of mergeableLayers(model)) {
     if (adapter instanceof LoRAAdapter) adapters.set(name, adapter);
@@ -68,18 +67,11 @@ export function loraAdapters(model: LlamaForCausalLM): Map<string, LoRAAdapter> 
 }
 
 /** loraA and loraB of every adapter, by name. */
-export function adapterParameters(model: LlamaForCausalLM): Map<string, Parameter> {
+export function adapterParameters(model: CausalLM): Map<string, Parameter> {
   const parameters = new Map<string, Parameter>();
   for (const [name, { loraA, loraB }] of loraAdapters(model)) {
     parameters.set(`${name}.adapter.loraA`, loraA);
     parameters.set(`${name}.adapter.loraB`, loraB);
   }
   return parameters;
-}
-
-/** The part of a model that a weight belongs to, by its name on disk. */
-export function partOf(name: string): "embeddings" | "head" | "norms" | "linear" {
-  if (name.endsWith("embed_tokens.weight")) return "embeddings";
-  if (name === "lm_head.weight") return "head";
-  return name.endsWith("norm.weight") ? "norms" : "linear";
 }

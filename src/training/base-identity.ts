@@ -1,5 +1,5 @@
 import { hashModelFolder } from "../checkpoints/base-hash.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { CheckpointError } from "../tensor/errors.js";
 import { quantizerOfModel } from "./quantizing.js";
@@ -18,7 +18,7 @@ export interface BaseIdentity {
  */
 export async function requireBase(
   folder: string,
-  model: LlamaForCausalLM,
+  model: CausalLM,
   trainedOn: BaseIdentity | null,
   where: string,
   checksums?: ReadonlyMap<string, string>,

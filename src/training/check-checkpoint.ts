@@ -5,7 +5,7 @@ import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
 import { openSafetensors } from "../checkpoints/safetensors.js";
 import type { StoredTensor } from "../checkpoints/stored-tensor.js";
 import type { Settings } from "../config/settings.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { globalNorm } from "../optim/clip.js";
 import { HighrankError } from "../tensor/errors.js";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.js";
@@ -25,9 +25,9 @@ export interface CheckedCheckpoint {
 export interface Expected {
   readonly settings: Settings;
   /** While every weight trains; null where none is. */
-  readonly full: LlamaForCausalLM | null;
+  readonly full: CausalLM | null;
   /** With adapters; null for the method full. */
-  readonly adapted: LlamaForCausalLM | null;
+  readonly adapted: CausalLM | null;
 }
 
 /**
@@ -85,7 +85,7 @@ function planFaults(step: number, state: RunState, settings: Settings): string[]
 async function checkTensors(
   folder: string,
   { optimizerSteps }: RunState,
-  model: LlamaForCausalLM | null,
+  model: CausalLM | null,
   faults: string[],
 ): Promise<void> {
   const open = async (name: string): Promise<ReadonlyMap<string, StoredTensor>> =>
@@ -112,7 +112,7 @@ async function checkTensors(
   await compareTensors("adapter_start", starts, new Map(known), faults);
 }
 
-function trainedOf(model: LlamaForCausalLM): Map<string, { readonly shape: Shape }> {
+function trainedOf(model: CausalLM): Map<string, { readonly shape: Shape }> {
   return new Map([...diskParameters(model)].filter(([, { trainable }]) => trainable));
 }
 

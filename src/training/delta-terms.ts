@@ -2,13 +2,13 @@ import type { LazyTerm, LowRankTerm } from "../adapters/low-rank-term.js";
 import { type Delta, openDelta } from "../checkpoints/delta-log.js";
 import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
 import type { LoraPair } from "../checkpoints/peft.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { loraAdapters } from "./adapters.js";
 
 // Updates by the name of their layer: as adapters hold them, as terms of a sum, and as pairs of tensors in files.
 
 /** A copy of what each adapter has learned since it started. */
-export function learnedTerms(model: LlamaForCausalLM): Map<string, LowRankTerm> {
+export function learnedTerms(model: CausalLM): Map<string, LowRankTerm> {
   return new Map([...loraAdapters(model)].map(([name, adapter]) => [name, adapter.learnedTerm()] as const));
 }
 

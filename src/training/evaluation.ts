@@ -5,7 +5,7 @@ import { evaluationBatches } from "../data/evaluation-batches.js";
 import type { Batch } from "../data/packing.js";
 import { loadTokenRows, rowBatches } from "../data/rows.js";
 import { Tokenizer } from "../data/tokenizer.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { Evaluation, EvaluationOptions } from "./contracts.js";
 import { HeldOutLoss } from "./held-out.js";
@@ -62,7 +62,7 @@ async function batchesOfText(
 /** In the length of the longest row; one longer than the model or the caller allows is a fault. */
 async function batchesOfRows(
   data: string,
-  { config }: LlamaForCausalLM,
+  { config }: CausalLM,
   { batchSize, sequenceLength: asked, maxTokens }: EvaluationOptions,
 ): Promise<Batches> {
   if (maxTokens !== null) throw new ConfigError("maxTokens: is for text; rows of input_ids are all scored");

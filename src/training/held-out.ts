@@ -1,5 +1,5 @@
 import type { Batch } from "../data/packing.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { Program } from "../runtime/program.js";
 import type { Evaluation } from "./contracts.js";
 import { batchPlaceholders, countScored, type StepShape } from "./step.js";
@@ -13,7 +13,7 @@ export class HeldOutLoss {
   }
 
   /** Must be released. Later changes of the parameters are seen; later changes of the model's structure are not. */
-  static async compile(model: LlamaForCausalLM, shape: StepShape): Promise<HeldOutLoss> {
+  static async compile(model: CausalLM, shape: StepShape): Promise<HeldOutLoss> {
     const { batchSize, sequenceLength, lossChunk: chunkSize, device, threads } = shape;
     const [ids, labels] = batchPlaceholders(batchSize, sequenceLength);
     return new HeldOutLoss(

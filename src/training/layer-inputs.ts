@@ -1,16 +1,16 @@
 import type { LayerInputs } from "../adapters/low-rank-approximation.js";
 import { MergeableLayer } from "../adapters/mergeable-layer.js";
 import type { Batch } from "../data/packing.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { LinearLayer } from "../nn/linear.js";
-import { moduleSlots } from "../nn/module.js";
+import { moduleSlots, type Parameter } from "../nn/module.js";
 import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 
 /** What every adapted layer of the model is fed on a batch, dropout off, by the layer's name on disk. */
 export async function recordLayerInputs(
-  model: LlamaForCausalLM,
+  model: CausalLM,
   { inputIds }: Batch,
   sequenceLength: number,
   options: SessionOptions,
@@ -47,6 +47,7 @@ export async function recordLayerInputs(
 class InputRecorder extends LinearLayer {
   readonly inFeatures: number;
   readonly outFeatures: number;
+  readonly bias: Parameter | undefined;
   input: Tensor | undefined;
   readonly #layer: LinearLayer;
 
@@ -54,6 +55,7 @@ class InputRecorder extends LinearLayer {
     super();
     this.inFeatures = layer.inFeatures;
     this.outFeatures = layer.outFeatures;
+    this.bias = layer.bias;
     this.#layer = layer;
   }
 

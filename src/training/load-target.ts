@@ -3,7 +3,7 @@ import { linearLayers } from "../adapters/inject.js";
 import { requireWhole } from "../checkpoints/checksums.js";
 import { checkpointPath } from "../checkpoints/open-file.js";
 import { type LoraPair, type PeftAdapter, readPeftAdapter } from "../checkpoints/peft.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { CheckpointError, ConfigError } from "../tensor/errors.js";
 import { formatShape } from "../tensor/shape.js";
 import { requireBase } from "./base-identity.js";
@@ -16,7 +16,7 @@ import { applyUpdates } from "./updated-linear.js";
 
 /** A model to evaluate or to generate with. Its adapters, where it has any, are part of it. */
 export interface LoadedTarget {
-  readonly model: LlamaForCausalLM;
+  readonly model: CausalLM;
   /** The model folder, in which its tokenizer is. */
   readonly folder: string;
 }
@@ -110,7 +110,7 @@ export async function openAdapter(folder: string, base: string | null): Promise<
 }
 
 /** @throws CheckpointError unless the model has a linear layer for each pair, of its sizes. */
-function requireLayers(model: LlamaForCausalLM, layers: ReadonlyMap<string, LoraPair>, where: string): void {
+function requireLayers(model: CausalLM, layers: ReadonlyMap<string, LoraPair>, where: string): void {
   const linears = linearLayers(model);
   const faults: string[] = [];
   for (const [name, { loraA, loraB }] of layers) {

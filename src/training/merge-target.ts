@@ -9,7 +9,7 @@ import { type LazyTensor, storeAs, type TensorToWrite } from "../checkpoints/laz
 import { weightFiles, writeModelFolder } from "../checkpoints/model-folder.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { SafetensorsDType } from "../checkpoints/safetensors-header.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { describeQuantizer, type Quantizer } from "../quant/quantizer.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { type Shape, sizeOf } from "../tensor/shape.js";
@@ -92,7 +92,7 @@ async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
   return { ...parts, updates: learned };
 }
 
-function mergeableQuantizedLayers(model: LlamaForCausalLM): [string, MergeableQuantizedLinear][] {
+function mergeableQuantizedLayers(model: CausalLM): [string, MergeableQuantizedLinear][] {
   return [...mergeableLayers(model)].flatMap(([name, layer]) =>
     layer instanceof MergeableQuantizedLinear ? [[name, layer]] : [],
   );

@@ -6,7 +6,7 @@ import { type LowRankTerm, productOf } from "../adapters/low-rank-term.js";
 import { MergeableQuantizedLinear, type MergeOutcome } from "../adapters/mergeable-layer.js";
 import { singularValues } from "../adapters/spectrum.js";
 import type { Delta } from "../checkpoints/delta-log.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { Rng } from "../tensor/random.js";
 import { loraAdapters } from "./adapters.js";
 import { learnedTerms, pairsOf, termsOf } from "./delta-terms.js";
@@ -39,12 +39,12 @@ export interface MergeContext {
 
 /** Ends cycles: logs them, merges their adapters into the weights, and measures what that did. */
 export class Merger {
-  readonly #model: LlamaForCausalLM;
+  readonly #model: CausalLM;
   readonly #probe: Probe;
   readonly #master: MasterWeights;
 
   /** @param master gets every merged cycle. */
-  constructor(model: LlamaForCausalLM, probe: Probe, master: MasterWeights) {
+  constructor(model: CausalLM, probe: Probe, master: MasterWeights) {
     this.#model = model;
     this.#probe = probe;
     this.#master = master;
@@ -133,7 +133,7 @@ export class Merger {
  * weights too. `master` gets the cycles.
  */
 export async function replayMerges(
-  model: LlamaForCausalLM,
+  model: CausalLM,
   deltas: AsyncIterable<Delta>,
   master: MasterWeights,
   seed: number,
@@ -153,7 +153,7 @@ export async function replayMerges(
  * @param readWeight gives the exact weight of a layer.
  */
 export async function startFromResiduals(
-  model: LlamaForCausalLM,
+  model: CausalLM,
   readWeight: (layer: string) => Promise<Float32Array>,
   rng: Rng,
   recordInputs: () => Promise<ReadonlyMap<string, LayerInputs>>,
@@ -175,7 +175,7 @@ function mergeRng(seed: number, step: number): Rng {
 }
 
 /** Whether the layers want to know their inputs when they are merged. */
-function startsFromResidual(model: LlamaForCausalLM): boolean {
+function startsFromResidual(model: CausalLM): boolean {
   return [...mergeableLayers(model).values()].some(
     (layer) => layer instanceof MergeableQuantizedLinear && layer.policy.startsFromResidual,
   );

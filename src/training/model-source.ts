@@ -4,8 +4,10 @@ import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
 import { openModelFolder } from "../checkpoints/model-folder.js";
 import { parseQuantizationConfig } from "../checkpoints/quantization-config.js";
 import { MODEL_PRESETS } from "../config/presets.js";
+import { describeModel } from "../models/architectures.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { LlamaForCausalLM } from "../models/llama.js";
-import { llamaConfig, readLlamaConfig, writeLlamaConfig } from "../models/llama-config.js";
+import { llamaConfig, writeLlamaConfig } from "../models/llama-config.js";
 import { namedParameters, type Parameter } from "../nn/module.js";
 import { FourBitWeight } from "../quant/four-bit-weight.js";
 import { Int8Weight } from "../quant/int8-weight.js";
@@ -26,7 +28,7 @@ export interface ModelSource {
    * A new model without its weights: they are still to be read with `fillModel`, except that weights quantized on disk are in
    * place, and random ones are drawn when they are first used.
    */
-  build(): LlamaForCausalLM;
+  build(): CausalLM;
   /** The weight of that name in float32, row-major; dequantized where it is quantized. */
   readWeight(name: string): Promise<Float32Array>;
 }
@@ -62,25 +64,26 @@ export function presetSource(
 export async function folderSource(folder: string): Promise<ModelSource> {
   const { config, tensors } = await openModelFolder(folder);
   parseQuantizationConfig(config); // refuses what cannot be read
-  const llama = readLlamaConfig(config);
-  if (llama.numLayers > tensors.size) {
+  const described = describeModel(config);
+  const { numLayers } = described.config;
+  if (numLayers > tensors.size) {
     throw new CheckpointError(
-      `${folder}: config.json has num_hidden_layers ${llama.numLayers}, but there are ${tensors.size} tensors in all`,
+      `${folder}: config.json has num_hidden_layers ${numLayers}, but there are ${tensors.size} tensors in all`,
     );
   }
   const quantized = new Map<string, StoredQuantizedWeight>();
   for (const [name, parts] of quantizedWeightNames(tensors.keys())) {
     quantized.set(name, await readBitsandbytes(name, pickTensors(tensors, parts)));
   }
-  const build = (): LlamaForCausalLM => {
-    const model = new LlamaForCausalLM(llama, new Rng(0));
-    for (const [name, { slot }] of linearLayers(model)) {
+  const build = (): CausalLM => {
+    const model = described.create(new Rng(0));
+    for (const [name, { slot, linear }] of linearLayers(model)) {
       const stored = quantized.get(`${name}.weight`);
-      if (stored !== undefined) slot.replace(new QuantizedLinear(quantizedWeight(stored)));
+      if (stored !== undefined) slot.replace(new QuantizedLinear(quantizedWeight(stored), linear.bias));
     }
     return model;
   };
-  checkWeights(build(), tensors, folder);
+  checkWeights(described.create(new Rng(0)), build(), tensors, folder);
   return { config, tensors, build, readWeight: weightReader(tensors) };
 }
 
@@ -103,7 +106,7 @@ function pickTensors(tensors: ReadonlyMap<string, LazyTensor>, names: readonly s
 }
 
 /** A model in memory, to be written as it is now. */
-export function memorySource(model: LlamaForCausalLM, config: Readonly<Record<string, unknown>>): ModelSource {
+export function memorySource(model: CausalLM, config: Readonly<Record<string, unknown>>): ModelSource {
   const parameters = diskParameters(model);
   const tensors = new Map<string, LazyTensor>();
   for (const [name, parameter] of parameters) {
@@ -113,7 +116,7 @@ export function memorySource(model: LlamaForCausalLM, config: Readonly<Record<st
 }
 
 /** Reads the float32 weights of a model that was built from the source, one at a time; those of adapters stay. */
-export async function fillModel(model: LlamaForCausalLM, { tensors }: ModelSource): Promise<void> {
+export async function fillModel(model: CausalLM, { tensors }: ModelSource): Promise<void> {
   for (const [name, parameter] of diskParameters(model)) {
     const tensor = tensors.get(name);
     if (tensor !== undefined) parameter.adopt((await tensor.read()) as Float32Array);
@@ -121,7 +124,7 @@ export async function fillModel(model: LlamaForCausalLM, { tensors }: ModelSourc
 }
 
 /** The model of a Hugging Face folder, weights and all. @throws CheckpointError as `folderSource`. */
-export async function loadModel(folder: string): Promise<LlamaForCausalLM> {
+export async function loadModel(folder: string): Promise<CausalLM> {
   const source = await folderSource(folder);
   const model = source.build();
   await fillModel(model, source);
@@ -136,7 +139,7 @@ function quantizedWeight(stored: StoredQuantizedWeight): QuantizedWeight {
 }
 
 /** Every parameter of the model by its name on disk; adapters under the name of their layer. */
-export function diskParameters(model: LlamaForCausalLM): Map<string, Parameter> {
+export function diskParameters(model: CausalLM): Map<string, Parameter> {
   return new Map(
     [...namedParameters(model)].map(([path, parameter]) => [model.checkpointName(path), parameter] as const),
   );
@@ -160,17 +163,25 @@ export function assignWeights(
 }
 
 /** Copies tensors into the parameters of their names. @throws CheckpointError for those that the model does not have. */
-export function assignSome(model: LlamaForCausalLM, tensors: ReadonlyMap<string, HostTensor>, where: string): void {
+export function assignSome(model: CausalLM, tensors: ReadonlyMap<string, HostTensor>, where: string): void {
   const parameters = diskParameters(model);
   const faults = [...tensors.keys()].filter((name) => !parameters.has(name));
   if (faults.length > 0) throw new CheckpointError(`${where}: the model has no ${faults.join(", ")}; check the base`);
   assignWeights(new Map([...tensors.keys()].map((name) => [name, parameters.get(name)!])), tensors, where);
 }
 
-/** @throws CheckpointError unless the tensors hold every float32 weight and fit every quantized layer of the model. */
-function checkWeights(model: LlamaForCausalLM, tensors: ReadonlyMap<string, LazyTensor>, folder: string): void {
+/**
+ * @param asDescribed a model of the same config without quantized layers.
+ * @throws CheckpointError unless the tensors hold every float32 weight and fit every quantized layer of the model.
+ */
+function checkWeights(
+  asDescribed: CausalLM,
+  model: CausalLM,
+  tensors: ReadonlyMap<string, LazyTensor>,
+  folder: string,
+): void {
   const faults = weightFaults(diskParameters(model), tensors);
-  const fresh = linearLayers(new LlamaForCausalLM(model.config, new Rng(0)));
+  const fresh = linearLayers(asDescribed);
   for (const [name, { linear }] of linearLayers(model)) {
     const { inFeatures, outFeatures } = fresh.get(name)!.linear;
     if (linear.inFeatures === inFeatures && linear.outFeatures === outFeatures) continue;

@@ -7,7 +7,7 @@ import { evaluationBatches } from "../data/evaluation-batches.js";
 import type { Batch, TokenStream } from "../data/packing.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import type { Quantizer } from "../quant/quantizer.js";
 import { ConfigError, DataError } from "../tensor/errors.js";
 import { suggest } from "../tensor/suggest.js";
@@ -18,7 +18,7 @@ import { frozenQuantizer } from "./quantizing.js";
 export interface PreparedRun {
   readonly source: ModelSource;
   /** Built from the source; its weights are still to be read. */
-  readonly model: LlamaForCausalLM;
+  readonly model: CausalLM;
   /** What holds the frozen weights under the adapters; null for float32. */
   readonly quantizer: Quantizer | null;
   readonly tokenizer: Tokenizer;
@@ -111,7 +111,7 @@ function splitTokens(
   return [tokens.subarray(0, tokens.length - held), tokens.subarray(tokens.length - held)];
 }
 
-function checkFit(model: LlamaForCausalLM, tokenizer: Tokenizer, { model: source, sequenceLength }: Settings): void {
+function checkFit(model: CausalLM, tokenizer: Tokenizer, { model: source, sequenceLength }: Settings): void {
   const { vocabSize, maxSequenceLength } = model.config;
   const faults: string[] = [];
   if (tokenizer.vocabSize > vocabSize) {

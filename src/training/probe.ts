@@ -1,7 +1,5 @@
 import type { Batch } from "../data/packing.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
-import { linearCrossEntropy } from "../nn/cross-entropy.js";
-import { applyLinear } from "../nn/linear.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { reshape } from "../ops/movement.js";
 import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
@@ -26,11 +24,11 @@ export class Probe {
   }
 
   /** @param batch one row. Must be released. */
-  static async compile(model: LlamaForCausalLM, batch: Batch, options: SessionOptions): Promise<Probe> {
+  static async compile(model: CausalLM, batch: Batch, options: SessionOptions): Promise<Probe> {
     const [ids, labels] = batchPlaceholders(1, batch.inputIds.length);
     const hidden = model.hidden(ids);
-    const loss = linearCrossEntropy(hidden, model.headWeight, reshape(labels, [labels.size]));
-    const outputs = { loss, logits: applyLinear(hidden, model.headWeight) };
+    const loss = model.score(hidden, reshape(labels, [labels.size]));
+    const outputs = { loss, logits: model.project(hidden) };
     return new Probe(await Program.compile(outputs, options), batch);
   }
 

@@ -1,6 +1,6 @@
 import { linearLayers } from "../adapters/inject.js";
 import type { Settings } from "../config/settings.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { Linear } from "../nn/linear.js";
 import { createQuantizedWeight, QuantizedLinear } from "../quant/quantized-linear.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
@@ -21,7 +21,7 @@ export function quantizerOf({
 }
 
 /** What the layers of a model without adapters are quantized with; null where they are float32. */
-export function quantizerOfModel(model: LlamaForCausalLM): Quantizer | null {
+export function quantizerOfModel(model: CausalLM): Quantizer | null {
   for (const { linear } of linearLayers(model).values()) {
     if (linear instanceof QuantizedLinear) return linear.weight.quantizer;
   }
@@ -33,7 +33,7 @@ export function quantizerOfModel(model: LlamaForCausalLM): Quantizer | null {
  * @throws ConfigError if these differ, or if a quantized model is to be trained in full.
  */
 export function frozenQuantizer(
-  model: LlamaForCausalLM,
+  model: CausalLM,
   settings: Pick<Settings, "quantize" | "doubleQuant" | "quantBlockSize" | "method" | "warmStartSteps" | "model">,
 ): Quantizer | null {
   const wanted = quantizerOf(settings);
@@ -59,7 +59,7 @@ export function frozenQuantizer(
  * @throws CheckpointError that names the weight that cannot be quantized.
  */
 export async function quantizeLayers(
-  model: LlamaForCausalLM,
+  model: CausalLM,
   quantizer: Quantizer,
   readWeight: (name: string) => Promise<Float32Array>,
 ): Promise<QuantizationError> {
@@ -124,7 +124,7 @@ function ratio(errors: number, squares: number): number {
 }
 
 /** As `quantizeLayers`, for a model whose weights do not matter: to see what it takes. */
-export function quantizeStructure(model: LlamaForCausalLM, quantizer: Quantizer): void {
+export function quantizeStructure(model: CausalLM, quantizer: Quantizer): void {
   for (const { slot, linear } of linearLayers(model).values()) {
     if (!(linear instanceof Linear)) continue;
     const weight = createQuantizedWeight([linear.outFeatures, linear.inFeatures], quantizer);

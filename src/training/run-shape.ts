@@ -1,7 +1,7 @@
 import { linearLayers, mergeableLayers } from "../adapters/inject.js";
 import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import type { Settings } from "../config/settings.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { countElements } from "../nn/module.js";
 import { QuantizedLinear } from "../quant/quantized-linear.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
@@ -14,7 +14,7 @@ import { quantizeStructure } from "./quantizing.js";
 /** What a model holds in one phase of a run. */
 export interface RunShape {
   /** Built, but without values: nothing of the size of a weight has been made for it. */
-  readonly model: LlamaForCausalLM;
+  readonly model: CausalLM;
   /** Weights of the model without its adapters. */
   readonly parameters: number;
   readonly adapterParameters: number;
@@ -29,7 +29,7 @@ export interface RunShape {
  * @param build gives a new model without its weights.
  * @throws ConfigError for adapters that do not fit the model.
  */
-export function runShapes(build: () => LlamaForCausalLM, settings: Settings, quantizer: Quantizer | null): RunShape[] {
+export function runShapes(build: () => CausalLM, settings: Settings, quantizer: Quantizer | null): RunShape[] {
   const shapes: RunShape[] = [];
   if (settings.method === "full" || settings.warmStartSteps > 0) shapes.push(shapeOf(build()));
   if (settings.method !== "full") {
@@ -41,7 +41,7 @@ export function runShapes(build: () => LlamaForCausalLM, settings: Settings, qua
   return shapes;
 }
 
-function shapeOf(model: LlamaForCausalLM): RunShape {
+function shapeOf(model: CausalLM): RunShape {
   const all = [...diskParameters(model).values()];
   const adapters = new Set(adapterParameters(model).values());
   const floats = countElements(all.filter((parameter) => !adapters.has(parameter)));
@@ -55,7 +55,7 @@ function shapeOf(model: LlamaForCausalLM): RunShape {
   };
 }
 
-function quantizedWeights(model: LlamaForCausalLM): QuantizedWeight[] {
+function quantizedWeights(model: CausalLM): QuantizedWeight[] {
   const plain = [...linearLayers(model).values()].map(({ linear }) => linear);
   return [...plain, ...mergeableLayers(model).values()].flatMap((layer) =>
     layer instanceof QuantizedLinear || layer instanceof MergeableQuantizedLinear ? [layer.weight] : [],

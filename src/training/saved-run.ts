@@ -8,7 +8,7 @@ import { type Delta, readDeltas } from "../checkpoints/delta-log.js";
 import { checkpointFault } from "../checkpoints/faults.js";
 import { checkpointPath } from "../checkpoints/open-file.js";
 import type { Settings } from "../config/settings.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import type { AdamWState } from "../optim/adamw.js";
 import type { Quantizer } from "../quant/quantizer.js";
 import { CheckpointError } from "../tensor/errors.js";
@@ -68,7 +68,7 @@ function isAdapted({ state }: Pick<SavedRun, "state">): boolean {
 }
 
 /** What was trained when the checkpoint was saved, adapters included, on a model whose other weights are still to be read. */
-export function restoreTrained(run: SavedRun): LlamaForCausalLM {
+export function restoreTrained(run: SavedRun): CausalLM {
   const model = run.source.build();
   if (isAdapted(run)) addAdapters(model, run.settings, new Rng(run.settings.seed, "adapters"));
   assignTrained(model, run);
@@ -76,7 +76,7 @@ export function restoreTrained(run: SavedRun): LlamaForCausalLM {
 }
 
 /** The model that computes: what was trained, on the base and the cycles merged until then. */
-export async function restoreModel(run: SavedRun): Promise<LlamaForCausalLM> {
+export async function restoreModel(run: SavedRun): Promise<CausalLM> {
   const model = run.source.build();
   const { folder, source } = run;
   const master = new MasterWeights(
@@ -92,7 +92,7 @@ export async function restoreModel(run: SavedRun): Promise<LlamaForCausalLM> {
  * were when it was saved.
  * @param master gets the merged cycles.
  */
-export async function restoreInto(model: LlamaForCausalLM, run: SavedRun, master: MasterWeights): Promise<void> {
+export async function restoreInto(model: CausalLM, run: SavedRun, master: MasterWeights): Promise<void> {
   const { settings, source, quantizer } = run;
   if (quantizer !== null) await quantizeLayers(model, quantizer, source.readWeight);
   await fillModel(model, source);
@@ -133,7 +133,7 @@ export function savedMoments({ checkpoint, state }: SavedRun, trained: Iterable<
   return moments;
 }
 
-function assignTrained(model: LlamaForCausalLM, { checkpoint }: SavedRun): void {
+function assignTrained(model: CausalLM, { checkpoint }: SavedRun): void {
   const { tensorFiles, folder } = checkpoint;
   restoreStarts(loraAdapters(model), tensorFiles.adapter_start);
   assignSome(model, tensorFiles.trainable ?? new Map(), folder);

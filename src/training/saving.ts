@@ -11,7 +11,7 @@ import { writePeftAdapter } from "../checkpoints/peft.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { Settings } from "../config/settings.js";
 import type { Tokenizer } from "../data/tokenizer.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW } from "../optim/adamw.js";
 import { QuantizedLinear } from "../quant/quantized-linear.js";
@@ -46,7 +46,7 @@ export async function saveModel(folder: string, { config, tensors }: ModelToSave
  * @param frozenWeight gives the weight of a quantized layer without an adapter.
  */
 export function finishedModel(
-  model: LlamaForCausalLM,
+  model: CausalLM,
   config: Readonly<Record<string, unknown>>,
   frozenWeight: (layer: string) => Promise<Float32Array>,
 ): ModelToSave {
@@ -75,7 +75,7 @@ export function floatConfig(
 }
 
 /** The parameters by name on disk, without those of adapters. */
-function modelParameters(model: LlamaForCausalLM): Map<string, Parameter> {
+function modelParameters(model: CausalLM): Map<string, Parameter> {
   const parameters = diskParameters(model);
   for (const name of adapterParameters(model).keys()) parameters.delete(name);
   return parameters;
@@ -135,7 +135,7 @@ export function checkpointBytes({ parameters, adapters }: Omit<CheckpointParts, 
 }
 
 /** Bytes of the adapters of a model, as a cycle of the delta log or a PEFT folder holds them. */
-export function adapterBytes(model: LlamaForCausalLM): number {
+export function adapterBytes(model: CausalLM): number {
   let elements = 0;
   for (const { size } of adapterParameters(model).values()) elements += size;
   return 4 * elements;
@@ -165,7 +165,7 @@ export function restoreStarts(
  */
 export async function saveAdapter(
   runDir: string,
-  model: LlamaForCausalLM,
+  model: CausalLM,
   { dropout, targetModules }: Pick<Settings, "dropout" | "targetModules">,
   { base, deltas }: Pick<RunState, "base" | "deltas">,
   { merged }: { merged: boolean },

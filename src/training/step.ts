@@ -1,7 +1,7 @@
 import { keepFreedMemory } from "#platform";
 import { grad } from "../autograd/grad.js";
 import type { Batch } from "../data/packing.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { type Parameter, setTraining } from "../nn/module.js";
 import { scatteredRows } from "../ops/gather.js";
 import { addGradients, discardGradient, type Gradient, RowGradient } from "../optim/gradient.js";
@@ -43,7 +43,7 @@ export class TrainingStep {
 
   /** @param parameters of `model`, which get gradients. Must be released. */
   static async compile(
-    model: LlamaForCausalLM,
+    model: CausalLM,
     parameters: ReadonlyMap<string, Parameter>,
     options: TrainingStepOptions,
   ): Promise<TrainingStep> {
@@ -101,7 +101,7 @@ export class TrainingStep {
 
 /** `loss` and for parameter i `g<i>`: its gradient, or only the rows of it that are not zero, with their indices as `i<i>`. */
 export function stepGraph(
-  model: LlamaForCausalLM,
+  model: CausalLM,
   parameters: ReadonlyMap<string, Parameter>,
   options: TrainingStepOptions,
 ): Record<string, Tensor> {

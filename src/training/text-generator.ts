@@ -1,6 +1,5 @@
 import type { Tokenizer } from "../data/tokenizer.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
-import { applyLinear } from "../nn/linear.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { gatherRows } from "../ops/gather.js";
 import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
@@ -25,13 +24,13 @@ const INCOMPLETE = "\ufffd";
  * powers of two; a text longer than the model's is continued from its last tokens.
  */
 export class TextGenerator {
-  readonly #model: LlamaForCausalLM;
+  readonly #model: CausalLM;
   readonly #tokenizer: Tokenizer;
   readonly #options: SessionOptions;
   readonly #programs: Map<number, Program> = new Map();
 
   /** Must be released. Later changes of the parameters are seen; later changes of the model's structure are not. */
-  constructor(model: LlamaForCausalLM, tokenizer: Tokenizer, options: SessionOptions) {
+  constructor(model: CausalLM, tokenizer: Tokenizer, options: SessionOptions) {
     this.#model = model;
     this.#tokenizer = tokenizer;
     this.#options = options;
@@ -86,7 +85,7 @@ export class TextGenerator {
     if (program === undefined) {
       const hidden = this.#model.hidden(placeholder("ids", [1, length], "int32"));
       const last = gatherRows(hidden, placeholder("position", [1], "int32"));
-      program = await Program.compile({ logits: applyLinear(last, this.#model.headWeight) }, this.#options);
+      program = await Program.compile({ logits: this.#model.project(last) }, this.#options);
       this.#programs.set(length, program);
     }
     return program;

@@ -267,9 +267,14 @@ export class Trainer {
   async #compile(known?: (trained: Iterable<string>) => ReadonlyMap<string, AdamWState>): Promise<void> {
     const compiled = await compileRun(this.#run, this.#settings, this.#master);
     this.#compiled = compiled;
-    const adapters = adapterParameters(this.#run.model);
     const trained = this.#trained;
-    this.#optimizer = createOptimizer(trained, adapters, this.#settings, known?.(trained.keys()), compiled.adamw);
+    this.#optimizer = createOptimizer(
+      this.#run.model,
+      trained,
+      this.#settings,
+      known?.(trained.keys()),
+      compiled.adamw,
+    );
     requireAllOptimized(this.#run.model, this.#optimizer);
   }
 

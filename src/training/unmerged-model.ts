@@ -1,8 +1,8 @@
 import { cpuCount } from "#platform";
 import type { LowRankTerm } from "../adapters/low-rank-term.js";
 import { type LazyTensor, readHostTensor } from "../checkpoints/lazy-tensor.js";
-import { LlamaForCausalLM } from "../models/llama.js";
-import { readLlamaConfig } from "../models/llama-config.js";
+import { describeModel } from "../models/architectures.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { Rng } from "../tensor/random.js";
 import type { MergeVerification } from "./contracts.js";
@@ -41,14 +41,14 @@ export async function compareMerged(unmerged: UnmergedModel, mergedFolder: strin
   return { tokens: before.tokens, largestChange: largestChange(before, after), largestLogit };
 }
 
-async function float32Model(unmerged: UnmergedModel): Promise<LlamaForCausalLM> {
-  const model = new LlamaForCausalLM(readLlamaConfig(unmerged.source.config), new Rng(0));
+async function float32Model(unmerged: UnmergedModel): Promise<CausalLM> {
+  const model = describeModel(unmerged.source.config).create(new Rng(0));
   for (const [name, parameter] of diskParameters(model)) parameter.adopt(await readUnmerged(unmerged, name));
   applyUpdates(model, unmerged.updates);
   return model;
 }
 
-async function probe(model: LlamaForCausalLM): Promise<ProbeResult & { tokens: number }> {
+async function probe(model: CausalLM): Promise<ProbeResult & { tokens: number }> {
   const { vocabSize, maxSequenceLength } = model.config;
   const rng = new Rng(0, "probe");
   const draw = (): number => Math.floor(rng.uniform() * vocabSize);

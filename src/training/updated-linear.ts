@@ -1,7 +1,8 @@
 import { linearLayers } from "../adapters/inject.js";
 import type { LowRankTerm } from "../adapters/low-rank-term.js";
-import type { LlamaForCausalLM } from "../models/llama.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { applyLinear, LinearLayer } from "../nn/linear.js";
+import type { Parameter } from "../nn/module.js";
 import { add, mul } from "../ops/elementwise.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 
@@ -9,6 +10,7 @@ import { type Tensor, tensor } from "../tensor/tensor.js";
 class UpdatedLinear extends LinearLayer {
   readonly inFeatures: number;
   readonly outFeatures: number;
+  readonly bias: Parameter | undefined;
   readonly #layer: LinearLayer;
   readonly #scaling: number;
   readonly #loraA: Tensor; // (rank, inFeatures)
@@ -16,7 +18,7 @@ class UpdatedLinear extends LinearLayer {
 
   constructor(layer: LinearLayer, { rank, scaling, loraA, loraB }: LowRankTerm) {
     super();
-    ({ inFeatures: this.inFeatures, outFeatures: this.outFeatures } = layer);
+    ({ inFeatures: this.inFeatures, outFeatures: this.outFeatures, bias: this.bias } = layer);
     this.#layer = layer;
     this.#scaling = scaling;
     this.#loraA = tensor(loraA, [rank, layer.inFeatures]);
@@ -30,7 +32,7 @@ class UpdatedLinear extends LinearLayer {
 }
 
 /** Puts updates, by the names of their layers, beside the weights of a model. Their ranks may exceed those of the layers. */
-export function applyUpdates(model: LlamaForCausalLM, updates: ReadonlyMap<string, LowRankTerm>): void {
+export function applyUpdates(model: CausalLM, updates: ReadonlyMap<string, LowRankTerm>): void {
   for (const [name, { slot, linear }] of linearLayers(model)) {
     const update = updates.get(name);
     if (update !== undefined) slot.replace(new UpdatedLinear(linear, update));

@@ -1,0 +1,33 @@
+import { CheckpointError } from "../tensor/errors.js";
+import { shownValue } from "../tensor/json.js";
+import type { Rng } from "../tensor/random.js";
+import type { CausalLM, CausalLMConfig } from "./causal-lm.js";
+import { LLAMA } from "./llama.js";
+
+/** A config.json that was read and found to be one that we compute in full. */
+export interface ModelDescription {
+  readonly config: CausalLMConfig;
+  /** A model with random weights. */
+  create(rng: Rng): CausalLM;
+}
+
+/** One architecture: how its config.json is read. */
+export interface Architecture {
+  /** `model_type` of config.json. */
+  readonly modelType: string;
+  /** @throws CheckpointError that names everything that the config asks for and we do not compute. */
+  describe(json: Readonly<Record<string, unknown>>): ModelDescription;
+}
+
+const ARCHITECTURES: readonly Architecture[] = [LLAMA];
+
+/** What a model folder's config.json describes. @throws CheckpointError for an architecture or an option that is not supported. */
+export function describeModel(json: Readonly<Record<string, unknown>>): ModelDescription {
+  const { model_type: type } = json;
+  const architecture = ARCHITECTURES.find(({ modelType }) => modelType === type);
+  if (architecture !== undefined) return architecture.describe(json);
+  const supported = ARCHITECTURES.map(({ modelType }) => modelType).join(", ");
+  throw new CheckpointError(
+    `config.json: model_type is ${shownValue(type)}, which is not supported; supported are ${supported}`,
+  );
+}

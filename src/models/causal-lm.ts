@@ -1,0 +1,101 @@
+import { type CrossEntropyOptions, linearCrossEntropy } from "../nn/cross-entropy.js";
+import { Embedding } from "../nn/embedding.js";
+import { applyLinear } from "../nn/linear.js";
+import { Module, moduleSlots, namedParameters, type Parameter } from "../nn/module.js";
+import { Norm } from "../nn/norm.js";
+import { type Sequence, WholeSequence } from "../nn/sequence.js";
+import { reshape } from "../ops/movement.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+/** What every architecture's config says, in our names. */
+export interface CausalLMConfig {
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  /** Longest sequence the model is meant for. */
+  readonly maxSequenceLength: number;
+  /** Whether the output projection is the embedding table. */
+  readonly tieWordEmbeddings: boolean;
+}
+
+export interface ForwardOptions {
+  /** Recompute each layer's activations in the backward pass instead of keeping them. Default false. */
+  readonly checkpointing?: boolean;
+  /** Where the tokens stand. Default: whole rows from their first token on. */
+  readonly sequence?: Sequence;
+}
+
+/** What a parameter is for. */
+export type ModelPart = "embeddings" | "head" | "norms" | "biases" | "linear";
+
+/** The output projection. Not a linear layer: the chunked loss reads the weight itself, so that an adapter in its place would be passed over in silence. */
+export class LanguageModelHead extends Module {
+  readonly weight: Parameter; // (vocabSize, hidden)
+
+  constructor(weight: Parameter) {
+    super();
+    this.weight = weight;
+  }
+}
+
+/** A decoder-only language model: token embeddings, layers, and an output projection, tied to the embeddings or not. */
+export abstract class CausalLM extends Module {
+  abstract readonly config: CausalLMConfig;
+  abstract readonly embedTokens: Embedding;
+  abstract readonly lmHead: LanguageModelHead;
+
+  /** Runs the layers. `sequence` says where the tokens stand; ids: (batch, time) int32 → (batch · time, hidden), after the last norm. */
+  protected abstract forward(ids: Tensor, sequence: Sequence, checkpointing: boolean): Tensor;
+
+  /** The output projection: (vocabSize, hidden). */
+  get headWeight(): Parameter {
+    return this.lmHead.weight;
+  }
+
+  /** Final hidden states. ids: (batch, time) int32 → (batch · time, hidden). */
+  hidden(ids: Tensor, { checkpointing = false, sequence }: ForwardOptions = {}): Tensor {
+    const [batch, time] = ids.shape as [number, number];
+    return this.forward(ids, sequence ?? new WholeSequence(batch, time), checkpointing);
+  }
+
+  /** Scores of the next token from final hidden states. hidden: (n, hidden) → (n, vocabSize). */
+  project(hidden: Tensor): Tensor {
+    return applyLinear(hidden, this.headWeight);
+  }
+
+  /** Scores of every next token. ids: (batch, time) int32 → (batch · time, vocabSize). */
+  logits(ids: Tensor, options: ForwardOptions = {}): Tensor {
+    return this.project(this.hidden(ids, options));
+  }
+
+  /**
+   * scale · Σ −log p(label): a scalar. ids and labels: (batch, time) int32; labels[b, t] is the token after ids[b, t],
+   * negative where it is not scored.
+   */
+  loss(ids: Tensor, labels: Tensor, options: ForwardOptions & CrossEntropyOptions = {}): Tensor {
+    return this.score(this.hidden(ids, options), reshape(labels, [labels.size]), options);
+  }
+
+  /** The same from final hidden states (n, hidden) and labels (n). */
+  score(hidden: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor {
+    return linearCrossEntropy(hidden, this.headWeight, labels, options);
+  }
+}
+
+/** What each parameter of a model is for; those of adapters belong to the linear layers. */
+export function modelParts(model: CausalLM): Map<Parameter, ModelPart> {
+  const parts = new Map<Parameter, ModelPart>();
+  for (const [path, parameter] of namedParameters(model)) {
+    parts.set(parameter, /\bbias$/.test(path) ? "biases" : "linear");
+  }
+  for (const { module } of moduleSlots(model)) {
+    const part =
+      module instanceof Norm ? "norms" : module instanceof Embedding ? "embeddings" : module === model.lmHead && "head";
+    if (part === false) continue;
+    for (const parameter of namedParameters(module).values()) {
+      // A tied head is the embedding table.
+      if (part !== "head" || parts.get(parameter) !== "embeddings") parts.set(parameter, part);
+    }
+  }
+  return parts;
+}

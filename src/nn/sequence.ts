@@ -1,0 +1,64 @@
+import { reshape } from "../ops/movement.js";
+import { rotary } from "../ops/rotary.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type AttentionShape, causalAttention, causalMask, rotaryAngles } from "./attention.js";
+
+/** The sizes of one attention layer. */
+export type AttentionSizes = Omit<AttentionShape, "batch" | "time">;
+
+/** Rotary position embedding of one kind of layer. */
+export interface Rope {
+  readonly headDim: number;
+  /** Base of the wavelengths, 10,000 in the paper. */
+  readonly theta: number;
+}
+
+/**
+ * The tokens that a forward pass is over, and what they may look back on. Architectures ask it for all that depends on where a
+ * token stands, so that they are the same for a whole text and for one token after a cache.
+ */
+export abstract class Sequence {
+  readonly batch: number;
+  /** Tokens of each row that the pass computes. */
+  readonly time: number;
+
+  constructor(batch: number, time: number) {
+    this.batch = batch;
+    this.time = time;
+  }
+
+  /** Turns the heads of queries or keys by their positions. x: (batch · time, heads · headDim) → same. */
+  abstract rotate(x: Tensor, rope: Rope): Tensor;
+
+  /**
+   * Causal attention of layer number `layer`, from 0. q: (batch · time, numHeads · headDim), k and v: (batch · time,
+   * numKeyValueHeads · headDim), rotated where the architecture does → (batch · time, numHeads · headDim).
+   */
+  abstract attend(layer: number, q: Tensor, k: Tensor, v: Tensor, sizes: AttentionSizes): Tensor;
+}
+
+/** Whole rows from their first token on, as in training. */
+export class WholeSequence extends Sequence {
+  /** Shared by the layers. */
+  readonly #angles: Map<string, { readonly cos: Tensor; readonly sin: Tensor }> = new Map();
+  readonly #masks: Map<number, Tensor> = new Map();
+
+  override rotate(x: Tensor, { headDim, theta }: Rope): Tensor {
+    const { cos, sin } = known(this.#angles, `${headDim}/${theta}`, () => rotaryAngles(this.time, headDim, theta));
+    return reshape(rotary(reshape(x, [this.batch, this.time, x.shape[1]!]), cos, sin), x.shape);
+  }
+
+  override attend(_layer: number, q: Tensor, k: Tensor, v: Tensor, sizes: AttentionSizes): Tensor {
+    const { batch, time } = this;
+    const { numHeads, numKeyValueHeads } = sizes;
+    const stacked = numHeads / numKeyValueHeads;
+    const mask = known(this.#masks, stacked, () => causalMask({ time, numHeads, numKeyValueHeads }));
+    return causalAttention(q, k, v, mask, { batch, time, ...sizes });
+  }
+}
+
+function known<K, V>(values: Map<K, V>, key: K, make: () => V): V {
+  const value = values.get(key) ?? make();
+  values.set(key, value);
+  return value;
+}
