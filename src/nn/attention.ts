@@ -21,6 +21,15 @@ const MASKED = -1e30;
  * mask: from `causalMask` → (batch · time, numHeads · headDim).
  */
 export function causalAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, shape: AttentionShape): Tensor {
+  return attendTo(q, splitHeads(k, shape), splitHeads(v, shape), mask, shape);
+}
+
+/**
+ * Scaled dot-product attention to `keys` keys, of `time` tokens or more. q: (batch · time, numHeads · headDim), key and value: (batch,
+ * numKeyValueHeads, keys, headDim); mask: added to the scores (batch, numKeyValueHeads, numHeads / numKeyValueHeads · time, keys), to
+ * which it broadcasts → (batch · time, numHeads · headDim).
+ */
+export function attendTo(q: Tensor, key: Tensor, value: Tensor, mask: Tensor, shape: AttentionShape): Tensor {
   const { batch, time, numHeads, numKeyValueHeads: groups, headDim } = shape;
   const perGroup = numHeads / groups;
   // The queries that share a key head become rows of one product, so that keys and values are never repeated.
@@ -30,12 +39,15 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, s
     perGroup * time,
     headDim,
   ]);
-  const key = transpose(reshape(k, [batch, time, groups, headDim]), [0, 2, 1, 3]);
-  const value = transpose(reshape(v, [batch, time, groups, headDim]), [0, 2, 1, 3]);
   const scores = mul(matmul(query, key, { transposeB: true }), 1 / Math.sqrt(headDim));
   const attended = matmul(softmax(add(scores, mask)), value);
   const byHead = reshape(attended, [batch, groups, perGroup, time, headDim]);
   return reshape(transpose(byHead, [0, 3, 1, 2, 4]), [batch * time, numHeads * headDim]);
+}
+
+/** The heads of keys or values: (batch · time, numKeyValueHeads · headDim) → (batch, numKeyValueHeads, time, headDim). */
+export function splitHeads(x: Tensor, { batch, time, numKeyValueHeads, headDim }: AttentionShape): Tensor {
+  return transpose(reshape(x, [batch, time, numKeyValueHeads, headDim]), [0, 2, 1, 3]);
 }
 
 /** What is added to the scores of `numHeads / numKeyValueHeads` stacked queries: 0 up to the diagonal, −1e30 above. */
