@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { grad } from "../src/autograd/grad.js";
-import { add, log, matmul, matmulFourBit, mul, sum } from "../src/ops/index.js";
+import { gelu, geluTanh } from "../src/nn/gelu.js";
+import { LayerNorm } from "../src/nn/layer-norm.js";
+import { add, log, matmul, matmulFourBit, mul, sum, tanh } from "../src/ops/index.js";
 import { Program } from "../src/runtime/program.js";
 import type { TypedArray } from "../src/tensor/dtype.js";
 import { Rng } from "../src/tensor/random.js";
@@ -129,6 +131,20 @@ describe("over numbers of threads, bit-equal is", () => {
     const y = matmulFourBit(x, packed, absmax, { type: "nf4", blockSize: 64, shape: [192, 256] });
     const [dx] = grad(sum(mul(y, y)), [x]);
     expect(await differing({ y, dx: dx! }, {})).toEqual([]);
+  });
+
+  test("activations and norms with their gradients", async () => {
+    const x = random([37, 601], 1);
+    const norm = new LayerNorm(601);
+    const outputs: Record<string, Tensor> = {};
+    for (const [name, f] of Object.entries({ tanh, gelu, geluTanh, norm: (input: Tensor) => norm.forward(input) })) {
+      const y = f(x);
+      outputs[name] = y;
+      grad(sum(mul(y, y)), name === "norm" ? [x, norm.weight, norm.bias] : [x]).forEach((gradient, i) => {
+        outputs[`${name} ${i}`] = gradient;
+      });
+    }
+    expect(await differing(outputs, {})).toEqual([]);
   });
 
   test("a logarithm, and a sum over axes between others", async () => {

@@ -111,6 +111,7 @@ export const COMMON_PRIMITIVES: Omit<
   },
   div: direct("Div"),
   equal: direct("Equal"),
+  erf: direct("Erf"),
   exp: direct("Exp"),
   gatherRows: direct("Gather"),
   less: direct("Less"),
@@ -157,6 +158,7 @@ export const COMMON_PRIMITIVES: Omit<
     const columns = emitter.reshape(nameOf(indices), [indices.size, 1]);
     return emitter.emit("GatherElements", [nameOf(x), columns], { attributes: { axis: { int: 1 } } });
   },
+  tanh: direct("Tanh"),
   transpose: direct("Transpose", (node) => ({
     attributes: { perm: { ints: node.attributes.permutation as number[] } },
   })),

@@ -106,6 +106,22 @@ export const sigmoidOp: Op = unary(
   (dy, _, y) => [mul(dy, mul(y, sub(1, y)))],
 );
 
+export const tanhOp: Op = unary("tanh", Math.tanh, (dy, _, y) => [mul(dy, sub(1, mul(y, y)))]);
+export const erfOp: Op = unary("erf", referenceErf, (dy, [x]) => [
+  mul(dy, mul(exp(neg(mul(x!, x!))), 2 / Math.sqrt(Math.PI))),
+]);
+
+/** 2/√π · e^(−x²) · Σ 2ⁿ x^(2n+1) / (1 · 3 · … · (2n+1)): no term cancels another. */
+function referenceErf(x: number): number {
+  if (Math.abs(x) > 6) return Math.sign(x);
+  let [term, total] = [x, x];
+  for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(total); n++) {
+    term *= (2 * x * x) / (2 * n + 1);
+    total += term;
+  }
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * total;
+}
+
 /** Chooses `a` where `condition` is true, else `b`; all broadcast. */
 export const whereOp: Op = {
   name: "where",
@@ -194,6 +210,15 @@ export function sqrt(x: Tensor): Tensor {
 /** σ(x) = 1 / (1 + e^−x). */
 export function sigmoid(x: Tensor): Tensor {
   return applyOp(sigmoidOp, [x]);
+}
+
+export function tanh(x: Tensor): Tensor {
+  return applyOp(tanhOp, [x]);
+}
+
+/** The error function: 2/√π times the integral of e^(−t²) from 0 to x. */
+export function erf(x: Tensor): Tensor {
+  return applyOp(erfOp, [x]);
 }
 
 /** SiLU: x · σ(x) (Elfwing et al. 2017, arXiv:1702.03118). */

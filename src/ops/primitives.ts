@@ -5,6 +5,7 @@ import {
   castOp,
   divOp,
   equalOp,
+  erfOp,
   expOp,
   lessOp,
   logOp,
@@ -13,6 +14,7 @@ import {
   sigmoidOp,
   sqrtOp,
   subOp,
+  tanhOp,
   whereOp,
 } from "./elementwise.js";
 import { addPerRowOp, gatherRowsOp, scatterAddRowsOp, takePerRowOp } from "./gather.js";
@@ -36,6 +38,7 @@ export const PRIMITIVES = {
   dequantizeInt8: dequantizeInt8Op as Op,
   div: divOp as Op,
   equal: equalOp as Op,
+  erf: erfOp as Op,
   exp: expOp as Op,
   gatherRows: gatherRowsOp as Op,
   inverseRms: inverseRmsOp as Op,
@@ -58,6 +61,7 @@ export const PRIMITIVES = {
   sub: subOp as Op,
   sum: sumOp as Op,
   takePerRow: takePerRowOp as Op,
+  tanh: tanhOp as Op,
   transpose: transposeOp as Op,
   where: whereOp as Op,
 };

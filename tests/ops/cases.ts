@@ -10,6 +10,7 @@ import {
   dequantizeInt8,
   div,
   equal,
+  erf,
   exp,
   type FourBitMatrix,
   gatherRows,
@@ -33,6 +34,7 @@ import {
   sub,
   sum,
   takePerRow,
+  tanh,
   transpose,
   where,
 } from "../../src/ops/index.js";
@@ -188,6 +190,7 @@ const ROWS: Readonly<Record<PrimitiveName, readonly Row[]>> = {
     ["integers", [below(3, 4, 5), below(3, 5)], (a, b) => equal(a, b)],
     ["floats", [floats(3, 4)], (x) => equal(x, max(x, { axes: [1], keepDims: true }))],
   ],
+  erf: [...elementwise(erf), ["its tails", [floats(4, 9)], (x) => erf(mul(x, 3))]],
   exp: elementwise(exp),
   gatherRows: [
     ["repeated rows", [floats(5, 3), below(5, 11)], (table, ids) => gatherRows(table, ids)],
@@ -307,6 +310,7 @@ const ROWS: Readonly<Record<PrimitiveName, readonly Row[]>> = {
     ["rows", [floats(4, 3), below(3, 4)], (x, columns) => takePerRow(x, columns)],
     ["one column", [floats(4, 1), below(1, 4)], (x, columns) => takePerRow(x, columns)],
   ],
+  tanh: [...elementwise(tanh), ["its tails", [floats(4, 9)], (x) => tanh(mul(x, 4))]],
   transpose: [
     ["a matrix", [floats(3, 5)], (x) => transpose(x)],
     ["four axes in a cycle", [floats(2, 3, 4, 5)], (x) => transpose(x, [2, 0, 3, 1])],

@@ -1,0 +1,26 @@
+import { add, sub } from "../ops/elementwise.js";
+import { rmsNorm } from "../ops/norm.js";
+import { mean } from "../ops/reduce.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { Parameter } from "./module.js";
+import { Norm } from "./norm.js";
+
+/** y = (x − mean(x)) / √(var(x) + epsilon) · weight + bias (Ba et al. 2016, arXiv:1607.06450). x: (…, dim) → (…, dim). */
+export class LayerNorm extends Norm {
+  readonly weight: Parameter; // (dim), starts at one
+  readonly bias: Parameter; // (dim), starts at zero
+  readonly epsilon: number;
+
+  constructor(dim: number, { epsilon = 1e-5 }: { epsilon?: number } = {}) {
+    super();
+    this.weight = new Parameter(() => new Float32Array(dim).fill(1), [dim]);
+    this.bias = new Parameter(() => new Float32Array(dim), [dim]);
+    this.epsilon = epsilon;
+  }
+
+  forward(x: Tensor): Tensor {
+    // The variance is the mean square of what is centred.
+    const centred = sub(x, mean(x, { axes: [-1], keepDims: true }));
+    return add(rmsNorm(centred, this.weight, this.epsilon), this.bias);
+  }
+}
