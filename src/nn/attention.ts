@@ -3,6 +3,7 @@ import { matmul } from "../ops/matmul.js";
 import { reshape, transpose } from "../ops/movement.js";
 import { softmax } from "../ops/softmax.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
+import { softcap } from "./softcap.js";
 
 export interface AttentionShape {
   readonly batch: number;
@@ -11,6 +12,10 @@ export interface AttentionShape {
   /** Divides numHeads; fewer than numHeads is grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245). */
   readonly numKeyValueHeads: number;
   readonly headDim: number;
+  /** What scores are multiplied by. Default 1 / √headDim. */
+  readonly scale?: number;
+  /** Scores are kept within ± softcap by softcap · tanh(score / softcap). Default: not capped. */
+  readonly softcap?: number | undefined;
 }
 
 // Finite, so that no device meets ∞ − ∞; e^(−1e30) is 0 in float32 all the same.
@@ -30,7 +35,7 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, s
  * which it broadcasts → (batch · time, numHeads · headDim).
  */
 export function attendTo(q: Tensor, key: Tensor, value: Tensor, mask: Tensor, shape: AttentionShape): Tensor {
-  const { batch, time, numHeads, numKeyValueHeads: groups, headDim } = shape;
+  const { batch, time, numHeads, numKeyValueHeads: groups, headDim, scale = 1 / Math.sqrt(headDim) } = shape;
   const perGroup = numHeads / groups;
   // The queries that share a key head become rows of one product, so that keys and values are never repeated.
   const query = reshape(transpose(reshape(q, [batch, time, groups, perGroup, headDim]), [0, 2, 3, 1, 4]), [
@@ -39,7 +44,7 @@ export function attendTo(q: Tensor, key: Tensor, value: Tensor, mask: Tensor, sh
     perGroup * time,
     headDim,
   ]);
-  const scores = mul(matmul(query, key, { transposeB: true }), 1 / Math.sqrt(headDim));
+  const scores = softcap(mul(matmul(query, key, { transposeB: true }), scale), shape.softcap);
   const attended = matmul(softmax(add(scores, mask)), value);
   const byHead = reshape(attended, [batch, groups, perGroup, time, headDim]);
   return reshape(transpose(byHead, [0, 3, 1, 2, 4]), [batch * time, numHeads * headDim]);

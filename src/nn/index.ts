@@ -9,3 +9,4 @@ export * from "./module.js";
 export * from "./norm.js";
 export * from "./rms-norm.js";
 export * from "./sequence.js";
+export * from "./softcap.js";

@@ -1,4 +1,4 @@
-import { reshape } from "../ops/movement.js";
+import { broadcastTo, concat, reshape, slice } from "../ops/movement.js";
 import { rotary } from "../ops/rotary.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type AttentionShape, causalAttention, causalMask, rotaryAngles } from "./attention.js";
@@ -9,6 +9,8 @@ export type AttentionSizes = Omit<AttentionShape, "batch" | "time">;
 /** Rotary position embedding of one kind of layer. */
 export interface Rope {
   readonly headDim: number;
+  /** The first features of each head that turn; the others stay as they are. Even. Default headDim: all. */
+  readonly rotaryDim?: number;
   /** Base of the wavelengths, 10,000 in the paper. */
   readonly theta: number;
 }
@@ -28,7 +30,21 @@ export abstract class Sequence {
   }
 
   /** Turns the heads of queries or keys by their positions. x: (batch · time, heads · headDim) → same. */
-  abstract rotate(x: Tensor, rope: Rope): Tensor;
+  rotate(x: Tensor, rope: Rope): Tensor {
+    const { headDim, rotaryDim = headDim } = rope;
+    if (rotaryDim === headDim) return this.turn(x, rope);
+    const [rows, width] = x.shape as [number, number];
+    const byHead = reshape(x, [rows, width / headDim, headDim]);
+    const part = reshape(slice(byHead, 2, 0, rotaryDim), [rows, (width / headDim) * rotaryDim]);
+    const turned = reshape(this.turn(part, { ...rope, headDim: rotaryDim }), [rows, width / headDim, rotaryDim]);
+    return reshape(concat([turned, slice(byHead, 2, rotaryDim, headDim)], 2), x.shape);
+  }
+
+  /** As `rotate`, for heads of which all features turn. */
+  protected abstract turn(x: Tensor, rope: Rope): Tensor;
+
+  /** What a table of learned positions holds for each token. table: (positions, dim) → (batch · time, dim). */
+  abstract lookUp(table: Tensor): Tensor;
 
   /**
    * Causal attention of layer number `layer`, from 0. q: (batch · time, numHeads · headDim), k and v: (batch · time,
@@ -43,9 +59,15 @@ export class WholeSequence extends Sequence {
   readonly #angles: Map<string, { readonly cos: Tensor; readonly sin: Tensor }> = new Map();
   readonly #masks: Map<number, Tensor> = new Map();
 
-  override rotate(x: Tensor, { headDim, theta }: Rope): Tensor {
+  protected override turn(x: Tensor, { headDim, theta }: Rope): Tensor {
     const { cos, sin } = known(this.#angles, `${headDim}/${theta}`, () => rotaryAngles(this.time, headDim, theta));
     return reshape(rotary(reshape(x, [this.batch, this.time, x.shape[1]!]), cos, sin), x.shape);
+  }
+
+  override lookUp(table: Tensor): Tensor {
+    const { batch, time } = this;
+    const dim = table.shape[1]!;
+    return reshape(broadcastTo(slice(table, 0, 0, time), [batch, time, dim]), [batch * time, dim]);
   }
 
   override attend(_layer: number, q: Tensor, k: Tensor, v: Tensor, sizes: AttentionSizes): Tensor {
