@@ -4,6 +4,7 @@ import { applyLinear } from "../nn/linear.js";
 import { Module, moduleSlots, namedParameters, type Parameter } from "../nn/module.js";
 import { Norm } from "../nn/norm.js";
 import { type Sequence, WholeSequence } from "../nn/sequence.js";
+import { softcap } from "../nn/softcap.js";
 import { reshape } from "../ops/movement.js";
 import type { Tensor } from "../tensor/tensor.js";
 
@@ -16,6 +17,8 @@ export interface CausalLMConfig {
   readonly maxSequenceLength: number;
   /** Whether the output projection is the embedding table. */
   readonly tieWordEmbeddings: boolean;
+  /** Logits are kept within ± this value by a soft cap. Default: not capped. */
+  readonly logitSoftcap?: number | undefined;
 }
 
 export interface ForwardOptions {
@@ -60,7 +63,7 @@ export abstract class CausalLM extends Module {
 
   /** Scores of the next token from final hidden states. hidden: (n, hidden) → (n, vocabSize). */
   project(hidden: Tensor): Tensor {
-    return applyLinear(hidden, this.headWeight);
+    return softcap(applyLinear(hidden, this.headWeight), this.config.logitSoftcap);
   }
 
   /** Scores of every next token. ids: (batch, time) int32 → (batch · time, vocabSize). */
@@ -72,13 +75,13 @@ export abstract class CausalLM extends Module {
    * scale · Σ −log p(label): a scalar. ids and labels: (batch, time) int32; labels[b, t] is the token after ids[b, t],
    * negative where it is not scored.
    */
-  loss(ids: Tensor, labels: Tensor, options: ForwardOptions & CrossEntropyOptions = {}): Tensor {
+  loss(ids: Tensor, labels: Tensor, options: ForwardOptions & Omit<CrossEntropyOptions, "softcap"> = {}): Tensor {
     return this.score(this.hidden(ids, options), reshape(labels, [labels.size]), options);
   }
 
   /** The same from final hidden states (n, hidden) and labels (n). */
-  score(hidden: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor {
-    return linearCrossEntropy(hidden, this.headWeight, labels, options);
+  score(hidden: Tensor, labels: Tensor, options: Omit<CrossEntropyOptions, "softcap"> = {}): Tensor {
+    return linearCrossEntropy(hidden, this.headWeight, labels, { ...options, softcap: this.config.logitSoftcap });
   }
 }
 

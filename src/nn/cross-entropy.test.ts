@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { grad } from "../autograd/grad.js";
-import { constant } from "../ops/index.js";
+import { cast, constant, less, log, matmul, mul, neg, reshape, softmax, sum, takePerRow, where } from "../ops/index.js";
 import { interpret } from "../runtime/reference.js";
 import { Rng } from "../tensor/random.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 import { linearCrossEntropy } from "./cross-entropy.js";
+import { softcap } from "./softcap.js";
 
 const [TOKENS, DIM, VOCAB] = [11, 4, 6];
 const rng = new Rng(5, "cross-entropy");
@@ -50,6 +51,18 @@ describe("linearCrossEntropy", () => {
       h[i] = at - 1e-5;
       expect(value).toBeCloseTo((above - expected(h)) / 2e-5, 8);
       h[i] = at;
+    });
+  });
+
+  test("caps logits as the function does that is composed of ops", () => {
+    const composed = softcap(matmul(hidden, weight, { transposeB: true }), 1.5);
+    const logs = log(takePerRow(softmax(composed), where(less(labels, 0), 0, labels)));
+    const total = neg(sum(mul(reshape(logs, [TOKENS]), cast(less(-1, labels), "float32"))));
+    const capped = linearCrossEntropy(hidden, weight, labels, { softcap: 1.5, chunkSize: 4 });
+    const [expected, got] = [total, capped].map((loss) => run(loss, ...grad(loss, [hidden, weight])).flat());
+    expect(Math.abs(got![0]! - run(linearCrossEntropy(hidden, weight, labels))[0]![0]!)).toBeGreaterThan(0.1);
+    got!.forEach((value, i) => {
+      expect(value).toBeCloseTo(expected![i]!, 12);
     });
   });
 

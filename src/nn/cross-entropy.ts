@@ -7,12 +7,15 @@ import { broadcastTo, concat, reshape, slice } from "../ops/movement.js";
 import { max, sum } from "../ops/reduce.js";
 import { softmax } from "../ops/softmax.js";
 import { computeTogether, type Tensor } from "../tensor/tensor.js";
+import { softcap } from "./softcap.js";
 
 export interface CrossEntropyOptions {
   /** Scalar that the summed loss is multiplied by, such as 1 / number of scored tokens in the whole step. Default 1. */
   readonly scale?: Tensor;
   /** Tokens whose logits exist at the same time. Default 256. */
   readonly chunkSize?: number;
+  /** Logits are kept within ± softcap, as by the function of this name. Default: not capped. */
+  readonly softcap?: number | undefined;
 }
 
 /**
@@ -26,7 +29,7 @@ export function linearCrossEntropy(
   labels: Tensor,
   options: CrossEntropyOptions = {},
 ): Tensor {
-  const { scale = constant(1), chunkSize = 256 } = options;
+  const { scale = constant(1), chunkSize = 256, softcap: cap } = options;
   const tokens = hidden.shape[0]!;
   const ignored = less(labels, 0);
   const targets = where(ignored, 0, labels);
@@ -35,7 +38,7 @@ export function linearCrossEntropy(
   let total = constant(0);
   for (let start = 0; start < tokens; start += chunkSize) {
     const part = (x: Tensor) => slice(x, 0, start, Math.min(tokens, start + chunkSize));
-    const chunk = scoreChunk(part(hidden), weight, part(targets), part(weights));
+    const chunk = scoreChunk(part(hidden), weight, part(targets), part(weights), cap);
     chunks.push(chunk);
     // Added before the next chunk is created: programs run in order of creation where they can.
     total = add(total, sum(chunk.loss));
@@ -46,7 +49,8 @@ export function linearCrossEntropy(
     for (const chunk of chunks) {
       // d loss / d logits = (probabilities − one-hot(target)) · weight of the token, weighted where the tokens are thin.
       const minusOne = broadcastTo(constant(-1), [chunk.targets.size, 1]);
-      const dLogits = addPerRow(chunk.probabilities, chunk.targets, minusOne);
+      const dCapped = addPerRow(chunk.probabilities, chunk.targets, minusOne);
+      const dLogits = chunk.slope === undefined ? dCapped : mul(dCapped, chunk.slope);
       const dChunk = mul(matmul(dLogits, w!), chunk.weights);
       const outer = matmul(dLogits, mul(chunk.hidden, chunk.weights), { transposeA: true });
       dWeight = dWeight === undefined ? outer : add(dWeight, outer);
@@ -64,11 +68,15 @@ interface Chunk {
   readonly targets: Tensor;
   readonly weights: Tensor;
   readonly probabilities: Tensor;
+  /** Of the capped logits; undefined where there is no cap. */
+  readonly slope: Tensor | undefined;
   readonly loss: Tensor;
 }
 
-function scoreChunk(hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor): Chunk {
-  const logits = matmul(hidden, weight, { transposeB: true });
+function scoreChunk(hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor, cap: number | undefined): Chunk {
+  const logits = softcap(matmul(hidden, weight, { transposeB: true }), cap);
+  const share = cap === undefined ? undefined : mul(logits, 1 / cap);
+  const slope = share && sub(1, mul(share, share));
   const target = takePerRow(logits, targets);
   // The largest probability is 1 / Σ e^(z − max z): exact where the target's own probability underflows.
   const largest = max(logits, { axes: [1], keepDims: true });
@@ -76,5 +84,5 @@ function scoreChunk(hidden: Tensor, weight: Tensor, targets: Tensor, weights: Te
   const probabilities = softmax(logits);
   const logNormalizer = sub(largest, log(max(probabilities, { axes: [1], keepDims: true })));
   const loss = mul(sub(logNormalizer, target), weights);
-  return { hidden, targets, weights, probabilities, loss };
+  return { hidden, targets, weights, probabilities, slope, loss };
 }
