@@ -2,31 +2,58 @@ import { constantValue } from "../ops/constant.js";
 import type { PrimitiveName } from "../ops/primitives.js";
 import { ConfigError } from "../tensor/errors.js";
 import { reachable } from "../tensor/graph.js";
+import type { Shape } from "../tensor/shape.js";
 import type { Tensor, TensorSpec } from "../tensor/tensor.js";
+import type { DynamicSizes } from "./dynamic-sizes.js";
 import { Emitter } from "./emitter.js";
 import { fuseProducts } from "./fuse.js";
 import { CPU_PROFILE } from "./lower-cpu.js";
 import { WEBGPU_PROFILE } from "./lower-webgpu.js";
 import type { LoweringContext, Profile } from "./lowering.js";
-import type { OnnxGraph, OnnxNode } from "./onnx-model.js";
+import type { OnnxGraph, OnnxInitializer, OnnxNode, OnnxTensorInfo } from "./onnx-model.js";
 import { orderForExecution } from "./order.js";
 
 export const PROFILES: Readonly<Record<"cpu" | "webgpu", Profile>> = { cpu: CPU_PROFILE, webgpu: WEBGPU_PROFILE };
 
+/** A graph of which all is in memory and known. Sizes that a run decides are their stand-ins. */
+export interface StaticGraph extends OnnxGraph {
+  readonly inputs: readonly StaticInfo[];
+  readonly outputs: readonly StaticInfo[];
+  readonly initializers: readonly OnnxInitializer[];
+}
+
+interface StaticInfo extends OnnxTensorInfo {
+  readonly shape: Shape;
+}
+
 /** A graph as ONNX, and the leaves whose values its inputs take. */
 export interface CompiledGraph {
-  readonly graph: OnnxGraph;
+  readonly graph: StaticGraph;
   /** By name of the model's input. */
   readonly leaves: ReadonlyMap<string, Tensor>;
   /** What the values of the model are, by name. Of those that only one lowering knows, the ones that it gave a shape. */
   readonly values: ReadonlyMap<string, TensorSpec>;
 }
 
+export interface CompileOptions {
+  /** Sizes that a run decides. */
+  readonly sizes?: DynamicSizes;
+  /**
+   * The order of the nodes in the file. Default: what makes ONNX Runtime execute them as they were created. Topological is what
+   * the specification of ONNX demands.
+   */
+  readonly order?: "execution" | "topological";
+}
+
 /**
  * Lowers the graph of `outputs` for one execution provider. Each output is available under its key.
  * @throws ConfigError for names that are taken.
  */
-export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile: Profile): CompiledGraph {
+export function compileGraph(
+  outputs: Readonly<Record<string, Tensor>>,
+  profile: Profile,
+  { sizes, order = "execution" }: CompileOptions = {},
+): CompiledGraph {
   for (const output of Object.keys(outputs)) {
     if (/^(%|input:)/.test(output))
       throw new ConfigError(`compile: an output's name must not start with % or input:, got ${output}`);
@@ -34,7 +61,7 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
   const wanted = Object.values(outputs);
   const tensors = reachable(wanted);
   const { products, absorbed } = fuseProducts(tensors, wanted);
-  const emitter = new Emitter();
+  const emitter = new Emitter(sizes);
   const names = new Map<Tensor, string>();
   const leaves = new Map<string, Tensor>();
   const specs = new Map<string, TensorSpec>();
@@ -71,8 +98,8 @@ export function compileGraph(outputs: Readonly<Record<string, Tensor>>, profile:
     leaves,
     values: specs,
     graph: {
-      nodes: orderForExecution(nodes).map((index) => nodes[index]!),
-      inputs: [...leaves].map(([input, leaf]) => ({ name: input, dtype: leaf.dtype, shape: leaf.shape })),
+      nodes: order === "topological" ? nodes : orderForExecution(nodes).map((index) => nodes[index]!),
+      inputs: [...leaves].map(([input, { dtype, shape }]) => ({ name: input, dtype, shape })),
       outputs: Object.entries(outputs).map(([output, { dtype, shape }]) => ({ name: output, dtype, shape })),
       initializers: [...emitter.initializers.values()],
     },

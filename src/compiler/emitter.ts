@@ -1,5 +1,6 @@
 import type { DType } from "../tensor/dtype.js";
 import type { Shape } from "../tensor/shape.js";
+import type { DynamicSizes } from "./dynamic-sizes.js";
 import {
   int64Initializer,
   type OnnxAttribute,
@@ -24,7 +25,15 @@ export class Emitter {
   readonly initializers: Map<string, OnnxInitializer> = new Map();
   /** Shapes that were given with the nodes, by the name of the value. */
   readonly shapes: Map<string, Shape> = new Map();
+  readonly #sizes: DynamicSizes | undefined;
+  /** Integers that the model computes of sizes, by what they are. */
+  readonly #computed: Map<string, string> = new Map();
   #nextName = 0;
+
+  /** @param sizes those that a run decides: each must be available as `sizeName(name)`. */
+  constructor(sizes?: DynamicSizes) {
+    this.#sizes = sizes;
+  }
 
   /** Adds a node and gives the name of its first output. */
   emit(opType: string, inputs: readonly string[], options: EmitOptions = {}): string {
@@ -46,8 +55,31 @@ export class Emitter {
 
   /** An int64 list: axes, shapes, indices. */
   integers(values: readonly number[]): string {
+    const declared = this.#sizes?.declare(values) ?? values;
+    if (declared.some((value) => typeof value === "string")) {
+      return this.#compute(declared.join(), () => {
+        const parts = values.map((value) => this.#size(value));
+        return parts.length === 1 ? parts[0]! : this.emit("Concat", parts, { attributes: { axis: { int: 0 } } });
+      });
+    }
     const name = `%i64[${values}]`;
     if (!this.initializers.has(name)) this.initializers.set(name, int64Initializer(name, values));
+    return name;
+  }
+
+  /** One size as a list. */
+  #size(value: number): string {
+    const { fixed, names } = this.#sizes!.factor(value);
+    if (names.length === 0) return this.integers([value]);
+    const factors = [...names.map(sizeName), ...(fixed === 1 ? [] : [this.integers([fixed])])];
+    return this.#compute(`${fixed} * ${names.join(" * ")}`, () =>
+      factors.reduce((product, factor) => this.emit("Mul", [product, factor])),
+    );
+  }
+
+  #compute(what: string, emit: () => string): string {
+    const name = this.#computed.get(what) ?? emit();
+    this.#computed.set(what, name);
     return name;
   }
 
@@ -62,6 +94,11 @@ export class Emitter {
   reshape(x: string, shape: readonly number[]): string {
     return this.emit("Reshape", [x, this.integers(shape)], { attributes: { allowzero: { int: 1 } } });
   }
+}
+
+/** The value of a model, an int64 list of one, that a size which a run decides must be available as. */
+export function sizeName(size: string): string {
+  return `%size:${size}`;
 }
 
 function scalarData(value: number, dtype: DType): OnnxData {

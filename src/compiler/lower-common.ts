@@ -4,7 +4,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import type { EmitOptions, Emitter } from "./emitter.js";
 import type { Product } from "./fuse.js";
 import type { Lowering, LoweringContext, Profile } from "./lowering.js";
-import type { Value, ValueProduct } from "./product-cpu.js";
+import { emitProduct, type Value, type ValueProduct } from "./product-cpu.js";
 
 const MICROSOFT = "com.microsoft";
 /** TensorProto.DataType numbers, as Cast takes them. */
@@ -38,6 +38,22 @@ export const composeInverseRms: Lowering = (node, { emitter, nameOf }) => {
 export function valuesOf({ a, b, c, ...rest }: Product, { nameOf }: LoweringContext): ValueProduct {
   const value = (x: Tensor): Value => ({ name: nameOf(x), shape: x.shape });
   return { ...rest, a: value(a), b: value(b), c: c === undefined ? undefined : nameOf(c) };
+}
+
+/** A product in ONNX's own operators. */
+export function standardProduct(product: Product, node: Tensor, context: LoweringContext): string {
+  if (node.rank === 2) return emitProduct(valuesOf(product, context), context.emitter);
+  const { emitter, nameOf } = context;
+  const oriented = (x: Tensor, swap: boolean) => {
+    if (!swap) return nameOf(x);
+    const perm = x.shape.map((_, axis) => (axis < x.rank - 2 ? axis : 2 * x.rank - 3 - axis));
+    return emitter.emit("Transpose", [nameOf(x)], { attributes: { perm: { ints: perm } } });
+  };
+  const result = emitter.emit("MatMul", [
+    oriented(product.a, product.transposeA),
+    oriented(product.b, product.transposeB),
+  ]);
+  return product.alpha === 1 ? result : emitter.emit("Mul", [result, emitter.scalar(product.alpha)]);
 }
 
 /** (out, in) of the weight that a node has packed in 4 bits. */

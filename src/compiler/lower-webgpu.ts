@@ -1,5 +1,4 @@
 import type { Tensor } from "../tensor/tensor.js";
-import type { Product } from "./fuse.js";
 import {
   COMMON_PRIMITIVES,
   composeInverseRms,
@@ -7,27 +6,14 @@ import {
   fourBitProduct,
   reduction,
   shapeOfWeight,
-  valuesOf,
+  standardProduct,
 } from "./lower-common.js";
-import type { LoweringContext, Profile } from "./lowering.js";
-import { emitProduct } from "./product-cpu.js";
-
-/** Batched products without FusedMatMul, which this provider hands to the CPU. Matrices are as on the CPU. */
-function product(fused: Product, node: Tensor, context: LoweringContext): string {
-  if (node.rank === 2) return emitProduct(valuesOf(fused, context), context.emitter);
-  const { emitter, nameOf } = context;
-  const oriented = (x: Tensor, swap: boolean) => {
-    if (!swap) return nameOf(x);
-    const perm = x.shape.map((_, axis) => (axis < x.rank - 2 ? axis : 2 * x.rank - 3 - axis));
-    return emitter.emit("Transpose", [nameOf(x)], { attributes: { perm: { ints: perm } } });
-  };
-  const result = emitter.emit("MatMul", [oriented(fused.a, fused.transposeA), oriented(fused.b, fused.transposeB)]);
-  return fused.alpha === 1 ? result : emitter.emit("Mul", [result, emitter.scalar(fused.alpha)]);
-}
+import type { Profile } from "./lowering.js";
 
 /** ONNX Runtime's WebGPU provider: only operators that it has kernels for, so that nothing moves to the CPU. */
 export const WEBGPU_PROFILE: Profile = {
-  product,
+  // Without FusedMatMul, which this provider hands to the CPU.
+  product: standardProduct,
   primitives: {
     ...COMMON_PRIMITIVES,
     // Its Slice takes no integers, which labels are; its Gather does.

@@ -1,5 +1,6 @@
 import { DTypeError, ShapeError } from "../tensor/errors.js";
-import { checkedInt64, MessageWriter } from "./onnx-protobuf.js";
+import { sizeOf } from "../tensor/shape.js";
+import { checkedInt64, type DeferredBytes, MessageWriter } from "./onnx-protobuf.js";
 
 /** Element types that a model may name; wider than what tensors of the library hold, because lowering casts. */
 export type OnnxDType =
@@ -16,11 +17,11 @@ export type OnnxDType =
 
 export type OnnxData = Float32Array | Int32Array | BigInt64Array | Int8Array | Uint8Array | Uint16Array | Uint32Array;
 
-/** A named graph input or output. An empty shape is a scalar. */
+/** A named graph input or output. An empty shape is a scalar; a size with a name is whatever a run gives. */
 export interface OnnxTensorInfo {
   readonly name: string;
   readonly dtype: OnnxDType;
-  readonly shape: readonly number[];
+  readonly shape: readonly (number | string)[];
 }
 
 /** Constant contents, row-major. bool is one byte an element; float16 and bfloat16 are their bits in a Uint16Array. */
@@ -32,6 +33,20 @@ export interface OnnxTensor {
 
 export interface OnnxInitializer extends OnnxTensor {
   readonly name: string;
+}
+
+/** An initializer whose bytes are read while the model is written, or lie in another file. */
+export interface OnnxStoredInitializer {
+  readonly name: string;
+  readonly dtype: OnnxDType;
+  readonly shape: readonly number[];
+  readonly content: { readonly chunks: DeferredBytes } | ExternalBytes;
+}
+
+/** Where the bytes of an initializer lie: a file beside the model, and the bytes in it. */
+export interface ExternalBytes {
+  readonly location: string;
+  readonly offset: number;
 }
 
 /** An attribute's value under the name of its kind, such as `{ int: 1 }` or `{ floats: [0.5] }`. */
@@ -57,7 +72,7 @@ export interface OnnxGraph {
   readonly nodes: readonly OnnxNode[];
   readonly inputs: readonly OnnxTensorInfo[];
   readonly outputs: readonly OnnxTensorInfo[];
-  readonly initializers: readonly OnnxInitializer[];
+  readonly initializers: readonly (OnnxInitializer | OnnxStoredInitializer)[];
 }
 
 export interface EncodeOptions {
@@ -80,6 +95,9 @@ const TYPES: Readonly<Record<OnnxDType, { readonly code: number; readonly array:
   bfloat16: { code: 16, array: Uint16Array },
 };
 
+/** TensorProto.DataLocation. */
+const EXTERNAL = 1;
+
 /** AttributeProto.AttributeType numbers. */
 const FLOAT = 1;
 const INT = 2;
@@ -99,19 +117,34 @@ export function int64Initializer(
 
 /** The bytes of an ONNX model. Equal graphs give equal bytes. Nodes are written in the order given (see `order.ts`). */
 export function encodeModel(graph: OnnxGraph, options: EncodeOptions = {}): Uint8Array {
+  return modelMessage(graph, options).finish();
+}
+
+/** The same in pieces, for which initializers that are stored elsewhere are read one after another. */
+export function modelChunks(graph: OnnxGraph, options: EncodeOptions = {}): AsyncGenerator<Uint8Array> {
+  return modelMessage(graph, options).chunks();
+}
+
+/** Bytes of a tensor. */
+export function tensorBytes({ dtype, shape }: Pick<OnnxTensor, "dtype" | "shape">): number {
+  const { BYTES_PER_ELEMENT } = TYPES[dtype].array as unknown as { readonly BYTES_PER_ELEMENT: number };
+  return sizeOf(shape) * BYTES_PER_ELEMENT;
+}
+
+function modelMessage(graph: OnnxGraph, options: EncodeOptions): MessageWriter {
   const { irVersion = 10, opsets = { "": 23, "com.microsoft": 1 } } = options;
   const model = new MessageWriter().int(1, irVersion).string(2, "highrank").message(7, graphMessage(graph));
   for (const [domain, version] of Object.entries(opsets)) {
     model.message(8, new MessageWriter().string(1, domain).int(2, version));
   }
-  return model.finish();
+  return model;
 }
 
 function graphMessage(graph: OnnxGraph): MessageWriter {
   const message = new MessageWriter();
   for (const node of graph.nodes) message.message(1, nodeMessage(node));
   message.string(2, "highrank");
-  for (const tensor of graph.initializers) message.message(5, tensorMessage(tensor, tensor.name));
+  for (const tensor of graph.initializers) message.message(5, initializerMessage(tensor));
   for (const input of graph.inputs) message.message(11, valueInfoMessage(input));
   for (const output of graph.outputs) message.message(12, valueInfoMessage(output));
   return message;
@@ -138,25 +171,44 @@ function attributeMessage(name: string, value: OnnxAttribute): MessageWriter {
   return message.packedInts(8, value.ints).int(20, INTS);
 }
 
+function initializerMessage(tensor: OnnxInitializer | OnnxStoredInitializer): MessageWriter {
+  if (!("content" in tensor)) return tensorMessage(tensor, tensor.name);
+  const { name, content } = tensor;
+  const message = tensorHeader(tensor, name);
+  const bytes = tensorBytes(tensor);
+  if ("chunks" in content) return message.bytesLater(9, bytes, content.chunks);
+  const entry = (key: string, value: string | number) => new MessageWriter().string(1, key).string(2, String(value));
+  message.message(13, entry("location", content.location));
+  message.message(13, entry("offset", content.offset)).message(13, entry("length", bytes));
+  return message.int(14, EXTERNAL);
+}
+
+function tensorHeader({ dtype, shape }: Pick<OnnxTensor, "dtype" | "shape">, name: string): MessageWriter {
+  return new MessageWriter().packedInts(1, shape).int(2, TYPES[dtype].code).string(8, name);
+}
+
 function tensorMessage({ dtype, shape, data }: OnnxTensor, name: string): MessageWriter {
-  const { code, array } = TYPES[dtype];
+  const { array } = TYPES[dtype];
   if (!(data instanceof array)) {
     throw new DTypeError(
       `ONNX tensor "${name}": dtype ${dtype} is held by a ${array.name}, not by a ${data.constructor.name}`,
     );
   }
-  const length = shape.reduce((product, size) => product * size, 1);
+  const length = sizeOf(shape);
   if (data.length !== length) {
     throw new ShapeError(`ONNX tensor "${name}": shape [${shape}] has ${length} elements, its data ${data.length}`);
   }
   // raw_data is little-endian, as are typed arrays on every platform that ONNX Runtime supports.
   const raw = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return new MessageWriter().packedInts(1, shape).int(2, code).string(8, name).bytes(9, raw);
+  return tensorHeader({ dtype, shape }, name).bytes(9, raw);
 }
 
 function valueInfoMessage({ name, dtype, shape }: OnnxTensorInfo): MessageWriter {
   const dimensions = new MessageWriter();
-  for (const size of shape) dimensions.message(1, new MessageWriter().int(1, size));
+  for (const size of shape) {
+    const dimension = new MessageWriter();
+    dimensions.message(1, typeof size === "string" ? dimension.string(2, size) : dimension.int(1, size));
+  }
   const tensorType = new MessageWriter().int(1, TYPES[dtype].code).message(2, dimensions);
   return new MessageWriter().string(1, name).message(2, new MessageWriter().message(1, tensorType));
 }

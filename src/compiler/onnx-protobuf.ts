@@ -5,12 +5,20 @@ const BY_REFERENCE = 256;
 
 const utf8 = new TextEncoder();
 
+/** Bytes that are read, piece by piece, when a message is written. */
+export type DeferredBytes = () => AsyncIterable<Uint8Array>;
+
+interface Deferred {
+  readonly length: number;
+  readonly read: DeferredBytes;
+}
+
 /**
  * Writes one message in the protocol buffers wire format: fields in the order of the calls, repeated numbers packed.
  * Only the field kinds that ONNX uses are here.
  */
 export class MessageWriter {
-  readonly #chunks: Uint8Array[] = [];
+  readonly #chunks: (Uint8Array | Deferred)[] = [];
   #pending: number[] = [];
   #flushedBytes = 0;
 
@@ -38,6 +46,14 @@ export class MessageWriter {
     return this;
   }
 
+  /** A bytes field of known length whose content is read when the message is written in chunks. */
+  bytesLater(field: number, length: number, read: DeferredBytes): this {
+    this.#varint(field * 8 + 2);
+    this.#varint(length);
+    this.#append({ length, read });
+    return this;
+  }
+
   /** A repeated int64 field, packed; nothing at all when `values` is empty. */
   packedInts(field: number, values: readonly (number | bigint)[]): this {
     if (values.length === 0) return this;
@@ -59,20 +75,40 @@ export class MessageWriter {
     return this;
   }
 
-  /** The whole message in one array of its own. */
+  /** The message in pieces; deferred content is read as it is reached. @throws DTypeError if that is of another length. */
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    this.#flush();
+    for (const chunk of this.#chunks) {
+      if (chunk instanceof Uint8Array) {
+        yield chunk;
+        continue;
+      }
+      let length = 0;
+      for await (const piece of chunk.read()) {
+        length += piece.length;
+        yield piece;
+      }
+      if (length !== chunk.length)
+        throw new DTypeError(`ONNX writer: content must be ${chunk.length} bytes, is ${length}`);
+    }
+  }
+
+  /** The whole message in one array of its own. @throws DTypeError if it has deferred content. */
   finish(): Uint8Array {
     this.#flush();
     const joined = new Uint8Array(this.#flushedBytes);
     let offset = 0;
     for (const chunk of this.#chunks) {
+      if (!(chunk instanceof Uint8Array))
+        throw new DTypeError("ONNX writer: deferred content must be written in chunks");
       joined.set(chunk, offset);
       offset += chunk.length;
     }
     return joined;
   }
 
-  #append(value: Uint8Array): void {
-    if (value.length < BY_REFERENCE) {
+  #append(value: Uint8Array | Deferred): void {
+    if (value instanceof Uint8Array && value.length < BY_REFERENCE) {
       this.#pending.push(...value);
       return;
     }
