@@ -7,6 +7,7 @@ import { type Sequence, WholeSequence } from "../nn/sequence.js";
 import { softcap } from "../nn/softcap.js";
 import { reshape } from "../ops/movement.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { PLAIN_STORAGE, type WeightStorage } from "./weight-storage.js";
 
 /** What every architecture's config says, in our names. */
 export interface CausalLMConfig {
@@ -46,6 +47,23 @@ export abstract class CausalLM extends Module {
   abstract readonly config: CausalLMConfig;
   abstract readonly embedTokens: Embedding;
   abstract readonly lmHead: LanguageModelHead;
+
+  /** What checkpoints call a property, where it is not by its name: `qProj` is `q_proj`. */
+  protected abstract get namesOnDisk(): Readonly<Record<string, string>>;
+
+  /** The name in a checkpoint of a parameter or module path. */
+  override checkpointName(path: string): string {
+    const names = this.namesOnDisk;
+    return path
+      .split(".")
+      .map((part) => names[part] ?? part)
+      .join(".");
+  }
+
+  /** How files hold the weights. */
+  get storage(): WeightStorage {
+    return PLAIN_STORAGE;
+  }
 
   /** Runs the layers. `sequence` says where the tokens stand; ids: (batch, time) int32 → (batch · time, hidden), after the last norm. */
   protected abstract forward(ids: Tensor, sequence: Sequence, checkpointing: boolean): Tensor;

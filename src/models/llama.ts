@@ -110,12 +110,8 @@ export class LlamaForCausalLM extends CausalLM {
     return this.norm.forward(x);
   }
 
-  /** The Hugging Face name of a parameter or module path. */
-  override checkpointName(path: string): string {
-    return path
-      .split(".")
-      .map((part) => HUGGING_FACE_NAMES[part] ?? part)
-      .join(".");
+  protected override get namesOnDisk(): Readonly<Record<string, string>> {
+    return HUGGING_FACE_NAMES;
   }
 }
 

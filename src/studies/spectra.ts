@@ -1,7 +1,6 @@
 import { exists, joinPath, makeFolder, readText, sha256, writeFileAtomic } from "#platform";
 import { matrixSingularValues } from "../adapters/spectrum.js";
-import { openModelFolder } from "../checkpoints/model-folder.js";
-import { openWeights } from "../training/model-source.js";
+import { openTensors, openWeights } from "../training/model-source.js";
 import { byKind } from "../training/report-layer-kinds.js";
 import type { Study } from "./study.js";
 import { lossAt, type RunEvidence, summarizeRun } from "./summary.js";
@@ -118,7 +117,7 @@ async function kept(
 async function kindSpectra(start: string, end: string, targets: readonly string[]): Promise<KindSpectrum[]> {
   const [before, after] = [await openWeights(start), await openWeights(end)];
   const layers: { name: string; rows: number }[] = [];
-  for (const [name, { shape }] of (await openModelFolder(end)).tensors) {
+  for (const [name, { shape }] of (await openTensors(end)).tensors) {
     const layer = name.replace(/\.weight$/, "");
     if (targets.includes(layer.slice(layer.lastIndexOf(".") + 1))) layers.push({ name: layer, rows: shape[0]! });
   }

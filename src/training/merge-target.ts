@@ -6,7 +6,7 @@ import { addTerms, joinTerms, type LowRankTerm } from "../adapters/low-rank-term
 import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { quantizedWeightNames } from "../checkpoints/bitsandbytes.js";
 import { type LazyTensor, storeAs, type TensorToWrite } from "../checkpoints/lazy-tensor.js";
-import { weightFiles, writeModelFolder } from "../checkpoints/model-folder.js";
+import { weightFiles } from "../checkpoints/model-folder.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { SafetensorsDType } from "../checkpoints/safetensors-header.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -17,7 +17,7 @@ import { adapterParameters } from "./adapters.js";
 import type { MergedModel, MergeOptions } from "./contracts.js";
 import { learnedTerms, termsOf } from "./delta-terms.js";
 import { isAdapterFolder, openAdapter, requireNoBase, scalingOf } from "./load-target.js";
-import { assignSome, folderSource } from "./model-source.js";
+import { assignSome, folderSource, writeModel } from "./model-source.js";
 import { companionFiles, requireNewFolder } from "./output-folder.js";
 import { quantizerOfModel } from "./quantizing.js";
 import { isRunFolder } from "./run-folder.js";
@@ -38,7 +38,7 @@ export async function mergeTarget(target: string, { out, base, dtype, verify }: 
   const chosen = dtype ?? dtypeOf(source.tensors);
   const tensors = mergedTensors(unmerged, FILE_TYPES[chosen]);
   const files = await companionFiles(baseFolder);
-  await writeModelFolder(out, { config: floatConfig(source.config, chosen), tensors, files });
+  await writeModel(out, { config: floatConfig(source.config, chosen), tensors, files });
   let parameters = 0;
   for (const { shape } of tensors.values()) parameters += sizeOf(shape);
   const [file] = (await weightFiles(out)).keys();

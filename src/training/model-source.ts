@@ -1,8 +1,11 @@
 import { linearLayers } from "../adapters/inject.js";
 import { quantizedWeightNames, readBitsandbytes, type StoredQuantizedWeight } from "../checkpoints/bitsandbytes.js";
+import type { FolderOptions } from "../checkpoints/checksums.js";
 import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
-import { openModelFolder } from "../checkpoints/model-folder.js";
+import { type ModelFolderContent, openModelFolder, writeModelFolder } from "../checkpoints/model-folder.js";
 import { parseQuantizationConfig } from "../checkpoints/quantization-config.js";
+import type { SafetensorsDType } from "../checkpoints/safetensors-header.js";
+import { fromStorage, toStorage } from "../checkpoints/weight-storage.js";
 import { MODEL_PRESETS } from "../config/presets.js";
 import { describeModel } from "../models/architectures.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -18,12 +21,15 @@ import { CheckpointError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 
+/** A tensor of a model, with its type where it is that of a file. */
+export type ModelTensor = LazyTensor & { readonly fileType?: SafetensorsDType };
+
 /** Where a model comes from: what it is, and its weights one at a time. */
 export interface ModelSource {
   /** config.json. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** What a model folder of it holds, by names on disk: as stored, read when asked for. */
-  readonly tensors: ReadonlyMap<string, LazyTensor>;
+  /** What a model folder of it holds, as the model names and shapes it; read when asked for. */
+  readonly tensors: ReadonlyMap<string, ModelTensor>;
   /**
    * A new model without its weights: they are still to be read with `fillModel`, except that weights quantized on disk are in
    * place, and random ones are drawn when they are first used.
@@ -62,9 +68,11 @@ export function presetSource(
  * @throws CheckpointError that lists every weight that is missing, damaged or does not fit.
  */
 export async function folderSource(folder: string): Promise<ModelSource> {
-  const { config, tensors } = await openModelFolder(folder);
+  const { config, tensors: stored } = await openModelFolder(folder);
   parseQuantizationConfig(config); // refuses what cannot be read
   const described = describeModel(config);
+  const fresh = described.create(new Rng(0));
+  const tensors = fromStorage(stored, fresh.storage);
   const { numLayers } = described.config;
   if (numLayers > tensors.size) {
     throw new CheckpointError(
@@ -83,13 +91,25 @@ export async function folderSource(folder: string): Promise<ModelSource> {
     }
     return model;
   };
-  checkWeights(described.create(new Rng(0)), build(), tensors, folder);
+  checkWeights(fresh, build(), tensors, folder);
   return { config, tensors, build, readWeight: weightReader(tensors) };
 }
 
 /** Reads weights of a Hugging Face folder in float32, one when it is asked for; dequantized where they are quantized. */
 export async function openWeights(folder: string): Promise<(name: string) => Promise<Float32Array>> {
-  return weightReader((await openModelFolder(folder)).tensors);
+  return weightReader((await openTensors(folder)).tensors);
+}
+
+/** config.json and tensors of a Hugging Face folder, as the model names and shapes them. */
+export async function openTensors(folder: string): Promise<Pick<ModelSource, "config" | "tensors">> {
+  const { config, tensors } = await openModelFolder(folder);
+  return { config, tensors: fromStorage(tensors, describeModel(config).create(new Rng(0)).storage) };
+}
+
+/** Writes a model folder; its tensors are given as the model names and shapes them. @throws as `writeModelFolder`. */
+export function writeModel(folder: string, content: ModelFolderContent, options?: FolderOptions): Promise<void> {
+  const { storage } = describeModel(content.config).create(new Rng(0));
+  return writeModelFolder(folder, { ...content, tensors: toStorage(content.tensors, storage) }, options);
 }
 
 function weightReader(tensors: ReadonlyMap<string, LazyTensor>): (name: string) => Promise<Float32Array> {

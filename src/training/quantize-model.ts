@@ -2,7 +2,7 @@ import { fileSize, joinPath } from "#platform";
 import { linearLayers } from "../adapters/inject.js";
 import { bitsandbytesTensors, type StoredQuantizedWeight } from "../checkpoints/bitsandbytes.js";
 import type { TensorToWrite } from "../checkpoints/lazy-tensor.js";
-import { openModelFolder, weightFiles, writeModelFolder } from "../checkpoints/model-folder.js";
+import { weightFiles } from "../checkpoints/model-folder.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import { quantizationConfig } from "../checkpoints/quantization-config.js";
 import { ELEMENT_BYTES } from "../checkpoints/safetensors-header.js";
@@ -13,7 +13,7 @@ import { describeQuantizer } from "../quant/quantizer.js";
 import type { TypedArray } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
 import type { ModelQuantization, QuantizationOptions } from "./contracts.js";
-import { folderSource } from "./model-source.js";
+import { folderSource, writeModel } from "./model-source.js";
 import { companionFiles, requireNewFolder } from "./output-folder.js";
 import { QuantizationTotal, quantizerOfModel, quantizeWeight } from "./quantizing.js";
 import { isRunFolder } from "./run-folder.js";
@@ -46,14 +46,14 @@ export async function quantizeModel(
         "or make a float one of it with merge",
     );
   }
-  const { config, tensors: floats } = await openModelFolder(folder);
+  const { config, tensors: floats } = source;
   const tensors = new Map<string, TensorToWrite>(floats);
   const total = new QuantizationTotal();
   let floatBytes = 0;
   let computeDtype: FloatDType | undefined;
   for (const [layer, { linear }] of linearLayers(model)) {
     const name = `${layer}.weight`;
-    const { fileType } = floats.get(name)!;
+    const fileType = floats.get(name)!.fileType ?? "F32";
     const dtype = FLOAT_TYPES[fileType] ?? "float32";
     const quantize = (values: Float32Array): QuantizedWeight =>
       quantizeWeight(name, values, [linear.outFeatures, linear.inFeatures], quantizer);
@@ -69,7 +69,7 @@ export async function quantizeModel(
   }
   const { format, doubleQuant } = quantizer;
   const announced = { format, doubleQuant, computeDtype: computeDtype ?? "float32", skippedModules: null };
-  await writeModelFolder(out, {
+  await writeModel(out, {
     config: { ...config, quantization_config: quantizationConfig(announced) },
     tensors,
     files: await companionFiles(folder),

@@ -6,7 +6,6 @@ import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { writeCheckpoint } from "../checkpoints/checkpoint.js";
 import { readDeltas } from "../checkpoints/delta-log.js";
 import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
-import { writeModelFolder } from "../checkpoints/model-folder.js";
 import { writePeftAdapter } from "../checkpoints/peft.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { Settings } from "../config/settings.js";
@@ -19,7 +18,7 @@ import type { HostTensor } from "../tensor/dtype.js";
 import { type Shape, sizeOf } from "../tensor/shape.js";
 import { adapterParameters, loraAdapters } from "./adapters.js";
 import { learnedTerms, pairsOf, termsOf } from "./delta-terms.js";
-import { diskParameters, hostTensors } from "./model-source.js";
+import { diskParameters, hostTensors, writeModel } from "./model-source.js";
 import type { RunState } from "./run-state.js";
 
 /** What a model folder is written from, without its tokenizer. */
@@ -38,7 +37,7 @@ export async function saveModel(folder: string, { config, tensors }: ModelToSave
     ["tokenizer_config.json", text(tokenizer.config)],
     ["generation_config.json", text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
   ]);
-  await writeModelFolder(folder, { config, tensors, files }, { replace: true, checksums: true });
+  await writeModel(folder, { config, tensors, files }, { replace: true, checksums: true });
 }
 
 /**

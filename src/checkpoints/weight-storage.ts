@@ -1,0 +1,77 @@
+import type { WeightStorage } from "../models/weight-storage.js";
+import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
+import { CheckpointError } from "../tensor/errors.js";
+import { quantizedWeightNames } from "./bitsandbytes.js";
+import { type LazyTensor, readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
+import type { SafetensorsDType } from "./safetensors-header.js";
+
+/**
+ * Tensors of a model's files, as the model names and shapes them. Nothing is read.
+ * @throws CheckpointError for two tensors that are the same weight.
+ */
+export function fromStorage<T extends TensorToWrite>(
+  tensors: ReadonlyMap<string, T>,
+  storage: WeightStorage,
+): Map<string, T | TransposedTensor> {
+  const named = new Map<string, T>();
+  for (const [stored, tensor] of tensors) {
+    const name = storage.nameOf(stored);
+    if (name === undefined) continue;
+    if (named.has(name)) throw new CheckpointError(`"${stored}": "${name}" is there under another name too; keep one`);
+    named.set(name, tensor);
+  }
+  return turned(named, storage);
+}
+
+/** Tensors of a model, as its files hold them: the way back. */
+export function toStorage(
+  tensors: ReadonlyMap<string, TensorToWrite>,
+  storage: WeightStorage,
+): Map<string, TensorToWrite> {
+  return turned(tensors, storage);
+}
+
+function turned<T extends TensorToWrite>(
+  tensors: ReadonlyMap<string, T>,
+  storage: WeightStorage,
+): Map<string, T | TransposedTensor> {
+  const quantized = quantizedWeightNames(tensors.keys());
+  const isTransposed = (name: string, { shape }: T): boolean =>
+    shape.length === 2 && storage.isTransposed(name) && !quantized.has(name);
+  return new Map(
+    [...tensors].map(([name, tensor]) => [name, isTransposed(name, tensor) ? transposed(tensor) : tensor] as const),
+  );
+}
+
+/** The same tensor with its two axes swapped when it is read. */
+export function transposed<T extends TensorToWrite>(tensor: T): T | TransposedTensor {
+  // Turned twice, a tensor of a file passes through with its bytes.
+  return tensor instanceof TransposedTensor ? (tensor.source as T) : new TransposedTensor(tensor);
+}
+
+class TransposedTensor implements LazyTensor {
+  readonly source: TensorToWrite;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  declare readonly fileType?: SafetensorsDType;
+
+  constructor(source: TensorToWrite) {
+    this.source = source;
+    this.dtype = source.dtype;
+    this.shape = [source.shape[1]!, source.shape[0]!];
+    if (source.fileType !== undefined) this.fileType = source.fileType;
+  }
+
+  async read(): Promise<TypedArray> {
+    return transposedValues(await readHostTensor(this.source));
+  }
+}
+
+function transposedValues({ data, shape }: HostTensor): TypedArray {
+  const [rows, columns] = shape as [number, number];
+  const values = data.slice();
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) values[column * rows + row] = data[row * columns + column]!;
+  }
+  return values;
+}
