@@ -18,8 +18,8 @@ export interface AttentionShape {
   readonly softcap?: number | undefined;
 }
 
-// Finite, so that no device meets ∞ − ∞; e^(−1e30) is 0 in float32 all the same.
-const MASKED = -1e30;
+/** What is added to scores that are not to be. Finite, so that no device meets ∞ − ∞; e^(−1e30) is 0 in float32 all the same. */
+export const MASKED = -1e30;
 
 /**
  * Causal scaled dot-product attention. q: (batch · time, numHeads · headDim), k and v: (batch · time, numKeyValueHeads · headDim),
@@ -63,15 +63,18 @@ export function causalMask({ time, numHeads, numKeyValueHeads }: Omit<AttentionS
   return tensor(mask, [rows, time]);
 }
 
-/** Cosines and sines of rotary angles: position · theta^(−2i / headDim), each (time, headDim / 2). */
+/** Cosines and sines of rotary angles, each (time, headDim / 2). */
 export function rotaryAngles(time: number, headDim: number, theta: number): { cos: Tensor; sin: Tensor } {
   const half = headDim / 2;
-  const angles = Float64Array.from(
-    { length: time * half },
-    (_, i) => Math.floor(i / half) * theta ** ((-2 * (i % half)) / headDim),
-  );
+  const frequencies = rotaryFrequencies(headDim, theta);
+  const angles = Float64Array.from({ length: time * half }, (_, i) => Math.floor(i / half) * frequencies[i % half]!);
   return {
     cos: tensor(Float32Array.from(angles, Math.cos), [time, half]),
     sin: tensor(Float32Array.from(angles, Math.sin), [time, half]),
   };
+}
+
+/** What each pair of features turns by from one position to the next, in radians: theta^(−2i / headDim) for pair i. */
+export function rotaryFrequencies(headDim: number, theta: number): Float64Array {
+  return Float64Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
 }
