@@ -2,6 +2,8 @@ import { CheckpointError } from "../tensor/errors.js";
 import { shownValue } from "../tensor/json.js";
 import type { Rng } from "../tensor/random.js";
 import type { CausalLM, CausalLMConfig } from "./causal-lm.js";
+import { GPT_NEOX } from "./gpt-neox.js";
+import { GPT2 } from "./gpt2.js";
 import { LLAMA } from "./llama.js";
 
 /** A config.json that was read and found to be one that we compute in full. */
@@ -19,7 +21,7 @@ export interface Architecture {
   describe(json: Readonly<Record<string, unknown>>): ModelDescription;
 }
 
-const ARCHITECTURES: readonly Architecture[] = [LLAMA];
+const ARCHITECTURES: readonly Architecture[] = [LLAMA, GPT2, GPT_NEOX];
 
 /** What a model folder's config.json describes. @throws CheckpointError for an architecture or an option that is not supported. */
 export function describeModel(json: Readonly<Record<string, unknown>>): ModelDescription {

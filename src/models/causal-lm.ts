@@ -1,11 +1,13 @@
+import { checkpoint } from "../autograd/checkpoint.js";
 import { type CrossEntropyOptions, linearCrossEntropy } from "../nn/cross-entropy.js";
 import { Embedding } from "../nn/embedding.js";
-import { applyLinear } from "../nn/linear.js";
+import { applyLinear, Linear } from "../nn/linear.js";
 import { Module, moduleSlots, namedParameters, type Parameter } from "../nn/module.js";
 import { Norm } from "../nn/norm.js";
 import { type Sequence, WholeSequence } from "../nn/sequence.js";
 import { softcap } from "../nn/softcap.js";
 import { reshape } from "../ops/movement.js";
+import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { PLAIN_STORAGE, type WeightStorage } from "./weight-storage.js";
 
@@ -40,6 +42,35 @@ export class LanguageModelHead extends Module {
     super();
     this.weight = weight;
   }
+
+  /** The embedding table itself where the config ties them, else normal with its initializerRange. */
+  static of(
+    { tieWordEmbeddings, initializerRange }: { readonly tieWordEmbeddings: boolean; readonly initializerRange: number },
+    { weight }: Embedding,
+    rng: Rng,
+  ): LanguageModelHead {
+    if (tieWordEmbeddings) return new LanguageModelHead(weight);
+    const [vocabSize, hiddenSize] = weight.shape as [number, number];
+    return new LanguageModelHead(Linear.random(hiddenSize, vocabSize, rng.fork("head"), initializerRange).weight);
+  }
+}
+
+/** One block of a model. x: (batch · time, hidden) → same; `layer` is its number, from 0. */
+export interface DecoderLayer {
+  forward(x: Tensor, layer: number, sequence: Sequence): Tensor;
+}
+
+/** Layer after layer. `checkpointing`: recompute each layer's activations in the backward pass instead of keeping them. */
+export function runLayers(
+  layers: readonly DecoderLayer[],
+  x: Tensor,
+  sequence: Sequence,
+  checkpointing: boolean,
+): Tensor {
+  return layers.reduce((input, each, layer) => {
+    const run = (y: Tensor) => each.forward(y, layer, sequence);
+    return checkpointing ? checkpoint(run, input) : run(input);
+  }, x);
 }
 
 /** A decoder-only language model: token embeddings, layers, and an output projection, tied to the embeddings or not. */

@@ -1,4 +1,3 @@
-import { checkpoint } from "../autograd/checkpoint.js";
 import { Embedding } from "../nn/embedding.js";
 import { Linear, type LinearLayer } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
@@ -9,7 +8,7 @@ import { reshape } from "../ops/movement.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Architecture } from "./architectures.js";
-import { CausalLM, LanguageModelHead } from "./causal-lm.js";
+import { CausalLM, LanguageModelHead, runLayers } from "./causal-lm.js";
 import { type LlamaConfig, readLlamaConfig } from "./llama-config.js";
 
 class LlamaAttention extends Module {
@@ -95,19 +94,12 @@ export class LlamaForCausalLM extends CausalLM {
     this.embedTokens = Embedding.random(vocabSize, hiddenSize, rng.fork("embed"), std);
     this.layers = Array.from({ length: numLayers }, (_, i) => new LlamaLayer(config, rng.fork(`layer${i}`)));
     this.norm = new RMSNorm(hiddenSize, { epsilon: config.rmsNormEpsilon });
-    const { weight } = config.tieWordEmbeddings
-      ? this.embedTokens
-      : Linear.random(hiddenSize, vocabSize, rng.fork("head"), std);
-    this.lmHead = new LanguageModelHead(weight);
+    this.lmHead = LanguageModelHead.of(config, this.embedTokens, rng);
   }
 
   protected override forward(ids: Tensor, sequence: Sequence, checkpointing: boolean): Tensor {
-    let x = reshape(this.embedTokens.forward(ids), [ids.size, this.config.hiddenSize]);
-    for (const [i, layer] of this.layers.entries()) {
-      const run = (input: Tensor) => layer.forward(input, i, sequence);
-      x = checkpointing ? checkpoint(run, x) : run(x);
-    }
-    return this.norm.forward(x);
+    const x = reshape(this.embedTokens.forward(ids), [ids.size, this.config.hiddenSize]);
+    return this.norm.forward(runLayers(this.layers, x, sequence, checkpointing));
   }
 
   protected override get namesOnDisk(): Readonly<Record<string, string>> {

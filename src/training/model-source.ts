@@ -71,14 +71,14 @@ export async function folderSource(folder: string): Promise<ModelSource> {
   const { config, tensors: stored } = await openModelFolder(folder);
   parseQuantizationConfig(config); // refuses what cannot be read
   const described = describeModel(config);
-  const fresh = described.create(new Rng(0));
-  const tensors = fromStorage(stored, fresh.storage);
   const { numLayers } = described.config;
-  if (numLayers > tensors.size) {
+  if (numLayers > stored.size) {
     throw new CheckpointError(
-      `${folder}: config.json has num_hidden_layers ${numLayers}, but there are ${tensors.size} tensors in all`,
+      `${folder}: config.json has num_hidden_layers ${numLayers}, but there are ${stored.size} tensors in all`,
     );
   }
+  const fresh = described.create(new Rng(0));
+  const tensors = fromStorage(stored, fresh.storage);
   const quantized = new Map<string, StoredQuantizedWeight>();
   for (const [name, parts] of quantizedWeightNames(tensors.keys())) {
     quantized.set(name, await readBitsandbytes(name, pickTensors(tensors, parts)));

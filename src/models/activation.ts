@@ -1,0 +1,14 @@
+import { gelu, geluTanh } from "../nn/gelu.js";
+import { silu } from "../ops/elementwise.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+export type Activation = (x: Tensor) => Tensor;
+
+/** Activations by the names that Hugging Face configs use. `gelu_fast` factors the same polynomial as `gelu_new`. */
+export const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+  gelu,
+  gelu_new: geluTanh,
+  gelu_fast: geluTanh,
+  gelu_pytorch_tanh: geluTanh,
+  silu,
+};

@@ -1,0 +1,98 @@
+import { CheckpointError } from "../tensor/errors.js";
+import { shownValue } from "../tensor/json.js";
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Reads keys of a config.json and collects all that is wrong with them. A key that is missing or null has its default. */
+export class ConfigReader {
+  readonly json: Json;
+  readonly faults: string[] = [];
+  readonly #inner: [string, ConfigReader][] = [];
+
+  constructor(json: Json) {
+    this.json = json;
+  }
+
+  /** Whether the config says anything under this key. */
+  has(key: string): boolean {
+    return this.json[key] !== undefined && this.json[key] !== null;
+  }
+
+  /** A positive integer; without a default the key is required. */
+  count(key: string, fallback?: number): number {
+    return this.#number(key, fallback, "a positive integer", (value) => Number.isSafeInteger(value) && value > 0);
+  }
+
+  /** A finite number above 0; without a default the key is required. */
+  positive(key: string, fallback?: number): number {
+    return this.#number(key, fallback, "a number above 0", (value) => value > 0 && Number.isFinite(value));
+  }
+
+  /** A finite number of 0 or more. */
+  atLeastZero(key: string, fallback: number): number {
+    return this.#number(key, fallback, "a number of 0 or more", (value) => value >= 0 && Number.isFinite(value));
+  }
+
+  /** A finite number above 0, or undefined where the config names none. */
+  optional(key: string): number | undefined {
+    return this.has(key) ? this.positive(key) : undefined;
+  }
+
+  boolean(key: string, fallback: boolean): boolean {
+    if (!this.has(key)) return fallback;
+    const value = this.json[key];
+    if (typeof value !== "boolean") this.faults.push(`${key} must be true or false, got ${shownValue(value)}`);
+    return value === true;
+  }
+
+  /** What `choices` holds under the name that the config gives. */
+  choice<T>(key: string, choices: Readonly<Record<string, T>>, fallback: string): T {
+    const name = this.has(key) ? this.json[key] : fallback;
+    if (typeof name === "string" && Object.hasOwn(choices, name)) return choices[name]!;
+    const supported = Object.keys(choices).map((each) => JSON.stringify(each));
+    this.faults.push(`${key} is ${shownValue(name)}, supported is ${supported.join(", ")}`);
+    return choices[fallback]!;
+  }
+
+  /** Refuses everything but one value, which is also the default. */
+  only(key: string, supported: unknown): void {
+    if (!this.has(key) || this.json[key] === supported) return;
+    this.faults.push(`${key} is ${shownValue(this.json[key])}, supported is ${JSON.stringify(supported)}`);
+  }
+
+  /** An object under that key to be read in turn, its faults among these; an empty one where there is none. */
+  object(key: string): ConfigReader {
+    const value = this.json[key] ?? {};
+    const isObject = typeof value === "object" && !Array.isArray(value);
+    if (!isObject) this.faults.push(`${key} must be an object, got ${shownValue(value)}`);
+    const inner = new ConfigReader(isObject ? (value as Json) : {});
+    this.#inner.push([key, inner]);
+    return inner;
+  }
+
+  /** Refuses weights of `columns` by any of `rows` that are larger than an array can be. */
+  matrices(columns: number, rows: readonly number[]): void {
+    for (const each of rows) {
+      if (Number.isSafeInteger(each * columns) || Number.isNaN(each * columns)) continue;
+      this.faults.push(`a weight of ${each} × ${columns} is more than can be addressed`);
+    }
+  }
+
+  /** @throws CheckpointError that lists all faults. */
+  finish(): void {
+    const faults = this.#allFaults();
+    if (faults.length > 0) throw new CheckpointError(`config.json: ${faults.join("; ")}`);
+  }
+
+  #allFaults(): string[] {
+    return [...this.faults, ...this.#inner.flatMap(([key, { faults }]) => faults.map((fault) => `${key}: ${fault}`))];
+  }
+
+  #number(key: string, fallback: number | undefined, rule: string, fits: (value: number) => boolean): number {
+    if (fallback !== undefined && !this.has(key)) return fallback;
+    const value = this.json[key];
+    if (typeof value === "number" && fits(value)) return value;
+    this.faults.push(`${key} must be ${rule}, got ${shownValue(value)}`);
+    return fallback ?? Number.NaN;
+  }
+}

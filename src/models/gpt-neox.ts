@@ -1,0 +1,203 @@
+import { Embedding } from "../nn/embedding.js";
+import { LayerNorm } from "../nn/layer-norm.js";
+import { Linear, type LinearLayer } from "../nn/linear.js";
+import { Module } from "../nn/module.js";
+import type { AttentionSizes, Rope, Sequence } from "../nn/sequence.js";
+import { add } from "../ops/elementwise.js";
+import { reshape, slice } from "../ops/movement.js";
+import type { Rng } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { ACTIVATIONS, type Activation } from "./activation.js";
+import type { Architecture } from "./architectures.js";
+import { CausalLM, type CausalLMConfig, LanguageModelHead, runLayers } from "./causal-lm.js";
+import { ConfigReader } from "./config-reader.js";
+import type { WeightStorage } from "./weight-storage.js";
+
+/** GPT-NeoX (Black et al. 2022, arXiv:2204.06745) and Pythia (Biderman et al. 2023, arXiv:2304.01373), in our names. */
+export interface GPTNeoXConfig extends CausalLMConfig {
+  readonly intermediateSize: number;
+  readonly numHeads: number;
+  readonly headDim: number;
+  /** Features of each head that positions turn. */
+  readonly rotaryDim: number;
+  readonly ropeTheta: number;
+  readonly activation: Activation;
+  readonly layerNormEpsilon: number;
+  /** Whether attention and MLP read the same input and are added together. */
+  readonly parallelResidual: boolean;
+  /** Whether the projections of attention have biases; those of the MLP always do. */
+  readonly attentionBias: boolean;
+  /** Standard deviation of random weights. */
+  readonly initializerRange: number;
+}
+
+/** config.json of a Hugging Face folder → ours. @throws CheckpointError naming what is wrong and what we do not compute. */
+export function readGPTNeoXConfig(json: Readonly<Record<string, unknown>>): GPTNeoXConfig {
+  const reader = new ConfigReader(json);
+  const hiddenSize = reader.count("hidden_size");
+  const numHeads = reader.count("num_attention_heads");
+  const headDim = hiddenSize / numHeads;
+  if (!Number.isSafeInteger(headDim))
+    reader.faults.push(`hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${numHeads})`);
+  const scaling = reader.object("rope_scaling");
+  for (const key of ["type", "rope_type"]) scaling.only(key, "default");
+  // Newer versions of transformers keep all that concerns RoPE in one object.
+  const rope = reader.object("rope_parameters");
+  rope.only("rope_type", "default");
+  const share = rope.positive("partial_rotary_factor", reader.positive("rotary_pct", 0.25));
+  const rotaryDim = Math.floor(headDim * share);
+  if (!(rotaryDim >= 2 && rotaryDim <= headDim && rotaryDim % 2 === 0))
+    reader.faults.push(`rotary_pct must turn an even number of the ${headDim} features of a head, got ${rotaryDim}`);
+  const config: GPTNeoXConfig = {
+    vocabSize: reader.count("vocab_size"),
+    hiddenSize,
+    intermediateSize: reader.count("intermediate_size"),
+    numLayers: reader.count("num_hidden_layers"),
+    numHeads,
+    headDim,
+    rotaryDim,
+    ropeTheta: rope.positive("rope_theta", reader.positive("rotary_emb_base", 10_000)),
+    maxSequenceLength: reader.count("max_position_embeddings", 2048),
+    tieWordEmbeddings: reader.boolean("tie_word_embeddings", false),
+    activation: reader.choice("hidden_act", ACTIVATIONS, "gelu"),
+    layerNormEpsilon: reader.positive("layer_norm_eps", 1e-5),
+    parallelResidual: reader.boolean("use_parallel_residual", true),
+    attentionBias: reader.boolean("attention_bias", true),
+    initializerRange: reader.atLeastZero("initializer_range", 0.02),
+  };
+  reader.matrices(hiddenSize, [config.vocabSize, config.intermediateSize, 3 * hiddenSize]);
+  reader.finish();
+  return config;
+}
+
+class GPTNeoXAttention extends Module {
+  /** For each head its query, key and value, one after another. */
+  qkvProj: LinearLayer;
+  outProj: LinearLayer;
+
+  readonly #sizes: AttentionSizes;
+  readonly #rope: Rope;
+
+  constructor(config: GPTNeoXConfig, rng: Rng) {
+    super();
+    const { hiddenSize, numHeads, headDim, rotaryDim, attentionBias: bias, initializerRange: std } = config;
+    this.#sizes = { numHeads, numKeyValueHeads: numHeads, headDim };
+    this.#rope = { headDim, rotaryDim, theta: config.ropeTheta };
+    this.qkvProj = Linear.random(hiddenSize, 3 * hiddenSize, rng.fork("qkv"), std, { bias });
+    this.outProj = Linear.random(hiddenSize, hiddenSize, rng.fork("out"), std, { bias });
+  }
+
+  /** x: (batch · time, hidden) → same. */
+  forward(x: Tensor, layer: number, sequence: Sequence): Tensor {
+    const { numHeads, headDim } = this.#sizes;
+    const byHead = reshape(this.qkvProj.forward(x), [x.shape[0]!, numHeads, 3 * headDim]);
+    const [q, k, v] = [0, 1, 2].map((part) =>
+      reshape(slice(byHead, 2, part * headDim, (part + 1) * headDim), [x.shape[0]!, numHeads * headDim]),
+    );
+    const [query, key] = [q!, k!].map((each) => sequence.rotate(each, this.#rope));
+    return this.outProj.forward(sequence.attend(layer, query!, key!, v!, this.#sizes));
+  }
+}
+
+class GPTNeoXMLP extends Module {
+  upProj: LinearLayer;
+  downProj: LinearLayer;
+
+  readonly #activation: Activation;
+
+  constructor({ hiddenSize, intermediateSize, activation, initializerRange: std }: GPTNeoXConfig, rng: Rng) {
+    super();
+    this.#activation = activation;
+    this.upProj = Linear.random(hiddenSize, intermediateSize, rng.fork("up"), std, { bias: true });
+    this.downProj = Linear.random(intermediateSize, hiddenSize, rng.fork("down"), std, { bias: true });
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.downProj.forward(this.#activation(this.upProj.forward(x)));
+  }
+}
+
+class GPTNeoXLayer extends Module {
+  readonly inputNorm: LayerNorm;
+  readonly postAttentionNorm: LayerNorm;
+  readonly attention: GPTNeoXAttention;
+  readonly mlp: GPTNeoXMLP;
+
+  readonly #parallelResidual: boolean;
+
+  constructor(config: GPTNeoXConfig, rng: Rng) {
+    super();
+    const { hiddenSize, layerNormEpsilon: epsilon } = config;
+    this.inputNorm = new LayerNorm(hiddenSize, { epsilon });
+    this.postAttentionNorm = new LayerNorm(hiddenSize, { epsilon });
+    this.attention = new GPTNeoXAttention(config, rng);
+    this.mlp = new GPTNeoXMLP(config, rng);
+    this.#parallelResidual = config.parallelResidual;
+  }
+
+  forward(x: Tensor, layer: number, sequence: Sequence): Tensor {
+    const attended = add(x, this.attention.forward(this.inputNorm.forward(x), layer, sequence));
+    return add(attended, this.mlp.forward(this.postAttentionNorm.forward(this.#parallelResidual ? x : attended)));
+  }
+}
+
+/** A GPT-NeoX language model: embeddings, layers, final norm and an output projection. */
+export class GPTNeoXForCausalLM extends CausalLM {
+  readonly config: GPTNeoXConfig;
+  readonly embedTokens: Embedding;
+  readonly layers: GPTNeoXLayer[];
+  readonly norm: LayerNorm;
+  readonly lmHead: LanguageModelHead;
+
+  /** Random weights: normal with the config's initializerRange; norms at one, biases at zero. */
+  constructor(config: GPTNeoXConfig, rng: Rng) {
+    super();
+    const { vocabSize, hiddenSize, numLayers, initializerRange: std } = config;
+    this.config = config;
+    this.embedTokens = Embedding.random(vocabSize, hiddenSize, rng.fork("embed"), std);
+    this.layers = Array.from({ length: numLayers }, (_, i) => new GPTNeoXLayer(config, rng.fork(`layer${i}`)));
+    this.norm = new LayerNorm(hiddenSize, { epsilon: config.layerNormEpsilon });
+    this.lmHead = LanguageModelHead.of(config, this.embedTokens, rng);
+  }
+
+  protected override forward(ids: Tensor, sequence: Sequence, checkpointing: boolean): Tensor {
+    const x = reshape(this.embedTokens.forward(ids), [ids.size, this.config.hiddenSize]);
+    return this.norm.forward(runLayers(this.layers, x, sequence, checkpointing));
+  }
+
+  protected override get namesOnDisk(): Readonly<Record<string, string>> {
+    return HUGGING_FACE_NAMES;
+  }
+
+  override get storage(): WeightStorage {
+    return STORAGE;
+  }
+}
+
+const HUGGING_FACE_NAMES: Readonly<Record<string, string>> = {
+  embedTokens: "gpt_neox.embed_in",
+  layers: "gpt_neox.layers",
+  norm: "gpt_neox.final_layer_norm",
+  lmHead: "embed_out",
+  inputNorm: "input_layernorm",
+  postAttentionNorm: "post_attention_layernorm",
+  qkvProj: "query_key_value",
+  outProj: "dense",
+  upProj: "dense_h_to_4h",
+  downProj: "dense_4h_to_h",
+};
+
+/** Checkpoints of older versions hold masks and wavelengths as well. */
+const STORAGE: WeightStorage = {
+  nameOf: (stored) => (/\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/.test(stored) ? undefined : stored),
+  isTransposed: () => false,
+};
+
+/** GPT-NeoX and Pythia. */
+export const GPT_NEOX: Architecture = {
+  modelType: "gpt_neox",
+  describe(json) {
+    const config = readGPTNeoXConfig(json);
+    return { config, create: (rng) => new GPTNeoXForCausalLM(config, rng) };
+  },
+};
