@@ -1,0 +1,141 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { injectAdapters } from "../../src/adapters/inject.js";
+import { LoRAAdapter } from "../../src/adapters/lora-adapter.js";
+import { grad } from "../../src/autograd/grad.js";
+import { readHostTensor } from "../../src/checkpoints/lazy-tensor.js";
+import { readSafetensors, writeSafetensors } from "../../src/checkpoints/safetensors.js";
+import { fromStorage, toStorage } from "../../src/checkpoints/weight-storage.js";
+import { describeModel } from "../../src/models/architectures.js";
+import type { CausalLM } from "../../src/models/causal-lm.js";
+import type { Parameter } from "../../src/nn/module.js";
+import { Program } from "../../src/runtime/program.js";
+import type { HostTensor, TypedArray } from "../../src/tensor/dtype.js";
+import { Rng } from "../../src/tensor/random.js";
+import { placeholder } from "../../src/tensor/tensor.js";
+import { diskParameters, hostTensors } from "../../src/training/model-source.js";
+import { expectClose } from "../ops/close.js";
+import { PYTHON, torchAvailable } from "../torch/reference.js";
+
+/** Of the largest entry of each tensor. PyTorch computes in float64, so that the error is ours alone. */
+const TOLERANCE = 2e-5;
+const LORA_SCALING = 0.5;
+const [BATCH, TIME] = [2, 9];
+
+export interface ArchitectureCases {
+  /** The file in tests/torch/architectures, without its ending. */
+  readonly reference: string;
+  /** Linear layers that get adapters: all of them. */
+  readonly targets: readonly string[];
+  /** config.json of each case. */
+  readonly cases: readonly (readonly [what: string, config: Readonly<Record<string, unknown>>])[];
+}
+
+/** Compares loss, logits and every gradient of random models, adapters on all linear layers, with PyTorch's. */
+export function compareWithTorch({ reference, targets, cases }: ArchitectureCases): void {
+  describe.runIf(torchAvailable())(`${reference}: loss, logits and every gradient as PyTorch has them`, () => {
+    test.each(cases)("%s", async (_, config) => {
+      const model = randomModel(config, targets);
+      const parameters = namedLikePeft(model);
+      const { vocabSize } = model.config;
+      const rng = new Rng(7, "tokens");
+      const ids = Int32Array.from({ length: BATCH * TIME }, () => rng.below(vocabSize));
+      const labels = ids.map((_id, i) => (i % 5 === 3 ? -100 : rng.below(vocabSize)));
+      const expected = await askTorch(reference, model, parameters, config, { ids, labels });
+
+      for (const options of [{}, { checkpointing: true, chunkSize: 4 }]) {
+        const shape = [BATCH, TIME];
+        const [x, y] = [placeholder("ids", shape, "int32"), placeholder("labels", shape, "int32")];
+        const loss = model.loss(x, y, { ...options, scale: placeholder("scale", []) });
+        const gradients = grad(loss, [...parameters.values()]);
+        const outputs = Object.fromEntries([...parameters.keys()].map((name, i) => [`grad.${name}`, gradients[i]!]));
+        const program = await Program.compile(
+          { loss, logits: model.logits(x), ...outputs },
+          { device: "cpu", threads: 1 },
+        );
+        const scale = Float32Array.of(1 / labels.filter((label) => label >= 0).length);
+        const results = await program.run({ ids, labels, scale });
+        await program.release();
+        expect(Object.keys(results).sort()).toEqual([...expected.keys()].sort());
+        for (const [name, { data }] of expected) {
+          expect(isTrivial(data), `${name} is not all zero`).toBe(false);
+          expectClose(name, results[name]!.data, data, TOLERANCE);
+        }
+      }
+    });
+
+    test("no two cases compute the same", async () => {
+      const losses = cases.map(async ([, config]) => {
+        const model = randomModel(config, targets);
+        const x = placeholder("ids", [1, TIME], "int32");
+        const program = await Program.compile({ logits: model.logits(x) }, { device: "cpu", threads: 1 });
+        const { logits } = await program.run({ ids: Int32Array.from({ length: TIME }, (_, i) => i) });
+        await program.release();
+        return logits!.data.slice(-4).join(" ");
+      });
+      expect(new Set(await Promise.all(losses)).size).toBe(cases.length);
+    });
+  });
+}
+
+/** A model of which no parameter is at its usual start, with adapters as if trained. */
+export function randomModel(config: Readonly<Record<string, unknown>>, targets: readonly string[]): CausalLM {
+  const rng = new Rng(3, "architecture");
+  const model = describeModel(config).create(rng.fork("model"));
+  const createAdapter = (inFeatures: number, outFeatures: number, adapterRng: Rng): LoRAAdapter =>
+    new LoRAAdapter(inFeatures, outFeatures, { rank: 3, alpha: 3 * LORA_SCALING }, adapterRng);
+  injectAdapters(model, { targetModules: targets, createAdapter }, rng.fork("adapters"));
+  for (const [name, parameter] of diskParameters(model)) {
+    const draw = rng.fork(name);
+    const isMatrix = parameter.rank === 2;
+    // Attention far from uniform and logits far from equal, but neither saturated.
+    const spread = isMatrix ? 1.2 / Math.sqrt(Math.min(...parameter.shape)) : 0.2;
+    const centre = isMatrix || parameter.values[0] === 0 ? 0 : 1;
+    parameter.assign(parameter.values.map(() => centre + spread * draw.normal()));
+  }
+  return model;
+}
+
+function namedLikePeft(model: CausalLM): Map<string, Parameter> {
+  const rename = (name: string): string =>
+    name.replace(".adapter.loraA", ".lora_A.weight").replace(".adapter.loraB", ".lora_B.weight");
+  return new Map([...diskParameters(model)].map(([name, parameter]) => [rename(name), parameter] as const));
+}
+
+const isTrivial = (data: TypedArray): boolean => data.every((value) => value === 0);
+
+/** loss, logits and grad.NAME, each in the shape that the model has. */
+async function askTorch(
+  reference: string,
+  { storage }: CausalLM,
+  parameters: ReadonlyMap<string, Parameter>,
+  config: Readonly<Record<string, unknown>>,
+  { ids, labels }: { readonly ids: Int32Array; readonly labels: Int32Array },
+): Promise<Map<string, HostTensor>> {
+  const folder = mkdtempSync(join(tmpdir(), "highrank-torch-"));
+  try {
+    const [source, target] = [join(folder, "in.safetensors"), join(folder, "out.safetensors")];
+    const tensors = toStorage(hostTensors(parameters), storage);
+    tensors.set("input_ids", { dtype: "int32", shape: [BATCH, TIME], data: ids });
+    tensors.set("labels", { dtype: "int32", shape: [BATCH, TIME], data: labels });
+    await writeSafetensors(source, tensors, { config: JSON.stringify(config), lora_scaling: String(LORA_SCALING) });
+    const script = fileURLToPath(new URL("../torch/architectures/reference.py", import.meta.url));
+    execFileSync(PYTHON, [script, reference, source, target], { stdio: "pipe" });
+    const results = new Map<string, HostTensor>();
+    const gradients = new Map<string, HostTensor>();
+    for (const [name, tensor] of (await readSafetensors(target)).tensors) {
+      if (name.startsWith("grad.")) gradients.set(name.slice("grad.".length), tensor);
+      else results.set(name, tensor);
+    }
+    for (const [name, tensor] of fromStorage(gradients, storage)) {
+      results.set(`grad.${name}`, await readHostTensor(tensor));
+    }
+    return results;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
