@@ -8,7 +8,7 @@ import { isObject, kindOf, readJsonObject, toJsonText } from "./json-file.js";
 import { readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
 import { checkpointPath, orCheckpointError } from "./open-file.js";
 import { isPickleName, pickleError } from "./pickle.js";
-import { openSafetensors, writeSafetensors } from "./safetensors.js";
+import { openSafetensors, storedBytes, writeSafetensors } from "./safetensors.js";
 import { readSafetensorsHeader } from "./safetensors-header.js";
 import type { StoredTensor } from "./stored-tensor.js";
 
@@ -42,18 +42,20 @@ export interface ModelFolderContent {
   readonly config: Readonly<Record<string, unknown>>;
   /** In memory or lazy, each with its type in the file; those of an open folder pass through as they are. */
   readonly tensors: ReadonlyMap<string, TensorToWrite>;
+  /** Weights of more bytes than this come in several files with an index, none larger unless one tensor is. Default: one file. */
+  readonly shardBytes?: number;
   /** More files by name: tokenizer.json, tokenizer_config.json, generation_config.json. Text is written as UTF-8. */
   readonly files?: ReadonlyMap<string, string | Uint8Array>;
 }
 
 /**
- * Writes config.json, model.safetensors and the files given; the folder appears whole or not at all. Lazy tensors are
+ * Writes config.json, the weights and the files given; the folder appears whole or not at all. Lazy tensors are
  * read and written one after another.
  * @throws CheckpointError if the folder holds files already, unless `replace` says that they may go.
  */
 export async function writeModelFolder(
   folder: string,
-  { config, tensors, files = new Map() }: ModelFolderContent,
+  { config, tensors, shardBytes = Number.POSITIVE_INFINITY, files = new Map() }: ModelFolderContent,
   options: FolderOptions = {},
 ): Promise<void> {
   await writeFolder(
@@ -61,10 +63,44 @@ export async function writeModelFolder(
     async (partial) => {
       await writeFileAtomic(joinPath(partial, CONFIG), toJsonText(config, CONFIG));
       for (const [name, content] of files) await writeFileAtomic(joinPath(partial, name), content);
-      await writeSafetensors(joinPath(partial, WEIGHTS), tensors);
+      const shards = fillShards(tensors, shardBytes);
+      if (shards.length === 1) await writeSafetensors(joinPath(partial, WEIGHTS), tensors);
+      else await writeShards(partial, shards);
     },
     options,
   );
+}
+
+/** The tensors in their order, in parts of at most so many bytes or of one tensor. */
+function fillShards(tensors: ReadonlyMap<string, TensorToWrite>, shardBytes: number): Map<string, TensorToWrite>[] {
+  const shards = [new Map<string, TensorToWrite>()];
+  let filled = 0;
+  for (const [name, tensor] of tensors) {
+    const bytes = storedBytes(tensor);
+    if (filled > 0 && filled + bytes > shardBytes) {
+      shards.push(new Map());
+      filled = 0;
+    }
+    shards.at(-1)!.set(name, tensor);
+    filled += bytes;
+  }
+  return shards;
+}
+
+async function writeShards(folder: string, shards: readonly Map<string, TensorToWrite>[]): Promise<void> {
+  const number = (shard: number): string => String(shard).padStart(5, "0");
+  const weightMap: [string, string][] = [];
+  let totalSize = 0;
+  for (const [index, shard] of shards.entries()) {
+    const file = `model-${number(index + 1)}-of-${number(shards.length)}.safetensors`;
+    await writeSafetensors(joinPath(folder, file), shard);
+    for (const [name, tensor] of shard) {
+      weightMap.push([name, file]);
+      totalSize += storedBytes(tensor);
+    }
+  }
+  const index = { metadata: { total_size: totalSize }, weight_map: Object.fromEntries(weightMap.sort()) };
+  await writeFileAtomic(joinPath(folder, INDEX), toJsonText(index, INDEX));
 }
 
 /**

@@ -109,6 +109,11 @@ export async function writeSafetensors(
   await writeFileAtomic(path, fileChunks(path, placed, metadata));
 }
 
+/** Bytes of a tensor in a file. */
+export function storedBytes({ dtype, shape, fileType = FILE_TYPES[dtype] }: TensorToWrite): number {
+  return sizeOf(shape) * ELEMENT_BYTES[fileType];
+}
+
 function placementFaults({ name, tensor, fileType }: Placed): string[] {
   const { dtype, shape } = tensor;
   const faults: string[] = [];

@@ -49,13 +49,16 @@ export function addMerge(program: Command, context: Context): void {
   });
 }
 
-function resultLines({ modelFolder, dtype, parameters, fileBytes, quantizer, verification }: MergedModel): string[] {
-  const lines = [`merged    ${formatCount(parameters)} parameters in ${dtype}, ${formatBytes(fileBytes)}`];
+function resultLines(merged: MergedModel): string[] {
+  const { modelFolder, dtype, parameters, fileBytes, files, quantizer, verification } = merged;
+  const shards = files === 1 ? "" : ` in ${files} files`;
+  const lines = [`merged    ${formatCount(parameters)} parameters in ${dtype}, ${formatBytes(fileBytes)}${shards}`];
   if (verification !== null) {
-    const { tokens, largestChange, largestLogit } = verification;
-    const relative = formatNumber(largestChange / largestLogit);
+    const { tokens, largestChange, relativeChange } = verification;
     lines.push(`verified  logits of ${tokens} random tokens against those of base + updates:`);
-    lines.push(`          largest change ${formatNumber(largestChange)}, relative to the largest logit ${relative}`);
+    lines.push(
+      `          largest change ${formatNumber(largestChange)}, relative to the largest logit ${formatNumber(relativeChange)}`,
+    );
     if (quantizer !== null) {
       lines.push("          Compared were exact float32 weights (base + sum of updates); in");
       lines.push(`          training the base is ${quantizer}.`);

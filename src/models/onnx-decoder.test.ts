@@ -92,7 +92,7 @@ test.each(MODELS)("%s: one file computes any rows and tokens, at once or after a
     [3, [5, 1, 1]],
     [2, [1, 4, 2, 1]],
   ] as const) {
-    const time = parts.reduce((sum, part) => sum + part);
+    const time = parts.reduce<number>((sum, part) => sum + part, 0);
     const rows = randomRows(batch, time);
     const whole = await wholeLogits(model, rows);
     let cache = emptyCache(session, batch);

@@ -186,8 +186,9 @@ export interface MergedModel {
   readonly dtype: FloatDType;
   /** Weights written. */
   readonly parameters: number;
-  /** Bytes of the file with the weights. */
+  /** Bytes of all files with weights, and how many these are. */
   readonly fileBytes: number;
+  readonly files: number;
   /** What the frozen weights are quantized with, in words: in the base folder, or in training alone; null for float32. */
   readonly quantizer: string | null;
   /** Null where it was not asked for. */
@@ -202,7 +203,67 @@ export interface MergeVerification {
   readonly largestChange: number;
   /** Largest absolute logit. */
   readonly largestLogit: number;
+  /** largestChange / largestLogit. */
+  readonly relativeChange: number;
 }
 
 /** Writes a run folder, a PEFT adapter folder with its base, or a model folder as a plain Hugging Face folder. */
 export type MergeTarget = (target: string, options: MergeOptions) => Promise<MergedModel>;
+
+/** What a model can be exported as. */
+export const EXPORT_FORMATS = ["peft", "hf", "onnx"] as const;
+
+/** Options of {@link ExportTarget}. */
+export interface ExportOptions {
+  readonly to: (typeof EXPORT_FORMATS)[number];
+  /** The folder to write, which must not hold anything yet. */
+  readonly out: string;
+  /** The model folder under a PEFT adapter folder; null for the one that the adapter names. */
+  readonly base: string | null;
+  /** Of the weights of a whole model; null for the format's default. An adapter is always float32. */
+  readonly dtype: FloatDType | null;
+}
+
+/** A PEFT adapter, written. */
+export interface ExportedAdapter {
+  readonly format: "peft";
+  readonly folder: string;
+  /** That of every layer: cycles × rank, and that of what was not merged yet. */
+  readonly rank: number;
+  /** Adapted layers. */
+  readonly layers: number;
+  /** Parameters that the adapter replaces as a whole, by name on disk. */
+  readonly modulesToSave: readonly string[];
+  /** What it is to be put on, as its config says; null where it does not say. */
+  readonly baseModel: string | null;
+  /** What the base was quantized with in training, in words; null for float32 or where it is not known. */
+  readonly quantizer: string | null;
+}
+
+/** A Hugging Face folder, written. */
+export interface ExportedModel extends Omit<MergedModel, "modelFolder" | "verification"> {
+  readonly format: "hf";
+  readonly folder: string;
+}
+
+/** A folder with an ONNX model, written. */
+export interface ExportedOnnx {
+  readonly format: "onnx";
+  readonly folder: string;
+  /** The model file, relative to `folder`. */
+  readonly model: string;
+  readonly dtype: "float32" | "float16";
+  readonly parameters: number;
+  /** Bytes of the model and of the files of its weights. */
+  readonly fileBytes: number;
+  /** Files with weights beside the model. */
+  readonly dataFiles: number;
+  /** As in {@link MergedModel}: the file holds float weights all the same. */
+  readonly quantizer: string | null;
+}
+
+/** Writes a run folder, a PEFT adapter folder or a model folder for other programs. */
+export type ExportTarget = (
+  target: string,
+  options: ExportOptions,
+) => Promise<ExportedAdapter | ExportedModel | ExportedOnnx>;

@@ -17,7 +17,7 @@ import { adapterParameters } from "./adapters.js";
 import type { MergedModel, MergeOptions } from "./contracts.js";
 import { learnedTerms, termsOf } from "./delta-terms.js";
 import { isAdapterFolder, openAdapter, requireNoBase, scalingOf } from "./load-target.js";
-import { assignSome, folderSource, writeModel } from "./model-source.js";
+import { assignSome, diskParameters, folderSource, writeModel } from "./model-source.js";
 import { companionFiles, requireNewFolder } from "./output-folder.js";
 import { quantizerOfModel } from "./quantizing.js";
 import { isRunFolder } from "./run-folder.js";
@@ -26,8 +26,8 @@ import { floatConfig } from "./saving.js";
 import { compareMerged, readUnmerged, type UnmergedModel } from "./unmerged-model.js";
 
 /**
- * Writes a run, as its last checkpoint has it, a PEFT adapter with its base, or a model folder as a plain Hugging Face folder.
- * Weights are read, merged in float32 and written one after another.
+ * Writes a run, as its last checkpoint has it, a PEFT adapter with its base, or a model folder as a plain Hugging Face folder, in
+ * shards where the base has them. Weights are read, merged in float32 and written one after another.
  * @throws ConfigError if `out` holds files already; CheckpointError for what does not fit together, and for a value that the
  * dtype cannot hold. Nothing is left behind then.
  */
@@ -38,21 +38,34 @@ export async function mergeTarget(target: string, { out, base, dtype, verify }: 
   const chosen = dtype ?? dtypeOf(source.tensors);
   const tensors = mergedTensors(unmerged, FILE_TYPES[chosen]);
   const files = await companionFiles(baseFolder);
-  await writeModel(out, { config: floatConfig(source.config, chosen), tensors, files });
-  let parameters = 0;
-  for (const { shape } of tensors.values()) parameters += sizeOf(shape);
-  const [file] = (await weightFiles(out)).keys();
+  const baseSizes = await weightSizes(baseFolder);
+  const shardBytes = baseSizes.length > 1 ? Math.max(...baseSizes) : Number.POSITIVE_INFINITY;
+  await writeModel(out, { config: floatConfig(source.config, chosen), tensors, shardBytes, files });
+  const sizes = await weightSizes(out);
   return {
     modelFolder: out,
     dtype: chosen,
-    parameters,
-    fileBytes: await fileSize(file!),
+    parameters: countParameters(tensors),
+    fileBytes: sizes.reduce((sum, bytes) => sum + bytes, 0),
+    files: sizes.length,
     quantizer,
     verification: verify ? await compareMerged(unmerged, out) : null,
   };
 }
 
-async function openTarget(target: string, base: string | null): Promise<UnmergedModel> {
+/** Bytes of each file with weights. */
+async function weightSizes(folder: string): Promise<number[]> {
+  return Promise.all([...(await weightFiles(folder)).keys()].map(fileSize));
+}
+
+export function countParameters(tensors: ReadonlyMap<string, TensorToWrite>): number {
+  let parameters = 0;
+  for (const { shape } of tensors.values()) parameters += sizeOf(shape);
+  return parameters;
+}
+
+/** A run as its last checkpoint has it, a PEFT adapter with its base, or a model folder. @throws as {@link mergeTarget}. */
+export async function openTarget(target: string, base: string | null): Promise<UnmergedModel> {
   if (await isAdapterFolder(target)) return unmergedAdapter(target, base);
   requireNoBase(target, base);
   if (await isRunFolder(target)) return unmergedRun(await openRun(target));
@@ -102,7 +115,18 @@ function describeHeld(quantizer: Quantizer | null): string | null {
   return quantizer && describeQuantizer(quantizer);
 }
 
-const FILE_TYPES: Readonly<Record<FloatDType, SafetensorsDType>> = { float32: "F32", bfloat16: "BF16", float16: "F16" };
+export const FILE_TYPES: Readonly<Record<FloatDType, SafetensorsDType>> = {
+  float32: "F32",
+  bfloat16: "BF16",
+  float16: "F16",
+};
+
+/** The names on disk of a table that is embeddings and head: that of the head, which files may hold or not, only where it is tied. */
+function tiedNames(model: CausalLM): { embeddings: string; head: string | undefined } {
+  const isTied = model.headWeight === model.embedTokens.weight;
+  const embeddings = [...diskParameters(model)].find(([, parameter]) => parameter === model.embedTokens.weight)![0];
+  return { embeddings, head: isTied ? model.checkpointName("lmHead.weight") : undefined };
+}
 
 /** The dtype of all floats among the tensors; float32 where they have several, or some are quantized. */
 function dtypeOf(tensors: ReadonlyMap<string, TensorToWrite>): FloatDType {
@@ -114,8 +138,11 @@ function dtypeOf(tensors: ReadonlyMap<string, TensorToWrite>): FloatDType {
   return types.has("F16") ? "float16" : "float32";
 }
 
-/** Every tensor of the base as it is to be written. What nothing changes keeps its bytes where its type stays. */
-function mergedTensors(unmerged: UnmergedModel, fileType: SafetensorsDType): Map<string, TensorToWrite> {
+/**
+ * Every tensor of the base as it is to be written, by name and shape of the model. What nothing changes keeps its bytes where its type
+ * stays.
+ */
+export function mergedTensors(unmerged: UnmergedModel, fileType: SafetensorsDType): Map<string, TensorToWrite> {
   const { source, replaced, updates } = unmerged;
   const tensors = new Map<string, TensorToWrite>(source.tensors);
   for (const parts of quantizedWeightNames(source.tensors.keys()).values()) {
@@ -128,7 +155,11 @@ function mergedTensors(unmerged: UnmergedModel, fileType: SafetensorsDType): Map
     tensors.set(name, storeAs({ dtype: "float32", shape, read }, fileType));
   };
   for (const [name, { shape }] of replaced) add(name, shape, () => readUnmerged(unmerged, name));
-  for (const [layer, { linear }] of linearLayers(source.build())) {
+  const model = source.build();
+  const { embeddings, head } = tiedNames(model);
+  // Where a file holds the tied head as well, both stay one.
+  if (head !== undefined && tensors.has(head) && replaced.has(embeddings)) tensors.set(head, tensors.get(embeddings)!);
+  for (const [layer, { linear }] of linearLayers(model)) {
     const name = `${layer}.weight`;
     const update = updates.get(layer);
     if (update === undefined && tensors.has(name)) continue;

@@ -38,7 +38,8 @@ export async function compareMerged(unmerged: UnmergedModel, mergedFolder: strin
   const after = await probe(await loadModel(mergedFolder));
   let largestLogit = 0;
   for (const logit of before.logits) largestLogit = Math.max(largestLogit, Math.abs(logit));
-  return { tokens: before.tokens, largestChange: largestChange(before, after), largestLogit };
+  const largest = largestChange(before, after);
+  return { tokens: before.tokens, largestChange: largest, largestLogit, relativeChange: largest / largestLogit };
 }
 
 async function float32Model(unmerged: UnmergedModel): Promise<CausalLM> {
