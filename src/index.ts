@@ -80,6 +80,7 @@ export * from "./tensor/index.js";
 export { checkRun } from "./training/check-run.js";
 export type * from "./training/contracts.js";
 export { evaluateTarget } from "./training/evaluation.js";
+export { exportTarget } from "./training/export-target.js";
 export { generateText } from "./training/generation.js";
 export { type LoadedTarget, loadTarget } from "./training/load-target.js";
 export { mergeTarget } from "./training/merge-target.js";

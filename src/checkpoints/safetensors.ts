@@ -82,7 +82,8 @@ const WRITE_ORDER: readonly string[] = Object.keys(ELEMENT_BYTES).reverse();
 /** What is not written from where it lies is written in pieces of this size. */
 const PIECE_BYTES = 2 ** 22;
 
-interface Placed {
+/** A tensor to write, and as what. */
+export interface Placed {
   readonly name: string;
   readonly tensor: TensorToWrite;
   readonly fileType: SafetensorsDType;
@@ -174,7 +175,8 @@ function headerBytes(placed: readonly Placed[], metadata: Readonly<Record<string
   return padded;
 }
 
-async function* tensorChunks(path: string, { name, tensor, fileType }: Placed): AsyncGenerator<Uint8Array> {
+/** The bytes of a tensor in a file of such a type. @throws CheckpointError that names `path` for a value that the type cannot hold. */
+export async function* tensorChunks(path: string, { name, tensor, fileType }: Placed): AsyncGenerator<Uint8Array> {
   if (passesThrough(tensor, fileType)) {
     yield* tensor.chunks();
     return;

@@ -5,6 +5,7 @@ import { addData } from "./data.js";
 import { addDoctor } from "./doctor.js";
 import { addEval } from "./eval.js";
 import { describeError, EXIT, type ExitCode, exitCodeOf } from "./exit-codes.js";
+import { addExport } from "./export.js";
 import { addGenerate } from "./generate.js";
 import { addInspect } from "./inspect.js";
 import { addMerge } from "./merge.js";
@@ -23,6 +24,7 @@ const VERBS = [
   addGenerate,
   addQuantize,
   addMerge,
+  addExport,
   addTokenizer,
   addData,
   addInspect,

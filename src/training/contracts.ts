@@ -258,6 +258,8 @@ export interface ExportedOnnx {
   readonly fileBytes: number;
   /** Files with weights beside the model. */
   readonly dataFiles: number;
+  /** Whether there is a tokenizer.json, without which transformers.js takes token ids alone. */
+  readonly hasTokenizer: boolean;
   /** As in {@link MergedModel}: the file holds float weights all the same. */
   readonly quantizer: string | null;
 }

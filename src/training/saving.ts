@@ -6,7 +6,7 @@ import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { writeCheckpoint } from "../checkpoints/checkpoint.js";
 import { readDeltas } from "../checkpoints/delta-log.js";
 import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
-import { writePeftAdapter } from "../checkpoints/peft.js";
+import { type PeftAdapter, writePeftAdapter } from "../checkpoints/peft.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { Settings } from "../config/settings.js";
 import type { Tokenizer } from "../data/tokenizer.js";
@@ -158,17 +158,28 @@ export function restoreStarts(
   }
 }
 
-/**
- * Writes RUN/adapter, which PEFT puts on RUN/base to get the run's model: the finished cycles and, unless it was merged just
- * now, what the present adapter has learned, joined into one, and what is trained beside.
- */
-export async function saveAdapter(
+/** The adapter of a run, to be written. */
+export interface AdapterToSave {
+  readonly model: CausalLM;
+  readonly settings: Pick<Settings, "dropout" | "targetModules">;
+  readonly state: Pick<RunState, "base" | "deltas">;
+  /** Whether the present adapter was merged just now, so that it has learned nothing yet. */
+  readonly merged: boolean;
+}
+
+/** Writes RUN/adapter, which PEFT puts on RUN/base to get the run's model. */
+export async function saveAdapter(runDir: string, adapter: AdapterToSave): Promise<void> {
+  await writePeftAdapter(joinPath(runDir, "adapter"), await joinAdapter(runDir, adapter), {
+    replace: true,
+    checksums: true,
+  });
+}
+
+/** The finished cycles and what the present adapter has learned, joined into one adapter for RUN/base, and what is trained beside. */
+export async function joinAdapter(
   runDir: string,
-  model: CausalLM,
-  { dropout, targetModules }: Pick<Settings, "dropout" | "targetModules">,
-  { base, deltas }: Pick<RunState, "base" | "deltas">,
-  { merged }: { merged: boolean },
-): Promise<void> {
+  { model, settings: { dropout, targetModules }, state: { base, deltas }, merged }: AdapterToSave,
+): Promise<PeftAdapter> {
   const terms = new Map<string, LowRankTerm[]>();
   for (const name of loraAdapters(model).keys()) terms.set(name, []);
   for await (const delta of readDeltas(runDir, deltas)) {
@@ -179,19 +190,15 @@ export async function saveAdapter(
   const { rank, scaling } = [...joined.values()][0]!;
   const trained = modelParameters(model);
   for (const [name, { trainable }] of trained) if (!trainable) trained.delete(name);
-  await writePeftAdapter(
-    joinPath(runDir, "adapter"),
-    {
-      baseModel: joinPath(runDir, "base"),
-      rank,
-      alpha: scaling * rank,
-      dropout,
-      useRslora: false,
-      targetModules,
-      layers: pairsOf(joined),
-      modulesToSave: hostTensors(trained),
-      base,
-    },
-    { replace: true, checksums: true },
-  );
+  return {
+    baseModel: joinPath(runDir, "base"),
+    rank,
+    alpha: scaling * rank,
+    dropout,
+    useRslora: false,
+    targetModules,
+    layers: pairsOf(joined),
+    modulesToSave: hostTensors(trained),
+    base,
+  };
 }

@@ -197,7 +197,8 @@ export class Trainer {
     const { phase, merge: merged } = planStep(step, this.#settings);
     if (phase !== "adapter") return;
     await this.#waitForSpace(adapterBytes(model) * (deltas.length + 1), "the adapter");
-    await saveAdapter(this.#folder.path, model, this.#settings, { base: this.#base!, deltas }, { merged });
+    const state = { base: this.#base!, deltas };
+    await saveAdapter(this.#folder.path, { model, settings: this.#settings, state, merged });
   }
 
   async #record(record: MetricsRecord): Promise<void> {

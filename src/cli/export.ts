@@ -1,0 +1,89 @@
+import type { Command } from "commander";
+import { FLOAT_DTYPES } from "../checkpoints/quant-state.js";
+import { EXPORT_FORMATS, type ExportedAdapter, type ExportedModel, type ExportedOnnx } from "../training/contracts.js";
+import { formatBytes, formatCount } from "../training/number-format.js";
+import type { Context } from "./context.js";
+import { addOptions, type OptionTable, readOptions } from "./options.js";
+import { TARGET_HELP } from "./target-options.js";
+import { addVerb } from "./usage.js";
+
+const OPTIONS = {
+  to: { type: "choice", choices: EXPORT_FORMATS, help: "peft: one adapter; hf: the merged model; onnx: a decoder." },
+  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
+  dtype: {
+    type: "choice",
+    choices: FLOAT_DTYPES,
+    default: null,
+    none: "hf: that of the base, or float32 where it is quantized; onnx: float32",
+    help: "Type of the weights.",
+  },
+  base: {
+    type: "string",
+    unit: "folder",
+    default: null,
+    none: "the one that the adapter names",
+    help: "Model folder under a PEFT adapter folder.",
+  },
+} as const satisfies OptionTable;
+
+const HELP_AFTER = `
+Of a run, finished or not, the last checkpoint is exported. peft joins all cycles
+of a ReLoRA run into one adapter for RUN/base, of rank cycles × r. onnx writes
+onnx/model.onnx with a key-value cache, in the layout that transformers.js loads.`;
+
+/** `highrank export TARGET --to peft|hf|onnx --out DIR` */
+export function addExport(program: Command, context: Context): void {
+  const command = addVerb(program, "export", "write a model for PEFT, transformers or transformers.js")
+    .argument("<TARGET>", TARGET_HELP)
+    .addHelpText("after", HELP_AFTER);
+  addOptions(command, OPTIONS);
+  command.action(async (target: string) => {
+    const options = readOptions(command, OPTIONS);
+    const { exportTarget } = await import("./training-entry.js");
+    const exported = await exportTarget(target, options);
+    context.result(exported, () => [...exportedLines(exported), `wrote     ${exported.folder}`]);
+  });
+}
+
+function exportedLines(exported: ExportedAdapter | ExportedModel | ExportedOnnx): string[] {
+  switch (exported.format) {
+    case "peft":
+      return adapterLines(exported);
+    case "hf":
+      return modelLines(exported);
+    case "onnx":
+      return onnxLines(exported);
+  }
+}
+
+function adapterLines({ rank, layers, modulesToSave, baseModel, quantizer }: ExportedAdapter): string[] {
+  const lines = [`adapter   rank ${rank}, ${layers} layers`];
+  if (modulesToSave.length > 0)
+    lines.push(`trained   ${modulesToSave.length} parameters as a whole, in modules_to_save`);
+  lines.push(`base      ${baseModel ?? "not named: whoever loads the adapter must know it"}`);
+  if (quantizer !== null) lines.push(`          held in ${quantizer} in training`);
+  return lines;
+}
+
+function modelLines({ parameters, dtype, fileBytes, files, quantizer }: ExportedModel): string[] {
+  const shards = files === 1 ? "" : ` in ${files} files`;
+  return [
+    `merged    ${formatCount(parameters)} parameters in ${dtype}, ${formatBytes(fileBytes)}${shards}`,
+    ...dequantizedLines(quantizer),
+  ];
+}
+
+function onnxLines(exported: ExportedOnnx): string[] {
+  const { parameters, dtype, fileBytes, model, dataFiles, hasTokenizer, quantizer } = exported;
+  const beside = dataFiles === 0 ? "" : `, weights in ${dataFiles} ${dataFiles === 1 ? "file" : "files"} beside it`;
+  return [
+    `exported  ${formatCount(parameters)} parameters in ${dtype}, ${formatBytes(fileBytes)}`,
+    `model     ${model}${beside}`,
+    ...(hasTokenizer ? [] : ["tokenizer none: the base has no tokenizer.json, which transformers.js needs for text"]),
+    ...dequantizedLines(quantizer),
+  ];
+}
+
+function dequantizedLines(quantizer: string | null): string[] {
+  return quantizer === null ? [] : [`weights   floats: the base is ${quantizer} in training`];
+}
