@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,7 @@ import { injectAdapters } from "../../src/adapters/inject.js";
 import { LoRAAdapter } from "../../src/adapters/lora-adapter.js";
 import { grad } from "../../src/autograd/grad.js";
 import { readHostTensor } from "../../src/checkpoints/lazy-tensor.js";
+import { writeModelFolder } from "../../src/checkpoints/model-folder.js";
 import { readSafetensors, writeSafetensors } from "../../src/checkpoints/safetensors.js";
 import { fromStorage, toStorage } from "../../src/checkpoints/weight-storage.js";
 import { describeModel } from "../../src/models/architectures.js";
@@ -19,11 +20,13 @@ import { Rng } from "../../src/tensor/random.js";
 import { placeholder } from "../../src/tensor/tensor.js";
 import { diskParameters, hostTensors } from "../../src/training/model-source.js";
 import { expectClose } from "../ops/close.js";
+import { runCommand, withFolder } from "../run-command.js";
 import { PYTHON, torchAvailable } from "../torch/reference.js";
 
 /** Of the largest entry of each tensor. PyTorch computes in float64, so that the error is ours alone. */
 const TOLERANCE = 2e-5;
 const LORA_SCALING = 0.5;
+const RANK = 3;
 const [BATCH, TIME] = [2, 9];
 
 export interface ArchitectureCases {
@@ -41,10 +44,8 @@ export function compareWithTorch({ reference, targets, cases }: ArchitectureCase
     test.each(cases)("%s", async (_, config) => {
       const model = randomModel(config, targets);
       const parameters = namedLikePeft(model);
-      const { vocabSize } = model.config;
-      const rng = new Rng(7, "tokens");
-      const ids = Int32Array.from({ length: BATCH * TIME }, () => rng.below(vocabSize));
-      const labels = ids.map((_id, i) => (i % 5 === 3 ? -100 : rng.below(vocabSize)));
+      const ids = randomTokens(model);
+      const labels = randomTokens(model).map((id, i) => (i % 5 === 3 ? -100 : id));
       const expected = await askTorch(reference, model, parameters, config, { ids, labels });
 
       for (const options of [{}, { checkpointing: true, chunkSize: 4 }]) {
@@ -68,6 +69,36 @@ export function compareWithTorch({ reference, targets, cases }: ArchitectureCase
       }
     });
 
+    test("through the command line, without and with an adapter", async () => {
+      const [, config] = cases[0]!;
+      const model = randomModel(config, targets);
+      const parameters = namedLikePeft(model);
+      const ids = randomTokens(model);
+      const labels = ids.map((_id, i) => ((i + 1) % TIME === 0 ? -100 : ids[i + 1]!));
+      const base = new Map([...parameters].filter(([name]) => !name.includes(".lora_")));
+      await withFolder({}, async (folder) => {
+        await writeModelFolder(join(folder, "base"), { config, tensors: toStorage(hostTensors(base), model.storage) });
+        const rows = [0, 1].map((row) =>
+          JSON.stringify({ input_ids: [...ids.subarray(row * TIME, (row + 1) * TIME)] }),
+        );
+        writeFileSync(join(folder, "rows.jsonl"), rows.join("\n"));
+        writePeftFolder(join(folder, "adapter"), targets);
+        const lora = hostTensors(new Map([...parameters].filter(([name]) => name.includes(".lora_"))));
+        await writeSafetensors(
+          join(folder, "adapter/adapter_model.safetensors"),
+          new Map([...lora].map(([name, tensor]) => [`base_model.model.${name}`, tensor])),
+        );
+        for (const [given, target] of [
+          [base, ["base"]],
+          [parameters, ["adapter", "--base", "base"]],
+        ] as const) {
+          const { loss } = JSON.parse(await highrank(folder, ["eval", ...target, "--data", "rows.jsonl", "--json"]));
+          const expected = await askTorch(reference, model, given, config, { ids, labels });
+          expect(Math.abs(loss - expected.get("loss")!.data[0]!)).toBeLessThan(1e-5);
+        }
+      });
+    });
+
     test("no two cases compute the same", async () => {
       const losses = cases.map(async ([, config]) => {
         const model = randomModel(config, targets);
@@ -87,7 +118,7 @@ export function randomModel(config: Readonly<Record<string, unknown>>, targets: 
   const rng = new Rng(3, "architecture");
   const model = describeModel(config).create(rng.fork("model"));
   const createAdapter = (inFeatures: number, outFeatures: number, adapterRng: Rng): LoRAAdapter =>
-    new LoRAAdapter(inFeatures, outFeatures, { rank: 3, alpha: 3 * LORA_SCALING }, adapterRng);
+    new LoRAAdapter(inFeatures, outFeatures, { rank: RANK, alpha: RANK * LORA_SCALING }, adapterRng);
   injectAdapters(model, { targetModules: targets, createAdapter }, rng.fork("adapters"));
   for (const [name, parameter] of diskParameters(model)) {
     const draw = rng.fork(name);
@@ -98,6 +129,27 @@ export function randomModel(config: Readonly<Record<string, unknown>>, targets: 
     parameter.assign(parameter.values.map(() => centre + spread * draw.normal()));
   }
   return model;
+}
+
+function randomTokens({ config: { vocabSize } }: CausalLM): Int32Array {
+  const rng = new Rng(7, "tokens");
+  return Int32Array.from({ length: BATCH * TIME }, () => rng.below(vocabSize));
+}
+
+/** An adapter folder as PEFT writes it, without its tensors. */
+function writePeftFolder(folder: string, targets: readonly string[]): void {
+  mkdirSync(folder);
+  const sizes = { r: RANK, lora_alpha: RANK * LORA_SCALING, target_modules: targets };
+  writeFileSync(
+    join(folder, "adapter_config.json"),
+    JSON.stringify({ peft_type: "LORA", task_type: "CAUSAL_LM", ...sizes }),
+  );
+}
+
+async function highrank(cwd: string, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await runCommand(args, { cwd });
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  return stdout;
 }
 
 function namedLikePeft(model: CausalLM): Map<string, Parameter> {
