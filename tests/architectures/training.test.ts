@@ -1,0 +1,72 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { readModelFolder } from "../../src/checkpoints/model-folder.js";
+import { readPeftAdapter } from "../../src/checkpoints/peft.js";
+import { trainTokenizer } from "../../src/data/train-tokenizer.js";
+import { describeModel } from "../../src/models/architectures.js";
+import { Rng } from "../../src/tensor/random.js";
+import { diskParameters, hostTensors, writeModel } from "../../src/training/model-source.js";
+import { runCommand } from "../run-command.js";
+import { TEXT } from "../small-model.js";
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-architectures-"));
+  await writeFile(path.join(folder, "a.txt"), TEXT);
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const highrank = (args: string) => runCommand([...args.split(" "), "--json"], { cwd: folder });
+
+test.each([
+  [
+    "gpt2",
+    { n_positions: 32, n_embd: 16, n_layer: 2, n_head: 2, initializer_range: 0.2 },
+    ["c_attn", "c_proj", "c_fc"],
+    // Attention, its output and the two of the MLP.
+    { layers: 8, weight: "transformer.h.0.mlp.c_fc.weight", shape: [16, 64] },
+  ],
+  [
+    "gpt_neox",
+    {
+      ...{ max_position_embeddings: 32, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2 },
+      ...{ num_attention_heads: 2, rotary_pct: 0.5, initializer_range: 0.2 },
+    },
+    ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"],
+    { layers: 8, weight: "gpt_neox.layers.0.mlp.dense_h_to_4h.weight", shape: [24, 16] },
+  ],
+])("%s is fine-tuned on all linear layers and merged", async (type, sizes, targets, { layers, weight, shape }) => {
+  const tokenizer = trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280, maxLength: 32 });
+  const config = { model_type: type, vocab_size: tokenizer.vocabSize, ...sizes };
+  const model = describeModel(config).create(new Rng(5));
+  await writeModel(path.join(folder, type), {
+    config,
+    tensors: hostTensors(diskParameters(model)),
+    files: new Map([
+      ["tokenizer.json", JSON.stringify(tokenizer.toJson())],
+      ["tokenizer_config.json", JSON.stringify(tokenizer.config)],
+    ]),
+  });
+  const flags = "--method lora --rank 4 --lr 1e-2 --max-steps 24 --batch-size 4 --sequence-length 16 --threads 1";
+  const run = `--model ${type} --data a.txt --target-modules ${targets.join(",")} --out run-${type}`;
+  const trained = await highrank(`train ${flags} ${run}`);
+  expect(trained).toMatchObject({ code: 0 });
+  const before = JSON.parse((await highrank(`eval ${type} --data a.txt`)).stdout).loss;
+  const { loss } = JSON.parse((await highrank(`eval run-${type} --data a.txt`)).stdout);
+  expect(loss).toBeLessThan(before - 0.3);
+
+  const merged = await highrank(`merge run-${type} --out merged-${type} --verify`);
+  expect(merged).toMatchObject({ code: 0 });
+  const { verification } = JSON.parse(merged.stdout);
+  expect(verification.largestChange).toBeLessThan(1e-5 * verification.largestLogit);
+  expect(JSON.parse((await highrank(`eval merged-${type} --data a.txt`)).stdout).loss).toBeCloseTo(loss, 5);
+  const { tensors } = await readModelFolder(path.join(folder, `merged-${type}`));
+  expect(tensors.get(weight)!.shape).toEqual(shape);
+
+  const adapter = await readPeftAdapter(path.join(folder, `run-${type}/adapter`));
+  expect(adapter.layers.size).toBe(layers);
+  const adapted = await highrank(`eval run-${type}/adapter --base ${type} --data a.txt`);
+  expect(JSON.parse(adapted.stdout).loss).toBeCloseTo(loss, 5);
+});
