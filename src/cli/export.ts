@@ -27,9 +27,10 @@ const OPTIONS = {
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
-Of a run, finished or not, the last checkpoint is exported. peft joins all cycles
-of a ReLoRA run into one adapter for RUN/base, of rank cycles × r. onnx writes
-onnx/model.onnx with a key-value cache, in the layout that transformers.js loads.`;
+Of a run, finished or not, the last checkpoint is exported. peft joins all
+cycles of a ReLoRA run into one adapter for RUN/base, of rank cycles × r. onnx
+writes onnx/model.onnx with a key-value cache, in the layout that
+transformers.js loads.`;
 
 /** `highrank export TARGET --to peft|hf|onnx --out DIR` */
 export function addExport(program: Command, context: Context): void {

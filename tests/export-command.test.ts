@@ -1,0 +1,275 @@
+import { spawnSync } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readModelFolder, writeModelFolder } from "../src/checkpoints/model-folder.js";
+import { readPeftAdapter } from "../src/checkpoints/peft.js";
+import { resolveSettings } from "../src/config/resolve.js";
+import type { Settings } from "../src/config/settings.js";
+import { Tokenizer } from "../src/data/tokenizer.js";
+import { ConfigError } from "../src/tensor/errors.js";
+import type { ExportedAdapter, ExportedOnnx, ExportOptions } from "../src/training/contracts.js";
+import { evaluateTarget } from "../src/training/evaluation.js";
+import { exportOnnx } from "../src/training/export-onnx.js";
+import { exportTarget } from "../src/training/export-target.js";
+import { generateText } from "../src/training/generation.js";
+import { mergeTarget, openTarget } from "../src/training/merge-target.js";
+import { train } from "../src/training/train.js";
+import { runCommand } from "./run-command.js";
+import { TEXT, writeSmallModel } from "./small-model.js";
+
+let folder = "";
+const at = (name: string): string => path.join(folder, name);
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-export-"));
+  await writeFile(at("a.txt"), TEXT);
+  await writeSmallModel(at("float"));
+  await run("relora", { quantize: "nf4", mergePolicy: "requantize" });
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Three cycles of rank 4, of which the last is not merged when the run is stopped. */
+async function run(name: string, change: Partial<Settings>, { stopped = false } = {}): Promise<void> {
+  const flags = {
+    ...{ model: at("float"), data: at("a.txt"), method: "relora", rank: 4, batchSize: 2, sequenceLength: 16 },
+    ...{ maxSteps: 6, reloraEvery: 2, adapterLr: 2e-2, evalTokens: 100, sampleTokens: 0, threads: 1 },
+    ...{ trainModules: ["norms"], out: at(name) },
+    ...change,
+  };
+  let steps = 0;
+  await train(resolveSettings({ flags: flags as Partial<Settings> }), {
+    stopRequested: () => stopped && ++steps === 5,
+  });
+}
+
+function exportAs(to: ExportOptions["to"], target: string, out: string, options: Partial<ExportOptions> = {}) {
+  return exportTarget(at(target), { to, out: at(out), base: null, dtype: null, ...options });
+}
+
+async function lossOf(target: string, base: string | null = null): Promise<number> {
+  const options = { data: at("a.txt"), batchSize: 2, sequenceLength: 16, maxTokens: null, base, adapter: true };
+  return (await evaluateTarget(target, { ...options, device: "cpu", threads: 1 })).loss;
+}
+
+describe("--to onnx", () => {
+  /** Greedy continuation by the file alone, a token at a time after the prompt. */
+  async function continueText(model: string, prompt: string, tokens: number): Promise<string> {
+    const session = await InferenceSession.create(path.join(model, "onnx", (await onnxFiles(model))[0]!));
+    const tokenizer = await Tokenizer.fromFolder(model);
+    const written: number[] = [];
+    let ids = [tokenizer.endOfTextId, ...tokenizer.encode(prompt)];
+    let cache: Record<string, OrtTensor> = {};
+    for (const { name, ...meta } of session.inputMetadata) {
+      const { shape } = meta as { readonly shape: readonly number[] };
+      if (!name.startsWith("past_key_values.")) continue;
+      cache[name] = new OrtTensor("float32", new Float32Array(0), [1, shape[1]!, 0, shape[3]!]);
+    }
+    for (let past = 0; written.length < tokens; ) {
+      const total = past + ids.length;
+      const list = (values: readonly number[]) =>
+        new OrtTensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
+      const feeds = {
+        input_ids: list(ids),
+        attention_mask: list(new Array<number>(total).fill(1)),
+        position_ids: list(ids.map((_, i) => past + i)),
+      };
+      const results = await session.run({ ...feeds, ...cache });
+      const last = (results.logits!.data as Float32Array).slice(-results.logits!.dims[2]!);
+      const next = last.indexOf(Math.max(...last));
+      if (next === tokenizer.endOfTextId) break;
+      written.push(next);
+      ids = [next];
+      past = total;
+      cache = {};
+      for (const [name, value] of Object.entries(results)) {
+        if (name.startsWith("present.")) cache[name.replace("present.", "past_key_values.")] = value as OrtTensor;
+      }
+    }
+    return tokenizer.decode(written);
+  }
+
+  async function onnxFiles(model: string): Promise<string[]> {
+    return (await readdir(path.join(model, "onnx"))).sort();
+  }
+
+  async function generated(target: string): Promise<string> {
+    const sampling = { temperature: 0, topK: null, topP: 1, seed: 0, maxNewTokens: 12, prompt: "The 3th" };
+    const { text } = await generateText(target, { ...sampling, base: null, adapter: true, device: "cpu", threads: 1 });
+    return text;
+  }
+
+  test("the file says what generate says, token by token after its cache", async () => {
+    const exported = (await exportAs("onnx", "relora", "onnx")) as ExportedOnnx;
+    expect(exported).toMatchObject({ model: "onnx/model.onnx", dtype: "float32", dataFiles: 0, hasTokenizer: true });
+    expect(exported.quantizer).toBe("nf4 in blocks of 64");
+    const text = await continueText(at("onnx"), "The 3th", 12);
+    expect(text.length).toBeGreaterThan(5);
+    expect(text).toBe(await generated(at("relora")));
+  });
+
+  test("the folder is laid out as transformers.js reads it", async () => {
+    expect((await readdir(at("onnx"))).sort()).toEqual([
+      ...["config.json", "generation_config.json", "onnx", "tokenizer.json", "tokenizer_config.json"],
+    ]);
+    const config = JSON.parse(await readFile(at("onnx/config.json"), "utf8"));
+    expect(config).toMatchObject({ model_type: "llama", "transformers.js_config": { dtype: "fp32" } });
+    expect(config["transformers.js_config"]).not.toHaveProperty("use_external_data_format");
+    const session = await InferenceSession.create(at("onnx/onnx/model.onnx"));
+    const layers = [0, 1].flatMap((layer) => [`${layer}.key`, `${layer}.value`]);
+    const tokens = ["input_ids", "attention_mask", "position_ids"];
+    expect(session.inputNames).toEqual([...tokens, ...layers.map((name) => `past_key_values.${name}`)]);
+    expect(session.outputNames).toEqual(["logits", ...layers.map((name) => `present.${name}`)]);
+  });
+
+  test("float16 holds the matrices in half the bytes and computes in float32", async () => {
+    await exportAs("onnx", "relora", "half", { dtype: "float16" });
+    expect(await onnxFiles(at("half"))).toEqual(["model_fp16.onnx"]);
+    const sizes = [at("onnx/onnx/model.onnx"), at("half/onnx/model_fp16.onnx")].map(
+      async (file) => (await readFile(file)).length,
+    );
+    const [whole, half] = (await Promise.all(sizes)) as [number, number];
+    expect(whole - half).toBeGreaterThan(2 * 13_000 * 0.9);
+    expect(await continueText(at("half"), "The 3th", 12)).toBe(await generated(at("relora")));
+    const config = JSON.parse(await readFile(at("half/config.json"), "utf8"));
+    expect(config["transformers.js_config"]).toEqual({ dtype: "fp16" });
+  });
+
+  test("weights that are too many for one file lie beside the model", async () => {
+    const unmerged = await openTarget(at("relora"), null);
+    const exported = await exportOnnx(unmerged, { out: at("beside"), dtype: "float32", largestFile: 40_000 });
+    expect(exported.dataFiles).toBeGreaterThan(1);
+    const names = ["model.onnx", "model.onnx_data"];
+    for (let i = 1; i < exported.dataFiles; i++) names.push(`model.onnx_data_${i}`);
+    expect(await onnxFiles(at("beside"))).toEqual(names.sort());
+    const config = JSON.parse(await readFile(at("beside/config.json"), "utf8"));
+    expect(config["transformers.js_config"].use_external_data_format).toEqual({ "model.onnx": exported.dataFiles });
+    expect(await continueText(at("beside"), "The 3th", 12)).toBe(await generated(at("relora")));
+  });
+
+  test.runIf(hasOnnx())(
+    "an independent reader finds the file valid, with every size that a run decides by name",
+    () => {
+      const { status, stdout, stderr } = spawnSync(PYTHON, ["-c", CHECKER, at("onnx/onnx/model.onnx")]);
+      expect(stderr.toString()).toBe("");
+      expect(status).toBe(0);
+      const found = JSON.parse(stdout.toString());
+      expect(found.domains).toEqual([""]);
+      expect(found.inputs.input_ids).toEqual(["batch_size", "sequence_length"]);
+      expect(found.inputs.attention_mask).toEqual(["batch_size", "total_sequence_length"]);
+      expect(found.inputs["past_key_values.1.value"]).toEqual(["batch_size", 2, "past_sequence_length", 8]);
+      expect(found.outputs.logits).toEqual(["batch_size", "sequence_length", 280]);
+      expect(found.outputs["present.0.key"]).toEqual(["batch_size", 2, "total_sequence_length", 8]);
+    },
+  );
+
+  test("bfloat16 is refused, which such files do not hold", async () => {
+    await expect(exportAs("onnx", "float", "nowhere", { dtype: "bfloat16" })).rejects.toThrow(/float32 or float16/);
+  });
+});
+
+describe("--to peft", () => {
+  test("a run on a quantized base becomes one adapter of all its ranks", async () => {
+    const exported = (await exportAs("peft", "relora", "peft")) as ExportedAdapter;
+    const own = await readPeftAdapter(at("relora/adapter"));
+    expect(exported).toMatchObject({ rank: own.rank, layers: 14, baseModel: at("relora/base") });
+    expect(exported.rank % 12).toBe(0); // Three cycles.
+    expect(exported.quantizer).toBe("nf4 in blocks of 64");
+    expect(exported.modulesToSave).toHaveLength(5);
+    const written = await readPeftAdapter(at("peft"));
+    expect(written).toEqual(own);
+  });
+
+  test("a run that was stopped is its last checkpoint, and evaluates as that does", async () => {
+    await run("stopped", {}, { stopped: true });
+    await rm(at("stopped/adapter"), { recursive: true });
+    await exportAs("peft", "stopped", "stopped-peft");
+    expect(Math.abs((await lossOf(at("stopped-peft"))) - (await lossOf(at("stopped"))))).toBeLessThan(1e-5);
+  });
+
+  test("what was trained beside and did not change is left out", async () => {
+    await run("still", { lr: 1e-20, adapterLr: 1e-20 }); // Too little for norms that stand at one.
+    expect((await readPeftAdapter(at("still/adapter"))).modulesToSave.size).toBe(5);
+    const { modulesToSave } = (await exportAs("peft", "still", "still-peft")) as ExportedAdapter;
+    expect(modulesToSave).toEqual([]);
+  });
+
+  test("an adapter passes through", async () => {
+    await exportAs("peft", "peft", "again", { base: at("float") });
+    const [one, other] = [await readPeftAdapter(at("peft")), await readPeftAdapter(at("again"))];
+    expect(other).toEqual({ ...one, baseModel: at("float") });
+  });
+
+  test("what no adapter can hold is refused with the way out", async () => {
+    const flags = { model: at("float"), data: at("a.txt"), method: "full", maxSteps: 2, batchSize: 2, threads: 1 };
+    const more = { sequenceLength: 16, evalTokens: 100, sampleTokens: 0, out: at("full") };
+    await train(resolveSettings({ flags: { ...flags, ...more } }));
+    await run("warm", { warmStartSteps: 8, maxSteps: 14 }, { stopped: true });
+    for (const [target, why] of [
+      ["full", /trained every weight \(method full\).*--to hf/],
+      ["warm", /still in its warm start.*resume it/],
+      ["float", /is a whole model.*--to hf/],
+    ] as const) {
+      const exporting = exportAs("peft", target, "nowhere");
+      await expect(exporting).rejects.toThrow(ConfigError);
+      await expect(exporting).rejects.toThrow(why);
+    }
+    await expect(exportAs("peft", "relora", "nowhere", { dtype: "float32" })).rejects.toThrow(
+      /--dtype: is for --to hf/,
+    );
+    expect(await readdir(folder)).not.toContain("nowhere");
+  });
+});
+
+test("--to hf is what merge writes", async () => {
+  await exportAs("hf", "relora", "hf");
+  await mergeTarget(at("relora"), { out: at("merged"), base: null, dtype: null, verify: false });
+  expect((await readModelFolder(at("hf"))).tensors).toEqual((await readModelFolder(at("merged"))).tensors);
+});
+
+test("a model without a tokenizer is exported, and that is said", async () => {
+  const { config, tensors } = await readModelFolder(at("float"));
+  await writeModelFolder(at("bare"), { config, tensors });
+  expect(await exportAs("onnx", "bare", "bare-onnx")).toMatchObject({ hasTokenizer: false, quantizer: null });
+});
+
+test("the command says what it wrote, within 80 columns", async () => {
+  const cwd = folder;
+  const onnx = await runCommand(["export", "relora", "--to", "onnx", "--out", "said-onnx"], { cwd });
+  expect(onnx).toMatchObject({ code: 0, stderr: "" });
+  expect(onnx.stdout).toMatch(/^exported {2}13\.\dK parameters in float32, \d+\.\d KiB\nmodel {5}onnx\/model\.onnx\n/);
+  expect(onnx.stdout).toMatch(/weights {3}floats: the base is nf4 in blocks of 64 in training\nwrote {5}said-onnx\n$/);
+  const peft = await runCommand(["export", "relora", "--to", "peft", "--out", "said-peft"], { cwd });
+  expect(peft.stdout).toMatch(/^adapter {3}rank \d+, 14 layers\ntrained {3}5 parameters as a whole/);
+  expect(peft.stdout).toMatch(/\nbase {6}relora\/base\n/);
+  const help = await runCommand(["export", "--help"], { cwd, env: { COLUMNS: "80" } });
+  for (const line of `${onnx.stdout}\n${peft.stdout}\n${help.stdout}`.split("\n")) {
+    expect(line.length).toBeLessThanOrEqual(80);
+  }
+  const json = await runCommand(["export", "relora", "--to", "hf", "--out", "as-json", "--json"], { cwd });
+  expect(JSON.parse(json.stdout)).toMatchObject({ format: "hf", folder: "as-json", dtype: "float32", files: 1 });
+  const taken = await runCommand(["export", "relora", "--to", "hf", "--out", "as-json"], { cwd });
+  expect(taken).toMatchObject({ code: 2, stderr: expect.stringContaining("as-json is not empty") });
+});
+
+/** Debian's interpreter, where its package python3-onnx is visible. */
+const PYTHON = "/usr/bin/python3";
+
+/** Checks a model and infers its shapes, strictly; prints what it declares, and the shapes of its outputs as inferred. */
+const CHECKER = `
+import json, sys, onnx
+model = onnx.load(sys.argv[1])
+onnx.checker.check_model(model, full_check=True)
+def shape(v): return [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
+inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+json.dump(dict(domains=[o.domain for o in model.opset_import], inputs={v.name: shape(v) for v in model.graph.input},
+               outputs={v.name: shape(v) for v in inferred.graph.output}), sys.stdout)
+`;
+
+function hasOnnx(): boolean {
+  const found = spawnSync(PYTHON, ["-c", "import onnx"]).status === 0 || process.env.CI === "true";
+  if (!found)
+    console.warn(`SKIPPED: the independent check of ONNX models needs the package python3-onnx for ${PYTHON}`);
+  return found;
+}
