@@ -5,20 +5,35 @@ import { encodeModel } from "../compiler/onnx-model.js";
 import { Program } from "../runtime/program.js";
 import { Rng } from "../tensor/random.js";
 import { tensor } from "../tensor/tensor.js";
+import { describeModel } from "./architectures.js";
 import type { CausalLM } from "./causal-lm.js";
-import { LlamaForCausalLM } from "./llama.js";
-import { llamaConfig } from "./llama-config.js";
 import { decoderGraph } from "./onnx-decoder.js";
 
-const SIZES = { vocabSize: 31, hiddenSize: 16, intermediateSize: 24, numLayers: 2, numHeads: 4, initializerRange: 0.3 };
+const LLAMA = {
+  model_type: "llama",
+  ...{ vocab_size: 31, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2, num_attention_heads: 4 },
+  ...{ max_position_embeddings: 32, initializer_range: 0.3 },
+};
+const GPT2 = {
+  model_type: "gpt2",
+  vocab_size: 31,
+  n_positions: 32,
+  n_embd: 16,
+  n_layer: 2,
+  n_head: 4,
+  initializer_range: 0.3,
+};
+const GPT_NEOX = { ...LLAMA, model_type: "gpt_neox", rotary_pct: 0.5, use_parallel_residual: true };
 
-const MODELS: readonly [string, CausalLM][] = [
-  ["llama", new LlamaForCausalLM(llamaConfig({ ...SIZES }), new Rng(1))],
-  [
-    "llama with shared key heads and a tied head",
-    new LlamaForCausalLM(llamaConfig({ ...SIZES, numKeyValueHeads: 2, tieWordEmbeddings: true }), new Rng(2)),
-  ],
-];
+const CONFIGS = {
+  llama: LLAMA,
+  "llama with shared key heads and a tied head": { ...LLAMA, num_key_value_heads: 2, tie_word_embeddings: true },
+  "gpt2, with learned positions and a tied head": GPT2,
+  "gpt_neox, of whose heads half turn": GPT_NEOX,
+};
+const [UNTIED, TIED] = ["llama", "llama with shared key heads and a tied head"] as const;
+
+const modelOf = (config: keyof typeof CONFIGS): CausalLM => describeModel(CONFIGS[config]).create(new Rng(1));
 
 function encode(model: CausalLM): Uint8Array {
   const { constants, weights, ...graph } = decoderGraph(model);
@@ -84,7 +99,10 @@ const randomRows = (batch: number, time: number): number[][] => {
   return Array.from({ length: batch }, () => Array.from({ length: time }, () => Math.floor(rng.uniform() * 31)));
 };
 
-test.each(MODELS)("%s: one file computes any rows and tokens, at once or after a cache", async (_, model) => {
+const ALL = Object.keys(CONFIGS) as (keyof typeof CONFIGS)[];
+
+test.each(ALL)("%s: one file computes any rows and tokens, at once or after a cache", async (config) => {
+  const model = modelOf(config);
   const session = await InferenceSession.create(encode(model));
   for (const [batch, parts] of [
     [1, [1]],
@@ -116,7 +134,7 @@ test.each(MODELS)("%s: one file computes any rows and tokens, at once or after a
 });
 
 test("rows of several lengths, filled up on the left, have the logits that each has alone", async () => {
-  const [, model] = MODELS[1]!;
+  const model = modelOf(TIED);
   const session = await InferenceSession.create(encode(model));
   const [long, short] = [randomRows(1, 6)[0]!, randomRows(1, 4)[0]!];
   const mask = [
@@ -130,8 +148,7 @@ test("rows of several lengths, filled up on the left, have the logits that each 
 });
 
 test("a tied head is held once, and nothing in the graph depends on when it was built", () => {
-  const [, untied] = MODELS[0]!;
-  const [, tied] = MODELS[1]!;
+  const [untied, tied] = [modelOf(UNTIED), modelOf(TIED)];
   expect([...decoderGraph(untied).weights.keys()]).toContain("lm_head.weight");
   expect([...decoderGraph(tied).weights.keys()]).not.toContain("lm_head.weight");
   expect(encode(tied)).toEqual(encode(tied));
