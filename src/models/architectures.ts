@@ -2,6 +2,7 @@ import { CheckpointError } from "../tensor/errors.js";
 import { shownValue } from "../tensor/json.js";
 import type { Rng } from "../tensor/random.js";
 import type { CausalLM, CausalLMConfig } from "./causal-lm.js";
+import { GEMMA3 } from "./gemma3.js";
 import { GPT_NEOX } from "./gpt-neox.js";
 import { GPT2 } from "./gpt2.js";
 import { LLAMA } from "./llama.js";
@@ -21,13 +22,21 @@ export interface Architecture {
   describe(json: Readonly<Record<string, unknown>>): ModelDescription;
 }
 
-const ARCHITECTURES: readonly Architecture[] = [LLAMA, GPT2, GPT_NEOX];
+const ARCHITECTURES: readonly Architecture[] = [LLAMA, GPT2, GPT_NEOX, GEMMA3];
+
+/** Why an architecture that is near one of ours is not supported. */
+const REFUSED: Readonly<Record<string, string>> = {
+  gemma3: `reads images too (Gemma3ForConditionalGeneration); save its text model alone, with model_type "gemma3_text"`,
+};
 
 /** What a model folder's config.json describes. @throws CheckpointError for an architecture or an option that is not supported. */
 export function describeModel(json: Readonly<Record<string, unknown>>): ModelDescription {
   const { model_type: type } = json;
   const architecture = ARCHITECTURES.find(({ modelType }) => modelType === type);
   if (architecture !== undefined) return architecture.describe(json);
+  if (typeof type === "string" && Object.hasOwn(REFUSED, type)) {
+    throw new CheckpointError(`config.json: model_type is "${type}", which ${REFUSED[type]}`);
+  }
   const supported = ARCHITECTURES.map(({ modelType }) => modelType).join(", ");
   throw new CheckpointError(
     `config.json: model_type is ${shownValue(type)}, which is not supported; supported are ${supported}`,

@@ -85,7 +85,10 @@ export class ConfigReader {
   }
 
   #allFaults(): string[] {
-    return [...this.faults, ...this.#inner.flatMap(([key, inner]) => inner.#allFaults().map((fault) => `${key}: ${fault}`))];
+    return [
+      ...this.faults,
+      ...this.#inner.flatMap(([key, inner]) => inner.#allFaults().map((fault) => `${key}: ${fault}`)),
+    ];
   }
 
   #number(key: string, fallback: number | undefined, rule: string, fits: (value: number) => boolean): number {

@@ -1,5 +1,6 @@
 export * from "./architectures.js";
 export * from "./causal-lm.js";
+export * from "./gemma3.js";
 export * from "./gpt-neox.js";
 export * from "./gpt2.js";
 export * from "./llama.js";

@@ -1,8 +1,9 @@
+import type { Rope } from "../nn/attention.js";
 import { Embedding } from "../nn/embedding.js";
 import { Linear, type LinearLayer } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { RMSNorm } from "../nn/rms-norm.js";
-import type { AttentionSizes, Rope, Sequence } from "../nn/sequence.js";
+import type { AttentionSizes, Sequence } from "../nn/sequence.js";
 import { add, mul, silu } from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
 import type { Rng } from "../tensor/random.js";

@@ -193,8 +193,8 @@ function inputName({ source }: Tensor): string {
   return `input:${(source as { readonly name: string }).name}`;
 }
 
-function frequencies(name: string, { headDim, theta }: AngleInputs["rope"], { initializers }: Emitter): string {
-  const data = Float32Array.from(rotaryFrequencies(headDim, theta));
+function frequencies(name: string, rope: AngleInputs["rope"], { initializers }: Emitter): string {
+  const data = Float32Array.from(rotaryFrequencies(rope));
   initializers.set(name, { name, dtype: "float32", shape: [1, data.length], data });
   return name;
 }

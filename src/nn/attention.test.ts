@@ -12,7 +12,10 @@ function random(purpose: string, rows: number, width: number): Float32Array {
 
 /** One query head at a time, one position at a time. */
 function naive(q: Float32Array, k: Float32Array, v: Float32Array, shape: AttentionShape): number[] {
-  const { batch, time, numHeads, numKeyValueHeads, headDim } = shape;
+  const { batch, time, numHeads, numKeyValueHeads, headDim, scale = 1 / Math.sqrt(headDim) } = shape;
+  const { softcap = Number.POSITIVE_INFINITY, window = time } = shape;
+  const cap = (score: number): number =>
+    softcap < Number.POSITIVE_INFINITY ? softcap * Math.tanh(score / softcap) : score;
   const [width, kvWidth] = [numHeads * headDim, numKeyValueHeads * headDim];
   const output = new Array<number>(batch * time * width).fill(0);
   for (let b = 0; b < batch; b++) {
@@ -24,7 +27,7 @@ function naive(q: Float32Array, k: Float32Array, v: Float32Array, shape: Attenti
         const scores = Array.from({ length: t + 1 }, (_, s) => {
           let score = 0;
           for (let d = 0; d < headDim; d++) score += q[at + d]! * k[keyAt(s) + d]!;
-          return Math.exp(score / Math.sqrt(headDim));
+          return s > t - window ? Math.exp(cap(score * scale)) : 0;
         });
         const total = scores.reduce((sum, score) => sum + score, 0);
         scores.forEach((score, s) => {
@@ -41,6 +44,12 @@ describe("causalAttention", () => {
     ["every head its own keys", { batch: 2, time: 5, numHeads: 3, numKeyValueHeads: 3, headDim: 4 }],
     ["two heads a key", { batch: 2, time: 5, numHeads: 4, numKeyValueHeads: 2, headDim: 2 }],
     ["one key for all", { batch: 1, time: 6, numHeads: 4, numKeyValueHeads: 1, headDim: 4 }],
+    ["a window of two", { batch: 2, time: 6, numHeads: 4, numKeyValueHeads: 2, headDim: 2, window: 2 }],
+    ["a window longer than the text", { batch: 1, time: 3, numHeads: 2, numKeyValueHeads: 2, headDim: 2, window: 5 }],
+    [
+      "a scale and a soft cap",
+      { batch: 1, time: 5, numHeads: 2, numKeyValueHeads: 1, headDim: 4, scale: 0.7, softcap: 2 },
+    ],
     ["one position", { batch: 3, time: 1, numHeads: 2, numKeyValueHeads: 1, headDim: 2 }],
   ])("is attention head by head: %s", (_, shape) => {
     const rows = shape.batch * shape.time;
@@ -56,7 +65,7 @@ describe("causalAttention", () => {
 
 describe("rotary positions", () => {
   test("turn pair i at position p by p · theta^(−2i / headDim)", () => {
-    const { cos, sin } = rotaryAngles(3, 4, 100);
+    const { cos, sin } = rotaryAngles(3, { headDim: 4, theta: 100 });
     const [c, s] = interpret([cos, sin], { precision: "float64" });
     const angles = [0, 0, 1, 0.1, 2, 0.2];
     angles.forEach((angle, i) => {
@@ -67,7 +76,7 @@ describe("rotary positions", () => {
 
   test("make the product of two vectors depend on their distance alone", () => {
     const [time, headDim] = [8, 6];
-    const { cos, sin } = rotaryAngles(time, headDim, 10_000);
+    const { cos, sin } = rotaryAngles(time, { headDim, theta: 10_000 });
     const repeated = (purpose: string) => {
       const row = random(purpose, 1, headDim);
       return tensor(

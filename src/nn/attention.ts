@@ -16,6 +16,8 @@ export interface AttentionShape {
   readonly scale?: number;
   /** Scores are kept within ± softcap by softcap · tanh(score / softcap). Default: not capped. */
   readonly softcap?: number | undefined;
+  /** Tokens that a query sees, its own included (Beltagy et al. 2020, arXiv:2004.05150). Default: all up to its own. */
+  readonly window?: number | undefined;
 }
 
 /** What is added to scores that are not to be. Finite, so that no device meets ∞ − ∞; e^(−1e30) is 0 in float32 all the same. */
@@ -55,18 +57,47 @@ export function splitHeads(x: Tensor, { batch, time, numKeyValueHeads, headDim }
   return transpose(reshape(x, [batch, time, numKeyValueHeads, headDim]), [0, 2, 1, 3]);
 }
 
-/** What is added to the scores of `numHeads / numKeyValueHeads` stacked queries: 0 up to the diagonal, −1e30 above. */
-export function causalMask({ time, numHeads, numKeyValueHeads }: Omit<AttentionShape, "batch" | "headDim">): Tensor {
+/**
+ * What is added to the scores of `numHeads / numKeyValueHeads` stacked queries: 0 up to the diagonal and within the window, −1e30
+ * elsewhere.
+ */
+export function causalMask({
+  time,
+  numHeads,
+  numKeyValueHeads,
+  window = time,
+}: Omit<AttentionShape, "batch" | "headDim">): Tensor {
   const rows = (numHeads / numKeyValueHeads) * time;
   const mask = new Float32Array(rows * time);
-  for (let row = 0; row < rows; row++) mask.fill(MASKED, row * time + (row % time) + 1, (row + 1) * time);
+  for (let row = 0; row < rows; row++) {
+    const [start, position] = [row * time, row % time];
+    mask.fill(MASKED, start, start + Math.max(0, position + 1 - window));
+    mask.fill(MASKED, start + position + 1, start + time);
+  }
   return tensor(mask, [rows, time]);
 }
 
+/** Rotary position embedding of one kind of layer (Su et al. 2021, arXiv:2104.09864). */
+export interface Rope {
+  readonly headDim: number;
+  /** The first features of each head that turn; the others stay as they are. Even. Default headDim: all. */
+  readonly rotaryDim?: number;
+  /** Base of the wavelengths, 10,000 in the paper. */
+  readonly theta: number;
+  /** How a model was stretched to longer texts. Default: not. */
+  readonly scaling?: RopeScaling;
+}
+
+/** Linear: positions are divided by `factor` (Chen et al. 2023, arXiv:2306.15595). */
+export interface RopeScaling {
+  readonly kind: "linear";
+  readonly factor: number;
+}
+
 /** Cosines and sines of rotary angles, each (time, headDim / 2). */
-export function rotaryAngles(time: number, headDim: number, theta: number): { cos: Tensor; sin: Tensor } {
-  const half = headDim / 2;
-  const frequencies = rotaryFrequencies(headDim, theta);
+export function rotaryAngles(time: number, rope: Rope): { cos: Tensor; sin: Tensor } {
+  const half = rope.headDim / 2;
+  const frequencies = rotaryFrequencies(rope);
   const angles = Float64Array.from({ length: time * half }, (_, i) => Math.floor(i / half) * frequencies[i % half]!);
   return {
     cos: tensor(Float32Array.from(angles, Math.cos), [time, half]),
@@ -75,6 +106,7 @@ export function rotaryAngles(time: number, headDim: number, theta: number): { co
 }
 
 /** What each pair of features turns by from one position to the next, in radians: theta^(−2i / headDim) for pair i. */
-export function rotaryFrequencies(headDim: number, theta: number): Float64Array {
-  return Float64Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
+export function rotaryFrequencies({ headDim, theta, scaling }: Rope): Float64Array {
+  const factor = scaling?.factor ?? 1;
+  return Float64Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim) / factor);
 }

@@ -2,8 +2,8 @@ import { gatherRows } from "../ops/gather.js";
 import { concat, reshape } from "../ops/movement.js";
 import { rotary } from "../ops/rotary.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";
-import { attendTo, splitHeads } from "./attention.js";
-import { type AttentionSizes, type Rope, Sequence } from "./sequence.js";
+import { attendTo, type Rope, splitHeads } from "./attention.js";
+import { type AttentionSizes, Sequence } from "./sequence.js";
 
 /** A key-value cache of one layer: what a run is given, and what the next one is. (batch, numKeyValueHeads, keys, headDim) each. */
 export interface LayerCache {
@@ -74,7 +74,7 @@ export class ExportedSequence extends Sequence {
       value: concat([past.value, splitHeads(v, shape)], 2),
     };
     this.layers.set(layer, { past, present });
-    const mask = this.#stackedMask(undefined, sizes.numHeads / sizes.numKeyValueHeads);
+    const mask = this.#stackedMask(sizes.window, sizes.numHeads / sizes.numKeyValueHeads);
     return attendTo(q, present.key, present.value, mask, shape);
   }
 

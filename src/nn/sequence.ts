@@ -1,19 +1,10 @@
 import { broadcastTo, concat, reshape, slice } from "../ops/movement.js";
 import { rotary } from "../ops/rotary.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type AttentionShape, causalAttention, causalMask, rotaryAngles } from "./attention.js";
+import { type AttentionShape, causalAttention, causalMask, type Rope, rotaryAngles } from "./attention.js";
 
 /** The sizes of one attention layer. */
 export type AttentionSizes = Omit<AttentionShape, "batch" | "time">;
-
-/** Rotary position embedding of one kind of layer. */
-export interface Rope {
-  readonly headDim: number;
-  /** The first features of each head that turn; the others stay as they are. Even. Default headDim: all. */
-  readonly rotaryDim?: number;
-  /** Base of the wavelengths, 10,000 in the paper. */
-  readonly theta: number;
-}
 
 /**
  * The tokens that a forward pass is over, and what they may look back on. Architectures ask it for all that depends on where a
@@ -57,10 +48,10 @@ export abstract class Sequence {
 export class WholeSequence extends Sequence {
   /** Shared by the layers. */
   readonly #angles: Map<string, { readonly cos: Tensor; readonly sin: Tensor }> = new Map();
-  readonly #masks: Map<number, Tensor> = new Map();
+  readonly #masks: Map<string, Tensor> = new Map();
 
-  protected override turn(x: Tensor, { headDim, theta }: Rope): Tensor {
-    const { cos, sin } = known(this.#angles, `${headDim}/${theta}`, () => rotaryAngles(this.time, headDim, theta));
+  protected override turn(x: Tensor, rope: Rope): Tensor {
+    const { cos, sin } = known(this.#angles, JSON.stringify(rope), () => rotaryAngles(this.time, rope));
     return reshape(rotary(reshape(x, [this.batch, this.time, x.shape[1]!]), cos, sin), x.shape);
   }
 
@@ -72,9 +63,9 @@ export class WholeSequence extends Sequence {
 
   override attend(_layer: number, q: Tensor, k: Tensor, v: Tensor, sizes: AttentionSizes): Tensor {
     const { batch, time } = this;
-    const { numHeads, numKeyValueHeads } = sizes;
-    const stacked = numHeads / numKeyValueHeads;
-    const mask = known(this.#masks, stacked, () => causalMask({ time, numHeads, numKeyValueHeads }));
+    const { numHeads, numKeyValueHeads, window } = sizes;
+    const key = `${numHeads / numKeyValueHeads}/${window}`;
+    const mask = known(this.#masks, key, () => causalMask({ time, numHeads, numKeyValueHeads, window }));
     return causalAttention(q, k, v, mask, { batch, time, ...sizes });
   }
 }

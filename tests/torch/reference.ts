@@ -7,7 +7,7 @@ import { readSafetensors, writeSafetensors } from "../../src/checkpoints/safeten
 import type { HostTensor } from "../../src/tensor/dtype.js";
 
 /** Debian puts its PyTorch under this interpreter; PYTHON names another. */
-export const PYTHON = process.env.PYTHON ?? "/usr/bin/python3";
+export const PYTHON: string = process.env.PYTHON ?? "/usr/bin/python3";
 
 /** Keys of a Hugging Face LLaMA config.json. */
 export interface LlamaConfigJson {
