@@ -253,6 +253,28 @@ test("the command says what it wrote, within 80 columns", async () => {
   expect(taken).toMatchObject({ code: 2, stderr: expect.stringContaining("as-json is not empty") });
 });
 
+test("inspect shows an exported folder and a file of it, and a model in shards", async () => {
+  const cwd = folder;
+  await exportAs("onnx", "float", "shown");
+  const text = await runCommand(["inspect", "shown"], { cwd });
+  expect(text).toMatchObject({ code: 0, stderr: "" });
+  expect(text.stdout).toMatch(/^ONNX model folder\n/);
+  expect(text.stdout).toMatch(/\n {2}model_type +llama\n/);
+  expect(text.stdout).toMatch(
+    /\n {2}input +past_key_values\.1\.value +FLOAT +\(batch_size, 2, past_sequence_length, 8\)\n/,
+  );
+  expect(text.stdout).toMatch(/\n {2}holds +model\.norm\.weight +FLOAT +\(16\)\n/);
+  const { stdout } = await runCommand(["inspect", "shown/onnx/model.onnx", "--json"], { cwd });
+  const found = JSON.parse(stdout);
+  expect(found).toMatchObject({ kind: "onnx", config: null, irVersion: 8, opsets: { "": 17 }, dataFiles: [] });
+  expect(found.operators.Softmax).toBe(2);
+  const { config, tensors } = await readModelFolder(at("float"));
+  await writeModelFolder(at("shards"), { config, tensors, shardBytes: 9000 });
+  const shards = await runCommand(["inspect", "shards", "--json"], { cwd });
+  const whole = await runCommand(["inspect", "float", "--json"], { cwd });
+  expect({ ...JSON.parse(shards.stdout), path: "float" }).toEqual(JSON.parse(whole.stdout));
+});
+
 /** Debian's interpreter, where its package python3-onnx is visible. */
 const PYTHON = "/usr/bin/python3";
 

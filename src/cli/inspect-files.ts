@@ -1,7 +1,8 @@
-import { exists, folderOf, isDirectory, joinPath, listFolder, readText } from "#platform";
+import { exists, extension, folderOf, isDirectory, joinPath, listFolder, readText } from "#platform";
 import { quantizedWeightNames } from "../checkpoints/bitsandbytes.js";
 import { readJsonObject } from "../checkpoints/json-file.js";
 import { weightFiles } from "../checkpoints/model-folder.js";
+import { type OnnxHeader, readOnnxHeader } from "../checkpoints/onnx-header.js";
 import { checkpointPath } from "../checkpoints/open-file.js";
 import { isPickleName, pickleError } from "../checkpoints/pickle.js";
 import { parseQuantState } from "../checkpoints/quant-state.js";
@@ -50,7 +51,21 @@ export type Inspection =
       readonly config: Readonly<Record<string, unknown>>;
       readonly metadata: Readonly<Record<string, string>>;
     } & TensorList)
+  | OnnxInspection
   | RunInspection;
+
+/** An ONNX model, by itself or in a folder as transformers.js loads it. */
+export interface OnnxInspection extends Omit<OnnxHeader, "initializers"> {
+  readonly kind: "onnx";
+  /** config.json of the folder; null for a file by itself. */
+  readonly config: Readonly<Record<string, unknown>> | null;
+  /** The file that was looked at, and others beside it. */
+  readonly model: string;
+  readonly otherModels: readonly string[];
+  /** Numbers that the initializers hold, constants of the graph included. */
+  readonly parameters: number;
+  readonly initializers: OnnxHeader["initializers"];
+}
 
 /** A run folder's state, as its metrics tell it. Missing records are null. */
 export interface RunInspection {
@@ -72,6 +87,7 @@ export async function inspectPath(path: string): Promise<Inspection> {
   if (!(await exists(path))) throw new CheckpointError(`${path}: there is no such file or folder; check the path`);
   if (!(await isDirectory(path))) {
     if (isPickleName(path)) throw pickleError(path, [path]);
+    if (extension(path) === ".onnx") return inspectOnnx(path, null, []);
     const { metadata, ...header } = await readSafetensorsHeader(path);
     return { kind: "safetensors", metadata, ...(await tensorList([{ path, ...header }])) };
   }
@@ -85,6 +101,10 @@ export async function inspectPath(path: string): Promise<Inspection> {
   }
   if (await has("config.json")) {
     const config = await readJsonObject(await checkpointPath(path, "config.json"));
+    const models = await onnxModels(path);
+    if (models.length > 0) {
+      return inspectOnnx(await checkpointPath(path, `onnx/${models[0]}`), config, models.slice(1));
+    }
     const files: WeightFile[] = [];
     for (const [file, names] of await weightFiles(path)) {
       const wanted = new Set(names);
@@ -95,8 +115,26 @@ export async function inspectPath(path: string): Promise<Inspection> {
   }
   throw new CheckpointError(
     `${path} is none of what can be inspected: a run folder (metrics.jsonl), an adapter (adapter_config.json), ` +
-      "a model folder (config.json), or a .safetensors file",
+      "a model folder (config.json), or a .safetensors or .onnx file",
   );
+}
+
+/** The models in the folder that transformers.js looks into, model.onnx first; none where there are weights of another format. */
+async function onnxModels(folder: string): Promise<string[]> {
+  const hasWeights = (await listFolder(folder)).some((name) => name.endsWith(".safetensors"));
+  const models = await checkpointPath(folder, "onnx");
+  if (hasWeights || !(await isDirectory(models))) return [];
+  return (await listFolder(models)).filter((name) => name.endsWith(".onnx")).sort();
+}
+
+async function inspectOnnx(
+  model: string,
+  config: OnnxInspection["config"],
+  otherModels: readonly string[],
+): Promise<OnnxInspection> {
+  const header = await readOnnxHeader(model);
+  const parameters = header.initializers.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  return { kind: "onnx", config, model, otherModels, parameters, ...header };
 }
 
 interface WeightFile extends Pick<SafetensorsHeader, "entries" | "fileBytes"> {

@@ -6,6 +6,7 @@ import {
   elementCount,
   type Inspection,
   inspectPath,
+  type OnnxInspection,
   type QuantizedInfo,
   type RunInspection,
   type TensorList,
@@ -17,7 +18,7 @@ import { addVerb } from "./usage.js";
 /** `highrank inspect PATH` and `highrank inspect schedule [CONFIG]` */
 export function addInspect(program: Command, context: Context): void {
   const command = addVerb(program, "inspect", "show what a file or folder holds, or plot a learning-rate schedule")
-    .argument("<PATH>", "a .safetensors file, a model folder, a PEFT adapter folder, or a run folder")
+    .argument("<PATH>", "a .safetensors or .onnx file, or a folder of a model, an adapter or a run")
     .action(async (path: string) => {
       const inspection = await inspectPath(path);
       context.result({ path, ...inspection }, () => inspectionLines(inspection));
@@ -33,11 +34,41 @@ function inspectionLines(inspection: Inspection): string[] {
       return ["safetensors file", ...pairLines(inspection.metadata), ...tensorLines(inspection)];
     case "model":
       return ["Hugging Face model", ...pairLines(inspection.config), ...tensorLines(inspection)];
+    case "onnx":
+      return onnxLines(inspection);
     case "adapter": {
       const { format: _, ...metadata } = inspection.metadata;
       return ["PEFT adapter", ...pairLines({ ...inspection.config, ...metadata }), ...tensorLines(inspection)];
     }
   }
+}
+
+function onnxLines(onnx: OnnxInspection): string[] {
+  const { config, model, otherModels, producer, irVersion, opsets, operators, dataFiles } = onnx;
+  const kinds = Object.entries(operators).map(([operator, count]) => `${operator} ${count}`);
+  const versions = Object.entries(opsets).map(([domain, version]) => `${domain || "onnx"} ${version}`);
+  const rows = [
+    ...onnx.inputs.map((input) => ["input", input] as const),
+    ...onnx.outputs.map((output) => ["output", output] as const),
+    ...onnx.initializers.map((initializer) => ["holds", initializer] as const),
+  ].map(([role, { name, dtype, shape }]) => [role, name, dtype, `(${shape.join(", ")})`]);
+  const about = {
+    model,
+    ...(otherModels.length > 0 && { "other models": otherModels.join(", ") }),
+    ...(producer !== "" && { "written by": producer }),
+    "file format": `${irVersion}`,
+    "operator sets": versions.join(", "),
+    ...(dataFiles.length > 0 && { "weights in": dataFiles.join(", ") }),
+    operators: kinds.join(", "),
+  };
+  return [
+    config === null ? "ONNX model" : "ONNX model folder",
+    ...pairLines({ ...config, ...about }),
+    "",
+    ...tableLines("llll", ["", "tensor", "type", "shape"], rows).map((line) => `  ${line}`),
+    "",
+    `${onnx.initializers.length} tensors, ${onnx.parameters} numbers (${formatCount(onnx.parameters)})`,
+  ];
 }
 
 function pairLines(values: Readonly<Record<string, unknown>>, indent = "  "): string[] {
