@@ -27,12 +27,13 @@ export {
   writeModelFolder,
 } from "./checkpoints/model-folder.js";
 export {
-  type LoraPair,
   type PeftAdapter,
   type PeftBase,
+  type ReadPeftAdapter,
   readPeftAdapter,
   writePeftAdapter,
 } from "./checkpoints/peft.js";
+export type { LoraPair, PeftTensor, PeftTensors } from "./checkpoints/peft-tensors.js";
 export {
   type AnnouncedQuantization,
   parseQuantizationConfig,

@@ -1,5 +1,8 @@
-import { add, mul } from "../ops/elementwise.js";
+import { stopGradient } from "../autograd/custom.js";
+import { add, div, mul, sqrt, sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
+import { reshape } from "../ops/movement.js";
+import { sum } from "../ops/reduce.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 
 /** One term of an accumulated update: scaling · B · A with B (outFeatures, rank) and A (rank, inFeatures), row-major. */
@@ -8,6 +11,8 @@ export interface LowRankTerm {
   readonly scaling: number;
   readonly loraA: Float32Array;
   readonly loraB: Float32Array;
+  /** (outFeatures): the rows of the weight with this term added are scaled to these lengths, as DoRA does. */
+  readonly magnitude?: Float32Array;
 }
 
 /** A term that is read when it is asked for. */
@@ -19,9 +24,13 @@ export interface LazyTerm {
 /**
  * One term that is the sum of the terms: A below A, B beside B. Its scaling is that of the first; B of a term with another
  * scaling is adapted to it, exactly where the two differ in sign alone.
+ * @throws RangeError for several terms of which one has a magnitude: their sum is no such term.
  */
 export function joinTerms(terms: readonly LowRankTerm[]): LowRankTerm {
   if (terms.length === 1) return terms[0]!;
+  if (terms.some(({ magnitude }) => magnitude !== undefined)) {
+    throw new RangeError("joinTerms: a term with a magnitude cannot be joined with others");
+  }
   const { scaling } = terms[0]!;
   const rank = terms.reduce((sum, term) => sum + term.rank, 0);
   const outFeatures = terms[0]!.loraB.length / terms[0]!.rank;
@@ -51,16 +60,33 @@ export function productOf({ rank, scaling, loraA, loraB }: LowRankTerm): Tensor 
   return mul(matmul(b, a), scaling);
 }
 
+/** What a term changes of the weight that it is added to, as part of a graph: (outFeatures, inFeatures) both. */
+export function updateOf(term: LowRankTerm, weight: Tensor): Tensor {
+  const product = productOf(term);
+  if (term.magnitude === undefined) return product;
+  return sub(scaledRows(add(weight, product), tensor(term.magnitude, [term.magnitude.length])), weight);
+}
+
+/** The matrix with its rows scaled to the lengths given; no gradient flows through the lengths that they have. (rows, columns), (rows) → same. */
+export function scaledRows(matrix: Tensor, lengths: Tensor): Tensor {
+  return mul(matrix, reshape(div(lengths, stopGradient(rowLengths(matrix))), [lengths.size, 1]));
+}
+
+/** The L2 norms of the rows: (rows, columns) → (rows). */
+export function rowLengths(matrix: Tensor): Tensor {
+  return sqrt(sum(mul(matrix, matrix), { axes: [1] }));
+}
+
 /** weight + Σ scaling · B · A in float32, term after term. weight: (outFeatures, inFeatures), left as it is. */
 export async function addTerms(
   weight: Float32Array,
   terms: Iterable<LowRankTerm> | AsyncIterable<LowRankTerm>,
 ): Promise<Float32Array> {
-  let sum = weight;
+  let total = weight;
   for await (const term of terms) {
-    const update = productOf(term);
+    const before = tensor(total, [term.loraB.length / term.rank, term.loraA.length / term.rank]);
     // A graph that is the same for every term, so that it is compiled once.
-    sum = (await add(tensor(sum, update.shape), update).data()) as Float32Array;
+    total = (await add(before, updateOf(term, before)).data()) as Float32Array;
   }
-  return sum;
+  return total;
 }

@@ -1,20 +1,25 @@
 import { isDirectory, joinPath, listFolder, makeFolder, removeTree, sha256File } from "#platform";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
-import { shownValue } from "../tensor/json.js";
+import { parseJson, shownValue } from "../tensor/json.js";
+import { sameShape } from "../tensor/shape.js";
 import { checkpointFault } from "./faults.js";
+import { isObject } from "./json-file.js";
 import { type LazyTensor, readHostTensor } from "./lazy-tensor.js";
 import { checkpointPath, orCheckpointError } from "./open-file.js";
-import { describeTensor, type LoraPair, peftLayers, peftTensors } from "./peft.js";
+import { describeTensor } from "./peft.js";
+import { type LoraPair, peftLayers, peftTensors } from "./peft-tensors.js";
 import { openSafetensors, writeSafetensors } from "./safetensors.js";
 
-/** What one finished ReLoRA cycle changed: ΔW = scaling · loraB · loraA for every layer. */
+/** What one finished cycle changed: ΔW = scaling · loraB · loraA for every layer; with a magnitude, the rows of W + ΔW have its lengths then. */
 export interface Delta<T = HostTensor> {
   /** From 1, without gaps. */
   readonly cycle: number;
   /** The optimizer step after which it was merged. */
   readonly step: number;
   readonly scaling: number;
+  /** The scaling of layers that have another one. */
+  readonly scalings?: ReadonlyMap<string, number>;
   /** By module path in the base model. */
   readonly layers: ReadonlyMap<string, LoraPair<T>>;
 }
@@ -35,7 +40,7 @@ function fileName(cycle: number): string {
  * Adds a cycle to the run's log, as deltas/cycle-000001.safetensors with PEFT's tensor names. Returns the file's SHA-256.
  * @throws CheckpointError unless it is the cycle after the last one logged.
  */
-export async function appendDelta(runDir: string, { cycle, step, scaling, layers }: Delta): Promise<string> {
+export async function appendDelta(runDir: string, { cycle, step, scaling, scalings, layers }: Delta): Promise<string> {
   const last = (await loggedCycles(runDir)).length;
   if (cycle !== last + 1) {
     throw new CheckpointError(
@@ -44,8 +49,11 @@ export async function appendDelta(runDir: string, { cycle, step, scaling, layers
     );
   }
   await makeFolder(joinPath(runDir, FOLDER));
-  const metadata = { format: "pt", cycle: String(cycle), step: String(step), scaling: String(scaling) };
-  await writeSafetensors(deltaPath(runDir, cycle), peftTensors(layers), metadata);
+  const metadata = {
+    ...{ format: "pt", cycle: String(cycle), step: String(step), scaling: String(scaling) },
+    ...(scalings?.size && { scalings: JSON.stringify(Object.fromEntries(scalings)) }),
+  };
+  await writeSafetensors(deltaPath(runDir, cycle), peftTensors({ layers }), metadata);
   return sha256File(deltaPath(runDir, cycle));
 }
 
@@ -105,8 +113,9 @@ export async function presentCycles(runDir: string): Promise<number[]> {
 async function readDelta(runDir: string, cycle: number): Promise<Delta> {
   const { layers: stored, ...delta } = await openDelta(runDir, cycle);
   const layers = new Map<string, LoraPair>();
-  for (const [name, { loraA, loraB }] of stored) {
-    layers.set(name, { loraA: await readHostTensor(loraA), loraB: await readHostTensor(loraB) });
+  for (const [name, { loraA, loraB, magnitude }] of stored) {
+    const pair = { loraA: await readHostTensor(loraA), loraB: await readHostTensor(loraB) };
+    layers.set(name, magnitude === undefined ? pair : { ...pair, magnitude: await readHostTensor(magnitude) });
   }
   return { ...delta, layers };
 }
@@ -130,13 +139,40 @@ export async function openDelta(runDir: string, cycle: number): Promise<Delta<La
   if (Number.isFinite(delta.cycle) && delta.cycle !== cycle)
     faults.push(`it holds cycle ${delta.cycle} instead of ${cycle}`);
   const layers = peftLayers(tensors, faults);
-  for (const [module, { loraA, loraB }] of layers) {
+  const scalings = readScalings(metadata.scalings, layers, faults);
+  for (const [module, { loraA, loraB, magnitude }] of layers) {
     const [a, b] = [loraA.shape, loraB.shape];
     const isFloat32 = loraA.dtype === "float32" && loraB.dtype === "float32";
+    if (magnitude !== undefined && (magnitude.dtype !== "float32" || !sameShape(magnitude.shape, b.slice(0, 1)))) {
+      faults.push(`${module}: lora_magnitude_vector ${describeTensor(magnitude)} must be float32 of shape (out)`);
+    }
     if (isFloat32 && a.length === 2 && b.length === 2 && a[0] === b[1]) continue;
     const shapes = `lora_A ${describeTensor(loraA)} and lora_B ${describeTensor(loraB)}`;
     faults.push(`${module}: ${shapes} must be float32 of shape (rank, in) and (out, rank)`);
   }
   if (faults.length > 0) throw checkpointFault(path, faults);
-  return { ...delta, layers };
+  return { ...delta, ...(scalings.size > 0 && { scalings }), layers };
+}
+
+function readScalings(
+  text: string | undefined,
+  layers: ReadonlyMap<string, unknown>,
+  faults: string[],
+): Map<string, number> {
+  if (text === undefined) return new Map();
+  const values = tryParseJson(text);
+  if (isObject(values) && Object.entries(values).every(([name, value]) => layers.has(name) && Number.isFinite(value))) {
+    return new Map(Object.entries(values as Record<string, number>));
+  }
+  faults.push(`metadata "scalings" must be an object of numbers by layer, not ${shownValue(text)}`);
+  return new Map();
+}
+
+/** Undefined for what is no JSON. */
+function tryParseJson(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch {
+    return undefined;
+  }
 }

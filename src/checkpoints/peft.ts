@@ -1,25 +1,29 @@
 import { exists, isDirectory, joinPath, listFolder, writeFileAtomic } from "#platform";
+import { patternValues, selectModules } from "../adapters/target-modules.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
 import { shortened, shownValue } from "../tensor/json.js";
-import { formatShape } from "../tensor/shape.js";
+import { formatShape, sameShape } from "../tensor/shape.js";
 import { type FolderOptions, writeFolder } from "./checksums.js";
 import { checkpointFault } from "./faults.js";
 import { readJsonObject } from "./json-file.js";
+import { readHostTensor } from "./lazy-tensor.js";
 import { checkpointPath } from "./open-file.js";
 import { formatPeftConfig, type PeftConfig, type PeftSettings, parsePeftConfig } from "./peft-config.js";
+import {
+  type LoraPair,
+  moduleOf,
+  type PeftTensor,
+  type PeftTensors,
+  peftTensors,
+  sortTensors,
+} from "./peft-tensors.js";
 import { isPickleName, pickleError } from "./pickle.js";
-import { readSafetensors, writeSafetensors } from "./safetensors.js";
+import { openSafetensors, writeSafetensors } from "./safetensors.js";
+import type { StoredTensor } from "./stored-tensor.js";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
-const PREFIX = "base_model.model.";
-
-/** The two factors of one module's update, ΔW = scaling · loraB · loraA, in float32. */
-export interface LoraPair<T = HostTensor> {
-  readonly loraA: T; // (rank, inFeatures)
-  readonly loraB: T; // (outFeatures, rank)
-}
 
 /** Which weights an adapter was trained on. PEFT does not look at it. */
 export interface PeftBase {
@@ -30,26 +34,18 @@ export interface PeftBase {
 }
 
 /** A LoRA adapter as PEFT stores it. */
-export interface PeftAdapter extends PeftSettings {
+export interface PeftAdapter
+  extends PeftSettings,
+    Pick<PeftTensors, "layers" | "modulesToSave">,
+    Partial<Omit<PeftTensors, "layers" | "modulesToSave">> {
   /** Null where the adapter does not say. */
   readonly base: PeftBase | null;
-  /** Names that adapted modules equal or end with after a dot. */
-  readonly targetModules: readonly string[];
-  /** By module path in the base model, such as `model.layers.0.self_attn.q_proj`. */
-  readonly layers: ReadonlyMap<string, LoraPair>;
-  /** Fully trained parameters, by path in the base model, such as `lm_head.weight`. */
-  readonly modulesToSave: ReadonlyMap<string, HostTensor>;
+  /** Names that adapted modules equal or end with after a dot, a regular expression of Python's, or `all-linear`. */
+  readonly targetModules: readonly string[] | string;
 }
 
-/** The factors under PEFT's tensor names. */
-export function peftTensors(layers: ReadonlyMap<string, LoraPair>): Map<string, HostTensor> {
-  const tensors = new Map<string, HostTensor>();
-  for (const [module, { loraA, loraB }] of layers) {
-    tensors.set(`${PREFIX}${module}.lora_A.weight`, loraA);
-    tensors.set(`${PREFIX}${module}.lora_B.weight`, loraB);
-  }
-  return tensors;
-}
+/** An adapter as it was read: with all of its parts. */
+export type ReadPeftAdapter = Required<PeftAdapter>;
 
 /**
  * Writes a folder that PEFT loads; it appears whole or not at all.
@@ -60,7 +56,7 @@ export async function writePeftAdapter(
   adapter: Omit<PeftAdapter, "base"> & Partial<Pick<PeftAdapter, "base">>,
   options: FolderOptions = {},
 ): Promise<void> {
-  const faults = layerFaults(adapter.layers, adapter.rank, adapter.targetModules);
+  const faults = layerFaults(adapter, adapter);
   for (const name of adapter.modulesToSave.keys()) {
     if (!name.includes("."))
       faults.push(`modulesToSave: "${name}" must be a parameter inside a module, as lm_head.weight`);
@@ -68,10 +64,13 @@ export async function writePeftAdapter(
   const base = adapter.base ?? null;
   if (base !== null && !SHA256.test(base.sha256)) faults.push(baseFault(base.sha256));
   if (faults.length > 0) throw checkpointFault(`cannot write the adapter ${folder}`, faults);
-  const tensors = peftTensors(adapter.layers);
-  for (const [parameter, tensor] of adapter.modulesToSave) tensors.set(PREFIX + parameter, tensor);
-  const modulesToSave = new Set([...adapter.modulesToSave.keys()].map((name) => name.slice(0, name.lastIndexOf("."))));
-  const config = formatPeftConfig({ ...adapter, modulesToSave: [...modulesToSave].sort() });
+  const adapted = new Set([...adapter.layers.keys(), ...(adapter.embeddings ?? new Map()).keys()]);
+  const modulesToSave = new Set([...adapter.modulesToSave.keys()].map(moduleOf));
+  const config = formatPeftConfig({
+    ...adapter,
+    modulesToSave: [...modulesToSave].filter((name) => !adapted.has(name)).sort(),
+  });
+  const tensors = peftTensors(adapter);
   await writeFolder(
     folder,
     async (partial) => {
@@ -83,10 +82,10 @@ export async function writePeftAdapter(
 }
 
 /**
- * Reads a folder that PEFT or `writePeftAdapter` wrote. Where the file gives no list of targets, they are the modules that
+ * Reads a folder that PEFT or `writePeftAdapter` wrote. Where the file does not name targets, they are the modules that
  * have tensors. @throws CheckpointError that lists every fault and every option that would change numbers unnoticed.
  */
-export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
+export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> {
   const path = await checkpointPath(folder, WEIGHTS);
   if (!(await exists(path))) {
     const pickles = (await isDirectory(folder)) ? (await listFolder(folder)).filter(isPickleName) : [];
@@ -96,12 +95,41 @@ export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
   const faults: string[] = [];
   const config = parsePeftConfig(await readJsonObject(await checkpointPath(folder, CONFIG)), faults);
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
-  const { tensors, metadata } = await readSafetensors(path);
-  const { layers, modulesToSave } = sortTensors(tensors, config, faults);
+  const { tensors: stored, metadata } = await openSafetensors(path);
+  const tensors = new Map<string, PeftTensor>();
+  for (const [name, tensor] of stored) tensors.set(name, await readPeftTensor(tensor));
+  const sorted = sortTensors(tensors, config, faults);
   const base = readBase(metadata, faults);
-  faults.push(...layerFaults(layers, config.rank, config.targetModules));
+  faults.push(...layerFaults(sorted, config));
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
-  return { ...config, targetModules: config.targetModules ?? [...layers.keys()], layers, modulesToSave, base };
+  return { ...config, targetModules: config.targetModules ?? [...sorted.layers.keys()], ...sorted, base };
+}
+
+async function readPeftTensor(stored: StoredTensor): Promise<PeftTensor> {
+  const { fileType } = stored;
+  const tensor = await readHostTensor(stored);
+  return fileType === "BF16" || fileType === "F16" ? { ...tensor, fileType } : tensor;
+}
+
+/** What the adapter of one module has by the config. */
+export interface LoraScaling {
+  readonly rank: number;
+  readonly alpha: number;
+  /** What loraB · loraA is multiplied by. */
+  readonly scaling: number;
+}
+
+/** Rank, alpha and scaling of each of the modules. */
+export function loraScalings(modules: Iterable<string>, config: PeftSettings): Map<string, LoraScaling> {
+  const names = [...modules];
+  const ranks = patternValues(names, config.rankPattern ?? {}, config.rank);
+  const alphas = patternValues(names, config.alphaPattern ?? {}, config.alpha);
+  return new Map(
+    names.map((module) => {
+      const [rank, alpha] = [ranks.get(module)!, alphas.get(module)!];
+      return [module, { rank, alpha, scaling: config.useRslora ? alpha / Math.sqrt(rank) : alpha / rank }] as const;
+    }),
+  );
 }
 
 const SHA256 = /^[0-9a-f]{64}$/;
@@ -124,78 +152,42 @@ function readBase(metadata: Readonly<Record<string, string>>, faults: string[]):
   return { sha256, quantizer };
 }
 
-/** The pairs in a file of PEFT tensor names. What is no half of a pair is added to `faults`. */
-export function peftLayers<T>(tensors: ReadonlyMap<string, T>, faults: string[]): Map<string, LoraPair<T>> {
-  return sortTensors(tensors, { modulesToSave: [] }, faults).layers;
-}
+type LayerRule = PeftSettings & Pick<PeftConfig, "targetModules">;
 
-/** The tensors of an adapter's file by what they are. What is neither is added to `faults`. */
-export function sortTensors<T>(
-  tensors: ReadonlyMap<string, T>,
-  { modulesToSave: saved }: Pick<PeftConfig, "modulesToSave">,
-  faults: string[],
-): { modulesToSave: Map<string, T>; layers: Map<string, LoraPair<T>> } {
-  const halves = new Map<string, Partial<LoraPair<T>>>();
-  const modulesToSave = new Map<string, T>();
-  for (const [key, tensor] of tensors) {
-    const name = parameterPath(key);
-    const half = /^(.+)\.lora_([AB])\.weight$/.exec(name);
-    if (half) {
-      const module = half[1]!;
-      halves.set(module, { ...halves.get(module), [half[2] === "A" ? "loraA" : "loraB"]: tensor });
-    } else if (saved.some((module) => isInside(name, module))) {
-      modulesToSave.set(name, tensor);
-    } else {
-      faults.push(`tensor "${key}" is neither half of a LoRA pair nor part of modules_to_save`);
+function layerFaults(tensors: Pick<PeftTensors, "layers"> & Partial<PeftTensors>, config: LayerRule): string[] {
+  const { layers, embeddings = new Map<string, LoraPair>() } = tensors;
+  const others = [embeddings, tensors.tokens, tensors.biases, tensors.modulesToSave];
+  const faults = layers.size === 0 && others.every((map) => !map?.size) ? ["there are no LoRA tensors"] : [];
+  const scalings = loraScalings([...layers.keys(), ...embeddings.keys()], config);
+  const { targetModules } = config;
+  if (targetModules !== null) {
+    const chosen = new Set(selectModules([...layers.keys(), ...embeddings.keys()], { ...config, targetModules }));
+    const named = typeof targetModules === "string" ? targetModules : targetModules.join(", ");
+    const targeted = new Set(selectModules(scalings.keys(), { targetModules }));
+    for (const module of scalings.keys()) {
+      if (chosen.has(module)) continue;
+      const reason = targeted.has(module)
+        ? "exclude_modules or layers_to_transform leaves it out"
+        : `target_modules (${shortened(named)}) does not name it`;
+      faults.push(`${module} has LoRA tensors but ${reason}`);
     }
   }
-  const layers = new Map<string, LoraPair<T>>();
-  for (const [module, { loraA, loraB }] of halves) {
-    if (loraA && loraB) layers.set(module, { loraA, loraB });
-    else faults.push(`${module} has lora_${loraA ? "A" : "B"} but no lora_${loraA ? "B" : "A"}`);
-  }
-  return { layers, modulesToSave };
-}
-
-/** The path in the base model; empty without the prefix. Some writers leave wrapper and adapter name in, which PEFT does not. */
-function parameterPath(key: string): string {
-  if (!key.startsWith(PREFIX)) return "";
-  return key
-    .slice(PREFIX.length)
-    .replace(/\.(lora_[AB])\.default\.weight$/, ".$1.weight")
-    .replace(".modules_to_save.default.", ".");
-}
-
-/** Whether the parameter lies in a module of this name: the name is whole segments of the path, not its last. */
-function isInside(parameter: string, module: string): boolean {
-  return `.${parameter}`.includes(`.${module}.`);
-}
-
-/** What a module can be called: any whole segments at the end of its path. */
-function namesOf(module: string): string[] {
-  const names = [module];
-  for (let dot = module.indexOf("."); dot >= 0; dot = module.indexOf(".", dot + 1)) names.push(module.slice(dot + 1));
-  return names;
-}
-
-function layerFaults(
-  layers: ReadonlyMap<string, LoraPair>,
-  rank: number,
-  targetModules: readonly string[] | null,
-): string[] {
-  const faults = layers.size === 0 ? ["there are no LoRA tensors"] : [];
-  const targets = targetModules && new Set(targetModules);
-  const listed = shortened(targetModules?.join(", ") ?? "");
-  for (const [module, { loraA, loraB }] of layers) {
-    if (targets && !namesOf(module).some((name) => targets.has(name))) {
-      faults.push(`${module} has LoRA tensors but target_modules (${listed}) does not name it`);
-    }
-    const fits = (tensor: HostTensor, side: number): boolean =>
-      tensor.dtype === "float32" && tensor.shape.length === 2 && tensor.shape[side] === rank;
-    if (!fits(loraA, 0))
+  for (const [module, { loraA, loraB, magnitude, bias }] of [...layers, ...embeddings]) {
+    const { rank } = scalings.get(module)!;
+    const isMatrix = ({ dtype, shape }: HostTensor, rankAxis: 0 | 1): boolean =>
+      dtype === "float32" && shape.length === 2 && shape[rankAxis] === rank;
+    if (!isMatrix(loraA, 0))
       faults.push(`${module}: lora_A must be float32 of shape (${rank}, in), not ${describeTensor(loraA)}`);
-    if (!fits(loraB, 1))
+    if (!isMatrix(loraB, 1))
       faults.push(`${module}: lora_B must be float32 of shape (out, ${rank}), not ${describeTensor(loraB)}`);
+    const out = loraB.shape[0]!;
+    for (const [name, vector] of [
+      ["lora_magnitude_vector", magnitude],
+      ["lora_B.bias", bias],
+    ] as const) {
+      if (vector === undefined || (vector.dtype === "float32" && sameShape(vector.shape, [out]))) continue;
+      faults.push(`${module}: ${name} must be float32 of shape (${out}), not ${describeTensor(vector)}`);
+    }
   }
   return faults;
 }

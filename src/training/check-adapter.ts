@@ -3,8 +3,9 @@ import { joinTerms, type LowRankTerm, sinceStart } from "../adapters/low-rank-te
 import { type Delta, openDelta } from "../checkpoints/delta-log.js";
 import { readJsonObject } from "../checkpoints/json-file.js";
 import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
-import { type LoraPair, sortTensors } from "../checkpoints/peft.js";
+import { loraScalings } from "../checkpoints/peft.js";
 import { parsePeftConfig } from "../checkpoints/peft-config.js";
+import { type LoraPair, sortTensors } from "../checkpoints/peft-tensors.js";
 import { openSafetensors } from "../checkpoints/safetensors.js";
 import type { StoredTensor } from "../checkpoints/stored-tensor.js";
 import { loraAdapters } from "./adapters.js";
@@ -31,14 +32,11 @@ export interface PublishedParts {
 export async function adapterDifference(parts: PublishedParts): Promise<string | null> {
   const { runFolder, folder, checkpointFolder, step, state, expected } = parts;
   const faults: string[] = [];
-  const {
-    rank,
-    alpha,
-    modulesToSave: modules,
-  } = parsePeftConfig(await readJsonObject(joinPath(folder, "adapter_config.json")), faults);
+  const config = parsePeftConfig(await readJsonObject(joinPath(folder, "adapter_config.json")), faults);
   const { tensors } = await openSafetensors(joinPath(folder, "adapter_model.safetensors"));
-  const { layers, modulesToSave } = sortTensors(tensors, { modulesToSave: modules }, faults);
+  const { layers, modulesToSave, biases } = sortTensors(tensors, config, faults);
   if (faults.length > 0) return faults[0]!;
+  const scalings = loraScalings(layers.keys(), config);
   const cycles: Delta<LazyTensor>[] = [];
   for (let cycle = 1; cycle <= state.deltas.length; cycle++) cycles.push(await openDelta(runFolder, cycle));
   const open = async (name: string): Promise<ReadonlyMap<string, StoredTensor>> =>
@@ -48,26 +46,36 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
   const starts = merged ? undefined : await open("adapter_start").catch(() => undefined);
   const names = new Set(trainable.keys());
   for (const [layer, { rank: ownRank, scaling }] of loraAdapters(expected.adapted!)) {
-    const [a, b] = [`${layer}.adapter.loraA`, `${layer}.adapter.loraB`];
-    for (const name of [a, b]) names.delete(name);
+    const [a, b, m] = ["loraA", "loraB", "magnitude"].map((part) => `${layer}.adapter.${part}`) as [
+      string,
+      string,
+      string,
+    ];
+    for (const name of [a, b, m]) names.delete(name);
     const terms: LowRankTerm[] = [];
-    for (const cycle of cycles) terms.push(await termOf(cycle.layers.get(layer)!, cycle.scaling));
+    for (const cycle of cycles)
+      terms.push(await termOf(cycle.layers.get(layer)!, cycle.scalings?.get(layer) ?? cycle.scaling));
     if (!merged) {
-      const now = await termOf({ loraA: trainable.get(a)!, loraB: trainable.get(b)! }, scaling);
+      const magnitude = trainable.get(m);
+      const pair = { loraA: trainable.get(a)!, loraB: trainable.get(b)! };
+      const now = await termOf(magnitude === undefined ? pair : { ...pair, magnitude }, scaling);
       const start = starts?.get(`${layer}.loraA`);
       const startOfB = starts?.get(`${layer}.loraB`);
       const from = start && startOfB && (await termOf({ loraA: start, loraB: startOfB }, scaling));
       terms.push(sinceStart({ ...now, rank: ownRank }, from && { loraA: from.loraA, loraB: from.loraB }));
     }
     const wanted = joinTerms(terms);
-    if (rank !== wanted.rank) return `is of ${rank < wanted.rank ? "an earlier" : "a later"} step`;
     const published = layers.get(layer);
-    if (published === undefined || alpha !== wanted.scaling * rank) return "is of another run";
+    if (published === undefined) return "is of another run";
+    const { rank, alpha } = scalings.get(layer)!;
+    if (rank !== wanted.rank) return `is of ${rank < wanted.rank ? "an earlier" : "a later"} step`;
+    if (alpha !== wanted.scaling * rank) return "is of another run";
     const is = await termOf(published, wanted.scaling);
     if (!isSame(is.loraA, wanted.loraA) || !isSame(is.loraB, wanted.loraB)) return "is of another step";
+    if (!isSame(is.magnitude ?? NOTHING, wanted.magnitude ?? NOTHING)) return "is of another step";
   }
   for (const name of names) {
-    const published = modulesToSave.get(name);
+    const published = modulesToSave.get(name) ?? biases.get(name);
     if (published === undefined || !isSame(await valuesOf(published), await valuesOf(trainable.get(name)!))) {
       return "is of another step";
     }
@@ -75,8 +83,11 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
   return null;
 }
 
-async function termOf({ loraA, loraB }: LoraPair<LazyTensor>, scaling: number): Promise<LowRankTerm> {
-  return { rank: loraA.shape[0]!, scaling, loraA: await valuesOf(loraA), loraB: await valuesOf(loraB) };
+const NOTHING = new Float32Array(0);
+
+async function termOf({ loraA, loraB, magnitude }: LoraPair<LazyTensor>, scaling: number): Promise<LowRankTerm> {
+  const term = { rank: loraA.shape[0]!, scaling, loraA: await valuesOf(loraA), loraB: await valuesOf(loraB) };
+  return magnitude === undefined ? term : { ...term, magnitude: await valuesOf(magnitude) };
 }
 
 async function valuesOf(tensor: LazyTensor): Promise<Float32Array> {

@@ -1,15 +1,14 @@
 import { exists, joinPath } from "#platform";
-import { linearLayers } from "../adapters/inject.js";
 import { requireWhole } from "../checkpoints/checksums.js";
+import { readHostTensor } from "../checkpoints/lazy-tensor.js";
 import { checkpointPath } from "../checkpoints/open-file.js";
-import { type LoraPair, type PeftAdapter, readPeftAdapter } from "../checkpoints/peft.js";
+import { type ReadPeftAdapter, readPeftAdapter } from "../checkpoints/peft.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { CheckpointError, ConfigError } from "../tensor/errors.js";
-import { formatShape } from "../tensor/shape.js";
 import { requireBase } from "./base-identity.js";
 import type { TargetOptions } from "./contracts.js";
-import { termsOf } from "./delta-terms.js";
 import { assignSome, fillModel, folderSource, loadModel, type ModelSource } from "./model-source.js";
+import { type PeftEffect, peftEffect } from "./peft-effect.js";
 import { isRunFolder } from "./run-folder.js";
 import { openRun, restoreModel } from "./saved-run.js";
 import { applyUpdates } from "./updated-linear.js";
@@ -72,23 +71,20 @@ async function loadChecked(folder: string, wayOut: string): Promise<LoadedTarget
 }
 
 async function loadPeft(folder: string, base: string | null, withAdapter: boolean): Promise<LoadedTarget> {
-  const { adapter, source, baseFolder } = await openAdapter(folder, base);
+  const { effect, source, baseFolder } = await openAdapter(folder, base);
   const model = source.build();
   await fillModel(model, source);
   if (!withAdapter) return { model, folder: baseFolder };
-  assignSome(model, adapter.modulesToSave, folder);
-  applyUpdates(model, termsOf({ scaling: scalingOf(adapter), layers: adapter.layers }));
+  for (const [name, tensor] of effect.replaced)
+    assignSome(model, new Map([[name, await readHostTensor(tensor)]]), folder);
+  await applyUpdates(model, effect.updates);
   return { model, folder: baseFolder };
-}
-
-/** What a PEFT adapter multiplies B · A by. */
-export function scalingOf({ rank, alpha, useRslora }: PeftAdapter): number {
-  return useRslora ? alpha / Math.sqrt(rank) : alpha / rank;
 }
 
 /** A PEFT adapter and the model that it is for. */
 export interface OpenAdapter {
-  readonly adapter: PeftAdapter;
+  readonly adapter: ReadPeftAdapter;
+  readonly effect: PeftEffect;
   readonly source: ModelSource;
   readonly baseFolder: string;
 }
@@ -105,28 +101,7 @@ export async function openAdapter(folder: string, base: string | null): Promise<
   const source = await folderSource(baseFolder);
   const model = source.build();
   await requireBase(baseFolder, model, adapter.base, folder);
-  requireLayers(model, adapter.layers, folder);
-  return { adapter, source, baseFolder };
-}
-
-/** @throws CheckpointError unless the model has a linear layer for each pair, of its sizes. */
-function requireLayers(model: CausalLM, layers: ReadonlyMap<string, LoraPair>, where: string): void {
-  const linears = linearLayers(model);
-  const faults: string[] = [];
-  for (const [name, { loraA, loraB }] of layers) {
-    const linear = linears.get(name)?.linear;
-    const [outFeatures, inFeatures] = [loraB.shape[0]!, loraA.shape[1]!];
-    if (linear === undefined) faults.push(`the model has no linear layer ${name}`);
-    else if (linear.inFeatures !== inFeatures || linear.outFeatures !== outFeatures) {
-      const [is, needed] = [
-        [linear.outFeatures, linear.inFeatures],
-        [outFeatures, inFeatures],
-      ].map(formatShape);
-      faults.push(`${name} is ${is} in the model and ${needed} in the adapter`);
-    }
-  }
-  if (faults.length === 0) return;
-  throw new CheckpointError(`${where}: the adapter does not fit its base; check the base:\n${faults.join("\n")}`);
+  return { adapter, effect: peftEffect(adapter, source, model, folder), source, baseFolder };
 }
 
 async function existing(folder: string, remedy: string): Promise<string> {

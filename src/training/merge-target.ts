@@ -10,14 +10,16 @@ import { weightFiles } from "../checkpoints/model-folder.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { SafetensorsDType } from "../checkpoints/safetensors-header.js";
 import type { CausalLM } from "../models/causal-lm.js";
+import type { LinearLayer } from "../nn/linear.js";
 import { describeQuantizer, type Quantizer } from "../quant/quantizer.js";
 import type { HostTensor } from "../tensor/dtype.js";
+import { CheckpointError } from "../tensor/errors.js";
 import { type Shape, sizeOf } from "../tensor/shape.js";
 import { adapterParameters } from "./adapters.js";
 import type { MergedModel, MergeOptions } from "./contracts.js";
 import { learnedTerms, termsOf } from "./delta-terms.js";
-import { isAdapterFolder, openAdapter, requireNoBase, scalingOf } from "./load-target.js";
-import { assignSome, diskParameters, folderSource, writeModel } from "./model-source.js";
+import { isAdapterFolder, openAdapter, requireNoBase } from "./load-target.js";
+import { diskParameters, folderSource, writeModel } from "./model-source.js";
 import { companionFiles, requireNewFolder } from "./output-folder.js";
 import { quantizerOfModel } from "./quantizing.js";
 import { isRunFolder } from "./run-folder.js";
@@ -75,12 +77,9 @@ export async function openTarget(target: string, base: string | null): Promise<U
 }
 
 async function unmergedAdapter(folder: string, base: string | null): Promise<UnmergedModel> {
-  const { adapter, source, baseFolder } = await openAdapter(folder, base);
-  const model = source.build();
-  const quantizer = adapter.base?.quantizer ?? describeHeld(quantizerOfModel(model));
-  assignSome(model, adapter.modulesToSave, folder); // refuses what does not fit
-  const updates = termsOf({ scaling: scalingOf(adapter), layers: adapter.layers });
-  return { source, baseFolder, replaced: adapter.modulesToSave, updates, quantizer };
+  const { adapter, effect, source, baseFolder } = await openAdapter(folder, base);
+  const quantizer = adapter.base?.quantizer ?? describeHeld(quantizerOfModel(source.build()));
+  return { source, baseFolder, ...effect, quantizer };
 }
 
 async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
@@ -162,10 +161,28 @@ export function mergedTensors(unmerged: UnmergedModel, fileType: SafetensorsDTyp
   for (const [layer, { linear }] of linearLayers(model)) {
     const name = `${layer}.weight`;
     const update = updates.get(layer);
+    if (update?.bias !== undefined) addLayerBias(unmerged, layer, linear, update.bias, add);
     if (update === undefined && tensors.has(name)) continue;
     add(name, [linear.outFeatures, linear.inFeatures], async () =>
       addTerms(await readUnmerged(unmerged, name), update === undefined ? [] : [update]),
     );
   }
   return tensors;
+}
+
+/** @throws CheckpointError where the layer has no bias that could take it up. */
+function addLayerBias(
+  unmerged: UnmergedModel,
+  layer: string,
+  { bias }: LinearLayer,
+  added: Float32Array,
+  add: (name: string, shape: Shape, read: () => Promise<Float32Array>) => void,
+): void {
+  const name = `${layer}.bias`;
+  if (bias === undefined) {
+    throw new CheckpointError(
+      `${layer}: the adapter has a bias (lora_bias) and the layer has none to merge it into; compute with the adapter beside the base instead`,
+    );
+  }
+  add(name, bias.shape, async () => (await readUnmerged(unmerged, name)).map((value, i) => value + added[i]!));
 }

@@ -1,5 +1,4 @@
 import { cpuCount } from "#platform";
-import type { LowRankTerm } from "../adapters/low-rank-term.js";
 import { type LazyTensor, readHostTensor } from "../checkpoints/lazy-tensor.js";
 import { describeModel } from "../models/architectures.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -8,7 +7,7 @@ import { Rng } from "../tensor/random.js";
 import type { MergeVerification } from "./contracts.js";
 import { diskParameters, loadModel, type ModelSource } from "./model-source.js";
 import { largestChange, Probe, type ProbeResult } from "./probe.js";
-import { applyUpdates } from "./updated-linear.js";
+import { applyUpdates, type LayerUpdate } from "./updated-linear.js";
 
 /** A model as the parts that merging joins. */
 export interface UnmergedModel {
@@ -18,7 +17,7 @@ export interface UnmergedModel {
   /** Weights in place of those of the source, by name on disk. */
   readonly replaced: ReadonlyMap<string, HostTensor | LazyTensor>;
   /** Updates on top, by the name of their layer. */
-  readonly updates: ReadonlyMap<string, LowRankTerm>;
+  readonly updates: ReadonlyMap<string, LayerUpdate>;
   /** What the frozen weights are quantized with, in the source or in training alone, in words; null for float32. */
   readonly quantizer: string | null;
 }
@@ -45,7 +44,7 @@ export async function compareMerged(unmerged: UnmergedModel, mergedFolder: strin
 async function float32Model(unmerged: UnmergedModel): Promise<CausalLM> {
   const model = describeModel(unmerged.source.config).create(new Rng(0));
   for (const [name, parameter] of diskParameters(model)) parameter.adopt(await readUnmerged(unmerged, name));
-  applyUpdates(model, unmerged.updates);
+  await applyUpdates(model, unmerged.updates);
   return model;
 }
 

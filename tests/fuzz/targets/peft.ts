@@ -54,7 +54,7 @@ export const peft: FuzzTarget = {
     const { rank, alpha, dropout, layers, targetModules } = await readPeftAdapter(folder);
     expectThat(Number.isSafeInteger(rank) && Number.isFinite(alpha) && dropout < 1, "a number is none");
     expectThat(
-      targetModules.every((name) => typeof name === "string"),
+      typeof targetModules === "string" || targetModules.every((name) => typeof name === "string"),
       "a target is no text",
     );
     for (const { loraA, loraB } of layers.values())

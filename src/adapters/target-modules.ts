@@ -1,0 +1,112 @@
+import { withTimeLimit } from "#platform";
+import { translatePythonPattern } from "./python-pattern.js";
+
+/** Stands for all linear layers of the decoder, the output projection not among them. */
+export const ALL_LINEAR = "all-linear";
+
+/** Which modules get an adapter, by PEFT's rules. */
+export interface TargetRule {
+  /**
+   * A list: names that a module's path equals or ends with after a dot. A text: a regular expression of Python's for the whole
+   * path, or `all-linear`.
+   */
+  readonly targetModules: readonly string[] | string;
+  /** The same for modules to leave out, without `all-linear`. */
+  readonly excludeModules?: readonly string[] | string | null;
+  /** Numbers of the layers to adapt, from 0; all where it is empty. A path that a list names in full is adapted in any layer. */
+  readonly layersToTransform?: readonly number[] | null;
+  /** What the list of layers may be called in the path, of letters, digits and _ each; any name where it is empty. */
+  readonly layersPattern?: readonly string[] | null;
+}
+
+/** Seconds that all matching for one rule may take: a regular expression can take for ever. */
+const TIME_LIMIT = 2;
+
+/** Those of `modules` that the rule adapts, in their order. @throws DataError if a pattern takes too long. */
+export function selectModules(modules: Iterable<string>, rule: TargetRule): string[] {
+  const isTargeted = targetMatcher(rule);
+  const isExcluded = matcherOf(rule.excludeModules ?? []);
+  return withTimeLimit(TIME_LIMIT, () => [...modules].filter((module) => !isExcluded(module) && isTargeted(module)));
+}
+
+function targetMatcher({ targetModules, layersToTransform, layersPattern }: TargetRule): (module: string) => boolean {
+  if (isAllLinear(targetModules)) return () => true;
+  const matches = matcherOf(targetModules);
+  if (!layersToTransform?.length) return matches;
+  const exact = new Set(targetModules);
+  const wanted = new Set(layersToTransform);
+  const names = layersPattern?.length ? layersPattern.join("|") : "[^.]*";
+  const place = new RegExp(`^.*?\\.(?:${names})\\.(\\d+)\\.`, "u");
+  return (module) =>
+    exact.has(module) || (matches(module) && wanted.has(Number(place.exec(module)?.[1] ?? Number.NaN)));
+}
+
+/** Whether the targets are the keyword for all linear layers. */
+export function isAllLinear(targets: readonly string[] | string): boolean {
+  return typeof targets === "string" && targets.toLowerCase() === ALL_LINEAR;
+}
+
+function matcherOf(targets: readonly string[] | string): (module: string) => boolean {
+  if (typeof targets === "string") return patternMatcher(targets);
+  const names = new Set(targets);
+  return (module) => suffixesOf(module).some((name) => names.has(name));
+}
+
+/** Whether a whole path matches a pattern. @throws RangeError for a pattern that `patternFault` refuses. */
+function patternMatcher(pattern: string): (module: string) => boolean {
+  const translated = translatePythonPattern(pattern);
+  if ("fault" in translated) throw new RangeError(`the pattern ${pattern} ${translated.fault}`);
+  const whole = new RegExp(`^(?:${translated.source})$`, "u");
+  return (module) => whole.test(module);
+}
+
+/** Why a pattern cannot be used, in words that follow it; null if it can. */
+export function patternFault(pattern: string): string | null {
+  const translated = translatePythonPattern(pattern);
+  return "fault" in translated ? translated.fault : null;
+}
+
+/** Values for modules by PEFT's rank_pattern and alpha_pattern: the first key that matches the end of the path counts. */
+export function patternValues(
+  modules: Iterable<string>,
+  patterns: Readonly<Record<string, number>>,
+  fallback: number,
+): Map<string, number> {
+  const rules = Object.entries(patterns).map(([key, value]) => [patternMatcher(`(.*\\.)?(${key})`), value] as const);
+  return withTimeLimit(
+    TIME_LIMIT,
+    () =>
+      new Map(
+        [...modules].map((module) => [module, rules.find(([matches]) => matches(module))?.[1] ?? fallback] as const),
+      ),
+  );
+}
+
+/** What a module can be called: any whole segments at the end of its path, the whole path first. */
+export function suffixesOf(module: string): string[] {
+  const names = [module];
+  for (let dot = module.indexOf("."); dot >= 0; dot = module.indexOf(".", dot + 1)) names.push(module.slice(dot + 1));
+  return names;
+}
+
+/**
+ * The shortest names, whole or from a dot on, that tell modules apart: each name of the result stands for all of `modules` that end in it,
+ * and for these `label` is the same. Modules whose label is undefined get no name.
+ */
+export function shortestNames<T>(modules: readonly string[], label: (module: string) => T | undefined): Map<string, T> {
+  const named = new Map<string, T | undefined>();
+  const mixed = new Set<string>();
+  for (const module of modules) {
+    for (const name of suffixesOf(module)) {
+      if (named.has(name) && named.get(name) !== label(module)) mixed.add(name);
+      named.set(name, label(module));
+    }
+  }
+  const shortest = new Map<string, T>();
+  for (const module of modules) {
+    const value = label(module);
+    if (value === undefined) continue;
+    shortest.set(suffixesOf(module).findLast((name) => !mixed.has(name)) ?? module, value);
+  }
+  return shortest;
+}

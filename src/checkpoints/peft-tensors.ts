@@ -1,0 +1,169 @@
+import type { HostTensor } from "../tensor/dtype.js";
+import type { PeftConfig } from "./peft-config.js";
+import type { SafetensorsDType } from "./safetensors-header.js";
+
+const PREFIX = "base_model.model.";
+
+/** A tensor of an adapter in memory, with its type in the file where that is not its own. */
+export type PeftTensor = HostTensor & { readonly fileType?: SafetensorsDType };
+
+/** What changes one linear layer, in float32: ΔW = scaling · loraB · loraA. */
+export interface LoraPair<T = PeftTensor> {
+  readonly loraA: T; // (rank, inFeatures)
+  readonly loraB: T; // (outFeatures, rank)
+  /** The lengths that the rows of W + ΔW are scaled to, with DoRA. */
+  readonly magnitude?: T; // (outFeatures)
+  /** Added to loraB's output before the scaling. */
+  readonly bias?: T; // (outFeatures)
+}
+
+/** The tensors of an adapter, sorted by what they are. */
+export interface PeftTensors<T = PeftTensor> {
+  /** By module path in the base model, such as `model.layers.0.self_attn.q_proj`. */
+  readonly layers: ReadonlyMap<string, LoraPair<T>>;
+  /** Of embedding tables (tokens, hidden), by module path: the table changes by scaling · (loraB · loraA)ᵀ. loraA: (rank, tokens), loraB: (hidden, rank). */
+  readonly embeddings: ReadonlyMap<string, LoraPair<T>>;
+  /** Rows that stand in place of those of an embedding table, by module path: (tokens trained, hidden). */
+  readonly tokens: ReadonlyMap<string, T>;
+  /** Biases of the base that were trained, by path, such as `model.layers.0.self_attn.q_proj.bias`. */
+  readonly biases: ReadonlyMap<string, T>;
+  /** Fully trained parameters, by path in the base model, such as `lm_head.weight`. */
+  readonly modulesToSave: ReadonlyMap<string, T>;
+}
+
+/** Under PEFT's tensor names. */
+export function peftTensors({
+  layers,
+  ...others
+}: Pick<PeftTensors, "layers"> & Partial<PeftTensors>): Map<string, PeftTensor> {
+  const tensors = new Map<string, PeftTensor>();
+  const add = (name: string, tensor: PeftTensor | undefined): void => {
+    if (tensor !== undefined) tensors.set(PREFIX + name, tensor);
+  };
+  for (const [module, { loraA, loraB, magnitude, bias }] of layers) {
+    add(`${module}.lora_A.weight`, loraA);
+    add(`${module}.lora_B.weight`, loraB);
+    add(`${module}.lora_B.bias`, bias);
+    add(`${module}.lora_magnitude_vector`, magnitude);
+  }
+  const embeddings = others.embeddings ?? new Map<string, LoraPair>();
+  for (const [module, { loraA, loraB }] of embeddings) {
+    add(`${module}.lora_embedding_A`, loraA);
+    add(`${module}.lora_embedding_B`, loraB);
+  }
+  for (const [module, rows] of others.tokens ?? []) add(`${module}.token_adapter.trainable_tokens_delta`, rows);
+  for (const [name, tensor] of [...(others.biases ?? []), ...(others.modulesToSave ?? [])]) {
+    const [module, parameter] = [moduleOf(name), name.slice(name.lastIndexOf(".") + 1)];
+    add(layers.has(module) || embeddings.has(module) ? `${module}.base_layer.${parameter}` : name, tensor);
+  }
+  return tensors;
+}
+
+/** The path of the module that a parameter is in. */
+export function moduleOf(parameter: string): string {
+  return parameter.slice(0, parameter.lastIndexOf("."));
+}
+
+/** The pairs in a file of PEFT tensor names, of plain LoRA or DoRA. What is no part of a pair is added to `faults`. */
+export function peftLayers<T>(tensors: ReadonlyMap<string, T>, faults: string[]): ReadonlyMap<string, LoraPair<T>> {
+  return sortTensors(
+    tensors,
+    { modulesToSave: [], bias: "none", loraBias: false, useDora: null, tokenIndices: {} },
+    faults,
+  ).layers;
+}
+
+/** What decides which tensors there may be. */
+export type TensorRule = Pick<PeftConfig, "modulesToSave" | "bias" | "loraBias" | "tokenIndices"> & {
+  /** Null where each layer may or may not have a magnitude. */
+  readonly useDora: boolean | null;
+};
+
+/** What a tensor's name may end in, and the part of a pair that it is. */
+const PARTS: readonly (readonly [ending: RegExp, part: keyof LoraPair, ofEmbedding: boolean])[] = [
+  [/\.lora_A\.weight$/, "loraA", false],
+  [/\.lora_B\.weight$/, "loraB", false],
+  [/\.lora_B\.bias$/, "bias", false],
+  [/\.lora_magnitude_vector(\.weight)?$/, "magnitude", false],
+  [/\.lora_embedding_A$/, "loraA", true],
+  [/\.lora_embedding_B$/, "loraB", true],
+];
+const TOKENS = /\.token_adapter\.trainable_tokens_delta$/;
+
+/** PEFT writes tables of tokens without being asked, where they are adapted or were resized. */
+const SAVED_UNASKED = ["embed_tokens", "lm_head", "wte", "embed_in", "embed_out"];
+
+/** The tensors of an adapter's file by what they are. What is nothing, and what lacks a part, is added to `faults`. */
+export function sortTensors<T>(tensors: ReadonlyMap<string, T>, rule: TensorRule, faults: string[]): PeftTensors<T> {
+  const parts = {
+    layers: new Map<string, Partial<LoraPair<T>>>(),
+    embeddings: new Map<string, Partial<LoraPair<T>>>(),
+  };
+  const [tokens, biases, modulesToSave] = [new Map<string, T>(), new Map<string, T>(), new Map<string, T>()];
+  for (const [key, tensor] of tensors) {
+    const path = parameterPath(key);
+    const [ending, part, ofEmbedding] = PARTS.find(([pattern]) => pattern.test(path)) ?? [];
+    if (ending !== undefined) {
+      const kind = ofEmbedding ? parts.embeddings : parts.layers;
+      const module = path.replace(ending, "");
+      kind.set(module, { ...kind.get(module), [part!]: tensor });
+      continue;
+    }
+    const name = path.replace(/\.base_layer(?=\.[^.]+$)/, "");
+    if (TOKENS.test(path)) tokens.set(path.replace(TOKENS, ""), tensor);
+    else if ([...rule.modulesToSave, ...SAVED_UNASKED].some((module) => isInside(name, module)))
+      modulesToSave.set(name, tensor);
+    else if (rule.bias !== "none" && name.endsWith(".bias")) biases.set(name, tensor);
+    else faults.push(`tensor "${key}" is neither half of a LoRA pair nor part of modules_to_save`);
+  }
+  const layers = completePairs(parts.layers, "lora", rule, faults);
+  const plain = { loraBias: false, useDora: false };
+  const embeddings = completePairs(parts.embeddings, "lora_embedding", plain, faults);
+  for (const module of tokens.keys()) {
+    if (!Object.keys(rule.tokenIndices).some((name) => isInside(`${module}.weight`, name))) {
+      faults.push(`${module} has trained tokens, but trainable_token_indices does not say which`);
+    }
+  }
+  for (const name of Object.keys(rule.tokenIndices)) {
+    if ([...tokens.keys()].some((module) => isInside(`${module}.weight`, name))) continue;
+    faults.push(`trainable_token_indices names ${name}, but there are no trained tokens of it`);
+  }
+  return { layers, embeddings, tokens, biases, modulesToSave };
+}
+
+function completePairs<T>(
+  halves: ReadonlyMap<string, Partial<LoraPair<T>>>,
+  name: string,
+  { loraBias, useDora }: Pick<TensorRule, "loraBias" | "useDora">,
+  faults: string[],
+): Map<string, LoraPair<T>> {
+  const pairs = new Map<string, LoraPair<T>>();
+  for (const [module, pair] of halves) {
+    const { loraA, loraB, magnitude, bias } = pair;
+    const has = (part: T | undefined, wanted: boolean, what: string, field: string): void => {
+      if (wanted && part === undefined) faults.push(`${module} has no ${what}, though ${field} is true`);
+      if (!wanted && part !== undefined) faults.push(`${module} has ${what}, though ${field} is false`);
+    };
+    if (useDora !== null) has(magnitude, useDora, "lora_magnitude_vector", "use_dora");
+    has(bias, loraBias, "lora_B.bias", "lora_bias");
+    if (loraA && loraB) pairs.set(module, { ...pair, loraA, loraB });
+    else if (loraA) faults.push(`${module} has ${name}_A but no ${name}_B`);
+    else faults.push(`${module} has ${loraB ? `${name}_B` : "a part of a pair"} but no ${name}_A`);
+  }
+  return pairs;
+}
+
+/** The path in the base model; empty without the prefix. Some writers leave wrapper and adapter name in, which PEFT does not. */
+function parameterPath(key: string): string {
+  if (!key.startsWith(PREFIX)) return "";
+  return key
+    .slice(PREFIX.length)
+    .replace(/\.(lora_(?:[AB]|embedding_[AB]|magnitude_vector))\.default(?=\.|$)/, ".$1")
+    .replace(/(\.trainable_tokens_delta)\.default$/, "$1")
+    .replace(".modules_to_save.default.", ".");
+}
+
+/** Whether the parameter lies in a module of this name: the name is whole segments of the path, not its last. */
+function isInside(parameter: string, module: string): boolean {
+  return `.${parameter}`.includes(`.${module}.`);
+}
