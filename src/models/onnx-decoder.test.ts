@@ -25,11 +25,19 @@ const GPT2 = {
 };
 const GPT_NEOX = { ...LLAMA, model_type: "gpt_neox", rotary_pct: 0.5, use_parallel_residual: true };
 
+const GEMMA3 = {
+  ...LLAMA,
+  ...{ model_type: "gemma3_text", num_hidden_layers: 3, num_key_value_heads: 2, head_dim: 6, query_pre_attn_scalar: 6 },
+  ...{ hidden_activation: "gelu_pytorch_tanh", sliding_window: 3, rope_theta: 1_000_000, rope_local_base_freq: 10_000 },
+  ...{ layer_types: ["sliding_attention", "full_attention", "sliding_attention"], attn_logit_softcapping: 1.5 },
+};
+
 const CONFIGS = {
   llama: LLAMA,
   "llama with shared key heads and a tied head": { ...LLAMA, num_key_value_heads: 2, tie_word_embeddings: true },
   "gpt2, with learned positions and a tied head": GPT2,
   "gpt_neox, of whose heads half turn": GPT_NEOX,
+  "gemma3_text, with sliding windows and two kinds of positions": GEMMA3,
 };
 const [UNTIED, TIED] = ["llama", "llama with shared key heads and a tied head"] as const;
 
