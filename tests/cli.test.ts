@@ -148,12 +148,12 @@ test("data tells format, split and tokens, and shows a document as pieces that s
     const { stdout, stderr } = await runCommand([...args, "--json"], { cwd });
     const found = JSON.parse(stdout);
     expect(found).toMatchObject({ kind: "text", source: "a.jsonl", format: "jsonl", vocabSize: 280 });
-    expect(found.documents.train + found.documents.validation).toBe(50);
-    expect(found.tokens.train).toBeGreaterThan(found.documents.train);
+    expect(found.samples.train + found.samples.validation).toBe(50);
+    expect(found.train.tokens).toBeGreaterThan(found.samples.train);
     expect(found.sampleTokens.at(-1)).toMatchObject({ text: "<|endoftext|>", isScored: true });
     expect(stderr).toBe("");
     const text = (await runCommand(args, { cwd })).stdout;
-    expect(text).toContain('JSON lines with "text"');
+    expect(text).toContain("JSON lines: text, all of it scored");
     expect(text).toContain("Das Wort Nummer");
   });
 });
@@ -162,8 +162,8 @@ test("data shows which tokens of a row are scored", async () => {
   const row = JSON.stringify({ input_ids: [5, 6, 7, 8], labels: [-100, -100, 7, 8] });
   await withFolder({ "rows.jsonl": row }, async (cwd) => {
     const { stdout, code } = await runCommand(["data", "rows.jsonl"], { cwd });
-    expect(stdout).toContain("tokens      4, of which 2 are scored");
-    expect(stdout).toContain("(5)|(6)|7|8");
+    expect(stdout).toMatch(/train +1 +0 +4 +2\n/);
+    expect(stdout).toContain("5 6 [7 8]");
     expect(code).toBe(0);
   });
 });

@@ -10,7 +10,8 @@ import { readSafetensors, writeSafetensors } from "../src/checkpoints/safetensor
 import { loadConfigFile } from "../src/config/config-file.js";
 import { resolveSettings } from "../src/config/resolve.js";
 import { loadCorpus } from "../src/data/corpus.js";
-import { loadTokenRows, rowBatches } from "../src/data/rows.js";
+import { loadDataset } from "../src/data/dataset.js";
+import { encodeRecords } from "../src/data/encoded-data.js";
 import { Tokenizer } from "../src/data/tokenizer.js";
 import type { HostTensor } from "../src/tensor/dtype.js";
 import { HighrankError } from "../src/tensor/errors.js";
@@ -333,7 +334,9 @@ const FILES: readonly HostileFile[] = [
     read: async (folder) => {
       const file = path.join(folder, "a.jsonl");
       await writeFile(file, JSON.stringify({ input_ids: new Array(200_000).fill(1) }));
-      return rowBatches(await loadTokenRows(file), { batchSize: 1, sequenceLength: 8, vocabSize: 10 });
+      const { kind, train } = await loadDataset(file);
+      const options = { sequenceLength: 8, packing: null, trainOnInputs: false, truncate: false };
+      return encodeRecords(kind, train, undefined, options);
     },
     says: "must have at most 9 ids, got 200000",
   },

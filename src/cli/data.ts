@@ -1,104 +1,155 @@
 import type { Command } from "commander";
 import { SETTINGS } from "../config/settings.js";
-import { loadCorpus } from "../data/corpus.js";
-import {
-  describeData,
-  holdsTokenRows,
-  type SampleToken,
-  type TextDescription,
-  type TokenRowsDescription,
-} from "../data/describe.js";
+import { readTemplateFile } from "../data/chat-template.js";
+import { type Dataset, loadDataset } from "../data/dataset.js";
+import { type DataDescription, describeDataset, type SampleToken } from "../data/describe.js";
+import type { TokenCounts } from "../data/encoded-data.js";
+import { type DataKind, textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
-import { cutToWidth, type Style, singleLine, styleFor } from "./terminal.js";
+import { cutToWidth, type Style, styleFor, withoutControls } from "./terminal.js";
 import { addVerb } from "./usage.js";
 
 const OPTIONS = {
+  model: {
+    type: "string",
+    default: null,
+    none: "the tokenizer's",
+    help: "Model folder whose tokenizer and chat template are used.",
+  },
   tokenizer: {
     type: "string",
     default: null,
-    none: "one is trained on the text, as train does; rows of tokens need none",
+    none: "the model's; without one, one is trained on the text, as train does; rows of tokens need none",
     help: SETTINGS.tokenizer.help,
+  },
+  chatTemplate: SETTINGS.chatTemplate,
+  trainOnInputs: SETTINGS.trainOnInputs,
+  sequenceLength: {
+    type: "integer",
+    default: null,
+    none: "samples are not cut",
+    min: 2,
+    unit: "tokens",
+    help: SETTINGS.sequenceLength.help,
   },
   vocabSize: SETTINGS.vocabSize,
 } as const satisfies OptionTable;
 
-const FORMATS: Readonly<Record<TextDescription["format"], string>> = {
-  builtin: "built-in text",
-  folder: "folder of text files",
-  txt: "plain text, documents are paragraphs",
-  md: "Markdown, documents are sections",
-  jsonl: 'JSON lines with "text"',
+const FORMATS: Readonly<Record<DataDescription["format"], string>> = {
+  builtin: "built-in",
+  folder: "folder",
+  txt: "plain text",
+  md: "Markdown",
+  jsonl: "JSON lines",
+  parquet: "Parquet",
+};
+
+const KINDS: Readonly<Record<DataKind, string>> = {
+  text: "text, all of it scored",
+  "prompt-completion": "prompt and completion, of which the completion is scored",
+  instruction: "instruction and output, of which the output is scored",
+  messages: "messages, of which the assistant's are scored",
+  "token rows": "rows of input_ids, each scored by itself",
 };
 
 /** Longer samples are cut: they are to be looked at. */
-const SAMPLE_TOKENS = 64;
+const SAMPLE_TOKENS = 256;
 
 /** `highrank data FILE` */
 export function addData(program: Command, context: Context): void {
-  const command = addVerb(program, "data", "show what is read from training text").argument(
+  const command = addVerb(program, "data", "show what is read from training data").argument(
     "<FILE>",
     SETTINGS.data.help,
   );
   addOptions(command, OPTIONS);
   command.action(async (source: string) => {
-    const { tokenizer: path, vocabSize } = readOptions(command, OPTIONS);
-    const tokenizer = path === null ? await trainedTokenizer(source, vocabSize) : await Tokenizer.fromFolder(path);
-    const description = await describeData(source, tokenizer);
-    const sampleTokens = description.sampleTokens?.slice(0, SAMPLE_TOKENS) ?? [];
-    const found = { ...description, vocabSize: tokenizer?.vocabSize ?? null, sampleTokens };
+    const options = readOptions(command, OPTIONS);
+    const path = options.tokenizer ?? options.model;
+    const dataset = await loadDataset(source);
+    const tokenizer = await tokenizerFor(dataset, path, options);
+    const { sampleTokens, ...description } = await describeDataset(dataset, tokenizer, options);
+    const shown = sampleTokens?.slice(0, SAMPLE_TOKENS) ?? [];
+    const found = { ...description, vocabSize: tokenizer?.vocabSize ?? null, sampleTokens: shown };
     context.result(found, () => {
       const columns = context.terminal.columns ?? 80;
       const style = styleFor(context.terminal, context.env);
-      const body = description.kind === "text" ? textLines(description, columns) : rowLines(description);
       const vocabulary =
         tokenizer === undefined ? [] : [`vocabulary  ${tokenizer.vocabSize} tokens, ${path ?? "trained on this text"}`];
-      return [...body, ...vocabulary, "", ...sampleLines(sampleTokens, columns, style)];
+      const hidden = (sampleTokens?.length ?? 0) - shown.length;
+      return [...lines(found, columns), ...vocabulary, "", ...sampleLines(shown, hidden, tokenizer, style)];
     });
   });
 }
 
-async function trainedTokenizer(source: string, vocabSize: number): Promise<Tokenizer | undefined> {
-  if (await holdsTokenRows(source)) return undefined;
-  const { train } = await loadCorpus(source);
-  return trainTokenizer(train, { vocabSize });
+async function tokenizerFor(
+  { kind, train }: Dataset,
+  path: string | null,
+  { chatTemplate, vocabSize }: { readonly chatTemplate: string | null; readonly vocabSize: number },
+): Promise<Tokenizer | undefined> {
+  if (path === null && kind === "token rows") return undefined;
+  const tokenizer =
+    path === null
+      ? trainTokenizer(
+          train.map((record) => textOfRecord(record) ?? ""),
+          { vocabSize },
+        )
+      : await Tokenizer.fromFolder(path);
+  return chatTemplate === null ? tokenizer : tokenizer.withChatTemplate(await readTemplateFile(chatTemplate));
 }
 
-function textLines({ format, documents, characters, tokens, sample }: TextDescription, columns: number): string[] {
-  const row = (name: string, ...cells: readonly (string | number)[]): string =>
-    name.padEnd(10) + cells.map((cell) => `${cell}`.padStart(13)).join("");
+function lines(
+  { format, kind, samples, characters, train, validation }: Omit<DataDescription, "sampleTokens">,
+  columns: number,
+): string[] {
+  const row = (name: string, ...cells: readonly (string | number | undefined)[]): string =>
+    name.padEnd(10) + cells.map((cell) => `${cell ?? ""}`.padStart(12)).join("");
+  const side = (name: string, documents: number, characters: number, counts: TokenCounts | null): string =>
+    row(name, documents, characters, counts?.tokens, counts?.scoredTokens);
   return [
-    `format      ${FORMATS[format]}`,
+    cutToWidth(`format      ${FORMATS[format]}: ${KINDS[kind]}`, columns),
     "",
-    row("", "documents", "characters", "tokens"),
-    row("train", documents.train, characters.train, tokens?.train ?? ""),
-    row("held-out", documents.validation, characters.validation, tokens?.validation ?? ""),
+    row("", kind === "text" ? "documents" : "samples", "characters", "tokens", "scored"),
+    side("train", samples.train, characters.train, train),
+    side("held-out", samples.validation, characters.validation, validation),
     "",
-    "the first document to train on:",
-    cutToWidth(singleLine(sample), columns),
-    "",
+    ...lengthLines(train),
   ];
 }
 
-function rowLines({ rows, tokens, scoredTokens, longestRow }: TokenRowsDescription): string[] {
-  return [
-    'format      JSON lines with "input_ids", scored row by row',
-    `rows        ${rows}, the longest of ${longestRow} tokens`,
-    `tokens      ${tokens}, of which ${scoredTokens} are scored`,
-  ];
+function lengthLines(counts: TokenCounts | null): string[] {
+  if (counts === null || counts.lengths === null) return [];
+  const { lengths, truncation } = counts;
+  const cut =
+    truncation.samples === 0
+      ? "none"
+      : `${truncation.samples} samples to train on, which leaves out ${truncation.tokens} tokens`;
+  return [`lengths     ${lengths.min} to ${lengths.max} tokens, median ${lengths.median}`, `cut         ${cut}`];
 }
 
-/** The tokens between bars, as many as fit on a line; those that are not scored stand in parentheses. */
-function sampleLines(tokens: readonly SampleToken[], columns: number, style: Style): string[] {
-  const pieces = tokens.map(({ id, text, isScored }) => {
-    const piece = text === "" ? String(id) : JSON.stringify(text).slice(1, -1);
-    return isScored ? piece : `(${piece})`;
+/** The first sample: scored tokens green and the others dim, or where there is no colour, what is scored in brackets. */
+function sampleLines(
+  tokens: readonly SampleToken[],
+  hidden: number,
+  tokenizer: Tokenizer | undefined,
+  style: Style,
+): string[] {
+  if (tokens.length === 0) return [];
+  const hasColour = style.green("") !== "";
+  const runs: { isScored: boolean; ids: number[] }[] = [];
+  for (const { id, isScored } of tokens) {
+    const last = runs.at(-1);
+    if (last?.isScored === isScored) last.ids.push(id);
+    else runs.push({ isScored, ids: [id] });
+  }
+  const shown = runs.map(({ isScored, ids }) => {
+    const text = tokenizer === undefined ? ids.join(" ") : withoutControls(tokenizer.decode(ids));
+    if (hasColour) return isScored ? style.green(text) : style.dim(text);
+    return isScored ? `[${text}]` : text;
   });
-  const unscored = tokens.some(({ isScored }) => !isScored);
-  const note = unscored
-    ? "its first tokens; the loss leaves out those in parentheses:"
-    : "its first tokens, all scored:";
-  return [style.dim(note), cutToWidth(pieces.join("|"), columns)];
+  const note = hasColour ? "scored tokens in green" : "scored tokens in brackets";
+  const rest = hidden > 0 ? ` … (${hidden} more tokens)` : "";
+  return [`the first sample to train on, ${note}:`, `${shown.join(tokenizer === undefined ? " " : "")}${rest}`];
 }

@@ -17,6 +17,8 @@ const OPTIONS = {
     help: SETTINGS.sequenceLength.help,
   },
   batchSize: SETTINGS.batchSize,
+  trainOnInputs: SETTINGS.trainOnInputs,
+  chatTemplate: SETTINGS.chatTemplate,
   maxTokens: {
     type: "integer",
     default: null,
@@ -29,7 +31,7 @@ const OPTIONS = {
 
 /** `highrank eval TARGET --data F` */
 export function addEval(program: Command, context: Context): void {
-  const command = addVerb(program, "eval", "mean loss a token and perplexity on a text").argument(
+  const command = addVerb(program, "eval", "mean loss a token and perplexity on a text or on samples").argument(
     "<TARGET>",
     TARGET_HELP,
   );
@@ -43,6 +45,12 @@ export function addEval(program: Command, context: Context): void {
       `loss        ${evaluation.loss.toFixed(4)} nats a token`,
       `perplexity  ${formatNumber(evaluation.perplexity)}`,
       `tokens      ${evaluation.tokens}`,
+      ...cutLines(evaluation.truncation),
     ]);
   });
+}
+
+/** Says what is missing in the figures, where something is. */
+function cutLines({ samples, tokens }: { samples: number; tokens: number }): string[] {
+  return samples === 0 ? [] : [`cut         ${samples} samples, which left out ${tokens} tokens`];
 }

@@ -45,7 +45,28 @@ export const SETTINGS = {
     type: "string",
     group: "Model and data",
     default: "builtin:wordnet",
-    help: "Training text: a .txt, .md or .jsonl file, a folder of them, or builtin:NAME.",
+    help: "Training data: a .txt, .md, .jsonl or .parquet file, a folder of them, or builtin:NAME.",
+  },
+  chatTemplate: {
+    type: "string",
+    group: "Model and data",
+    default: null,
+    none: "the tokenizer's own",
+    help: "File with the Jinja template that messages are rendered with.",
+  },
+  trainOnInputs: {
+    type: "boolean",
+    group: "Model and data",
+    default: false,
+    help: "Score prompts and the turns of all roles, not only completions and what the assistant wrote.",
+  },
+  packing: {
+    type: "boolean",
+    group: "Model and data",
+    default: null,
+    none: "true for text, false for other data",
+    help: "Several samples in a row; text is split where a row is full, other samples stay whole. Without it each has a padded row of its own.",
+    aliases: ["sample_packing"],
   },
   tokenizer: {
     type: "string",
@@ -69,8 +90,8 @@ export const SETTINGS = {
     default: 0.02,
     above: 0,
     max: 0.5,
-    help: "Share of the documents held out for evaluation.",
-    aliases: ["val_set_size"],
+    help: "Share of the documents or samples held out for evaluation, where no file for validation is named.",
+    aliases: ["val_set_size", "valid_fraction"],
   },
 
   method: {
@@ -257,7 +278,7 @@ export const SETTINGS = {
     default: 256,
     min: 2,
     unit: "tokens",
-    help: "Length of a packed sequence.",
+    help: "Length of a row; longer samples are cut.",
     aliases: ["sequence_len", "max_length"],
   },
 

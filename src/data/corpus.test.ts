@@ -56,7 +56,8 @@ test("faulty lines are named with file, number and keys", async () => {
   const message = await loading.then(String, (error: Error) => error.message);
   expect(message.split("\n")).toEqual([
     expect.stringMatching(/a\.jsonl, line 2: not JSON \(.*\); each line must be one JSON object/),
-    `${path}, line 4: must have a string "text"; the keys found are "prompt", "completion"`,
+    `${path}, line 4: must have a string "text"; the keys found are "prompt", "completion"; ` +
+      "one source has one kind, this record is prompt-completion, those before are text",
     `${path}, line 5: must be a JSON object, got [1]`,
     `${path}, line 6: "text" must be a string, got 3`,
   ]);
@@ -110,7 +111,7 @@ test.each<[name: string, content: string | Uint8Array, message: RegExp]>([
   ["blank.jsonl", "\n \n", /blank\.jsonl: no text in it/],
   ["latin1.txt", new Uint8Array([0x63, 0x61, 0x66, 0xe9]), /latin1\.txt is not UTF-8 text/],
   ["zeros.txt", new Uint8Array(64), /zeros\.txt: holds zero bytes, so it is not text/],
-  ["a.pdf", "x", /a\.pdf: the name must end in \.txt, \.md, \.jsonl; rename or convert/],
+  ["a.pdf", "x", /a\.pdf: the name must end in \.txt, \.md, \.jsonl, \.parquet; rename or convert/],
 ])("%s is refused by name", async (name, content, message) => {
   const loading = loadCorpus(await write(name, content));
   await expect(loading).rejects.toThrow(DataError);
@@ -119,7 +120,9 @@ test.each<[name: string, content: string | Uint8Array, message: RegExp]>([
 
 test("a source that is not there is refused with what there is", async () => {
   await expect(loadCorpus(join(folder, "no.txt"))).rejects.toThrow(/no\.txt: there is no such .*use builtin:wordnet/);
-  await expect(loadCorpus(folder)).rejects.toThrow(/no file whose name ends in \.txt, \.md, \.jsonl; add one/);
+  await expect(loadCorpus(folder)).rejects.toThrow(
+    /no file whose name ends in \.txt, \.md, \.jsonl, \.parquet; add one/,
+  );
   for (const name of ["none", "constructor"]) {
     await expect(loadCorpus(`builtin:${name}`)).rejects.toThrow(
       `there is no such built-in text; there is builtin:wordnet`,

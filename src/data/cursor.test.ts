@@ -1,24 +1,26 @@
 import { expect, test } from "vitest";
 import { DataError } from "../tensor/errors.js";
 import { BatchCursor } from "./cursor.js";
-import type { Batch } from "./packing.js";
+import { type Batch, SampleRows, StreamRows } from "./packing.js";
 
-const OPTIONS = { sequenceLength: 4, batchSize: 2, seed: 3 };
+const OPTIONS = { batchSize: 2, seed: 3 };
+const SEQUENCE_LENGTH = 4;
 const counting = (length: number) => Int32Array.from({ length }, (_, index) => index);
+const rowsOf = (length: number) => StreamRows.complete(counting(length), SEQUENCE_LENGTH);
 
 /** First tokens of the rows of a batch. */
 function rowStarts({ inputIds }: Batch): number[] {
-  return [...inputIds].filter((_, index) => index % OPTIONS.sequenceLength === 0);
+  return [...inputIds].filter((_, index) => index % SEQUENCE_LENGTH === 0);
 }
 
 test("labels are the tokens one further on, across the border of rows too", () => {
-  const { inputIds, labels } = new BatchCursor(counting(9), OPTIONS).next();
+  const { inputIds, labels } = new BatchCursor(rowsOf(9), OPTIONS).next();
   expect([...inputIds].sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   expect([...labels]).toEqual([...inputIds].map((id) => id + 1));
 });
 
 test("an epoch visits every row once and leaves out tokens that fill no row", () => {
-  const cursor = new BatchCursor(counting(4 * 10 + 1 + 3), OPTIONS);
+  const cursor = new BatchCursor(rowsOf(4 * 10 + 1 + 3), OPTIONS);
   expect(cursor.rowsPerEpoch).toBe(10);
   const orders = [0, 1].map(() => [1, 2, 3, 4, 5].flatMap(() => rowStarts(cursor.next())));
   const everyRow = [...counting(10)].map((row) => 4 * row);
@@ -28,7 +30,7 @@ test("an epoch visits every row once and leaves out tokens that fill no row", ()
 });
 
 test("a batch runs over the end of an epoch, or of several", () => {
-  const cursor = new BatchCursor(counting(4 * 3 + 1), { ...OPTIONS, batchSize: 7 });
+  const cursor = new BatchCursor(rowsOf(4 * 3 + 1), { ...OPTIONS, batchSize: 7 });
   const starts = rowStarts(cursor.next());
   expect(starts.slice(0, 3).sort((a, b) => a - b)).toEqual([0, 4, 8]);
   expect(starts.slice(3, 6).sort((a, b) => a - b)).toEqual([0, 4, 8]);
@@ -36,10 +38,10 @@ test("a batch runs over the end of an epoch, or of several", () => {
 });
 
 test("a cursor that seeks a position goes on as the one that named it", () => {
-  const cursor = new BatchCursor(counting(100), { ...OPTIONS, batchSize: 5 });
+  const cursor = new BatchCursor(rowsOf(100), { ...OPTIONS, batchSize: 5 });
   for (let i = 0; i < 17; i++) {
     const { position } = cursor;
-    const resumed = new BatchCursor(counting(100), { ...OPTIONS, batchSize: 5 });
+    const resumed = new BatchCursor(rowsOf(100), { ...OPTIONS, batchSize: 5 });
     resumed.seek(JSON.parse(JSON.stringify(position)));
     expect(resumed.next()).toEqual(cursor.next());
     expect(resumed.position).toEqual(cursor.position);
@@ -47,16 +49,16 @@ test("a cursor that seeks a position goes on as the one that named it", () => {
 });
 
 test("the seed fixes the order", () => {
-  const order = (seed: number) => rowStarts(new BatchCursor(counting(201), { ...OPTIONS, batchSize: 50, seed }).next());
+  const order = (seed: number) => rowStarts(new BatchCursor(rowsOf(201), { ...OPTIONS, batchSize: 50, seed }).next());
   expect(order(1)).toEqual(order(1));
   expect(order(1)).not.toEqual(order(2));
 });
 
 test("too few tokens and a position outside the data say what there is", () => {
-  const short = () => new BatchCursor(counting(4), OPTIONS);
+  const short = () => new BatchCursor(rowsOf(4), OPTIONS);
   expect(short).toThrow(DataError);
   expect(short).toThrow(/needs at least 5 tokens, the data has 4; shorten --sequence-length or bring more data/);
-  const cursor = new BatchCursor(counting(9), OPTIONS);
+  const cursor = new BatchCursor(rowsOf(9), OPTIONS);
   for (const position of [
     { epoch: 0, row: 2 },
     { epoch: -1, row: 0 },
@@ -65,4 +67,25 @@ test("too few tokens and a position outside the data say what there is", () => {
     expect(() => cursor.seek(position)).toThrow(DataError);
   }
   expect(cursor.position).toEqual({ epoch: 0, row: 0 });
+});
+
+test("samples are visited once an epoch, whole, and a cursor resumes among them", () => {
+  const samples = [3, 5, 2, 4, 5, 3].map((length, i) => {
+    const ids = Int32Array.from({ length }, (_, k) => 10 * (i + 1) + k);
+    return { ids, labels: ids.map((id, k) => (k < 2 && length > 2 ? -100 : id)) };
+  });
+  const rows = SampleRows.packed(samples, 6);
+  const cursor = new BatchCursor(rows, OPTIONS);
+  const seen: number[] = [];
+  for (let i = 0; i < rows.count / 2; i++) {
+    const { position } = cursor;
+    const batch = cursor.next();
+    const resumed = new BatchCursor(rows, OPTIONS);
+    resumed.seek(position);
+    expect(resumed.next()).toEqual(batch);
+    for (const label of batch.labels) if (label !== -100) seen.push(label);
+  }
+  expect(rows.count).toBe(4);
+  const scored = samples.flatMap(({ labels }) => [...labels.subarray(1)].filter((label) => label !== -100));
+  expect(seen.sort((a, b) => a - b)).toEqual(scored);
 });

@@ -1,6 +1,6 @@
 import { ConfigError, DataError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
-import { type Batch, copyRow, countRows, emptyBatch, requireTokens, type TokenStream } from "./packing.js";
+import { type Batch, emptyBatch, type Rows } from "./packing.js";
 
 /** Where a cursor stands: the next row is the `row`-th of the epoch's order. Both count from 0. */
 export interface DataPosition {
@@ -9,35 +9,31 @@ export interface DataPosition {
 }
 
 export interface BatchCursorOptions {
-  sequenceLength: number;
   batchSize: number;
   /** Fixes the order of the rows in every epoch. */
   seed: number;
 }
 
 /**
- * Endless batches from a stream of tokens. Each epoch visits every complete row once, in an order of its own; a batch may
- * run over the end of an epoch. What `next` returns depends on the options and the position alone.
+ * Endless batches of rows. Each epoch visits every row once, in an order of its own; a batch may run over the end of an epoch. What `next` returns depends on the options and the position alone.
  */
 export class BatchCursor {
   readonly rowsPerEpoch: number;
-  readonly #tokens: TokenStream;
+  readonly #rows: Rows;
   readonly #options: BatchCursorOptions;
   #position: DataPosition = { epoch: 0, row: 0 };
   #order: Uint32Array;
 
-  /** @throws DataError when the tokens do not fill one row. */
-  constructor(tokens: TokenStream, options: BatchCursorOptions) {
-    const { sequenceLength, batchSize } = options;
-    for (const [name, value] of Object.entries({ sequenceLength, batchSize })) {
-      if (!Number.isInteger(value) || value < 1) {
-        throw new ConfigError(`BatchCursor: ${name} must be a positive integer, got ${value}`);
-      }
+  /** @throws DataError when there is no row; ConfigError for a batch size that is none. */
+  constructor(rows: Rows, options: BatchCursorOptions) {
+    const { batchSize } = options;
+    if (!Number.isInteger(batchSize) || batchSize < 1) {
+      throw new ConfigError(`BatchCursor: batchSize must be a positive integer, got ${batchSize}`);
     }
-    requireTokens(tokens, sequenceLength + 1, `training on rows of ${sequenceLength} tokens`);
-    this.#tokens = tokens;
+    if (rows.count === 0) throw new DataError("BatchCursor: there are no rows; bring some data");
+    this.#rows = rows;
     this.#options = { ...options };
-    this.rowsPerEpoch = countRows(tokens, sequenceLength);
+    this.rowsPerEpoch = rows.count;
     this.#order = shuffledRows(this.rowsPerEpoch, options.seed, 0);
   }
 
@@ -45,7 +41,7 @@ export class BatchCursor {
     return this.#position;
   }
 
-  /** Goes to a position that a cursor over the same tokens named. @throws DataError when these tokens have no such row. */
+  /** Goes to a position that a cursor over the same rows named. @throws DataError when there is no such row. */
   seek({ epoch, row }: DataPosition): void {
     const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;
     if (!isCount(epoch) || !isCount(row) || row >= this.rowsPerEpoch) {
@@ -58,11 +54,11 @@ export class BatchCursor {
   }
 
   next(): Batch {
-    const { batchSize, sequenceLength } = this.#options;
-    const batch = emptyBatch(batchSize, sequenceLength);
+    const { batchSize } = this.#options;
+    const batch = emptyBatch(batchSize, this.#rows.sequenceLength);
     for (let batchRow = 0; batchRow < batchSize; batchRow++) {
       const { epoch, row } = this.#position;
-      copyRow(this.#tokens, this.#order[row]!, batch, batchRow, sequenceLength);
+      this.#rows.copyTo(this.#order[row]!, batch, batchRow);
       const isLast = row + 1 === this.rowsPerEpoch;
       this.seek(isLast ? { epoch: epoch + 1, row: 0 } : { epoch, row: row + 1 });
     }

@@ -1,6 +1,6 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DataError } from "../tensor/errors.js";
 import { trainBytePairEncoding } from "./bpe-trainer.js";
@@ -16,32 +16,43 @@ beforeAll(async () => {
 afterAll(async () => rm(folder, { recursive: true }));
 
 async function write(name: string, content: string): Promise<string> {
+  await mkdir(dirname(join(folder, name)), { recursive: true });
   await writeFile(join(folder, name), content);
   return join(folder, name);
 }
 
 test("text is counted in documents, characters and tokens", async () => {
   const source = await write("one.txt", "é🙂");
-  const counted = { kind: "text", source, format: "txt", sample: "é🙂" };
   const plain = await describeData(source);
   expect(plain).toEqual({
-    ...counted,
-    documents: { train: 1, validation: 0 },
+    ...{ kind: "text", source, format: "txt", train: null, validation: null, sampleTokens: null },
+    samples: { train: 1, validation: 0 },
     characters: { train: 2, validation: 0 },
   });
   // One token a byte (2 + 4), and the end of text.
   const described = await describeData(source, bytes);
-  expect(described).toMatchObject({ ...plain, tokens: { train: 7, validation: 0 } });
+  expect(described.train).toMatchObject({ samples: 1, tokens: 7, scoredTokens: 6, lengths: null });
   expect(described.sampleTokens).toHaveLength(7);
   expect(described.sampleTokens!.at(-1)).toEqual({ id: 0, text: "<|endoftext|>", isScored: true });
 });
 
 test("token rows are counted with what is scored, and shown with their mask", async () => {
-  const rows = '{"input_ids": [66, 67, 68], "labels": [66, -100, 68]}\n{"input_ids": [66, 67, 68, 69]}\n';
-  const source = await write("rows.jsonl", rows);
-  const { sampleTokens, ...counts } = await describeData(source, bytes);
-  const format = { kind: "token rows", source, format: "jsonl" };
-  expect(counts).toEqual({ ...format, rows: 2, tokens: 7, scoredTokens: 4, longestRow: 4 });
+  const rows = ["[66, 67, 68, 69]", "[66, 67]", '[66, 67, 68], "labels": [66, -100, 68]'];
+  await write(
+    "rows/train.jsonl",
+    rows
+      .map((row) => `{"input_ids": ${row}}`)
+      .reverse()
+      .join("\n"),
+  );
+  await write("rows/valid.jsonl", '{"input_ids": [66, 67]}');
+  const { sampleTokens, ...found } = await describeData(join(folder, "rows"), bytes, { sequenceLength: 2 });
+  expect(found).toMatchObject({ kind: "token rows", format: "folder", samples: { train: 3, validation: 1 } });
+  expect(found.train).toEqual({
+    ...{ samples: 3, tokens: 8, scoredTokens: 4 },
+    lengths: { min: 2, median: 3, max: 3 },
+    truncation: { samples: 1, tokens: 1 },
+  });
   expect(sampleTokens).toEqual([
     { id: 66, text: "b", isScored: false },
     { id: 67, text: "c", isScored: false },
@@ -53,5 +64,4 @@ test("faults are those of the readers", async () => {
   await expect(describeData(join(folder, "none.jsonl"))).rejects.toThrow(/there is no such file/);
   await expect(describeData(await write("broken.jsonl", "{"))).rejects.toThrow(/line 1: not JSON/);
   await expect(describeData(await write("keys.jsonl", '{"a": 1}'))).rejects.toThrow(DataError);
-  await expect(describeData(folder)).rejects.toThrow(DataError);
 });

@@ -1,27 +1,23 @@
-import { exists, extension, isDirectory, readText } from "#platform";
-import { parseJson } from "../tensor/json.js";
-import { type CorpusFormat, loadCorpus } from "./corpus.js";
+import { type DataFormat, type Dataset, loadDataset } from "./dataset.js";
+import { type EncodedRecords, encodeRecords, type TokenCounts } from "./encoded-data.js";
 import { IGNORED_LABEL } from "./packing.js";
-import { loadTokenRows, type TokenRow } from "./rows.js";
+import { type DataKind, textOfRecord } from "./records.js";
 import type { Tokenizer } from "./tokenizer.js";
 
-/** What a source of data holds. */
-export type DataDescription = TextDescription | TokenRowsDescription;
-
-/** Counts per side of the split that `loadCorpus` makes by default. */
-export interface TextDescription {
-  readonly kind: "text";
+/** What a source of data holds, in the split that is made by default. */
+export interface DataDescription {
+  readonly kind: DataKind;
   readonly source: string;
-  readonly format: CorpusFormat;
-  readonly documents: SideCounts;
-  /** In Unicode code points. */
+  readonly format: DataFormat;
+  /** Documents of a text, or samples. */
+  readonly samples: SideCounts;
+  /** In Unicode code points: of texts, prompts and completions, or what messages say. */
   readonly characters: SideCounts;
-  /** With one end-of-text token a document; left out where no tokenizer was given. */
-  readonly tokens?: SideCounts;
-  /** The first document to train on. */
-  readonly sample: string;
-  /** The sample in tokens, all of them scored; left out where no tokenizer was given. */
-  readonly sampleTokens?: readonly SampleToken[];
+  /** Tokens of the training split; null where no tokenizer was given that they need. */
+  readonly train: TokenCounts | null;
+  readonly validation: TokenCounts | null;
+  /** The first sample to train on, null as above. */
+  readonly sampleTokens: readonly SampleToken[] | null;
 }
 
 export interface SideCounts {
@@ -29,86 +25,66 @@ export interface SideCounts {
   readonly validation: number;
 }
 
-/** Counts over the rows of a file with `input_ids`. */
-export interface TokenRowsDescription {
-  readonly kind: "token rows";
-  readonly source: string;
-  readonly format: "jsonl";
-  readonly rows: number;
-  readonly tokens: number;
-  /** Tokens that the loss counts: the first of a row never is. */
-  readonly scoredTokens: number;
-  readonly longestRow: number;
-  /** The first row, less its last token where that is not scored. `text` is empty where no tokenizer was given. */
-  readonly sampleTokens: readonly SampleToken[];
-}
-
 export interface SampleToken {
   readonly id: number;
+  /** Empty where no tokenizer was given. */
   readonly text: string;
   readonly isScored: boolean;
 }
 
-/** Looks at a source as `loadCorpus` and `loadTokenRows` read it. @throws DataError as they do. */
-export async function describeData(source: string, tokenizer?: Tokenizer): Promise<DataDescription> {
-  return (await holdsTokenRows(source)) ? describeRows(source, tokenizer) : describeText(source, tokenizer);
+export interface DescriptionOptions {
+  readonly trainOnInputs?: boolean;
+  /** Tokens of a row, to which samples are cut; without it none is. */
+  readonly sequenceLength?: number | null;
 }
 
-/** Whether the source is a `.jsonl` file whose first line has `input_ids`, to be read with `loadTokenRows`. */
-export async function holdsTokenRows(source: string): Promise<boolean> {
-  if (extension(source) !== ".jsonl" || !(await exists(source)) || (await isDirectory(source))) return false;
-  const firstLine = (await readText(source)).trimStart().split("\n", 1)[0]!;
-  try {
-    const record: unknown = parseJson(firstLine);
-    return typeof record === "object" && record !== null && "input_ids" in record;
-  } catch {
-    return false; // The reader of texts names the fault.
-  }
+/** Looks at a source as training reads it. @throws DataError and CheckpointError as `loadDataset` and `encodeRecords`. */
+export async function describeData(
+  source: string,
+  tokenizer?: Tokenizer,
+  options: DescriptionOptions = {},
+): Promise<DataDescription> {
+  return describeDataset(await loadDataset(source), tokenizer, options);
 }
 
-async function describeText(source: string, tokenizer: Tokenizer | undefined): Promise<TextDescription> {
-  const { train, validation, format } = await loadCorpus(source);
-  const bothSides = (count: (documents: readonly string[]) => number): SideCounts => ({
+/** As `describeData`, of what has been loaded. */
+export async function describeDataset(
+  dataset: Dataset,
+  tokenizer: Tokenizer | undefined,
+  { trainOnInputs = false, sequenceLength = null }: DescriptionOptions = {},
+): Promise<DataDescription> {
+  const { name: source, kind, format, train, validation } = dataset;
+  const bothSides = (count: (records: typeof train) => number): SideCounts => ({
     train: count(train),
     validation: count(validation),
   });
-  const sample = train[0]!;
-  const description: TextDescription = {
-    kind: "text",
+  const hasTokens = tokenizer !== undefined || kind === "token rows";
+  const length = sequenceLength ?? Number.MAX_SAFE_INTEGER - 1;
+  const encode = (records: typeof train, packing: boolean | null): Promise<EncodedRecords> =>
+    encodeRecords(kind, records, tokenizer, { sequenceLength: length, packing, trainOnInputs });
+  const counts = async (records: typeof train): Promise<TokenCounts | null> =>
+    hasTokens && records.length > 0 ? (await encode(records, null)).counts : null;
+  return {
+    kind,
     source,
     format,
-    documents: bothSides((documents) => documents.length),
-    characters: bothSides((documents) => documents.reduce((sum, document) => sum + countCodePoints(document), 0)),
-    sample,
-  };
-  if (tokenizer === undefined) return description;
-  const sampleIds = tokenizer.encodeDocuments([sample]);
-  return {
-    ...description,
-    tokens: bothSides((documents) => tokenizer.encodeDocuments(documents).length),
-    sampleTokens: Array.from(sampleIds, (id) => ({ id, text: tokenizer.decode([id]), isScored: true })),
+    samples: bothSides((records) => records.length),
+    characters: bothSides((records) =>
+      records.reduce((sum, record) => sum + countCodePoints(textOfRecord(record) ?? ""), 0),
+    ),
+    train: await counts(train),
+    validation: await counts(validation),
+    sampleTokens: hasTokens ? sampleTokens(await encode(train.slice(0, 1), false), tokenizer) : null,
   };
 }
 
-async function describeRows(source: string, tokenizer: Tokenizer | undefined): Promise<TokenRowsDescription> {
-  const rows = await loadTokenRows(source);
-  let [tokens, scoredTokens, longestRow] = [0, 0, 0];
-  for (const { inputIds, labels } of rows) {
-    tokens += inputIds.length + 1;
-    scoredTokens += labels.filter((label) => label !== IGNORED_LABEL).length;
-    longestRow = Math.max(longestRow, inputIds.length + 1);
-  }
-  const counts = { rows: rows.length, tokens, scoredTokens, longestRow };
-  return { kind: "token rows", source, format: "jsonl", ...counts, sampleTokens: rowTokens(rows[0]!, tokenizer) };
-}
-
-function rowTokens({ inputIds, labels }: TokenRow, tokenizer: Tokenizer | undefined): SampleToken[] {
-  const token = (id: number, label: number): SampleToken => {
-    return { id, text: tokenizer?.decode([id]) ?? "", isScored: label !== IGNORED_LABEL };
-  };
-  const tokens = Array.from(inputIds, (id, index) => token(id, labels[index - 1] ?? IGNORED_LABEL));
-  const last = labels.at(-1)!;
-  return last === IGNORED_LABEL ? tokens : [...tokens, token(last, last)];
+function sampleTokens({ samples }: EncodedRecords, tokenizer: Tokenizer | undefined): SampleToken[] {
+  const { ids, labels } = samples[0]!;
+  return Array.from(ids, (id, index) => ({
+    id,
+    text: tokenizer?.decode([id]) ?? "",
+    isScored: index > 0 && labels[index] !== IGNORED_LABEL,
+  }));
 }
 
 function countCodePoints(text: string): number {

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { ConfigError } from "../tensor/errors.js";
-import { splitDocuments } from "./document-split.js";
+import { splitDocuments as split } from "./document-split.js";
 
 const DOCUMENTS = Array.from({ length: 5000 }, (_, index) => `document ${index}`);
+const splitDocuments = (documents: string[], options: Parameters<typeof split>[1]) => split(documents, options, String);
 const OPTIONS = { validationFraction: 0.1, seed: 0 };
 
 test("the held-out share is close to the fraction, and the order is kept", () => {

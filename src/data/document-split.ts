@@ -7,26 +7,28 @@ export interface SplitOptions {
   seed: number;
 }
 
-export interface DocumentSplit {
-  readonly train: string[];
-  readonly validation: string[];
+export interface DocumentSplit<T> {
+  readonly train: T[];
+  readonly validation: T[];
 }
 
 /**
  * Holds documents out by a draw that depends on the seed and the document's text alone: the same document falls on the
  * same side whatever else the data holds, and copies of it never on both. Where there are two different documents
  * neither side is empty, unless the fraction is 0.
+ * @param textOf gives a document's text, by which it is drawn.
  * @throws ConfigError when the fraction is out of range.
  */
-export function splitDocuments(
-  documents: readonly string[],
+export function splitDocuments<T>(
+  documents: readonly T[],
   { validationFraction, seed }: SplitOptions,
-): DocumentSplit {
+  textOf: (document: T) => string,
+): DocumentSplit<T> {
   if (!(validationFraction >= 0 && validationFraction < 1)) {
     throw new ConfigError(`validationFraction must be at least 0 and below 1, got ${validationFraction}`);
   }
   if (validationFraction === 0) return { train: [...documents], validation: [] };
-  const draws = documents.map((document) => new Rng(seed, `split/${document}`).uniform());
+  const draws = documents.map((document) => new Rng(seed, `split/${textOf(document)}`).uniform());
   let [lowest, highest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const draw of draws) {
     lowest = Math.min(lowest, draw);

@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
 import { DataError } from "../tensor/errors.js";
 import { evaluationBatches } from "./evaluation-batches.js";
+import { SampleRows, StreamRows } from "./packing.js";
 
 const counting = (length: number) => Int32Array.from({ length }, (_, index) => index);
 
 test.each([2, 5, 8, 9, 10, 24, 25, 26])("of %i tokens, each but the first is scored once", (length) => {
-  const batches = [...evaluationBatches(counting(length), { sequenceLength: 4, batchSize: 2 })];
+  const batches = [...evaluationBatches(StreamRows.all(counting(length), 4), { batchSize: 2 })];
   expect(batches).toHaveLength(Math.ceil((length - 1) / 8));
   const scored: number[] = [];
   for (const { inputIds, labels } of batches) {
@@ -20,16 +21,30 @@ test.each([2, 5, 8, 9, 10, 24, 25, 26])("of %i tokens, each but the first is sco
 });
 
 test("a limit keeps rows from the whole stream", () => {
-  const batches = [...evaluationBatches(counting(401), { sequenceLength: 4, batchSize: 3, maxTokens: 17 })];
+  const batches = [...evaluationBatches(StreamRows.all(counting(401), 4), { batchSize: 3, maxTokens: 17 })];
   const rows = batches.flatMap(({ labels }) => [...labels].filter((label) => label !== -100));
   expect(rows).toEqual([1, 2, 3, 4, 101, 102, 103, 104, 201, 202, 203, 204, 301, 302, 303, 304]);
 });
 
 test("batches can be read again", () => {
-  const batches = evaluationBatches(counting(30), { sequenceLength: 4, batchSize: 2 });
+  const batches = evaluationBatches(StreamRows.all(counting(30), 4), { batchSize: 2 });
   expect([...batches]).toEqual([...batches]);
 });
 
 test("a single token cannot be evaluated", () => {
-  expect(() => evaluationBatches(counting(1), { sequenceLength: 4, batchSize: 2 })).toThrow(DataError);
+  expect(() => evaluationBatches(StreamRows.all(counting(1), 4), { batchSize: 2 })).toThrow(DataError);
+});
+
+test("samples are scored each by itself where their labels say so, at most as many tokens as allowed", () => {
+  const sample = (first: number) => {
+    const ids = Int32Array.from({ length: 4 }, (_, k) => first + k);
+    return { ids, labels: ids.map((id, k) => (k === 1 ? -100 : id)) };
+  };
+  const rows = SampleRows.padded([10, 20, 30, 40].map(sample), 5);
+  const batches = [...evaluationBatches(rows, { batchSize: 3 })];
+  expect([...batches[0]!.inputIds.subarray(0, 5)]).toEqual([10, 11, 12, 13, 0]);
+  expect([...batches[0]!.labels.subarray(0, 5)]).toEqual([-100, 12, 13, -100, -100]);
+  const scored = (some: typeof batches) => some.flatMap(({ labels }) => [...labels].filter((label) => label >= 0));
+  expect(scored(batches)).toEqual([12, 13, 22, 23, 32, 33, 42, 43]);
+  expect(scored([...evaluationBatches(rows, { batchSize: 3, maxTokens: 5 })])).toEqual([12, 13, 32, 33]);
 });

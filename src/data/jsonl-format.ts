@@ -1,32 +1,38 @@
 import { DataError } from "../tensor/errors.js";
-import { parseJson, shortened, shownValue } from "../tensor/json.js";
+import { parseJson, shortened } from "../tensor/json.js";
 
 /** How many faults one message lists. */
 const MAX_FAULTS = 5;
 
 /**
  * Reads a `.jsonl` text: one JSON object a line, blank lines aside.
- * @param readRecord makes a value of an object, or throws a DataError that says what is wrong with it.
+ * @param readRecord makes a value of an object and the number of its line, or throws a DataError that says what is wrong with it.
  * @throws DataError that names the file and the number of each faulty line.
  */
 export function readJsonLines<T>(
   text: string,
   path: string,
-  readRecord: (record: Readonly<Record<string, unknown>>) => T,
+  readRecord: (record: Readonly<Record<string, unknown>>, line: number) => T,
 ): T[] {
   const values: T[] = [];
   const faults: string[] = [];
   for (const [index, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue;
     try {
-      values.push(readRecord(parseObject(line)));
+      values.push(readRecord(parseObject(line), index + 1));
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       faults.push(`${path}, line ${index + 1}: ${error.message}`);
     }
   }
-  if (faults.length === 0) return values;
-  const more = faults.length > MAX_FAULTS ? [`and ${faults.length - MAX_FAULTS} more lines`] : [];
+  requireNoFaults(faults, "lines");
+  return values;
+}
+
+/** @throws DataError that lists the first faults and counts the others. */
+export function requireNoFaults(faults: readonly string[], unit: string): void {
+  if (faults.length === 0) return;
+  const more = faults.length > MAX_FAULTS ? [`and ${faults.length - MAX_FAULTS} more ${unit}`] : [];
   throw new DataError([...faults.slice(0, MAX_FAULTS), ...more].join("\n"));
 }
 
@@ -45,13 +51,4 @@ function parseObject(line: string): Record<string, unknown> {
 export function shownKeys(record: Readonly<Record<string, unknown>>): string {
   const keys = Object.keys(record).map((key) => JSON.stringify(key));
   return shortened(keys.join(", ")) || "none";
-}
-
-/** The `text` of each line. @throws DataError as `readJsonLines`; a line without `text` names the keys that it has. */
-export function jsonlDocuments(text: string, path: string): string[] {
-  return readJsonLines(text, path, (record) => {
-    if (typeof record.text === "string") return record.text;
-    if ("text" in record) throw new DataError(`"text" must be a string, got ${shownValue(record.text)}`);
-    throw new DataError(`must have a string "text"; the keys found are ${shownKeys(record)}`);
-  }).filter((document) => document.trim() !== "");
 }

@@ -2,12 +2,18 @@ import { readText } from "#platform";
 import { DataError } from "../tensor/errors.js";
 import { shownValue } from "../tensor/json.js";
 import { readJsonLines, shownKeys } from "./jsonl-format.js";
-import { type Batch, emptyBatch, IGNORED_LABEL } from "./packing.js";
+import { IGNORED_LABEL } from "./packing.js";
 
 /** One tokenized row, scored by itself. Both arrays are one shorter than the row's `input_ids`. */
 export interface TokenRow {
   readonly inputIds: Int32Array;
   /** `labels[i]` is what is to follow `inputIds[i]`, or -100 where nothing is scored. */
+  readonly labels: Int32Array;
+}
+
+/** Tokens, and for each the id that is to stand there or -100 where it is not scored, as in transformers. The first never is. */
+export interface TokenLabels {
+  readonly ids: Int32Array;
   readonly labels: Int32Array;
 }
 
@@ -18,39 +24,16 @@ export interface TokenRow {
  * @throws DataError that names the file and the number of each faulty line.
  */
 export async function loadTokenRows(path: string): Promise<TokenRow[]> {
-  const rows = readJsonLines(await readText(path), path, readRow);
+  const rows = readJsonLines(await readText(path), path, (record): TokenRow => {
+    const { ids, labels } = readTokens(record);
+    return { inputIds: ids.slice(0, -1), labels: labels.slice(1) };
+  });
   if (rows.length === 0) throw new DataError(`${path}: no rows in it; name a file with some`);
   return rows;
 }
 
-/**
- * Rows in batches of one shape, each row by itself and padded at its end with what is not scored.
- * @throws DataError naming a row that is longer than `sequenceLength` or has an id outside of the vocabulary.
- */
-export function rowBatches(
-  rows: readonly TokenRow[],
-  { batchSize, sequenceLength, vocabSize }: { batchSize: number; sequenceLength: number; vocabSize: number },
-): Batch[] {
-  rows.forEach(({ inputIds, labels }, i) => {
-    if (inputIds.length > sequenceLength) {
-      throw new DataError(`row ${i + 1}: must have at most ${sequenceLength + 1} ids, got ${inputIds.length + 1}`);
-    }
-    const largest = [inputIds, labels].reduce((most, ids) => ids.reduce((a, b) => Math.max(a, b), most), 0);
-    if (largest >= vocabSize) {
-      throw new DataError(`row ${i + 1}: ids must be below ${vocabSize}, the model's vocabulary, got ${largest}`);
-    }
-  });
-  return Array.from({ length: Math.ceil(rows.length / batchSize) }, (_, i) => {
-    const batch = emptyBatch(batchSize, sequenceLength);
-    rows.slice(i * batchSize, (i + 1) * batchSize).forEach((row, k) => {
-      batch.inputIds.set(row.inputIds, k * sequenceLength);
-      batch.labels.set(row.labels, k * sequenceLength);
-    });
-    return batch;
-  });
-}
-
-function readRow(record: Readonly<Record<string, unknown>>): TokenRow {
+/** What a record with `input_ids` and perhaps `labels` says. @throws DataError that says what is wrong with it. */
+export function readTokens(record: Readonly<Record<string, unknown>>): TokenLabels {
   const { input_ids, labels = input_ids } = record;
   if (input_ids === undefined) {
     throw new DataError(`must have "input_ids"; the keys found are ${shownKeys(record)}`);
@@ -64,7 +47,7 @@ function readRow(record: Readonly<Record<string, unknown>>): TokenRow {
   if (targets.length !== ids.length) {
     throw new DataError(`"labels" must be as long as "input_ids", got ${targets.length} labels for ${ids.length} ids`);
   }
-  return { inputIds: ids.slice(0, -1), labels: targets.slice(1) };
+  return { ids, labels: targets };
 }
 
 function readIntegers(key: string, value: unknown, isAllowed: (item: unknown) => boolean, kind: string): Int32Array {

@@ -4,6 +4,7 @@ import { CheckpointError } from "../tensor/errors.js";
 import { MAX_JSON_BYTES, parseJson, shownValue } from "../tensor/json.js";
 import { PRE_TOKEN_PATTERN } from "./byte-level.js";
 import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
+import { templateBeside } from "./chat-template.js";
 
 /** Tokens that end a text, by the habits of model families; tried in order where tokenizer_config.json names none. */
 const END_OF_TEXT_TOKENS = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"];
@@ -21,6 +22,11 @@ const TIME_LIMIT = { call: 10, character: 1e-4 } as const;
 export interface TokenizerConfig {
   readonly eos_token?: string | { readonly content: string } | null;
   readonly clean_up_tokenization_spaces?: boolean;
+  readonly bos_token?: unknown;
+  readonly unk_token?: unknown;
+  readonly pad_token?: unknown;
+  /** A Jinja template, or a list of them with names. */
+  readonly chat_template?: unknown;
 }
 
 /** A tokenizer.json at work. Encoding never adds special tokens; those that stand in the text are recognised. */
@@ -65,7 +71,7 @@ export class Tokenizer {
   }
 
   /**
-   * Reads tokenizer.json and, where present, tokenizer_config.json.
+   * Reads tokenizer.json and, where present, tokenizer_config.json and chat_template.jinja, which becomes part of the config.
    * @param path a folder with these files, such as a Hugging Face model folder, or the tokenizer.json itself.
    * @throws CheckpointError when there is no tokenizer.json, or a file is not what its name says.
    */
@@ -78,13 +84,25 @@ export class Tokenizer {
       throw new CheckpointError(`${jsonPath}: there is no such file; ${remedy}`);
     }
     const configPath = await pathInside(folder, "tokenizer_config.json");
-    const config: TokenizerConfig = (await exists(configPath)) ? await readJsonObject(configPath) : {};
+    const stored: TokenizerConfig = (await exists(configPath)) ? await readJsonObject(configPath) : {};
+    const template = await templateBeside(folder);
+    const config = template === undefined ? stored : { ...stored, chat_template: template };
     const json = await readJsonObject(jsonPath);
     try {
       return Tokenizer.fromJson(json, config);
     } catch (cause) {
       throw new CheckpointError(`${jsonPath}: ${(cause as Error).message}`, { cause });
     }
+  }
+
+  /** The same tokenizer with another chat template in its config. */
+  withChatTemplate(template: string): Tokenizer {
+    return new Tokenizer(this.#json, { ...this.config, chat_template: template });
+  }
+
+  /** Whether the text ends in one of the added tokens, such as those that end a turn. */
+  endsInAddedToken(text: string): boolean {
+    return this.#addedTokens.some((token) => token !== "" && text.endsWith(token));
   }
 
   /** The id after each document of a packed stream. @throws CheckpointError when the tokenizer names none. */

@@ -56,7 +56,8 @@ export function startWorker(url: URL, data: unknown): WorkerHandle {
 /** The built module for a module of this package's sources, which Node.js cannot run; any other module is itself. */
 export function builtModule(url: URL): URL {
   const home = new URL("../", import.meta.url);
-  if (!home.pathname.endsWith("/src/") || !url.href.startsWith(home.href)) return url;
+  const runsSources = import.meta.url.endsWith(".ts");
+  if (!runsSources || !url.href.startsWith(home.href)) return url;
   return new URL(url.href.slice(home.href.length).replace(/\.ts$/, ".js"), new URL("../dist/", home));
 }
 

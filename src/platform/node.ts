@@ -19,6 +19,7 @@ export {
 } from "./node-files.js";
 export { sha256, sha256File } from "./node-hash.js";
 export { acquireLock, type Lock, type LockHolder, lockHolder } from "./node-lock.js";
+export { runLimited, type WorkLimits } from "./node-limited-work.js";
 export {
   availableMemoryBytes,
   cpuCount,

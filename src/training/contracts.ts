@@ -104,6 +104,10 @@ export interface EvaluationOptions extends TargetOptions {
   readonly maxTokens: number | null;
 }
 
+  /** Score prompts and the turns of all roles as well; false where it is left out. */
+  readonly trainOnInputs?: boolean;
+  /** File with the template for messages; the tokenizer's own where it is left out or null. */
+  readonly chatTemplate?: string | null;
 /** Token-weighted mean cross-entropy in nats, its exponential, and the number of scored tokens. */
 export interface Evaluation {
   readonly loss: number;
@@ -111,8 +115,14 @@ export interface Evaluation {
   readonly tokens: number;
 }
 
-/** Scores a run folder, a Hugging Face model folder or a PEFT adapter folder on a text. */
-export type EvaluateTarget = (target: string, options: EvaluationOptions) => Promise<Evaluation>;
+/** What was scored of a source of data. */
+export interface TargetEvaluation extends Evaluation {
+  /** Samples that were cut, and the tokens left out of them. */
+  readonly truncation: { readonly samples: number; readonly tokens: number };
+}
+
+/** Scores a run folder, a Hugging Face model folder or a PEFT adapter folder on a text or on samples. */
+export type EvaluateTarget = (target: string, options: EvaluationOptions) => Promise<TargetEvaluation>;
 
 /** Options of {@link GenerateText}. */
 export interface GenerationOptions extends TargetOptions {

@@ -65,7 +65,7 @@ test("rows of input_ids are scored one by one, without a tokenizer, where their 
 test("a row that the model cannot take is refused by its number", async () => {
   const short = { input_ids: [1, 2] };
   await expect(evaluate([short, { input_ids: [1, 30] }])).rejects.toThrow(DataError);
-  await expect(evaluate([short, { input_ids: [1, 30] }])).rejects.toThrow("row 2: ids must be below 30");
+  await expect(evaluate([short, { input_ids: [1, 30] }])).rejects.toThrow("line 2: ids must be below 30");
   const long = { input_ids: Array.from({ length: 10 }, () => 1) };
-  await expect(evaluate([short, short, long])).rejects.toThrow("row 3: must have at most 9 ids, got 10");
+  await expect(evaluate([short, short, long])).rejects.toThrow("line 3: must have at most 9 ids, got 10");
 });

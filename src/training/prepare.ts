@@ -1,10 +1,13 @@
 import { cpuCount, exists, sha256 } from "#platform";
 import { isModelPreset, MODEL_PRESETS } from "../config/presets.js";
 import type { Settings } from "../config/settings.js";
-import { type Corpus, loadCorpus } from "../data/corpus.js";
+import { readTemplateFile } from "../data/chat-template.js";
 import { BatchCursor } from "../data/cursor.js";
+import { type Dataset, loadDataset } from "../data/dataset.js";
+import { encodeDataset, type TokenCounts } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
-import type { Batch, TokenStream } from "../data/packing.js";
+import type { Batch } from "../data/packing.js";
+import { textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -27,9 +30,11 @@ export interface PreparedRun {
   readonly calibration: Batch;
   /** The held-out batches of every evaluation. */
   readonly heldOut: readonly Batch[];
-  /** Tokens of the training split. */
-  readonly trainTokens: number;
-  /** Of the tokens to train on and those held out. */
+  /** Whether text is packed, and so no sample stands by itself. */
+  readonly isStream: boolean;
+  /** What the training split holds. */
+  readonly trainCounts: TokenCounts;
+  /** Of the tokens and labels to train on and those held out. */
   readonly dataSha256: string;
   readonly threads: number;
 }
@@ -46,21 +51,23 @@ export async function prepareRun(
   const { model: name, sequenceLength, batchSize, evalTokens, seed } = settings;
   if (saved === undefined) await requireModel(name);
   const opened = saved?.source ?? (isModelPreset(name) ? undefined : await folderSource(name));
-  const corpus = await loadCorpus(settings.data, { validationFraction: settings.validationFraction, seed });
+  const dataset = await loadDataset(settings.data, { validationFraction: settings.validationFraction, seed });
   const tokenizer = await (saved === undefined
-    ? tokenizerFor(settings, corpus)
+    ? tokenizerFor(settings, dataset)
     : Tokenizer.fromFolder(saved.baseFolder));
-  const [train, validation] = splitTokens(tokenizer, corpus, settings);
-  const cursor = new BatchCursor(train, { sequenceLength, batchSize, seed });
+  const { train, validation } = await encodeDataset(dataset, tokenizer, settings);
+  const [trainRows, heldOutRows] = [train.trainingRows(), validation.evaluationRows()];
+  const cursor = new BatchCursor(trainRows, { batchSize, seed });
   const start = cursor.position;
   const calibration = cursor.next();
   cursor.seek(start);
-  const heldOut = [...evaluationBatches(validation, { sequenceLength, batchSize, maxTokens: evalTokens })];
+  const heldOut = [...evaluationBatches(heldOutRows, { batchSize, maxTokens: evalTokens })];
   const { vocabSize } = tokenizer;
   const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId: tokenizer.endOfTextId };
   const modelSource = opened ?? presetSource(name, sizes, seed);
   const model = modelSource.build();
   checkFit(model, tokenizer, settings);
+  for (const side of [train, validation]) side.requireVocabulary(model.config.vocabSize);
   return {
     source: modelSource,
     model,
@@ -69,20 +76,26 @@ export async function prepareRun(
     cursor,
     calibration,
     heldOut,
-    trainTokens: train.length,
-    dataSha256: sha256([bytesOf(train), bytesOf(validation)]),
+    isStream: train.isStream,
+    trainCounts: train.counts,
+    dataSha256: sha256([...trainRows.content, ...heldOutRows.content]),
     threads: settings.threads ?? cpuCount(),
   };
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: TokenStream): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
+async function tokenizerFor(settings: Settings, dataset: Dataset): Promise<Tokenizer> {
+  const { model, vocabSize, sequenceLength: maxLength, chatTemplate } = settings;
+  const source = settings.tokenizer ?? (isModelPreset(model) ? null : model);
+  const tokenizer =
+    source === null ? trainTokenizer(textsOf(dataset), { vocabSize, maxLength }) : await Tokenizer.fromFolder(source);
+  return chatTemplate === null ? tokenizer : tokenizer.withChatTemplate(await readTemplateFile(chatTemplate));
 }
 
-async function tokenizerFor(settings: Settings, { train }: Corpus): Promise<Tokenizer> {
-  const { model, vocabSize, sequenceLength: maxLength } = settings;
-  const source = settings.tokenizer ?? (isModelPreset(model) ? null : model);
-  return source === null ? trainTokenizer(train, { vocabSize, maxLength }) : Tokenizer.fromFolder(source);
+/** @throws DataError where the data has no text for a tokenizer to learn from. */
+function textsOf({ name, kind, train }: Dataset): string[] {
+  if (kind === "token rows")
+    throw new DataError(`${name}: holds tokens; name the tokenizer that made them (--tokenizer)`);
+  return train.map((record) => textOfRecord(record) ?? "");
 }
 
 /** @throws ConfigError for a name that is neither a preset nor anything on disk; a path that leads nowhere fails on loading. */
@@ -94,21 +107,6 @@ async function requireModel(model: string): Promise<void> {
   throw new ConfigError(
     `model: "${model}" is neither a model folder nor one of the presets ${presets.join(", ")}${hint}`,
   );
-}
-
-/** Training and held-out tokens. A source that is one document is cut near its end. */
-function splitTokens(
-  tokenizer: Tokenizer,
-  { name, train, validation }: Corpus,
-  { validationFraction }: Settings,
-): [train: TokenStream, validation: TokenStream] {
-  const tokens = tokenizer.encodeDocuments(train);
-  if (validation.length > 0) return [tokens, tokenizer.encodeDocuments(validation)];
-  const held = Math.max(2, Math.floor(tokens.length * validationFraction));
-  if (tokens.length <= held) {
-    throw new DataError(`${name}: has ${tokens.length} tokens, too few to hold some out; bring more data`);
-  }
-  return [tokens.subarray(0, tokens.length - held), tokens.subarray(tokens.length - held)];
 }
 
 function checkFit(model: CausalLM, tokenizer: Tokenizer, { model: source, sequenceLength }: Settings): void {

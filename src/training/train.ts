@@ -87,7 +87,7 @@ function describeStart(
   { step, runFolder }: { step: number; runFolder: string },
   { held, available }: { held: HeldMemory; available: number },
 ): StartRecord {
-  const { source, quantizer, trainTokens, threads } = run;
+  const { source, quantizer, threads } = run;
   const phases = runShapes(source.build, settings, quantizer);
   const { parameters, trainableParameters } = phases.at(-1)!;
   return {
@@ -100,9 +100,20 @@ function describeStart(
     memory: estimateMemory(phases, settings, held),
     availableMemoryBytes: available,
     device: `${settings.device}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
-    data: `${settings.data}, ${formatCount(trainTokens)} tokens`,
+    data: describeCounts(settings.data, run),
     maxSteps: settings.maxSteps,
     plan: describePlan(planRun(settings)),
     runFolder,
   };
+}
+
+/** What is trained on, in words: what is scored of it, and what was cut. */
+function describeCounts(
+  source: string,
+  { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream }: PreparedRun,
+): string {
+  if (isStream) return `${source}, ${formatCount(tokens)} tokens`;
+  const whole = `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored`;
+  if (truncation.samples === 0) return whole;
+  return `${whole}; ${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;
 }

@@ -48,13 +48,13 @@ export const data: Area = {
       name: "a data file of unknown kind",
       ...readBy("table.csv"),
       files: { "table.csv": "a,b" },
-      says: ["table.csv: the name must end in .txt, .md, .jsonl"],
+      says: ["table.csv: the name must end in .txt, .md, .jsonl, .parquet"],
       code: 3,
     },
     {
       name: "an empty folder",
       ...readBy("."),
-      says: [".: the folder has no file whose name ends in .txt, .md, .jsonl"],
+      says: [".: the folder has no file whose name ends in .txt, .md, .jsonl, .parquet"],
       code: 3,
     },
     {

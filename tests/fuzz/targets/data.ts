@@ -1,8 +1,10 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { loadCorpus } from "../../../src/data/corpus.js";
+import { loadDataset } from "../../../src/data/dataset.js";
 import { describeData } from "../../../src/data/describe.js";
-import { loadTokenRows, rowBatches } from "../../../src/data/rows.js";
+import { encodeRecords } from "../../../src/data/encoded-data.js";
+import { loadTokenRows } from "../../../src/data/rows.js";
 import type { Tokenizer } from "../../../src/data/tokenizer.js";
 import { trainTokenizer } from "../../../src/data/train-tokenizer.js";
 import { TEXT } from "../../small-model.js";
@@ -20,7 +22,15 @@ const lines = (...records: object[]): string => records.map((record) => `${JSON.
 /** Text, Markdown and lines of JSON, as files and as a folder of them. */
 export const text: FuzzTarget = {
   name: "text data",
-  sources: ["data/corpus", "data/jsonl-format", "data/markdown-format", "data/text-format", "data/describe"],
+  sources: [
+    "data/corpus",
+    "data/dataset",
+    "data/records",
+    "data/jsonl-format",
+    "data/markdown-format",
+    "data/text-format",
+    "data/describe",
+  ],
   writeSamples: async (folder) => {
     await writeFiles(path.join(folder, "mixed"), {
       "a.txt": "One paragraph.\n\nAnother one,\r\nof two lines.\n",
@@ -52,7 +62,7 @@ let shown: Tokenizer | undefined;
 /** Lines with `input_ids`. */
 export const rows: FuzzTarget = {
   name: "token rows",
-  sources: ["data/rows", "data/jsonl-format"],
+  sources: ["data/rows", "data/samples", "data/jsonl-format"],
   writeSamples: async (folder) => {
     await writeFiles(path.join(folder, "rows"), {
       "rows.jsonl": lines(
@@ -64,9 +74,12 @@ export const rows: FuzzTarget = {
   },
   run: async (folder) => {
     const file = path.join(folder, "rows.jsonl");
-    const read = await loadTokenRows(file);
+    await loadTokenRows(file);
     shown ??= trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280 });
     await describeData(file, shown);
-    rowBatches(read, { batchSize: 2, sequenceLength: 8, vocabSize: 280 });
+    const { kind, train } = await loadDataset(file, { validationFraction: 0 });
+    const encoded = await encodeRecords(kind, train, shown, { sequenceLength: 8, packing: null, trainOnInputs: false });
+    encoded.requireVocabulary(280);
+    encoded.trainingRows();
   },
 };

@@ -1,0 +1,24 @@
+import { workerPort } from "#platform";
+import { DataError } from "../tensor/errors.js";
+import { ChatRenderer, type Conversation } from "./chat-rendering.js";
+import type { ChatAnswer, ChatTask, ChatWork } from "./chat-template.js";
+
+// The thread that runs a chat template, so that it can be stopped.
+
+function answer(renderer: ChatRenderer, conversation: Conversation, task: ChatTask): ChatAnswer {
+  if (task === "spans") return renderer.renderWithSpans(conversation);
+  return { text: renderer.render(conversation, { addGenerationPrompt: task === "prompt" }), assistantSpans: [] };
+}
+
+const port = workerPort();
+const { source, variables, conversations, task } = port.data as ChatWork;
+let renderer: ChatRenderer | undefined;
+for (const conversation of conversations) {
+  try {
+    renderer ??= new ChatRenderer(source, variables);
+    port.post(answer(renderer, conversation, task));
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    port.post({ fault: error.message });
+  }
+}

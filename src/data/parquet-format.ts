@@ -1,0 +1,45 @@
+import { fileSize, runLimited } from "#platform";
+import { DataError } from "../tensor/errors.js";
+
+/** Largest file that is read, in bytes: it is held whole. */
+const MAX_FILE_BYTES = 2 ** 30;
+
+/** What reading may take, with so much more for each MiB of the file. */
+const LIMITS = { seconds: 20, heapMegabytes: 256, each: { seconds: 0.5, heapMegabytes: 48 } } as const;
+
+export type ParquetAnswer = { readonly rows: readonly ParquetRow[] } | { readonly fault: string };
+
+type ParquetRow = Readonly<Record<string, unknown>>;
+
+/**
+ * The rows of a `.parquet` file with the columns that data may have, read in a thread that is stopped when it takes more than a file of
+ * that size can need.
+ * @throws DataError that names the file.
+ */
+export async function readParquet(path: string): Promise<ParquetRow[]> {
+  const bytes = await fileSize(path);
+  if (bytes > MAX_FILE_BYTES) {
+    throw new DataError(`cannot read ${path}: it has ${bytes} bytes, more than ${MAX_FILE_BYTES}; split it`);
+  }
+  const rows: ParquetRow[] = [];
+  let fault: string | undefined;
+  const mebibytes = bytes / 2 ** 20;
+  const limits = {
+    seconds: Math.ceil(LIMITS.seconds + LIMITS.each.seconds * mebibytes),
+    heapMegabytes: Math.ceil(LIMITS.heapMegabytes + LIMITS.each.heapMegabytes * mebibytes),
+  };
+  try {
+    await runLimited(new URL("./parquet-worker.js", import.meta.url), path, limits, (message) => {
+      const answer = message as ParquetAnswer;
+      if ("fault" in answer) fault = answer.fault;
+      else for (const row of answer.rows) rows.push(row);
+    });
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new DataError(`${path}: reading it was stopped: ${cause.message}; its sizes are not those of its data`, {
+      cause,
+    });
+  }
+  if (fault !== undefined) throw new DataError(fault.startsWith("cannot read") ? fault : `${path}: ${fault}`);
+  return rows;
+}

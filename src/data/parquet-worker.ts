@@ -1,0 +1,19 @@
+import { readBytes, workerPort } from "#platform";
+import { HighrankError } from "../tensor/errors.js";
+import type { ParquetAnswer } from "./parquet-format.js";
+import { parquetRows } from "./parquet-rows.js";
+
+// The thread that reads a Parquet file, so that it can be stopped.
+
+/** Rows of one message. */
+const ROWS = 1000;
+
+const port = workerPort();
+const post = (answer: ParquetAnswer): void => port.post(answer);
+try {
+  const rows = await parquetRows(await readBytes(port.data as string));
+  for (let start = 0; start < rows.length; start += ROWS) post({ rows: rows.slice(start, start + ROWS) });
+} catch (error) {
+  if (!(error instanceof HighrankError)) throw error;
+  post({ fault: error.message });
+}

@@ -1,0 +1,186 @@
+import { DataError } from "../tensor/errors.js";
+import type { Conversation, RenderedConversation, Spans } from "./chat-rendering.js";
+import type { ChatTemplate } from "./chat-template.js";
+import { requireNoFaults } from "./jsonl-format.js";
+import { countScoredLabels, IGNORED_LABEL } from "./packing.js";
+import { type DataRecord, describePlace, type Place } from "./records.js";
+import type { TokenLabels } from "./rows.js";
+import type { Tokenizer } from "./tokenizer.js";
+
+/** One sample in tokens, and where it comes from. */
+export interface Sample extends TokenLabels {
+  readonly place: Place;
+}
+
+export interface SampleOptions {
+  /** Needed for all but rows of tokens. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** Needed for messages. */
+  readonly template: ChatTemplate | null;
+  /** Score prompts, and the turns of all roles, as well. Labels that stand in the data hold all the same. */
+  readonly trainOnInputs: boolean;
+  /** Samples have so many tokens at most. */
+  readonly maxTokens: number;
+  /** Cut longer ones at their end; otherwise they are faults. */
+  readonly truncate: boolean;
+}
+
+/** Samples in the order of their records, and what was cut from them. */
+export interface EncodedSamples {
+  readonly samples: readonly Sample[];
+  readonly truncation: Truncation;
+}
+
+export interface Truncation {
+  /** Samples that were cut. */
+  readonly samples: number;
+  /** Tokens that were left out of them. */
+  readonly tokens: number;
+}
+
+/**
+ * Samples in tokens, with labels for what is scored: of prompt and completion, or instruction and output, the second and the end of
+ * text after it; of messages what the assistant wrote; of a text all.
+ * @throws DataError naming each sample that the template refuses, is too long or of which nothing is scored; what the tokenizer throws.
+ */
+export async function encodeSamples(records: readonly DataRecord[], options: SampleOptions): Promise<EncodedSamples> {
+  const { maxTokens, truncate } = options;
+  const whole = await wholeSamples(records, options);
+  const faults: string[] = [];
+  let [cut, tokens] = [0, 0];
+  const samples = whole.map((sample) => {
+    const { ids, labels, place } = sample;
+    const excess = Math.max(0, ids.length - maxTokens);
+    const kept = excess === 0 ? sample : { place, ids: ids.slice(0, maxTokens), labels: labels.slice(0, maxTokens) };
+    if (excess > 0) cut++;
+    tokens += excess;
+    if (excess > 0 && !truncate) {
+      faults.push(`${describePlace(place)}: must have at most ${maxTokens} ids, got ${ids.length}`);
+      return kept;
+    }
+    if (countScoredLabels(kept.labels) === 0)
+      faults.push(`${describePlace(place)}: ${nothingScored(sample, maxTokens)}`);
+    return kept;
+  });
+  requireNoFaults(faults, "samples");
+  return { samples, truncation: { samples: cut, tokens } };
+}
+
+/** @throws DataError naming the first sample with an id outside of the vocabulary. */
+export function requireVocabulary(samples: readonly Sample[], vocabSize: number): void {
+  for (const { ids, labels, place } of samples) {
+    const largest = [ids, labels].reduce((most, array) => array.reduce((a, b) => Math.max(a, b), most), 0);
+    if (largest < vocabSize) continue;
+    throw new DataError(
+      `${describePlace(place)}: ids must be below ${vocabSize}, the model's vocabulary, got ${largest}`,
+    );
+  }
+}
+
+function nothingScored({ ids, labels }: TokenLabels, maxTokens: number): string {
+  if (countScoredLabels(labels) > 0) {
+    const remedy = "raise --sequence-length, shorten its prompt, or leave it out";
+    return `no token is scored, since the first ${maxTokens} of its ${ids.length} tokens are all there is room for; ${remedy}`;
+  }
+  return "no token is scored: it has no turn of the assistant, or all its labels are -100; leave it out, or score all turns of messages (--train-on-inputs)";
+}
+
+async function wholeSamples(records: readonly DataRecord[], options: SampleOptions): Promise<Sample[]> {
+  const { tokenizer, trainOnInputs } = options;
+  const answers = await rendered(records, options);
+  return records.map((record, index) => {
+    const { place } = record;
+    if (record.kind === "token rows") return { place, ...record.tokens };
+    if (tokenizer === undefined) throw new DataError(`${describePlace(place)}: needs a tokenizer; name one`);
+    const score = trainOnInputs ? scoreAll : <T>(labels: T): T => labels;
+    switch (record.kind) {
+      case "text":
+        return { place, ...scoreAll(ended(tokenizer, encodeScored(tokenizer, record.text, []))) };
+      case "messages":
+        return { place, ...score(encodeConversation(tokenizer, record.conversation, answers[index]!)) };
+      default: {
+        const { prompt, completion } = record;
+        const text = prompt + completion;
+        return { place, ...score(ended(tokenizer, encodeScored(tokenizer, text, [[prompt.length, text.length]]))) };
+      }
+    }
+  });
+}
+
+async function rendered(
+  records: readonly DataRecord[],
+  { template, trainOnInputs }: SampleOptions,
+): Promise<readonly RenderedConversation[]> {
+  const conversations = records.flatMap((record) => (record.kind === "messages" ? [record.conversation] : []));
+  if (conversations.length === 0) return [];
+  if (template === null) {
+    throw new DataError(
+      `${records[0]!.place.path}: has messages, for which the tokenizer has no chat template; ` +
+        "name one with --chat-template FILE, or a model that has one",
+    );
+  }
+  const answers = await template.renderAll(conversations, trainOnInputs ? "plain" : "spans");
+  const faults = answers.flatMap((answer, i) =>
+    "fault" in answer ? [`${describePlace(records[i]!.place)}: ${answer.fault}`] : [],
+  );
+  requireNoFaults(faults, "samples");
+  return answers as RenderedConversation[];
+}
+
+/** The assistant's turns are scored up to the token that ends them; an end of text is added after one that has none. */
+function encodeConversation(
+  tokenizer: Tokenizer,
+  { messages }: Conversation,
+  { text, assistantSpans }: RenderedConversation,
+): TokenLabels {
+  const spans = assistantSpans.map(([start, end]) => {
+    const written = text.slice(start, end).trimEnd();
+    return tokenizer.endsInAddedToken(written) ? ([start, start + written.length] as const) : ([start, end] as const);
+  });
+  const encoded = encodeScored(tokenizer, text, spans);
+  const isOpen = messages.at(-1)!.role === "assistant" && !tokenizer.endsInAddedToken(text.trimEnd());
+  return isOpen ? ended(tokenizer, encoded) : encoded;
+}
+
+/** With the end of text after it, scored. */
+function ended(tokenizer: Tokenizer, { ids, labels }: TokenLabels): TokenLabels {
+  const { endOfTextId } = tokenizer;
+  if (ids.at(-1) === endOfTextId) return { ids, labels };
+  const longer = (array: Int32Array): Int32Array => {
+    const result = new Int32Array(array.length + 1).fill(endOfTextId);
+    result.set(array);
+    return result;
+  };
+  return { ids: longer(ids), labels: longer(labels) };
+}
+
+function scoreAll({ ids }: TokenLabels): TokenLabels {
+  return { ids, labels: ids };
+}
+
+/**
+ * Tokens of a text, of which those that hold a character of a span are scored. The text is encoded as a whole; where a span begins
+ * or ends is found by encoding what is before, so that a token across the border counts as part of the span.
+ */
+function encodeScored(tokenizer: Tokenizer, text: string, spans: Spans): TokenLabels {
+  const ids = Int32Array.from(tokenizer.encode(text));
+  const labels = new Int32Array(ids.length).fill(IGNORED_LABEL);
+  for (const [start, end] of spans) {
+    const from = commonTokens(tokenizer, text.slice(0, start), ids).common;
+    let to = ids.length;
+    if (end < text.length) {
+      const before = commonTokens(tokenizer, text.slice(0, end), ids);
+      to = before.common === before.length ? before.common : before.common + 1;
+    }
+    labels.set(ids.subarray(from, to), from);
+  }
+  return { ids, labels };
+}
+
+/** How many tokens the beginning of a text has by itself, and with how many of them the whole text begins. */
+function commonTokens(tokenizer: Tokenizer, beginning: string, ids: Int32Array): { length: number; common: number } {
+  const own = beginning === "" ? [] : tokenizer.encode(beginning);
+  let common = 0;
+  while (common < own.length && own[common] === ids[common]) common++;
+  return { length: own.length, common };
+}
