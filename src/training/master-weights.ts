@@ -31,9 +31,12 @@ export class MasterWeights {
     return this.#cycles.reduce((sum, terms) => sum + terms.get(layer)!.rank, 0);
   }
 
-  /** The terms of a layer, one for each finished cycle, one in memory at a time. */
+  /** The terms of a layer, one for each finished cycle, one in memory at a time; none where it has no adapter. */
   async *terms(layer: string): AsyncGenerator<LowRankTerm, void> {
-    for (const terms of this.#cycles) yield await terms.get(layer)!.read();
+    for (const terms of this.#cycles) {
+      const term = terms.get(layer);
+      if (term !== undefined) yield await term.read();
+    }
   }
 
   /** The layer's weight after the cycles so far, (outFeatures, inFeatures) row-major. */

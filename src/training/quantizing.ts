@@ -70,7 +70,7 @@ export async function quantizeLayers(
     const values = await readWeight(name);
     const weight = quantizeWeight(name, values, [linear.outFeatures, linear.inFeatures], quantizer);
     total.add(layer, values, weight);
-    replaceLinear(slot, linear, new QuantizedLinear(weight));
+    replaceLinear(slot, linear, new QuantizedLinear(weight, linear.bias));
   }
   return total.result;
 }
@@ -128,7 +128,7 @@ export function quantizeStructure(model: CausalLM, quantizer: Quantizer): void {
   for (const { slot, linear } of linearLayers(model).values()) {
     if (!(linear instanceof Linear)) continue;
     const weight = createQuantizedWeight([linear.outFeatures, linear.inFeatures], quantizer);
-    replaceLinear(slot, linear, new QuantizedLinear(weight));
+    replaceLinear(slot, linear, new QuantizedLinear(weight, linear.bias));
   }
 }
 
