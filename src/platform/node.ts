@@ -18,8 +18,8 @@ export {
   syncFile,
 } from "./node-files.js";
 export { sha256, sha256File } from "./node-hash.js";
-export { acquireLock, type Lock, type LockHolder, lockHolder } from "./node-lock.js";
 export { runLimited, type WorkLimits } from "./node-limited-work.js";
+export { acquireLock, type Lock, type LockHolder, lockHolder } from "./node-lock.js";
 export {
   availableMemoryBytes,
   cpuCount,

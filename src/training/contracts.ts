@@ -102,12 +102,12 @@ export interface EvaluationOptions extends TargetOptions {
   readonly sequenceLength: number | null;
   /** Score at most so many tokens; null for all. */
   readonly maxTokens: number | null;
-}
-
   /** Score prompts and the turns of all roles as well; false where it is left out. */
   readonly trainOnInputs?: boolean;
   /** File with the template for messages; the tokenizer's own where it is left out or null. */
   readonly chatTemplate?: string | null;
+}
+
 /** Token-weighted mean cross-entropy in nats, its exponential, and the number of scored tokens. */
 export interface Evaluation {
   readonly loss: number;
