@@ -6,11 +6,12 @@ import type { ExportedAdapter, ExportedModel, ExportedOnnx, ExportOptions } from
 import { exportOnnx } from "./export-onnx.js";
 import { isAdapterFolder, requireNoBase } from "./load-target.js";
 import { mergeTarget, openTarget } from "./merge-target.js";
+import { tiedNames } from "./model-source.js";
 import { requireNewFolder } from "./output-folder.js";
 import { planStep } from "./relora.js";
 import { isRunFolder } from "./run-folder.js";
 import { openRun, restoreTrained, type SavedRun } from "./saved-run.js";
-import { joinAdapter } from "./saving.js";
+import { joinAdapter, withTiedHead } from "./saving.js";
 
 /**
  * Writes a run, as its last checkpoint has it, a PEFT adapter, or a model folder for other programs: as one PEFT adapter, as a plain
@@ -80,11 +81,13 @@ async function adapterOf(target: string, base: string | null): Promise<PeftAdapt
 async function runAdapter(run: SavedRun): Promise<PeftAdapter> {
   const { folder, settings, state, checkpoint, source } = run;
   const { merge: merged } = planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps });
-  const adapter = await joinAdapter(folder, { model: restoreTrained(run), settings, state, merged });
+  const model = restoreTrained(run);
+  const adapter = await joinAdapter(folder, { model, settings, state, merged });
+  const { embeddings, head } = tiedNames(model);
   const modulesToSave = new Map<string, HostTensor>();
   for (const [name, tensor] of adapter.modulesToSave) {
-    const before = await source.readWeight(name);
+    const before = await source.readWeight(name === head ? embeddings : name);
     if (before.some((value, i) => value !== tensor.data[i])) modulesToSave.set(name, tensor);
   }
-  return { ...adapter, modulesToSave };
+  return { ...adapter, modulesToSave: withTiedHead(model, modulesToSave) };
 }

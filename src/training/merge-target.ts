@@ -19,9 +19,10 @@ import { adapterParameters } from "./adapters.js";
 import type { MergedModel, MergeOptions } from "./contracts.js";
 import { learnedTerms, termsOf } from "./delta-terms.js";
 import { isAdapterFolder, openAdapter, requireNoBase } from "./load-target.js";
-import { diskParameters, folderSource, writeModel } from "./model-source.js";
+import { folderSource, tiedNames, writeModel } from "./model-source.js";
 import { companionFiles, requireNewFolder } from "./output-folder.js";
 import { quantizerOfModel } from "./quantizing.js";
+import { planStep } from "./relora.js";
 import { isRunFolder } from "./run-folder.js";
 import { mergedCycles, openRun, restoreModel, restoreTrained, type SavedRun } from "./saved-run.js";
 import { floatConfig } from "./saving.js";
@@ -88,11 +89,13 @@ async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
   const replaced = new Map<string, HostTensor | LazyTensor>(checkpoint.tensorFiles.trainable ?? []);
   for (const name of adapterParameters(trained).keys()) replaced.delete(name);
   const parts = { source, baseFolder, replaced, quantizer: describeHeld(run.quantizer) };
-  const learned = learnedTerms(trained);
+  const { merge: merged } = planStep(checkpoint.step, { ...settings, maxSteps: run.state.maxSteps });
+  // After a merge the adapters have learned nothing yet.
+  const learned = merged ? new Map<string, LowRankTerm>() : learnedTerms(trained);
   if (run.quantizer === null || settings.mergePolicy === "delta-log" || settings.mergePolicy === "residual") {
     const terms = new Map([...learned].map(([layer, term]): [string, LowRankTerm[]] => [layer, [term]]));
     for await (const cycle of mergedCycles(run)) {
-      for (const [layer, term] of termsOf(cycle)) terms.get(layer)!.push(term);
+      for (const [layer, term] of termsOf(cycle)) terms.set(layer, [...(terms.get(layer) ?? []), term]);
     }
     return { ...parts, updates: new Map([...terms].map(([layer, each]) => [layer, joinTerms(each)] as const)) };
   }
@@ -119,13 +122,6 @@ export const FILE_TYPES: Readonly<Record<FloatDType, SafetensorsDType>> = {
   bfloat16: "BF16",
   float16: "F16",
 };
-
-/** The names on disk of a table that is embeddings and head: that of the head, which files may hold or not, only where it is tied. */
-function tiedNames(model: CausalLM): { embeddings: string; head: string | undefined } {
-  const isTied = model.headWeight === model.embedTokens.weight;
-  const embeddings = [...diskParameters(model)].find(([, parameter]) => parameter === model.embedTokens.weight)![0];
-  return { embeddings, head: isTied ? model.checkpointName("lmHead.weight") : undefined };
-}
 
 /** The dtype of all floats among the tensors; float32 where they have several, or some are quantized. */
 function dtypeOf(tensors: ReadonlyMap<string, TensorToWrite>): FloatDType {

@@ -165,6 +165,13 @@ export function diskParameters(model: CausalLM): Map<string, Parameter> {
   );
 }
 
+/** The names on disk of the embedding table, and of the head where it is that table: files may hold it once more. */
+export function tiedNames(model: CausalLM): { embeddings: string; head: string | undefined } {
+  const table = model.embedTokens.weight;
+  const [embeddings] = [...diskParameters(model)].find(([, parameter]) => parameter === table)!;
+  return { embeddings, head: model.headWeight === table ? model.checkpointName("lmHead.weight") : undefined };
+}
+
 /** The parameters as tensors to write, sharing their memory. */
 export function hostTensors(parameters: ReadonlyMap<string, Parameter>): Map<string, HostTensor> {
   return new Map(

@@ -3,10 +3,12 @@ import { linearLayers, mergeableLayers } from "../adapters/inject.js";
 import type { LoRAAdapter } from "../adapters/lora-adapter.js";
 import { joinTerms, type LowRankTerm } from "../adapters/low-rank-term.js";
 import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
+import { shortestNames } from "../adapters/target-modules.js";
 import { writeCheckpoint } from "../checkpoints/checkpoint.js";
 import { readDeltas } from "../checkpoints/delta-log.js";
 import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
 import { type PeftAdapter, writePeftAdapter } from "../checkpoints/peft.js";
+import { moduleOf } from "../checkpoints/peft-tensors.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { Settings } from "../config/settings.js";
 import type { Tokenizer } from "../data/tokenizer.js";
@@ -18,7 +20,7 @@ import type { HostTensor } from "../tensor/dtype.js";
 import { type Shape, sizeOf } from "../tensor/shape.js";
 import { adapterParameters, loraAdapters } from "./adapters.js";
 import { learnedTerms, pairsOf, termsOf } from "./delta-terms.js";
-import { diskParameters, hostTensors, writeModel } from "./model-source.js";
+import { diskParameters, hostTensors, tiedNames, writeModel } from "./model-source.js";
 import type { RunState } from "./run-state.js";
 
 /** What a model folder is written from, without its tokenizer. */
@@ -161,7 +163,7 @@ export function restoreStarts(
 /** The adapter of a run, to be written. */
 export interface AdapterToSave {
   readonly model: CausalLM;
-  readonly settings: Pick<Settings, "dropout" | "targetModules">;
+  readonly settings: Pick<Settings, "dropout" | "bias" | "dora">;
   readonly state: Pick<RunState, "base" | "deltas">;
   /** Whether the present adapter was merged just now, so that it has learned nothing yet. */
   readonly merged: boolean;
@@ -178,7 +180,7 @@ export async function saveAdapter(runDir: string, adapter: AdapterToSave): Promi
 /** The finished cycles and what the present adapter has learned, joined into one adapter for RUN/base, and what is trained beside. */
 export async function joinAdapter(
   runDir: string,
-  { model, settings: { dropout, targetModules }, state: { base, deltas }, merged }: AdapterToSave,
+  { model, settings: { dropout, bias, dora }, state: { base, deltas }, merged }: AdapterToSave,
 ): Promise<PeftAdapter> {
   const terms = new Map<string, LowRankTerm[]>();
   for (const name of loraAdapters(model).keys()) terms.set(name, []);
@@ -190,6 +192,10 @@ export async function joinAdapter(
   const { rank, scaling } = [...joined.values()][0]!;
   const trained = modelParameters(model);
   for (const [name, { trainable }] of trained) if (!trainable) trained.delete(name);
+  const modulesToSave = hostTensors(trained);
+  const { embeddings, head } = tiedNames(model);
+  // PEFT unties what it saves in full.
+  if (head !== undefined && trained.has(embeddings)) modulesToSave.set(head, modulesToSave.get(embeddings)!);
   return {
     baseModel: joinPath(runDir, "base"),
     rank,
@@ -198,7 +204,7 @@ export async function joinAdapter(
     useRslora: false,
     targetModules,
     layers: pairsOf(joined),
-    modulesToSave: hostTensors(trained),
+    modulesToSave,
     base,
   };
 }
