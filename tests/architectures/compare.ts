@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { injectAdapters } from "../../src/adapters/inject.js";
+import { injectAdapters, mergeableLayers } from "../../src/adapters/inject.js";
 import { LoRAAdapter } from "../../src/adapters/lora-adapter.js";
 import { grad } from "../../src/autograd/grad.js";
 import { readHostTensor } from "../../src/checkpoints/lazy-tensor.js";
@@ -82,7 +82,7 @@ export function compareWithTorch({ reference, targets, cases }: ArchitectureCase
           JSON.stringify({ input_ids: [...ids.subarray(row * TIME, (row + 1) * TIME)] }),
         );
         writeFileSync(join(folder, "rows.jsonl"), rows.join("\n"));
-        writePeftFolder(join(folder, "adapter"), targets);
+        writePeftFolder(join(folder, "adapter"), model, targets);
         const lora = hostTensors(new Map([...parameters].filter(([name]) => name.includes(".lora_"))));
         await writeSafetensors(
           join(folder, "adapter/adapter_model.safetensors"),
@@ -137,12 +137,13 @@ function randomTokens({ config: { vocabSize } }: CausalLM): Int32Array {
 }
 
 /** An adapter folder as PEFT writes it, without its tensors. */
-function writePeftFolder(folder: string, targets: readonly string[]): void {
+function writePeftFolder(folder: string, model: CausalLM, targets: readonly string[]): void {
   mkdirSync(folder);
+  const transposed = [...mergeableLayers(model).keys()].some((name) => model.storage.isTransposed(`${name}.weight`));
   const sizes = { r: RANK, lora_alpha: RANK * LORA_SCALING, target_modules: targets };
   writeFileSync(
     join(folder, "adapter_config.json"),
-    JSON.stringify({ peft_type: "LORA", task_type: "CAUSAL_LM", ...sizes }),
+    JSON.stringify({ peft_type: "LORA", task_type: "CAUSAL_LM", fan_in_fan_out: transposed, ...sizes }),
   );
 }
 

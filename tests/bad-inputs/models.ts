@@ -1,8 +1,15 @@
 import path from "node:path";
+import { writeModelFolder } from "../../src/checkpoints/model-folder.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";
 import { TEXT, writeSmallModel } from "../small-model.js";
 import { type Area, train } from "./bad-input.js";
 import { UP_PROJ } from "./faulty-models.js";
+
+/** Writes the folder `model` with that config.json. */
+async function writeConfigured(cwd: string, config: Readonly<Record<string, unknown>>): Promise<void> {
+  const tensors = new Map([["a", { dtype: "float32", shape: [1], data: new Float32Array(1) } as const]]);
+  await writeModelFolder(path.join(cwd, "model"), { config, tensors });
+}
 
 export const models: Area = {
   title: "Models and weight files",
@@ -53,6 +60,30 @@ export const models: Area = {
       args: ["inspect", "pytorch_model.bin"],
       files: { "pytorch_model.bin": "\u0080\u0002}" },
       says: ["Python pickles", "safe_serialization=True"],
+      code: 3,
+    },
+    {
+      name: "a model of an architecture that is not supported",
+      args: ["eval", "model", "--data", "a.txt"],
+      files: { "a.txt": TEXT },
+      prepare: (cwd) => writeConfigured(cwd, { model_type: "mamba" }),
+      says: ['model_type is "mamba", which is not supported; supported are llama'],
+      code: 3,
+    },
+    {
+      name: "a model that reads images",
+      args: ["eval", "model", "--data", "a.txt"],
+      files: { "a.txt": TEXT },
+      prepare: (cwd) => writeConfigured(cwd, { model_type: "gemma3", text_config: {} }),
+      says: ["reads images too", 'save its text model alone, with model_type "gemma3_text"'],
+      code: 3,
+    },
+    {
+      name: "a config that asks for what is not computed",
+      args: ["eval", "model", "--data", "a.txt"],
+      files: { "a.txt": TEXT },
+      prepare: (cwd) => writeConfigured(cwd, { model_type: "gpt2", activation_function: "mish", n_head: 5 }),
+      says: ['activation_function is "mish", supported is "gelu"', "n_embd (768) must be a multiple of n_head (5)"],
       code: 3,
     },
     {
