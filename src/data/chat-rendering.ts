@@ -23,6 +23,9 @@ export interface RenderedConversation {
 /** What texts around a mark can only be if somebody put it there: Unicode reserves these for use inside of programs. */
 const MARKS = { begin: "\ufdd0begin\ufdd1", end: "\ufdd0end\ufdd1" } as const;
 
+/** A template that writes the date would give other tokens tomorrow: those that can do without it find none. */
+const WITHOUT_DATE = '{% set strftime_now = no_such_name %}{{ "" }}';
+
 /** `{% generation %}` and `{% endgeneration %}`, by which templates of transformers say what the assistant writes. */
 const GENERATION_TAG = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
 
@@ -42,11 +45,11 @@ export class ChatRenderer {
   constructor(source: string, variables: Readonly<Record<string, unknown>>) {
     this.#variables = variables;
     try {
-      this.#template = new Template(source);
+      this.#template = new Template(WITHOUT_DATE + source);
       const marked = source.replace(GENERATION_TAG, (_, left: string, end: string | undefined, right: string) => {
         return `{%${left} if true %}{{ "${end === undefined ? MARKS.begin : MARKS.end}" }}{% endif ${right}%}`;
       });
-      this.#marked = marked === source ? undefined : new Template(marked);
+      this.#marked = marked === source ? undefined : new Template(WITHOUT_DATE + marked);
     } catch (cause) {
       throw new DataError(`it is no Jinja template: ${messageOf(cause)}`, { cause });
     }
@@ -128,8 +131,6 @@ export class ChatRenderer {
     try {
       text = template.render({
         ...this.#variables,
-        // A template that writes the date would give other tokens tomorrow; those that can do without it do.
-        strftime_now: undefined,
         messages,
         tools,
         add_generation_prompt: addGenerationPrompt,

@@ -1,0 +1,81 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { DataError } from "../tensor/errors.js";
+import { type ChatMessage, ChatRenderer } from "./chat-rendering.js";
+
+interface GoldenCase {
+  readonly template: string;
+  readonly name: string;
+  readonly messages: readonly ChatMessage[];
+  readonly text?: string;
+  readonly prompt?: string;
+  readonly spans?: readonly (readonly [number, number])[];
+  readonly refused?: string;
+}
+
+// Made by tests/data/chat_golden.py with Python's jinja2.
+const golden = JSON.parse(readFileSync(new URL("../../tests/golden/chat-templates.json", import.meta.url), "utf8")) as {
+  tokens: Record<string, string>;
+  cases: GoldenCase[];
+};
+
+function rendererOf(name: string): ChatRenderer {
+  const source = readFileSync(new URL(`../../tests/data/templates/${name}`, import.meta.url), "utf8");
+  return new ChatRenderer(source, golden.tokens);
+}
+
+test.each(golden.cases)("$template renders $name as jinja2 does, and finds what the assistant wrote", (one) => {
+  const renderer = rendererOf(one.template);
+  const conversation = { messages: one.messages };
+  if (one.refused !== undefined) {
+    expect(() => renderer.renderWithSpans(conversation)).toThrow(DataError);
+    expect(() => renderer.renderWithSpans(conversation)).toThrow(one.refused);
+    return;
+  }
+  const { text, assistantSpans } = renderer.renderWithSpans(conversation);
+  expect(text).toBe(one.text);
+  expect(assistantSpans).toEqual(one.spans);
+  expect(renderer.render(conversation, { addGenerationPrompt: true })).toBe(one.prompt);
+});
+
+const TURNS = [
+  { role: "user", content: "a" },
+  { role: "assistant", content: "b" },
+  { role: "user", content: "c" },
+  { role: "assistant", content: "d" },
+];
+
+test.each([
+  // As templates of models that think: only the last answer keeps all of its parts.
+  [
+    "a turn that looks different later",
+    "{% for m in messages %}{{ m.content }}{% if loop.last %}.{% endif %}{% endfor %}",
+  ],
+  [
+    "a turn that cannot be rendered alone",
+    "{% if messages|length < 3 %}{{ raise_exception('too short') }}{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}",
+  ],
+])("%s is an error that names the ways out", (_, source) => {
+  const render = () => new ChatRenderer(source, {}).renderWithSpans({ messages: TURNS });
+  expect(render).toThrow(DataError);
+  expect(render).toThrow(/\{% generation %\}.*--train-on-inputs/);
+});
+
+test("generation tags that do not pair are told", () => {
+  const render = () =>
+    new ChatRenderer("{% for m in messages %}{% generation %}{{ m.content }}{% endfor %}", {}).renderWithSpans({
+      messages: TURNS,
+    });
+  expect(render).toThrow(/generation.*pairs/);
+});
+
+test("what is no template, and what fails in one, is a DataError", () => {
+  expect(() => new ChatRenderer("{% for %}", {})).toThrow(DataError);
+  const failing = new ChatRenderer("{{ messages[0].content.nothing.at.all() }}", {});
+  expect(() => failing.render({ messages: TURNS }, { addGenerationPrompt: false })).toThrow(/the chat template says/);
+});
+
+test("the date is not there to be written", () => {
+  const renderer = new ChatRenderer("{{ 'known' if strftime_now is defined else 'unknown' }}", {});
+  expect(renderer.render({ messages: TURNS }, { addGenerationPrompt: false })).toBe("unknown");
+});
