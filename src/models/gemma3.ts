@@ -13,6 +13,7 @@ import { ACTIVATIONS, type Activation } from "./activation.js";
 import type { Architecture } from "./architectures.js";
 import { CausalLM, type CausalLMConfig, LanguageModelHead, runLayers } from "./causal-lm.js";
 import { ConfigReader } from "./config-reader.js";
+import { GatedMLP } from "./mlp.js";
 
 /** Gemma 3's text model (Gemma Team 2025, arXiv:2503.19786), in our names. */
 export interface Gemma3Config extends CausalLMConfig {
@@ -162,33 +163,13 @@ class Gemma3Attention extends Module {
   }
 }
 
-class Gemma3MLP extends Module {
-  gateProj: LinearLayer;
-  upProj: LinearLayer;
-  downProj: LinearLayer;
-
-  readonly #activation: Activation;
-
-  constructor({ hiddenSize, intermediateSize, activation, initializerRange: std }: Gemma3Config, rng: Rng) {
-    super();
-    this.#activation = activation;
-    this.gateProj = Linear.random(hiddenSize, intermediateSize, rng.fork("gate"), std);
-    this.upProj = Linear.random(hiddenSize, intermediateSize, rng.fork("up"), std);
-    this.downProj = Linear.random(intermediateSize, hiddenSize, rng.fork("down"), std);
-  }
-
-  forward(x: Tensor): Tensor {
-    return this.downProj.forward(mul(this.#activation(this.gateProj.forward(x)), this.upProj.forward(x)));
-  }
-}
-
 /** A norm before and one after each block. */
 class Gemma3Layer extends Module {
   readonly inputNorm: RMSNorm;
   readonly attention: Gemma3Attention;
   readonly postAttentionNorm: RMSNorm;
   readonly preMlpNorm: RMSNorm;
-  readonly mlp: Gemma3MLP;
+  readonly mlp: GatedMLP;
   readonly postMlpNorm: RMSNorm;
 
   constructor(config: Gemma3Config, layer: number, rng: Rng) {
@@ -197,7 +178,7 @@ class Gemma3Layer extends Module {
     this.attention = new Gemma3Attention(config, layer, rng);
     this.postAttentionNorm = gemmaNorm(config.hiddenSize, config);
     this.preMlpNorm = gemmaNorm(config.hiddenSize, config);
-    this.mlp = new Gemma3MLP(config, rng);
+    this.mlp = new GatedMLP(config, rng);
     this.postMlpNorm = gemmaNorm(config.hiddenSize, config);
   }
 

@@ -12,6 +12,7 @@ import { ACTIVATIONS, type Activation } from "./activation.js";
 import type { Architecture } from "./architectures.js";
 import { CausalLM, type CausalLMConfig, LanguageModelHead, runLayers } from "./causal-lm.js";
 import { ConfigReader } from "./config-reader.js";
+import { MLP } from "./mlp.js";
 import type { WeightStorage } from "./weight-storage.js";
 
 /** GPT-NeoX (Black et al. 2022, arXiv:2204.06745) and Pythia (Biderman et al. 2023, arXiv:2304.01373), in our names. */
@@ -100,29 +101,11 @@ class GPTNeoXAttention extends Module {
   }
 }
 
-class GPTNeoXMLP extends Module {
-  upProj: LinearLayer;
-  downProj: LinearLayer;
-
-  readonly #activation: Activation;
-
-  constructor({ hiddenSize, intermediateSize, activation, initializerRange: std }: GPTNeoXConfig, rng: Rng) {
-    super();
-    this.#activation = activation;
-    this.upProj = Linear.random(hiddenSize, intermediateSize, rng.fork("up"), std, { bias: true });
-    this.downProj = Linear.random(intermediateSize, hiddenSize, rng.fork("down"), std, { bias: true });
-  }
-
-  forward(x: Tensor): Tensor {
-    return this.downProj.forward(this.#activation(this.upProj.forward(x)));
-  }
-}
-
 class GPTNeoXLayer extends Module {
   readonly inputNorm: LayerNorm;
   readonly postAttentionNorm: LayerNorm;
   readonly attention: GPTNeoXAttention;
-  readonly mlp: GPTNeoXMLP;
+  readonly mlp: MLP;
 
   readonly #parallelResidual: boolean;
 
@@ -132,7 +115,7 @@ class GPTNeoXLayer extends Module {
     this.inputNorm = new LayerNorm(hiddenSize, { epsilon });
     this.postAttentionNorm = new LayerNorm(hiddenSize, { epsilon });
     this.attention = new GPTNeoXAttention(config, rng);
-    this.mlp = new GPTNeoXMLP(config, rng);
+    this.mlp = new MLP(config, rng);
     this.#parallelResidual = config.parallelResidual;
   }
 

@@ -11,6 +11,7 @@ import { ACTIVATIONS, type Activation } from "./activation.js";
 import type { Architecture } from "./architectures.js";
 import { CausalLM, type CausalLMConfig, LanguageModelHead, runLayers } from "./causal-lm.js";
 import { ConfigReader } from "./config-reader.js";
+import { MLP } from "./mlp.js";
 import type { WeightStorage } from "./weight-storage.js";
 
 /** GPT-2 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"), in our names. */
@@ -82,29 +83,11 @@ class GPT2Attention extends Module {
   }
 }
 
-class GPT2MLP extends Module {
-  upProj: LinearLayer;
-  downProj: LinearLayer;
-
-  readonly #activation: Activation;
-
-  constructor({ hiddenSize, intermediateSize, activation, initializerRange: std }: GPT2Config, rng: Rng) {
-    super();
-    this.#activation = activation;
-    this.upProj = Linear.random(hiddenSize, intermediateSize, rng.fork("up"), std, { bias: true });
-    this.downProj = Linear.random(intermediateSize, hiddenSize, rng.fork("down"), std, { bias: true });
-  }
-
-  forward(x: Tensor): Tensor {
-    return this.downProj.forward(this.#activation(this.upProj.forward(x)));
-  }
-}
-
 class GPT2Layer extends Module {
   readonly inputNorm: LayerNorm;
   readonly attention: GPT2Attention;
   readonly postAttentionNorm: LayerNorm;
-  readonly mlp: GPT2MLP;
+  readonly mlp: MLP;
 
   constructor(config: GPT2Config, layer: number, rng: Rng) {
     super();
@@ -112,7 +95,7 @@ class GPT2Layer extends Module {
     this.inputNorm = new LayerNorm(config.hiddenSize, { epsilon });
     this.attention = new GPT2Attention(config, layer, rng);
     this.postAttentionNorm = new LayerNorm(config.hiddenSize, { epsilon });
-    this.mlp = new GPT2MLP(config, rng);
+    this.mlp = new MLP(config, rng);
   }
 
   forward(x: Tensor, layer: number, sequence: Sequence): Tensor {

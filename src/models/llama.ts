@@ -4,13 +4,14 @@ import { Linear, type LinearLayer } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { RMSNorm } from "../nn/rms-norm.js";
 import type { AttentionSizes, Sequence } from "../nn/sequence.js";
-import { add, mul, silu } from "../ops/elementwise.js";
+import { add, silu } from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Architecture } from "./architectures.js";
 import { CausalLM, LanguageModelHead, runLayers } from "./causal-lm.js";
 import { type LlamaConfig, readLlamaConfig } from "./llama-config.js";
+import { GatedMLP } from "./mlp.js";
 
 class LlamaAttention extends Module {
   qProj: LinearLayer;
@@ -40,29 +41,11 @@ class LlamaAttention extends Module {
   }
 }
 
-/** SwiGLU: down(silu(gate(x)) · up(x)) (Shazeer 2020, arXiv:2002.05202). */
-class LlamaMLP extends Module {
-  gateProj: LinearLayer;
-  upProj: LinearLayer;
-  downProj: LinearLayer;
-
-  constructor({ hiddenSize, intermediateSize, initializerRange: std }: LlamaConfig, rng: Rng) {
-    super();
-    this.gateProj = Linear.random(hiddenSize, intermediateSize, rng.fork("gate"), std);
-    this.upProj = Linear.random(hiddenSize, intermediateSize, rng.fork("up"), std);
-    this.downProj = Linear.random(intermediateSize, hiddenSize, rng.fork("down"), std);
-  }
-
-  forward(x: Tensor): Tensor {
-    return this.downProj.forward(mul(silu(this.gateProj.forward(x)), this.upProj.forward(x)));
-  }
-}
-
 class LlamaLayer extends Module {
   readonly inputNorm: RMSNorm;
   readonly attention: LlamaAttention;
   readonly postAttentionNorm: RMSNorm;
-  readonly mlp: LlamaMLP;
+  readonly mlp: GatedMLP;
 
   constructor(config: LlamaConfig, rng: Rng) {
     super();
@@ -70,7 +53,7 @@ class LlamaLayer extends Module {
     this.inputNorm = new RMSNorm(config.hiddenSize, { epsilon });
     this.attention = new LlamaAttention(config, rng);
     this.postAttentionNorm = new RMSNorm(config.hiddenSize, { epsilon });
-    this.mlp = new LlamaMLP(config, rng);
+    this.mlp = new GatedMLP({ ...config, activation: silu }, rng);
   }
 
   forward(x: Tensor, layer: number, sequence: Sequence): Tensor {
