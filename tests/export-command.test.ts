@@ -195,6 +195,18 @@ describe("--to peft", () => {
     expect(modulesToSave).toEqual([]);
   });
 
+  test("of a tied table that was trained both names are saved, and evaluate as the run does", async () => {
+    const { config, tensors, tokenizerJson } = await readModelFolder(at("float"));
+    const kept = new Map([...tensors].filter(([name]) => name !== "lm_head.weight"));
+    const files = new Map([["tokenizer.json", tokenizerJson!]]);
+    await writeModelFolder(at("tied"), { config: { ...config, tie_word_embeddings: true }, tensors: kept, files });
+    await run("tied-run", { model: at("tied"), trainModules: ["embeddings"] });
+    const { modulesToSave } = (await exportAs("peft", "tied-run", "tied-peft")) as ExportedAdapter;
+    expect([...modulesToSave].sort()).toEqual(["lm_head.weight", "model.embed_tokens.weight"]);
+    expect(Math.abs((await lossOf(at("tied-peft"))) - (await lossOf(at("tied-run"))))).toBeLessThan(1e-5);
+    expect(Math.abs((await lossOf(at("tied-peft"))) - (await lossOf(at("tied"))))).toBeGreaterThan(1e-3);
+  });
+
   test("an adapter passes through", async () => {
     await exportAs("peft", "peft", "again", { base: at("float") });
     const [one, other] = [await readPeftAdapter(at("peft")), await readPeftAdapter(at("again"))];

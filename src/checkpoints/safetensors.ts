@@ -68,7 +68,7 @@ const FILE_TYPES: Readonly<Record<DType, SafetensorsDType>> = {
 /** The types of fewer bits that float32 can be written as. */
 const ROUNDED: Readonly<Partial<Record<SafetensorsDType, Rounded>>> = {
   BF16: { round: float32ToBfloat16, wayOut: "write it as F32" },
-  F16: { round: float32ToFloat16, wayOut: "its largest number is 65504; write it as bfloat16 (BF16)" },
+  F16: { round: float32ToFloat16, wayOut: "its largest number is 65504; write it as float32 or bfloat16" },
 };
 
 interface Rounded {

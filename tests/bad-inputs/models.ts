@@ -93,7 +93,7 @@ export const models: Area = {
         const change = (tensors: Map<string, HostTensor>) => void tensors.get(UP_PROJ)!.data.fill(-1e5, 3, 4);
         await writeSmallModel(path.join(cwd, "float"), { numLayers: 1, change });
       },
-      says: [`tensor "${UP_PROJ}" holds -100000, which F16 cannot hold`, "write it as bfloat16"],
+      says: [`tensor "${UP_PROJ}" holds -100000, which F16 cannot hold`, "write it as float32 or bfloat16"],
       code: 3,
     },
   ],
