@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { DoRAAdapter } from "../src/adapters/dora-adapter.js";
 import * as adapters from "../src/adapters/index.js";
 import { LoRAAdapter, type LoRAOptions } from "../src/adapters/lora-adapter.js";
 import { testAdapterContract } from "./adapters/contract.js";
@@ -15,7 +16,7 @@ const VARIANTS: readonly (readonly [what: string, options: LoRAOptions])[] = [
 ];
 
 /** Every concrete adapter class with the variants that its contract is run for. */
-const CLASSES = { LoRAAdapter: VARIANTS.length };
+const CLASSES = { DoRAAdapter: VARIANTS.length, LoRAAdapter: VARIANTS.length };
 
 describe.each(VARIANTS)("LoRAAdapter with %s", (_, options) => {
   testAdapterContract({
@@ -23,6 +24,15 @@ describe.each(VARIANTS)("LoRAAdapter with %s", (_, options) => {
     parameterCount: (inFeatures, outFeatures) => options.rank * (inFeatures + outFeatures),
     // B starts at zero: A gets no gradient before B has moved.
     movesFirst: ["loraB"],
+  });
+});
+
+describe.each(VARIANTS)("DoRAAdapter with %s", (_, options) => {
+  testAdapterContract({
+    create: (inFeatures, outFeatures, rng, weight) => new DoRAAdapter(inFeatures, outFeatures, options, rng, weight),
+    parameterCount: (inFeatures, outFeatures) => options.rank * (inFeatures + outFeatures) + outFeatures,
+    movesFirst: ["loraB", "magnitude"],
+    startsWithin: 1e-6,
   });
 });
 

@@ -1,3 +1,5 @@
+export * from "./dora-adapter.js";
+export type { FrozenWeight } from "./frozen-weight.js";
 export * from "./inject.js";
 export * from "./linear-adapter.js";
 export * from "./lora-adapter.js";
@@ -6,3 +8,4 @@ export type { LowRankTerm } from "./low-rank-term.js";
 export * from "./merge-policies.js";
 export * from "./mergeable-layer.js";
 export * from "./spectrum.js";
+export type { TargetRule } from "./target-modules.js";

@@ -4,16 +4,23 @@ import { QuantizedLinear } from "../quant/quantized-linear.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import { suggest } from "../tensor/suggest.js";
+import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";
 import type { LinearAdapter } from "./linear-adapter.js";
 import type { LayerInputs } from "./low-rank-approximation.js";
 import { type MergePolicy, requantize } from "./merge-policies.js";
 import { MergeableLayer, MergeableLinear, MergeableQuantizedLinear, type MergeOutcome } from "./mergeable-layer.js";
+import { isAllLinear, patternFault, selectModules, type TargetRule } from "./target-modules.js";
 
-export interface InjectionOptions {
-  /** Names on disk, whole or from a dot on, such as `q_proj` or `layers.0.mlp.up_proj`; PEFT's rule for lists. */
-  readonly targetModules: readonly string[];
-  /** Makes the adapter of one layer. `name` is its name on disk. */
-  readonly createAdapter: (inFeatures: number, outFeatures: number, rng: Rng, name: string) => LinearAdapter;
+/** Which layers, by their names on disk, and what they get. */
+export interface InjectionOptions extends TargetRule {
+  /** Makes the adapter of one layer. `name` is its name on disk, `weight` what lies under the adapter. */
+  readonly createAdapter: (
+    inFeatures: number,
+    outFeatures: number,
+    rng: Rng,
+    name: string,
+    weight: FrozenWeight,
+  ) => LinearAdapter;
   /** How the quantized weight of a layer takes up merges. Default: `requantize` for every layer. */
   readonly createPolicy?: (name: string) => MergePolicy;
 }
@@ -24,12 +31,13 @@ export interface InjectionOptions {
  */
 export function injectAdapters(
   model: Module,
-  { targetModules, createAdapter, createPolicy = () => requantize() }: InjectionOptions,
+  { createAdapter, createPolicy = () => requantize(), ...rule }: InjectionOptions,
   rng: Rng,
 ): Map<string, MergeableLayer> {
   const layers = new Map<string, MergeableLayer>();
-  for (const [name, { slot, linear }] of targetedLinears(model, targetModules)) {
-    const adapter = createAdapter(linear.inFeatures, linear.outFeatures, rng.fork(name), name);
+  for (const [name, { slot, linear }] of targetedLinears(model, rule)) {
+    const { inFeatures, outFeatures } = linear;
+    const adapter = createAdapter(inFeatures, outFeatures, rng.fork(name), name, frozenWeight(linear));
     const layer =
       linear instanceof Linear
         ? new MergeableLinear(linear, adapter)
@@ -48,19 +56,27 @@ export interface TargetedLinear {
 }
 
 /**
- * The linear layers of `model` that the targets name, by their names on disk, in the order of the model. A target is a name,
- * whole or from a dot on. @throws ConfigError for targets that match nothing, listing what exists.
+ * The linear layers of `model` that the rule chooses, by their names on disk, in the order of the model.
+ * @throws ConfigError for targets that match nothing, listing what exists, and for patterns that cannot be used.
  */
-export function targetedLinears(model: Module, targets: readonly string[]): Map<string, TargetedLinear> {
+export function targetedLinears(model: Module, rule: TargetRule): Map<string, TargetedLinear> {
   const linears = linearLayers(model);
-  const matches = (name: string, target: string) => name === target || name.endsWith(`.${target}`);
-  const unmatched = targets.filter((target) => ![...linears.keys()].some((name) => matches(name, target)));
-  if (unmatched.length > 0 || targets.length === 0) {
-    throw new ConfigError(
-      describeUnmatched(unmatched, [...new Set([...linears.keys()].map((name) => name.split(".").at(-1)!))]),
-    );
+  const names = [...linears.keys()];
+  const { targetModules: targets, excludeModules } = rule;
+  for (const pattern of [targets, excludeModules]) {
+    const fault = typeof pattern === "string" && !isAllLinear(pattern) ? patternFault(pattern) : null;
+    if (fault !== null) throw new ConfigError(`target modules: the regular expression ${pattern} ${fault}`);
   }
-  return new Map([...linears].filter(([name]) => targets.some((target) => matches(name, target))));
+  const each = typeof targets === "string" ? [targets] : targets.map((target) => [target]);
+  const unmatched = each.filter((targetModules) => selectModules(names, { targetModules }).length === 0).flat();
+  if (unmatched.length > 0 || targets.length === 0) {
+    throw new ConfigError(describeUnmatched(unmatched, [...new Set(names.map((name) => name.split(".").at(-1)!))]));
+  }
+  const chosen = new Set(selectModules(names, rule));
+  if (chosen.size === 0) {
+    throw new ConfigError("target modules: excludeModules and layersToTransform leave no layer; loosen one of them");
+  }
+  return new Map([...linears].filter(([name]) => chosen.has(name)));
 }
 
 /** All linear layers of `model` that have no adapter, by their names on disk. */

@@ -38,8 +38,11 @@ export abstract class LinearAdapter extends Module {
     throw new ConfigError(`${this.constructor.name} can only start at zero; use another merge policy than residual`);
   }
 
-  /** x ΔWᵀ, the adapter's part of the output. x: (…, inFeatures) → (…, outFeatures). */
-  forward(x: Tensor): Tensor {
+  /**
+   * x ΔWᵀ, the adapter's part of the output. x: (…, inFeatures) → (…, outFeatures).
+   * @param _product x Wᵀ, which the layer computes anyway, for a ΔW that depends on W.
+   */
+  forward(x: Tensor, _product?: Tensor): Tensor {
     return applyLinear(x, this.calculateWeightUpdate());
   }
 

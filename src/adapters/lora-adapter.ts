@@ -115,18 +115,21 @@ export class LoRAAdapter extends LinearAdapter {
     return mul(matmul(this.loraB, this.loraA), this.scaling);
   }
 
-  // Two thin products, 2 · rank · (in + out) operations a row, instead of building ΔW; scaled where it is thinnest.
-  override forward(x: Tensor): Tensor {
-    const hidden = mul(applyLinear(this.#dropped(x), this.loraA), this.scaling);
-    return applyLinear(hidden, this.loraB);
+  override forward(x: Tensor, _product?: Tensor): Tensor {
+    return this.lowRank(this.dropped(x));
+  }
+
+  /** scaling · x Aᵀ Bᵀ: two thin products, 2 · rank · (in + out) operations a row, instead of building ΔW; scaled where it is thinnest. */
+  protected lowRank(x: Tensor): Tensor {
+    return applyLinear(mul(applyLinear(x, this.loraA), this.scaling), this.loraB);
   }
 
   override redrawDropout(rng: Rng): void {
     for (const [shape, mask] of this.#dropoutMasks) drawMask(mask, this.dropout, rng.fork(shape));
   }
 
-  /** Inverted dropout: kept elements are scaled by 1 / (1 − p). Only while training. */
-  #dropped(x: Tensor): Tensor {
+  /** Inverted dropout: kept elements are scaled by 1 / (1 − p). Only while training; `x` itself otherwise. */
+  protected dropped(x: Tensor): Tensor {
     if (!this.training || this.dropout === 0) return x;
     const key = formatShape(x.shape);
     let mask = this.#dropoutMasks.get(key);

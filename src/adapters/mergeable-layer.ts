@@ -1,4 +1,4 @@
-import { addBias, applyLinear, type Linear, LinearLayer } from "../nn/linear.js";
+import { addBias, type Linear, LinearLayer } from "../nn/linear.js";
 import type { Parameter } from "../nn/module.js";
 import { add } from "../ops/elementwise.js";
 import type { QuantizedLinear } from "../quant/quantized-linear.js";
@@ -6,6 +6,7 @@ import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import { ShapeError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";
 import type { LinearAdapter } from "./linear-adapter.js";
 import type { LayerInputs } from "./low-rank-approximation.js";
 import { type MergePolicy, requantize } from "./merge-policies.js";
@@ -26,10 +27,13 @@ export abstract class MergeableLayer extends LinearLayer {
   readonly outFeatures: number;
   readonly bias: Parameter | undefined;
   readonly adapter: LinearAdapter;
+  readonly #frozen: FrozenWeight;
 
   /** @throws ShapeError if the adapter is for another size of layer. */
-  constructor({ inFeatures, outFeatures, bias }: LinearLayer, adapter: LinearAdapter) {
+  constructor(linear: Linear | QuantizedLinear, adapter: LinearAdapter) {
     super();
+    const { inFeatures, outFeatures, bias } = linear;
+    this.#frozen = frozenWeight(linear);
     if (adapter.inFeatures !== inFeatures || adapter.outFeatures !== outFeatures) {
       throw new ShapeError(
         `MergeableLayer: layer maps ${inFeatures} to ${outFeatures} features, adapter ${adapter.inFeatures} to ${adapter.outFeatures}`,
@@ -40,6 +44,16 @@ export abstract class MergeableLayer extends LinearLayer {
     this.bias = bias;
     if (bias !== undefined) bias.trainable = false;
     this.adapter = adapter;
+  }
+
+  /** The weight under the adapter. */
+  get frozen(): FrozenWeight {
+    return this.#frozen;
+  }
+
+  override forward(x: Tensor): Tensor {
+    const product = this.#frozen.product(x);
+    return add(addBias(product, this.bias), this.adapter.forward(x, product));
   }
 
   /** W ← W + ΔW for ΔW = `update`, (outFeatures, inFeatures) row-major. Draws from `rng` where rounding is random. */
@@ -68,10 +82,6 @@ export class MergeableLinear extends MergeableLayer {
     this.weight.trainable = false;
   }
 
-  override forward(x: Tensor): Tensor {
-    return add(addBias(applyLinear(x, this.weight), this.bias), this.adapter.forward(x));
-  }
-
   override async mergeUpdate(update: Float32Array): Promise<MergeOutcome> {
     const { values } = this.weight;
     const before = values.slice();
@@ -84,18 +94,12 @@ export class MergeableLinear extends MergeableLayer {
 export class MergeableQuantizedLinear extends MergeableLayer {
   readonly weight: QuantizedWeight;
   readonly policy: MergePolicy;
-  readonly #linear: QuantizedLinear;
 
   /** Shares the weight of `linear`. @throws ShapeError if the adapter is for another size of layer. */
   constructor(linear: QuantizedLinear, adapter: LinearAdapter, policy: MergePolicy = requantize()) {
     super(linear, adapter);
-    this.#linear = linear;
     this.weight = linear.weight;
     this.policy = policy;
-  }
-
-  override forward(x: Tensor): Tensor {
-    return add(this.#linear.forward(x), this.adapter.forward(x));
   }
 
   override async mergeUpdate(update: Float32Array, rng: Rng): Promise<MergeOutcome> {

@@ -57,6 +57,42 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
         : `targetModules: must name at least one layer for method ${method}; method full trains without adapters`,
   },
   {
+    keys: ["layersToTransform"],
+    fault: ({ layersToTransform }) =>
+      layersToTransform.every((layer) => /^\d+$/.test(layer))
+        ? null
+        : `layersToTransform: must be numbers of layers, from 0, got ${layersToTransform.join(", ")}`,
+  },
+  {
+    keys: ["rankPattern"],
+    fault: ({ rankPattern }) =>
+      rankPattern.every((entry) => /^.+=0*[1-9]\d*$/.test(entry))
+        ? null
+        : `rankPattern: must be a list of NAME=RANK with ranks of at least 1, such as q_proj=8, got ${rankPattern.join(", ")}`,
+  },
+  {
+    keys: ["alphaPattern"],
+    fault: ({ alphaPattern }) =>
+      alphaPattern.every((entry) => /^.+=\d*\.?\d+$/.test(entry) && Number(entry.slice(entry.lastIndexOf("=") + 1)) > 0)
+        ? null
+        : `alphaPattern: must be a list of NAME=ALPHA with alphas above 0, such as q_proj=16, got ${alphaPattern.join(", ")}`,
+  },
+  {
+    keys: ["dora", "method"],
+    fault: ({ dora, method }) =>
+      !dora || method !== "relora"
+        ? null
+        : `dora: is for method lora. With relora every cycle would scale the rows of a weight that holds those before it, ` +
+          `so the cycles would not add up to one low-rank update; use ${flagOf("method")} lora, or leave it out`,
+  },
+  {
+    keys: ["dora", "mergePolicy", "quantize"],
+    fault: ({ dora, mergePolicy, quantize }) =>
+      !dora || quantize === "none" || mergePolicy !== "residual"
+        ? null
+        : "mergePolicy: residual starts adapters elsewhere than at zero, which DoRA cannot; use delta-log",
+  },
+  {
     keys: ["warmStartSteps", "maxSteps", "method"],
     fault: ({ warmStartSteps, maxSteps, method }) =>
       method === "full" || warmStartSteps < maxSteps

@@ -1,5 +1,10 @@
 import { exists, joinPath, makeFolder, readText, sha256, writeFileAtomic } from "#platform";
+import { targetedLinears } from "../adapters/inject.js";
 import { matrixSingularValues } from "../adapters/spectrum.js";
+import type { Settings } from "../config/settings.js";
+import { describeModel } from "../models/architectures.js";
+import { Rng } from "../tensor/random.js";
+import { targetRule } from "../training/adapters.js";
 import { openTensors, openWeights } from "../training/model-source.js";
 import { byKind } from "../training/report-layer-kinds.js";
 import type { Study } from "./study.js";
@@ -64,7 +69,7 @@ export async function readSpectra(
     const { settings, folder } = known.run;
     const key = sha256(new TextEncoder().encode(`${start.sha256} ${known.files!.checkpointSha256}`));
     const kinds = await kept(joinPath(out, "spectra", `${arm}-seed-${seed}.json`), key, () =>
-      kindSpectra(start.folder, joinPath(folder, "model"), low.run.settings.targetModules),
+      kindSpectra(start.folder, joinPath(folder, "model"), low.run.settings),
     );
     const adapted = settings.method !== "full";
     found.push({
@@ -114,17 +119,17 @@ async function kept(
   return kinds;
 }
 
-async function kindSpectra(start: string, end: string, targets: readonly string[]): Promise<KindSpectrum[]> {
+async function kindSpectra(start: string, end: string, settings: Settings): Promise<KindSpectrum[]> {
   const [before, after] = [await openWeights(start), await openWeights(end)];
-  const layers: { name: string; rows: number }[] = [];
-  for (const [name, { shape }] of (await openTensors(end)).tensors) {
-    const layer = name.replace(/\.weight$/, "");
-    if (targets.includes(layer.slice(layer.lastIndexOf(".") + 1))) layers.push({ name: layer, rows: shape[0]! });
-  }
+  const model = describeModel((await openTensors(end)).config).create(new Rng(0));
+  const layers = [...targetedLinears(model, targetRule(settings))].map(([name, { linear }]) => ({
+    name,
+    rows: linear.outFeatures,
+  }));
   const kinds: KindSpectrum[] = [];
-  for (const kind of targets) {
+  for (const [kind, ofKind] of byKind(layers)) {
     const spectra: number[][] = [];
-    for (const { name, rows } of byKind(layers).get(kind) ?? []) {
+    for (const { name, rows } of ofKind) {
       const update = (await after(`${name}.weight`)).slice();
       const from = await before(`${name}.weight`);
       for (let i = 0; i < update.length; i++) update[i]! -= from[i]!;

@@ -1,22 +1,25 @@
+import { DoRAAdapter } from "../adapters/dora-adapter.js";
 import { injectAdapters, mergeableLayers, type TargetedLinear, targetedLinears } from "../adapters/inject.js";
 import { LoRAAdapter } from "../adapters/lora-adapter.js";
 import type { MergePolicy } from "../adapters/merge-policies.js";
+import { ALL_LINEAR, isAllLinear, patternFault, patternValues, type TargetRule } from "../adapters/target-modules.js";
 import type { Settings } from "../config/settings.js";
 import { type CausalLM, modelParts } from "../models/causal-lm.js";
-import type { Parameter } from "../nn/module.js";
+import { namedParameters, type Parameter } from "../nn/module.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 
 /** The settings that say which adapters a model gets. */
 export type AdapterSettings = Pick<
   Settings,
-  "rank" | "alpha" | "rslora" | "dropout" | "adapterInit" | "targetModules" | "trainModules"
+  | ("rank" | "alpha" | "rslora" | "dropout" | "adapterInit" | "rankPattern" | "alphaPattern" | "dora")
+  | ("targetModules" | "excludeModules" | "layersToTransform" | "trainModules" | "bias")
 >;
 
 /**
- * Adapts the targeted layers and freezes all that trainModules does not name.
+ * Adapts the targeted layers and freezes all that trainModules and bias do not name.
  * @param createPolicy how the quantized weight of the layer of that name takes up merges.
- * @throws ConfigError, before anything changes, for targets that match nothing and layers that the rank exceeds.
+ * @throws ConfigError, before anything changes, for targets and patterns that match nothing and layers that the rank exceeds.
  */
 export function addAdapters(
   model: CausalLM,
@@ -24,37 +27,123 @@ export function addAdapters(
   rng: Rng,
   createPolicy?: (name: string) => MergePolicy,
 ): void {
-  const { rank, alpha, rslora, dropout, adapterInit: initialization, targetModules, trainModules } = settings;
-  requireRank(rank, targetedLinears(model, targetModules));
+  const { rslora, dropout, adapterInit: initialization, dora } = settings;
+  const rule = targetRule(settings);
+  const targets = targetedLinears(model, rule);
+  const options = adapterOptions(targets.keys(), settings);
+  requireRanks(options, targets);
   injectAdapters(
     model,
     {
-      targetModules,
-      createAdapter: (inFeatures, outFeatures, stream) =>
-        new LoRAAdapter(inFeatures, outFeatures, { rank, alpha, rslora, dropout, initialization }, stream),
+      ...rule,
+      createAdapter: (inFeatures, outFeatures, stream, name, weight) => {
+        const each = { ...options.get(name)!, rslora, dropout, initialization };
+        return dora
+          ? new DoRAAdapter(inFeatures, outFeatures, each, stream, weight)
+          : new LoRAAdapter(inFeatures, outFeatures, each, stream);
+      },
       ...(createPolicy !== undefined && { createPolicy }),
     },
     rng,
   );
-  const adapters = new Set(adapterParameters(model).values());
-  const trained: ReadonlySet<string> = new Set(trainModules);
-  for (const [parameter, part] of modelParts(model)) {
-    parameter.trainable = adapters.has(parameter) || trained.has(part);
-  }
+  for (const parameter of namedParameters(model).values()) parameter.trainable = false;
+  for (const parameter of adapterParameters(model).values()) parameter.trainable = true;
+  for (const parameter of trainedBeside(model, settings).values()) parameter.trainable = true;
 }
 
-function requireRank(rank: number, targets: ReadonlyMap<string, TargetedLinear>): void {
-  const faults: string[] = [];
+/** What is trained in full beside the adapters, by name on disk. */
+function trainedBeside(
+  model: CausalLM,
+  { trainModules, bias }: Pick<AdapterSettings, "trainModules" | "bias">,
+): Map<string, Parameter> {
+  const trained: ReadonlySet<string> = new Set(trainModules);
+  const parts = modelParts(model);
+  const adapted = new Set([...mergeableLayers(model).values()].map((layer) => layer.bias));
+  const found = new Map<string, Parameter>();
+  for (const [path, parameter] of namedParameters(model)) {
+    const isBias = /\bbias$/.test(path) && (bias === "all" || (bias === "lora_only" && adapted.has(parameter)));
+    if (isBias || trained.has(parts.get(parameter)!)) found.set(model.checkpointName(path), parameter);
+  }
+  return found;
+}
+
+/** The rule of the settings. An entry that is no plain name is a regular expression. */
+export function targetRule({
+  targetModules,
+  excludeModules,
+  layersToTransform,
+}: Pick<AdapterSettings, "targetModules" | "excludeModules" | "layersToTransform">): TargetRule {
+  return {
+    targetModules: namesOrPattern(targetModules),
+    excludeModules: namesOrPattern(excludeModules),
+    layersToTransform: layersToTransform.map(Number),
+  };
+}
+
+function namesOrPattern(entries: readonly string[]): readonly string[] | string {
+  const isName = (entry: string): boolean => /^[\w.-]+$/.test(entry);
+  if (entries.some(isAllLinear)) return ALL_LINEAR;
+  if (entries.every(isName)) return entries;
+  return entries
+    .map((entry) => (isName(entry) ? `(?:.*\\.)?${entry.replaceAll(".", "\\.")}` : `(?:${entry})`))
+    .join("|");
+}
+
+/** Rank and alpha of each layer. @throws ConfigError for patterns that match none of them. */
+function adapterOptions(
+  layers: Iterable<string>,
+  { rank, alpha, rankPattern, alphaPattern }: AdapterSettings,
+): Map<string, { rank: number; alpha: number }> {
+  const names = [...layers];
+  const [ranks, alphas] = [
+    valuesOf("rankPattern", rankPattern, names, rank),
+    valuesOf("alphaPattern", alphaPattern, names, alpha),
+  ];
+  return new Map(names.map((name) => [name, { rank: ranks.get(name)!, alpha: alphas.get(name)! }] as const));
+}
+
+function valuesOf(
+  setting: string,
+  entries: readonly string[],
+  layers: readonly string[],
+  fallback: number,
+): Map<string, number> {
+  const patterns = entries.map((entry) => {
+    const at = entry.lastIndexOf("=");
+    return [entry.slice(0, at), Number(entry.slice(at + 1))] as const;
+  });
+  for (const [pattern, value] of patterns) {
+    const fault = patternFault(pattern);
+    if (fault !== null) throw new ConfigError(`${setting}: the regular expression ${pattern} ${fault}`);
+    if ([...patternValues(layers, { [pattern]: value }, Number.NaN).values()].some((each) => each === value)) continue;
+    throw new ConfigError(
+      `${setting}: ${pattern} matches none of the layers that get adapters; name the end of a path`,
+    );
+  }
+  return patternValues(layers, Object.fromEntries(patterns), fallback);
+}
+
+function requireRanks(
+  options: ReadonlyMap<string, { readonly rank: number }>,
+  targets: ReadonlyMap<string, TargetedLinear>,
+): void {
+  const faults = new Map<number, string[]>();
   for (const [name, { linear }] of targets) {
     const { inFeatures, outFeatures } = linear;
+    const { rank } = options.get(name)!;
     const largest = Math.min(inFeatures, outFeatures);
-    if (rank > largest) faults.push(`${name} (${outFeatures} × ${inFeatures}) takes at most ${largest}`);
+    if (rank <= largest) continue;
+    faults.set(rank, [
+      ...(faults.get(rank) ?? []),
+      `${name} (${outFeatures} × ${inFeatures}) takes at most ${largest}`,
+    ]);
   }
-  if (faults.length === 0) return;
-  throw new ConfigError(
-    `rank: ${rank} exceeds ${faults.length} of the targeted layers; lower the rank or leave them out of ` +
-      `targetModules:\n${faults.slice(0, 8).join("\n")}`,
-  );
+  for (const [rank, found] of faults) {
+    throw new ConfigError(
+      `rank: ${rank} exceeds ${found.length} of the targeted layers; lower the rank or leave them out of ` +
+        `targetModules:\n${found.slice(0, 8).join("\n")}`,
+    );
+  }
 }
 
 /** The adapters of a model by the name of their layer. */
@@ -66,12 +155,13 @@ export function loraAdapters(model: CausalLM): Map<string, LoRAAdapter> {
   return adapters;
 }
 
-/** loraA and loraB of every adapter, by name. */
+/** loraA and loraB of every adapter, and the magnitude where it has one, by name. */
 export function adapterParameters(model: CausalLM): Map<string, Parameter> {
   const parameters = new Map<string, Parameter>();
-  for (const [name, { loraA, loraB }] of loraAdapters(model)) {
-    parameters.set(`${name}.adapter.loraA`, loraA);
-    parameters.set(`${name}.adapter.loraB`, loraB);
+  for (const [name, adapter] of loraAdapters(model)) {
+    parameters.set(`${name}.adapter.loraA`, adapter.loraA);
+    parameters.set(`${name}.adapter.loraB`, adapter.loraB);
+    if (adapter instanceof DoRAAdapter) parameters.set(`${name}.adapter.magnitude`, adapter.magnitude);
   }
   return parameters;
 }

@@ -11,7 +11,7 @@ import { requireNewFolder } from "./output-folder.js";
 import { planStep } from "./relora.js";
 import { isRunFolder } from "./run-folder.js";
 import { openRun, restoreTrained, type SavedRun } from "./saved-run.js";
-import { joinAdapter, withTiedHead } from "./saving.js";
+import { joinAdapter } from "./saving.js";
 
 /**
  * Writes a run, as its last checkpoint has it, a PEFT adapter, or a model folder for other programs: as one PEFT adapter, as a plain
@@ -89,5 +89,5 @@ async function runAdapter(run: SavedRun): Promise<PeftAdapter> {
     const before = await source.readWeight(name === head ? embeddings : name);
     if (before.some((value, i) => value !== tensor.data[i])) modulesToSave.set(name, tensor);
   }
-  return { ...adapter, modulesToSave: withTiedHead(model, modulesToSave) };
+  return { ...adapter, modulesToSave };
 }

@@ -16,8 +16,10 @@ async function adaptedModel(rank: number) {
   const sizes = { vocabSize: 11, hiddenSize: WIDTH, intermediateSize: WIDTH, numLayers: 1, numHeads: 2 };
   const model = new LlamaForCausalLM(llamaConfig(sizes), new Rng(0));
   const adapterInit = "xavier" as const;
+  const rules = { excludeModules: [], layersToTransform: [], rankPattern: [], alphaPattern: [] };
+  const kinds = { dora: false, bias: "none" } as const;
   const options = { rank, alpha: 2 * rank, rslora: false, dropout: 0, adapterInit, trainModules: [] };
-  addAdapters(model, { ...options, targetModules: ["q_proj", "up_proj"] }, new Rng(1));
+  addAdapters(model, { ...options, ...rules, ...kinds, targetModules: ["q_proj", "up_proj"] }, new Rng(1));
   const batch = { inputIds: Int32Array.of(1, 2, 3), labels: Int32Array.of(2, 3, 4) };
   const probe = await Probe.compile(model, batch, { device: "cpu", threads: 1 });
   const logged: Delta[] = [];

@@ -2,14 +2,15 @@
 import "../runtime/evaluate.js";
 import { mergeAdapters, mergeableLayers } from "../adapters/inject.js";
 import type { LayerInputs } from "../adapters/low-rank-approximation.js";
-import { type LowRankTerm, productOf } from "../adapters/low-rank-term.js";
+import { type LowRankTerm, updateOf } from "../adapters/low-rank-term.js";
 import { MergeableQuantizedLinear, type MergeOutcome } from "../adapters/mergeable-layer.js";
 import { singularValues } from "../adapters/spectrum.js";
 import type { Delta } from "../checkpoints/delta-log.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { Rng } from "../tensor/random.js";
+import { tensor } from "../tensor/tensor.js";
 import { loraAdapters } from "./adapters.js";
-import { learnedTerms, pairsOf, termsOf } from "./delta-terms.js";
+import { learnedTerms, pairsOf, scalingsOf, termsOf } from "./delta-terms.js";
 import type { MasterWeights } from "./master-weights.js";
 import type { MergedLayer, MergeRecord } from "./metrics.js";
 import { largestChange, type Probe } from "./probe.js";
@@ -59,8 +60,7 @@ export class Merger {
     const cycleTerms = learnedTerms(this.#model);
     const [before, lossBefore] = [await this.#probe.run(), await context.heldOutLoss()];
     const inputs = startsFromResidual(this.#model) ? await context.recordInputs() : undefined;
-    const { scaling } = [...cycleTerms.values()][0]!;
-    await context.log({ cycle, step, scaling, layers: pairsOf(cycleTerms) });
+    await context.log({ cycle, step, ...scalingsOf(cycleTerms), layers: pairsOf(cycleTerms) });
     await this.#master.append(cycle);
     const outcomes = await mergeAdapters(this.#model, mergeRng(seed, step), inputs);
     context.onMerged();
@@ -142,7 +142,9 @@ export async function replayMerges(
     const terms = termsOf(delta);
     await master.append(delta.cycle);
     for (const [name, layer] of mergeableLayers(model)) {
-      const update = (await productOf(terms.get(name)!).data()) as Float32Array;
+      const { frozen, inFeatures, outFeatures } = layer;
+      const weight = tensor(frozen.values(), [outFeatures, inFeatures]);
+      const update = (await updateOf(terms.get(name)!, weight).data()) as Float32Array;
       await layer.mergeUpdate(update, mergeRng(seed, delta.step).fork(name));
     }
   }

@@ -189,22 +189,53 @@ export async function joinAdapter(
   }
   if (!merged) for (const [name, term] of learnedTerms(model)) terms.get(name)!.push(term);
   const joined = new Map([...terms].map(([name, each]) => [name, joinTerms(each)] as const));
-  const { rank, scaling } = [...joined.values()][0]!;
+  const layers = pairsOf(joined);
   const trained = modelParameters(model);
   for (const [name, { trainable }] of trained) if (!trainable) trained.delete(name);
-  const modulesToSave = hostTensors(trained);
+  const [biases, modulesToSave] = [new Map<string, HostTensor>(), new Map<string, HostTensor>()];
+  for (const [name, tensor] of hostTensors(trained)) {
+    const isBias = name.endsWith(".bias") && (bias === "all" || (bias === "lora_only" && layers.has(moduleOf(name))));
+    (isBias ? biases : modulesToSave).set(name, tensor);
+  }
   const { embeddings, head } = tiedNames(model);
   // PEFT unties what it saves in full.
   if (head !== undefined && trained.has(embeddings)) modulesToSave.set(head, modulesToSave.get(embeddings)!);
   return {
+    ...ranksAndAlphas(joined),
     baseModel: joinPath(runDir, "base"),
-    rank,
-    alpha: scaling * rank,
     dropout,
     useRslora: false,
-    targetModules,
-    layers: pairsOf(joined),
+    useDora: dora,
+    bias,
+    fanInFanOut: [...layers.keys()].every((layer) => model.storage.isTransposed(`${layer}.weight`)),
+    targetModules: [...shortestNames(linearNames(model), (name) => layers.has(name) || undefined).keys()],
+    layers,
+    biases,
     modulesToSave,
     base,
   };
+}
+
+/** Rank and alpha of most layers, and those of the others by the shortest names for them. */
+function ranksAndAlphas(
+  terms: ReadonlyMap<string, LowRankTerm>,
+): Pick<PeftAdapter, "rank" | "alpha" | "rankPattern" | "alphaPattern"> {
+  const names = [...terms.keys()];
+  const [rank, rankPattern] = mostAndOthers(names, (name) => terms.get(name)!.rank);
+  const [alpha, alphaPattern] = mostAndOthers(names, (name) => terms.get(name)!.scaling * terms.get(name)!.rank);
+  return { rank, alpha, rankPattern, alphaPattern };
+}
+
+function mostAndOthers(names: readonly string[], valueFor: (name: string) => number): [number, Record<string, number>] {
+  const counts = new Map<number, number>();
+  for (const name of names) counts.set(valueFor(name), (counts.get(valueFor(name)) ?? 0) + 1);
+  const [[most]] = [...counts].sort(([, a], [, b]) => b - a) as [[number, number]];
+  const others = [...shortestNames(names, valueFor)].filter(([, value]) => value !== most);
+  // Keys are regular expressions.
+  return [most, Object.fromEntries(others.map(([name, value]) => [name.replaceAll(".", "\\."), value] as const))];
+}
+
+/** All linear layers, with and without an adapter, by name. */
+function linearNames(model: CausalLM): string[] {
+  return [...linearLayers(model).keys(), ...mergeableLayers(model).keys()];
 }
