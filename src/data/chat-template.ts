@@ -58,7 +58,7 @@ export class ChatTemplate {
   }
 
   /**
-   * Renders conversations in a thread, which is stopped when the template finds no end or fills the memory.
+   * Renders conversations in a process of its own, which is stopped when the template finds no end or fills the memory.
    * @returns for each what came out, or what the template had against it.
    * @throws DataError where it had to be stopped.
    */

@@ -3,7 +3,7 @@ import { DataError } from "../tensor/errors.js";
 import { ChatRenderer, type Conversation } from "./chat-rendering.js";
 import type { ChatAnswer, ChatTask, ChatWork } from "./chat-template.js";
 
-// The thread that runs a chat template, so that it can be stopped.
+// The process that runs a chat template, so that it can be stopped.
 
 function answer(renderer: ChatRenderer, conversation: Conversation, task: ChatTask): ChatAnswer {
   if (task === "spans") return renderer.renderWithSpans(conversation);
@@ -11,14 +11,19 @@ function answer(renderer: ChatRenderer, conversation: Conversation, task: ChatTa
 }
 
 const port = workerPort();
-const { source, variables, conversations, task } = port.data as ChatWork;
-let renderer: ChatRenderer | undefined;
-for (const conversation of conversations) {
-  try {
-    renderer ??= new ChatRenderer(source, variables);
-    port.post(answer(renderer, conversation, task));
-  } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    port.post({ fault: error.message });
+port.onMessage(async (work) => {
+  const { source, variables, conversations, task } = work as ChatWork;
+  let renderer: ChatRenderer | undefined;
+  for (const conversation of conversations) {
+    try {
+      renderer ??= new ChatRenderer(source, variables);
+      port.post(answer(renderer, conversation, task));
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      port.post({ fault: error.message });
+    }
+    // Messages leave between two turns of the event loop, and each says that there is progress.
+    await new Promise((resolve) => setImmediate(resolve));
   }
-}
+  port.close();
+});

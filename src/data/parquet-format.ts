@@ -12,7 +12,7 @@ export type ParquetAnswer = { readonly rows: readonly ParquetRow[] } | { readonl
 type ParquetRow = Readonly<Record<string, unknown>>;
 
 /**
- * The rows of a `.parquet` file with the columns that data may have, read in a thread that is stopped when it takes more than a file of
+ * The rows of a `.parquet` file with the columns that data may have, read in a process that is stopped when it takes more than a file of
  * that size can need.
  * @throws DataError that names the file.
  */

@@ -3,17 +3,23 @@ import { HighrankError } from "../tensor/errors.js";
 import type { ParquetAnswer } from "./parquet-format.js";
 import { parquetRows } from "./parquet-rows.js";
 
-// The thread that reads a Parquet file, so that it can be stopped.
+// The process that reads a Parquet file, so that it can be stopped.
 
 /** Rows of one message. */
 const ROWS = 1000;
 
 const port = workerPort();
 const post = (answer: ParquetAnswer): void => port.post(answer);
-try {
-  const rows = await parquetRows(await readBytes(port.data as string));
-  for (let start = 0; start < rows.length; start += ROWS) post({ rows: rows.slice(start, start + ROWS) });
-} catch (error) {
-  if (!(error instanceof HighrankError)) throw error;
-  post({ fault: error.message });
-}
+port.onMessage(async (path) => {
+  try {
+    const rows = await parquetRows(await readBytes(path as string));
+    for (let start = 0; start < rows.length; start += ROWS) {
+      post({ rows: rows.slice(start, start + ROWS) });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  } catch (error) {
+    if (!(error instanceof HighrankError)) throw error;
+    post({ fault: error.message });
+  }
+  port.close();
+});

@@ -1,5 +1,7 @@
-import { Worker } from "node:worker_threads";
-import { DataError } from "../tensor/errors.js";
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { DataError, DeviceError } from "../tensor/errors.js";
+import { DATA } from "./node-processes.js";
 import { builtModule } from "./node-workers.js";
 
 /** Bounds on work that a file of a stranger decides. */
@@ -11,19 +13,22 @@ export interface WorkLimits {
 }
 
 /**
- * Runs the module at `url` in a thread until it ends, as `startWorker` does, and stops it where it takes too long or too much memory.
- * @throws DataError that says which of the two it was; what else ends the thread.
+ * Runs the module at `url` in a process of its own until it ends, and stops it where it takes too long or too much memory; an
+ * engine that is out of memory takes its whole process with it. The module gets `work` as its first message through `workerPort()`.
+ * @throws DataError that says which of the two it was; DeviceError for what else ends the process.
  */
 export async function runLimited(
   url: URL,
-  data: unknown,
+  work: unknown,
   { seconds, heapMegabytes }: WorkLimits,
   onMessage: (message: unknown) => void,
 ): Promise<void> {
-  const worker = new Worker(builtModule(url), {
-    workerData: data,
-    execArgv: [],
-    resourceLimits: { maxOldGenerationSizeMb: heapMegabytes },
+  const child = fork(fileURLToPath(builtModule(url)), [], {
+    execArgv: [`--max-old-space-size=${heapMegabytes}`],
+    env: { ...process.env, [DATA]: "null" },
+    serialization: "advanced",
+    detached: true,
+    stdio: ["ignore", "ignore", "ignore", "ipc"],
   });
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -33,18 +38,33 @@ export async function runLimited(
         timer = setTimeout(() => reject(new DataError(`there was no end after ${seconds} s`)), 1000 * seconds);
       };
       startTimer();
-      worker.on("message", (message) => {
+      child.on("message", (message) => {
         startTimer();
         onMessage(message);
       });
-      worker.on("error", (error: Error & { code?: string }) => {
-        if (error.code !== "ERR_WORKER_OUT_OF_MEMORY") reject(error);
-        else reject(new DataError(`it took more than ${heapMegabytes} MiB of memory`, { cause: error }));
+      child.on("error", reject);
+      let isDisconnected = false;
+      let ended: (() => void) | undefined;
+      child.on("disconnect", () => {
+        isDisconnected = true;
+        ended?.();
       });
-      worker.on("exit", () => resolve());
+      child.on("exit", (code, signal) => {
+        ended = () => {
+          if (code === 0) resolve();
+          else if (signal === "SIGABRT" || code === OUT_OF_MEMORY) {
+            reject(new DataError(`it took more than ${heapMegabytes} MiB of memory`));
+          } else reject(new DeviceError(`process ${url.pathname} ended with ${signal ?? `exit code ${code}`}`));
+        };
+        if (isDisconnected) ended();
+      });
+      child.send(work as object, () => {});
     });
   } finally {
     clearTimeout(timer);
-    await worker.terminate();
+    child.kill("SIGKILL");
   }
 }
+
+/** The exit code of an engine that is out of memory, where the system has no signals. */
+const OUT_OF_MEMORY = 134;

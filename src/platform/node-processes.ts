@@ -4,7 +4,7 @@ import { DeviceError } from "../tensor/errors.js";
 import { builtModule, type WorkerHandle, type WorkerPort } from "./node-workers.js";
 
 /** Environment variable with the `data` of a worker process, as JSON. */
-const DATA = "HIGHRANK_WORKER_DATA";
+export const DATA = "HIGHRANK_WORKER_DATA";
 
 /**
  * As `startWorker`, but in a process of its own: what it holds, and the most it has held, are its alone. `data` and messages

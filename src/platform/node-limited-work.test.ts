@@ -1,0 +1,41 @@
+import { expect, test } from "vitest";
+import type { ChatWork } from "../data/chat-template.js";
+import { DataError } from "../tensor/errors.js";
+import { runLimited } from "./node-limited-work.js";
+
+/** What a template makes of a conversation under these limits. */
+async function render(source: string, limits: { seconds: number; heapMegabytes: number }): Promise<unknown[]> {
+  const conversations = [{ messages: [{ role: "user", content: "a" }] }];
+  const work: ChatWork = { source, variables: {}, conversations, task: "plain" };
+  const answers: unknown[] = [];
+  const worker = new URL("../data/chat-worker.ts", import.meta.url);
+  await runLimited(worker, work, limits, (answer) => answers.push(answer));
+  return answers;
+}
+
+const FEW = { seconds: 20, heapMegabytes: 64 };
+
+test("work that ends is done", async () => {
+  expect(await render("{{ messages[0].content }}", FEW)).toEqual([{ text: "a", assistantSpans: [] }]);
+});
+
+test("work that does not end is stopped", async () => {
+  const loops = "{% for i in range(10000) %}".repeat(4) + "{% endfor %}".repeat(4);
+  const rendering = render(loops, { ...FEW, seconds: 1 });
+  await expect(rendering).rejects.toThrow(DataError);
+  await expect(rendering).rejects.toThrow("there was no end after 1 s");
+});
+
+test.each([
+  ["a list without end", "{% for i in range(1000000000) %}{% endfor %}"],
+  [
+    "a list that doubles",
+    `{% set ns = namespace(x=["a"]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}`,
+  ],
+  [
+    "texts that are kept",
+    `{% set ns = namespace(x=[]) %}{% for i in range(1000000) %}{% set ns.x = [ns.x, "a" ~ i] %}{% endfor %}{{ ns.x|length }}`,
+  ],
+])("%s is stopped where it takes too much memory", async (_, source) => {
+  await expect(render(source, FEW)).rejects.toThrow("it took more than 64 MiB of memory");
+});
