@@ -4,6 +4,7 @@ import { checkpoint } from "./targets/checkpoint.js";
 import { config } from "./targets/config.js";
 import { rows, text } from "./targets/data.js";
 import { deltaLog } from "./targets/delta-log.js";
+import { chatTemplate, parquet } from "./targets/fine-tuning.js";
 import { metrics } from "./targets/metrics.js";
 import { modelFolder } from "./targets/model-folder.js";
 import { peft } from "./targets/peft.js";
@@ -13,7 +14,7 @@ import { tokenizer } from "./targets/tokenizer.js";
 /** Every reader of files that may come from strangers. */
 export const TARGETS: readonly FuzzTarget[] = [
   ...[safetensors, modelFolder, bitsandbytes, peft, checkpoint, deltaLog],
-  ...[metrics, config, tokenizer, text, rows],
+  ...[metrics, config, tokenizer, text, rows, chatTemplate, parquet],
 ];
 
 /** The target by its name, in which `-` may stand for a space. */

@@ -30,7 +30,7 @@ function mutatorOf(name: string): (rng: Rng, bytes: Uint8Array) => Uint8Array {
   if (name.endsWith(".json")) return (rng, bytes) => mutateJson(rng, new TextDecoder().decode(bytes));
   if (name.endsWith(".jsonl")) return mutateJsonLines;
   if (name.endsWith(".yaml")) return mutateYaml;
-  return /\.(txt|md)$/.test(name) || !name.includes(".") ? mutateText : mutateBytes;
+  return /\.(txt|md|jinja)$/.test(name) || !name.includes(".") ? mutateText : mutateBytes;
 }
 
 function filesOf(tree: Tree): [name: string, bytes: Uint8Array][] {

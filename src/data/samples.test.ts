@@ -1,0 +1,183 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { DataError } from "../tensor/errors.js";
+import { trainBytePairEncoding } from "./bpe-trainer.js";
+import { loadDataset } from "./dataset.js";
+import { type EncodedRecords, type EncodingOptions, encodeRecords } from "./encoded-data.js";
+import { IGNORED_LABEL } from "./packing.js";
+import { Tokenizer } from "./tokenizer.js";
+
+const CHATML =
+  "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}" +
+  "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+/** Bytes and the special tokens of ChatML; one token merges " y" and "es". */
+const json = trainBytePairEncoding([" yes", " yes yes"], {
+  vocabSize: 270,
+  specialTokens: ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+});
+const tokenizer = Tokenizer.fromJson(json, { eos_token: "<|endoftext|>", chat_template: CHATML });
+const bare = Tokenizer.fromJson(json, { eos_token: "<|endoftext|>" });
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "highrank-samples-"));
+});
+afterAll(async () => rm(folder, { recursive: true }));
+
+const OPTIONS: EncodingOptions = { sequenceLength: 300, packing: null, trainOnInputs: false };
+
+async function encode(
+  records: readonly object[],
+  change: Partial<EncodingOptions> = {},
+  by: Tokenizer = tokenizer,
+): Promise<EncodedRecords> {
+  const path = join(folder, "a.jsonl");
+  await writeFile(path, records.map((record) => JSON.stringify(record)).join("\n"));
+  const { kind, train } = await loadDataset(path, { validationFraction: 0 });
+  return encodeRecords(kind, train, by, { ...OPTIONS, ...change });
+}
+
+/** The text of a sample with what is scored in brackets. */
+async function shown(record: object, change: Partial<EncodingOptions> = {}): Promise<string> {
+  const { ids, labels } = (await encode([record], change)).samples[0]!;
+  const marks = Array.from(ids, (id, i) => {
+    expect([id, IGNORED_LABEL]).toContain(labels[i]);
+    return labels[i] === id ? `[${tokenizer.decode([id])}]` : tokenizer.decode([id]);
+  });
+  return marks.join("").replaceAll("][", "");
+}
+
+const CHAT = {
+  messages: [
+    { role: "user", content: "Hi" },
+    { role: "assistant", content: "Yes" },
+    { role: "user", content: "So" },
+    { role: "assistant", content: "No" },
+  ],
+};
+
+test("of a conversation each turn of the assistant is scored with the token that ends it", async () => {
+  const user = (text: string) => `<|im_start|>user\n${text}<|im_end|>\n<|im_start|>assistant\n`;
+  expect(await shown(CHAT)).toBe(`${user("Hi")}[Yes<|im_end|>]\n${user("So")}[No<|im_end|>]\n`);
+  expect(await shown(CHAT, { trainOnInputs: true })).toBe(`[${user("Hi")}Yes<|im_end|>\n${user("So")}No<|im_end|>\n]`);
+});
+
+test("a conversation whose template ends no turn is ended", async () => {
+  const open = tokenizer.withChatTemplate("{% for m in messages %}{{ m.role }}:{{ m.content }} {% endfor %}");
+  const { ids, labels } = (await encode([CHAT], {}, open)).samples[0]!;
+  expect(tokenizer.decode(ids)).toBe("user:Hi assistant:Yes user:So assistant:No <|endoftext|>");
+  expect(labels.at(-1)).toBe(tokenizer.endOfTextId);
+});
+
+test("of prompt and completion the completion and the end of text are scored", async () => {
+  expect(await shown({ prompt: "Q:", completion: " no" })).toBe("Q:[ no<|endoftext|>]");
+  expect(await shown({ prompt: "", completion: "all" })).toBe("[all<|endoftext|>]");
+  expect(await shown({ prompt: "Q:", completion: "no" }, { trainOnInputs: true })).toBe("[Q:no<|endoftext|>]");
+});
+
+test("a token across the border belongs to the completion", async () => {
+  expect(tokenizer.encode("Q yes")).toHaveLength(2);
+  expect(await shown({ prompt: "Q y", completion: "es" })).toBe("Q[ yes<|endoftext|>]");
+});
+
+test("Alpaca's records get Alpaca's prompts", async () => {
+  const long = await shown({ instruction: "Add.", input: "1 2", output: "3" });
+  expect(long).toBe(
+    "Below is an instruction that describes a task, paired with an input that provides further context. " +
+      "Write a response that appropriately completes the request.\n\n" +
+      "### Instruction:\nAdd.\n\n### Input:\n1 2\n\n### Response:\n[3<|endoftext|>]",
+  );
+  expect(await shown({ instruction: "Stop.", input: "", output: "Done" })).toBe(
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n" +
+      "### Instruction:\nStop.\n\n### Response:\n[Done<|endoftext|>]",
+  );
+});
+
+test("text that is not packed is a sample for each document", async () => {
+  const { isStream, samples } = await encode([{ text: "ab" }, { text: "c" }], { packing: false });
+  expect(isStream).toBe(false);
+  expect(samples.map(({ ids }) => tokenizer.decode(ids))).toEqual(["ab<|endoftext|>", "c<|endoftext|>"]);
+  expect((await encode([{ text: "ab" }])).isStream).toBe(true);
+});
+
+test("long samples are cut and counted; one of which nothing scored is left is named", async () => {
+  const records = [
+    { prompt: "Q", completion: "0123456789" },
+    { prompt: "Q", completion: "0" },
+  ];
+  const { counts } = await encode(records, { sequenceLength: 5 });
+  expect(counts).toEqual({
+    ...{ samples: 2, tokens: 9, scoredTokens: 7 },
+    lengths: { min: 3, median: 6, max: 6 },
+    truncation: { samples: 1, tokens: 6 },
+  });
+  const masked = encode([records[1]!, { prompt: "01234567", completion: "8" }], { sequenceLength: 5 });
+  await expect(masked).rejects.toThrow(DataError);
+  await expect(masked).rejects.toThrow(/a\.jsonl, line 2: no token is scored, since the first 6 of its 10 tokens/);
+});
+
+test.each([
+  ["a conversation without an assistant", { messages: [{ role: "user", content: "Hi" }] }, /no turn of the assistant/],
+  ["labels that are all masked", { input_ids: [1, 2, 3], labels: [1, -100, -100] }, /all its labels are -100/],
+  ["a single token", { input_ids: [1] }, /at least 2 ids/],
+])("%s is named with its line", async (_, record, message) => {
+  const encoding = encode([record]);
+  await expect(encoding).rejects.toThrow(/a\.jsonl, line 1: /);
+  await expect(encoding).rejects.toThrow(message);
+});
+
+test("messages without a template, and a template that refuses them, say so", async () => {
+  await expect(encode([CHAT], {}, bare)).rejects.toThrow(
+    /no chat template; name one with --chat-template FILE, or a model/,
+  );
+  const refusing = bare.withChatTemplate("{{ raise_exception('Only users here') }}");
+  await expect(encode([CHAT, CHAT], {}, refusing)).rejects.toThrow(/line 1: .*Only users here\n.*line 2: /);
+});
+
+test.each([
+  [
+    {
+      chat_template: [
+        { name: "default", template: CHATML },
+        { name: "tool_use", template: "x" },
+      ],
+    },
+    true,
+  ],
+  [{ chat_template: [{ name: "only", template: CHATML }] }, true],
+  [
+    {
+      chat_template: [
+        { name: "rag", template: "x" },
+        { name: "tool_use", template: "x" },
+      ],
+    },
+    false,
+  ],
+  [{ chat_template: 3 }, false],
+])("templates by name: %j", async (config, isFound) => {
+  const encoding = encode([CHAT], {}, Tokenizer.fromJson(json, config));
+  if (isFound) expect((await encoding).samples).toHaveLength(1);
+  else await expect(encoding).rejects.toThrow(/tokenizer_config\.json: chat_template/);
+});
+
+test("kinds are not mixed, within a file and among files", async () => {
+  await expect(encode([{ prompt: "a", completion: "b" }, { text: "c" }])).rejects.toThrow(
+    /line 2: must have "prompt" and "completion"; the keys found are "text"; one source has one kind/,
+  );
+  await expect(encode([{ question: "a" }])).rejects.toThrow(
+    /line 1: must have "input_ids"; or "messages"; or .*"question"/,
+  );
+});
+
+test("packed samples stay whole, and none predicts the first token of the next", async () => {
+  const records = [7, 3, 5, 2].map((length) => ({ input_ids: Array.from({ length }, (_, i) => 10 * length + i) }));
+  const rows = (await encode(records, { packing: true, sequenceLength: 9 })).trainingRows();
+  expect(rows.count).toBe(2);
+  const batch = { inputIds: new Int32Array(9), labels: new Int32Array(9).fill(IGNORED_LABEL) };
+  rows.copyTo(0, batch, 0);
+  expect([...batch.inputIds]).toEqual([70, 71, 72, 73, 74, 75, 76, 30, 31]);
+  expect([...batch.labels]).toEqual([71, 72, 73, 74, 75, 76, IGNORED_LABEL, 31, 32]);
+});

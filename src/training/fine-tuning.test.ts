@@ -1,0 +1,78 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runContents } from "../../tests/run-contents.js";
+import { SMALL_RUN } from "../../tests/small-run.js";
+import { resolveSettings } from "../config/resolve.js";
+import type { Settings } from "../config/settings.js";
+import type { MetricsRecord } from "./metrics.js";
+import { prepareRun } from "./prepare.js";
+import { resume } from "./resume.js";
+import { train } from "./train.js";
+
+const TEMPLATE =
+  "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-fine-tuning-"));
+  await writeFile(path.join(folder, "chat.jinja"), TEMPLATE);
+  const lines = (record: (i: number) => object) =>
+    Array.from({ length: 30 }, (_, i) => JSON.stringify(record(i))).join("\n");
+  const pairs = lines((i) => ({ prompt: `${i} + ${i} = `, completion: `${2 * i}` }));
+  await writeFile(path.join(folder, "pairs.jsonl"), pairs);
+  const turns = (i: number) => [
+    { role: "user", content: `${i}?` },
+    { role: "assistant", content: `${i}!` },
+  ];
+  await writeFile(
+    path.join(folder, "chat.jsonl"),
+    lines((i) => ({ messages: turns(i) })),
+  );
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+function settingsOf(out: string, data: string, change: Partial<Settings> = {}): Settings {
+  const flags = { ...SMALL_RUN, threads: 1, data: path.join(folder, data), out: path.join(folder, out), ...change };
+  return resolveSettings({ flags });
+}
+
+describe.each<[name: string, data: string, change: Partial<Settings>]>([
+  ["padded pairs", "pairs.jsonl", {}],
+  ["packed pairs", "pairs.jsonl", { packing: true }],
+  ["messages", "chat.jsonl", { sequenceLength: 48 }],
+])("%s", (name, data, change) => {
+  test("stopped, a run ends as it would have, to the last bit", async () => {
+    const all = data === "chat.jsonl" ? { ...change, chatTemplate: path.join(folder, "chat.jinja") } : change;
+    const whole = settingsOf(`${name}-whole`, data, all);
+    await train(whole);
+    const stopped = settingsOf(`${name}-stopped`, data, all);
+    let at = 0;
+    const onRecord = (record: MetricsRecord): void => {
+      if (record.kind === "step") at = record.step;
+    };
+    await train(stopped, { onRecord, stopRequested: () => at === 5 });
+    // The template has become part of the run.
+    if (data === "chat.jsonl") await rm(path.join(folder, "chat.jinja"));
+    expect(await resume(stopped.out!, {})).toMatchObject({ outcome: "done", step: 11 });
+    expect(await runContents(stopped.out!)).toEqual(await runContents(whole.out!));
+  });
+});
+
+test("the hash of the data covers what is scored", async () => {
+  const hash = async (change: Partial<Settings>) =>
+    (await prepareRun(settingsOf("hash", "pairs.jsonl", change))).dataSha256;
+  const hashes = [await hash({}), await hash({ trainOnInputs: true }), await hash({ packing: true })];
+  expect(new Set(hashes).size).toBe(3);
+  expect(await hash({})).toBe(hashes[0]);
+});
+
+test("what is cut is said where the run starts", async () => {
+  const records: MetricsRecord[] = [];
+  const settings = settingsOf("cut", "pairs.jsonl", { sequenceLength: 4, trainOnInputs: true, dryRun: true });
+  await train(settings, { onRecord: (record) => void records.push(record) });
+  expect(records[0]).toMatchObject({
+    data: expect.stringMatching(/29 samples, .* scored; \d+ samples cut, which left out/),
+  });
+});

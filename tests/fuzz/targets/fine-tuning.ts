@@ -1,0 +1,70 @@
+import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { ChatTemplate } from "../../../src/data/chat-template.js";
+import { loadDataset } from "../../../src/data/dataset.js";
+import { encodeRecords } from "../../../src/data/encoded-data.js";
+import type { Tokenizer } from "../../../src/data/tokenizer.js";
+import { trainTokenizer } from "../../../src/data/train-tokenizer.js";
+import { TEXT } from "../../small-model.js";
+import { expectThat, type FuzzTarget } from "../target.js";
+
+/** The repository, from the sources and from what they are built to. */
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url)).replace(/dist-fuzz\/$/, "");
+
+let known: Tokenizer | undefined;
+const tokenizer = (): Tokenizer => {
+  known ??= trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280 });
+  return known;
+};
+
+async function encodeAll(file: string, by: Tokenizer): Promise<void> {
+  const { kind, train } = await loadDataset(file, { validationFraction: 0 });
+  const options = { sequenceLength: 4096, packing: true, trainOnInputs: false };
+  const { counts, trainingRows } = await encodeRecords(kind, train, by, options);
+  expectThat(counts.scoredTokens > 0, "nothing is scored");
+  expectThat(trainingRows().count > 0, "there are no rows");
+}
+
+/** A chat template and the messages that it renders. */
+export const chatTemplate: FuzzTarget = {
+  name: "chat template",
+  sources: ["data/chat-rendering", "data/chat-template", "data/records", "data/samples"],
+  writeSamples: async (folder) => {
+    const templates = path.join(ROOT, "tests/data/templates");
+    const messages = [
+      { role: "user", content: "Hi there" },
+      { role: "assistant", content: "Hello" },
+    ];
+    for (const name of await readdir(templates)) {
+      const sample = path.join(folder, name.replace(/\.jinja$/, ""));
+      await mkdir(sample, { recursive: true });
+      await copyFile(path.join(templates, name), path.join(sample, "chat_template.jinja"));
+      await writeFile(path.join(sample, "chat.jsonl"), `${JSON.stringify({ messages })}\n`);
+    }
+  },
+  run: async (folder) => {
+    const template = await readFile(path.join(folder, "chat_template.jinja"), "utf8").catch(() => "");
+    const by = tokenizer().withChatTemplate(template);
+    expectThat(ChatTemplate.of(by) !== null, "there is no template");
+    await encodeAll(path.join(folder, "chat.jsonl"), by);
+  },
+};
+
+/** Samples are valid: these have no columns for data, or a compression that is not read. */
+const REFUSED = ["other-columns.parquet", "text-zstd.parquet"];
+
+/** Parquet files as pyarrow writes them. */
+export const parquet: FuzzTarget = {
+  name: "Parquet",
+  sources: ["data/parquet-format", "data/parquet-rows"],
+  writeSamples: async (folder) => {
+    const golden = path.join(ROOT, "tests/golden/parquet");
+    for (const name of (await readdir(golden)).filter((one) => !REFUSED.includes(one))) {
+      const sample = path.join(folder, name.replace(/\.parquet$/, ""));
+      await mkdir(sample, { recursive: true });
+      await copyFile(path.join(golden, name), path.join(sample, "data.parquet"));
+    }
+  },
+  run: async (folder) => encodeAll(path.join(folder, "data.parquet"), tokenizer()),
+};
