@@ -110,8 +110,9 @@ export function sortTensors<T>(tensors: ReadonlyMap<string, T>, rule: TensorRule
       continue;
     }
     const name = path.replace(/\.base_layer(?=\.[^.]+$)/, "");
+    const ofAdaptedTable = path.endsWith(".base_layer.weight");
     if (TOKENS.test(path)) tokens.set(path.replace(TOKENS, ""), tensor);
-    else if ([...rule.modulesToSave, ...SAVED_UNASKED].some((module) => isInside(name, module)))
+    else if (ofAdaptedTable || [...rule.modulesToSave, ...SAVED_UNASKED].some((module) => isInside(name, module)))
       modulesToSave.set(name, tensor);
     else if (rule.bias !== "none" && name.endsWith(".bias")) biases.set(name, tensor);
     else faults.push(`tensor "${key}" is neither half of a LoRA pair nor part of modules_to_save`);

@@ -42,16 +42,13 @@ export function peftEffect(
   const tables = tablesOf(model);
   const scalings = loraScalings([...adapter.layers.keys(), ...adapter.embeddings.keys()], adapter);
   requireTargets(adapter, [...linears.keys()], [...tables.keys()], faults);
-  const readTable = async (name: string): Promise<Float32Array> => {
-    const saved = replaced.get(name);
-    return saved === undefined ? readWeight(name) : ((await saved.read()) as Float32Array);
-  };
   const changeTable = (module: string, change: (table: Float32Array) => Promise<Float32Array>): void => {
     const name = `${module}.weight`;
-    const read = replaced.has(name) ? replaced.get(name)!.read : () => readTable(name);
+    const before = replaced.get(name);
+    const readBefore = async (): Promise<Float32Array> =>
+      before === undefined ? readWeight(name) : ((await before.read()) as Float32Array);
     const { shape } = tables.get(module)!;
-    const earlier = async (): Promise<Float32Array> => (await read()) as Float32Array;
-    replaced.set(name, { dtype: "float32", shape, read: async () => change((await earlier()).slice()) });
+    replaced.set(name, { dtype: "float32", shape, read: async () => change((await readBefore()).slice()) });
   };
   for (const [module, pair] of adapter.layers) {
     const { rank, scaling } = scalings.get(module)!;
