@@ -30,7 +30,7 @@ export interface OnnxHeader {
 const WINDOW_BYTES = 2 ** 17;
 
 /** A model has fewer; a file may be all fields of two bytes. */
-const MAX_FIELDS = 2 ** 24;
+const MAX_FIELDS = 2 ** 22;
 
 const MAX_NAME_LENGTH = 1000;
 

@@ -7,13 +7,14 @@ import { deltaLog } from "./targets/delta-log.js";
 import { chatTemplate, parquet } from "./targets/fine-tuning.js";
 import { metrics } from "./targets/metrics.js";
 import { modelFolder } from "./targets/model-folder.js";
+import { onnx } from "./targets/onnx.js";
 import { peft } from "./targets/peft.js";
 import { safetensors } from "./targets/safetensors.js";
 import { tokenizer } from "./targets/tokenizer.js";
 
 /** Every reader of files that may come from strangers. */
 export const TARGETS: readonly FuzzTarget[] = [
-  ...[safetensors, modelFolder, bitsandbytes, peft, checkpoint, deltaLog],
+  ...[safetensors, modelFolder, bitsandbytes, peft, checkpoint, deltaLog, onnx],
   ...[metrics, config, tokenizer, text, rows, chatTemplate, parquet],
 ];
 
