@@ -7,6 +7,13 @@ function readBy(source: string): Pick<BadInput, "args" | "alike"> {
   return { args: ["data", source], alike: [train, ["tokenizer", "train", "--out", "model", source]] };
 }
 
+const CHAT = `${JSON.stringify({
+  messages: [
+    { role: "user", content: "Hi" },
+    { role: "assistant", content: "Yes" },
+  ],
+})}\n`;
+
 export const data: Area = {
   title: "Training text and tokenizers",
   rows: [
@@ -42,6 +49,84 @@ export const data: Area = {
       args: ["data", "rows.jsonl"],
       files: { "rows.jsonl": '{"input_ids": [1, 2, 3], "labels": [1, 2]}\n' },
       says: ['rows.jsonl, line 1: "labels" must be as long as "input_ids", got 2 labels for 3 ids'],
+      code: 3,
+    },
+    {
+      name: "a JSON lines file of which no kind is known",
+      ...readBy("other.jsonl"),
+      files: { "other.jsonl": '{"question": "a", "answer": "b"}\n' },
+      says: ['other.jsonl, line 1: must have "input_ids"; or "messages"', 'the keys found are "question", "answer"'],
+      code: 3,
+    },
+    {
+      name: "kinds mixed in a file",
+      ...readBy("mixed.jsonl"),
+      files: { "mixed.jsonl": '{"prompt": "a", "completion": "b"}\n{"text": "c"}\n' },
+      says: ['mixed.jsonl, line 2: must have "prompt" and "completion"', "one source has one kind"],
+      code: 3,
+    },
+    {
+      name: "messages without a chat template",
+      args: ["data", "chat.jsonl"],
+      alike: [["train", "--model", "tiny", "--data", "chat.jsonl"]],
+      files: { "chat.jsonl": CHAT + CHAT.replace("Hi", "Ho") },
+      says: ["chat.jsonl: has messages", "no chat template", "--chat-template FILE"],
+      code: 3,
+    },
+    {
+      name: "a chat template that refuses a role",
+      args: ["data", "chat.jsonl", "--chat-template", "t.jinja"],
+      files: { "chat.jsonl": CHAT, "t.jinja": "{{ raise_exception('Only tools may speak') }}" },
+      says: ["chat.jsonl, line 1: the chat template says: Only tools may speak"],
+      code: 3,
+    },
+    {
+      name: "a chat template that is none",
+      args: ["data", "chat.jsonl", "--chat-template", "t.jinja"],
+      files: { "chat.jsonl": CHAT, "t.jinja": "{% for %}" },
+      says: ["chat.jsonl, line 1: it is no Jinja template"],
+      code: 3,
+    },
+    {
+      name: "a chat template that does not tell what the assistant wrote",
+      args: ["data", "chat.jsonl", "--chat-template", "t.jinja"],
+      files: { "chat.jsonl": CHAT, "t.jinja": "{{ messages|length }}{{ messages[0].content }}" },
+      says: ["it does not tell what the assistant wrote", "{% generation %}", "--train-on-inputs"],
+      code: 3,
+    },
+    {
+      name: "a chat template that fills the memory",
+      args: ["data", "chat.jsonl", "--chat-template", "t.jinja"],
+      files: { "chat.jsonl": CHAT, "t.jinja": "{% for i in range(1000000000) %}{% endfor %}" },
+      says: ["the chat template was stopped at conversation 1: it took more than 256 MiB of memory", "--chat-template"],
+      code: 3,
+    },
+    {
+      name: "a sample of which nothing is scored",
+      args: ["data", "rows.jsonl"],
+      files: { "rows.jsonl": '{"input_ids": [1, 2]}\n{"input_ids": [1, 2], "labels": [1, -100]}\n' },
+      says: ["rows.jsonl, line 2: no token is scored"],
+      code: 3,
+    },
+    {
+      name: "a sample of which nothing scored is left",
+      args: ["data", "pairs.jsonl", "--sequence-length", "4"],
+      files: { "pairs.jsonl": '{"prompt": "0123456789", "completion": "a"}\n' },
+      says: ["pairs.jsonl, line 1: no token is scored, since the first 5 of its", "--sequence-length"],
+      code: 3,
+    },
+    {
+      name: "train: a single sample",
+      args: ["train", "--model", "tiny", "--data", "pairs.jsonl"],
+      files: { "pairs.jsonl": '{"prompt": "0", "completion": "a"}\n' },
+      says: ["pairs.jsonl: has 1 different samples, too few to hold some out"],
+      code: 3,
+    },
+    {
+      name: "a Parquet file that is none",
+      ...readBy("a.parquet"),
+      files: { "a.parquet": "a,b\n1,2\n" },
+      says: ["a.parquet: it is no Parquet file that can be read here"],
       code: 3,
     },
     {
