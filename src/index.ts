@@ -82,6 +82,7 @@ export { parseStudy } from "./studies/study-config.js";
 export type { RunPhase, RunStatus, StudyRun } from "./studies/study-run.js";
 export type { ArmSummary, RunSummary, StudySummary } from "./studies/summary.js";
 export * from "./tensor/index.js";
+export { AdapterSet } from "./training/adapter-set.js";
 export { checkRun } from "./training/check-run.js";
 export type * from "./training/contracts.js";
 export { evaluateTarget } from "./training/evaluation.js";

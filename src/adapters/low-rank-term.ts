@@ -3,6 +3,7 @@ import { add, div, mul, sqrt, sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { reshape } from "../ops/movement.js";
 import { sum } from "../ops/reduce.js";
+import { ConfigError } from "../tensor/errors.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 
 /** One term of an accumulated update: scaling · B · A with B (outFeatures, rank) and A (rank, inFeatures), row-major. */
@@ -47,6 +48,39 @@ export function joinTerms(terms: readonly LowRankTerm[]): LowRankTerm {
     column += term.rank;
   }
   return { rank, scaling, loraA, loraB };
+}
+
+export interface WeightedTerm {
+  readonly term: LowRankTerm;
+  readonly weight: number;
+}
+
+/**
+ * One term of several by weights, with PEFT's meaning. `cat`: Σ weight · ΔW. `linear`: A and B are Σ √|weight · scaling| times those of each
+ * term, B with the sign of the weight.
+ * @throws ConfigError for terms of several ranks with `linear`.
+ */
+export function combineTerms(terms: readonly WeightedTerm[], kind: "linear" | "cat"): LowRankTerm {
+  if (kind === "cat") {
+    return joinTerms(terms.map(({ term, weight }) => ({ ...scaledB(term, weight * term.scaling), scaling: 1 })));
+  }
+  const [{ term: first }] = terms as [WeightedTerm];
+  const ranks = [...new Set(terms.map(({ term }) => term.rank))];
+  if (ranks.length > 1) {
+    throw new ConfigError(`combine: linear needs adapters of one rank, got ${ranks.join(", ")}; use cat`);
+  }
+  const [loraA, loraB] = [new Float32Array(first.loraA.length), new Float32Array(first.loraB.length)];
+  for (const { term, weight } of terms) {
+    const factor = Math.sqrt(Math.abs(weight * term.scaling));
+    const signed = factor * Math.sign(weight * term.scaling);
+    for (let i = 0; i < loraA.length; i++) loraA[i]! += factor * term.loraA[i]!;
+    for (let i = 0; i < loraB.length; i++) loraB[i]! += signed * term.loraB[i]!;
+  }
+  return { rank: first.rank, scaling: 1, loraA, loraB };
+}
+
+function scaledB(term: LowRankTerm, factor: number): LowRankTerm {
+  return { ...term, loraB: term.loraB.map((value) => value * factor) };
 }
 
 /** What an adapter that stands at `now` has learned since it started, of twice the rank if that was not at zero. */
