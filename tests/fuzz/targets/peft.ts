@@ -12,7 +12,7 @@ const matrix = (...shape: number[]): HostTensor => ({
 
 export const peft: FuzzTarget = {
   name: "PEFT adapter",
-  sources: ["checkpoints/peft", "checkpoints/peft-config"],
+  sources: ["checkpoints/peft", "checkpoints/peft-config", "checkpoints/peft-tensors"],
   writeSamples: async (folder) => {
     const pair = { loraA: matrix(2, 4), loraB: matrix(3, 2) };
     const adapter = {
@@ -44,11 +44,25 @@ export const peft: FuzzTarget = {
       r: 2,
       lora_alpha: 16,
       target_modules: ".*q_proj",
-      rank_pattern: {},
+      rank_pattern: { "q_pr(?:oj|x)": 2, "layers\\.0\\..*": 4 },
+      alpha_pattern: { q_proj: 3.5 },
+      exclude_modules: ["k_proj"],
       layer_replication: null,
       eva_config: null,
     };
     await writeFile(path.join(plain, "adapter_config.json"), JSON.stringify(fields));
+    const vector = matrix(3);
+    await writePeftAdapter(path.join(folder, "every-kind"), {
+      ...{ ...adapter, useDora: true, bias: "lora_only", fanInFanOut: true, tiesWeights: true },
+      ...{ layersToTransform: [0, 1], layersPattern: ["layers"], excludeModules: ["k_proj"] },
+      ...{ rankPattern: { up_proj: 2 }, alphaPattern: { "0\\..*": 3 }, tokenIndices: { embed_tokens: [0, 2] } },
+      targetModules: ["q_proj", "model.embed_tokens"],
+      layers: new Map([["model.layers.0.self_attn.q_proj", { ...pair, magnitude: vector }]]),
+      embeddings: new Map([["model.embed_tokens", { loraA: matrix(2, 5), loraB: matrix(3, 2) }]]),
+      tokens: new Map([["model.embed_tokens", matrix(2, 3)]]),
+      biases: new Map([["model.layers.0.self_attn.q_proj.bias", vector]]),
+      modulesToSave: new Map([["model.embed_tokens.weight", matrix(5, 3)]]),
+    });
   },
   run: async (folder) => {
     const { rank, alpha, dropout, layers, targetModules } = await readPeftAdapter(folder);
