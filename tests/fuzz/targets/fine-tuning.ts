@@ -12,18 +12,21 @@ import { expectThat, type FuzzTarget } from "../target.js";
 /** The repository, from the sources and from what they are built to. */
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url)).replace(/dist-fuzz\/$/, "");
 
+const CHAT =
+  "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
+
 let known: Tokenizer | undefined;
 const tokenizer = (): Tokenizer => {
-  known ??= trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280 });
+  known ??= trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280 }).withChatTemplate(CHAT);
   return known;
 };
 
 async function encodeAll(file: string, by: Tokenizer): Promise<void> {
   const { kind, train } = await loadDataset(file, { validationFraction: 0 });
   const options = { sequenceLength: 4096, packing: true, trainOnInputs: false };
-  const { counts, trainingRows } = await encodeRecords(kind, train, by, options);
+  const { counts, evaluationRows } = await encodeRecords(kind, train, by, options);
   expectThat(counts.scoredTokens > 0, "nothing is scored");
-  expectThat(trainingRows().count > 0, "there are no rows");
+  expectThat(evaluationRows().count > 0, "there are no rows");
 }
 
 /** A chat template and the messages that it renders. */
