@@ -16,7 +16,7 @@ export interface FrozenWeight {
 export function frozenWeight(linear: Linear | QuantizedLinear): FrozenWeight {
   if (linear instanceof Linear) {
     const { weight } = linear;
-    return { product: (x) => applyLinear(x, weight), tensor: () => weight, values: () => weight.values };
+    return { product: (x) => applyLinear(x, weight), tensor: () => weight, values: () => weight.read() };
   }
   const { weight } = linear;
   return {

@@ -1,5 +1,5 @@
 import { allocate, type DType, type TypedArray } from "../tensor/dtype.js";
-import { bfloat16ToFloat32, float16ToFloat32 } from "./half-precision.js";
+import { bfloat16ToFloat32, float16ToFloat32 } from "../tensor/half-precision.js";
 import type { SafetensorsDType } from "./safetensors-header.js";
 
 /** How elements of one file type become elements of ours. Files and machines are little-endian. */

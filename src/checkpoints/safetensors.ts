@@ -1,10 +1,10 @@
 import { writeFileAtomic } from "#platform";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
+import { float32ToBfloat16, float32ToFloat16 } from "../tensor/half-precision.js";
 import { sizeOf } from "../tensor/shape.js";
 import { hostDType } from "./element-conversion.js";
 import { checkpointFault } from "./faults.js";
-import { float32ToBfloat16, float32ToFloat16 } from "./half-precision.js";
 import { readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
 import { ELEMENT_BYTES, isSizes, readSafetensorsHeader, type SafetensorsDType } from "./safetensors-header.js";
 import { StoredTensor } from "./stored-tensor.js";

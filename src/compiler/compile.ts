@@ -8,9 +8,10 @@ import type { DynamicSizes } from "./dynamic-sizes.js";
 import { Emitter } from "./emitter.js";
 import { fuseProducts } from "./fuse.js";
 import { CPU_PROFILE } from "./lower-cpu.js";
+import { BIT_CAST_ENCODING, elementsOf, FED_AS, type HalfLeaf, widenedLeaf } from "./lower-half.js";
 import { WEBGPU_PROFILE } from "./lower-webgpu.js";
 import type { LoweringContext, Profile } from "./lowering.js";
-import type { OnnxGraph, OnnxInitializer, OnnxNode, OnnxTensorInfo } from "./onnx-model.js";
+import type { EncodeOptions, OnnxGraph, OnnxInitializer, OnnxNode, OnnxTensorInfo } from "./onnx-model.js";
 import { orderForExecution } from "./order.js";
 
 export const PROFILES: Readonly<Record<"cpu" | "webgpu", Profile>> = { cpu: CPU_PROFILE, webgpu: WEBGPU_PROFILE };
@@ -31,8 +32,18 @@ export interface CompiledGraph {
   readonly graph: StaticGraph;
   /** By name of the model's input. */
   readonly leaves: ReadonlyMap<string, Tensor>;
+  /** Inputs that take the bits of leaves that are held as 16-bit floats, or of some of their rows. */
+  readonly halves: ReadonlyMap<string, HalfInput>;
+  /** What the file of the model has to say of itself. */
+  readonly encoding: EncodeOptions;
   /** What the values of the model are, by name. Of those that only one lowering knows, the ones that it gave a shape. */
   readonly values: ReadonlyMap<string, TensorSpec>;
+}
+
+/** Elements of a leaf that is held as 16-bit floats, of this kind when the graph was compiled. */
+export interface HalfInput extends Pick<HalfLeaf, "tensor" | "format" | "scale"> {
+  readonly elements: readonly [start: number, end: number];
+  readonly shape: Shape;
 }
 
 export interface CompileOptions {
@@ -64,14 +75,34 @@ export function compileGraph(
   const emitter = new Emitter(sizes);
   const names = new Map<Tensor, string>();
   const leaves = new Map<string, Tensor>();
+  const halves = new Map<string, HalfInput>();
   const specs = new Map<string, TensorSpec>();
-  const nameOf = (tensor: Tensor): string => names.get(tensor) ?? name(tensor, lower(tensor));
+  const nameOf = (tensor: Tensor): string => {
+    const leaf = names.has(tensor) ? undefined : halfLeaf(tensor);
+    if (leaf !== undefined) return widenedLeaf(leaf, emitter);
+    return names.get(tensor) ?? name(tensor, lower(tensor));
+  };
+  const halfLeaf = (tensor: Tensor): HalfLeaf | undefined => {
+    const half = tensor.source?.kind === "data" ? tensor.source.half : undefined;
+    if (half === undefined) return undefined;
+    const { format, scale } = half;
+    const input: HalfLeaf["input"] = (rows) => {
+      const [elements, shape] =
+        rows === undefined
+          ? [[0, tensor.size] as const, tensor.shape]
+          : [elementsOf(tensor, rows), [rows[1] - rows[0], ...tensor.shape.slice(1)]];
+      const input = `%leaf${tensor.id}[${elements}]`;
+      halves.set(input, { tensor, format, scale, elements, shape });
+      return input;
+    };
+    return { tensor, format, scale, input };
+  };
   const name = (tensor: Tensor, value: string): string => {
     names.set(tensor, value);
     specs.set(value, tensor);
     return value;
   };
-  const context: LoweringContext = { emitter, nameOf, byproducts: new Map() };
+  const context: LoweringContext = { emitter, nameOf, halfLeaf, byproducts: new Map() };
   const inGraph = new Set(tensors);
 
   function lower(tensor: Tensor): string {
@@ -83,9 +114,10 @@ export function compileGraph(
   }
 
   // In creation order, which is the order in which things should run. What a fusion absorbed is never asked for, and
-  // constants only by those that read them.
+  // constants and what is held as 16-bit floats only by those that read them.
   for (const tensor of tensors) {
     if (absorbed.has(tensor) || names.has(tensor) || constantValue(tensor) !== undefined) continue;
+    if (halfLeaf(tensor) !== undefined) continue;
     nameOf(tensor);
     const companions = tensor.companions.filter((companion) => inGraph.has(companion));
     if (companions.length > 0) name(tensor, emitAfter(tensor, companions, context));
@@ -94,12 +126,16 @@ export function compileGraph(
   for (const [output, tensor] of Object.entries(outputs)) specs.set(output, tensor);
   for (const [value, shape] of emitter.shapes) if (!specs.has(value)) specs.set(value, { shape, dtype: "float32" });
   const nodes = nameOutputs(emitter, values);
+  const halfInputs = [...halves].map(([input, { format, shape }]) => ({ name: input, dtype: FED_AS[format], shape }));
+  const readsBfloat16 = [...halves.values()].some(({ format }) => format === "bfloat16");
   return {
     leaves,
+    halves,
+    encoding: readsBfloat16 ? BIT_CAST_ENCODING : {},
     values: specs,
     graph: {
       nodes: order === "topological" ? nodes : orderForExecution(nodes).map((index) => nodes[index]!),
-      inputs: [...leaves].map(([input, { dtype, shape }]) => ({ name: input, dtype, shape })),
+      inputs: [...[...leaves].map(([input, { dtype, shape }]) => ({ name: input, dtype, shape })), ...halfInputs],
       outputs: Object.entries(outputs).map(([output, { dtype, shape }]) => ({ name: output, dtype, shape })),
       initializers: [...emitter.initializers.values()],
     },

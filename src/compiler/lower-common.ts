@@ -3,6 +3,7 @@ import { sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { EmitOptions, Emitter } from "./emitter.js";
 import type { Product } from "./fuse.js";
+import { halfRows } from "./lower-half.js";
 import type { Lowering, LoweringContext, Profile } from "./lowering.js";
 import { emitProduct, type Value, type ValueProduct } from "./product-cpu.js";
 
@@ -129,7 +130,12 @@ export const COMMON_PRIMITIVES: Omit<
   equal: direct("Equal"),
   erf: direct("Erf"),
   exp: direct("Exp"),
-  gatherRows: direct("Gather"),
+  gatherRows: ({ inputs, shape }, { emitter, nameOf, halfLeaf }) => {
+    const [table, indices] = inputs as [Tensor, Tensor];
+    const leaf = halfLeaf(table);
+    if (leaf !== undefined) return halfRows(leaf, nameOf(indices), shape, emitter);
+    return emitter.emit("Gather", [nameOf(table), nameOf(indices)]);
+  },
   less: direct("Less"),
   matmul: () => {
     throw new Error("lowering: matmul is written as a product");

@@ -8,6 +8,7 @@ import {
   shapeOfWeight,
   valuesOf,
 } from "./lower-common.js";
+import { halfProduct } from "./lower-half.js";
 import type { Profile } from "./lowering.js";
 import { emitReproducibleProduct } from "./product-cpu.js";
 import { addsInOneOrder } from "./summation-order.js";
@@ -29,7 +30,8 @@ function isAtOneEnd(axes: readonly number[], { shape }: Tensor): boolean {
  * threads.
  */
 export const CPU_PROFILE: Profile = {
-  product: (product, _node, context) => emitReproducibleProduct(valuesOf(product, context), context.emitter),
+  product: (product, _node, context) =>
+    halfProduct(product, context) ?? emitReproducibleProduct(valuesOf(product, context), context.emitter),
   primitives: {
     ...COMMON_PRIMITIVES,
     inverseRms: (node, context) =>

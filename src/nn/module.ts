@@ -1,6 +1,7 @@
 import { ShapeError } from "../tensor/errors.js";
+import type { HalfArray } from "../tensor/half-array.js";
 import { formatShape, type Shape, sizeOf } from "../tensor/shape.js";
-import { lazySource, type Source, Tensor } from "../tensor/tensor.js";
+import { type DataSource, heldValues, lazySource, Tensor } from "../tensor/tensor.js";
 
 /** A float32 leaf that training changes in place. Programs read its array when they run. */
 export class Parameter extends Tensor {
@@ -19,17 +20,31 @@ export class Parameter extends Tensor {
         `Parameter: shape ${formatShape(shape)} holds ${sizeOf(shape)} elements, got ${values.length}`,
       );
     };
-    const source =
-      typeof data === "function"
-        ? lazySource(() => checked(data()))
-        : ({ kind: "data", array: checked(data) } as const);
+    const source = lazySource(() => checked((data as () => Float32Array)()));
+    if (typeof data !== "function") source.array = checked(data);
     super({ shape, dtype: "float32" }, source);
     this.trainable = trainable;
   }
 
-  /** The values themselves, row-major; writing to the array changes the parameter. */
+  /** The values themselves, row-major; writing to the array changes the parameter. Of 16-bit floats, widened for good. */
   get values(): Float32Array {
     return this.#data.array as Float32Array;
+  }
+
+  /** The values, not to be written to: a copy where they are held as 16-bit floats, which they stay. */
+  read(): Float32Array {
+    return heldValues(this.#data) as Float32Array;
+  }
+
+  /** Holds the values as 16-bit floats, in half the memory: for what is not trained. @throws ShapeError if the length differs. */
+  hold(half: HalfArray): void {
+    this.#requireLength(half.bits);
+    this.#data.half = half;
+  }
+
+  /** Whether the values are held as 16-bit floats. */
+  get isHalf(): boolean {
+    return this.#data.half !== undefined;
   }
 
   /** Takes `values` for the parameter's own array. @throws ShapeError if the length differs. */
@@ -45,15 +60,15 @@ export class Parameter extends Tensor {
     );
   }
 
-  get #data(): Source & { kind: "data" } {
-    return this.source as Source & { kind: "data" };
+  get #data(): DataSource {
+    return this.source as DataSource;
   }
 
   /** Copies `values` over the present ones. @throws ShapeError if the length differs. */
   assign(values: ArrayLike<number>): void {
     this.#requireLength(values);
     // What was never read need not be made first.
-    if (this.#data.pending) this.#data.array = Float32Array.from(values);
+    if (this.#data.pending || this.isHalf) this.#data.array = Float32Array.from(values);
     else this.values.set(values);
   }
 }

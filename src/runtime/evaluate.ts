@@ -1,6 +1,6 @@
 import { bytesPerElement, type HostTensor } from "../tensor/dtype.js";
 import { reachable } from "../tensor/graph.js";
-import { placeholder, registerEvaluator, Tensor } from "../tensor/tensor.js";
+import { heldValues, placeholder, registerEvaluator, Tensor } from "../tensor/tensor.js";
 import { Program } from "./program.js";
 
 // Eager use repeats a few small graphs; each kept program holds a session.
@@ -34,7 +34,7 @@ function inTurn<T>(action: () => Promise<T>): Promise<T> {
 
 async function compute(tensors: readonly Tensor[]): Promise<HostTensor[]> {
   const graph = reachable(tensors);
-  const arrays = graph.flatMap(({ source }) => (source?.kind === "data" ? [source.array] : []));
+  const arrays = graph.flatMap(({ source }) => (source?.kind === "data" ? [heldValues(source)] : []));
   const key = structureOf(graph, tensors);
   let program = programs.get(key);
   if (program === undefined) {

@@ -1,10 +1,11 @@
-import { compileGraph, PROFILES } from "../compiler/compile.js";
+import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.js";
+import { FED_AS } from "../compiler/lower-half.js";
 import { encodeModel } from "../compiler/onnx-model.js";
 import type { HostTensor, TypedArray } from "../tensor/dtype.js";
 import { ConfigError, ShapeError } from "../tensor/errors.js";
 import { formatShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { createSession, type OrtSession, type SessionOptions } from "./session.js";
+import { createSession, type FedTensor, type OrtSession, type SessionOptions } from "./session.js";
 
 /** Values for placeholders by name, row-major. */
 export type Feeds = Readonly<Record<string, TypedArray>>;
@@ -12,23 +13,23 @@ export type Feeds = Readonly<Record<string, TypedArray>>;
 /** A graph compiled for a device: run as often as you like, released once. Data leaves are read anew at each run. */
 export class Program {
   readonly outputs: Readonly<Record<string, Tensor>>;
-  readonly #leaves: ReadonlyMap<string, Tensor>;
+  readonly #compiled: Pick<CompiledGraph, "leaves" | "halves">;
   readonly #session: OrtSession;
 
   private constructor(
     outputs: Readonly<Record<string, Tensor>>,
-    leaves: ReadonlyMap<string, Tensor>,
+    compiled: Pick<CompiledGraph, "leaves" | "halves">,
     session: OrtSession,
   ) {
     this.outputs = outputs;
-    this.#leaves = leaves;
+    this.#compiled = compiled;
     this.#session = session;
   }
 
   /** Compiles the graph that `outputs` depend on. Must be released. @throws DeviceError if the device refuses it. */
   static async compile(outputs: Readonly<Record<string, Tensor>>, options: SessionOptions): Promise<Program> {
-    const { graph, leaves } = compileGraph(outputs, PROFILES[options.device]);
-    return new Program(outputs, leaves, await createSession(encodeModel(graph), options));
+    const { graph, leaves, halves, encoding } = compileGraph(outputs, PROFILES[options.device]);
+    return new Program(outputs, { leaves, halves }, await createSession(encodeModel(graph, encoding), options));
   }
 
   /** Computes all outputs into new arrays. @throws ConfigError or ShapeError if `feeds` do not fit the placeholders. */
@@ -53,9 +54,17 @@ export class Program {
     return this.#session.release();
   }
 
-  #bind(feeds: Feeds): Record<string, HostTensor> {
-    const bound: Record<string, HostTensor> = {};
-    for (const [input, { source, shape, dtype, size }] of this.#leaves) {
+  #bind(feeds: Feeds): Record<string, FedTensor> {
+    const bound: Record<string, FedTensor> = {};
+    const { leaves, halves } = this.#compiled;
+    for (const [input, { tensor, format, scale, elements, shape }] of halves) {
+      const half = tensor.source?.kind === "data" ? tensor.source.half : undefined;
+      if (half?.format !== format || half.scale !== scale) {
+        throw new Error(`Program: ${tensor} is no longer held as it was when the program was compiled`);
+      }
+      bound[input] = { dtype: FED_AS[format], shape, data: half.bits.subarray(...elements) };
+    }
+    for (const [input, { source, shape, dtype, size }] of leaves) {
       const data = source?.kind === "data" ? source.array : feeds[source!.name];
       const name = source?.kind === "data" ? "data leaf" : `placeholder "${source?.name}"`;
       if (data === undefined) throw new ConfigError(`Program: no values for ${name} ${formatShape(shape)}`);

@@ -1,6 +1,6 @@
 import { allocate } from "../tensor/dtype.js";
 import { reachable } from "../tensor/graph.js";
-import type { NumericArray, Tensor } from "../tensor/tensor.js";
+import { heldValues, type NumericArray, type Tensor } from "../tensor/tensor.js";
 
 export interface ReferenceOptions {
   /** Type that float tensors are computed in: float64 to check gradients by differences. Default float32. */
@@ -38,7 +38,7 @@ function leafValues(
 ): NumericArray {
   const array = allocateNumeric(leaf, precision);
   if (leaf.source?.kind === "data") {
-    array.set(leaf.source.array);
+    array.set(heldValues(leaf.source));
   } else {
     const name = leaf.source?.name ?? "";
     const given = feeds[name];

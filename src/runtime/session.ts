@@ -13,17 +13,22 @@ export interface SessionOptions {
   readonly forbidFallback?: boolean;
 }
 
+/** What an input is given: a tensor, or 16-bit floats by their bits. */
+export type FedTensor =
+  | HostTensor
+  | { readonly dtype: "float16" | "uint16"; readonly shape: readonly number[]; readonly data: Uint16Array };
+
 /** A loaded model. Runs of one session must not overlap; `run` blocks the thread while the model computes. */
 export interface OrtSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
   /** Computes the named outputs into new memory. Feeds on the CPU are read where they are, without a copy. */
-  run(feeds: Readonly<Record<string, HostTensor>>, outputNames: readonly string[]): Promise<Record<string, HostTensor>>;
+  run(feeds: Readonly<Record<string, FedTensor>>, outputNames: readonly string[]): Promise<Record<string, HostTensor>>;
   /**
    * Computes the outputs into the arrays given. An output may be the array of a feed when everything that reads the
    * feed runs before the node that makes the output.
    */
-  runInto(feeds: Readonly<Record<string, HostTensor>>, outputs: Readonly<Record<string, HostTensor>>): Promise<void>;
+  runInto(feeds: Readonly<Record<string, FedTensor>>, outputs: Readonly<Record<string, HostTensor>>): Promise<void>;
   /** Gives the session's memory back. Runs after it throw; a second release does nothing. */
   release(): Promise<void>;
 }
@@ -45,13 +50,13 @@ export async function createSession(model: Uint8Array, options: SessionOptions):
   let released = false;
 
   async function run(
-    feeds: Readonly<Record<string, HostTensor>>,
+    feeds: Readonly<Record<string, FedTensor>>,
     fetches: readonly string[] | Record<string, Tensor>,
   ): Promise<InferenceSession.ReturnType> {
     if (released) throw new DeviceError("the session was released; create a new one to run the model again");
     return explainFailure(options.device, "run the model", () => session.run(wrapAll(feeds), fetches));
   }
-  function wrapAll(tensors: Readonly<Record<string, HostTensor>>): Record<string, Tensor> {
+  function wrapAll(tensors: Readonly<Record<string, FedTensor>>): Record<string, Tensor> {
     const wrapped: Record<string, Tensor> = {};
     for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
       wrapped[name] = new ort.Tensor(dtype, data, shape);

@@ -1,5 +1,6 @@
 import { allocate, type DType, type HostTensor, type TypedArray } from "./dtype.js";
 import { ShapeError } from "./errors.js";
+import { type HalfArray, widen } from "./half-array.js";
 import { formatShape, type Shape, sizeOf } from "./shape.js";
 
 /** Numbers as a reference kernel sees them: float tensors may be run in float64 to check gradients. */
@@ -32,13 +33,19 @@ export interface ReferenceNode {
   readonly attributes: Attributes;
 }
 
-/**
- * Where a leaf's values come from: an array held here (which may be made when it is first read), or an array given at each run
- * under a name.
- */
-export type Source =
-  | { readonly kind: "data"; array: TypedArray /** Not made yet. */; readonly pending?: boolean }
-  | { readonly kind: "placeholder"; readonly name: string };
+/** Values of a leaf that are held here. */
+export interface DataSource {
+  readonly kind: "data";
+  /** The values themselves. May be made when it is first read, and what was held as 16-bit floats is widened for good. */
+  array: TypedArray;
+  /** Whether nothing is held yet. */
+  readonly pending?: boolean;
+  /** The values of a float32 leaf, where they are held as 16-bit floats. Programs that are compiled meanwhile read them as such. */
+  half?: HalfArray | undefined;
+}
+
+/** Where a leaf's values come from: what is held here, or an array given at each run under a name. */
+export type Source = DataSource | { readonly kind: "placeholder"; readonly name: string };
 
 /** Computes tensors. The runtime registers itself, so that this layer need not know it. */
 export type Evaluator = (tensors: readonly Tensor[]) => Promise<HostTensor[]>;
@@ -95,9 +102,9 @@ export class Tensor {
     return sizeOf(this.shape);
   }
 
-  /** The values, row-major. For a leaf its own array (not a copy); otherwise computed now. */
+  /** The values, row-major. For a leaf its own array (no copy, unless it is held as 16-bit floats); otherwise computed now. */
   async data(): Promise<TypedArray> {
-    if (this.source?.kind === "data") return this.source.array;
+    if (this.source?.kind === "data") return heldValues(this.source);
     if (evaluator === undefined)
       throw new Error("Tensor.data: no runtime is loaded; import from the package's entry point");
     const [result] = await evaluator([this]);
@@ -133,21 +140,36 @@ export function tensor(data: TypedArray | readonly number[], shape?: Shape, dtyp
 }
 
 /** A leaf's source whose array is made when it is first read: a graph over it can be built before, or without, its memory. */
-export function lazySource(make: () => TypedArray): Source {
+export function lazySource(make: () => TypedArray): DataSource {
   let array: TypedArray | undefined;
+  let half: HalfArray | undefined;
   return {
     kind: "data",
     get array() {
-      array ??= make();
+      array ??= half === undefined ? make() : widen(half);
+      half = undefined;
       return array;
     },
     set array(given) {
       array = given;
+      half = undefined;
     },
     get pending() {
-      return array === undefined;
+      return array === undefined && half === undefined;
+    },
+    get half() {
+      return half;
+    },
+    set half(given) {
+      half = given;
+      array = undefined;
     },
   };
+}
+
+/** The values of a leaf, to be read only: a copy where they are held as 16-bit floats, which they stay. */
+export function heldValues(source: DataSource): TypedArray {
+  return source.half === undefined ? source.array : widen(source.half);
 }
 
 /** A leaf whose values are given by `name` at each run of a compiled program. */

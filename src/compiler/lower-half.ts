@@ -1,0 +1,92 @@
+import type { HalfArray } from "../tensor/half-array.js";
+import { type Shape, sizeOf } from "../tensor/shape.js";
+import type { Tensor } from "../tensor/tensor.js";
+import type { EmitOptions, Emitter } from "./emitter.js";
+import type { Product } from "./fuse.js";
+import type { LoweringContext } from "./lowering.js";
+import { emitProduct, emitReproducibleProduct, type ValueProduct } from "./product-cpu.js";
+
+/** A leaf that is held as 16-bit floats. */
+export interface HalfLeaf extends Pick<HalfArray, "format" | "scale"> {
+  readonly tensor: Tensor;
+  /** The name of an input of the model for its bits, or for those of some of its rows. */
+  input(rows?: RowRange): string;
+}
+
+/** Rows of a matrix, the last excluded. */
+export type RowRange = readonly [start: number, end: number];
+
+/** ONNX's types that lowering casts to, by TensorProto.DataType. */
+const FLOAT = 1;
+const BFLOAT16 = 16;
+
+/** A product of one row reads the weight in pieces of so many elements, which in float32 stay near the processor. */
+const PIECE_ELEMENTS = 2 ** 19;
+
+/** The leaf in float32. Each node that reads it widens it anew, so that the float32 copy lives for that one. */
+export function widenedLeaf(leaf: HalfLeaf, emitter: Emitter): string {
+  return scaled(widened(leaf, leaf.input(), leaf.tensor.shape, emitter), leaf.scale, emitter);
+}
+
+/** Rows of a table: only those are widened. */
+export function halfRows(leaf: HalfLeaf, indices: string, shape: Shape, emitter: Emitter): string {
+  return scaled(widened(leaf, emitter.emit("Gather", [leaf.input(), indices]), shape, emitter), leaf.scale, emitter);
+}
+
+/**
+ * A product with a leaf that is held as 16-bit floats on its right, in the same bits as with its float32 copy; undefined for
+ * others. Multiplying by a power of two loses nothing, so the weight's scale is taken out of the sums.
+ */
+export function halfProduct(product: Product, context: LoweringContext): string | undefined {
+  const { emitter, nameOf, halfLeaf } = context;
+  const leaf = halfLeaf(product.b);
+  if (leaf === undefined) return undefined;
+  const { a, b, c, transposeA, transposeB, alpha } = product;
+  const { scale } = leaf;
+  const right = (rows?: RowRange): ValueProduct["b"] => {
+    const shape = rows === undefined ? b.shape : [rows[1] - rows[0], ...b.shape.slice(1)];
+    return { name: widened(leaf, leaf.input(rows), shape, emitter), shape };
+  };
+  const left = { name: nameOf(a), shape: a.shape };
+  const addend = c && scaled(nameOf(c), 1 / scale, emitter);
+  const [columns, inner] = b.shape as [number, number];
+  const piece = Math.ceil(PIECE_ELEMENTS / inner);
+  const isOneRow = a.rank === 2 && b.rank === 2 && a.shape[0] === 1 && !transposeA && transposeB;
+  if (!isOneRow || piece >= columns) {
+    const whole = { a: left, b: right(), transposeA, transposeB, alpha, c: addend };
+    return scaled(emitReproducibleProduct(whole, emitter), scale, emitter);
+  }
+  // Of one row, each column is a sum of its own, whatever other columns there are.
+  const pieces: string[] = [];
+  for (let start = 0; start < columns; start += piece) {
+    const end = Math.min(columns, start + piece);
+    const part = addend && emitter.emit("Slice", [addend, ...[[start], [end], [1]].map((at) => emitter.integers(at))]);
+    const one = { a: left, b: right([start, end]), transposeA, transposeB, alpha, c: part };
+    pieces.push(emitProduct(one, emitter, [1, end - start]));
+  }
+  const options: EmitOptions = { attributes: { axis: { int: 1 } }, shape: [1, columns] };
+  return scaled(emitter.emit("Concat", pieces, options), scale, emitter);
+}
+
+/** The numbers that the bits stand for, without the scale. */
+function widened({ format }: HalfLeaf, bits: string, shape: Shape, emitter: Emitter): string {
+  const half =
+    format === "bfloat16" ? emitter.emit("BitCast", [bits], { attributes: { to: { int: BFLOAT16 } } }) : bits;
+  return emitter.emit("Cast", [half], { attributes: { to: { int: FLOAT } }, shape });
+}
+
+function scaled(x: string, scale: number, emitter: Emitter): string {
+  return scale === 1 ? x : emitter.emit("Mul", [x, emitter.scalar(scale)]);
+}
+
+/** How an input of the model for 16-bit floats is fed: JavaScript's tensors have no bfloat16. */
+export const FED_AS = { float16: "float16", bfloat16: "uint16" } as const;
+
+/** The operator set of a model that reads bfloat16: the first with BitCast, and the file format that goes with it. */
+export const BIT_CAST_ENCODING = { irVersion: 13, opsets: { "": 26, "com.microsoft": 1 } } as const;
+
+/** Elements of rows of a leaf. */
+export function elementsOf({ shape }: Tensor, [start, end]: RowRange): readonly [number, number] {
+  const width = sizeOf(shape.slice(1));
+  return [start * width, end * width];
+}
