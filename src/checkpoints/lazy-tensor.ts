@@ -1,4 +1,5 @@
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
+import type { HalfArray } from "../tensor/half-array.js";
 import type { SafetensorsDType } from "./safetensors-header.js";
 
 /** A tensor that is read, or computed, when it is asked for. Each call does so anew: what it gave is not kept. */
@@ -8,6 +9,8 @@ export interface LazyTensor {
   readonly shape: readonly number[];
   /** The elements in row-major order. */
   read(): Promise<TypedArray>;
+  /** The bits of the elements where a file holds them as F16 or BF16; undefined, or absent, for other tensors. */
+  readHalf?(): Promise<Pick<HalfArray, "format" | "bits"> | undefined>;
 }
 
 /** A tensor for a file. */

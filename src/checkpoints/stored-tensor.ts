@@ -1,11 +1,18 @@
 import type { FileReader } from "#platform";
 import type { DType, TypedArray } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
+import type { HalfArray } from "../tensor/half-array.js";
 import { sizeOf } from "../tensor/shape.js";
 import { CONVERSIONS, type Conversion, hostDType, tryAllocate } from "./element-conversion.js";
 import type { LazyTensor } from "./lazy-tensor.js";
 import { withOpenFile } from "./open-file.js";
 import type { SafetensorsDType, SafetensorsEntry } from "./safetensors-header.js";
+
+/** File types of 16-bit floats. */
+const HALF_FORMATS = new Map<SafetensorsDType, HalfArray["format"]>([
+  ["BF16", "bfloat16"],
+  ["F16", "float16"],
+]);
 
 /** What is not read to where it stays is read in pieces of this size. */
 const PIECE_BYTES = 2 ** 22;
@@ -49,6 +56,14 @@ export class StoredTensor implements LazyTensor {
     const bytes = this.#allocate("uint8", this.#entry.byteLength) as Uint8Array;
     await this.#readInto(bytes);
     return bytes;
+  }
+
+  /** The bits of 16-bit floats; undefined for other types. @throws CheckpointError where the file or the memory is not there. */
+  async readHalf(): Promise<Pick<HalfArray, "format" | "bits"> | undefined> {
+    const format = HALF_FORMATS.get(this.fileType);
+    if (format === undefined) return undefined;
+    const { buffer } = await this.readBytes();
+    return { format, bits: new Uint16Array(buffer) };
   }
 
   /** The bytes as they lie in the file, in pieces. @throws CheckpointError where the file is not there. */

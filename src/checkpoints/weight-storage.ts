@@ -1,5 +1,5 @@
 import type { WeightStorage } from "../models/weight-storage.js";
-import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
+import type { DType, TypedArray } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
 import { quantizedWeightNames } from "./bitsandbytes.js";
 import { type LazyTensor, readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
@@ -63,15 +63,21 @@ class TransposedTensor implements LazyTensor {
   }
 
   async read(): Promise<TypedArray> {
-    return transposedValues(await readHostTensor(this.source));
+    return this.#turn((await readHostTensor(this.source)).data);
   }
-}
 
-function transposedValues({ data, shape }: HostTensor): TypedArray {
-  const [rows, columns] = shape as [number, number];
-  const values = data.slice();
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) values[column * rows + row] = data[row * columns + column]!;
+  async readHalf(): ReturnType<NonNullable<LazyTensor["readHalf"]>> {
+    const half = "readHalf" in this.source ? await this.source.readHalf?.() : undefined;
+    return half && { ...half, bits: this.#turn(half.bits) };
   }
-  return values;
+
+  /** The elements of the source in the order of this. */
+  #turn<T extends TypedArray | Uint16Array>(elements: T): T {
+    const [columns, rows] = this.shape as [number, number];
+    const turned = elements.slice() as T;
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) turned[column * rows + row] = elements[row * columns + column]!;
+    }
+    return turned;
+  }
 }

@@ -51,6 +51,19 @@ describe("16-bit floats", () => {
   });
 
   test.each([
+    [1, 5],
+    [0, 5],
+    [0, 4],
+  ])("that begin at element %i of an array and end before %i are re-encoded one by one or in pairs", (start, end) => {
+    const bits = bfloat16([1, 2, 3, 4, 5, 6]);
+    const exact = bitsOf({ format: "bfloat16", bits: bits.slice(), scale: 1 });
+    const half = fastestHalf(bits.subarray(start, end));
+    expect(half.format).toBe("float16");
+    expect(bitsOf(half)).toEqual(exact.slice(start, end));
+    expect(bits.slice(end)).toEqual(bfloat16([1, 2, 3, 4, 5, 6]).slice(end));
+  });
+
+  test.each([
     ["more magnitudes than float16 has", [1, 2 ** -41]],
     ["infinities", [1, Infinity]],
     ["NaN", [1, Number.NaN]],

@@ -32,8 +32,7 @@ const FINITE_END = 0x7f80;
  */
 export function fastestHalf(bits: Uint16Array): HalfArray {
   const kept = { format: "bfloat16", bits, scale: 1 } as const;
-  const occurs = new Uint8Array(2 ** 16);
-  for (let i = 0; i < bits.length; i++) occurs[bits[i]!] = 1;
+  const occurs = occurring(bits);
   const distinct = Uint16Array.from(occurs.keys()).filter((pattern) => occurs[pattern] === 1);
   const largest = distinct.reduce((most, pattern) => Math.max(most, pattern & 0x7fff), 0);
   const shift = largest === 0 ? 0 : LARGEST_EXPONENT + 127 - (largest >>> 7);
@@ -48,6 +47,38 @@ export function fastestHalf(bits: Uint16Array): HalfArray {
   if (back.some((value, i) => value !== shifted[i])) return kept;
   const table = new Uint16Array(2 ** 16);
   for (let i = 0; i < distinct.length; i++) table[distinct[i]!] = halves[i]!;
-  for (let i = 0; i < bits.length; i++) bits[i] = table[bits[i]!]!;
+  translate(bits, table);
   return { format: "float16", bits, scale: 2 ** -shift };
+}
+
+/** 1 for every pattern that occurs. */
+function occurring(bits: Uint16Array): Uint8Array {
+  const occurs = new Uint8Array(2 ** 16);
+  const { pairs, last } = inPairs(bits);
+  for (let i = 0; i < pairs.length; i++) {
+    const pair = pairs[i]!;
+    occurs[pair & 0xffff] = 1;
+    occurs[pair >>> 16] = 1;
+  }
+  for (const pattern of last) occurs[pattern] = 1;
+  return occurs;
+}
+
+/** Replaces each pattern by what the table has for it. */
+function translate(bits: Uint16Array, table: Uint16Array): void {
+  const { pairs, last } = inPairs(bits);
+  for (let i = 0; i < pairs.length; i++) {
+    const pair = pairs[i]!;
+    pairs[i] = table[pair & 0xffff]! | (table[pair >>> 16]! << 16);
+  }
+  for (let i = 0; i < last.length; i++) last[i] = table[last[i]!]!;
+}
+
+/** The patterns two by two, which is twice as fast, and what is left: of arrays of an odd length, or at an odd place, more. */
+function inPairs(bits: Uint16Array): { pairs: Uint32Array; last: Uint16Array } {
+  const count = bits.byteOffset % 4 === 0 ? bits.length >>> 1 : 0;
+  return {
+    pairs: new Uint32Array(bits.buffer, bits.byteOffset - (bits.byteOffset % 4), count),
+    last: bits.subarray(2 * count),
+  };
 }

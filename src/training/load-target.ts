@@ -7,7 +7,7 @@ import type { CausalLM } from "../models/causal-lm.js";
 import { CheckpointError, ConfigError } from "../tensor/errors.js";
 import { requireBase } from "./base-identity.js";
 import type { TargetOptions } from "./contracts.js";
-import { assignSome, fillModel, folderSource, loadModel, type ModelSource } from "./model-source.js";
+import { assignSome, type FillOptions, fillModel, folderSource, loadModel, type ModelSource } from "./model-source.js";
 import { type PeftEffect, peftEffect } from "./peft-effect.js";
 import { isRunFolder } from "./run-folder.js";
 import { openRun, restoreModel } from "./saved-run.js";
@@ -20,28 +20,36 @@ export interface LoadedTarget {
   readonly folder: string;
 }
 
+/** What to load, and for what. */
+export type LoadOptions = Pick<TargetOptions, "base" | "adapter"> & {
+  /**
+   * What computes with the model as it is. On the CPU, matrices that the files have in 16-bit floats are held so. Left out: all are
+   * float32, to be changed as well.
+   */
+  readonly device?: TargetOptions["device"];
+};
+
 /**
  * Loads a run folder (its finished model, or else its last checkpoint), a Hugging Face model folder, or a PEFT adapter
  * folder with the base that `base` or its config names.
  * @throws CheckpointError or ConfigError saying what is missing.
  */
-export async function loadTarget(
-  target: string,
-  { base, adapter }: Pick<TargetOptions, "base" | "adapter">,
-): Promise<LoadedTarget> {
-  if (await isAdapterFolder(target)) return loadPeft(target, base, adapter);
+export async function loadTarget(target: string, { base, adapter, device }: LoadOptions): Promise<LoadedTarget> {
+  const options: FillOptions = { holdHalf: () => device === "cpu" };
+  if (await isAdapterFolder(target)) return loadPeft(target, base, adapter, options);
   requireNoBase(target, base);
-  if (!(await isRunFolder(target))) return loadFolder(target);
+  if (!(await isRunFolder(target))) return loadFolder(target, options);
   const part = (name: string): Promise<string> => checkpointPath(target, name);
   if (!adapter) {
     return loadChecked(
       await existing(await part("base"), "the run wrote none"),
       "bring it back from a copy of the run folder",
+      options,
     );
   }
   const finished = await part("model");
   if (!(await exists(finished))) return loadUnfinished(target);
-  return loadChecked(finished, `highrank resume ${target} writes it anew`);
+  return loadChecked(finished, `highrank resume ${target} writes it anew`, options);
 }
 
 async function loadUnfinished(target: string): Promise<LoadedTarget> {
@@ -60,20 +68,25 @@ export function requireNoBase(target: string, base: string | null): void {
   throw new ConfigError(`--base: is for a PEFT adapter folder; ${target} is none, so leave it out`);
 }
 
-async function loadFolder(folder: string): Promise<LoadedTarget> {
-  return { model: await loadModel(folder), folder };
+async function loadFolder(folder: string, options: FillOptions): Promise<LoadedTarget> {
+  return { model: await loadModel(folder, options), folder };
 }
 
 /** A folder that a run wrote. */
-async function loadChecked(folder: string, wayOut: string): Promise<LoadedTarget> {
+async function loadChecked(folder: string, wayOut: string, options: FillOptions): Promise<LoadedTarget> {
   await requireWhole(folder, wayOut);
-  return loadFolder(folder);
+  return loadFolder(folder, options);
 }
 
-async function loadPeft(folder: string, base: string | null, withAdapter: boolean): Promise<LoadedTarget> {
+async function loadPeft(
+  folder: string,
+  base: string | null,
+  withAdapter: boolean,
+  options: FillOptions,
+): Promise<LoadedTarget> {
   const { effect, source, baseFolder } = await openAdapter(folder, base);
   const model = source.build();
-  await fillModel(model, source);
+  await fillModel(model, source, options);
   if (!withAdapter) return { model, folder: baseFolder };
   for (const [name, tensor] of effect.replaced)
     assignSome(model, new Map([[name, await readHostTensor(tensor)]]), folder);

@@ -18,6 +18,7 @@ import { QuantizedLinear } from "../quant/quantized-linear.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
+import { fastestHalf } from "../tensor/half-array.js";
 import { Rng } from "../tensor/random.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 
@@ -135,19 +136,32 @@ export function memorySource(model: CausalLM, config: Readonly<Record<string, un
   return { config, tensors, build: () => model, readWeight: async (name) => parameters.get(name)!.values };
 }
 
-/** Reads the float32 weights of a model that was built from the source, one at a time; those of adapters stay. */
-export async function fillModel(model: CausalLM, { tensors }: ModelSource): Promise<void> {
+/** How the weights of a model are held. */
+export interface FillOptions {
+  /** Whether a weight that its file has in 16-bit floats is held so. Of matrices alone. Default: none is. */
+  readonly holdHalf?: (parameter: Parameter) => boolean;
+}
+
+/** Reads the float weights of a model that was built from the source, one at a time; those of adapters stay. */
+export async function fillModel(
+  model: CausalLM,
+  { tensors }: ModelSource,
+  { holdHalf = () => false }: FillOptions = {},
+): Promise<void> {
   for (const [name, parameter] of diskParameters(model)) {
     const tensor = tensors.get(name);
-    if (tensor !== undefined) parameter.adopt((await tensor.read()) as Float32Array);
+    if (tensor === undefined) continue;
+    const half = parameter.rank === 2 && holdHalf(parameter) ? await tensor.readHalf?.() : undefined;
+    if (half === undefined) parameter.adopt((await tensor.read()) as Float32Array);
+    else parameter.hold(half.format === "bfloat16" ? fastestHalf(half.bits) : { ...half, scale: 1 });
   }
 }
 
 /** The model of a Hugging Face folder, weights and all. @throws CheckpointError as `folderSource`. */
-export async function loadModel(folder: string): Promise<CausalLM> {
+export async function loadModel(folder: string, options?: FillOptions): Promise<CausalLM> {
   const source = await folderSource(folder);
   const model = source.build();
-  await fillModel(model, source);
+  await fillModel(model, source, options);
   return model;
 }
 
