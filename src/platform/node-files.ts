@@ -2,6 +2,8 @@ import type { Stats } from "node:fs";
 import {
   access,
   appendFile,
+  constants,
+  copyFile as copy,
   type FileHandle,
   mkdir,
   open,
@@ -213,6 +215,15 @@ export async function makeFolder(path: string): Promise<void> {
     }
   } catch (error) {
     throw writeFault(path, error);
+  }
+}
+
+/** Copies a file to a path where there is none; blocks are shared where the file system can. Not durable until it is synced. */
+export async function copyFile(from: string, to: string): Promise<void> {
+  try {
+    await copy(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  } catch (error) {
+    throw writeFault(to, error);
   }
 }
 

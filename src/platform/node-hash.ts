@@ -9,10 +9,20 @@ export function sha256(bytes: Uint8Array | Iterable<Uint8Array>): string {
 }
 
 /** SHA-256 of a file of any size, read in pieces. @throws DataError if it cannot be read. */
-export async function sha256File(path: string): Promise<string> {
-  const hash = createHash("sha256");
+export function sha256File(path: string): Promise<string> {
+  return hashFile(path, "sha256");
+}
+
+/** The name that git gives the content of a file: the SHA-1 of a header with its length and of the content. @throws DataError */
+export function gitBlobHash(path: string): Promise<string> {
+  return hashFile(path, "sha1", (size) => `blob ${size}\0`);
+}
+
+async function hashFile(path: string, algorithm: string, header = (_size: number): string => ""): Promise<string> {
+  const hash = createHash(algorithm);
   const reader = await openForReading(path);
   try {
+    hash.update(header(reader.size));
     for (let offset = 0; offset < reader.size; offset += MAX_TRANSFER_BYTES) {
       hash.update(await reader.read(offset, Math.min(MAX_TRANSFER_BYTES, reader.size - offset)));
     }

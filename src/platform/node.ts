@@ -3,8 +3,11 @@
  * Folders above this one import no `node:` module, except `cli/`.
  */
 export { filesBelow, pathInside } from "./node-containment.js";
+export { appendChunks, linkFile, publishFile } from "./node-downloads.js";
+export { environment, homeFolder } from "./node-environment.js";
 export {
   appendLine,
+  copyFile,
   exists,
   type FileReader,
   fileSize,
@@ -17,7 +20,7 @@ export {
   removeTree,
   syncFile,
 } from "./node-files.js";
-export { sha256, sha256File } from "./node-hash.js";
+export { gitBlobHash, sha256, sha256File } from "./node-hash.js";
 export { runLimited, type WorkLimits } from "./node-limited-work.js";
 export { acquireLock, type Lock, type LockHolder, lockHolder } from "./node-lock.js";
 export {

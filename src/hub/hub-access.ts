@@ -1,0 +1,71 @@
+import { environment, exists, homeFolder, joinPath, readText } from "#platform";
+import { CheckpointError, ConfigError } from "../tensor/errors.js";
+
+/** Variables of the environment. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where models come from and go to. */
+export interface HubAccess {
+  /** Such as https://huggingface.co, without a slash at the end. */
+  readonly endpoint: string;
+  /** Sent to the endpoint alone, and shown nowhere. */
+  readonly token: string | undefined;
+  /** Whether nothing is asked of the network. */
+  readonly offline: boolean;
+  /** Holds `models--organisation--name`. */
+  readonly cacheFolder: string;
+}
+
+const DEFAULT_ENDPOINT = "https://huggingface.co";
+
+/**
+ * What Python's huggingface_hub reads of its environment: HF_ENDPOINT, HF_TOKEN or the file that `hf auth login` writes, HF_HUB_OFFLINE,
+ * HF_HUB_CACHE, HF_HOME.
+ * @throws ConfigError for an endpoint or token that cannot be used; what they are is not told.
+ */
+export async function hubAccess(env: Environment = environment()): Promise<HubAccess> {
+  const home =
+    withHome(env.HF_HOME) ?? joinPath(withHome(env.XDG_CACHE_HOME) ?? joinPath(homeFolder(), ".cache"), "huggingface");
+  return {
+    endpoint: endpointOf(env.HF_ENDPOINT || DEFAULT_ENDPOINT),
+    token: await tokenOf(env, withHome(env.HF_TOKEN_PATH) ?? joinPath(home, "token")),
+    offline: isTrue(env.HF_HUB_OFFLINE || env.TRANSFORMERS_OFFLINE),
+    cacheFolder: withHome(env.HF_HUB_CACHE) ?? withHome(env.HUGGINGFACE_HUB_CACHE) ?? joinPath(home, "hub"),
+  };
+}
+
+/** The path with `~` in its front replaced; undefined for none. */
+function withHome(path: string | undefined): string | undefined {
+  if (path === undefined || path === "") return undefined;
+  return /^~(?=$|[\\/])/.test(path) ? joinPath(homeFolder(), path.slice(1)) : path;
+}
+
+function isTrue(value: string | undefined): boolean {
+  return /^(1|on|yes|true)$/i.test(value ?? "");
+}
+
+function endpointOf(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new ConfigError(`HF_ENDPOINT: must be an address such as ${DEFAULT_ENDPOINT}; correct or unset it`);
+  }
+  if (url.username !== "" || url.password !== "" || url.search !== "") {
+    throw new ConfigError("HF_ENDPOINT: must hold no user, password or query; give a token in HF_TOKEN");
+  }
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
+}
+
+async function tokenOf(env: Environment, file: string): Promise<string | undefined> {
+  const given = env.HF_TOKEN ?? env.HUGGING_FACE_HUB_TOKEN;
+  const [where, text] =
+    given !== undefined
+      ? ["HF_TOKEN", given]
+      : isTrue(env.HF_HUB_DISABLE_IMPLICIT_TOKEN) || !(await exists(file))
+        ? ["", ""]
+        : [file, await readText(file, { maxBytes: 10_000 })];
+  const token = text.trim();
+  if (/[^\x21-\x7e]/.test(token)) {
+    throw new CheckpointError(`${where}: the token must be one word of ASCII characters; copy it again from the hub`);
+  }
+  return token === "" ? undefined : token;
+}

@@ -1,0 +1,49 @@
+import { open, rename, rm, symlink } from "node:fs/promises";
+import path from "node:path";
+import { writeFault } from "./file-faults.js";
+import { syncContent, syncFolder } from "./node-sync.js";
+
+/**
+ * Adds chunks at the end of the file, which is made if missing, as they come. What has come stays when `chunks` throws, which passes.
+ * @throws CheckpointError where the file cannot be written.
+ */
+export async function appendChunks(file: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const orFault = <T>(call: Promise<T>): Promise<T> =>
+    call.catch((error) => {
+      throw writeFault(file, error);
+    });
+  const handle = await orFault(open(file, "a"));
+  try {
+    for await (const chunk of chunks) await orFault(handle.writeFile(chunk));
+  } finally {
+    await orFault(handle.close());
+  }
+}
+
+/** Gives a whole file its name, to stay through a power cut; a file of that name is replaced. @throws CheckpointError */
+export async function publishFile(from: string, to: string): Promise<void> {
+  try {
+    await syncContent(from);
+    await rename(from, to);
+    await syncFolder(path.dirname(to));
+  } catch (error) {
+    throw writeFault(to, error);
+  }
+}
+
+/**
+ * Makes a link to a file, by the path to it from the folder of the link; what had the name goes. Where links are not allowed, as on
+ * Windows without developer mode, the file itself moves to the place of the link.
+ * @throws CheckpointError
+ */
+export async function linkFile(link: string, to: string): Promise<void> {
+  try {
+    await rm(link, { force: true });
+    await symlink(path.relative(path.dirname(link), to), link).catch(async (error: NodeJS.ErrnoException) => {
+      if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(error.code ?? "")) throw error;
+      await rename(to, link);
+    });
+  } catch (error) {
+    throw writeFault(link, error);
+  }
+}
