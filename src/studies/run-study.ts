@@ -8,6 +8,7 @@ import { REPORT_FILES, writeReports } from "./reports.js";
 import type { Study } from "./study.js";
 import { lookAtRun, lookAtRuns, type RunStatus, type StudyRun, studyRuns } from "./study-run.js";
 import type { StudySummary } from "./summary.js";
+import { WarmStarts } from "./warm-starts.js";
 
 /** Options of {@link startStudy}. */
 export interface StudyOptions {
@@ -106,13 +107,15 @@ async function runAll(
   const { out, parallel = 1, onEnd = () => {} } = options;
   const known = new Map(statuses.map((status) => [status.run, status]));
   const left = statuses.filter(({ phase }) => phase === "new" || phase === "begun");
+  const warmStarts = new WarmStarts(left);
   let failure: { readonly error: unknown } | undefined;
   // One after another, though several runs end at once.
   let reports = Promise.resolve(await writeReports(study, statuses, out));
   const work = async (): Promise<void> => {
     for (let next = left.shift(); next !== undefined && !control.isStopped(); next = left.shift()) {
       try {
-        await doRun(next, options, control);
+        const begun = await warmStarts.share(next, (status, untilStep) => doRun(status, options, control, untilStep));
+        if (!control.isStopped()) await doRun(begun, options, control);
         const status = await lookAtRun(next.run);
         known.set(next.run, status);
         onEnd(status);
@@ -136,12 +139,14 @@ async function doRun(
   { run, phase, step }: RunStatus,
   { onRun = () => {}, onRecord = () => {}, onNotice = () => {} }: StudyOptions,
   { running, isStopped }: Control,
+  untilStep?: number,
 ): Promise<void> {
   onRun(run, step);
   const options = {
     onRecord: (record: MetricsRecord) => onRecord(run, record),
     onNotice,
     ownProcess: true,
+    ...(untilStep !== undefined && { untilStep }),
   };
   const handle =
     phase === "new"

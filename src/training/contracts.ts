@@ -13,6 +13,8 @@ export interface TrainingOptions {
   readonly onNotice?: (text: string) => void;
   /** Whether the run gets a process of its own, so that its peak memory is that of nothing else; otherwise a thread. */
   readonly ownProcess?: boolean;
+  /** Saves a checkpoint after this step and ends there, as if it had been asked to stop. */
+  readonly untilStep?: number;
 }
 
 /** A run under way in a worker. */

@@ -129,8 +129,15 @@ export class RunFolder {
 
   async #writeSettings(settings: Settings): Promise<void> {
     this.#settings = settings;
-    await writeFileAtomic(joinPath(this.path, SETTINGS_FILE), jsonText({ ...settings, out: this.path }));
+    await writeSettings(this.path, settings, this.path);
   }
+}
+
+/**
+ * Writes the settings of a run. @param folder where to; not yet `out` while a whole folder is written beside its place.
+ */
+export async function writeSettings(folder: string, settings: Settings, out: string): Promise<void> {
+  await writeFileAtomic(joinPath(folder, SETTINGS_FILE), jsonText({ ...settings, out }));
 }
 
 /** Whether the last line of a metrics.jsonl was cut short. */

@@ -3,11 +3,12 @@ import type { StartResuming, StartTraining, TrainingHandle, TrainingOptions, Tra
 import { putTogether, STOP, type TrainingJob, type WorkerMessage } from "./thread-messages.js";
 
 /** Starts a training run in a worker; faults come through `done`. */
-export const startTraining: StartTraining = (settings, options) => start({ kind: "train", settings }, options);
+export const startTraining: StartTraining = (settings, options) =>
+  start({ kind: "train", settings, untilStep: options.untilStep }, options);
 
 /** Goes on with a run in a worker; faults come through `done`. */
 export const startResuming: StartResuming = (runFolder, resume, options) =>
-  start({ kind: "resume", runFolder, resume }, options);
+  start({ kind: "resume", runFolder, resume, untilStep: options.untilStep }, options);
 
 function start(job: TrainingJob, { onRecord, onNotice, ownProcess = false }: TrainingOptions): TrainingHandle {
   const worker = (ownProcess ? startProcess : startWorker)(new URL("./worker.js", import.meta.url), job);

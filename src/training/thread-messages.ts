@@ -4,9 +4,10 @@ import type { ResumeOptions, TrainResult } from "./contracts.js";
 import type { MetricsRecord } from "./metrics.js";
 
 /** What the training worker is started with. */
-export type TrainingJob =
+export type TrainingJob = { readonly untilStep: number | undefined } & (
   | { readonly kind: "train"; readonly settings: Settings }
-  | { readonly kind: "resume"; readonly runFolder: string; readonly resume: ResumeOptions };
+  | { readonly kind: "resume"; readonly runFolder: string; readonly resume: ResumeOptions }
+);
 
 /** What the training worker posts. */
 export type WorkerMessage =

@@ -43,7 +43,7 @@ export async function train(settings: Settings, options: TrainOptions = {}): Pro
 export async function runIn(
   folder: RunFolder,
   settings: Settings,
-  { onRecord = () => {}, onNotice = () => {}, stopRequested = () => false, ...options }: TrainOptions,
+  { onRecord = () => {}, onNotice = () => {}, stopRequested = () => false, untilStep, ...options }: TrainOptions,
   saved?: SavedRun,
 ): Promise<TrainResult> {
   const atStart = residentMemoryBytes();
@@ -60,7 +60,7 @@ export async function runIn(
     return { ...NOTHING_DONE, runFolder: folder.path };
   }
   requireMemory(start.memory, available, settings);
-  return new Trainer(settings, run, folder, { onRecord, onNotice, stopRequested }).run(start, saved);
+  return new Trainer(settings, run, folder, { onRecord, onNotice, stopRequested, untilStep }).run(start, saved);
 }
 
 /** @throws DataError if the data are not those that the checkpoint was trained on. */

@@ -59,6 +59,8 @@ export interface TrainerHooks {
   readonly onNotice: (text: string) => void;
   /** Asked after each step; true saves a checkpoint and ends the run. */
   readonly stopRequested: () => boolean;
+  /** The step after which the run ends as if it had been asked to stop. */
+  readonly untilStep: number | undefined;
 }
 
 /** The training loop: does what the plan of each step says, and records it. */
@@ -118,7 +120,7 @@ export class Trainer {
         const due = (every: number | null): boolean => last || (every !== null && step % every === 0);
         if (due(evalEvery) || switches) await this.#evaluate();
         await this.#stopIfDiverged(plan);
-        const stop = !last && this.#hooks.stopRequested();
+        const stop = !last && (step === this.#hooks.untilStep || this.#hooks.stopRequested());
         if (due(saveEvery) || stop) {
           await this.#requireSound();
           await this.#save(plan);

@@ -18,6 +18,7 @@ const options: TrainOptions = {
   onRecord: (record) => post({ kind: "record", record }),
   onNotice: (text) => post({ kind: "notice", text }),
   stopRequested: () => stop,
+  ...(job.untilStep !== undefined && { untilStep: job.untilStep }),
 };
 try {
   const result = await (job.kind === "train"

@@ -1,0 +1,41 @@
+import { listCheckpoints } from "../checkpoints/checkpoint.js";
+import { branchRun, warmStartKey } from "../training/branch.js";
+import { lookAtRun, type RunStatus } from "./study-run.js";
+
+/** Trains a run until the step, or as far as it gets. */
+export type TrainUntil = (status: RunStatus, untilStep: number) => Promise<void>;
+
+/** Warm starts that several runs of a study have in common: trained by the first of them, taken over by the others. */
+export class WarmStarts {
+  /** New runs by what their warm start is. */
+  readonly #groups: Map<string, RunStatus[]> = new Map();
+  /** Those that are trained, or being trained, by the run that does it. */
+  readonly #shared: Map<string, Promise<void>> = new Map();
+
+  constructor(left: readonly RunStatus[]) {
+    for (const status of left) {
+      const key = warmStartKey(status.run.settings);
+      if (key === null || status.phase !== "new") continue;
+      this.#groups.set(key, [...(this.#groups.get(key) ?? []), status]);
+    }
+  }
+
+  /** What there is of the run once its warm start is; the same as before where no other run has the same one. */
+  async share(status: RunStatus, train: TrainUntil): Promise<RunStatus> {
+    const key = warmStartKey(status.run.settings);
+    const group = (key !== null && this.#groups.get(key)) || [];
+    if (key === null || group.length < 2 || !group.includes(status)) return status;
+    if (!this.#shared.has(key)) this.#shared.set(key, trainOnce(status, group, train));
+    await this.#shared.get(key);
+    return lookAtRun(status.run);
+  }
+}
+
+async function trainOnce(first: RunStatus, group: readonly RunStatus[], train: TrainUntil): Promise<void> {
+  const { folder, settings } = first.run;
+  const { warmStartSteps } = settings;
+  await train(first, warmStartSteps);
+  // Stopped, or diverged: then the others find out by themselves.
+  if (!(await listCheckpoints(folder)).includes(warmStartSteps)) return;
+  for (const { run } of group) if (run !== first.run) await branchRun(folder, settings, run.settings);
+}
