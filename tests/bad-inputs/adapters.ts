@@ -56,6 +56,19 @@ export const adapters: Area = {
       code: 3,
     },
     {
+      name: "an adapter whose config asks for what is not done",
+      args: ["eval", "adapter", "--base", "float", "--data", "a.txt"],
+      files: { "a.txt": TEXT },
+      prepare: async (cwd) => {
+        await writeSmallModel(path.join(cwd, "float"), { numLayers: 1 });
+        await adapterFor(cwd, "float", null);
+        const fields = { peft_type: "LORA", r: 2, target_modules: "(?i).*UP_PROJ", init_lora_weights: "pissa" };
+        await writeFile(path.join(cwd, "adapter/adapter_config.json"), JSON.stringify(fields));
+      },
+      says: ['init_lora_weights is "pissa"', "changes the base", "has (?i, which is not read"],
+      code: 3,
+    },
+    {
       name: "merge: an adapter that does not fit its base",
       args: ["merge", "adapter", "--base", "float", "--out", "merged"],
       prepare: async (cwd) => {

@@ -21,6 +21,16 @@ export const settings: Area = {
       code: 2,
     },
     {
+      name: "settings of adapters that fit no method or are none",
+      args: ["train", "--method", "relora", "--dora", "--layers-to-transform", "first", "--rank-pattern", "q_proj:8"],
+      says: [
+        "dora: is for method lora",
+        "layersToTransform: must be numbers of layers, from 0, got first",
+        "rankPattern: must be a list of NAME=RANK",
+      ],
+      code: 2,
+    },
+    {
       name: "a flag beside its other name",
       args: ["train", "--rank", "8", "--lora-r", "16"],
       says: ["is another name of rank"],
