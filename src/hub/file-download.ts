@@ -1,14 +1,19 @@
 import { appendChunks, exists, fileSize, gitBlobHash, publishFile, removeTree, sha256File } from "#platform";
 import { CheckpointError } from "../tensor/errors.js";
-import { ConnectionFault, type HubClient } from "./hub-request.js";
+import { ConnectionFault, type HubClient } from "./hub-client.js";
 import type { HubFile } from "./model-files.js";
 
 /** Hears how many bytes of the file are there. */
 export type OnBytes = (bytes: number) => void;
 
+/** Where a file grows until it is whole. Not where Python's huggingface_hub has its own, which may be at work as well. */
+export function incompletePath(path: string): string {
+  return `${path}.highrank.incomplete`;
+}
+
 /**
- * Downloads a file to a path, at which it appears whole and as its hash says, or not at all. Until then it grows beside, as
- * `.incomplete`, as Python's huggingface_hub has it: what has come stays there, and the next attempt, or call, goes on from it.
+ * Downloads a file to a path, at which it appears whole and as its hash says, or not at all. Until then it grows beside: what has come
+ * stays there, and the next attempt, or call, goes on from it.
  * @throws CheckpointError
  */
 export async function downloadFile(
@@ -18,20 +23,17 @@ export async function downloadFile(
   path: string,
   onBytes: OnBytes = () => {},
 ): Promise<void> {
-  const incomplete = `${path}.incomplete`;
-  await complete(client, url, file, incomplete, onBytes);
-  if (!(await isIntact(file, incomplete))) {
-    // What was there before may have been of another download.
-    await removeTree(incomplete);
+  const incomplete = incompletePath(path);
+  // What is there may be damaged, or of another hub.
+  for (let isFresh = !(await exists(incomplete)); ; isFresh = true) {
     await complete(client, url, file, incomplete, onBytes);
-    if (!(await isIntact(file, incomplete))) {
-      await removeTree(incomplete);
-      throw new CheckpointError(
-        `${url}: what comes has not the hash ${file.hash} that the hub says; check the connection and HF_ENDPOINT and try again`,
-      );
-    }
+    if (await isIntact(file, incomplete)) return publishFile(incomplete, path);
+    await removeTree(incomplete);
+    if (!isFresh) continue;
+    throw new CheckpointError(
+      `${url}: what comes has not the hash ${file.hash} that the hub says; check the connection and HF_ENDPOINT and try again`,
+    );
   }
-  await publishFile(incomplete, path);
 }
 
 /** Brings the file at `path` to its size. A connection that brings something may be cut as often as it likes. */
@@ -48,9 +50,8 @@ async function complete(client: HubClient, url: string, file: HubFile, path: str
     } catch (error) {
       if (!(error instanceof ConnectionFault)) throw error;
       const came = (await exists(path)) && (await fileSize(path)) > before;
-      attempt = came ? 1 : attempt + 1;
-      if (attempt > client.patience.attempts) throw client.unreachable(error);
-      await client.wait(attempt);
+      if (came) attempt = 1;
+      await client.pause(attempt++, error);
     }
   }
 }

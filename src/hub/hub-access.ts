@@ -1,5 +1,5 @@
 import { environment, exists, homeFolder, joinPath, readText } from "#platform";
-import { CheckpointError, ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../tensor/errors.js";
 
 /** Variables of the environment. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -56,16 +56,14 @@ function endpointOf(text: string): string {
 }
 
 async function tokenOf(env: Environment, file: string): Promise<string | undefined> {
-  const given = env.HF_TOKEN ?? env.HUGGING_FACE_HUB_TOKEN;
-  const [where, text] =
-    given !== undefined
-      ? ["HF_TOKEN", given]
-      : isTrue(env.HF_HUB_DISABLE_IMPLICIT_TOKEN) || !(await exists(file))
-        ? ["", ""]
-        : [file, await readText(file, { maxBytes: 10_000 })];
+  if (isTrue(env.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return undefined;
+  const given = env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN;
+  const text = given || ((await exists(file)) ? await readText(file, { maxBytes: 10_000 }) : "");
   const token = text.trim();
   if (/[^\x21-\x7e]/.test(token)) {
-    throw new CheckpointError(`${where}: the token must be one word of ASCII characters; copy it again from the hub`);
+    throw new ConfigError(
+      `${given ? "HF_TOKEN" : file}: the token must be one word of ASCII characters; copy it again from the hub`,
+    );
   }
-  return token === "" ? undefined : token;
+  return token || undefined;
 }

@@ -1,10 +1,5 @@
 import { exists, fileSize, joinPath, linkFile, makeFolder, readText, writeFileAtomic } from "#platform";
-import type { HubModel } from "./hub-name.js";
-
-/** The first forty hexadecimal digits of a commit: all of SHA-1. */
-export function isCommit(revision: string): boolean {
-  return /^[0-9a-f]{40}$/.test(revision);
-}
+import { type HubModel, isCommit } from "./hub-name.js";
 
 /**
  * A model in the cache that Python's huggingface_hub shares: `blobs/` holds contents by their hash, `snapshots/COMMIT/` links to them by
@@ -52,9 +47,13 @@ export class CachedModel {
   }
 
   /** Whether the snapshot has the file, of this size. */
-  async has(commit: string, file: string, size: number): Promise<boolean> {
-    const path = joinPath(this.snapshot(commit), file);
-    return (await exists(path)) && (await fileSize(path)) === size;
+  has(commit: string, file: string, size: number): Promise<boolean> {
+    return hasSize(joinPath(this.snapshot(commit), file), size);
+  }
+
+  /** Whether the content is there, of this size. */
+  hasBlob(hash: string, size: number): Promise<boolean> {
+    return hasSize(this.blob(hash), size);
   }
 
   /** Lets the snapshot have a file whose content lies in `blobs/`. */
@@ -62,4 +61,8 @@ export class CachedModel {
     await makeFolder(this.snapshot(commit));
     await linkFile(joinPath(this.snapshot(commit), file), this.blob(hash));
   }
+}
+
+async function hasSize(path: string, size: number): Promise<boolean> {
+  return (await exists(path)) && (await fileSize(path)) === size;
 }

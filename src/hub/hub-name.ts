@@ -1,10 +1,8 @@
-import { exists } from "#platform";
-
 /** A model of the hub. */
 export interface HubModel {
   /** As in `organisation/name`. */
   readonly name: string;
-  /** A branch, a tag, or the first forty digits of a commit. */
+  /** A branch, a tag, or the forty digits of a commit; `main` where none is named. */
   readonly revision: string;
 }
 
@@ -28,12 +26,12 @@ function isRevision(revision: string): boolean {
   return revision.split("/").every((part) => PART.test(part) && !part.endsWith(".lock"));
 }
 
-/**
- * The model of the hub that a text names: where nothing on disk has that name, nor is there a folder of its first part, in which
- * the second is misspelt.
- */
-export async function namedModel(text: string): Promise<HubModel | undefined> {
-  const model = parseHubName(text);
-  if (model === undefined || (await exists(text))) return undefined;
-  return (await exists(text.split("/")[0]!)) ? undefined : model;
+/** Whether a revision is a commit, which always stays what it is. */
+export function isCommit(revision: string): boolean {
+  return /^[0-9a-f]{40}$/.test(revision);
+}
+
+/** The name to show: of a commit the first twelve digits. */
+export function shownModel(name: string): string {
+  return name.replace(/@([0-9a-f]{12})[0-9a-f]{28}$/, "@$1");
 }

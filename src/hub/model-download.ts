@@ -1,162 +1,192 @@
-import { listFiles, modelInfo } from "@huggingface/hub";
-import { acquireLock, exists, freeDiskBytes, joinPath, makeFolder } from "#platform";
+import { acquireLock, exists, fileSize, freeDiskBytes, joinPath, type Lock, lockHolder, makeFolder } from "#platform";
 import { readJsonObject } from "../checkpoints/json-file.js";
-import { CheckpointError, HighrankError } from "../tensor/errors.js";
-import { downloadFile } from "./file-download.js";
+import { CheckpointError, ConfigError } from "../tensor/errors.js";
+import { downloadFile, incompletePath } from "./file-download.js";
 import { type HubAccess, hubAccess } from "./hub-access.js";
-import { CachedModel, isCommit } from "./hub-cache.js";
-import { type HubModel, parseHubName } from "./hub-name.js";
-import { ConnectionFault, HubClient, type Patience, UnreachableError } from "./hub-request.js";
-import { type HubFile, selectFiles, shardFiles } from "./model-files.js";
+import { CachedModel } from "./hub-cache.js";
+import { ConnectionFault, HubClient, type Patience } from "./hub-client.js";
+import { type Listing, listModel } from "./hub-listing.js";
+import { type HubModel, isCommit } from "./hub-name.js";
+import { type HubFile, hasParts, selectFiles, shardFiles, type WantedParts } from "./model-files.js";
 
 /** How far a download is. */
 export interface DownloadProgress {
+  /** As it was asked for. */
+  readonly model: string;
   /** The file that comes now. */
   readonly file: string;
-  /** Of all files that were missing, in bytes. */
+  /** Bytes of all files that were missing. */
   readonly done: number;
   readonly total: number;
 }
 
-export interface DownloadOptions {
+/** Who wants to hear of a download. */
+export interface DownloadEvents {
+  /** Hears what comes, some ten times a second, and of the end; nothing where all is there. */
+  readonly onDownload?: ((progress: DownloadProgress) => void) | undefined;
+  /** Hears what is to be said: of another attempt, of another process that is waited for. */
+  readonly onNotice?: ((text: string) => void) | undefined;
+}
+
+export interface DownloadOptions extends DownloadEvents {
+  /** Default: all that highrank reads. */
+  readonly wanted?: WantedParts;
   /** Default: what the environment says. */
   readonly access?: HubAccess;
   readonly patience?: Patience;
-  /** Hears what comes, often; nothing where all files are there. */
-  readonly onProgress?: (progress: DownloadProgress) => void;
-  /** Hears what is to be said. */
-  readonly onNotice?: (text: string) => void;
+}
+
+/** A model in the cache. */
+export interface Snapshot {
+  readonly folder: string;
+  /** What its revision is now, or was when it was last asked for. */
+  readonly commit: string;
+}
+
+/** What is to be had, from where, and into what. */
+interface Job {
+  readonly model: HubModel;
+  /** In words. */
+  readonly name: string;
+  readonly wanted: WantedParts;
+  readonly cached: CachedModel;
+  readonly client: HubClient;
+  readonly events: DownloadEvents;
 }
 
 /** Room that a download leaves on the disk, in bytes. */
 const SPARE_BYTES = 2 ** 26;
+const REPORT_MS = 100;
+const LOOK_AGAIN_MS = 300;
 
 /**
- * The folder of a model of the Hugging Face hub, `organisation/name` or `organisation/name@revision`: a snapshot in the cache that
- * Python's huggingface_hub shares. What of it is missing is downloaded: safetensors, config and tokenizer, nothing else; interrupted
- * downloads go on. Offline, or where the hub cannot be reached, what the revision was when it was last asked for.
- * @throws CheckpointError saying what the hub, the network or the disk refuses; ConfigError for what is no name, and while another
- * process downloads the same model.
+ * A model of the Hugging Face hub, as a snapshot in the cache that Python's huggingface_hub shares. What of it is missing is downloaded:
+ * safetensors, config and tokenizer, nothing else; interrupted downloads go on. Offline, or where the hub cannot be reached, it is what
+ * was downloaded earlier. For a commit that is there, nothing is asked of the network.
+ * @throws CheckpointError saying what the hub, the network or the disk refuses; ConfigError for an environment that cannot be used.
  */
-export async function downloadModel(name: string, options: DownloadOptions = {}): Promise<string> {
-  const { access = await hubAccess(), patience, onProgress, onNotice } = options;
-  const model = parseHubName(name);
-  if (model === undefined) {
-    throw new CheckpointError(`${name}: must be a name of the hub, organisation/name or organisation/name@revision`);
-  }
+export async function downloadModel(model: HubModel, options: DownloadOptions = {}): Promise<Snapshot> {
+  const { wanted = "model", access = await hubAccess(), patience, ...events } = options;
+  const name = model.revision === "main" ? model.name : `${model.name}@${model.revision}`;
   const cached = new CachedModel(access.cacheFolder, model);
+  const job = { model, name, wanted, cached, client: new HubClient(name, access, events.onNotice, patience), events };
+  const known = await knownSnapshot(job);
   if (access.offline) {
-    const known = await knownSnapshot(cached);
     if (known !== undefined) return known;
     throw new CheckpointError(
-      `${name}: there is no local folder of that name, ${access.cacheFolder} has no such model, and HF_HUB_OFFLINE forbids to ask the ` +
-        "hub; check the name, or unset HF_HUB_OFFLINE",
+      `${name}: there is no local folder of that name, ${access.cacheFolder} does not have the model whole, and HF_HUB_OFFLINE forbids to ` +
+        "ask the hub; check the name, or unset HF_HUB_OFFLINE",
     );
   }
-  const client = new HubClient(name, access, patience);
-  let now: Listing;
+  if (known !== undefined && isCommit(model.revision) && (await hasParts(known.folder, "tokenizer"))) return known;
+  let listing: Listing;
   try {
-    now = await listed(client, model);
+    listing = await listModel(job.client, model);
   } catch (error) {
-    const known = error instanceof UnreachableError ? await knownSnapshot(cached) : undefined;
-    if (known === undefined) throw error;
-    onNotice?.(`cannot reach ${access.endpoint}; taking ${name} as it was when it was last asked for`);
+    const isUnreachable = error instanceof CheckpointError && error.cause instanceof ConnectionFault;
+    if (known === undefined || !isUnreachable) throw error;
+    events.onNotice?.(`${access.endpoint} cannot be reached; taking ${name} as it was when it was last asked for`);
     return known;
   }
-  const { commit, files } = now;
+  await fetchParts(job, listing);
+  await cached.rememberCommit(listing.commit);
+  return { folder: cached.snapshot(listing.commit), commit: listing.commit };
+}
+
+/** What was downloaded earlier; undefined unless it is whole. */
+async function knownSnapshot({ cached, wanted }: Job): Promise<Snapshot | undefined> {
+  const commit = await cached.knownCommit();
+  if (commit === undefined) return undefined;
+  const folder = cached.snapshot(commit);
+  return (await hasParts(folder, wanted)) ? { folder, commit } : undefined;
+}
+
+async function fetchParts(job: Job, { commit, files: listed }: Listing): Promise<void> {
+  const { name, wanted, cached } = job;
+  const { files, index } = selectFiles(name, listed, wanted);
+  if (index === undefined) return fetchFiles(job, commit, files);
+  await fetchFiles({ ...job, events: { ...job.events, onDownload: undefined } }, commit, [index]);
+  const shards = shardFiles(name, await readJsonObject(joinPath(cached.snapshot(commit), index.path)), listed);
+  await fetchFiles(job, commit, [...files, ...shards]);
+}
+
+/** Brings files into the snapshot, one after another, while no other process of highrank does. */
+async function fetchFiles(job: Job, commit: string, files: readonly HubFile[]): Promise<void> {
+  const { name, cached, events } = job;
+  if ((await missingFiles(cached, commit, files)).length === 0) return;
   await makeFolder(cached.lockFolder);
-  const lock = await acquireLock(joinPath(cached.lockFolder, "highrank.lock"));
+  const lock = await lockWhenFree(joinPath(cached.lockFolder, "highrank.lock"), name, events);
   try {
-    await fetchSelected({ client, model, cached, commit, onProgress }, name, files);
-    await cached.rememberCommit(commit);
+    // The other process may have brought them.
+    const missing = await missingFiles(cached, commit, files);
+    await makeFolder(joinPath(cached.folder, "blobs"));
+    await requireRoom(cached, name, missing);
+    const total = missing.reduce((sum, { size }) => sum + size, 0);
+    let [before, reported] = [0, Number.NEGATIVE_INFINITY];
+    for (const file of missing) {
+      const report = (bytes: number): void => {
+        const done = before + bytes;
+        if (done < total && performance.now() - reported < REPORT_MS) return;
+        reported = performance.now();
+        events.onDownload?.({ model: name, file: file.path, done, total });
+      };
+      await fetchFile(job, commit, file, report);
+      before += file.size;
+    }
   } finally {
     await lock.release();
   }
-  return cached.snapshot(commit);
 }
 
-/** What was downloaded earlier; undefined where that is nothing. */
-async function knownSnapshot(cached: CachedModel): Promise<string | undefined> {
-  const commit = await cached.knownCommit();
-  return commit !== undefined && (await exists(cached.snapshot(commit))) ? cached.snapshot(commit) : undefined;
-}
-
-interface Listing {
-  readonly commit: string;
-  readonly files: readonly HubFile[];
-}
-
-/** What the revision is now, and the files at its top. */
-async function listed(client: HubClient, { name, revision }: HubModel): Promise<Listing> {
-  const hub = {
-    hubUrl: client.access.endpoint,
-    // Ours adds the token, follows redirects and says what is wrong.
-    fetch: (url: string | URL | Request) => client.get(url instanceof Request ? url.url : String(url)),
-  };
-  try {
-    const { sha: commit } = await modelInfo({ name, revision, additionalFields: ["sha"], ...hub });
-    if (!isCommit(commit)) throw client.fault("names no commit of the model");
-    const files: HubFile[] = [];
-    for await (const { type, path, size, oid, lfs } of listFiles({ repo: name, revision: commit, ...hub })) {
-      const hash = lfs?.oid ?? oid ?? "";
-      if (type !== "file") continue;
-      if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash) || !Number.isSafeInteger(size) || size < 0) {
-        throw client.fault("lists files without hash or size");
-      }
-      files.push({ path, size, hash });
-    }
-    return { commit, files };
-  } catch (error) {
-    if (error instanceof HighrankError) throw error;
-    // The library's, about answers that it cannot read.
-    if (error instanceof ConnectionFault || error instanceof TypeError || error instanceof SyntaxError) {
-      throw client.fault("gives an answer that is none of the hub's");
-    }
-    throw error;
-  }
-}
-
-interface Fetching {
-  readonly client: HubClient;
-  readonly model: HubModel;
-  readonly cached: CachedModel;
-  readonly commit: string;
-  readonly onProgress: DownloadOptions["onProgress"];
-}
-
-async function fetchSelected(fetching: Fetching, name: string, listed: readonly HubFile[]): Promise<void> {
-  const { cached, commit } = fetching;
-  const { files, index } = selectFiles(name, listed);
-  if (index === undefined) return fetchFiles(fetching, files);
-  await fetchFiles({ ...fetching, onProgress: undefined }, [index]);
-  const shards = shardFiles(name, await readJsonObject(joinPath(cached.snapshot(commit), index.path)), listed);
-  await fetchFiles(fetching, [...files, ...shards]);
-}
-
-/** Brings files into the snapshot, one after another. */
-async function fetchFiles(
-  { client, model, cached, commit, onProgress }: Fetching,
-  files: readonly HubFile[],
+async function fetchFile(
+  { model, cached, client }: Job,
+  commit: string,
+  file: HubFile,
+  report: (bytes: number) => void,
 ): Promise<void> {
+  const { path, size, hash } = file;
+  report(0);
+  if (!(await cached.hasBlob(hash, size))) {
+    const url = `${client.access.endpoint}/${model.name}/resolve/${commit}/${encodeURIComponent(path)}`;
+    await downloadFile(client, url, file, cached.blob(hash), report);
+  }
+  await cached.link(commit, path, hash);
+  report(size);
+}
+
+async function missingFiles(cached: CachedModel, commit: string, files: readonly HubFile[]): Promise<HubFile[]> {
   const missing: HubFile[] = [];
   for (const file of files) if (!(await cached.has(commit, file.path, file.size))) missing.push(file);
-  const total = missing.reduce((sum, { size }) => sum + size, 0);
-  await makeFolder(joinPath(cached.folder, "blobs"));
-  const free = await freeDiskBytes(cached.folder);
-  if (free < total + SPARE_BYTES) {
-    throw new CheckpointError(
-      `${model.name}: takes ${total} bytes in ${cached.folder}, where ${free} are free; free some space, or set HF_HUB_CACHE`,
-    );
+  return missing;
+}
+
+/** @throws CheckpointError where the disk has no room for what is still to come. */
+async function requireRoom(cached: CachedModel, name: string, files: readonly HubFile[]): Promise<void> {
+  let bytes = 0;
+  for (const { size, hash } of files) {
+    if (await cached.hasBlob(hash, size)) continue;
+    const begun = incompletePath(cached.blob(hash));
+    bytes += size - ((await exists(begun)) ? Math.min(await fileSize(begun), size) : 0);
   }
-  let before = 0;
-  for (const file of missing) {
-    const { path, size, hash } = file;
-    const report = (bytes: number): void => onProgress?.({ file: path, done: before + bytes, total });
-    const blob = cached.blob(hash);
-    const url = `${client.access.endpoint}/${model.name}/resolve/${commit}/${encodeURIComponent(path)}`;
-    report(0);
-    if (!(await exists(blob))) await downloadFile(client, url, file, blob, report);
-    await cached.link(commit, path, hash);
-    before += size;
+  const free = await freeDiskBytes(cached.folder);
+  if (bytes === 0 || free >= bytes + SPARE_BYTES) return;
+  throw new CheckpointError(
+    `${name}: takes ${bytes} more bytes in ${cached.folder}, where ${free} are free; free some space, or set HF_HUB_CACHE`,
+  );
+}
+
+/** Takes the lock, after the process that has it. @throws ConfigError where that is on another host. */
+async function lockWhenFree(file: string, name: string, { onNotice }: DownloadEvents): Promise<Lock> {
+  for (let hasSaid = false; ; ) {
+    try {
+      return await acquireLock(file);
+    } catch (error) {
+      const holder = error instanceof ConfigError ? await lockHolder(file) : undefined;
+      if (holder === undefined || holder?.isAlive === null) throw error;
+      if (holder === null) continue;
+      if (!hasSaid) onNotice?.(`${name} is ${holder.words}, which downloads it: waiting for that`);
+      hasSaid = true;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+    }
   }
 }

@@ -1,18 +1,25 @@
+import { exists, joinPath } from "#platform";
+import { isObject, readJsonObject } from "../checkpoints/json-file.js";
 import { isPickleName, pickleError } from "../checkpoints/pickle.js";
 import { CheckpointError } from "../tensor/errors.js";
 
 /** A file of a model on the hub. */
 export interface HubFile {
+  /** A plain name. */
   readonly path: string;
   readonly size: number;
   /** Of its content: SHA-256 for large files, which git does not hold itself, or git's own hash. */
   readonly hash: string;
 }
 
+/** What is wanted of a model: all that highrank reads, or its tokenizer and chat template alone. */
+export type WantedParts = "model" | "tokenizer";
+
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const ADAPTER_CONFIG = "adapter_config.json";
 const ADAPTER_WEIGHTS = "adapter_model.safetensors";
+const TOKENIZER = "tokenizer.json";
 
 /** What is read beside the weights, or goes with a model that is written from this one. */
 const BESIDE: readonly RegExp[] = [
@@ -27,10 +34,18 @@ export interface Selection {
   readonly index: HubFile | undefined;
 }
 
-/** Of a model or an adapter what highrank reads. @throws CheckpointError where there are no weights that it reads. */
-export function selectFiles(name: string, listed: readonly HubFile[]): Selection {
+/**
+ * What highrank reads of a model or an adapter, the weights last.
+ * @throws CheckpointError where there are no weights that it reads, or no tokenizer where that is wanted.
+ */
+export function selectFiles(name: string, listed: readonly HubFile[], wanted: WantedParts): Selection {
   const at = (path: string): HubFile | undefined => listed.find((file) => file.path === path);
+  const names = listed.map(({ path }) => path);
   const beside = listed.filter(({ path }) => BESIDE.some((pattern) => pattern.test(path)));
+  if (wanted === "tokenizer") {
+    if (at(TOKENIZER) !== undefined) return { files: beside, index: undefined };
+    throw unfit(name, TOKENIZER, names, "that");
+  }
   const [weights, index] = [at(WEIGHTS), at(INDEX)];
   if (weights !== undefined) return { files: [...beside, weights], index: undefined };
   if (index !== undefined) return { files: beside, index };
@@ -38,24 +53,41 @@ export function selectFiles(name: string, listed: readonly HubFile[]): Selection
   if (adapterConfig !== undefined && adapter !== undefined) {
     return { files: [...beside, adapterConfig, adapter], index: undefined };
   }
-  const names = listed.map(({ path }) => path);
   const pickles = names.filter(isPickleName);
   if (pickles.length > 0) throw pickleError(name, pickles);
-  throw new CheckpointError(
-    `${name}: must hold ${WEIGHTS} or ${INDEX}; it holds ${names.join(", ") || "nothing"}; choose a model with safetensors files`,
+  throw unfit(name, `${WEIGHTS} or ${INDEX}`, names, "safetensors files");
+}
+
+function unfit(name: string, needed: string, names: readonly string[], what: string): CheckpointError {
+  return new CheckpointError(
+    `${name}: must hold ${needed}; it holds ${names.join(", ") || "nothing"}; choose a model with ${what}`,
   );
 }
 
 /** The files that an index says the weights are in. @throws CheckpointError for those that the model does not have. */
 export function shardFiles(name: string, index: unknown, listed: readonly HubFile[]): HubFile[] {
-  const map = (index as { readonly weight_map?: unknown } | null)?.weight_map;
-  const shards = [...new Set(Object.values(typeof map === "object" && map !== null ? map : {}))];
+  const shards = shardNames(index);
   const found = listed.filter(({ path }) => path.endsWith(".safetensors") && shards.includes(path));
   if (shards.length > 0 && found.length === shards.length) return found;
   const missing = shards.filter((shard) => !found.some(({ path }) => path === shard));
   throw new CheckpointError(
-    `${name}: ${INDEX} must name the files of the weights, each of them there; ` +
-      `${missing.length === 0 ? "it names none" : `missing are ${missing.slice(0, 5).map(String).join(", ")}`}; ` +
+    `${name}: ${INDEX} must name the files of the weights, each of them a .safetensors file of the model; ` +
+      `${missing.length === 0 ? "it names none" : `not so ${missing.slice(0, 5).join(", ")}`}; ` +
       "choose another revision or model",
   );
+}
+
+/** Whether the parts are in the folder, as the names of its files tell: none is there in part. */
+export async function hasParts(folder: string, wanted: WantedParts): Promise<boolean> {
+  const has = (name: string): Promise<boolean> => exists(joinPath(folder, name));
+  if (wanted === "tokenizer") return has(TOKENIZER);
+  if ((await has(WEIGHTS)) || (await has(ADAPTER_WEIGHTS))) return true;
+  if (!(await has(INDEX))) return false;
+  for (const shard of shardNames(await readJsonObject(joinPath(folder, INDEX)))) if (!(await has(shard))) return false;
+  return true;
+}
+
+function shardNames(index: unknown): string[] {
+  const map = isObject(index) && isObject(index.weight_map) ? index.weight_map : {};
+  return [...new Set(Object.values(map).map(String))];
 }

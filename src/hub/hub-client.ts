@@ -3,7 +3,7 @@ import type { HubAccess } from "./hub-access.js";
 
 /** How long to try. */
 export interface Patience {
-  /** Requests before giving up, where the hub is overloaded, fails or cannot be reached. */
+  /** Requests in a row that bring nothing, where the hub is overloaded, fails or cannot be reached. */
   readonly attempts: number;
   /** Milliseconds before the second attempt; twice as many before each later one. */
   readonly firstWait: number;
@@ -11,61 +11,69 @@ export interface Patience {
   readonly silence: number;
 }
 
-export const PATIENCE: Patience = { attempts: 5, firstWait: 1000, silence: 60_000 };
+const PATIENCE: Patience = { attempts: 5, firstWait: 500, silence: 60_000 };
 
 /** The longest wait that the hub may ask for, in milliseconds. */
 const LONGEST_WAIT = 60_000;
 const MOST_REDIRECTS = 8;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
+/** Of an answer that is read whole. */
+const MOST_CHARACTERS = 50_000_000;
 
-/** A connection that was cut, or never made: worth another attempt. */
-export class ConnectionFault extends Error {}
+/** A connection that was cut, or never made, or a hub that is busy: worth another attempt. */
+export class ConnectionFault extends Error {
+  /** Milliseconds that the hub asks to wait. */
+  readonly asked: number;
 
-/** The hub cannot be reached, in spite of some patience. */
-export class UnreachableError extends CheckpointError {}
+  constructor(message: string, asked = 0) {
+    super(message);
+    this.asked = Number.isFinite(asked) ? asked : 0;
+  }
+}
+
+/** What goes with a request besides its address. */
+type Headers = Readonly<Record<string, string>>;
 
 /** Asks the hub for things of one model. */
 export class HubClient {
   readonly access: HubAccess;
-  readonly patience: Patience;
   /** The model in words, for messages. */
   readonly #model: string;
+  readonly #patience: Patience;
+  readonly #onNotice: (text: string) => void;
 
-  constructor(model: string, access: HubAccess, patience: Patience = PATIENCE) {
+  constructor(
+    model: string,
+    access: HubAccess,
+    onNotice: (text: string) => void = () => {},
+    patience: Patience = PATIENCE,
+  ) {
     this.#model = model;
     this.access = access;
-    this.patience = patience;
+    this.#onNotice = onNotice;
+    this.#patience = patience;
   }
 
   /**
-   * The answer to a GET, its redirects followed. The token goes to the endpoint alone.
+   * The answer to a GET, its redirects followed; its body is still to come. The token goes to the endpoint alone.
    * @throws CheckpointError that says what to do, where the hub refuses, and where it cannot be reached in spite of some patience.
    */
-  async get(url: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
-    const { attempts } = this.patience;
-    for (let attempt = 1; ; attempt++) {
-      let response: Response;
-      try {
-        response = await this.#follow(url, headers);
-      } catch (error) {
-        if (!(error instanceof ConnectionFault)) throw error;
-        if (attempt >= attempts) throw this.unreachable(error);
-        await this.wait(attempt);
-        continue;
-      }
-      if (response.ok || response.status === 416) return response;
-      await response.body?.cancel().catch(() => {});
-      const asked = 1000 * Number(response.headers.get("retry-after") ?? 0);
-      const isTransient = response.status === 429 || response.status >= 500;
-      if (!isTransient || attempt >= attempts || asked > LONGEST_WAIT) throw this.#refusal(response);
-      await this.wait(attempt, asked);
-    }
+  get(url: string, headers: Headers = {}): Promise<Response> {
+    return this.#patiently(() => this.#ask(url, headers));
   }
 
-  /** Waits before the attempt after this one, at least as long as the hub asked for. */
-  wait(attempt: number, asked = 0): Promise<void> {
-    const milliseconds = Math.max(Number.isFinite(asked) ? asked : 0, this.patience.firstWait * 2 ** (attempt - 1));
-    return new Promise((resolve) => setTimeout(resolve, Math.min(milliseconds, LONGEST_WAIT)));
+  /** As `get`, with its body, a text, in memory. */
+  getWhole(url: string): Promise<Response> {
+    return this.#patiently(async () => {
+      const response = await this.#ask(url, {});
+      const decoder = new TextDecoder();
+      let text = "";
+      for await (const chunk of this.chunks(response)) {
+        text += decoder.decode(chunk, { stream: true });
+        if (text.length > MOST_CHARACTERS) throw this.fault("answers without end");
+      }
+      return new Response(text + decoder.decode(), { headers: response.headers });
+    });
   }
 
   /** The bytes of an answer as they come. @throws ConnectionFault where they end too soon. */
@@ -84,15 +92,47 @@ export class HubClient {
     }
   }
 
-  /** What to say when the hub does not answer. */
-  unreachable({ message }: ConnectionFault): UnreachableError {
-    return new UnreachableError(
-      `${this.#model}: cannot reach ${this.access.endpoint} (${message}); check the network and HF_ENDPOINT and try again, or use ` +
-        "a local folder",
+  /** Waits before the attempt after this one. @throws CheckpointError, with the fault as its cause, where there were enough of them. */
+  async pause(attempt: number, fault: ConnectionFault): Promise<void> {
+    const { attempts, firstWait } = this.#patience;
+    if (attempt >= attempts || fault.asked > LONGEST_WAIT) throw this.#unreachable(fault);
+    const milliseconds = Math.min(Math.max(fault.asked, firstWait * 2 ** (attempt - 1)), LONGEST_WAIT);
+    this.#onNotice(`${this.access.endpoint}: ${fault.message}; trying again in ${milliseconds / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  }
+
+  /** An answer that makes no sense. */
+  fault(what: string): CheckpointError {
+    return new CheckpointError(
+      `${this.#model}: ${this.access.endpoint} ${what}; check HF_ENDPOINT, or try again later`,
     );
   }
 
-  async #follow(start: string, headers: Readonly<Record<string, string>>): Promise<Response> {
+  async #patiently<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof ConnectionFault)) throw error;
+        await this.pause(attempt, error);
+      }
+    }
+  }
+
+  async #ask(url: string, headers: Headers): Promise<Response> {
+    const response = await this.#follow(url, headers);
+    const { ok, status } = response;
+    // 416: the part that was asked for is not there.
+    if (ok || status === 416) return response;
+    await response.body?.cancel().catch(() => {});
+    if (status === 429 || status >= 500) {
+      const what = status === 429 ? "too many requests" : "the hub has trouble";
+      throw new ConnectionFault(`${what} (${status})`, 1000 * Number(response.headers.get("retry-after") ?? 0));
+    }
+    throw this.#refusal(response);
+  }
+
+  async #follow(start: string, headers: Headers): Promise<Response> {
     const { endpoint, token } = this.access;
     const { origin } = new URL(endpoint);
     let url = new URL(start);
@@ -119,7 +159,7 @@ export class HubClient {
     throw this.fault("redirects in a circle");
   }
 
-  async #fetch(url: URL, headers: Readonly<Record<string, string>>): Promise<Response> {
+  async #fetch(url: URL, headers: Headers): Promise<Response> {
     const abort = new AbortController();
     const answer = fetch(url, { headers, redirect: "manual", signal: abort.signal });
     return this.#inTime(answer, () => abort.abort());
@@ -127,7 +167,7 @@ export class HubClient {
 
   /** @throws ConnectionFault after too long a silence, and for what goes wrong meanwhile. */
   async #inTime<T>(work: Promise<T>, onTimeout = (): void => {}): Promise<T> {
-    const { silence } = this.patience;
+    const { silence } = this.#patience;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const timeout = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
@@ -144,10 +184,11 @@ export class HubClient {
     }
   }
 
-  /** An answer that makes no sense. */
-  fault(what: string): CheckpointError {
+  #unreachable(fault: ConnectionFault): CheckpointError {
     return new CheckpointError(
-      `${this.#model}: ${this.access.endpoint} ${what}; check HF_ENDPOINT, or try again later`,
+      `${this.#model}: cannot get it from ${this.access.endpoint} (${fault.message}), nor is there a local folder of that name; check the ` +
+        "name, the network and HF_ENDPOINT and try again: what has been downloaded is kept",
+      { cause: fault },
     );
   }
 
@@ -165,17 +206,13 @@ export class HubClient {
       return new CheckpointError(`${says}: the model has no such revision; see ${endpoint}/${name} for those it has`);
     }
     if (code === "EntryNotFound") return new CheckpointError(`${says}: a file is gone; try again`);
-    if (status === 401 || status === 403 || status === 404) {
-      const access =
-        token === undefined
-          ? "if it is private, set HF_TOKEN to a token that may read it"
-          : "if it is private, see that the token is valid and may read it";
-      return new CheckpointError(
-        `${says}: there is no such model, or none that you may read, nor a local folder of that name; check the name; ${access}`,
-      );
-    }
-    if (status === 429) return new CheckpointError(`${says}: too many requests; wait some minutes and try again`);
-    return new CheckpointError(`${says}; try again later: what has been downloaded is kept`);
+    const access =
+      token === undefined
+        ? "if it is private, set HF_TOKEN to a token that may read it"
+        : "if it is private, see that the token is valid and may read it";
+    return new CheckpointError(
+      `${says}: there is no such model, or none that you may read, nor a local folder of that name; check the name; ${access}`,
+    );
   }
 }
 
