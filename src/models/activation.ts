@@ -12,3 +12,8 @@ export const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   gelu_pytorch_tanh: geluTanh,
   silu,
 };
+
+/** A name of an activation, of several that mean the same the first. */
+export function activationName(activation: Activation): string {
+  return Object.keys(ACTIVATIONS).find((name) => ACTIVATIONS[name] === activation)!;
+}

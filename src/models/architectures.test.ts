@@ -6,6 +6,11 @@ import { Rng } from "../tensor/random.js";
 import { describeModel } from "./architectures.js";
 import { type ModelPart, modelParts } from "./causal-lm.js";
 
+const GATED_LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+const LLAMA = {
+  ...{ model_type: "llama", vocab_size: 11, hidden_size: 16, intermediate_size: 24 },
+  ...{ num_hidden_layers: 1, num_attention_heads: 2 },
+};
 const NEOX = {
   ...{ model_type: "gpt_neox", vocab_size: 11, hidden_size: 16, intermediate_size: 24 },
   ...{ num_hidden_layers: 1, num_attention_heads: 2, rotary_pct: 0.5 },
@@ -17,6 +22,17 @@ const GEMMA3 = {
 };
 
 describe.each([
+  [
+    "llama",
+    { ...LLAMA, attention_bias: true, mlp_bias: true },
+    {
+      embeddings: ["model.embed_tokens.weight"],
+      head: ["lm_head.weight"],
+      norms: ["input_layernorm.weight", "post_attention_layernorm.weight", "model.norm.weight"],
+      biases: GATED_LINEARS.map((name) => `${name}.bias`),
+      linear: GATED_LINEARS.map((name) => `${name}.weight`),
+    },
+  ],
   [
     "gpt2",
     GPT2,
@@ -53,7 +69,7 @@ describe.each([
         ...["pre_feedforward_layernorm.weight", "post_feedforward_layernorm.weight", "model.norm.weight"],
       ],
       biases: [],
-      linear: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"].map((n) => `${n}.weight`),
+      linear: GATED_LINEARS.map((name) => `${name}.weight`),
     },
   ],
 ] as const)("%s", (_, config, expected: Record<ModelPart, readonly string[]>) => {
@@ -88,7 +104,7 @@ describe("a config that asks for what we do not compute is refused by name:", ()
     ["gpt2", { ...GPT2, n_head: 3 }, "n_embd (16) must be a multiple of n_head (3)"],
     ["gpt2", { ...GPT2, scale_attn_weights: "yes" }, 'scale_attn_weights must be true or false, got "yes"'],
     ["gpt2", { ...GPT2, vocab_size: 2 ** 50 }, "is more than can be addressed"],
-    ["gpt_neox", { ...NEOX, rope_scaling: { type: "linear", factor: 2 } }, 'rope_scaling: type is "linear"'],
+    ["gpt_neox", { ...NEOX, rope_scaling: { type: "dynamic", factor: 2 } }, 'rope_scaling: type is "dynamic"'],
     ["gpt_neox", { ...NEOX, rope_parameters: { rope_type: "yarn" } }, 'rope_parameters: rope_type is "yarn"'],
     [
       "gpt_neox",
@@ -105,8 +121,8 @@ describe("a config that asks for what we do not compute is refused by name:", ()
     ],
     [
       "gemma3_text",
-      { ...GEMMA3, rope_parameters: { full_attention: { rope_type: "llama3" } } },
-      'rope_parameters: full_attention: rope_type is "llama3"',
+      { ...GEMMA3, rope_parameters: { full_attention: { rope_type: "yarn" } } },
+      'rope_parameters: full_attention: rope_type is "yarn"',
     ],
     ["gemma3_text", { ...GEMMA3, use_bidirectional_attention: true }, "use_bidirectional_attention is true"],
     ["gemma3_text", { ...GEMMA3, layer_types: ["full_attention", "x"] }, "layer_types must name 1 layers"],
@@ -128,10 +144,13 @@ test("what newer versions of transformers write in rope_parameters is read", () 
       full_attention: { rope_type: "linear", factor: 4, rope_theta: 456 },
     },
   });
-  expect(gemma.config).toMatchObject({ localRopeTheta: 123, ropeTheta: 456, ropeFactor: 4 });
+  expect(gemma.config).toMatchObject({
+    localRopeTheta: 123,
+    ropeTheta: 456,
+    ropeScaling: { kind: "linear", factor: 4 },
+  });
   const parameters = { rope_type: "default", rope_theta: 7, partial_rotary_factor: 0.75 };
   expect(describeModel({ ...NEOX, rotary_pct: undefined, rope_parameters: parameters }).config).toMatchObject({
-    ropeTheta: 7,
-    rotaryDim: 6,
+    rope: { theta: 7, rotaryDim: 6 },
   });
 });

@@ -18,6 +18,11 @@ export class ConfigReader {
     return this.json[key] !== undefined && this.json[key] !== null;
   }
 
+  /** Whether it says null there, which for some keys is not the same as nothing. */
+  isNull(key: string): boolean {
+    return this.json[key] === null;
+  }
+
   /** A positive integer; without a default the key is required. */
   count(key: string, fallback?: number): number {
     return this.#number(key, fallback, "a positive integer", (value) => Number.isSafeInteger(value) && value > 0);

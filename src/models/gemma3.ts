@@ -1,9 +1,8 @@
-import type { Rope } from "../nn/attention.js";
 import { Embedding } from "../nn/embedding.js";
-import { Linear, type LinearLayer } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { RMSNorm } from "../nn/rms-norm.js";
-import type { AttentionSizes, Sequence } from "../nn/sequence.js";
+import type { RopeScaling } from "../nn/rope.js";
+import type { Sequence } from "../nn/sequence.js";
 import { add, mul } from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
 import { shownValue } from "../tensor/json.js";
@@ -11,9 +10,13 @@ import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { ACTIVATIONS, type Activation } from "./activation.js";
 import type { Architecture } from "./architectures.js";
+import { Attention, type AttentionOptions } from "./attention.js";
 import { CausalLM, type CausalLMConfig, LanguageModelHead, runLayers } from "./causal-lm.js";
 import { ConfigReader } from "./config-reader.js";
+import { DECODER_NAMES } from "./decoder.js";
+import { readHeads } from "./decoder-config.js";
 import { GatedMLP } from "./mlp.js";
+import { readScaling } from "./rope-config.js";
 
 /** Gemma 3's text model (Gemma Team 2025, arXiv:2503.19786), in our names. */
 export interface Gemma3Config extends CausalLMConfig {
@@ -33,8 +36,8 @@ export interface Gemma3Config extends CausalLMConfig {
   readonly window: number;
   readonly localRopeTheta: number;
   readonly ropeTheta: number;
-  /** What positions are divided by in the layers that look back on all. */
-  readonly ropeFactor: number;
+  /** Of the layers that look back on all. */
+  readonly ropeScaling: RopeScaling | undefined;
   /** Standard deviation of random weights. */
   readonly initializerRange: number;
 }
@@ -44,14 +47,7 @@ export function readGemma3Config(json: Readonly<Record<string, unknown>>): Gemma
   const reader = new ConfigReader(json);
   reader.only("use_bidirectional_attention", false);
   const hiddenSize = reader.count("hidden_size");
-  const numHeads = reader.count("num_attention_heads");
-  const numKeyValueHeads = reader.count("num_key_value_heads", numHeads);
-  const headDim = reader.count("head_dim", 256);
-  if (numHeads % numKeyValueHeads !== 0)
-    reader.faults.push(
-      `num_attention_heads (${numHeads}) must be a multiple of num_key_value_heads (${numKeyValueHeads})`,
-    );
-  if (headDim % 2 !== 0) reader.faults.push(`head_dim must be even for rotary positions, got ${headDim}`);
+  const heads = readHeads(reader, hiddenSize, { numKeyValueHeads: 4, headDim: 256 });
   const numLayers = reader.count("num_hidden_layers");
   const intermediateSize = reader.count("intermediate_size");
   const vocabSize = reader.count("vocab_size");
@@ -60,9 +56,7 @@ export function readGemma3Config(json: Readonly<Record<string, unknown>>): Gemma
     hiddenSize,
     intermediateSize,
     numLayers,
-    numHeads,
-    numKeyValueHeads,
-    headDim,
+    ...heads,
     maxSequenceLength: reader.count("max_position_embeddings", 131_072),
     tieWordEmbeddings: reader.boolean("tie_word_embeddings", true),
     logitSoftcap: reader.optional("final_logit_softcapping"),
@@ -73,10 +67,10 @@ export function readGemma3Config(json: Readonly<Record<string, unknown>>): Gemma
     attentionBias: reader.boolean("attention_bias", false),
     isLocal: readLayerTypes(reader, numLayers),
     window: reader.count("sliding_window", 4096),
-    ...readRope(reader),
+    ...readPositions(reader),
     initializerRange: reader.atLeastZero("initializer_range", 0.02),
   };
-  reader.matrices(hiddenSize, [vocabSize, intermediateSize, numHeads * headDim]);
+  reader.matrices(hiddenSize, [vocabSize, intermediateSize, heads.numHeads * heads.headDim]);
   reader.finish();
   return config;
 }
@@ -100,73 +94,42 @@ function readLayerTypes(reader: ConfigReader, numLayers: number): (layer: number
 }
 
 /** Newer versions of transformers keep the positions of both kinds of layer in `rope_parameters`. */
-function readRope(reader: ConfigReader): Pick<Gemma3Config, "localRopeTheta" | "ropeTheta" | "ropeFactor"> {
-  const scaling = reader.object("rope_scaling");
+function readPositions(reader: ConfigReader): Pick<Gemma3Config, "localRopeTheta" | "ropeTheta" | "ropeScaling"> {
   const parameters = reader.object("rope_parameters");
   parameters.only("rope_type", "default");
   const [local, global] = [parameters.object("sliding_attention"), parameters.object("full_attention")];
   local.only("rope_type", "default");
-  const factor = (of: ConfigReader): number => {
-    const kinds = { default: false, linear: true };
-    const isLinear = of.choice(of.has("type") ? "type" : "rope_type", kinds, "default");
-    return isLinear ? of.positive("factor") : 1;
-  };
   return {
     localRopeTheta: local.positive("rope_theta", reader.positive("rope_local_base_freq", 10_000)),
     ropeTheta: global.positive("rope_theta", reader.positive("rope_theta", 1_000_000)),
-    ropeFactor: factor(scaling) * factor(global),
+    ropeScaling: readScaling(reader, reader.object("rope_scaling"), global),
   };
 }
 
-class Gemma3Attention extends Module {
-  qProj: LinearLayer;
-  kProj: LinearLayer;
-  vProj: LinearLayer;
-  oProj: LinearLayer;
-  readonly qNorm: RMSNorm;
-  readonly kNorm: RMSNorm;
-
-  readonly #sizes: AttentionSizes;
-  readonly #rope: Rope;
-
-  constructor(config: Gemma3Config, layer: number, rng: Rng) {
-    super();
-    const { hiddenSize, numHeads, numKeyValueHeads, headDim, attentionBias: bias, initializerRange: std } = config;
-    const isLocal = config.isLocal(layer);
-    this.#sizes = {
-      numHeads,
-      numKeyValueHeads,
-      headDim,
+function gemmaAttention(config: Gemma3Config, layer: number, rng: Rng): Attention {
+  const { hiddenSize, numHeads, numKeyValueHeads, headDim, rmsNormEpsilon: epsilon, initializerRange } = config;
+  const isLocal = config.isLocal(layer);
+  const options: AttentionOptions = {
+    hiddenSize,
+    sizes: {
+      ...{ numHeads, numKeyValueHeads, headDim, softcap: config.attentionSoftcap },
       scale: config.queryPreAttentionScalar ** -0.5,
-      softcap: config.attentionSoftcap,
-      ...(isLocal && { window: config.window }),
-    };
-    this.#rope = isLocal
+      window: isLocal ? config.window : undefined,
+    },
+    rope: isLocal
       ? { headDim, theta: config.localRopeTheta }
-      : { headDim, theta: config.ropeTheta, scaling: { kind: "linear", factor: config.ropeFactor } };
-    this.qProj = Linear.random(hiddenSize, numHeads * headDim, rng.fork("q"), std, { bias });
-    this.kProj = Linear.random(hiddenSize, numKeyValueHeads * headDim, rng.fork("k"), std, { bias });
-    this.vProj = Linear.random(hiddenSize, numKeyValueHeads * headDim, rng.fork("v"), std, { bias });
-    this.oProj = Linear.random(numHeads * headDim, hiddenSize, rng.fork("o"), std, { bias });
-    this.qNorm = gemmaNorm(headDim, config);
-    this.kNorm = gemmaNorm(headDim, config);
-  }
-
-  /** x: (batch · time, hidden) → same. */
-  forward(x: Tensor, layer: number, sequence: Sequence): Tensor {
-    const { headDim } = this.#sizes;
-    const headwise = (norm: RMSNorm, y: Tensor): Tensor =>
-      reshape(norm.forward(reshape(y, [y.size / headDim, headDim])), y.shape);
-    const q = sequence.rotate(headwise(this.qNorm, this.qProj.forward(x)), this.#rope);
-    const k = sequence.rotate(headwise(this.kNorm, this.kProj.forward(x)), this.#rope);
-    return this.oProj.forward(sequence.attend(layer, q, k, this.vProj.forward(x), this.#sizes));
-  }
+      : { headDim, theta: config.ropeTheta, scaling: config.ropeScaling },
+    bias: config.attentionBias,
+    headNorm: { epsilon, offset: 1 },
+    initializerRange,
+  };
+  return new Attention(options, rng);
 }
 
 /** A norm before and one after each block. */
 class Gemma3Layer extends Module {
   readonly inputNorm: RMSNorm;
-  readonly attention: Gemma3Attention;
+  readonly attention: Attention;
   readonly postAttentionNorm: RMSNorm;
   readonly preMlpNorm: RMSNorm;
   readonly mlp: GatedMLP;
@@ -175,7 +138,7 @@ class Gemma3Layer extends Module {
   constructor(config: Gemma3Config, layer: number, rng: Rng) {
     super();
     this.inputNorm = gemmaNorm(config.hiddenSize, config);
-    this.attention = new Gemma3Attention(config, layer, rng);
+    this.attention = gemmaAttention(config, layer, rng);
     this.postAttentionNorm = gemmaNorm(config.hiddenSize, config);
     this.preMlpNorm = gemmaNorm(config.hiddenSize, config);
     this.mlp = new GatedMLP(config, rng);
@@ -225,23 +188,8 @@ export class Gemma3ForCausalLM extends CausalLM {
 }
 
 const HUGGING_FACE_NAMES: Readonly<Record<string, string>> = {
-  embedTokens: "model.embed_tokens",
-  layers: "model.layers",
-  norm: "model.norm",
-  lmHead: "lm_head",
-  inputNorm: "input_layernorm",
-  attention: "self_attn",
-  qProj: "q_proj",
-  kProj: "k_proj",
-  vProj: "v_proj",
-  oProj: "o_proj",
-  qNorm: "q_norm",
-  kNorm: "k_norm",
-  postAttentionNorm: "post_attention_layernorm",
+  ...DECODER_NAMES,
   preMlpNorm: "pre_feedforward_layernorm",
-  gateProj: "gate_proj",
-  upProj: "up_proj",
-  downProj: "down_proj",
   postMlpNorm: "post_feedforward_layernorm",
 };
 

@@ -1,8 +1,8 @@
-import type { Rope } from "../nn/attention.js";
 import { Embedding } from "../nn/embedding.js";
 import { LayerNorm } from "../nn/layer-norm.js";
 import { Linear, type LinearLayer } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
+import type { Rope } from "../nn/rope.js";
 import type { AttentionSizes, Sequence } from "../nn/sequence.js";
 import { add } from "../ops/elementwise.js";
 import { reshape, slice } from "../ops/movement.js";
@@ -13,6 +13,7 @@ import type { Architecture } from "./architectures.js";
 import { CausalLM, type CausalLMConfig, LanguageModelHead, runLayers } from "./causal-lm.js";
 import { ConfigReader } from "./config-reader.js";
 import { MLP } from "./mlp.js";
+import { readRope } from "./rope-config.js";
 import type { WeightStorage } from "./weight-storage.js";
 
 /** GPT-NeoX (Black et al. 2022, arXiv:2204.06745) and Pythia (Biderman et al. 2023, arXiv:2304.01373), in our names. */
@@ -20,9 +21,7 @@ export interface GPTNeoXConfig extends CausalLMConfig {
   readonly intermediateSize: number;
   readonly numHeads: number;
   readonly headDim: number;
-  /** Features of each head that positions turn. */
-  readonly rotaryDim: number;
-  readonly ropeTheta: number;
+  readonly rope: Rope;
   readonly activation: Activation;
   readonly layerNormEpsilon: number;
   /** Whether attention and MLP read the same input and are added together. */
@@ -41,15 +40,6 @@ export function readGPTNeoXConfig(json: Readonly<Record<string, unknown>>): GPTN
   const headDim = hiddenSize / numHeads;
   if (!Number.isSafeInteger(headDim))
     reader.faults.push(`hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${numHeads})`);
-  const scaling = reader.object("rope_scaling");
-  for (const key of ["type", "rope_type"]) scaling.only(key, "default");
-  // Newer versions of transformers keep all that concerns RoPE in one object.
-  const rope = reader.object("rope_parameters");
-  rope.only("rope_type", "default");
-  const share = rope.positive("partial_rotary_factor", reader.positive("rotary_pct", 0.25));
-  const rotaryDim = Math.floor(headDim * share);
-  if (!(rotaryDim >= 2 && rotaryDim <= headDim && rotaryDim % 2 === 0))
-    reader.faults.push(`rotary_pct must turn an even number of the ${headDim} features of a head, got ${rotaryDim}`);
   const config: GPTNeoXConfig = {
     vocabSize: reader.count("vocab_size"),
     hiddenSize,
@@ -57,8 +47,7 @@ export function readGPTNeoXConfig(json: Readonly<Record<string, unknown>>): GPTN
     numLayers: reader.count("num_hidden_layers"),
     numHeads,
     headDim,
-    rotaryDim,
-    ropeTheta: rope.positive("rope_theta", reader.positive("rotary_emb_base", 10_000)),
+    rope: readRope(reader, headDim, { theta: "rotary_emb_base", share: ["rotary_pct", 0.25] }),
     maxSequenceLength: reader.count("max_position_embeddings", 2048),
     tieWordEmbeddings: reader.boolean("tie_word_embeddings", false),
     activation: reader.choice("hidden_act", ACTIVATIONS, "gelu"),
@@ -82,9 +71,9 @@ class GPTNeoXAttention extends Module {
 
   constructor(config: GPTNeoXConfig, rng: Rng) {
     super();
-    const { hiddenSize, numHeads, headDim, rotaryDim, attentionBias: bias, initializerRange: std } = config;
+    const { hiddenSize, numHeads, headDim, rope, attentionBias: bias, initializerRange: std } = config;
     this.#sizes = { numHeads, numKeyValueHeads: numHeads, headDim };
-    this.#rope = { headDim, rotaryDim, theta: config.ropeTheta };
+    this.#rope = rope;
     this.qkvProj = Linear.random(hiddenSize, 3 * hiddenSize, rng.fork("qkv"), std, { bias });
     this.outProj = Linear.random(hiddenSize, hiddenSize, rng.fork("out"), std, { bias });
   }

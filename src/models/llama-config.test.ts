@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { gelu } from "../nn/gelu.js";
 import { CheckpointError } from "../tensor/errors.js";
 import { llamaConfig, readLlamaConfig, writeLlamaConfig } from "./llama-config.js";
 
@@ -39,11 +40,20 @@ describe("config.json", () => {
       headDim: 10,
       rmsNormEpsilon: 1e-5,
       ropeTheta: 500_000,
+      ropeScaling: { kind: "llama3", factor: 8, originalLength: 8192, seldom: 1, often: 4 },
+      activation: gelu,
+      attentionBias: true,
+      mlpBias: true,
       tieWordEmbeddings: true,
       initializerRange: 0.05,
       maxSequenceLength: 77,
       endOfTextId: 3,
     });
+    expect(readLlamaConfig(JSON.parse(JSON.stringify(writeLlamaConfig(config))))).toEqual(config);
+  });
+
+  test("keeps linear scaling", () => {
+    const config = llamaConfig({ ...SIZES, ropeScaling: { kind: "linear", factor: 2 } });
     expect(readLlamaConfig(JSON.parse(JSON.stringify(writeLlamaConfig(config))))).toEqual(config);
   });
 
@@ -58,18 +68,51 @@ describe("config.json", () => {
       readLlamaConfig({
         ...JSON_SIZES,
         vocab_size: "100",
-        hidden_act: "gelu",
-        attention_bias: true,
-        rope_scaling: { rope_type: "llama3", factor: 8 },
+        num_attention_heads: 5,
+        hidden_act: "mish",
+        mlp_bias: 1,
+        sliding_window: 4096,
+        num_local_experts: 8,
+        rope_scaling: { rope_type: "yarn", factor: 8 },
+        partial_rotary_factor: 0.5,
       });
     expect(read).toThrow(CheckpointError);
     for (const part of [
-      'hidden_act is "gelu", supported is "silu"',
-      "attention_bias is true, supported is false",
-      'rope type is "llama3"',
-      'vocab_size must be a number, got "100"',
+      'vocab_size must be a positive integer, got "100"',
+      "hidden_size (48) must be a multiple of num_attention_heads (5)",
+      'hidden_act is "mish", supported is "gelu"',
+      "mlp_bias must be true or false, got 1",
+      "sliding_window is 4096, supported is null",
+      "num_local_experts is 8, supported is null",
+      'rope_scaling: rope_type is "yarn", supported is "default", "linear", "llama3"',
+      "partial_rotary_factor is 0.5, supported is 1",
     ]) {
       expect(read).toThrow(part);
     }
+  });
+
+  test.each([
+    [{ rope_scaling: { rope_type: "llama3", factor: 8 } }, "rope_scaling: low_freq_factor must be a number above 0"],
+    [
+      {
+        rope_scaling: {
+          ...{ rope_type: "llama3", factor: 8, original_max_position_embeddings: 8192 },
+          ...{ low_freq_factor: 4, high_freq_factor: 4 },
+        },
+      },
+      "rope_scaling: high_freq_factor (4) must be above low_freq_factor (4)",
+    ],
+    [
+      { rope_scaling: { type: "linear", factor: 8 }, rope_parameters: { rope_type: "linear", factor: 4 } },
+      "rope_scaling and rope_parameters differ; keep one of them",
+    ],
+    [
+      { rope_parameters: { full_attention: { rope_type: "default" } } },
+      'rope_parameters: full_attention is {"rope_type":"default"}, supported is null',
+    ],
+    [{ rope_scaling: "linear" }, 'rope_scaling must be an object, got "linear"'],
+    [{ head_dim: 7 }, "head_dim must be even for rotary positions, got 7"],
+  ])("says what is wrong with %o", (change, message) => {
+    expect(() => readLlamaConfig({ ...JSON_SIZES, ...change })).toThrow(message);
   });
 });

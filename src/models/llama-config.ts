@@ -1,24 +1,12 @@
+import { silu } from "../ops/elementwise.js";
 import { CheckpointError } from "../tensor/errors.js";
-import { shownValue } from "../tensor/json.js";
+import { activationName } from "./activation.js";
+import { ConfigReader } from "./config-reader.js";
+import { type DecoderConfig, readDecoder } from "./decoder-config.js";
+import { writeScaling } from "./rope-config.js";
 
-/** The sizes and constants of a LLaMA model (Touvron et al. 2023, arXiv:2302.13971), in our names. */
-export interface LlamaConfig {
-  readonly vocabSize: number;
-  readonly hiddenSize: number;
-  readonly intermediateSize: number;
-  readonly numLayers: number;
-  readonly numHeads: number;
-  /** Fewer than numHeads is grouped-query attention. */
-  readonly numKeyValueHeads: number;
-  readonly headDim: number;
-  readonly rmsNormEpsilon: number;
-  readonly ropeTheta: number;
-  /** Whether the output projection is the embedding table. */
-  readonly tieWordEmbeddings: boolean;
-  /** Standard deviation of random weights. */
-  readonly initializerRange: number;
-  /** Longest sequence the model is meant for; recorded in the checkpoint. */
-  readonly maxSequenceLength: number;
+/** The sizes and constants of a LLaMA model, in our names. */
+export interface LlamaConfig extends Omit<DecoderConfig, "rotaryDim" | "outputBias" | "headNorm" | "window"> {
   /** End-of-text token, or null when the tokenizer has none. */
   readonly endOfTextId: number | null;
 }
@@ -33,6 +21,9 @@ export function llamaConfig(
     headDim: sizes.hiddenSize / sizes.numHeads,
     rmsNormEpsilon: 1e-6,
     ropeTheta: 10_000,
+    activation: silu,
+    attentionBias: false,
+    mlpBias: false,
     tieWordEmbeddings: false,
     initializerRange: 0.02,
     maxSequenceLength: 1024,
@@ -76,51 +67,19 @@ export function llamaConfig(
   return config;
 }
 
-/** config.json of a Hugging Face model folder → ours. What it asks for that we do not compute is refused by name. */
+/** config.json of a Hugging Face model folder → ours. @throws CheckpointError naming what is wrong and what we do not compute. */
 export function readLlamaConfig(json: Readonly<Record<string, unknown>>): LlamaConfig {
-  const faults: string[] = [];
-  const refuse = (key: string, supported: unknown) => {
-    const value = json[key];
-    if (value !== undefined && value !== null && value !== supported) {
-      faults.push(`${key} is ${shownValue(value)}, supported is ${JSON.stringify(supported)}`);
-    }
-  };
-  refuse("model_type", "llama");
-  refuse("hidden_act", "silu");
-  refuse("attention_bias", false);
-  refuse("mlp_bias", false);
-  const rope = json.rope_scaling ?? json.rope_parameters ?? {};
-  if (typeof rope !== "object" || Array.isArray(rope))
-    faults.push(`rope_scaling must be an object, got ${shownValue(rope)}`);
-  const scaling = rope as { rope_type?: unknown; type?: unknown; rope_theta?: unknown };
-  const ropeType = scaling.rope_type ?? scaling.type ?? "default";
-  if (ropeType !== "default") faults.push(`rope type is ${shownValue(ropeType)}, supported is "default"`);
-  const number = (key: string, fallback?: number, value = json[key]): number => {
-    if (fallback !== undefined && (value === undefined || value === null)) return fallback;
-    if (typeof value === "number") return value;
-    faults.push(`${key} must be a number, got ${shownValue(value)}`);
-    return Number.NaN;
-  };
-  const sizes = {
-    vocabSize: number("vocab_size"),
-    hiddenSize: number("hidden_size"),
-    intermediateSize: number("intermediate_size"),
-    numLayers: number("num_hidden_layers"),
-    numHeads: number("num_attention_heads"),
-  };
-  const config = {
-    ...sizes,
-    numKeyValueHeads: number("num_key_value_heads", sizes.numHeads),
-    headDim: number("head_dim", sizes.hiddenSize / sizes.numHeads),
-    rmsNormEpsilon: number("rms_norm_eps", 1e-6),
-    ropeTheta: number("rope_theta", 10_000, scaling.rope_theta ?? json.rope_theta),
-    tieWordEmbeddings: json.tie_word_embeddings === true,
-    initializerRange: number("initializer_range", 0.02),
-    maxSequenceLength: number("max_position_embeddings", 2048),
+  const reader = new ConfigReader(json);
+  reader.only("model_type", "llama");
+  for (const key of ["sliding_window", "layer_types"]) reader.only(key, null);
+  const config: LlamaConfig = {
+    ...readDecoder(reader, { maxSequenceLength: 2048 }),
+    attentionBias: reader.boolean("attention_bias", false),
+    mlpBias: reader.boolean("mlp_bias", false),
     endOfTextId: typeof json.eos_token_id === "number" ? json.eos_token_id : null,
   };
-  if (faults.length > 0) throw new CheckpointError(`config.json: ${faults.join("; ")}`);
-  return llamaConfig(config);
+  reader.finish();
+  return config;
 }
 
 /** Ours → config.json as transformers writes it. */
@@ -135,14 +94,15 @@ export function writeLlamaConfig(config: LlamaConfig): Record<string, unknown> {
     num_attention_heads: config.numHeads,
     num_key_value_heads: config.numKeyValueHeads,
     head_dim: config.headDim,
-    hidden_act: "silu",
+    hidden_act: activationName(config.activation ?? silu),
     max_position_embeddings: config.maxSequenceLength,
     initializer_range: config.initializerRange,
     rms_norm_eps: config.rmsNormEpsilon,
     rope_theta: config.ropeTheta,
+    rope_scaling: writeScaling(config.ropeScaling),
     tie_word_embeddings: config.tieWordEmbeddings,
-    attention_bias: false,
-    mlp_bias: false,
+    attention_bias: config.attentionBias ?? false,
+    mlp_bias: config.mlpBias ?? false,
     bos_token_id: config.endOfTextId,
     eos_token_id: config.endOfTextId,
     torch_dtype: "float32",

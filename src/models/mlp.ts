@@ -32,7 +32,12 @@ export class MLP extends Module {
   }
 }
 
-/** down(activation(gate(x)) · up(x)), without biases (Shazeer 2020, arXiv:2002.05202). x: (batch · time, hidden) → same. */
+export interface GatedMLPSizes extends MLPSizes {
+  /** Whether the projections have biases. Default false. */
+  readonly mlpBias?: boolean;
+}
+
+/** down(activation(gate(x)) · up(x)) (Shazeer 2020, arXiv:2002.05202). x: (batch · time, hidden) → same. */
 export class GatedMLP extends Module {
   gateProj: LinearLayer;
   upProj: LinearLayer;
@@ -40,12 +45,13 @@ export class GatedMLP extends Module {
 
   readonly #activation: Activation;
 
-  constructor({ hiddenSize, intermediateSize, activation, initializerRange: std }: MLPSizes, rng: Rng) {
+  constructor(sizes: GatedMLPSizes, rng: Rng) {
     super();
+    const { hiddenSize, intermediateSize, activation, initializerRange: std, mlpBias: bias = false } = sizes;
     this.#activation = activation;
-    this.gateProj = Linear.random(hiddenSize, intermediateSize, rng.fork("gate"), std);
-    this.upProj = Linear.random(hiddenSize, intermediateSize, rng.fork("up"), std);
-    this.downProj = Linear.random(intermediateSize, hiddenSize, rng.fork("down"), std);
+    this.gateProj = Linear.random(hiddenSize, intermediateSize, rng.fork("gate"), std, { bias });
+    this.upProj = Linear.random(hiddenSize, intermediateSize, rng.fork("up"), std, { bias });
+    this.downProj = Linear.random(intermediateSize, hiddenSize, rng.fork("down"), std, { bias });
   }
 
   forward(x: Tensor): Tensor {

@@ -35,6 +35,13 @@ const GEMMA3 = {
 const CONFIGS = {
   llama: LLAMA,
   "llama with shared key heads and a tied head": { ...LLAMA, num_key_value_heads: 2, tie_word_embeddings: true },
+  "llama with stretched positions and biases": {
+    ...{ ...LLAMA, attention_bias: true, mlp_bias: true, head_dim: 8 },
+    rope_scaling: {
+      ...{ rope_type: "llama3", factor: 8, original_max_position_embeddings: 120 },
+      ...{ low_freq_factor: 1, high_freq_factor: 4 },
+    },
+  },
   "gpt2, with learned positions and a tied head": GPT2,
   "gpt_neox, of whose heads half turn": GPT_NEOX,
   "gemma3_text, with sliding windows and two kinds of positions": GEMMA3,

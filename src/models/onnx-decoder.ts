@@ -9,9 +9,10 @@ import {
   type OnnxNode,
   type OnnxTensorInfo,
 } from "../compiler/onnx-model.js";
-import { MASKED, rotaryFrequencies } from "../nn/attention.js";
+import { MASKED } from "../nn/attention.js";
 import { type AngleInputs, ExportedSequence } from "../nn/exported-sequence.js";
 import { namedParameters, Parameter } from "../nn/module.js";
+import { rotaryFrequencies } from "../nn/rope.js";
 import { reshape } from "../ops/movement.js";
 import { ConfigError } from "../tensor/errors.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";

@@ -1,9 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { rotary } from "../ops/index.js";
 import { interpret } from "../runtime/reference.js";
 import { Rng } from "../tensor/random.js";
 import { tensor } from "../tensor/tensor.js";
-import { type AttentionShape, causalAttention, causalMask, rotaryAngles } from "./attention.js";
+import { type AttentionShape, causalAttention, causalMask } from "./attention.js";
 
 function random(purpose: string, rows: number, width: number): Float32Array {
   const rng = new Rng(9, purpose);
@@ -60,43 +59,5 @@ describe("causalAttention", () => {
     naive(q, k, v, shape).forEach((value, i) => {
       expect(output![i]).toBeCloseTo(value, 10);
     });
-  });
-});
-
-describe("rotary positions", () => {
-  test("turn pair i at position p by p · theta^(−2i / headDim)", () => {
-    const { cos, sin } = rotaryAngles(3, { headDim: 4, theta: 100 });
-    const [c, s] = interpret([cos, sin], { precision: "float64" });
-    const angles = [0, 0, 1, 0.1, 2, 0.2];
-    angles.forEach((angle, i) => {
-      expect(c![i]).toBeCloseTo(Math.cos(angle), 6);
-      expect(s![i]).toBeCloseTo(Math.sin(angle), 6);
-    });
-  });
-
-  test("make the product of two vectors depend on their distance alone", () => {
-    const [time, headDim] = [8, 6];
-    const { cos, sin } = rotaryAngles(time, { headDim, theta: 10_000 });
-    const repeated = (purpose: string) => {
-      const row = random(purpose, 1, headDim);
-      return tensor(
-        Float32Array.from({ length: time * headDim }, (_, i) => row[i % headDim]!),
-        [1, time, headDim],
-      );
-    };
-    const [q, k] = interpret([rotary(repeated("q"), cos, sin), rotary(repeated("k"), cos, sin)], {
-      precision: "float64",
-    });
-    const product = (t: number, s: number) => {
-      let total = 0;
-      for (let d = 0; d < headDim; d++) total += q![t * headDim + d]! * k![s * headDim + d]!;
-      return total;
-    };
-    for (const distance of [0, 1, 3]) {
-      for (let s = 1; s + distance < time; s++) {
-        expect(product(s + distance, s)).toBeCloseTo(product(distance, 0), 5);
-      }
-    }
-    expect(Math.abs(product(3, 0) - product(0, 0))).toBeGreaterThan(0.1);
   });
 });

@@ -76,37 +76,3 @@ export function causalMask({
   }
   return tensor(mask, [rows, time]);
 }
-
-/** Rotary position embedding of one kind of layer (Su et al. 2021, arXiv:2104.09864). */
-export interface Rope {
-  readonly headDim: number;
-  /** The first features of each head that turn; the others stay as they are. Even. Default headDim: all. */
-  readonly rotaryDim?: number;
-  /** Base of the wavelengths, 10,000 in the paper. */
-  readonly theta: number;
-  /** How a model was stretched to longer texts. Default: not. */
-  readonly scaling?: RopeScaling;
-}
-
-/** Linear: positions are divided by `factor` (Chen et al. 2023, arXiv:2306.15595). */
-export interface RopeScaling {
-  readonly kind: "linear";
-  readonly factor: number;
-}
-
-/** Cosines and sines of rotary angles, each (time, headDim / 2). */
-export function rotaryAngles(time: number, rope: Rope): { cos: Tensor; sin: Tensor } {
-  const half = rope.headDim / 2;
-  const frequencies = rotaryFrequencies(rope);
-  const angles = Float64Array.from({ length: time * half }, (_, i) => Math.floor(i / half) * frequencies[i % half]!);
-  return {
-    cos: tensor(Float32Array.from(angles, Math.cos), [time, half]),
-    sin: tensor(Float32Array.from(angles, Math.sin), [time, half]),
-  };
-}
-
-/** What each pair of features turns by from one position to the next, in radians: theta^(−2i / headDim) for pair i. */
-export function rotaryFrequencies({ headDim, theta, scaling }: Rope): Float64Array {
-  const factor = scaling?.factor ?? 1;
-  return Float64Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim) / factor);
-}

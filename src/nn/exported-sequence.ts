@@ -2,7 +2,8 @@ import { gatherRows } from "../ops/gather.js";
 import { concat, reshape } from "../ops/movement.js";
 import { rotary } from "../ops/rotary.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";
-import { attendTo, type Rope, splitHeads } from "./attention.js";
+import { attendTo, splitHeads } from "./attention.js";
+import type { Rope } from "./rope.js";
 import { type AttentionSizes, Sequence } from "./sequence.js";
 
 /** A key-value cache of one layer: what a run is given, and what the next one is. (batch, numKeyValueHeads, keys, headDim) each. */

@@ -8,5 +8,6 @@ export * from "./linear.js";
 export * from "./module.js";
 export * from "./norm.js";
 export * from "./rms-norm.js";
+export * from "./rope.js";
 export * from "./sequence.js";
 export * from "./softcap.js";

@@ -1,7 +1,8 @@
 import { broadcastTo, concat, reshape, slice } from "../ops/movement.js";
 import { rotary } from "../ops/rotary.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type AttentionShape, causalAttention, causalMask, type Rope, rotaryAngles } from "./attention.js";
+import { type AttentionShape, causalAttention, causalMask } from "./attention.js";
+import { type Rope, rotaryAngles } from "./rope.js";
 
 /** The sizes of one attention layer. */
 export type AttentionSizes = Omit<AttentionShape, "batch" | "time">;

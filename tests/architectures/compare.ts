@@ -1,8 +1,9 @@
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { injectAdapters, mergeableLayers } from "../../src/adapters/inject.js";
 import { LoRAAdapter } from "../../src/adapters/lora-adapter.js";
@@ -41,12 +42,13 @@ export interface ArchitectureCases {
 /** Compares loss, logits and every gradient of random models, adapters on all linear layers, with PyTorch's. */
 export function compareWithTorch({ reference, targets, cases }: ArchitectureCases): void {
   describe.runIf(torchAvailable())(`${reference}: loss, logits and every gradient as PyTorch has them`, () => {
-    test.each(cases)("%s", async (_, config) => {
-      const model = randomModel(config, targets);
-      const parameters = namedLikePeft(model);
-      const ids = randomTokens(model);
-      const labels = randomTokens(model).map((id, i) => (i % 5 === 3 ? -100 : id));
-      const expected = await askTorch(reference, model, parameters, config, { ids, labels });
+    const questions = new Map(cases.map(([what, config]) => [what, randomQuestion(config, targets)] as const));
+    const answers = torchAvailable() ? askTorch(reference, [...questions.values()]) : undefined;
+
+    test.each(cases)("%s", async (what) => {
+      const question = questions.get(what)!;
+      const { model, parameters, ids, labels } = question;
+      const expected = (await answers!).get(question)!;
 
       for (const options of [{}, { checkpointing: true, chunkSize: 4 }]) {
         const shape = [BATCH, TIME];
@@ -93,7 +95,8 @@ export function compareWithTorch({ reference, targets, cases }: ArchitectureCase
           [parameters, ["adapter", "--base", "base"]],
         ] as const) {
           const { loss } = JSON.parse(await highrank(folder, ["eval", ...target, "--data", "rows.jsonl", "--json"]));
-          const expected = await askTorch(reference, model, given, config, { ids, labels });
+          const question = { config, model, parameters: given, ids, labels };
+          const expected = (await askTorch(reference, [question])).get(question)!;
           expect(Math.abs(loss - expected.get("loss")!.data[0]!)).toBeLessThan(1e-5);
         }
       });
@@ -111,6 +114,21 @@ export function compareWithTorch({ reference, targets, cases }: ArchitectureCase
       expect(new Set(await Promise.all(losses)).size).toBe(cases.length);
     });
   });
+}
+
+/** What PyTorch is to compute. */
+interface Question {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly model: CausalLM;
+  readonly parameters: ReadonlyMap<string, Parameter>;
+  readonly ids: Int32Array;
+  readonly labels: Int32Array;
+}
+
+function randomQuestion(config: Question["config"], targets: readonly string[]): Question {
+  const model = randomModel(config, targets);
+  const labels = randomTokens(model).map((id, i) => (i % 5 === 3 ? -100 : id));
+  return { config, model, parameters: namedLikePeft(model), ids: randomTokens(model), labels };
 }
 
 /** A model of which no parameter is at its usual start, with adapters as if trained. */
@@ -161,34 +179,43 @@ function namedLikePeft(model: CausalLM): Map<string, Parameter> {
 
 const isTrivial = (data: TypedArray): boolean => data.every((value) => value === 0);
 
-/** loss, logits and grad.NAME, each in the shape that the model has. */
+/** loss, logits and grad.NAME of each, in the shapes that the model has. */
 async function askTorch(
   reference: string,
-  { storage }: CausalLM,
-  parameters: ReadonlyMap<string, Parameter>,
-  config: Readonly<Record<string, unknown>>,
-  { ids, labels }: { readonly ids: Int32Array; readonly labels: Int32Array },
-): Promise<Map<string, HostTensor>> {
+  questions: readonly Question[],
+): Promise<Map<Question, Map<string, HostTensor>>> {
   const folder = mkdtempSync(join(tmpdir(), "highrank-torch-"));
   try {
-    const [source, target] = [join(folder, "in.safetensors"), join(folder, "out.safetensors")];
-    const tensors = toStorage(hostTensors(parameters), storage);
-    tensors.set("input_ids", { dtype: "int32", shape: [BATCH, TIME], data: ids });
-    tensors.set("labels", { dtype: "int32", shape: [BATCH, TIME], data: labels });
-    await writeSafetensors(source, tensors, { config: JSON.stringify(config), lora_scaling: String(LORA_SCALING) });
+    const files = (question: number): string[] =>
+      ["in", "out"].map((end) => join(folder, `${question}.${end}.safetensors`));
+    for (const [index, { config, model, parameters, ids, labels }] of questions.entries()) {
+      const tensors = toStorage(hostTensors(parameters), model.storage);
+      tensors.set("input_ids", { dtype: "int32", shape: [BATCH, TIME], data: ids });
+      tensors.set("labels", { dtype: "int32", shape: [BATCH, TIME], data: labels });
+      const metadata = { config: JSON.stringify(config), lora_scaling: String(LORA_SCALING) };
+      await writeSafetensors(files(index)[0]!, tensors, metadata);
+    }
     const script = fileURLToPath(new URL("../torch/architectures/reference.py", import.meta.url));
-    execFileSync(PYTHON, [script, reference, source, target], { stdio: "pipe" });
-    const results = new Map<string, HostTensor>();
-    const gradients = new Map<string, HostTensor>();
-    for (const [name, tensor] of (await readSafetensors(target)).tensors) {
-      if (name.startsWith("grad.")) gradients.set(name.slice("grad.".length), tensor);
-      else results.set(name, tensor);
+    await promisify(execFile)(PYTHON, [script, reference, ...questions.flatMap((_, index) => files(index))]);
+    const answers = new Map<Question, Map<string, HostTensor>>();
+    for (const [index, question] of questions.entries()) {
+      answers.set(question, await readAnswer(files(index)[1]!, question.model));
     }
-    for (const [name, tensor] of fromStorage(gradients, storage)) {
-      results.set(`grad.${name}`, await readHostTensor(tensor));
-    }
-    return results;
+    return answers;
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+async function readAnswer(file: string, { storage }: CausalLM): Promise<Map<string, HostTensor>> {
+  const results = new Map<string, HostTensor>();
+  const gradients = new Map<string, HostTensor>();
+  for (const [name, tensor] of (await readSafetensors(file)).tensors) {
+    if (name.startsWith("grad.")) gradients.set(name.slice("grad.".length), tensor);
+    else results.set(name, tensor);
+  }
+  for (const [name, tensor] of fromStorage(gradients, storage)) {
+    results.set(`grad.${name}`, await readHostTensor(tensor));
+  }
+  return results;
 }

@@ -23,6 +23,7 @@ compareWithTorch({
     ["one block after the other", { ...CONFIG, use_parallel_residual: false }],
     ["half of each head turns", { ...CONFIG, rotary_pct: 0.5, rotary_emb_base: 100 }],
     ["all of each head turns", { ...CONFIG, rotary_pct: 1 }],
+    ["linear scaling of positions", { ...CONFIG, rotary_pct: 0.5, rope_scaling: { type: "linear", factor: 4 } }],
     ["no biases in attention", { ...CONFIG, attention_bias: false }],
     ["a tied head", { ...CONFIG, tie_word_embeddings: true }],
     ["gelu_new", { ...CONFIG, hidden_act: "gelu_new" }],

@@ -4,6 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from positions import frequencies, rotate
 
 
 def rms_norm(x, weight, epsilon):
@@ -12,16 +13,6 @@ def rms_norm(x, weight, epsilon):
 
 def capped(x, cap):
     return x if cap is None else cap * torch.tanh(x / cap)
-
-
-def rotate(x, base, factor):
-    """x: [batch, heads, length, head]; feature i turns with i + head / 2. Positions are divided by `factor`."""
-    head = x.shape[-1]
-    positions = torch.arange(x.shape[2], dtype=torch.float64) / factor
-    angles = torch.outer(positions, base ** (-torch.arange(0, head, 2, dtype=torch.float64) / head))
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    a, b = x[..., : head // 2], x[..., head // 2 :]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
 def is_local(config, layer):
@@ -48,10 +39,10 @@ def logits(weights, config, input_ids, lora):
         def project(name, count):
             return linear(prefix + name, x).view(batch, length, count, head).transpose(1, 2)
 
-        factor = (config.get("rope_scaling") or {}).get("factor", 1.0)
-        rope = (config["rope_local_base_freq"], 1.0) if local else (config["rope_theta"], factor)
-        q = rotate(norm(prefix + "q_norm", project("q_proj", heads)), *rope)
-        k = rotate(norm(prefix + "k_norm", project("k_proj", groups)), *rope)
+        rope = (config["rope_local_base_freq"],) if local else (config["rope_theta"], config.get("rope_scaling"))
+        turns = frequencies(head, *rope)
+        q = rotate(norm(prefix + "q_norm", project("q_proj", heads)), turns)
+        k = rotate(norm(prefix + "k_norm", project("k_proj", groups)), turns)
         k, v = (t.repeat_interleave(heads // groups, dim=1) for t in (k, project("v_proj", groups)))
         scores = capped(q @ k.transpose(-1, -2) / math.sqrt(config["query_pre_attn_scalar"]), config.get("attn_logit_softcapping"))
         hidden = (distance < 0) | (distance >= config["sliding_window"]) if local else distance < 0

@@ -4,6 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from positions import frequencies, rotate
 
 ACTIVATIONS = {
     "gelu": F.gelu,
@@ -12,20 +13,11 @@ ACTIVATIONS = {
 }
 
 
-def rotate(x, count, base):
-    """x: [batch, heads, length, head]. The first `count` features turn, i with i + count / 2."""
-    positions = torch.arange(x.shape[2], dtype=torch.float64)
-    angles = torch.outer(positions, base ** (-torch.arange(0, count, 2, dtype=torch.float64) / count))
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    a, b = x[..., : count // 2], x[..., count // 2 : count]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin, x[..., count:]], dim=-1)
-
-
 def logits(weights, config, input_ids, lora):
     """[batch, length, vocab]. weights: as on disk; lora(name, x): what the adapter of a layer adds, or 0."""
     width, heads = config["hidden_size"], config["num_attention_heads"]
     head = width // heads
-    turning, base = int(head * config["rotary_pct"]), config["rotary_emb_base"]
+    turns = frequencies(int(head * config["rotary_pct"]), config["rotary_emb_base"], config.get("rope_scaling"))
     batch, length = input_ids.shape
 
     def linear(name, x):
@@ -37,7 +29,7 @@ def logits(weights, config, input_ids, lora):
     def attention(prefix, x):
         # Each head has its query, key and value side by side.
         qkv = linear(prefix + "query_key_value", x).view(batch, length, heads, 3, head).permute(3, 0, 2, 1, 4)
-        q, k, v = rotate(qkv[0], turning, base), rotate(qkv[1], turning, base), qkv[2]
+        q, k, v = rotate(qkv[0], turns), rotate(qkv[1], turns), qkv[2]
         scores = (q @ k.transpose(-1, -2) / math.sqrt(head)).masked_fill(future, float("-inf"))
         return linear(prefix + "dense", (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width))
 

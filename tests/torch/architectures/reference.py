@@ -1,4 +1,4 @@
-"""Loss, logits and every gradient of one architecture, by PyTorch autograd in float64: reference.py NAME IN.safetensors OUT.safetensors
+"""Loss, logits and every gradient of one architecture, by PyTorch autograd in float64: reference.py NAME IN.safetensors OUT.safetensors …
 
 NAME  a file beside this one that has `logits(weights, config, input_ids, lora)`
 IN    metadata  config        JSON with the keys of a Hugging Face config.json
@@ -20,8 +20,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from llama_reference import read_safetensors, write_safetensors  # noqa: E402
 
 
-def main(name, source, target):
+def main(name, *files):
     torch.set_num_threads(1)
+    architecture = importlib.import_module(name)
+    for source, target in zip(files[::2], files[1::2]):
+        compute(architecture, source, target)
+
+
+def compute(architecture, source, target):
     tensors, metadata = read_safetensors(source)
     scaling = float(metadata["lora_scaling"])
     input_ids, labels = tensors.pop("input_ids").long(), tensors.pop("labels").long()
@@ -31,12 +37,12 @@ def main(name, source, target):
         a = weights.get(layer + ".lora_A.weight")
         return 0 if a is None else scaling * F.linear(F.linear(x, a), weights[layer + ".lora_B.weight"])
 
-    logits = importlib.import_module(name).logits(weights, json.loads(metadata["config"]), input_ids, lora)
+    logits = architecture.logits(weights, json.loads(metadata["config"]), input_ids, lora)
     loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100)
     loss.backward()
     unused = [name for name, weight in weights.items() if weight.grad is None]
     if unused:
-        raise SystemExit(f"{name}: no part of the model uses {', '.join(unused)}; check the names")
+        raise SystemExit(f"{architecture.__name__}: no part of the model uses {', '.join(unused)}; check the names")
     write_safetensors(target, {"loss": loss, "logits": logits, **{f"grad.{name}": w.grad for name, w in weights.items()}})
 
 

@@ -1,0 +1,94 @@
+import type { Rope, RopeScaling } from "../nn/rope.js";
+import { ACTIVATIONS, type Activation } from "./activation.js";
+import type { CausalLMConfig } from "./causal-lm.js";
+import type { ConfigReader } from "./config-reader.js";
+import { readRope } from "./rope-config.js";
+
+/** LLaMA (Touvron et al. 2023, arXiv:2302.13971) and what models built after it change of it, in our names. */
+export interface DecoderConfig extends CausalLMConfig {
+  readonly intermediateSize: number;
+  readonly numHeads: number;
+  /** Fewer than numHeads is grouped-query attention. */
+  readonly numKeyValueHeads: number;
+  readonly headDim: number;
+  /** Features of each head that positions turn. Default: all. */
+  readonly rotaryDim?: number | undefined;
+  readonly ropeTheta: number;
+  /** How the model was stretched to longer texts. Default: not. */
+  readonly ropeScaling?: RopeScaling | undefined;
+  /** Default SiLU. */
+  readonly activation?: Activation;
+  readonly rmsNormEpsilon: number;
+  /** Whether the projections of attention have biases. Default false. */
+  readonly attentionBias?: boolean;
+  /** Whether that of its output has one. Default as attentionBias. */
+  readonly outputBias?: boolean;
+  /** Default false. */
+  readonly mlpBias?: boolean;
+  /** Whether each head of queries and keys is normed. Default false. */
+  readonly headNorm?: boolean;
+  /** Tokens that a layer, from 0, looks back on, the own one included. Default: all. */
+  readonly window?: ((layer: number) => number | undefined) | undefined;
+  /** Standard deviation of random weights. */
+  readonly initializerRange: number;
+}
+
+/** What transformers takes for what a config of one architecture leaves out, where architectures differ in it. */
+export interface DecoderDefaults {
+  readonly maxSequenceLength: number;
+  /** Where the config says null, there are as many as heads. Default: the same. */
+  readonly numKeyValueHeads?: number;
+  /** Default hidden_size / num_attention_heads. */
+  readonly headDim?: number;
+  /** Default 1e-6. */
+  readonly rmsNormEpsilon?: number;
+}
+
+/** The positions of every layer. */
+export function ropeOf({ headDim, rotaryDim, ropeTheta: theta, ropeScaling: scaling }: DecoderConfig): Rope {
+  return { headDim, rotaryDim, theta, scaling };
+}
+
+/** Reads what all these architectures have in common. */
+export function readDecoder(reader: ConfigReader, defaults: DecoderDefaults): DecoderConfig {
+  for (const key of ["num_experts", "num_local_experts"]) reader.only(key, null);
+  const hiddenSize = reader.count("hidden_size");
+  const heads = readHeads(reader, hiddenSize, defaults);
+  const { theta: ropeTheta, scaling: ropeScaling } = readRope(reader, heads.headDim);
+  const config: DecoderConfig = {
+    vocabSize: reader.count("vocab_size"),
+    hiddenSize,
+    intermediateSize: reader.count("intermediate_size"),
+    numLayers: reader.count("num_hidden_layers"),
+    ...heads,
+    ropeTheta,
+    ropeScaling,
+    activation: reader.choice("hidden_act", ACTIVATIONS, "silu"),
+    rmsNormEpsilon: reader.positive("rms_norm_eps", defaults.rmsNormEpsilon ?? 1e-6),
+    maxSequenceLength: reader.count("max_position_embeddings", defaults.maxSequenceLength),
+    tieWordEmbeddings: reader.boolean("tie_word_embeddings", false),
+    initializerRange: reader.atLeastZero("initializer_range", 0.02),
+  };
+  reader.matrices(hiddenSize, [config.vocabSize, config.intermediateSize, heads.numHeads * heads.headDim]);
+  return config;
+}
+
+/** Heads with rotary positions and shared key heads. */
+export function readHeads(
+  reader: ConfigReader,
+  hiddenSize: number,
+  defaults: Pick<DecoderDefaults, "numKeyValueHeads" | "headDim">,
+): Pick<DecoderConfig, "numHeads" | "numKeyValueHeads" | "headDim"> {
+  const numHeads = reader.count("num_attention_heads");
+  const missing = reader.isNull("num_key_value_heads") ? undefined : defaults.numKeyValueHeads;
+  const numKeyValueHeads = reader.count("num_key_value_heads", missing ?? numHeads);
+  if (numHeads % numKeyValueHeads > 0)
+    reader.faults.push(
+      `num_attention_heads (${numHeads}) must be a multiple of num_key_value_heads (${numKeyValueHeads})`,
+    );
+  const headDim = reader.count("head_dim", defaults.headDim ?? hiddenSize / numHeads);
+  if (headDim % 1 > 0)
+    reader.faults.push(`hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${numHeads})`);
+  else if (headDim % 2 > 0) reader.faults.push(`head_dim must be even for rotary positions, got ${headDim}`);
+  return { numHeads, numKeyValueHeads, headDim };
+}

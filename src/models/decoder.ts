@@ -1,0 +1,125 @@
+import { Embedding } from "../nn/embedding.js";
+import { Module } from "../nn/module.js";
+import { RMSNorm } from "../nn/rms-norm.js";
+import type { Sequence } from "../nn/sequence.js";
+import { add, silu } from "../ops/elementwise.js";
+import { reshape } from "../ops/movement.js";
+import type { Rng } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { Attention } from "./attention.js";
+import { CausalLM, type DecoderLayer, LanguageModelHead, runLayers } from "./causal-lm.js";
+import { type DecoderConfig, ropeOf } from "./decoder-config.js";
+import { GatedMLP } from "./mlp.js";
+import type { WeightStorage } from "./weight-storage.js";
+
+/** What a layer is made of beside its norms. */
+export interface DecoderBlocks {
+  readonly attention: Module & DecoderLayer;
+  readonly mlp: Module & { forward(x: Tensor): Tensor };
+}
+
+export interface LlamaBlocks extends DecoderBlocks {
+  readonly attention: Attention;
+  readonly mlp: GatedMLP;
+}
+
+/** LLaMA's, with the changes that the config says. */
+export function llamaBlocks(config: DecoderConfig, layer: number, rng: Rng): LlamaBlocks {
+  const { hiddenSize, numHeads, numKeyValueHeads, headDim, rmsNormEpsilon: epsilon, initializerRange } = config;
+  const attention = new Attention(
+    {
+      hiddenSize,
+      sizes: { numHeads, numKeyValueHeads, headDim, window: config.window?.(layer) },
+      rope: ropeOf(config),
+      bias: config.attentionBias,
+      outputBias: config.outputBias,
+      headNorm: config.headNorm ? { epsilon } : undefined,
+      initializerRange,
+    },
+    rng,
+  );
+  return { attention, mlp: new GatedMLP({ ...config, activation: config.activation ?? silu }, rng) };
+}
+
+/** A norm before each block. */
+class PreNormLayer<Blocks extends DecoderBlocks> extends Module {
+  readonly inputNorm: RMSNorm;
+  readonly attention: Blocks["attention"];
+  readonly postAttentionNorm: RMSNorm;
+  readonly mlp: Blocks["mlp"];
+
+  constructor({ hiddenSize, rmsNormEpsilon: epsilon }: DecoderConfig, { attention, mlp }: Blocks) {
+    super();
+    this.inputNorm = new RMSNorm(hiddenSize, { epsilon });
+    this.attention = attention;
+    this.postAttentionNorm = new RMSNorm(hiddenSize, { epsilon });
+    this.mlp = mlp;
+  }
+
+  forward(x: Tensor, layer: number, sequence: Sequence): Tensor {
+    const attended = add(x, this.attention.forward(this.inputNorm.forward(x), layer, sequence));
+    return add(attended, this.mlp.forward(this.postAttentionNorm.forward(attended)));
+  }
+}
+
+/** A language model after LLaMA's plan: embeddings, layers, final norm and an output projection, tied to the embeddings or not. */
+export class Decoder<Config extends DecoderConfig, Blocks extends DecoderBlocks> extends CausalLM {
+  readonly config: Config;
+  readonly embedTokens: Embedding;
+  readonly layers: PreNormLayer<Blocks>[];
+  readonly norm: RMSNorm;
+  readonly lmHead: LanguageModelHead;
+
+  /** Random weights: normal with the config's initializerRange; norms at one, biases at zero. */
+  constructor(config: Config, rng: Rng, createBlocks: (config: Config, layer: number, rng: Rng) => Blocks) {
+    super();
+    const { vocabSize, hiddenSize, numLayers, initializerRange: std } = config;
+    this.config = config;
+    this.embedTokens = Embedding.random(vocabSize, hiddenSize, rng.fork("embed"), std);
+    this.layers = Array.from(
+      { length: numLayers },
+      (_, i) => new PreNormLayer(config, createBlocks(config, i, rng.fork(`layer${i}`))),
+    );
+    this.norm = new RMSNorm(hiddenSize, { epsilon: config.rmsNormEpsilon });
+    this.lmHead = LanguageModelHead.of(config, this.embedTokens, rng);
+  }
+
+  protected override forward(ids: Tensor, sequence: Sequence, checkpointing: boolean): Tensor {
+    const x = reshape(this.embedTokens.forward(ids), [ids.size, this.config.hiddenSize]);
+    return this.norm.forward(runLayers(this.layers, x, sequence, checkpointing));
+  }
+
+  protected override get namesOnDisk(): Readonly<Record<string, string>> {
+    return DECODER_NAMES;
+  }
+
+  override get storage(): WeightStorage {
+    return STORAGE;
+  }
+}
+
+/** Our property names where checkpoints say something else. */
+export const DECODER_NAMES: Readonly<Record<string, string>> = {
+  embedTokens: "model.embed_tokens",
+  layers: "model.layers",
+  norm: "model.norm",
+  lmHead: "lm_head",
+  inputNorm: "input_layernorm",
+  postAttentionNorm: "post_attention_layernorm",
+  attention: "self_attn",
+  qProj: "q_proj",
+  kProj: "k_proj",
+  vProj: "v_proj",
+  oProj: "o_proj",
+  qNorm: "q_norm",
+  kNorm: "k_norm",
+  gateProj: "gate_proj",
+  upProj: "up_proj",
+  downProj: "down_proj",
+};
+
+/** Checkpoints of older versions hold wavelengths as well. */
+const STORAGE: WeightStorage = {
+  nameOf: (stored) => (stored.endsWith(".rotary_emb.inv_freq") ? undefined : stored),
+  isTransposed: () => false,
+};
