@@ -23,6 +23,19 @@ export class DynamicSizes {
     return { fixed, names };
   }
 
+  /** Whether a run decides this size, in part at least. */
+  has(size: number): boolean {
+    return this.factor(size).names.length > 0;
+  }
+
+  /** The shape in a run in which the sizes are these. */
+  resolve(shape: Shape, sizes: Readonly<Record<string, number>>): number[] {
+    return shape.map((size) => {
+      const { fixed, names } = this.factor(size);
+      return names.reduce((product, name) => product * sizes[name]!, fixed);
+    });
+  }
+
   /** A shape as files declare it: a size that a run decides by its name. */
   declare(shape: Shape): (number | string)[] {
     return shape.map((size) => {

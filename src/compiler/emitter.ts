@@ -53,6 +53,11 @@ export class Emitter {
     return `%${this.#nextName++}`;
   }
 
+  /** Whether a run decides this size. */
+  isDynamic(size: number): boolean {
+    return this.#sizes?.has(size) ?? false;
+  }
+
   /** An int64 list: axes, shapes, indices. */
   integers(values: readonly number[]): string {
     const declared = this.#sizes?.declare(values) ?? values;

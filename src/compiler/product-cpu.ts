@@ -49,8 +49,11 @@ export function emitProduct(
  */
 export function emitReproducibleProduct(product: ValueProduct, emitter: Emitter): string {
   const sizes = sizesOf(product);
-  if (addsInOneOrder(sizes)) return emitProduct(product, emitter);
-  if (product.a.shape.length === 2 && product.b.shape.length === 2) {
+  const { rows, columns, inner, matrices, alpha } = sizes;
+  const isDynamic = [rows, columns, inner, matrices].some((size) => emitter.isDynamic(size));
+  // Where a run decides, only what holds for all sizes counts.
+  if (isDynamic ? rows === 1 && alpha === 1 : addsInOneOrder(sizes)) return emitProduct(product, emitter);
+  if (!isDynamic && product.a.shape.length === 2 && product.b.shape.length === 2) {
     const groups = [2, 4, 8].find((matrices) => {
       const rows = sizes.rows / matrices;
       return Number.isInteger(rows) && rows >= FEWEST_ROWS && addsInOneOrder({ ...sizes, rows, matrices });

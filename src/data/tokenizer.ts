@@ -121,6 +121,18 @@ export class Tokenizer {
     throw new CheckpointError(`tokenizer: no token ends a text: ${sought} is not in the vocabulary; ${remedy}`);
   }
 
+  /**
+   * What a text begins with: what the tokenizer's own template puts before it, such as `<s>`, or else the end of text after which
+   * documents begin. @throws CheckpointError as `endOfTextId`.
+   */
+  get startIds(): readonly number[] {
+    const probe = "a";
+    const plain = this.encode(probe);
+    const { ids } = this.#call("encode", probe.length, () => this.#library.encode(probe));
+    const start = ids.findIndex((_: number, at: number) => plain.every((id, i) => ids[at + i] === id));
+    return start > 0 && ids.every((id: unknown) => isId(id, this.vocabSize)) ? ids.slice(0, start) : [this.endOfTextId];
+  }
+
   /** @throws CheckpointError where the tokenizer has no id for a part of the text, or finds no end. */
   encode(text: string): number[] {
     const { ids } = this.#call("encode", text.length, () => this.#library.encode(text, { add_special_tokens: false }));
@@ -170,13 +182,22 @@ export class Tokenizer {
     return ids;
   }
 
-  /** Ids beyond the vocabulary count for nothing; bytes that are not UTF-8 become U+FFFD. */
-  decode(ids: ArrayLike<number>, { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {}): string {
+  /**
+   * Ids beyond the vocabulary count for nothing; bytes that are not UTF-8 become U+FFFD.
+   * @param options.cleanUpSpaces whether spaces before punctuation are left out. Default: as tokenizer_config.json has it.
+   */
+  decode(
+    ids: ArrayLike<number>,
+    {
+      skipSpecialTokens = false,
+      cleanUpSpaces = this.config.clean_up_tokenization_spaces === true,
+    }: { skipSpecialTokens?: boolean; cleanUpSpaces?: boolean } = {},
+  ): string {
     if (ids.length === 0) return "";
     return this.#call("decode", ids.length, () =>
       this.#library.decode(Array.from(ids), {
         skip_special_tokens: skipSpecialTokens,
-        clean_up_tokenization_spaces: this.config.clean_up_tokenization_spaces === true,
+        clean_up_tokenization_spaces: cleanUpSpaces,
       }),
     );
   }

@@ -1,5 +1,6 @@
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { expect, test } from "vitest";
+import { SMALL_CONFIGS, type SmallConfig } from "../../tests/architectures/small-configs.js";
 import { PORTABLE_ENCODING } from "../compiler/lower-portable.js";
 import { encodeModel } from "../compiler/onnx-model.js";
 import { Program } from "../runtime/program.js";
@@ -9,46 +10,9 @@ import { describeModel } from "./architectures.js";
 import type { CausalLM } from "./causal-lm.js";
 import { decoderGraph } from "./onnx-decoder.js";
 
-const LLAMA = {
-  model_type: "llama",
-  ...{ vocab_size: 31, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2, num_attention_heads: 4 },
-  ...{ max_position_embeddings: 32, initializer_range: 0.3 },
-};
-const GPT2 = {
-  model_type: "gpt2",
-  vocab_size: 31,
-  n_positions: 32,
-  n_embd: 16,
-  n_layer: 2,
-  n_head: 4,
-  initializer_range: 0.3,
-};
-const GPT_NEOX = { ...LLAMA, model_type: "gpt_neox", rotary_pct: 0.5, use_parallel_residual: true };
-
-const GEMMA3 = {
-  ...LLAMA,
-  ...{ model_type: "gemma3_text", num_hidden_layers: 3, num_key_value_heads: 2, head_dim: 6, query_pre_attn_scalar: 6 },
-  ...{ hidden_activation: "gelu_pytorch_tanh", sliding_window: 3, rope_theta: 1_000_000, rope_local_base_freq: 10_000 },
-  ...{ layer_types: ["sliding_attention", "full_attention", "sliding_attention"], attn_logit_softcapping: 1.5 },
-};
-
-const CONFIGS = {
-  llama: LLAMA,
-  "llama with shared key heads and a tied head": { ...LLAMA, num_key_value_heads: 2, tie_word_embeddings: true },
-  "llama with stretched positions and biases": {
-    ...{ ...LLAMA, attention_bias: true, mlp_bias: true, head_dim: 8 },
-    rope_scaling: {
-      ...{ rope_type: "llama3", factor: 8, original_max_position_embeddings: 120 },
-      ...{ low_freq_factor: 1, high_freq_factor: 4 },
-    },
-  },
-  "gpt2, with learned positions and a tied head": GPT2,
-  "gpt_neox, of whose heads half turn": GPT_NEOX,
-  "gemma3_text, with sliding windows and two kinds of positions": GEMMA3,
-};
 const [UNTIED, TIED] = ["llama", "llama with shared key heads and a tied head"] as const;
 
-const modelOf = (config: keyof typeof CONFIGS): CausalLM => describeModel(CONFIGS[config]).create(new Rng(1));
+const modelOf = (config: SmallConfig): CausalLM => describeModel(SMALL_CONFIGS[config]).create(new Rng(1));
 
 function encode(model: CausalLM): Uint8Array {
   const { constants, weights, ...graph } = decoderGraph(model);
@@ -114,7 +78,7 @@ const randomRows = (batch: number, time: number): number[][] => {
   return Array.from({ length: batch }, () => Array.from({ length: time }, () => Math.floor(rng.uniform() * 31)));
 };
 
-const ALL = Object.keys(CONFIGS) as (keyof typeof CONFIGS)[];
+const ALL = Object.keys(SMALL_CONFIGS) as SmallConfig[];
 
 test.each(ALL)("%s: one file computes any rows and tokens, at once or after a cache", async (config) => {
   const model = modelOf(config);

@@ -10,7 +10,8 @@ import {
   type OnnxTensorInfo,
 } from "../compiler/onnx-model.js";
 import { MASKED } from "../nn/attention.js";
-import { type AngleInputs, ExportedSequence } from "../nn/exported-sequence.js";
+import { ExportedSequence } from "../nn/exported-sequence.js";
+import type { AngleInputs } from "../nn/fed-sequence.js";
 import { namedParameters, Parameter } from "../nn/module.js";
 import { rotaryFrequencies } from "../nn/rope.js";
 import { reshape } from "../ops/movement.js";

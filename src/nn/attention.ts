@@ -1,6 +1,6 @@
 import { add, mul } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
-import { reshape, transpose } from "../ops/movement.js";
+import { concat, reshape, slice, transpose } from "../ops/movement.js";
 import { softmax } from "../ops/softmax.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 import { softcap } from "./softcap.js";
@@ -37,19 +37,61 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, s
  * which it broadcasts → (batch · time, numHeads · headDim).
  */
 export function attendTo(q: Tensor, key: Tensor, value: Tensor, mask: Tensor, shape: AttentionShape): Tensor {
-  const { batch, time, numHeads, numKeyValueHeads: groups, headDim, scale = 1 / Math.sqrt(headDim) } = shape;
+  const scores = mul(matmul(groupQueries(q, shape), key, { transposeB: true }), scaleOf(shape));
+  return ungroup(matmul(weigh(scores, mask, shape), value), shape);
+}
+
+/** Keys and values of so many tokens, (batch, numKeyValueHeads, tokens, headDim) each. */
+export interface KeysAndValues {
+  readonly key: Tensor;
+  readonly value: Tensor;
+}
+
+/**
+ * As `attendTo`, to what a cache holds and to the tokens themselves, which are never put together in memory. mask: for the cached keys, then
+ * for the new ones.
+ */
+export function attendToBoth(
+  q: Tensor,
+  cached: KeysAndValues,
+  own: KeysAndValues,
+  mask: Tensor,
+  shape: AttentionShape,
+): Tensor {
+  // Scaled before the products: the kernel for a single query scales nothing.
+  const query = mul(groupQueries(q, shape), scaleOf(shape));
+  const scores = [cached, own].map(({ key }) => matmul(query, key, { transposeB: true }));
+  const weights = weigh(concat(scores, 3), mask, shape);
+  const [keys, all] = [scores[0]!.shape[3]!, weights.shape[3]!];
+  const ofCached = matmul(slice(weights, 3, 0, keys), cached.value);
+  return ungroup(add(ofCached, matmul(slice(weights, 3, keys, all), own.value)), shape);
+}
+
+/** The queries that share a key head become rows of one product, so that keys and values are never repeated. */
+function groupQueries(q: Tensor, { batch, time, numHeads, numKeyValueHeads: groups, headDim }: AttentionShape): Tensor {
   const perGroup = numHeads / groups;
-  // The queries that share a key head become rows of one product, so that keys and values are never repeated.
-  const query = reshape(transpose(reshape(q, [batch, time, groups, perGroup, headDim]), [0, 2, 3, 1, 4]), [
+  return reshape(transpose(reshape(q, [batch, time, groups, perGroup, headDim]), [0, 2, 3, 1, 4]), [
     batch,
     groups,
     perGroup * time,
     headDim,
   ]);
-  const scores = softcap(mul(matmul(query, key, { transposeB: true }), scale), shape.softcap);
-  const attended = matmul(softmax(add(scores, mask)), value);
-  const byHead = reshape(attended, [batch, groups, perGroup, time, headDim]);
+}
+
+function ungroup(
+  attended: Tensor,
+  { batch, time, numHeads, numKeyValueHeads: groups, headDim }: AttentionShape,
+): Tensor {
+  const byHead = reshape(attended, [batch, groups, numHeads / groups, time, headDim]);
   return reshape(transpose(byHead, [0, 3, 1, 2, 4]), [batch * time, numHeads * headDim]);
+}
+
+function scaleOf({ headDim, scale = 1 / Math.sqrt(headDim) }: AttentionShape): number {
+  return scale;
+}
+
+function weigh(scores: Tensor, mask: Tensor, shape: AttentionShape): Tensor {
+  return softmax(add(softcap(scores, shape.softcap), mask));
 }
 
 /** The heads of keys or values: (batch · time, numKeyValueHeads · headDim) → (batch, numKeyValueHeads, time, headDim). */

@@ -1,40 +1,62 @@
 import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.js";
+import type { DynamicSizes } from "../compiler/dynamic-sizes.js";
 import { FED_AS } from "../compiler/lower-half.js";
 import { encodeModel } from "../compiler/onnx-model.js";
+import { sizedGraph } from "../compiler/sized-graph.js";
 import type { HostTensor, TypedArray } from "../tensor/dtype.js";
 import { ConfigError, ShapeError } from "../tensor/errors.js";
-import { formatShape } from "../tensor/shape.js";
+import { formatShape, sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { createSession, type FedTensor, type OrtSession, type SessionOptions } from "./session.js";
 
 /** Values for placeholders by name, row-major. */
 export type Feeds = Readonly<Record<string, TypedArray>>;
 
+/** Sizes that a run decides, by name. */
+export type Sizes = Readonly<Record<string, number>>;
+
 /** A graph compiled for a device: run as often as you like, released once. Data leaves are read anew at each run. */
 export class Program {
   readonly outputs: Readonly<Record<string, Tensor>>;
   readonly #compiled: Pick<CompiledGraph, "leaves" | "halves">;
   readonly #session: OrtSession;
+  readonly #sizes: DynamicSizes | undefined;
 
   private constructor(
     outputs: Readonly<Record<string, Tensor>>,
     compiled: Pick<CompiledGraph, "leaves" | "halves">,
     session: OrtSession,
+    sizes: DynamicSizes | undefined,
   ) {
     this.outputs = outputs;
     this.#compiled = compiled;
     this.#session = session;
+    this.#sizes = sizes;
   }
 
-  /** Compiles the graph that `outputs` depend on. Must be released. @throws DeviceError if the device refuses it. */
-  static async compile(outputs: Readonly<Record<string, Tensor>>, options: SessionOptions): Promise<Program> {
-    const { graph, leaves, halves, encoding } = compileGraph(outputs, PROFILES[options.device]);
-    return new Program(outputs, { leaves, halves }, await createSession(encodeModel(graph, encoding), options));
+  /**
+   * Compiles the graph that `outputs` depend on. Must be released.
+   * @param sizes those that each run decides; each is an axis of a placeholder.
+   * @throws DeviceError if the device refuses it.
+   */
+  static async compile(
+    outputs: Readonly<Record<string, Tensor>>,
+    options: SessionOptions,
+    sizes?: DynamicSizes,
+  ): Promise<Program> {
+    const compiled = compileGraph(outputs, PROFILES[options.device], { ...(sizes && { sizes }) });
+    const { graph, leaves, halves, encoding } = compiled;
+    const model = encodeModel(sizes === undefined ? graph : sizedGraph(graph, sizes), encoding);
+    return new Program(outputs, { leaves, halves }, await createSession(model, options), sizes);
   }
 
-  /** Computes all outputs into new arrays. @throws ConfigError or ShapeError if `feeds` do not fit the placeholders. */
-  run(feeds: Feeds = {}): Promise<Record<string, HostTensor>> {
-    return this.#session.run(this.#bind(feeds), Object.keys(this.outputs));
+  /**
+   * Computes all outputs into new arrays.
+   * @param sizes by name, where runs decide some.
+   * @throws ConfigError or ShapeError if `feeds` do not fit the placeholders.
+   */
+  run(feeds: Feeds = {}, sizes: Sizes = {}): Promise<Record<string, HostTensor>> {
+    return this.#session.run(this.#bind(feeds, sizes), Object.keys(this.outputs));
   }
 
   /**
@@ -54,7 +76,7 @@ export class Program {
     return this.#session.release();
   }
 
-  #bind(feeds: Feeds): Record<string, FedTensor> {
+  #bind(feeds: Feeds, sizes: Sizes = {}): Record<string, FedTensor> {
     const bound: Record<string, FedTensor> = {};
     const { leaves, halves } = this.#compiled;
     for (const [input, { tensor, format, scale, elements, shape }] of halves) {
@@ -64,13 +86,14 @@ export class Program {
       }
       bound[input] = { dtype: FED_AS[format], shape, data: half.bits.subarray(...elements) };
     }
-    for (const [input, { source, shape, dtype, size }] of leaves) {
+    for (const [input, { source, dtype, ...leaf }] of leaves) {
+      const shape = this.#sizes?.resolve(leaf.shape, sizes) ?? leaf.shape;
       const data = source?.kind === "data" ? source.array : feeds[source!.name];
       const name = source?.kind === "data" ? "data leaf" : `placeholder "${source?.name}"`;
       if (data === undefined) throw new ConfigError(`Program: no values for ${name} ${formatShape(shape)}`);
-      if (data.length !== size) {
+      if (data.length !== sizeOf(shape)) {
         throw new ShapeError(
-          `Program: ${name} of shape ${formatShape(shape)} needs ${size} values, got ${data.length}`,
+          `Program: ${name} of shape ${formatShape(shape)} needs ${sizeOf(shape)} values, got ${data.length}`,
         );
       }
       bound[input] = { dtype, shape, data };

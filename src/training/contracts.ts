@@ -144,8 +144,15 @@ export interface GenerationOptions extends TargetOptions {
 /** The text that follows the prompt, and why it ended. */
 export interface Generation {
   readonly text: string;
+  /** Tokens written. */
   readonly tokens: number;
-  readonly finish: "end-of-text" | "length";
+  readonly finish: "end-of-text" | "length" | "stop";
+  /** Tokens of the prompt, with what a text begins with. */
+  readonly promptTokens: number;
+  /** Milliseconds for each token of the prompt that was read; null where none was. */
+  readonly msPerPromptToken: number | null;
+  /** Milliseconds for each token after the first, from one to the next; null where there is none. */
+  readonly msPerToken: number | null;
 }
 
 /** Continues a prompt with a run folder's, a Hugging Face folder's or a PEFT adapter folder's model. */

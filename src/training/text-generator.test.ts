@@ -1,55 +1,202 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { SMALL_CONFIGS, type SmallConfig } from "../../tests/architectures/small-configs.js";
 import { trainBytePairEncoding } from "../data/bpe-trainer.js";
+import { BYTE_CHARACTERS } from "../data/byte-level.js";
 import { Tokenizer } from "../data/tokenizer.js";
-import { LlamaForCausalLM } from "../models/llama.js";
-import { llamaConfig } from "../models/llama-config.js";
-import { evaluate } from "../runtime/evaluate.js";
+import { describeModel } from "../models/architectures.js";
+import type { CausalLM } from "../models/causal-lm.js";
+import type { GPT2ForCausalLM } from "../models/gpt2.js";
+import { namedParameters } from "../nn/module.js";
+import { Program } from "../runtime/program.js";
+import { DataError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
-import { tensor } from "../tensor/tensor.js";
-import { TextGenerator } from "./text-generator.js";
+import { placeholder } from "../tensor/tensor.js";
+import { type SamplingOptions, sampleToken } from "./sampling.js";
+import { TextGenerator, type TextOptions } from "./text-generator.js";
 
-const tokenizer = Tokenizer.fromJson(trainBytePairEncoding([], { vocabSize: 257 }));
+const TOKENIZER = trainBytePairEncoding([], { vocabSize: 257 });
+const tokenizer = Tokenizer.fromJson(TOKENIZER);
+const MACHINE = { device: "cpu", threads: 1 } as const;
 const GREEDY = { temperature: 0, topK: null, topP: 1 };
+const SAMPLED = { temperature: 1.2, topK: 40, topP: 0.9 };
 
-function tinyModel(maxSequenceLength: number): LlamaForCausalLM {
-  const sizes = { vocabSize: 257, hiddenSize: 8, intermediateSize: 12, numLayers: 1, numHeads: 2, maxSequenceLength };
-  return new LlamaForCausalLM(llamaConfig({ ...sizes, initializerRange: 1 }), new Rng(3));
+function modelOf(config: SmallConfig, longest = 128): CausalLM {
+  const sizes = { vocab_size: 257, max_position_embeddings: longest, n_positions: longest, initializer_range: 0.5 };
+  return describeModel({ ...SMALL_CONFIGS[config], ...sizes }).create(new Rng(3));
 }
 
-/** Greedy continuation from the logits of the whole text, without windows. */
-async function continuation(model: LlamaForCausalLM, prompt: string, length: number): Promise<number[]> {
-  const ids = [tokenizer.endOfTextId, ...tokenizer.encode(prompt)];
-  for (let i = 0; i < length; i++) {
-    const recent = ids.slice(-model.config.maxSequenceLength);
-    const [logits] = await evaluate([model.logits(tensor(Int32Array.from(recent), [1, recent.length]))]);
-    const last = [...logits!.data.slice(-model.config.vocabSize)];
-    ids.push(last.indexOf(Math.max(...last)));
+interface Continued {
+  readonly text: string;
+  readonly tokens: number;
+  /** How often the context was full. */
+  readonly restarts: number;
+}
+
+/** The continuation from the logits of the whole text, without a cache. Past its context the model has the last half of the text. */
+async function continuation(
+  model: CausalLM,
+  prompt: string,
+  length: number,
+  sampling: SamplingOptions,
+): Promise<Continued> {
+  const longest = model.config.maxSequenceLength;
+  const all = [tokenizer.endOfTextId, ...tokenizer.encode(prompt)];
+  const written: number[] = [];
+  const rng = new Rng(5, "draws");
+  const logits = model.logits(placeholder("ids", [1, longest], "int32"));
+  const program = await Program.compile({ logits }, MACHINE);
+  let [start, restarts] = [0, 0];
+  while (written.length < length) {
+    if (all.length - start > longest) {
+      start = all.length - Math.ceil(longest / 2);
+      restarts++;
+    }
+    const recent = all.slice(start);
+    const ids = new Int32Array(longest);
+    ids.set(recent);
+    const { data } = (await program.run({ ids })).logits!;
+    const last = (data as Float32Array).slice((recent.length - 1) * 257, recent.length * 257);
+    const token = sampleToken(last, sampling, rng);
+    if (token === tokenizer.endOfTextId) break;
+    all.push(token);
+    written.push(token);
   }
-  return ids.slice(-length);
+  await program.release();
+  return { text: tokenizer.decode(written), tokens: written.length, restarts };
 }
 
-test.each([128, 36])(
-  "greedy text is that of the full logits, over window borders, for a model of length %i",
-  async (longest) => {
-    const model = tinyModel(longest);
-    const generator = new TextGenerator(model, tokenizer, { device: "cpu", threads: 1 });
-    const expected = await continuation(model, "a tree", 40);
-    expect(expected).not.toContain(tokenizer.endOfTextId);
-    const pieces: string[] = [];
-    const options = { ...GREEDY, maxNewTokens: 40, onText: (piece: string) => pieces.push(piece) };
-    const { text, tokens, finish } = await generator.generate("a tree", options, new Rng(0));
-    expect({ text, tokens, finish }).toEqual({ text: tokenizer.decode(expected), tokens: 40, finish: "length" });
-    expect(pieces.join("")).toBe(text);
-    await generator.release();
-  },
-);
+async function generate(model: CausalLM, prompt: string, options: Partial<TextOptions> = {}) {
+  const generator = new TextGenerator(model, tokenizer, MACHINE);
+  const pieces: string[] = [];
+  const kept: number[] = [];
+  const generation = await generator.generate(
+    prompt,
+    {
+      ...{ ...GREEDY, maxNewTokens: 20, ...options },
+      ...{ onText: (piece) => pieces.push(piece), onContextFull: (tokens) => kept.push(tokens) },
+    },
+    new Rng(5, "draws"),
+  );
+  await generator.release();
+  return { ...generation, pieces, kept };
+}
+
+describe.each(Object.keys(SMALL_CONFIGS) as SmallConfig[])("%s", (config) => {
+  test.each([
+    ["greedy", GREEDY],
+    ["sampled", SAMPLED],
+  ] as const)("%s text is that without a cache", async (_, sampling) => {
+    const model = modelOf(config);
+    for (const prompt of ["", "a tree", "a prompt much longer than the window that some of the layers look back on"]) {
+      const { text, tokens, kept } = await generate(model, prompt, { ...sampling, maxNewTokens: 40 });
+      expect(kept).toEqual([]);
+      expect({ text, tokens, restarts: 0 }).toEqual(await continuation(model, prompt, 40, sampling));
+    }
+  });
+
+  test("past its context the model goes on from the last half of the text", async () => {
+    const model = modelOf(config, 37);
+    for (const prompt of ["a tree", "longer than all that the model may see at a time"]) {
+      const { text, tokens, kept } = await generate(model, prompt, { ...SAMPLED, maxNewTokens: 70 });
+      const expected = await continuation(model, prompt, 70, SAMPLED);
+      expect(expected.restarts).toBeGreaterThan(1);
+      expect({ text, tokens, restarts: kept.length }).toEqual(expected);
+      expect(new Set(kept)).toEqual(new Set([19]));
+    }
+  });
+});
+
+/** A model that says these bytes and then ends the text, whatever it has read: what comes next depends on the position alone. */
+function parrot(bytes: Uint8Array): CausalLM {
+  const width = bytes.length + 2;
+  const sizes = { vocab_size: 257, n_positions: 2 * width, n_embd: width, n_layer: 1, n_head: 1 };
+  const model = describeModel({ model_type: "gpt2", tie_word_embeddings: false, ...sizes }).create(new Rng(0));
+  for (const parameter of namedParameters(model).values()) parameter.assign(parameter.values.map(() => 0));
+  const { embedPositions, norm, headWeight } = model as GPT2ForCausalLM;
+  norm.weight.values.fill(1);
+  for (let at = 0; at < width; at++) {
+    embedPositions.weight.values[at * width + at] = 1;
+    const next = at < bytes.length ? TOKENIZER.model.vocab[BYTE_CHARACTERS[bytes[at]!]!]! : tokenizer.endOfTextId;
+    headWeight.values[next * width + at] = 1;
+  }
+  return model;
+}
+
+const TEXT = "naïve 🙂 text, said twice: naïve 🙂 text";
+
+describe("streaming", () => {
+  test("gives whole characters, as soon as they are there", async () => {
+    const { text, pieces, finish } = await generate(parrot(Buffer.from(TEXT)), "", { maxNewTokens: 100 });
+    expect(pieces).toEqual([...TEXT]);
+    expect({ text, finish }).toEqual({ text: TEXT, finish: "end-of-text" });
+  });
+
+  test("gives what is not a character at the end, or before the next", async () => {
+    const smile = Buffer.from("🙂");
+    const bytes = Buffer.concat([Buffer.from("a"), smile.subarray(0, 2), Buffer.from("b"), smile.subarray(0, 3)]);
+    const { text, pieces } = await generate(parrot(bytes), "", { maxNewTokens: 100 });
+    expect(text).toBe(bytes.toString());
+    expect(pieces).toEqual(["a", "\ufffdb", "\ufffd"]);
+  });
+
+  test("is cut at a number of tokens, within a character too", async () => {
+    const { text, tokens, finish } = await generate(parrot(Buffer.from(TEXT)), "", { maxNewTokens: 9 });
+    expect({ text, tokens, finish }).toEqual({ text: "naïve \ufffd", tokens: 9, finish: "length" });
+  });
+});
+
+describe("stop texts", () => {
+  test.each([
+    [["said"], "naïve 🙂 text, "],
+    [["🙂"], "naïve "],
+    [["n"], ""],
+    [["t, s", "text"], "naïve 🙂 "],
+    [["text", "t, s"], "naïve 🙂 "],
+    [["ext, sald", "ice"], "naïve 🙂 text, said tw"],
+    [["absent", "texts"], TEXT],
+    [[TEXT.slice(-3)], "naïve 🙂 t"],
+    [["twice: naïve 🙂 text!"], TEXT],
+  ] as const)("%j", async (stop, expected) => {
+    const { text, pieces, finish } = await generate(parrot(Buffer.from(TEXT)), "", { maxNewTokens: 100, stop });
+    expect({ text, finish }).toEqual({ text: expected, finish: expected === TEXT ? "end-of-text" : "stop" });
+    expect(pieces.join("")).toBe(expected);
+  });
+
+  test("hold back no more than what may be their beginning", async () => {
+    const stop = ["ve 🙁", "x"];
+    const { pieces } = await generate(parrot(Buffer.from(TEXT)), "", { maxNewTokens: 100, stop });
+    expect(pieces).toEqual(["n", "a", "ï", "ve 🙂", " ", "t", "e"]);
+  });
+});
+
+test("what begins with all that was read and written is not computed again", async () => {
+  const model = modelOf("llama");
+  const generator = new TextGenerator(model, tokenizer, MACHINE);
+  const options = { ...GREEDY, maxNewTokens: 6 };
+  const ids = [0, ...tokenizer.encode("a tree")];
+  const first = await generator.continueTokens(ids, options, new Rng(0));
+  const more = [...ids, ...tokenizer.encode(first.text), ...tokenizer.encode(" and more")];
+  const again = new TextGenerator(model, tokenizer, MACHINE);
+  const alone = await again.continueTokens(more, options, new Rng(0));
+  // Other weights, so that what was kept shows.
+  model.embedTokens.weight.values.fill(0, 0, 16 * 257);
+  const kept = await generator.continueTokens(more, options, new Rng(0));
+  expect(kept.promptTokens).toBe(alone.promptTokens);
+  const forgotten = await generator.continueTokens(more.slice(1), options, new Rng(0));
+  expect(new Set([alone.text, kept.text, forgotten.text]).size).toBeGreaterThan(1);
+  await generator.release();
+  await again.release();
+});
 
 test("text ends at the end-of-text token", async () => {
-  const model = tinyModel(64);
+  const model = modelOf("llama");
   // All logits are zero, and of equals the first is taken: the end-of-text token has id 0.
   model.headWeight.values.fill(0);
-  const generator = new TextGenerator(model, tokenizer, { device: "cpu", threads: 1 });
-  const { text, tokens, finish } = await generator.generate("a", { ...GREEDY, maxNewTokens: 5 }, new Rng(0));
-  expect({ text, tokens, finish }).toEqual({ text: "", tokens: 0, finish: "end-of-text" });
+  expect(await generate(model, "a")).toMatchObject({ text: "", tokens: 0, finish: "end-of-text", promptTokens: 2 });
+});
+
+test("tokens that the model does not have are an error", async () => {
+  const generator = new TextGenerator(modelOf("llama"), tokenizer, MACHINE);
+  await expect(generator.continueTokens([257], { ...GREEDY, maxNewTokens: 1 }, new Rng(0))).rejects.toThrow(DataError);
   await generator.release();
 });

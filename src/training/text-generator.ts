@@ -1,93 +1,137 @@
+import { StopTexts } from "../data/stop-texts.js";
+import { TextStream } from "../data/text-stream.js";
 import type { Tokenizer } from "../data/tokenizer.js";
+import { CachedDecoder } from "../models/cached-decoder.js";
 import type { CausalLM } from "../models/causal-lm.js";
-import { gatherRows } from "../ops/gather.js";
-import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
+import { DataError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
-import { placeholder } from "../tensor/tensor.js";
 import type { Generation } from "./contracts.js";
 import { type SamplingOptions, sampleToken } from "./sampling.js";
 
 export interface TextOptions extends SamplingOptions {
   readonly maxNewTokens: number;
-  /** Hears each piece of text as soon as it is whole characters. */
-  readonly onText?: (piece: string) => void;
+  /** Texts that end the generation and are not part of what it gives; none of them empty. Default: none. */
+  readonly stop?: readonly string[] | undefined;
+  /** Hears each piece of text as soon as it is whole characters and cannot be part of a stop text. */
+  readonly onText?: ((piece: string) => void) | undefined;
+  /** Hears when the text has grown longer than the model's context, and with how many of its last tokens it goes on. */
+  readonly onContextFull?: ((keptTokens: number) => void) | undefined;
 }
 
-const SHORTEST_WINDOW = 32;
-
-/** What a text that stops within a character decodes to at its end. */
-const INCOMPLETE = "\ufffd";
-
 /**
- * Writes text with a model. Each token costs a forward pass over the text so far, in compiled graphs whose lengths are
- * powers of two; a text longer than the model's is continued from its last tokens.
+ * Writes text with a model, whose keys and values of the text so far are kept. When the text has filled the model's context, it goes on
+ * from the last half of it, as if it began there.
  */
 export class TextGenerator {
   readonly #model: CausalLM;
   readonly #tokenizer: Tokenizer;
-  readonly #options: SessionOptions;
-  readonly #programs: Map<number, Program> = new Map();
+  readonly #decoder: CachedDecoder;
+  readonly #endIds: ReadonlySet<number>;
+  /** What is in the cache. */
+  #read: number[] = [];
 
-  /** Must be released. Later changes of the parameters are seen; later changes of the model's structure are not. */
-  constructor(model: CausalLM, tokenizer: Tokenizer, options: SessionOptions) {
+  /**
+   * Must be released. Later changes of the model's structure are not seen.
+   * @param endIds tokens that end a text. Default: the tokenizer's end of text.
+   */
+  constructor(
+    model: CausalLM,
+    tokenizer: Tokenizer,
+    options: SessionOptions,
+    endIds: Iterable<number> = [tokenizer.endOfTextId],
+  ) {
     this.#model = model;
     this.#tokenizer = tokenizer;
-    this.#options = options;
+    this.#decoder = new CachedDecoder(model, options);
+    this.#endIds = new Set(endIds);
   }
 
-  /** Continues `prompt`, or an empty one as if a document begins. Ends at the end-of-text token or after maxNewTokens. */
+  /** Continues `prompt`, or an empty one as if a document begins. Sees the parameters as they are now. */
   async generate(prompt: string, options: TextOptions, rng: Rng): Promise<Generation> {
-    const endOfText = this.#tokenizer.endOfTextId;
-    const ids = [endOfText, ...this.#tokenizer.encode(prompt)];
-    const written: number[] = [];
-    let shown = "";
+    this.#forget();
+    return this.continueTokens([...this.#tokenizer.startIds, ...this.#tokenizer.encode(prompt)], options, rng);
+  }
+
+  /**
+   * Continues tokens. Where they begin with all that the last call read and wrote, that is not computed again: the parameters
+   * must not have changed since. @throws DataError for tokens that the model does not have.
+   */
+  async continueTokens(prompt: readonly number[], options: TextOptions, rng: Rng): Promise<Generation> {
+    requireVocabulary(prompt, this.#model);
+    const { maxNewTokens, onText = () => {} } = options;
+    const stream = new TextStream(this.#tokenizer);
+    const stop = new StopTexts(options.stop ?? []);
+    let text = "";
+    const show = (piece: string): void => {
+      text += piece;
+      if (piece !== "") onText(piece);
+    };
     let finish: Generation["finish"] = "length";
-    while (written.length < options.maxNewTokens) {
-      const token = sampleToken(await this.#nextLogits(ids), options, rng);
-      if (token === endOfText) {
+    let next = this.#unread(prompt);
+    const unread = next.length;
+    if (maxNewTokens > 0) await this.#decoder.prepare([unread, 1]);
+    const times = [performance.now()];
+    let tokens = 0;
+    while (tokens < maxNewTokens) {
+      const logits = await this.#advance(next, options);
+      times.push(performance.now());
+      const token = sampleToken(logits, options, rng);
+      if (this.#endIds.has(token)) {
         finish = "end-of-text";
         break;
       }
-      ids.push(token);
-      written.push(token);
-      const text = this.#tokenizer.decode(written);
-      if (text.endsWith(INCOMPLETE)) continue;
-      options.onText?.(text.slice(shown.length));
-      shown = text;
+      tokens++;
+      show(stop.push(stream.push(token)));
+      if (stop.found) {
+        finish = "stop";
+        break;
+      }
+      next = [token];
     }
-    const text = this.#tokenizer.decode(written);
-    if (text.length > shown.length) options.onText?.(text.slice(shown.length));
-    return { text, tokens: written.length, finish };
+    if (finish !== "stop") show(stop.push(stream.end()) + stop.end());
+    const perToken = (ms: number, count: number): number | null => (count === 0 ? null : ms / count);
+    const [start, begun = start, steps] = [times[0]!, times[1], times.length - 2];
+    return {
+      ...{ text, tokens, finish, promptTokens: prompt.length },
+      msPerPromptToken: perToken(begun - start, steps < 0 ? 0 : unread),
+      msPerToken: perToken(times.at(-1)! - begun, Math.max(0, steps)),
+    };
   }
 
-  async release(): Promise<void> {
-    for (const program of this.#programs.values()) await program.release();
-    this.#programs.clear();
+  release(): Promise<void> {
+    return this.#decoder.release();
   }
 
-  /** Scores of the token after `ids`. */
-  async #nextLogits(ids: readonly number[]): Promise<Float32Array> {
+  #forget(): void {
+    this.#read = [];
+    this.#decoder.clear();
+  }
+
+  /** What of the prompt is not in the cache, which is emptied where it holds anything else. At least one token. */
+  #unread(prompt: readonly number[]): readonly number[] {
+    const isBeginning = this.#read.length < prompt.length && this.#read.every((id, i) => id === prompt[i]);
+    if (!isBeginning || this.#decoder.length < this.#read.length) this.#forget();
+    return prompt.slice(this.#read.length);
+  }
+
+  /** Reads tokens after those before → scores of the one after them. */
+  #advance(ids: readonly number[], { onContextFull }: TextOptions): Promise<Float32Array> {
     const longest = this.#model.config.maxSequenceLength;
-    const recent = ids.slice(-longest);
-    let length = Math.min(SHORTEST_WINDOW, longest);
-    while (length < recent.length) length = Math.min(2 * length, longest);
-    const program = await this.#programFor(length);
-    // The model is causal: what fills the window after the last token does not reach it.
-    const window = new Int32Array(length);
-    window.set(recent);
-    const { logits } = await program.run({ ids: window, position: Int32Array.of(recent.length - 1) });
-    return logits!.data as Float32Array;
-  }
-
-  async #programFor(length: number): Promise<Program> {
-    let program = this.#programs.get(length);
-    if (program === undefined) {
-      const hidden = this.#model.hidden(placeholder("ids", [1, length], "int32"));
-      const last = gatherRows(hidden, placeholder("position", [1], "int32"));
-      program = await Program.compile({ logits: this.#model.project(last) }, this.#options);
-      this.#programs.set(length, program);
+    let unread = ids;
+    this.#read.push(...ids);
+    if (this.#decoder.length + ids.length > longest) {
+      unread = this.#read.slice(-Math.ceil(longest / 2));
+      this.#decoder.clear();
+      onContextFull?.(unread.length);
     }
-    return program;
+    return this.#decoder.read(unread);
   }
+}
+
+/** @throws DataError for ids that the embedding table has no row for. */
+function requireVocabulary(ids: readonly number[], { config: { vocabSize } }: CausalLM): void {
+  const id = ids.find((each) => each >= vocabSize);
+  if (id === undefined) return;
+  throw new DataError(`the prompt has token ${id}, but the model has ${vocabSize}: its tokenizer is another model's`);
 }

@@ -1,0 +1,41 @@
+const LLAMA = {
+  model_type: "llama",
+  ...{ vocab_size: 31, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2, num_attention_heads: 4 },
+  ...{ max_position_embeddings: 32, initializer_range: 0.3 },
+};
+
+export type SmallConfig =
+  | "llama"
+  | "llama with shared key heads and a tied head"
+  | "llama with stretched positions and biases"
+  | "gpt2, with learned positions and a tied head"
+  | "gpt_neox, of whose heads half turn"
+  | "gemma3_text, with sliding windows and two kinds of positions";
+
+/** Small models that between them do all that depends on where tokens stand; every architecture is among them. */
+export const SMALL_CONFIGS: Readonly<Record<SmallConfig, Readonly<Record<string, unknown>>>> = {
+  llama: LLAMA,
+  "llama with shared key heads and a tied head": { ...LLAMA, num_key_value_heads: 2, tie_word_embeddings: true },
+  "llama with stretched positions and biases": {
+    ...{ ...LLAMA, attention_bias: true, mlp_bias: true, head_dim: 8 },
+    rope_scaling: {
+      ...{ rope_type: "llama3", factor: 8, original_max_position_embeddings: 120 },
+      ...{ low_freq_factor: 1, high_freq_factor: 4 },
+    },
+  },
+  "gpt2, with learned positions and a tied head": {
+    ...{ model_type: "gpt2", vocab_size: 31, n_positions: 32, n_embd: 16, n_layer: 2, n_head: 4 },
+    initializer_range: 0.3,
+  },
+  "gpt_neox, of whose heads half turn": {
+    ...LLAMA,
+    ...{ model_type: "gpt_neox", rotary_pct: 0.5, use_parallel_residual: true },
+  },
+  "gemma3_text, with sliding windows and two kinds of positions": {
+    ...LLAMA,
+    ...{ model_type: "gemma3_text", num_hidden_layers: 3, num_key_value_heads: 2, head_dim: 6 },
+    ...{ hidden_activation: "gelu_pytorch_tanh", sliding_window: 3, query_pre_attn_scalar: 6 },
+    ...{ rope_theta: 1_000_000, rope_local_base_freq: 10_000, attn_logit_softcapping: 1.5 },
+    layer_types: ["sliding_attention", "full_attention", "sliding_attention"],
+  },
+};
