@@ -137,7 +137,7 @@ describe("--to onnx", () => {
   });
 
   test("weights that are too many for one file lie beside the model", async () => {
-    const unmerged = await openTarget(at("relora"), null);
+    const unmerged = await openTarget(at("relora"), { base: null });
     const exported = await exportOnnx(unmerged, { out: at("beside"), dtype: "float32", largestFile: 40_000 });
     expect(exported.dataFiles).toBeGreaterThan(1);
     const names = ["model.onnx", "model.onnx_data"];

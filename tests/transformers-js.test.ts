@@ -25,7 +25,11 @@ test.runIf(isInstalled).each([
   async (dtype, largestFile) => {
     await withFolder({}, async (root) => {
       await writeSmallModel(`${root}/base`, { seed: 3 });
-      await exportOnnx(await openTarget(`${root}/base`, null), { out: `${root}/exported`, dtype, largestFile });
+      await exportOnnx(await openTarget(`${root}/base`, { base: null }), {
+        out: `${root}/exported`,
+        dtype,
+        largestFile,
+      });
       const text = "The 3th";
       const sampling = { temperature: 0, topK: null, topP: 1, seed: 0, maxNewTokens: 12, prompt: text };
       const place = { base: null, adapter: true, device: "cpu", threads: 1 } as const;

@@ -32,6 +32,9 @@ export interface CheckpointContent {
   readonly folders?: Readonly<Record<string, (folder: string) => Promise<void>>>;
 }
 
+/** A checkpoint of a run: the one that a pointer names, or that of a step. */
+export type CheckpointName = "last" | "best" | number;
+
 /** What a checkpoint holds. */
 export interface Checkpoint {
   readonly step: number;
@@ -72,7 +75,7 @@ export async function writeCheckpoint(
  * Reads a checkpoint after comparing every file with its checksum.
  * @throws CheckpointError that names each file that is missing or differs, and the other checkpoints of the run.
  */
-export async function readCheckpoint(runDir: string, which: "last" | "best" | number): Promise<Checkpoint> {
+export async function readCheckpoint(runDir: string, which: CheckpointName): Promise<Checkpoint> {
   const step = typeof which === "number" ? which : await pointedStep(runDir, which);
   await verifyCheckpoint(runDir, step);
   const folder = joinPath(runDir, checkpointName(step));

@@ -4,7 +4,7 @@ import { EXPORT_FORMATS, type ExportedAdapter, type ExportedModel, type Exported
 import { formatBytes, formatCount } from "../training/number-format.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
-import { TARGET_HELP } from "./target-options.js";
+import { addOriginOptions, readOriginOptions, TARGET_HELP } from "./target-options.js";
 import { addVerb } from "./usage.js";
 
 const OPTIONS = {
@@ -17,17 +17,10 @@ const OPTIONS = {
     none: "hf: that of the base, or float32 where it is quantized; onnx: float32",
     help: "Type of the weights.",
   },
-  base: {
-    type: "string",
-    unit: "folder",
-    default: null,
-    none: "the one that the adapter names",
-    help: "Model folder under a PEFT adapter folder.",
-  },
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
-Of a run, finished or not, the last checkpoint is exported. peft joins all
+Of a run, finished or not, a checkpoint is exported. peft joins all
 cycles of a ReLoRA run into one adapter for RUN/base, of rank cycles × r. onnx
 writes onnx/model.onnx with a key-value cache, in the layout that
 transformers.js loads.`;
@@ -38,8 +31,9 @@ export function addExport(program: Command, context: Context): void {
     .argument("<TARGET>", TARGET_HELP)
     .addHelpText("after", HELP_AFTER);
   addOptions(command, OPTIONS);
+  addOriginOptions(command);
   command.action(async (target: string) => {
-    const options = readOptions(command, OPTIONS);
+    const options = { ...readOptions(command, OPTIONS), ...readOriginOptions(command) };
     const { exportTarget } = await import("./training-entry.js");
     const exported = await exportTarget(target, options);
     context.result(exported, () => [...exportedLines(exported), `wrote     ${exported.folder}`]);

@@ -202,11 +202,14 @@ export function skipLine(record: SkipRecord, style: Style): string {
   return `${label("skip", style.yellow)}step ${record.step} changed nothing: ${singleLine(record.reason)} (${record.inARow} in a row, ${record.skipped} in all)`;
 }
 
-const OUTCOMES: Readonly<Record<EndRecord["outcome"], string>> = { done: "done", stopped: "stop", diverged: "fail" };
+const OUTCOMES: Readonly<Record<EndRecord["outcome"], string>> = {
+  ...{ done: "done", early: "early", stopped: "stop", diverged: "fail" },
+};
 
 /** The last line: steps, tokens, time, peak memory. */
 export function endLine(record: EndRecord, style: Style): string {
-  const color = record.outcome === "done" ? style.green : style.yellow;
+  const isFinished = record.outcome === "done" || record.outcome === "early";
+  const color = isFinished ? style.green : style.yellow;
   const skipped = record.skipped > 0 ? `, ${record.skipped} skipped` : "";
   const work = `${record.step} steps${skipped}, ${formatCount(record.tokens)} tokens in ${formatDuration(record.seconds)}`;
   return `${label(OUTCOMES[record.outcome], color)}${work}, peak memory ${formatBytes(record.peakMemoryBytes)}`;

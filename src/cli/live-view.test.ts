@@ -86,6 +86,7 @@ const records: MetricsRecord[] = [
     kind: "end",
     step: 600,
     outcome: "done",
+    modelStep: 600,
     tokens: 1_228_800,
     skipped: 1,
     seconds: 185,

@@ -4,7 +4,7 @@ import type { MergedModel } from "../training/contracts.js";
 import { formatBytes, formatCount, formatNumber } from "../training/number-format.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
-import { TARGET_HELP } from "./target-options.js";
+import { addOriginOptions, readOriginOptions, TARGET_HELP } from "./target-options.js";
 import { addVerb } from "./usage.js";
 
 const OPTIONS = {
@@ -21,18 +21,11 @@ const OPTIONS = {
     default: false,
     help: "Compare the logits of base + updates with those of what was written.",
   },
-  base: {
-    type: "string",
-    unit: "folder",
-    default: null,
-    none: "the one that the adapter names",
-    help: "Model folder under a PEFT adapter folder.",
-  },
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
-Of a run, finished or not, the last checkpoint is merged: base + finished cycles
-+ what the present adapter has learned. Of a model folder, the type of the
+Of a run, finished or not, a checkpoint is merged: base + finished cycles + what
+its adapter has learned since. Of a model folder, the type of the
 weights is changed, and what is quantized becomes floats.`;
 
 /** `highrank merge TARGET --out DIR` */
@@ -41,8 +34,9 @@ export function addMerge(program: Command, context: Context): void {
     .argument("<TARGET>", TARGET_HELP)
     .addHelpText("after", HELP_AFTER);
   addOptions(command, OPTIONS);
+  addOriginOptions(command);
   command.action(async (target: string) => {
-    const options = readOptions(command, OPTIONS);
+    const options = { ...readOptions(command, OPTIONS), ...readOriginOptions(command) };
     const { mergeTarget } = await import("./training-entry.js");
     const result = await mergeTarget(target, options);
     context.result(result, () => resultLines(result));

@@ -1,10 +1,9 @@
 import type { Command } from "commander";
 import { RESUME_SETTINGS } from "../config/resume-settings.js";
-import { ConfigError } from "../tensor/errors.js";
-import type { ResumeOptions } from "../training/contracts.js";
 import type { Context } from "./context.js";
 import { addChangeFlags, adviceFromSettings } from "./settings-flags.js";
 import { supervise } from "./supervise.js";
+import { parseCheckpoint } from "./target-options.js";
 import { addVerb } from "./usage.js";
 
 const HELP_AFTER = `
@@ -21,16 +20,9 @@ export function addResume(program: Command, context: Context): void {
   addChangeFlags(command, RESUME_SETTINGS);
   command.action(async (runFolder: string) => {
     const { json: _, checkpoint, ...changes } = command.opts();
-    const resume = { checkpoint: parseCheckpoint(checkpoint), changes };
+    const resume = { checkpoint: parseCheckpoint(checkpoint ?? null) ?? "last", changes };
     const { startResuming } = await import("./training-entry.js");
     const waiting = `Reading ${runFolder} and preparing the model`;
     await supervise(context, waiting, (options) => startResuming(runFolder, resume, options));
   });
-}
-
-function parseCheckpoint(text: string | undefined): ResumeOptions["checkpoint"] {
-  if (text === undefined || text === "last" || text === "best") return text ?? "last";
-  const step = Number(/^(?:checkpoint-)?(\d+)$/.exec(text)?.[1]);
-  if (Number.isSafeInteger(step)) return step;
-  throw new ConfigError(`--checkpoint: must be last, best, or the step of a checkpoint such as 100, got "${text}"`);
 }

@@ -34,7 +34,7 @@ test("a study is told run by run, with the time that its tokens would take at th
   const [full, lora, last] = statuses.map(({ run }) => run);
   const records = [
     { kind: "eval", step: 10, loss: 1 },
-    { kind: "end", step: 10, outcome: "done", seconds: 7 },
+    { kind: "end", step: 10, outcome: "done", modelStep: 10, seconds: 7 },
   ] as MetricsRecord[];
   view.run(full!, 4);
   now = 6000;

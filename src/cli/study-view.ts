@@ -1,7 +1,7 @@
 import { conclusion } from "../studies/conclusion.js";
 import { planStudy, type StudyPlan } from "../studies/study-plan.js";
 import type { RunPhase, RunStatus, StudyRun } from "../studies/study-run.js";
-import { lossAt, type StudySummary } from "../studies/summary.js";
+import { finishedLoss, type StudySummary } from "../studies/summary.js";
 import { resultTable } from "../studies/tables.js";
 import type { MetricsRecord } from "../training/metrics.js";
 import { formatCount, formatDuration, formatNumber, formatShare } from "../training/number-format.js";
@@ -91,7 +91,7 @@ export class StudyView {
     const { green, yellow } = this.#style;
     const name = `${arm}, seed ${seed}`;
     if (phase === "done") {
-      const loss = lossAt(records, settings.maxSteps);
+      const loss = finishedLoss(records);
       const end = records.findLast((record) => record.kind === "end");
       const result =
         loss === null ? "no finite loss" : `loss ${loss.toFixed(4)}  perplexity ${formatNumber(Math.exp(loss))}`;

@@ -45,10 +45,11 @@ export async function supervise(
   }
 }
 
-function outcomeLines({ outcome, runFolder, checkpoint, modelFolder }: TrainResult): string[] {
+function outcomeLines({ outcome, runFolder, step, checkpoint, modelFolder, modelStep }: TrainResult): string[] {
   if (outcome === "planned") return ["dry run: nothing was trained or written"];
   const lines = ["", `report  ${runFolder}/report.html`];
-  if (modelFolder !== null) lines.push(`model   ${modelFolder}`);
+  const best = modelStep === step ? "" : `, of step ${modelStep}, the best`;
+  if (modelFolder !== null) lines.push(`model   ${modelFolder}${best}`);
   if (checkpoint !== null && outcome === "stopped") lines.push(`saved   ${checkpoint}`);
   if (outcome === "stopped") lines.push("", `Next: ${resumeCommand(runFolder)}`);
   if (modelFolder !== null) lines.push("", `Next: highrank generate ${shellWord(runFolder)} --prompt "a tree"`);

@@ -1,10 +1,19 @@
 import type { Command } from "commander";
+import type { CheckpointName } from "../checkpoints/checkpoint.js";
 import { SETTINGS } from "../config/settings.js";
-import type { TargetOptions } from "../training/contracts.js";
+import { ConfigError } from "../tensor/errors.js";
+import type { MergeOptions, TargetOptions } from "../training/contracts.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 
 /** The TARGET argument of the verbs that load a trained model. */
 export const TARGET_HELP = "a run folder, a Hugging Face model folder, or a PEFT adapter folder (with --base)";
+
+const CHECKPOINT = {
+  type: "string",
+  unit: "last|best|step",
+  default: null,
+  help: "Checkpoint of a run folder.",
+} as const;
 
 const TARGET_OPTIONS = {
   base: {
@@ -19,6 +28,7 @@ const TARGET_OPTIONS = {
     default: "with",
     help: "none leaves the adapter out and takes the base alone.",
   },
+  checkpoint: { ...CHECKPOINT, none: "the finished model, or else the newest state" },
   device: SETTINGS.device,
   threads: SETTINGS.threads,
 } as const satisfies OptionTable;
@@ -30,6 +40,36 @@ export function addTargetOptions(command: Command): void {
 
 /** The options of loading a trained model, checked. */
 export function readTargetOptions(command: Command): TargetOptions {
-  const { adapter, ...rest } = readOptions(command, TARGET_OPTIONS);
-  return { ...rest, adapter: adapter === "with" };
+  const { adapter, checkpoint, ...rest } = readOptions(command, TARGET_OPTIONS);
+  return { ...rest, adapter: adapter === "with", checkpoint: parseCheckpoint(checkpoint) };
+}
+
+const ORIGIN_OPTIONS = {
+  base: {
+    type: "string",
+    unit: "folder",
+    default: null,
+    none: "the one that the adapter names",
+    help: "Model folder under a PEFT adapter folder.",
+  },
+  checkpoint: { ...CHECKPOINT, none: "the last one, or the best where the run has load-best" },
+} as const satisfies OptionTable;
+
+/** Adds the options that say what of a target is written somewhere else. */
+export function addOriginOptions(command: Command): void {
+  addOptions(command, ORIGIN_OPTIONS);
+}
+
+/** Those options, checked. */
+export function readOriginOptions(command: Command): Pick<MergeOptions, "base" | "checkpoint"> {
+  const { base, checkpoint } = readOptions(command, ORIGIN_OPTIONS);
+  return { base, checkpoint: parseCheckpoint(checkpoint) };
+}
+
+/** The checkpoint that the text names; null where there is no text. @throws ConfigError */
+export function parseCheckpoint(text: string | null): CheckpointName | null {
+  if (text === null || text === "last" || text === "best") return text;
+  const step = Number(/^(?:checkpoint-)?(\d+)$/.exec(text)?.[1]);
+  if (Number.isSafeInteger(step)) return step;
+  throw new ConfigError(`--checkpoint: must be last, best, or the step of a checkpoint such as 100, got "${text}"`);
 }

@@ -93,6 +93,14 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
         : "mergePolicy: residual starts adapters elsewhere than at zero, which DoRA cannot; use delta-log",
   },
   {
+    keys: ["patience", "evalEvery"],
+    fault: ({ patience, evalEvery }) =>
+      patience === null || evalEvery !== null
+        ? null
+        : `patience: counts evaluations, and ${flagOf("evalEvery")} none makes none before the last step; ` +
+          `say how many steps lie between them`,
+  },
+  {
     keys: ["warmStartSteps", "maxSteps", "method"],
     fault: ({ warmStartSteps, maxSteps, method }) =>
       method === "full" || warmStartSteps < maxSteps

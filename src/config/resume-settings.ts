@@ -6,6 +6,7 @@ import type { SettingKey } from "./settings.js";
 export const RESUME_SETTINGS: readonly SettingKey[] = [
   ...(["maxSteps", "data", "lr", "adapterLr", "clipGradNorm"] as const),
   ...(["maxBadSteps", "divergenceFactor", "divergenceEvals"] as const),
+  ...(["patience", "minImprovement", "loadBest"] as const),
   ...(["evalEvery", "saveEvery", "keepCheckpoints", "threads", "force"] as const),
 ];
 

@@ -1,6 +1,6 @@
 import { formatCount } from "../training/number-format.js";
 import type { Difference } from "./statistics.js";
-import { type ArmSummary, MERGE_TOLERANCE, type StudySummary } from "./summary.js";
+import { type ArmSummary, MERGE_TOLERANCE, type RunSummary, type StudySummary } from "./summary.js";
 
 /** What the numbers show and no more, in sentences. */
 export interface Conclusion {
@@ -29,7 +29,8 @@ export function conclusion(summary: StudySummary): Conclusion {
 }
 
 function extent({ arms, seeds }: StudySummary): string {
-  const steps = new Set(arms.flatMap(({ runs }) => runs.map(({ maxSteps }) => maxSteps)));
+  const stepsOf = ({ phase, step, maxSteps }: RunSummary): number => (phase === "done" ? step : maxSteps);
+  const steps = new Set(arms.flatMap(({ runs }) => runs.map(stepsOf)));
   const done = arms.flatMap(({ runs }) => runs.filter(({ phase }) => phase === "done"));
   const tokens = new Set(done.map((run) => formatCount(run.tokens)));
   const length =

@@ -15,7 +15,7 @@ export interface StudyRun {
   readonly settings: Settings;
 }
 
-/** `diverged` is an end like `done`: the same run would diverge again. */
+/** A run that ended early is done. `diverged` is an end too: the same run would diverge again. */
 export type RunPhase = "new" | "begun" | "done" | "diverged";
 
 /** What a run folder holds. */
@@ -81,7 +81,7 @@ export async function lookAtRun(run: StudyRun): Promise<RunStatus> {
   const last = records.at(-1);
   const whole = last?.kind === "end" && (last.outcome === "diverged" || (await exists(joinPath(folder, "model"))));
   if (whole && last.outcome !== "stopped") {
-    return { run, phase: last.outcome, step: last.step, records };
+    return { run, phase: last.outcome === "diverged" ? "diverged" : "done", step: last.step, records };
   }
   return { run, phase: "begun", step: (await listCheckpoints(folder)).at(-1) ?? 0, records };
 }

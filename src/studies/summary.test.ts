@@ -8,6 +8,7 @@ import type { Study } from "./study.js";
 import { parseStudy } from "./study-config.js";
 import type { RunPhase } from "./study-run.js";
 import { type RunEvidence, type StudySummary, summarize } from "./summary.js";
+import { seedTable } from "./tables.js";
 
 const STUDY: Study = parseStudy(
   `
@@ -50,7 +51,15 @@ function evidenceOf(
     ...mergeChanges.map((change, i) => ({ kind: "merge", step: 5 + i, lossBefore: 2, lossAfter: 2 + change })),
     ...Array.from({ length: skips }, () => ({ kind: "skip", step: 4 })),
     evaluated(8, loss),
-    { kind: "end", step: 8, outcome: "done", tokens: 800, seconds: 10 + seed, peakMemoryBytes: 100 + seed },
+    {
+      kind: "end",
+      step: 8,
+      outcome: "done",
+      modelStep: 8,
+      tokens: 800,
+      seconds: 10 + seed,
+      peakMemoryBytes: 100 + seed,
+    },
   ] as unknown as MetricsRecord[];
   return {
     run: { arm, seed, folder: `runs/${arm}/${seed}`, settings: { ...settings, seed } },
@@ -90,6 +99,19 @@ const LOSSES = { full: [1, 1.1, 1.2], lora: [1.2, 1.5, 1.4], relora: [1.15, 1.3,
 const armOf = (summary: StudySummary, name: string) => summary.arms.find((arm) => arm.name === name)!;
 
 describe("the summary", () => {
+  test("takes the loss of the finished model, also of runs that ended early", () => {
+    const evidence = evidenceFor(LOSSES).map((known): RunEvidence => {
+      if (known.run.arm !== "relora") return known;
+      const records = known.records.slice(0, -1) as MetricsRecord[];
+      const end = { ...known.records.at(-1)!, step: 6, outcome: "early", modelStep: 2 } as MetricsRecord;
+      return { ...known, step: 6, records: [...records, end] };
+    });
+    const summary = summarize(STUDY, evidence, { machines: [], spectra: null });
+    expect(armOf(summary, "relora").loss).toMatchObject({ n: 3, mean: 3 });
+    expect(seedTable(summary).rows[2]).toEqual(["relora", ...Array(3).fill("3.0000, ended at step 6")]);
+    expect(conclusion(summary).findings[0]).toContain("the arms differ in length");
+  });
+
   test("pairs the seeds, by hand", () => {
     const summary = summaryOf(LOSSES);
     const relora = armOf(summary, "relora");

@@ -17,7 +17,7 @@ export interface RunSummary {
   /** Completed steps of `maxSteps`. */
   readonly step: number;
   readonly maxSteps: number;
-  /** Held-out loss in nats after the last step; null unless the run is done and gave a number. */
+  /** Held-out loss of the finished model in nats; null unless the run is done and gave a number. */
   readonly loss: number | null;
   readonly perplexity: number | null;
   readonly tokens: number;
@@ -105,7 +105,7 @@ export function summarizeRun({ run, phase, step, records, files }: RunEvidence):
   const start = records.findLast((record) => record.kind === "start");
   const end = records.findLast((record) => record.kind === "end");
   const merges = records.filter((record) => record.kind === "merge");
-  const loss = phase === "done" ? lossAt(records, settings.maxSteps) : null;
+  const loss = phase === "done" ? finishedLoss(records) : null;
   const trained = records.findLast((record) => record.kind === "step");
   return {
     arm,
@@ -139,6 +139,12 @@ function changeOf({ lossBefore, lossAfter }: MergeRecord): number {
 export function lossAt(records: readonly MetricsRecord[], step: number): number | null {
   const found = records.find((record) => record.kind === "eval" && record.step === step);
   return found?.kind === "eval" && Number.isFinite(found.loss) ? found.loss : null;
+}
+
+/** The held-out loss of the finished model; null where there is none, or it is no number. */
+export function finishedLoss(records: readonly MetricsRecord[]): number | null {
+  const end = records.findLast((record) => record.kind === "end");
+  return end?.modelStep == null ? null : lossAt(records, end.modelStep);
 }
 
 function warmOf(

@@ -33,7 +33,7 @@ export function resultTable({ arms, reference, seeds }: StudySummary): Table {
   return {
     ...table(columns, arms),
     title: "Results",
-    note: `Held-out loss after the last step, in nats a token. Gap closed: 0% is ${low}, 100% is ${high}.${spread}`,
+    note: `Held-out loss of the finished model, in nats a token. Gap closed: 0% is ${low}, 100% is ${high}.${spread}`,
   };
 }
 
@@ -138,7 +138,10 @@ function possible({ bound, rounded }: ArmSpectra, { layers, total }: KindSpectru
 }
 
 function runText({ phase, loss, step, maxSteps }: RunSummary): string {
-  if (phase === "done") return loss === null ? "not a number" : loss.toFixed(4);
+  if (phase === "done") {
+    const ended = step < maxSteps ? `, ended at step ${step}` : "";
+    return `${loss === null ? "not a number" : loss.toFixed(4)}${ended}`;
+  }
   if (phase === "diverged") return `diverged at step ${step}`;
   return phase === "new" ? "–" : `at step ${step} of ${maxSteps}`;
 }

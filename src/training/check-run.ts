@@ -9,14 +9,16 @@ import { type CheckedCheckpoint, checkCheckpoint, collect, type Expected } from 
 import { type CheckedCycle, checkDeltas } from "./check-deltas.js";
 import { metricsFaults } from "./check-metrics.js";
 import type { CheckRun, Finding, RunCheck } from "./contracts.js";
+import { bestOf, endingOf, publishedStep } from "./early-stop.js";
 import { type MetricsRecord, parseMetrics } from "./metrics.js";
 import { folderSource, type ModelSource } from "./model-source.js";
 import { planConflict } from "./plan-change.js";
 import { prepareRun } from "./prepare.js";
 import { frozenQuantizer } from "./quantizing.js";
+import { planStep } from "./relora.js";
 import { isTorn, readRunSettings } from "./run-folder.js";
 import { runShapes } from "./run-shape.js";
-import type { RunState } from "./run-state.js";
+import type { LossAtStep, RunState } from "./run-state.js";
 
 const FROM_A_COPY = "bring it back from a copy of the run folder";
 
@@ -86,7 +88,7 @@ class Checkup {
     await this.#checkBest(checkpoints, from);
     await this.#checkData(settings, base, checkpoints, from);
     const records = await this.#checkMetrics(checkpoints, from);
-    if (from !== undefined) await this.#checkPublished(from, expected, settings);
+    if (from !== undefined && settings !== null) await this.#checkPublished(from, checkpoints, expected, settings);
     this.#reportSteps(settings, from, checkpoints.length, { records, goOn: from === target ? this.#resume : wayBack });
     const findings = isRunning ? this.#findings.map(asWorkInProgress) : this.#findings;
     const has = (state: Finding["state"]): boolean => findings.some((finding) => finding.state === state);
@@ -273,8 +275,7 @@ class Checkup {
 
   async #checkBest(checkpoints: readonly KnownCheckpoint[], from: KnownCheckpoint | undefined): Promise<void> {
     if (from === undefined) return;
-    const best = from.state!.best?.step;
-    const wanted = checkpoints.find(({ step }) => step === best)?.step ?? null;
+    const wanted = bestAmong(checkpoints, from)?.step ?? null;
     let named: number | null = null;
     const faults: string[] = [];
     await collect(faults, async () => {
@@ -296,7 +297,7 @@ class Checkup {
     from: KnownCheckpoint | undefined,
   ): Promise<void> {
     if (settings === null || source === null || from === undefined) return;
-    const isDone = from.step === settings.maxSteps;
+    const isDone = endingOf(from.step, from.state!, settings) !== null;
     const elsewhere = "bring the data back as they were, or name where they are: resume --data";
     try {
       const { dataSha256, cursor } = await prepareRun(settings, { source, baseFolder: folder });
@@ -361,9 +362,16 @@ class Checkup {
   }
 
   /** RUN/model and RUN/adapter, which resume can write anew from a checkpoint. */
-  async #checkPublished(from: KnownCheckpoint, expected: Expected | null, settings: Settings | null): Promise<void> {
-    const isDone = from.step === settings?.maxSteps;
-    const wanted = { adapter: from.state!.phase === "adapter", model: isDone };
+  async #checkPublished(
+    from: KnownCheckpoint,
+    checkpoints: readonly KnownCheckpoint[],
+    expected: Expected | null,
+    settings: Settings,
+  ): Promise<void> {
+    const isDone = endingOf(from.step, from.state!, settings) !== null;
+    const published = isDone ? publishedStep(from.step, { best: bestAmong(checkpoints, from) }, settings) : from.step;
+    const source = checkpoints.find(({ step }) => step === published)!;
+    const wanted = { adapter: planStep(published, settings).phase === "adapter", model: isDone };
     for (const [name, isWanted] of Object.entries(wanted)) {
       const folder = this.#at(name);
       if (!(await isDirectory(folder))) {
@@ -371,26 +379,30 @@ class Checkup {
         continue;
       }
       if (!isWanted) {
-        this.#add(name, "repairable", `is of a later step than ${checkpointName(from.step)}`, "resume removes it");
+        const what = isDone
+          ? `is there, but ${checkpointName(published)}, the best, has none`
+          : `is of a later step than ${checkpointName(from.step)}`;
+        this.#add(name, "repairable", what, "resume removes it");
         continue;
       }
       const damage = await damageOf(folder);
       const faults = [...(damage ?? [])];
       let difference: string | null = null;
-      if (faults.length === 0 && name === "adapter" && expected !== null) {
+      if (faults.length === 0 && name === "adapter" && expected !== null && source.state !== null) {
+        const parts = { runFolder: this.#run, folder, checkpointFolder: source.folder, expected };
+        const state = source.state;
         await collect(faults, async () => {
-          const parts = { runFolder: this.#run, folder, checkpointFolder: from.folder, expected };
-          difference = await adapterDifference({ ...parts, step: from.step, state: from.state! });
+          difference = await adapterDifference({ ...parts, step: published, state });
         });
       }
       if (faults.length > 0) this.#add(name, "repairable", faults.join("; "), "resume writes it anew");
       else if (difference !== null) {
-        const what = `${difference} than ${checkpointName(from.step)}`;
+        const what = `${difference} than ${checkpointName(published)}`;
         // Resume looks no further where all is done and whole in itself.
         if (isDone) this.#add(name, "damaged", what, `remove ${folder}; ${this.#resume} then writes it anew`);
         else this.#add(name, "repairable", what, "resume writes it anew");
       } else if (damage === null) this.#add(name, "unchecked", "has no checksums.json, as earlier versions wrote it");
-      else this.#add(name, "ok", name === "model" ? "whole" : `whole, of ${checkpointName(from.step)}`);
+      else this.#add(name, "ok", name === "model" ? "whole" : `whole, of ${checkpointName(published)}`);
     }
   }
 
@@ -413,21 +425,27 @@ class Checkup {
     if (conflict !== null) {
       const what = `config.resolved.json says ${maxSteps} steps, the checkpoint ${state!.maxSteps}: ${conflict}`;
       this.#add("steps", "damaged", what, FROM_A_COPY);
-    } else if (step < maxSteps) {
-      this.#add("steps", "ok", `${step} of ${maxSteps} done, ${maxSteps - step} left`, goOn);
-    } else {
-      const end = records.findLast(({ kind }) => kind === "end" || kind === "step" || kind === "skip");
-      const isEnded = end?.kind === "end" && end.outcome === "done";
-      if (isEnded) this.#add("steps", "ok", `finished: all ${maxSteps} steps are done`);
-      else
-        this.#add(
-          "steps",
-          "repairable",
-          `all ${maxSteps} are done, but the end is not recorded`,
-          "resume finishes the run",
-        );
+      return;
     }
+    const ending = endingOf(step, state!, settings);
+    if (ending === null) {
+      this.#add("steps", "ok", `${step} of ${maxSteps} done, ${maxSteps - step} left`, goOn);
+      return;
+    }
+    const end = records.findLast(({ kind }) => kind === "end" || kind === "step" || kind === "skip");
+    const what =
+      ending === "done"
+        ? `all ${maxSteps} steps are done`
+        : `the run ended early, after ${step} of ${maxSteps} steps, since the held-out loss fell no more`;
+    if (end?.kind === "end" && end.outcome === ending) this.#add("steps", "ok", `finished: ${what}`);
+    else this.#add("steps", "repairable", `${what}, but the end is not recorded`, "resume finishes the run");
   }
+}
+
+/** What `resume` takes for the best checkpoint when it goes on from this one. */
+function bestAmong(checkpoints: readonly KnownCheckpoint[], from: KnownCheckpoint): LossAtStep | null {
+  const steps = checkpoints.map(({ step }) => step);
+  return bestOf(from.step, from.state!, steps);
 }
 
 function isUsable(

@@ -1,3 +1,4 @@
+import type { CheckpointName } from "../checkpoints/checkpoint.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { Settings } from "../config/settings.js";
 import type { Quantizer } from "../quant/quantizer.js";
@@ -30,8 +31,11 @@ export interface TrainingHandle {
 
 /** How a run ended that did not fail. */
 export interface TrainResult {
-  /** `planned`: a dry run, of which the start record is the whole outcome and nothing was written. */
-  readonly outcome: "done" | "stopped" | "planned";
+  /**
+   * `early`: before its last step, because the held-out loss fell no more; `planned`: a dry run, of which the start record is the whole
+   * outcome and nothing was written.
+   */
+  readonly outcome: "done" | "early" | "stopped" | "planned";
   readonly runFolder: string;
   /** Completed optimizer steps. */
   readonly step: number;
@@ -41,8 +45,10 @@ export interface TrainResult {
   readonly heldOutLoss: number | null;
   /** The last checkpoint, or null where none was written. */
   readonly checkpoint: string | null;
-  /** The finished Hugging Face folder, or null unless the outcome is `done`. */
+  /** The finished Hugging Face folder, or null unless the outcome is `done` or `early`. */
   readonly modelFolder: string | null;
+  /** The step that the finished model is of. */
+  readonly modelStep: number | null;
 }
 
 /** Starts a training run; faults found before the worker starts also come through `done`. */
@@ -51,7 +57,7 @@ export type StartTraining = (settings: Settings, options: TrainingOptions) => Tr
 /** What a run that goes on is to do otherwise. */
 export interface ResumeOptions {
   /** The checkpoint to go on from. */
-  readonly checkpoint: "last" | "best" | number;
+  readonly checkpoint: CheckpointName;
   /** Values by setting name, as text or typed, out of {@link RESUME_SETTINGS}. */
   readonly changes: Readonly<Record<string, unknown>>;
 }
@@ -92,6 +98,8 @@ export interface TargetOptions {
   readonly base: string | null;
   /** False leaves the adapter out and gives the base alone. */
   readonly adapter: boolean;
+  /** The checkpoint of a run folder; its finished model, or else the newest state, where it is left out or null. */
+  readonly checkpoint?: CheckpointName | null;
   readonly device: Settings["device"];
   readonly threads: Settings["threads"];
 }
@@ -195,6 +203,8 @@ export interface MergeOptions {
   readonly base: string | null;
   /** Of the weights to write; null for that of the base, and float32 where the base is quantized or has several. */
   readonly dtype: FloatDType | null;
+  /** The checkpoint of a run folder; the last one where it is left out or null, or the best where the run was told so. */
+  readonly checkpoint?: CheckpointName | null;
   /** Whether to compare logits with those of the written folder. */
   readonly verify: boolean;
 }
@@ -239,6 +249,8 @@ export interface ExportOptions {
   readonly out: string;
   /** The model folder under a PEFT adapter folder; null for the one that the adapter names. */
   readonly base: string | null;
+  /** As in {@link MergeOptions}. */
+  readonly checkpoint?: CheckpointName | null;
   /** Of the weights of a whole model; null for the format's default. An adapter is always float32. */
   readonly dtype: FloatDType | null;
 }

@@ -4,43 +4,47 @@ import type { HostTensor } from "../tensor/dtype.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { ExportedAdapter, ExportedModel, ExportedOnnx, ExportOptions } from "./contracts.js";
 import { exportOnnx } from "./export-onnx.js";
-import { isAdapterFolder, requireNoBase } from "./load-target.js";
+import { isAdapterFolder, requireNoBase, requireNoCheckpoint } from "./load-target.js";
 import { mergeTarget, openTarget } from "./merge-target.js";
 import { tiedNames } from "./model-source.js";
 import { requireNewFolder } from "./output-folder.js";
 import { planStep } from "./relora.js";
 import { isRunFolder } from "./run-folder.js";
-import { openRun, restoreTrained, type SavedRun } from "./saved-run.js";
+import { openRunAsModel, restoreTrained, type SavedRun } from "./saved-run.js";
 import { joinAdapter } from "./saving.js";
 
 /**
- * Writes a run, as its last checkpoint has it, a PEFT adapter, or a model folder for other programs: as one PEFT adapter, as a plain
+ * Writes a run, as one of its checkpoints has it, a PEFT adapter, or a model folder for other programs: as one PEFT adapter, as a plain
  * Hugging Face folder, or as ONNX with a key-value cache.
  * @throws ConfigError if `out` holds files already, and for what the format cannot hold; CheckpointError as `mergeTarget`. Nothing is
  * left behind then.
  */
 export async function exportTarget(
   target: string,
-  { to, out, base, dtype }: ExportOptions,
+  { to, out, base, checkpoint = null, dtype }: ExportOptions,
 ): Promise<ExportedAdapter | ExportedModel | ExportedOnnx> {
   await requireNewFolder(out);
   if (to === "peft") {
     if (dtype !== null)
       throw new ConfigError("--dtype: is for --to hf and onnx; an adapter is float32, so leave it out");
-    return exportAdapter(target, out, base);
+    return exportAdapter(target, out, { base, checkpoint });
   }
   if (to === "hf") {
-    const { modelFolder, verification: _, ...model } = await mergeTarget(target, { out, base, dtype, verify: false });
+    const options = { out, base, checkpoint, dtype, verify: false };
+    const { modelFolder, verification: _, ...model } = await mergeTarget(target, options);
     return { format: "hf", folder: modelFolder, ...model };
   }
   if (dtype === "bfloat16") {
     throw new ConfigError("--dtype: ONNX files hold float32 or float16, got bfloat16, which few runtimes compute with");
   }
-  return exportOnnx(await openTarget(target, base), { out, dtype: dtype ?? "float32" });
+  return exportOnnx(await openTarget(target, { base, checkpoint }), { out, dtype: dtype ?? "float32" });
 }
 
-async function exportAdapter(target: string, out: string, base: string | null): Promise<ExportedAdapter> {
-  const adapter = await adapterOf(target, base);
+/** What of a target is meant. */
+type Origin = Pick<ExportOptions, "base" | "checkpoint">;
+
+async function exportAdapter(target: string, out: string, origin: Origin): Promise<ExportedAdapter> {
+  const adapter = await adapterOf(target, origin);
   await writePeftAdapter(out, adapter);
   return {
     format: "peft",
@@ -53,8 +57,9 @@ async function exportAdapter(target: string, out: string, base: string | null): 
   };
 }
 
-async function adapterOf(target: string, base: string | null): Promise<PeftAdapter> {
+async function adapterOf(target: string, { base, checkpoint = null }: Origin): Promise<PeftAdapter> {
   if (await isAdapterFolder(target)) {
+    requireNoCheckpoint(target, checkpoint);
     const adapter = await readPeftAdapter(target);
     return base === null ? adapter : { ...adapter, baseModel: base };
   }
@@ -65,7 +70,7 @@ async function adapterOf(target: string, base: string | null): Promise<PeftAdapt
       `${target} is a whole model, of which there is no adapter; ${wayOut}, or name a run or an adapter`,
     );
   }
-  const run = await openRun(target);
+  const run = await openRunAsModel(target, checkpoint);
   if (run.settings.method === "full") {
     throw new ConfigError(`${target} trained every weight (method full), which no adapter can hold; ${wayOut}`);
   }

@@ -1,4 +1,5 @@
 import { exists, joinPath } from "#platform";
+import type { CheckpointName } from "../checkpoints/checkpoint.js";
 import { requireWhole } from "../checkpoints/checksums.js";
 import { readHostTensor } from "../checkpoints/lazy-tensor.js";
 import { checkpointPath } from "../checkpoints/open-file.js";
@@ -10,7 +11,7 @@ import type { TargetOptions } from "./contracts.js";
 import { assignSome, type FillOptions, fillModel, folderSource, loadModel, type ModelSource } from "./model-source.js";
 import { type PeftEffect, peftEffect } from "./peft-effect.js";
 import { isRunFolder } from "./run-folder.js";
-import { openRun, restoreModel } from "./saved-run.js";
+import { openRunAsModel, restoreModel } from "./saved-run.js";
 import { applyUpdates } from "./updated-linear.js";
 
 /** A model to evaluate or to generate with. Its adapters, where it has any, are part of it. */
@@ -21,7 +22,7 @@ export interface LoadedTarget {
 }
 
 /** What to load, and for what. */
-export type LoadOptions = Pick<TargetOptions, "base" | "adapter"> & {
+export type LoadOptions = Pick<TargetOptions, "base" | "adapter" | "checkpoint"> & {
   /**
    * What computes with the model as it is. On the CPU, matrices that the files have in 16-bit floats are held so. Left out: all are
    * float32, to be changed as well.
@@ -30,15 +31,20 @@ export type LoadOptions = Pick<TargetOptions, "base" | "adapter"> & {
 };
 
 /**
- * Loads a run folder (its finished model, or else its last checkpoint), a Hugging Face model folder, or a PEFT adapter
- * folder with the base that `base` or its config names.
+ * Loads a run folder (the checkpoint named, or its finished model, or else its newest state), a Hugging Face model folder, or a PEFT
+ * adapter folder with the base that `base` or its config names.
  * @throws CheckpointError or ConfigError saying what is missing.
  */
-export async function loadTarget(target: string, { base, adapter, device }: LoadOptions): Promise<LoadedTarget> {
+export async function loadTarget(
+  target: string,
+  { base, adapter, checkpoint = null, device }: LoadOptions,
+): Promise<LoadedTarget> {
   const options: FillOptions = { holdHalf: () => device === "cpu" };
+  const isRun = await isRunFolder(target);
+  if (!isRun) requireNoCheckpoint(target, checkpoint);
   if (await isAdapterFolder(target)) return loadPeft(target, base, adapter, options);
   requireNoBase(target, base);
-  if (!(await isRunFolder(target))) return loadFolder(target, options);
+  if (!isRun) return loadFolder(target, options);
   const part = (name: string): Promise<string> => checkpointPath(target, name);
   if (!adapter) {
     return loadChecked(
@@ -48,12 +54,12 @@ export async function loadTarget(target: string, { base, adapter, device }: Load
     );
   }
   const finished = await part("model");
-  if (!(await exists(finished))) return loadUnfinished(target);
+  if (checkpoint !== null || !(await exists(finished))) return loadCheckpoint(target, checkpoint);
   return loadChecked(finished, `highrank resume ${target} writes it anew`, options);
 }
 
-async function loadUnfinished(target: string): Promise<LoadedTarget> {
-  const run = await openRun(target);
+async function loadCheckpoint(target: string, checkpoint: CheckpointName | null): Promise<LoadedTarget> {
+  const run = await openRunAsModel(target, checkpoint);
   return { model: await restoreModel(run), folder: run.baseFolder };
 }
 
@@ -66,6 +72,12 @@ export function isAdapterFolder(folder: string): Promise<boolean> {
 export function requireNoBase(target: string, base: string | null): void {
   if (base === null) return;
   throw new ConfigError(`--base: is for a PEFT adapter folder; ${target} is none, so leave it out`);
+}
+
+/** @throws ConfigError for a checkpoint that is named of what is no run. */
+export function requireNoCheckpoint(target: string, checkpoint: CheckpointName | null): void {
+  if (checkpoint === null) return;
+  throw new ConfigError(`--checkpoint: is for a run folder; ${target} is none, so leave it out`);
 }
 
 async function loadFolder(folder: string, options: FillOptions): Promise<LoadedTarget> {

@@ -18,25 +18,28 @@ import { type Shape, sizeOf } from "../tensor/shape.js";
 import { adapterParameters } from "./adapters.js";
 import type { MergedModel, MergeOptions } from "./contracts.js";
 import { learnedTerms, termsOf } from "./delta-terms.js";
-import { isAdapterFolder, openAdapter, requireNoBase } from "./load-target.js";
+import { isAdapterFolder, openAdapter, requireNoBase, requireNoCheckpoint } from "./load-target.js";
 import { folderSource, tiedNames, writeModel } from "./model-source.js";
 import { companionFiles, requireNewFolder } from "./output-folder.js";
 import { quantizerOfModel } from "./quantizing.js";
 import { planStep } from "./relora.js";
 import { isRunFolder } from "./run-folder.js";
-import { mergedCycles, openRun, restoreModel, restoreTrained, type SavedRun } from "./saved-run.js";
+import { mergedCycles, openRunAsModel, restoreModel, restoreTrained, type SavedRun } from "./saved-run.js";
 import { floatConfig } from "./saving.js";
 import { compareMerged, readUnmerged, type UnmergedModel } from "./unmerged-model.js";
 
 /**
- * Writes a run, as its last checkpoint has it, a PEFT adapter with its base, or a model folder as a plain Hugging Face folder, in
+ * Writes a run, as one of its checkpoints has it, a PEFT adapter with its base, or a model folder as a plain Hugging Face folder, in
  * shards where the base has them. Weights are read, merged in float32 and written one after another.
  * @throws ConfigError if `out` holds files already; CheckpointError for what does not fit together, and for a value that the
  * dtype cannot hold. Nothing is left behind then.
  */
-export async function mergeTarget(target: string, { out, base, dtype, verify }: MergeOptions): Promise<MergedModel> {
+export async function mergeTarget(
+  target: string,
+  { out, base, checkpoint = null, dtype, verify }: MergeOptions,
+): Promise<MergedModel> {
   await requireNewFolder(out);
-  const unmerged = await openTarget(target, base);
+  const unmerged = await openTarget(target, { base, checkpoint });
   const { source, baseFolder, quantizer } = unmerged;
   const chosen = dtype ?? dtypeOf(source.tensors);
   const tensors = mergedTensors(unmerged, FILE_TYPES[chosen]);
@@ -67,11 +70,18 @@ export function countParameters(tensors: ReadonlyMap<string, TensorToWrite>): nu
   return parameters;
 }
 
-/** A run as its last checkpoint has it, a PEFT adapter with its base, or a model folder. @throws as {@link mergeTarget}. */
-export async function openTarget(target: string, base: string | null): Promise<UnmergedModel> {
+/** A run as one of its checkpoints has it, a PEFT adapter with its base, or a model folder. @throws as {@link mergeTarget}. */
+export async function openTarget(
+  target: string,
+  { base, checkpoint = null }: Pick<MergeOptions, "base" | "checkpoint">,
+): Promise<UnmergedModel> {
+  if (await isRunFolder(target)) {
+    requireNoBase(target, base);
+    return unmergedRun(await openRunAsModel(target, checkpoint));
+  }
+  requireNoCheckpoint(target, checkpoint);
   if (await isAdapterFolder(target)) return unmergedAdapter(target, base);
   requireNoBase(target, base);
-  if (await isRunFolder(target)) return unmergedRun(await openRun(target));
   const source = await folderSource(target);
   const quantizer = describeHeld(quantizerOfModel(source.build()));
   return { source, baseFolder: target, replaced: new Map(), updates: new Map(), quantizer };
@@ -83,7 +93,8 @@ async function unmergedAdapter(folder: string, base: string | null): Promise<Unm
   return { source, baseFolder, ...effect, quantizer };
 }
 
-async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
+/** A run as one of its checkpoints has it. */
+export async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
   const { source, baseFolder, settings, checkpoint } = run;
   const trained = restoreTrained(run);
   const replaced = new Map<string, HostTensor | LazyTensor>(checkpoint.tensorFiles.trainable ?? []);

@@ -115,7 +115,8 @@ const SKIP: z.ZodType<SkipRecord> = z.looseObject({
 const END: z.ZodType<EndRecord> = z.looseObject({
   kind: z.literal("end"),
   step: COUNT,
-  outcome: z.enum(["done", "stopped", "diverged"]),
+  outcome: z.enum(["done", "early", "stopped", "diverged"]),
+  modelStep: COUNT.nullable(),
   tokens: COUNT,
   skipped: COUNT,
   seconds: MEASURED,

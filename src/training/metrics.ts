@@ -143,11 +143,16 @@ export interface SkipRecord {
   readonly skipped: number;
 }
 
-/** The last record of a run: `done` at its last step, `stopped` on request, `diverged` for its numbers. */
+/**
+ * The last record of a run: `done` at its last step, `early` where the held-out loss fell no more, `stopped` on request, `diverged` for
+ * its numbers.
+ */
 export interface EndRecord {
   readonly kind: "end";
   readonly step: number;
-  readonly outcome: "done" | "stopped" | "diverged";
+  readonly outcome: "done" | "early" | "stopped" | "diverged";
+  /** The step that the finished model is of; null where there is none. */
+  readonly modelStep: number | null;
   /** Tokens trained on since the start of the run. */
   readonly tokens: number;
   /** Updates left out since the start of the run. */

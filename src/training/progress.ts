@@ -1,3 +1,4 @@
+import type { Settings } from "../config/settings.js";
 import { isDiverging } from "./divergence.js";
 import type { LossAtStep, RunState } from "./run-state.js";
 
@@ -14,6 +15,8 @@ export class Progress {
   evaluated: LossAtStep | null;
   lowestLoss: number | null;
   divergingEvals: number;
+  toBeat: number | null;
+  waited: number;
   /** Wall time spent writing checkpoints. */
   savingSeconds: number;
   readonly #secondsBefore: number;
@@ -29,13 +32,16 @@ export class Progress {
     this.evaluated = state.evaluated;
     this.lowestLoss = state.lowestLoss;
     this.divergingEvals = state.divergingEvals;
+    this.toBeat = state.toBeat;
+    this.waited = state.waited;
     this.savingSeconds = state.savingSeconds;
     this.#secondsBefore = state.seconds;
   }
 
   static fresh(): Progress {
-    const counts = { tokens: 0, badSteps: 0, skipped: 0, divergingEvals: 0, seconds: 0, savingSeconds: 0 };
-    return new Progress(0, { ...counts, deltas: [], best: null, evaluated: null, lowestLoss: null });
+    const counts = { tokens: 0, badSteps: 0, skipped: 0, divergingEvals: 0, waited: 0, seconds: 0, savingSeconds: 0 };
+    const losses = { best: null, evaluated: null, lowestLoss: null, toBeat: null };
+    return new Progress(0, { ...counts, ...losses, deltas: [] });
   }
 
   static savedAt(step: number, state: RunState): Progress {
@@ -56,31 +62,44 @@ export class Progress {
   /**
    * Takes in an evaluation after the present step.
    * @param trainingLoss of the present step.
-   * @param factor how many times its lowest the held-out loss may be; null for no limit.
+   * @param counts whether patience runs.
    */
-  evaluate(loss: number, trainingLoss: number, factor: number | null): void {
-    const { lowestLoss, step } = this;
+  evaluate(
+    loss: number,
+    trainingLoss: number,
+    { divergenceFactor: factor, minImprovement }: Pick<Settings, "divergenceFactor" | "minImprovement">,
+    counts: boolean,
+  ): void {
+    const { lowestLoss, toBeat, step } = this;
     this.divergingEvals = isDiverging(loss, trainingLoss, { lowest: lowestLoss, factor }) ? this.divergingEvals + 1 : 0;
     this.evaluated = Number.isFinite(loss) ? { loss, step } : null;
     if (Number.isFinite(loss) && !(loss >= (lowestLoss ?? Number.POSITIVE_INFINITY))) this.lowestLoss = loss;
+    if (!counts) return;
+    if (loss < (toBeat ?? Number.POSITIVE_INFINITY)) [this.toBeat, this.waited] = [loss - minImprovement, 0];
+    else this.waited++;
   }
 
-  /** Whether a checkpoint of the present step is the best one so far, which it then is. */
-  markBest(): boolean {
+  /** Whether a checkpoint of the present step is the best one so far. */
+  get isBest(): boolean {
     const { evaluated, best, step } = this;
-    if (evaluated?.step !== step || (best !== null && evaluated.loss >= best.loss)) return false;
-    this.best = evaluated;
-    return true;
+    return evaluated?.step === step && (best === null || evaluated.loss < best.loss);
+  }
+
+  /** Takes note of a checkpoint of the present step that is about to be saved. Returns whether it is the best one so far. */
+  markBest(): boolean {
+    const { isBest } = this;
+    if (isBest) this.best = this.evaluated;
+    return isBest;
   }
 
   get state(): Pick<RunState, ProgressKey> {
-    const { tokens, badSteps, skipped, deltas, best, evaluated, lowestLoss, divergingEvals } = this;
+    const { tokens, badSteps, skipped, deltas, best, evaluated, lowestLoss, divergingEvals, toBeat, waited } = this;
     const { seconds, savingSeconds } = this;
-    const losses = { best, evaluated, lowestLoss, divergingEvals };
+    const losses = { best, evaluated, lowestLoss, divergingEvals, toBeat, waited };
     return { tokens, badSteps, skipped, deltas: [...deltas], ...losses, seconds, savingSeconds };
   }
 }
 
 type ProgressKey =
   | ("tokens" | "badSteps" | "skipped" | "deltas" | "best" | "evaluated")
-  | ("lowestLoss" | "divergingEvals" | "seconds" | "savingSeconds");
+  | ("lowestLoss" | "divergingEvals" | "toBeat" | "waited" | "seconds" | "savingSeconds");

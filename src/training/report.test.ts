@@ -95,6 +95,7 @@ const end: EndRecord = {
   kind: "end",
   step: 8,
   outcome: "done",
+  modelStep: 8,
   tokens: 800,
   skipped: 0,
   seconds: 4,

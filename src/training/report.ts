@@ -48,6 +48,7 @@ function summaryOf(records: readonly MetricsRecord[]): [string, string][] {
   const end = records.findLast((record) => record.kind === "end");
   const steps = records.filter((record) => record.kind === "step");
   const merges = records.filter((record) => record.kind === "merge");
+  const modelStep = end?.modelStep ?? null;
   const skips = records.filter((record) => record.kind === "skip").length;
   if (start !== undefined) {
     const share = formatShare(start.trainableParameters / (start.parameters || 1));
@@ -59,13 +60,19 @@ function summaryOf(records: readonly MetricsRecord[]): [string, string][] {
       ["Device", start.device],
     );
   }
-  const outcomes = { done: "done", stopped: "stopped on request", diverged: "stopped: the numbers diverged" };
+  const outcomes = {
+    done: "done",
+    early: "ended early: the held-out loss fell no more",
+    stopped: "stopped on request",
+    diverged: "stopped: the numbers diverged",
+  };
   rows.push(["Outcome", end === undefined ? "not finished" : outcomes[end.outcome]]);
   const last = steps.at(-1);
   if (last !== undefined) {
     const planned = start === undefined ? "" : ` of ${start.maxSteps}`;
     rows.push(["Steps", `${last.step}${planned}, ${formatCount(last.tokens)} tokens`]);
   }
+  if (modelStep !== null && modelStep !== end?.step) rows.push(["Finished model", `of step ${modelStep}, the best`]);
   rows.push(...heldOutRows(records));
   const lastMerge = merges.at(-1);
   if (lastMerge !== undefined) {

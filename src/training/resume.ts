@@ -1,12 +1,15 @@
 import { exists, joinPath } from "#platform";
 import { goBackTo, listCheckpoints } from "../checkpoints/checkpoint.js";
 import { damageOf } from "../checkpoints/checksums.js";
+import { flagOf } from "../config/names.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
 import { CheckpointError, ConfigError } from "../tensor/errors.js";
 import type { ResumeOptions, TrainResult } from "./contracts.js";
+import { bestOf, type Ending, endingOf, publishedStep } from "./early-stop.js";
 import type { MetricsRecord } from "./metrics.js";
 import { planConflict } from "./plan-change.js";
+import { planStep } from "./relora.js";
 import { isRunFolder, RunFolder, readRunSettings } from "./run-folder.js";
 import { openRun, type SavedRun } from "./saved-run.js";
 import { runIn, type TrainOptions } from "./train.js";
@@ -41,11 +44,19 @@ export async function resume(
     }
     const saved = await openRun(path, checkpoint);
     requirePlan(saved, settings);
-    if (await isDone(saved, settings, records)) {
-      onNotice(`${path} is done: nothing is left of its ${settings.maxSteps} steps.`);
-      await goBackTo(path, saved.checkpoint.step, saved.state.best?.step ?? null);
+    const { step } = saved.checkpoint;
+    const ending = endingOf(step, saved.state, settings);
+    const best = bestOf(step, saved.state, await listCheckpoints(path));
+    const published = publishedStep(step, { best }, settings);
+    if (ending !== null && (await isFinished(saved, { ending, published }, records))) {
+      onNotice(
+        ending === "done"
+          ? `${path} is done: nothing is left of its ${settings.maxSteps} steps.`
+          : `${path} ended early, after ${step} of ${settings.maxSteps} steps; a larger ${flagOf("patience")} lets it go on.`,
+      );
+      await goBackTo(path, step, best?.step ?? null);
       await folder.writeReport(settings);
-      return doneAlready(saved);
+      return finishedAlready(saved, ending, published);
     }
     if (records.length < saved.state.records) {
       onNotice(
@@ -75,19 +86,19 @@ function requirePlan({ checkpoint: { step, folder }, state, settings: before }: 
 }
 
 /** Whether there is nothing left to do: the last record is written, and so is what the run publishes. */
-async function isDone(
-  { folder, checkpoint: { step }, state: { phase } }: SavedRun,
-  { maxSteps }: Settings,
+async function isFinished(
+  { folder, settings, checkpoint: { step } }: SavedRun,
+  { ending, published }: { ending: Ending; published: number },
   records: readonly MetricsRecord[],
 ): Promise<boolean> {
   const last = records.at(-1);
-  const published = phase === "adapter" ? ["model", "adapter"] : ["model"];
+  const names = planStep(published, settings).phase === "adapter" ? ["model", "adapter"] : ["model"];
   return (
-    step === maxSteps &&
     last?.kind === "end" &&
-    last.outcome === "done" &&
-    last.step === maxSteps &&
-    (await Promise.all(published.map((name) => isWhole(joinPath(folder, name))))).every(Boolean)
+    last.outcome === ending &&
+    last.step === step &&
+    last.modelStep === published &&
+    (await Promise.all(names.map((name) => isWhole(joinPath(folder, name))))).every(Boolean)
   );
 }
 
@@ -95,14 +106,15 @@ async function isWhole(folder: string): Promise<boolean> {
   return (await exists(folder)) && ((await damageOf(folder)) ?? []).length === 0;
 }
 
-function doneAlready({ folder, checkpoint, state }: SavedRun): TrainResult {
+function finishedAlready({ folder, checkpoint, state }: SavedRun, outcome: Ending, modelStep: number): TrainResult {
   return {
-    outcome: "done",
+    outcome,
     runFolder: folder,
     step: checkpoint.step,
     tokens: state.tokens,
     heldOutLoss: state.evaluated?.loss ?? null,
     checkpoint: checkpoint.folder,
     modelFolder: joinPath(folder, "model"),
+    modelStep,
   };
 }

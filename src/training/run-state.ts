@@ -34,6 +34,10 @@ export interface RunState {
   readonly lowestLoss: number | null;
   /** Evaluations in a row, up to here, that said that the run diverges. */
   readonly divergingEvals: number;
+  /** What the held-out loss must fall below to be an improvement, by the last one; null before the first evaluation that counts. */
+  readonly toBeat: number | null;
+  /** Evaluations in a row, up to here, that were none. */
+  readonly waited: number;
   /** RUN/base as the adapters know it. */
   readonly base: BaseIdentity;
   /** SHA-256 of each file of the delta log, one for each merged cycle. */
@@ -69,6 +73,8 @@ const RUN_STATE: z.ZodType<RunState> = z.object({
   evaluated: LOSS_AT_STEP.nullable(),
   lowestLoss: z.number().nullable(),
   divergingEvals: COUNT,
+  toBeat: z.number().nullable(),
+  waited: COUNT,
   base: z.object({ sha256: SHA256, quantizer: z.string().nullable() }),
   deltas: z.array(SHA256),
   records: COUNT,

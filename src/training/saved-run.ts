@@ -2,7 +2,7 @@ import { joinPath } from "#platform";
 // Merging computes with `Tensor.data()`.
 import "../runtime/evaluate.js";
 import { createMergePolicy } from "../adapters/merge-policies.js";
-import { type Checkpoint, readCheckpoint } from "../checkpoints/checkpoint.js";
+import { type Checkpoint, type CheckpointName, listCheckpoints, readCheckpoint } from "../checkpoints/checkpoint.js";
 import { requireWhole } from "../checkpoints/checksums.js";
 import { type Delta, readDeltas } from "../checkpoints/delta-log.js";
 import { checkpointFault } from "../checkpoints/faults.js";
@@ -16,6 +16,7 @@ import { Rng } from "../tensor/random.js";
 import { addAdapters, loraAdapters } from "./adapters.js";
 import { requireBase } from "./base-identity.js";
 import { openTerms } from "./delta-terms.js";
+import { bestOf, publishedStep } from "./early-stop.js";
 import { MasterWeights } from "./master-weights.js";
 import { replayMerges } from "./merging.js";
 import { assignSome, fillModel, folderSource, type ModelSource } from "./model-source.js";
@@ -41,7 +42,7 @@ export interface SavedRun {
  * Opens a checkpoint of a run.
  * @throws CheckpointError for what is missing or does not belong together; ConfigError for settings that are none.
  */
-export async function openRun(folder: string, which: "last" | "best" | number = "last"): Promise<SavedRun> {
+export async function openRun(folder: string, which: CheckpointName = "last"): Promise<SavedRun> {
   const checkpoint = await readCheckpoint(folder, which);
   const state = parseRunState(checkpoint.state, joinPath(checkpoint.folder, "state.json"));
   const settings = await readRunSettings(folder);
@@ -61,6 +62,18 @@ export async function openRun(folder: string, which: "last" | "best" | number = 
   if (!isAdapted(run)) return { ...run, quantizer: null };
   // The warm start is over, if there was one.
   return { ...run, quantizer: frozenQuantizer(model, { ...settings, warmStartSteps: 0 }) };
+}
+
+/**
+ * Opens the checkpoint that a run stands for as a model: the one named, or else the last one, or the best where the settings say so.
+ * @throws as `openRun`.
+ */
+export async function openRunAsModel(folder: string, checkpoint: CheckpointName | null = null): Promise<SavedRun> {
+  const last = await openRun(folder, checkpoint ?? "last");
+  const { step } = last.checkpoint;
+  const best = bestOf(step, last.state, await listCheckpoints(folder));
+  const published = checkpoint === null ? publishedStep(step, { best }, last.settings) : step;
+  return published === step ? last : openRun(folder, published);
 }
 
 function isAdapted({ state }: Pick<SavedRun, "state">): boolean {

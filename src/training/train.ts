@@ -79,6 +79,7 @@ const NOTHING_DONE = {
   heldOutLoss: null,
   checkpoint: null,
   modelFolder: null,
+  modelStep: null,
 } as const;
 
 function describeStart(

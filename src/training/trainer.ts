@@ -3,7 +3,7 @@ import { redrawDropout } from "../adapters/inject.js";
 import type { LayerInputs } from "../adapters/low-rank-approximation.js";
 import { createMergePolicy } from "../adapters/merge-policies.js";
 import { hashModelFolder } from "../checkpoints/base-hash.js";
-import { goBackTo, markBest, pruneCheckpoints } from "../checkpoints/checkpoint.js";
+import { goBackTo, listCheckpoints, markBest, pruneCheckpoints } from "../checkpoints/checkpoint.js";
 import { readChecksums } from "../checkpoints/checksums.js";
 import { appendDelta, truncateDeltas } from "../checkpoints/delta-log.js";
 import type { Settings } from "../config/settings.js";
@@ -23,6 +23,7 @@ import type { Evaluation, TrainResult } from "./contracts.js";
 import { openTerms } from "./delta-terms.js";
 import { waitForSpace } from "./disk-space.js";
 import { gentlerResume } from "./divergence.js";
+import { bestOf, type Ending, endingOf, publishedStep } from "./early-stop.js";
 import { recordLayerInputs } from "./layer-inputs.js";
 import { MasterWeights } from "./master-weights.js";
 import { startFromResiduals } from "./merging.js";
@@ -31,6 +32,7 @@ import { fillModel, type ModelSource, memorySource, openWeights } from "./model-
 import { createOptimizer } from "./optimizer.js";
 import type { PreparedRun } from "./prepare.js";
 import { Progress } from "./progress.js";
+import { publishCheckpoint } from "./publishing.js";
 import { type QuantizationError, quantizeLayers } from "./quantizing.js";
 import { planStep, type StepPlan } from "./relora.js";
 import type { RunFolder } from "./run-folder.js";
@@ -96,19 +98,20 @@ export class Trainer {
   }
 
   /**
-   * Trains to the end or until asked to stop. A fresh run makes its folder when the first step is compiled.
+   * Trains to the end, until the held-out loss falls no more, or until asked to stop. A fresh run makes its folder when the first step is compiled.
    * @param saved the checkpoint to go on from.
    * @throws NumericError when too many updates in a row were skipped, when what is trained is no longer finite, when the held-out
    * loss says that training undoes what was learned, and when adapters get no gradient.
    */
   async run(start: StartRecord, saved?: SavedRun): Promise<TrainResult> {
-    const { maxSteps, evalEvery, saveEvery } = this.#settings;
+    const { maxSteps, evalEvery, saveEvery, loadBest } = this.#settings;
     const progress = saved === undefined ? Progress.fresh() : Progress.savedAt(saved.checkpoint.step, saved.state);
     this.#progress = progress;
     this.#hooks.onRecord(start);
     try {
       await (saved === undefined ? this.#begin(start) : this.#restore(start, saved));
-      while (progress.step < maxSteps) {
+      let ending = this.#ending();
+      while (ending === null) {
         const plan = planStep(progress.step + 1, this.#settings);
         if (plan.addAdapters && progress.step > 0) await this.#switchToAdapters();
         await this.#update(plan);
@@ -120,22 +123,25 @@ export class Trainer {
         const due = (every: number | null): boolean => last || (every !== null && step % every === 0);
         if (due(evalEvery) || switches) await this.#evaluate();
         await this.#stopIfDiverged(plan);
-        const stop = !last && (step === this.#hooks.untilStep || this.#hooks.stopRequested());
-        if (due(saveEvery) || stop) {
+        ending = this.#ending();
+        const stop = ending === null && (step === this.#hooks.untilStep || this.#hooks.stopRequested());
+        if (due(saveEvery) || ending !== null || stop || (loadBest && progress.isBest)) {
           await this.#requireSound();
           await this.#save(plan);
         }
         if (stop) {
           await this.#publishAdapter();
-          return await this.#end("stopped", null);
+          return await this.#end("stopped");
         }
       }
-      const modelFolder = await this.#saveFinished();
-      await this.#publishAdapter();
-      return await this.#end("done", modelFolder);
+      return await this.#finish(ending);
     } finally {
       await this.#release();
     }
+  }
+
+  #ending(): Ending | null {
+    return endingOf(this.#progress.step, this.#progress, this.#settings);
   }
 
   async #begin(start: StartRecord): Promise<void> {
@@ -161,6 +167,7 @@ export class Trainer {
   /** Brings the model to where the checkpoint has it, and the folder back to what belongs to it. */
   async #restore(start: StartRecord, saved: SavedRun): Promise<void> {
     const { model, cursor } = this.#run;
+    const progress = this.#progress;
     const { checkpoint, state } = saved;
     const { step } = checkpoint;
     const { path } = this.#folder;
@@ -170,7 +177,8 @@ export class Trainer {
     this.#base = state.base;
     this.#checkpoint = checkpoint.folder;
     // In this order: wherever it ends, `last` names a checkpoint with all that it builds on.
-    await goBackTo(path, step, state.best?.step ?? null);
+    progress.best = bestOf(step, state, await listCheckpoints(path));
+    await goBackTo(path, step, progress.best?.step ?? null);
     await truncateDeltas(path, state.deltas.length);
     // Of another step than this process will end with.
     for (const published of ["model", "adapter"]) await removeFolderAtomic(joinPath(path, published));
@@ -181,6 +189,29 @@ export class Trainer {
     await this.#folder.goOn(this.#settings, { step, records: state.records });
     await this.#folder.record(start);
     if (wanted.resetOptimizer && !planned.resetOptimizer) await this.#resetOptimizer(wanted);
+  }
+
+  async #finish(ending: Ending): Promise<TrainResult> {
+    const progress = this.#progress;
+    const { patience, maxSteps } = this.#settings;
+    const { step, toBeat } = progress;
+    if (ending === "early") {
+      this.#hooks.onNotice(
+        `None of the last ${patience} evaluations was below ${toBeat!.toFixed(4)}: the run ends after step ${step} of ${maxSteps}.`,
+      );
+    }
+    const published = publishedStep(step, progress, this.#settings);
+    const { path } = this.#folder;
+    // Merged is what is in memory only after the last step of the plan.
+    if (ending === "done" && published === step) {
+      const folder = await this.#saveFinished();
+      await this.#publishAdapter();
+      return this.#end(ending, { step, folder });
+    }
+    await this.#release();
+    const waitForSpace = this.#waitForSpace.bind(this);
+    const folder = await publishCheckpoint(path, published, this.#run.tokenizer, waitForSpace);
+    return this.#end(ending, { step: published, folder });
   }
 
   async #saveFinished(): Promise<string> {
@@ -372,13 +403,14 @@ export class Trainer {
 
   async #evaluate(): Promise<number> {
     const { step } = this.#progress;
-    const { sampleTokens, samplePrompt, seed, divergenceFactor } = this.#settings;
+    const { sampleTokens, samplePrompt, seed } = this.#settings;
     const { generator } = this.#compiled!;
     const { loss, perplexity, tokens } = await this.#evaluateHeldOut();
     const options = { ...SAMPLING, maxNewTokens: sampleTokens };
     const written = await generator.generate(samplePrompt, options, new Rng(seed, "sample", step));
     const sample = sampleTokens === 0 ? "" : samplePrompt + written.text;
-    this.#progress.evaluate(loss, this.#trainingLoss, divergenceFactor);
+    const isWarmStart = planStep(Math.max(1, step), this.#settings).phase === "warm-start";
+    this.#progress.evaluate(loss, this.#trainingLoss, this.#settings, !isWarmStart);
     await this.#record({ kind: "eval", step, loss, perplexity, tokens, sample });
     await this.#folder.writeReport();
     return loss;
@@ -483,23 +515,29 @@ export class Trainer {
   }
 
   async #fail(message: string): Promise<never> {
-    await this.#end("diverged", null);
+    await this.#end("diverged");
     throw new NumericError(message);
   }
 
-  async #end(outcome: EndRecord["outcome"], modelFolder: string | null): Promise<TrainResult> {
+  /** @param model what was published of the run, and the step that it is of. */
+  async #end(
+    outcome: EndRecord["outcome"],
+    model: { readonly step: number; readonly folder: string } | null = null,
+  ): Promise<TrainResult> {
     const { step, tokens, skipped, seconds, savingSeconds, evaluated } = this.#progress;
     const times = { seconds, savingSeconds, peakMemoryBytes: peakMemoryBytes() };
-    await this.#record({ kind: "end", step, outcome, tokens, skipped, ...times });
+    const modelStep = model?.step ?? null;
+    await this.#record({ kind: "end", step, outcome, modelStep, tokens, skipped, ...times });
     await this.#folder.writeReport();
     return {
-      outcome: outcome === "done" ? "done" : "stopped",
+      outcome: outcome === "diverged" ? "stopped" : outcome,
       runFolder: this.#folder.path,
       step,
       tokens,
       heldOutLoss: evaluated?.loss ?? null,
       checkpoint: this.#checkpoint,
-      modelFolder,
+      modelFolder: model?.folder ?? null,
+      modelStep,
     };
   }
 

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { resolveSettings } from "../../src/config/resolve.js";
 import { train as runTraining } from "../../src/training/train.js";
-import { TEXT } from "../small-model.js";
+import { TEXT, writeSmallModel } from "../small-model.js";
 import { type Area, train } from "./bad-input.js";
 
 /** Writes a.txt and `run`, which was stopped after two of its four steps. */
@@ -95,6 +95,14 @@ export const runs: Area = {
       name: "resume: a checkpoint that is none",
       args: ["resume", "run", "--checkpoint", "newest"],
       says: ['--checkpoint: must be last, best, or the step of a checkpoint such as 100, got "newest"'],
+      code: 2,
+    },
+    {
+      name: "a checkpoint of what is no run",
+      args: ["merge", "float", "--checkpoint", "best", "--out", "merged"],
+      alike: [["export", "float", "--checkpoint", "best", "--to", "onnx", "--out", "onnx"]],
+      prepare: (cwd) => writeSmallModel(path.join(cwd, "float"), { numLayers: 1 }),
+      says: ["--checkpoint: is for a run folder; float is none"],
       code: 2,
     },
     {

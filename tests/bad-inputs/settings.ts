@@ -43,6 +43,12 @@ export const settings: Area = {
       code: 2,
     },
     {
+      name: "patience without evaluations",
+      args: ["train", "--patience", "3", "--eval-every", "none"],
+      says: ["patience: counts evaluations, and --eval-every none makes none before the last step"],
+      code: 2,
+    },
+    {
       name: "a config file that does not exist",
       args: ["train", "nowhere.yaml"],
       says: ["cannot read nowhere.yaml", "no such file"],

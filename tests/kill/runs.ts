@@ -21,6 +21,7 @@ const RUNS: Readonly<Record<string, Partial<Settings>>> = {
   "int8, error-feedback": { quantize: "int8", mergePolicy: "error-feedback", saveEvery: 4, optimizerReset: "random" },
   "fp4, stochastic, no warm start": { quantize: "fp4", mergePolicy: "stochastic", warmStartSteps: 0, evalEvery: 2 },
   "lora on int8": { method: "lora", warmStartSteps: 2, quantize: "int8", saveEvery: 1, keepCheckpoints: null },
+  "nf4, ended early, the best": { quantize: "nf4", evalEvery: 2, patience: 2, minImprovement: 5, loadBest: true },
 };
 
 /** The runs, with their data written into the folder. */

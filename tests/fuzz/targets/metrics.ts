@@ -55,6 +55,7 @@ const RECORDS: readonly MetricsRecord[] = [
     kind: "end",
     step: 8,
     outcome: "done",
+    modelStep: 8,
     tokens: 800,
     skipped: 1,
     seconds: 3.5,
