@@ -32,7 +32,7 @@ interface Continued {
   readonly restarts: number;
 }
 
-/** The continuation from the logits of the whole text, without a cache. Past its context the model has the last half of the text. */
+/** The continuation, which no token ends, from the logits of the whole text, without a cache. Past its context the model has the last half of the text. */
 async function continuation(
   model: CausalLM,
   prompt: string,
@@ -57,7 +57,6 @@ async function continuation(
     const { data } = (await program.run({ ids })).logits!;
     const last = (data as Float32Array).slice((recent.length - 1) * 257, recent.length * 257);
     const token = sampleToken(last, sampling, rng);
-    if (token === tokenizer.endOfTextId) break;
     all.push(token);
     written.push(token);
   }
@@ -65,8 +64,13 @@ async function continuation(
   return { text: tokenizer.decode(written), tokens: written.length, restarts };
 }
 
-async function generate(model: CausalLM, prompt: string, options: Partial<TextOptions> = {}) {
-  const generator = new TextGenerator(model, tokenizer, MACHINE);
+async function generate(
+  model: CausalLM,
+  prompt: string,
+  options: Partial<TextOptions> = {},
+  endIds: readonly number[] = [tokenizer.endOfTextId],
+) {
+  const generator = new TextGenerator(model, tokenizer, MACHINE, endIds);
   const pieces: string[] = [];
   const kept: number[] = [];
   const generation = await generator.generate(
@@ -88,7 +92,7 @@ describe.each(Object.keys(SMALL_CONFIGS) as SmallConfig[])("%s", (config) => {
   ] as const)("%s text is that without a cache", async (_, sampling) => {
     const model = modelOf(config);
     for (const prompt of ["", "a tree", "a prompt much longer than the window that some of the layers look back on"]) {
-      const { text, tokens, kept } = await generate(model, prompt, { ...sampling, maxNewTokens: 40 });
+      const { text, tokens, kept } = await generate(model, prompt, { ...sampling, maxNewTokens: 40 }, []);
       expect(kept).toEqual([]);
       expect({ text, tokens, restarts: 0 }).toEqual(await continuation(model, prompt, 40, sampling));
     }
@@ -97,7 +101,7 @@ describe.each(Object.keys(SMALL_CONFIGS) as SmallConfig[])("%s", (config) => {
   test("past its context the model goes on from the last half of the text", async () => {
     const model = modelOf(config, 37);
     for (const prompt of ["a tree", "longer than all that the model may see at a time"]) {
-      const { text, tokens, kept } = await generate(model, prompt, { ...SAMPLED, maxNewTokens: 70 });
+      const { text, tokens, kept } = await generate(model, prompt, { ...SAMPLED, maxNewTokens: 70 }, []);
       const expected = await continuation(model, prompt, 70, SAMPLED);
       expect(expected.restarts).toBeGreaterThan(1);
       expect({ text, tokens, restarts: kept.length }).toEqual(expected);
