@@ -5,12 +5,21 @@ import { CheckpointError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { describeModel } from "./architectures.js";
 import { type ModelPart, modelParts } from "./causal-lm.js";
+import type { DecoderConfig } from "./decoder-config.js";
 
 const GATED_LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 const LLAMA = {
   ...{ model_type: "llama", vocab_size: 11, hidden_size: 16, intermediate_size: 24 },
   ...{ num_hidden_layers: 1, num_attention_heads: 2 },
 };
+const DECODER_PARTS = {
+  embeddings: ["model.embed_tokens.weight"],
+  head: ["lm_head.weight"],
+  norms: ["input_layernorm.weight", "post_attention_layernorm.weight", "model.norm.weight"],
+};
+const MISTRAL = { ...LLAMA, model_type: "mistral" };
+const QWEN2 = { ...LLAMA, model_type: "qwen2", num_key_value_heads: 2 };
+const QWEN3 = { ...QWEN2, model_type: "qwen3" };
 const NEOX = {
   ...{ model_type: "gpt_neox", vocab_size: 11, hidden_size: 16, intermediate_size: 24 },
   ...{ num_hidden_layers: 1, num_attention_heads: 2, rotary_pct: 0.5 },
@@ -26,10 +35,32 @@ describe.each([
     "llama",
     { ...LLAMA, attention_bias: true, mlp_bias: true },
     {
-      embeddings: ["model.embed_tokens.weight"],
-      head: ["lm_head.weight"],
-      norms: ["input_layernorm.weight", "post_attention_layernorm.weight", "model.norm.weight"],
+      ...DECODER_PARTS,
       biases: GATED_LINEARS.map((name) => `${name}.bias`),
+      linear: GATED_LINEARS.map((name) => `${name}.weight`),
+    },
+  ],
+  [
+    "mistral",
+    { ...MISTRAL, num_key_value_heads: 1 },
+    { ...DECODER_PARTS, biases: [], linear: GATED_LINEARS.map((name) => `${name}.weight`) },
+  ],
+  [
+    "qwen2",
+    QWEN2,
+    {
+      ...DECODER_PARTS,
+      biases: ["q_proj.bias", "k_proj.bias", "v_proj.bias"],
+      linear: GATED_LINEARS.map((name) => `${name}.weight`),
+    },
+  ],
+  [
+    "qwen3",
+    { ...QWEN3, attention_bias: true },
+    {
+      ...DECODER_PARTS,
+      norms: [...DECODER_PARTS.norms, "q_norm.weight", "k_norm.weight"],
+      biases: ["q_proj.bias", "k_proj.bias", "v_proj.bias", "o_proj.bias"],
       linear: GATED_LINEARS.map((name) => `${name}.weight`),
     },
   ],
@@ -128,6 +159,28 @@ describe("a config that asks for what we do not compute is refused by name:", ()
     ["gemma3_text", { ...GEMMA3, layer_types: ["full_attention", "x"] }, "layer_types must name 1 layers"],
     ["gemma3_text", { ...GEMMA3, layer_types: ["chunked_attention"] }, 'layer_types has "chunked_attention"'],
     ["gemma3_text", { ...GEMMA3, final_logit_softcapping: 0 }, "final_logit_softcapping must be a number above 0"],
+    ["mistral", MISTRAL, "num_attention_heads (2) must be a multiple of num_key_value_heads (8)"],
+    ["mistral", { ...MISTRAL, attention_bias: true }, "attention_bias is true, supported is false"],
+    [
+      "mistral",
+      { ...MISTRAL, layer_types: ["full_attention"] },
+      'layer_types is ["full_attention"], supported is null',
+    ],
+    ["mistral", { ...MISTRAL, sliding_window: 0 }, "sliding_window must be a positive integer, got 0"],
+    ["mistral", { ...MISTRAL, rope_scaling: { type: "longrope" } }, 'rope_scaling: type is "longrope"'],
+    ["qwen2", { ...QWEN2, attention_bias: false }, "attention_bias is false, supported is true"],
+    ["qwen2", { ...QWEN2, use_mrope: true }, "use_mrope is true, supported is false"],
+    [
+      "qwen2",
+      { ...QWEN2, layer_types: ["sliding_attention"] },
+      "layer_types has sliding_attention, which needs use_sliding_window and a sliding_window",
+    ],
+    ["qwen2", { ...QWEN2, layer_types: [] }, "layer_types must name 1 layers, got []"],
+    ["qwen3", { ...QWEN3, max_window_layers: -1 }, "max_window_layers must be a number of 0 or more, got -1"],
+    ["qwen3", { ...QWEN3, num_experts: 128 }, "num_experts is 128, supported is null"],
+    ["qwen3_moe", { model_type: "qwen3_moe" }, "mixes experts, which is not computed here"],
+    ["mixtral", { model_type: "mixtral" }, "mixes experts, which is not computed here"],
+    ["qwen2_5_vl", { model_type: "qwen2_5_vl" }, "reads images too, which is not computed here"],
     ["gemma3", { model_type: "gemma3", text_config: GEMMA3 }, "reads images too (Gemma3ForConditionalGeneration)"],
     ["mamba", { model_type: "mamba" }, 'model_type is "mamba", which is not supported; supported are'],
   ])("%s, %o", (_, config, message) => {
@@ -152,5 +205,43 @@ test("what newer versions of transformers write in rope_parameters is read", () 
   const parameters = { rope_type: "default", rope_theta: 7, partial_rotary_factor: 0.75 };
   expect(describeModel({ ...NEOX, rotary_pct: undefined, rope_parameters: parameters }).config).toMatchObject({
     rope: { theta: 7, rotaryDim: 6 },
+  });
+});
+
+/** The windows of the layers; undefined for those that see all tokens. */
+function windows(config: Readonly<Record<string, unknown>>): (number | undefined)[] {
+  const { config: read } = describeModel(config) as unknown as { config: DecoderConfig };
+  return Array.from({ length: read.numLayers }, (_, layer) => read.window?.(layer));
+}
+
+describe("what a config leaves out is what transformers takes for it:", () => {
+  test("mistral has 8 key heads and a window, unless it says null", () => {
+    const sizes = { ...MISTRAL, num_attention_heads: 16, hidden_size: 64 };
+    expect(describeModel(sizes).config).toMatchObject({ numKeyValueHeads: 8, headDim: 4, maxSequenceLength: 131_072 });
+    expect(describeModel({ ...sizes, num_key_value_heads: null }).config).toMatchObject({ numKeyValueHeads: 16 });
+    expect(windows(sizes)).toEqual([4096]);
+    expect(windows({ ...sizes, sliding_window: null })).toEqual([undefined]);
+  });
+
+  test("qwen3 has heads of 128 features", () => {
+    expect(describeModel(QWEN3).config).toMatchObject({ headDim: 128, attentionBias: false });
+    expect(describeModel(QWEN2).config).toMatchObject({ headDim: 8, attentionBias: true, outputBias: false });
+  });
+
+  test("qwen2 and qwen3 have no window until it is switched on, and then from layer 28 on", () => {
+    for (const config of [QWEN2, QWEN3]) {
+      const sliding = { ...config, num_hidden_layers: 30, use_sliding_window: true };
+      expect(new Set(windows({ ...sliding, use_sliding_window: false, sliding_window: 16 }))).toEqual(
+        new Set([undefined]),
+      );
+      expect(new Set(windows({ ...sliding, sliding_window: null }))).toEqual(new Set([undefined]));
+      expect(
+        windows(sliding)
+          .map((window) => window !== undefined)
+          .lastIndexOf(false),
+      ).toBe(27);
+      expect(windows(sliding).slice(28)).toEqual([4096, 4096]);
+      expect(windows({ ...sliding, max_window_layers: 29, sliding_window: 7 }).slice(28)).toEqual([undefined, 7]);
+    }
   });
 });

@@ -6,6 +6,9 @@ import { GEMMA3 } from "./gemma3.js";
 import { GPT_NEOX } from "./gpt-neox.js";
 import { GPT2 } from "./gpt2.js";
 import { LLAMA } from "./llama.js";
+import { MISTRAL } from "./mistral.js";
+import { QWEN2 } from "./qwen2.js";
+import { QWEN3 } from "./qwen3.js";
 
 /** A config.json that was read and found to be one that we compute in full. */
 export interface ModelDescription {
@@ -22,10 +25,20 @@ export interface Architecture {
   describe(json: Readonly<Record<string, unknown>>): ModelDescription;
 }
 
-const ARCHITECTURES: readonly Architecture[] = [LLAMA, GPT2, GPT_NEOX, GEMMA3];
+const ARCHITECTURES: readonly Architecture[] = [LLAMA, MISTRAL, QWEN2, QWEN3, GEMMA3, GPT2, GPT_NEOX];
+
+const EXPERTS = "mixes experts, which is not computed here; take a model without them";
+const IMAGES = "reads images too, which is not computed here; take a model of text alone";
 
 /** Why an architecture that is near one of ours is not supported. */
 const REFUSED: Readonly<Record<string, string>> = {
+  mixtral: EXPERTS,
+  qwen2_moe: EXPERTS,
+  qwen3_moe: EXPERTS,
+  mistral3: IMAGES,
+  qwen2_vl: IMAGES,
+  qwen2_5_vl: IMAGES,
+  qwen3_vl: IMAGES,
   gemma3: `reads images too (Gemma3ForConditionalGeneration); save its text model alone, with model_type "gemma3_text"`,
 };
 

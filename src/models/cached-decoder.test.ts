@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { SMALL_CONFIGS, type SmallConfig } from "../../tests/architectures/small-configs.js";
+import { SMALL_CONFIGS, type SmallConfig, smallModel } from "../../tests/architectures/small-configs.js";
 import { DoRAAdapter } from "../adapters/dora-adapter.js";
 import { type InjectionOptions, injectAdapters, linearLayers } from "../adapters/inject.js";
 import { LoRAAdapter } from "../adapters/lora-adapter.js";
@@ -9,7 +9,6 @@ import { createQuantizer } from "../quant/quantizer.js";
 import { Program } from "../runtime/program.js";
 import { Rng } from "../tensor/random.js";
 import { tensor } from "../tensor/tensor.js";
-import { describeModel } from "./architectures.js";
 import { CachedDecoder } from "./cached-decoder.js";
 import type { CausalLM } from "./causal-lm.js";
 
@@ -21,7 +20,7 @@ const LONGEST = 300;
 
 function modelOf(config: SmallConfig, change: Readonly<Record<string, unknown>> = {}): CausalLM {
   const longer = { max_position_embeddings: LONGEST, n_positions: LONGEST };
-  return describeModel({ ...SMALL_CONFIGS[config], ...longer, ...change }).create(new Rng(1));
+  return smallModel(config, { ...longer, ...change });
 }
 
 const randomIds = (count: number): number[] => {

@@ -6,8 +6,10 @@ import { add, silu } from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
+import type { Architecture } from "./architectures.js";
 import { Attention } from "./attention.js";
 import { CausalLM, type DecoderLayer, LanguageModelHead, runLayers } from "./causal-lm.js";
+import { ConfigReader } from "./config-reader.js";
 import { type DecoderConfig, ropeOf } from "./decoder-config.js";
 import { GatedMLP } from "./mlp.js";
 import type { WeightStorage } from "./weight-storage.js";
@@ -123,3 +125,20 @@ const STORAGE: WeightStorage = {
   nameOf: (stored) => (stored.endsWith(".rotary_emb.inv_freq") ? undefined : stored),
   isTransposed: () => false,
 };
+
+/** An architecture after LLaMA's plan, with what its config says of it. */
+export function decoderArchitecture(
+  modelType: string,
+  read: (reader: ConfigReader) => DecoderConfig,
+  createBlocks: (config: DecoderConfig, layer: number, rng: Rng) => DecoderBlocks = llamaBlocks,
+): Architecture {
+  return {
+    modelType,
+    describe(json) {
+      const reader = new ConfigReader(json);
+      const config = read(reader);
+      reader.finish();
+      return { config, create: (rng) => new Decoder(config, rng, createBlocks) };
+    },
+  };
+}

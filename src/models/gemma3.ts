@@ -5,7 +5,6 @@ import type { RopeScaling } from "../nn/rope.js";
 import type { Sequence } from "../nn/sequence.js";
 import { add, mul } from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
-import { shownValue } from "../tensor/json.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { ACTIVATIONS, type Activation } from "./activation.js";
@@ -15,6 +14,7 @@ import { CausalLM, type CausalLMConfig, LanguageModelHead, runLayers } from "./c
 import { ConfigReader } from "./config-reader.js";
 import { DECODER_NAMES } from "./decoder.js";
 import { readHeads } from "./decoder-config.js";
+import { readLayerTypes } from "./layer-types.js";
 import { GatedMLP } from "./mlp.js";
 import { readScaling } from "./rope-config.js";
 
@@ -65,7 +65,7 @@ export function readGemma3Config(json: Readonly<Record<string, unknown>>): Gemma
     queryPreAttentionScalar: reader.positive("query_pre_attn_scalar", 256),
     attentionSoftcap: reader.optional("attn_logit_softcapping"),
     attentionBias: reader.boolean("attention_bias", false),
-    isLocal: readLayerTypes(reader, numLayers),
+    isLocal: readLayerTypes(reader, numLayers, everyLayerBut(reader.count("sliding_window_pattern", 6))),
     window: reader.count("sliding_window", 4096),
     ...readPositions(reader),
     initializerRange: reader.atLeastZero("initializer_range", 0.02),
@@ -75,22 +75,9 @@ export function readGemma3Config(json: Readonly<Record<string, unknown>>): Gemma
   return config;
 }
 
-/** `layer_types` names each layer; before, every n-th looked back on all. */
-function readLayerTypes(reader: ConfigReader, numLayers: number): (layer: number) => boolean {
-  if (!reader.has("layer_types")) {
-    const pattern = reader.count("sliding_window_pattern", 6);
-    return (layer) => (layer + 1) % pattern !== 0;
-  }
-  const { layer_types: given } = reader.json;
-  const types: readonly unknown[] = Array.isArray(given) ? given : [];
-  const known: readonly unknown[] = ["sliding_attention", "full_attention"];
-  if (types.length !== numLayers)
-    reader.faults.push(`layer_types must name ${numLayers} layers, got ${shownValue(given)}`);
-  for (const type of new Set(types)) {
-    if (!known.includes(type))
-      reader.faults.push(`layer_types has ${shownValue(type)}, supported are ${known.join(", ")}`);
-  }
-  return (layer) => types[layer] === known[0];
+/** Before layers had names, every n-th looked back on all. */
+function everyLayerBut(nth: number): (layer: number) => boolean {
+  return (layer) => (layer + 1) % nth !== 0;
 }
 
 /** Newer versions of transformers keep the positions of both kinds of layer in `rope_parameters`. */

@@ -1,18 +1,15 @@
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { expect, test } from "vitest";
-import { SMALL_CONFIGS, type SmallConfig } from "../../tests/architectures/small-configs.js";
+import { SMALL_CONFIGS, type SmallConfig, smallModel } from "../../tests/architectures/small-configs.js";
 import { PORTABLE_ENCODING } from "../compiler/lower-portable.js";
 import { encodeModel } from "../compiler/onnx-model.js";
 import { Program } from "../runtime/program.js";
 import { Rng } from "../tensor/random.js";
 import { tensor } from "../tensor/tensor.js";
-import { describeModel } from "./architectures.js";
 import type { CausalLM } from "./causal-lm.js";
 import { decoderGraph } from "./onnx-decoder.js";
 
 const [UNTIED, TIED] = ["llama", "llama with shared key heads and a tied head"] as const;
-
-const modelOf = (config: SmallConfig): CausalLM => describeModel(SMALL_CONFIGS[config]).create(new Rng(1));
 
 function encode(model: CausalLM): Uint8Array {
   const { constants, weights, ...graph } = decoderGraph(model);
@@ -81,7 +78,7 @@ const randomRows = (batch: number, time: number): number[][] => {
 const ALL = Object.keys(SMALL_CONFIGS) as SmallConfig[];
 
 test.each(ALL)("%s: one file computes any rows and tokens, at once or after a cache", async (config) => {
-  const model = modelOf(config);
+  const model = smallModel(config);
   const session = await InferenceSession.create(encode(model));
   for (const [batch, parts] of [
     [1, [1]],
@@ -113,7 +110,7 @@ test.each(ALL)("%s: one file computes any rows and tokens, at once or after a ca
 });
 
 test("rows of several lengths, filled up on the left, have the logits that each has alone", async () => {
-  const model = modelOf(TIED);
+  const model = smallModel(TIED);
   const session = await InferenceSession.create(encode(model));
   const [long, short] = [randomRows(1, 6)[0]!, randomRows(1, 4)[0]!];
   const mask = [
@@ -127,7 +124,7 @@ test("rows of several lengths, filled up on the left, have the logits that each 
 });
 
 test("a tied head is held once, and nothing in the graph depends on when it was built", () => {
-  const [untied, tied] = [modelOf(UNTIED), modelOf(TIED)];
+  const [untied, tied] = [smallModel(UNTIED), smallModel(TIED)];
   expect([...decoderGraph(untied).weights.keys()]).toContain("lm_head.weight");
   expect([...decoderGraph(tied).weights.keys()]).not.toContain("lm_head.weight");
   expect(encode(tied)).toEqual(encode(tied));

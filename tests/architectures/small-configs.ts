@@ -1,13 +1,26 @@
+import { describeModel } from "../../src/models/architectures.js";
+import type { CausalLM } from "../../src/models/causal-lm.js";
+import { namedParameters } from "../../src/nn/module.js";
+import { Rng } from "../../src/tensor/random.js";
+
 const LLAMA = {
   model_type: "llama",
   ...{ vocab_size: 31, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2, num_attention_heads: 4 },
   ...{ max_position_embeddings: 32, initializer_range: 0.3 },
 };
 
+const QWEN2 = {
+  ...{ ...LLAMA, model_type: "qwen2", num_hidden_layers: 3, num_key_value_heads: 2, tie_word_embeddings: true },
+  ...{ use_sliding_window: true, sliding_window: 3, max_window_layers: 1 },
+};
+
 export type SmallConfig =
   | "llama"
   | "llama with shared key heads and a tied head"
   | "llama with stretched positions and biases"
+  | "mistral, with a sliding window"
+  | "qwen2, with biases and windows in some layers"
+  | "qwen3, with normed heads"
   | "gpt2, with learned positions and a tied head"
   | "gpt_neox, of whose heads half turn"
   | "gemma3_text, with sliding windows and two kinds of positions";
@@ -23,6 +36,9 @@ export const SMALL_CONFIGS: Readonly<Record<SmallConfig, Readonly<Record<string,
       ...{ low_freq_factor: 1, high_freq_factor: 4 },
     },
   },
+  "mistral, with a sliding window": { ...LLAMA, model_type: "mistral", num_key_value_heads: 2, sliding_window: 3 },
+  "qwen2, with biases and windows in some layers": QWEN2,
+  "qwen3, with normed heads": { ...QWEN2, model_type: "qwen3", head_dim: 6, attention_bias: true },
   "gpt2, with learned positions and a tied head": {
     ...{ model_type: "gpt2", vocab_size: 31, n_positions: 32, n_embd: 16, n_layer: 2, n_head: 4 },
     initializer_range: 0.3,
@@ -39,3 +55,13 @@ export const SMALL_CONFIGS: Readonly<Record<SmallConfig, Readonly<Record<string,
     layer_types: ["sliding_attention", "full_attention", "sliding_attention"],
   },
 };
+
+/** A random model, its biases and norms away from their start. */
+export function smallModel(config: SmallConfig, change: Readonly<Record<string, unknown>> = {}): CausalLM {
+  const model = describeModel({ ...SMALL_CONFIGS[config], ...change }).create(new Rng(1));
+  for (const [path, parameter] of namedParameters(model)) {
+    const rng = new Rng(2, path);
+    if (parameter.rank === 1) parameter.assign(parameter.values.map((value) => value + 0.2 * rng.normal()));
+  }
+  return model;
+}

@@ -1,0 +1,22 @@
+import { shownValue } from "../tensor/json.js";
+import type { ConfigReader } from "./config-reader.js";
+
+const [SLIDING, FULL] = ["sliding_attention", "full_attention"] as const;
+
+/** Whether a layer, from 0, looks back on a window alone: what `layer_types` names it, or else what `fallback` says. */
+export function readLayerTypes(
+  reader: ConfigReader,
+  numLayers: number,
+  fallback: (layer: number) => boolean,
+): (layer: number) => boolean {
+  if (!reader.has("layer_types")) return fallback;
+  const { layer_types: given } = reader.json;
+  const types: readonly unknown[] = Array.isArray(given) ? given : [];
+  if (types.length !== numLayers)
+    reader.faults.push(`layer_types must name ${numLayers} layers, got ${shownValue(given)}`);
+  for (const type of new Set(types)) {
+    if (type !== SLIDING && type !== FULL)
+      reader.faults.push(`layer_types has ${shownValue(type)}, supported are ${SLIDING}, ${FULL}`);
+  }
+  return (layer) => types[layer] === SLIDING;
+}
