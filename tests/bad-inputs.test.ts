@@ -22,7 +22,7 @@ function fail(row: BadInput, args: readonly string[]): Promise<string> {
   return withFolder(row.files ?? {}, async (cwd) => {
     await row.prepare?.(cwd);
     const before = await listTree(cwd);
-    const { code, stdout, stderr } = await runCommand(args, { cwd, ...row.limits });
+    const { code, stdout, stderr } = await runCommand(args, { cwd, env: row.env ?? {}, ...row.limits });
     for (const text of row.says) expect(stderr).toContain(text);
     expect(stderr).toMatch(/^(error: |Usage: )/);
     expect(stderr).not.toMatch(/^\s+at /m);

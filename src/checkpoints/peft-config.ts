@@ -6,6 +6,8 @@ import { isObject } from "./json-file.js";
 export interface PeftSettings {
   /** Name or path of the base model; null where the adapter does not say. */
   readonly baseModel: string | null;
+  /** The branch, tag or commit of a base model of the hub; null where the adapter does not say. */
+  readonly baseRevision?: string | null;
   readonly rank: number;
   readonly alpha: number;
   /** Probability that an entry of the adapter's input is dropped in training, from 0 to below 1. */
@@ -71,7 +73,7 @@ export function formatPeftConfig(config: PeftSettings & Pick<PeftConfig, "target
     peft_type: "LORA",
     r: config.rank,
     rank_pattern: config.rankPattern ?? {},
-    revision: null,
+    revision: config.baseRevision ?? null,
     target_modules: config.targetModules,
     task_type: "CAUSAL_LM",
     use_dora: config.useDora ?? false,
@@ -136,6 +138,7 @@ export function parsePeftConfig(fields: Readonly<Record<string, unknown>>, fault
   };
   return {
     baseModel: read("base_model_name_or_path", null, isTextOrNull, "a text or null"),
+    baseRevision: read("revision", null, isTextOrNull, "a text or null"),
     rank: read("r", 8, isRank, "a positive integer"),
     alpha: read("lora_alpha", 8, Number.isFinite, "a number"),
     dropout: read("lora_dropout", 0, (p) => typeof p === "number" && p >= 0 && p < 1, "a number from 0 to below 1"),

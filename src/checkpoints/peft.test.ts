@@ -49,6 +49,17 @@ test("an adapter is written under PEFT's names and reads back equal", async () =
   expect(await readPeftAdapter(folder)).toMatchObject(adapter);
 });
 
+test("a base of the hub is known by its name and revision", async () => {
+  const folder = path.join(root, "hub-base");
+  const named = { baseModel: "org/name", baseRevision: "a1b2c3", base: { sha256: null, quantizer: "nf4" } };
+  await writePeftAdapter(folder, { ...adapter, ...named });
+  const config = JSON.parse(await readFile(path.join(folder, "adapter_config.json"), "utf8"));
+  expect(config).toMatchObject({ base_model_name_or_path: "org/name", revision: "a1b2c3" });
+  const { metadata } = await readSafetensors(path.join(folder, "adapter_model.safetensors"));
+  expect(metadata).toEqual({ format: "pt", base_quantizer: "nf4" });
+  expect(await readPeftAdapter(folder)).toMatchObject(named);
+});
+
 test("the base is kept in the metadata, which PEFT does not look at, and only there", async () => {
   const sha256 = "0123456789abcdef".repeat(4);
   for (const [name, quantizer] of [

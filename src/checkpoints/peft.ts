@@ -27,8 +27,8 @@ const WEIGHTS = "adapter_model.safetensors";
 
 /** Which weights an adapter was trained on. PEFT does not look at it. */
 export interface PeftBase {
-  /** Of the model folder, as `hashModelFolder` computes it: 64 hexadecimal digits. */
-  readonly sha256: string;
+  /** Of the model folder, as `hashModelFolder` computes it: 64 hexadecimal digits; null where its name and revision say enough. */
+  readonly sha256: string | null;
   /** What they were quantized with in training, in words; null for float32. */
   readonly quantizer: string | null;
 }
@@ -62,7 +62,7 @@ export async function writePeftAdapter(
       faults.push(`modulesToSave: "${name}" must be a parameter inside a module, as lm_head.weight`);
   }
   const base = adapter.base ?? null;
-  if (base !== null && !SHA256.test(base.sha256)) faults.push(baseFault(base.sha256));
+  if (base?.sha256 != null && !SHA256.test(base.sha256)) faults.push(baseFault(base.sha256));
   if (faults.length > 0) throw checkpointFault(`cannot write the adapter ${folder}`, faults);
   const adapted = new Set([...adapter.layers.keys(), ...(adapter.embeddings ?? new Map()).keys()]);
   const modulesToSave = new Set([...adapter.modulesToSave.keys()].map(moduleOf));
@@ -142,13 +142,13 @@ function baseFault(sha256: string): string {
 function baseMetadata(base: PeftBase | null): Record<string, string> {
   if (base === null) return {};
   const { sha256, quantizer } = base;
-  return { base_sha256: sha256, ...(quantizer !== null && { base_quantizer: quantizer }) };
+  return { ...(sha256 !== null && { base_sha256: sha256 }), ...(quantizer !== null && { base_quantizer: quantizer }) };
 }
 
 function readBase(metadata: Readonly<Record<string, string>>, faults: string[]): PeftBase | null {
-  const { base_sha256: sha256, base_quantizer: quantizer = null } = metadata;
-  if (sha256 === undefined) return null;
-  if (!SHA256.test(sha256)) faults.push(baseFault(sha256));
+  const { base_sha256: sha256 = null, base_quantizer: quantizer = null } = metadata;
+  if (sha256 === null && quantizer === null) return null;
+  if (sha256 !== null && !SHA256.test(sha256)) faults.push(baseFault(sha256));
   return { sha256, quantizer };
 }
 

@@ -49,8 +49,9 @@ export function addCompare(program: Command, context: Context): void {
 type Placement = Pick<StudyOptions, "out"> & { readonly parallel: number };
 
 async function showPlan(context: Context, study: Study, { out, parallel }: Placement): Promise<void> {
-  const { lookAtRuns, planLines, planStudy, studyRuns } = await import("./studies-entry.js");
-  const plan = planStudy(await lookAtRuns(studyRuns(study, out, parallel)));
+  const { locateStudy, lookAtRuns, planLines, planStudy, studyRuns } = await import("./studies-entry.js");
+  const located = await locateStudy(study, context.events);
+  const plan = planStudy(await lookAtRuns(studyRuns(located, out, parallel)));
   context.result(plan, () => planLines(plan));
 }
 
@@ -69,6 +70,7 @@ async function compare(context: Context, study: Study, placement: Placement, aga
     onRecord: (run, record) => view.record(run, record),
     onEnd: (status) => view.end(status),
     onNotice: (text) => view.note(text),
+    onDownload: context.downloads.onDownload,
   });
   let code: ExitCode = EXIT.interrupted;
   const stop = (ofSignal: ExitCode): "wait" | "quit" => {

@@ -1,3 +1,5 @@
+import type { DownloadEvents } from "../hub/model-download.js";
+import { DownloadView } from "./download-view.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import type { Environment, Terminal } from "./terminal.js";
 
@@ -14,6 +16,8 @@ export class Context {
   readonly env: Environment;
   /** Where text for people goes: standard output, or with `--json` standard error. */
   readonly terminal: Terminal;
+  /** Shows downloads of models on standard error, since standard output may go into a file. */
+  readonly downloads: DownloadView;
   exitCode: ExitCode = EXIT.done;
   readonly #stdout: Terminal;
 
@@ -22,6 +26,13 @@ export class Context {
     this.env = env;
     this.#stdout = stdout;
     this.terminal = json ? stderr : stdout;
+    this.downloads = new DownloadView(stderr, { env });
+  }
+
+  /** Who hears of downloads. */
+  get events(): DownloadEvents {
+    const { onDownload, onNotice } = this.downloads;
+    return { onDownload, onNotice };
   }
 
   /** Lines for people. */

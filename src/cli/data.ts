@@ -7,6 +7,7 @@ import type { TokenCounts } from "../data/encoded-data.js";
 import { type DataKind, textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
+import { modelFolder } from "../hub/locate-model.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 import { cutToWidth, type Style, styleFor, withoutControls } from "./terminal.js";
@@ -17,7 +18,7 @@ const OPTIONS = {
     type: "string",
     default: null,
     none: "the tokenizer's",
-    help: "Model folder whose tokenizer and chat template are used.",
+    help: "Model whose tokenizer and chat template are used: a folder or a name of the hub.",
   },
   tokenizer: {
     type: "string",
@@ -69,7 +70,8 @@ export function addData(program: Command, context: Context): void {
     const options = readOptions(command, OPTIONS);
     const path = options.tokenizer ?? options.model;
     const dataset = await loadDataset(source);
-    const tokenizer = await tokenizerFor(dataset, path, options);
+    const folder = path && (await modelFolder(path, { ...context.events, wanted: "tokenizer" }));
+    const tokenizer = await tokenizerFor(dataset, folder, options);
     const { sampleTokens, ...description } = await describeDataset(dataset, tokenizer, options);
     const shown = sampleTokens?.slice(0, SAMPLE_TOKENS) ?? [];
     const found = { ...description, vocabSize: tokenizer?.vocabSize ?? null, sampleTokens: shown };

@@ -33,7 +33,7 @@ export function addExport(program: Command, context: Context): void {
   addOptions(command, OPTIONS);
   addOriginOptions(command);
   command.action(async (target: string) => {
-    const options = { ...readOptions(command, OPTIONS), ...readOriginOptions(command) };
+    const options = { ...readOptions(command, OPTIONS), ...readOriginOptions(command), ...context.events };
     const { exportTarget } = await import("./training-entry.js");
     const exported = await exportTarget(target, options);
     context.result(exported, () => [...exportedLines(exported), `wrote     ${exported.folder}`]);

@@ -34,7 +34,7 @@ export function addGenerate(program: Command, context: Context): void {
   addOptions(command, OPTIONS);
   addTargetOptions(command);
   command.action(async (target: string) => {
-    const options = { ...readOptions(command, OPTIONS), ...readTargetOptions(command) };
+    const options = { ...readOptions(command, OPTIONS), ...readTargetOptions(command), ...context.events };
     const { prompt } = options;
     const { generateText } = await import("./training-entry.js");
     if (context.json) {

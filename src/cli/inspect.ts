@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { isObject } from "../checkpoints/json-file.js";
+import { modelFolder } from "../hub/locate-model.js";
 import { formatCount, formatDuration, formatNumber, formatShare } from "../training/number-format.js";
 import type { Context } from "./context.js";
 import {
@@ -18,9 +19,9 @@ import { addVerb } from "./usage.js";
 /** `highrank inspect PATH` and `highrank inspect schedule [CONFIG]` */
 export function addInspect(program: Command, context: Context): void {
   const command = addVerb(program, "inspect", "show what a file or folder holds, or plot a learning-rate schedule")
-    .argument("<PATH>", "a .safetensors or .onnx file, or a folder of a model, an adapter or a run")
+    .argument("<PATH>", "a .safetensors or .onnx file, a folder of a model, an adapter or a run, or a name of the hub")
     .action(async (path: string) => {
-      const inspection = await inspectPath(path);
+      const inspection = await inspectPath(await modelFolder(path, context.events));
       context.result({ path, ...inspection }, () => inspectionLines(inspection));
     });
   addInspectSchedule(command, context);

@@ -36,7 +36,7 @@ export function addMerge(program: Command, context: Context): void {
   addOptions(command, OPTIONS);
   addOriginOptions(command);
   command.action(async (target: string) => {
-    const options = { ...readOptions(command, OPTIONS), ...readOriginOptions(command) };
+    const options = { ...readOptions(command, OPTIONS), ...readOriginOptions(command), ...context.events };
     const { mergeTarget } = await import("./training-entry.js");
     const result = await mergeTarget(target, options);
     context.result(result, () => resultLines(result));

@@ -54,6 +54,7 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
     return context.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    context.downloads.clear();
     const debug = env.HIGHRANK_DEBUG !== undefined && env.HIGHRANK_DEBUG !== "" && env.HIGHRANK_DEBUG !== "0";
     stderr.write(`${describeError(error, { debug })}\n`);
     if (json) stdout.write(`${JSON.stringify({ error: jsonError(error) })}\n`);

@@ -34,14 +34,14 @@ train --model takes it as a frozen base.`;
 /** `highrank quantize MODEL --to FORMAT --out DIR` */
 export function addQuantize(program: Command, context: Context): void {
   const command = addVerb(program, "quantize", "quantize a model folder to 4 or 8 bits a weight")
-    .argument("<MODEL>", "a Hugging Face model folder")
+    .argument("<MODEL>", "a Hugging Face model: a folder or a name of the hub")
     .addHelpText("after", HELP_AFTER);
   addOptions(command, OPTIONS);
   command.action(async (model: string) => {
     const options = readOptions(command, OPTIONS);
     const quantizer = quantizerOf(options, { blockSizeGiven: command.getOptionValue("blockSize") !== undefined });
     const { quantizeModel } = await import("./training-entry.js");
-    const result = await quantizeModel(model, { out: options.out, quantizer });
+    const result = await quantizeModel(model, { out: options.out, quantizer, ...context.events });
     context.result(result, () => resultLines(result));
   });
 }

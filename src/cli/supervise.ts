@@ -21,17 +21,23 @@ export async function supervise(
   view.wait(waiting);
   let started: StartRecord | undefined;
   let trained = false;
+  const { downloads } = context;
   const onRecord = (record: MetricsRecord): void => {
+    downloads.clear();
     if (record.kind === "start") started = record;
     trained ||= record.kind === "step";
     view.show(record);
   };
-  const run = start({ onRecord, onNotice: (text) => view.note(text) });
+  const note = (text: string): void => {
+    downloads.clear();
+    view.note(text);
+  };
+  const run = start({ onRecord, onNotice: note, onDownload: downloads.onDownload });
   let code: ExitCode = EXIT.interrupted;
   const stop = (ofSignal: ExitCode): "wait" | "quit" => {
     if (started === undefined) return "quit"; // Nothing has been written yet.
     code = ofSignal;
-    view.note("Stopping after this step, and saving; interrupt again to quit at once.");
+    note("Stopping after this step, and saving; interrupt again to quit at once.");
     run.stop();
     return "wait";
   };

@@ -6,7 +6,10 @@ import type { MergeOptions, TargetOptions } from "../training/contracts.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 
 /** The TARGET argument of the verbs that load a trained model. */
-export const TARGET_HELP = "a run folder, a Hugging Face model folder, or a PEFT adapter folder (with --base)";
+export const TARGET_HELP =
+  "a run folder, or a Hugging Face model or PEFT adapter (with --base): a folder or a name of the hub";
+
+const BASE_HELP = "Model under a PEFT adapter: a folder or a name of the hub.";
 
 const CHECKPOINT = {
   type: "string",
@@ -19,8 +22,8 @@ const TARGET_OPTIONS = {
   base: {
     type: "string",
     default: null,
-    none: "the target holds it",
-    help: "Model folder under a PEFT adapter folder.",
+    none: "the target holds or names it",
+    help: BASE_HELP,
   },
   adapter: {
     type: "choice",
@@ -47,10 +50,10 @@ export function readTargetOptions(command: Command): TargetOptions {
 const ORIGIN_OPTIONS = {
   base: {
     type: "string",
-    unit: "folder",
+    unit: "model",
     default: null,
     none: "the one that the adapter names",
-    help: "Model folder under a PEFT adapter folder.",
+    help: BASE_HELP,
   },
   checkpoint: { ...CHECKPOINT, none: "the last one, or the best where the run has load-best" },
 } as const satisfies OptionTable;

@@ -38,7 +38,7 @@ export const SETTINGS = {
     type: "string",
     group: "Model and data",
     default: "small",
-    help: "A size preset, trained from random weights, or a Hugging Face model folder.",
+    help: "A size preset, trained from random weights, or a Hugging Face model: a folder or a name of the hub.",
     aliases: ["base_model"],
   },
   data: {
@@ -73,7 +73,7 @@ export const SETTINGS = {
     group: "Model and data",
     default: null,
     none: "the model folder's own; for a size preset one is trained on the data",
-    help: "A tokenizer.json or the folder that holds it.",
+    help: "A tokenizer.json, the folder that holds it, or a model of the hub.",
   },
   vocabSize: {
     type: "integer",

@@ -6,7 +6,7 @@ import { type HubAccess, hubAccess } from "./hub-access.js";
 import { CachedModel } from "./hub-cache.js";
 import { ConnectionFault, HubClient, type Patience } from "./hub-client.js";
 import { type Listing, listModel } from "./hub-listing.js";
-import { type HubModel, isCommit } from "./hub-name.js";
+import { type HubModel, isCommit, shownModel } from "./hub-name.js";
 import { type HubFile, hasParts, selectFiles, shardFiles, type WantedParts } from "./model-files.js";
 
 /** How far a download is. */
@@ -123,16 +123,18 @@ async function fetchFiles(job: Job, commit: string, files: readonly HubFile[]): 
     await requireRoom(cached, name, missing);
     const total = missing.reduce((sum, { size }) => sum + size, 0);
     let [before, reported] = [0, Number.NEGATIVE_INFINITY];
+    const tell = (file: string, done: number): void =>
+      events.onDownload?.({ model: shownModel(name), file, done, total });
     for (const file of missing) {
-      const report = (bytes: number): void => {
+      await fetchFile(job, commit, file, (bytes) => {
         const done = before + bytes;
-        if (done < total && performance.now() - reported < REPORT_MS) return;
+        if (done === total || performance.now() - reported < REPORT_MS) return;
         reported = performance.now();
-        events.onDownload?.({ model: name, file: file.path, done, total });
-      };
-      await fetchFile(job, commit, file, report);
+        tell(file.path, done);
+      });
       before += file.size;
     }
+    if (missing.length > 0) tell(missing.at(-1)!.path, total);
   } finally {
     await lock.release();
   }
@@ -151,7 +153,6 @@ async function fetchFile(
     await downloadFile(client, url, file, cached.blob(hash), report);
   }
   await cached.link(commit, path, hash);
-  report(size);
 }
 
 async function missingFiles(cached: CachedModel, commit: string, files: readonly HubFile[]): Promise<HubFile[]> {

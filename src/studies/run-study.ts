@@ -1,4 +1,5 @@
 import { acquireLock, exists, isDirectory, joinPath, listFolder, makeFolder } from "#platform";
+import type { DownloadEvents } from "../hub/model-download.js";
 import { ConfigError, HighrankError, NumericError } from "../tensor/errors.js";
 import type { TrainingHandle } from "../training/contracts.js";
 import type { MetricsRecord } from "../training/metrics.js";
@@ -6,12 +7,12 @@ import { LOCK_FILES } from "../training/run-folder.js";
 import { startResuming, startTraining } from "../training/start.js";
 import { REPORT_FILES, writeReports } from "./reports.js";
 import type { Study } from "./study.js";
-import { lookAtRun, lookAtRuns, type RunStatus, type StudyRun, studyRuns } from "./study-run.js";
+import { locateStudy, lookAtRun, lookAtRuns, type RunStatus, type StudyRun, studyRuns } from "./study-run.js";
 import type { StudySummary } from "./summary.js";
 import { WarmStarts } from "./warm-starts.js";
 
 /** Options of {@link startStudy}. */
-export interface StudyOptions {
+export interface StudyOptions extends DownloadEvents {
   /** The folder of the study. */
   readonly out: string;
   /** Runs at once, each in a process of its own. */
@@ -23,7 +24,6 @@ export interface StudyOptions {
   readonly onRecord?: (run: StudyRun, record: MetricsRecord) => void;
   /** Hears how a run ended. */
   readonly onEnd?: (status: RunStatus) => void;
-  readonly onNotice?: (text: string) => void;
 }
 
 /** A study under way. */
@@ -65,9 +65,10 @@ interface Control {
   readonly isStopped: () => boolean;
 }
 
-async function runStudy(study: Study, options: StudyOptions, control: Control): Promise<StudyResult> {
-  const { out, parallel = 1, onBegin = () => {}, onNotice = () => {} } = options;
+async function runStudy(given: Study, options: StudyOptions, control: Control): Promise<StudyResult> {
+  const { out, parallel = 1, onBegin = () => {}, onNotice = () => {}, onDownload } = options;
   await requireStudyFolder(out);
+  const study = await locateStudy(given, { onDownload, onNotice });
   const runs = studyRuns(study, out, parallel);
   await lookAtRuns(runs);
   await makeFolder(out);

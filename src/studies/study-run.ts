@@ -2,10 +2,12 @@ import { cpuCount, exists, joinPath, readText } from "#platform";
 import { listCheckpoints } from "../checkpoints/checkpoint.js";
 import { checkpointPath } from "../checkpoints/open-file.js";
 import type { SettingKey, Settings } from "../config/settings.js";
+import type { DownloadEvents } from "../hub/model-download.js";
 import { ConfigError } from "../tensor/errors.js";
 import { type MetricsRecord, parseMetrics } from "../training/metrics.js";
+import { locateModels } from "../training/named-models.js";
 import { isRunFolder, readRunSettings } from "../training/run-folder.js";
-import type { Study } from "./study.js";
+import type { Arm, Study } from "./study.js";
 
 /** One cell of the matrix. */
 export interface StudyRun {
@@ -25,6 +27,14 @@ export interface RunStatus {
   /** Completed steps that need not be done again. */
   readonly step: number;
   readonly records: readonly MetricsRecord[];
+}
+
+/** The study with the commits of the models that it names by their name on the hub, which are downloaded: the same for all runs. */
+export async function locateStudy(study: Study, events?: DownloadEvents): Promise<Study> {
+  const arms: Arm[] = [];
+  for (const { name, settings } of study.arms)
+    arms.push({ name, settings: (await locateModels(settings, events)).settings });
+  return { ...study, arms };
 }
 
 /**

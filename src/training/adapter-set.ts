@@ -1,5 +1,7 @@
 import { linearLayers, type TargetedLinear } from "../adapters/inject.js";
 import { combineTerms, type WeightedTerm } from "../adapters/low-rank-term.js";
+import { modelFolder } from "../hub/locate-model.js";
+import type { DownloadEvents } from "../hub/model-download.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { ConfigError } from "../tensor/errors.js";
 import { suggest } from "../tensor/suggest.js";
@@ -25,8 +27,9 @@ export class AdapterSet {
     this.#linears = linearLayers(model);
   }
 
-  /** Loads the base, a model folder; no adapter is there at first. @throws CheckpointError as for any model folder. */
-  static async open(folder: string): Promise<AdapterSet> {
+  /** Loads the base, a folder or a model of the hub; no adapter is there at first. @throws CheckpointError as for any model. */
+  static async open(base: string, events?: DownloadEvents): Promise<AdapterSet> {
+    const folder = await modelFolder(base, events);
     return new AdapterSet(await loadModel(folder), folder);
   }
 
@@ -39,10 +42,10 @@ export class AdapterSet {
     return this.#active;
   }
 
-  /** Reads a PEFT folder. @throws CheckpointError unless it fits the base; ConfigError for a name that is taken. */
-  async load(name: string, folder: string): Promise<void> {
+  /** Reads a PEFT adapter, a folder or of the hub. @throws CheckpointError unless it fits the base; ConfigError for a name that is taken. */
+  async load(name: string, adapter: string, events?: DownloadEvents): Promise<void> {
     this.#requireNew(name);
-    this.#effects.set(name, (await openAdapter(folder, this.#folder)).effect);
+    this.#effects.set(name, (await openAdapter(await modelFolder(adapter, events), this.#folder)).effect);
   }
 
   /** Lets the adapter of this name compute in place of the present one; null: none. @throws ConfigError for an unknown name. */

@@ -1,10 +1,11 @@
 import { hashModelFolder } from "../checkpoints/base-hash.js";
+import type { PeftBase } from "../checkpoints/peft.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { CheckpointError } from "../tensor/errors.js";
 import { quantizerOfModel } from "./quantizing.js";
 
-/** What says which weights an adapter was trained on. */
+/** What says which weights a run was trained on. */
 export interface BaseIdentity {
   /** Of the weight files of the model folder. */
   readonly sha256: string;
@@ -19,11 +20,11 @@ export interface BaseIdentity {
 export async function requireBase(
   folder: string,
   model: CausalLM,
-  trainedOn: BaseIdentity | null,
+  trainedOn: PeftBase | null,
   where: string,
   checksums?: ReadonlyMap<string, string>,
 ): Promise<void> {
-  if (trainedOn === null) return;
+  if (trainedOn === null || trainedOn.sha256 === null) return;
   const sha256 = await hashModelFolder(folder, checksums);
   if (sha256 === trainedOn.sha256) return;
   const heldIn = (quantizer: string | null): string => (quantizer === null ? "" : `, held in ${quantizer}`);

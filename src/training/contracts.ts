@@ -1,13 +1,14 @@
 import type { CheckpointName } from "../checkpoints/checkpoint.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { Settings } from "../config/settings.js";
+import type { DownloadEvents } from "../hub/model-download.js";
 import type { Quantizer } from "../quant/quantizer.js";
 import type { MetricsRecord, QuantizedLayer } from "./metrics.js";
 
 // What the command line asks of training: the shapes of its entry points.
 
 /** Options of {@link StartTraining}. */
-export interface TrainingOptions {
+export interface TrainingOptions extends DownloadEvents {
   /** Called for each line that goes into `metrics.jsonl`, in order, on the caller's thread. */
   readonly onRecord: (record: MetricsRecord) => void;
   /** Hears what else there is to say: that a dead process's folder was taken over, that a full disk is waited for. */
@@ -93,8 +94,8 @@ export interface RunCheck {
 export type CheckRun = (runFolder: string) => Promise<RunCheck>;
 
 /** How a model is loaded for evaluation and generation. */
-export interface TargetOptions {
-  /** The model folder under a PEFT adapter folder; null where the target needs none. */
+export interface TargetOptions extends DownloadEvents {
+  /** The model under a PEFT adapter, a folder or a name of the hub; null for the one that the adapter names. */
   readonly base: string | null;
   /** False leaves the adapter out and gives the base alone. */
   readonly adapter: boolean;
@@ -131,7 +132,7 @@ export interface TargetEvaluation extends Evaluation {
   readonly truncation: { readonly samples: number; readonly tokens: number };
 }
 
-/** Scores a run folder, a Hugging Face model folder or a PEFT adapter folder on a text or on samples. */
+/** Scores a run folder, a Hugging Face model or a PEFT adapter, each a folder or of the hub by name, on a text or on samples. */
 export type EvaluateTarget = (target: string, options: EvaluationOptions) => Promise<TargetEvaluation>;
 
 /** Options of {@link GenerateText}. */
@@ -163,11 +164,11 @@ export interface Generation {
   readonly msPerToken: number | null;
 }
 
-/** Continues a prompt with a run folder's, a Hugging Face folder's or a PEFT adapter folder's model. */
+/** Continues a prompt with the model of a run folder, or with a Hugging Face model or a PEFT adapter, each a folder or of the hub by name. */
 export type GenerateText = (target: string, options: GenerationOptions) => Promise<Generation>;
 
 /** Options of {@link QuantizeModel}. */
-export interface QuantizationOptions {
+export interface QuantizationOptions extends DownloadEvents {
   /** The folder to write, which must not hold anything yet. */
   readonly out: string;
   readonly quantizer: Quantizer;
@@ -196,10 +197,10 @@ export interface BeforeAndAfter {
 export type QuantizeModel = (folder: string, options: QuantizationOptions) => Promise<ModelQuantization>;
 
 /** Options of {@link MergeTarget}. */
-export interface MergeOptions {
+export interface MergeOptions extends DownloadEvents {
   /** The folder to write, which must not hold anything yet. */
   readonly out: string;
-  /** The model folder under a PEFT adapter folder; null for the one that the adapter names. */
+  /** The model under a PEFT adapter, a folder or a name of the hub; null for the one that the adapter names. */
   readonly base: string | null;
   /** Of the weights to write; null for that of the base, and float32 where the base is quantized or has several. */
   readonly dtype: FloatDType | null;
@@ -243,11 +244,11 @@ export type MergeTarget = (target: string, options: MergeOptions) => Promise<Mer
 export const EXPORT_FORMATS = ["peft", "hf", "onnx"] as const;
 
 /** Options of {@link ExportTarget}. */
-export interface ExportOptions {
+export interface ExportOptions extends DownloadEvents {
   readonly to: (typeof EXPORT_FORMATS)[number];
   /** The folder to write, which must not hold anything yet. */
   readonly out: string;
-  /** The model folder under a PEFT adapter folder; null for the one that the adapter names. */
+  /** The model under a PEFT adapter, a folder or a name of the hub; null for the one that the adapter names. */
   readonly base: string | null;
   /** As in {@link MergeOptions}. */
   readonly checkpoint?: CheckpointName | null;

@@ -1,11 +1,13 @@
 import type { PeftAdapter } from "../checkpoints/peft.js";
 import { readPeftAdapter, writePeftAdapter } from "../checkpoints/peft.js";
+import { isCommit, parseHubName } from "../hub/hub-name.js";
+import { hubModelOf, modelFolder } from "../hub/locate-model.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { ExportedAdapter, ExportedModel, ExportedOnnx, ExportOptions } from "./contracts.js";
 import { exportOnnx } from "./export-onnx.js";
 import { isAdapterFolder, requireNoBase, requireNoCheckpoint } from "./load-target.js";
-import { mergeTarget, openTarget } from "./merge-target.js";
+import { mergeTarget, type Origin, openTarget } from "./merge-target.js";
 import { tiedNames } from "./model-source.js";
 import { requireNewFolder } from "./output-folder.js";
 import { planStep } from "./relora.js";
@@ -21,27 +23,24 @@ import { joinAdapter } from "./saving.js";
  */
 export async function exportTarget(
   target: string,
-  { to, out, base, checkpoint = null, dtype }: ExportOptions,
+  { to, out, dtype, ...origin }: ExportOptions,
 ): Promise<ExportedAdapter | ExportedModel | ExportedOnnx> {
   await requireNewFolder(out);
   if (to === "peft") {
     if (dtype !== null)
       throw new ConfigError("--dtype: is for --to hf and onnx; an adapter is float32, so leave it out");
-    return exportAdapter(target, out, { base, checkpoint });
+    return exportAdapter(target, out, origin);
   }
   if (to === "hf") {
-    const options = { out, base, checkpoint, dtype, verify: false };
+    const options = { ...origin, out, dtype, verify: false };
     const { modelFolder, verification: _, ...model } = await mergeTarget(target, options);
     return { format: "hf", folder: modelFolder, ...model };
   }
   if (dtype === "bfloat16") {
     throw new ConfigError("--dtype: ONNX files hold float32 or float16, got bfloat16, which few runtimes compute with");
   }
-  return exportOnnx(await openTarget(target, { base, checkpoint }), { out, dtype: dtype ?? "float32" });
+  return exportOnnx(await openTarget(target, origin), { out, dtype: dtype ?? "float32" });
 }
-
-/** What of a target is meant. */
-type Origin = Pick<ExportOptions, "base" | "checkpoint">;
 
 async function exportAdapter(target: string, out: string, origin: Origin): Promise<ExportedAdapter> {
   const adapter = await adapterOf(target, origin);
@@ -57,13 +56,17 @@ async function exportAdapter(target: string, out: string, origin: Origin): Promi
   };
 }
 
-async function adapterOf(target: string, { base, checkpoint = null }: Origin): Promise<PeftAdapter> {
+async function adapterOf(
+  named: string,
+  { base, checkpoint = null, onDownload, onNotice }: Origin,
+): Promise<PeftAdapter> {
+  const target = await modelFolder(named, { onDownload, onNotice });
   if (await isAdapterFolder(target)) {
-    requireNoCheckpoint(target, checkpoint);
+    requireNoCheckpoint(named, checkpoint);
     const adapter = await readPeftAdapter(target);
-    return base === null ? adapter : { ...adapter, baseModel: base };
+    return base === null ? adapter : { ...adapter, ...(await namedBase(base)) };
   }
-  requireNoBase(target, base);
+  requireNoBase(named, base);
   const wayOut = "write the whole model with --to hf";
   if (!(await isRunFolder(target))) {
     throw new ConfigError(
@@ -82,7 +85,24 @@ async function adapterOf(target: string, { base, checkpoint = null }: Origin): P
   return runAdapter(run);
 }
 
-/** A run as one adapter, of the ranks of all its cycles. What is trained beside the adapters is part of it where it changed. */
+/** A base as adapter_config.json names it. */
+async function namedBase(base: string): Promise<Pick<PeftAdapter, "baseModel" | "baseRevision">> {
+  const model = await hubModelOf(base);
+  if (model === undefined) return { baseModel: base, baseRevision: null };
+  return { baseModel: model.name, baseRevision: base.includes("@") ? model.revision : null };
+}
+
+/** The model of the hub whose weights RUN/base has, where it has: anybody can get those. */
+function hubBase({ settings, state }: SavedRun): Pick<PeftAdapter, "baseModel" | "baseRevision" | "base"> | undefined {
+  const model = parseHubName(settings.model);
+  if (model === undefined || !isCommit(model.revision) || settings.warmStartSteps > 0) return undefined;
+  return { baseModel: model.name, baseRevision: model.revision, base: { ...state.base, sha256: null } };
+}
+
+/**
+ * A run as one adapter, of the ranks of all its cycles. What is trained beside the adapters is part of it where it changed. Its base is
+ * the model of the hub that the run began with, or else RUN/base.
+ */
 async function runAdapter(run: SavedRun): Promise<PeftAdapter> {
   const { folder, settings, state, checkpoint, source } = run;
   const { merge: merged } = planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps });
@@ -94,5 +114,5 @@ async function runAdapter(run: SavedRun): Promise<PeftAdapter> {
     const before = await source.readWeight(name === head ? embeddings : name);
     if (before.some((value, i) => value !== tensor.data[i])) modulesToSave.set(name, tensor);
   }
-  return { ...adapter, modulesToSave };
+  return { ...adapter, ...hubBase(run), modulesToSave };
 }

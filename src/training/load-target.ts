@@ -4,6 +4,8 @@ import { requireWhole } from "../checkpoints/checksums.js";
 import { readHostTensor } from "../checkpoints/lazy-tensor.js";
 import { checkpointPath } from "../checkpoints/open-file.js";
 import { type ReadPeftAdapter, readPeftAdapter } from "../checkpoints/peft.js";
+import { modelFolder } from "../hub/locate-model.js";
+import type { DownloadEvents } from "../hub/model-download.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { CheckpointError, ConfigError } from "../tensor/errors.js";
 import { requireBase } from "./base-identity.js";
@@ -22,7 +24,7 @@ export interface LoadedTarget {
 }
 
 /** What to load, and for what. */
-export type LoadOptions = Pick<TargetOptions, "base" | "adapter" | "checkpoint"> & {
+export type LoadOptions = Pick<TargetOptions, "base" | "adapter" | "checkpoint" | keyof DownloadEvents> & {
   /**
    * What computes with the model as it is. On the CPU, matrices that the files have in 16-bit floats are held so. Left out: all are
    * float32, to be changed as well.
@@ -31,19 +33,21 @@ export type LoadOptions = Pick<TargetOptions, "base" | "adapter" | "checkpoint">
 };
 
 /**
- * Loads a run folder (the checkpoint named, or its finished model, or else its newest state), a Hugging Face model folder, or a PEFT
- * adapter folder with the base that `base` or its config names.
+ * Loads a run folder (the checkpoint named, or its finished model, or else its newest state), a Hugging Face model, or a PEFT adapter
+ * with the base that `base` or its config names; models and adapters are folders, or of the hub by name.
  * @throws CheckpointError or ConfigError saying what is missing.
  */
 export async function loadTarget(
-  target: string,
-  { base, adapter, checkpoint = null, device }: LoadOptions,
+  named: string,
+  { base, adapter, checkpoint = null, device, onDownload, onNotice }: LoadOptions,
 ): Promise<LoadedTarget> {
   const options: FillOptions = { holdHalf: () => device === "cpu" };
+  const events = { onDownload, onNotice };
+  const target = await modelFolder(named, events);
   const isRun = await isRunFolder(target);
-  if (!isRun) requireNoCheckpoint(target, checkpoint);
-  if (await isAdapterFolder(target)) return loadPeft(target, base, adapter, options);
-  requireNoBase(target, base);
+  if (!isRun) requireNoCheckpoint(named, checkpoint);
+  if (await isAdapterFolder(target)) return loadPeft(await openAdapter(target, base, events), adapter, options);
+  requireNoBase(named, base);
   if (!isRun) return loadFolder(target, options);
   const part = (name: string): Promise<string> => checkpointPath(target, name);
   if (!adapter) {
@@ -91,12 +95,10 @@ async function loadChecked(folder: string, wayOut: string, options: FillOptions)
 }
 
 async function loadPeft(
-  folder: string,
-  base: string | null,
+  { folder, effect, source, baseFolder }: OpenAdapter,
   withAdapter: boolean,
   options: FillOptions,
 ): Promise<LoadedTarget> {
-  const { effect, source, baseFolder } = await openAdapter(folder, base);
   const model = source.build();
   await fillModel(model, source, options);
   if (!withAdapter) return { model, folder: baseFolder };
@@ -108,6 +110,7 @@ async function loadPeft(
 
 /** A PEFT adapter and the model that it is for. */
 export interface OpenAdapter {
+  readonly folder: string;
   readonly adapter: ReadPeftAdapter;
   readonly effect: PeftEffect;
   readonly source: ModelSource;
@@ -115,18 +118,24 @@ export interface OpenAdapter {
 }
 
 /**
- * Reads a PEFT adapter and opens its base, the folder given or the one that the adapter names.
+ * Reads a PEFT adapter and opens its base: what is given, a folder or a name of the hub, or what the adapter names.
  * @throws CheckpointError if the adapter was trained on other weights or does not fit these; ConfigError if there is no base.
  */
-export async function openAdapter(folder: string, base: string | null): Promise<OpenAdapter> {
+export async function openAdapter(folder: string, base: string | null, events?: DownloadEvents): Promise<OpenAdapter> {
   const adapter = await readPeftAdapter(folder);
-  const named = base ?? adapter.baseModel;
+  const named = base ?? (await baseNameOf(adapter));
   if (named === null) throw new ConfigError(`${folder}: the adapter names no base model; give one with --base`);
-  const baseFolder = await existing(named, "give the adapter's base model with --base");
+  const baseFolder = await existing(await modelFolder(named, events), "give the adapter's base model with --base");
   const source = await folderSource(baseFolder);
   const model = source.build();
   await requireBase(baseFolder, model, adapter.base, folder);
-  return { adapter, effect: peftEffect(adapter, source, model, folder), source, baseFolder };
+  return { folder, adapter, effect: peftEffect(adapter, source, model, folder), source, baseFolder };
+}
+
+/** What the adapter says of its base: a path, or a name of the hub with the revision, where it has one. */
+async function baseNameOf({ baseModel, baseRevision }: ReadPeftAdapter): Promise<string | null> {
+  if (baseModel === null || baseRevision === null || (await exists(baseModel))) return baseModel;
+  return `${baseModel}@${baseRevision}`;
 }
 
 async function existing(folder: string, remedy: string): Promise<string> {

@@ -9,6 +9,8 @@ import { type LazyTensor, storeAs, type TensorToWrite } from "../checkpoints/laz
 import { weightFiles } from "../checkpoints/model-folder.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { SafetensorsDType } from "../checkpoints/safetensors-header.js";
+import { modelFolder } from "../hub/locate-model.js";
+import type { DownloadEvents } from "../hub/model-download.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { LinearLayer } from "../nn/linear.js";
 import { describeQuantizer, type Quantizer } from "../quant/quantizer.js";
@@ -18,7 +20,7 @@ import { type Shape, sizeOf } from "../tensor/shape.js";
 import { adapterParameters } from "./adapters.js";
 import type { MergedModel, MergeOptions } from "./contracts.js";
 import { learnedTerms, termsOf } from "./delta-terms.js";
-import { isAdapterFolder, openAdapter, requireNoBase, requireNoCheckpoint } from "./load-target.js";
+import { isAdapterFolder, type OpenAdapter, openAdapter, requireNoBase, requireNoCheckpoint } from "./load-target.js";
 import { folderSource, tiedNames, writeModel } from "./model-source.js";
 import { companionFiles, requireNewFolder } from "./output-folder.js";
 import { quantizerOfModel } from "./quantizing.js";
@@ -36,10 +38,10 @@ import { compareMerged, readUnmerged, type UnmergedModel } from "./unmerged-mode
  */
 export async function mergeTarget(
   target: string,
-  { out, base, checkpoint = null, dtype, verify }: MergeOptions,
+  { out, dtype, verify, ...origin }: MergeOptions,
 ): Promise<MergedModel> {
   await requireNewFolder(out);
-  const unmerged = await openTarget(target, { base, checkpoint });
+  const unmerged = await openTarget(target, origin);
   const { source, baseFolder, quantizer } = unmerged;
   const chosen = dtype ?? dtypeOf(source.tensors);
   const tensors = mergedTensors(unmerged, FILE_TYPES[chosen]);
@@ -70,25 +72,29 @@ export function countParameters(tensors: ReadonlyMap<string, TensorToWrite>): nu
   return parameters;
 }
 
-/** A run as one of its checkpoints has it, a PEFT adapter with its base, or a model folder. @throws as {@link mergeTarget}. */
+/** What of a target is meant, and who hears of downloads. */
+export type Origin = Pick<MergeOptions, "base" | "checkpoint" | keyof DownloadEvents>;
+
+/** A run as one of its checkpoints has it, a PEFT adapter with its base, or a model. @throws as {@link mergeTarget}. */
 export async function openTarget(
-  target: string,
-  { base, checkpoint = null }: Pick<MergeOptions, "base" | "checkpoint">,
+  named: string,
+  { base, checkpoint = null, onDownload, onNotice }: Origin,
 ): Promise<UnmergedModel> {
+  const events = { onDownload, onNotice };
+  const target = await modelFolder(named, events);
   if (await isRunFolder(target)) {
-    requireNoBase(target, base);
+    requireNoBase(named, base);
     return unmergedRun(await openRunAsModel(target, checkpoint));
   }
-  requireNoCheckpoint(target, checkpoint);
-  if (await isAdapterFolder(target)) return unmergedAdapter(target, base);
-  requireNoBase(target, base);
+  requireNoCheckpoint(named, checkpoint);
+  if (await isAdapterFolder(target)) return unmergedAdapter(await openAdapter(target, base, events));
+  requireNoBase(named, base);
   const source = await folderSource(target);
   const quantizer = describeHeld(quantizerOfModel(source.build()));
   return { source, baseFolder: target, replaced: new Map(), updates: new Map(), quantizer };
 }
 
-async function unmergedAdapter(folder: string, base: string | null): Promise<UnmergedModel> {
-  const { adapter, effect, source, baseFolder } = await openAdapter(folder, base);
+function unmergedAdapter({ adapter, effect, source, baseFolder }: OpenAdapter): UnmergedModel {
   const quantizer = adapter.base?.quantizer ?? describeHeld(quantizerOfModel(source.build()));
   return { source, baseFolder, ...effect, quantizer };
 }

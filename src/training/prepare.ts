@@ -1,5 +1,4 @@
-import { cpuCount, exists, sha256 } from "#platform";
-import { isModelPreset, MODEL_PRESETS } from "../config/presets.js";
+import { cpuCount, sha256 } from "#platform";
 import type { Settings } from "../config/settings.js";
 import { readTemplateFile } from "../data/chat-template.js";
 import { BatchCursor } from "../data/cursor.js";
@@ -10,15 +9,18 @@ import type { Batch } from "../data/packing.js";
 import { textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
+import type { DownloadEvents } from "../hub/model-download.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { Quantizer } from "../quant/quantizer.js";
 import { ConfigError, DataError } from "../tensor/errors.js";
-import { suggest } from "../tensor/suggest.js";
 import { folderSource, type ModelSource, presetSource } from "./model-source.js";
+import { locateModels } from "./named-models.js";
 import { frozenQuantizer } from "./quantizing.js";
 
 /** What a run trains and on what. Nothing has been written yet. */
 export interface PreparedRun {
+  /** What was asked for, models of the hub with their commit, so that a resumed run takes the same. */
+  readonly settings: Settings;
   readonly source: ModelSource;
   /** Built from the source; its weights are still to be read. */
   readonly model: CausalLM;
@@ -40,20 +42,23 @@ export interface PreparedRun {
 }
 
 /**
- * Loads data and tokenizer, and opens the model.
+ * Loads data and tokenizer, and opens the model, which is downloaded where it is named by its name on the hub.
  * @param saved the run that is to go on: its base and its tokenizer stand in for those that the settings name.
  * @throws ConfigError, DataError or CheckpointError for all that would stop the run.
  */
 export async function prepareRun(
-  settings: Settings,
+  given: Settings,
   saved?: { readonly source: ModelSource; readonly baseFolder: string },
+  events?: DownloadEvents,
 ): Promise<PreparedRun> {
-  const { model: name, sequenceLength, batchSize, evalTokens, seed } = settings;
-  if (saved === undefined) await requireModel(name);
-  const opened = saved?.source ?? (isModelPreset(name) ? undefined : await folderSource(name));
+  const { sequenceLength, batchSize, evalTokens, seed } = given;
+  const located = saved === undefined ? await locateModels(given, events) : undefined;
+  const settings = located?.settings ?? given;
+  const folder = located?.modelFolder ?? null;
+  const opened = saved?.source ?? (folder === null ? undefined : await folderSource(folder));
   const dataset = await loadDataset(settings.data, { validationFraction: settings.validationFraction, seed });
   const tokenizer = await (saved === undefined
-    ? tokenizerFor(settings, dataset)
+    ? tokenizerFor(settings, located!.tokenizerFolder, dataset)
     : Tokenizer.fromFolder(saved.baseFolder));
   const { train, validation } = await encodeDataset(dataset, tokenizer, settings);
   const [trainRows, heldOutRows] = [train.trainingRows(), validation.evaluationRows()];
@@ -64,11 +69,12 @@ export async function prepareRun(
   const heldOut = [...evaluationBatches(heldOutRows, { batchSize, maxTokens: evalTokens })];
   const { vocabSize } = tokenizer;
   const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId: tokenizer.endOfTextId };
-  const modelSource = opened ?? presetSource(name, sizes, seed);
+  const modelSource = opened ?? presetSource(settings.model, sizes, seed);
   const model = modelSource.build();
   checkFit(model, tokenizer, settings);
   for (const side of [train, validation]) side.requireVocabulary(model.config.vocabSize);
   return {
+    settings,
     source: modelSource,
     model,
     quantizer: frozenQuantizer(model, settings),
@@ -83,11 +89,10 @@ export async function prepareRun(
   };
 }
 
-async function tokenizerFor(settings: Settings, dataset: Dataset): Promise<Tokenizer> {
-  const { model, vocabSize, sequenceLength: maxLength, chatTemplate } = settings;
-  const source = settings.tokenizer ?? (isModelPreset(model) ? null : model);
+async function tokenizerFor(settings: Settings, folder: string | null, dataset: Dataset): Promise<Tokenizer> {
+  const { vocabSize, sequenceLength: maxLength, chatTemplate } = settings;
   const tokenizer =
-    source === null ? trainTokenizer(textsOf(dataset), { vocabSize, maxLength }) : await Tokenizer.fromFolder(source);
+    folder === null ? trainTokenizer(textsOf(dataset), { vocabSize, maxLength }) : await Tokenizer.fromFolder(folder);
   return chatTemplate === null ? tokenizer : tokenizer.withChatTemplate(await readTemplateFile(chatTemplate));
 }
 
@@ -96,17 +101,6 @@ function textsOf({ name, kind, train }: Dataset): string[] {
   if (kind === "token rows")
     throw new DataError(`${name}: holds tokens; name the tokenizer that made them (--tokenizer)`);
   return train.map((record) => textOfRecord(record) ?? "");
-}
-
-/** @throws ConfigError for a name that is neither a preset nor anything on disk; a path that leads nowhere fails on loading. */
-async function requireModel(model: string): Promise<void> {
-  if (isModelPreset(model) || model.includes("/") || (await exists(model))) return;
-  const presets = Object.keys(MODEL_PRESETS);
-  const nearest = suggest(model, presets);
-  const hint = nearest === undefined ? "" : `; did you mean "${nearest}"?`;
-  throw new ConfigError(
-    `model: "${model}" is neither a model folder nor one of the presets ${presets.join(", ")}${hint}`,
-  );
 }
 
 function checkFit(model: CausalLM, tokenizer: Tokenizer, { model: source, sequenceLength }: Settings): void {

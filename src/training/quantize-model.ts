@@ -6,6 +6,7 @@ import { weightFiles } from "../checkpoints/model-folder.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import { quantizationConfig } from "../checkpoints/quantization-config.js";
 import { ELEMENT_BYTES } from "../checkpoints/safetensors-header.js";
+import { modelFolder } from "../hub/locate-model.js";
 import { FourBitWeight } from "../quant/four-bit-weight.js";
 import type { Int8Weight } from "../quant/int8-weight.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
@@ -22,16 +23,17 @@ import { isRunFolder } from "./run-folder.js";
 const FLOAT_TYPES: Readonly<Record<string, FloatDType>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };
 
 /**
- * Quantizes the linear layers of a Hugging Face folder into a new folder in bitsandbytes' layout. Embeddings, head and norms
+ * Quantizes the linear layers of a Hugging Face model, a folder or of the hub by name, into a new folder in bitsandbytes' layout. Embeddings, head and norms
  * keep their bytes. Weights are read one at a time, twice: to measure the error and keep the scales, then to write the codes.
  * @throws ConfigError if `out` holds files already; CheckpointError, before anything is written, if the folder is no float
  * model or a weight is not finite.
  */
 export async function quantizeModel(
-  folder: string,
-  { out, quantizer }: QuantizationOptions,
+  named: string,
+  { out, quantizer, onDownload, onNotice }: QuantizationOptions,
 ): Promise<ModelQuantization> {
   await requireNewFolder(out);
+  const folder = await modelFolder(named, { onDownload, onNotice });
   if (await isRunFolder(folder)) {
     throw new CheckpointError(
       `${folder} is a run folder; quantize its ${joinPath(folder, "model")}, or merge it first`,

@@ -20,6 +20,7 @@ import { readJsonObject } from "../checkpoints/json-file.js";
 import { checkpointPath } from "../checkpoints/open-file.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
+import { parseHubName, shownModel } from "../hub/hub-name.js";
 import { ConfigError } from "../tensor/errors.js";
 import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 import { renderReport } from "./report.js";
@@ -122,7 +123,7 @@ export class RunFolder {
   /** Writes report.html anew from all records so far. */
   async writeReport(settings: Settings | undefined = this.#settings): Promise<void> {
     if (settings === undefined) throw new Error("a run folder has no report before it has settings");
-    const title = `${baseName(this.path)}: ${settings.method} of ${settings.model}`;
+    const title = `${baseName(this.path)}: ${settings.method} of ${shownModel(settings.model)}`;
     const report = await renderReport({ title, settings, records: this.#records });
     await writeFileAtomic(joinPath(this.path, "report.html"), report);
   }
@@ -168,7 +169,7 @@ export async function readRunSettings(
  * @throws ConfigError if the folder holds files that the run must not replace.
  */
 export async function chooseRunFolder({ out, overwrite, model, method }: Settings): Promise<string> {
-  if (out === null) return nextUnder("runs", `${baseName(absolutePath(model))}-${method}`);
+  if (out === null) return nextUnder("runs", `${baseName(absolutePath(parseHubName(model)?.name ?? model))}-${method}`);
   if (!(await exists(out))) return out;
   if (!(await isDirectory(out))) throw new ConfigError(`out: ${out} is a file; name a folder`);
   const names = await listFolder(out);

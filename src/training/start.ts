@@ -10,7 +10,10 @@ export const startTraining: StartTraining = (settings, options) =>
 export const startResuming: StartResuming = (runFolder, resume, options) =>
   start({ kind: "resume", runFolder, resume, untilStep: options.untilStep }, options);
 
-function start(job: TrainingJob, { onRecord, onNotice, ownProcess = false }: TrainingOptions): TrainingHandle {
+function start(
+  job: TrainingJob,
+  { onRecord, onNotice, onDownload, ownProcess = false }: TrainingOptions,
+): TrainingHandle {
   const worker = (ownProcess ? startProcess : startWorker)(new URL("./worker.js", import.meta.url), job);
   const done = new Promise<TrainResult>((resolve, reject) => {
     worker.onError(reject);
@@ -18,6 +21,7 @@ function start(job: TrainingJob, { onRecord, onNotice, ownProcess = false }: Tra
       const message = data as WorkerMessage;
       if (message.kind === "record") onRecord(message.record);
       else if (message.kind === "notice") onNotice?.(message.text);
+      else if (message.kind === "download") onDownload?.(message.progress);
       else if (message.kind === "done") resolve(message.result);
       else reject(putTogether(message.error));
     });

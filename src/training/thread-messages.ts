@@ -1,4 +1,5 @@
 import type { Settings } from "../config/settings.js";
+import type { DownloadProgress } from "../hub/model-download.js";
 import * as errors from "../tensor/errors.js";
 import type { ResumeOptions, TrainResult } from "./contracts.js";
 import type { MetricsRecord } from "./metrics.js";
@@ -13,6 +14,7 @@ export type TrainingJob = { readonly untilStep: number | undefined } & (
 export type WorkerMessage =
   | { readonly kind: "record"; readonly record: MetricsRecord }
   | { readonly kind: "notice"; readonly text: string }
+  | { readonly kind: "download"; readonly progress: DownloadProgress }
   | { readonly kind: "done"; readonly result: TrainResult }
   | { readonly kind: "failed"; readonly error: ErrorParts };
 

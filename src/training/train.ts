@@ -1,6 +1,7 @@
 import { availableMemoryBytes, collectGarbage, peakMemoryBytes, residentMemoryBytes } from "#platform";
 import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
+import { shownModel } from "../hub/hub-name.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { DataError } from "../tensor/errors.js";
 import type { TrainingOptions, TrainResult } from "./contracts.js";
@@ -42,13 +43,14 @@ export async function train(settings: Settings, options: TrainOptions = {}): Pro
  */
 export async function runIn(
   folder: RunFolder,
-  settings: Settings,
+  given: Settings,
   { onRecord = () => {}, onNotice = () => {}, stopRequested = () => false, untilStep, ...options }: TrainOptions,
   saved?: SavedRun,
 ): Promise<TrainResult> {
   const atStart = residentMemoryBytes();
   const available = options.availableMemoryBytes ?? atStart + availableMemoryBytes();
-  const run = await prepareRun(settings, saved);
+  const run = await prepareRun(given, saved, { onDownload: options.onDownload, onNotice });
+  const { settings } = run;
   if (saved !== undefined) requireSameData(run, saved, settings);
   // Training a tokenizer leaves much behind.
   collectGarbage();
@@ -94,7 +96,7 @@ function describeStart(
   return {
     kind: "start",
     step,
-    model: settings.model,
+    model: shownModel(settings.model),
     parameters,
     trainableParameters,
     quantizer: quantizer && describeQuantizer(quantizer),

@@ -17,6 +17,7 @@ const job = port.data as TrainingJob;
 const options: TrainOptions = {
   onRecord: (record) => post({ kind: "record", record }),
   onNotice: (text) => post({ kind: "notice", text }),
+  onDownload: (progress) => post({ kind: "download", progress }),
   stopRequested: () => stop,
   ...(job.untilStep !== undefined && { untilStep: job.untilStep }),
 };

@@ -2,6 +2,7 @@ import { adapters } from "./adapters.js";
 import type { Area } from "./bad-input.js";
 import { data } from "./data.js";
 import { exports } from "./exports.js";
+import { hub } from "./hub.js";
 import { models } from "./models.js";
 import { quantization } from "./quantization.js";
 import { runs } from "./runs.js";
@@ -10,4 +11,15 @@ import { studies } from "./studies.js";
 import { usage } from "./usage.js";
 
 /** Every input that somebody may get wrong, in the order of docs/errors.md. */
-export const AREAS: readonly Area[] = [usage, settings, data, models, quantization, adapters, runs, exports, studies];
+export const AREAS: readonly Area[] = [
+  usage,
+  settings,
+  data,
+  models,
+  hub,
+  quantization,
+  adapters,
+  runs,
+  exports,
+  studies,
+];

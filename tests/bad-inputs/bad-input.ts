@@ -6,6 +6,8 @@ export interface BadInput {
   readonly args: readonly string[];
   /** Further calls that must fail with the same message. */
   readonly alike?: readonly (readonly string[])[];
+  /** Variables that the calls have. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Files in the folder that the command runs in. */
   readonly files?: Files;
   /** Writes more into that folder. */

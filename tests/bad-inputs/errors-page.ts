@@ -42,7 +42,7 @@ export function errorsPage(areas: readonly Area[], messages: ReadonlyMap<BadInpu
         `### ${row.name}`,
         "",
         "```console",
-        ...[row.args, ...(row.alike ?? [])].map((args) => `$ ${["highrank", ...args].join(" ")}`),
+        ...[row.args, ...(row.alike ?? [])].map((args) => `$ ${[...variables(row), "highrank", ...args].join(" ")}`),
         messages.get(row)!,
         "```",
         "",
@@ -51,6 +51,10 @@ export function errorsPage(areas: readonly Area[], messages: ReadonlyMap<BadInpu
       ]),
     ]),
   ].join("\n");
+}
+
+function variables({ env = {} }: BadInput): string[] {
+  return Object.entries(env).map(([name, value]) => `${name}=${/\s/.test(value) ? `"${value}"` : value}`);
 }
 
 function classesOf(code: number): string[] {

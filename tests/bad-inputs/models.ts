@@ -16,7 +16,7 @@ export const models: Area = {
   rows: [
     {
       name: "train: a model that does not exist",
-      args: train("--model", "models/nowhere"),
+      args: train("--model", "./models/nowhere"),
       files: { "a.txt": TEXT },
       says: ["models/nowhere must be a model folder"],
       code: 3,

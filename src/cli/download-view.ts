@@ -1,0 +1,105 @@
+import type { DownloadEvents, DownloadProgress } from "../hub/model-download.js";
+import { formatBytes, formatDuration, formatShare } from "../training/number-format.js";
+import {
+  type Environment,
+  isInteractive,
+  type Style,
+  singleLine,
+  styleFor,
+  type Terminal,
+  textWidth,
+} from "./terminal.js";
+
+const PLAIN_INTERVAL_MS = 10_000;
+
+/** Options of {@link DownloadView}; the clock, in milliseconds, can be replaced in tests. */
+export interface DownloadViewOptions {
+  readonly env?: Environment;
+  readonly now?: () => number;
+}
+
+/**
+ * Shows how far a download is: on an interactive terminal in a line that is drawn over, elsewhere every ten seconds in a line of its
+ * own; and in the end what has come.
+ */
+export class DownloadView implements DownloadEvents {
+  readonly #terminal: Terminal;
+  readonly #interactive: boolean;
+  readonly #style: Style;
+  readonly #now: () => number;
+  /** Where the present download began; what was there before says nothing of its speed. */
+  #start: { readonly at: number; readonly done: number } | undefined;
+  #shownAt = Number.NEGATIVE_INFINITY;
+  #drawn = false;
+
+  constructor(terminal: Terminal, { env = {}, now = Date.now }: DownloadViewOptions = {}) {
+    this.#terminal = terminal;
+    this.#interactive = isInteractive(terminal, env);
+    this.#style = styleFor(terminal, env);
+    this.#now = now;
+  }
+
+  readonly onDownload = (progress: DownloadProgress): void => {
+    const now = this.#now();
+    const { done, total } = progress;
+    this.#start ??= { at: now, done };
+    const seconds = (now - this.#start.at) / 1000;
+    if (done >= total) {
+      this.#start = undefined;
+      this.#print(downloadedLine(progress, seconds, this.#style));
+      return;
+    }
+    if (!this.#interactive && now - this.#shownAt < PLAIN_INTERVAL_MS) return;
+    this.#shownAt = now;
+    const rate = seconds > 0 ? (done - this.#start.done) / seconds : 0;
+    // A terminal wraps when its last column is written, so that one stays free.
+    const columns = (this.#terminal.columns ?? 80) - 1;
+    const line = downloadLine(progress, rate, columns, this.#style);
+    this.#terminal.write(this.#interactive ? `\r\u001b[K${line}` : `${line}\n`);
+    this.#drawn = this.#interactive;
+  };
+
+  readonly onNotice = (text: string): void => this.#print(text);
+
+  /** Removes a line that is drawn over, so that other text can follow. */
+  clear(): void {
+    if (this.#drawn) this.#terminal.write("\r\u001b[K");
+    this.#drawn = false;
+  }
+
+  #print(line: string): void {
+    this.clear();
+    this.#terminal.write(`${line}\n`);
+  }
+}
+
+/** `org/name  23.4%  126 MiB of 538 MiB  12.3 MiB/s  34s left  model.safetensors`; the last parts go where `columns` are too few. */
+export function downloadLine(
+  { model, file, done, total }: DownloadProgress,
+  bytesPerSecond: number,
+  columns: number,
+  style: Style,
+): string {
+  const left = bytesPerSecond > 0 ? `${formatDuration((total - done) / bytesPerSecond)} left` : "";
+  const speed = bytesPerSecond > 0 ? `${formatBytes(bytesPerSecond)}/s` : "";
+  const parts = [
+    formatShare(Math.floor((1000 * done) / total) / 1000),
+    `${formatBytes(done)} of ${formatBytes(total)}`,
+    speed,
+    left,
+    singleLine(file),
+  ].filter((part) => part !== "");
+  let line = style.dim(model);
+  let width = textWidth(model);
+  for (const part of parts) {
+    width += 2 + textWidth(part);
+    if (width > columns) break;
+    line += `  ${part}`;
+  }
+  return line;
+}
+
+/** The last line of a download. */
+export function downloadedLine({ model, total }: DownloadProgress, seconds: number, style: Style): string {
+  return `${style.dim(model)}  ${formatBytes(total)} downloaded in ${formatDuration(seconds)}`;
+}
