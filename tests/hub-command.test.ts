@@ -175,7 +175,7 @@ test("every verb that takes a model takes its name", async () => {
       const byName = await resultOf(run([...args, "--json"]));
       for (const out of ["merged", "onnx", "nf4"]) await rm(path.join(cwd, out), { recursive: true, force: true });
       const local = await resultOf(run([...args, "--json"].map((arg) => (arg === "org/tiny" ? "tiny" : arg))));
-      for (const timed of ["path", "seconds", "secondsPerToken"])
+      for (const timed of ["path", "msPerPromptToken", "msPerToken"])
         for (const each of [byName, local]) delete each[timed];
       expect(byName, args[0]).toEqual(local);
     };
