@@ -65,6 +65,11 @@ export type { DataKind, DataRecord, Place, RecordContent } from "./data/records.
 export { loadTokenRows, type TokenLabels, type TokenRow } from "./data/rows.js";
 export { Tokenizer, type TokenizerConfig } from "./data/tokenizer.js";
 export { type TokenizerConfigJson, type TokenizerJson, tokenizerConfigJson } from "./data/tokenizer-json.js";
+export type { HubAccess } from "./hub/hub-access.js";
+export type { Patience } from "./hub/hub-client.js";
+export { type LocatedModel, locateModel } from "./hub/locate-model.js";
+export type { DownloadEvents, DownloadOptions, DownloadProgress } from "./hub/model-download.js";
+export type { WantedParts } from "./hub/model-files.js";
 export * from "./models/index.js";
 export * from "./nn/index.js";
 export * from "./ops/index.js";

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { readdir, readFile, rm, stat } from "node:fs/promises";
+import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -261,5 +261,33 @@ test("of two processes that want a model at once one downloads it", async () => 
     expect(first[0]).toBe(0);
     expect(first).toEqual(second);
     expect(hub.seen.filter(isWeights).map(({ sent }) => sent)).toEqual([size]);
+  });
+});
+
+const STUDY = `
+seeds: [1]
+settings: {model: org/tiny, data: a.txt, batchSize: 2, sequenceLength: 16, maxSteps: 2, rank: 2, sampleTokens: 0, threads: 1}
+arms:
+  low: {method: lora, rank: 1}
+  high: {method: lora}
+reference: {low: low, high: high}
+`;
+
+test("a study takes one commit for all of its runs, and says when the branch has moved since", async () => {
+  await withHub(async ({ cwd, commit, run }) => {
+    await writeFile(path.join(cwd, "study.yaml"), STUDY);
+    const compare = ["compare", "study.yaml", "--out", "study"];
+    expect(await run(compare)).toMatchObject({ code: 0 });
+    for (const arm of ["low", "high"]) {
+      const config = path.join(cwd, "study/runs", arm, "seed-1/config.resolved.json");
+      expect(JSON.parse(await readFile(config, "utf8")).model).toBe(`org/tiny@${commit}`);
+    }
+    await writeSmallModel(path.join(cwd, "other"), { seed: 1 });
+    const moved = await hub.pushFolder("org/tiny", path.join(cwd, "other"));
+    const { code, stderr } = await run(compare);
+    expect(code).toBe(2);
+    expect(stderr).toContain(`model was "org/tiny@${commit}", is "org/tiny@${moved}"`);
+    await writeFile(path.join(cwd, "study.yaml"), STUDY.replace("org/tiny", `org/tiny@${commit}`));
+    expect(await run(compare)).toMatchObject({ code: 0 });
   });
 });

@@ -82,6 +82,15 @@ test("the bill of materials is CycloneDX and lists every package that is install
   expect(versions).toMatchObject(dependencies);
 });
 
+test("docs/supply-chain.md tells how many packages there are", async () => {
+  const page = await readFile(path.join(ROOT, "docs/supply-chain.md"), "utf8");
+  const isMit = ({ licenses }: Component): boolean => licenses.length === 1 && licenses[0]!.license?.id === "MIT";
+  expect(page).toContain(
+    `${Object.keys(dependencies).length} direct dependencies bring ${bom.components.length} packages`,
+  );
+  expect(page).toContain(`MIT (${bom.components.filter(isMit).length} packages)`);
+});
+
 test("the bill of materials tells who needs what, and each package is needed", () => {
   const refs = bom.components.map((component) => component["bom-ref"]);
   const needed = new Set(bom.dependencies.flatMap(({ dependsOn }) => dependsOn));

@@ -52,8 +52,8 @@ export class DownloadView implements DownloadEvents {
     if (!this.#interactive && now - this.#shownAt < PLAIN_INTERVAL_MS) return;
     this.#shownAt = now;
     const rate = seconds > 0 ? (done - this.#start.done) / seconds : 0;
-    // A terminal wraps when its last column is written, so that one stays free.
-    const columns = (this.#terminal.columns ?? 80) - 1;
+    // A terminal wraps when its last column is written, so that one stays free. Some do not know how wide they are.
+    const columns = (this.#terminal.columns || 80) - 1;
     const line = downloadLine(progress, rate, columns, this.#style);
     this.#terminal.write(this.#interactive ? `\r\u001b[K${line}` : `${line}\n`);
     this.#drawn = this.#interactive;

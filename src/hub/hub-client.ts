@@ -97,7 +97,10 @@ export class HubClient {
     const { attempts, firstWait } = this.#patience;
     if (attempt >= attempts || fault.asked > LONGEST_WAIT) throw this.#unreachable(fault);
     const milliseconds = Math.min(Math.max(fault.asked, firstWait * 2 ** (attempt - 1)), LONGEST_WAIT);
-    this.#onNotice(`${this.access.endpoint}: ${fault.message}; trying again in ${milliseconds / 1000} s`);
+    // That a connection is cut now and then is not worth a word.
+    if (attempt > 1 || fault.asked > 0) {
+      this.#onNotice(`${this.access.endpoint}: ${fault.message}; trying again in ${milliseconds / 1000} s`);
+    }
     await new Promise((resolve) => setTimeout(resolve, milliseconds));
   }
 
@@ -216,10 +219,11 @@ export class HubClient {
   }
 }
 
-/** What `fetch` and streams throw, in a word; they hide the reason in causes. */
+/** What `fetch` and streams throw, in few words; they hide the reason in causes. */
 function connectionFault(error: unknown): unknown {
   if (error instanceof ConnectionFault || !(error instanceof Error)) return error;
-  const { cause } = error;
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  return new ConnectionFault(code || (cause instanceof Error ? cause.message : error.message));
+  const reason = error.cause instanceof Error ? error.cause : error;
+  const code = "code" in reason ? String(reason.code) : "";
+  // Of the operating system: ECONNREFUSED, ENOTFOUND. Others are of the library.
+  return new ConnectionFault(/^E[A-Z_]+$/.test(code) ? code : reason.message);
 }

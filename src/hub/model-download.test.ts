@@ -178,6 +178,24 @@ test("what was interrupted goes on where it stopped, in the same call and in the
   });
 });
 
+test("a connection that falls silent is given up for another one", async () => {
+  hub.push("org/small", SMALL);
+  await inCache(async (cache) => {
+    let release = (): void => {};
+    const silence = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let attempts = 0;
+    hub.trouble = (request) =>
+      isWeights(request) && ++attempts === 1 ? { cutAfter: 100_000, wait: () => silence } : undefined;
+    const patience = { ...PATIENCE, attempts: 9, silence: 300 };
+    const { folder } = await download(cache, "org/small", { patience });
+    release();
+    expect(await readFile(path.join(folder, "model.safetensors"), "utf8")).toBe(WEIGHTS);
+    expect(hub.seen.filter(isWeights)[1]).toMatchObject({ range: "bytes=100000-" });
+  });
+});
+
 test("a server that knows no ranges sends all once more", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
