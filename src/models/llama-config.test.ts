@@ -75,6 +75,7 @@ describe("config.json", () => {
         num_local_experts: 8,
         rope_scaling: { rope_type: "yarn", factor: 8 },
         partial_rotary_factor: 0.5,
+        rope_interleaved: true,
       });
     expect(read).toThrow(CheckpointError);
     for (const part of [
@@ -86,6 +87,7 @@ describe("config.json", () => {
       "num_local_experts is 8, supported is null",
       'rope_scaling: rope_type is "yarn", supported is "default", "linear", "llama3"',
       "partial_rotary_factor is 0.5, supported is 1",
+      "rope_interleaved is true, supported is false",
     ]) {
       expect(read).toThrow(part);
     }

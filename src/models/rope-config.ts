@@ -14,6 +14,7 @@ export interface RopeKeys {
  * newer versions of transformers, all in `rope_parameters`.
  */
 export function readRope(reader: ConfigReader, headDim: number, { theta = "rope_theta", share }: RopeKeys = {}): Rope {
+  reader.only("rope_interleaved", false);
   const [scaling, parameters] = [reader.object("rope_scaling"), reader.object("rope_parameters")];
   // For models with several kinds of layers.
   for (const key of ["full_attention", "sliding_attention"]) parameters.only(key, null);

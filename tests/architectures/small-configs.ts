@@ -1,7 +1,10 @@
+import { trainTokenizer } from "../../src/data/train-tokenizer.js";
 import { describeModel } from "../../src/models/architectures.js";
 import type { CausalLM } from "../../src/models/causal-lm.js";
 import { namedParameters } from "../../src/nn/module.js";
 import { Rng } from "../../src/tensor/random.js";
+import { diskParameters, hostTensors, writeModel } from "../../src/training/model-source.js";
+import { TEXT } from "../small-model.js";
 
 const LLAMA = {
   model_type: "llama",
@@ -58,10 +61,29 @@ export const SMALL_CONFIGS: Readonly<Record<SmallConfig, Readonly<Record<string,
 
 /** A random model, its biases and norms away from their start. */
 export function smallModel(config: SmallConfig, change: Readonly<Record<string, unknown>> = {}): CausalLM {
-  const model = describeModel({ ...SMALL_CONFIGS[config], ...change }).create(new Rng(1));
+  return randomModel({ ...SMALL_CONFIGS[config], ...change });
+}
+
+function randomModel(config: Readonly<Record<string, unknown>>): CausalLM {
+  const model = describeModel(config).create(new Rng(1));
   for (const [path, parameter] of namedParameters(model)) {
     const rng = new Rng(2, path);
     if (parameter.rank === 1) parameter.assign(parameter.values.map((value) => value + 0.2 * rng.normal()));
   }
   return model;
+}
+
+/** A folder with such a model, of the vocabulary of the tokenizer that goes with it. */
+export async function writeRandomModel(folder: string, sizes: Readonly<Record<string, unknown>>): Promise<void> {
+  const tokenizer = trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280, maxLength: 32 });
+  const end = { bos_token_id: tokenizer.endOfTextId, eos_token_id: tokenizer.endOfTextId };
+  const config = { ...sizes, vocab_size: tokenizer.vocabSize, ...end };
+  await writeModel(folder, {
+    config,
+    tensors: hostTensors(diskParameters(randomModel(config))),
+    files: new Map([
+      ["tokenizer.json", JSON.stringify(tokenizer.toJson())],
+      ["tokenizer_config.json", JSON.stringify(tokenizer.config)],
+    ]),
+  });
 }

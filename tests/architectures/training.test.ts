@@ -4,12 +4,9 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readModelFolder } from "../../src/checkpoints/model-folder.js";
 import { readPeftAdapter } from "../../src/checkpoints/peft.js";
-import { trainTokenizer } from "../../src/data/train-tokenizer.js";
-import { describeModel } from "../../src/models/architectures.js";
-import { Rng } from "../../src/tensor/random.js";
-import { diskParameters, hostTensors, writeModel } from "../../src/training/model-source.js";
 import { runCommand } from "../run-command.js";
 import { TEXT } from "../small-model.js";
+import { writeRandomModel } from "./small-configs.js";
 
 let folder = "";
 beforeAll(async () => {
@@ -19,29 +16,6 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 const GPT2 = { n_positions: 32, n_embd: 16, n_layer: 2, n_head: 2, initializer_range: 0.2 };
-
-/** A folder with a random model, its biases and norms away from their start, and a tokenizer. */
-async function writeRandomModel(
-  type: string,
-  sizes: Readonly<Record<string, unknown>>,
-  name: string = type,
-): Promise<void> {
-  const tokenizer = trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280, maxLength: 32 });
-  const config = { model_type: type, vocab_size: tokenizer.vocabSize, ...sizes };
-  const model = describeModel(config).create(new Rng(5));
-  for (const [parameterName, parameter] of diskParameters(model)) {
-    const rng = new Rng(6, parameterName);
-    if (parameter.rank === 1) parameter.assign(parameter.values.map((value) => value + 0.3 * rng.normal()));
-  }
-  await writeModel(path.join(folder, name), {
-    config,
-    tensors: hostTensors(diskParameters(model)),
-    files: new Map([
-      ["tokenizer.json", JSON.stringify(tokenizer.toJson())],
-      ["tokenizer_config.json", JSON.stringify(tokenizer.config)],
-    ]),
-  });
-}
 
 const highrank = (args: string) => runCommand([...args.split(" "), "--json"], { cwd: folder });
 
@@ -63,7 +37,7 @@ test.each([
     { layers: 8, weight: "gpt_neox.layers.0.mlp.dense_h_to_4h.weight", shape: [24, 16] },
   ],
 ])("%s is fine-tuned on all linear layers and merged", async (type, sizes, targets, { layers, weight, shape }) => {
-  await writeRandomModel(type, sizes);
+  await writeRandomModel(path.join(folder, type), { model_type: type, ...sizes });
   const flags = "--method lora --rank 4 --lr 1e-2 --max-steps 24 --batch-size 4 --sequence-length 16 --threads 1";
   const run = `--model ${type} --data a.txt --target-modules ${targets.join(",")} --out run-${type}`;
   const trained = await highrank(`train ${flags} ${run}`);
@@ -87,7 +61,7 @@ test.each([
 });
 
 test("biases stay, and layers without adapters too, where frozen weights are quantized", async () => {
-  await writeRandomModel("gpt2", GPT2, "float");
+  await writeRandomModel(path.join(folder, "float"), { model_type: "gpt2", ...GPT2 });
   const flags = "--method relora --quantize nf4 --rank 4 --lr 1e-2 --max-steps 6 --relora-every 3 --sequence-length 16";
   const run = "--model float --data a.txt --target-modules c_attn --threads 1 --batch-size 4 --out packed";
   expect(await highrank(`train ${flags} ${run}`)).toMatchObject({ code: 0 });
