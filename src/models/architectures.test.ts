@@ -20,6 +20,7 @@ const DECODER_PARTS = {
 const MISTRAL = { ...LLAMA, model_type: "mistral" };
 const QWEN2 = { ...LLAMA, model_type: "qwen2", num_key_value_heads: 2 };
 const QWEN3 = { ...QWEN2, model_type: "qwen3" };
+const PHI3 = { ...LLAMA, model_type: "phi3" };
 const NEOX = {
   ...{ model_type: "gpt_neox", vocab_size: 11, hidden_size: 16, intermediate_size: 24 },
   ...{ num_hidden_layers: 1, num_attention_heads: 2, rotary_pct: 0.5 },
@@ -62,6 +63,15 @@ describe.each([
       norms: [...DECODER_PARTS.norms, "q_norm.weight", "k_norm.weight"],
       biases: ["q_proj.bias", "k_proj.bias", "v_proj.bias", "o_proj.bias"],
       linear: GATED_LINEARS.map((name) => `${name}.weight`),
+    },
+  ],
+  [
+    "phi3",
+    PHI3,
+    {
+      ...DECODER_PARTS,
+      biases: [],
+      linear: ["qkv_proj.weight", "o_proj.weight", "gate_up_proj.weight", "down_proj.weight"],
     },
   ],
   [
@@ -178,9 +188,19 @@ describe("a config that asks for what we do not compute is refused by name:", ()
     ["qwen2", { ...QWEN2, layer_types: [] }, "layer_types must name 1 layers, got []"],
     ["qwen3", { ...QWEN3, max_window_layers: -1 }, "max_window_layers must be a number of 0 or more, got -1"],
     ["qwen3", { ...QWEN3, num_experts: 128 }, "num_experts is 128, supported is null"],
-    ["qwen3_moe", { model_type: "qwen3_moe" }, "mixes experts, which is not computed here"],
-    ["mixtral", { model_type: "mixtral" }, "mixes experts, which is not computed here"],
-    ["qwen2_5_vl", { model_type: "qwen2_5_vl" }, "reads images too, which is not computed here"],
+    ["phi3", { ...PHI3, rope_scaling: { type: "su", long_factor: [1] } }, 'rope_scaling: type is "su", supported is'],
+    ["phi3", { ...PHI3, rope_scaling: { type: "longrope" } }, 'rope_scaling: type is "longrope", supported is'],
+    [
+      "phi3",
+      { ...PHI3, partial_rotary_factor: 0.4 },
+      "partial_rotary_factor must turn an even number of the 8 features of a head, got 3",
+    ],
+    ["phi3", { ...PHI3, partial_rotary_factor: 2 }, "of the 8 features of a head, got 16"],
+    ["phi3", { ...PHI3, attention_bias: true }, "attention_bias is true, supported is false"],
+    ["phi3", { ...PHI3, intermediate_size: 2 ** 49 - 1, hidden_size: 14 }, "is more than can be addressed"],
+    ["qwen3_moe", { model_type: "qwen3_moe" }, "mixes experts; that is not computed here"],
+    ["mixtral", { model_type: "mixtral" }, "mixes experts; that is not computed here"],
+    ["qwen2_5_vl", { model_type: "qwen2_5_vl" }, "reads images too; that is not computed here"],
     ["gemma3", { model_type: "gemma3", text_config: GEMMA3 }, "reads images too (Gemma3ForConditionalGeneration)"],
     ["mamba", { model_type: "mamba" }, 'model_type is "mamba", which is not supported; supported are'],
   ])("%s, %o", (_, config, message) => {
@@ -221,6 +241,11 @@ describe("what a config leaves out is what transformers takes for it:", () => {
     expect(describeModel({ ...sizes, num_key_value_heads: null }).config).toMatchObject({ numKeyValueHeads: 16 });
     expect(windows(sizes)).toEqual([4096]);
     expect(windows({ ...sizes, sliding_window: null })).toEqual([undefined]);
+  });
+
+  test("phi3 has no window, and all of its heads turns", () => {
+    expect(windows(PHI3)).toEqual([undefined]);
+    expect(describeModel(PHI3).config).toMatchObject({ rotaryDim: 8, rmsNormEpsilon: 1e-5, maxSequenceLength: 4096 });
   });
 
   test("qwen3 has heads of 128 features", () => {

@@ -7,6 +7,7 @@ import { GPT_NEOX } from "./gpt-neox.js";
 import { GPT2 } from "./gpt2.js";
 import { LLAMA } from "./llama.js";
 import { MISTRAL } from "./mistral.js";
+import { PHI3 } from "./phi3.js";
 import { QWEN2 } from "./qwen2.js";
 import { QWEN3 } from "./qwen3.js";
 
@@ -25,17 +26,19 @@ export interface Architecture {
   describe(json: Readonly<Record<string, unknown>>): ModelDescription;
 }
 
-const ARCHITECTURES: readonly Architecture[] = [LLAMA, MISTRAL, QWEN2, QWEN3, GEMMA3, GPT2, GPT_NEOX];
+const ARCHITECTURES: readonly Architecture[] = [LLAMA, MISTRAL, QWEN2, QWEN3, PHI3, GEMMA3, GPT2, GPT_NEOX];
 
-const EXPERTS = "mixes experts, which is not computed here; take a model without them";
-const IMAGES = "reads images too, which is not computed here; take a model of text alone";
+const EXPERTS = "mixes experts; that is not computed here, so take a model without them";
+const IMAGES = "reads images too; that is not computed here, so take a model of text alone";
 
 /** Why an architecture that is near one of ours is not supported. */
 const REFUSED: Readonly<Record<string, string>> = {
   mixtral: EXPERTS,
   qwen2_moe: EXPERTS,
   qwen3_moe: EXPERTS,
+  phimoe: EXPERTS,
   mistral3: IMAGES,
+  phi3_v: IMAGES,
   qwen2_vl: IMAGES,
   qwen2_5_vl: IMAGES,
   qwen3_vl: IMAGES,

@@ -42,6 +42,8 @@ export interface DecoderDefaults {
   readonly headDim?: number;
   /** Default 1e-6. */
   readonly rmsNormEpsilon?: number;
+  /** Share of each head that turns, where the config may name one. Default: it may not, and all of it turns. */
+  readonly rotaryShare?: number;
 }
 
 /** The positions of every layer. */
@@ -54,15 +56,19 @@ export function readDecoder(reader: ConfigReader, defaults: DecoderDefaults): De
   for (const key of ["num_experts", "num_local_experts"]) reader.only(key, null);
   const hiddenSize = reader.count("hidden_size");
   const heads = readHeads(reader, hiddenSize, defaults);
-  const { theta: ropeTheta, scaling: ropeScaling } = readRope(reader, heads.headDim);
+  const { rotaryShare } = defaults;
+  const rope = readRope(reader, heads.headDim, {
+    ...(rotaryShare !== undefined && { share: ["partial_rotary_factor", rotaryShare] }),
+  });
   const config: DecoderConfig = {
     vocabSize: reader.count("vocab_size"),
     hiddenSize,
     intermediateSize: reader.count("intermediate_size"),
     numLayers: reader.count("num_hidden_layers"),
     ...heads,
-    ropeTheta,
-    ropeScaling,
+    rotaryDim: rope.rotaryDim,
+    ropeTheta: rope.theta,
+    ropeScaling: rope.scaling,
     activation: reader.choice("hidden_act", ACTIVATIONS, "silu"),
     rmsNormEpsilon: reader.positive("rms_norm_eps", defaults.rmsNormEpsilon ?? 1e-6),
     maxSequenceLength: reader.count("max_position_embeddings", defaults.maxSequenceLength),

@@ -113,10 +113,12 @@ export const DECODER_NAMES: Readonly<Record<string, string>> = {
   kProj: "k_proj",
   vProj: "v_proj",
   oProj: "o_proj",
+  qkvProj: "qkv_proj",
   qNorm: "q_norm",
   kNorm: "k_norm",
   gateProj: "gate_proj",
   upProj: "up_proj",
+  gateUpProj: "gate_up_proj",
   downProj: "down_proj",
 };
 

@@ -9,6 +9,7 @@ export * from "./gpt2.js";
 export * from "./llama.js";
 export * from "./llama-config.js";
 export * from "./mistral.js";
+export * from "./phi3.js";
 export * from "./qwen2.js";
 export * from "./qwen3.js";
 export * from "./weight-storage.js";

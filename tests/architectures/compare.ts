@@ -16,6 +16,7 @@ import { describeModel } from "../../src/models/architectures.js";
 import type { CausalLM } from "../../src/models/causal-lm.js";
 import type { Parameter } from "../../src/nn/module.js";
 import { Program } from "../../src/runtime/program.js";
+import { interpret } from "../../src/runtime/reference.js";
 import type { HostTensor, TypedArray } from "../../src/tensor/dtype.js";
 import { Rng } from "../../src/tensor/random.js";
 import { placeholder } from "../../src/tensor/tensor.js";
@@ -24,8 +25,11 @@ import { expectClose } from "../ops/close.js";
 import { runCommand, withFolder } from "../run-command.js";
 import { PYTHON, torchAvailable } from "../torch/reference.js";
 
-/** Of the largest entry of each tensor. PyTorch computes in float64, so that the error is ours alone. */
-const TOLERANCE = 5e-5;
+/**
+ * Of the largest entry of each tensor. PyTorch computes in float64, and so does the oracle, which differs by tables and results in
+ * float32 alone; on the device what is left is rounding.
+ */
+const TOLERANCES = { oracle: 5e-6, device: 1e-4 };
 const LORA_SCALING = 0.5;
 const RANK = 3;
 const [BATCH, TIME] = [2, 9];
@@ -56,17 +60,18 @@ export function compareWithTorch({ reference, targets, cases }: ArchitectureCase
         const loss = model.loss(x, y, { ...options, scale: placeholder("scale", []) });
         const gradients = grad(loss, [...parameters.values()]);
         const outputs = Object.fromEntries([...parameters.keys()].map((name, i) => [`grad.${name}`, gradients[i]!]));
-        const program = await Program.compile(
-          { loss, logits: model.logits(x), ...outputs },
-          { device: "cpu", threads: 1 },
-        );
-        const scale = Float32Array.of(1 / labels.filter((label) => label >= 0).length);
-        const results = await program.run({ ids, labels, scale });
+        const computed = { loss, logits: model.logits(x), ...outputs };
+        const program = await Program.compile(computed, { device: "cpu", threads: 1 });
+        const feeds = { ids, labels, scale: Float32Array.of(1 / labels.filter((label) => label >= 0).length) };
+        const results = await program.run(feeds);
         await program.release();
-        expect(Object.keys(results).sort()).toEqual([...expected.keys()].sort());
-        for (const [name, { data }] of expected) {
+        const exact = interpret(Object.values(computed), { feeds, precision: "float64" });
+        expect(Object.keys(computed).sort()).toEqual([...expected.keys()].sort());
+        for (const [index, name] of Object.keys(computed).entries()) {
+          const { data } = expected.get(name)!;
           expect(isTrivial(data), `${name} is not all zero`).toBe(false);
-          expectClose(name, results[name]!.data, data, TOLERANCE);
+          expectClose(`${name} by the oracle`, exact[index]!, data, TOLERANCES.oracle);
+          expectClose(name, results[name]!.data, data, TOLERANCES.device);
         }
       }
     });

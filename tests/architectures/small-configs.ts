@@ -24,6 +24,7 @@ export type SmallConfig =
   | "mistral, with a sliding window"
   | "qwen2, with biases and windows in some layers"
   | "qwen3, with normed heads"
+  | "phi3, with joined projections and a window"
   | "gpt2, with learned positions and a tied head"
   | "gpt_neox, of whose heads half turn"
   | "gemma3_text, with sliding windows and two kinds of positions";
@@ -42,6 +43,10 @@ export const SMALL_CONFIGS: Readonly<Record<SmallConfig, Readonly<Record<string,
   "mistral, with a sliding window": { ...LLAMA, model_type: "mistral", num_key_value_heads: 2, sliding_window: 3 },
   "qwen2, with biases and windows in some layers": QWEN2,
   "qwen3, with normed heads": { ...QWEN2, model_type: "qwen3", head_dim: 6, attention_bias: true },
+  "phi3, with joined projections and a window": {
+    ...{ ...LLAMA, model_type: "phi3", num_key_value_heads: 2, hidden_size: 32 },
+    ...{ partial_rotary_factor: 0.75, sliding_window: 3 },
+  },
   "gpt2, with learned positions and a tied head": {
     ...{ model_type: "gpt2", vocab_size: 31, n_positions: 32, n_embd: 16, n_layer: 2, n_head: 4 },
     initializer_range: 0.3,

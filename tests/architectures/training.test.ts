@@ -16,6 +16,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 const GPT2 = { n_positions: 32, n_embd: 16, n_layer: 2, n_head: 2, initializer_range: 0.2 };
+const SIZES = {
+  ...{ max_position_embeddings: 32, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2 },
+  ...{ num_attention_heads: 2, initializer_range: 0.2 },
+};
 
 const highrank = (args: string) => runCommand([...args.split(" "), "--json"], { cwd: folder });
 
@@ -29,12 +33,21 @@ test.each([
   ],
   [
     "gpt_neox",
-    {
-      ...{ max_position_embeddings: 32, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2 },
-      ...{ num_attention_heads: 2, rotary_pct: 0.5, initializer_range: 0.2 },
-    },
+    { ...SIZES, rotary_pct: 0.5 },
     ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"],
     { layers: 8, weight: "gpt_neox.layers.0.mlp.dense_h_to_4h.weight", shape: [24, 16] },
+  ],
+  [
+    "qwen2",
+    { ...SIZES, num_key_value_heads: 1, use_sliding_window: true, sliding_window: 4, max_window_layers: 1 },
+    ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    { layers: 14, weight: "model.layers.1.self_attn.k_proj.weight", shape: [8, 16] },
+  ],
+  [
+    "phi3",
+    { ...SIZES, num_key_value_heads: 1, sliding_window: 4, partial_rotary_factor: 0.5 },
+    ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"],
+    { layers: 8, weight: "model.layers.0.mlp.gate_up_proj.weight", shape: [48, 16] },
   ],
 ])("%s is fine-tuned on all linear layers and merged", async (type, sizes, targets, { layers, weight, shape }) => {
   await writeRandomModel(path.join(folder, type), { model_type: type, ...sizes });

@@ -79,6 +79,26 @@ export const models: Area = {
       code: 3,
     },
     {
+      name: "a model that mixes experts",
+      args: ["eval", "model", "--data", "a.txt"],
+      files: { "a.txt": TEXT },
+      prepare: (cwd) => writeConfigured(cwd, { model_type: "qwen3_moe" }),
+      says: ['model_type is "qwen3_moe", which mixes experts', "take a model without them"],
+      code: 3,
+    },
+    {
+      name: "positions stretched in a way that is not computed",
+      args: ["eval", "model", "--data", "a.txt"],
+      files: { "a.txt": TEXT },
+      prepare: (cwd) =>
+        writeConfigured(cwd, {
+          ...{ model_type: "phi3", vocab_size: 32_064, hidden_size: 3072, intermediate_size: 8192 },
+          ...{ num_hidden_layers: 32, num_attention_heads: 32, rope_scaling: { type: "longrope" } },
+        }),
+      says: ['rope_scaling: type is "longrope", supported is "default", "linear", "llama3"'],
+      code: 3,
+    },
+    {
       name: "a config that asks for what is not computed",
       args: ["eval", "model", "--data", "a.txt"],
       files: { "a.txt": TEXT },
