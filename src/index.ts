@@ -92,7 +92,7 @@ export { checkRun } from "./training/check-run.js";
 export type * from "./training/contracts.js";
 export { evaluateTarget } from "./training/evaluation.js";
 export { exportTarget } from "./training/export-target.js";
-export { generateText } from "./training/generation.js";
+export { generateText, Writer, type WriterOptions } from "./training/generation.js";
 export { type LoadedTarget, loadTarget } from "./training/load-target.js";
 export { mergeTarget } from "./training/merge-target.js";
 export { type MetricsRecord, parseMetrics } from "./training/metrics.js";

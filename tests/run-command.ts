@@ -19,12 +19,14 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Writes beyond this size of one file fail. */
   readonly maxFileKilobytes?: number;
+  /** What standard input holds. Default: nothing. */
+  readonly input?: string;
 }
 
 /** Runs the built `highrank` in `cwd`, without a terminal. */
 export function runCommand(
   args: readonly string[],
-  { cwd, env = {}, maxFileKilobytes }: RunOptions = {},
+  { cwd, env = {}, maxFileKilobytes, input }: RunOptions = {},
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const command = [process.execPath, MAIN, ...args];
@@ -41,7 +43,7 @@ export function runCommand(
     });
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, stdout, stderr }));
-    child.stdin.end();
+    child.stdin.end(input);
   });
 }
 

@@ -20,15 +20,15 @@ export interface SmallModelOptions {
   readonly seed?: number;
   /** Weights are 24 × 16, 16 × 24 or 16 × 16. */
   readonly numLayers?: number;
+  readonly maxSequenceLength?: number;
   readonly change?: (tensors: Map<string, HostTensor>) => void;
 }
 
 /** Writes a random model folder with a tokenizer. */
 export async function writeSmallModel(
   folder: string,
-  { fileType = "F32", seed = 0, numLayers = 2, change = () => {} }: SmallModelOptions = {},
+  { fileType = "F32", seed = 0, numLayers = 2, maxSequenceLength = 32, change = () => {} }: SmallModelOptions = {},
 ): Promise<void> {
-  const maxSequenceLength = 32;
   const tokenizer = trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280, maxLength: maxSequenceLength });
   const sizes = { hiddenSize: 16, intermediateSize: 24, numLayers, numHeads: 2 };
   const { vocabSize, endOfTextId } = tokenizer;

@@ -5,6 +5,7 @@ import type { Environment, Terminal } from "./terminal.js";
 
 /** The process around a command, so that verbs touch no globals. */
 export interface Surroundings {
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly stdout: Terminal;
   readonly stderr: Terminal;
   readonly env: Environment;
@@ -18,13 +19,17 @@ export class Context {
   readonly terminal: Terminal;
   /** Shows downloads of models on standard error, since standard output may go into a file. */
   readonly downloads: DownloadView;
+  readonly stdin: Surroundings["stdin"];
   exitCode: ExitCode = EXIT.done;
   readonly #stdout: Terminal;
+  readonly #stderr: Terminal;
 
-  constructor({ stdout, stderr, env }: Surroundings, { json }: { json: boolean }) {
+  constructor({ stdin, stdout, stderr, env }: Surroundings, { json }: { json: boolean }) {
     this.json = json;
+    this.stdin = stdin;
     this.env = env;
     this.#stdout = stdout;
+    this.#stderr = stderr;
     this.terminal = json ? stderr : stdout;
     this.downloads = new DownloadView(stderr, { env });
   }
@@ -38,6 +43,11 @@ export class Context {
   /** Lines for people. */
   print(...lines: string[]): void {
     this.terminal.write(lines.map((line) => `${line}\n`).join(""));
+  }
+
+  /** What people should know beside the outcome. */
+  note(text: string): void {
+    this.#stderr.write(`note: ${text}\n`);
   }
 
   /** The outcome of the verb: an object for `--json`, or else lines for people. */

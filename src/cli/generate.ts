@@ -1,13 +1,20 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { SETTINGS } from "../config/settings.js";
+import { ConfigError } from "../tensor/errors.js";
+import type { Generation } from "../training/contracts.js";
 import type { Context } from "./context.js";
-import { addOptions, type OptionTable, readOptions } from "./options.js";
+import { converse } from "./conversation.js";
+import { addOptions, type OptionTable, type OptionValues, readOptions } from "./options.js";
 import { addTargetOptions, readTargetOptions, TARGET_HELP } from "./target-options.js";
-import { isInteractive, withoutControls } from "./terminal.js";
 import { addVerb } from "./usage.js";
+import { noteRestarts, printer } from "./written-text.js";
 
 const OPTIONS = {
-  prompt: { type: "string", default: "", help: "Text to continue; empty for the start of a document." },
+  prompt: {
+    type: "string",
+    default: "",
+    help: "Text to continue; empty for the start of a document. With --chat, what the user says.",
+  },
   maxNewTokens: { type: "integer", default: 100, min: 1, unit: "tokens", help: "Length of what is generated." },
   temperature: { type: "number", default: 0.8, min: 0, help: "Spread of the sampling; 0 takes the likeliest token." },
   topK: {
@@ -26,30 +33,90 @@ const OPTIONS = {
     help: "Sample from the likeliest tokens that together have this probability.",
   },
   seed: SETTINGS.seed,
+  chat: {
+    type: "boolean",
+    default: false,
+    help: "Answer the prompt as the assistant of a chat; without a prompt, line after line of standard input.",
+  },
+  system: { type: "string", default: null, none: "no such message", help: "With --chat, the message of the system." },
+  chatTemplate: SETTINGS.chatTemplate,
 } as const satisfies OptionTable;
+
+const STOP = "--stop <text>";
+const STOP_HELP = "End before this text; may be given several times.";
+
+const HELP_AFTER = `
+The model remembers the text so far, up to its context. A longer text goes on from its last half, and a note says so.
+With --json, the whole text comes at the end, with its tokens and the milliseconds for each.`;
 
 /** `highrank generate TARGET --prompt T` */
 export function addGenerate(program: Command, context: Context): void {
-  const command = addVerb(program, "generate", "continue a prompt").argument("<TARGET>", TARGET_HELP);
+  const command = addVerb(program, "generate", "continue a prompt, or chat")
+    .argument("<TARGET>", TARGET_HELP)
+    .addHelpText("after", HELP_AFTER);
   addOptions(command, OPTIONS);
+  const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
+  command.addOption(new Option(STOP, STOP_HELP).argParser(collect).default([], "none"));
   addTargetOptions(command);
   command.action(async (target: string) => {
-    const options = { ...readOptions(command, OPTIONS), ...readTargetOptions(command), ...context.events };
-    const { prompt } = options;
-    const { generateText } = await import("./training-entry.js");
-    if (context.json) {
-      context.result({ prompt, ...(await generateText(target, options)) }, () => []);
-      return;
+    const own = readOptions(command, OPTIONS);
+    const { stop } = command.opts<{ readonly stop: readonly string[] }>();
+    requireSense(own, stop, context);
+    const options = { ...own, ...readTargetOptions(command), ...context.events, stop };
+    const { Writer } = await import("./training-entry.js");
+    const writer = await Writer.open(target, options);
+    const { chat, prompt, system } = own;
+    try {
+      const before = system === null ? [] : [{ role: "system", content: system }];
+      if (chat && prompt === "") await converse(writer, before, options, context);
+      else if (chat) {
+        await show(context, { system, prompt }, "", (onText) =>
+          writer.answer([...before, { role: "user", content: prompt }], { ...options, ...onText }),
+        );
+      } else {
+        await show(context, { prompt }, prompt, (onText) => writer.continue(prompt, { ...options, ...onText }));
+      }
+    } finally {
+      await writer.release();
     }
-    const { terminal } = context;
-    const shown = isInteractive(terminal, context.env) ? withoutControls : String;
-    // The prompt comes with the first piece, so that an error on the way there stands alone.
-    let before = prompt;
-    const onText = (piece: string): void => {
-      terminal.write(shown(before + piece));
-      before = "";
-    };
-    await generateText(target, { ...options, onText });
-    terminal.write(`${shown(before)}\n`);
   });
+}
+
+/** @throws ConfigError for options that do not go together. */
+function requireSense(
+  { chat, prompt, system, chatTemplate }: OptionValues<typeof OPTIONS>,
+  stop: readonly string[],
+  { json }: Context,
+): void {
+  const faults: string[] = [];
+  if (stop.includes("")) faults.push("--stop: must be a text of at least one character, got an empty one");
+  if (!chat && system !== null) faults.push("--system: is for a chat; add --chat, or put the text before the prompt");
+  if (!chat && chatTemplate !== null) faults.push("--chat-template: is for a chat; add --chat, or leave it out");
+  if (chat && json && prompt === "") faults.push("--json: a chat gives one answer, to --prompt; add that");
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+}
+
+/** Shows a text as it is written, after `before`; with `--json` all at the end. */
+async function show(
+  context: Context,
+  asked: object,
+  before: string,
+  write: (onText: { onText?: (piece: string) => void }) => Promise<Generation>,
+): Promise<void> {
+  if (context.json) {
+    const generation = await write({});
+    context.result({ ...asked, ...generation }, () => []);
+    noteRestarts(context, generation);
+    return;
+  }
+  const print = printer(context);
+  // The prompt comes with the first piece, so that an error on the way there stands alone.
+  let unshown = before;
+  const onText = (piece: string): void => {
+    print(unshown + piece);
+    unshown = "";
+  };
+  const generation = await write({ onText });
+  print(`${unshown}\n`);
+  noteRestarts(context, generation);
 }

@@ -2,7 +2,7 @@
 export { checkRun } from "../training/check-run.js";
 export { evaluateTarget } from "../training/evaluation.js";
 export { exportTarget } from "../training/export-target.js";
-export { generateText } from "../training/generation.js";
+export { Writer } from "../training/generation.js";
 export { mergeTarget } from "../training/merge-target.js";
 export { quantizeModel } from "../training/quantize-model.js";
 export { startResuming, startTraining } from "../training/start.js";

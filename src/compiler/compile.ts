@@ -125,7 +125,7 @@ export function compileGraph(
   const values = Object.entries(outputs).map(([output, tensor]) => [output, nameOf(tensor)] as const);
   for (const [output, tensor] of Object.entries(outputs)) specs.set(output, tensor);
   for (const [value, shape] of emitter.shapes) if (!specs.has(value)) specs.set(value, { shape, dtype: "float32" });
-  const nodes = nameOutputs(emitter, values);
+  const { nodes, read } = withoutUnread(nameOutputs(emitter, values), outputs);
   const halfInputs = [...halves].map(([input, { format, shape }]) => ({ name: input, dtype: FED_AS[format], shape }));
   const readsBfloat16 = [...halves.values()].some(({ format }) => format === "bfloat16");
   return {
@@ -137,7 +137,7 @@ export function compileGraph(
       nodes: order === "topological" ? nodes : orderForExecution(nodes).map((index) => nodes[index]!),
       inputs: [...[...leaves].map(([input, { dtype, shape }]) => ({ name: input, dtype, shape })), ...halfInputs],
       outputs: Object.entries(outputs).map(([output, { dtype, shape }]) => ({ name: output, dtype, shape })),
-      initializers: [...emitter.initializers.values()],
+      initializers: [...emitter.initializers.values()].filter(({ name }) => read.has(name)),
     },
   };
 }
@@ -166,6 +166,20 @@ function emitAfter(anchor: Tensor, companions: readonly Tensor[], { emitter, nam
   );
   const joined = emitter.emit("Concat", [flat, ...tokens], { attributes: { axis: { int: 0 } } });
   return emitter.reshape(emitter.emit("Slice", [joined, zero, emitter.integers([size]), zero]), anchor.shape);
+}
+
+/** The nodes that are needed, for of shapes of shapes only the last is read; and the values that they read. */
+function withoutUnread(
+  nodes: readonly OnnxNode[],
+  outputs: Readonly<Record<string, Tensor>>,
+): { nodes: OnnxNode[]; read: ReadonlySet<string> } {
+  const read = new Set(Object.keys(outputs));
+  const kept = [...nodes].reverse().filter((node) => {
+    const isRead = node.outputs.some((output) => read.has(output));
+    if (isRead) for (const input of node.inputs) read.add(input);
+    return isRead;
+  });
+  return { nodes: kept.reverse(), read };
 }
 
 /** The nodes with graph outputs under their own names. A value that is an input or given twice needs a copy. */

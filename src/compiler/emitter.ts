@@ -28,6 +28,8 @@ export class Emitter {
   readonly #sizes: DynamicSizes | undefined;
   /** Integers that the model computes of sizes, by what they are. */
   readonly #computed: Map<string, string> = new Map();
+  /** What values are another shape of. */
+  readonly #reshaped: Map<string, string> = new Map();
   #nextName = 0;
 
   /** @param sizes those that a run decides: each must be available as `sizeName(name)`. */
@@ -97,7 +99,10 @@ export class Emitter {
 
   /** `x` under another shape: the same memory. */
   reshape(x: string, shape: readonly number[]): string {
-    return this.emit("Reshape", [x, this.integers(shape)], { attributes: { allowzero: { int: 1 } } });
+    const source = this.#reshaped.get(x) ?? x;
+    const result = this.emit("Reshape", [source, this.integers(shape)], { attributes: { allowzero: { int: 1 } } });
+    this.#reshaped.set(result, source);
+    return result;
   }
 }
 

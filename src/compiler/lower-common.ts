@@ -181,8 +181,13 @@ export const COMMON_PRIMITIVES: Omit<
     return emitter.emit("GatherElements", [nameOf(x), columns], { attributes: { axis: { int: 1 } } });
   },
   tanh: direct("Tanh"),
-  transpose: direct("Transpose", (node) => ({
-    attributes: { perm: { ints: node.attributes.permutation as number[] } },
-  })),
+  transpose: (node, { emitter, nameOf }) => {
+    const [x] = node.inputs as [Tensor];
+    const permutation = node.attributes.permutation as number[];
+    // Where only axes of one element change places, nothing moves.
+    const moved = permutation.filter((axis) => x.shape[axis] !== 1);
+    if (moved.every((axis, i) => i === 0 || axis > moved[i - 1]!)) return emitter.reshape(nameOf(x), node.shape);
+    return emitter.emit("Transpose", [nameOf(x)], { attributes: { perm: { ints: permutation } } });
+  },
   where: direct("Where"),
 };

@@ -107,18 +107,25 @@ export class Tokenizer {
 
   /** The id after each document of a packed stream. @throws CheckpointError when the tokenizer names none. */
   get endOfTextId(): number {
-    const { eos_token } = this.config;
-    const named = typeof eos_token === "object" ? eos_token?.content : eos_token;
-    if (named !== undefined && typeof named !== "string") {
-      throw new CheckpointError(`tokenizer_config.json: eos_token must be a text, not ${shownValue(named)}`);
-    }
-    for (const token of named === undefined ? END_OF_TEXT_TOKENS : [named]) {
-      const id = this.#library.token_to_id(token);
-      if (isId(id, this.vocabSize)) return id;
-    }
-    const sought = named ?? END_OF_TEXT_TOKENS.join(", ");
+    const id = this.findEndOfText();
+    if (id !== undefined) return id;
+    const sought = this.#endOfTextName ?? END_OF_TEXT_TOKENS.join(", ");
     const remedy = "name one of its tokens as eos_token in tokenizer_config.json";
     throw new CheckpointError(`tokenizer: no token ends a text: ${sought} is not in the vocabulary; ${remedy}`);
+  }
+
+  /** The same; undefined when the tokenizer names none. @throws CheckpointError for a name that is no text. */
+  findEndOfText(): number | undefined {
+    const named = this.#endOfTextName;
+    const ids = (named === undefined ? END_OF_TEXT_TOKENS : [named]).map((token) => this.#library.token_to_id(token));
+    return ids.find((id) => isId(id, this.vocabSize));
+  }
+
+  get #endOfTextName(): string | undefined {
+    const { eos_token } = this.config;
+    const named = typeof eos_token === "object" ? eos_token?.content : eos_token;
+    if (named === undefined || typeof named === "string") return named;
+    throw new CheckpointError(`tokenizer_config.json: eos_token must be a text, not ${shownValue(named)}`);
   }
 
   /**

@@ -5,7 +5,7 @@ import { encodeModel } from "../compiler/onnx-model.js";
 import { sizedGraph } from "../compiler/sized-graph.js";
 import type { HostTensor, TypedArray } from "../tensor/dtype.js";
 import { ConfigError, ShapeError } from "../tensor/errors.js";
-import { formatShape, sizeOf } from "../tensor/shape.js";
+import { formatShape, type Shape, sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { createSession, type FedTensor, type OrtSession, type SessionOptions } from "./session.js";
 
@@ -86,18 +86,22 @@ export class Program {
       }
       bound[input] = { dtype: FED_AS[format], shape, data: half.bits.subarray(...elements) };
     }
-    for (const [input, { source, dtype, ...leaf }] of leaves) {
-      const shape = this.#sizes?.resolve(leaf.shape, sizes) ?? leaf.shape;
-      const data = source?.kind === "data" ? source.array : feeds[source!.name];
-      const name = source?.kind === "data" ? "data leaf" : `placeholder "${source?.name}"`;
-      if (data === undefined) throw new ConfigError(`Program: no values for ${name} ${formatShape(shape)}`);
-      if (data.length !== sizeOf(shape)) {
-        throw new ShapeError(
-          `Program: ${name} of shape ${formatShape(shape)} needs ${sizeOf(shape)} values, got ${data.length}`,
-        );
-      }
+    for (const [input, leaf] of leaves) {
+      const { source, dtype } = leaf;
+      const isData = source?.kind === "data";
+      const shape = isData ? leaf.shape : (this.#sizes?.resolve(leaf.shape, sizes) ?? leaf.shape);
+      const data = isData ? source.array : feeds[source!.name];
+      if (data?.length !== sizeOf(shape)) throw misfit(leaf, shape, data);
       bound[input] = { dtype, shape, data };
     }
     return bound;
   }
+}
+
+function misfit({ source }: Tensor, shape: Shape, data: TypedArray | undefined): Error {
+  const name = source?.kind === "data" ? "data leaf" : `placeholder "${source?.name}"`;
+  if (data === undefined) return new ConfigError(`Program: no values for ${name} ${formatShape(shape)}`);
+  return new ShapeError(
+    `Program: ${name} of shape ${formatShape(shape)} needs ${sizeOf(shape)} values, got ${data.length}`,
+  );
 }

@@ -1,6 +1,7 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
 import { DeviceError, DTypeError } from "../tensor/errors.js";
+import { sameShape } from "../tensor/shape.js";
 
 /** Execution providers that highrank compiles for. */
 export type Device = "cpu" | "webgpu";
@@ -58,10 +59,18 @@ export async function createSession(model: Uint8Array, options: SessionOptions):
   }
   function wrapAll(tensors: Readonly<Record<string, FedTensor>>): Record<string, Tensor> {
     const wrapped: Record<string, Tensor> = {};
-    for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
-      wrapped[name] = new ort.Tensor(dtype, data, shape);
-    }
+    for (const [name, tensor] of Object.entries(tensors)) wrapped[name] = wrap(tensor);
     return wrapped;
+  }
+  // Of most runs, most arrays are those of the run before.
+  const known = new WeakMap<object, Tensor>();
+  function wrap({ dtype, shape, data }: FedTensor): Tensor {
+    let tensor = known.get(data);
+    if (tensor?.type !== dtype || !sameShape(tensor.dims, shape)) {
+      tensor = new ort.Tensor(dtype, data, shape);
+      known.set(data, tensor);
+    }
+    return tensor;
   }
 
   return {

@@ -135,9 +135,8 @@ export interface TargetEvaluation extends Evaluation {
 /** Scores a run folder, a Hugging Face model or a PEFT adapter, each a folder or of the hub by name, on a text or on samples. */
 export type EvaluateTarget = (target: string, options: EvaluationOptions) => Promise<TargetEvaluation>;
 
-/** Options of {@link GenerateText}. */
-export interface GenerationOptions extends TargetOptions {
-  readonly prompt: string;
+/** How a text is written. */
+export interface WritingOptions {
   readonly maxNewTokens: number;
   /** 0 is greedy. */
   readonly temperature: number;
@@ -146,8 +145,15 @@ export interface GenerationOptions extends TargetOptions {
   /** Sample from the likeliest tokens that hold this share of the probability; 1 for all. */
   readonly topP: number;
   readonly seed: number;
+  /** Texts that end the generation and are not part of what it gives; none of them empty. Default: none. */
+  readonly stop?: readonly string[];
   /** Hears each piece of text as soon as it is whole characters; together they are `text`. */
   readonly onText?: (piece: string) => void;
+}
+
+/** Options of {@link GenerateText}. */
+export interface GenerationOptions extends TargetOptions, WritingOptions {
+  readonly prompt: string;
 }
 
 /** The text that follows the prompt, and why it ended. */
@@ -162,6 +168,10 @@ export interface Generation {
   readonly msPerPromptToken: number | null;
   /** Milliseconds for each token after the first, from one to the next; null where there is none. */
   readonly msPerToken: number | null;
+  /** Tokens that the model sees at most. */
+  readonly contextTokens: number;
+  /** How often the text had filled that, and went on from its last half. */
+  readonly contextRestarts: number;
 }
 
 /** Continues a prompt with the model of a run folder, or with a Hugging Face model or a PEFT adapter, each a folder or of the hub by name. */

@@ -1,9 +1,8 @@
 import { cpuCount } from "#platform";
-import { readTemplateFile } from "../data/chat-template.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
-import { Tokenizer } from "../data/tokenizer.js";
+import { modelTokenizer } from "../data/model-tokenizer.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { EvaluationOptions, TargetEvaluation } from "./contracts.js";
 import { HeldOutLoss } from "./held-out.js";
@@ -54,10 +53,5 @@ async function encode(
   const isRows = kind === "token rows";
   const usual = kind === "text" ? Math.min(longest, USUAL_LENGTH) : longest;
   const options = { sequenceLength: sequenceLength ?? usual, packing: null, trainOnInputs, truncate: !isRows };
-  return encodeRecords(kind, train, isRows ? undefined : await tokenizerOf(folder, chatTemplate), options);
-}
-
-async function tokenizerOf(folder: string, chatTemplate: string | null): Promise<Tokenizer> {
-  const tokenizer = await Tokenizer.fromFolder(folder);
-  return chatTemplate === null ? tokenizer : tokenizer.withChatTemplate(await readTemplateFile(chatTemplate));
+  return encodeRecords(kind, train, isRows ? undefined : await modelTokenizer(folder, chatTemplate), options);
 }

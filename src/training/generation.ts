@@ -1,19 +1,75 @@
 import { cpuCount } from "#platform";
-import { Tokenizer } from "../data/tokenizer.js";
+import { readEndIds } from "../checkpoints/generation-config.js";
+import type { ChatMessage } from "../data/chat-rendering.js";
+import { ChatTemplate } from "../data/chat-template.js";
+import { modelTokenizer } from "../data/model-tokenizer.js";
+import type { Tokenizer } from "../data/tokenizer.js";
+import { ConfigError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
-import type { Generation, GenerationOptions } from "./contracts.js";
+import type { Generation, GenerationOptions, TargetOptions, WritingOptions } from "./contracts.js";
 import { loadTarget } from "./load-target.js";
 import { TextGenerator } from "./text-generator.js";
 
+/** Options of {@link Writer.open}. */
+export interface WriterOptions extends TargetOptions {
+  /** A file with a chat template in place of the tokenizer's own. Default null. */
+  readonly chatTemplate?: string | null;
+}
+
+/** A model in memory that continues prompts and answers in chats. The same seed gives the same text. */
+export class Writer {
+  readonly #target: string;
+  readonly #tokenizer: Tokenizer;
+  readonly #generator: TextGenerator;
+
+  private constructor(target: string, tokenizer: Tokenizer, generator: TextGenerator) {
+    this.#target = target;
+    this.#tokenizer = tokenizer;
+    this.#generator = generator;
+  }
+
+  /** Loads a model; it must be released. @throws CheckpointError or ConfigError if there is none. */
+  static async open(target: string, { chatTemplate = null, ...options }: WriterOptions): Promise<Writer> {
+    const { model, folder } = await loadTarget(target, options);
+    const tokenizer = await modelTokenizer(folder, chatTemplate);
+    const endOfText = tokenizer.findEndOfText();
+    const endIds = [...(await readEndIds(folder)), ...(endOfText === undefined ? [] : [endOfText])];
+    const { device, threads } = options;
+    const session = { device, threads: threads ?? cpuCount() };
+    return new Writer(target, tokenizer, new TextGenerator(model, tokenizer, session, endIds));
+  }
+
+  /** Continues a prompt. */
+  continue(prompt: string, options: WritingOptions): Promise<Generation> {
+    return this.#generator.generate(prompt, options, new Rng(options.seed, "generate"));
+  }
+
+  /**
+   * The assistant's next turn. What the last call read and wrote is not computed again where the messages go on from there.
+   * @throws ConfigError where the tokenizer has no chat template; DataError with what that has against the messages.
+   */
+  async answer(messages: readonly ChatMessage[], options: WritingOptions): Promise<Generation> {
+    const template = ChatTemplate.of(this.#tokenizer);
+    if (template === null) {
+      throw new ConfigError(
+        `${this.#target}: its tokenizer has no chat template; name a file with one as --chat-template, or leave out --chat to continue a text`,
+      );
+    }
+    const ids = this.#tokenizer.encode(await template.prompt({ messages }));
+    return this.#generator.continueTokens(ids, options, new Rng(options.seed, "generate", messages.length));
+  }
+
+  release(): Promise<void> {
+    return this.#generator.release();
+  }
+}
+
 /** Continues a prompt. The same seed gives the same text. @throws CheckpointError or ConfigError if there is no model. */
 export async function generateText(target: string, options: GenerationOptions): Promise<Generation> {
-  const { model, folder } = await loadTarget(target, options);
-  const tokenizer = await Tokenizer.fromFolder(folder);
-  const { device, threads, prompt, seed } = options;
-  const generator = new TextGenerator(model, tokenizer, { device, threads: threads ?? cpuCount() });
+  const writer = await Writer.open(target, options);
   try {
-    return await generator.generate(prompt, options, new Rng(seed, "generate"));
+    return await writer.continue(options.prompt, options);
   } finally {
-    await generator.release();
+    await writer.release();
   }
 }

@@ -15,8 +15,6 @@ export interface TextOptions extends SamplingOptions {
   readonly stop?: readonly string[] | undefined;
   /** Hears each piece of text as soon as it is whole characters and cannot be part of a stop text. */
   readonly onText?: ((piece: string) => void) | undefined;
-  /** Hears when the text has grown longer than the model's context, and with how many of its last tokens it goes on. */
-  readonly onContextFull?: ((keptTokens: number) => void) | undefined;
 }
 
 /**
@@ -24,16 +22,18 @@ export interface TextOptions extends SamplingOptions {
  * from the last half of it, as if it began there.
  */
 export class TextGenerator {
-  readonly #model: CausalLM;
+  readonly #vocabSize: number;
   readonly #tokenizer: Tokenizer;
   readonly #decoder: CachedDecoder;
   readonly #endIds: ReadonlySet<number>;
-  /** What is in the cache. */
+  readonly #contextTokens: number;
+  /** All that the model has read of the text; the cache has all of it or the end. */
   #read: number[] = [];
+  #restarts = 0;
 
   /**
    * Must be released. Later changes of the model's structure are not seen.
-   * @param endIds tokens that end a text. Default: the tokenizer's end of text.
+   * @param endIds tokens that end a text, and are not part of it. Default: the tokenizer's end of text.
    */
   constructor(
     model: CausalLM,
@@ -41,7 +41,8 @@ export class TextGenerator {
     options: SessionOptions,
     endIds: Iterable<number> = [tokenizer.endOfTextId],
   ) {
-    this.#model = model;
+    this.#vocabSize = model.config.vocabSize;
+    this.#contextTokens = model.config.maxSequenceLength;
     this.#tokenizer = tokenizer;
     this.#decoder = new CachedDecoder(model, options);
     this.#endIds = new Set(endIds);
@@ -58,7 +59,7 @@ export class TextGenerator {
    * must not have changed since. @throws DataError for tokens that the model does not have.
    */
   async continueTokens(prompt: readonly number[], options: TextOptions, rng: Rng): Promise<Generation> {
-    requireVocabulary(prompt, this.#model);
+    requireVocabulary(prompt, this.#vocabSize);
     const { maxNewTokens, onText = () => {} } = options;
     const stream = new TextStream(this.#tokenizer);
     const stop = new StopTexts(options.stop ?? []);
@@ -74,7 +75,7 @@ export class TextGenerator {
     const times = [performance.now()];
     let tokens = 0;
     while (tokens < maxNewTokens) {
-      const logits = await this.#advance(next, options);
+      const logits = await this.#advance(next);
       times.push(performance.now());
       const token = sampleToken(logits, options, rng);
       if (this.#endIds.has(token)) {
@@ -94,6 +95,7 @@ export class TextGenerator {
     const [start, begun = start, steps] = [times[0]!, times[1], times.length - 2];
     return {
       ...{ text, tokens, finish, promptTokens: prompt.length },
+      ...{ contextTokens: this.#contextTokens, contextRestarts: this.#restarts },
       msPerPromptToken: perToken(begun - start, steps < 0 ? 0 : unread),
       msPerToken: perToken(times.at(-1)! - begun, Math.max(0, steps)),
     };
@@ -105,32 +107,32 @@ export class TextGenerator {
 
   #forget(): void {
     this.#read = [];
+    this.#restarts = 0;
     this.#decoder.clear();
   }
 
   /** What of the prompt is not in the cache, which is emptied where it holds anything else. At least one token. */
   #unread(prompt: readonly number[]): readonly number[] {
     const isBeginning = this.#read.length < prompt.length && this.#read.every((id, i) => id === prompt[i]);
-    if (!isBeginning || this.#decoder.length < this.#read.length) this.#forget();
+    if (!isBeginning || this.#restarts > 0) this.#forget();
     return prompt.slice(this.#read.length);
   }
 
   /** Reads tokens after those before → scores of the one after them. */
-  #advance(ids: readonly number[], { onContextFull }: TextOptions): Promise<Float32Array> {
-    const longest = this.#model.config.maxSequenceLength;
+  #advance(ids: readonly number[]): Promise<Float32Array> {
     let unread = ids;
     this.#read.push(...ids);
-    if (this.#decoder.length + ids.length > longest) {
-      unread = this.#read.slice(-Math.ceil(longest / 2));
+    if (this.#decoder.length + ids.length > this.#contextTokens) {
+      unread = this.#read.slice(-Math.ceil(this.#contextTokens / 2));
       this.#decoder.clear();
-      onContextFull?.(unread.length);
+      this.#restarts++;
     }
     return this.#decoder.read(unread);
   }
 }
 
 /** @throws DataError for ids that the embedding table has no row for. */
-function requireVocabulary(ids: readonly number[], { config: { vocabSize } }: CausalLM): void {
+function requireVocabulary(ids: readonly number[], vocabSize: number): void {
   const id = ids.find((each) => each >= vocabSize);
   if (id === undefined) return;
   throw new DataError(`the prompt has token ${id}, but the model has ${vocabSize}: its tokenizer is another model's`);

@@ -2,6 +2,7 @@ import { adapters } from "./adapters.js";
 import type { Area } from "./bad-input.js";
 import { data } from "./data.js";
 import { exports } from "./exports.js";
+import { generation } from "./generation.js";
 import { hub } from "./hub.js";
 import { models } from "./models.js";
 import { quantization } from "./quantization.js";
@@ -20,6 +21,7 @@ export const AREAS: readonly Area[] = [
   quantization,
   adapters,
   runs,
+  generation,
   exports,
   studies,
 ];
