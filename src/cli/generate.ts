@@ -46,8 +46,9 @@ const STOP = "--stop <text>";
 const STOP_HELP = "End before this text; may be given several times.";
 
 const HELP_AFTER = `
-The model remembers the text so far, up to its context. A longer text goes on from its last half, and a note says so.
-With --json, the whole text comes at the end, with its tokens and the milliseconds for each.`;
+The model remembers the text so far, up to its context. A longer text goes on
+from its last half, and a note says so. With --json, the whole text comes at the
+end, with its tokens and the milliseconds for each.`;
 
 /** `highrank generate TARGET --prompt T` */
 export function addGenerate(program: Command, context: Context): void {
