@@ -6,9 +6,14 @@ import type { Rng } from "../tensor/random.js";
 import { suggest } from "../tensor/suggest.js";
 import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";
 import type { LinearAdapter } from "./linear-adapter.js";
-import type { LayerInputs } from "./low-rank-approximation.js";
 import { type MergePolicy, requantize } from "./merge-policies.js";
-import { MergeableLayer, MergeableLinear, MergeableQuantizedLinear, type MergeOutcome } from "./mergeable-layer.js";
+import {
+  MergeableLayer,
+  MergeableLinear,
+  MergeableQuantizedLinear,
+  type MergeOutcome,
+  type RestartOptions,
+} from "./mergeable-layer.js";
 import { isAllLinear, patternFault, selectModules, type TargetRule } from "./target-modules.js";
 
 /** Which layers, by their names on disk, and what they get. */
@@ -101,17 +106,17 @@ export function mergeableLayers(model: Module): Map<string, MergeableLayer> {
 }
 
 /**
- * Merges and restarts every adapter of `model`. Optimizer state of adapter parameters is stale afterwards.
- * @param inputs what each layer was fed, for policies that use it. @returns what each merge did, by the layer's name on disk.
+ * Merges and restarts every adapter of `model`. Optimizer state of what was restarted is stale afterwards.
+ * @param optionsOf how the layer of that name is merged. @returns what each merge did, by the layer's name on disk.
  */
 export async function mergeAdapters(
   model: Module,
   rng: Rng,
-  inputs?: ReadonlyMap<string, LayerInputs>,
+  optionsOf: (name: string) => RestartOptions = () => ({}),
 ): Promise<Map<string, MergeOutcome>> {
   const outcomes = new Map<string, MergeOutcome>();
   for (const [name, layer] of mergeableLayers(model)) {
-    outcomes.set(name, await layer.mergeAdapter(rng.fork(name), inputs?.get(name)));
+    outcomes.set(name, await layer.mergeAdapter(rng.fork(name), optionsOf(name)));
   }
   return outcomes;
 }

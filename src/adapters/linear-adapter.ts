@@ -19,14 +19,20 @@ export abstract class LinearAdapter extends Module {
     this.outFeatures = outFeatures;
   }
 
-  /** Starts over: redraws the parameters so that ΔW is zero. Optimizer state for them is stale afterwards. */
-  abstract reset(rng: Rng): void;
+  /**
+   * Starts over: redraws the parameters so that ΔW is zero. Optimizer state for them is stale afterwards.
+   * @param directions which of the parts that ΔW is the sum of, from 0; all by default. An adapter that is no such sum has no choice.
+   */
+  abstract reset(rng: Rng, directions?: readonly number[]): void;
 
   /** ΔW for the present parameters, scaling included: (outFeatures, inFeatures). */
   abstract calculateWeightUpdate(): Tensor;
 
-  /** What ΔW has gained since the adapter began: ΔW itself, unless it began elsewhere than at zero. */
-  calculateLearnedUpdate(): Tensor {
+  /**
+   * What ΔW has gained since the adapter began: ΔW itself, unless it began elsewhere than at zero.
+   * @param _directions of which of its parts, as for `reset`.
+   */
+  calculateLearnedUpdate(_directions?: readonly number[]): Tensor {
     return this.calculateWeightUpdate();
   }
 

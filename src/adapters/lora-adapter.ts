@@ -9,7 +9,7 @@ import { formatShape, type Shape } from "../tensor/shape.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 import { LinearAdapter } from "./linear-adapter.js";
 import { approximateLowRank, type LayerInputs } from "./low-rank-approximation.js";
-import { type LowRankTerm, productOf, sinceStart } from "./low-rank-term.js";
+import { type LowRankTerm, partOf, productOf, sinceStart } from "./low-rank-term.js";
 
 /** How loraA starts: Xavier uniform, PEFT's Kaiming uniform (bound 1 / √inFeatures), or PEFT's Gaussian (deviation 1 / rank). */
 export type LoRAInitialization = "xavier" | "kaiming" | "gaussian";
@@ -76,10 +76,44 @@ export class LoRAAdapter extends LinearAdapter {
     this.#start = start;
   }
 
-  override reset(rng: Rng): void {
-    this.#start = undefined;
-    this.loraA.assign(INITIALIZERS[this.initialization](this.loraA.shape, this.rank, rng));
-    this.loraB.values.fill(0);
+  override reset(rng: Rng, directions?: readonly number[]): void {
+    const fresh = INITIALIZERS[this.initialization](this.loraA.shape, this.rank, rng);
+    if (directions === undefined) {
+      this.#start = undefined;
+      this.loraA.assign(fresh);
+      this.loraB.values.fill(0);
+      return;
+    }
+    const { rank, inFeatures, outFeatures } = this;
+    for (const k of directions) {
+      const row = fresh.subarray(k * inFeatures, (k + 1) * inFeatures);
+      this.loraA.values.set(row, k * inFeatures);
+      this.#start?.loraA.set(row, k * inFeatures);
+      for (let i = 0; i < outFeatures; i++) {
+        this.loraB.values[i * rank + k] = 0;
+        if (this.#start !== undefined) this.#start.loraB[i * rank + k] = 0;
+      }
+    }
+  }
+
+  /**
+   * The directions whose part B_k A_k of ΔW is smallest in norm, in rising order of their number.
+   * @param share of all, above 0 to 1; rounded to at least one direction.
+   */
+  weakestDirections(share: number): number[] {
+    const { rank, inFeatures, outFeatures } = this;
+    const [a, b] = [this.loraA.values, this.loraB.values];
+    const sizes = Array.from({ length: rank }, (_, k) => {
+      let squares = 0;
+      for (let i = 0; i < outFeatures; i++) squares += b[i * rank + k]! ** 2;
+      return Math.sqrt(squares) * norm(a.subarray(k * inFeatures, (k + 1) * inFeatures));
+    });
+    const count = Math.max(1, Math.round(share * rank));
+    const weakest = sizes.map((size, k) => [size, k] as const).sort(([s, k], [t, l]) => s - t || k - l);
+    return weakest
+      .slice(0, count)
+      .flatMap(([, k]) => k)
+      .sort((k, l) => k - l);
   }
 
   // Rows of A keep the norm of a fresh start, so that B, which takes up the rest, starts small and learns as fast as ever.
@@ -100,15 +134,21 @@ export class LoRAAdapter extends LinearAdapter {
     this.#start = { loraA: a.slice(), loraB: b.slice() };
   }
 
-  /** The learned update as scaling · B · A, copied; of twice the rank if the adapter did not start at zero. */
-  learnedTerm(): LowRankTerm {
+  /**
+   * The learned update as scaling · B · A, copied; of twice the rank if the adapter did not start at zero.
+   * @param directions those to take of it; all by default.
+   */
+  learnedTerm(directions?: readonly number[]): LowRankTerm {
     const { rank, scaling } = this;
     const now = { rank, scaling, loraA: this.loraA.values.slice(), loraB: this.loraB.values.slice() };
-    return sinceStart(now, this.#start);
+    if (directions === undefined) return sinceStart(now, this.#start);
+    const start = this.#start && partOf({ rank, scaling, ...this.#start }, directions);
+    return sinceStart(partOf(now, directions), start);
   }
 
-  override calculateLearnedUpdate(): Tensor {
-    return this.#start === undefined ? this.calculateWeightUpdate() : productOf(this.learnedTerm());
+  override calculateLearnedUpdate(directions?: readonly number[]): Tensor {
+    if (directions === undefined && this.#start === undefined) return this.calculateWeightUpdate();
+    return productOf(this.learnedTerm(directions));
   }
 
   override calculateWeightUpdate(): Tensor {

@@ -83,6 +83,17 @@ function scaledB(term: LowRankTerm, factor: number): LowRankTerm {
   return { ...term, loraB: term.loraB.map((value) => value * factor) };
 }
 
+/** Some of the rank-one parts that the term is the sum of: rows of A and columns of B. */
+export function partOf({ rank, scaling, loraA, loraB }: LowRankTerm, directions: readonly number[]): LowRankTerm {
+  const [inFeatures, outFeatures, count] = [loraA.length / rank, loraB.length / rank, directions.length];
+  const part = { loraA: new Float32Array(count * inFeatures), loraB: new Float32Array(outFeatures * count) };
+  for (const [at, k] of directions.entries()) {
+    part.loraA.set(loraA.subarray(k * inFeatures, (k + 1) * inFeatures), at * inFeatures);
+    for (let i = 0; i < outFeatures; i++) part.loraB[i * count + at] = loraB[i * rank + k]!;
+  }
+  return { rank: count, scaling, ...part };
+}
+
 /** What an adapter that stands at `now` has learned since it started, of twice the rank if that was not at zero. */
 export function sinceStart(now: LowRankTerm, start: Pick<LowRankTerm, "loraA" | "loraB"> | undefined): LowRankTerm {
   return start === undefined ? now : joinTerms([now, { rank: now.rank, scaling: -now.scaling, ...start }]);

@@ -87,7 +87,7 @@ describe("MergeableQuantizedLinear", () => {
       const y = layer.forward(tensor(data, [ROWS, IN]));
       const before = await floats(y);
       merged.push(adapter.learnedTerm());
-      await layer.mergeAdapter(new Rng(2), { rows: ROWS, data });
+      await layer.mergeAdapter(new Rng(2), { inputs: { rows: ROWS, data } });
       const after = await floats(y);
       return Math.hypot(...after.map((value, i) => value - before[i]!)) / Math.hypot(...before);
     };
@@ -99,7 +99,7 @@ describe("MergeableQuantizedLinear", () => {
   test("an adapter that started elsewhere than at zero logs only what it has learned since", async () => {
     const { layer, adapter, merged } = build(residual);
     merged.push(adapter.learnedTerm());
-    await layer.mergeAdapter(new Rng(2), { rows: ROWS, data: inputs(RANK) });
+    await layer.mergeAdapter(new Rng(2), { inputs: { rows: ROWS, data: inputs(RANK) } });
     expect(adapter.loraB.values.some((value) => value !== 0)).toBe(true);
     expect(adapter.learnedTerm().rank).toBe(2 * RANK);
     const zero = await floats(adapter.calculateLearnedUpdate());

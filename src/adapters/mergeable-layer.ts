@@ -3,7 +3,7 @@ import type { Parameter } from "../nn/module.js";
 import { add } from "../ops/elementwise.js";
 import type { QuantizedLinear } from "../quant/quantized-linear.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
-import { ShapeError } from "../tensor/errors.js";
+import { ConfigError, ShapeError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";
@@ -19,6 +19,14 @@ export interface MergeOutcome {
   readonly recovered: number;
   /** The share of a quantized weight's codes that changed, from 0 to 1; null for float32. */
   readonly codesChanged: number | null;
+}
+
+/** How a merge restarts an adapter. */
+export interface RestartOptions {
+  /** What the layer was fed lately, for policies that start the next adapter from the rounding error. */
+  readonly inputs?: LayerInputs | undefined;
+  /** The directions of the adapter that are merged and start anew; the others stay as they are. Default: all. */
+  readonly directions?: readonly number[] | undefined;
 }
 
 /** A linear layer with a frozen weight, frozen bias and an adapter that can be folded into it. */
@@ -62,11 +70,10 @@ export abstract class MergeableLayer extends LinearLayer {
   /**
    * Folds what the adapter learned into the layer's own weight and starts the adapter anew, so that the function that the
    * layer computes stays the same up to rounding. Optimizer state of the adapter's parameters is stale afterwards.
-   * @param _inputs what the layer was fed lately, for policies that start the next adapter from the rounding error.
    */
-  async mergeAdapter(rng: Rng, _inputs?: LayerInputs): Promise<MergeOutcome> {
-    const outcome = await this.mergeUpdate(await floats(this.adapter.calculateLearnedUpdate()), rng);
-    this.adapter.reset(rng);
+  async mergeAdapter(rng: Rng, { directions }: RestartOptions = {}): Promise<MergeOutcome> {
+    const outcome = await this.mergeUpdate(await floats(this.adapter.calculateLearnedUpdate(directions)), rng);
+    this.adapter.reset(rng, directions);
     return outcome;
   }
 }
@@ -109,8 +116,11 @@ export class MergeableQuantizedLinear extends MergeableLayer {
     return { ...compare(before, weight.values(), update), codesChanged: weight.countChanged(codes) / weight.size };
   }
 
-  override async mergeAdapter(rng: Rng, inputs?: LayerInputs): Promise<MergeOutcome> {
-    if (!this.policy.startsFromResidual) return super.mergeAdapter(rng);
+  override async mergeAdapter(rng: Rng, { inputs, directions }: RestartOptions = {}): Promise<MergeOutcome> {
+    if (!this.policy.startsFromResidual) return super.mergeAdapter(rng, { directions });
+    if (directions !== undefined) {
+      throw new ConfigError("mergeAdapter: the policy residual starts whole adapters anew; merge all directions");
+    }
     // What the layer computes until now, less what its weight alone will compute.
     const residual = this.weight.values();
     const contribution = await floats(this.adapter.calculateWeightUpdate());

@@ -93,6 +93,20 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
         : "mergePolicy: residual starts adapters elsewhere than at zero, which DoRA cannot; use delta-log",
   },
   {
+    keys: ["restartShare", "mergePolicy", "quantize"],
+    fault: ({ restartShare, mergePolicy, quantize }) =>
+      restartShare === 1 || quantize === "none" || mergePolicy !== "residual"
+        ? null
+        : "mergePolicy: residual starts whole adapters anew, and restartShare below 1 only a part of them; use delta-log",
+  },
+  {
+    keys: ["optimizerReset", "restartShare"],
+    fault: ({ optimizerReset, restartShare }) =>
+      restartShare === 1 || (optimizerReset !== "magnitude" && optimizerReset !== "random")
+        ? null
+        : `optimizerReset: ${optimizerReset} prunes whole tensors, and restartShare below 1 restarts a part of them; use reset or primed`,
+  },
+  {
     keys: ["patience", "evalEvery"],
     fault: ({ patience, evalEvery }) =>
       patience === null || evalEvery !== null

@@ -18,7 +18,11 @@ export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
     value: ({ method, model }) => (method === "lora" && !isModelPreset(model) ? [] : ["embeddings", "norms", "head"]),
   },
   adapterLr: { from: ["lr"], value: ({ lr }) => lr },
-  schedule: { from: ["method"], value: ({ method }) => (method === "relora" ? "cosine_restarts" : "cosine") },
+  schedule: {
+    from: ["method", "restartShare"],
+    // What goes on is not to stand still for what restarts.
+    value: ({ method, restartShare }) => (method === "relora" && restartShare === 1 ? "cosine_restarts" : "cosine"),
+  },
   warmStartSteps: {
     from: ["method", "model", ...LENGTH],
     value: (settings) =>

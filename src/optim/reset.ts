@@ -6,6 +6,16 @@ export type OptimizerReset =
   | { readonly method: "reset" }
   | { readonly method: "magnitude" | "random"; readonly ratio: number };
 
+/** The share of all moments of the states that is zero, from 0 to 1; 0 where there are none. */
+export function zeroShare(states: Iterable<AdamWState>): number {
+  let [zeros, total] = [0, 0];
+  for (const { expAvg, expAvgSq } of states) {
+    zeros += countZeros(expAvg) + countZeros(expAvgSq);
+    total += expAvg.length + expAvgSq.length;
+  }
+  return total === 0 ? 0 : zeros / total;
+}
+
 /**
  * Resets the given states in place and returns the fraction of all their moments that is zero afterwards.
  *
@@ -18,19 +28,17 @@ export function resetOptimizerState(
   reset: OptimizerReset,
   rng: Rng,
 ): number {
-  let [zeros, total] = [0, 0];
-  for (const [name, state] of states) {
+  const all = [...states];
+  for (const [name, state] of all) {
     for (const moment of ["expAvg", "expAvgSq"] as const) {
       const values = state[moment];
       if (reset.method === "reset") values.fill(0);
       else if (reset.method === "magnitude") pruneByMagnitude(values, reset.ratio);
       else pruneAtRandom(values, reset.ratio, rng.fork(`${name}/${moment}`));
-      zeros += countZeros(values);
-      total += values.length;
     }
     if (reset.method === "reset") state.step = 0;
   }
-  return total === 0 ? 0 : zeros / total;
+  return zeroShare(all.map(([, state]) => state));
 }
 
 /** Zeroes all entries but those whose magnitude is above the `ratio`-quantile of all magnitudes; ties with it go too. */

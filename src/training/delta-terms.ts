@@ -7,9 +7,14 @@ import { loraAdapters } from "./adapters.js";
 
 // Updates by the name of their layer: as adapters hold them, as terms of a sum, and as pairs of tensors in files.
 
-/** A copy of what each adapter has learned since it started. */
-export function learnedTerms(model: CausalLM): Map<string, LowRankTerm> {
-  return new Map([...loraAdapters(model)].map(([name, adapter]) => [name, adapter.learnedTerm()] as const));
+/** A copy of what each adapter has learned since it started. @param directions of a layer's adapter; all where none are named. */
+export function learnedTerms(
+  model: CausalLM,
+  directions?: ReadonlyMap<string, readonly number[]>,
+): Map<string, LowRankTerm> {
+  return new Map(
+    [...loraAdapters(model)].map(([name, adapter]) => [name, adapter.learnedTerm(directions?.get(name))] as const),
+  );
 }
 
 /** The terms of a logged cycle. */

@@ -39,6 +39,7 @@ function context(step: number, cycle: number, log: MergeContext["log"]): MergeCo
     cycle,
     seed: 2,
     policy: null,
+    share: 1,
     log,
     onMerged: () => void merges++,
     heldOutLoss: async () => merges,
@@ -62,7 +63,7 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
   const log = async (delta: Delta): Promise<void> => void logged.push(delta);
   setDiagonal(model, q, [3, 4, 0.09]);
   setDiagonal(model, up, [0, 12]);
-  const first = await merger.merge(context(5, 1, log));
+  const { record: first } = await merger.merge(context(5, 1, log));
   expect(first).toMatchObject({ kind: "merge", step: 5, cycle: 1, rank: 3 });
   expect(first.layers.map(({ name, rank }) => [name, rank])).toEqual([
     [q, 2],
@@ -84,7 +85,7 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
   // With the first cycle's 0.09 the third value is now above the threshold, and the first cancels out.
   setDiagonal(model, q, [-3, 0, 0.09]);
   setDiagonal(model, up, [0, 0, 1]);
-  const second = await merger.merge(context(9, 2, log));
+  const { record: second } = await merger.merge(context(9, 2, log));
   expect(second.layers.map(({ rank }) => rank)).toEqual([2, 2]);
   expect(second.deltaNorm).toBeCloseTo(Math.hypot(3, 0.09, 1), 5);
   expect(logged.map(({ cycle, step, scaling }) => [cycle, step, scaling])).toEqual([
@@ -92,6 +93,31 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
     [2, 9, 2],
   ]);
   expect(logged[0]!.layers.get(q)!.loraB.data[0]).toBe(1.5);
+  await probe.release();
+});
+
+test("a share merges and restarts the weakest directions alone, and the model computes the same", async () => {
+  const { model, probe, merger, logged } = await adaptedModel(3);
+  const q = "model.layers.0.self_attn.q_proj";
+  setDiagonal(model, q, [3, 4, 0.5]);
+  setDiagonal(model, "model.layers.0.mlp.up_proj", [2, 1, 6]);
+  const adapter = loraAdapters(model).get(q)!;
+  const log = async (delta: Delta): Promise<void> => void logged.push(delta);
+  const { record, directions } = await merger.merge({ ...context(5, 1, log), share: 1 / 3 });
+  expect([...directions.values()]).toEqual([[2], [1]]);
+  expect(record.layers.map(({ deltaNorm }) => deltaNorm)).toEqual([0.5, 1]);
+  expect(record.probeLogitsChange).toBeLessThan(1e-5);
+  const { loraA, loraB } = logged[0]!.layers.get(q)!;
+  expect([loraA.shape, loraB.shape]).toEqual([
+    [1, WIDTH],
+    [WIDTH, 1],
+  ]);
+  expect(Array.from(loraB.data as Float32Array).slice(0, 4)).toEqual([0, 0, 0.25, 0]);
+  // The strong ones are as they were; the weak one has a new A and no B.
+  expect([0, 1].map((k) => adapter.loraB.values[k * 3 + k])).toEqual([1.5, 2]);
+  expect(Array.from(adapter.loraA.values.subarray(0, 2))).toEqual([1, 0]);
+  expect(adapter.loraB.values.filter((_, i) => i % 3 === 2).every((value) => value === 0)).toBe(true);
+  expect(adapter.loraA.values.subarray(2 * WIDTH).filter((value) => value !== 0).length).toBeGreaterThan(1);
   await probe.release();
 });
 

@@ -28,6 +28,8 @@ export interface MergeContext {
   readonly seed: number;
   /** How quantized weights take up the update; null where the weights are float32. */
   readonly policy: string | null;
+  /** The share of the directions of each adapter, the weakest, that is merged and starts anew. */
+  readonly share: number;
   /** Makes the cycle durable before the weights change. */
   readonly log: (delta: Delta) => Promise<void>;
   /** Called when the weights have changed. */
@@ -36,6 +38,15 @@ export interface MergeContext {
   readonly heldOutLoss: () => Promise<number>;
   /** What the layers are fed, for policies that ask for it. */
   readonly recordInputs: () => Promise<ReadonlyMap<string, LayerInputs>>;
+}
+
+/** The directions of adapters that were restarted, by layer; a layer that is missing was restarted as a whole. */
+export type RestartedDirections = ReadonlyMap<string, readonly number[]>;
+
+/** What a merge did. */
+export interface Merged {
+  readonly record: MergeRecord;
+  readonly directions: RestartedDirections;
 }
 
 /** Ends cycles: logs them, merges their adapters into the weights, and measures what that did. */
@@ -55,18 +66,21 @@ export class Merger {
    * Merges every adapter and starts it anew. The rank is that of every adapted layer; once the ranks of the cycles add up to more
    * than 256, of one layer of each kind, from the middle of the model.
    */
-  async merge(context: MergeContext): Promise<MergeRecord> {
-    const { step, cycle, seed, policy } = context;
-    const cycleTerms = learnedTerms(this.#model);
+  async merge(context: MergeContext): Promise<Merged> {
+    const { step, cycle, seed, policy, share } = context;
+    const directions = restartedDirections(this.#model, share);
+    const cycleTerms = learnedTerms(this.#model, directions);
     const [before, lossBefore] = [await this.#probe.run(), await context.heldOutLoss()];
     const inputs = startsFromResidual(this.#model) ? await context.recordInputs() : undefined;
     await context.log({ cycle, step, ...scalingsOf(cycleTerms), layers: pairsOf(cycleTerms) });
     await this.#master.append(cycle);
-    const outcomes = await mergeAdapters(this.#model, mergeRng(seed, step), inputs);
+    const outcomes = await mergeAdapters(this.#model, mergeRng(seed, step), (name) => {
+      return { inputs: inputs?.get(name), directions: directions.get(name) };
+    });
     context.onMerged();
     const [after, lossAfter] = [await this.#probe.run(), await context.heldOutLoss()];
     const layers = await this.#describe(outcomes);
-    return {
+    const record: MergeRecord = {
       kind: "merge",
       step,
       cycle,
@@ -78,6 +92,7 @@ export class Merger {
       rank: layers.reduce((sum, { rank }) => sum + (rank ?? 0), 0),
       layers,
     };
+    return { record, directions };
   }
 
   async #describe(outcomes: ReadonlyMap<string, MergeOutcome>): Promise<MergedLayer[]> {
@@ -181,4 +196,10 @@ function startsFromResidual(model: CausalLM): boolean {
   return [...mergeableLayers(model).values()].some(
     (layer) => layer instanceof MergeableQuantizedLinear && layer.policy.startsFromResidual,
   );
+}
+
+/** The weakest directions of each adapter that are a share of it; none are named where that is all. */
+function restartedDirections(model: CausalLM, share: number): RestartedDirections {
+  if (share === 1) return new Map();
+  return new Map([...loraAdapters(model)].map(([name, adapter]) => [name, adapter.weakestDirections(share)] as const));
 }

@@ -25,6 +25,7 @@ const CONFLICTS: Readonly<Record<Exclude<keyof StepPlan, "step">, Describe>> = {
     `ran at ${percent(done.lrMultiplier)} of the peak learning rate and would run at ${percent(wanted.lrMultiplier)}: ` +
     `schedule ${schedule} depends on the length of the run, constant does not`,
   merge: ({ merge }) => (merge ? "merged the adapters because it was the last one" : "would merge the adapters"),
+  mergeShare: () => "merged whole adapters because it was the last one",
   resetOptimizer: () => "reset the optimizer's state and would not",
 };
 

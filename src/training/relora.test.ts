@@ -7,6 +7,7 @@ const BASE: ReloraConfig = {
   maxSteps: 40,
   warmStartSteps: 0,
   reloraEvery: 10,
+  restartShare: 1,
   cycleLength: 10,
   restartWarmupSteps: 3,
   warmupSteps: 4,
@@ -21,6 +22,17 @@ const planOf = (change: Partial<ReloraConfig>) => {
 };
 
 describe("relora", () => {
+  test("a share of the directions is merged, and all of them at the end", () => {
+    const plan = planOf({ restartShare: 0.25 });
+    expect(plan.filter(({ merge }) => merge).map(({ step, mergeShare }) => [step, mergeShare])).toEqual([
+      [10, 0.25],
+      [20, 0.25],
+      [30, 0.25],
+      [40, 1],
+    ]);
+    expect(planOf({ method: "lora", restartShare: 0.25 }).every(({ mergeShare }) => mergeShare === 1)).toBe(true);
+  });
+
   test("merges at the end of each cycle and resets the optimizer at each but the last", () => {
     expect(planRun(BASE)).toEqual({
       phases: [{ name: "adapter", firstStep: 1, lastStep: 40 }],

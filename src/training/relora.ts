@@ -8,6 +8,7 @@ export type ReloraConfig = Pick<
   | "maxSteps"
   | "warmStartSteps"
   | "reloraEvery"
+  | "restartShare"
   | "cycleLength"
   | "restartWarmupSteps"
   | "warmupSteps"
@@ -32,6 +33,8 @@ export interface StepPlan {
   readonly lrMultiplier: number;
   /** After the update: fold the adapters into the weights and start them anew. */
   readonly merge: boolean;
+  /** The share of each adapter's directions that a merge takes, from above 0 to 1; 1 where there is none. */
+  readonly mergeShare: number;
   /** After the merge: reset the adapters' optimizer state by the method of the settings. */
   readonly resetOptimizer: boolean;
 }
@@ -41,7 +44,8 @@ export interface StepPlan {
  * remembered, so a resumed run does what an uninterrupted one does.
  *
  * A cycle ends with its lowest learning rate; then come merge, fresh adapters, reset moments, and the learning rate's
- * re-warm over the next steps. The last step of a run always merges, however short its cycle, because the finished model
+ * re-warm over the next steps. With a restartShare below 1 only the weakest directions are merged and start anew, and the others go on
+ * with their moments. The last step of a run always merges everything, however short its cycle, because the finished model
  * is to contain every cycle; nothing is reset for a step that does not come.
  */
 export function planStep(step: number, config: ReloraConfig): StepPlan {
@@ -52,7 +56,7 @@ export function planStep(step: number, config: ReloraConfig): StepPlan {
   const phase = config.method === "full" ? "full" : step <= warmStartSteps ? "warm-start" : "adapter";
   const lrMultiplier = learningRateMultiplier(step, phase, config);
   if (phase !== "adapter") {
-    return { step, phase, cycle: 0, addAdapters: false, lrMultiplier, merge: false, resetOptimizer: false };
+    return { step, phase, cycle: 0, addAdapters: false, lrMultiplier, ...NO_MERGE };
   }
   const stepInPhase = step - warmStartSteps;
   const relora = config.method === "relora";
@@ -64,9 +68,12 @@ export function planStep(step: number, config: ReloraConfig): StepPlan {
     addAdapters: stepInPhase === 1,
     lrMultiplier,
     merge: last || (relora && stepInPhase % config.reloraEvery === 0),
+    mergeShare: last || !relora || stepInPhase % config.reloraEvery !== 0 ? 1 : config.restartShare,
     resetOptimizer: relora && !last && config.optimizerReset !== "none" && stepInPhase % config.cycleLength === 0,
   };
 }
+
+const NO_MERGE = { merge: false, mergeShare: 1, resetOptimizer: false } as const;
 
 /**
  * The schedule's value in the middle of the step, so that no update is spent on the zero at the start of a warm-up.

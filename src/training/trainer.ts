@@ -12,7 +12,7 @@ import type { Parameter } from "../nn/module.js";
 import type { AdamW, AdamWState } from "../optim/adamw.js";
 import { clipCoefficient, globalNorm } from "../optim/clip.js";
 import { discardGradient, type Gradient } from "../optim/gradient.js";
-import { resetOptimizerState } from "../optim/reset.js";
+import { zeroShare } from "../optim/reset.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { NumericError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
@@ -26,7 +26,7 @@ import { gentlerResume } from "./divergence.js";
 import { bestOf, type Ending, endingOf, publishedStep } from "./early-stop.js";
 import { recordLayerInputs } from "./layer-inputs.js";
 import { MasterWeights } from "./master-weights.js";
-import { startFromResiduals } from "./merging.js";
+import { type RestartedDirections, startFromResiduals } from "./merging.js";
 import type { EndRecord, MetricsRecord, StartRecord } from "./metrics.js";
 import { fillModel, type ModelSource, memorySource, openWeights } from "./model-source.js";
 import { createOptimizer } from "./optimizer.js";
@@ -35,6 +35,7 @@ import { Progress } from "./progress.js";
 import { publishCheckpoint } from "./publishing.js";
 import { type QuantizationError, quantizeLayers } from "./quantizing.js";
 import { planStep, type StepPlan } from "./relora.js";
+import { type FactorState, factorStates, GradientMoments, resetMoments } from "./restart-moments.js";
 import type { RunFolder } from "./run-folder.js";
 import type { LossAtStep } from "./run-state.js";
 import { restoreInto, type SavedRun, savedMoments } from "./saved-run.js";
@@ -115,8 +116,8 @@ export class Trainer {
         const plan = planStep(progress.step + 1, this.#settings);
         if (plan.addAdapters && progress.step > 0) await this.#switchToAdapters();
         await this.#update(plan);
-        if (plan.merge) await this.#merge(plan);
-        if (plan.resetOptimizer) await this.#resetOptimizer(plan);
+        const directions = plan.merge ? await this.#merge(plan) : undefined;
+        if (plan.resetOptimizer) await this.#resetOptimizer(plan, directions);
         const { step } = progress;
         const last = step === maxSteps;
         const switches = !last && planStep(step + 1, this.#settings).addAdapters;
@@ -370,16 +371,17 @@ export class Trainer {
     return Array.from({ length: totalBatchSize / batchSize }, () => this.#run.cursor.next());
   }
 
-  async #merge({ step, cycle }: StepPlan): Promise<void> {
+  async #merge({ step, cycle, mergeShare: share }: StepPlan): Promise<RestartedDirections> {
     const { seed, mergePolicy } = this.#settings;
     const heldOutLoss = (): Promise<number> => this.#heldOutLoss();
     const { path } = this.#folder;
     await this.#requireSound();
     await this.#waitForSpace(adapterBytes(this.#run.model), "the update of this cycle");
-    const merged = await this.#compiled!.merger!.merge({
+    const { record, directions } = await this.#compiled!.merger!.merge({
       step,
       cycle,
       seed,
+      share,
       policy: this.#run.quantizer && mergePolicy,
       log: async (delta) => void this.#progress.deltas.push(await appendDelta(path, delta)),
       onMerged: () => {
@@ -388,17 +390,40 @@ export class Trainer {
       heldOutLoss,
       recordInputs: () => this.#recordInputs(),
     });
-    await this.#record(merged);
+    await this.#record(record);
+    return directions;
   }
 
-  async #resetOptimizer({ step }: StepPlan): Promise<void> {
-    const { optimizerReset, pruneRatio: ratio, seed } = this.#settings;
+  /** @param directions what the merge before restarted; by default all. */
+  async #resetOptimizer({ step }: StepPlan, directions: RestartedDirections = new Map()): Promise<void> {
+    const { optimizerReset, seed } = this.#settings;
     if (optimizerReset === "none") return;
-    const { state } = this.#optimizer!;
-    const states = [...adapterParameters(this.#run.model).keys()].map((name) => [name, state.get(name)!] as const);
-    const reset = optimizerReset === "reset" ? { method: optimizerReset } : { method: optimizerReset, ratio };
-    const zeroedFraction = resetOptimizerState(states, reset, new Rng(seed, "prune", step));
-    await this.#record({ kind: "reset", step, zeroedFraction });
+    const { state, options } = this.#optimizer!;
+    const states = factorStates(this.#run.model, state);
+    resetMoments(states, directions, this.#settings, new Rng(seed, "prune", step));
+    if (optimizerReset === "primed") {
+      const moments = await this.#gradientMoments(step, states);
+      moments.prime(states, directions, options);
+    }
+    await this.#record({ kind: "reset", step, zeroedFraction: zeroShare(states.map((each) => each.state)) });
+  }
+
+  /** Of the batches that come next, which are trained on afterwards. */
+  async #gradientMoments(step: number, states: readonly FactorState[]): Promise<GradientMoments> {
+    const { restartBatches, clipGradNorm, seed } = this.#settings;
+    const { cursor, model } = this.#run;
+    const moments = new GradientMoments(states);
+    const { position } = cursor;
+    for (let batch = 0; batch < restartBatches; batch++) {
+      const redraw = (i: number): void => redrawDropout(model, new Rng(seed, `restart/${batch}/${i}`, step));
+      const { gradients } = await this.#compiled!.step.runAll(this.#nextBatches(), redraw);
+      const norm = globalNorm(gradients.values());
+      if (Number.isFinite(norm))
+        moments.add(gradients, clipGradNorm === null ? 1 : clipCoefficient(norm, clipGradNorm));
+      for (const gradient of gradients.values()) discardGradient(gradient);
+    }
+    cursor.seek(position);
+    return moments;
   }
 
   async #evaluate(): Promise<number> {
