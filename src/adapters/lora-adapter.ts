@@ -98,7 +98,7 @@ export class LoRAAdapter extends LinearAdapter {
 
   /**
    * The directions whose part B_k A_k of ΔW is smallest in norm, in rising order of their number.
-   * @param share of all, above 0 to 1; rounded to at least one direction.
+   * @param share of all, above 0 to 1; see `directionsOf`.
    */
   weakestDirections(share: number): number[] {
     const { rank, inFeatures, outFeatures } = this;
@@ -108,7 +108,7 @@ export class LoRAAdapter extends LinearAdapter {
       for (let i = 0; i < outFeatures; i++) squares += b[i * rank + k]! ** 2;
       return Math.sqrt(squares) * norm(a.subarray(k * inFeatures, (k + 1) * inFeatures));
     });
-    const count = Math.max(1, Math.round(share * rank));
+    const count = directionsOf(share, rank);
     const weakest = sizes.map((size, k) => [size, k] as const).sort(([s, k], [t, l]) => s - t || k - l);
     return weakest
       .slice(0, count)
@@ -188,6 +188,11 @@ const INITIALIZERS: Readonly<Record<LoRAInitialization, (shape: Shape, rank: num
   kaiming: (shape, _, rng) => kaimingUniform(shape, rng),
   gaussian: (shape, rank, rng) => normal(shape, 1 / rank, rng),
 };
+
+/** How many directions of an adapter of that rank a share of it is, at least one. */
+export function directionsOf(share: number, rank: number): number {
+  return Math.max(1, Math.round(share * rank));
+}
 
 function drawMask(mask: Uint8Array, dropout: number, rng: Rng): void {
   for (let i = 0; i < mask.length; i++) mask[i] = rng.uniform() < dropout ? 0 : 1;

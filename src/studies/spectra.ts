@@ -6,6 +6,7 @@ import { describeModel } from "../models/architectures.js";
 import { Rng } from "../tensor/random.js";
 import { targetRule } from "../training/adapters.js";
 import { openTensors, openWeights } from "../training/model-source.js";
+import { mergedDirections } from "../training/relora.js";
 import { byKind } from "../training/report-layer-kinds.js";
 import type { Study } from "./study.js";
 import { lossAt, type RunEvidence, summarizeRun } from "./summary.js";
@@ -31,7 +32,7 @@ export interface KindSpectrum {
 export interface ArmSpectra {
   readonly arm: string;
   readonly kinds: readonly KindSpectrum[];
-  /** The most that merges × rank allows in a layer; null for full-rank training. */
+  /** The most that the merges allow in a layer, the directions that they took; null for full-rank training. */
   readonly bound: number | null;
   /** Whether the weights were rounded at merges, whose error is then part of the update. */
   readonly rounded: boolean;
@@ -75,7 +76,7 @@ export async function readSpectra(
     found.push({
       arm,
       kinds,
-      bound: adapted ? summarizeRun(known).merges * settings.rank : null,
+      bound: adapted ? mergedDirections(settings, settings.rank) : null,
       rounded: adapted && settings.quantize !== "none" && !["delta-log", "residual"].includes(settings.mergePolicy),
     });
   }

@@ -116,7 +116,7 @@ export function spectrumTables({ arms, seed, without }: LayerSpectra): Table[] {
   const rounded = arms.filter((arm) => arm.rounded).map(({ arm }) => arm);
   const notes = [
     `Seed ${seed}: singular values of what was learned after the warm start, W_end − W_warm, in all layers of a kind together, of as ` +
-      "many as merges × rank allow.",
+      "many as the directions that were merged allow: merges × rank, or less where a merge takes a share of them.",
     ...(rounded.length === 0
       ? []
       : [`That of ${rounded.join(", ")} contains the rounding of merges and may exceed it.`]),

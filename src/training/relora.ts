@@ -1,3 +1,4 @@
+import { directionsOf } from "../adapters/lora-adapter.js";
 import type { Settings } from "../config/settings.js";
 import { constant, cosine, cosineRestarts, type DecayOptions, linear } from "../optim/schedules.js";
 
@@ -126,6 +127,12 @@ export function planRun(config: ReloraConfig): RunPlan {
     }
   }
   return { phases, merges, optimizerResets };
+}
+
+/** Directions that all merges of a run take from an adapter of that rank: the most that the rank of what it learned can be. */
+export function mergedDirections(config: ReloraConfig, rank: number): number {
+  const merges = planRun(config).merges.map((step) => planStep(step, config).mergeShare);
+  return merges.reduce((sum, share) => sum + directionsOf(share, rank), 0);
 }
 
 /** One line: "200 full-rank steps, then 600 with adapters; 4 merges, after steps 350, 500, 650, 800". */

@@ -59,6 +59,12 @@ const CASES: readonly (readonly [name: string, change: Partial<Settings>, steps:
   ["lora on int8", { method: "lora", warmStartSteps: 2, quantize: "int8" }, [2, 5]],
   ["relora", { optimizerReset: "magnitude" }, [2, 3, 5, 6, 10]],
   ["relora, moments pruned at random", { optimizerReset: "random", warmStartSteps: 0 }, [6]],
+  [
+    "relora, half of the directions, primed",
+    { restartShare: 0.5, optimizerReset: "primed", restartBatches: 3 },
+    [5, 6],
+  ],
+  ["nf4, a quarter of the directions", { quantize: "nf4", mergePolicy: "delta-log", restartShare: 0.25 }, [9]],
   ["data of less than one epoch", { data: "short.txt" }, [9]],
   ["nf4, delta-log", { quantize: "nf4", doubleQuant: true, mergePolicy: "delta-log" }, [3, 7]],
   ["nf4, residual", { quantize: "nf4", mergePolicy: "residual" }, [5, 9]],
