@@ -2,13 +2,12 @@ import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import { InferenceSession } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readModelFolder, writeModelFolder } from "../src/checkpoints/model-folder.js";
 import { readPeftAdapter } from "../src/checkpoints/peft.js";
 import { resolveSettings } from "../src/config/resolve.js";
 import type { Settings } from "../src/config/settings.js";
-import { Tokenizer } from "../src/data/tokenizer.js";
 import { ConfigError } from "../src/tensor/errors.js";
 import type { ExportedAdapter, ExportedOnnx, ExportOptions } from "../src/training/contracts.js";
 import { evaluateTarget } from "../src/training/evaluation.js";
@@ -17,6 +16,7 @@ import { exportTarget } from "../src/training/export-target.js";
 import { generateText } from "../src/training/generation.js";
 import { mergeTarget, openTarget } from "../src/training/merge-target.js";
 import { train } from "../src/training/train.js";
+import { continueText, onnxFiles } from "./onnx-text.js";
 import { runCommand } from "./run-command.js";
 import { TEXT, writeSmallModel } from "./small-model.js";
 
@@ -54,46 +54,6 @@ async function lossOf(target: string, base: string | null = null): Promise<numbe
 }
 
 describe("--to onnx", () => {
-  /** Greedy continuation by the file alone, a token at a time after the prompt. */
-  async function continueText(model: string, prompt: string, tokens: number): Promise<string> {
-    const session = await InferenceSession.create(path.join(model, "onnx", (await onnxFiles(model))[0]!));
-    const tokenizer = await Tokenizer.fromFolder(model);
-    const written: number[] = [];
-    let ids = [tokenizer.endOfTextId, ...tokenizer.encode(prompt)];
-    let cache: Record<string, OrtTensor> = {};
-    for (const { name, ...meta } of session.inputMetadata) {
-      const { shape } = meta as { readonly shape: readonly number[] };
-      if (!name.startsWith("past_key_values.")) continue;
-      cache[name] = new OrtTensor("float32", new Float32Array(0), [1, shape[1]!, 0, shape[3]!]);
-    }
-    for (let past = 0; written.length < tokens; ) {
-      const total = past + ids.length;
-      const list = (values: readonly number[]) =>
-        new OrtTensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
-      const feeds = {
-        input_ids: list(ids),
-        attention_mask: list(new Array<number>(total).fill(1)),
-        position_ids: list(ids.map((_, i) => past + i)),
-      };
-      const results = await session.run({ ...feeds, ...cache });
-      const last = (results.logits!.data as Float32Array).slice(-results.logits!.dims[2]!);
-      const next = last.indexOf(Math.max(...last));
-      if (next === tokenizer.endOfTextId) break;
-      written.push(next);
-      ids = [next];
-      past = total;
-      cache = {};
-      for (const [name, value] of Object.entries(results)) {
-        if (name.startsWith("present.")) cache[name.replace("present.", "past_key_values.")] = value as OrtTensor;
-      }
-    }
-    return tokenizer.decode(written);
-  }
-
-  async function onnxFiles(model: string): Promise<string[]> {
-    return (await readdir(path.join(model, "onnx"))).sort();
-  }
-
   async function generated(target: string): Promise<string> {
     const sampling = { temperature: 0, topK: null, topP: 1, seed: 0, maxNewTokens: 12, prompt: "The 3th" };
     const { text } = await generateText(target, { ...sampling, base: null, adapter: true, device: "cpu", threads: 1 });
