@@ -5,6 +5,7 @@ import { flagDefinitions } from "../config/flags.js";
 import { adviceForUnknown, flagOf } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { SettingKey, Settings } from "../config/settings.js";
+import { requireUsed } from "../config/unused.js";
 import { adviceFromOptions, type UnknownOptionAdvice } from "./usage.js";
 
 /** Adds a flag for every setting, in the groups of the reference page. */
@@ -35,6 +36,10 @@ export function adviceFromSettings(command: Command): UnknownOptionAdvice {
  */
 export async function settingsOf(command: Command, configPath: string | undefined): Promise<Settings> {
   const { json: _, ...flags } = command.opts();
-  if (configPath === undefined) return resolveSettings({ flags, defaults: { preset: "quickstart" } });
-  return resolveSettings({ flags, file: loadConfigFile(await readText(configPath), configPath) });
+  const settings =
+    configPath === undefined
+      ? resolveSettings({ flags, defaults: { preset: "quickstart" } })
+      : resolveSettings({ flags, file: loadConfigFile(await readText(configPath), configPath) });
+  requireUsed(flags, settings);
+  return settings;
 }

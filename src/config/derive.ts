@@ -17,6 +17,7 @@ export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
     from: ["method", "model"],
     value: ({ method, model }) => (method === "lora" && !isModelPreset(model) ? [] : ["embeddings", "norms", "head"]),
   },
+  lr: { from: ["model"], value: ({ model }) => (isModelPreset(model) ? 1e-3 : 2e-4) },
   adapterLr: { from: ["lr"], value: ({ lr }) => lr },
   schedule: {
     from: ["method", "restartShare"],

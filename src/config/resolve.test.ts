@@ -94,6 +94,16 @@ describe("resolving", () => {
       const { quantize, mergePolicy, rank } = resolveSettings({ flags, defaults: { preset: "quickstart" } });
       expect([quantize, mergePolicy, rank]).toEqual(["none", "delta-log", 32]);
     }
+    const rates = (flags: Partial<Settings>) => {
+      const { lr, adapterLr, beta2 } = resolveSettings({ flags, defaults: { preset: "quickstart" } });
+      return [lr, adapterLr, beta2];
+    };
+    expect(rates({})).toEqual([2e-3, 4e-3, 0.99]);
+    expect(rates({ model: "tiny" })).toEqual([2e-3, 4e-3, 0.99]);
+    expect(rates({ lr: 1e-3 })).toEqual([1e-3, 1e-3, 0.99]);
+    expect(rates({ lr: 1e-3, adapterLr: 3e-3 })).toEqual([1e-3, 3e-3, 0.99]);
+    // What suits random weights would undo what a model has learned.
+    expect(rates({ model: "path/to/llama" })).toEqual([2e-4, 2e-4, 0.999]);
     expect(resolveSettings({ defaults: { rank: 3 } }).rank).toBe(3);
     expect(resolveSettings({ flags: { rank: undefined }, defaults: { rank: 3 } }).rank).toBe(3);
   });

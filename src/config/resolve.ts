@@ -4,7 +4,7 @@ import { CROSS_CHECKS } from "./cross-checks.js";
 import { DERIVATIONS, stepsOfRun } from "./derive.js";
 import { adviceForUnknown, findSetting, flagOf, SETTING_KEYS, settingOf } from "./names.js";
 import { parseValue } from "./parse-value.js";
-import { RECIPES } from "./presets.js";
+import { isModelPreset, RECIPES } from "./presets.js";
 import type { DerivedKey, SettingKey, Settings } from "./settings.js";
 
 /** Where settings come from. Flags beat changes, changes the file, the file the preset, the preset the defaults. */
@@ -48,11 +48,19 @@ export function resolveSettings({ flags = {}, file, changes, defaults = {} }: Se
   return settings;
 }
 
-/** The recipe without what does not suit: it quantizes the weights that it trains itself, not those of another model. */
-function recipeFor(recipe: Partial<Settings>, { model, method }: Layer): Layer {
-  if (method !== "full" && (model === undefined || model === recipe.model)) return recipe;
-  const { quantize: _quantize, mergePolicy: _mergePolicy, ...rest } = recipe;
-  return rest;
+/**
+ * The recipe without what does not suit. It quantizes the weights that it trains itself, not those of another model; how fast it learns
+ * is for weights that start at random; and who gives the learning rate means that of the adapters too.
+ */
+function recipeFor(recipe: Layer, { model = recipe.model, method, lr }: Layer): Layer {
+  const suited = { ...recipe };
+  const leaveOut = (...keys: (keyof Layer)[]): void => {
+    for (const key of keys) delete suited[key];
+  };
+  if (method === "full" || model !== recipe.model) leaveOut("quantize", "mergePolicy");
+  if (model !== undefined && !isModelPreset(model)) leaveOut("lr", "adapterLr", "beta2");
+  if (lr !== undefined) leaveOut("adapterLr");
+  return suited;
 }
 
 type Layer = { -readonly [K in SettingKey]?: Settings[K] };

@@ -341,7 +341,7 @@ export const SETTINGS = {
   lr: {
     type: "number",
     group: "Optimizer",
-    default: 1e-3,
+    derived: "0.001; 0.0002 for a model folder",
     above: 0,
     help: "Peak learning rate.",
     aliases: ["learning_rate"],

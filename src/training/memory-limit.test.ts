@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Settings } from "../config/settings.js";
 import { ConfigError } from "../tensor/errors.js";
-import { requireMemory } from "./memory-limit.js";
+import { requireBatchMemory, requireMemory } from "./memory-limit.js";
 
 const GIB = 2 ** 30;
 const memory = {
@@ -50,6 +50,21 @@ test("a refusal tells the estimate by part, what there is, and every way out", (
       "Less is needed with --warm-start-steps 0, --quantize nf4, --checkpointing, a smaller --batch-size, " +
       "a smaller --sequence-length or a lower --rank; --force starts all the same",
   );
+});
+
+test("a batch whose activations alone are too much is refused without a graph, unless it is forced", () => {
+  const model = { hiddenSize: 64, numLayers: 2 };
+  const batch = { batchSize: 10_000_000, sequenceLength: 16, checkpointing: false, force: false };
+  expect(() => requireBatchMemory(model, GIB, batch)).toThrow(
+    new ConfigError(
+      "memory: a batch of 10000000 × 16 tokens has at least 305 GiB of activations, and 1.00 GiB are at hand. " +
+        "Less is needed with a smaller --batch-size; --total-batch-size makes the same steps out of smaller batches",
+    ),
+  );
+  const least = 4 * 2 * 64 * 16 * 10_000_000;
+  expect(() => requireBatchMemory(model, least - 1, { ...batch, checkpointing: true })).toThrow(ConfigError);
+  requireBatchMemory(model, least, { ...batch, checkpointing: true });
+  requireBatchMemory(model, GIB, { ...batch, force: true });
 });
 
 test("ways out are those that the settings leave", () => {

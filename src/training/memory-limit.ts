@@ -1,5 +1,6 @@
 import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
+import type { CausalLMConfig } from "../models/causal-lm.js";
 import { ConfigError } from "../tensor/errors.js";
 import { type MemoryEstimate, totalBytes } from "./memory.js";
 import { formatBytes } from "./number-format.js";
@@ -29,6 +30,28 @@ export function requireMemory(memory: MemoryEstimate, available: number, setting
     `memory: training would take about ${formatBytes(totalBytes(memory))}, and ${formatBytes(available)} are at hand:\n` +
       `${parts.map(([part, bytes]) => `${part} ${formatBytes(bytes)}`).join(", ")}.\n` +
       `Less is needed with ${listed(remedies(settings))}; ${flagOf("force")} starts all the same`,
+  );
+}
+
+/**
+ * Refuses a batch whose activations alone are more than there is. Of a batch so large even the graph takes long to build, so this comes
+ * before {@link requireMemory}.
+ * @throws ConfigError
+ */
+export function requireBatchMemory(
+  { hiddenSize, numLayers }: Pick<CausalLMConfig, "hiddenSize" | "numLayers">,
+  available: number,
+  settings: Pick<Settings, "batchSize" | "sequenceLength" | "checkpointing" | "force">,
+): void {
+  const { batchSize, sequenceLength, checkpointing, force } = settings;
+  // The gradient takes what each layer, or each of its norms and what is behind them, was given.
+  const kept = numLayers * (checkpointing ? 1 : 4);
+  const least = 4 * kept * hiddenSize * batchSize * sequenceLength;
+  if (force || least <= available) return;
+  throw new ConfigError(
+    `memory: a batch of ${batchSize} × ${sequenceLength} tokens has at least ${formatBytes(least)} of activations, and ` +
+      `${formatBytes(available)} are at hand. Less is needed with a smaller ${flagOf("batchSize")}; ` +
+      `${flagOf("totalBatchSize")} makes the same steps out of smaller batches`,
   );
 }
 

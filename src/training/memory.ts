@@ -61,6 +61,9 @@ const RUNTIME_BYTES = 24 * 2 ** 20;
  */
 const NODE_BYTES = 16 * 1024;
 
+/** Chunks of the loss, in tokens the largest batch whose graph is built for the estimate. */
+const MOST_CHUNKS = 64;
+
 /** Tokens of the probe that merges are measured with. */
 const PROBE_TOKENS = 128;
 
@@ -80,12 +83,14 @@ export function estimateMemory(
 function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemory): MemoryEstimate[] {
   const { model, adapterParameters, trainableParameters, baseBytes } = phase;
   const { sequenceLength, batchSize, totalBatchSize, lossChunk, checkpointing } = settings;
-  const step = compileStep(phase, { batchSize, sequenceLength, lossChunk, checkpointing });
+  // The graph of a batch of many chunks takes long to build, and what it computes grows with the batch.
+  const built = Math.min(batchSize, Math.ceil((MOST_CHUNKS * lossChunk) / sequenceLength));
+  const step = compileStep(phase, { batchSize: built, sequenceLength, lossChunk, checkpointing });
   const evaluation = compile({
-    loss: model.loss(...batchPlaceholders(batchSize, sequenceLength), { chunkSize: lossChunk }),
+    loss: model.loss(...batchPlaceholders(built, sequenceLength), { chunkSize: lossChunk }),
   });
   const [stepUse, evaluationUse] = [arenaUse(step), arenaUse(evaluation)];
-  const activations = stepUse.bytes - stepUse.results + evaluationUse.bytes;
+  const activations = (stepUse.bytes - stepUse.results + evaluationUse.bytes) * (batchSize / built);
   const cycles = adapterParameters === 0 ? 0 : cyclesOf(settings);
   const estimate = {
     program: held.atStart + RUNTIME_BYTES + NODE_BYTES * (step.graph.nodes.length + evaluation.graph.nodes.length),

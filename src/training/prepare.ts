@@ -1,4 +1,4 @@
-import { cpuCount, sha256 } from "#platform";
+import { availableMemoryBytes, cpuCount, residentMemoryBytes, sha256 } from "#platform";
 import type { Settings } from "../config/settings.js";
 import { readTemplateFile } from "../data/chat-template.js";
 import { BatchCursor } from "../data/cursor.js";
@@ -13,6 +13,7 @@ import type { DownloadEvents } from "../hub/model-download.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { Quantizer } from "../quant/quantizer.js";
 import { ConfigError, DataError } from "../tensor/errors.js";
+import { requireBatchMemory } from "./memory-limit.js";
 import { folderSource, type ModelSource, presetSource } from "./model-source.js";
 import { locateModels } from "./named-models.js";
 import { frozenQuantizer } from "./quantizing.js";
@@ -60,6 +61,11 @@ export async function prepareRun(
   const tokenizer = await (saved === undefined
     ? tokenizerFor(settings, located!.tokenizerFolder, dataset)
     : Tokenizer.fromFolder(saved.baseFolder));
+  const { vocabSize, endOfTextId } = tokenizer;
+  const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId };
+  const modelSource = opened ?? presetSource(settings.model, sizes, seed);
+  const model = modelSource.build();
+  requireBatchMemory(model.config, residentMemoryBytes() + availableMemoryBytes(), settings);
   const { train, validation } = await encodeDataset(dataset, tokenizer, settings);
   const [trainRows, heldOutRows] = [train.trainingRows(), validation.evaluationRows()];
   const cursor = new BatchCursor(trainRows, { batchSize, seed });
@@ -67,10 +73,6 @@ export async function prepareRun(
   const calibration = cursor.next();
   cursor.seek(start);
   const heldOut = [...evaluationBatches(heldOutRows, { batchSize, maxTokens: evalTokens })];
-  const { vocabSize } = tokenizer;
-  const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId: tokenizer.endOfTextId };
-  const modelSource = opened ?? presetSource(settings.model, sizes, seed);
-  const model = modelSource.build();
   checkFit(model, tokenizer, settings);
   for (const side of [train, validation]) side.requireVocabulary(model.config.vocabSize);
   return {

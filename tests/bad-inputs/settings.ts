@@ -43,6 +43,12 @@ export const settings: Area = {
       code: 2,
     },
     {
+      name: "flags that the method has no use for",
+      args: ["train", "--method", "full", "--rank", "8", "--relora-every", "50"],
+      says: ["--rank: is for adapters, of which method full has none", "--relora-every: is for method relora"],
+      code: 2,
+    },
+    {
       name: "patience without evaluations",
       args: ["train", "--patience", "3", "--eval-every", "none"],
       says: ["patience: counts evaluations, and --eval-every none makes none before the last step"],
@@ -105,6 +111,13 @@ export const settings: Area = {
       args: train("--model", "tinny"),
       files: { "a.txt": TEXT },
       says: ['model: "tinny" is neither', 'did you mean "tiny"?', "60m"],
+      code: 2,
+    },
+    {
+      name: "train: a batch that no memory holds",
+      args: train("--batch-size", "100000000"),
+      files: { "a.txt": TEXT },
+      says: ["memory: a batch of 100000000 × 16 tokens has at least", "a smaller --batch-size"],
       code: 2,
     },
     {

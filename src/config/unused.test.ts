@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { ConfigError } from "../tensor/errors.js";
+import { resolveSettings } from "./resolve.js";
+import { requireUsed } from "./unused.js";
+
+function faultsOf(flags: Readonly<Record<string, unknown>>, file: Readonly<Record<string, unknown>> = {}): string[] {
+  const settings = resolveSettings({ flags, file: { path: "run.yaml", values: file } });
+  try {
+    requireUsed(flags, settings);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message.split("\n");
+  }
+  return [];
+}
+
+test("every flag that the method has no use for is named", () => {
+  expect(faultsOf({ method: "full", rank: "8", loraAlpha: "16", lr: "1e-3", dora: false })).toEqual([
+    "--rank: is for adapters, of which method full has none; leave it out",
+    "--lora-alpha: is for adapters, of which method full has none; leave it out",
+  ]);
+  expect(faultsOf({ method: "lora", reloraEvery: "8", pruneRatio: "0.5", cycleLength: "8" })).toEqual([
+    "--relora-every: is for method relora; leave it out",
+    "--prune-ratio: is for method relora; leave it out",
+    "--cycle-length: is for method relora, or for schedule cosine_restarts; leave it out",
+  ]);
+});
+
+test.each<[flags: Record<string, unknown>, fault: string | null]>([
+  [{ pruneRatio: 0.5 }, "--prune-ratio: is for --optimizer-reset magnitude or random; leave it out"],
+  [{ pruneRatio: 0.5, optimizerReset: "random" }, null],
+  [{ method: "lora", schedule: "cosine_restarts", cycleLength: 20 }, null],
+  [{ minLrRatio: 0, schedule: "linear" }, "--min-lr-ratio: is for the cosine schedules; leave it out"],
+  [{ minLrRatio: 0 }, null],
+  [{ quantBlockSize: 128 }, "--quant-block-size: is for --quantize nf4 or fp4; leave it out"],
+  [{ quantBlockSize: 128, quantize: "fp4" }, null],
+  [{ minImprovement: 0.1 }, "--min-improvement: is for --patience; leave it out"],
+  [{ minImprovement: 0.1, patience: 3 }, null],
+])("%j", (flags, fault) => {
+  expect(faultsOf(flags)).toEqual(fault === null ? [] : [fault]);
+});
+
+test("a file may hold what other methods need, and says what flags are for", () => {
+  expect(faultsOf({ method: "full" }, { rank: 8, reloraEvery: 5 })).toEqual([]);
+  expect(faultsOf({ quantBlockSize: 128 }, { quantize: "nf4" })).toEqual([]);
+});
