@@ -20,7 +20,7 @@ const DEPENDENCES: readonly Dependence[] = [
     use: "adapters, of which method full has none",
   },
   {
-    keys: ["reloraEvery", "optimizerReset", "pruneRatio"],
+    keys: ["reloraEvery", "restartShare", "optimizerReset", "restartBatches", "pruneRatio"],
     isUsed: ({ method }) => method === "relora",
     use: "method relora",
   },
@@ -33,6 +33,11 @@ const DEPENDENCES: readonly Dependence[] = [
     keys: ["pruneRatio"],
     isUsed: ({ optimizerReset }) => optimizerReset === "magnitude" || optimizerReset === "random",
     use: `${flagOf("optimizerReset")} magnitude or random`,
+  },
+  {
+    keys: ["restartBatches"],
+    isUsed: ({ optimizerReset }) => optimizerReset === "primed",
+    use: `${flagOf("optimizerReset")} primed`,
   },
   {
     keys: ["minLrRatio"],

@@ -10,7 +10,7 @@ import { openSafetensors } from "../checkpoints/safetensors.js";
 import type { StoredTensor } from "../checkpoints/stored-tensor.js";
 import { loraAdapters } from "./adapters.js";
 import type { Expected } from "./check-checkpoint.js";
-import { planStep } from "./relora.js";
+import { isMergedWhole, planStep } from "./relora.js";
 import type { RunState } from "./run-state.js";
 
 /** What RUN/adapter is to be made of. */
@@ -42,7 +42,7 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
   const open = async (name: string): Promise<ReadonlyMap<string, StoredTensor>> =>
     (await openSafetensors(joinPath(checkpointFolder, `${name}.safetensors`))).tensors;
   const trainable = await open("trainable");
-  const merged = planStep(step, { ...expected.settings, maxSteps: state.maxSteps }).merge;
+  const merged = isMergedWhole(planStep(step, { ...expected.settings, maxSteps: state.maxSteps }));
   const starts = merged ? undefined : await open("adapter_start").catch(() => undefined);
   const names = new Set(trainable.keys());
   for (const [layer, { rank: ownRank, scaling }] of loraAdapters(expected.adapted!)) {

@@ -10,7 +10,7 @@ import { isAdapterFolder, requireNoBase, requireNoCheckpoint } from "./load-targ
 import { mergeTarget, type Origin, openTarget } from "./merge-target.js";
 import { tiedNames } from "./model-source.js";
 import { requireNewFolder } from "./output-folder.js";
-import { planStep } from "./relora.js";
+import { isMergedWhole, planStep } from "./relora.js";
 import { isRunFolder } from "./run-folder.js";
 import { openRunAsModel, restoreTrained, type SavedRun } from "./saved-run.js";
 import { joinAdapter } from "./saving.js";
@@ -105,7 +105,7 @@ function hubBase({ settings, state }: SavedRun): Pick<PeftAdapter, "baseModel" |
  */
 async function runAdapter(run: SavedRun): Promise<PeftAdapter> {
   const { folder, settings, state, checkpoint, source } = run;
-  const { merge: merged } = planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps });
+  const merged = isMergedWhole(planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps }));
   const model = restoreTrained(run);
   const adapter = await joinAdapter(folder, { model, settings, state, merged });
   const { embeddings, head } = tiedNames(model);

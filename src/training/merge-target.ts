@@ -24,7 +24,7 @@ import { isAdapterFolder, type OpenAdapter, openAdapter, requireNoBase, requireN
 import { folderSource, tiedNames, writeModel } from "./model-source.js";
 import { companionFiles, requireNewFolder } from "./output-folder.js";
 import { quantizerOfModel } from "./quantizing.js";
-import { planStep } from "./relora.js";
+import { isMergedWhole, planStep } from "./relora.js";
 import { isRunFolder } from "./run-folder.js";
 import { mergedCycles, openRunAsModel, restoreModel, restoreTrained, type SavedRun } from "./saved-run.js";
 import { floatConfig } from "./saving.js";
@@ -106,8 +106,7 @@ export async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
   const replaced = new Map<string, HostTensor | LazyTensor>(checkpoint.tensorFiles.trainable ?? []);
   for (const name of adapterParameters(trained).keys()) replaced.delete(name);
   const parts = { source, baseFolder, replaced, quantizer: describeHeld(run.quantizer) };
-  const { merge: merged } = planStep(checkpoint.step, { ...settings, maxSteps: run.state.maxSteps });
-  // After a merge the adapters have learned nothing yet.
+  const merged = isMergedWhole(planStep(checkpoint.step, { ...settings, maxSteps: run.state.maxSteps }));
   const learned = merged ? new Map<string, LowRankTerm>() : learnedTerms(trained);
   if (run.quantizer === null || settings.mergePolicy === "delta-log" || settings.mergePolicy === "residual") {
     const terms = new Map([...learned].map(([layer, term]): [string, LowRankTerm[]] => [layer, [term]]));

@@ -1,7 +1,7 @@
 import { joinPath } from "#platform";
 import type { Tokenizer } from "../data/tokenizer.js";
 import { mergedTensors, unmergedRun } from "./merge-target.js";
-import { planStep } from "./relora.js";
+import { isMergedWhole, planStep } from "./relora.js";
 import { openRun, restoreTrained, type SavedRun } from "./saved-run.js";
 import { adapterBytes, floatConfig, modelBytes, saveAdapter, saveModel } from "./saving.js";
 
@@ -32,7 +32,7 @@ export async function publishCheckpoint(
 async function publishAdapter(run: SavedRun, waitForSpace: WaitForSpace): Promise<void> {
   const { folder, settings, state, checkpoint } = run;
   const model = restoreTrained(run);
-  const { merge: merged } = planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps });
+  const merged = isMergedWhole(planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps }));
   await waitForSpace(adapterBytes(model) * (state.deltas.length + 1), "the adapter");
   await saveAdapter(folder, { model, settings, state, merged });
 }

@@ -129,6 +129,11 @@ export function planRun(config: ReloraConfig): RunPlan {
   return { phases, merges, optimizerResets };
 }
 
+/** Whether nothing that the adapters have learned is left in them after a step: all of it was merged. */
+export function isMergedWhole({ merge, mergeShare }: StepPlan): boolean {
+  return merge && mergeShare === 1;
+}
+
 /** Directions that all merges of a run take from an adapter of that rank: the most that the rank of what it learned can be. */
 export function mergedDirections(config: ReloraConfig, rank: number): number {
   const merges = planRun(config).merges.map((step) => planStep(step, config).mergeShare);

@@ -34,7 +34,7 @@ import type { PreparedRun } from "./prepare.js";
 import { Progress } from "./progress.js";
 import { publishCheckpoint } from "./publishing.js";
 import { type QuantizationError, quantizeLayers } from "./quantizing.js";
-import { planStep, type StepPlan } from "./relora.js";
+import { isMergedWhole, planStep, type StepPlan } from "./relora.js";
 import { type FactorState, factorStates, GradientMoments, resetMoments } from "./restart-moments.js";
 import type { RunFolder } from "./run-folder.js";
 import type { LossAtStep } from "./run-state.js";
@@ -228,11 +228,11 @@ export class Trainer {
   async #publishAdapter(): Promise<void> {
     const { step, deltas } = this.#progress;
     const { model } = this.#run;
-    const { phase, merge: merged } = planStep(step, this.#settings);
-    if (phase !== "adapter") return;
+    const plan = planStep(step, this.#settings);
+    if (plan.phase !== "adapter") return;
     await this.#waitForSpace(adapterBytes(model) * (deltas.length + 1), "the adapter");
     const state = { base: this.#base!, deltas };
-    await saveAdapter(this.#folder.path, { model, settings: this.#settings, state, merged });
+    await saveAdapter(this.#folder.path, { model, settings: this.#settings, state, merged: isMergedWhole(plan) });
   }
 
   async #record(record: MetricsRecord): Promise<void> {
