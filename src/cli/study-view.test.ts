@@ -37,9 +37,11 @@ test("a study is told run by run, with the time that its tokens would take at th
     { kind: "end", step: 10, outcome: "done", modelStep: 10, seconds: 7 },
   ] as MetricsRecord[];
   view.run(full!, 4);
-  now = 6000;
+  // Another run is under way, and beyond a warm start that it took over.
+  view.run(lora!, 2);
+  view.record(lora!, { kind: "step", step: 3 } as MetricsRecord);
+  now = 7000;
   view.end({ run: full!, phase: "done", step: 10, records });
-  view.run(lora!, 0);
   view.end({ run: lora!, phase: "diverged", step: 3, records: [] });
   view.run(last!, 0);
   view.end({ run: last!, phase: "begun", step: 2, records: [] });
@@ -49,9 +51,9 @@ test("a study is told run by run, with the time that its tokens would take at th
     "folder  out",
     "",
     "run     1/3  full, seed 0, going on after step 4",
-    // Six of 26 steps in six seconds.
-    "done    full, seed 0  loss 1.0000  perplexity 2.718  in 7s, about 20s left",
-    "run     2/3  lora, seed 0",
+    "run     2/3  lora, seed 0, going on after step 2",
+    // Seven steps in seven seconds, and 17 to go.
+    "done    full, seed 0  loss 1.0000  perplexity 2.718  in 7s, about 17s left",
     "fail    lora, seed 0  diverged at step 3",
     "run     3/3  x, seed 0",
     "stop    x, seed 0  saved after step 2",

@@ -29,13 +29,13 @@ export class StudyView {
   readonly #interactive: boolean;
   readonly #style: Style;
   readonly #now: () => number;
-  /** Steps that a run had done when it was begun. */
-  readonly #from = new Map<StudyRun, number>();
+  /** Runs that are not done yet: the last step that is known of them. */
+  readonly #open = new Map<StudyRun, number>();
+  readonly #begun = new Set<StudyRun>();
   #runs = 0;
   #ended = 0;
-  /** Tokens, since `#startedAt` and from now on. */
+  /** Tokens since `#startedAt`. */
   #trained = 0;
-  #left = 0;
   #startedAt = 0;
   #shownAt: number;
   #drawn = false;
@@ -53,7 +53,7 @@ export class StudyView {
     const plan = planStudy(statuses);
     this.#runs = plan.runs.length;
     this.#ended = plan.runs.filter(({ phase }) => phase === "done" || phase === "diverged").length;
-    this.#left = plan.left * tokensOf(plan);
+    for (const { run, phase, step } of statuses) if (phase === "new" || phase === "begun") this.#open.set(run, step);
     this.#startedAt = this.#now();
     this.#print(
       this.#line("study", singleLine(title)),
@@ -66,12 +66,16 @@ export class StudyView {
   run(run: StudyRun, step: number): void {
     const { arm, seed } = run;
     const from = step === 0 ? "" : `, going on after step ${step}`;
-    this.#from.set(run, step);
-    this.#print(this.#line("run", `${this.#ended + this.#from.size}/${this.#runs}  ${arm}, seed ${seed}${from}`));
+    this.#open.set(run, step);
+    this.#begun.add(run);
+    this.#print(this.#line("run", `${this.#ended + this.#begun.size}/${this.#runs}  ${arm}, seed ${seed}${from}`));
   }
 
-  record({ arm, seed, settings: { maxSteps } }: StudyRun, record: MetricsRecord): void {
+  record(run: StudyRun, record: MetricsRecord): void {
     if (record.kind !== "step") return;
+    this.#advance(run, record.step);
+    const { arm, seed, settings } = run;
+    const { maxSteps } = settings;
     const now = this.#now();
     if (now - this.#shownAt < (this.#interactive ? REDRAW_MS : PLAIN_INTERVAL_MS)) return;
     this.#shownAt = now;
@@ -83,11 +87,9 @@ export class StudyView {
   }
 
   end({ run, phase, step, records }: RunStatus): void {
-    const { arm, seed, settings } = run;
-    const from = this.#from.get(run) ?? 0;
-    const ofStep = settings.totalBatchSize * settings.sequenceLength;
-    this.#trained += ofStep * (step - from);
-    this.#left -= ofStep * ((phase === "begun" ? step : settings.maxSteps) - from);
+    const { arm, seed } = run;
+    this.#advance(run, step);
+    if (phase !== "begun") this.#open.delete(run);
     const { green, yellow } = this.#style;
     const name = `${arm}, seed ${seed}`;
     if (phase === "done") {
@@ -102,10 +104,17 @@ export class StudyView {
     else this.#print(this.#line("stop", `${name}  saved after step ${step}`, yellow));
   }
 
+  #advance(run: StudyRun, step: number): void {
+    this.#trained += tokensOfStep(run) * Math.max(0, step - this.#open.get(run)!);
+    this.#open.set(run, step);
+  }
+
   /** At the pace so far, everything between the runs included. */
   #timeLeft(): string {
-    if (this.#left <= 0 || this.#trained <= 0) return "";
-    const seconds = (((this.#now() - this.#startedAt) / 1000) * this.#left) / this.#trained;
+    let left = 0;
+    for (const [run, step] of this.#open) left += tokensOfStep(run) * (run.settings.maxSteps - step);
+    if (left <= 0 || this.#trained <= 0) return "";
+    const seconds = (((this.#now() - this.#startedAt) / 1000) * left) / this.#trained;
     return `, about ${formatDuration(seconds)} left`;
   }
 
@@ -149,6 +158,10 @@ function planText(plan: StudyPlan): string {
   });
   const rest = left === 0 ? "nothing is left" : `${formatShare(left)} of the tokens are left`;
   return `${runs.length} runs, ${formatCount(tokensOf(plan))} tokens: ${counts.join(", ")}; ${rest}`;
+}
+
+function tokensOfStep({ settings }: StudyRun): number {
+  return settings.totalBatchSize * settings.sequenceLength;
 }
 
 function tokensOf({ runs }: StudyPlan): number {

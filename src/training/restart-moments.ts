@@ -80,9 +80,11 @@ export class GradientMoments {
   /**
    * Gives what was restarted the mean of the gradients as first moment and that of their squares as second, as if those had been
    * seen in as many steps. So the first updates have the size that noise of this much allows, not that of a first update, which is the learning rate
-   * in every entry. A factor without any gradient, as A while B is zero, stays fresh.
+   * in every entry. A factor without any gradient, as A while B is zero, stays fresh, and all
+   * do where no gradient was added.
    */
   prime(states: readonly FactorState[], directions: RestartedDirections, { beta1, beta2 }: AdamWOptions): void {
+    if (this.#count === 0) return;
     for (const each of states) {
       const { expAvg, expAvgSq } = each.state;
       const { sum, squares } = this.#sums.get(each.name)!;
