@@ -19,10 +19,11 @@ function shape(
 
 /**
  * Model sizes by name. 9m to 1b are those of the official ReLoRA code, named by their parameter count with a
- * vocabulary of 32,100; tiny (0.1M parameters in the blocks) is for tests, nano (1.8M) and small (4M) for a first run.
+ * vocabulary of 32,100; tiny and micro (0.1M and 0.3M parameters in the blocks) are for tests and as controls, nano (1.8M) and small (4M) for a first run.
  */
 export const MODEL_PRESETS: Readonly<Record<string, ModelPreset>> = {
   tiny: shape(64, 2, 2, 176),
+  micro: shape(96, 3, 3, 256),
   nano: shape(192, 4, 6, 512),
   small: shape(256, 5, 8, 688),
   "9m": shape(128, 4, 4, 352),
