@@ -113,10 +113,11 @@ function describeStart(
 /** What is trained on, in words: what is scored of it, and what was cut. */
 function describeCounts(
   source: string,
-  { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream }: PreparedRun,
+  { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream, cursor, settings }: PreparedRun,
 ): string {
   if (isStream) return `${source}, ${formatCount(tokens)} tokens`;
-  const whole = `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored`;
+  const stepsOfEpoch = (cursor.rowsPerEpoch / settings.totalBatchSize).toPrecision(3);
+  const whole = `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored, ${Number(stepsOfEpoch)} steps an epoch`;
   if (truncation.samples === 0) return whole;
   return `${whole}; ${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;
 }
