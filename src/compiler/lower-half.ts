@@ -20,8 +20,11 @@ export type RowRange = readonly [start: number, end: number];
 const FLOAT = 1;
 const BFLOAT16 = 16;
 
-/** A product of one row reads the weight in pieces of so many elements, which in float32 stay near the processor. */
-const PIECE_ELEMENTS = 2 ** 19;
+/**
+ * A product reads the weight in pieces of so many elements: of one row, in pieces that stay near the processor in float32; of
+ * several, in large ones, for little of a weight to be there in float32 at a time.
+ */
+const PIECE_ELEMENTS = { oneRow: 2 ** 19, manyRows: 2 ** 22 } as const;
 
 /** The leaf in float32. Each node that reads it widens it anew, so that the float32 copy lives for that one. */
 export function widenedLeaf(leaf: HalfLeaf, emitter: Emitter): string {
@@ -34,8 +37,9 @@ export function halfRows(leaf: HalfLeaf, indices: string, shape: Shape, emitter:
 }
 
 /**
- * A product with a leaf that is held as 16-bit floats on its right, in the same bits as with its float32 copy; undefined for
- * others. Multiplying by a power of two loses nothing, so the weight's scale is taken out of the sums.
+ * A product with a leaf that is held as 16-bit floats on its right, in the same bits as with its float32 copy; but of several rows with
+ * a weight of many pieces, up to rounding. Undefined for others. Multiplying by a power of two loses nothing, so the weight's
+ * scale is taken out of the sums.
  */
 export function halfProduct(product: Product, context: LoweringContext): string | undefined {
   const { emitter, nameOf, halfLeaf } = context;
@@ -50,21 +54,26 @@ export function halfProduct(product: Product, context: LoweringContext): string 
   const left = { name: nameOf(a), shape: a.shape };
   const addend = c && scaled(nameOf(c), 1 / scale, emitter);
   const [columns, inner] = b.shape as [number, number];
-  const piece = Math.ceil(PIECE_ELEMENTS / inner);
-  const isOneRow = a.rank === 2 && b.rank === 2 && a.shape[0] === 1 && !transposeA && transposeB;
-  if (!isOneRow || piece >= columns) {
+  const isOneRow = a.rank === 2 && a.shape[0] === 1 && !transposeA;
+  const piece = Math.ceil(PIECE_ELEMENTS[isOneRow ? "oneRow" : "manyRows"] / inner);
+  if (a.rank !== 2 || b.rank !== 2 || !transposeB || piece >= columns) {
     const whole = { a: left, b: right(), transposeA, transposeB, alpha, c: addend };
     return scaled(emitReproducibleProduct(whole, emitter), scale, emitter);
   }
-  // Of one row, each column is a sum of its own, whatever other columns there are.
+  const rows = a.shape[transposeA ? 1 : 0]!;
   const pieces: string[] = [];
   for (let start = 0; start < columns; start += piece) {
     const end = Math.min(columns, start + piece);
     const part = addend && emitter.emit("Slice", [addend, ...[[start], [end], [1]].map((at) => emitter.integers(at))]);
     const one = { a: left, b: right([start, end]), transposeA, transposeB, alpha, c: part };
-    pieces.push(emitProduct(one, emitter, [1, end - start]));
+    // Of one row, each column is a sum of its own, whatever other columns there are.
+    pieces.push(
+      isOneRow
+        ? emitProduct(one, emitter, [1, end - start])
+        : emitReproducibleProduct(one, emitter, [rows, end - start]),
+    );
   }
-  const options: EmitOptions = { attributes: { axis: { int: 1 } }, shape: [1, columns] };
+  const options: EmitOptions = { attributes: { axis: { int: 1 } }, shape: [rows, columns] };
   return scaled(emitter.emit("Concat", pieces, options), scale, emitter);
 }
 

@@ -46,8 +46,15 @@ export function emitProduct(
 
 /**
  * A product whose bits do not depend on the number of threads: of the formulations of which that holds, the fastest.
+ * @param shape as of `emitProduct`.
  */
-export function emitReproducibleProduct(product: ValueProduct, emitter: Emitter): string {
+export function emitReproducibleProduct(product: ValueProduct, emitter: Emitter, shape?: Shape): string {
+  const result = fastestReproducible(product, emitter);
+  if (shape !== undefined) emitter.shapes.set(result, shape);
+  return result;
+}
+
+function fastestReproducible(product: ValueProduct, emitter: Emitter): string {
   const sizes = sizesOf(product);
   const { rows, columns, inner, matrices, alpha } = sizes;
   const isDynamic = [rows, columns, inner, matrices].some((size) => emitter.isDynamic(size));

@@ -17,8 +17,8 @@ const SHORTEST_STEP = 8;
 const LEAST_STAND_IN = 2 ** 32;
 
 /**
- * Reads tokens one after another, or several at a time, with the keys and values of those before in a cache. Steps are compiled when they
- * are first needed: one for single tokens, and one for each power of two that a longer text is cut into.
+ * Reads tokens one after another, or several at a time, with the keys and values of those before in a cache. What reads single tokens is
+ * compiled once; what reads several, for each power of two that a text is cut into, and let go with the memory that it took.
  */
 export class CachedDecoder {
   readonly #model: CausalLM;
@@ -43,9 +43,9 @@ export class CachedDecoder {
     this.#cache.clear();
   }
 
-  /** Compiles what reads so many tokens at a time, which is done anyway when they are first read. */
-  async prepare(counts: readonly number[]): Promise<void> {
-    for (const count of counts) for (const part of parts(count)) await this.#stepFor(part);
+  /** Compiles what reads so many tokens, which is done anyway when they are read. */
+  async prepare(count: number): Promise<void> {
+    for (const part of parts(count)) await this.#stepFor(part);
   }
 
   /** Reads at least one token and adds them to the cache. → scores of the token after them, (vocabSize). */
@@ -57,12 +57,20 @@ export class CachedDecoder {
       logits = await this.#readStep(await this.#stepFor(count), ids.slice(start, start + count));
       start += count;
     }
+    if (ids.length > 1) await this.#release((time) => time > 1);
     return logits;
   }
 
-  async release(): Promise<void> {
-    for (const { program } of this.#steps.values()) await program.release();
-    this.#steps.clear();
+  release(): Promise<void> {
+    return this.#release(() => true);
+  }
+
+  async #release(chosen: (time: number) => boolean): Promise<void> {
+    for (const [time, { program }] of this.#steps) {
+      if (!chosen(time)) continue;
+      this.#steps.delete(time);
+      await program.release();
+    }
   }
 
   async #stepFor(count: number): Promise<Step> {

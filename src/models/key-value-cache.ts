@@ -3,8 +3,8 @@ import type { CachedLayer } from "../nn/cached-sequence.js";
 import type { Feeds } from "../runtime/program.js";
 import type { HostTensor } from "../tensor/dtype.js";
 
-/** Room is made for so many tokens at a time. */
-const GROWTH = 128;
+/** Room is made for an eighth more tokens than are needed, and for a multiple of this. */
+const GROWTH = 32;
 
 interface LayerStore {
   readonly window: number | undefined;
@@ -53,7 +53,7 @@ export class KeyValueCache {
     if (tokens <= this.#capacity) return;
     const before = new Map([...this.#layers.values()].map(({ window }) => [window, this.slots(window)] as const));
     const held = this.#capacity;
-    this.#capacity = Math.ceil(tokens / GROWTH) * GROWTH;
+    this.#capacity = Math.ceil((this.#capacity === 0 ? tokens : (9 * tokens) / 8) / GROWTH) * GROWTH;
     for (const store of this.#layers.values()) {
       const [old, slots] = [held === 0 ? 0 : before.get(store.window)!, this.slots(store.window)];
       if (old === slots) continue;

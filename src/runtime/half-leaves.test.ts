@@ -1,10 +1,12 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { grad } from "../autograd/grad.js";
+import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.js";
 import { Parameter } from "../nn/module.js";
 import { add, gatherRows, matmul, mul, sum, transpose } from "../ops/index.js";
 import { fastestHalf, type HalfArray, widen } from "../tensor/half-array.js";
 import { float32ToBfloat16, float32ToFloat16 } from "../tensor/half-precision.js";
 import { Rng } from "../tensor/random.js";
+import { sizeOf } from "../tensor/shape.js";
 import { placeholder, type Tensor, tensor } from "../tensor/tensor.js";
 import { evaluate } from "./evaluate.js";
 import { Program } from "./program.js";
@@ -100,6 +102,28 @@ describe.each(Object.keys(HOLDERS))("a weight held as %s gives the bits that its
     expect(held.isHalf).toBe(true);
   });
 });
+
+test.each([3, 40])("a large weight is widened in pieces for a product of %i rows", async (rows) => {
+  const shape: [number, number] = [2100, 2048];
+  const bits = Uint16Array.from({ length: shape[0] * shape[1] }, (_, i) => 0x3c00 | ((i * 7919) & 0x83ff));
+  const held = new Parameter(() => expect.fail("made though it is held"), shape, { trainable: false });
+  held.hold({ format: "float16", bits, scale: 2 ** -6 });
+  const copy = new Parameter(held.read(), shape);
+  const x = tensor(random(rows * shape[1], 2), [rows, shape[1]]);
+  const residual = tensor(random(rows * shape[0], 3), [rows, shape[0]]);
+  const outputsFor = (w: Parameter) => ({ sum: add(residual, matmul(mul(x, 0.5), w, { transposeB: true })) });
+  const [ours, exact] = [await run(outputsFor(held)), await run(outputsFor(copy))];
+  const [a, b] = [ours, exact].map(({ sum }) => new Float32Array(sum!.buffer));
+  expect(a!.reduce((worst, value, i) => Math.max(worst, Math.abs(value - b![i]!)), 0)).toBeLessThan(1e-4);
+  expect(await run(outputsFor(held), 1)).toEqual(ours);
+  expect(largestLength(compileGraph(outputsFor(held), PROFILES.cpu))).toBeLessThanOrEqual(2 ** 22);
+});
+
+/** Elements of the largest value that the model computes. */
+function largestLength({ values, leaves, halves }: CompiledGraph): number {
+  const own = [...values].filter(([name]) => !leaves.has(name) && !halves.has(name));
+  return Math.max(...own.map(([, { shape }]) => sizeOf(shape)));
+}
 
 test("a program says when a weight is no longer held as it was compiled", async () => {
   const [held] = weights("bfloat16", [4, 4]);

@@ -21,6 +21,7 @@ export class Program {
   readonly #compiled: Pick<CompiledGraph, "leaves" | "halves">;
   readonly #session: OrtSession;
   readonly #sizes: DynamicSizes | undefined;
+  readonly #parts: WeakMap<Uint16Array, Map<string, Uint16Array>> = new WeakMap();
 
   private constructor(
     outputs: Readonly<Record<string, Tensor>>,
@@ -76,6 +77,15 @@ export class Program {
     return this.#session.release();
   }
 
+  /** The bits that an input takes: the same array in each run, for the session to know it again. */
+  #part(input: string, bits: Uint16Array, [start, end]: readonly [number, number]): Uint16Array {
+    const parts = this.#parts.get(bits) ?? new Map<string, Uint16Array>();
+    this.#parts.set(bits, parts);
+    const part = parts.get(input) ?? bits.subarray(start, end);
+    parts.set(input, part);
+    return part;
+  }
+
   #bind(feeds: Feeds, sizes: Sizes = {}): Record<string, FedTensor> {
     const bound: Record<string, FedTensor> = {};
     const { leaves, halves } = this.#compiled;
@@ -84,7 +94,7 @@ export class Program {
       if (half?.format !== format || half.scale !== scale) {
         throw new Error(`Program: ${tensor} is no longer held as it was when the program was compiled`);
       }
-      bound[input] = { dtype: FED_AS[format], shape, data: half.bits.subarray(...elements) };
+      bound[input] = { dtype: FED_AS[format], shape, data: this.#part(input, half.bits, elements) };
     }
     for (const [input, leaf] of leaves) {
       const { source, dtype } = leaf;

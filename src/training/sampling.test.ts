@@ -43,3 +43,31 @@ test("top-p keeps the shortest list that reaches p", () => {
 });
 
 test("top-p counts shares of what top-k left", () => expectShares({ topK: 2, topP: 0.55 }, [0, 1, 0, 0]));
+
+test("of a large vocabulary, the tokens are those that sorting all of it gives", () => {
+  const rng = new Rng(3, "logits");
+  for (const spread of [0, 0.01, 3, 200]) {
+    const logits = Float32Array.from({ length: 5000 }, () => Math.fround(spread * rng.normal()));
+    logits.copyWithin(2500, 0, 500); // equal ones
+    const sorted = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
+    const weights = sorted.map((token) => Math.exp(logits[token]! - logits[sorted[0]!]!));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    for (const topP of [0.001, 0.3, 0.9, 0.9999]) {
+      let [count, held] = [0, 0];
+      while (held < topP * total) held += weights[count++]!;
+      const kept = new Set(sorted.slice(0, count));
+      const draws = Array.from({ length: 50 }, (_, i) =>
+        sampleToken(logits, { temperature: 1, topK: null, topP }, new Rng(i, "draws")),
+      );
+      expect(draws.filter((token) => !kept.has(token))).toEqual([]);
+    }
+    for (const topK of [1, 7, 64, 4999, 5000, 6000]) {
+      const kept = new Set(sorted.slice(0, topK));
+      for (let i = 0; i < 50; i++) {
+        // So hot that all are nearly as likely.
+        const token = sampleToken(logits, { temperature: 1e6, topK, topP: 1 }, new Rng(i, "draws"));
+        expect(kept.has(token)).toBe(true);
+      }
+    }
+  }
+});

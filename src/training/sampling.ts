@@ -12,36 +12,97 @@ export interface SamplingOptions {
 
 /** The index of the chosen token. Of equal logits the lower index counts as the likelier. One draw from `rng`, none at 0. */
 export function sampleToken(logits: Float32Array, { temperature, topK, topP }: SamplingOptions, rng: Rng): number {
-  if (temperature === 0) return argMax(logits);
-  const largest = logits[argMax(logits)]!;
-  const weights = Float64Array.from(logits, (logit) => Math.exp((logit - largest) / temperature));
-  const order = Uint32Array.from(weights.keys());
-  if (topK !== null || topP < 1) order.sort((a, b) => weights[b]! - weights[a]! || a - b);
-  const candidates = keepLikeliest(order.subarray(0, topK ?? order.length), weights, topP);
-  let left = rng.uniform() * sumOf(candidates, weights);
-  for (const token of candidates) {
-    left -= weights[token]!;
-    if (left < 0) return token;
-  }
-  return candidates.at(-1)!;
+  const likeliest = argMax(logits);
+  if (temperature === 0) return likeliest;
+  const largest = logits[likeliest]!;
+  const weights = new Float64Array(logits.length);
+  for (let i = 0; i < weights.length; i++) weights[i] = inversePower((largest - logits[i]!) / temperature);
+  const tokens =
+    topK !== null && topK < logits.length
+      ? reaching(topP, likeliestTokens(logits, largest, topK), weights)
+      : topP < 1
+        ? reachingOfAll(topP, logits, largest, weights)
+        : undefined;
+  return draw(tokens, weights, rng);
 }
 
-/** The shortest start of the ordered `tokens` that holds the share `topP` of their weight; at least one token. */
-function keepLikeliest(tokens: Uint32Array, weights: Float64Array, topP: number): Uint32Array {
-  if (topP >= 1) return tokens;
-  const enough = topP * sumOf(tokens, weights);
+/** One of `tokens` by their weights; of all tokens where that is undefined. */
+function draw(tokens: Uint32Array | undefined, weights: Float64Array, rng: Rng): number {
+  const count = tokens?.length ?? weights.length;
+  const tokenAt = (i: number): number => (tokens === undefined ? i : tokens[i]!);
+  let left = rng.uniform() * totalOf(tokens, weights);
+  for (let i = 0; i < count; i++) {
+    left -= weights[tokenAt(i)]!;
+    if (left < 0) return tokenAt(i);
+  }
+  return tokenAt(count - 1);
+}
+
+function totalOf(tokens: Uint32Array | undefined, weights: Float64Array): number {
+  let total = 0;
+  if (tokens === undefined) for (let i = 0; i < weights.length; i++) total += weights[i]!;
+  else for (let i = 0; i < tokens.length; i++) total += weights[tokens[i]!]!;
+  return total;
+}
+
+/** The shortest start of the ordered `tokens` that holds the share `topP` of `total`; at least one token, and all where they hold less. */
+function reaching(
+  topP: number,
+  tokens: Uint32Array,
+  weights: Float64Array,
+  total: number = totalOf(tokens, weights),
+): Uint32Array {
   let held = 0;
-  for (const [index, token] of tokens.entries()) {
-    held += weights[token]!;
-    if (held >= enough) return tokens.subarray(0, index + 1);
+  for (let i = 0; i < tokens.length; i++) {
+    held += weights[tokens[i]!]!;
+    if (topP < 1 && held >= topP * total) return tokens.subarray(0, i + 1);
   }
   return tokens;
 }
 
-function sumOf(tokens: Uint32Array, weights: Float64Array): number {
-  let total = 0;
-  for (const token of tokens) total += weights[token]!;
-  return total;
+/** Most often a few tokens hold the share, and only they are put in order. */
+const FEW = 64;
+
+function reachingOfAll(topP: number, logits: Float32Array, largest: number, weights: Float64Array): Uint32Array {
+  const total = totalOf(undefined, weights);
+  for (let count = FEW; count < logits.length; count *= FEW) {
+    const tokens = reaching(topP, likeliestTokens(logits, largest, count), weights, total);
+    if (tokens.length < count) return tokens;
+  }
+  return reaching(topP, likeliestTokens(logits, largest, logits.length), weights, total);
+}
+
+/** Logits are told apart by how far they are below the largest, in steps so wide, and all beyond so many steps are one. */
+const [STEPS_PER_NAT, STEPS] = [16, 1024] as const;
+
+/** The `count` likeliest tokens in order: only those are sorted that are no farther from the largest logit than the last of them. */
+function likeliestTokens(logits: Float32Array, largest: number, count: number): Uint32Array {
+  const stepOf = (logit: number): number => {
+    const step = Math.floor((largest - logit) * STEPS_PER_NAT);
+    return step < STEPS ? step : STEPS - 1; // NaN too
+  };
+  const counts = new Uint32Array(STEPS);
+  for (let i = 0; i < logits.length; i++) counts[stepOf(logits[i]!)]!++;
+  let [last, held] = [0, counts[0]!];
+  while (held < count) held += counts[++last]!;
+  const near = new Uint32Array(held);
+  let found = 0;
+  for (let i = 0; i < logits.length; i++) if (stepOf(logits[i]!) <= last) near[found++] = i;
+  return near.sort((a, b) => logits[b]! - logits[a]! || a - b).subarray(0, count);
+}
+
+/** How finely powers of two are tabulated. */
+const PARTS = 256;
+const ROOTS = Float64Array.from({ length: PARTS }, (_, i) => 2 ** (-i / PARTS));
+const HALVES = Float64Array.from({ length: 1080 }, (_, i) => 2 ** -i);
+
+/** e^(−x) for x ≥ 0, to 1e-11 of it: Math.exp over a vocabulary would take longer than all else about choosing a token. */
+function inversePower(x: number): number {
+  const parts = x * (Math.LOG2E * PARTS);
+  const whole = Math.floor(parts);
+  if (!(whole < HALVES.length * PARTS)) return x > 0 ? 0 : Number.NaN;
+  const rest = (parts - whole) * (Math.LN2 / PARTS);
+  return HALVES[whole >>> 8]! * ROOTS[whole & (PARTS - 1)]! * (1 - rest * (1 - rest * (1 / 2 - rest / 6)));
 }
 
 function argMax(values: Float32Array): number {

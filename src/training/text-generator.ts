@@ -71,12 +71,15 @@ export class TextGenerator {
     let finish: Generation["finish"] = "length";
     let next = this.#unread(prompt);
     const unread = next.length;
-    if (maxNewTokens > 0) await this.#decoder.prepare([unread, 1]);
-    const times = [performance.now()];
+    if (maxNewTokens > 0) await this.#decoder.prepare(unread);
+    const clock = new Clock();
     let tokens = 0;
     while (tokens < maxNewTokens) {
       const logits = await this.#advance(next);
-      times.push(performance.now());
+      if (clock.tick() === 1) {
+        await this.#decoder.prepare(1);
+        clock.skip();
+      }
       const token = sampleToken(logits, options, rng);
       if (this.#endIds.has(token)) {
         finish = "end-of-text";
@@ -91,13 +94,11 @@ export class TextGenerator {
       next = [token];
     }
     if (finish !== "stop") show(stop.push(stream.end()) + stop.end());
-    const perToken = (ms: number, count: number): number | null => (count === 0 ? null : ms / count);
-    const [start, begun = start, steps] = [times[0]!, times[1], times.length - 2];
     return {
       ...{ text, tokens, finish, promptTokens: prompt.length },
       ...{ contextTokens: this.#contextTokens, contextRestarts: this.#restarts },
-      msPerPromptToken: perToken(begun - start, steps < 0 ? 0 : unread),
-      msPerToken: perToken(times.at(-1)! - begun, Math.max(0, steps)),
+      msPerPromptToken: clock.ticks === 0 ? null : clock.firstMs / unread,
+      msPerToken: clock.ticks < 2 ? null : clock.otherMs / (clock.ticks - 1),
     };
   }
 
@@ -128,6 +129,28 @@ export class TextGenerator {
       this.#restarts++;
     }
     return this.#decoder.read(unread);
+  }
+}
+
+/** Tells how long the first of many things takes, and how long the others. */
+class Clock {
+  ticks = 0;
+  firstMs = 0;
+  otherMs = 0;
+  #last: number = performance.now();
+
+  /** One of the things is done → how many are. */
+  tick(): number {
+    const now = performance.now();
+    if (this.ticks === 0) this.firstMs = now - this.#last;
+    else this.otherMs += now - this.#last;
+    this.#last = now;
+    return ++this.ticks;
+  }
+
+  /** What was done since counts for nothing. */
+  skip(): void {
+    this.#last = performance.now();
   }
 }
 
