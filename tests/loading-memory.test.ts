@@ -8,6 +8,7 @@ import { trainTokenizer } from "../src/data/train-tokenizer.js";
 import { LlamaForCausalLM } from "../src/models/llama.js";
 import { llamaConfig, writeLlamaConfig } from "../src/models/llama-config.js";
 import { Rng } from "../src/tensor/random.js";
+import type { WriterOptions } from "../src/training/generation.js";
 import { diskParameters, writeModel } from "../src/training/model-source.js";
 import { withFolder } from "./run-command.js";
 import { TEXT } from "./small-model.js";
@@ -40,15 +41,21 @@ async function writeLargeModel(folder: string): Promise<number> {
   return statSync(path.join(folder, "model.safetensors")).size;
 }
 
+function load(folder: string, options: Partial<WriterOptions>): { readonly ready: number; readonly generated: number } {
+  const args = [SCRIPT, folder, JSON.stringify(options)];
+  return JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" }));
+}
+
 test.skipIf(!existsSync("/proc/self/status"))("loading 16-bit floats takes no more memory than keeping them", () =>
   withFolder({}, async (cwd) => {
     const folder = path.join(cwd, "model");
     const fileBytes = await writeLargeModel(folder);
     expect(fileBytes).toBeGreaterThan(2e8);
-    const { ready, generated } = JSON.parse(execFileSync(process.execPath, [SCRIPT, folder], { encoding: "utf8" }));
+    const { ready, generated } = load(folder, {});
     // A float32 copy of the embeddings alone would be half as large again.
     expect(ready / fileBytes).toBeLessThan(1.25);
     // With ONNX Runtime, its sessions, the cache, and pieces of weights in float32.
     expect((generated - ready) / fileBytes).toBeLessThan(0.5);
+    expect(load(folder, { float32: true }).ready / fileBytes).toBeGreaterThan(1.9);
   }),
 );

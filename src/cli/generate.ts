@@ -40,6 +40,11 @@ const OPTIONS = {
   },
   system: { type: "string", default: null, none: "no such message", help: "With --chat, the message of the system." },
   chatTemplate: SETTINGS.chatTemplate,
+  float32: {
+    type: "boolean",
+    default: false,
+    help: "Hold 16-bit weights in float32: faster, for twice the memory.",
+  },
 } as const satisfies OptionTable;
 
 const STOP = "--stop <text>";

@@ -28,20 +28,20 @@ export function sampleToken(logits: Float32Array, { temperature, topK, topP }: S
 
 /** One of `tokens` by their weights; of all tokens where that is undefined. */
 function draw(tokens: Uint32Array | undefined, weights: Float64Array, rng: Rng): number {
-  const count = tokens?.length ?? weights.length;
-  const tokenAt = (i: number): number => (tokens === undefined ? i : tokens[i]!);
-  let left = rng.uniform() * totalOf(tokens, weights);
-  for (let i = 0; i < count; i++) {
-    left -= weights[tokenAt(i)]!;
-    if (left < 0) return tokenAt(i);
+  const ordered = tokens === undefined ? weights : Float64Array.from(tokens, (token) => weights[token]!);
+  let left = rng.uniform() * totalOf(ordered);
+  let at = 0;
+  while (at < ordered.length - 1) {
+    left -= ordered[at]!;
+    if (left < 0) break;
+    at++;
   }
-  return tokenAt(count - 1);
+  return tokens === undefined ? at : tokens[at]!;
 }
 
-function totalOf(tokens: Uint32Array | undefined, weights: Float64Array): number {
+function totalOf(weights: Float64Array): number {
   let total = 0;
-  if (tokens === undefined) for (let i = 0; i < weights.length; i++) total += weights[i]!;
-  else for (let i = 0; i < tokens.length; i++) total += weights[tokens[i]!]!;
+  for (let i = 0; i < weights.length; i++) total += weights[i]!;
   return total;
 }
 
@@ -50,7 +50,7 @@ function reaching(
   topP: number,
   tokens: Uint32Array,
   weights: Float64Array,
-  total: number = totalOf(tokens, weights),
+  total: number = totalOf(Float64Array.from(tokens, (token) => weights[token]!)),
 ): Uint32Array {
   let held = 0;
   for (let i = 0; i < tokens.length; i++) {
@@ -64,7 +64,7 @@ function reaching(
 const FEW = 64;
 
 function reachingOfAll(topP: number, logits: Float32Array, largest: number, weights: Float64Array): Uint32Array {
-  const total = totalOf(undefined, weights);
+  const total = totalOf(weights);
   for (let count = FEW; count < logits.length; count *= FEW) {
     const tokens = reaching(topP, likeliestTokens(logits, largest, count), weights, total);
     if (tokens.length < count) return tokens;
