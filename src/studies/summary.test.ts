@@ -167,6 +167,21 @@ describe("the summary", () => {
     expect(findings).toContain("relora diverged with seed 1, at step 8.");
   });
 
+  test("takes costs and merges from runs that have ended: others may show those of a shared warm start", () => {
+    const begun: Ending = { loss: 9, phase: "begun", mergeChanges: [1] };
+    const relora = armOf(
+      summaryOf({ ...LOSSES, relora: [begun, begun, { loss: 1.2, mergeChanges: [1e-6] }] }),
+      "relora",
+    );
+    expect(relora).toMatchObject({
+      seconds: 10 + STUDY.seeds[2]!,
+      mergeChange: expect.closeTo(1e-6, 9),
+      mergesKept: true,
+    });
+    const none = armOf(summaryOf({ ...LOSSES, relora: [begun, begun, begun] }), "relora");
+    expect(none).toMatchObject({ tokens: null, quantizer: null, merges: 0, mergesKept: null });
+  });
+
   test("takes a loss that is no number for none", () => {
     expect(armOf(summaryOf({ ...LOSSES, relora: [{ loss: null }, 1, 1] }), "relora").loss!.n).toBe(2);
   });

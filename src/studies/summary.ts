@@ -176,13 +176,15 @@ export function summarize(
   const arms = study.arms.map(({ name, settings }): ArmSummary => {
     const own = runs.filter(({ arm }) => arm === name);
     const done = own.filter(({ loss }) => loss !== null);
+    const ended = own.filter(hasEnded);
     const start = evidence
-      .filter(({ run }) => run.arm === name)
+      .filter(({ run, phase }) => run.arm === name && hasEnded({ phase }))
       .flatMap(({ records }) => records.filter((record) => record.kind === "start"))
       .at(-1);
     const quantizer = start?.quantizer ?? null;
+    // Of runs that have ended: what others show so far may be that of the warm start, which another arm has trained for them.
     const known = (key: keyof RunSummary): number[] =>
-      own.map((run) => run[key]).filter((value) => typeof value === "number");
+      ended.map((run) => run[key]).filter((value) => typeof value === "number");
     const mean = (key: keyof RunSummary): number | null => (known(key).length === 0 ? null : meanOf(known(key)));
     const mergeChange = known("mergeChange").length === 0 ? null : Math.max(...known("mergeChange"));
     return {
@@ -200,7 +202,7 @@ export function summarize(
       parameters: mean("parameters"),
       trainableParameters: mean("trainableParameters"),
       checkpointBytes: mean("checkpointBytes"),
-      merges: Math.max(...known("merges")),
+      merges: Math.max(0, ...known("merges")),
       mergeChange,
       mergesKept: mergeChange === null || quantizer !== null ? null : mergeChange < MERGE_TOLERANCE,
       diverged: own.filter(({ phase }) => phase === "diverged").length,
@@ -212,7 +214,7 @@ export function summarize(
     notes,
     seeds,
     reference,
-    runs: { planned: runs.length, ended: runs.filter(({ phase }) => phase === "done" || phase === "diverged").length },
+    runs: { planned: runs.length, ended: runs.filter(hasEnded).length },
     arms,
     gap: differenceOf(pairs(low, high)),
     warmStarts: warmStartGroups(study, evidence, runs),
@@ -222,6 +224,10 @@ export function summarize(
     machines,
     spectra,
   };
+}
+
+function hasEnded({ phase }: Pick<RunStatus, "phase">): boolean {
+  return phase === "done" || phase === "diverged";
 }
 
 function gapsClosed(
