@@ -182,7 +182,7 @@ const FILES: readonly HostileFile[] = [
     name: "a size in place of which stands an object that breaks arithmetic",
     ...config(
       withField({ num_attention_heads: { valueOf: null, toString: 1 } }),
-      "num_attention_heads must be a number",
+      "num_attention_heads must be a positive integer",
     ),
   },
   {
@@ -191,11 +191,14 @@ const FILES: readonly HostileFile[] = [
   },
   {
     name: "sizes that only look like integers",
-    ...config(withField({ vocab_size: 1e300 }), "vocabSize must be a positive integer, got 1e+300"),
+    ...config(withField({ vocab_size: 1e300 }), "vocab_size must be a positive integer, got 1e+300"),
   },
   {
     name: "a text for a number that has a default",
-    ...config(withField({ rope_parameters: { rope_theta: "10000" } }), 'rope_theta must be a number, got "10000"'),
+    ...config(
+      withField({ rope_parameters: { rope_theta: "10000" } }),
+      'rope_theta must be a number above 0, got "10000"',
+    ),
   },
   { name: "a text for an object", ...config(withField({ rope_scaling: "linear" }), "rope_scaling must be an object") },
   ...Object.entries({

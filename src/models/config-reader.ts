@@ -43,6 +43,17 @@ export class ConfigReader {
     return this.has(key) ? this.positive(key) : undefined;
   }
 
+  /** A token's number; null where the config names none, or several. */
+  token(key: string): number | null {
+    if (!this.has(key) || Array.isArray(this.json[key])) return null;
+    return this.#number(
+      key,
+      undefined,
+      "an integer of 0 or more",
+      (value) => Number.isSafeInteger(value) && value >= 0,
+    );
+  }
+
   boolean(key: string, fallback: boolean): boolean {
     if (!this.has(key)) return fallback;
     const value = this.json[key];

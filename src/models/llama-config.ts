@@ -76,7 +76,7 @@ export function readLlamaConfig(json: Readonly<Record<string, unknown>>): LlamaC
     ...readDecoder(reader, { maxSequenceLength: 2048 }),
     attentionBias: reader.boolean("attention_bias", false),
     mlpBias: reader.boolean("mlp_bias", false),
-    endOfTextId: typeof json.eos_token_id === "number" ? json.eos_token_id : null,
+    endOfTextId: reader.token("eos_token_id"),
   };
   reader.finish();
   return config;
