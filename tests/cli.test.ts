@@ -158,6 +158,21 @@ test("data tells format, split and tokens, and shows a document as pieces that s
   });
 });
 
+test("data says what is scored of samples, and shows it", async () => {
+  const samples = Array.from({ length: 30 }, (_, i) =>
+    JSON.stringify({ prompt: `${i} + 1 =`, completion: ` ${i + 1}` }),
+  );
+  await withFolder({ "sums.jsonl": samples.join("\n") }, async (cwd) => {
+    const args = ["data", "sums.jsonl", "--vocab-size", "280"];
+    const { stdout } = await runCommand(args, { cwd });
+    expect(stdout).toContain("prompt and completion, of which the completion is scored");
+    expect(stdout).toContain("0 + 1 =[ 1<|endoftext|>]");
+    const all = (await runCommand([...args, "--train-on-inputs"], { cwd })).stdout;
+    expect(all).toContain("prompt and completion, all scored");
+    expect(all).toContain("0[ + 1 = 1<|endoftext|>]");
+  });
+});
+
 test("data shows which tokens of a row are scored", async () => {
   const row = JSON.stringify({ input_ids: [5, 6, 7, 8], labels: [-100, -100, 7, 8] });
   await withFolder({ "rows.jsonl": row }, async (cwd) => {

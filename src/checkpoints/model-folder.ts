@@ -1,4 +1,4 @@
-import { exists, isDirectory, joinPath, listFolder, readText, writeFileAtomic } from "#platform";
+import { baseName, copyFile, exists, isDirectory, joinPath, listFolder, readText, writeFileAtomic } from "#platform";
 import type { HostTensor } from "../tensor/dtype.js";
 import { CheckpointError } from "../tensor/errors.js";
 import { shortened, shownValue } from "../tensor/json.js";
@@ -66,6 +66,32 @@ export async function writeModelFolder(
       const shards = fillShards(tensors, shardBytes);
       if (shards.length === 1) await writeSafetensors(joinPath(partial, WEIGHTS), tensors);
       else await writeShards(partial, shards);
+    },
+    options,
+  );
+}
+
+/**
+ * Writes a model folder with the weight files of another one, byte for byte and under their names.
+ * @throws CheckpointError as `writeModelFolder`, and for weight files that are none.
+ */
+export async function copyModelFolder(
+  folder: string,
+  from: string,
+  { config, files = new Map() }: Omit<ModelFolderContent, "tensors" | "shardBytes">,
+  options: FolderOptions = {},
+): Promise<void> {
+  const weights = [...(await weightFiles(from)).keys()];
+  const index = await checkpointPath(from, INDEX);
+  const isSharded = !weights.some((path) => baseName(path) === WEIGHTS);
+  await writeFolder(
+    folder,
+    async (partial) => {
+      await writeFileAtomic(joinPath(partial, CONFIG), toJsonText(config, CONFIG));
+      for (const [name, content] of files) await writeFileAtomic(joinPath(partial, name), content);
+      for (const path of isSharded ? [...weights, index] : weights) {
+        await copyFile(path, joinPath(partial, baseName(path)));
+      }
     },
     options,
   );

@@ -48,13 +48,18 @@ const FORMATS: Readonly<Record<DataDescription["format"], string>> = {
   parquet: "Parquet",
 };
 
-const KINDS: Readonly<Record<DataKind, string>> = {
-  text: "text, all of it scored",
-  "prompt-completion": "prompt and completion, of which the completion is scored",
-  instruction: "instruction and output, of which the output is scored",
-  messages: "messages, of which the assistant's are scored",
-  "token rows": "rows of input_ids, each scored by itself",
+const KINDS: Readonly<Record<DataKind, readonly [name: string, scored: string]>> = {
+  text: ["text", "all of it scored"],
+  "prompt-completion": ["prompt and completion", "of which the completion is scored"],
+  instruction: ["instruction and output", "of which the output is scored"],
+  messages: ["messages", "of which the assistant's are scored"],
+  "token rows": ["rows of input_ids", "each scored by itself"],
 };
+
+function kindText(kind: DataKind, trainOnInputs: boolean): string {
+  const [name, scored] = KINDS[kind];
+  return `${name}, ${trainOnInputs && scored.startsWith("of which") ? "all scored" : scored}`;
+}
 
 /** Longer samples are cut: they are to be looked at. */
 const SAMPLE_TOKENS = 256;
@@ -81,7 +86,8 @@ export function addData(program: Command, context: Context): void {
       const vocabulary =
         tokenizer === undefined ? [] : [`vocabulary  ${tokenizer.vocabSize} tokens, ${path ?? "trained on this text"}`];
       const hidden = (sampleTokens?.length ?? 0) - shown.length;
-      return [...lines(found, columns), ...vocabulary, "", ...sampleLines(shown, hidden, tokenizer, style)];
+      const kind = kindText(description.kind, options.trainOnInputs);
+      return [...lines(found, kind, columns), ...vocabulary, "", ...sampleLines(shown, hidden, tokenizer, style)];
     });
   });
 }
@@ -104,6 +110,7 @@ async function tokenizerFor(
 
 function lines(
   { format, kind, samples, characters, train, validation }: Omit<DataDescription, "sampleTokens">,
+  described: string,
   columns: number,
 ): string[] {
   const row = (name: string, ...cells: readonly (string | number | undefined)[]): string =>
@@ -111,7 +118,7 @@ function lines(
   const side = (name: string, documents: number, characters: number, counts: TokenCounts | null): string =>
     row(name, documents, characters, counts?.tokens, counts?.scoredTokens);
   return [
-    cutToWidth(`format      ${FORMATS[format]}: ${KINDS[kind]}`, columns),
+    cutToWidth(`format      ${FORMATS[format]}: ${described}`, columns),
     "",
     row("", kind === "text" ? "documents" : "samples", "characters", "tokens", "scored"),
     side("train", samples.train, characters.train, train),

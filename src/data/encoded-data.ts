@@ -98,6 +98,15 @@ export async function encodeDataset(
   };
 }
 
+/** @throws DataError for a text whose tokenizer has ids outside of the vocabulary. */
+function requireTextVocabulary(tokens: TokenStream, vocabSize: number): void {
+  const largest = tokens.reduce((most, id) => Math.max(most, id), 0);
+  if (largest < vocabSize) return;
+  throw new DataError(
+    `the text has token ${largest}, but the model has ${vocabSize}: its tokenizer is another model's, and must be that of this one`,
+  );
+}
+
 function encodeTexts(records: readonly DataRecord[], tokenizer: Tokenizer): TokenStream {
   return tokenizer.encodeDocuments(records.map((record) => (record.kind === "text" ? record.text : "")));
 }
@@ -108,7 +117,7 @@ function encodedStream(tokens: TokenStream, sequenceLength: number, documents: n
     samples: [],
     trainingRows: () => StreamRows.complete(tokens, sequenceLength),
     evaluationRows: (length = sequenceLength) => StreamRows.all(tokens, length),
-    requireVocabulary: () => {},
+    requireVocabulary: (vocabSize) => requireTextVocabulary(tokens, vocabSize),
     counts: {
       samples: documents,
       tokens: tokens.length,

@@ -10,7 +10,7 @@ const LATER: ReadonlySet<SettingKey> = new Set([
   ...(["method", "rank", "alpha", "rslora", "dropout", "adapterInit", "targetModules", "trainModules"] as const),
   ...(["excludeModules", "layersToTransform", "rankPattern", "alphaPattern", "dora", "bias", "loraPlusRatio"] as const),
   ...(["quantize", "doubleQuant", "quantBlockSize", "mergePolicy", "optimizerReset", "pruneRatio"] as const),
-  ...(["restartShare", "restartBatches"] as const),
+  ...(["restartShare", "restartBatches", "patience", "minImprovement"] as const),
   ...(["adapterLr", "saveEvery", "keepCheckpoints"] as const),
   ...(["threads", "out", "overwrite", "dryRun", "force"] as const),
 ]);

@@ -27,6 +27,8 @@ export type ModelTensor = LazyTensor & { readonly fileType?: SafetensorsDType };
 
 /** Where a model comes from: what it is, and its weights one at a time. */
 export interface ModelSource {
+  /** The folder whose weight files hold it as it is; absent where there is none. */
+  readonly folder?: string;
   /** config.json. */
   readonly config: Readonly<Record<string, unknown>>;
   /** What a model folder of it holds, as the model names and shapes it; read when asked for. */
@@ -93,7 +95,7 @@ export async function folderSource(folder: string): Promise<ModelSource> {
     return model;
   };
   checkWeights(fresh, build(), tensors, folder);
-  return { config, tensors, build, readWeight: weightReader(tensors) };
+  return { folder, config, tensors, build, readWeight: weightReader(tensors) };
 }
 
 /** Reads weights of a Hugging Face folder in float32, one when it is asked for; dequantized where they are quantized. */

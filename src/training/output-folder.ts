@@ -1,5 +1,7 @@
 import { exists, isDirectory, listFolder, readBytes } from "#platform";
 import { checkpointPath } from "../checkpoints/open-file.js";
+import type { Settings } from "../config/settings.js";
+import type { Tokenizer } from "../data/tokenizer.js";
 import { ConfigError } from "../tensor/errors.js";
 
 /** @throws ConfigError if there is something at the path that a new folder would replace. */
@@ -16,6 +18,33 @@ const COMPANIONS = [
   ...["tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"],
   ...["vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"],
 ];
+
+/** Those that hold a chat template. */
+const TEMPLATES = /^(tokenizer_config\.json|chat_template\..+)$/;
+
+/**
+ * What stands beside the weights in the folders that a run writes: the files of the model that it starts from, unless the settings give it
+ * another tokenizer or template.
+ * @param folder that model; null where its weights are random.
+ */
+export async function runCompanions(
+  tokenizer: Tokenizer,
+  folder: string | null,
+  given: Pick<Settings, "tokenizer" | "chatTemplate">,
+): Promise<Map<string, string | Uint8Array>> {
+  const { endOfTextId } = tokenizer;
+  const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+  const made = new Map<string, string | Uint8Array>([
+    ["tokenizer.json", text(tokenizer.toJson())],
+    ["tokenizer_config.json", text(tokenizer.config)],
+    ["generation_config.json", text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
+  ]);
+  if (folder === null || given.tokenizer !== null) return made;
+  for (const [name, content] of await companionFiles(folder)) {
+    if (given.chatTemplate === null || !TEMPLATES.test(name)) made.set(name, content);
+  }
+  return made;
+}
 
 /** The files of a model folder that go with any copy of the model, byte for byte. */
 export async function companionFiles(folder: string): Promise<Map<string, Uint8Array>> {

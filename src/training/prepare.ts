@@ -16,7 +16,9 @@ import { ConfigError, DataError } from "../tensor/errors.js";
 import { requireBatchMemory } from "./memory-limit.js";
 import { folderSource, type ModelSource, presetSource } from "./model-source.js";
 import { locateModels } from "./named-models.js";
+import { runCompanions } from "./output-folder.js";
 import { frozenQuantizer } from "./quantizing.js";
+import type { CompanionFiles } from "./saving.js";
 
 /** What a run trains and on what. Nothing has been written yet. */
 export interface PreparedRun {
@@ -28,6 +30,8 @@ export interface PreparedRun {
   /** What holds the frozen weights under the adapters; null for float32. */
   readonly quantizer: Quantizer | null;
   readonly tokenizer: Tokenizer;
+  /** Files beside the weights in the folders that the run writes. */
+  readonly companions: CompanionFiles;
   readonly cursor: BatchCursor;
   /** Training data to look at what layers are fed. */
   readonly calibration: Batch;
@@ -61,6 +65,9 @@ export async function prepareRun(
   const tokenizer = await (saved === undefined
     ? tokenizerFor(settings, located!.tokenizerFolder, dataset)
     : Tokenizer.fromFolder(saved.baseFolder));
+  // What stands in the base of a run has become its own.
+  const others = saved === undefined ? settings : { tokenizer: null, chatTemplate: null };
+  const companions = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
   const { vocabSize, endOfTextId } = tokenizer;
   const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId };
   const modelSource = opened ?? presetSource(settings.model, sizes, seed);
@@ -81,6 +88,7 @@ export async function prepareRun(
     model,
     quantizer: frozenQuantizer(model, settings),
     tokenizer,
+    companions,
     cursor,
     calibration,
     heldOut,

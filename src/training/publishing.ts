@@ -1,9 +1,8 @@
 import { joinPath } from "#platform";
-import type { Tokenizer } from "../data/tokenizer.js";
 import { mergedTensors, unmergedRun } from "./merge-target.js";
 import { isMergedWhole, planStep } from "./relora.js";
 import { openRun, restoreTrained, type SavedRun } from "./saved-run.js";
-import { adapterBytes, floatConfig, modelBytes, saveAdapter, saveModel } from "./saving.js";
+import { adapterBytes, type CompanionFiles, floatConfig, modelBytes, saveAdapter, saveModel } from "./saving.js";
 
 /** Waits until the disk has room for so many bytes of what is named. */
 export type WaitForSpace = (bytes: number, purpose: string) => Promise<void>;
@@ -15,7 +14,7 @@ export type WaitForSpace = (bytes: number, purpose: string) => Promise<void>;
 export async function publishCheckpoint(
   runFolder: string,
   step: number,
-  tokenizer: Tokenizer,
+  companions: CompanionFiles,
   waitForSpace: WaitForSpace,
 ): Promise<string> {
   const run = await openRun(runFolder, step);
@@ -24,7 +23,7 @@ export async function publishCheckpoint(
   const model = { config, tensors: mergedTensors(unmerged, "F32") };
   const folder = joinPath(runFolder, "model");
   await waitForSpace(modelBytes(model), "the finished model");
-  await saveModel(folder, model, tokenizer);
+  await saveModel(folder, model, companions);
   if (run.state.phase === "adapter") await publishAdapter(run, waitForSpace);
   return folder;
 }

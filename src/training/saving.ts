@@ -7,11 +7,11 @@ import { shortestNames } from "../adapters/target-modules.js";
 import { writeCheckpoint } from "../checkpoints/checkpoint.js";
 import { readDeltas } from "../checkpoints/delta-log.js";
 import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
+import { copyModelFolder } from "../checkpoints/model-folder.js";
 import { type PeftAdapter, writePeftAdapter } from "../checkpoints/peft.js";
 import { moduleOf } from "../checkpoints/peft-tensors.js";
 import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { Settings } from "../config/settings.js";
-import type { Tokenizer } from "../data/tokenizer.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW } from "../optim/adamw.js";
@@ -20,7 +20,7 @@ import type { HostTensor } from "../tensor/dtype.js";
 import { type Shape, sizeOf } from "../tensor/shape.js";
 import { adapterParameters, loraAdapters } from "./adapters.js";
 import { learnedTerms, pairsOf, termsOf } from "./delta-terms.js";
-import { diskParameters, hostTensors, tiedNames, writeModel } from "./model-source.js";
+import { diskParameters, hostTensors, type ModelSource, tiedNames, writeModel } from "./model-source.js";
 import type { RunState } from "./run-state.js";
 
 /** What a model folder is written from, without its tokenizer. */
@@ -30,17 +30,23 @@ export interface ModelToSave {
   readonly tensors: ReadonlyMap<string, HostTensor | LazyTensor>;
 }
 
+/** Files beside weights, by name. */
+export type CompanionFiles = ReadonlyMap<string, string | Uint8Array>;
+
 /** A model as a Hugging Face folder with checksums; its weights are read and written one at a time. */
-export async function saveModel(folder: string, { config, tensors }: ModelToSave, tokenizer: Tokenizer): Promise<void> {
-  const { endOfTextId } = tokenizer;
-  const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
-  const files = new Map([
-    ["tokenizer.json", text(tokenizer.toJson())],
-    ["tokenizer_config.json", text(tokenizer.config)],
-    ["generation_config.json", text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
-  ]);
-  await writeModel(folder, { config, tensors, files }, { replace: true, checksums: true });
+export async function saveModel(folder: string, model: ModelToSave, files: CompanionFiles): Promise<void> {
+  const { config, tensors } = model;
+  await writeModel(folder, { config, tensors, files }, SAVED);
 }
+
+/** What a run starts from as a Hugging Face folder with checksums: with the weight files of the folder that it comes from, where it does. */
+export async function saveBase(folder: string, source: ModelSource, files: CompanionFiles): Promise<void> {
+  const { folder: from, config } = source;
+  if (from === undefined) await saveModel(folder, source, files);
+  else await copyModelFolder(folder, from, { config, files }, SAVED);
+}
+
+const SAVED = { replace: true, checksums: true } as const;
 
 /**
  * The model as it stands, its adapters left out, all in float32.

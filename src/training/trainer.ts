@@ -46,6 +46,7 @@ import {
   finishedModel,
   modelBytes,
   saveAdapter,
+  saveBase,
   saveCheckpoint,
   saveModel,
 } from "./saving.js";
@@ -211,16 +212,16 @@ export class Trainer {
     }
     await this.#release();
     const waitForSpace = this.#waitForSpace.bind(this);
-    const folder = await publishCheckpoint(path, published, this.#run.tokenizer, waitForSpace);
+    const folder = await publishCheckpoint(path, published, this.#run.companions, waitForSpace);
     return this.#end(ending, { step: published, folder });
   }
 
   async #saveFinished(): Promise<string> {
-    const { model, source, tokenizer } = this.#run;
+    const { model, source, companions } = this.#run;
     const folder = joinPath(this.#folder.path, "model");
     const finished = finishedModel(model, source.config, (layer) => this.#master.weight(layer));
     await this.#waitForSpace(modelBytes(finished), "the finished model");
-    await saveModel(folder, finished, tokenizer);
+    await saveModel(folder, finished, companions);
     return folder;
   }
 
@@ -278,9 +279,9 @@ export class Trainer {
 
   /** What checkpoints and the delta log build on: the model before the first step, or at the end of the warm start. */
   async #saveBase(source: ModelSource): Promise<void> {
-    const { tokenizer, quantizer } = this.#run;
+    const { companions, quantizer } = this.#run;
     const folder = joinPath(this.#folder.path, "base");
-    await saveModel(folder, source, tokenizer);
+    await saveBase(folder, source, companions);
     const sha256 = await hashModelFolder(folder, await readChecksums(folder));
     this.#base = { sha256, quantizer: quantizer && describeQuantizer(quantizer) };
   }

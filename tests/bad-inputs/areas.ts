@@ -10,6 +10,7 @@ import { runs } from "./runs.js";
 import { settings } from "./settings.js";
 import { studies } from "./studies.js";
 import { usage } from "./usage.js";
+import { weightFiles } from "./weight-files.js";
 
 /** Every input that somebody may get wrong, in the order of docs/errors.md. */
 export const AREAS: readonly Area[] = [
@@ -17,6 +18,7 @@ export const AREAS: readonly Area[] = [
   settings,
   data,
   models,
+  weightFiles,
   hub,
   quantization,
   adapters,
