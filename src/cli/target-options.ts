@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { CheckpointName } from "../checkpoints/checkpoint.js";
 import { SETTINGS } from "../config/settings.js";
 import { ConfigError } from "../tensor/errors.js";
-import type { MergeOptions, TargetOptions } from "../training/contracts.js";
+import type { MergeOptions, TargetOptions, WeightedAdapter } from "../training/contracts.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 
 /** The TARGET argument of the verbs that load a trained model. */
@@ -18,6 +18,12 @@ const CHECKPOINT = {
   help: "Checkpoint of a run folder.",
 } as const;
 
+const ADAPTERS = {
+  type: "list",
+  default: [],
+  help: "PEFT adapters for a model, each a folder or a name of the hub, with =WEIGHT for a part of it; their updates are added.",
+} as const;
+
 const TARGET_OPTIONS = {
   base: {
     type: "string",
@@ -31,6 +37,7 @@ const TARGET_OPTIONS = {
     default: "with",
     help: "none leaves the adapter out and takes the base alone.",
   },
+  adapters: ADAPTERS,
   checkpoint: { ...CHECKPOINT, none: "the finished model, or else the newest state" },
   device: SETTINGS.device,
   threads: SETTINGS.threads,
@@ -43,8 +50,9 @@ export function addTargetOptions(command: Command): void {
 
 /** The options of loading a trained model, checked. */
 export function readTargetOptions(command: Command): TargetOptions {
-  const { adapter, checkpoint, ...rest } = readOptions(command, TARGET_OPTIONS);
-  return { ...rest, adapter: adapter === "with", checkpoint: parseCheckpoint(checkpoint) };
+  const { adapter, adapters, checkpoint, ...rest } = readOptions(command, TARGET_OPTIONS);
+  const origin = { adapters: adapters.map(parseAdapter), checkpoint: parseCheckpoint(checkpoint) };
+  return { ...rest, adapter: adapter === "with", ...origin };
 }
 
 const ORIGIN_OPTIONS = {
@@ -55,6 +63,7 @@ const ORIGIN_OPTIONS = {
     none: "the one that the adapter names",
     help: BASE_HELP,
   },
+  adapters: ADAPTERS,
   checkpoint: { ...CHECKPOINT, none: "the last one, or the best where the run has load-best" },
 } as const satisfies OptionTable;
 
@@ -64,9 +73,16 @@ export function addOriginOptions(command: Command): void {
 }
 
 /** Those options, checked. */
-export function readOriginOptions(command: Command): Pick<MergeOptions, "base" | "checkpoint"> {
-  const { base, checkpoint } = readOptions(command, ORIGIN_OPTIONS);
-  return { base, checkpoint: parseCheckpoint(checkpoint) };
+export function readOriginOptions(command: Command): Pick<MergeOptions, "base" | "adapters" | "checkpoint"> {
+  const { base, adapters, checkpoint } = readOptions(command, ORIGIN_OPTIONS);
+  return { base, adapters: adapters.map(parseAdapter), checkpoint: parseCheckpoint(checkpoint) };
+}
+
+/** `path/to/adapter=0.5`; the weight is 1 where there is none. @throws ConfigError for one that is no number. */
+function parseAdapter(text: string): WeightedAdapter {
+  const [, adapter = text, weight = "1"] = /^(.+)=([^=/\\]*)$/.exec(text) ?? [];
+  if (weight.trim() !== "" && Number.isFinite(Number(weight))) return { adapter, weight: Number(weight) };
+  throw new ConfigError(`--adapters: must be adapters with =WEIGHT, a number, or without, got "${text}"`);
 }
 
 /** The checkpoint that the text names; null where there is no text. @throws ConfigError */

@@ -13,6 +13,9 @@ import { Program } from "../runtime/program.js";
 import { Rng } from "../tensor/random.js";
 import { tensor } from "../tensor/tensor.js";
 import { AdapterSet } from "./adapter-set.js";
+import { exportTarget } from "./export-target.js";
+import { loadTarget } from "./load-target.js";
+import { mergeTarget } from "./merge-target.js";
 import { diskParameters, loadModel } from "./model-source.js";
 
 const [QUERY, UP] = ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.up_proj"];
@@ -135,6 +138,39 @@ test("linear adds A and B each, as PEFT does, and takes one rank alone", async (
   });
   expectClose("mix", await logits(set.model), wanted, 1e-5);
   expect(() => set.combine("other", { a: 1, c: 1 }, "linear")).toThrow("linear needs adapters of one rank, got 2, 3");
+});
+
+test("a model is loaded, and merged, with adapters by their weights", async () => {
+  const adapters = [
+    { adapter: at("a"), weight: 0.5 },
+    { adapter: at("b"), weight: -2 },
+  ];
+  const wanted = await expected({
+    [QUERY]: (i, k) => 0.5 * 3 * of(A, QUERY)(i, k) - 2 * 0.5 * of(B, QUERY)(i, k),
+    [UP]: (i, k) => 0.5 * 3 * of(A, UP)(i, k),
+  });
+  const { model } = await loadTarget(at("base"), { base: null, adapter: true, adapters });
+  expectClose("loaded", await logits(model), wanted, 1e-5);
+  const plain = await loadTarget(at("base"), { base: null, adapter: false, adapters });
+  expect(Array.from(await logits(plain.model))).toEqual(Array.from(await logits(await loadModel(at("base")))));
+
+  const options = { out: at("merged"), base: null, dtype: null, verify: true };
+  const { verification } = await mergeTarget(at("base"), { ...options, adapters });
+  expect(verification!.relativeChange).toBeLessThan(1e-5);
+  expectClose("merged", await logits(await loadModel(at("merged"))), wanted, 1e-5);
+  // One alone, as it is, may hold more than low-rank updates.
+  const set = await loaded();
+  await set.activate("full");
+  const full = [{ adapter: at("full"), weight: 1 }];
+  const whole = await loadTarget(at("base"), { base: null, adapter: true, adapters: full });
+  expect(Array.from(await logits(whole.model))).toEqual(Array.from(await logits(set.model)));
+
+  const both = loadTarget(at("base"), { base: null, adapter: true, adapters: [...full, ...adapters] });
+  await expect(both).rejects.toThrow("must have a finite weight and low-rank updates alone");
+  const merging = mergeTarget(at("a"), { ...options, out: at("nowhere"), base: at("base"), adapters });
+  await expect(merging).rejects.toThrow(/^--adapters: is for a model, and /);
+  const exporting = exportTarget(at("base"), { to: "peft", out: at("nowhere"), base: null, dtype: null, adapters });
+  await expect(exporting).rejects.toThrow(/^--adapters: is for --to hf and onnx/);
 });
 
 test("what cannot be is refused, and says what there is", async () => {

@@ -1,14 +1,14 @@
 import { linearLayers, type TargetedLinear } from "../adapters/inject.js";
-import { combineTerms, type WeightedTerm } from "../adapters/low-rank-term.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { ConfigError } from "../tensor/errors.js";
 import { suggest } from "../tensor/suggest.js";
-import { openAdapter } from "./load-target.js";
 import { assignSome, diskParameters, loadModel } from "./model-source.js";
+import { openAdapter } from "./open-adapter.js";
 import type { PeftEffect } from "./peft-effect.js";
-import { applyUpdates, type LayerUpdate } from "./updated-linear.js";
+import { applyUpdates } from "./updated-linear.js";
+import { combineEffects } from "./weighted-adapters.js";
 
 /** Several PEFT adapters for one base model in memory, of which one or none computes. */
 export class AdapterSet {
@@ -77,22 +77,10 @@ export class AdapterSet {
    */
   combine(name: string, weights: Readonly<Record<string, number>>, kind: "linear" | "cat"): void {
     this.#requireNew(name);
-    const terms = new Map<string, WeightedTerm[]>();
-    for (const [source, weight] of Object.entries(weights)) {
-      const { replaced, updates } = this.#get(source);
-      const isPlain = ({ magnitude, bias }: LayerUpdate): boolean => magnitude === undefined && bias === undefined;
-      if (replaced.size > 0 || ![...updates.values()].every(isPlain) || !Number.isFinite(weight)) {
-        throw new ConfigError(
-          `combine: ${source} must have a finite weight and low-rank updates alone, without DoRA, biases, embeddings or modules in full`,
-        );
-      }
-      for (const [layer, term] of updates) terms.set(layer, [...(terms.get(layer) ?? []), { term, weight }]);
-    }
-    if (terms.size === 0) throw new ConfigError("combine: name at least one adapter");
-    this.#effects.set(name, {
-      replaced: new Map(),
-      updates: new Map([...terms].map(([layer, each]) => [layer, combineTerms(each, kind)] as const)),
+    const sources = Object.entries(weights).map(([source, weight]) => {
+      return { name: source, effect: this.#get(source), weight };
     });
+    this.#effects.set(name, combineEffects(sources, kind));
   }
 
   /** Forgets an adapter. @throws ConfigError for an unknown name and for the active adapter. */

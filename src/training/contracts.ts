@@ -93,12 +93,20 @@ export interface RunCheck {
 /** Looks through a run folder, without writing. */
 export type CheckRun = (runFolder: string) => Promise<RunCheck>;
 
+/** A PEFT adapter, a folder or of the hub by name, and how much of its update is taken. */
+export interface WeightedAdapter {
+  readonly adapter: string;
+  readonly weight: number;
+}
+
 /** How a model is loaded for evaluation and generation. */
 export interface TargetOptions extends DownloadEvents {
   /** The model under a PEFT adapter, a folder or a name of the hub; null for the one that the adapter names. */
   readonly base: string | null;
   /** False leaves the adapter out and gives the base alone. */
   readonly adapter: boolean;
+  /** Adapters for a model, whose updates are added to it; none where they are left out. */
+  readonly adapters?: readonly WeightedAdapter[];
   /** The checkpoint of a run folder; its finished model, or else the newest state, where it is left out or null. */
   readonly checkpoint?: CheckpointName | null;
   readonly device: Settings["device"];
@@ -212,6 +220,8 @@ export interface MergeOptions extends DownloadEvents {
   readonly out: string;
   /** The model under a PEFT adapter, a folder or a name of the hub; null for the one that the adapter names. */
   readonly base: string | null;
+  /** Adapters for a model, whose updates are merged; none where they are left out. */
+  readonly adapters?: readonly WeightedAdapter[];
   /** Of the weights to write; null for that of the base, and float32 where the base is quantized or has several. */
   readonly dtype: FloatDType | null;
   /** The checkpoint of a run folder; the last one where it is left out or null, or the best where the run was told so. */
@@ -260,6 +270,8 @@ export interface ExportOptions extends DownloadEvents {
   readonly out: string;
   /** The model under a PEFT adapter, a folder or a name of the hub; null for the one that the adapter names. */
   readonly base: string | null;
+  /** As in {@link MergeOptions}; not for `peft`. */
+  readonly adapters?: readonly WeightedAdapter[];
   /** As in {@link MergeOptions}. */
   readonly checkpoint?: CheckpointName | null;
   /** Of the weights of a whole model; null for the format's default. An adapter is always float32. */

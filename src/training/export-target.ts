@@ -6,9 +6,10 @@ import type { HostTensor } from "../tensor/dtype.js";
 import { ConfigError } from "../tensor/errors.js";
 import type { ExportedAdapter, ExportedModel, ExportedOnnx, ExportOptions } from "./contracts.js";
 import { exportOnnx } from "./export-onnx.js";
-import { isAdapterFolder, requireNoBase, requireNoCheckpoint } from "./load-target.js";
+import { requireNoBase, requireNoCheckpoint } from "./load-target.js";
 import { mergeTarget, type Origin, openTarget } from "./merge-target.js";
 import { tiedNames } from "./model-source.js";
+import { isAdapterFolder } from "./open-adapter.js";
 import { requireNewFolder } from "./output-folder.js";
 import { isMergedWhole, planStep } from "./relora.js";
 import { isRunFolder } from "./run-folder.js";
@@ -29,6 +30,8 @@ export async function exportTarget(
   if (to === "peft") {
     if (dtype !== null)
       throw new ConfigError("--dtype: is for --to hf and onnx; an adapter is float32, so leave it out");
+    if (origin.adapters !== undefined && origin.adapters.length > 0)
+      throw new ConfigError("--adapters: is for --to hf and onnx; an adapter is written from one run or adapter");
     return exportAdapter(target, out, origin);
   }
   if (to === "hf") {

@@ -1,20 +1,20 @@
-import { exists, joinPath } from "#platform";
+import { exists } from "#platform";
 import type { CheckpointName } from "../checkpoints/checkpoint.js";
 import { requireWhole } from "../checkpoints/checksums.js";
 import { readHostTensor } from "../checkpoints/lazy-tensor.js";
 import { checkpointPath } from "../checkpoints/open-file.js";
-import { type ReadPeftAdapter, readPeftAdapter } from "../checkpoints/peft.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import type { CausalLM } from "../models/causal-lm.js";
-import { CheckpointError, ConfigError } from "../tensor/errors.js";
-import { requireBase } from "./base-identity.js";
-import type { TargetOptions } from "./contracts.js";
-import { assignSome, type FillOptions, fillModel, folderSource, loadModel, type ModelSource } from "./model-source.js";
-import { type PeftEffect, peftEffect } from "./peft-effect.js";
+import { ConfigError } from "../tensor/errors.js";
+import type { TargetOptions, WeightedAdapter } from "./contracts.js";
+import { assignSome, type FillOptions, fillModel, loadModel } from "./model-source.js";
+import { existing, isAdapterFolder, type OpenAdapter, openAdapter } from "./open-adapter.js";
+import type { PeftEffect } from "./peft-effect.js";
 import { isRunFolder } from "./run-folder.js";
 import { openRunAsModel, restoreModel } from "./saved-run.js";
 import { applyUpdates } from "./updated-linear.js";
+import { openWeighted } from "./weighted-adapters.js";
 
 /** A model to evaluate or to generate with. Its adapters, where it has any, are part of it. */
 export interface LoadedTarget {
@@ -24,7 +24,7 @@ export interface LoadedTarget {
 }
 
 /** What to load, and for what. */
-export type LoadOptions = Pick<TargetOptions, "base" | "adapter" | "checkpoint" | keyof DownloadEvents> & {
+export type LoadOptions = Pick<TargetOptions, "base" | "adapter" | "adapters" | "checkpoint" | keyof DownloadEvents> & {
   /**
    * What computes with the model as it is. On the CPU, matrices that the files have in 16-bit floats are held so. Left out: all are
    * float32, to be changed as well.
@@ -39,16 +39,18 @@ export type LoadOptions = Pick<TargetOptions, "base" | "adapter" | "checkpoint" 
  */
 export async function loadTarget(
   named: string,
-  { base, adapter, checkpoint = null, device, onDownload, onNotice }: LoadOptions,
+  { base, adapter, adapters = [], checkpoint = null, device, onDownload, onNotice }: LoadOptions,
 ): Promise<LoadedTarget> {
   const options: FillOptions = { holdHalf: () => device === "cpu" };
   const events = { onDownload, onNotice };
   const target = await modelFolder(named, events);
   const isRun = await isRunFolder(target);
   if (!isRun) requireNoCheckpoint(named, checkpoint);
-  if (await isAdapterFolder(target)) return loadPeft(await openAdapter(target, base, events), adapter, options);
+  const isAdapter = !isRun && (await isAdapterFolder(target));
+  if (isRun || isAdapter) requireNoAdapters(named, adapters);
+  if (isAdapter) return loadPeft(await openAdapter(target, base, events), adapter, options);
   requireNoBase(named, base);
-  if (!isRun) return loadFolder(target, options);
+  if (!isRun) return loadFolder(target, options, adapter ? await openWeighted(adapters, target, events) : null);
   const part = (name: string): Promise<string> => checkpointPath(target, name);
   if (!adapter) {
     return loadChecked(
@@ -67,15 +69,18 @@ async function loadCheckpoint(target: string, checkpoint: CheckpointName | null)
   return { model: await restoreModel(run), folder: run.baseFolder };
 }
 
-/** Whether a folder holds a PEFT adapter. */
-export function isAdapterFolder(folder: string): Promise<boolean> {
-  return exists(joinPath(folder, "adapter_config.json"));
-}
-
 /** @throws ConfigError for a base that was given to what needs none. */
 export function requireNoBase(target: string, base: string | null): void {
   if (base === null) return;
   throw new ConfigError(`--base: is for a PEFT adapter folder; ${target} is none, so leave it out`);
+}
+
+/** @throws ConfigError for adapters that are given to what has its own. */
+export function requireNoAdapters(target: string, adapters: readonly WeightedAdapter[]): void {
+  if (adapters.length === 0) return;
+  throw new ConfigError(
+    `--adapters: is for a model, and ${target} is none; name its base in its place, and its adapter among the others`,
+  );
 }
 
 /** @throws ConfigError for a checkpoint that is named of what is no run. */
@@ -84,8 +89,19 @@ export function requireNoCheckpoint(target: string, checkpoint: CheckpointName |
   throw new ConfigError(`--checkpoint: is for a run folder; ${target} is none, so leave it out`);
 }
 
-async function loadFolder(folder: string, options: FillOptions): Promise<LoadedTarget> {
-  return { model: await loadModel(folder, options), folder };
+async function loadFolder(
+  folder: string,
+  options: FillOptions,
+  effect: PeftEffect | null = null,
+): Promise<LoadedTarget> {
+  const model = await loadModel(folder, options);
+  if (effect !== null) await applyEffect(model, effect, folder);
+  return { model, folder };
+}
+
+async function applyEffect(model: CausalLM, { replaced, updates }: PeftEffect, where: string): Promise<void> {
+  for (const [name, tensor] of replaced) assignSome(model, new Map([[name, await readHostTensor(tensor)]]), where);
+  await applyUpdates(model, updates);
 }
 
 /** A folder that a run wrote. */
@@ -101,44 +117,6 @@ async function loadPeft(
 ): Promise<LoadedTarget> {
   const model = source.build();
   await fillModel(model, source, options);
-  if (!withAdapter) return { model, folder: baseFolder };
-  for (const [name, tensor] of effect.replaced)
-    assignSome(model, new Map([[name, await readHostTensor(tensor)]]), folder);
-  await applyUpdates(model, effect.updates);
+  if (withAdapter) await applyEffect(model, effect, folder);
   return { model, folder: baseFolder };
-}
-
-/** A PEFT adapter and the model that it is for. */
-export interface OpenAdapter {
-  readonly folder: string;
-  readonly adapter: ReadPeftAdapter;
-  readonly effect: PeftEffect;
-  readonly source: ModelSource;
-  readonly baseFolder: string;
-}
-
-/**
- * Reads a PEFT adapter and opens its base: what is given, a folder or a name of the hub, or what the adapter names.
- * @throws CheckpointError if the adapter was trained on other weights or does not fit these; ConfigError if there is no base.
- */
-export async function openAdapter(folder: string, base: string | null, events?: DownloadEvents): Promise<OpenAdapter> {
-  const adapter = await readPeftAdapter(folder);
-  const named = base ?? (await baseNameOf(adapter));
-  if (named === null) throw new ConfigError(`${folder}: the adapter names no base model; give one with --base`);
-  const baseFolder = await existing(await modelFolder(named, events), "give the adapter's base model with --base");
-  const source = await folderSource(baseFolder);
-  const model = source.build();
-  await requireBase(baseFolder, model, adapter.base, folder);
-  return { folder, adapter, effect: peftEffect(adapter, source, model, folder), source, baseFolder };
-}
-
-/** What the adapter says of its base: a path, or a name of the hub with the revision, where it has one. */
-async function baseNameOf({ baseModel, baseRevision }: ReadPeftAdapter): Promise<string | null> {
-  if (baseModel === null || baseRevision === null || (await exists(baseModel))) return baseModel;
-  return `${baseModel}@${baseRevision}`;
-}
-
-async function existing(folder: string, remedy: string): Promise<string> {
-  if (await exists(folder)) return folder;
-  throw new CheckpointError(`${folder}: there is no such folder; ${remedy}`);
 }

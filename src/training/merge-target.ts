@@ -20,8 +20,9 @@ import { type Shape, sizeOf } from "../tensor/shape.js";
 import { adapterParameters } from "./adapters.js";
 import type { MergedModel, MergeOptions } from "./contracts.js";
 import { learnedTerms, termsOf } from "./delta-terms.js";
-import { isAdapterFolder, type OpenAdapter, openAdapter, requireNoBase, requireNoCheckpoint } from "./load-target.js";
+import { requireNoAdapters, requireNoBase, requireNoCheckpoint } from "./load-target.js";
 import { folderSource, tiedNames, writeModel } from "./model-source.js";
+import { isAdapterFolder, type OpenAdapter, openAdapter } from "./open-adapter.js";
 import { companionFiles, requireNewFolder } from "./output-folder.js";
 import { quantizerOfModel } from "./quantizing.js";
 import { isMergedWhole, planStep } from "./relora.js";
@@ -29,6 +30,7 @@ import { isRunFolder } from "./run-folder.js";
 import { mergedCycles, openRunAsModel, restoreModel, restoreTrained, type SavedRun } from "./saved-run.js";
 import { floatConfig } from "./saving.js";
 import { compareMerged, readUnmerged, type UnmergedModel } from "./unmerged-model.js";
+import { openWeighted } from "./weighted-adapters.js";
 
 /**
  * Writes a run, as one of its checkpoints has it, a PEFT adapter with its base, or a model folder as a plain Hugging Face folder, in
@@ -73,25 +75,30 @@ export function countParameters(tensors: ReadonlyMap<string, TensorToWrite>): nu
 }
 
 /** What of a target is meant, and who hears of downloads. */
-export type Origin = Pick<MergeOptions, "base" | "checkpoint" | keyof DownloadEvents>;
+export type Origin = Pick<MergeOptions, "base" | "checkpoint" | "adapters" | keyof DownloadEvents>;
 
 /** A run as one of its checkpoints has it, a PEFT adapter with its base, or a model. @throws as {@link mergeTarget}. */
 export async function openTarget(
   named: string,
-  { base, checkpoint = null, onDownload, onNotice }: Origin,
+  { base, checkpoint = null, adapters = [], onDownload, onNotice }: Origin,
 ): Promise<UnmergedModel> {
   const events = { onDownload, onNotice };
   const target = await modelFolder(named, events);
   if (await isRunFolder(target)) {
     requireNoBase(named, base);
+    requireNoAdapters(named, adapters);
     return unmergedRun(await openRunAsModel(target, checkpoint));
   }
   requireNoCheckpoint(named, checkpoint);
-  if (await isAdapterFolder(target)) return unmergedAdapter(await openAdapter(target, base, events));
+  if (await isAdapterFolder(target)) {
+    requireNoAdapters(named, adapters);
+    return unmergedAdapter(await openAdapter(target, base, events));
+  }
   requireNoBase(named, base);
   const source = await folderSource(target);
   const quantizer = describeHeld(quantizerOfModel(source.build()));
-  return { source, baseFolder: target, replaced: new Map(), updates: new Map(), quantizer };
+  const effect = await openWeighted(adapters, target, events);
+  return { source, baseFolder: target, ...(effect ?? { replaced: new Map(), updates: new Map() }), quantizer };
 }
 
 function unmergedAdapter({ adapter, effect, source, baseFolder }: OpenAdapter): UnmergedModel {

@@ -30,6 +30,23 @@ export const adapters: Area = {
       code: 2,
     },
     {
+      name: "adapters for what has its own",
+      args: ["eval", "adapter", "--base", "float", "--adapters", "adapter=0.5", "--data", "a.txt"],
+      files: { "a.txt": TEXT },
+      prepare: async (cwd) => {
+        await writeSmallModel(path.join(cwd, "float"), { numLayers: 1 });
+        await adapterFor(cwd, "float", null);
+      },
+      says: ["--adapters: is for a model, and adapter is none", "name its base in its place"],
+      code: 2,
+    },
+    {
+      name: "merge: the weight of an adapter that is no number",
+      args: ["merge", "float", "--adapters", "one=0.5,two=half", "--out", "merged"],
+      says: ['--adapters: must be adapters with =WEIGHT, a number, or without, got "two=half"'],
+      code: 2,
+    },
+    {
       name: "an adapter that was trained on another base",
       args: ["eval", "adapter", "--base", "float", "--data", "a.txt"],
       alike: [["merge", "adapter", "--base", "float", "--out", "merged"]],
