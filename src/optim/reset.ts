@@ -17,7 +17,7 @@ export function zeroShare(states: Iterable<AdamWState>): number {
 }
 
 /**
- * Resets the given states in place and returns the fraction of all their moments that is zero afterwards.
+ * Resets the given states in place.
  *
  * `reset` zeroes both moments and the step counter: the next update is sized as a first update is. The prunings are
  * those of ReLoRA's official code: moments are pruned each for itself and the step counter stays.
@@ -27,9 +27,8 @@ export function resetOptimizerState(
   states: Iterable<readonly [name: string, state: AdamWState]>,
   reset: OptimizerReset,
   rng: Rng,
-): number {
-  const all = [...states];
-  for (const [name, state] of all) {
+): void {
+  for (const [name, state] of states) {
     for (const moment of ["expAvg", "expAvgSq"] as const) {
       const values = state[moment];
       if (reset.method === "reset") values.fill(0);
@@ -38,7 +37,6 @@ export function resetOptimizerState(
     }
     if (reset.method === "reset") state.step = 0;
   }
-  return zeroShare(all.map(([, state]) => state));
 }
 
 /** Zeroes all entries but those whose magnitude is above the `ratio`-quantile of all magnitudes; ties with it go too. */
