@@ -150,6 +150,7 @@ function draw(chart, place) {
         ...bands.flatMap(() => [edge(), edge()]),
       ],
       bands,
+      legend: { markers: { dash: (plot, index) => (plot.series[index].dash ? "dashed" : "solid") } },
       hooks: { draw: [(plot) => drawMarks(plot, chart.marks)] },
     },
     [steps, ...(logarithmic ? data.map(positive) : data)],
