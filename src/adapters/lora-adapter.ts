@@ -112,7 +112,7 @@ export class LoRAAdapter extends LinearAdapter {
     const weakest = sizes.map((size, k) => [size, k] as const).sort(([s, k], [t, l]) => s - t || k - l);
     return weakest
       .slice(0, count)
-      .flatMap(([, k]) => k)
+      .map(([, k]) => k)
       .sort((k, l) => k - l);
   }
 
