@@ -51,6 +51,11 @@ export function addTargetOptions(command: Command): void {
 /** The options of loading a trained model, checked. */
 export function readTargetOptions(command: Command): TargetOptions {
   const { adapter, adapters, checkpoint, ...rest } = readOptions(command, TARGET_OPTIONS);
+  if (adapter === "none" && adapters.length > 0) {
+    throw new ConfigError(
+      "--adapters: has no use with --adapter none, which takes the model alone; leave one of them out",
+    );
+  }
   const origin = { adapters: adapters.map(parseAdapter), checkpoint: parseCheckpoint(checkpoint) };
   return { ...rest, adapter: adapter === "with", ...origin };
 }

@@ -41,6 +41,12 @@ export const adapters: Area = {
       code: 2,
     },
     {
+      name: "adapters beside --adapter none",
+      args: ["eval", "float", "--adapters", "one", "--adapter", "none", "--data", "a.txt"],
+      says: ["--adapters: has no use with --adapter none", "leave one of them out"],
+      code: 2,
+    },
+    {
       name: "merge: the weight of an adapter that is no number",
       args: ["merge", "float", "--adapters", "one=0.5,two=half", "--out", "merged"],
       says: ['--adapters: must be adapters with =WEIGHT, a number, or without, got "two=half"'],
