@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { CoreAdapter } from "../src/adapters/core-adapter.js";
 import { DoRAAdapter } from "../src/adapters/dora-adapter.js";
 import * as adapters from "../src/adapters/index.js";
 import { LoRAAdapter, type LoRAOptions } from "../src/adapters/lora-adapter.js";
@@ -15,8 +16,10 @@ const VARIANTS: readonly (readonly [what: string, options: LoRAOptions])[] = [
   ["dropout", { rank: 3, dropout: 0.5 }],
 ];
 
+const CORES = VARIANTS.filter(([, { initialization }]) => initialization === undefined);
+
 /** Every concrete adapter class with the variants that its contract is run for. */
-const CLASSES = { DoRAAdapter: VARIANTS.length, LoRAAdapter: VARIANTS.length };
+const CLASSES = { CoreAdapter: CORES.length, DoRAAdapter: VARIANTS.length, LoRAAdapter: VARIANTS.length };
 
 describe.each(VARIANTS)("LoRAAdapter with %s", (_, options) => {
   testAdapterContract({
@@ -24,6 +27,15 @@ describe.each(VARIANTS)("LoRAAdapter with %s", (_, options) => {
     parameterCount: (inFeatures, outFeatures) => options.rank * (inFeatures + outFeatures),
     // B starts at zero: A gets no gradient before B has moved.
     movesFirst: ["loraB"],
+  });
+});
+
+describe.each(CORES)("CoreAdapter with %s", (_, options) => {
+  testAdapterContract({
+    create: (inFeatures, outFeatures, rng) => new CoreAdapter(inFeatures, outFeatures, options, rng),
+    parameterCount: (inFeatures, outFeatures) => options.rank * (inFeatures + outFeatures + options.rank),
+    movesFirst: ["core"],
+    frozenParts: ["loraA", "loraB"],
   });
 });
 

@@ -27,6 +27,10 @@ export class DoRAAdapter extends LoRAAdapter {
     this.magnitude = new Parameter(() => lengthsOfRows(weight.values(), outFeatures), [outFeatures]);
   }
 
+  override get trained(): Parameter[] {
+    return [...super.trained, this.magnitude];
+  }
+
   override reset(rng: Rng): void {
     super.reset(rng);
     this.magnitude.assign(lengthsOfRows(this.#weight.values(), this.outFeatures));

@@ -1,3 +1,4 @@
+export * from "./core-adapter.js";
 export * from "./dora-adapter.js";
 export type { FrozenWeight } from "./frozen-weight.js";
 export * from "./inject.js";

@@ -60,9 +60,8 @@ export class LoRAAdapter extends LinearAdapter {
     this.scaling = rslora ? alpha / Math.sqrt(rank) : alpha / rank;
     this.dropout = dropout;
     this.initialization = initialization;
-    const shapeA = [rank, inFeatures];
-    this.loraA = new Parameter(() => INITIALIZERS[this.initialization](shapeA, rank, rng), shapeA);
-    this.loraB = new Parameter(() => new Float32Array(outFeatures * rank), [outFeatures, rank]);
+    this.loraA = new Parameter(() => this.freshA(rng), [rank, inFeatures]);
+    this.loraB = new Parameter(() => this.freshB(rng), [outFeatures, rank]);
     this.#rng = rng;
   }
 
@@ -76,8 +75,23 @@ export class LoRAAdapter extends LinearAdapter {
     this.#start = start;
   }
 
+  /** What training changes of it. */
+  get trained(): Parameter[] {
+    return [this.loraA, this.loraB];
+  }
+
+  /** The values that loraA starts with. */
+  protected freshA(rng: Rng): Float32Array {
+    return INITIALIZERS[this.initialization](this.loraA.shape, this.rank, rng);
+  }
+
+  /** The values that loraB starts with. */
+  protected freshB(_rng: Rng): Float32Array {
+    return new Float32Array(this.loraB.size);
+  }
+
   override reset(rng: Rng, directions?: readonly number[]): void {
-    const fresh = INITIALIZERS[this.initialization](this.loraA.shape, this.rank, rng);
+    const fresh = this.freshA(rng);
     if (directions === undefined) {
       this.#start = undefined;
       this.loraA.assign(fresh);

@@ -1,6 +1,7 @@
 import { matmul } from "../ops/matmul.js";
 import type { Rng } from "../tensor/random.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
+import { orthonormalColumns } from "./orthonormal.js";
 
 /** Power iterations on the Gram matrix; its spectrum is squared, so few are enough. */
 const ITERATIONS = 8;
@@ -48,35 +49,6 @@ export async function approximateLowRank(
   }
   const right = await floats(matmul(tensor(left, [outFeatures, rank]), m, { transposeA: true }));
   return { left, right };
-}
-
-/** Gram–Schmidt, each column twice for accuracy, in float64. Columns that the others span become zero. */
-function orthonormalColumns(values: Float32Array, rows: number, columns: number): Float32Array {
-  const basis: Float64Array[] = [];
-  for (let column = 0; column < columns; column++) {
-    const vector = Float64Array.from({ length: rows }, (_, row) => values[row * columns + column]!);
-    const before = norm(vector);
-    for (let pass = 0; pass < 2; pass++) {
-      for (const other of basis) {
-        let overlap = 0;
-        for (let row = 0; row < rows; row++) overlap += vector[row]! * other[row]!;
-        for (let row = 0; row < rows; row++) vector[row]! -= overlap * other[row]!;
-      }
-    }
-    const after = norm(vector);
-    // What is left of a dependent column is rounding noise of float32.
-    const scale = after > 1e-5 * before && after > 0 ? 1 / after : 0;
-    basis.push(vector.map((value) => value * scale));
-  }
-  const result = new Float32Array(rows * columns);
-  for (const [column, vector] of basis.entries()) {
-    for (let row = 0; row < rows; row++) result[row * columns + column] = vector[row]!;
-  }
-  return result;
-}
-
-function norm(vector: Float64Array): number {
-  return Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
 }
 
 async function floats(x: Tensor): Promise<Float32Array> {

@@ -17,6 +17,8 @@ export interface AdapterSubject {
   readonly parameterCount: (inFeatures: number, outFeatures: number) => number;
   /** Names of the parameters that a first step moves; the gradient of all others is zero then. */
   readonly movesFirst: readonly string[];
+  /** Names of the parameters that are never trained. Default none. */
+  readonly frozenParts?: readonly string[];
   /** Largest entry of ΔW at the start, where rounding keeps it from zero. Default 0. */
   readonly startsWithin?: number;
 }
@@ -27,7 +29,13 @@ const OUT = 5;
 const TOLERANCE = 2e-6;
 
 /** The tests that every adapter must pass, to be called inside `describe`. */
-export function testAdapterContract({ create, parameterCount, movesFirst, startsWithin = 0 }: AdapterSubject): void {
+export function testAdapterContract({
+  create,
+  parameterCount,
+  movesFirst,
+  frozenParts = [],
+  startsWithin = 0,
+}: AdapterSubject): void {
   const random = (purpose: string, ...shape: number[]): Float32Array => {
     const rng = new Rng(11, purpose);
     return Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal());
@@ -81,11 +89,11 @@ export function testAdapterContract({ create, parameterCount, movesFirst, starts
       expectClose("output", await floats(layer.forward(x)), plain, 10 * startsWithin);
     });
 
-    test("it has the parameters that the formula says, all trainable, and the weight is frozen", () => {
+    test("it has the parameters that the formula says, trainable but for those that are never, and the weight is frozen", () => {
       const { layer, adapter } = build();
-      const parameters = [...namedParameters(adapter).values()];
-      expect(countElements(parameters)).toBe(parameterCount(IN, OUT));
-      expect(parameters.every(({ trainable }) => trainable)).toBe(true);
+      const parameters = namedParameters(adapter);
+      expect(countElements(parameters.values())).toBe(parameterCount(IN, OUT));
+      for (const [name, { trainable }] of parameters) expect(trainable, name).toBe(!frozenParts.includes(name));
       expect(layer.weight.trainable).toBe(false);
     });
 
@@ -101,13 +109,15 @@ export function testAdapterContract({ create, parameterCount, movesFirst, starts
       const { layer, adapter, frozen } = build();
       const before = new Map([...namedParameters(adapter)].map(([name, { values }]) => [name, values.slice()]));
       const gradients = await step(layer);
-      expect([...gradients.keys()].sort()).toEqual([...before.keys()].sort());
+      const trainable = [...before.keys()].filter((name) => !frozenParts.includes(name));
+      expect([...gradients.keys()].sort()).toEqual(trainable.sort());
       for (const [name, gradient] of gradients) {
         expect(isZero(gradient), `gradient of ${name}`).toBe(!movesFirst.includes(name));
         const now = namedParameters(adapter).get(name)!.values;
         if (movesFirst.includes(name)) expect(now).not.toEqual(before.get(name));
         else expect(now).toEqual(before.get(name));
       }
+      for (const name of frozenParts) expect(namedParameters(adapter).get(name)!.values).toEqual(before.get(name));
       expect(layer.weight.values).toEqual(frozen);
       expect(isZero(await floats(adapter.calculateWeightUpdate()))).toBe(false);
     });

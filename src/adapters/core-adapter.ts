@@ -1,0 +1,157 @@
+import { Matrix, SVD } from "ml-matrix";
+import { applyLinear } from "../nn/linear.js";
+import { Parameter } from "../nn/module.js";
+import { mul } from "../ops/elementwise.js";
+import { matmul } from "../ops/matmul.js";
+import { ConfigError } from "../tensor/errors.js";
+import type { Rng } from "../tensor/random.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { LoRAAdapter, type LoRAOptions, type LoRAStart } from "./lora-adapter.js";
+import { type LowRankTerm, productOf } from "./low-rank-term.js";
+import { orthonormalColumns } from "./orthonormal.js";
+
+/**
+ * The core while the gradients of the bases are looked at: so small that it changes no output, and a power of two, so that it costs the
+ * gradients no digit.
+ */
+const PROBING = 2 ** -30;
+
+/**
+ * A trained core between two frozen bases: ΔW = scaling · B · C · A with the columns of B and the rows of A orthonormal (LoRA-XS, Bałazy et al.
+ * 2024, arXiv:2405.17604). It has rank² trained numbers, so that of as many as LoRA has in (rank, in) and (out, rank), many more
+ * directions are trained at once. C starts at zero. What bases it has decides what it can learn: random ones, unless
+ * `startIn` gives it those of a gradient.
+ */
+export class CoreAdapter extends LoRAAdapter {
+  readonly core: Parameter; // (rank, rank), zero
+
+  /** @throws ConfigError as `LoRAAdapter`. */
+  constructor(inFeatures: number, outFeatures: number, options: Omit<LoRAOptions, "initialization">, rng: Rng) {
+    super(inFeatures, outFeatures, options, rng);
+    this.loraA.trainable = this.loraB.trainable = false;
+    const { rank } = this;
+    this.core = new Parameter(() => new Float32Array(rank * rank), [rank, rank]);
+  }
+
+  override get trained(): Parameter[] {
+    return [this.core];
+  }
+
+  /** The bases. */
+  override get start(): LoRAStart {
+    return { loraA: this.loraA.values, loraB: this.loraB.values };
+  }
+
+  override set start({ loraA, loraB }: LoRAStart) {
+    this.loraA.assign(loraA);
+    this.loraB.assign(loraB);
+  }
+
+  protected override freshA(rng: Rng): Float32Array {
+    return orthonormalRows(normal(rng.fork("A"), this.loraA.size), this.rank, this.inFeatures);
+  }
+
+  protected override freshB(rng: Rng): Float32Array {
+    return orthonormalColumns(normal(rng.fork("B"), this.loraB.size), this.outFeatures, this.rank);
+  }
+
+  override reset(rng: Rng): void {
+    this.start = { loraA: this.freshA(rng), loraB: this.freshB(rng) };
+    this.core.values.fill(0);
+  }
+
+  /** Lets the next gradients of loraA and loraB be those that `startIn` takes: multiples of Bᵀ G and G Aᵀ for the gradient G of the weight. */
+  probe(): void {
+    this.core.values.fill(0);
+    for (let i = 0; i < this.rank; i++) this.core.values[i * this.rank + i] = PROBING;
+  }
+
+  /**
+   * Starts over between bases that span what random ones, with `probe`, saw of the gradient of the weight: its leading directions, as the
+   * range finder of Halko et al. 2011 (arXiv:0909.4061, algorithm 4.1) has them, on both sides from one pass.
+   * @param gradients of the bases: loraA (rank, inFeatures), loraB (outFeatures, rank).
+   * @param rng draws directions in place of those that the gradient does not have.
+   */
+  startIn({ loraA, loraB }: LoRAStart, rng: Rng): void {
+    const { rank, inFeatures, outFeatures } = this;
+    this.start = {
+      loraA: orthonormalRows(loraA, rank, inFeatures, rng.fork("A")),
+      loraB: orthonormalColumns(loraB, outFeatures, rank, rng.fork("B")),
+    };
+    this.core.values.fill(0);
+  }
+
+  /**
+   * Turns the bases, between which the core has learned nothing yet, so that the mean of some gradients of it becomes diagonal: columns and rows
+   * become the singular directions of the gradient of the weight, largest first. Adam, which treats each entry of the core by itself, then
+   * treats each pair of directions so, as SOAP (Vyas et al. 2024, arXiv:2409.11321) does for whole weights.
+   * @param gradients of the core, (rank, rank); become those between the turned bases.
+   */
+  turn(gradients: readonly Float32Array[]): void {
+    const { rank, loraA, loraB, inFeatures } = this;
+    const square = (values: Float32Array): Matrix => Matrix.from1DArray(rank, rank, values);
+    const sum = gradients.reduce((total, each) => total.add(square(each)), Matrix.zeros(rank, rank));
+    const { leftSingularVectors: left, rightSingularVectors: right } = new SVD(sum, { autoTranspose: true });
+    loraB.assign(Matrix.from1DArray(this.outFeatures, rank, loraB.values).mmul(left).to1DArray());
+    loraA.assign(
+      right
+        .transpose()
+        .mmul(Matrix.from1DArray(rank, inFeatures, loraA.values))
+        .to1DArray(),
+    );
+    for (const each of gradients) each.set(left.transpose().mmul(square(each)).mmul(right).to1DArray());
+  }
+
+  override async startNear(): Promise<void> {
+    throw new ConfigError("CoreAdapter can only start at zero; use another merge policy than residual");
+  }
+
+  override learnedTerm(): LowRankTerm {
+    const { rank, scaling, start, core } = this;
+    return { rank, scaling, loraA: start.loraA.slice(), loraB: withCore(start.loraB, core.values) };
+  }
+
+  // As whoever reads the learned term computes it.
+  override calculateLearnedUpdate(): Tensor {
+    return productOf(this.learnedTerm());
+  }
+
+  override calculateWeightUpdate(): Tensor {
+    return mul(matmul(matmul(this.loraB, this.core), this.loraA), this.scaling);
+  }
+
+  protected override lowRank(x: Tensor): Tensor {
+    return applyLinear(applyLinear(mul(applyLinear(x, this.loraA), this.scaling), this.core), this.loraB);
+  }
+}
+
+/** B · C: what B is of the update as LoRA has it. (outFeatures, rank) and (rank, rank). */
+export function withCore(loraB: Float32Array, core: Float32Array): Float32Array {
+  const rank = Math.sqrt(core.length);
+  const product = new Float32Array(loraB.length);
+  const row = new Float64Array(rank);
+  for (let start = 0; start < loraB.length; start += rank) {
+    row.fill(0);
+    for (let k = 0; k < rank; k++) {
+      const factor = loraB[start + k]!;
+      for (let j = 0; j < rank; j++) row[j]! += factor * core[k * rank + j]!;
+    }
+    product.set(row, start);
+  }
+  return product;
+}
+
+function normal(rng: Rng, length: number): Float32Array {
+  return Float32Array.from({ length }, () => rng.normal());
+}
+
+/** As `orthonormalColumns`, for the rows of (rows, columns). */
+function orthonormalRows(values: Float32Array, rows: number, columns: number, rng?: Rng): Float32Array {
+  return transposed(orthonormalColumns(transposed(values, rows, columns), columns, rows, rng), columns, rows);
+}
+
+function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let i = 0; i < rows; i++) for (let k = 0; k < columns; k++) result[k * rows + i] = values[i * columns + k]!;
+  return result;
+}
