@@ -93,6 +93,25 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
         : "mergePolicy: residual starts adapters elsewhere than at zero, which DoRA cannot; use delta-log",
   },
   {
+    keys: ["core", "dora"],
+    fault: ({ core, dora }) =>
+      core && dora ? "core: trains a core in place of A and B, and DoRA lengths beside A and B; choose one" : null,
+  },
+  {
+    keys: ["restartShare", "core"],
+    fault: ({ core, restartShare }) =>
+      core && restartShare < 1
+        ? `restartShare: a core mixes all directions of its bases, so that none of them restarts alone; leave it out with ${flagOf("core")}`
+        : null,
+  },
+  {
+    keys: ["mergePolicy", "core", "quantize"],
+    fault: ({ core, mergePolicy, quantize }) =>
+      !core || quantize === "none" || mergePolicy !== "residual"
+        ? null
+        : "mergePolicy: residual starts adapters elsewhere than at zero, which a core cannot; use delta-log",
+  },
+  {
     keys: ["restartShare", "mergePolicy", "quantize"],
     fault: ({ restartShare, mergePolicy, quantize }) =>
       restartShare === 1 || quantize === "none" || mergePolicy !== "residual"

@@ -180,6 +180,12 @@ export const SETTINGS = {
     help: "Scale the rows of the adapted weights to trained lengths (DoRA, Liu et al. 2024). For method lora.",
     aliases: ["use_dora", "peft_use_dora"],
   },
+  core: {
+    type: "boolean",
+    group: "Method",
+    default: false,
+    help: "Train a rank × rank core between two frozen bases (LoRA-XS, Bałazy et al. 2024), which span the leading directions of the gradient, at first and after each merge: many directions of few weights.",
+  },
   bias: {
     type: "choice",
     group: "Method",
@@ -281,7 +287,7 @@ export const SETTINGS = {
     default: 8,
     min: 1,
     unit: "batches",
-    help: "Batches whose gradients prime the moments after a restart.",
+    help: "Batches whose gradients prime the moments after a restart, and those that give a core its bases.",
   },
   pruneRatio: {
     type: "number",

@@ -13,16 +13,21 @@ const DEPENDENCES: readonly Dependence[] = [
   {
     keys: [
       ...(["rank", "alpha", "rslora", "dropout", "adapterInit", "targetModules", "excludeModules"] as const),
-      ...(["layersToTransform", "rankPattern", "alphaPattern", "dora", "bias", "trainModules"] as const),
-      ...(["mergePolicy", "adapterLr", "loraPlusRatio", "warmStartSteps"] as const),
+      ...(["layersToTransform", "rankPattern", "alphaPattern", "dora", "core", "bias"] as const),
+      ...(["mergePolicy", "adapterLr", "loraPlusRatio", "warmStartSteps", "trainModules"] as const),
     ],
     isUsed: ({ method }) => method !== "full",
     use: "adapters, of which method full has none",
   },
   {
-    keys: ["reloraEvery", "restartShare", "optimizerReset", "restartBatches", "pruneRatio"],
+    keys: ["reloraEvery", "restartShare", "optimizerReset", "pruneRatio"],
     isUsed: ({ method }) => method === "relora",
     use: "method relora",
+  },
+  {
+    keys: ["adapterInit", "loraPlusRatio"],
+    isUsed: ({ core }) => !core,
+    use: `adapters that train A and B, not for ${flagOf("core")}`,
   },
   {
     keys: ["cycleLength"],
@@ -36,8 +41,8 @@ const DEPENDENCES: readonly Dependence[] = [
   },
   {
     keys: ["restartBatches"],
-    isUsed: ({ optimizerReset }) => optimizerReset === "primed",
-    use: `${flagOf("optimizerReset")} primed`,
+    isUsed: ({ method, optimizerReset, core }) => method !== "full" && (core || optimizerReset === "primed"),
+    use: `${flagOf("optimizerReset")} primed and for ${flagOf("core")}`,
   },
   {
     keys: ["minLrRatio"],

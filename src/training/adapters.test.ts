@@ -20,6 +20,7 @@ const SETTINGS = {
   rankPattern: [],
   alphaPattern: [],
   dora: false,
+  core: false,
   bias: "none",
   targetModules: ["q_proj", "down_proj"],
   trainModules: ["norms", "head"],

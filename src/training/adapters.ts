@@ -1,3 +1,4 @@
+import { CoreAdapter } from "../adapters/core-adapter.js";
 import { DoRAAdapter } from "../adapters/dora-adapter.js";
 import { injectAdapters, mergeableLayers, type TargetedLinear, targetedLinears } from "../adapters/inject.js";
 import { LoRAAdapter } from "../adapters/lora-adapter.js";
@@ -12,7 +13,7 @@ import type { Rng } from "../tensor/random.js";
 /** The settings that say which adapters a model gets. */
 export type AdapterSettings = Pick<
   Settings,
-  | ("rank" | "alpha" | "rslora" | "dropout" | "adapterInit" | "rankPattern" | "alphaPattern" | "dora")
+  | ("rank" | "alpha" | "rslora" | "dropout" | "adapterInit" | "rankPattern" | "alphaPattern" | "dora" | "core")
   | ("targetModules" | "excludeModules" | "layersToTransform" | "trainModules" | "bias")
 >;
 
@@ -27,7 +28,7 @@ export function addAdapters(
   rng: Rng,
   createPolicy?: (name: string) => MergePolicy,
 ): void {
-  const { rslora, dropout, adapterInit: initialization, dora } = settings;
+  const { rslora, dropout, adapterInit: initialization, dora, core } = settings;
   const rule = targetRule(settings);
   const targets = targetedLinears(model, rule);
   const options = adapterOptions(targets.keys(), settings);
@@ -38,6 +39,7 @@ export function addAdapters(
       ...rule,
       createAdapter: (inFeatures, outFeatures, stream, name, weight) => {
         const each = { ...options.get(name)!, rslora, dropout, initialization };
+        if (core) return new CoreAdapter(inFeatures, outFeatures, each, stream);
         return dora
           ? new DoRAAdapter(inFeatures, outFeatures, each, stream, weight)
           : new LoRAAdapter(inFeatures, outFeatures, each, stream);
@@ -47,7 +49,9 @@ export function addAdapters(
     rng,
   );
   for (const parameter of namedParameters(model).values()) parameter.trainable = false;
-  for (const parameter of adapterParameters(model).values()) parameter.trainable = true;
+  for (const adapter of loraAdapters(model).values()) {
+    for (const parameter of adapter.trained) parameter.trainable = true;
+  }
   for (const parameter of trainedBeside(model, settings).values()) parameter.trainable = true;
 }
 
@@ -155,13 +159,11 @@ export function loraAdapters(model: CausalLM): Map<string, LoRAAdapter> {
   return adapters;
 }
 
-/** loraA and loraB of every adapter, and the magnitude where it has one, by name. */
+/** loraA and loraB of every adapter, and the magnitude or core where it has one, by name. */
 export function adapterParameters(model: CausalLM): Map<string, Parameter> {
   const parameters = new Map<string, Parameter>();
   for (const [name, adapter] of loraAdapters(model)) {
-    parameters.set(`${name}.adapter.loraA`, adapter.loraA);
-    parameters.set(`${name}.adapter.loraB`, adapter.loraB);
-    if (adapter instanceof DoRAAdapter) parameters.set(`${name}.adapter.magnitude`, adapter.magnitude);
+    for (const [path, parameter] of namedParameters(adapter)) parameters.set(`${name}.adapter.${path}`, parameter);
   }
   return parameters;
 }

@@ -1,4 +1,5 @@
 import { joinPath } from "#platform";
+import { withCore } from "../adapters/core-adapter.js";
 import { joinTerms, type LowRankTerm, sinceStart } from "../adapters/low-rank-term.js";
 import { type Delta, openDelta } from "../checkpoints/delta-log.js";
 import { readJsonObject } from "../checkpoints/json-file.js";
@@ -46,16 +47,18 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
   const starts = merged ? undefined : await open("adapter_start").catch(() => undefined);
   const names = new Set(trainable.keys());
   for (const [layer, { rank: ownRank, scaling }] of loraAdapters(expected.adapted!)) {
-    const [a, b, m] = ["loraA", "loraB", "magnitude"].map((part) => `${layer}.adapter.${part}`) as [
-      string,
-      string,
-      string,
-    ];
-    for (const name of [a, b, m]) names.delete(name);
+    const [a, b, m, c] = PARTS.map((part) => `${layer}.adapter.${part}`) as [string, string, string, string];
+    for (const name of [a, b, m, c]) names.delete(name);
     const terms: LowRankTerm[] = [];
     for (const cycle of cycles)
       terms.push(await termOf(cycle.layers.get(layer)!, cycle.scalings?.get(layer) ?? cycle.scaling));
-    if (!merged) {
+    const core = trainable.get(c);
+    if (!merged && core !== undefined) {
+      const [loraA, loraB] = await Promise.all(
+        ["loraA", "loraB"].map((base) => valuesOf(starts!.get(`${layer}.${base}`)!)),
+      );
+      terms.push({ rank: ownRank, scaling, loraA: loraA!, loraB: withCore(loraB!, await valuesOf(core)) });
+    } else if (!merged) {
       const magnitude = trainable.get(m);
       const pair = { loraA: trainable.get(a)!, loraB: trainable.get(b)! };
       const now = await termOf(magnitude === undefined ? pair : { ...pair, magnitude }, scaling);
@@ -82,6 +85,9 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
   }
   return null;
 }
+
+/** Of an adapter, those that there may be. */
+const PARTS = ["loraA", "loraB", "magnitude", "core"];
 
 const NOTHING = new Float32Array(0);
 

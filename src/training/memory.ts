@@ -4,6 +4,7 @@ import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.
 import type { Settings } from "../config/settings.js";
 import type { Parameter } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { searchedParameters } from "./core-bases.js";
 import { diskParameters } from "./model-source.js";
 import type { RunShape } from "./run-shape.js";
 import { batchPlaceholders, stepGraph } from "./step.js";
@@ -79,13 +80,14 @@ export function estimateMemory(
   return { ...most, data: most.data + Math.max(0, held.peak - totalBytes(most)) };
 }
 
-/** Of a step, and with adapters also of a merge: sessions keep their memory between their runs. */
+/** Of a step, with adapters also of a merge, and with cores of the search for their bases: sessions keep their memory between their runs. */
 function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemory): MemoryEstimate[] {
   const { model, adapterParameters, trainableParameters, baseBytes } = phase;
   const { sequenceLength, batchSize, totalBatchSize, lossChunk, checkpointing } = settings;
   // The graph of a batch of many chunks takes long to build, and what it computes grows with the batch.
   const built = Math.min(batchSize, Math.ceil((MOST_CHUNKS * lossChunk) / sequenceLength));
-  const step = compileStep(phase, { batchSize: built, sequenceLength, lossChunk, checkpointing });
+  const shape = { batchSize: built, sequenceLength, lossChunk, checkpointing };
+  const step = compileStep(phase, trainedOf(phase), shape);
   const evaluation = compile({
     loss: model.loss(...batchPlaceholders(built, sequenceLength), { chunkSize: lossChunk }),
   });
@@ -103,22 +105,33 @@ function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemo
     activations,
   };
   if (cycles === 0) return [estimate];
+  const searched = searchedParameters(model);
+  const search = searched.size > 0 ? arenaUse(compileStep(phase, searched, shape)) : undefined;
   const merge = {
     ...estimate,
     adapters: estimate.adapters + FLOAT * adapterParameters,
     gradients: stepUse.results,
     activations: activations + mergeBytes(phase, settings),
   };
-  return [estimate, merge];
+  if (search === undefined) return [estimate, merge];
+  const restart = {
+    ...estimate,
+    gradients: 3 * search.results,
+    activations: (search.bytes - search.results) * (batchSize / built),
+  };
+  return [estimate, merge, restart];
+}
+
+function trainedOf({ model }: RunShape): Map<string, Parameter> {
+  return new Map([...diskParameters(model)].filter(([, { trainable }]) => trainable));
 }
 
 function compileStep(
   { model }: RunShape,
+  parameters: ReadonlyMap<string, Parameter>,
   shape: Pick<Settings, "batchSize" | "sequenceLength" | "lossChunk" | "checkpointing">,
 ): CompiledGraph {
-  const trained = new Map<string, Parameter>();
-  for (const [name, parameter] of diskParameters(model)) if (parameter.trainable) trained.set(name, parameter);
-  return compile(stepGraph(model, trained, { ...shape, device: "cpu", threads: 1 }));
+  return compile(stepGraph(model, parameters, { ...shape, device: "cpu", threads: 1 }));
 }
 
 function compile(outputs: Readonly<Record<string, Tensor>>): CompiledGraph {

@@ -19,6 +19,7 @@ const ADAPTERS = {
   rankPattern: [],
   alphaPattern: [],
   dora: false,
+  core: false,
   bias: "none",
   targetModules: ["up_proj"],
   trainModules: ["embeddings", "norms"],

@@ -7,21 +7,22 @@ import type { Rng } from "../tensor/random.js";
 import { loraAdapters } from "./adapters.js";
 import type { RestartedDirections } from "./merging.js";
 
-/** What the optimizer remembers of one factor of an adapter, (rank, in) or (out, rank). */
+/** What the optimizer remembers of what is trained of an adapter: a factor, (rank, in) or (out, rank), or a core. */
 export interface FactorState {
   readonly name: string;
   readonly layer: string;
-  readonly factor: "loraA" | "loraB";
+  readonly factor: "loraA" | "loraB" | "core";
   readonly rank: number;
   readonly state: AdamWState;
 }
 
-/** The states of all factors of a model's adapters. */
+/** The states of all that is trained of a model's adapters, but for magnitudes. */
 export function factorStates(model: CausalLM, states: ReadonlyMap<string, AdamWState>): FactorState[] {
   return [...loraAdapters(model)].flatMap(([layer, { rank }]) =>
-    (["loraA", "loraB"] as const).map((factor) => {
+    (["loraA", "loraB", "core"] as const).flatMap((factor) => {
       const name = `${layer}.adapter.${factor}`;
-      return { name, layer, factor, rank, state: states.get(name)! };
+      const state = states.get(name);
+      return state === undefined ? [] : [{ name, layer, factor, rank, state }];
     }),
   );
 }

@@ -65,6 +65,8 @@ const CASES: readonly (readonly [name: string, change: Partial<Settings>, steps:
     [5, 6],
   ],
   ["nf4, a quarter of the directions", { quantize: "nf4", mergePolicy: "delta-log", restartShare: 0.25 }, [9]],
+  ["relora of cores", { core: true, rank: 8, restartBatches: 2, dropout: 0.1 }, [2, 3, 5, 6]],
+  ["nf4, cores, primed", { quantize: "nf4", core: true, restartBatches: 1, optimizerReset: "primed" }, [6, 8]],
   ["data of less than one epoch", { data: "short.txt" }, [9]],
   ["nf4, delta-log", { quantize: "nf4", doubleQuant: true, mergePolicy: "delta-log" }, [3, 7]],
   ["nf4, residual", { quantize: "nf4", mergePolicy: "residual" }, [5, 9]],
@@ -129,18 +131,24 @@ test("a run goes on from an earlier checkpoint to the same end, a torn line of m
   expect(await runContents(settings.out!)).toEqual(await wholeRun("relora-plain", {}));
 });
 
-test("with a constant learning rate a run can be made longer; its end is that of a run planned so", async () => {
-  const change = { schedule: "constant", saveEvery: null, evalEvery: 3 } as const;
-  const settings = settingsOf("longer", { ...change, maxSteps: 9 });
-  await train(settings);
-  expect(await resume(settings.out!, { changes: { maxSteps: "12" } })).toMatchObject({ outcome: "done", step: 12 });
-  const long = await train(settingsOf("long", { ...change, maxSteps: 12 }));
-  const [made, wanted] = [await runContents(settings.out!), await runContents(long.runFolder)];
-  for (const name of ["model/model.safetensors", "checkpoint-000012/optimizer.safetensors"]) {
-    expect(made[name]).toEqual(expect.any(String));
-    expect(made[name]).toBe(wanted[name]);
-  }
-});
+test.each<[name: string, change: Partial<Settings>]>([
+  ["adapters", {}],
+  ["cores", { core: true, restartBatches: 2 }],
+])(
+  "with a constant learning rate a run of %s can be made longer; its end is that of a run planned so",
+  async (kind, adapters) => {
+    const change = { schedule: "constant", saveEvery: null, evalEvery: 3, ...adapters } as const;
+    const settings = settingsOf(`longer, ${kind}`, { ...change, maxSteps: 9 });
+    await train(settings);
+    expect(await resume(settings.out!, { changes: { maxSteps: "12" } })).toMatchObject({ outcome: "done", step: 12 });
+    const long = await train(settingsOf(`long, ${kind}`, { ...change, maxSteps: 12 }));
+    const [made, wanted] = [await runContents(settings.out!), await runContents(long.runFolder)];
+    for (const name of ["model/model.safetensors", "checkpoint-000012/optimizer.safetensors"]) {
+      expect(made[name]).toEqual(expect.any(String));
+      expect(made[name]).toBe(wanted[name]);
+    }
+  },
+);
 
 test("half a model is never taken for a finished one", async () => {
   const out = settingsOf("half", {}).out!;

@@ -1,3 +1,4 @@
+import { CoreAdapter } from "../adapters/core-adapter.js";
 import type { LoRAAdapter } from "../adapters/lora-adapter.js";
 import { type Module, namedParameters } from "../nn/module.js";
 import type { AdamW } from "../optim/adamw.js";
@@ -36,13 +37,18 @@ export interface AdapterUpdate {
 /**
  * Whether training reaches the adapters, by their first two updates; in words, with the layers that it does not reach, or null.
  * B starts at zero, so that at first only B gets a gradient, and in layers that a zero weight hides from the loss not even B: then
- * some must. In the second update every B must, and every A whose B has moved.
+ * some must. In the second update every B must, and every A whose B has moved. A core is like a B without an A.
  */
 export function adapterGradientFault({ adapters, gradients, before }: AdapterUpdate): string | null {
   if (before > 1) return null;
   const has = (name: string): boolean => !storedEntries(gradients.get(name)!).every((value) => value === 0);
   const without: string[] = [];
-  for (const [name, { loraB }] of adapters) {
+  for (const [name, adapter] of adapters) {
+    if (adapter instanceof CoreAdapter) {
+      if (!has(`${name}.adapter.core`)) without.push(`${name}: none`);
+      continue;
+    }
+    const { loraB } = adapter;
     const b = has(`${name}.adapter.loraB`);
     const needsA = before === 0 ? !b : loraB.values.some((value) => value !== 0);
     const a = !needsA || has(`${name}.adapter.loraA`);

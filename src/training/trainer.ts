@@ -7,16 +7,14 @@ import { goBackTo, listCheckpoints, markBest, pruneCheckpoints } from "../checkp
 import { readChecksums } from "../checkpoints/checksums.js";
 import { appendDelta, truncateDeltas } from "../checkpoints/delta-log.js";
 import type { Settings } from "../config/settings.js";
-import type { Batch } from "../data/packing.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW, AdamWState } from "../optim/adamw.js";
-import { clipCoefficient, globalNorm } from "../optim/clip.js";
+import { globalNorm } from "../optim/clip.js";
 import { discardGradient, type Gradient } from "../optim/gradient.js";
-import { zeroShare } from "../optim/reset.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { NumericError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
-import { adapterParameters, addAdapters, loraAdapters } from "./adapters.js";
+import { addAdapters, loraAdapters } from "./adapters.js";
 import type { BaseIdentity } from "./base-identity.js";
 import { type CompiledRun, compileRun } from "./compiled-run.js";
 import type { Evaluation, TrainResult } from "./contracts.js";
@@ -35,7 +33,7 @@ import { Progress } from "./progress.js";
 import { publishCheckpoint } from "./publishing.js";
 import { type QuantizationError, quantizeLayers } from "./quantizing.js";
 import { isMergedWhole, planStep, type StepPlan } from "./relora.js";
-import { type FactorState, factorStates, GradientMoments, resetMoments } from "./restart-moments.js";
+import { clipping, nextBatches, Restarts } from "./restarts.js";
 import type { RunFolder } from "./run-folder.js";
 import type { LossAtStep } from "./run-state.js";
 import { restoreInto, type SavedRun, savedMoments } from "./saved-run.js";
@@ -74,6 +72,7 @@ export class Trainer {
   readonly #folder: RunFolder;
   readonly #hooks: TrainerHooks;
   readonly #master: MasterWeights;
+  readonly #restarts: Restarts;
   #progress: Progress = Progress.fresh();
   #base: BaseIdentity | undefined;
   #compiled: CompiledRun | undefined;
@@ -85,12 +84,15 @@ export class Trainer {
   /** Of the last update that was skipped. */
   #skipReason = "";
   #checkpoint: string | null = null;
+  /** In the first cycle, of this process. */
+  #adapterUpdates = 0;
 
   constructor(settings: Settings, run: PreparedRun, folder: RunFolder, hooks: TrainerHooks) {
     this.#settings = settings;
     this.#run = run;
     this.#folder = folder;
     this.#hooks = hooks;
+    this.#restarts = new Restarts(settings, run);
     let base: ReturnType<typeof openWeights> | undefined;
     const readBase = async (layer: string): Promise<Float32Array> => {
       base ??= openWeights(joinPath(folder.path, "base"));
@@ -117,9 +119,10 @@ export class Trainer {
         const plan = planStep(progress.step + 1, this.#settings);
         if (plan.addAdapters && progress.step > 0) await this.#switchToAdapters();
         await this.#update(plan);
-        const directions = plan.merge ? await this.#merge(plan) : undefined;
-        if (plan.resetOptimizer) await this.#resetOptimizer(plan, directions);
         const { step } = progress;
+        const directions = plan.merge ? await this.#merge(plan) : undefined;
+        if (plan.merge && step < maxSteps) await this.#startCores();
+        if (plan.resetOptimizer) await this.#resetOptimizer(plan, directions);
         const last = step === maxSteps;
         const switches = !last && planStep(step + 1, this.#settings).addAdapters;
         const due = (every: number | null): boolean => last || (every !== null && step % every === 0);
@@ -154,6 +157,7 @@ export class Trainer {
     await fillModel(model, source);
     if (adapted) await this.#addAdapters(source);
     await this.#compile();
+    this.#restarts.primeCores(this.#optimizer!);
     await this.#folder.create(this.#settings, threads);
     await this.#folder.record(start);
     await this.#saveBase(source);
@@ -190,6 +194,7 @@ export class Trainer {
     await this.#prune();
     await this.#folder.goOn(this.#settings, { step, records: state.records });
     await this.#folder.record(start);
+    if (step === state.maxSteps && step < this.#settings.maxSteps) await this.#startCores();
     if (wanted.resetOptimizer && !planned.resetOptimizer) await this.#resetOptimizer(wanted);
   }
 
@@ -262,6 +267,17 @@ export class Trainer {
       rng,
       () => this.#recordInputs(),
     );
+    await this.#restarts.startCores(this.#progress.step);
+  }
+
+  /** Gives cores new bases after a merge. The graph that finds them does not need to fit beside those that train. */
+  async #startCores(): Promise<void> {
+    if (!this.#settings.core) return;
+    const [heldOut, known] = [this.#heldOut, this.#optimizer!.state];
+    await this.#release();
+    await this.#restarts.startCores(this.#progress.step);
+    await this.#compile(() => known);
+    this.#heldOut = heldOut;
   }
 
   /** Ends the warm start. */
@@ -274,6 +290,7 @@ export class Trainer {
     await this.#addAdapters(warm);
     const known = this.#optimizer!.state;
     await this.#compile(() => known);
+    this.#restarts.primeCores(this.#optimizer!);
     if (error !== undefined) await this.#recordQuantization(error, this.#progress.evaluated?.loss ?? null);
   }
 
@@ -315,11 +332,11 @@ export class Trainer {
   }
 
   async #update({ step, phase, cycle, lrMultiplier }: StepPlan): Promise<void> {
-    const { lr, adapterLr, clipGradNorm, seed } = this.#settings;
+    const { lr, adapterLr, seed } = this.#settings;
     const started = performance.now();
     const progress = this.#progress;
     progress.step = step;
-    const batches = this.#nextBatches();
+    const batches = nextBatches(this.#run, this.#settings);
     const tokens = countScored(batches);
     const redraw = (i: number): void => redrawDropout(this.#run.model, new Rng(seed, `dropout/${i}`, step));
     const { loss, gradients } = await this.#compiled!.step.runAll(batches, redraw);
@@ -330,8 +347,7 @@ export class Trainer {
     }
     progress.badSteps = 0;
     if (phase === "adapter" && cycle === 1) await this.#requireAdapterGradients(gradients);
-    const gradientScale = clipGradNorm === null ? 1 : clipCoefficient(gradNorm, clipGradNorm);
-    await this.#optimizer!.step(gradients, { lrMultiplier, gradientScale });
+    await this.#optimizer!.step(gradients, { lrMultiplier, gradientScale: clipping(gradNorm, this.#settings) });
     this.#heldOut = undefined;
     for (const gradient of gradients.values()) discardGradient(gradient);
     progress.tokens += tokens;
@@ -361,15 +377,9 @@ export class Trainer {
 
   async #requireAdapterGradients(gradients: ReadonlyMap<string, Gradient>): Promise<void> {
     const adapters = loraAdapters(this.#run.model);
-    const [first] = adapterParameters(this.#run.model).keys();
-    const { step: before } = this.#optimizer!.state.get(first!)!;
+    const before = this.#adapterUpdates++;
     const fault = adapterGradientFault({ adapters, gradients, before });
     if (fault !== null) await this.#fail(fault);
-  }
-
-  #nextBatches(): Batch[] {
-    const { batchSize, totalBatchSize } = this.#settings;
-    return Array.from({ length: totalBatchSize / batchSize }, () => this.#run.cursor.next());
   }
 
   async #merge({ step, cycle, mergeShare: share }: StepPlan): Promise<RestartedDirections> {
@@ -397,34 +407,14 @@ export class Trainer {
 
   /** @param directions what the merge before restarted; by default all. */
   async #resetOptimizer({ step }: StepPlan, directions: RestartedDirections = new Map()): Promise<void> {
-    const { optimizerReset, seed } = this.#settings;
-    if (optimizerReset === "none") return;
-    const { state, options } = this.#optimizer!;
-    const states = factorStates(this.#run.model, state);
-    resetMoments(states, directions, this.#settings, new Rng(seed, "prune", step));
-    if (optimizerReset === "primed") {
-      const moments = await this.#gradientMoments(step, states);
-      moments.prime(states, directions, options);
-    }
-    await this.#record({ kind: "reset", step, zeroedFraction: zeroShare(states.map((each) => each.state)) });
-  }
-
-  /** Of the batches that come next, which are trained on afterwards. */
-  async #gradientMoments(step: number, states: readonly FactorState[]): Promise<GradientMoments> {
-    const { restartBatches, clipGradNorm, seed } = this.#settings;
-    const { cursor, model } = this.#run;
-    const moments = new GradientMoments(states);
-    const { position } = cursor;
-    for (let batch = 0; batch < restartBatches; batch++) {
-      const redraw = (i: number): void => redrawDropout(model, new Rng(seed, `restart/${batch}/${i}`, step));
-      const { gradients } = await this.#compiled!.step.runAll(this.#nextBatches(), redraw);
-      const norm = globalNorm(gradients.values());
-      if (Number.isFinite(norm))
-        moments.add(gradients, clipGradNorm === null ? 1 : clipCoefficient(norm, clipGradNorm));
-      for (const gradient of gradients.values()) discardGradient(gradient);
-    }
-    cursor.seek(position);
-    return moments;
+    if (this.#settings.optimizerReset === "none") return;
+    const zeroedFraction = await this.#restarts.resetOptimizer(
+      step,
+      this.#optimizer!,
+      this.#compiled!.step,
+      directions,
+    );
+    await this.#record({ kind: "reset", step, zeroedFraction });
   }
 
   async #evaluate(): Promise<number> {

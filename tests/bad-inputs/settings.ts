@@ -21,6 +21,27 @@ export const settings: Area = {
       code: 2,
     },
     {
+      name: "train: a core beside what changes A and B",
+      args: ["train", "--core", "--dora", "--method", "lora", "--quantize", "none"],
+      says: ["core: trains a core in place of A and B"],
+      code: 2,
+    },
+    {
+      name: "train: a core with restarts that it cannot make",
+      args: ["train", "--core", "--quantize", "nf4", "--merge-policy", "residual", "--restart-share", "0.5"],
+      says: [
+        "restartShare: a core mixes all directions of its bases",
+        "mergePolicy: residual starts adapters elsewhere than at zero, which a core cannot",
+      ],
+      code: 2,
+    },
+    {
+      name: "train: flags that a core has no use for",
+      args: ["train", "--core", "--quantize", "none", "--adapter-init", "kaiming", "--lora-plus-ratio", "4"],
+      says: ["--adapter-init: is for adapters that train A and B, not for --core", "--lora-plus-ratio: is for"],
+      code: 2,
+    },
+    {
       name: "settings of adapters that fit no method or are none",
       args: ["train", "--method", "relora", "--dora", "--layers-to-transform", "first", "--rank-pattern", "q_proj:8"],
       says: [
