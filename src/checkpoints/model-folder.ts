@@ -61,8 +61,7 @@ export async function writeModelFolder(
   await writeFolder(
     folder,
     async (partial) => {
-      await writeFileAtomic(joinPath(partial, CONFIG), toJsonText(config, CONFIG));
-      for (const [name, content] of files) await writeFileAtomic(joinPath(partial, name), content);
+      await writeTexts(partial, config, files);
       const shards = fillShards(tensors, shardBytes);
       if (shards.length === 1) await writeSafetensors(joinPath(partial, WEIGHTS), tensors);
       else await writeShards(partial, shards);
@@ -87,14 +86,22 @@ export async function copyModelFolder(
   await writeFolder(
     folder,
     async (partial) => {
-      await writeFileAtomic(joinPath(partial, CONFIG), toJsonText(config, CONFIG));
-      for (const [name, content] of files) await writeFileAtomic(joinPath(partial, name), content);
+      await writeTexts(partial, config, files);
       for (const path of isSharded ? [...weights, index] : weights) {
         await copyFile(path, joinPath(partial, baseName(path)));
       }
     },
     options,
   );
+}
+
+async function writeTexts(
+  folder: string,
+  config: ModelFolderContent["config"],
+  files: NonNullable<ModelFolderContent["files"]>,
+): Promise<void> {
+  await writeFileAtomic(joinPath(folder, CONFIG), toJsonText(config, CONFIG));
+  for (const [name, content] of files) await writeFileAtomic(joinPath(folder, name), content);
 }
 
 /** The tensors in their order, in parts of at most so many bytes or of one tensor. */
