@@ -1,4 +1,5 @@
 import { Matrix, SVD } from "ml-matrix";
+import { normal } from "../nn/initializers.js";
 import { applyLinear } from "../nn/linear.js";
 import { Parameter } from "../nn/module.js";
 import { mul } from "../ops/elementwise.js";
@@ -7,8 +8,8 @@ import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { LoRAAdapter, type LoRAOptions, type LoRAStart } from "./lora-adapter.js";
-import { type LowRankTerm, productOf } from "./low-rank-term.js";
-import { orthonormalColumns } from "./orthonormal.js";
+import { type LowRankTerm, productOf, withCore } from "./low-rank-term.js";
+import { orthonormalColumns, orthonormalRows } from "./orthonormal.js";
 
 /**
  * The core while the gradients of the bases are looked at: so small that it changes no output, and a power of two, so that it costs the
@@ -48,11 +49,11 @@ export class CoreAdapter extends LoRAAdapter {
   }
 
   protected override freshA(rng: Rng): Float32Array {
-    return orthonormalRows(normal(rng.fork("A"), this.loraA.size), this.rank, this.inFeatures);
+    return orthonormalRows(normal(this.loraA.shape, 1, rng.fork("A")), this.rank, this.inFeatures);
   }
 
   protected override freshB(rng: Rng): Float32Array {
-    return orthonormalColumns(normal(rng.fork("B"), this.loraB.size), this.outFeatures, this.rank);
+    return orthonormalColumns(normal(this.loraB.shape, 1, rng.fork("B")), this.outFeatures, this.rank);
   }
 
   override reset(rng: Rng): void {
@@ -123,35 +124,4 @@ export class CoreAdapter extends LoRAAdapter {
   protected override lowRank(x: Tensor): Tensor {
     return applyLinear(applyLinear(mul(applyLinear(x, this.loraA), this.scaling), this.core), this.loraB);
   }
-}
-
-/** B · C: what B is of the update as LoRA has it. (outFeatures, rank) and (rank, rank). */
-export function withCore(loraB: Float32Array, core: Float32Array): Float32Array {
-  const rank = Math.sqrt(core.length);
-  const product = new Float32Array(loraB.length);
-  const row = new Float64Array(rank);
-  for (let start = 0; start < loraB.length; start += rank) {
-    row.fill(0);
-    for (let k = 0; k < rank; k++) {
-      const factor = loraB[start + k]!;
-      for (let j = 0; j < rank; j++) row[j]! += factor * core[k * rank + j]!;
-    }
-    product.set(row, start);
-  }
-  return product;
-}
-
-function normal(rng: Rng, length: number): Float32Array {
-  return Float32Array.from({ length }, () => rng.normal());
-}
-
-/** As `orthonormalColumns`, for the rows of (rows, columns). */
-function orthonormalRows(values: Float32Array, rows: number, columns: number, rng?: Rng): Float32Array {
-  return transposed(orthonormalColumns(transposed(values, rows, columns), columns, rows, rng), columns, rows);
-}
-
-function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let i = 0; i < rows; i++) for (let k = 0; k < columns; k++) result[k * rows + i] = values[i * columns + k]!;
-  return result;
 }

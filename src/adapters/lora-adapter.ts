@@ -10,6 +10,7 @@ import { type Tensor, tensor } from "../tensor/tensor.js";
 import { LinearAdapter } from "./linear-adapter.js";
 import { approximateLowRank, type LayerInputs } from "./low-rank-approximation.js";
 import { type LowRankTerm, partOf, productOf, sinceStart } from "./low-rank-term.js";
+import { norm } from "./orthonormal.js";
 
 /** How loraA starts: Xavier uniform, PEFT's Kaiming uniform (bound 1 / √inFeatures), or PEFT's Gaussian (deviation 1 / rank). */
 export type LoRAInitialization = "xavier" | "kaiming" | "gaussian";
@@ -210,10 +211,4 @@ export function directionsOf(share: number, rank: number): number {
 
 function drawMask(mask: Uint8Array, dropout: number, rng: Rng): void {
   for (let i = 0; i < mask.length; i++) mask[i] = rng.uniform() < dropout ? 0 : 1;
-}
-
-function norm(values: Float32Array): number {
-  let squares = 0;
-  for (const value of values) squares += value * value;
-  return Math.sqrt(squares);
 }

@@ -50,6 +50,22 @@ export function joinTerms(terms: readonly LowRankTerm[]): LowRankTerm {
   return { rank, scaling, loraA, loraB };
 }
 
+/** B · C: what B is of the update as LoRA has it. (outFeatures, rank) and (rank, rank). */
+export function withCore(loraB: Float32Array, core: Float32Array): Float32Array {
+  const rank = Math.sqrt(core.length);
+  const product = new Float32Array(loraB.length);
+  const row = new Float64Array(rank);
+  for (let start = 0; start < loraB.length; start += rank) {
+    row.fill(0);
+    for (let k = 0; k < rank; k++) {
+      const factor = loraB[start + k]!;
+      for (let j = 0; j < rank; j++) row[j]! += factor * core[k * rank + j]!;
+    }
+    product.set(row, start);
+  }
+  return product;
+}
+
 export interface WeightedTerm {
   readonly term: LowRankTerm;
   readonly weight: number;

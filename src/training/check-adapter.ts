@@ -1,6 +1,5 @@
 import { joinPath } from "#platform";
-import { withCore } from "../adapters/core-adapter.js";
-import { joinTerms, type LowRankTerm, sinceStart } from "../adapters/low-rank-term.js";
+import { joinTerms, type LowRankTerm, sinceStart, withCore } from "../adapters/low-rank-term.js";
 import { type Delta, openDelta } from "../checkpoints/delta-log.js";
 import { readJsonObject } from "../checkpoints/json-file.js";
 import type { LazyTensor } from "../checkpoints/lazy-tensor.js";
