@@ -10,7 +10,7 @@ import { globalNorm } from "../optim/clip.js";
 import { HighrankError } from "../tensor/errors.js";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.js";
 import { loraAdapters } from "./adapters.js";
-import { diskParameters } from "./model-source.js";
+import { trainedParameters } from "./model-source.js";
 import { planRun, planStep } from "./relora.js";
 import { parseRunState, type RunState } from "./run-state.js";
 
@@ -92,7 +92,7 @@ async function checkTensors(
     (await openSafetensors(joinPath(folder, `${name}.safetensors`))).tensors;
   const trainable = await open("trainable");
   const shapes = new Map(
-    [...(model === null ? trainable : trainedOf(model))].map(([name, { shape }]) => [name, shape] as const),
+    [...(model === null ? trainable : trainedParameters(model))].map(([name, { shape }]) => [name, shape] as const),
   );
   await compareTensors("trainable", trainable, shapes, faults);
   const moments = [...shapes].flatMap(([name, shape]) =>
@@ -110,10 +110,6 @@ async function checkTensors(
   ]);
   const known = model === null ? [...starts].map(([name, { shape }]) => [name, shape] as const) : factors;
   await compareTensors("adapter_start", starts, new Map(known), faults);
-}
-
-function trainedOf(model: CausalLM): Map<string, { readonly shape: Shape }> {
-  return new Map([...diskParameters(model)].filter(([, { trainable }]) => trainable));
 }
 
 /** Reads one tensor after another; what is missing, too much, of another shape or not finite is added to `faults`. */

@@ -1,11 +1,10 @@
 import type { Settings } from "../config/settings.js";
-import type { Parameter } from "../nn/module.js";
 import { AdamWKernel } from "../optim/adamw-kernel.js";
 import { adapterParameters } from "./adapters.js";
 import { HeldOutLoss } from "./held-out.js";
 import type { MasterWeights } from "./master-weights.js";
 import { Merger } from "./merging.js";
-import { diskParameters } from "./model-source.js";
+import { trainedParameters } from "./model-source.js";
 import type { PreparedRun } from "./prepare.js";
 import { Probe, probeBatch } from "./probe.js";
 import { TrainingStep } from "./step.js";
@@ -37,9 +36,7 @@ export async function compileRun(
   const { device, batchSize, sequenceLength, lossChunk, checkpointing } = settings;
   const machine = { device, threads };
   const shape = { batchSize, sequenceLength, lossChunk, ...machine };
-  const parameters = new Map<string, Parameter>();
-  for (const [name, parameter] of diskParameters(model)) if (parameter.trainable) parameters.set(name, parameter);
-  const step = await TrainingStep.compile(model, parameters, { ...shape, checkpointing });
+  const step = await TrainingStep.compile(model, trainedParameters(model), { ...shape, checkpointing });
   const adamw = new AdamWKernel({ threads });
   const heldOutLoss = await HeldOutLoss.compile(model, shape);
   const generator = new TextGenerator(model, tokenizer, machine);

@@ -54,10 +54,11 @@ export async function startInGradient(
   const bases = new Map<string, Float32Array>();
   const seen: SeenUpdate[] = [];
   const step = await TrainingStep.compile(model, searchedParameters(model), options);
-  const eachUpdate = async (use: (gradients: Map<string, Gradient>) => void): Promise<void> => {
+  const eachUpdate = async (use: (gradients: Map<string, Gradient>, norm: number) => void): Promise<void> => {
     for (const [update, batches] of updates.entries()) {
       const { gradients } = await step.runAll(batches, (batch) => redraw(update, batch));
-      if (Number.isFinite(globalNorm(gradients.values()))) use(gradients);
+      const norm = globalNorm(gradients.values());
+      if (Number.isFinite(norm)) use(gradients, norm);
       for (const gradient of gradients.values()) discardGradient(gradient);
     }
   };
@@ -72,10 +73,9 @@ export async function startInGradient(
       const { start } = core;
       core.startIn({ loraA: loraA ?? start.loraA, loraB: loraB ?? start.loraB }, rng.fork(name).fork("rest"));
     }
-    await eachUpdate((gradients) => {
+    // The bases have no gradient, as long as cores are zero, and so no part in the norm.
+    await eachUpdate((gradients, norm) => {
       const names = [...cores.keys()].map(coreOf);
-      // The bases have no gradient, as long as cores are zero.
-      const norm = globalNorm(gradients.values());
       seen.push({
         norm,
         gradients: new Map(names.map((name) => [name, dense(gradients.get(name)!).slice()] as const)),

@@ -5,7 +5,7 @@ import type { Settings } from "../config/settings.js";
 import type { Parameter } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { searchedParameters } from "./core-bases.js";
-import { diskParameters } from "./model-source.js";
+import { trainedParameters } from "./model-source.js";
 import type { RunShape } from "./run-shape.js";
 import { batchPlaceholders, stepGraph } from "./step.js";
 
@@ -87,7 +87,7 @@ function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemo
   // The graph of a batch of many chunks takes long to build, and what it computes grows with the batch.
   const built = Math.min(batchSize, Math.ceil((MOST_CHUNKS * lossChunk) / sequenceLength));
   const shape = { batchSize: built, sequenceLength, lossChunk, checkpointing };
-  const step = compileStep(phase, trainedOf(phase), shape);
+  const step = compileStep(phase, trainedParameters(model), shape);
   const evaluation = compile({
     loss: model.loss(...batchPlaceholders(built, sequenceLength), { chunkSize: lossChunk }),
   });
@@ -120,10 +120,6 @@ function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemo
     activations: (search.bytes - search.results) * (batchSize / built),
   };
   return [estimate, merge, restart];
-}
-
-function trainedOf({ model }: RunShape): Map<string, Parameter> {
-  return new Map([...diskParameters(model)].filter(([, { trainable }]) => trainable));
 }
 
 function compileStep(

@@ -181,6 +181,11 @@ export function diskParameters(model: CausalLM): Map<string, Parameter> {
   );
 }
 
+/** Those that are trainable. */
+export function trainedParameters(model: CausalLM): Map<string, Parameter> {
+  return new Map([...diskParameters(model)].filter(([, { trainable }]) => trainable));
+}
+
 /** The names on disk of the embedding table, and of the head where it is that table: files may hold it once more. */
 export function tiedNames(model: CausalLM): { embeddings: string; head: string | undefined } {
   const table = model.embedTokens.weight;

@@ -9,14 +9,14 @@ import { Rng } from "../tensor/random.js";
 import { type SeenUpdate, startInGradient } from "./core-bases.js";
 import type { RestartedDirections } from "./merging.js";
 import type { PreparedRun } from "./prepare.js";
-import { factorStates, GradientMoments, resetMoments } from "./restart-moments.js";
+import { type FactorState, factorStates, GradientMoments, resetMoments } from "./restart-moments.js";
 import type { TrainingStep } from "./step.js";
 
 /** What adapters begin with, at first and after merges, beside zeros and what is drawn: bases of cores, and moments. */
 export class Restarts {
   readonly #settings: Settings;
   readonly #run: Pick<PreparedRun, "model" | "cursor" | "threads">;
-  /** Of the updates to come, by the last search for bases. */
+  /** Of the updates to come, by the last search for bases; kept until moments are primed with it. */
   #seen: readonly SeenUpdate[] = [];
 
   constructor(settings: Settings, run: Pick<PreparedRun, "model" | "cursor" | "threads">) {
@@ -35,14 +35,15 @@ export class Restarts {
     const redraw = (update: number, batch: number): void =>
       redrawDropout(model, new Rng(seed, `bases/${update}/${batch}`, step));
     const options = { batchSize, sequenceLength, lossChunk, checkpointing, device, threads };
-    this.#seen = await startInGradient(model, this.#comingUpdates(), new Rng(seed, "bases", step), options, redraw);
+    const seen = await startInGradient(model, this.#comingUpdates(), new Rng(seed, "bases", step), options, redraw);
+    if (this.#primes) this.#seen = seen;
   }
 
   /** Lets the first cores begin with the moments that restarts give those after them. */
-  primeCores(optimizer: AdamW): void {
-    const { core, method, optimizerReset } = this.#settings;
-    if (core && method === "relora" && optimizerReset === "primed")
-      this.#prime(optimizer, this.#seenMoments(optimizer));
+  primeCores({ state, options }: AdamW): void {
+    if (!this.#settings.core || !this.#primes) return;
+    const states = factorStates(this.#run.model, state);
+    this.#seenMoments(states).prime(states, new Map(), options);
   }
 
   /**
@@ -53,35 +54,35 @@ export class Restarts {
    */
   async resetOptimizer(
     step: number,
-    optimizer: AdamW,
+    { state, options }: AdamW,
     training: TrainingStep,
     directions: RestartedDirections,
   ): Promise<number> {
-    const { optimizerReset, seed, core } = this.#settings;
-    const states = factorStates(this.#run.model, optimizer.state);
+    const { seed, core } = this.#settings;
+    const states = factorStates(this.#run.model, state);
     resetMoments(states, directions, this.#settings, new Rng(seed, "prune", step));
-    if (optimizerReset === "primed") {
-      const moments = core ? this.#seenMoments(optimizer) : await this.#comingMoments(step, optimizer, training);
-      this.#prime(optimizer, moments, directions);
+    if (this.#primes) {
+      const moments = core ? this.#seenMoments(states) : await this.#comingMoments(step, states, training);
+      moments.prime(states, directions, options);
     }
     return zeroShare(states.map((each) => each.state));
   }
 
-  #prime(optimizer: AdamW, moments: GradientMoments, directions: RestartedDirections = new Map()): void {
-    const { state, options } = optimizer;
-    moments.prime(factorStates(this.#run.model, state), directions, options);
-    this.#seen = [];
+  get #primes(): boolean {
+    const { method, optimizerReset } = this.#settings;
+    return method === "relora" && optimizerReset === "primed";
   }
 
-  #seenMoments(optimizer: AdamW): GradientMoments {
-    const moments = this.#noMoments(optimizer);
+  #seenMoments(states: readonly FactorState[]): GradientMoments {
+    const moments = new GradientMoments(states);
     for (const { gradients, norm } of this.#seen) moments.add(gradients, clipping(norm, this.#settings));
+    this.#seen = [];
     return moments;
   }
 
-  async #comingMoments(step: number, optimizer: AdamW, training: TrainingStep): Promise<GradientMoments> {
+  async #comingMoments(step: number, states: readonly FactorState[], training: TrainingStep): Promise<GradientMoments> {
     const { seed } = this.#settings;
-    const moments = this.#noMoments(optimizer);
+    const moments = new GradientMoments(states);
     for (const [update, batches] of this.#comingUpdates().entries()) {
       const redraw = (i: number): void => redrawDropout(this.#run.model, new Rng(seed, `restart/${update}/${i}`, step));
       const { gradients } = await training.runAll(batches, redraw);
@@ -90,10 +91,6 @@ export class Restarts {
       for (const gradient of gradients.values()) discardGradient(gradient);
     }
     return moments;
-  }
-
-  #noMoments({ state }: AdamW): GradientMoments {
-    return new GradientMoments(factorStates(this.#run.model, state));
   }
 
   /** The micro-batches of the next restartBatches updates, which stay to be trained on. */
