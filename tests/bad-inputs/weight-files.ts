@@ -73,8 +73,12 @@ const sharded =
     await change(folder, JSON.parse(await readFile(path.join(folder, "model.safetensors.index.json"), "utf8")));
   };
 
-const writeIndex = (folder: string, index: object): Promise<void> =>
-  writeFile(path.join(folder, "model.safetensors.index.json"), JSON.stringify(index));
+/** The folder `shards`, whose index has the last norm in this file. */
+const normIn = (file: string) =>
+  sharded((folder, index) => {
+    index.weight_map["model.norm.weight"] = file;
+    return writeFile(path.join(folder, "model.safetensors.index.json"), JSON.stringify(index));
+  });
 
 export const weightFiles: Area = {
   title: "Damaged weight files and folders",
@@ -94,20 +98,14 @@ export const weightFiles: Area = {
       args: ["inspect", "shards"],
       alike: [["merge", "shards", "--out", "merged"]],
       files: { "outside.safetensors": weightFile(`{${entry("model.norm.weight", [2], [0, 8])}}`, 8) },
-      prepare: sharded(async (folder, index) => {
-        index.weight_map["model.norm.weight"] = "../outside.safetensors";
-        await writeIndex(folder, index);
-      }),
+      prepare: normIn("../outside.safetensors"),
       says: ['"model.norm.weight" must lie in a .safetensors file of this folder, not in "../outside.safetensors"'],
       code: 3,
     },
     {
       name: "an index that names a tensor which its file does not hold",
       args: ["inspect", "shards"],
-      prepare: sharded(async (folder, index) => {
-        index.weight_map["model.norm.weight"] = "model-00001-of-00003.safetensors";
-        await writeIndex(folder, index);
-      }),
+      prepare: normIn("model-00001-of-00003.safetensors"),
       says: ['model-00001-of-00003.safetensors does not hold "model.norm.weight"'],
       code: 3,
     },
