@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { parseMetrics } from "../src/runs/metrics.js";
 import { Rng } from "../src/tensor/random.js";
-import { parseMetrics } from "../src/training/metrics.js";
 import { markdownTable, setting, settingLine, writeResult } from "./report.js";
 import { REPOSITORY } from "./step-options.js";
 

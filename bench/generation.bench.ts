@@ -1,13 +1,13 @@
 // How long does a token take after a cache, and how long does it take to do no more than read the bytes that it reads?
 import { parseArgs } from "node:util";
 import { MODEL_PRESETS } from "../src/config/presets.js";
-import { CachedDecoder } from "../src/models/cached-decoder.js";
 import { LlamaForCausalLM } from "../src/models/llama.js";
 import { llamaConfig } from "../src/models/llama-config.js";
 import { namedParameters } from "../src/nn/module.js";
+import { CachedDecoder } from "../src/programs/cached-decoder.js";
+import { sampleToken } from "../src/programs/sampling.js";
 import { fastestHalf } from "../src/tensor/half-array.js";
 import { Rng } from "../src/tensor/random.js";
-import { sampleToken } from "../src/training/sampling.js";
 import { MemoryReader, repeatedWeights, timeOf } from "./memory-reader.js";
 import { markdownTable, median, setting, settingLine, writeResult } from "./report.js";
 

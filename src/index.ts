@@ -6,48 +6,6 @@
  */
 export * from "./adapters/index.js";
 export * from "./autograd/index.js";
-export { hashModelFolder } from "./checkpoints/base-hash.js";
-export {
-  bitsandbytesTensors,
-  quantizedWeightNames,
-  readBitsandbytes,
-  type StoredFourBitWeight,
-  type StoredInt8Weight,
-  type StoredQuantizedWeight,
-} from "./checkpoints/bitsandbytes.js";
-export { type Checkpoint, listCheckpoints, readCheckpoint } from "./checkpoints/checkpoint.js";
-export { appendDelta, type Delta, readDeltas } from "./checkpoints/delta-log.js";
-export { type LazyTensor, storeAs, type TensorToWrite } from "./checkpoints/lazy-tensor.js";
-export {
-  type ModelFolder,
-  type ModelFolderContent,
-  type OpenModelFolder,
-  openModelFolder,
-  readModelFolder,
-  writeModelFolder,
-} from "./checkpoints/model-folder.js";
-export {
-  type PeftAdapter,
-  type PeftBase,
-  type ReadPeftAdapter,
-  readPeftAdapter,
-  writePeftAdapter,
-} from "./checkpoints/peft.js";
-export type { LoraPair, PeftTensor, PeftTensors } from "./checkpoints/peft-tensors.js";
-export {
-  type AnnouncedQuantization,
-  parseQuantizationConfig,
-  quantizationConfig,
-} from "./checkpoints/quantization-config.js";
-export {
-  type OpenSafetensors,
-  openSafetensors,
-  readSafetensors,
-  type Safetensors,
-  writeSafetensors,
-} from "./checkpoints/safetensors.js";
-export type { SafetensorsDType } from "./checkpoints/safetensors-header.js";
-export type { StoredTensor } from "./checkpoints/stored-tensor.js";
 export { type ConfigFile, loadConfigFile } from "./config/config-file.js";
 export { MODEL_PRESETS, type ModelPreset, RECIPES } from "./config/presets.js";
 export { resolveSettings, type SettingSources } from "./config/resolve.js";
@@ -65,18 +23,74 @@ export type { DataKind, DataRecord, Place, RecordContent } from "./data/records.
 export { loadTokenRows, type TokenLabels, type TokenRow } from "./data/rows.js";
 export { Tokenizer, type TokenizerConfig } from "./data/tokenizer.js";
 export { type TokenizerConfigJson, type TokenizerJson, tokenizerConfigJson } from "./data/tokenizer-json.js";
+export { hashModelFolder } from "./formats/base-hash.js";
+export {
+  bitsandbytesTensors,
+  quantizedWeightNames,
+  readBitsandbytes,
+  type StoredFourBitWeight,
+  type StoredInt8Weight,
+  type StoredQuantizedWeight,
+} from "./formats/bitsandbytes.js";
+export { type LazyTensor, storeAs, type TensorToWrite } from "./formats/lazy-tensor.js";
+export {
+  type ModelFolder,
+  type ModelFolderContent,
+  type OpenModelFolder,
+  openModelFolder,
+  readModelFolder,
+  writeModelFolder,
+} from "./formats/model-folder.js";
+export {
+  type PeftAdapter,
+  type PeftBase,
+  type ReadPeftAdapter,
+  readPeftAdapter,
+  writePeftAdapter,
+} from "./formats/peft.js";
+export type { LoraPair, PeftTensor, PeftTensors } from "./formats/peft-tensors.js";
+export {
+  type AnnouncedQuantization,
+  parseQuantizationConfig,
+  quantizationConfig,
+} from "./formats/quantization-config.js";
+export {
+  type OpenSafetensors,
+  openSafetensors,
+  readSafetensors,
+  type Safetensors,
+  writeSafetensors,
+} from "./formats/safetensors.js";
+export type { SafetensorsDType } from "./formats/safetensors-header.js";
+export type { StoredTensor } from "./formats/stored-tensor.js";
 export type { HubAccess } from "./hub/hub-access.js";
 export type { Patience } from "./hub/hub-client.js";
 export { type LocatedModel, locateModel } from "./hub/locate-model.js";
 export type { DownloadEvents, DownloadOptions, DownloadProgress } from "./hub/model-download.js";
 export type { WantedParts } from "./hub/model-files.js";
+export { AdapterSet } from "./loading/adapter-set.js";
 export * from "./models/index.js";
 export * from "./nn/index.js";
 export * from "./ops/index.js";
 export * from "./optim/index.js";
 /** Learning-rate multipliers as pure functions of the step. */
 export * as schedules from "./optim/schedules.js";
+export type { SamplingOptions } from "./programs/sampling.js";
+export { TextGenerator, type TextOptions } from "./programs/text-generator.js";
 export * from "./quant/index.js";
+export { appendDelta, type Delta, readDeltas } from "./relora/delta-log.js";
+export {
+  describePlan,
+  type Phase,
+  type PhaseName,
+  planRun,
+  planStep,
+  type ReloraConfig,
+  type RunPlan,
+  type StepPlan,
+} from "./relora/plan.js";
+export { type Checkpoint, listCheckpoints, readCheckpoint } from "./runs/checkpoint.js";
+export { type MetricsRecord, parseMetrics } from "./runs/metrics.js";
 export { clearEvaluationCache, evaluate } from "./runtime/evaluate.js";
 export { type Feeds, Program } from "./runtime/program.js";
 export { interpret, type ReferenceOptions } from "./runtime/reference.js";
@@ -87,28 +101,14 @@ export { parseStudy } from "./studies/study-config.js";
 export type { RunPhase, RunStatus, StudyRun } from "./studies/study-run.js";
 export type { ArmSummary, RunSummary, StudySummary } from "./studies/summary.js";
 export * from "./tensor/index.js";
-export { AdapterSet } from "./training/adapter-set.js";
-export { checkRun } from "./training/check-run.js";
 export type * from "./training/contracts.js";
-export { evaluateTarget } from "./training/evaluation.js";
-export { exportTarget } from "./training/export-target.js";
-export { generateText, Writer, type WriterOptions } from "./training/generation.js";
-export { type LoadedTarget, loadTarget } from "./training/load-target.js";
-export { mergeTarget } from "./training/merge-target.js";
-export { type MetricsRecord, parseMetrics } from "./training/metrics.js";
-export { quantizeModel } from "./training/quantize-model.js";
-export {
-  describePlan,
-  type Phase,
-  type PhaseName,
-  planRun,
-  planStep,
-  type ReloraConfig,
-  type RunPlan,
-  type StepPlan,
-} from "./training/relora.js";
 export { resume } from "./training/resume.js";
-export type { SamplingOptions } from "./training/sampling.js";
 export { startResuming, startTraining } from "./training/start.js";
-export { TextGenerator, type TextOptions } from "./training/text-generator.js";
 export { type TrainOptions, train } from "./training/train.js";
+export { checkRun } from "./verbs/doctor/check-run.js";
+export { evaluateTarget } from "./verbs/evaluate.js";
+export { exportTarget } from "./verbs/export.js";
+export { generateText, Writer, type WriterOptions } from "./verbs/generate.js";
+export { mergeTarget } from "./verbs/merge.js";
+export { quantizeModel } from "./verbs/quantize.js";
+export { type LoadedTarget, loadTarget } from "./verbs/target.js";

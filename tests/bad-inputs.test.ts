@@ -1,6 +1,6 @@
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { openSafetensors } from "../src/checkpoints/safetensors.js";
+import { openSafetensors } from "../src/formats/safetensors.js";
 import { AREAS } from "./bad-inputs/areas.js";
 import type { BadInput } from "./bad-inputs/bad-input.js";
 import { errorsPage } from "./bad-inputs/errors-page.js";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readModelFolder } from "../src/checkpoints/model-folder.js";
+import { readModelFolder } from "../src/formats/model-folder.js";
 import { continueText } from "./onnx-text.js";
 import { runCommand } from "./run-command.js";
 import { continueInTransformersJs, hasTransformersJs } from "./transformers-js.js";

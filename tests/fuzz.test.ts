@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { DataError } from "../src/tensor/errors.js";
+import { DataError } from "../src/base/errors.js";
 import { type AllocationGuard, guardAllocations } from "./fuzz/allocation-guard.js";
 import { normalized, runCampaign } from "./fuzz/campaign.js";
 import { type CaseResult, CaseRunner } from "./fuzz/case.js";

@@ -3,13 +3,13 @@ import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { storeAs } from "../src/checkpoints/lazy-tensor.js";
 import { trainTokenizer } from "../src/data/train-tokenizer.js";
+import { storeAs } from "../src/formats/lazy-tensor.js";
+import { diskParameters, writeModel } from "../src/loading/model-source.js";
 import { LlamaForCausalLM } from "../src/models/llama.js";
 import { llamaConfig, writeLlamaConfig } from "../src/models/llama-config.js";
 import { Rng } from "../src/tensor/random.js";
-import type { WriterOptions } from "../src/training/generation.js";
-import { diskParameters, writeModel } from "../src/training/model-source.js";
+import type { WriterOptions } from "../src/verbs/generate.js";
 import { withFolder } from "./run-command.js";
 import { TEXT } from "./small-model.js";
 

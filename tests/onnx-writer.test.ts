@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
+import { DTypeError, ShapeError } from "../src/base/errors.js";
 import { encodeModel, int64Initializer, type OnnxGraph } from "../src/compiler/onnx-model.js";
 import { createSession } from "../src/runtime/session.js";
-import { DTypeError, ShapeError } from "../src/tensor/errors.js";
 
 /** Debian's interpreter, where its package python3-onnx is visible. */
 const PYTHON = "/usr/bin/python3";

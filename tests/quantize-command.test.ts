@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { openSafetensors, readSafetensors } from "../src/checkpoints/safetensors.js";
+import { openSafetensors, readSafetensors } from "../src/formats/safetensors.js";
 import type { HostTensor } from "../src/tensor/dtype.js";
-import { evaluateTarget } from "../src/training/evaluation.js";
-import { quantizeModel } from "../src/training/quantize-model.js";
+import { evaluateTarget } from "../src/verbs/evaluate.js";
+import { quantizeModel } from "../src/verbs/quantize.js";
 import { drawWeights, golden, hexOf } from "./quant/golden.js";
 import { listTree, runCommand, withFolder } from "./run-command.js";
 import { changeTensors, TEXT, writeSmallModel } from "./small-model.js";

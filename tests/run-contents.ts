@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
-import { parseMetrics } from "../src/training/metrics.js";
+import { parseMetrics } from "../src/runs/metrics.js";
 
 /**
  * What two runs have in common that did the same, by relative path: SHA-256 of a file, or its JSON without the folder's name

@@ -1,14 +1,14 @@
 import path from "node:path";
-import { storeAs } from "../src/checkpoints/lazy-tensor.js";
-import { writeModelFolder } from "../src/checkpoints/model-folder.js";
-import { readSafetensors, writeSafetensors } from "../src/checkpoints/safetensors.js";
-import type { SafetensorsDType } from "../src/checkpoints/safetensors-header.js";
 import { trainTokenizer } from "../src/data/train-tokenizer.js";
+import { storeAs } from "../src/formats/lazy-tensor.js";
+import { writeModelFolder } from "../src/formats/model-folder.js";
+import { readSafetensors, writeSafetensors } from "../src/formats/safetensors.js";
+import type { SafetensorsDType } from "../src/formats/safetensors-header.js";
+import { diskParameters, hostTensors } from "../src/loading/model-source.js";
 import { LlamaForCausalLM } from "../src/models/llama.js";
 import { llamaConfig, writeLlamaConfig } from "../src/models/llama-config.js";
 import type { HostTensor } from "../src/tensor/dtype.js";
 import { Rng } from "../src/tensor/random.js";
-import { diskParameters, hostTensors } from "../src/training/model-source.js";
 
 /** What the tokenizer of small models has learned on. */
 export const TEXT: string = Array.from({ length: 60 }, (_, i) => `The ${i % 7}th cat sat on mat number ${i}.`).join(

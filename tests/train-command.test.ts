@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { parseMetrics } from "../src/training/metrics.js";
+import { parseMetrics } from "../src/runs/metrics.js";
 import { listTree, runCommand, withFolder } from "./run-command.js";
 
 const MAIN = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));

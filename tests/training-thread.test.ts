@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type * as Resolve from "../src/config/resolve.js";
-import type { MetricsRecord } from "../src/training/metrics.js";
+import type { MetricsRecord } from "../src/runs/metrics.js";
 import type * as Start from "../src/training/start.js";
 
 // A worker runs built files, so this takes all from dist/.

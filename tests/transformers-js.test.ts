@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { exportOnnx } from "../src/training/export-onnx.js";
-import { generateText } from "../src/training/generation.js";
-import { openTarget } from "../src/training/merge-target.js";
+import { exportOnnx } from "../src/verbs/export-onnx.js";
+import { generateText } from "../src/verbs/generate.js";
+import { openTarget } from "../src/verbs/merge.js";
 import { withFolder } from "./run-command.js";
 import { writeSmallModel } from "./small-model.js";
 import { continueInTransformersJs, hasTransformersJs } from "./transformers-js.js";

@@ -1,6 +1,8 @@
 // One training step of highrank on ONNX Runtime's CPU provider, on the line protocol of bench/README.md.
 import { injectAdapters } from "../../src/adapters/inject.js";
 import { LoRAAdapter } from "../../src/adapters/lora-adapter.js";
+import { diskParameters } from "../../src/loading/model-source.js";
+import { quantizeLayers } from "../../src/loading/quantizing.js";
 import { LlamaForCausalLM } from "../../src/models/llama.js";
 import { llamaConfig } from "../../src/models/llama-config.js";
 import { countElements, namedParameters } from "../../src/nn/module.js";
@@ -8,11 +10,9 @@ import { AdamW } from "../../src/optim/adamw.js";
 import { AdamWKernel } from "../../src/optim/adamw-kernel.js";
 import { clipCoefficient, globalNorm } from "../../src/optim/clip.js";
 import { discardGradient } from "../../src/optim/gradient.js";
+import { stepGraph, TrainingStep } from "../../src/programs/training-step.js";
 import { createQuantizer } from "../../src/quant/quantizer.js";
 import { Rng } from "../../src/tensor/random.js";
-import { diskParameters } from "../../src/training/model-source.js";
-import { quantizeLayers } from "../../src/training/quantizing.js";
-import { stepGraph, TrainingStep } from "../../src/training/step.js";
 import { fixedBatch, parseStepOptions, readPackageVersion, readPreset } from "../step-options.js";
 import { matmulMilliseconds } from "./matmul-share.js";
 import { serveSide } from "./serve.js";

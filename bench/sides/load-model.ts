@@ -1,5 +1,5 @@
 // Loads a model, prints what that took, continues a prompt, and prints what the whole took.
-import { Writer } from "../../src/training/generation.js";
+import { Writer } from "../../src/verbs/generate.js";
 
 const [folder, tokens] = process.argv.slice(2) as [string, string];
 const peakBytes = (): number => process.resourceUsage().maxRSS * 1024;

@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { grad } from "../autograd/grad.js";
+import { ConfigError } from "../base/errors.js";
 import { Linear } from "../nn/linear.js";
 import { Parameter } from "../nn/module.js";
 import { mul, sum } from "../ops/index.js";
 import { clearEvaluationCache, evaluate } from "../runtime/evaluate.js";
-import { ConfigError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 import { CoreAdapter } from "./core-adapter.js";

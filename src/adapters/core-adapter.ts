@@ -1,10 +1,10 @@
 import { Matrix, SVD } from "ml-matrix";
+import { ConfigError } from "../base/errors.js";
 import { normal } from "../nn/initializers.js";
 import { applyLinear } from "../nn/linear.js";
 import { Parameter } from "../nn/module.js";
 import { mul } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
-import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { LoRAAdapter, type LoRAOptions, type LoRAStart } from "./lora-adapter.js";

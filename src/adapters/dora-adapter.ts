@@ -1,7 +1,7 @@
 import { stopGradient } from "../autograd/custom.js";
+import { ConfigError } from "../base/errors.js";
 import { Parameter } from "../nn/module.js";
 import { add, div, mul, sub } from "../ops/elementwise.js";
-import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { FrozenWeight } from "./frozen-weight.js";

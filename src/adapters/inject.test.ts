@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, test } from "vitest";
+import { ConfigError } from "../base/errors.js";
 import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
 import type { Linear } from "../nn/linear.js";
 import { namedParameters, setTraining } from "../nn/module.js";
 import { clearEvaluationCache } from "../runtime/evaluate.js";
-import { ConfigError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { injectAdapters, mergeAdapters, mergeableLayers, redrawDropout } from "./inject.js";
 import { LoRAAdapter, type LoRAOptions } from "./lora-adapter.js";

@@ -1,9 +1,9 @@
+import { ConfigError } from "../base/errors.js";
+import { suggest } from "../base/suggest.js";
 import { Linear } from "../nn/linear.js";
 import { type Module, type ModuleSlot, moduleSlots } from "../nn/module.js";
 import { QuantizedLinear } from "../quant/quantized-linear.js";
-import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
-import { suggest } from "../tensor/suggest.js";
 import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";
 import type { LinearAdapter } from "./linear-adapter.js";
 import { type MergePolicy, requantize } from "./merge-policies.js";

@@ -1,6 +1,6 @@
+import { ConfigError } from "../base/errors.js";
 import { applyLinear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
-import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { LayerInputs } from "./low-rank-approximation.js";

@@ -1,11 +1,11 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { checkpoint } from "../autograd/checkpoint.js";
 import { grad } from "../autograd/grad.js";
+import { checkpoint } from "../autograd/recompute.js";
+import { ConfigError, ShapeError } from "../base/errors.js";
 import { Linear } from "../nn/linear.js";
 import { Parameter, setTraining } from "../nn/module.js";
 import { mul, sum } from "../ops/index.js";
 import { clearEvaluationCache, evaluate } from "../runtime/evaluate.js";
-import { ConfigError, ShapeError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { tensor } from "../tensor/tensor.js";
 import { LoRAAdapter, type LoRAOptions } from "./lora-adapter.js";

@@ -1,9 +1,9 @@
+import { ConfigError } from "../base/errors.js";
 import { kaimingUniform, normal, xavierUniform } from "../nn/initializers.js";
 import { applyLinear } from "../nn/linear.js";
 import { Parameter } from "../nn/module.js";
 import { cast, mul } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
-import { ConfigError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import { formatShape, type Shape } from "../tensor/shape.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";

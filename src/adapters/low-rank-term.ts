@@ -1,9 +1,9 @@
 import { stopGradient } from "../autograd/custom.js";
+import { ConfigError } from "../base/errors.js";
 import { add, div, mul, sqrt, sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { reshape } from "../ops/movement.js";
 import { sum } from "../ops/reduce.js";
-import { ConfigError } from "../tensor/errors.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 
 /** One term of an accumulated update: scaling · B · A with B (outFeatures, rank) and A (rank, inFeatures), row-major. */

@@ -1,11 +1,11 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { expectClose } from "../../tests/ops/close.js";
+import { ConfigError, ShapeError } from "../base/errors.js";
 import { Linear } from "../nn/linear.js";
 import { Parameter } from "../nn/module.js";
 import { createQuantizedWeight, QuantizedLinear } from "../quant/quantized-linear.js";
 import { createQuantizer } from "../quant/quantizer.js";
 import { clearEvaluationCache } from "../runtime/evaluate.js";
-import { ConfigError, ShapeError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 import { LinearAdapter } from "./linear-adapter.js";

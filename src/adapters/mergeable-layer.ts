@@ -1,9 +1,9 @@
+import { ConfigError, ShapeError } from "../base/errors.js";
 import { addBias, type Linear, LinearLayer } from "../nn/linear.js";
 import type { Parameter } from "../nn/module.js";
 import { add } from "../ops/elementwise.js";
 import type { QuantizedLinear } from "../quant/quantized-linear.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
-import { ConfigError, ShapeError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";

@@ -5,9 +5,9 @@ import { interpret } from "../runtime/reference.js";
 import { reachable } from "../tensor/graph.js";
 import { Rng } from "../tensor/random.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
-import { checkpoint } from "./checkpoint.js";
 import { stopGradient, withGradient } from "./custom.js";
 import { grad, pullback, valueAndGrad } from "./grad.js";
+import { checkpoint } from "./recompute.js";
 
 afterAll(clearEvaluationCache);
 

@@ -1,6 +1,6 @@
+import { ShapeError } from "../base/errors.js";
 import { add } from "../ops/elementwise.js";
 import { broadcastTo, constant } from "../ops/index.js";
-import { ShapeError } from "../tensor/errors.js";
 import { reachable } from "../tensor/graph.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";

@@ -1,3 +1,3 @@
-export * from "./checkpoint.js";
 export * from "./custom.js";
 export * from "./grad.js";
+export * from "./recompute.js";

@@ -1,5 +1,5 @@
+import { formatBytes, formatDuration, formatShare } from "../base/numbers.js";
 import type { DownloadEvents, DownloadProgress } from "../hub/model-download.js";
-import { formatBytes, formatDuration, formatShare } from "../training/number-format.js";
 import {
   type Environment,
   isInteractive,

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
+import { formatNumber } from "../base/numbers.js";
 import { SETTINGS } from "../config/settings.js";
-import { formatNumber } from "../training/number-format.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 import { addTargetOptions, readTargetOptions, TARGET_HELP } from "./target-options.js";

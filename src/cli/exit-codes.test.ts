@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import * as errors from "../tensor/errors.js";
+import * as errors from "../base/errors.js";
 import { describeError, exitCodeOf } from "./exit-codes.js";
 
 test.each([

@@ -1,4 +1,4 @@
-import { CheckpointError, ConfigError, DataError, HighrankError, NumericError, ShapeError } from "../tensor/errors.js";
+import { CheckpointError, ConfigError, DataError, HighrankError, NumericError, ShapeError } from "../base/errors.js";
 
 /** Exit codes of the command. */
 export const EXIT = {

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
+import { ConfigError } from "../base/errors.js";
 import { SETTINGS } from "../config/settings.js";
-import { ConfigError } from "../tensor/errors.js";
 import type { Generation } from "../training/contracts.js";
 import type { Context } from "./context.js";
 import { converse } from "./conversation.js";

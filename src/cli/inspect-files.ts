@@ -1,21 +1,17 @@
 import { exists, extension, folderOf, isDirectory, joinPath, listFolder, readText } from "#platform";
-import { quantizedWeightNames } from "../checkpoints/bitsandbytes.js";
-import { readJsonObject } from "../checkpoints/json-file.js";
-import { weightFiles } from "../checkpoints/model-folder.js";
-import { type OnnxHeader, readOnnxHeader } from "../checkpoints/onnx-header.js";
-import { checkpointPath } from "../checkpoints/open-file.js";
-import { isPickleName, pickleError } from "../checkpoints/pickle.js";
-import { parseQuantState } from "../checkpoints/quant-state.js";
-import {
-  readSafetensorsHeader,
-  type SafetensorsEntry,
-  type SafetensorsHeader,
-} from "../checkpoints/safetensors-header.js";
-import { StoredTensor } from "../checkpoints/stored-tensor.js";
+import { CheckpointError } from "../base/errors.js";
+import { quantizedWeightNames } from "../formats/bitsandbytes.js";
+import { readJsonObject } from "../formats/json-file.js";
+import { weightFiles } from "../formats/model-folder.js";
+import { type OnnxHeader, readOnnxHeader } from "../formats/onnx-header.js";
+import { checkpointPath } from "../formats/open-file.js";
+import { isPickleName, pickleError } from "../formats/pickle.js";
+import { parseQuantState } from "../formats/quant-state.js";
+import { readSafetensorsHeader, type SafetensorsEntry, type SafetensorsHeader } from "../formats/safetensors-header.js";
+import { StoredTensor } from "../formats/stored-tensor.js";
 import type { QuantizationFormat } from "../quant/quantizer.js";
-import { CheckpointError } from "../tensor/errors.js";
-import type { EndRecord, EvalRecord, MergeRecord, StartRecord } from "../training/metrics.js";
-import { parseMetrics } from "../training/metrics.js";
+import type { EndRecord, EvalRecord, MergeRecord, StartRecord } from "../runs/metrics.js";
+import { parseMetrics } from "../runs/metrics.js";
 
 /** A tensor as a file declares it. */
 export type TensorInfo = Pick<SafetensorsEntry, "name" | "dtype" | "shape">;

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { formatLearningRate } from "../training/number-format.js";
-import { describePlan, planRun, planStep } from "../training/relora.js";
+import { formatLearningRate } from "../base/numbers.js";
+import { describePlan, planRun, planStep } from "../relora/plan.js";
 import type { Context } from "./context.js";
 import { addSettingFlags, adviceFromSettings, settingsOf } from "./settings-flags.js";
 import { plotText } from "./text-plot.js";

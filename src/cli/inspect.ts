@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { isObject } from "../checkpoints/json-file.js";
+import { formatCount, formatDuration, formatNumber, formatShare } from "../base/numbers.js";
+import { isObject } from "../formats/json-file.js";
 import { modelFolder } from "../hub/locate-model.js";
-import { formatCount, formatDuration, formatNumber, formatShare } from "../training/number-format.js";
 import type { Context } from "./context.js";
 import {
   elementCount,

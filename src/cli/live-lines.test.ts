@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { MergeRecord, QuantizeRecord, StartRecord } from "../training/metrics.js";
+import type { MergeRecord, QuantizeRecord, StartRecord } from "../runs/metrics.js";
 import { headerLines, mergeLines, quantizeLines } from "./live-lines.js";
 import { type Style, styleFor, textWidth } from "./terminal.js";
 

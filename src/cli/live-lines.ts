@@ -1,4 +1,13 @@
-import { type MemoryEstimate, totalBytes } from "../training/memory.js";
+import {
+  formatBytes,
+  formatChange,
+  formatCount,
+  formatDuration,
+  formatNumber,
+  formatRanks,
+  formatShare,
+} from "../base/numbers.js";
+import type { PhaseName } from "../relora/plan.js";
 import type {
   EndRecord,
   EvalRecord,
@@ -8,17 +17,8 @@ import type {
   SkipRecord,
   StartRecord,
   StepRecord,
-} from "../training/metrics.js";
-import {
-  formatBytes,
-  formatChange,
-  formatCount,
-  formatDuration,
-  formatNumber,
-  formatRanks,
-  formatShare,
-} from "../training/number-format.js";
-import type { PhaseName } from "../training/relora.js";
+} from "../runs/metrics.js";
+import { type MemoryEstimate, totalBytes } from "../training/memory.js";
 import { cutToWidth, fillLines, type Style, singleLine, textWidth } from "./terminal.js";
 
 // One pure function for each kind of line that training shows. Text comes without a newline at its end.

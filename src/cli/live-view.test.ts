@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { MetricsRecord, StartRecord, StepRecord } from "../training/metrics.js";
+import type { MetricsRecord, StartRecord, StepRecord } from "../runs/metrics.js";
 import { stepLine } from "./live-lines.js";
 import { LiveView } from "./live-view.js";
 import { cutToWidth, singleLine, styleFor, textWidth } from "./terminal.js";

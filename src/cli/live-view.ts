@@ -1,4 +1,4 @@
-import type { EvalRecord, MetricsRecord, StartRecord, StepRecord } from "../training/metrics.js";
+import type { EvalRecord, MetricsRecord, StartRecord, StepRecord } from "../runs/metrics.js";
 import {
   endLine,
   evalLines,

@@ -1,9 +1,9 @@
 import { type Command, Option } from "commander";
+import { ConfigError } from "../base/errors.js";
 import { defaultText } from "../config/flags.js";
 import { flagOf } from "../config/names.js";
 import { parseValue } from "../config/parse-value.js";
 import type { Setting, ValueOf } from "../config/settings.js";
-import { ConfigError } from "../tensor/errors.js";
 
 /** The options of a verb by camelCase name, declared as settings are; `group` does not matter. */
 export type OptionTable = Readonly<Record<string, Omit<Setting, "group" | "derived"> & { readonly derived?: never }>>;

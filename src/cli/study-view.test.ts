@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
+import type { MetricsRecord } from "../runs/metrics.js";
 import { parseStudy } from "../studies/study-config.js";
 import { planStudy } from "../studies/study-plan.js";
 import { type RunStatus, studyRuns } from "../studies/study-run.js";
-import type { MetricsRecord } from "../training/metrics.js";
 import { planLines, StudyView } from "./study-view.js";
 
 const STUDY = parseStudy(

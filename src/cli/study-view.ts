@@ -1,10 +1,10 @@
+import { formatCount, formatDuration, formatNumber, formatShare } from "../base/numbers.js";
+import type { MetricsRecord } from "../runs/metrics.js";
 import { conclusion } from "../studies/conclusion.js";
 import { planStudy, type StudyPlan } from "../studies/study-plan.js";
 import type { RunPhase, RunStatus, StudyRun } from "../studies/study-run.js";
 import { finishedLoss, type StudySummary } from "../studies/summary.js";
 import { resultTable } from "../studies/tables.js";
-import type { MetricsRecord } from "../training/metrics.js";
-import { formatCount, formatDuration, formatNumber, formatShare } from "../training/number-format.js";
 import { stepLine } from "./live-lines.js";
 import { tableLines } from "./table.js";
 import {

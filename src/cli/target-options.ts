@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import type { CheckpointName } from "../checkpoints/checkpoint.js";
+import { ConfigError } from "../base/errors.js";
 import { SETTINGS } from "../config/settings.js";
-import { ConfigError } from "../tensor/errors.js";
+import type { CheckpointName } from "../runs/checkpoint.js";
 import type { MergeOptions, TargetOptions, WeightedAdapter } from "../training/contracts.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 

@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import { exists, joinPath, makeFolder, writeFileAtomic } from "#platform";
+import { ConfigError } from "../base/errors.js";
+import { formatCount } from "../base/numbers.js";
 import { SETTINGS } from "../config/settings.js";
 import { trainBytePairEncoding } from "../data/bpe-trainer.js";
 import { loadCorpus } from "../data/corpus.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { tokenizerConfigJson } from "../data/tokenizer-json.js";
-import { ConfigError } from "../tensor/errors.js";
-import { formatCount } from "../training/number-format.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 import { addVerb, addVerbGroup } from "./usage.js";

@@ -1,6 +1,6 @@
 import type { Command, CommanderError, HelpConfiguration } from "commander";
-import { ConfigError } from "../tensor/errors.js";
-import { suggest } from "../tensor/suggest.js";
+import { ConfigError } from "../base/errors.js";
+import { suggest } from "../base/suggest.js";
 
 const TERM_COLUMNS = 30;
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { checkpoint } from "../autograd/checkpoint.js";
 import { grad } from "../autograd/grad.js";
+import { checkpoint } from "../autograd/recompute.js";
+import { ConfigError } from "../base/errors.js";
 import { add, constant, exp, matmul, matmulFourBit, mul, rmsNorm, sigmoid, sub, sum } from "../ops/index.js";
-import { ConfigError } from "../tensor/errors.js";
 import { computeTogether, placeholder, type Tensor, tensor } from "../tensor/tensor.js";
 import { compileGraph, PROFILES } from "./compile.js";
 import { executionOrder } from "./order.js";

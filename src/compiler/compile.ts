@@ -1,6 +1,6 @@
+import { ConfigError } from "../base/errors.js";
 import { constantValue } from "../ops/constant.js";
 import type { PrimitiveName } from "../ops/primitives.js";
-import { ConfigError } from "../tensor/errors.js";
 import { reachable } from "../tensor/graph.js";
 import type { Shape } from "../tensor/shape.js";
 import type { Tensor, TensorSpec } from "../tensor/tensor.js";

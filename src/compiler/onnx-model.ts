@@ -1,4 +1,4 @@
-import { DTypeError, ShapeError } from "../tensor/errors.js";
+import { DTypeError, ShapeError } from "../base/errors.js";
 import { sizeOf } from "../tensor/shape.js";
 import { checkedInt64, type DeferredBytes, MessageWriter } from "./onnx-protobuf.js";
 

@@ -1,4 +1,4 @@
-import { DTypeError } from "../tensor/errors.js";
+import { DTypeError } from "../base/errors.js";
 
 /** Byte runs at least this long are kept by reference until the message is joined, so large tensors are copied once. */
 const BY_REFERENCE = 256;

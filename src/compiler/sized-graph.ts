@@ -1,4 +1,4 @@
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 import type { StaticGraph } from "./compile.js";
 import type { DynamicSizes } from "./dynamic-sizes.js";
 import { sizeName } from "./emitter.js";

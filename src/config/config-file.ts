@@ -1,6 +1,6 @@
 import { isScalar, parseDocument, visit } from "yaml";
-import { ConfigError } from "../tensor/errors.js";
-import { parseJson, shownValue } from "../tensor/json.js";
+import { ConfigError } from "../base/errors.js";
+import { parseJson, shownValue } from "../base/json.js";
 
 /** A config file's settings as written, not yet checked. */
 export interface ConfigFile {

@@ -1,4 +1,4 @@
-import { suggest } from "../tensor/suggest.js";
+import { suggest } from "../base/suggest.js";
 import { SETTINGS, type Setting, type SettingKey } from "./settings.js";
 
 export const SETTING_KEYS: readonly SettingKey[] = Object.keys(SETTINGS) as SettingKey[];

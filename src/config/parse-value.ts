@@ -1,4 +1,4 @@
-import { shownValue } from "../tensor/json.js";
+import { shownValue } from "../base/json.js";
 import { describeRange, valueSchema } from "./schema.js";
 import type { Setting } from "./settings.js";
 

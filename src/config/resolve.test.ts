@@ -1,5 +1,5 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 import { loadConfigFile } from "./config-file.js";
 import { flagDefinitions } from "./flags.js";
 import { findSetting, SETTING_KEYS, settingOf } from "./names.js";

@@ -1,4 +1,4 @@
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 import type { ConfigFile } from "./config-file.js";
 import { CROSS_CHECKS } from "./cross-checks.js";
 import { DERIVATIONS, stepsOfRun } from "./derive.js";

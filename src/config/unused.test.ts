@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 import { resolveSettings } from "./resolve.js";
 import { requireUsed } from "./unused.js";
 

@@ -1,4 +1,4 @@
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 import { findSetting, flagOf } from "./names.js";
 import type { SettingKey, Settings } from "./settings.js";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 import { trainBytePairEncoding } from "./bpe-trainer.js";
 import { BYTE_CHARACTERS } from "./byte-level.js";

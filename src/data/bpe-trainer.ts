@@ -1,4 +1,4 @@
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 import { BYTE_CHARACTERS, PRE_TOKEN_PATTERN } from "./byte-level.js";
 import { type Pair, PairHeap } from "./pair-heap.js";
 import { byteLevelTokenizerJson, type TokenizerJson } from "./tokenizer-json.js";

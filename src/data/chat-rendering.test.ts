@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { type ChatMessage, ChatRenderer } from "./chat-rendering.js";
 
 interface GoldenCase {

@@ -1,6 +1,6 @@
 import { Template } from "@huggingface/jinja";
-import { DataError } from "../tensor/errors.js";
-import { shownValue } from "../tensor/json.js";
+import { DataError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 
 /** One turn of a conversation: `role`, `content`, and what else its template reads. */
 export type ChatMessage = Readonly<Record<string, unknown>> & { readonly role: string };

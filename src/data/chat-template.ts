@@ -1,6 +1,6 @@
 import { exists, fileSize, joinPath, pathInside, readText, runLimited } from "#platform";
-import { CheckpointError, DataError } from "../tensor/errors.js";
-import { shownValue } from "../tensor/json.js";
+import { CheckpointError, DataError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 import type { Conversation, RenderedConversation } from "./chat-rendering.js";
 import type { TokenizerConfig } from "./tokenizer.js";
 

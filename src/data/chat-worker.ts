@@ -1,5 +1,5 @@
 import { workerPort } from "#platform";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { ChatRenderer, type Conversation } from "./chat-rendering.js";
 import type { ChatAnswer, ChatTask, ChatWork } from "./chat-template.js";
 

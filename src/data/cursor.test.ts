@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { BatchCursor } from "./cursor.js";
 import { type Batch, SampleRows, StreamRows } from "./packing.js";
 

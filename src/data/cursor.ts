@@ -1,4 +1,4 @@
-import { ConfigError, DataError } from "../tensor/errors.js";
+import { ConfigError, DataError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 import { type Batch, emptyBatch, type Rows } from "./packing.js";
 

@@ -1,5 +1,5 @@
 import { baseName, exists, extension, filesBelow, isDirectory, joinPath, readText } from "#platform";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { loadWordNet } from "./builtin-wordnet.js";
 import { splitDocuments } from "./document-split.js";
 import { readJsonLines, requireNoFaults } from "./jsonl-format.js";

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { trainBytePairEncoding } from "./bpe-trainer.js";
 import { describeData } from "./describe.js";
 import { Tokenizer } from "./tokenizer.js";

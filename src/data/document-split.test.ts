@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 import { splitDocuments as split } from "./document-split.js";
 
 const DOCUMENTS = Array.from({ length: 5000 }, (_, index) => `document ${index}`);

@@ -1,4 +1,4 @@
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 
 export interface SplitOptions {

@@ -1,4 +1,4 @@
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { ChatTemplate } from "./chat-template.js";
 import type { Dataset } from "./dataset.js";
 import { countScoredLabels, type Rows, SampleRows, StreamRows, type TokenStream } from "./packing.js";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { evaluationBatches } from "./evaluation-batches.js";
 import { SampleRows, StreamRows } from "./packing.js";
 

@@ -1,5 +1,5 @@
-import { DataError } from "../tensor/errors.js";
-import { parseJson, shortened } from "../tensor/json.js";
+import { DataError } from "../base/errors.js";
+import { parseJson, shortened } from "../base/json.js";
 
 /** How many faults one message lists. */
 const MAX_FAULTS = 5;

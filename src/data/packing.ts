@@ -1,4 +1,4 @@
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import type { TokenLabels } from "./rows.js";
 
 /** Tokens of many documents after one another, an end-of-text token after each. */

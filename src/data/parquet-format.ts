@@ -1,5 +1,5 @@
 import { fileSize, runLimited } from "#platform";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 
 /** Largest file that is read, in bytes: it is held whole. */
 const MAX_FILE_BYTES = 2 ** 30;

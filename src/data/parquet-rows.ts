@@ -1,6 +1,6 @@
 import { parquetMetadata, parquetReadObjects, parquetSchema, snappyUncompress } from "hyparquet";
-import { DataError } from "../tensor/errors.js";
-import { shortened, shownValue } from "../tensor/json.js";
+import { DataError } from "../base/errors.js";
+import { shortened, shownValue } from "../base/json.js";
 
 /** Snappy makes at most 64 bytes of three. */
 const MAX_SNAPPY_RATIO = 32;

@@ -1,5 +1,5 @@
 import { readBytes, workerPort } from "#platform";
-import { HighrankError } from "../tensor/errors.js";
+import { HighrankError } from "../base/errors.js";
 import type { ParquetAnswer } from "./parquet-format.js";
 import { parquetRows } from "./parquet-rows.js";
 

@@ -1,5 +1,5 @@
-import { DataError } from "../tensor/errors.js";
-import { shownValue } from "../tensor/json.js";
+import { DataError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 import type { ChatMessage, Conversation } from "./chat-rendering.js";
 import { shownKeys } from "./jsonl-format.js";
 import { readTokens, type TokenLabels } from "./rows.js";

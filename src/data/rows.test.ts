@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { loadTokenRows } from "./rows.js";
 
 let path = "";

@@ -1,6 +1,6 @@
 import { readText } from "#platform";
-import { DataError } from "../tensor/errors.js";
-import { shownValue } from "../tensor/json.js";
+import { DataError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 import { readJsonLines, shownKeys } from "./jsonl-format.js";
 import { IGNORED_LABEL } from "./packing.js";
 

@@ -1,4 +1,4 @@
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import type { Conversation, RenderedConversation, Spans } from "./chat-rendering.js";
 import type { ChatTemplate } from "./chat-template.js";
 import { requireNoFaults } from "./jsonl-format.js";

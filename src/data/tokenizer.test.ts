@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { CheckpointError } from "../tensor/errors.js";
+import { CheckpointError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 import { trainBytePairEncoding } from "./bpe-trainer.js";
 import { loadWordNet } from "./builtin-wordnet.js";

@@ -1,7 +1,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { exists, folderOf, isDirectory, pathInside, readText, withTimeLimit } from "#platform";
-import { CheckpointError } from "../tensor/errors.js";
-import { MAX_JSON_BYTES, parseJson, shownValue } from "../tensor/json.js";
+import { CheckpointError } from "../base/errors.js";
+import { MAX_JSON_BYTES, parseJson, shownValue } from "../base/json.js";
 import { PRE_TOKEN_PATTERN } from "./byte-level.js";
 import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
 import { templateBeside } from "./chat-template.js";

@@ -1,5 +1,5 @@
 import { appendChunks, exists, fileSize, gitBlobHash, publishFile, removeTree, sha256File } from "#platform";
-import { CheckpointError } from "../tensor/errors.js";
+import { CheckpointError } from "../base/errors.js";
 import { ConnectionFault, type HubClient } from "./hub-client.js";
 import type { HubFile } from "./model-files.js";
 

@@ -1,8 +1,8 @@
 import path from "node:path";
 import { expect, test } from "vitest";
 import { withFolder } from "../../tests/run-command.js";
+import { ConfigError } from "../base/errors.js";
 import { homeFolder } from "../platform/node-environment.js";
-import { ConfigError } from "../tensor/errors.js";
 import { hubAccess } from "./hub-access.js";
 
 const SECRET = "hf_verysecret";

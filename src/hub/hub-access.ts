@@ -1,5 +1,5 @@
 import { environment, exists, homeFolder, joinPath, readText } from "#platform";
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 
 /** Variables of the environment. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { HubServer } from "../../tests/hub/hub-server.js";
-import { CheckpointError } from "../tensor/errors.js";
+import { CheckpointError } from "../base/errors.js";
 import type { HubAccess } from "./hub-access.js";
 import { HubClient } from "./hub-client.js";
 

@@ -1,4 +1,4 @@
-import { CheckpointError } from "../tensor/errors.js";
+import { CheckpointError } from "../base/errors.js";
 import type { HubAccess } from "./hub-access.js";
 
 /** How long to try. */

@@ -1,4 +1,4 @@
-import { CheckpointError, HighrankError } from "../tensor/errors.js";
+import { CheckpointError, HighrankError } from "../base/errors.js";
 import type { HubClient } from "./hub-client.js";
 import { type HubModel, isCommit } from "./hub-name.js";
 import type { HubFile } from "./model-files.js";

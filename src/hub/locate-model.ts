@@ -1,5 +1,5 @@
 import { exists, isDirectory } from "#platform";
-import { CheckpointError } from "../tensor/errors.js";
+import { CheckpointError } from "../base/errors.js";
 import { type HubModel, parseHubName } from "./hub-name.js";
 import { type DownloadOptions, downloadModel } from "./model-download.js";
 

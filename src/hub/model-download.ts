@@ -1,6 +1,6 @@
 import { acquireLock, exists, fileSize, freeDiskBytes, joinPath, type Lock, lockHolder, makeFolder } from "#platform";
-import { readJsonObject } from "../checkpoints/json-file.js";
-import { CheckpointError, ConfigError } from "../tensor/errors.js";
+import { CheckpointError, ConfigError } from "../base/errors.js";
+import { readJsonObject } from "../formats/json-file.js";
 import { downloadFile, incompletePath } from "./file-download.js";
 import { type HubAccess, hubAccess } from "./hub-access.js";
 import { CachedModel } from "./hub-cache.js";

@@ -1,7 +1,7 @@
 import { exists, joinPath } from "#platform";
-import { isObject, readJsonObject } from "../checkpoints/json-file.js";
-import { isPickleName, pickleError } from "../checkpoints/pickle.js";
-import { CheckpointError } from "../tensor/errors.js";
+import { CheckpointError } from "../base/errors.js";
+import { isObject, readJsonObject } from "../formats/json-file.js";
+import { isPickleName, pickleError } from "../formats/pickle.js";
 
 /** A file of a model on the hub. */
 export interface HubFile {

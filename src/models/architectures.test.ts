@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { linearLayers } from "../adapters/inject.js";
+import { CheckpointError } from "../base/errors.js";
 import { namedParameters } from "../nn/module.js";
-import { CheckpointError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { describeModel } from "./architectures.js";
 import { type ModelPart, modelParts } from "./causal-lm.js";

@@ -1,5 +1,5 @@
-import { CheckpointError } from "../tensor/errors.js";
-import { shownValue } from "../tensor/json.js";
+import { CheckpointError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 import type { Rng } from "../tensor/random.js";
 import type { CausalLM, CausalLMConfig } from "./causal-lm.js";
 import { GEMMA3 } from "./gemma3.js";

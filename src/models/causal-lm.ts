@@ -1,4 +1,4 @@
-import { checkpoint } from "../autograd/checkpoint.js";
+import { checkpoint } from "../autograd/recompute.js";
 import { type CrossEntropyOptions, linearCrossEntropy } from "../nn/cross-entropy.js";
 import { Embedding } from "../nn/embedding.js";
 import { applyLinear, Linear } from "../nn/linear.js";

@@ -1,5 +1,5 @@
-import { CheckpointError } from "../tensor/errors.js";
-import { shownValue } from "../tensor/json.js";
+import { CheckpointError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 
 type Json = Readonly<Record<string, unknown>>;
 

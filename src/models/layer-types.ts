@@ -1,4 +1,4 @@
-import { shownValue } from "../tensor/json.js";
+import { shownValue } from "../base/json.js";
 import type { ConfigReader } from "./config-reader.js";
 
 const [SLIDING, FULL] = ["sliding_attention", "full_attention"] as const;

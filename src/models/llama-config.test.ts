@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { CheckpointError } from "../base/errors.js";
 import { gelu } from "../nn/gelu.js";
-import { CheckpointError } from "../tensor/errors.js";
 import { llamaConfig, readLlamaConfig, writeLlamaConfig } from "./llama-config.js";
 
 const SIZES = { vocabSize: 100, hiddenSize: 48, intermediateSize: 64, numLayers: 2, numHeads: 6 };

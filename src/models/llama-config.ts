@@ -1,5 +1,5 @@
+import { CheckpointError } from "../base/errors.js";
 import { silu } from "../ops/elementwise.js";
-import { CheckpointError } from "../tensor/errors.js";
 import { activationName } from "./activation.js";
 import { ConfigReader } from "./config-reader.js";
 import { type DecoderConfig, readDecoder } from "./decoder-config.js";

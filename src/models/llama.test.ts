@@ -1,9 +1,9 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { injectAdapters } from "../adapters/inject.js";
 import { LoRAAdapter } from "../adapters/lora-adapter.js";
+import { ConfigError } from "../base/errors.js";
 import { countElements, namedParameters } from "../nn/module.js";
 import { clearEvaluationCache } from "../runtime/evaluate.js";
-import { ConfigError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { tensor } from "../tensor/tensor.js";
 import { LlamaForCausalLM } from "./llama.js";

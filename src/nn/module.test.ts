@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { ShapeError } from "../base/errors.js";
 import { interpret } from "../runtime/reference.js";
-import { ShapeError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 import { Linear } from "./linear.js";

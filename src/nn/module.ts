@@ -1,4 +1,4 @@
-import { ShapeError } from "../tensor/errors.js";
+import { ShapeError } from "../base/errors.js";
 import type { HalfArray } from "../tensor/half-array.js";
 import { formatShape, type Shape, sizeOf } from "../tensor/shape.js";
 import { type DataSource, heldValues, lazySource, Tensor } from "../tensor/tensor.js";

@@ -1,5 +1,5 @@
+import { DTypeError } from "../base/errors.js";
 import type { DType } from "../tensor/dtype.js";
-import { DTypeError } from "../tensor/errors.js";
 import { broadcastShapes, broadcastStrides, type Shape, sameShape, sizeOf } from "../tensor/shape.js";
 import { applyOp, type NumericArray, type Op, type ReferenceNode, type Tensor } from "../tensor/tensor.js";
 import { asTensor, isConstant, type Operand } from "./constant.js";

@@ -1,4 +1,4 @@
-import { DTypeError, ShapeError } from "../tensor/errors.js";
+import { DTypeError, ShapeError } from "../base/errors.js";
 import { broadcastShapes, broadcastStrides, formatShape, sizeOf } from "../tensor/shape.js";
 import { applyOp, type Op, type Tensor } from "../tensor/tensor.js";
 import { sumTo } from "./reduce.js";

@@ -1,4 +1,4 @@
-import { ShapeError } from "../tensor/errors.js";
+import { ShapeError } from "../base/errors.js";
 import {
   broadcastShapes,
   broadcastStrides,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { DTypeError, ShapeError } from "../base/errors.js";
 import { interpret } from "../runtime/reference.js";
-import { DTypeError, ShapeError } from "../tensor/errors.js";
 import { placeholder, tensor } from "../tensor/tensor.js";
 import { dequantizeFourBit, dequantizeInt8, type FourBitMatrix, matmulFourBit } from "./quantized.js";
 

@@ -1,4 +1,4 @@
-import { DTypeError, ShapeError } from "../tensor/errors.js";
+import { DTypeError, ShapeError } from "../base/errors.js";
 import { formatShape } from "../tensor/shape.js";
 import {
   type Attributes,

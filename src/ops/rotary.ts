@@ -1,4 +1,4 @@
-import { ShapeError } from "../tensor/errors.js";
+import { ShapeError } from "../base/errors.js";
 import { formatShape } from "../tensor/shape.js";
 import { applyOp, type Op, type Tensor } from "../tensor/tensor.js";
 import { neg } from "./elementwise.js";

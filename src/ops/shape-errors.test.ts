@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { grad } from "../autograd/grad.js";
-import { DTypeError, ShapeError } from "../tensor/errors.js";
+import { DTypeError, ShapeError } from "../base/errors.js";
 import { placeholder, tensor } from "../tensor/tensor.js";
 import * as ops from "./index.js";
 

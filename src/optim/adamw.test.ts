@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { ShapeError } from "../tensor/errors.js";
+import { ShapeError } from "../base/errors.js";
 import { AdamW, type AdamWState, createAdamWState } from "./adamw.js";
 import { clipCoefficient, globalNorm } from "./clip.js";
 

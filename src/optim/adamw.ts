@@ -1,4 +1,4 @@
-import { ShapeError } from "../tensor/errors.js";
+import { ShapeError } from "../base/errors.js";
 import { type Gradient, readGradient } from "./gradient.js";
 
 /** What AdamW remembers of one tensor: both moments, of the tensor's size, and how often it was updated. */

@@ -1,4 +1,4 @@
-import { CheckpointError, DataError } from "../tensor/errors.js";
+import { CheckpointError, DataError } from "../base/errors.js";
 
 /** What went wrong and the way out, by the operating system's error code. */
 const FAULTS: Readonly<Record<string, string>> = {

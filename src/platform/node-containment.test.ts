@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { filesBelow, pathInside, readText } from "./node.js";
 
 let outer = "";

@@ -1,6 +1,6 @@
 import { lstat, realpath, stat } from "node:fs/promises";
 import path from "node:path";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { isNowhere, readFault } from "./file-faults.js";
 import { isDirectory, listFolder } from "./node-files.js";
 

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CheckpointError, DataError } from "../tensor/errors.js";
+import { CheckpointError, DataError } from "../base/errors.js";
 import {
   appendLine,
   exists,

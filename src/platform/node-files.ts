@@ -14,7 +14,7 @@ import {
   truncate,
 } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
 import { syncContent, syncFolder } from "./node-sync.js";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { DataError } from "../base/errors.js";
 import type { ChatWork } from "../data/chat-template.js";
-import { DataError } from "../tensor/errors.js";
 import { runLimited } from "./node-limited-work.js";
 
 /** What a template makes of a conversation under these limits. */

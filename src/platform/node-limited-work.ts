@@ -1,6 +1,6 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { DataError, DeviceError } from "../tensor/errors.js";
+import { DataError, DeviceError } from "../base/errors.js";
 import { DATA } from "./node-processes.js";
 import { builtModule } from "./node-workers.js";
 

@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { CheckpointError, ConfigError } from "../tensor/errors.js";
+import { CheckpointError, ConfigError } from "../base/errors.js";
 import { acquireLock } from "./node.js";
 import { builtModule } from "./node-workers.js";
 

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 
 /** Parts joined into one path, `.` and `..` resolved. */
 export function joinPath(...parts: string[]): string {

@@ -1,6 +1,6 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { DeviceError } from "../tensor/errors.js";
+import { DeviceError } from "../base/errors.js";
 import { builtModule, type WorkerHandle, type WorkerPort } from "./node-workers.js";
 
 /** Environment variable with the `data` of a worker process, as JSON. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { withTimeLimit } from "./node.js";
 
 test("what a call returns or throws comes through", () => {

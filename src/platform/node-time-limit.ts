@@ -1,5 +1,5 @@
 import { createContext, Script } from "node:vm";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 
 const context: { call?: () => unknown } = createContext({});
 const script = new Script("call()");

@@ -1,5 +1,5 @@
 import { type MessagePort, parentPort, type Transferable, Worker, workerData } from "node:worker_threads";
-import { DeviceError } from "../tensor/errors.js";
+import { DeviceError } from "../base/errors.js";
 import { processPort } from "./node-processes.js";
 
 /** The starter's end of a worker. Listeners added later miss what came before. */

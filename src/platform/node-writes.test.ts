@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { installFaults } from "../../tests/file-faults/faults.mjs";
-import { CheckpointError } from "../tensor/errors.js";
+import { CheckpointError } from "../base/errors.js";
 import { makeFolder, recoverReplaced, removeFolderAtomic, writeFileAtomic, writeFolderAtomic } from "./node.js";
 
 let folder = "";

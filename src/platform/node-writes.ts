@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { CheckpointError, HighrankError } from "../tensor/errors.js";
+import { CheckpointError, HighrankError } from "../base/errors.js";
 import { readFault, writeFault } from "./file-faults.js";
 import { exists, isDirectory, MAX_TRANSFER_BYTES, makeFolder } from "./node-files.js";
 import { syncFolder, syncTree } from "./node-sync.js";

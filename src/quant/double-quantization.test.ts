@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { drawWeights, golden, hexOf, sha256Of } from "../../tests/quant/golden.js";
-import { NumericError, ShapeError } from "../tensor/errors.js";
+import { NumericError, ShapeError } from "../base/errors.js";
 import { NESTED_BLOCK_SIZE, type NestedAbsmax, nestAbsmax, restoreAbsmax } from "./double-quantization.js";
 import { DYNAMIC_MAP } from "./dynamic-map.js";
 import { quantizeFourBit } from "./four-bit.js";

@@ -1,4 +1,4 @@
-import { NumericError, ShapeError } from "../tensor/errors.js";
+import { NumericError, ShapeError } from "../base/errors.js";
 import { DYNAMIC_MAP } from "./dynamic-map.js";
 
 /** Scales that are quantized themselves, as bitsandbytes does (Dettmers et al. 2023, arXiv:2305.14314, section 3). */

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { drawWeights, floatsOf, golden, hexOf, sha256Of } from "../../tests/quant/golden.js";
+import { ConfigError, NumericError, ShapeError } from "../base/errors.js";
 import { encodeModel } from "../compiler/onnx-model.js";
 import { FOUR_BIT_CODES } from "../ops/four-bit-codes.js";
 import { createSession } from "../runtime/session.js";
-import { ConfigError, NumericError, ShapeError } from "../tensor/errors.js";
 import { Rng } from "../tensor/random.js";
 import { checkBlockSize, dequantizeFourBit, type FourBitFormat, quantizeFourBit } from "./four-bit.js";
 

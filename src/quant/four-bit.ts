@@ -1,5 +1,5 @@
+import { ConfigError, ShapeError } from "../base/errors.js";
 import { FOUR_BIT_CODES, type FourBitType } from "../ops/four-bit-codes.js";
-import { ConfigError, ShapeError } from "../tensor/errors.js";
 import type { Rng } from "../tensor/random.js";
 import { packNearest, unpack } from "./four-bit-kernels.js";
 import { bitsOf, largestMagnitude, requireFinite } from "./magnitude.js";

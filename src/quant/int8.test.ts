@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { drawWeights, floatsOf, golden, hexOf, sha256Of } from "../../tests/quant/golden.js";
-import { NumericError, ShapeError } from "../tensor/errors.js";
+import { NumericError, ShapeError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 import { dequantizeInt8, quantizeInt8 } from "./int8.js";
 

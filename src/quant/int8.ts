@@ -1,4 +1,4 @@
-import { ShapeError } from "../tensor/errors.js";
+import { ShapeError } from "../base/errors.js";
 import type { Rng } from "../tensor/random.js";
 import { roundRows, unpackRows } from "./int8-kernels.js";
 import { bitsOf, largestMagnitude, requireFinite, requireFloat16 } from "./magnitude.js";

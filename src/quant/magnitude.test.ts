@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { NumericError } from "../tensor/errors.js";
+import { NumericError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 import { bitsOf, largestMagnitude, requireFinite } from "./magnitude.js";
 

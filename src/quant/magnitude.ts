@@ -1,4 +1,4 @@
-import { NumericError } from "../tensor/errors.js";
+import { NumericError } from "../base/errors.js";
 import {
   type Code,
   type FunctionWriter,

@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { grad } from "../autograd/grad.js";
+import { NumericError, ShapeError } from "../base/errors.js";
 import { matmul } from "../ops/matmul.js";
 import { sum } from "../ops/reduce.js";
 import { clearEvaluationCache, evaluate } from "../runtime/evaluate.js";
 import { Program } from "../runtime/program.js";
-import { NumericError, ShapeError } from "../tensor/errors.js";
 import { reachable } from "../tensor/graph.js";
 import { Rng } from "../tensor/random.js";
 import { placeholder, tensor } from "../tensor/tensor.js";

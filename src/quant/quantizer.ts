@@ -1,4 +1,4 @@
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 import { checkBlockSize } from "./four-bit.js";
 
 /** The formats of frozen weights, all of them bitsandbytes'. */

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { ConfigError, ShapeError } from "../base/errors.js";
 import { add, cast, constant, less, matmul, mul, sub } from "../ops/index.js";
-import { ConfigError, ShapeError } from "../tensor/errors.js";
 import { computeTogether, placeholder, type Tensor, tensor } from "../tensor/tensor.js";
 import { Program } from "./program.js";
 

@@ -1,10 +1,10 @@
+import { ConfigError, ShapeError } from "../base/errors.js";
 import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.js";
 import type { DynamicSizes } from "../compiler/dynamic-sizes.js";
 import { FED_AS } from "../compiler/lower-half.js";
 import { encodeModel } from "../compiler/onnx-model.js";
 import { sizedGraph } from "../compiler/sized-graph.js";
 import type { HostTensor, TypedArray } from "../tensor/dtype.js";
-import { ConfigError, ShapeError } from "../tensor/errors.js";
 import { formatShape, type Shape, sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { createSession, type FedTensor, type OrtSession, type SessionOptions } from "./session.js";

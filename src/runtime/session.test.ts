@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { DeviceError, DTypeError } from "../base/errors.js";
 import { encodeModel, type OnnxDType, type OnnxNode } from "../compiler/onnx-model.js";
 import type { HostTensor } from "../tensor/dtype.js";
-import { DeviceError, DTypeError } from "../tensor/errors.js";
 import { createSession, liveSessionCount, type OrtSession } from "./session.js";
 
 const CPU = { device: "cpu", threads: 2 } as const;

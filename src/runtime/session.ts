@@ -1,6 +1,6 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
+import { DeviceError, DTypeError } from "../base/errors.js";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
-import { DeviceError, DTypeError } from "../tensor/errors.js";
 import { sameShape } from "../tensor/shape.js";
 
 /** Execution providers that highrank compiles for. */

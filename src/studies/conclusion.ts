@@ -1,4 +1,4 @@
-import { formatCount } from "../training/number-format.js";
+import { formatCount } from "../base/numbers.js";
 import type { Difference } from "./statistics.js";
 import { type ArmSummary, MERGE_TOLERANCE, type RunSummary, type StudySummary } from "./summary.js";
 

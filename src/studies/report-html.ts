@@ -1,5 +1,5 @@
-import { card, escapeHtml, numbers, pairs } from "../training/report-html.js";
-import { renderPage } from "../training/report-page.js";
+import { card, escapeHtml, numbers, pairs } from "../runs/report/html.js";
+import { renderPage } from "../runs/report/page.js";
 import { conclusion } from "./conclusion.js";
 import type { Study } from "./study.js";
 import { curveCharts, spectrumCharts } from "./study-charts.js";

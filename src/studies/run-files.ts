@@ -1,8 +1,8 @@
 import { exists, fileSize, filesBelow, joinPath, readText, sha256 } from "#platform";
-import { listCheckpoints } from "../checkpoints/checkpoint.js";
-import { readJsonObject } from "../checkpoints/json-file.js";
-import { checkpointPath } from "../checkpoints/open-file.js";
-import { parseRunState } from "../training/run-state.js";
+import { readJsonObject } from "../formats/json-file.js";
+import { checkpointPath } from "../formats/open-file.js";
+import { listCheckpoints } from "../runs/checkpoint.js";
+import { parseRunState } from "../runs/run-state.js";
 import type { RunStatus } from "./study-run.js";
 
 /** What a run's files say beside its metrics. */

@@ -1,9 +1,9 @@
 import { acquireLock, exists, isDirectory, joinPath, listFolder, makeFolder } from "#platform";
+import { ConfigError, HighrankError, NumericError } from "../base/errors.js";
 import type { DownloadEvents } from "../hub/model-download.js";
-import { ConfigError, HighrankError, NumericError } from "../tensor/errors.js";
+import type { MetricsRecord } from "../runs/metrics.js";
+import { LOCK_FILES } from "../runs/run-folder.js";
 import type { TrainingHandle } from "../training/contracts.js";
-import type { MetricsRecord } from "../training/metrics.js";
-import { LOCK_FILES } from "../training/run-folder.js";
 import { startResuming, startTraining } from "../training/start.js";
 import { REPORT_FILES, writeReports } from "./reports.js";
 import type { Study } from "./study.js";

@@ -2,12 +2,12 @@ import { exists, joinPath, makeFolder, readText, sha256, writeFileAtomic } from 
 import { targetedLinears } from "../adapters/inject.js";
 import { matrixSingularValues } from "../adapters/spectrum.js";
 import type { Settings } from "../config/settings.js";
+import { openTensors, openWeights } from "../loading/model-source.js";
 import { describeModel } from "../models/architectures.js";
+import { mergedDirections } from "../relora/plan.js";
+import { targetRule } from "../relora/settings-adapters.js";
+import { byKind } from "../runs/report/layer-kinds.js";
 import { Rng } from "../tensor/random.js";
-import { targetRule } from "../training/adapters.js";
-import { openTensors, openWeights } from "../training/model-source.js";
-import { mergedDirections } from "../training/relora.js";
-import { byKind } from "../training/report-layer-kinds.js";
 import type { Study } from "./study.js";
 import { lossAt, type RunEvidence, summarizeRun } from "./summary.js";
 

@@ -1,6 +1,6 @@
-import type { MetricsRecord } from "../training/metrics.js";
-import { planStep } from "../training/relora.js";
-import { type Chart, type ChartSeries, movingMean } from "../training/report-charts.js";
+import { planStep } from "../relora/plan.js";
+import type { MetricsRecord } from "../runs/metrics.js";
+import { type Chart, type ChartSeries, movingMean } from "../runs/report/charts.js";
 import type { LayerSpectra } from "./spectra.js";
 import { meanOf } from "./statistics.js";
 import type { Arm, Study } from "./study.js";

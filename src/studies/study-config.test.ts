@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ConfigError } from "../tensor/errors.js";
+import { ConfigError } from "../base/errors.js";
 import { parseStudy } from "./study-config.js";
 
 const SOUND = `

@@ -1,9 +1,9 @@
+import { ConfigError } from "../base/errors.js";
+import { suggest } from "../base/suggest.js";
 import { loadConfigFile } from "../config/config-file.js";
 import { findSetting } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
-import { ConfigError } from "../tensor/errors.js";
-import { suggest } from "../tensor/suggest.js";
 import { type Arm, OWN_SETTINGS, type Reference, SHARED_SETTINGS, type Study } from "./study.js";
 
 const KEYS = ["title", "notes", "settings", "seeds", "arms", "reference"];

@@ -1,12 +1,12 @@
 import { cpuCount, exists, joinPath, readText } from "#platform";
-import { listCheckpoints } from "../checkpoints/checkpoint.js";
-import { checkpointPath } from "../checkpoints/open-file.js";
+import { ConfigError } from "../base/errors.js";
 import type { SettingKey, Settings } from "../config/settings.js";
+import { checkpointPath } from "../formats/open-file.js";
 import type { DownloadEvents } from "../hub/model-download.js";
-import { ConfigError } from "../tensor/errors.js";
-import { type MetricsRecord, parseMetrics } from "../training/metrics.js";
-import { locateModels } from "../training/named-models.js";
-import { isRunFolder, readRunSettings } from "../training/run-folder.js";
+import { locateModels } from "../loading/named-models.js";
+import { listCheckpoints } from "../runs/checkpoint.js";
+import { type MetricsRecord, parseMetrics } from "../runs/metrics.js";
+import { isRunFolder, readRunSettings } from "../runs/run-folder.js";
 import type { Arm, Study } from "./study.js";
 
 /** One cell of the matrix. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { MetricsRecord } from "../training/metrics.js";
+import type { MetricsRecord } from "../runs/metrics.js";
 import { conclusion } from "./conclusion.js";
 import { renderStudyPage } from "./report-html.js";
 import { renderStudyMarkdown } from "./report-markdown.js";

@@ -1,5 +1,5 @@
 import type { SettingKey, Settings } from "../config/settings.js";
-import type { MergeRecord, MetricsRecord } from "../training/metrics.js";
+import type { MergeRecord, MetricsRecord } from "../runs/metrics.js";
 import type { RunFiles } from "./run-files.js";
 import type { LayerSpectra } from "./spectra.js";
 import { type Difference, differenceOf, meanOf, type Spread, spreadOf } from "./statistics.js";

@@ -1,5 +1,5 @@
-import { formatBytes, formatChange, formatCount, formatDuration } from "../training/number-format.js";
-import { settingText } from "../training/report.js";
+import { formatBytes, formatChange, formatCount, formatDuration } from "../base/numbers.js";
+import { settingText } from "../runs/report/report.js";
 import { percent } from "./conclusion.js";
 import { type ArmSpectra, type KindSpectrum, type LayerSpectra, RELATIVE_THRESHOLD, THRESHOLD } from "./spectra.js";
 import type { Difference, Spread } from "./statistics.js";

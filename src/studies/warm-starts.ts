@@ -1,5 +1,5 @@
-import { listCheckpoints } from "../checkpoints/checkpoint.js";
-import { branchRun, warmStartKey } from "../training/branch.js";
+import { branchRun, warmStartKey } from "../runs/branch.js";
+import { listCheckpoints } from "../runs/checkpoint.js";
 import { lookAtRun, type RunStatus } from "./study-run.js";
 
 /** Trains a run until the step, or as far as it gets. */

@@ -1,5 +1,5 @@
+export * from "../base/errors.js";
 export type { DType, HostTensor, TypedArray } from "./dtype.js";
-export * from "./errors.js";
 export { Rng } from "./random.js";
 export type { Shape } from "./shape.js";
 export { applyOp, computeTogether, type Op, placeholder, Tensor, type TensorSpec, tensor } from "./tensor.js";

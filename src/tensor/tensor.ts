@@ -1,5 +1,5 @@
+import { ShapeError } from "../base/errors.js";
 import { allocate, type DType, type HostTensor, type TypedArray } from "./dtype.js";
-import { ShapeError } from "./errors.js";
 import { type HalfArray, widen } from "./half-array.js";
 import { formatShape, type Shape, sizeOf } from "./shape.js";
 

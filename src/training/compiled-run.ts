@@ -1,14 +1,14 @@
 import type { Settings } from "../config/settings.js";
+import { trainedParameters } from "../loading/model-source.js";
 import { AdamWKernel } from "../optim/adamw-kernel.js";
-import { adapterParameters } from "./adapters.js";
-import { HeldOutLoss } from "./held-out.js";
-import type { MasterWeights } from "./master-weights.js";
-import { Merger } from "./merging.js";
-import { trainedParameters } from "./model-source.js";
+import { HeldOutLoss } from "../programs/held-out.js";
+import { Probe, probeBatch } from "../programs/probe.js";
+import { TextGenerator } from "../programs/text-generator.js";
+import { TrainingStep } from "../programs/training-step.js";
+import type { MasterWeights } from "../relora/master-weights.js";
+import { Merger } from "../relora/merging.js";
+import { adapterParameters } from "../relora/settings-adapters.js";
 import type { PreparedRun } from "./prepare.js";
-import { Probe, probeBatch } from "./probe.js";
-import { TrainingStep } from "./step.js";
-import { TextGenerator } from "./text-generator.js";
 
 /** The probe of a merge is this long at most: all its logits are kept. */
 const PROBE_TOKENS = 128;

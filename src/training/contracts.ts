@@ -1,9 +1,9 @@
-import type { CheckpointName } from "../checkpoints/checkpoint.js";
-import type { FloatDType } from "../checkpoints/quant-state.js";
 import type { Settings } from "../config/settings.js";
+import type { FloatDType } from "../formats/quant-state.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import type { Quantizer } from "../quant/quantizer.js";
-import type { MetricsRecord, QuantizedLayer } from "./metrics.js";
+import type { CheckpointName } from "../runs/checkpoint.js";
+import type { MetricsRecord, QuantizedLayer } from "../runs/metrics.js";
 
 // What the command line asks of training: the shapes of its entry points.
 

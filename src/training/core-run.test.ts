@@ -5,10 +5,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
-import { checkRun } from "./check-run.js";
-import { evaluateTarget } from "./evaluation.js";
-import { mergeTarget } from "./merge-target.js";
-import type { MergeRecord, MetricsRecord } from "./metrics.js";
+import type { MergeRecord, MetricsRecord } from "../runs/metrics.js";
+import { checkRun } from "../verbs/doctor/check-run.js";
+import { evaluateTarget } from "../verbs/evaluate.js";
+import { mergeTarget } from "../verbs/merge.js";
 import { train } from "./train.js";
 
 let folder = "";

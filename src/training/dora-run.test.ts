@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
-import { readSafetensors } from "../checkpoints/safetensors.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
-import { checkRun } from "./check-run.js";
-import { evaluateTarget } from "./evaluation.js";
-import { mergeTarget } from "./merge-target.js";
+import { readSafetensors } from "../formats/safetensors.js";
+import { checkRun } from "../verbs/doctor/check-run.js";
+import { evaluateTarget } from "../verbs/evaluate.js";
+import { mergeTarget } from "../verbs/merge.js";
 import { resume } from "./resume.js";
 import { train } from "./train.js";
 

@@ -6,7 +6,7 @@ import { runContents } from "../../tests/run-contents.js";
 import { SMALL_RUN } from "../../tests/small-run.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
-import type { MetricsRecord } from "./metrics.js";
+import type { MetricsRecord } from "../runs/metrics.js";
 import { prepareRun } from "./prepare.js";
 import { resume } from "./resume.js";
 import { train } from "./train.js";

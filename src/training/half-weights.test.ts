@@ -2,16 +2,16 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { storeAs } from "../checkpoints/lazy-tensor.js";
-import { writePeftAdapter } from "../checkpoints/peft.js";
+import { storeAs } from "../formats/lazy-tensor.js";
+import { writePeftAdapter } from "../formats/peft.js";
+import { diskParameters, hostTensors, writeModel } from "../loading/model-source.js";
 import { describeModel } from "../models/architectures.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { Program } from "../runtime/program.js";
 import { Rng } from "../tensor/random.js";
 import { tensor } from "../tensor/tensor.js";
-import { evaluateTarget } from "./evaluation.js";
-import { loadTarget } from "./load-target.js";
-import { diskParameters, hostTensors, writeModel } from "./model-source.js";
+import { evaluateTarget } from "../verbs/evaluate.js";
+import { loadTarget } from "../verbs/target.js";
 
 const LLAMA = {
   ...{ model_type: "llama", vocab_size: 24, hidden_size: 16, intermediate_size: 40, num_hidden_layers: 2 },

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { ConfigError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
-import { ConfigError } from "../tensor/errors.js";
 import { requireBatchMemory, requireMemory } from "./memory-limit.js";
 
 const GIB = 2 ** 30;

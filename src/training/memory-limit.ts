@@ -1,9 +1,9 @@
+import { ConfigError } from "../base/errors.js";
+import { formatBytes } from "../base/numbers.js";
 import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import type { CausalLMConfig } from "../models/causal-lm.js";
-import { ConfigError } from "../tensor/errors.js";
 import { type MemoryEstimate, totalBytes } from "./memory.js";
-import { formatBytes } from "./number-format.js";
 
 type LimitSettings = Pick<
   Settings,

@@ -2,12 +2,12 @@ import { mergeableLayers } from "../adapters/inject.js";
 import { arenaUse } from "../compiler/arena.js";
 import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.js";
 import type { Settings } from "../config/settings.js";
+import { trainedParameters } from "../loading/model-source.js";
 import type { Parameter } from "../nn/module.js";
+import { batchPlaceholders, stepGraph } from "../programs/training-step.js";
+import { searchedParameters } from "../relora/core-bases.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { searchedParameters } from "./core-bases.js";
-import { trainedParameters } from "./model-source.js";
 import type { RunShape } from "./run-shape.js";
-import { batchPlaceholders, stepGraph } from "./step.js";
 
 /** Estimated peak memory of the process, in bytes, by part. */
 export interface MemoryEstimate {

@@ -1,4 +1,5 @@
 import { availableMemoryBytes, cpuCount, residentMemoryBytes, sha256 } from "#platform";
+import { ConfigError, DataError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
 import { readTemplateFile } from "../data/chat-template.js";
 import { BatchCursor } from "../data/cursor.js";
@@ -10,15 +11,14 @@ import { textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
 import type { DownloadEvents } from "../hub/model-download.js";
+import { runCompanions } from "../loading/companions.js";
+import { folderSource, type ModelSource, presetSource } from "../loading/model-source.js";
+import { locateModels } from "../loading/named-models.js";
+import { frozenQuantizer } from "../loading/quantizing.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { Quantizer } from "../quant/quantizer.js";
-import { ConfigError, DataError } from "../tensor/errors.js";
+import type { CompanionFiles } from "../runs/saving.js";
 import { requireBatchMemory } from "./memory-limit.js";
-import { folderSource, type ModelSource, presetSource } from "./model-source.js";
-import { locateModels } from "./named-models.js";
-import { runCompanions } from "./output-folder.js";
-import { frozenQuantizer } from "./quantizing.js";
-import type { CompanionFiles } from "./saving.js";
 
 /** What a run trains and on what. Nothing has been written yet. */
 export interface PreparedRun {

@@ -4,13 +4,13 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
 import { MERGE_POLICIES } from "../adapters/merge-policies.js";
-import { readSafetensors } from "../checkpoints/safetensors.js";
 import { resolveSettings } from "../config/resolve.js";
 import { SETTINGS, type Settings } from "../config/settings.js";
+import { readSafetensors } from "../formats/safetensors.js";
+import { HeldOutLoss } from "../programs/held-out.js";
+import type { MetricsRecord } from "../runs/metrics.js";
 import { clearEvaluationCache } from "../runtime/evaluate.js";
-import { HeldOutLoss } from "./held-out.js";
-import { loadTarget } from "./load-target.js";
-import type { MetricsRecord } from "./metrics.js";
+import { loadTarget } from "../verbs/target.js";
 import { prepareRun } from "./prepare.js";
 import { train } from "./train.js";
 

@@ -1,17 +1,17 @@
 import { exists, joinPath } from "#platform";
-import { goBackTo, listCheckpoints } from "../checkpoints/checkpoint.js";
-import { damageOf } from "../checkpoints/checksums.js";
+import { CheckpointError, ConfigError } from "../base/errors.js";
 import { flagOf } from "../config/names.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
-import { CheckpointError, ConfigError } from "../tensor/errors.js";
+import { damageOf } from "../formats/checksums.js";
+import { planStep } from "../relora/plan.js";
+import { planConflict } from "../relora/plan-change.js";
+import { goBackTo, listCheckpoints } from "../runs/checkpoint.js";
+import { bestOf, type Ending, endingOf, publishedStep } from "../runs/early-stop.js";
+import type { MetricsRecord } from "../runs/metrics.js";
+import { isRunFolder, RunFolder, readRunSettings } from "../runs/run-folder.js";
+import { openRun, type SavedRun } from "../runs/saved-run.js";
 import type { ResumeOptions, TrainResult } from "./contracts.js";
-import { bestOf, type Ending, endingOf, publishedStep } from "./early-stop.js";
-import type { MetricsRecord } from "./metrics.js";
-import { planConflict } from "./plan-change.js";
-import { planStep } from "./relora.js";
-import { isRunFolder, RunFolder, readRunSettings } from "./run-folder.js";
-import { openRun, type SavedRun } from "./saved-run.js";
 import { runIn, type TrainOptions } from "./train.js";
 
 /**

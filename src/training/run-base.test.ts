@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TEXT, writeSmallModel } from "../../tests/small-model.js";
-import { hashModelFolder } from "../checkpoints/base-hash.js";
-import { openModelFolder, writeModelFolder } from "../checkpoints/model-folder.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
-import { evaluateTarget } from "./evaluation.js";
-import { mergeTarget } from "./merge-target.js";
+import { hashModelFolder } from "../formats/base-hash.js";
+import { openModelFolder, writeModelFolder } from "../formats/model-folder.js";
+import { evaluateTarget } from "../verbs/evaluate.js";
+import { mergeTarget } from "../verbs/merge.js";
 import { resume } from "./resume.js";
 import { train } from "./train.js";
 

@@ -1,15 +1,15 @@
 import { linearLayers, mergeableLayers } from "../adapters/inject.js";
 import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import type { Settings } from "../config/settings.js";
+import { diskParameters } from "../loading/model-source.js";
+import { quantizeStructure } from "../loading/quantizing.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { countElements } from "../nn/module.js";
 import { QuantizedLinear } from "../quant/quantized-linear.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import type { Quantizer } from "../quant/quantizer.js";
+import { adapterParameters, addAdapters } from "../relora/settings-adapters.js";
 import { Rng } from "../tensor/random.js";
-import { adapterParameters, addAdapters } from "./adapters.js";
-import { diskParameters } from "./model-source.js";
-import { quantizeStructure } from "./quantizing.js";
 
 /** What a model holds in one phase of a run. */
 export interface RunShape {

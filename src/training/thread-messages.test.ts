@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { DataError } from "../tensor/errors.js";
+import { DataError } from "../base/errors.js";
 import { putTogether, takeApart } from "./thread-messages.js";
 
 test("an error of ours keeps its class, message and stack over a copy", () => {

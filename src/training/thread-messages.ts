@@ -1,8 +1,8 @@
+import * as errors from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
 import type { DownloadProgress } from "../hub/model-download.js";
-import * as errors from "../tensor/errors.js";
+import type { MetricsRecord } from "../runs/metrics.js";
 import type { ResumeOptions, TrainResult } from "./contracts.js";
-import type { MetricsRecord } from "./metrics.js";
 
 /** What the training worker is started with. */
 export type TrainingJob = { readonly untilStep: number | undefined } & (

@@ -1,19 +1,19 @@
 import { availableMemoryBytes, collectGarbage, peakMemoryBytes, residentMemoryBytes } from "#platform";
+import { DataError } from "../base/errors.js";
+import { formatCount } from "../base/numbers.js";
 import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import { shownModel } from "../hub/hub-name.js";
 import { describeQuantizer } from "../quant/quantizer.js";
-import { DataError } from "../tensor/errors.js";
+import { describePlan, planRun } from "../relora/plan.js";
+import type { StartRecord } from "../runs/metrics.js";
+import { chooseRunFolder, RunFolder } from "../runs/run-folder.js";
+import type { SavedRun } from "../runs/saved-run.js";
 import type { TrainingOptions, TrainResult } from "./contracts.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory } from "./memory-limit.js";
-import type { StartRecord } from "./metrics.js";
-import { formatCount } from "./number-format.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
-import { describePlan, planRun } from "./relora.js";
-import { chooseRunFolder, RunFolder } from "./run-folder.js";
 import { runShapes } from "./run-shape.js";
-import type { SavedRun } from "./saved-run.js";
 import { Trainer } from "./trainer.js";
 
 /** Options of {@link train} and {@link resume}. */

@@ -2,41 +2,38 @@ import { joinPath, peakMemoryBytes, removeFolderAtomic } from "#platform";
 import { redrawDropout } from "../adapters/inject.js";
 import type { LayerInputs } from "../adapters/low-rank-approximation.js";
 import { createMergePolicy } from "../adapters/merge-policies.js";
-import { hashModelFolder } from "../checkpoints/base-hash.js";
-import { goBackTo, listCheckpoints, markBest, pruneCheckpoints } from "../checkpoints/checkpoint.js";
-import { readChecksums } from "../checkpoints/checksums.js";
-import { appendDelta, truncateDeltas } from "../checkpoints/delta-log.js";
+import { NumericError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
+import { hashModelFolder } from "../formats/base-hash.js";
+import { readChecksums } from "../formats/checksums.js";
+import type { BaseIdentity } from "../loading/base-identity.js";
+import { fillModel, type ModelSource, memorySource, openWeights } from "../loading/model-source.js";
+import { type QuantizationError, quantizeLayers } from "../loading/quantizing.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW, AdamWState } from "../optim/adamw.js";
 import { globalNorm } from "../optim/clip.js";
 import { discardGradient, type Gradient } from "../optim/gradient.js";
+import { recordLayerInputs } from "../programs/layer-inputs.js";
+import { countScored } from "../programs/training-step.js";
 import { describeQuantizer } from "../quant/quantizer.js";
-import { NumericError } from "../tensor/errors.js";
-import { Rng } from "../tensor/random.js";
-import { addAdapters, loraAdapters } from "./adapters.js";
-import type { BaseIdentity } from "./base-identity.js";
-import { type CompiledRun, compileRun } from "./compiled-run.js";
-import type { Evaluation, TrainResult } from "./contracts.js";
-import { openTerms } from "./delta-terms.js";
-import { waitForSpace } from "./disk-space.js";
-import { gentlerResume } from "./divergence.js";
-import { bestOf, type Ending, endingOf, publishedStep } from "./early-stop.js";
-import { recordLayerInputs } from "./layer-inputs.js";
-import { MasterWeights } from "./master-weights.js";
-import { type RestartedDirections, startFromResiduals } from "./merging.js";
-import type { EndRecord, MetricsRecord, StartRecord } from "./metrics.js";
-import { fillModel, type ModelSource, memorySource, openWeights } from "./model-source.js";
-import { createOptimizer } from "./optimizer.js";
-import type { PreparedRun } from "./prepare.js";
-import { Progress } from "./progress.js";
-import { publishCheckpoint } from "./publishing.js";
-import { type QuantizationError, quantizeLayers } from "./quantizing.js";
-import { isMergedWhole, planStep, type StepPlan } from "./relora.js";
-import { clipping, nextBatches, Restarts } from "./restarts.js";
-import type { RunFolder } from "./run-folder.js";
-import type { LossAtStep } from "./run-state.js";
-import { restoreInto, type SavedRun, savedMoments } from "./saved-run.js";
+import { appendDelta, truncateDeltas } from "../relora/delta-log.js";
+import { openTerms } from "../relora/delta-terms.js";
+import { MasterWeights } from "../relora/master-weights.js";
+import { type RestartedDirections, startFromResiduals } from "../relora/merging.js";
+import { createOptimizer } from "../relora/optimizer.js";
+import { isMergedWhole, planStep, type StepPlan } from "../relora/plan.js";
+import { clipping, nextBatches, Restarts } from "../relora/restarts.js";
+import { addAdapters, loraAdapters } from "../relora/settings-adapters.js";
+import { goBackTo, listCheckpoints, markBest, pruneCheckpoints } from "../runs/checkpoint.js";
+import { waitForSpace } from "../runs/disk-space.js";
+import { gentlerResume } from "../runs/divergence.js";
+import { bestOf, type Ending, endingOf, publishedStep } from "../runs/early-stop.js";
+import type { EndRecord, MetricsRecord, StartRecord } from "../runs/metrics.js";
+import { Progress } from "../runs/progress.js";
+import { publishCheckpoint } from "../runs/publishing.js";
+import type { RunFolder } from "../runs/run-folder.js";
+import type { LossAtStep } from "../runs/run-state.js";
+import { restoreInto, type SavedRun, savedMoments } from "../runs/saved-run.js";
 import {
   adapterBytes,
   type CheckpointParts,
@@ -47,10 +44,13 @@ import {
   saveBase,
   saveCheckpoint,
   saveModel,
-} from "./saving.js";
+} from "../runs/saving.js";
+import { Rng } from "../tensor/random.js";
+import { type CompiledRun, compileRun } from "./compiled-run.js";
+import type { Evaluation, TrainResult } from "./contracts.js";
+import type { PreparedRun } from "./prepare.js";
 import { nonFiniteTensor } from "./soundness.js";
 import { adapterGradientFault, requireAllOptimized } from "./startup-checks.js";
-import { countScored } from "./step.js";
 
 /** How the samples of the report are drawn. */
 const SAMPLING = { temperature: 0.8, topK: 50, topP: 1 };

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readModelFolder } from "../../src/checkpoints/model-folder.js";
-import { mergeTarget } from "../../src/training/merge-target.js";
-import { diskParameters, hostTensors, loadModel, writeModel } from "../../src/training/model-source.js";
+import { readModelFolder } from "../../src/formats/model-folder.js";
+import { diskParameters, hostTensors, loadModel, writeModel } from "../../src/loading/model-source.js";
+import { mergeTarget } from "../../src/verbs/merge.js";
 import { SMALL_CONFIGS, type SmallConfig, smallModel } from "./small-configs.js";
 
 let folder = "";

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { quantizeModel } from "../../src/training/quantize-model.js";
+import { quantizeModel } from "../../src/verbs/quantize.js";
 import { TEXT, writeSmallModel } from "../small-model.js";
 import type { Area } from "./bad-input.js";
 import { adapterFor, packed } from "./faulty-models.js";

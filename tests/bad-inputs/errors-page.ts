@@ -1,5 +1,5 @@
+import * as errors from "../../src/base/errors.js";
 import { EXIT, exitCodeOf } from "../../src/cli/exit-codes.js";
-import * as errors from "../../src/tensor/errors.js";
 import type { Area, BadInput } from "./bad-input.js";
 
 const MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {

@@ -1,8 +1,8 @@
 import path from "node:path";
-import { hashModelFolder } from "../../src/checkpoints/base-hash.js";
-import { writePeftAdapter } from "../../src/checkpoints/peft.js";
+import { hashModelFolder } from "../../src/formats/base-hash.js";
+import { writePeftAdapter } from "../../src/formats/peft.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";
-import { quantizeModel } from "../../src/training/quantize-model.js";
+import { quantizeModel } from "../../src/verbs/quantize.js";
 import { changeTensors, writeSmallModel } from "../small-model.js";
 
 /** The layer that is at fault. */

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { writeModelFolder } from "../../src/checkpoints/model-folder.js";
+import { writeModelFolder } from "../../src/formats/model-folder.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";
 import { TEXT, writeSmallModel } from "../small-model.js";
 import { type Area, train } from "./bad-input.js";

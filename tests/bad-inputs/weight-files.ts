@@ -1,6 +1,6 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { readModelFolder, writeModelFolder } from "../../src/checkpoints/model-folder.js";
+import { readModelFolder, writeModelFolder } from "../../src/formats/model-folder.js";
 import { TEXT, writeSmallModel } from "../small-model.js";
 import type { Area, BadInput } from "./bad-input.js";
 import { adapterFor } from "./faulty-models.js";

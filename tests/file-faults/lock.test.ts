@@ -3,7 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { acquireLock, type Lock } from "#platform";
-import { HighrankError } from "../../src/tensor/errors.js";
+import { HighrankError } from "../../src/base/errors.js";
 import { type FaultOptions, installFaults } from "./faults.mjs";
 
 let folder = "";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { appendLine, recoverReplaced } from "#platform";
-import { HighrankError } from "../../src/tensor/errors.js";
+import { HighrankError } from "../../src/base/errors.js";
 import { type FaultOptions, HALVES, installFaults } from "./faults.mjs";
 
 let home = "";

@@ -3,6 +3,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { recoverReplaced } from "#platform";
+import { HighrankError } from "../../src/base/errors.js";
+import { checksumFaults } from "../../src/formats/checksums.js";
+import { appendDelta, type Delta, readDeltas, truncateDeltas } from "../../src/relora/delta-log.js";
 import {
   type CheckpointContent,
   listCheckpoints,
@@ -11,11 +14,8 @@ import {
   readCheckpoint,
   verifyCheckpoint,
   writeCheckpoint,
-} from "../../src/checkpoints/checkpoint.js";
-import { checksumFaults } from "../../src/checkpoints/checksums.js";
-import { appendDelta, type Delta, readDeltas, truncateDeltas } from "../../src/checkpoints/delta-log.js";
+} from "../../src/runs/checkpoint.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";
-import { HighrankError } from "../../src/tensor/errors.js";
 import { type Call, type CallKind, type FaultOptions, installFaults } from "./faults.mjs";
 import { PowerCut } from "./power-cut.js";
 

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { HighrankError } from "../../src/tensor/errors.js";
+import { HighrankError } from "../../src/base/errors.js";
 import { Rng } from "../../src/tensor/random.js";
 import type { AllocationGuard } from "./allocation-guard.js";
 import { pick } from "./choice.js";

@@ -1,9 +1,9 @@
 import { cp, rm } from "node:fs/promises";
 import path from "node:path";
 import { exists, recoverReplaced } from "#platform";
-import { listCheckpoints, readCheckpoint } from "../../src/checkpoints/checkpoint.js";
-import { checkRun } from "../../src/training/check-run.js";
-import { isRunFolder } from "../../src/training/run-folder.js";
+import { listCheckpoints, readCheckpoint } from "../../src/runs/checkpoint.js";
+import { isRunFolder } from "../../src/runs/run-folder.js";
+import { checkRun } from "../../src/verbs/doctor/check-run.js";
 
 /**
  * Looks at what a kill left: nothing in it may count as damaged, and in a copy that is put in order `last` and `best`, where they

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readSafetensors, writeSafetensors } from "../../src/checkpoints/safetensors.js";
+import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";
 
 /** Debian puts its PyTorch under this interpreter; PYTHON names another. */

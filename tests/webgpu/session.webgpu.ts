@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { DeviceError } from "../../src/base/errors.js";
 import { encodeModel, type OnnxNode } from "../../src/compiler/onnx-model.js";
 import { createSession, type OrtSession } from "../../src/runtime/session.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";
-import { DeviceError } from "../../src/tensor/errors.js";
 
 const float32 = (shape: readonly number[], ...values: number[]): HostTensor => ({
   dtype: "float32",

@@ -1,14 +1,14 @@
 import path from "node:path";
-import { parseQuantizationConfig } from "../../../src/checkpoints/quantization-config.js";
 import { inspectPath } from "../../../src/cli/inspect-files.js";
-import { folderSource } from "../../../src/training/model-source.js";
-import { quantizeModel } from "../../../src/training/quantize-model.js";
+import { parseQuantizationConfig } from "../../../src/formats/quantization-config.js";
+import { folderSource } from "../../../src/loading/model-source.js";
+import { quantizeModel } from "../../../src/verbs/quantize.js";
 import { writeSmallModel } from "../../small-model.js";
 import type { FuzzTarget } from "../target.js";
 
 export const bitsandbytes: FuzzTarget = {
   name: "bitsandbytes",
-  sources: ["checkpoints/bitsandbytes", "checkpoints/quant-state", "checkpoints/quantization-config"],
+  sources: ["formats/bitsandbytes", "formats/quant-state", "formats/quantization-config"],
   writeSamples: async (folder) => {
     const float = path.join(folder, "..", "float");
     await writeSmallModel(float, { numLayers: 1 });

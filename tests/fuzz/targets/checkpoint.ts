@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { listCheckpoints, markBest, readCheckpoint, writeCheckpoint } from "../../../src/checkpoints/checkpoint.js";
+import { listCheckpoints, markBest, readCheckpoint, writeCheckpoint } from "../../../src/runs/checkpoint.js";
 import type { Rng } from "../../../src/tensor/random.js";
 import { chance } from "../choice.js";
 import { expectThat, type FuzzTarget } from "../target.js";
@@ -9,7 +9,7 @@ import type { Tree } from "../tree.js";
 
 export const checkpoint: FuzzTarget = {
   name: "checkpoint",
-  sources: ["checkpoints/checkpoint"],
+  sources: ["runs/checkpoint"],
   writeSamples: async (folder) => {
     const run = path.join(folder, "run");
     await mkdir(run, { recursive: true });

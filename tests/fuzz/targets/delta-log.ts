@@ -1,12 +1,12 @@
 import path from "node:path";
-import { appendDelta, readDeltas } from "../../../src/checkpoints/delta-log.js";
+import { appendDelta, readDeltas } from "../../../src/relora/delta-log.js";
+import { termsOf } from "../../../src/relora/delta-terms.js";
 import type { HostTensor } from "../../../src/tensor/dtype.js";
-import { termsOf } from "../../../src/training/delta-terms.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 
 export const deltaLog: FuzzTarget = {
   name: "delta log",
-  sources: ["checkpoints/delta-log"],
+  sources: ["relora/delta-log"],
   writeSamples: async (folder) => {
     const matrix = (...shape: [number, number]): HostTensor => ({
       dtype: "float32",

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { inspectPath } from "../../../src/cli/inspect-files.js";
-import { formatMetricsLine, type MetricsRecord } from "../../../src/training/metrics.js";
+import { formatMetricsLine, type MetricsRecord } from "../../../src/runs/metrics.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 
 const LAYER = { name: "model.layers.0.mlp.up_proj", deltaNorm: 3, recovered: 1, codesChanged: 0.5, rank: 10 };
@@ -66,7 +66,7 @@ const RECORDS: readonly MetricsRecord[] = [
 
 export const metrics: FuzzTarget = {
   name: "metrics",
-  sources: ["training/metrics"],
+  sources: ["runs/metrics"],
   writeSamples: async (folder) => {
     const run = path.join(folder, "run");
     await mkdir(run, { recursive: true });

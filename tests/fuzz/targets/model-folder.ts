@@ -1,9 +1,9 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { hashModelFolder } from "../../../src/checkpoints/base-hash.js";
-import { readSafetensors, writeSafetensors } from "../../../src/checkpoints/safetensors.js";
-import { loadModel } from "../../../src/training/model-source.js";
-import { companionFiles } from "../../../src/training/output-folder.js";
+import { hashModelFolder } from "../../../src/formats/base-hash.js";
+import { readSafetensors, writeSafetensors } from "../../../src/formats/safetensors.js";
+import { companionFiles } from "../../../src/loading/companions.js";
+import { loadModel } from "../../../src/loading/model-source.js";
 import { writeSmallModel } from "../../small-model.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 
@@ -29,11 +29,11 @@ async function shard(folder: string): Promise<void> {
 export const modelFolder: FuzzTarget = {
   name: "model folder",
   sources: [
-    "checkpoints/model-folder",
-    "checkpoints/json-file",
-    "checkpoints/pickle",
+    "formats/model-folder",
+    "formats/json-file",
+    "formats/pickle",
     "models/llama-config",
-    "training/model-source",
+    "loading/model-source",
   ],
   writeSamples: async (folder) => {
     await writeSmallModel(path.join(folder, "whole"), { numLayers: 1, fileType: "BF16" });

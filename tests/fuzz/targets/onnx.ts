@@ -1,12 +1,12 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { readOnnxHeader } from "../../../src/checkpoints/onnx-header.js";
 import { encodeModel } from "../../../src/compiler/onnx-model.js";
+import { readOnnxHeader } from "../../../src/formats/onnx-header.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 
 export const onnx: FuzzTarget = {
   name: "onnx",
-  sources: ["checkpoints/onnx-header", "checkpoints/open-file"],
+  sources: ["formats/onnx-header", "formats/open-file"],
   writeSamples: async (folder) => {
     await mkdir(path.join(folder, "model"), { recursive: true });
     const model = encodeModel({

@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
-import { readPeftAdapter, writePeftAdapter } from "../../../src/checkpoints/peft.js";
+import { readPeftAdapter, writePeftAdapter } from "../../../src/formats/peft.js";
 import type { HostTensor } from "../../../src/tensor/dtype.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 
@@ -12,7 +12,7 @@ const matrix = (...shape: number[]): HostTensor => ({
 
 export const peft: FuzzTarget = {
   name: "PEFT adapter",
-  sources: ["checkpoints/peft", "checkpoints/peft-config", "checkpoints/peft-tensors"],
+  sources: ["formats/peft", "formats/peft-config", "formats/peft-tensors"],
   writeSamples: async (folder) => {
     const pair = { loraA: matrix(2, 4), loraB: matrix(3, 2) };
     const adapter = {

@@ -1,17 +1,17 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { storeAs } from "../../../src/checkpoints/lazy-tensor.js";
-import { readSafetensors, writeSafetensors } from "../../../src/checkpoints/safetensors.js";
+import { storeAs } from "../../../src/formats/lazy-tensor.js";
+import { readSafetensors, writeSafetensors } from "../../../src/formats/safetensors.js";
 import { sizeOf } from "../../../src/tensor/shape.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 
 export const safetensors: FuzzTarget = {
   name: "safetensors",
   sources: [
-    "checkpoints/safetensors-header",
-    "checkpoints/safetensors",
-    "checkpoints/stored-tensor",
-    "checkpoints/open-file",
+    "formats/safetensors-header",
+    "formats/safetensors",
+    "formats/stored-tensor",
+    "formats/open-file",
   ],
   writeSamples: async (folder) => {
     await mkdir(path.join(folder, "mixed"), { recursive: true });

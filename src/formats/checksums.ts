@@ -1,0 +1,102 @@
+import { exists, filesBelow, joinPath, sha256File, writeFileAtomic, writeFolderAtomic } from "#platform";
+import { CheckpointError, DataError } from "../base/errors.js";
+import { checkpointFault } from "./faults.js";
+import { readJsonObject, toJsonText } from "./json-file.js";
+import { checkpointPath, orCheckpointError } from "./open-file.js";
+
+const CHECKSUMS = "checksums.json";
+
+/** Files that readers look at. Anything else may be put beside them, such as a model card. */
+const READ = /\.(safetensors|json)$/;
+
+/** How a folder is written. */
+export interface FolderOptions {
+  /** Whether files that it holds already may go. */
+  readonly replace?: boolean;
+  /** Whether it gets a checksums.json. */
+  readonly checksums?: boolean;
+}
+
+/** Writes a folder that appears whole or not at all; `fill` writes its files. @throws CheckpointError as `writeFolderAtomic`. */
+export function writeFolder(
+  target: string,
+  fill: (folder: string) => Promise<void>,
+  { replace = false, checksums = false }: FolderOptions,
+): Promise<void> {
+  return writeFolderAtomic(
+    target,
+    async (folder) => {
+      await fill(folder);
+      if (checksums) await writeChecksums(folder);
+    },
+    { replace },
+  );
+}
+
+/** Writes checksums.json into the folder: the SHA-256 of every other file in it and below, by path with forward slashes. */
+export async function writeChecksums(folder: string): Promise<void> {
+  const checksums: Record<string, string> = {};
+  for (const file of await checkedFiles(folder)) checksums[file] = await sha256File(joinPath(folder, file));
+  await writeFileAtomic(joinPath(folder, CHECKSUMS), toJsonText(checksums, CHECKSUMS));
+}
+
+/**
+ * Compares every file of the folder with its checksum. Returns what is wrong, in words: files that are missing, differ, cannot be
+ * read, or came later, where readers would look at them; and that checksums.json is missing itself. @throws CheckpointError if it holds no JSON object.
+ */
+export async function checksumFaults(folder: string): Promise<string[]> {
+  const path = await checkpointPath(folder, CHECKSUMS);
+  if (!(await exists(path))) return [`${CHECKSUMS} is missing`];
+  const checksums = new Map(Object.entries(await readJsonObject(path)));
+  const present = new Set(await checkedFiles(folder));
+  const faults = [...checksums.keys()].filter((file) => !present.has(file)).map((file) => `${file} is missing`);
+  for (const file of present) {
+    if (checksums.has(file)) faults.push(...(await fileFaults(folder, file, checksums.get(file))));
+    else if (READ.test(file)) faults.push(`${file} has no checksum`);
+  }
+  return faults;
+}
+
+/** What checksums.json says of the files, by path; nothing where there is none, as in folders of earlier versions. */
+export async function readChecksums(folder: string): Promise<Map<string, string>> {
+  const path = await checkpointPath(folder, CHECKSUMS);
+  if (!(await exists(path))) return new Map();
+  return new Map(Object.entries(await readJsonObject(path)).map(([file, checksum]) => [file, String(checksum)]));
+}
+
+/**
+ * As `checksumFaults`, with a checksums.json that is none among the faults; null where there is none, as in folders of earlier
+ * versions.
+ */
+export async function damageOf(folder: string): Promise<string[] | null> {
+  try {
+    return (await readChecksums(folder)).size === 0 ? null : await checksumFaults(folder);
+  } catch (error) {
+    if (error instanceof CheckpointError) return [error.message];
+    throw error;
+  }
+}
+
+/**
+ * Compares every file of the folder with its checksum, where it has checksums, and returns these.
+ * @throws CheckpointError that names each file that is missing or differs, and the way out.
+ */
+export async function requireWhole(folder: string, wayOut: string): Promise<ReadonlyMap<string, string>> {
+  const checksums = await readChecksums(folder);
+  const faults = checksums.size === 0 ? [] : await checksumFaults(folder);
+  if (faults.length > 0) throw checkpointFault(`${folder} is damaged (${wayOut})`, faults);
+  return checksums;
+}
+
+async function fileFaults(folder: string, file: string, checksum: unknown): Promise<string[]> {
+  try {
+    return (await sha256File(joinPath(folder, file))) === checksum ? [] : [`${file} differs from its checksum`];
+  } catch (error) {
+    if (error instanceof DataError) return [error.message];
+    throw error;
+  }
+}
+
+async function checkedFiles(folder: string): Promise<string[]> {
+  return (await orCheckpointError(filesBelow(folder))).filter((file) => file !== CHECKSUMS);
+}

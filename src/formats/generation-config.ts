@@ -1,0 +1,27 @@
+import { exists, joinPath } from "#platform";
+import { CheckpointError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
+import { readJsonObject } from "./json-file.js";
+import { checkpointPath } from "./open-file.js";
+
+/** Where a model folder says how to generate, in the order in which it is asked. */
+const FILES = ["generation_config.json", "config.json"];
+
+/**
+ * The tokens that end what a model writes: `eos_token_id` of generation_config.json or else of config.json, one or several; none where
+ * neither says. @throws CheckpointError for a file that says it otherwise.
+ */
+export async function readEndIds(folder: string): Promise<readonly number[]> {
+  for (const name of FILES) {
+    if (!(await exists(joinPath(folder, name)))) continue;
+    const path = await checkpointPath(folder, name);
+    const { eos_token_id: given } = await readJsonObject(path);
+    if (given === undefined || given === null) continue;
+    const ids: readonly unknown[] = Array.isArray(given) ? given : [given];
+    if (ids.every((id): id is number => Number.isSafeInteger(id) && (id as number) >= 0)) return ids;
+    throw new CheckpointError(
+      `${path}: eos_token_id must be a token's number or a list of them, got ${shownValue(given)}`,
+    );
+  }
+  return [];
+}

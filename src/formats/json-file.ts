@@ -1,0 +1,50 @@
+import { exists, readText } from "#platform";
+import { CheckpointError } from "../base/errors.js";
+import { MAX_JSON_BYTES, parseJson } from "../base/json.js";
+import { orCheckpointError } from "./open-file.js";
+
+/** The object in a JSON file. @throws CheckpointError if it is missing, not UTF-8, not JSON, not an object, or above 100 MB. */
+export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
+  if (!(await exists(path))) throw new CheckpointError(`${path} is missing; check the path or copy the folder whole`);
+  const text = await orCheckpointError(readText(path, { maxBytes: MAX_JSON_BYTES }));
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CheckpointError(`${path} is not JSON (${reason}); write it again or copy it from its source`, {
+      cause: error,
+    });
+  }
+  if (!isObject(value)) throw new CheckpointError(`${path} must hold a JSON object, not ${kindOf(value)}`);
+  return value;
+}
+
+/** Whether the JSON value is an object, so neither null nor an array. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The JSON value's kind, for messages. */
+export function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "an array" : `a ${typeof value}`;
+}
+
+/** A line with a number that Hugging Face reads only as a float, which an integer is not to Python. */
+const INTEGER_FOR_FLOAT = /^( *"llm_int8_threshold": -?\d+)(?=,?$)/gm;
+
+/** JSON as Hugging Face writes it: two spaces, a newline at the end. @throws CheckpointError on numbers that JSON cannot hold. */
+export function toJsonText(value: unknown, where: string): string {
+  const checked = JSON.stringify(
+    value,
+    (key, entry: unknown) => {
+      if (typeof entry === "number" && !Number.isFinite(entry)) {
+        throw new CheckpointError(`${where}: "${key}" is ${entry}, which JSON cannot hold; store null or leave it out`);
+      }
+      return entry;
+    },
+    2,
+  );
+  return `${checked.replace(INTEGER_FOR_FLOAT, "$1.0")}\n`;
+}

@@ -1,0 +1,225 @@
+import { baseName, copyFile, exists, isDirectory, joinPath, listFolder, readText, writeFileAtomic } from "#platform";
+import { CheckpointError } from "../base/errors.js";
+import { shortened, shownValue } from "../base/json.js";
+import type { HostTensor } from "../tensor/dtype.js";
+import { type FolderOptions, writeFolder } from "./checksums.js";
+import { checkpointFault } from "./faults.js";
+import { isObject, kindOf, readJsonObject, toJsonText } from "./json-file.js";
+import { readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
+import { checkpointPath, orCheckpointError } from "./open-file.js";
+import { isPickleName, pickleError } from "./pickle.js";
+import { openSafetensors, storedBytes, writeSafetensors } from "./safetensors.js";
+import { readSafetensorsHeader } from "./safetensors-header.js";
+import type { StoredTensor } from "./stored-tensor.js";
+
+const CONFIG = "config.json";
+const WEIGHTS = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+
+/** What a Hugging Face model folder holds beside its weights. */
+interface ModelFolderTexts {
+  /** config.json. */
+  readonly config: Record<string, unknown>;
+  /** The text of tokenizer.json; absent where there is none. */
+  readonly tokenizerJson?: string;
+  /** The text of tokenizer_config.json; absent where there is none. */
+  readonly tokenizerConfig?: string;
+}
+
+/** A plain Hugging Face model folder; names are as on disk. */
+export interface ModelFolder extends ModelFolderTexts {
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+}
+
+/** A Hugging Face model folder whose weights are read when they are asked for; names are as on disk. */
+export interface OpenModelFolder extends ModelFolderTexts {
+  /** In the order of the files, and of the bytes in each. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+/** What `writeModelFolder` writes. */
+export interface ModelFolderContent {
+  readonly config: Readonly<Record<string, unknown>>;
+  /** In memory or lazy, each with its type in the file; those of an open folder pass through as they are. */
+  readonly tensors: ReadonlyMap<string, TensorToWrite>;
+  /** Weights of more bytes than this come in several files with an index, none larger unless one tensor is. Default: one file. */
+  readonly shardBytes?: number;
+  /** More files by name: tokenizer.json, tokenizer_config.json, generation_config.json. Text is written as UTF-8. */
+  readonly files?: ReadonlyMap<string, string | Uint8Array>;
+}
+
+/**
+ * Writes config.json, the weights and the files given; the folder appears whole or not at all. Lazy tensors are
+ * read and written one after another.
+ * @throws CheckpointError if the folder holds files already, unless `replace` says that they may go.
+ */
+export async function writeModelFolder(
+  folder: string,
+  { config, tensors, shardBytes = Number.POSITIVE_INFINITY, files = new Map() }: ModelFolderContent,
+  options: FolderOptions = {},
+): Promise<void> {
+  await writeFolder(
+    folder,
+    async (partial) => {
+      await writeTexts(partial, config, files);
+      const shards = fillShards(tensors, shardBytes);
+      if (shards.length === 1) await writeSafetensors(joinPath(partial, WEIGHTS), tensors);
+      else await writeShards(partial, shards);
+    },
+    options,
+  );
+}
+
+/**
+ * Writes a model folder with the weight files of another one, byte for byte and under their names.
+ * @throws CheckpointError as `writeModelFolder`, and for weight files that are none.
+ */
+export async function copyModelFolder(
+  folder: string,
+  from: string,
+  { config, files = new Map() }: Omit<ModelFolderContent, "tensors" | "shardBytes">,
+  options: FolderOptions = {},
+): Promise<void> {
+  const weights = [...(await weightFiles(from)).keys()];
+  const index = await checkpointPath(from, INDEX);
+  const isSharded = !weights.some((path) => baseName(path) === WEIGHTS);
+  await writeFolder(
+    folder,
+    async (partial) => {
+      await writeTexts(partial, config, files);
+      for (const path of isSharded ? [...weights, index] : weights) {
+        await copyFile(path, joinPath(partial, baseName(path)));
+      }
+    },
+    options,
+  );
+}
+
+async function writeTexts(
+  folder: string,
+  config: ModelFolderContent["config"],
+  files: NonNullable<ModelFolderContent["files"]>,
+): Promise<void> {
+  await writeFileAtomic(joinPath(folder, CONFIG), toJsonText(config, CONFIG));
+  for (const [name, content] of files) await writeFileAtomic(joinPath(folder, name), content);
+}
+
+/** The tensors in their order, in parts of at most so many bytes or of one tensor. */
+function fillShards(tensors: ReadonlyMap<string, TensorToWrite>, shardBytes: number): Map<string, TensorToWrite>[] {
+  const shards = [new Map<string, TensorToWrite>()];
+  let filled = 0;
+  for (const [name, tensor] of tensors) {
+    const bytes = storedBytes(tensor);
+    if (filled > 0 && filled + bytes > shardBytes) {
+      shards.push(new Map());
+      filled = 0;
+    }
+    shards.at(-1)!.set(name, tensor);
+    filled += bytes;
+  }
+  return shards;
+}
+
+async function writeShards(folder: string, shards: readonly Map<string, TensorToWrite>[]): Promise<void> {
+  const number = (shard: number): string => String(shard).padStart(5, "0");
+  const weightMap: [string, string][] = [];
+  let totalSize = 0;
+  for (const [index, shard] of shards.entries()) {
+    const file = `model-${number(index + 1)}-of-${number(shards.length)}.safetensors`;
+    await writeSafetensors(joinPath(folder, file), shard);
+    for (const [name, tensor] of shard) {
+      weightMap.push([name, file]);
+      totalSize += storedBytes(tensor);
+    }
+  }
+  const index = { metadata: { total_size: totalSize }, weight_map: Object.fromEntries(weightMap.sort()) };
+  await writeFileAtomic(joinPath(folder, INDEX), toJsonText(index, INDEX));
+}
+
+/**
+ * Checks a model folder, its weights in one file or in shards, for its tensors to be read one by one. Nothing stays
+ * open.
+ * @throws CheckpointError that lists all that is missing or wrong; pickle files are refused.
+ */
+export async function openModelFolder(folder: string): Promise<OpenModelFolder> {
+  const files = await weightFiles(folder);
+  const config = await readJsonObject(await checkpointPath(folder, CONFIG));
+  const tensors = new Map<string, StoredTensor>();
+  for (const [path, names] of files) {
+    for (const [name, tensor] of (await openSafetensors(path, { names })).tensors) tensors.set(name, tensor);
+  }
+  const tokenizerJson = await textIfPresent(await checkpointPath(folder, "tokenizer.json"));
+  const tokenizerConfig = await textIfPresent(await checkpointPath(folder, "tokenizer_config.json"));
+  return {
+    config,
+    tensors,
+    ...(tokenizerJson !== undefined && { tokenizerJson }),
+    ...(tokenizerConfig !== undefined && { tokenizerConfig }),
+  };
+}
+
+/** Reads a model folder whole. @throws CheckpointError as `openModelFolder`, and as reading each tensor. */
+export async function readModelFolder(folder: string): Promise<ModelFolder> {
+  const { tensors: stored, ...texts } = await openModelFolder(folder);
+  const tensors = new Map<string, HostTensor>();
+  for (const [name, tensor] of stored) tensors.set(name, await readHostTensor(tensor));
+  return { ...texts, tensors };
+}
+
+/**
+ * The files that hold a model folder's weights, and the names to read from each. The headers are checked, no weight is read.
+ * @throws CheckpointError
+ */
+export async function weightFiles(folder: string): Promise<Map<string, readonly string[]>> {
+  if (!(await isDirectory(folder))) {
+    if (isPickleName(folder) && (await exists(folder))) throw pickleError(folder, [folder]);
+    throw new CheckpointError(`${folder} must be a model folder with ${CONFIG} and ${WEIGHTS}, but is no folder`);
+  }
+  const present = await listFolder(folder);
+  if (present.includes(WEIGHTS)) {
+    const path = await checkpointPath(folder, WEIGHTS);
+    const { entries } = await readSafetensorsHeader(path);
+    return new Map([[path, entries.map(({ name }) => name)]]);
+  }
+  if (present.includes(INDEX)) return shards(folder, present);
+  const pickles = present.filter(isPickleName);
+  if (pickles.length > 0) throw pickleError(folder, pickles);
+  throw new CheckpointError(
+    `${folder} must hold ${WEIGHTS} or ${INDEX}; it holds ${present.join(", ") || "nothing"}; check the path`,
+  );
+}
+
+/** Reads the index of a sharded model: `weight_map` names the file of every tensor. */
+async function shards(folder: string, present: readonly string[]): Promise<Map<string, readonly string[]>> {
+  const indexPath = await checkpointPath(folder, INDEX);
+  const files = new Set(present);
+  const { weight_map: weightMap } = await readJsonObject(indexPath);
+  if (!isObject(weightMap))
+    throw new CheckpointError(`${indexPath}: weight_map must be an object, not ${kindOf(weightMap)}`);
+  const namesByFile = new Map<string, string[]>();
+  const faults = new Set<string>();
+  for (const [name, file] of Object.entries(weightMap)) {
+    if (typeof file !== "string" || /[/\\]/.test(file) || !file.endsWith(".safetensors")) {
+      faults.add(`"${shortened(name)}" must lie in a .safetensors file of this folder, not in ${shownValue(file)}`);
+    } else if (!files.has(file)) {
+      faults.add(`${shortened(file)} is missing`);
+    } else {
+      if (!namesByFile.has(file)) namesByFile.set(file, []);
+      namesByFile.get(file)!.push(name);
+    }
+  }
+  const paths = new Map<string, readonly string[]>();
+  for (const [file, names] of namesByFile) {
+    const path = await checkpointPath(folder, file);
+    paths.set(path, names);
+    const { entries } = await readSafetensorsHeader(path);
+    const held = new Set(entries.map((entry) => entry.name));
+    for (const name of names) if (!held.has(name)) faults.add(`${file} does not hold "${shortened(name)}"`);
+  }
+  if (faults.size > 0) throw checkpointFault(indexPath, [...faults]);
+  return paths;
+}
+
+async function textIfPresent(path: string): Promise<string | undefined> {
+  return (await exists(path)) ? orCheckpointError(readText(path)) : undefined;
+}

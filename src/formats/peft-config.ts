@@ -1,0 +1,227 @@
+import { ALL_LINEAR, isAllLinear, patternFault } from "../adapters/target-modules.js";
+import { shownValue } from "../base/json.js";
+import { isObject } from "./json-file.js";
+
+/** The settings of a LoRA adapter, in our names; on disk they carry PEFT's. */
+export interface PeftSettings {
+  /** Name or path of the base model; null where the adapter does not say. */
+  readonly baseModel: string | null;
+  /** The branch, tag or commit of a base model of the hub; null where the adapter does not say. */
+  readonly baseRevision?: string | null;
+  readonly rank: number;
+  readonly alpha: number;
+  /** Probability that an entry of the adapter's input is dropped in training, from 0 to below 1. */
+  readonly dropout: number;
+  /** Scaling is alpha / √rank instead of alpha / rank. */
+  readonly useRslora: boolean;
+  /** Ranks of modules that differ from `rank`, by a regular expression for the end of their path; the first that matches counts. */
+  readonly rankPattern?: Readonly<Record<string, number>>;
+  /** The same for `alpha`. */
+  readonly alphaPattern?: Readonly<Record<string, number>>;
+  /** Rows of W + ΔW are scaled to trained lengths (DoRA). */
+  readonly useDora?: boolean;
+  /** Which biases of the base are trained: those of adapted layers, all, or none. */
+  readonly bias?: PeftBias;
+  /** Whether lora_B has a bias. */
+  readonly loraBias?: boolean;
+  /** Whether the base model holds adapted weights as (inFeatures, outFeatures). PEFT puts it right by itself. */
+  readonly fanInFanOut?: boolean;
+  /** Modules that `targetModules` names and that get no adapter after all: names or a regular expression. */
+  readonly excludeModules?: readonly string[] | string | null;
+  /** Numbers of the layers that are adapted; null for all. */
+  readonly layersToTransform?: readonly number[] | null;
+  /** What the list of layers is called in a module's path. */
+  readonly layersPattern?: readonly string[] | null;
+  /** Rows of embedding tables that are trained, by the name of the table. */
+  readonly tokenIndices?: Readonly<Record<string, readonly number[]>>;
+  /** Whether what is trained of tied weights is tied as well. */
+  readonly tiesWeights?: boolean;
+}
+
+export type PeftBias = (typeof BIASES)[number];
+const BIASES = ["none", "all", "lora_only"] as const;
+
+/** What adapter_config.json says. */
+export interface PeftConfig extends Required<PeftSettings> {
+  /**
+   * Names that modules must equal or end with after a dot, a regular expression, or `all-linear`; null where the file says nothing, so
+   * that its tensors say it.
+   */
+  readonly targetModules: readonly string[] | string | null;
+  readonly modulesToSave: readonly string[];
+}
+
+/**
+ * adapter_config.json as PEFT writes it: sorted keys, indent 2. Only fields that old versions know as well; newer ones where
+ * they are not at their defaults.
+ */
+export function formatPeftConfig(config: PeftSettings & Pick<PeftConfig, "targetModules" | "modulesToSave">): string {
+  const tokens = config.tokenIndices ?? {};
+  const fields: Record<string, unknown> = {
+    alpha_pattern: config.alphaPattern ?? {},
+    auto_mapping: null,
+    base_model_name_or_path: config.baseModel,
+    bias: config.bias ?? "none",
+    fan_in_fan_out: config.fanInFanOut ?? false,
+    inference_mode: true,
+    init_lora_weights: true,
+    layers_pattern: config.layersPattern ?? null,
+    layers_to_transform: config.layersToTransform ?? null,
+    lora_alpha: config.alpha,
+    lora_dropout: config.dropout,
+    modules_to_save: config.modulesToSave.length > 0 ? config.modulesToSave : null,
+    peft_type: "LORA",
+    r: config.rank,
+    rank_pattern: config.rankPattern ?? {},
+    revision: config.baseRevision ?? null,
+    target_modules: config.targetModules,
+    task_type: "CAUSAL_LM",
+    use_dora: config.useDora ?? false,
+    use_rslora: config.useRslora,
+    ...(config.loraBias && { lora_bias: true }),
+    ...(config.excludeModules != null && { exclude_modules: config.excludeModules }),
+    ...(config.tiesWeights && { ensure_weight_tying: true }),
+    ...(Object.keys(tokens).length > 0 && { trainable_token_indices: tokens }),
+  };
+  return JSON.stringify(Object.fromEntries(Object.entries(fields).sort()), null, 2);
+}
+
+/**
+ * Reads the fields of adapter_config.json, with PEFT's defaults for those that are missing. Faults are added to `faults`, and
+ * so is every field that changes numbers in a way that is not supported; other unknown fields mean nothing, as in PEFT.
+ */
+export function parsePeftConfig(fields: Readonly<Record<string, unknown>>, faults: string[]): PeftConfig {
+  const read = <T>(key: string, fallback: T, accepts: (value: unknown) => boolean, rule: string): T => {
+    const value = fields[key];
+    if (value === undefined || accepts(value)) return (value ?? fallback) as T;
+    faults.push(`${key} must be ${rule}, not ${shownValue(value)}`);
+    return fallback;
+  };
+  if (fields.peft_type !== "LORA") faults.push(`peft_type must be "LORA", not ${shownValue(fields.peft_type)}`);
+  for (const [key, isNeutral, meaning] of UNSUPPORTED) {
+    const value = fields[key];
+    if (value !== undefined && !isNeutral(value)) {
+      faults.push(`${key} is ${shownValue(value)}: ${meaning} not supported; merge the adapter in PEFT instead`);
+    }
+  }
+  const names = "a list of at most 1000 names, a regular expression or null";
+  const targetModules = readTargets("target_modules", read("target_modules", null, isNamesOrText, names), faults);
+  const excludeModules = readTargets("exclude_modules", read("exclude_modules", null, isNamesOrText, names), faults);
+  if (typeof excludeModules === "string" && isAllLinear(excludeModules)) {
+    faults.push(`exclude_modules is "${ALL_LINEAR}", which only target_modules may be`);
+  }
+  const layers = read<number | number[] | null>(
+    "layers_to_transform",
+    null,
+    isLayers,
+    "a layer's number, a list of them or null",
+  );
+  const layersPattern = read<string | string[] | null>(
+    "layers_pattern",
+    null,
+    isPlainNames,
+    "a name, a list of names or null",
+  );
+  if (typeof targetModules === "string" && (layers !== null || layersPattern !== null)) {
+    faults.push("layers_to_transform and layers_pattern must be null where target_modules is no list, as PEFT demands");
+  }
+  const useDora = read("use_dora", false, isBoolean, "true or false");
+  const loraBias = read("lora_bias", false, isBoolean, "true or false");
+  if (useDora && loraBias) faults.push("lora_bias must be false where use_dora is true, as PEFT demands");
+  const patterns = (key: string, isRight: (value: unknown) => boolean, rule: string): Record<string, number> => {
+    const values = read<Record<string, number>>(key, {}, (value) => isPattern(value, isRight), `an object of ${rule}`);
+    for (const pattern of Object.keys(values)) {
+      const fault = patternFault(pattern);
+      if (fault !== null) faults.push(`${key}: the key ${shownValue(pattern)} ${fault}`);
+    }
+    return values;
+  };
+  return {
+    baseModel: read("base_model_name_or_path", null, isTextOrNull, "a text or null"),
+    baseRevision: read("revision", null, isTextOrNull, "a text or null"),
+    rank: read("r", 8, isRank, "a positive integer"),
+    alpha: read("lora_alpha", 8, Number.isFinite, "a number"),
+    dropout: read("lora_dropout", 0, (p) => typeof p === "number" && p >= 0 && p < 1, "a number from 0 to below 1"),
+    useRslora: read("use_rslora", false, isBoolean, "true or false"),
+    rankPattern: patterns("rank_pattern", isRank, "at most 1000 positive integers"),
+    alphaPattern: patterns("alpha_pattern", Number.isFinite, "at most 1000 numbers"),
+    useDora,
+    loraBias,
+    bias: read<PeftBias>(
+      "bias",
+      "none",
+      (bias) => (BIASES as readonly unknown[]).includes(bias),
+      '"none", "all" or "lora_only"',
+    ),
+    fanInFanOut: read("fan_in_fan_out", false, isBoolean, "true or false"),
+    targetModules,
+    excludeModules,
+    layersToTransform: typeof layers === "number" ? [layers] : layers,
+    layersPattern: typeof layersPattern === "string" ? [layersPattern] : layersPattern,
+    modulesToSave: read<string[]>("modules_to_save", [], isFewNamesOrNull, "a list of at most 1000 names or null"),
+    tokenIndices: readTokenIndices(fields.trainable_token_indices, faults),
+    tiesWeights: read("ensure_weight_tying", false, isBoolean, "true or false"),
+  };
+}
+
+function readTargets<T extends readonly string[] | string | null>(key: string, targets: T, faults: string[]): T {
+  if (typeof targets !== "string" || isAllLinear(targets)) return targets;
+  const fault = patternFault(targets);
+  if (fault === null) return targets;
+  faults.push(`${key}: the regular expression ${shownValue(targets)} ${fault}; give a list of names instead`);
+  return null as T;
+}
+
+function readTokenIndices(value: unknown, faults: string[]): Record<string, number[]> {
+  if (isOffOrEmpty(value) || value === undefined) return {};
+  const isIndices = (indices: unknown): indices is number[] =>
+    Array.isArray(indices) && indices.every((index) => Number.isSafeInteger(index) && index >= 0);
+  if (isIndices(value)) return { embed_tokens: value };
+  if (isObject(value) && Object.values(value).every(isIndices)) return value as Record<string, number[]>;
+  faults.push(
+    `trainable_token_indices must be a list of token numbers or an object of such lists, not ${shownValue(value)}`,
+  );
+  return {};
+}
+
+const isBoolean = (value: unknown): boolean => typeof value === "boolean";
+const isRank = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1;
+const isTextOrNull = (value: unknown): boolean => value === null || typeof value === "string";
+/** Every tensor is compared with each of the names. */
+const isFewNamesOrNull = (value: unknown): boolean =>
+  value === null || (Array.isArray(value) && value.length <= 1000 && value.every((name) => typeof name === "string"));
+const isNamesOrText = (value: unknown): boolean =>
+  isTextOrNull(value) || (Array.isArray(value) && value.every((name) => typeof name === "string"));
+const isLayer = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const isLayers = (value: unknown): boolean =>
+  value === null || isLayer(value) || (Array.isArray(value) && value.every(isLayer));
+const isPlainName = (value: unknown): boolean => typeof value === "string" && /^\w+$/.test(value);
+const isPlainNames = (value: unknown): boolean =>
+  value === null || isPlainName(value) || (Array.isArray(value) && value.length <= 1000 && value.every(isPlainName));
+const isPattern = (value: unknown, isRight: (value: unknown) => boolean): boolean =>
+  value === null || (isObject(value) && Object.keys(value).length <= 1000 && Object.values(value).every(isRight));
+
+/** Whether the field's value switches nothing on. */
+const isOff = (value: unknown): boolean =>
+  value === null || value === false || (isObject(value) && Object.keys(value).length === 0);
+const isOffOrEmpty = (value: unknown): boolean => isOff(value) || (Array.isArray(value) && value.length === 0);
+
+/** Initialisations that leave the base weights as they are, so that the tensors of the file are all there is to know. */
+const NEUTRAL_INITIALISATIONS: readonly unknown[] = [null, true, false, "gaussian", "eva", "orthogonal", "mica"];
+
+/** Fields that change numbers and are not supported: when their value is harmless, and what they mean otherwise. */
+const UNSUPPORTED: readonly (readonly [key: string, isNeutral: (value: unknown) => boolean, meaning: string])[] = [
+  [
+    "init_lora_weights",
+    (value) => NEUTRAL_INITIALISATIONS.includes(value),
+    "an initialisation that changes the base, so that the adapter is wrong on the base as it was published, is",
+  ],
+  ["layer_replication", isOffOrEmpty, "replicated layers are"],
+  ["target_parameters", isOffOrEmpty, "adapters on bare parameters are"],
+  ["use_qalora", isOff, "QA-LoRA is"],
+  ["use_bdlora", isOff, "BD-LoRA is"],
+  ["alora_invocation_tokens", isOffOrEmpty, "aLoRA is"],
+  ...["corda", "lora_ga", "arrow", "kasa", "velora", "monteclora"].map(
+    (variant) => [`${variant}_config`, isOff, `the variant ${variant} is`] as const,
+  ),
+];

@@ -1,0 +1,198 @@
+import { exists, isDirectory, joinPath, listFolder, writeFileAtomic } from "#platform";
+import { patternValues, selectModules } from "../adapters/target-modules.js";
+import { CheckpointError } from "../base/errors.js";
+import { shortened, shownValue } from "../base/json.js";
+import type { HostTensor } from "../tensor/dtype.js";
+import { formatShape, sameShape } from "../tensor/shape.js";
+import { type FolderOptions, writeFolder } from "./checksums.js";
+import { checkpointFault } from "./faults.js";
+import { readJsonObject } from "./json-file.js";
+import { readHostTensor } from "./lazy-tensor.js";
+import { checkpointPath } from "./open-file.js";
+import { formatPeftConfig, type PeftConfig, type PeftSettings, parsePeftConfig } from "./peft-config.js";
+import {
+  type LoraPair,
+  moduleOf,
+  type PeftTensor,
+  type PeftTensors,
+  peftTensors,
+  sortTensors,
+} from "./peft-tensors.js";
+import { isPickleName, pickleError } from "./pickle.js";
+import { openSafetensors, writeSafetensors } from "./safetensors.js";
+import type { StoredTensor } from "./stored-tensor.js";
+
+const CONFIG = "adapter_config.json";
+const WEIGHTS = "adapter_model.safetensors";
+
+/** Which weights an adapter was trained on. PEFT does not look at it. */
+export interface PeftBase {
+  /** Of the model folder, as `hashModelFolder` computes it: 64 hexadecimal digits; null where its name and revision say enough. */
+  readonly sha256: string | null;
+  /** What they were quantized with in training, in words; null for float32. */
+  readonly quantizer: string | null;
+}
+
+/** A LoRA adapter as PEFT stores it. */
+export interface PeftAdapter
+  extends PeftSettings,
+    Pick<PeftTensors, "layers" | "modulesToSave">,
+    Partial<Omit<PeftTensors, "layers" | "modulesToSave">> {
+  /** Null where the adapter does not say. */
+  readonly base: PeftBase | null;
+  /** Names that adapted modules equal or end with after a dot, a regular expression of Python's, or `all-linear`. */
+  readonly targetModules: readonly string[] | string;
+}
+
+/** An adapter as it was read: with all of its parts. */
+export type ReadPeftAdapter = Required<PeftAdapter>;
+
+/**
+ * Writes a folder that PEFT loads; it appears whole or not at all.
+ * @throws CheckpointError if shapes do not fit the rank, or if the folder holds files and `replace` does not let them go.
+ */
+export async function writePeftAdapter(
+  folder: string,
+  adapter: Omit<PeftAdapter, "base"> & Partial<Pick<PeftAdapter, "base">>,
+  options: FolderOptions = {},
+): Promise<void> {
+  const faults = layerFaults(adapter, adapter);
+  for (const name of adapter.modulesToSave.keys()) {
+    if (!name.includes("."))
+      faults.push(`modulesToSave: "${name}" must be a parameter inside a module, as lm_head.weight`);
+  }
+  const base = adapter.base ?? null;
+  if (base?.sha256 != null && !SHA256.test(base.sha256)) faults.push(baseFault(base.sha256));
+  if (faults.length > 0) throw checkpointFault(`cannot write the adapter ${folder}`, faults);
+  const adapted = new Set([...adapter.layers.keys(), ...(adapter.embeddings ?? new Map()).keys()]);
+  const modulesToSave = new Set([...adapter.modulesToSave.keys()].map(moduleOf));
+  const config = formatPeftConfig({
+    ...adapter,
+    modulesToSave: [...modulesToSave].filter((name) => !adapted.has(name)).sort(),
+  });
+  const tensors = peftTensors(adapter);
+  await writeFolder(
+    folder,
+    async (partial) => {
+      await writeFileAtomic(joinPath(partial, CONFIG), config);
+      await writeSafetensors(joinPath(partial, WEIGHTS), tensors, { format: "pt", ...baseMetadata(base) });
+    },
+    options,
+  );
+}
+
+/**
+ * Reads a folder that PEFT or `writePeftAdapter` wrote. Where the file does not name targets, they are the modules that
+ * have tensors. @throws CheckpointError that lists every fault and every option that would change numbers unnoticed.
+ */
+export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> {
+  const path = await checkpointPath(folder, WEIGHTS);
+  if (!(await exists(path))) {
+    const pickles = (await isDirectory(folder)) ? (await listFolder(folder)).filter(isPickleName) : [];
+    if (pickles.length > 0) throw pickleError(folder, pickles);
+    throw new CheckpointError(`${path} is missing; name a folder with ${CONFIG} and ${WEIGHTS}`);
+  }
+  const faults: string[] = [];
+  const config = parsePeftConfig(await readJsonObject(await checkpointPath(folder, CONFIG)), faults);
+  if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
+  const { tensors: stored, metadata } = await openSafetensors(path);
+  const tensors = new Map<string, PeftTensor>();
+  for (const [name, tensor] of stored) tensors.set(name, await readPeftTensor(tensor));
+  const sorted = sortTensors(tensors, config, faults);
+  const base = readBase(metadata, faults);
+  faults.push(...layerFaults(sorted, config));
+  if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
+  return { ...config, targetModules: config.targetModules ?? [...sorted.layers.keys()], ...sorted, base };
+}
+
+async function readPeftTensor(stored: StoredTensor): Promise<PeftTensor> {
+  const { fileType } = stored;
+  const tensor = await readHostTensor(stored);
+  return fileType === "BF16" || fileType === "F16" ? { ...tensor, fileType } : tensor;
+}
+
+/** What the adapter of one module has by the config. */
+export interface LoraScaling {
+  readonly rank: number;
+  readonly alpha: number;
+  /** What loraB · loraA is multiplied by. */
+  readonly scaling: number;
+}
+
+/** Rank, alpha and scaling of each of the modules. */
+export function loraScalings(modules: Iterable<string>, config: PeftSettings): Map<string, LoraScaling> {
+  const names = [...modules];
+  const ranks = patternValues(names, config.rankPattern ?? {}, config.rank);
+  const alphas = patternValues(names, config.alphaPattern ?? {}, config.alpha);
+  return new Map(
+    names.map((module) => {
+      const [rank, alpha] = [ranks.get(module)!, alphas.get(module)!];
+      return [module, { rank, alpha, scaling: config.useRslora ? alpha / Math.sqrt(rank) : alpha / rank }] as const;
+    }),
+  );
+}
+
+const SHA256 = /^[0-9a-f]{64}$/;
+
+function baseFault(sha256: string): string {
+  return `base_sha256 must be 64 hexadecimal digits, not ${shownValue(sha256)}`;
+}
+
+/** The base as metadata of the file with the tensors. */
+function baseMetadata(base: PeftBase | null): Record<string, string> {
+  if (base === null) return {};
+  const { sha256, quantizer } = base;
+  return { ...(sha256 !== null && { base_sha256: sha256 }), ...(quantizer !== null && { base_quantizer: quantizer }) };
+}
+
+function readBase(metadata: Readonly<Record<string, string>>, faults: string[]): PeftBase | null {
+  const { base_sha256: sha256 = null, base_quantizer: quantizer = null } = metadata;
+  if (sha256 === null && quantizer === null) return null;
+  if (sha256 !== null && !SHA256.test(sha256)) faults.push(baseFault(sha256));
+  return { sha256, quantizer };
+}
+
+type LayerRule = PeftSettings & Pick<PeftConfig, "targetModules">;
+
+function layerFaults(tensors: Pick<PeftTensors, "layers"> & Partial<PeftTensors>, config: LayerRule): string[] {
+  const { layers, embeddings = new Map<string, LoraPair>() } = tensors;
+  const others = [embeddings, tensors.tokens, tensors.biases, tensors.modulesToSave];
+  const faults = layers.size === 0 && others.every((map) => !map?.size) ? ["there are no LoRA tensors"] : [];
+  const scalings = loraScalings([...layers.keys(), ...embeddings.keys()], config);
+  const { targetModules } = config;
+  if (targetModules !== null) {
+    const chosen = new Set(selectModules([...layers.keys(), ...embeddings.keys()], { ...config, targetModules }));
+    const named = typeof targetModules === "string" ? targetModules : targetModules.join(", ");
+    const targeted = new Set(selectModules(scalings.keys(), { targetModules }));
+    for (const module of scalings.keys()) {
+      if (chosen.has(module)) continue;
+      const reason = targeted.has(module)
+        ? "exclude_modules or layers_to_transform leaves it out"
+        : `target_modules (${shortened(named)}) does not name it`;
+      faults.push(`${module} has LoRA tensors but ${reason}`);
+    }
+  }
+  for (const [module, { loraA, loraB, magnitude, bias }] of [...layers, ...embeddings]) {
+    const { rank } = scalings.get(module)!;
+    const isMatrix = ({ dtype, shape }: HostTensor, rankAxis: 0 | 1): boolean =>
+      dtype === "float32" && shape.length === 2 && shape[rankAxis] === rank;
+    if (!isMatrix(loraA, 0))
+      faults.push(`${module}: lora_A must be float32 of shape (${rank}, in), not ${describeTensor(loraA)}`);
+    if (!isMatrix(loraB, 1))
+      faults.push(`${module}: lora_B must be float32 of shape (out, ${rank}), not ${describeTensor(loraB)}`);
+    const out = loraB.shape[0]!;
+    for (const [name, vector] of [
+      ["lora_magnitude_vector", magnitude],
+      ["lora_B.bias", bias],
+    ] as const) {
+      if (vector === undefined || (vector.dtype === "float32" && sameShape(vector.shape, [out]))) continue;
+      faults.push(`${module}: ${name} must be float32 of shape (${out}), not ${describeTensor(vector)}`);
+    }
+  }
+  return faults;
+}
+
+/** For messages: dtype and shape. */
+export function describeTensor({ dtype, shape }: Pick<HostTensor, "dtype" | "shape">): string {
+  return `${dtype} of shape ${shortened(formatShape(shape))}`;
+}

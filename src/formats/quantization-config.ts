@@ -1,0 +1,99 @@
+import { shownValue } from "../base/json.js";
+import { checkpointFault } from "./faults.js";
+import { isObject, kindOf } from "./json-file.js";
+import { FLOAT_DTYPES, type FloatDType, floatDType } from "./quant-state.js";
+
+/** What the config.json of a model says about its quantized weights. Block sizes lie with the weights. */
+export interface AnnouncedQuantization {
+  readonly format: "nf4" | "fp4" | "int8";
+  /** Whether the scales of nf4 and fp4 are quantized to 8 bits themselves. */
+  readonly doubleQuant: boolean;
+  /** What transformers multiplies nf4 and fp4 weights in. */
+  readonly computeDtype: FloatDType;
+  /**
+   * Linear layers that are not quantized, by name or a part of their path; null for what transformers leaves out: the
+   * output layer.
+   */
+  readonly skippedModules: readonly string[] | null;
+}
+
+/** The quantization_config of a config.json, for transformers to load the weights with bitsandbytes. */
+export function quantizationConfig({
+  format,
+  doubleQuant,
+  computeDtype,
+  skippedModules,
+}: AnnouncedQuantization): Record<string, unknown> {
+  const isFourBit = format !== "int8";
+  return {
+    _load_in_4bit: isFourBit,
+    _load_in_8bit: !isFourBit,
+    bnb_4bit_compute_dtype: computeDtype,
+    bnb_4bit_quant_storage: "uint8",
+    bnb_4bit_quant_type: isFourBit ? format : "fp4",
+    bnb_4bit_use_double_quant: doubleQuant,
+    llm_int8_enable_fp32_cpu_offload: false,
+    llm_int8_has_fp16_weight: false,
+    llm_int8_skip_modules: skippedModules,
+    llm_int8_threshold: 6,
+    load_in_4bit: isFourBit,
+    load_in_8bit: !isFourBit,
+    quant_method: "bitsandbytes",
+  };
+}
+
+/**
+ * Reads what a config.json says in its quantization_config, with the defaults of transformers for missing keys; null
+ * where it has none. Keys that do not change the weights mean nothing.
+ * @throws CheckpointError with all its faults; for methods other than bitsandbytes, by name.
+ */
+export function parseQuantizationConfig(config: Readonly<Record<string, unknown>>): AnnouncedQuantization | null {
+  const fields = config.quantization_config ?? null;
+  if (fields === null) return null;
+  const where = "config.json: quantization_config";
+  if (!isObject(fields)) throw checkpointFault(where, [`must be an object, not ${kindOf(fields)}`]);
+  // Early versions of transformers had bitsandbytes alone and did not name it.
+  const { quant_method: method = "bitsandbytes" } = fields;
+  if (method !== "bitsandbytes") {
+    throw checkpointFault(where, [
+      `quant_method ${shownValue(method)} is not supported; take the model unquantized or from bitsandbytes`,
+    ]);
+  }
+  const faults: string[] = [];
+  const read = <T>(key: string, fallback: T, isRight: (value: unknown) => boolean, rule: string): T => {
+    const value = fields[key];
+    if (value === undefined || isRight(value)) return (value ?? fallback) as T;
+    faults.push(`${key} must be ${rule}, not ${shownValue(value)}`);
+    return fallback;
+  };
+  const flag = (key: string): boolean => read(key, false, (value) => typeof value === "boolean", "true or false");
+  const [isFourBit, isInt8] = [flag("load_in_4bit"), flag("load_in_8bit")];
+  if (isFourBit === isInt8)
+    faults.push(`one of load_in_4bit and load_in_8bit must be true, not ${isInt8 ? "both" : "none"}`);
+  if (isInt8 && flag("llm_int8_has_fp16_weight")) {
+    faults.push("llm_int8_has_fp16_weight is true, which is not supported; save the model with its weights in int8");
+  }
+  const fourBitType = read<"nf4" | "fp4">(
+    "bnb_4bit_quant_type",
+    "fp4",
+    (value) => value === "nf4" || value === "fp4",
+    '"nf4" or "fp4"',
+  );
+  const announced: AnnouncedQuantization = {
+    format: isFourBit ? fourBitType : "int8",
+    doubleQuant: flag("bnb_4bit_use_double_quant") && isFourBit,
+    computeDtype: read(
+      "bnb_4bit_compute_dtype",
+      "float32",
+      (value) => value === null || floatDType(value) !== undefined,
+      FLOAT_DTYPES.join(" or "),
+    ),
+    skippedModules: read("llm_int8_skip_modules", null, isNamesOrNull, "a list of names or null"),
+  };
+  if (faults.length > 0) throw checkpointFault(where, faults);
+  return announced;
+}
+
+function isNamesOrNull(value: unknown): boolean {
+  return value === null || (Array.isArray(value) && value.every((name) => typeof name === "string"));
+}

@@ -1,0 +1,83 @@
+import { CheckpointError } from "../base/errors.js";
+import type { WeightStorage } from "../models/weight-storage.js";
+import type { DType, TypedArray } from "../tensor/dtype.js";
+import { quantizedWeightNames } from "./bitsandbytes.js";
+import { type LazyTensor, readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
+import type { SafetensorsDType } from "./safetensors-header.js";
+
+/**
+ * Tensors of a model's files, as the model names and shapes them. Nothing is read.
+ * @throws CheckpointError for two tensors that are the same weight.
+ */
+export function fromStorage<T extends TensorToWrite>(
+  tensors: ReadonlyMap<string, T>,
+  storage: WeightStorage,
+): Map<string, T | TransposedTensor> {
+  const named = new Map<string, T>();
+  for (const [stored, tensor] of tensors) {
+    const name = storage.nameOf(stored);
+    if (name === undefined) continue;
+    if (named.has(name)) throw new CheckpointError(`"${stored}": "${name}" is there under another name too; keep one`);
+    named.set(name, tensor);
+  }
+  return turned(named, storage);
+}
+
+/** Tensors of a model, as its files hold them: the way back. */
+export function toStorage(
+  tensors: ReadonlyMap<string, TensorToWrite>,
+  storage: WeightStorage,
+): Map<string, TensorToWrite> {
+  return turned(tensors, storage);
+}
+
+function turned<T extends TensorToWrite>(
+  tensors: ReadonlyMap<string, T>,
+  storage: WeightStorage,
+): Map<string, T | TransposedTensor> {
+  const quantized = quantizedWeightNames(tensors.keys());
+  const isTransposed = (name: string, { shape }: T): boolean =>
+    shape.length === 2 && storage.isTransposed(name) && !quantized.has(name);
+  return new Map(
+    [...tensors].map(([name, tensor]) => [name, isTransposed(name, tensor) ? transposed(tensor) : tensor] as const),
+  );
+}
+
+/** The same tensor with its two axes swapped when it is read. */
+export function transposed<T extends TensorToWrite>(tensor: T): T | TransposedTensor {
+  // Turned twice, a tensor of a file passes through with its bytes.
+  return tensor instanceof TransposedTensor ? (tensor.source as T) : new TransposedTensor(tensor);
+}
+
+class TransposedTensor implements LazyTensor {
+  readonly source: TensorToWrite;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  declare readonly fileType?: SafetensorsDType;
+
+  constructor(source: TensorToWrite) {
+    this.source = source;
+    this.dtype = source.dtype;
+    this.shape = [source.shape[1]!, source.shape[0]!];
+    if (source.fileType !== undefined) this.fileType = source.fileType;
+  }
+
+  async read(): Promise<TypedArray> {
+    return this.#turn((await readHostTensor(this.source)).data);
+  }
+
+  async readHalf(): ReturnType<NonNullable<LazyTensor["readHalf"]>> {
+    const half = "readHalf" in this.source ? await this.source.readHalf?.() : undefined;
+    return half && { ...half, bits: this.#turn(half.bits) };
+  }
+
+  /** The elements of the source in the order of this. */
+  #turn<T extends TypedArray | Uint16Array>(elements: T): T {
+    const [columns, rows] = this.shape as [number, number];
+    const turned = elements.slice() as T;
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) turned[column * rows + row] = elements[row * columns + column]!;
+    }
+    return turned;
+  }
+}

@@ -1,0 +1,104 @@
+import { linearLayers, type TargetedLinear } from "../adapters/inject.js";
+import { ConfigError } from "../base/errors.js";
+import { suggest } from "../base/suggest.js";
+import { modelFolder } from "../hub/locate-model.js";
+import type { DownloadEvents } from "../hub/model-download.js";
+import type { CausalLM } from "../models/causal-lm.js";
+import { assignSome, diskParameters, loadModel } from "./model-source.js";
+import { openAdapter } from "./open-adapter.js";
+import type { PeftEffect } from "./peft-effect.js";
+import { applyUpdates } from "./updated-linear.js";
+import { combineEffects } from "./weighted-adapters.js";
+
+/** Several PEFT adapters for one base model in memory, of which one or none computes. */
+export class AdapterSet {
+  /** The base with the active adapter. What is built of it, such as logits and generators, keeps the adapter that was active then. */
+  readonly model: CausalLM;
+  readonly #folder: string;
+  readonly #linears: ReadonlyMap<string, TargetedLinear>;
+  readonly #effects: Map<string, PeftEffect> = new Map();
+  /** The base's values of what the active adapter replaced. */
+  readonly #replaced: Map<string, Float32Array> = new Map();
+  #active: string | null = null;
+
+  private constructor(model: CausalLM, folder: string) {
+    this.model = model;
+    this.#folder = folder;
+    this.#linears = linearLayers(model);
+  }
+
+  /** Loads the base, a folder or a model of the hub; no adapter is there at first. @throws CheckpointError as for any model. */
+  static async open(base: string, events?: DownloadEvents): Promise<AdapterSet> {
+    const folder = await modelFolder(base, events);
+    return new AdapterSet(await loadModel(folder), folder);
+  }
+
+  get names(): string[] {
+    return [...this.#effects.keys()];
+  }
+
+  /** The name of the adapter that computes; null where the base computes alone. */
+  get active(): string | null {
+    return this.#active;
+  }
+
+  /** Reads a PEFT adapter, a folder or of the hub. @throws CheckpointError unless it fits the base; ConfigError for a name that is taken. */
+  async load(name: string, adapter: string, events?: DownloadEvents): Promise<void> {
+    this.#requireNew(name);
+    this.#effects.set(name, (await openAdapter(await modelFolder(adapter, events), this.#folder)).effect);
+  }
+
+  /** Lets the adapter of this name compute in place of the present one; null: none. @throws ConfigError for an unknown name. */
+  async activate(name: string | null): Promise<void> {
+    const effect = name === null ? null : this.#get(name);
+    for (const { slot, linear } of this.#linears.values()) slot.replace(linear);
+    const parameters = diskParameters(this.model);
+    for (const [parameter, values] of this.#replaced) parameters.get(parameter)!.assign(values);
+    this.#replaced.clear();
+    this.#active = name;
+    if (effect === null) return;
+    for (const [parameter, tensor] of effect.replaced) {
+      this.#replaced.set(parameter, parameters.get(parameter)!.values.slice());
+      const { dtype, shape } = tensor;
+      assignSome(
+        this.model,
+        new Map([[parameter, { dtype, shape, data: await tensor.read() }]]),
+        `the adapter ${name}`,
+      );
+    }
+    await applyUpdates(this.model, effect.updates);
+  }
+
+  /**
+   * Makes a new adapter of several, as PEFT's add_weighted_adapter does. `cat`: ΔW = Σ weight · ΔW of each, of the sum of their ranks.
+   * `linear`: A and B are each Σ √(weight · scaling) times that of each, so that products between adapters come along; their ranks must be
+   * equal. A layer is made of those adapters that have it. @throws ConfigError for unknown names, other ranks, and adapters with more than
+   * low-rank updates.
+   */
+  combine(name: string, weights: Readonly<Record<string, number>>, kind: "linear" | "cat"): void {
+    this.#requireNew(name);
+    const sources = Object.entries(weights).map(([source, weight]) => {
+      return { name: source, effect: this.#get(source), weight };
+    });
+    this.#effects.set(name, combineEffects(sources, kind));
+  }
+
+  /** Forgets an adapter. @throws ConfigError for an unknown name and for the active adapter. */
+  remove(name: string): void {
+    this.#get(name);
+    if (name === this.#active) throw new ConfigError(`${name} is active; activate another adapter or null first`);
+    this.#effects.delete(name);
+  }
+
+  #get(name: string): PeftEffect {
+    const effect = this.#effects.get(name);
+    if (effect !== undefined) return effect;
+    const nearest = suggest(name, this.names);
+    const hint = nearest === undefined ? `there are ${this.names.join(", ") || "none"}` : `did you mean "${nearest}"?`;
+    throw new ConfigError(`there is no adapter ${name}; ${hint}`);
+  }
+
+  #requireNew(name: string): void {
+    if (this.#effects.has(name)) throw new ConfigError(`there is an adapter ${name} already; remove it first`);
+  }
+}

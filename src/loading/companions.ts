@@ -1,0 +1,56 @@
+import { exists, isDirectory, listFolder, readBytes } from "#platform";
+import { ConfigError } from "../base/errors.js";
+import type { Settings } from "../config/settings.js";
+import type { Tokenizer } from "../data/tokenizer.js";
+import { checkpointPath } from "../formats/open-file.js";
+
+/** @throws ConfigError if there is something at the path that a new folder would replace. */
+export async function requireNewFolder(out: string): Promise<void> {
+  if (!(await exists(out))) return;
+  if (!(await isDirectory(out))) throw new ConfigError(`out: ${out} is a file; name a folder`);
+  if ((await listFolder(out)).length > 0) {
+    throw new ConfigError(`out: ${out} is not empty, and nothing in it is replaced; name another folder`);
+  }
+}
+
+/** What transformers and others write beside the weights for a model's tokenizer and its way of generating. */
+const COMPANIONS = [
+  ...["tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"],
+  ...["vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"],
+];
+
+/** Those that hold a chat template. */
+const TEMPLATES = /^(tokenizer_config\.json|chat_template\..+)$/;
+
+/**
+ * What stands beside the weights in the folders that a run writes: the files of the model that it starts from, unless the settings give it
+ * another tokenizer or template.
+ * @param folder that model; null where its weights are random.
+ */
+export async function runCompanions(
+  tokenizer: Tokenizer,
+  folder: string | null,
+  given: Pick<Settings, "tokenizer" | "chatTemplate">,
+): Promise<Map<string, string | Uint8Array>> {
+  const { endOfTextId } = tokenizer;
+  const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+  const made = new Map<string, string | Uint8Array>([
+    ["tokenizer.json", text(tokenizer.toJson())],
+    ["tokenizer_config.json", text(tokenizer.config)],
+    ["generation_config.json", text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
+  ]);
+  if (folder === null || given.tokenizer !== null) return made;
+  for (const [name, content] of await companionFiles(folder)) {
+    if (given.chatTemplate === null || !TEMPLATES.test(name)) made.set(name, content);
+  }
+  return made;
+}
+
+/** The files of a model folder that go with any copy of the model, byte for byte. */
+export async function companionFiles(folder: string): Promise<Map<string, Uint8Array>> {
+  const present = new Set(await listFolder(folder));
+  const files = new Map<string, Uint8Array>();
+  for (const name of COMPANIONS)
+    if (present.has(name)) files.set(name, await readBytes(await checkpointPath(folder, name)));
+  return files;
+}

@@ -1,0 +1,262 @@
+import { linearLayers } from "../adapters/inject.js";
+import { CheckpointError } from "../base/errors.js";
+import { MODEL_PRESETS } from "../config/presets.js";
+import { quantizedWeightNames, readBitsandbytes, type StoredQuantizedWeight } from "../formats/bitsandbytes.js";
+import type { FolderOptions } from "../formats/checksums.js";
+import type { LazyTensor } from "../formats/lazy-tensor.js";
+import { type ModelFolderContent, openModelFolder, writeModelFolder } from "../formats/model-folder.js";
+import { parseQuantizationConfig } from "../formats/quantization-config.js";
+import type { SafetensorsDType } from "../formats/safetensors-header.js";
+import { fromStorage, toStorage } from "../formats/weight-storage.js";
+import { describeModel } from "../models/architectures.js";
+import type { CausalLM } from "../models/causal-lm.js";
+import { LlamaForCausalLM } from "../models/llama.js";
+import { llamaConfig, writeLlamaConfig } from "../models/llama-config.js";
+import { namedParameters, type Parameter } from "../nn/module.js";
+import { FourBitWeight } from "../quant/four-bit-weight.js";
+import { Int8Weight } from "../quant/int8-weight.js";
+import { QuantizedLinear } from "../quant/quantized-linear.js";
+import type { QuantizedWeight } from "../quant/quantized-weight.js";
+import type { HostTensor } from "../tensor/dtype.js";
+import { fastestHalf } from "../tensor/half-array.js";
+import { Rng } from "../tensor/random.js";
+import { formatShape, sameShape } from "../tensor/shape.js";
+
+/** A tensor of a model, with its type where it is that of a file. */
+export type ModelTensor = LazyTensor & { readonly fileType?: SafetensorsDType };
+
+/** Where a model comes from: what it is, and its weights one at a time. */
+export interface ModelSource {
+  /** The folder whose weight files hold it as it is; absent where there is none. */
+  readonly folder?: string;
+  /** config.json. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** What a model folder of it holds, as the model names and shapes it; read when asked for. */
+  readonly tensors: ReadonlyMap<string, ModelTensor>;
+  /**
+   * A new model without its weights: they are still to be read with `fillModel`, except that weights quantized on disk are in
+   * place, and random ones are drawn when they are first used.
+   */
+  build(): CausalLM;
+  /** The weight of that name in float32, row-major; dequantized where it is quantized. */
+  readWeight(name: string): Promise<Float32Array>;
+}
+
+/** A size preset with random weights. */
+export function presetSource(
+  preset: string,
+  sizes: { vocabSize: number; maxSequenceLength: number; endOfTextId: number },
+  seed: number,
+): ModelSource {
+  const { hiddenSize, numHiddenLayers, numAttentionHeads, intermediateSize } = MODEL_PRESETS[preset]!;
+  const config = llamaConfig({
+    hiddenSize,
+    intermediateSize,
+    numLayers: numHiddenLayers,
+    numHeads: numAttentionHeads,
+    ...sizes,
+  });
+  const build = () => new LlamaForCausalLM(config, new Rng(seed, "weights"));
+  // From a model of its own each time, so that what was drawn is not kept.
+  const draw = async (name: string): Promise<Float32Array> => diskParameters(build()).get(name)!.values;
+  const tensors = new Map<string, LazyTensor>();
+  for (const [name, { shape }] of diskParameters(build())) {
+    tensors.set(name, { dtype: "float32", shape, read: () => draw(name) });
+  }
+  return { config: writeLlamaConfig(config), tensors, build, readWeight: draw };
+}
+
+/**
+ * A Hugging Face folder. Its headers and all weights that are quantized on disk are read at once.
+ * @throws CheckpointError that lists every weight that is missing, damaged or does not fit.
+ */
+export async function folderSource(folder: string): Promise<ModelSource> {
+  const { config, tensors: stored } = await openModelFolder(folder);
+  parseQuantizationConfig(config); // refuses what cannot be read
+  const described = describeModel(config);
+  const { numLayers } = described.config;
+  if (numLayers > stored.size) {
+    throw new CheckpointError(
+      `${folder}: config.json has num_hidden_layers ${numLayers}, but there are ${stored.size} tensors in all`,
+    );
+  }
+  const fresh = described.create(new Rng(0));
+  const tensors = fromStorage(stored, fresh.storage);
+  const quantized = new Map<string, StoredQuantizedWeight>();
+  for (const [name, parts] of quantizedWeightNames(tensors.keys())) {
+    quantized.set(name, await readBitsandbytes(name, pickTensors(tensors, parts)));
+  }
+  const build = (): CausalLM => {
+    const model = described.create(new Rng(0));
+    for (const [name, { slot, linear }] of linearLayers(model)) {
+      const stored = quantized.get(`${name}.weight`);
+      if (stored !== undefined) slot.replace(new QuantizedLinear(quantizedWeight(stored), linear.bias));
+    }
+    return model;
+  };
+  checkWeights(fresh, build(), tensors, folder);
+  return { folder, config, tensors, build, readWeight: weightReader(tensors) };
+}
+
+/** Reads weights of a Hugging Face folder in float32, one when it is asked for; dequantized where they are quantized. */
+export async function openWeights(folder: string): Promise<(name: string) => Promise<Float32Array>> {
+  return weightReader((await openTensors(folder)).tensors);
+}
+
+/** config.json and tensors of a Hugging Face folder, as the model names and shapes them. */
+export async function openTensors(folder: string): Promise<Pick<ModelSource, "config" | "tensors">> {
+  const { config, tensors } = await openModelFolder(folder);
+  return { config, tensors: fromStorage(tensors, describeModel(config).create(new Rng(0)).storage) };
+}
+
+/** Writes a model folder; its tensors are given as the model names and shapes them. @throws as `writeModelFolder`. */
+export function writeModel(folder: string, content: ModelFolderContent, options?: FolderOptions): Promise<void> {
+  const { storage } = describeModel(content.config).create(new Rng(0));
+  return writeModelFolder(folder, { ...content, tensors: toStorage(content.tensors, storage) }, options);
+}
+
+function weightReader(tensors: ReadonlyMap<string, LazyTensor>): (name: string) => Promise<Float32Array> {
+  const quantized = quantizedWeightNames(tensors.keys());
+  return async (name) => {
+    const parts = quantized.get(name);
+    if (parts === undefined) return (await tensors.get(name)!.read()) as Float32Array;
+    return quantizedWeight(await readBitsandbytes(name, pickTensors(tensors, parts))).values();
+  };
+}
+
+function pickTensors(tensors: ReadonlyMap<string, LazyTensor>, names: readonly string[]): Map<string, LazyTensor> {
+  return new Map(names.map((name) => [name, tensors.get(name)!]));
+}
+
+/** A model in memory, to be written as it is now. */
+export function memorySource(model: CausalLM, config: Readonly<Record<string, unknown>>): ModelSource {
+  const parameters = diskParameters(model);
+  const tensors = new Map<string, LazyTensor>();
+  for (const [name, parameter] of parameters) {
+    tensors.set(name, { dtype: "float32", shape: parameter.shape, read: async () => parameter.values });
+  }
+  return { config, tensors, build: () => model, readWeight: async (name) => parameters.get(name)!.values };
+}
+
+/** How the weights of a model are held. */
+export interface FillOptions {
+  /** Whether a weight that its file has in 16-bit floats is held so. Of matrices alone. Default: none is. */
+  readonly holdHalf?: (parameter: Parameter) => boolean;
+}
+
+/** Reads the float weights of a model that was built from the source, one at a time; those of adapters stay. */
+export async function fillModel(
+  model: CausalLM,
+  { tensors }: ModelSource,
+  { holdHalf = () => false }: FillOptions = {},
+): Promise<void> {
+  for (const [name, parameter] of diskParameters(model)) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) continue;
+    const half = parameter.rank === 2 && holdHalf(parameter) ? await tensor.readHalf?.() : undefined;
+    if (half === undefined) parameter.adopt((await tensor.read()) as Float32Array);
+    else parameter.hold(half.format === "bfloat16" ? fastestHalf(half.bits) : { ...half, scale: 1 });
+  }
+}
+
+/** The model of a Hugging Face folder, weights and all. @throws CheckpointError as `folderSource`. */
+export async function loadModel(folder: string, options?: FillOptions): Promise<CausalLM> {
+  const source = await folderSource(folder);
+  const model = source.build();
+  await fillModel(model, source, options);
+  return model;
+}
+
+/** A weight in memory that uses the stored arrays. */
+function quantizedWeight(stored: StoredQuantizedWeight): QuantizedWeight {
+  if (stored.format === "int8") return new Int8Weight(stored.shape, stored);
+  const { format, shape, blockSize, absmax } = stored;
+  return new FourBitWeight(shape, { format, blockSize, doubleQuant: !(absmax instanceof Float32Array) }, stored);
+}
+
+/** Every parameter of the model by its name on disk; adapters under the name of their layer. */
+export function diskParameters(model: CausalLM): Map<string, Parameter> {
+  return new Map(
+    [...namedParameters(model)].map(([path, parameter]) => [model.checkpointName(path), parameter] as const),
+  );
+}
+
+/** Those that are trainable. */
+export function trainedParameters(model: CausalLM): Map<string, Parameter> {
+  return new Map([...diskParameters(model)].filter(([, { trainable }]) => trainable));
+}
+
+/** The names on disk of the embedding table, and of the head where it is that table: files may hold it once more. */
+export function tiedNames(model: CausalLM): { embeddings: string; head: string | undefined } {
+  const table = model.embedTokens.weight;
+  const [embeddings] = [...diskParameters(model)].find(([, parameter]) => parameter === table)!;
+  return { embeddings, head: model.headWeight === table ? model.checkpointName("lmHead.weight") : undefined };
+}
+
+/** The parameters as tensors to write, sharing their memory. */
+export function hostTensors(parameters: ReadonlyMap<string, Parameter>): Map<string, HostTensor> {
+  return new Map(
+    [...parameters].map(([name, { shape, values }]) => [name, { dtype: "float32", shape, data: values }] as const),
+  );
+}
+
+/** Copies the tensors into the parameters of the same names. @throws CheckpointError unless every parameter has its tensor. */
+export function assignWeights(
+  parameters: ReadonlyMap<string, Parameter>,
+  tensors: ReadonlyMap<string, HostTensor>,
+  where: string,
+): void {
+  throwFaults(weightFaults(parameters, tensors), where);
+  for (const [name, parameter] of parameters) parameter.assign(tensors.get(name)!.data);
+}
+
+/** Copies tensors into the parameters of their names. @throws CheckpointError for those that the model does not have. */
+export function assignSome(model: CausalLM, tensors: ReadonlyMap<string, HostTensor>, where: string): void {
+  const parameters = diskParameters(model);
+  const faults = [...tensors.keys()].filter((name) => !parameters.has(name));
+  if (faults.length > 0) throw new CheckpointError(`${where}: the model has no ${faults.join(", ")}; check the base`);
+  assignWeights(new Map([...tensors.keys()].map((name) => [name, parameters.get(name)!])), tensors, where);
+}
+
+/**
+ * @param asDescribed a model of the same config without quantized layers.
+ * @throws CheckpointError unless the tensors hold every float32 weight and fit every quantized layer of the model.
+ */
+function checkWeights(
+  asDescribed: CausalLM,
+  model: CausalLM,
+  tensors: ReadonlyMap<string, LazyTensor>,
+  folder: string,
+): void {
+  const faults = weightFaults(diskParameters(model), tensors);
+  const fresh = linearLayers(asDescribed);
+  for (const [name, { linear }] of linearLayers(model)) {
+    const { inFeatures, outFeatures } = fresh.get(name)!.linear;
+    if (linear.inFeatures === inFeatures && linear.outFeatures === outFeatures) continue;
+    const [is, needed] = [
+      [linear.outFeatures, linear.inFeatures],
+      [outFeatures, inFeatures],
+    ].map(formatShape);
+    faults.push(`"${name}.weight" has shape ${is}, the model needs ${needed}`);
+  }
+  throwFaults(faults, folder);
+}
+
+function weightFaults(
+  parameters: ReadonlyMap<string, Parameter>,
+  tensors: ReadonlyMap<string, Pick<LazyTensor, "dtype" | "shape">>,
+): string[] {
+  const faults: string[] = [];
+  for (const [name, { shape }] of parameters) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) faults.push(`"${name}" is missing`);
+    else if (!sameShape(tensor.shape, shape)) {
+      faults.push(`"${name}" has shape ${formatShape(tensor.shape)}, the model needs ${formatShape(shape)}`);
+    } else if (tensor.dtype !== "float32") faults.push(`"${name}" holds ${tensor.dtype}, the model needs floats`);
+  }
+  return faults;
+}
+
+function throwFaults(faults: readonly string[], where: string): void {
+  if (faults.length > 0) throw new CheckpointError(`${where}: the weights do not fit the model:\n${faults.join("\n")}`);
+}

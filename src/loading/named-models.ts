@@ -1,0 +1,44 @@
+import { exists } from "#platform";
+import { ConfigError } from "../base/errors.js";
+import { suggest } from "../base/suggest.js";
+import { isModelPreset, MODEL_PRESETS } from "../config/presets.js";
+import type { Settings } from "../config/settings.js";
+import { locateModel } from "../hub/locate-model.js";
+import type { DownloadEvents } from "../hub/model-download.js";
+
+/** What the settings of a run name, and where it is. */
+export interface NamedModels {
+  /** With the commit of what is named by its name on the hub, so that it is the same at any time. */
+  readonly settings: Settings;
+  /** Null for a model that starts at random. */
+  readonly modelFolder: string | null;
+  /** Null for a tokenizer that is to be trained. */
+  readonly tokenizerFolder: string | null;
+}
+
+/**
+ * Finds the model and the tokenizer that the settings name; those of the hub are downloaded.
+ * @throws ConfigError for a model that is neither a preset nor anything on disk; CheckpointError as `downloadModel`.
+ */
+export async function locateModels(settings: Settings, events: DownloadEvents = {}): Promise<NamedModels> {
+  const { model, tokenizer } = settings;
+  await requireModel(model);
+  const found = isModelPreset(model) ? null : await locateModel(model, events);
+  const own = tokenizer === null ? null : await locateModel(tokenizer, { ...events, wanted: "tokenizer" });
+  return {
+    settings: { ...settings, model: found?.name ?? model, tokenizer: own?.name ?? null },
+    modelFolder: found?.folder ?? null,
+    tokenizerFolder: (own ?? found)?.folder ?? null,
+  };
+}
+
+/** @throws ConfigError for a name that is neither a preset nor anything on disk; a path that leads nowhere fails on loading. */
+async function requireModel(model: string): Promise<void> {
+  if (isModelPreset(model) || model.includes("/") || (await exists(model))) return;
+  const presets = Object.keys(MODEL_PRESETS);
+  const nearest = suggest(model, presets);
+  const hint = nearest === undefined ? "" : `; did you mean "${nearest}"?`;
+  throw new ConfigError(
+    `model: "${model}" is neither a model folder nor one of the presets ${presets.join(", ")}${hint}`,
+  );
+}

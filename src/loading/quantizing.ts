@@ -1,0 +1,156 @@
+import { linearLayers } from "../adapters/inject.js";
+import { CheckpointError, ConfigError, NumericError } from "../base/errors.js";
+import type { Settings } from "../config/settings.js";
+import type { CausalLM } from "../models/causal-lm.js";
+import { Linear } from "../nn/linear.js";
+import { createQuantizedWeight, QuantizedLinear } from "../quant/quantized-linear.js";
+import type { QuantizedWeight } from "../quant/quantized-weight.js";
+import { createQuantizer, describeQuantizer, type Quantizer } from "../quant/quantizer.js";
+import type { QuantizedLayer, QuantizeRecord } from "../runs/metrics.js";
+
+/** What quantizing a model's layers lost. */
+export type QuantizationError = Pick<QuantizeRecord, "relativeError" | "bytes" | "layers">;
+
+/** What the frozen weights of a run are quantized with; null for float32. */
+export function quantizerOf({
+  quantize,
+  doubleQuant,
+  quantBlockSize: blockSize,
+}: Pick<Settings, "quantize" | "doubleQuant" | "quantBlockSize">): Quantizer | null {
+  return quantize === "none" ? null : createQuantizer(quantize, { blockSize, doubleQuant });
+}
+
+/** What the layers of a model without adapters are quantized with; null where they are float32. */
+export function quantizerOfModel(model: CausalLM): Quantizer | null {
+  for (const { linear } of linearLayers(model).values()) {
+    if (linear instanceof QuantizedLinear) return linear.weight.quantizer;
+  }
+  return null;
+}
+
+/**
+ * What holds the frozen weights of the run: that of the settings, or what the model is quantized with already.
+ * @throws ConfigError if these differ, or if a quantized model is to be trained in full.
+ */
+export function frozenQuantizer(
+  model: CausalLM,
+  settings: Pick<Settings, "quantize" | "doubleQuant" | "quantBlockSize" | "method" | "warmStartSteps" | "model">,
+): Quantizer | null {
+  const wanted = quantizerOf(settings);
+  const present = quantizerOfModel(model);
+  if (present === null) return wanted;
+  const held = `${settings.model} is quantized already (${describeQuantizer(present)})`;
+  if (settings.method === "full" || settings.warmStartSteps > 0) {
+    throw new ConfigError(
+      `method: ${held}, so its weights cannot be trained; use method lora or relora without warmStartSteps`,
+    );
+  }
+  if (wanted !== null && describeQuantizer(wanted) !== describeQuantizer(present)) {
+    throw new ConfigError(
+      `quantize: ${held}, not with ${describeQuantizer(wanted)}; leave quantize out, or start from the float model`,
+    );
+  }
+  return present;
+}
+
+/**
+ * Puts quantized layers in the place of every float32 linear layer, one at a time.
+ * @param readWeight gives the weights in float32 by their names on disk.
+ * @throws CheckpointError that names the weight that cannot be quantized.
+ */
+export async function quantizeLayers(
+  model: CausalLM,
+  quantizer: Quantizer,
+  readWeight: (name: string) => Promise<Float32Array>,
+): Promise<QuantizationError> {
+  const total = new QuantizationTotal();
+  for (const [layer, { slot, linear }] of linearLayers(model)) {
+    if (!(linear instanceof Linear)) continue;
+    const name = `${layer}.weight`;
+    const values = await readWeight(name);
+    const weight = quantizeWeight(name, values, [linear.outFeatures, linear.inFeatures], quantizer);
+    total.add(layer, values, weight);
+    replaceLinear(slot, linear, new QuantizedLinear(weight, linear.bias));
+  }
+  return total.result;
+}
+
+/**
+ * A new quantized weight (outFeatures, inFeatures), each value to the nearest code.
+ * @throws CheckpointError that names the weight if it holds values that are not finite or that the format does not take.
+ */
+export function quantizeWeight(
+  name: string,
+  values: Float32Array,
+  shape: readonly [outFeatures: number, inFeatures: number],
+  quantizer: Quantizer,
+): QuantizedWeight {
+  const weight = createQuantizedWeight(shape, quantizer);
+  try {
+    weight.assign(values);
+  } catch (error) {
+    if (!(error instanceof NumericError)) throw error;
+    throw new CheckpointError(`"${name}" cannot be quantized: ${error.message}; mend or retrain the model`, {
+      cause: error,
+    });
+  }
+  return weight;
+}
+
+/** Sums up what quantizing the layers of a model loses. */
+export class QuantizationTotal {
+  readonly #layers: QuantizedLayer[] = [];
+  #squares = 0;
+  #errors = 0;
+  #bytes = 0;
+
+  /** @param exact the values that `weight` was quantized from. */
+  add(layer: string, exact: Float32Array, weight: QuantizedWeight): void {
+    const { squares, errors, largest } = quantizationError(exact, weight.values());
+    this.#layers.push({ name: layer, relativeError: ratio(errors, squares), largestError: largest });
+    this.#squares += squares;
+    this.#errors += errors;
+    this.#bytes += weight.byteLength;
+  }
+
+  get result(): QuantizationError {
+    return { relativeError: ratio(this.#errors, this.#squares), bytes: this.#bytes, layers: this.#layers };
+  }
+}
+
+/** The quotient of two norms from their squares; weights of nothing but zeros have no error. */
+function ratio(errors: number, squares: number): number {
+  return errors === 0 ? 0 : Math.sqrt(errors / squares);
+}
+
+/** As `quantizeLayers`, for a model whose weights do not matter: to see what it takes. */
+export function quantizeStructure(model: CausalLM, quantizer: Quantizer): void {
+  for (const { slot, linear } of linearLayers(model).values()) {
+    if (!(linear instanceof Linear)) continue;
+    const weight = createQuantizedWeight([linear.outFeatures, linear.inFeatures], quantizer);
+    replaceLinear(slot, linear, new QuantizedLinear(weight, linear.bias));
+  }
+}
+
+function replaceLinear(
+  slot: { replace(module: QuantizedLinear): void },
+  { training }: Linear,
+  layer: QuantizedLinear,
+): void {
+  layer.training = training;
+  slot.replace(layer);
+}
+
+function quantizationError(
+  exact: Float32Array,
+  rounded: Float32Array,
+): { squares: number; errors: number; largest: number } {
+  let [squares, errors, largest] = [0, 0, 0];
+  for (let i = 0; i < exact.length; i++) {
+    const error = Math.abs(exact[i]! - rounded[i]!);
+    squares += exact[i]! ** 2;
+    errors += error ** 2;
+    if (error > largest) largest = error;
+  }
+  return { squares, errors, largest };
+}

@@ -1,0 +1,57 @@
+import { combineTerms, type WeightedTerm } from "../adapters/low-rank-term.js";
+import { ConfigError } from "../base/errors.js";
+import { modelFolder } from "../hub/locate-model.js";
+import type { DownloadEvents } from "../hub/model-download.js";
+import type { WeightedAdapter } from "../training/contracts.js";
+import { openAdapter } from "./open-adapter.js";
+import type { PeftEffect } from "./peft-effect.js";
+import type { LayerUpdate } from "./updated-linear.js";
+
+/** What an adapter does, and how much of it is taken. */
+export interface WeightedEffect {
+  /** Of the adapter, for errors. */
+  readonly name: string;
+  readonly effect: PeftEffect;
+  readonly weight: number;
+}
+
+/**
+ * What several adapters do together, as PEFT's add_weighted_adapter has it: see `combineTerms`. A layer is changed by those that have it.
+ * @throws ConfigError for adapters with more than low-rank updates, weights that are no numbers, and with `linear` several ranks.
+ */
+export function combineEffects(effects: readonly WeightedEffect[], kind: "linear" | "cat"): PeftEffect {
+  const terms = new Map<string, WeightedTerm[]>();
+  const isPlain = ({ magnitude, bias }: LayerUpdate): boolean => magnitude === undefined && bias === undefined;
+  for (const { name, effect, weight } of effects) {
+    const { replaced, updates } = effect;
+    if (replaced.size > 0 || ![...updates.values()].every(isPlain) || !Number.isFinite(weight)) {
+      throw new ConfigError(
+        `combine: ${name} must have a finite weight and low-rank updates alone, without DoRA, biases, embeddings or modules in full`,
+      );
+    }
+    for (const [layer, term] of updates) terms.set(layer, [...(terms.get(layer) ?? []), { term, weight }]);
+  }
+  if (terms.size === 0) throw new ConfigError("combine: name at least one adapter");
+  const updates = new Map([...terms].map(([layer, each]) => [layer, combineTerms(each, kind)] as const));
+  return { replaced: new Map(), updates };
+}
+
+/**
+ * What adapters do to a base together: the sum of weight · update of each. One alone, in full, may be of any kind. Null
+ * where there are none.
+ * @param base the folder of the model.
+ * @throws as `openAdapter` and `combineEffects`.
+ */
+export async function openWeighted(
+  adapters: readonly WeightedAdapter[],
+  base: string,
+  events: DownloadEvents,
+): Promise<PeftEffect | null> {
+  if (adapters.length === 0) return null;
+  const effects: WeightedEffect[] = [];
+  for (const { adapter: name, weight } of adapters) {
+    effects.push({ name, weight, effect: (await openAdapter(await modelFolder(name, events), base)).effect });
+  }
+  const [first] = effects;
+  return effects.length === 1 && first!.weight === 1 ? first!.effect : combineEffects(effects, "cat");
+}

@@ -1,0 +1,162 @@
+import { DataError } from "../base/errors.js";
+import { StopTexts } from "../data/stop-texts.js";
+import { TextStream } from "../data/text-stream.js";
+import type { Tokenizer } from "../data/tokenizer.js";
+import type { CausalLM } from "../models/causal-lm.js";
+import type { SessionOptions } from "../runtime/session.js";
+import type { Rng } from "../tensor/random.js";
+import type { Generation } from "../training/contracts.js";
+import { CachedDecoder } from "./cached-decoder.js";
+import { type SamplingOptions, sampleToken } from "./sampling.js";
+
+export interface TextOptions extends SamplingOptions {
+  readonly maxNewTokens: number;
+  /** Texts that end the generation and are not part of what it gives; none of them empty. Default: none. */
+  readonly stop?: readonly string[] | undefined;
+  /** Hears each piece of text as soon as it is whole characters and cannot be part of a stop text. */
+  readonly onText?: ((piece: string) => void) | undefined;
+}
+
+/**
+ * Writes text with a model, whose keys and values of the text so far are kept. When the text has filled the model's context, it goes on
+ * from the last half of it, as if it began there.
+ */
+export class TextGenerator {
+  readonly #vocabSize: number;
+  readonly #tokenizer: Tokenizer;
+  readonly #decoder: CachedDecoder;
+  readonly #endIds: ReadonlySet<number>;
+  readonly #contextTokens: number;
+  /** All that the model has read of the text; the cache has all of it or the end. */
+  #read: number[] = [];
+  #restarts = 0;
+
+  /**
+   * Must be released. Later changes of the model's structure are not seen.
+   * @param endIds tokens that end a text, and are not part of it. Default: the tokenizer's end of text.
+   */
+  constructor(
+    model: CausalLM,
+    tokenizer: Tokenizer,
+    options: SessionOptions,
+    endIds: Iterable<number> = [tokenizer.endOfTextId],
+  ) {
+    this.#vocabSize = model.config.vocabSize;
+    this.#contextTokens = model.config.maxSequenceLength;
+    this.#tokenizer = tokenizer;
+    this.#decoder = new CachedDecoder(model, options);
+    this.#endIds = new Set(endIds);
+  }
+
+  /** Continues `prompt`, or an empty one as if a document begins. Sees the parameters as they are now. */
+  async generate(prompt: string, options: TextOptions, rng: Rng): Promise<Generation> {
+    this.#forget();
+    return this.continueTokens([...this.#tokenizer.startIds, ...this.#tokenizer.encode(prompt)], options, rng);
+  }
+
+  /**
+   * Continues tokens. Where they begin with all that the last call read and wrote, that is not computed again: the parameters
+   * must not have changed since. @throws DataError for tokens that the model does not have.
+   */
+  async continueTokens(prompt: readonly number[], options: TextOptions, rng: Rng): Promise<Generation> {
+    requireVocabulary(prompt, this.#vocabSize);
+    const { maxNewTokens, onText = () => {} } = options;
+    const stream = new TextStream(this.#tokenizer);
+    const stop = new StopTexts(options.stop ?? []);
+    let text = "";
+    const show = (piece: string): void => {
+      text += piece;
+      if (piece !== "") onText(piece);
+    };
+    let finish: Generation["finish"] = "length";
+    let next = this.#unread(prompt);
+    const unread = next.length;
+    if (maxNewTokens > 0) await this.#decoder.prepare(unread);
+    const clock = new Clock();
+    let tokens = 0;
+    while (tokens < maxNewTokens) {
+      const logits = await this.#advance(next);
+      if (clock.tick() === 1) {
+        await this.#decoder.prepare(1);
+        clock.skip();
+      }
+      const token = sampleToken(logits, options, rng);
+      if (this.#endIds.has(token)) {
+        finish = "end-of-text";
+        break;
+      }
+      tokens++;
+      show(stop.push(stream.push(token)));
+      if (stop.found) {
+        finish = "stop";
+        break;
+      }
+      next = [token];
+    }
+    if (finish !== "stop") show(stop.push(stream.end()) + stop.end());
+    return {
+      ...{ text, tokens, finish, promptTokens: prompt.length },
+      ...{ contextTokens: this.#contextTokens, contextRestarts: this.#restarts },
+      msPerPromptToken: clock.ticks === 0 ? null : clock.firstMs / unread,
+      msPerToken: clock.ticks < 2 ? null : clock.otherMs / (clock.ticks - 1),
+    };
+  }
+
+  release(): Promise<void> {
+    return this.#decoder.release();
+  }
+
+  #forget(): void {
+    this.#read = [];
+    this.#restarts = 0;
+    this.#decoder.clear();
+  }
+
+  /** What of the prompt is not in the cache, which is emptied where it holds anything else. At least one token. */
+  #unread(prompt: readonly number[]): readonly number[] {
+    const isBeginning = this.#read.length < prompt.length && this.#read.every((id, i) => id === prompt[i]);
+    if (!isBeginning || this.#restarts > 0) this.#forget();
+    return prompt.slice(this.#read.length);
+  }
+
+  /** Reads tokens after those before → scores of the one after them. */
+  #advance(ids: readonly number[]): Promise<Float32Array> {
+    let unread = ids;
+    this.#read.push(...ids);
+    if (this.#decoder.length + ids.length > this.#contextTokens) {
+      unread = this.#read.slice(-Math.ceil(this.#contextTokens / 2));
+      this.#decoder.clear();
+      this.#restarts++;
+    }
+    return this.#decoder.read(unread);
+  }
+}
+
+/** Tells how long the first of many things takes, and how long the others. */
+class Clock {
+  ticks = 0;
+  firstMs = 0;
+  otherMs = 0;
+  #last: number = performance.now();
+
+  /** One of the things is done → how many are. */
+  tick(): number {
+    const now = performance.now();
+    if (this.ticks === 0) this.firstMs = now - this.#last;
+    else this.otherMs += now - this.#last;
+    this.#last = now;
+    return ++this.ticks;
+  }
+
+  /** What was done since counts for nothing. */
+  skip(): void {
+    this.#last = performance.now();
+  }
+}
+
+/** @throws DataError for ids that the embedding table has no row for. */
+function requireVocabulary(ids: readonly number[], vocabSize: number): void {
+  const id = ids.find((each) => each >= vocabSize);
+  if (id === undefined) return;
+  throw new DataError(`the prompt has token ${id}, but the model has ${vocabSize}: its tokenizer is another model's`);
+}

@@ -1,0 +1,69 @@
+import type { LazyTerm, LowRankTerm } from "../adapters/low-rank-term.js";
+import type { LazyTensor } from "../formats/lazy-tensor.js";
+import type { LoraPair } from "../formats/peft-tensors.js";
+import type { CausalLM } from "../models/causal-lm.js";
+import { type Delta, openDelta } from "./delta-log.js";
+import { loraAdapters } from "./settings-adapters.js";
+
+// Updates by the name of their layer: as adapters hold them, as terms of a sum, and as pairs of tensors in files.
+
+/** A copy of what each adapter has learned since it started. @param directions of a layer's adapter; all where none are named. */
+export function learnedTerms(
+  model: CausalLM,
+  directions?: ReadonlyMap<string, readonly number[]>,
+): Map<string, LowRankTerm> {
+  return new Map(
+    [...loraAdapters(model)].map(([name, adapter]) => [name, adapter.learnedTerm(directions?.get(name))] as const),
+  );
+}
+
+/** The terms of a logged cycle. */
+export function termsOf({ scaling, scalings, layers }: Omit<Delta, "cycle" | "step">): Map<string, LowRankTerm> {
+  return new Map(
+    [...layers].map(([name, { loraA, loraB, magnitude }]) => {
+      const [a, b] = [loraA.data as Float32Array, loraB.data as Float32Array];
+      const term = { rank: loraA.shape[0]!, scaling: scalings?.get(name) ?? scaling, loraA: a, loraB: b };
+      return [name, magnitude === undefined ? term : { ...term, magnitude: magnitude.data as Float32Array }] as const;
+    }),
+  );
+}
+
+/** The scaling of most terms, and of those that have another one. */
+export function scalingsOf(terms: ReadonlyMap<string, LowRankTerm>): Pick<Delta, "scaling" | "scalings"> {
+  const counts = new Map<number, number>();
+  for (const { scaling } of terms.values()) counts.set(scaling, (counts.get(scaling) ?? 0) + 1);
+  const [[scaling]] = [...counts].sort(([, a], [, b]) => b - a) as [[number, number]];
+  const others = [...terms].flatMap(([name, term]) =>
+    term.scaling === scaling ? [] : [[name, term.scaling] as const],
+  );
+  return { scaling, ...(others.length > 0 && { scalings: new Map(others) }) };
+}
+
+/** The terms of a logged cycle, to be read when they are asked for. */
+export async function openTerms(runDir: string, cycle: number): Promise<Map<string, LazyTerm>> {
+  const { scaling, scalings, layers } = await openDelta(runDir, cycle);
+  const read = async (tensor: LazyTensor): Promise<Float32Array> => (await tensor.read()) as Float32Array;
+  return new Map(
+    [...layers].map(([name, { loraA, loraB, magnitude }]) => {
+      const rank = loraA.shape[0]!;
+      const readTerm = async (): Promise<LowRankTerm> => ({
+        ...{ rank, scaling: scalings?.get(name) ?? scaling, loraA: await read(loraA), loraB: await read(loraB) },
+        ...(magnitude !== undefined && { magnitude: await read(magnitude) }),
+      });
+      return [name, { rank, read: readTerm }] as const;
+    }),
+  );
+}
+
+/** The factors of each term as tensors, without the scaling. */
+export function pairsOf(terms: ReadonlyMap<string, LowRankTerm>): Map<string, LoraPair> {
+  return new Map(
+    [...terms].map(([name, { rank, loraA, loraB, magnitude }]) => {
+      const a = { dtype: "float32", shape: [rank, loraA.length / rank], data: loraA } as const;
+      const b = { dtype: "float32", shape: [loraB.length / rank, rank], data: loraB } as const;
+      if (magnitude === undefined) return [name, { loraA: a, loraB: b }] as const;
+      const lengths = { dtype: "float32", shape: [magnitude.length], data: magnitude } as const;
+      return [name, { loraA: a, loraB: b, magnitude: lengths }] as const;
+    }),
+  );
+}

@@ -1,0 +1,117 @@
+import { redrawDropout } from "../adapters/inject.js";
+import type { Settings } from "../config/settings.js";
+import type { Batch } from "../data/packing.js";
+import type { AdamW } from "../optim/adamw.js";
+import { clipCoefficient, globalNorm } from "../optim/clip.js";
+import { discardGradient } from "../optim/gradient.js";
+import { zeroShare } from "../optim/reset.js";
+import type { TrainingStep } from "../programs/training-step.js";
+import { Rng } from "../tensor/random.js";
+import type { PreparedRun } from "../training/prepare.js";
+import { type SeenUpdate, startInGradient } from "./core-bases.js";
+import type { RestartedDirections } from "./merging.js";
+import { type FactorState, factorStates, GradientMoments, resetMoments } from "./restart-moments.js";
+
+/** What adapters begin with, at first and after merges, beside zeros and what is drawn: bases of cores, and moments. */
+export class Restarts {
+  readonly #settings: Settings;
+  readonly #run: Pick<PreparedRun, "model" | "cursor" | "threads">;
+  /** Of the updates to come, by the last search for bases; kept until moments are primed with it. */
+  #seen: readonly SeenUpdate[] = [];
+
+  constructor(settings: Settings, run: Pick<PreparedRun, "model" | "cursor" | "threads">) {
+    this.#settings = settings;
+    this.#run = run;
+  }
+
+  /**
+   * Finds the bases of cores, where the run has some, in the gradients of the updates that come next.
+   * @param step the last one, from 0.
+   */
+  async startCores(step: number): Promise<void> {
+    const { seed, core, device, batchSize, sequenceLength, lossChunk, checkpointing } = this.#settings;
+    if (!core) return;
+    const { model, threads } = this.#run;
+    const redraw = (update: number, batch: number): void =>
+      redrawDropout(model, new Rng(seed, `bases/${update}/${batch}`, step));
+    const options = { batchSize, sequenceLength, lossChunk, checkpointing, device, threads };
+    const seen = await startInGradient(model, this.#comingUpdates(), new Rng(seed, "bases", step), options, redraw);
+    if (this.#primes) this.#seen = seen;
+  }
+
+  /** Lets the first cores begin with the moments that restarts give those after them. */
+  primeCores({ state, options }: AdamW): void {
+    if (!this.#settings.core || !this.#primes) return;
+    const states = factorStates(this.#run.model, state);
+    this.#seenMoments(states).prime(states, new Map(), options);
+  }
+
+  /**
+   * Resets the moments of what a merge restarted, as the settings say.
+   * @param directions what the merge restarted.
+   * @param training gives the gradients that prime moments.
+   * @returns the share of the adapters' moments that is zero afterwards.
+   */
+  async resetOptimizer(
+    step: number,
+    { state, options }: AdamW,
+    training: TrainingStep,
+    directions: RestartedDirections,
+  ): Promise<number> {
+    const { seed, core } = this.#settings;
+    const states = factorStates(this.#run.model, state);
+    resetMoments(states, directions, this.#settings, new Rng(seed, "prune", step));
+    if (this.#primes) {
+      const moments = core ? this.#seenMoments(states) : await this.#comingMoments(step, states, training);
+      moments.prime(states, directions, options);
+    }
+    return zeroShare(states.map((each) => each.state));
+  }
+
+  get #primes(): boolean {
+    const { method, optimizerReset } = this.#settings;
+    return method === "relora" && optimizerReset === "primed";
+  }
+
+  #seenMoments(states: readonly FactorState[]): GradientMoments {
+    const moments = new GradientMoments(states);
+    for (const { gradients, norm } of this.#seen) moments.add(gradients, clipping(norm, this.#settings));
+    this.#seen = [];
+    return moments;
+  }
+
+  async #comingMoments(step: number, states: readonly FactorState[], training: TrainingStep): Promise<GradientMoments> {
+    const { seed } = this.#settings;
+    const moments = new GradientMoments(states);
+    for (const [update, batches] of this.#comingUpdates().entries()) {
+      const redraw = (i: number): void => redrawDropout(this.#run.model, new Rng(seed, `restart/${update}/${i}`, step));
+      const { gradients } = await training.runAll(batches, redraw);
+      const norm = globalNorm(gradients.values());
+      if (Number.isFinite(norm)) moments.add(gradients, clipping(norm, this.#settings));
+      for (const gradient of gradients.values()) discardGradient(gradient);
+    }
+    return moments;
+  }
+
+  /** The micro-batches of the next restartBatches updates, which stay to be trained on. */
+  #comingUpdates(): Batch[][] {
+    const { cursor } = this.#run;
+    const { position } = cursor;
+    const updates = Array.from({ length: this.#settings.restartBatches }, () => nextBatches(this.#run, this.#settings));
+    cursor.seek(position);
+    return updates;
+  }
+}
+
+/** The micro-batches of the next update. */
+export function nextBatches(
+  { cursor }: Pick<PreparedRun, "cursor">,
+  { batchSize, totalBatchSize }: Pick<Settings, "batchSize" | "totalBatchSize">,
+): Batch[] {
+  return Array.from({ length: totalBatchSize / batchSize }, () => cursor.next());
+}
+
+/** What a gradient of this norm is scaled by. */
+export function clipping(norm: number, { clipGradNorm }: Pick<Settings, "clipGradNorm">): number {
+  return clipGradNorm === null ? 1 : clipCoefficient(norm, clipGradNorm);
+}

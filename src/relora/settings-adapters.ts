@@ -1,0 +1,169 @@
+import { CoreAdapter } from "../adapters/core-adapter.js";
+import { DoRAAdapter } from "../adapters/dora-adapter.js";
+import { injectAdapters, mergeableLayers, type TargetedLinear, targetedLinears } from "../adapters/inject.js";
+import { LoRAAdapter } from "../adapters/lora-adapter.js";
+import type { MergePolicy } from "../adapters/merge-policies.js";
+import { ALL_LINEAR, isAllLinear, patternFault, patternValues, type TargetRule } from "../adapters/target-modules.js";
+import { ConfigError } from "../base/errors.js";
+import type { Settings } from "../config/settings.js";
+import { type CausalLM, modelParts } from "../models/causal-lm.js";
+import { namedParameters, type Parameter } from "../nn/module.js";
+import type { Rng } from "../tensor/random.js";
+
+/** The settings that say which adapters a model gets. */
+export type AdapterSettings = Pick<
+  Settings,
+  | ("rank" | "alpha" | "rslora" | "dropout" | "adapterInit" | "rankPattern" | "alphaPattern" | "dora" | "core")
+  | ("targetModules" | "excludeModules" | "layersToTransform" | "trainModules" | "bias")
+>;
+
+/**
+ * Adapts the targeted layers and freezes all that trainModules and bias do not name.
+ * @param createPolicy how the quantized weight of the layer of that name takes up merges.
+ * @throws ConfigError, before anything changes, for targets and patterns that match nothing and layers that the rank exceeds.
+ */
+export function addAdapters(
+  model: CausalLM,
+  settings: AdapterSettings,
+  rng: Rng,
+  createPolicy?: (name: string) => MergePolicy,
+): void {
+  const { rslora, dropout, adapterInit: initialization, dora, core } = settings;
+  const rule = targetRule(settings);
+  const targets = targetedLinears(model, rule);
+  const options = adapterOptions(targets.keys(), settings);
+  requireRanks(options, targets);
+  injectAdapters(
+    model,
+    {
+      ...rule,
+      createAdapter: (inFeatures, outFeatures, stream, name, weight) => {
+        const each = { ...options.get(name)!, rslora, dropout, initialization };
+        if (core) return new CoreAdapter(inFeatures, outFeatures, each, stream);
+        return dora
+          ? new DoRAAdapter(inFeatures, outFeatures, each, stream, weight)
+          : new LoRAAdapter(inFeatures, outFeatures, each, stream);
+      },
+      ...(createPolicy !== undefined && { createPolicy }),
+    },
+    rng,
+  );
+  for (const parameter of namedParameters(model).values()) parameter.trainable = false;
+  for (const adapter of loraAdapters(model).values()) {
+    for (const parameter of adapter.trained) parameter.trainable = true;
+  }
+  for (const parameter of trainedBeside(model, settings).values()) parameter.trainable = true;
+}
+
+/** What is trained in full beside the adapters, by name on disk. */
+function trainedBeside(
+  model: CausalLM,
+  { trainModules, bias }: Pick<AdapterSettings, "trainModules" | "bias">,
+): Map<string, Parameter> {
+  const trained: ReadonlySet<string> = new Set(trainModules);
+  const parts = modelParts(model);
+  const adapted = new Set([...mergeableLayers(model).values()].map((layer) => layer.bias));
+  const found = new Map<string, Parameter>();
+  for (const [path, parameter] of namedParameters(model)) {
+    const isBias = /\bbias$/.test(path) && (bias === "all" || (bias === "lora_only" && adapted.has(parameter)));
+    if (isBias || trained.has(parts.get(parameter)!)) found.set(model.checkpointName(path), parameter);
+  }
+  return found;
+}
+
+/** The rule of the settings. An entry that is no plain name is a regular expression. */
+export function targetRule({
+  targetModules,
+  excludeModules,
+  layersToTransform,
+}: Pick<AdapterSettings, "targetModules" | "excludeModules" | "layersToTransform">): TargetRule {
+  return {
+    targetModules: namesOrPattern(targetModules),
+    excludeModules: namesOrPattern(excludeModules),
+    layersToTransform: layersToTransform.map(Number),
+  };
+}
+
+function namesOrPattern(entries: readonly string[]): readonly string[] | string {
+  const isName = (entry: string): boolean => /^[\w.-]+$/.test(entry);
+  if (entries.some(isAllLinear)) return ALL_LINEAR;
+  if (entries.every(isName)) return entries;
+  return entries
+    .map((entry) => (isName(entry) ? `(?:.*\\.)?${entry.replaceAll(".", "\\.")}` : `(?:${entry})`))
+    .join("|");
+}
+
+/** Rank and alpha of each layer. @throws ConfigError for patterns that match none of them. */
+function adapterOptions(
+  layers: Iterable<string>,
+  { rank, alpha, rankPattern, alphaPattern }: AdapterSettings,
+): Map<string, { rank: number; alpha: number }> {
+  const names = [...layers];
+  const [ranks, alphas] = [
+    valuesOf("rankPattern", rankPattern, names, rank),
+    valuesOf("alphaPattern", alphaPattern, names, alpha),
+  ];
+  return new Map(names.map((name) => [name, { rank: ranks.get(name)!, alpha: alphas.get(name)! }] as const));
+}
+
+function valuesOf(
+  setting: string,
+  entries: readonly string[],
+  layers: readonly string[],
+  fallback: number,
+): Map<string, number> {
+  const patterns = entries.map((entry) => {
+    const at = entry.lastIndexOf("=");
+    return [entry.slice(0, at), Number(entry.slice(at + 1))] as const;
+  });
+  for (const [pattern, value] of patterns) {
+    const fault = patternFault(pattern);
+    if (fault !== null) throw new ConfigError(`${setting}: the regular expression ${pattern} ${fault}`);
+    if ([...patternValues(layers, { [pattern]: value }, Number.NaN).values()].some((each) => each === value)) continue;
+    throw new ConfigError(
+      `${setting}: ${pattern} matches none of the layers that get adapters; name the end of a path`,
+    );
+  }
+  return patternValues(layers, Object.fromEntries(patterns), fallback);
+}
+
+function requireRanks(
+  options: ReadonlyMap<string, { readonly rank: number }>,
+  targets: ReadonlyMap<string, TargetedLinear>,
+): void {
+  const faults = new Map<number, string[]>();
+  for (const [name, { linear }] of targets) {
+    const { inFeatures, outFeatures } = linear;
+    const { rank } = options.get(name)!;
+    const largest = Math.min(inFeatures, outFeatures);
+    if (rank <= largest) continue;
+    faults.set(rank, [
+      ...(faults.get(rank) ?? []),
+      `${name} (${outFeatures} × ${inFeatures}) takes at most ${largest}`,
+    ]);
+  }
+  for (const [rank, found] of faults) {
+    throw new ConfigError(
+      `rank: ${rank} exceeds ${found.length} of the targeted layers; lower the rank or leave them out of ` +
+        `targetModules:\n${found.slice(0, 8).join("\n")}`,
+    );
+  }
+}
+
+/** The adapters of a model by the name of their layer. */
+export function loraAdapters(model: CausalLM): Map<string, LoRAAdapter> {
+  const adapters = new Map<string, LoRAAdapter>();
+  for (const [name, { adapter }] of mergeableLayers(model)) {
+    if (adapter instanceof LoRAAdapter) adapters.set(name, adapter);
+  }
+  return adapters;
+}
+
+/** loraA and loraB of every adapter, and the magnitude or core where it has one, by name. */
+export function adapterParameters(model: CausalLM): Map<string, Parameter> {
+  const parameters = new Map<string, Parameter>();
+  for (const [name, adapter] of loraAdapters(model)) {
+    for (const [path, parameter] of namedParameters(adapter)) parameters.set(`${name}.adapter.${path}`, parameter);
+  }
+  return parameters;
+}

@@ -1,0 +1,29 @@
+import { formatBytes, formatChange, formatNumber, formatShare } from "../../base/numbers.js";
+import type { QuantizeRecord } from "../metrics.js";
+import { card, numbers } from "./html.js";
+import { byKind, meanText } from "./layer-kinds.js";
+
+/** What quantizing the base did to the loss and, by kind of layer, to the weights. */
+export function quantizationCard(record: QuantizeRecord): string {
+  const { step, quantizer, lossBefore, lossAfter, relativeError, bytes, layers } = record;
+  const when = step === 0 ? "before the first step" : `after step ${step}`;
+  const after = lossAfter.toFixed(4);
+  const loss =
+    lossBefore === null
+      ? `${after} after`
+      : `${lossBefore.toFixed(4)} before and ${after} after (${formatChange(lossAfter - lossBefore)})`;
+  const note =
+    `To ${quantizer}, ${when}: ${formatBytes(bytes)}. Held-out loss ${loss}. ` +
+    `The relative error ‖W − Ŵ‖ / ‖W‖ is ${formatShare(relativeError)} over all layers; for a kind of layer it is their ` +
+    "mean. The largest error is that of a single weight.";
+  const rows = [...byKind(layers)].map(([kind, ofKind]) => [
+    kind,
+    String(ofKind.length),
+    meanText(
+      ofKind.map((layer) => layer.relativeError),
+      formatShare,
+    ),
+    formatNumber(Math.max(...ofKind.map((layer) => layer.largestError))),
+  ]);
+  return card("Quantization", note, numbers(["Kind", "Layers", "Relative error", "Largest error"], rows));
+}

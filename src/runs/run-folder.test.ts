@@ -1,0 +1,106 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { installFaults } from "../../tests/file-faults/faults.mjs";
+import { ConfigError } from "../base/errors.js";
+import { resolveSettings } from "../config/resolve.js";
+import type { Settings } from "../config/settings.js";
+import { checkRun } from "../verbs/doctor/check-run.js";
+import { chooseRunFolder, isRunFolder, RunFolder, readRunSettings } from "./run-folder.js";
+
+let out = "";
+beforeEach(async () => {
+  out = path.join(await mkdtemp(path.join(tmpdir(), "highrank-folder-")), "run");
+});
+afterEach(() => rm(path.dirname(out), { recursive: true }));
+
+const settings = (change: Partial<Settings> = {}): Settings =>
+  resolveSettings({ flags: { model: "tiny", out, ...change } });
+
+async function finishedRun(): Promise<void> {
+  const folder = new RunFolder(out);
+  await folder.create(settings(), 2);
+  await folder.record({ kind: "reset", step: 1, zeroedFraction: 1 });
+  await folder.writeReport();
+  await mkdir(path.join(out, "checkpoint-000100"));
+  await writeFile(path.join(out, ".checkpoint-000200.1-0-0.partial"), "");
+  await folder.release();
+}
+
+test("a folder that does not exist or is empty is taken; choosing writes nothing", async () => {
+  expect(await chooseRunFolder(settings())).toBe(out);
+  expect(await readdir(path.dirname(out))).toEqual([]);
+  await mkdir(out);
+  expect(await chooseRunFolder(settings())).toBe(out);
+});
+
+test("an earlier run is replaced only when that is asked for, and then wholly", async () => {
+  await finishedRun();
+  expect(await isRunFolder(out)).toBe(true);
+  await expect(chooseRunFolder(settings())).rejects.toThrow(/holds a run already.*--overwrite/);
+  expect(await chooseRunFolder(settings({ overwrite: true }))).toBe(out);
+  const folder = new RunFolder(out);
+  await folder.create(settings({ seed: 5 }), 2);
+  expect((await readdir(out)).sort()).toEqual(["config.resolved.json", "env.json", "lock"]);
+  await folder.release();
+  expect(await readdir(out)).not.toContain("lock");
+  expect(await readRunSettings(out)).toMatchObject({ seed: 5, model: "tiny", out });
+});
+
+test("what processes leave that were killed before they wrote the settings is taken", async () => {
+  await mkdir(out);
+  for (const name of ["lock", "lock.takeover", ".lock.0123456789ab.partial"]) await writeFile(path.join(out, name), "");
+  expect(await chooseRunFolder(settings())).toBe(out);
+  await writeFile(path.join(out, "lock.txt"), "");
+  await expect(chooseRunFolder(settings())).rejects.toThrow(/not empty/);
+});
+
+test("a run that is replaced stays a run wherever that is interrupted", async () => {
+  for (let at = 1, interrupted = true; interrupted; at++) {
+    await finishedRun();
+    const { remove } = installFaults({ folder: out, kinds: ["rm", "rename"], at, mode: "dead" });
+    const folder = new RunFolder(out);
+    interrupted = await folder.create(settings({ overwrite: true }), 2).then(
+      () => false,
+      () => true,
+    );
+    remove();
+    expect(await isRunFolder(out)).toBe(true);
+    await folder.release();
+    await rm(out, { recursive: true });
+    if (at === 1) expect(interrupted).toBe(true);
+  }
+});
+
+test("a run that was killed before its first line of metrics is not damaged", async () => {
+  const folder = new RunFolder(out);
+  await folder.create(settings(), 2);
+  await folder.release();
+  expect(await checkRun(out)).toMatchObject({ state: "ok", step: null });
+});
+
+test("what is no run of ours is never replaced", async () => {
+  await mkdir(out);
+  await writeFile(path.join(out, "thesis.tex"), "");
+  await expect(chooseRunFolder(settings({ overwrite: true }))).rejects.toThrow(/not empty.*another folder/);
+  await rm(out, { recursive: true });
+  await finishedRun();
+  await writeFile(path.join(out, "notes.md"), "");
+  await expect(chooseRunFolder(settings({ overwrite: true }))).rejects.toThrow(/notes\.md/);
+  expect(await readdir(out)).toContain("checkpoint-000100");
+  const file = path.join(out, "notes.md");
+  await expect(chooseRunFolder(settings({ out: file }))).rejects.toThrow(ConfigError);
+});
+
+test("without a name runs are numbered", async () => {
+  const before = process.cwd();
+  process.chdir(path.dirname(out));
+  try {
+    expect(await chooseRunFolder(settings({ out: null }))).toBe("runs/001-tiny-relora");
+    await mkdir("runs/009-mine", { recursive: true });
+    expect(await chooseRunFolder(settings({ out: null, method: "full" }))).toBe("runs/010-tiny-full");
+  } finally {
+    process.chdir(before);
+  }
+});

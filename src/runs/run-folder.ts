@@ -1,0 +1,218 @@
+import {
+  absolutePath,
+  acquireLock,
+  appendLine,
+  baseName,
+  exists,
+  isDirectory,
+  joinPath,
+  type Lock,
+  listFolder,
+  makeFolder,
+  readText,
+  recoverReplaced,
+  removeTree,
+  runtimeVersions,
+  syncFile,
+  writeFileAtomic,
+} from "#platform";
+import { ConfigError } from "../base/errors.js";
+import { resolveSettings } from "../config/resolve.js";
+import type { Settings } from "../config/settings.js";
+import { readJsonObject } from "../formats/json-file.js";
+import { checkpointPath } from "../formats/open-file.js";
+import { parseHubName, shownModel } from "../hub/hub-name.js";
+import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
+import { renderReport } from "./report/report.js";
+
+const SETTINGS_FILE = "config.resolved.json";
+const METRICS_FILE = "metrics.jsonl";
+const LOCK_FILE = "lock";
+
+/** What a run may leave in its folder, at the top level. */
+const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last)$/;
+/** The lock, and those that are held while a dead process's lock is taken over. */
+export const LOCK_FILES: RegExp = /^lock(\.takeover)*$/;
+const OWN_FOLDERS = /^(base|deltas|adapter|model|checkpoint-\d+)$/;
+const LEFTOVER = /^\..*\.(partial|previous)$/;
+
+/**
+ * The folder of a run: its lock, settings, environment, metrics and report. Models and checkpoints are written into it by
+ * others. Must be released.
+ */
+export class RunFolder {
+  readonly path: string;
+  #settings: Settings | undefined;
+  #records: MetricsRecord[] = [];
+  #lock: Lock | undefined;
+
+  /** Writes nothing yet. */
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /**
+   * Keeps other processes from writing into the folder, which must exist. Returns what is to be said about a process that died here.
+   * @throws ConfigError while another process holds it.
+   */
+  async lock(): Promise<string | null> {
+    if (this.#lock !== undefined) return null;
+    this.#lock = await acquireLock(joinPath(this.path, LOCK_FILE));
+    const { takenOverFrom } = this.#lock;
+    return takenOverFrom === null ? null : `${this.path}: took over from ${takenOverFrom}, which is gone.`;
+  }
+
+  async release(): Promise<void> {
+    await this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  /** Makes and locks the folder, empties it of an earlier run, and writes what stays the same in the run. */
+  async create(settings: Settings, threads: number): Promise<void> {
+    await makeFolder(this.path);
+    await this.lock();
+    for (const name of await ownEntries(this.path)) {
+      // Without its settings a folder is no run, should this be interrupted; they are replaced anyhow.
+      if (name !== LOCK_FILE && name !== SETTINGS_FILE) await removeTree(joinPath(this.path, name));
+    }
+    this.#records = [];
+    await this.#writeSettings(settings);
+    await writeFileAtomic(joinPath(this.path, "env.json"), jsonText(await environment(threads)));
+  }
+
+  /**
+   * Puts what a killed process left half done in order and reads the metrics, without a last line that was cut short. To be
+   * called with the lock. Returns the records.
+   */
+  async recover(): Promise<readonly MetricsRecord[]> {
+    for (const folder of [this.path, joinPath(this.path, "deltas")]) {
+      if (await isDirectory(folder)) await recoverReplaced(folder);
+    }
+    const metrics = await checkpointPath(this.path, METRICS_FILE);
+    if (!(await exists(metrics))) return this.#records;
+    const text = await readText(metrics);
+    this.#records = parseMetrics(text, metrics);
+    if (isTorn(text)) await this.#rewriteMetrics();
+    return this.#records;
+  }
+
+  /** Goes back to what the first `records` of the recovered metrics say of the steps up to `step`, to go on with these settings. */
+  async goOn(settings: Settings, { step: last, records }: { step: number; records: number }): Promise<void> {
+    // Where lines are missing, the first ones reach beyond the step.
+    this.#records = this.#records.slice(0, records).filter(({ step }) => step <= last);
+    await this.#rewriteMetrics();
+    await this.#writeSettings(settings);
+  }
+
+  async #rewriteMetrics(): Promise<void> {
+    await writeFileAtomic(joinPath(this.path, METRICS_FILE), this.#records.map(formatMetricsLine).join(""));
+  }
+
+  /** Adds a line to metrics.jsonl. */
+  async record(record: MetricsRecord): Promise<void> {
+    this.#records.push(record);
+    await appendLine(joinPath(this.path, METRICS_FILE), formatMetricsLine(record).trimEnd());
+  }
+
+  /** Makes the metrics so far durable. Returns their number. */
+  async syncRecords(): Promise<number> {
+    await syncFile(joinPath(this.path, METRICS_FILE));
+    return this.#records.length;
+  }
+
+  /** Writes report.html anew from all records so far. */
+  async writeReport(settings: Settings | undefined = this.#settings): Promise<void> {
+    if (settings === undefined) throw new Error("a run folder has no report before it has settings");
+    const title = `${baseName(this.path)}: ${settings.method} of ${shownModel(settings.model)}`;
+    const report = await renderReport({ title, settings, records: this.#records });
+    await writeFileAtomic(joinPath(this.path, "report.html"), report);
+  }
+
+  async #writeSettings(settings: Settings): Promise<void> {
+    this.#settings = settings;
+    await writeSettings(this.path, settings, this.path);
+  }
+}
+
+/**
+ * Writes the settings of a run. @param folder where to; not yet `out` while a whole folder is written beside its place.
+ */
+export async function writeSettings(folder: string, settings: Settings, out: string): Promise<void> {
+  await writeFileAtomic(joinPath(folder, SETTINGS_FILE), jsonText({ ...settings, out }));
+}
+
+/** Whether the last line of a metrics.jsonl was cut short. */
+export function isTorn(metrics: string): boolean {
+  return metrics !== "" && !metrics.endsWith("\n");
+}
+
+/** Whether a folder holds a run. */
+export function isRunFolder(path: string): Promise<boolean> {
+  return exists(joinPath(path, SETTINGS_FILE));
+}
+
+/**
+ * The settings that a run was started with.
+ * @param changes by setting name, as text or typed: what is to be otherwise from now on.
+ * @throws ConfigError for what is no setting; CheckpointError for a file that is no JSON.
+ */
+export async function readRunSettings(
+  path: string,
+  changes: Readonly<Record<string, unknown>> = {},
+): Promise<Settings> {
+  const file = await checkpointPath(path, SETTINGS_FILE);
+  return resolveSettings({ flags: changes, file: { path: file, values: await readJsonObject(file) } });
+}
+
+/**
+ * Where the run will write; nothing is written yet. Without `out` it is the next number under runs/.
+ * @throws ConfigError if the folder holds files that the run must not replace.
+ */
+export async function chooseRunFolder({ out, overwrite, model, method }: Settings): Promise<string> {
+  if (out === null) return nextUnder("runs", `${baseName(absolutePath(parseHubName(model)?.name ?? model))}-${method}`);
+  if (!(await exists(out))) return out;
+  if (!(await isDirectory(out))) throw new ConfigError(`out: ${out} is a file; name a folder`);
+  const names = await listFolder(out);
+  const own = new Set(await ownEntries(out));
+  // Nothing, or a process was killed before it wrote the settings.
+  if (names.every((name) => LOCK_FILES.test(name) || LEFTOVER.test(name))) return out;
+  if (!(await isRunFolder(out))) {
+    throw new ConfigError(
+      `out: ${out} is not empty and holds no run of highrank, so nothing in it is replaced; name another folder`,
+    );
+  }
+  if (!overwrite) {
+    throw new ConfigError(`out: ${out} holds a run already; name another folder, or replace it with --overwrite`);
+  }
+  const others = names.filter((name) => !own.has(name));
+  if (others.length > 0) {
+    throw new ConfigError(
+      `out: ${out} holds ${others.join(", ")} beside a run, which --overwrite does not replace; move it or name another`,
+    );
+  }
+  return out;
+}
+
+async function nextUnder(parent: string, suffix: string): Promise<string> {
+  const names = (await isDirectory(parent)) ? await listFolder(parent) : [];
+  const last = Math.max(0, ...names.map((name) => Number(/^\d+/.exec(name)?.[0] ?? 0)));
+  return joinPath(parent, `${String(last + 1).padStart(3, "0")}-${suffix}`);
+}
+
+async function ownEntries(path: string): Promise<string[]> {
+  if (!(await isDirectory(path))) return [];
+  const own: string[] = [];
+  for (const name of await listFolder(path)) {
+    const pattern = (await isDirectory(joinPath(path, name))) ? OWN_FOLDERS : OWN_FILES;
+    if ([pattern, LEFTOVER, LOCK_FILES].some((each) => each.test(name))) own.push(name);
+  }
+  return own;
+}
+
+async function environment(threads: number): Promise<Record<string, unknown>> {
+  return { ...(await runtimeVersions()), threads, started: new Date().toISOString() };
+}
+
+function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

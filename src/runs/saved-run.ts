@@ -1,0 +1,153 @@
+import { joinPath } from "#platform";
+// Merging computes with `Tensor.data()`.
+import "../runtime/evaluate.js";
+import { createMergePolicy } from "../adapters/merge-policies.js";
+import { CheckpointError } from "../base/errors.js";
+import type { Settings } from "../config/settings.js";
+import { requireWhole } from "../formats/checksums.js";
+import { checkpointFault } from "../formats/faults.js";
+import { checkpointPath } from "../formats/open-file.js";
+import { requireBase } from "../loading/base-identity.js";
+import { assignSome, fillModel, folderSource, type ModelSource } from "../loading/model-source.js";
+import { frozenQuantizer, quantizeLayers } from "../loading/quantizing.js";
+import type { CausalLM } from "../models/causal-lm.js";
+import type { AdamWState } from "../optim/adamw.js";
+import type { Quantizer } from "../quant/quantizer.js";
+import { type Delta, readDeltas } from "../relora/delta-log.js";
+import { openTerms } from "../relora/delta-terms.js";
+import { MasterWeights } from "../relora/master-weights.js";
+import { replayMerges } from "../relora/merging.js";
+import { addAdapters, loraAdapters } from "../relora/settings-adapters.js";
+import { Rng } from "../tensor/random.js";
+import { type Checkpoint, type CheckpointName, listCheckpoints, readCheckpoint } from "./checkpoint.js";
+import { bestOf, publishedStep } from "./early-stop.js";
+import { readRunSettings } from "./run-folder.js";
+import { parseRunState, type RunState } from "./run-state.js";
+import { restoreStarts } from "./saving.js";
+
+/** A run as one of its checkpoints has it. */
+export interface SavedRun {
+  readonly folder: string;
+  readonly settings: Settings;
+  readonly checkpoint: Checkpoint;
+  readonly state: RunState;
+  /** RUN/base: what the trained weights are laid over. */
+  readonly source: ModelSource;
+  readonly baseFolder: string;
+  /** What holds the frozen weights under the adapters; null for float32, and while there are no adapters. */
+  readonly quantizer: Quantizer | null;
+}
+
+/**
+ * Opens a checkpoint of a run.
+ * @throws CheckpointError for what is missing or does not belong together; ConfigError for settings that are none.
+ */
+export async function openRun(folder: string, which: CheckpointName = "last"): Promise<SavedRun> {
+  const checkpoint = await readCheckpoint(folder, which);
+  const state = parseRunState(checkpoint.state, joinPath(checkpoint.folder, "state.json"));
+  const settings = await readRunSettings(folder);
+  if (state.seed !== settings.seed) {
+    throw new CheckpointError(
+      `${checkpoint.folder} is of a run with seed ${state.seed}, but ${folder} is one with seed ${settings.seed}; ` +
+        `resume from a checkpoint of this run`,
+    );
+  }
+  const baseFolder = await checkpointPath(folder, "base");
+  const checksums = await requireWhole(baseFolder, "bring it back from a copy of the run folder");
+  const source = await folderSource(baseFolder);
+  const run = { folder, settings, checkpoint, state, source, baseFolder };
+  const model = source.build();
+  // In the warm start the base may be that of the adapters that were to come.
+  if (state.phase !== "warm-start") await requireBase(baseFolder, model, state.base, checkpoint.folder, checksums);
+  if (!isAdapted(run)) return { ...run, quantizer: null };
+  // The warm start is over, if there was one.
+  return { ...run, quantizer: frozenQuantizer(model, { ...settings, warmStartSteps: 0 }) };
+}
+
+/**
+ * Opens the checkpoint that a run stands for as a model: the one named, or else the last one, or the best where the settings say so.
+ * @throws as `openRun`.
+ */
+export async function openRunAsModel(folder: string, checkpoint: CheckpointName | null = null): Promise<SavedRun> {
+  const last = await openRun(folder, checkpoint ?? "last");
+  const { step } = last.checkpoint;
+  const best = bestOf(step, last.state, await listCheckpoints(folder));
+  const published = checkpoint === null ? publishedStep(step, { best }, last.settings) : step;
+  return published === step ? last : openRun(folder, published);
+}
+
+function isAdapted({ state }: Pick<SavedRun, "state">): boolean {
+  return state.phase === "adapter";
+}
+
+/** What was trained when the checkpoint was saved, adapters included, on a model whose other weights are still to be read. */
+export function restoreTrained(run: SavedRun): CausalLM {
+  const model = run.source.build();
+  if (isAdapted(run)) addAdapters(model, run.settings, new Rng(run.settings.seed, "adapters"));
+  assignTrained(model, run);
+  return model;
+}
+
+/** The model that computes: what was trained, on the base and the cycles merged until then. */
+export async function restoreModel(run: SavedRun): Promise<CausalLM> {
+  const model = run.source.build();
+  const { folder, source } = run;
+  const master = new MasterWeights(
+    (layer) => source.readWeight(`${layer}.weight`),
+    (cycle) => openTerms(folder, cycle),
+  );
+  await restoreInto(model, run, master);
+  return model;
+}
+
+/**
+ * Gives a model that was just built from the run's base the weights and adapters of the checkpoint, to the last bit as they
+ * were when it was saved.
+ * @param master gets the merged cycles.
+ */
+export async function restoreInto(model: CausalLM, run: SavedRun, master: MasterWeights): Promise<void> {
+  const { settings, source, quantizer } = run;
+  if (quantizer !== null) await quantizeLayers(model, quantizer, source.readWeight);
+  await fillModel(model, source);
+  if (isAdapted(run)) {
+    addAdapters(model, settings, new Rng(settings.seed, "adapters"), (layer) =>
+      createMergePolicy(settings.mergePolicy, () => master.weight(layer)),
+    );
+    await replayMerges(model, mergedCycles(run), master, settings.seed);
+  }
+  assignTrained(model, run);
+}
+
+/** The cycles that the run had merged when the checkpoint was saved. */
+export function mergedCycles({ folder, state }: SavedRun): AsyncIterable<Delta> {
+  return readDeltas(folder, state.deltas);
+}
+
+/**
+ * What the optimizer remembers of each trained tensor.
+ * @throws CheckpointError if the checkpoint lacks one of them or has another one.
+ */
+export function savedMoments({ checkpoint, state }: SavedRun, trained: Iterable<string>): Map<string, AdamWState> {
+  const { optimizer } = checkpoint.tensorFiles;
+  const moments = new Map<string, AdamWState>();
+  const faults: string[] = [];
+  const known = new Set(trained);
+  for (const name of known) {
+    const [expAvg, expAvgSq] = ["exp_avg", "exp_avg_sq"].map((moment) => optimizer?.get(`${name}.${moment}`)?.data);
+    const step = state.optimizerSteps[name];
+    if (expAvg instanceof Float32Array && expAvgSq instanceof Float32Array && step !== undefined) {
+      moments.set(name, { expAvg, expAvgSq, step });
+    } else faults.push(`${name} is trained, but its optimizer state is missing`);
+  }
+  for (const name of Object.keys(state.optimizerSteps)) {
+    if (!known.has(name)) faults.push(`${name} has optimizer state, but is not trained`);
+  }
+  if (faults.length > 0) throw checkpointFault(checkpoint.folder, faults);
+  return moments;
+}
+
+function assignTrained(model: CausalLM, { checkpoint }: SavedRun): void {
+  const { tensorFiles, folder } = checkpoint;
+  restoreStarts(loraAdapters(model), tensorFiles.adapter_start);
+  assignSome(model, tensorFiles.trainable ?? new Map(), folder);
+}

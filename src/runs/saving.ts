@@ -1,0 +1,247 @@
+import { joinPath } from "#platform";
+import { linearLayers, mergeableLayers } from "../adapters/inject.js";
+import type { LoRAAdapter } from "../adapters/lora-adapter.js";
+import { joinTerms, type LowRankTerm } from "../adapters/low-rank-term.js";
+import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
+import { shortestNames } from "../adapters/target-modules.js";
+import type { Settings } from "../config/settings.js";
+import type { LazyTensor } from "../formats/lazy-tensor.js";
+import { copyModelFolder } from "../formats/model-folder.js";
+import { type PeftAdapter, writePeftAdapter } from "../formats/peft.js";
+import { moduleOf } from "../formats/peft-tensors.js";
+import type { FloatDType } from "../formats/quant-state.js";
+import { diskParameters, hostTensors, type ModelSource, tiedNames, writeModel } from "../loading/model-source.js";
+import type { CausalLM } from "../models/causal-lm.js";
+import type { Parameter } from "../nn/module.js";
+import type { AdamW } from "../optim/adamw.js";
+import { QuantizedLinear } from "../quant/quantized-linear.js";
+import { readDeltas } from "../relora/delta-log.js";
+import { learnedTerms, pairsOf, termsOf } from "../relora/delta-terms.js";
+import { adapterParameters, loraAdapters } from "../relora/settings-adapters.js";
+import type { HostTensor } from "../tensor/dtype.js";
+import { type Shape, sizeOf } from "../tensor/shape.js";
+import { writeCheckpoint } from "./checkpoint.js";
+import type { RunState } from "./run-state.js";
+
+/** What a model folder is written from, without its tokenizer. */
+export interface ModelToSave {
+  readonly config: Readonly<Record<string, unknown>>;
+  /** By name on disk. */
+  readonly tensors: ReadonlyMap<string, HostTensor | LazyTensor>;
+}
+
+/** Files beside weights, by name. */
+export type CompanionFiles = ReadonlyMap<string, string | Uint8Array>;
+
+/** A model as a Hugging Face folder with checksums; its weights are read and written one at a time. */
+export async function saveModel(folder: string, model: ModelToSave, files: CompanionFiles): Promise<void> {
+  const { config, tensors } = model;
+  await writeModel(folder, { config, tensors, files }, SAVED);
+}
+
+/** What a run starts from as a Hugging Face folder with checksums: with the weight files of the folder that it comes from, where it does. */
+export async function saveBase(folder: string, source: ModelSource, files: CompanionFiles): Promise<void> {
+  const { folder: from, config } = source;
+  if (from === undefined) await saveModel(folder, source, files);
+  else await copyModelFolder(folder, from, { config, files }, SAVED);
+}
+
+const SAVED = { replace: true, checksums: true } as const;
+
+/**
+ * The model as it stands, its adapters left out, all in float32.
+ * @param frozenWeight gives the weight of a quantized layer without an adapter.
+ */
+export function finishedModel(
+  model: CausalLM,
+  config: Readonly<Record<string, unknown>>,
+  frozenWeight: (layer: string) => Promise<Float32Array>,
+): ModelToSave {
+  const tensors = new Map<string, HostTensor | LazyTensor>(hostTensors(modelParameters(model)));
+  const add = (layer: string, shape: Shape, read: () => Promise<Float32Array>): void => {
+    tensors.set(`${layer}.weight`, { dtype: "float32", shape, read });
+  };
+  for (const [name, layer] of mergeableLayers(model)) {
+    if (!(layer instanceof MergeableQuantizedLinear)) continue;
+    const { weight, policy } = layer;
+    add(name, weight.shape, () => policy.exactWeight(weight));
+  }
+  for (const [name, { linear }] of linearLayers(model)) {
+    if (linear instanceof QuantizedLinear) add(name, linear.weight.shape, () => frozenWeight(name));
+  }
+  return { config: floatConfig(config, "float32"), tensors };
+}
+
+/** The config.json of a model whose weights are all of this dtype, quantized none of them. */
+export function floatConfig(
+  { quantization_config: _, dtype: __, ...config }: Readonly<Record<string, unknown>>,
+  dtype: FloatDType,
+): Record<string, unknown> {
+  // Newer versions of transformers write `dtype` and heed it before `torch_dtype`, which all of them read.
+  return { ...config, torch_dtype: dtype };
+}
+
+/** The parameters by name on disk, without those of adapters. */
+function modelParameters(model: CausalLM): Map<string, Parameter> {
+  const parameters = diskParameters(model);
+  for (const name of adapterParameters(model).keys()) parameters.delete(name);
+  return parameters;
+}
+
+/** What a checkpoint is made of. */
+export interface CheckpointParts {
+  /** What is trained now, by name on disk. */
+  readonly parameters: ReadonlyMap<string, Parameter>;
+  readonly optimizer: AdamW;
+  /** By the name of their layer. */
+  readonly adapters: ReadonlyMap<string, LoRAAdapter>;
+  readonly state: Omit<RunState, "optimizerSteps">;
+}
+
+/**
+ * Writes RUN/checkpoint-STEP: everything trained in the present phase, the optimizer's moments with their step counters,
+ * where adapters started that did not start at zero, and `state`. Frozen weights follow from base/ and deltas/. Returns its folder.
+ */
+export function saveCheckpoint(
+  runDir: string,
+  step: number,
+  { parameters, optimizer, adapters, state }: CheckpointParts,
+): Promise<string> {
+  const moments = new Map<string, HostTensor>();
+  const optimizerSteps: Record<string, number> = {};
+  for (const [name, { expAvg, expAvgSq, step: updates }] of optimizer.state) {
+    const { shape } = parameters.get(name)!;
+    moments.set(`${name}.exp_avg`, { dtype: "float32", shape, data: expAvg });
+    moments.set(`${name}.exp_avg_sq`, { dtype: "float32", shape, data: expAvgSq });
+    optimizerSteps[name] = updates;
+  }
+  const starts = new Map<string, HostTensor>();
+  for (const [name, { loraA, loraB, start }] of adapters) {
+    if (start === undefined) continue;
+    starts.set(`${name}.loraA`, { dtype: "float32", shape: loraA.shape, data: start.loraA });
+    starts.set(`${name}.loraB`, { dtype: "float32", shape: loraB.shape, data: start.loraB });
+  }
+  const fullState: RunState = { ...state, optimizerSteps };
+  return writeCheckpoint(runDir, step, {
+    state: { ...fullState },
+    tensorFiles: {
+      trainable: hostTensors(parameters),
+      optimizer: moments,
+      ...(starts.size > 0 && { adapter_start: starts }),
+    },
+  });
+}
+
+/** Bytes that `saveCheckpoint` writes, without its small files. */
+export function checkpointBytes({ parameters, adapters }: Omit<CheckpointParts, "state">): number {
+  let elements = 0;
+  for (const { size } of parameters.values()) elements += 3 * size;
+  for (const { start } of adapters.values())
+    if (start !== undefined) elements += start.loraA.length + start.loraB.length;
+  return 4 * elements;
+}
+
+/** Bytes of the adapters of a model, as a cycle of the delta log or a PEFT folder holds them. */
+export function adapterBytes(model: CausalLM): number {
+  let elements = 0;
+  for (const { size } of adapterParameters(model).values()) elements += size;
+  return 4 * elements;
+}
+
+/** Bytes of the weights of a model to be written in float32. */
+export function modelBytes({ tensors }: ModelToSave): number {
+  let elements = 0;
+  for (const { shape } of tensors.values()) elements += sizeOf(shape);
+  return 4 * elements;
+}
+
+/** Gives adapters the starts that `saveCheckpoint` saved. */
+export function restoreStarts(
+  adapters: ReadonlyMap<string, LoRAAdapter>,
+  starts: ReadonlyMap<string, HostTensor> | undefined,
+): void {
+  for (const [name, adapter] of adapters) {
+    const [loraA, loraB] = ["loraA", "loraB"].map((factor) => starts?.get(`${name}.${factor}`)?.data as Float32Array);
+    if (loraA !== undefined && loraB !== undefined) adapter.start = { loraA, loraB };
+  }
+}
+
+/** The adapter of a run, to be written. */
+export interface AdapterToSave {
+  readonly model: CausalLM;
+  readonly settings: Pick<Settings, "dropout" | "bias" | "dora">;
+  readonly state: Pick<RunState, "base" | "deltas">;
+  /** Whether the present adapter was merged just now, so that it has learned nothing yet. */
+  readonly merged: boolean;
+}
+
+/** Writes RUN/adapter, which PEFT puts on RUN/base to get the run's model. */
+export async function saveAdapter(runDir: string, adapter: AdapterToSave): Promise<void> {
+  await writePeftAdapter(joinPath(runDir, "adapter"), await joinAdapter(runDir, adapter), {
+    replace: true,
+    checksums: true,
+  });
+}
+
+/** The finished cycles and what the present adapter has learned, joined into one adapter for RUN/base, and what is trained beside. */
+export async function joinAdapter(
+  runDir: string,
+  { model, settings: { dropout, bias, dora }, state: { base, deltas }, merged }: AdapterToSave,
+): Promise<PeftAdapter> {
+  const terms = new Map<string, LowRankTerm[]>();
+  for (const name of loraAdapters(model).keys()) terms.set(name, []);
+  for await (const delta of readDeltas(runDir, deltas)) {
+    for (const [name, term] of termsOf(delta)) terms.get(name)!.push(term);
+  }
+  if (!merged) for (const [name, term] of learnedTerms(model)) terms.get(name)!.push(term);
+  const joined = new Map([...terms].map(([name, each]) => [name, joinTerms(each)] as const));
+  const layers = pairsOf(joined);
+  const trained = modelParameters(model);
+  for (const [name, { trainable }] of trained) if (!trainable) trained.delete(name);
+  const [biases, modulesToSave] = [new Map<string, HostTensor>(), new Map<string, HostTensor>()];
+  for (const [name, tensor] of hostTensors(trained)) {
+    const isBias = name.endsWith(".bias") && (bias === "all" || (bias === "lora_only" && layers.has(moduleOf(name))));
+    (isBias ? biases : modulesToSave).set(name, tensor);
+  }
+  const { embeddings, head } = tiedNames(model);
+  // PEFT unties what it saves in full.
+  if (head !== undefined && trained.has(embeddings)) modulesToSave.set(head, modulesToSave.get(embeddings)!);
+  return {
+    ...ranksAndAlphas(joined),
+    baseModel: joinPath(runDir, "base"),
+    dropout,
+    useRslora: false,
+    useDora: dora,
+    bias,
+    fanInFanOut: [...layers.keys()].every((layer) => model.storage.isTransposed(`${layer}.weight`)),
+    targetModules: [...shortestNames(linearNames(model), (name) => layers.has(name) || undefined).keys()],
+    layers,
+    biases,
+    modulesToSave,
+    base,
+  };
+}
+
+/** Rank and alpha of most layers, and those of the others by the shortest names for them. */
+function ranksAndAlphas(
+  terms: ReadonlyMap<string, LowRankTerm>,
+): Pick<PeftAdapter, "rank" | "alpha" | "rankPattern" | "alphaPattern"> {
+  const names = [...terms.keys()];
+  const [rank, rankPattern] = mostAndOthers(names, (name) => terms.get(name)!.rank);
+  const [alpha, alphaPattern] = mostAndOthers(names, (name) => terms.get(name)!.scaling * terms.get(name)!.rank);
+  return { rank, alpha, rankPattern, alphaPattern };
+}
+
+function mostAndOthers(names: readonly string[], valueFor: (name: string) => number): [number, Record<string, number>] {
+  const counts = new Map<number, number>();
+  for (const name of names) counts.set(valueFor(name), (counts.get(valueFor(name)) ?? 0) + 1);
+  const [[most]] = [...counts].sort(([, a], [, b]) => b - a) as [[number, number]];
+  const others = [...shortestNames(names, valueFor)].filter(([, value]) => value !== most);
+  // Keys are regular expressions.
+  return [most, Object.fromEntries(others.map(([name, value]) => [name.replaceAll(".", "\\."), value] as const))];
+}
+
+/** All linear layers, with and without an adapter, by name. */
+function linearNames(model: CausalLM): string[] {
+  return [...linearLayers(model).keys(), ...mergeableLayers(model).keys()];
+}

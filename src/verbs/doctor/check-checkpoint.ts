@@ -1,0 +1,136 @@
+import { exists, joinPath } from "#platform";
+import { HighrankError } from "../../base/errors.js";
+import type { Settings } from "../../config/settings.js";
+import { checksumFaults } from "../../formats/checksums.js";
+import type { LazyTensor } from "../../formats/lazy-tensor.js";
+import { openSafetensors } from "../../formats/safetensors.js";
+import type { StoredTensor } from "../../formats/stored-tensor.js";
+import { trainedParameters } from "../../loading/model-source.js";
+import type { CausalLM } from "../../models/causal-lm.js";
+import { globalNorm } from "../../optim/clip.js";
+import { planRun, planStep } from "../../relora/plan.js";
+import { loraAdapters } from "../../relora/settings-adapters.js";
+import { readCheckpointState } from "../../runs/checkpoint.js";
+import { parseRunState, type RunState } from "../../runs/run-state.js";
+import { formatShape, type Shape, sameShape } from "../../tensor/shape.js";
+
+/** A checkpoint as its own files have it. */
+export interface CheckedCheckpoint {
+  readonly faults: readonly string[];
+  /** Null unless the files are as they were written. */
+  readonly state: RunState | null;
+}
+
+/** What a run is to hold: its settings, and a model without values for each phase. */
+export interface Expected {
+  readonly settings: Settings;
+  /** While every weight trains; null where none is. */
+  readonly full: CausalLM | null;
+  /** With adapters; null for the method full. */
+  readonly adapted: CausalLM | null;
+}
+
+/**
+ * Compares a checkpoint's files with their checksums, its state with the plan of the run and its tensors with the model, one tensor in
+ * memory at a time.
+ * @param expected null where that is not known; then the tensors are compared with one another.
+ */
+export async function checkCheckpoint(
+  folder: string,
+  step: number,
+  expected: Expected | null,
+): Promise<CheckedCheckpoint> {
+  const faults: string[] = [];
+  await collect(faults, async () => void faults.push(...(await checksumFaults(folder))));
+  if (faults.length > 0) return { faults, state: null };
+  let state: RunState | null = null;
+  await collect(faults, async () => {
+    state = parseRunState(await readCheckpointState(folder, step), "state.json");
+    if (expected !== null) faults.push(...planFaults(step, state, expected.settings));
+    const model = state.phase === "adapter" ? expected?.adapted : expected?.full;
+    await collect(faults, () => checkTensors(folder, state!, model ?? null, faults));
+  });
+  return { faults, state };
+}
+
+/** Calls `look`; what it throws of our own becomes a fault. */
+export async function collect(faults: string[], look: () => Promise<void>): Promise<void> {
+  try {
+    await look();
+  } catch (error) {
+    if (!(error instanceof HighrankError)) throw error;
+    faults.push(error.message);
+  }
+}
+
+function planFaults(step: number, state: RunState, settings: Settings): string[] {
+  const { seed, phase, cycle, maxSteps, deltas, dataPosition } = state;
+  if (seed !== settings.seed) return [`it is of a run with seed ${seed}, this one has seed ${settings.seed}`];
+  if (step > maxSteps) return [`it is of a run of ${maxSteps} steps`];
+  const config = { ...settings, maxSteps };
+  const plan = planStep(step, config);
+  const faults: string[] = [];
+  if (phase !== plan.phase || cycle !== plan.cycle) {
+    faults.push(`phase ${phase}, cycle ${cycle}, but step ${step} is in phase ${plan.phase}, cycle ${plan.cycle}`);
+  }
+  const merges = planRun(config).merges.filter((merge) => merge <= step).length;
+  const rows = step * settings.totalBatchSize;
+  if (dataPosition.epoch === 0 && dataPosition.row !== rows) {
+    faults.push(`row ${dataPosition.row} of the data, but step ${step} comes after ${rows}`);
+  }
+  if (deltas.length !== merges) faults.push(`${deltas.length} merged cycles, but step ${step} comes after ${merges}`);
+  return faults;
+}
+
+async function checkTensors(
+  folder: string,
+  { optimizerSteps }: RunState,
+  model: CausalLM | null,
+  faults: string[],
+): Promise<void> {
+  const open = async (name: string): Promise<ReadonlyMap<string, StoredTensor>> =>
+    (await openSafetensors(joinPath(folder, `${name}.safetensors`))).tensors;
+  const trainable = await open("trainable");
+  const shapes = new Map(
+    [...(model === null ? trainable : trainedParameters(model))].map(([name, { shape }]) => [name, shape] as const),
+  );
+  await compareTensors("trainable", trainable, shapes, faults);
+  const moments = [...shapes].flatMap(([name, shape]) =>
+    ["exp_avg", "exp_avg_sq"].map((moment) => [`${name}.${moment}`, shape] as const),
+  );
+  await compareTensors("optimizer", await open("optimizer"), new Map(moments), faults);
+  for (const name of shapes.keys()) {
+    if (optimizerSteps[name] === undefined) faults.push(`state.json: no optimizer steps of ${name}`);
+  }
+  if (!(await exists(joinPath(folder, "adapter_start.safetensors")))) return;
+  const starts = await open("adapter_start");
+  const factors = [...(model === null ? [] : loraAdapters(model))].flatMap(([layer, { loraA, loraB }]) => [
+    [`${layer}.loraA`, loraA.shape] as const,
+    [`${layer}.loraB`, loraB.shape] as const,
+  ]);
+  const known = model === null ? [...starts].map(([name, { shape }]) => [name, shape] as const) : factors;
+  await compareTensors("adapter_start", starts, new Map(known), faults);
+}
+
+/** Reads one tensor after another; what is missing, too much, of another shape or not finite is added to `faults`. */
+export async function compareTensors(
+  where: string,
+  tensors: ReadonlyMap<string, LazyTensor>,
+  expected: ReadonlyMap<string, Shape>,
+  faults: string[],
+): Promise<void> {
+  for (const name of expected.keys()) if (!tensors.has(name)) faults.push(`${where}: ${name} is missing`);
+  for (const [name, tensor] of tensors) {
+    const shape = expected.get(name);
+    if (shape === undefined) faults.push(`${where}: ${name} is nothing that the model has`);
+    else if (tensor.dtype !== "float32" || !sameShape(tensor.shape, shape)) {
+      const is = `${tensor.dtype} ${formatShape(tensor.shape)}`;
+      faults.push(`${where}: ${name} is ${is}, the model needs float32 ${formatShape(shape)}`);
+    } else if (!(await isAllFinite(tensor))) faults.push(`${where}: ${name} holds numbers that are not finite`);
+  }
+}
+
+/** Squares of float32 numbers do not overflow the norm's float64. */
+async function isAllFinite(tensor: LazyTensor): Promise<boolean> {
+  return Number.isFinite(globalNorm([(await tensor.read()) as Float32Array]));
+}

@@ -1,0 +1,57 @@
+import { cpuCount } from "#platform";
+import { ConfigError } from "../base/errors.js";
+import { type Dataset, loadDataset } from "../data/dataset.js";
+import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
+import { evaluationBatches } from "../data/evaluation-batches.js";
+import { modelTokenizer } from "../data/model-tokenizer.js";
+import { HeldOutLoss } from "../programs/held-out.js";
+import type { EvaluationOptions, TargetEvaluation } from "../training/contracts.js";
+import { loadTarget } from "./target.js";
+
+/** Tokens whose logits exist at once. */
+const LOSS_CHUNK = 256;
+
+/** Rows of a model that allows very long sequences are cut to this length, unless the caller asks for more. */
+const USUAL_LENGTH = 1024;
+
+/**
+ * Scores every token of a text but the first, in rows of `sequenceLength`; of other data what is scored of each sample, by itself. Rows of
+ * `input_ids` need no tokenizer and are scored whole.
+ * @throws ConfigError if the sequence is longer than the model's; DataError; CheckpointError.
+ */
+export async function evaluateTarget(target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
+  const { data, batchSize, maxTokens, device, threads } = options;
+  const { model, folder } = await loadTarget(target, options);
+  const longest = model.config.maxSequenceLength;
+  if ((options.sequenceLength ?? 0) > longest) {
+    throw new ConfigError(
+      `sequenceLength: must be at most ${longest}, the length of ${target}, got ${options.sequenceLength}`,
+    );
+  }
+  const dataset = await loadDataset(data, { validationFraction: 0 });
+  const encoded = await encode(dataset, folder, longest, options);
+  encoded.requireVocabulary(model.config.vocabSize);
+  const { lengths, truncation } = encoded.counts;
+  const rows = encoded.evaluationRows(lengths === null ? undefined : lengths.max - 1);
+  const limit = maxTokens === null ? {} : { maxTokens };
+  const { sequenceLength } = rows;
+  const shape = { batchSize, sequenceLength, lossChunk: LOSS_CHUNK, device, threads: threads ?? cpuCount() };
+  const heldOut = await HeldOutLoss.compile(model, shape);
+  try {
+    return { ...(await heldOut.run(evaluationBatches(rows, { batchSize, ...limit }))), truncation };
+  } finally {
+    await heldOut.release();
+  }
+}
+
+async function encode(
+  { kind, train }: Dataset,
+  folder: string,
+  longest: number,
+  { sequenceLength, trainOnInputs = false, chatTemplate = null }: EvaluationOptions,
+): Promise<EncodedRecords> {
+  const isRows = kind === "token rows";
+  const usual = kind === "text" ? Math.min(longest, USUAL_LENGTH) : longest;
+  const options = { sequenceLength: sequenceLength ?? usual, packing: null, trainOnInputs, truncate: !isRows };
+  return encodeRecords(kind, train, isRows ? undefined : await modelTokenizer(folder, chatTemplate), options);
+}

@@ -1,0 +1,79 @@
+import { cpuCount } from "#platform";
+import { ConfigError } from "../base/errors.js";
+import type { ChatMessage } from "../data/chat-rendering.js";
+import { ChatTemplate } from "../data/chat-template.js";
+import { modelTokenizer } from "../data/model-tokenizer.js";
+import type { Tokenizer } from "../data/tokenizer.js";
+import { readEndIds } from "../formats/generation-config.js";
+import { TextGenerator } from "../programs/text-generator.js";
+import { Rng } from "../tensor/random.js";
+import type { Generation, GenerationOptions, TargetOptions, WritingOptions } from "../training/contracts.js";
+import { loadTarget } from "./target.js";
+
+/** Options of {@link Writer.open}. */
+export interface WriterOptions extends TargetOptions {
+  /** A file with a chat template in place of the tokenizer's own. Default null. */
+  readonly chatTemplate?: string | null;
+  /** Hold 16-bit weights in float32, which is faster and takes twice the memory. Default false. */
+  readonly float32?: boolean;
+}
+
+/** A model in memory that continues prompts and answers in chats. The same seed gives the same text. */
+export class Writer {
+  readonly #target: string;
+  readonly #tokenizer: Tokenizer;
+  readonly #generator: TextGenerator;
+
+  private constructor(target: string, tokenizer: Tokenizer, generator: TextGenerator) {
+    this.#target = target;
+    this.#tokenizer = tokenizer;
+    this.#generator = generator;
+  }
+
+  /** Loads a model; it must be released. @throws CheckpointError or ConfigError if there is none. */
+  static async open(
+    target: string,
+    { chatTemplate = null, float32 = false, device, threads, ...options }: WriterOptions,
+  ): Promise<Writer> {
+    const { model, folder } = await loadTarget(target, { ...options, ...(!float32 && { device }) });
+    const tokenizer = await modelTokenizer(folder, chatTemplate);
+    const endOfText = tokenizer.findEndOfText();
+    const endIds = [...(await readEndIds(folder)), ...(endOfText === undefined ? [] : [endOfText])];
+    const session = { device, threads: threads ?? cpuCount() };
+    return new Writer(target, tokenizer, new TextGenerator(model, tokenizer, session, endIds));
+  }
+
+  /** Continues a prompt. */
+  continue(prompt: string, options: WritingOptions): Promise<Generation> {
+    return this.#generator.generate(prompt, options, new Rng(options.seed, "generate"));
+  }
+
+  /**
+   * The assistant's next turn. What the last call read and wrote is not computed again where the messages go on from there.
+   * @throws ConfigError where the tokenizer has no chat template; DataError with what that has against the messages.
+   */
+  async answer(messages: readonly ChatMessage[], options: WritingOptions): Promise<Generation> {
+    const template = ChatTemplate.of(this.#tokenizer);
+    if (template === null) {
+      throw new ConfigError(
+        `${this.#target}: its tokenizer has no chat template; name a file with one as --chat-template, or leave out --chat to continue a text`,
+      );
+    }
+    const ids = this.#tokenizer.encode(await template.prompt({ messages }));
+    return this.#generator.continueTokens(ids, options, new Rng(options.seed, "generate", messages.length));
+  }
+
+  release(): Promise<void> {
+    return this.#generator.release();
+  }
+}
+
+/** Continues a prompt. The same seed gives the same text. @throws CheckpointError or ConfigError if there is no model. */
+export async function generateText(target: string, options: GenerationOptions): Promise<Generation> {
+  const writer = await Writer.open(target, options);
+  try {
+    return await writer.continue(options.prompt, options);
+  } finally {
+    await writer.release();
+  }
+}

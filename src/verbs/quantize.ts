@@ -1,0 +1,108 @@
+import { fileSize, joinPath } from "#platform";
+import { linearLayers } from "../adapters/inject.js";
+import { CheckpointError } from "../base/errors.js";
+import { bitsandbytesTensors, type StoredQuantizedWeight } from "../formats/bitsandbytes.js";
+import type { TensorToWrite } from "../formats/lazy-tensor.js";
+import { weightFiles } from "../formats/model-folder.js";
+import type { FloatDType } from "../formats/quant-state.js";
+import { quantizationConfig } from "../formats/quantization-config.js";
+import { ELEMENT_BYTES } from "../formats/safetensors-header.js";
+import { modelFolder } from "../hub/locate-model.js";
+import { companionFiles, requireNewFolder } from "../loading/companions.js";
+import { folderSource, writeModel } from "../loading/model-source.js";
+import { QuantizationTotal, quantizerOfModel, quantizeWeight } from "../loading/quantizing.js";
+import { FourBitWeight } from "../quant/four-bit-weight.js";
+import type { Int8Weight } from "../quant/int8-weight.js";
+import type { QuantizedWeight } from "../quant/quantized-weight.js";
+import { describeQuantizer } from "../quant/quantizer.js";
+import { isRunFolder } from "../runs/run-folder.js";
+import type { TypedArray } from "../tensor/dtype.js";
+import type { ModelQuantization, QuantizationOptions } from "../training/contracts.js";
+
+/** bitsandbytes' names of the file types that weights are quantized from; others count as float32. */
+const FLOAT_TYPES: Readonly<Record<string, FloatDType>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };
+
+/**
+ * Quantizes the linear layers of a Hugging Face model, a folder or of the hub by name, into a new folder in bitsandbytes' layout. Embeddings, head and norms
+ * keep their bytes. Weights are read one at a time, twice: to measure the error and keep the scales, then to write the codes.
+ * @throws ConfigError if `out` holds files already; CheckpointError, before anything is written, if the folder is no float
+ * model or a weight is not finite.
+ */
+export async function quantizeModel(
+  named: string,
+  { out, quantizer, onDownload, onNotice }: QuantizationOptions,
+): Promise<ModelQuantization> {
+  await requireNewFolder(out);
+  const folder = await modelFolder(named, { onDownload, onNotice });
+  if (await isRunFolder(folder)) {
+    throw new CheckpointError(
+      `${folder} is a run folder; quantize its ${joinPath(folder, "model")}, or merge it first`,
+    );
+  }
+  const source = await folderSource(folder);
+  const model = source.build();
+  const present = quantizerOfModel(model);
+  if (present !== null) {
+    throw new CheckpointError(
+      `${folder} is quantized already (${describeQuantizer(present)}); quantize the float model that it came from, ` +
+        "or make a float one of it with merge",
+    );
+  }
+  const { config, tensors: floats } = source;
+  const tensors = new Map<string, TensorToWrite>(floats);
+  const total = new QuantizationTotal();
+  let floatBytes = 0;
+  let computeDtype: FloatDType | undefined;
+  for (const [layer, { linear }] of linearLayers(model)) {
+    const name = `${layer}.weight`;
+    const fileType = floats.get(name)!.fileType ?? "F32";
+    const dtype = FLOAT_TYPES[fileType] ?? "float32";
+    const quantize = (values: Float32Array): QuantizedWeight =>
+      quantizeWeight(name, values, [linear.outFeatures, linear.inFeatures], quantizer);
+    const values = await source.readWeight(name);
+    const weight = quantize(values);
+    total.add(layer, values, weight);
+    floatBytes += weight.size * ELEMENT_BYTES[fileType];
+    computeDtype ??= dtype;
+    for (const [part, tensor] of bitsandbytesTensors(name, storedWeight(weight, dtype))) {
+      const read = async (): Promise<TypedArray> => codesOf(quantize(await source.readWeight(name)));
+      tensors.set(part, part === name ? { dtype: tensor.dtype, shape: tensor.shape, read } : tensor);
+    }
+  }
+  const { format, doubleQuant } = quantizer;
+  const announced = { format, doubleQuant, computeDtype: computeDtype ?? "float32", skippedModules: null };
+  await writeModel(out, {
+    config: { ...config, quantization_config: quantizationConfig(announced) },
+    tensors,
+    files: await companionFiles(folder),
+  });
+  const { bytes, ...errors } = total.result;
+  return {
+    modelFolder: out,
+    quantizer: describeQuantizer(quantizer),
+    ...errors,
+    layerBytes: { before: floatBytes, after: bytes },
+    fileBytes: { before: await weightBytes(folder), after: await weightBytes(out) },
+  };
+}
+
+/** The weight as bitsandbytes stores it, sharing its arrays. */
+function storedWeight(weight: QuantizedWeight, dtype: FloatDType): StoredQuantizedWeight {
+  if (weight instanceof FourBitWeight) {
+    const { shape, arrays, quantizer } = weight;
+    return { format: quantizer.format, shape, blockSize: quantizer.blockSize, ...arrays, dtype };
+  }
+  const { shape, arrays } = weight as Int8Weight;
+  return { format: "int8", shape, ...arrays };
+}
+
+function codesOf(weight: QuantizedWeight): TypedArray {
+  return weight instanceof FourBitWeight ? weight.arrays.packed : (weight as Int8Weight).arrays.codes;
+}
+
+/** Bytes of the files that hold a model folder's weights. */
+async function weightBytes(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const path of (await weightFiles(folder)).keys()) bytes += await fileSize(path);
+  return bytes;
+}
