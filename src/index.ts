@@ -69,14 +69,18 @@ export { type LocatedModel, locateModel } from "./hub/locate-model.js";
 export type { DownloadEvents, DownloadOptions, DownloadProgress } from "./hub/model-download.js";
 export type { WantedParts } from "./hub/model-files.js";
 export { AdapterSet } from "./loading/adapter-set.js";
+export type { QuantizedLayer } from "./loading/quantizing.js";
+export type { MergeVerification } from "./loading/unmerged-model.js";
+export type { WeightedAdapter } from "./loading/weighted-adapters.js";
 export * from "./models/index.js";
 export * from "./nn/index.js";
 export * from "./ops/index.js";
 export * from "./optim/index.js";
 /** Learning-rate multipliers as pure functions of the step. */
 export * as schedules from "./optim/schedules.js";
+export type { Evaluation } from "./programs/held-out.js";
 export type { SamplingOptions } from "./programs/sampling.js";
-export { TextGenerator, type TextOptions } from "./programs/text-generator.js";
+export { type Generation, TextGenerator, type TextOptions, type WritingOptions } from "./programs/text-generator.js";
 export * from "./quant/index.js";
 export { appendDelta, type Delta, readDeltas } from "./relora/delta-log.js";
 export {
@@ -101,14 +105,26 @@ export { parseStudy } from "./studies/study-config.js";
 export type { RunPhase, RunStatus, StudyRun } from "./studies/study-run.js";
 export type { ArmSummary, RunSummary, StudySummary } from "./studies/summary.js";
 export * from "./tensor/index.js";
-export type * from "./training/contracts.js";
-export { resume } from "./training/resume.js";
-export { startResuming, startTraining } from "./training/start.js";
+export { type ResumeOptions, resume } from "./training/resume.js";
+export { startResuming, startTraining, type TrainingHandle, type TrainingOptions } from "./training/start.js";
 export { type TrainOptions, train } from "./training/train.js";
-export { checkRun } from "./verbs/doctor/check-run.js";
-export { evaluateTarget } from "./verbs/evaluate.js";
-export { exportTarget } from "./verbs/export.js";
-export { generateText, Writer, type WriterOptions } from "./verbs/generate.js";
-export { mergeTarget } from "./verbs/merge.js";
-export { quantizeModel } from "./verbs/quantize.js";
-export { type LoadedTarget, loadTarget } from "./verbs/target.js";
+export type { TrainResult } from "./training/trainer.js";
+export { checkRun, type Finding, type RunCheck } from "./verbs/doctor/check-run.js";
+export { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./verbs/evaluate.js";
+export {
+  EXPORT_FORMATS,
+  type ExportedAdapter,
+  type ExportedModel,
+  type ExportedOnnx,
+  type ExportOptions,
+  exportTarget,
+} from "./verbs/export.js";
+export { type GenerationOptions, generateText, Writer, type WriterOptions } from "./verbs/generate.js";
+export { type MergedModel, type MergeOptions, mergeTarget } from "./verbs/merge.js";
+export {
+  type BeforeAndAfter,
+  type ModelQuantization,
+  type QuantizationOptions,
+  quantizeModel,
+} from "./verbs/quantize.js";
+export { type LoadedTarget, loadTarget, type TargetOptions } from "./verbs/target.js";

@@ -55,9 +55,9 @@ test("downward imports and the platform pass", () => {
   expect(
     layerFaults("nn/linear.ts", `import { matmul } from "../ops/index.js";\nimport { x } from "#platform";`),
   ).toEqual([]);
-  expect(
-    layerFaults("platform/node.ts", `import fs from "node:fs";\nimport { E } from "../base/errors.js";`),
-  ).toEqual([]);
+  expect(layerFaults("platform/node.ts", `import fs from "node:fs";\nimport { E } from "../base/errors.js";`)).toEqual(
+    [],
+  );
   expect(layerFaults("index.ts", `export * from "./cli/main.js";`)).toEqual([]);
 });
 

@@ -10,9 +10,9 @@ import { openModelFolder, readModelFolder, writeModelFolder } from "../src/forma
 import { openSafetensors, readSafetensors } from "../src/formats/safetensors.js";
 import { readCheckpoint } from "../src/runs/checkpoint.js";
 import type { HostTensor } from "../src/tensor/dtype.js";
-import type { MergeOptions } from "../src/training/contracts.js";
 import { train } from "../src/training/train.js";
 import { evaluateTarget } from "../src/verbs/evaluate.js";
+import type { MergeOptions } from "../src/verbs/merge.js";
 import { mergeTarget } from "../src/verbs/merge.js";
 import { quantizeModel } from "../src/verbs/quantize.js";
 import { runCommand } from "./run-command.js";

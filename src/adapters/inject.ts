@@ -1,11 +1,13 @@
 import { ConfigError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
 import { Linear } from "../nn/linear.js";
-import { type Module, type ModuleSlot, moduleSlots } from "../nn/module.js";
+import type { Parameter } from "../nn/module.js";
+import { type Module, type ModuleSlot, moduleSlots, namedParameters } from "../nn/module.js";
 import { QuantizedLinear } from "../quant/quantized-linear.js";
 import type { Rng } from "../tensor/random.js";
 import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";
 import type { LinearAdapter } from "./linear-adapter.js";
+import { LoRAAdapter } from "./lora-adapter.js";
 import { type MergePolicy, requantize } from "./merge-policies.js";
 import {
   MergeableLayer,
@@ -134,4 +136,22 @@ function describeUnmatched(unmatched: readonly string[], existing: readonly stri
     return nearest === undefined ? `"${target}"` : `"${target}" (did you mean "${nearest}"?)`;
   });
   return `target modules: ${hints.join(", ")} match no linear layer of the model; ${list}`;
+}
+
+/** The adapters of a model by the name of their layer. */
+export function loraAdapters(model: Module): Map<string, LoRAAdapter> {
+  const adapters = new Map<string, LoRAAdapter>();
+  for (const [name, { adapter }] of mergeableLayers(model)) {
+    if (adapter instanceof LoRAAdapter) adapters.set(name, adapter);
+  }
+  return adapters;
+}
+
+/** loraA and loraB of every adapter, and the magnitude or core where it has one, by name. */
+export function adapterParameters(model: Module): Map<string, Parameter> {
+  const parameters = new Map<string, Parameter>();
+  for (const [name, adapter] of loraAdapters(model)) {
+    for (const [path, parameter] of namedParameters(adapter)) parameters.set(`${name}.adapter.${path}`, parameter);
+  }
+  return parameters;
 }

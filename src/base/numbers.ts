@@ -73,3 +73,8 @@ function scale(value: number, base: number, units: readonly string[], gap: strin
   const text = unit === 0 ? String(Math.round(size)) : size.toFixed(size < 10 ? 2 : size < 100 ? 1 : 0);
   return `${text}${gap}${units[unit]}`;
 }
+
+/** The sum of the values; 0 for none. */
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

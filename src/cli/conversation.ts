@@ -1,7 +1,7 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
 import type { ChatMessage } from "../data/chat-rendering.js";
-import type { WritingOptions } from "../training/contracts.js";
+import type { WritingOptions } from "../programs/text-generator.js";
 import type { Writer } from "../verbs/generate.js";
 import type { Context } from "./context.js";
 import { noteRestarts, printer } from "./written-text.js";

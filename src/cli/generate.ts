@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { ConfigError } from "../base/errors.js";
 import { SETTINGS } from "../config/settings.js";
-import type { Generation } from "../training/contracts.js";
+import type { Generation } from "../programs/text-generator.js";
 import type { Context } from "./context.js";
 import { converse } from "./conversation.js";
 import { addOptions, type OptionTable, type OptionValues, readOptions } from "./options.js";

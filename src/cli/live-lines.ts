@@ -18,7 +18,7 @@ import type {
   StartRecord,
   StepRecord,
 } from "../runs/metrics.js";
-import { type MemoryEstimate, totalBytes } from "../training/memory.js";
+import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
 import { cutToWidth, fillLines, type Style, singleLine, textWidth } from "./terminal.js";
 
 // One pure function for each kind of line that training shows. Text comes without a newline at its end.

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { formatBytes, formatCount, formatNumber } from "../base/numbers.js";
 import { FLOAT_DTYPES } from "../formats/quant-state.js";
-import type { MergedModel } from "../training/contracts.js";
+import type { MergedModel } from "../verbs/merge.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 import { addOriginOptions, readOriginOptions, TARGET_HELP } from "./target-options.js";

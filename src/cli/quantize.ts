@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { ConfigError } from "../base/errors.js";
 import { formatBytes, formatNumber } from "../base/numbers.js";
 import { createQuantizer, QUANTIZATION_FORMATS, type Quantizer } from "../quant/quantizer.js";
-import type { ModelQuantization } from "../training/contracts.js";
+import type { ModelQuantization } from "../verbs/quantize.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, type OptionValues, readOptions } from "./options.js";
 import { tableLines } from "./table.js";

@@ -1,4 +1,4 @@
-import type { Finding, RunCheck } from "../training/contracts.js";
+import type { Finding, RunCheck } from "../verbs/doctor/check-run.js";
 import { type Environment, fillLines, type Style, singleLine, styleFor, type Terminal } from "./terminal.js";
 
 /** Columns of the area and of the state, each with the gap behind it. */

@@ -1,6 +1,7 @@
 import { joinPath, readText } from "#platform";
 import type { MetricsRecord, StartRecord } from "../runs/metrics.js";
-import type { TrainingHandle, TrainingOptions, TrainResult } from "../training/contracts.js";
+import type { TrainingHandle, TrainingOptions } from "../training/start.js";
+import type { TrainResult } from "../training/trainer.js";
 import type { Context } from "./context.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { withInterrupts } from "./interrupts.js";

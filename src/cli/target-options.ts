@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import { ConfigError } from "../base/errors.js";
 import { SETTINGS } from "../config/settings.js";
+import type { WeightedAdapter } from "../loading/weighted-adapters.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
-import type { MergeOptions, TargetOptions, WeightedAdapter } from "../training/contracts.js";
+import type { MergeOptions } from "../verbs/merge.js";
+import type { TargetOptions } from "../verbs/target.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 
 /** The TARGET argument of the verbs that load a trained model. */

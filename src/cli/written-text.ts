@@ -1,4 +1,4 @@
-import type { Generation } from "../training/contracts.js";
+import type { Generation } from "../programs/text-generator.js";
 import type { Context } from "./context.js";
 import { isInteractive, withoutControls } from "./terminal.js";
 

@@ -1,10 +1,17 @@
-import { linearLayers } from "../adapters/inject.js";
+import { adapterParameters, linearLayers, mergeableLayers } from "../adapters/inject.js";
+import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { CheckpointError } from "../base/errors.js";
 import { MODEL_PRESETS } from "../config/presets.js";
 import { quantizedWeightNames, readBitsandbytes, type StoredQuantizedWeight } from "../formats/bitsandbytes.js";
 import type { FolderOptions } from "../formats/checksums.js";
 import type { LazyTensor } from "../formats/lazy-tensor.js";
-import { type ModelFolderContent, openModelFolder, writeModelFolder } from "../formats/model-folder.js";
+import {
+  copyModelFolder,
+  type ModelFolderContent,
+  openModelFolder,
+  writeModelFolder,
+} from "../formats/model-folder.js";
+import type { FloatDType } from "../formats/quant-state.js";
 import { parseQuantizationConfig } from "../formats/quantization-config.js";
 import type { SafetensorsDType } from "../formats/safetensors-header.js";
 import { fromStorage, toStorage } from "../formats/weight-storage.js";
@@ -20,7 +27,8 @@ import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { fastestHalf } from "../tensor/half-array.js";
 import { Rng } from "../tensor/random.js";
-import { formatShape, sameShape } from "../tensor/shape.js";
+import type { Shape } from "../tensor/shape.js";
+import { formatShape, sameShape, sizeOf } from "../tensor/shape.js";
 
 /** A tensor of a model, with its type where it is that of a file. */
 export type ModelTensor = LazyTensor & { readonly fileType?: SafetensorsDType };
@@ -259,4 +267,76 @@ function weightFaults(
 
 function throwFaults(faults: readonly string[], where: string): void {
   if (faults.length > 0) throw new CheckpointError(`${where}: the weights do not fit the model:\n${faults.join("\n")}`);
+}
+
+/** What a model folder is written from, without its tokenizer. */
+export interface ModelToSave {
+  readonly config: Readonly<Record<string, unknown>>;
+  /** By name on disk. */
+  readonly tensors: ReadonlyMap<string, HostTensor | LazyTensor>;
+}
+
+/** Files beside weights, by name. */
+export type CompanionFiles = ReadonlyMap<string, string | Uint8Array>;
+
+/** A model as a Hugging Face folder with checksums; its weights are read and written one at a time. */
+export async function saveModel(folder: string, model: ModelToSave, files: CompanionFiles): Promise<void> {
+  const { config, tensors } = model;
+  await writeModel(folder, { config, tensors, files }, SAVED);
+}
+
+/** What a run starts from as a Hugging Face folder with checksums: with the weight files of the folder that it comes from, where it does. */
+export async function saveBase(folder: string, source: ModelSource, files: CompanionFiles): Promise<void> {
+  const { folder: from, config } = source;
+  if (from === undefined) await saveModel(folder, source, files);
+  else await copyModelFolder(folder, from, { config, files }, SAVED);
+}
+
+const SAVED = { replace: true, checksums: true } as const;
+
+/**
+ * The model as it stands, its adapters left out, all in float32.
+ * @param frozenWeight gives the weight of a quantized layer without an adapter.
+ */
+export function finishedModel(
+  model: CausalLM,
+  config: Readonly<Record<string, unknown>>,
+  frozenWeight: (layer: string) => Promise<Float32Array>,
+): ModelToSave {
+  const tensors = new Map<string, HostTensor | LazyTensor>(hostTensors(modelParameters(model)));
+  const add = (layer: string, shape: Shape, read: () => Promise<Float32Array>): void => {
+    tensors.set(`${layer}.weight`, { dtype: "float32", shape, read });
+  };
+  for (const [name, layer] of mergeableLayers(model)) {
+    if (!(layer instanceof MergeableQuantizedLinear)) continue;
+    const { weight, policy } = layer;
+    add(name, weight.shape, () => policy.exactWeight(weight));
+  }
+  for (const [name, { linear }] of linearLayers(model)) {
+    if (linear instanceof QuantizedLinear) add(name, linear.weight.shape, () => frozenWeight(name));
+  }
+  return { config: floatConfig(config, "float32"), tensors };
+}
+
+/** The config.json of a model whose weights are all of this dtype, quantized none of them. */
+export function floatConfig(
+  { quantization_config: _, dtype: __, ...config }: Readonly<Record<string, unknown>>,
+  dtype: FloatDType,
+): Record<string, unknown> {
+  // Newer versions of transformers write `dtype` and heed it before `torch_dtype`, which all of them read.
+  return { ...config, torch_dtype: dtype };
+}
+
+/** The parameters by name on disk, without those of adapters. */
+export function modelParameters(model: CausalLM): Map<string, Parameter> {
+  const parameters = diskParameters(model);
+  for (const name of adapterParameters(model).keys()) parameters.delete(name);
+  return parameters;
+}
+
+/** Bytes of the weights of a model to be written in float32. */
+export function modelBytes({ tensors }: ModelToSave): number {
+  let elements = 0;
+  for (const { shape } of tensors.values()) elements += sizeOf(shape);
+  return 4 * elements;
 }

@@ -6,10 +6,24 @@ import { Linear } from "../nn/linear.js";
 import { createQuantizedWeight, QuantizedLinear } from "../quant/quantized-linear.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import { createQuantizer, describeQuantizer, type Quantizer } from "../quant/quantizer.js";
-import type { QuantizedLayer, QuantizeRecord } from "../runs/metrics.js";
 
-/** What quantizing a model's layers lost. */
-export type QuantizationError = Pick<QuantizeRecord, "relativeError" | "bytes" | "layers">;
+/** One layer that was quantized. */
+export interface QuantizedLayer {
+  readonly name: string;
+  /** ‖W − dequantized‖ / ‖W‖, Frobenius norms. */
+  readonly relativeError: number;
+  /** Largest absolute error of any element. */
+  readonly largestError: number;
+}
+
+/** The loss of precision when the layers of a model are quantized. */
+export interface QuantizationError {
+  /** ‖W − dequantized‖ / ‖W‖ over all layers, Frobenius norms. */
+  readonly relativeError: number;
+  /** Bytes of the quantized weights with their scales. */
+  readonly bytes: number;
+  readonly layers: readonly QuantizedLayer[];
+}
 
 /** What the frozen weights of a run are quantized with; null for float32. */
 export function quantizerOf({

@@ -1,13 +1,36 @@
 import { cpuCount } from "#platform";
-import { type LazyTensor, readHostTensor } from "../formats/lazy-tensor.js";
+import { linearLayers } from "../adapters/inject.js";
+import { addTerms } from "../adapters/low-rank-term.js";
+import { CheckpointError } from "../base/errors.js";
+import { quantizedWeightNames } from "../formats/bitsandbytes.js";
+import type { TensorToWrite } from "../formats/lazy-tensor.js";
+import { type LazyTensor, readHostTensor, storeAs } from "../formats/lazy-tensor.js";
+import type { FloatDType } from "../formats/quant-state.js";
+import type { SafetensorsDType } from "../formats/safetensors-header.js";
 import { describeModel } from "../models/architectures.js";
 import type { CausalLM } from "../models/causal-lm.js";
+import type { LinearLayer } from "../nn/linear.js";
 import { largestChange, Probe, type ProbeResult } from "../programs/probe.js";
+import type { Quantizer } from "../quant/quantizer.js";
+import { describeQuantizer } from "../quant/quantizer.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { Rng } from "../tensor/random.js";
-import type { MergeVerification } from "../training/contracts.js";
-import { diskParameters, loadModel, type ModelSource } from "./model-source.js";
+import type { Shape } from "../tensor/shape.js";
+import { sizeOf } from "../tensor/shape.js";
+import { diskParameters, loadModel, type ModelSource, tiedNames } from "./model-source.js";
 import { applyUpdates, type LayerUpdate } from "./updated-linear.js";
+
+/** How the written folder differs from base + updates, both computed in float32. */
+export interface MergeVerification {
+  /** Tokens of the sequence that both were given. */
+  readonly tokens: number;
+  /** Largest absolute change of any logit. */
+  readonly largestChange: number;
+  /** Largest absolute logit. */
+  readonly largestLogit: number;
+  /** largestChange / largestLogit. */
+  readonly relativeChange: number;
+}
 
 /** A model as the parts that merging joins. */
 export interface UnmergedModel {
@@ -60,4 +83,70 @@ async function probe(model: CausalLM): Promise<ProbeResult & { tokens: number }>
   } finally {
     await compiled.release();
   }
+}
+
+/**
+ * Every tensor of the base as it is to be written, by name and shape of the model. What nothing changes keeps its bytes where its type
+ * stays.
+ */
+export function mergedTensors(unmerged: UnmergedModel, fileType: SafetensorsDType): Map<string, TensorToWrite> {
+  const { source, replaced, updates } = unmerged;
+  const tensors = new Map<string, TensorToWrite>(source.tensors);
+  for (const parts of quantizedWeightNames(source.tensors.keys()).values()) {
+    for (const part of parts) tensors.delete(part);
+  }
+  for (const [name, tensor] of tensors) {
+    if (tensor.dtype === "float32" && tensor.fileType !== fileType) tensors.set(name, storeAs(tensor, fileType));
+  }
+  const add = (name: string, shape: Shape, read: () => Promise<Float32Array>): void => {
+    tensors.set(name, storeAs({ dtype: "float32", shape, read }, fileType));
+  };
+  for (const [name, { shape }] of replaced) add(name, shape, () => readUnmerged(unmerged, name));
+  const model = source.build();
+  const { embeddings, head } = tiedNames(model);
+  // Where a file holds the tied head as well, both stay one.
+  if (head !== undefined && tensors.has(head) && replaced.has(embeddings)) tensors.set(head, tensors.get(embeddings)!);
+  for (const [layer, { linear }] of linearLayers(model)) {
+    const name = `${layer}.weight`;
+    const update = updates.get(layer);
+    if (update?.bias !== undefined) addLayerBias(unmerged, layer, linear, update.bias, add);
+    if (update === undefined && tensors.has(name)) continue;
+    add(name, [linear.outFeatures, linear.inFeatures], async () =>
+      addTerms(await readUnmerged(unmerged, name), update === undefined ? [] : [update]),
+    );
+  }
+  return tensors;
+}
+
+/** @throws CheckpointError where the layer has no bias that could take it up. */
+function addLayerBias(
+  unmerged: UnmergedModel,
+  layer: string,
+  { bias }: LinearLayer,
+  added: Float32Array,
+  add: (name: string, shape: Shape, read: () => Promise<Float32Array>) => void,
+): void {
+  const name = `${layer}.bias`;
+  if (bias === undefined) {
+    throw new CheckpointError(
+      `${layer}: the adapter has a bias (lora_bias) and the layer has none to merge it into; compute with the adapter beside the base instead`,
+    );
+  }
+  add(name, bias.shape, async () => (await readUnmerged(unmerged, name)).map((value, i) => value + added[i]!));
+}
+
+export const FILE_TYPES: Readonly<Record<FloatDType, SafetensorsDType>> = {
+  float32: "F32",
+  bfloat16: "BF16",
+  float16: "F16",
+};
+
+export function countParameters(tensors: ReadonlyMap<string, TensorToWrite>): number {
+  let parameters = 0;
+  for (const { shape } of tensors.values()) parameters += sizeOf(shape);
+  return parameters;
+}
+
+export function describeHeld(quantizer: Quantizer | null): string | null {
+  return quantizer && describeQuantizer(quantizer);
 }

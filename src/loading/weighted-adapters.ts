@@ -2,10 +2,15 @@ import { combineTerms, type WeightedTerm } from "../adapters/low-rank-term.js";
 import { ConfigError } from "../base/errors.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
-import type { WeightedAdapter } from "../training/contracts.js";
 import { openAdapter } from "./open-adapter.js";
 import type { PeftEffect } from "./peft-effect.js";
 import type { LayerUpdate } from "./updated-linear.js";
+
+/** A PEFT adapter, a folder or of the hub by name, and how much of its update is taken. */
+export interface WeightedAdapter {
+  readonly adapter: string;
+  readonly weight: number;
+}
 
 /** What an adapter does, and how much of it is taken. */
 export interface WeightedEffect {

@@ -1,8 +1,14 @@
 import type { Batch } from "../data/packing.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { Program } from "../runtime/program.js";
-import type { Evaluation } from "../training/contracts.js";
 import { batchPlaceholders, countScored, type StepShape } from "./training-step.js";
+
+/** Token-weighted mean cross-entropy in nats, its exponential, and the number of scored tokens. */
+export interface Evaluation {
+  readonly loss: number;
+  readonly perplexity: number;
+  readonly tokens: number;
+}
 
 /** Token-weighted mean cross-entropy of a model on batches: a compiled graph, dropout off. */
 export class HeldOutLoss {

@@ -5,9 +5,42 @@ import type { Tokenizer } from "../data/tokenizer.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { SessionOptions } from "../runtime/session.js";
 import type { Rng } from "../tensor/random.js";
-import type { Generation } from "../training/contracts.js";
 import { CachedDecoder } from "./cached-decoder.js";
 import { type SamplingOptions, sampleToken } from "./sampling.js";
+
+/** How a text is written. */
+export interface WritingOptions {
+  readonly maxNewTokens: number;
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** Sample from the k likeliest tokens; null for all. */
+  readonly topK: number | null;
+  /** Sample from the likeliest tokens that hold this share of the probability; 1 for all. */
+  readonly topP: number;
+  readonly seed: number;
+  /** Texts that end the generation and are not part of what it gives; none of them empty. Default: none. */
+  readonly stop?: readonly string[];
+  /** Hears each piece of text as soon as it is whole characters; together they are `text`. */
+  readonly onText?: (piece: string) => void;
+}
+
+/** The text that follows the prompt, and why it ended. */
+export interface Generation {
+  readonly text: string;
+  /** Tokens written. */
+  readonly tokens: number;
+  readonly finish: "end-of-text" | "length" | "stop";
+  /** Tokens of the prompt, with what a text begins with. */
+  readonly promptTokens: number;
+  /** Milliseconds for each token of the prompt that was read; null where none was. */
+  readonly msPerPromptToken: number | null;
+  /** Milliseconds for each token after the first, from one to the next; null where there is none. */
+  readonly msPerToken: number | null;
+  /** Tokens that the model sees at most. */
+  readonly contextTokens: number;
+  /** How often the text had filled that, and went on from its last half. */
+  readonly contextRestarts: number;
+}
 
 export interface TextOptions extends SamplingOptions {
   readonly maxNewTokens: number;

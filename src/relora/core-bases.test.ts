@@ -1,6 +1,7 @@
 import { type AbstractMatrix, Matrix, SVD } from "ml-matrix";
 import { expect, test } from "vitest";
 import type { CoreAdapter } from "../adapters/core-adapter.js";
+import { loraAdapters } from "../adapters/inject.js";
 import type { Batch } from "../data/packing.js";
 import { diskParameters } from "../loading/model-source.js";
 import { LlamaForCausalLM } from "../models/llama.js";
@@ -9,7 +10,7 @@ import { readGradient } from "../optim/gradient.js";
 import { TrainingStep } from "../programs/training-step.js";
 import { Rng } from "../tensor/random.js";
 import { startInGradient } from "./core-bases.js";
-import { addAdapters, loraAdapters } from "./settings-adapters.js";
+import { addAdapters } from "./settings-adapters.js";
 
 const [RANK, SCALING, VOCABULARY] = [6, 0.5, 23];
 const SHAPE = {

@@ -1,4 +1,5 @@
 import { CoreAdapter } from "../adapters/core-adapter.js";
+import { loraAdapters } from "../adapters/inject.js";
 import type { Batch } from "../data/packing.js";
 import { diskParameters } from "../loading/model-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -7,7 +8,6 @@ import { globalNorm } from "../optim/clip.js";
 import { discardGradient, type Gradient, readGradient } from "../optim/gradient.js";
 import { TrainingStep, type TrainingStepOptions } from "../programs/training-step.js";
 import type { Rng } from "../tensor/random.js";
-import { loraAdapters } from "./settings-adapters.js";
 
 /** The cores of a model by the name of their layer. */
 function coreAdapters(model: CausalLM): Map<string, CoreAdapter> {

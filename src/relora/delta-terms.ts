@@ -1,9 +1,9 @@
+import { loraAdapters } from "../adapters/inject.js";
 import type { LazyTerm, LowRankTerm } from "../adapters/low-rank-term.js";
 import type { LazyTensor } from "../formats/lazy-tensor.js";
 import type { LoraPair } from "../formats/peft-tensors.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { type Delta, openDelta } from "./delta-log.js";
-import { loraAdapters } from "./settings-adapters.js";
 
 // Updates by the name of their layer: as adapters hold them, as terms of a sum, and as pairs of tensors in files.
 

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { loraAdapters } from "../adapters/inject.js";
 import type { LazyTerm } from "../adapters/low-rank-term.js";
 import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
@@ -8,7 +9,7 @@ import type { Delta } from "./delta-log.js";
 import { termsOf } from "./delta-terms.js";
 import { MasterWeights } from "./master-weights.js";
 import { type MergeContext, Merger } from "./merging.js";
-import { addAdapters, loraAdapters } from "./settings-adapters.js";
+import { addAdapters } from "./settings-adapters.js";
 
 const WIDTH = 8;
 
@@ -63,7 +64,7 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
   const log = async (delta: Delta): Promise<void> => void logged.push(delta);
   setDiagonal(model, q, [3, 4, 0.09]);
   setDiagonal(model, up, [0, 12]);
-  const { record: first } = await merger.merge(context(5, 1, log));
+  const { report: first } = await merger.merge(context(5, 1, log));
   expect(first).toMatchObject({ kind: "merge", step: 5, cycle: 1, rank: 3 });
   expect(first.layers.map(({ name, rank }) => [name, rank])).toEqual([
     [q, 2],
@@ -85,7 +86,7 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
   // With the first cycle's 0.09 the third value is now above the threshold, and the first cancels out.
   setDiagonal(model, q, [-3, 0, 0.09]);
   setDiagonal(model, up, [0, 0, 1]);
-  const { record: second } = await merger.merge(context(9, 2, log));
+  const { report: second } = await merger.merge(context(9, 2, log));
   expect(second.layers.map(({ rank }) => rank)).toEqual([2, 2]);
   expect(second.deltaNorm).toBeCloseTo(Math.hypot(3, 0.09, 1), 5);
   expect(logged.map(({ cycle, step, scaling }) => [cycle, step, scaling])).toEqual([
@@ -103,10 +104,10 @@ test("a share merges and restarts the weakest directions alone, and the model co
   setDiagonal(model, "model.layers.0.mlp.up_proj", [2, 1, 6]);
   const adapter = loraAdapters(model).get(q)!;
   const log = async (delta: Delta): Promise<void> => void logged.push(delta);
-  const { record, directions } = await merger.merge({ ...context(5, 1, log), share: 1 / 3 });
+  const { report, directions } = await merger.merge({ ...context(5, 1, log), share: 1 / 3 });
   expect([...directions.values()]).toEqual([[2], [1]]);
-  expect(record.layers.map(({ deltaNorm }) => deltaNorm)).toEqual([0.5, 1]);
-  expect(record.probeLogitsChange).toBeLessThan(1e-5);
+  expect(report.layers.map(({ deltaNorm }) => deltaNorm)).toEqual([0.5, 1]);
+  expect(report.probeLogitsChange).toBeLessThan(1e-5);
   const { loraA, loraB } = logged[0]!.layers.get(q)!;
   expect([loraA.shape, loraB.shape]).toEqual([
     [1, WIDTH],

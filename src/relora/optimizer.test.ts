@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
+import { adapterParameters } from "../adapters/inject.js";
 import { diskParameters } from "../loading/model-source.js";
 import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
 import type { Parameter } from "../nn/module.js";
 import { Rng } from "../tensor/random.js";
 import { createOptimizer } from "./optimizer.js";
-import { adapterParameters, addAdapters } from "./settings-adapters.js";
+import { addAdapters } from "./settings-adapters.js";
 
 const SETTINGS = { lr: 1e-3, adapterLr: 2e-3, loraPlusRatio: 1, weightDecay: 0.1, beta1: 0.9, beta2: 0.99, eps: 1e-8 };
 const ADAPTERS = {

@@ -1,8 +1,8 @@
+import { adapterParameters } from "../adapters/inject.js";
 import type { Settings } from "../config/settings.js";
 import { type CausalLM, modelParts } from "../models/causal-lm.js";
 import type { Parameter } from "../nn/module.js";
 import { AdamW, type AdamWState, type UpdateKernel } from "../optim/adamw.js";
-import { adapterParameters } from "./settings-adapters.js";
 
 /** The optimizer's settings. */
 export type OptimizerSettings = Pick<

@@ -1,3 +1,4 @@
+import { loraAdapters } from "../adapters/inject.js";
 import type { Settings } from "../config/settings.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { AdamWOptions, AdamWState } from "../optim/adamw.js";
@@ -5,7 +6,6 @@ import { type Gradient, readGradient } from "../optim/gradient.js";
 import { resetOptimizerState } from "../optim/reset.js";
 import type { Rng } from "../tensor/random.js";
 import type { RestartedDirections } from "./merging.js";
-import { loraAdapters } from "./settings-adapters.js";
 
 /** What the optimizer remembers of what is trained of an adapter: a factor, (rank, in) or (out, rank), or a core. */
 export interface FactorState {

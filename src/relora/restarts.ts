@@ -1,25 +1,33 @@
 import { redrawDropout } from "../adapters/inject.js";
 import type { Settings } from "../config/settings.js";
+import type { BatchCursor } from "../data/cursor.js";
 import type { Batch } from "../data/packing.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import type { AdamW } from "../optim/adamw.js";
 import { clipCoefficient, globalNorm } from "../optim/clip.js";
 import { discardGradient } from "../optim/gradient.js";
 import { zeroShare } from "../optim/reset.js";
 import type { TrainingStep } from "../programs/training-step.js";
 import { Rng } from "../tensor/random.js";
-import type { PreparedRun } from "../training/prepare.js";
 import { type SeenUpdate, startInGradient } from "./core-bases.js";
 import type { RestartedDirections } from "./merging.js";
 import { type FactorState, factorStates, GradientMoments, resetMoments } from "./restart-moments.js";
 
+/** The parts of a run that restarts need. */
+export interface RestartedRun {
+  readonly model: CausalLM;
+  readonly cursor: BatchCursor;
+  readonly threads: number;
+}
+
 /** What adapters begin with, at first and after merges, beside zeros and what is drawn: bases of cores, and moments. */
 export class Restarts {
   readonly #settings: Settings;
-  readonly #run: Pick<PreparedRun, "model" | "cursor" | "threads">;
+  readonly #run: RestartedRun;
   /** Of the updates to come, by the last search for bases; kept until moments are primed with it. */
   #seen: readonly SeenUpdate[] = [];
 
-  constructor(settings: Settings, run: Pick<PreparedRun, "model" | "cursor" | "threads">) {
+  constructor(settings: Settings, run: RestartedRun) {
     this.#settings = settings;
     this.#run = run;
   }
@@ -105,7 +113,7 @@ export class Restarts {
 
 /** The micro-batches of the next update. */
 export function nextBatches(
-  { cursor }: Pick<PreparedRun, "cursor">,
+  { cursor }: Pick<RestartedRun, "cursor">,
   { batchSize, totalBatchSize }: Pick<Settings, "batchSize" | "totalBatchSize">,
 ): Batch[] {
   return Array.from({ length: totalBatchSize / batchSize }, () => cursor.next());

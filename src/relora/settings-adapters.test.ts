@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { adapterParameters, loraAdapters } from "../adapters/inject.js";
 import type { LoRAAdapter } from "../adapters/lora-adapter.js";
 import { ConfigError } from "../base/errors.js";
 import { diskParameters } from "../loading/model-source.js";
@@ -7,7 +8,7 @@ import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
 import { countElements } from "../nn/module.js";
 import { Rng } from "../tensor/random.js";
-import { type AdapterSettings, adapterParameters, addAdapters, loraAdapters } from "./settings-adapters.js";
+import { type AdapterSettings, addAdapters } from "./settings-adapters.js";
 
 const SETTINGS = {
   rank: 4,

@@ -1,6 +1,12 @@
 import { CoreAdapter } from "../adapters/core-adapter.js";
 import { DoRAAdapter } from "../adapters/dora-adapter.js";
-import { injectAdapters, mergeableLayers, type TargetedLinear, targetedLinears } from "../adapters/inject.js";
+import {
+  injectAdapters,
+  loraAdapters,
+  mergeableLayers,
+  type TargetedLinear,
+  targetedLinears,
+} from "../adapters/inject.js";
 import { LoRAAdapter } from "../adapters/lora-adapter.js";
 import type { MergePolicy } from "../adapters/merge-policies.js";
 import { ALL_LINEAR, isAllLinear, patternFault, patternValues, type TargetRule } from "../adapters/target-modules.js";
@@ -148,22 +154,4 @@ function requireRanks(
         `targetModules:\n${found.slice(0, 8).join("\n")}`,
     );
   }
-}
-
-/** The adapters of a model by the name of their layer. */
-export function loraAdapters(model: CausalLM): Map<string, LoRAAdapter> {
-  const adapters = new Map<string, LoRAAdapter>();
-  for (const [name, { adapter }] of mergeableLayers(model)) {
-    if (adapter instanceof LoRAAdapter) adapters.set(name, adapter);
-  }
-  return adapters;
-}
-
-/** loraA and loraB of every adapter, and the magnitude or core where it has one, by name. */
-export function adapterParameters(model: CausalLM): Map<string, Parameter> {
-  const parameters = new Map<string, Parameter>();
-  for (const [name, adapter] of loraAdapters(model)) {
-    for (const [path, parameter] of namedParameters(adapter)) parameters.set(`${name}.adapter.${path}`, parameter);
-  }
-  return parameters;
 }

@@ -1,8 +1,32 @@
 import { parseJson } from "../base/json.js";
+import { sum } from "../base/numbers.js";
 import { checkpointFault } from "../formats/faults.js";
+import type { QuantizationError } from "../loading/quantizing.js";
+import type { MergeReport } from "../relora/merging.js";
 import type { PhaseName } from "../relora/plan.js";
-import type { MemoryEstimate } from "../training/memory.js";
 import { checkRecord } from "./metrics-schema.js";
+
+/** Estimated peak memory of the process, in bytes, by part. */
+export interface MemoryEstimate {
+  /** Node.js, ONNX Runtime, the program itself and its compiled graphs. */
+  readonly program: number;
+  /** Text, tokens and tokenizer. */
+  readonly data: number;
+  /** Weights of the model without its adapters, quantized or not. */
+  readonly base: number;
+  /** The adapters, and those of finished cycles, which are kept to rebuild weights. */
+  readonly adapters: number;
+  /** Gradients, twice: where they are computed and where they are returned. */
+  readonly gradients: number;
+  readonly optimizer: number;
+  /** What the graphs compute on the way; of a merge, the matrices of a layer besides. */
+  readonly activations: number;
+}
+
+/** The sum of the parts. */
+export function totalBytes(estimate: MemoryEstimate): number {
+  return sum(Object.values(estimate));
+}
 
 /** The first record of a run: what is trained, on what, and for how long. */
 export interface StartRecord {
@@ -64,7 +88,7 @@ export interface EvalRecord {
 }
 
 /** The frozen weights of the adapted layers were quantized. */
-export interface QuantizeRecord {
+export interface QuantizeRecord extends QuantizationError {
   readonly kind: "quantize";
   readonly step: number;
   /** As in the start record. */
@@ -72,56 +96,11 @@ export interface QuantizeRecord {
   /** Held-out loss right before and right after; null before where the model was never evaluated in float32. */
   readonly lossBefore: number | null;
   readonly lossAfter: number;
-  /** ‖W − dequantized‖ / ‖W‖ over all layers, Frobenius norms. */
-  readonly relativeError: number;
-  /** Bytes of the quantized weights with their scales. */
-  readonly bytes: number;
-  readonly layers: readonly QuantizedLayer[];
-}
-
-/** One layer that was quantized. */
-export interface QuantizedLayer {
-  readonly name: string;
-  /** ‖W − dequantized‖ / ‖W‖, Frobenius norms. */
-  readonly relativeError: number;
-  /** Largest absolute error of any element. */
-  readonly largestError: number;
-}
-
-/** One adapted layer at one merge. */
-export interface MergedLayer {
-  readonly name: string;
-  /** Frobenius norm of the update ΔW that this merge added. */
-  readonly deltaNorm: number;
-  /** Share of the update found in the weight that computes, ⟨change, ΔW⟩ / ⟨ΔW, ΔW⟩: 1 when nothing is lost. */
-  readonly recovered: number;
-  /** Share of the quantized weight's codes that the merge changed, from 0 to 1; null on float32 weights. */
-  readonly codesChanged: number | null;
-  /** Singular values of the layer's accumulated update that are above the threshold; null where they were not computed. */
-  readonly rank: number | null;
 }
 
 /** One merge of the adapters into the weights. */
-export interface MergeRecord {
+export interface MergeRecord extends MergeReport {
   readonly kind: "merge";
-  readonly step: number;
-  /** The cycle that this merge ends, from 1. */
-  readonly cycle: number;
-  /** How quantized weights took up the update, by the name of the policy; null on float32 weights. */
-  readonly policy: string | null;
-  /** Held-out loss right before and right after the merge. */
-  readonly lossBefore: number;
-  readonly lossAfter: number;
-  /** Frobenius norm of the merged update over all layers. */
-  readonly deltaNorm: number;
-  /** As for a layer, over all layers. */
-  readonly recovered: number;
-  readonly codesChanged: number | null;
-  /** Largest absolute change of any logit of the probe batch. */
-  readonly probeLogitsChange: number;
-  /** Sum of the ranks of the layers that have one. */
-  readonly rank: number;
-  readonly layers: readonly MergedLayer[];
 }
 
 /** The optimizer state of the adapters was reset or pruned. */

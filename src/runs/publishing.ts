@@ -1,8 +1,9 @@
 import { joinPath } from "#platform";
+import { type CompanionFiles, floatConfig, modelBytes, saveModel } from "../loading/model-source.js";
+import { mergedTensors } from "../loading/unmerged-model.js";
 import { isMergedWhole, planStep } from "../relora/plan.js";
-import { mergedTensors, unmergedRun } from "../verbs/merge.js";
-import { openRun, restoreTrained, type SavedRun } from "./saved-run.js";
-import { adapterBytes, type CompanionFiles, floatConfig, modelBytes, saveAdapter, saveModel } from "./saving.js";
+import { openRun, restoreTrained, type SavedRun, unmergedRun } from "./saved-run.js";
+import { adapterBytes, saveAdapter } from "./saving.js";
 
 /** Waits until the disk has room for so many bytes of what is named. */
 export type WaitForSpace = (bytes: number, purpose: string) => Promise<void>;

@@ -1,6 +1,17 @@
 import { joinPath } from "#platform";
+import { adapterParameters, mergeableLayers } from "../adapters/inject.js";
+import type { LowRankTerm } from "../adapters/low-rank-term.js";
+import { joinTerms } from "../adapters/low-rank-term.js";
+import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
+import type { LazyTensor } from "../formats/lazy-tensor.js";
+import type { UnmergedModel } from "../loading/unmerged-model.js";
+import { describeHeld } from "../loading/unmerged-model.js";
+import { learnedTerms, termsOf } from "../relora/delta-terms.js";
+import { isMergedWhole, planStep } from "../relora/plan.js";
+import type { HostTensor } from "../tensor/dtype.js";
 // Merging computes with `Tensor.data()`.
 import "../runtime/evaluate.js";
+import { loraAdapters } from "../adapters/inject.js";
 import { createMergePolicy } from "../adapters/merge-policies.js";
 import { CheckpointError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
@@ -17,7 +28,7 @@ import { type Delta, readDeltas } from "../relora/delta-log.js";
 import { openTerms } from "../relora/delta-terms.js";
 import { MasterWeights } from "../relora/master-weights.js";
 import { replayMerges } from "../relora/merging.js";
-import { addAdapters, loraAdapters } from "../relora/settings-adapters.js";
+import { addAdapters } from "../relora/settings-adapters.js";
 import { Rng } from "../tensor/random.js";
 import { type Checkpoint, type CheckpointName, listCheckpoints, readCheckpoint } from "./checkpoint.js";
 import { bestOf, publishedStep } from "./early-stop.js";
@@ -150,4 +161,34 @@ function assignTrained(model: CausalLM, { checkpoint }: SavedRun): void {
   const { tensorFiles, folder } = checkpoint;
   restoreStarts(loraAdapters(model), tensorFiles.adapter_start);
   assignSome(model, tensorFiles.trainable ?? new Map(), folder);
+}
+
+/** A run as one of its checkpoints has it. */
+export async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
+  const { source, baseFolder, settings, checkpoint } = run;
+  const trained = restoreTrained(run);
+  const replaced = new Map<string, HostTensor | LazyTensor>(checkpoint.tensorFiles.trainable ?? []);
+  for (const name of adapterParameters(trained).keys()) replaced.delete(name);
+  const parts = { source, baseFolder, replaced, quantizer: describeHeld(run.quantizer) };
+  const merged = isMergedWhole(planStep(checkpoint.step, { ...settings, maxSteps: run.state.maxSteps }));
+  const learned = merged ? new Map<string, LowRankTerm>() : learnedTerms(trained);
+  if (run.quantizer === null || settings.mergePolicy === "delta-log" || settings.mergePolicy === "residual") {
+    const terms = new Map([...learned].map(([layer, term]): [string, LowRankTerm[]] => [layer, [term]]));
+    for await (const cycle of mergedCycles(run)) {
+      for (const [layer, term] of termsOf(cycle)) terms.set(layer, [...(terms.get(layer) ?? []), term]);
+    }
+    return { ...parts, updates: new Map([...terms].map(([layer, each]) => [layer, joinTerms(each)] as const)) };
+  }
+  // What such a policy made of the cycles can only be had by merging them once more.
+  for (const [layer, { weight, policy }] of mergeableQuantizedLayers(await restoreModel(run))) {
+    const { shape } = weight;
+    replaced.set(`${layer}.weight`, { dtype: "float32", shape, read: () => policy.exactWeight(weight) });
+  }
+  return { ...parts, updates: learned };
+}
+
+function mergeableQuantizedLayers(model: CausalLM): [string, MergeableQuantizedLinear][] {
+  return [...mergeableLayers(model)].flatMap(([name, layer]) =>
+    layer instanceof MergeableQuantizedLinear ? [[name, layer]] : [],
+  );
 }

@@ -1,92 +1,20 @@
 import { joinPath } from "#platform";
-import { linearLayers, mergeableLayers } from "../adapters/inject.js";
+import { adapterParameters, linearLayers, loraAdapters, mergeableLayers } from "../adapters/inject.js";
 import type { LoRAAdapter } from "../adapters/lora-adapter.js";
 import { joinTerms, type LowRankTerm } from "../adapters/low-rank-term.js";
-import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { shortestNames } from "../adapters/target-modules.js";
 import type { Settings } from "../config/settings.js";
-import type { LazyTensor } from "../formats/lazy-tensor.js";
-import { copyModelFolder } from "../formats/model-folder.js";
 import { type PeftAdapter, writePeftAdapter } from "../formats/peft.js";
 import { moduleOf } from "../formats/peft-tensors.js";
-import type { FloatDType } from "../formats/quant-state.js";
-import { diskParameters, hostTensors, type ModelSource, tiedNames, writeModel } from "../loading/model-source.js";
+import { hostTensors, modelParameters, tiedNames } from "../loading/model-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW } from "../optim/adamw.js";
-import { QuantizedLinear } from "../quant/quantized-linear.js";
 import { readDeltas } from "../relora/delta-log.js";
 import { learnedTerms, pairsOf, termsOf } from "../relora/delta-terms.js";
-import { adapterParameters, loraAdapters } from "../relora/settings-adapters.js";
 import type { HostTensor } from "../tensor/dtype.js";
-import { type Shape, sizeOf } from "../tensor/shape.js";
 import { writeCheckpoint } from "./checkpoint.js";
 import type { RunState } from "./run-state.js";
-
-/** What a model folder is written from, without its tokenizer. */
-export interface ModelToSave {
-  readonly config: Readonly<Record<string, unknown>>;
-  /** By name on disk. */
-  readonly tensors: ReadonlyMap<string, HostTensor | LazyTensor>;
-}
-
-/** Files beside weights, by name. */
-export type CompanionFiles = ReadonlyMap<string, string | Uint8Array>;
-
-/** A model as a Hugging Face folder with checksums; its weights are read and written one at a time. */
-export async function saveModel(folder: string, model: ModelToSave, files: CompanionFiles): Promise<void> {
-  const { config, tensors } = model;
-  await writeModel(folder, { config, tensors, files }, SAVED);
-}
-
-/** What a run starts from as a Hugging Face folder with checksums: with the weight files of the folder that it comes from, where it does. */
-export async function saveBase(folder: string, source: ModelSource, files: CompanionFiles): Promise<void> {
-  const { folder: from, config } = source;
-  if (from === undefined) await saveModel(folder, source, files);
-  else await copyModelFolder(folder, from, { config, files }, SAVED);
-}
-
-const SAVED = { replace: true, checksums: true } as const;
-
-/**
- * The model as it stands, its adapters left out, all in float32.
- * @param frozenWeight gives the weight of a quantized layer without an adapter.
- */
-export function finishedModel(
-  model: CausalLM,
-  config: Readonly<Record<string, unknown>>,
-  frozenWeight: (layer: string) => Promise<Float32Array>,
-): ModelToSave {
-  const tensors = new Map<string, HostTensor | LazyTensor>(hostTensors(modelParameters(model)));
-  const add = (layer: string, shape: Shape, read: () => Promise<Float32Array>): void => {
-    tensors.set(`${layer}.weight`, { dtype: "float32", shape, read });
-  };
-  for (const [name, layer] of mergeableLayers(model)) {
-    if (!(layer instanceof MergeableQuantizedLinear)) continue;
-    const { weight, policy } = layer;
-    add(name, weight.shape, () => policy.exactWeight(weight));
-  }
-  for (const [name, { linear }] of linearLayers(model)) {
-    if (linear instanceof QuantizedLinear) add(name, linear.weight.shape, () => frozenWeight(name));
-  }
-  return { config: floatConfig(config, "float32"), tensors };
-}
-
-/** The config.json of a model whose weights are all of this dtype, quantized none of them. */
-export function floatConfig(
-  { quantization_config: _, dtype: __, ...config }: Readonly<Record<string, unknown>>,
-  dtype: FloatDType,
-): Record<string, unknown> {
-  // Newer versions of transformers write `dtype` and heed it before `torch_dtype`, which all of them read.
-  return { ...config, torch_dtype: dtype };
-}
-
-/** The parameters by name on disk, without those of adapters. */
-function modelParameters(model: CausalLM): Map<string, Parameter> {
-  const parameters = diskParameters(model);
-  for (const name of adapterParameters(model).keys()) parameters.delete(name);
-  return parameters;
-}
 
 /** What a checkpoint is made of. */
 export interface CheckpointParts {
@@ -145,13 +73,6 @@ export function checkpointBytes({ parameters, adapters }: Omit<CheckpointParts, 
 export function adapterBytes(model: CausalLM): number {
   let elements = 0;
   for (const { size } of adapterParameters(model).values()) elements += size;
-  return 4 * elements;
-}
-
-/** Bytes of the weights of a model to be written in float32. */
-export function modelBytes({ tensors }: ModelToSave): number {
-  let elements = 0;
-  for (const { shape } of tensors.values()) elements += sizeOf(shape);
   return 4 * elements;
 }
 

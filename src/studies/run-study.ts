@@ -3,7 +3,7 @@ import { ConfigError, HighrankError, NumericError } from "../base/errors.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import { LOCK_FILES } from "../runs/run-folder.js";
-import type { TrainingHandle } from "../training/contracts.js";
+import type { TrainingHandle } from "../training/start.js";
 import { startResuming, startTraining } from "../training/start.js";
 import { REPORT_FILES, writeReports } from "./reports.js";
 import type { Study } from "./study.js";

@@ -1,3 +1,4 @@
+import { adapterParameters } from "../adapters/inject.js";
 import type { Settings } from "../config/settings.js";
 import { trainedParameters } from "../loading/model-source.js";
 import { AdamWKernel } from "../optim/adamw-kernel.js";
@@ -7,7 +8,6 @@ import { TextGenerator } from "../programs/text-generator.js";
 import { TrainingStep } from "../programs/training-step.js";
 import type { MasterWeights } from "../relora/master-weights.js";
 import { Merger } from "../relora/merging.js";
-import { adapterParameters } from "../relora/settings-adapters.js";
 import type { PreparedRun } from "./prepare.js";
 
 /** The probe of a merge is this long at most: all its logits are kept. */

@@ -3,7 +3,7 @@ import { formatBytes } from "../base/numbers.js";
 import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import type { CausalLMConfig } from "../models/causal-lm.js";
-import { type MemoryEstimate, totalBytes } from "./memory.js";
+import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
 
 type LimitSettings = Pick<
   Settings,

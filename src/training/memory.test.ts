@@ -3,7 +3,8 @@ import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { presetSource } from "../loading/model-source.js";
 import { quantizerOf } from "../loading/quantizing.js";
-import { estimateMemory, type MemoryEstimate, totalBytes } from "./memory.js";
+import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
+import { estimateMemory } from "./memory.js";
 import { runShapes } from "./run-shape.js";
 
 const held = { atStart: 2 ** 27, loaded: 2 ** 27 + 1000, peak: 0 };

@@ -1,4 +1,5 @@
 import { mergeableLayers } from "../adapters/inject.js";
+import { sum } from "../base/numbers.js";
 import { arenaUse } from "../compiler/arena.js";
 import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.js";
 import type { Settings } from "../config/settings.js";
@@ -6,25 +7,9 @@ import { trainedParameters } from "../loading/model-source.js";
 import type { Parameter } from "../nn/module.js";
 import { batchPlaceholders, stepGraph } from "../programs/training-step.js";
 import { searchedParameters } from "../relora/core-bases.js";
+import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { RunShape } from "./run-shape.js";
-
-/** Estimated peak memory of the process, in bytes, by part. */
-export interface MemoryEstimate {
-  /** Node.js, ONNX Runtime, the program itself and its compiled graphs. */
-  readonly program: number;
-  /** Text, tokens and tokenizer. */
-  readonly data: number;
-  /** Weights of the model without its adapters, quantized or not. */
-  readonly base: number;
-  /** The adapters, and those of finished cycles, which are kept to rebuild weights. */
-  readonly adapters: number;
-  /** Gradients, twice: where they are computed and where they are returned. */
-  readonly gradients: number;
-  readonly optimizer: number;
-  /** What the graphs compute on the way; of a merge, the matrices of a layer besides. */
-  readonly activations: number;
-}
 
 /** What the process holds before the model, in bytes. */
 export interface HeldMemory {
@@ -155,13 +140,4 @@ function mergeBytes({ model }: RunShape, { sequenceLength }: MemorySettings): nu
 
 function adaptedSizes({ model }: Pick<RunShape, "model">): number[] {
   return [...mergeableLayers(model).values()].map(({ inFeatures, outFeatures }) => inFeatures * outFeatures);
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-/** The sum of the parts. */
-export function totalBytes(estimate: MemoryEstimate): number {
-  return sum(Object.values(estimate));
 }

@@ -12,12 +12,12 @@ import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { runCompanions } from "../loading/companions.js";
+import type { CompanionFiles } from "../loading/model-source.js";
 import { folderSource, type ModelSource, presetSource } from "../loading/model-source.js";
 import { locateModels } from "../loading/named-models.js";
 import { frozenQuantizer } from "../loading/quantizing.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { Quantizer } from "../quant/quantizer.js";
-import type { CompanionFiles } from "../runs/saving.js";
 import { requireBatchMemory } from "./memory-limit.js";
 
 /** What a run trains and on what. Nothing has been written yet. */

@@ -6,13 +6,22 @@ import type { Settings } from "../config/settings.js";
 import { damageOf } from "../formats/checksums.js";
 import { planStep } from "../relora/plan.js";
 import { planConflict } from "../relora/plan-change.js";
+import type { CheckpointName } from "../runs/checkpoint.js";
 import { goBackTo, listCheckpoints } from "../runs/checkpoint.js";
 import { bestOf, type Ending, endingOf, publishedStep } from "../runs/early-stop.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import { isRunFolder, RunFolder, readRunSettings } from "../runs/run-folder.js";
 import { openRun, type SavedRun } from "../runs/saved-run.js";
-import type { ResumeOptions, TrainResult } from "./contracts.js";
 import { runIn, type TrainOptions } from "./train.js";
+import type { TrainResult } from "./trainer.js";
+
+/** What a run that goes on is to do otherwise. */
+export interface ResumeOptions {
+  /** The checkpoint to go on from. */
+  readonly checkpoint: CheckpointName;
+  /** Values by setting name, as text or typed, out of {@link RESUME_SETTINGS}. */
+  readonly changes: Readonly<Record<string, unknown>>;
+}
 
 /**
  * Goes on with a run, in this thread: what comes out is to the last bit what the run would have made without the interruption,

@@ -1,4 +1,4 @@
-import { linearLayers, mergeableLayers } from "../adapters/inject.js";
+import { adapterParameters, linearLayers, mergeableLayers } from "../adapters/inject.js";
 import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import type { Settings } from "../config/settings.js";
 import { diskParameters } from "../loading/model-source.js";
@@ -8,7 +8,7 @@ import { countElements } from "../nn/module.js";
 import { QuantizedLinear } from "../quant/quantized-linear.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import type { Quantizer } from "../quant/quantizer.js";
-import { adapterParameters, addAdapters } from "../relora/settings-adapters.js";
+import { addAdapters } from "../relora/settings-adapters.js";
 import { Rng } from "../tensor/random.js";
 
 /** What a model holds in one phase of a run. */

@@ -9,11 +9,12 @@ import { describePlan, planRun } from "../relora/plan.js";
 import type { StartRecord } from "../runs/metrics.js";
 import { chooseRunFolder, RunFolder } from "../runs/run-folder.js";
 import type { SavedRun } from "../runs/saved-run.js";
-import type { TrainingOptions, TrainResult } from "./contracts.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory } from "./memory-limit.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
 import { runShapes } from "./run-shape.js";
+import type { TrainingOptions } from "./start.js";
+import type { TrainResult } from "./trainer.js";
 import { Trainer } from "./trainer.js";
 
 /** Options of {@link train} and {@link resume}. */

@@ -1,5 +1,5 @@
 import { joinPath, peakMemoryBytes, removeFolderAtomic } from "#platform";
-import { redrawDropout } from "../adapters/inject.js";
+import { loraAdapters, redrawDropout } from "../adapters/inject.js";
 import type { LayerInputs } from "../adapters/low-rank-approximation.js";
 import { createMergePolicy } from "../adapters/merge-policies.js";
 import { NumericError } from "../base/errors.js";
@@ -7,12 +7,22 @@ import type { Settings } from "../config/settings.js";
 import { hashModelFolder } from "../formats/base-hash.js";
 import { readChecksums } from "../formats/checksums.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
-import { fillModel, type ModelSource, memorySource, openWeights } from "../loading/model-source.js";
+import {
+  fillModel,
+  finishedModel,
+  type ModelSource,
+  memorySource,
+  modelBytes,
+  openWeights,
+  saveBase,
+  saveModel,
+} from "../loading/model-source.js";
 import { type QuantizationError, quantizeLayers } from "../loading/quantizing.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW, AdamWState } from "../optim/adamw.js";
 import { globalNorm } from "../optim/clip.js";
 import { discardGradient, type Gradient } from "../optim/gradient.js";
+import type { Evaluation } from "../programs/held-out.js";
 import { recordLayerInputs } from "../programs/layer-inputs.js";
 import { countScored } from "../programs/training-step.js";
 import { describeQuantizer } from "../quant/quantizer.js";
@@ -23,7 +33,7 @@ import { type RestartedDirections, startFromResiduals } from "../relora/merging.
 import { createOptimizer } from "../relora/optimizer.js";
 import { isMergedWhole, planStep, type StepPlan } from "../relora/plan.js";
 import { clipping, nextBatches, Restarts } from "../relora/restarts.js";
-import { addAdapters, loraAdapters } from "../relora/settings-adapters.js";
+import { addAdapters } from "../relora/settings-adapters.js";
 import { goBackTo, listCheckpoints, markBest, pruneCheckpoints } from "../runs/checkpoint.js";
 import { waitForSpace } from "../runs/disk-space.js";
 import { gentlerResume } from "../runs/divergence.js";
@@ -34,23 +44,34 @@ import { publishCheckpoint } from "../runs/publishing.js";
 import type { RunFolder } from "../runs/run-folder.js";
 import type { LossAtStep } from "../runs/run-state.js";
 import { restoreInto, type SavedRun, savedMoments } from "../runs/saved-run.js";
-import {
-  adapterBytes,
-  type CheckpointParts,
-  checkpointBytes,
-  finishedModel,
-  modelBytes,
-  saveAdapter,
-  saveBase,
-  saveCheckpoint,
-  saveModel,
-} from "../runs/saving.js";
+import { adapterBytes, type CheckpointParts, checkpointBytes, saveAdapter, saveCheckpoint } from "../runs/saving.js";
 import { Rng } from "../tensor/random.js";
 import { type CompiledRun, compileRun } from "./compiled-run.js";
-import type { Evaluation, TrainResult } from "./contracts.js";
 import type { PreparedRun } from "./prepare.js";
 import { nonFiniteTensor } from "./soundness.js";
 import { adapterGradientFault, requireAllOptimized } from "./startup-checks.js";
+
+/** How a run ended that did not fail. */
+export interface TrainResult {
+  /**
+   * `early`: before its last step, because the held-out loss fell no more; `planned`: a dry run, of which the start record is the whole
+   * outcome and nothing was written.
+   */
+  readonly outcome: "done" | "early" | "stopped" | "planned";
+  readonly runFolder: string;
+  /** Completed optimizer steps. */
+  readonly step: number;
+  /** Tokens trained on. */
+  readonly tokens: number;
+  /** The last evaluation's loss in nats, or null where none was made. */
+  readonly heldOutLoss: number | null;
+  /** The last checkpoint, or null where none was written. */
+  readonly checkpoint: string | null;
+  /** The finished Hugging Face folder, or null unless the outcome is `done` or `early`. */
+  readonly modelFolder: string | null;
+  /** The step that the finished model is of. */
+  readonly modelStep: number | null;
+}
 
 /** How the samples of the report are drawn. */
 const SAMPLING = { temperature: 0.8, topK: 50, topP: 1 };
@@ -388,7 +409,7 @@ export class Trainer {
     const { path } = this.#folder;
     await this.#requireSound();
     await this.#waitForSpace(adapterBytes(this.#run.model), "the update of this cycle");
-    const { record, directions } = await this.#compiled!.merger!.merge({
+    const { report, directions } = await this.#compiled!.merger!.merge({
       step,
       cycle,
       seed,
@@ -401,7 +422,7 @@ export class Trainer {
       heldOutLoss,
       recordInputs: () => this.#recordInputs(),
     });
-    await this.#record(record);
+    await this.#record({ kind: "merge", ...report });
     return directions;
   }
 

@@ -4,9 +4,30 @@ import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
 import { modelTokenizer } from "../data/model-tokenizer.js";
+import type { Evaluation } from "../programs/held-out.js";
 import { HeldOutLoss } from "../programs/held-out.js";
-import type { EvaluationOptions, TargetEvaluation } from "../training/contracts.js";
+import type { TargetOptions } from "./target.js";
 import { loadTarget } from "./target.js";
+
+/** Options of {@link evaluateTarget}. */
+export interface EvaluationOptions extends TargetOptions {
+  readonly data: string;
+  readonly batchSize: number;
+  /** Tokens of a packed sequence, or null for the model's own length. */
+  readonly sequenceLength: number | null;
+  /** Score at most so many tokens; null for all. */
+  readonly maxTokens: number | null;
+  /** Score prompts and the turns of all roles as well; false where it is left out. */
+  readonly trainOnInputs?: boolean;
+  /** File with the template for messages; the tokenizer's own where it is left out or null. */
+  readonly chatTemplate?: string | null;
+}
+
+/** What was scored of a source of data. */
+export interface TargetEvaluation extends Evaluation {
+  /** Samples that were cut, and the tokens left out of them. */
+  readonly truncation: { readonly samples: number; readonly tokens: number };
+}
 
 /** Tokens whose logits exist at once. */
 const LOSS_CHUNK = 256;

@@ -6,13 +6,13 @@ import { toJsonText } from "../formats/json-file.js";
 import type { TensorToWrite } from "../formats/lazy-tensor.js";
 import { tensorChunks } from "../formats/safetensors.js";
 import { companionFiles } from "../loading/companions.js";
+import { floatConfig } from "../loading/model-source.js";
 import type { UnmergedModel } from "../loading/unmerged-model.js";
+import { countParameters, mergedTensors } from "../loading/unmerged-model.js";
 import { describeModel } from "../models/architectures.js";
 import { decoderGraph } from "../programs/onnx-decoder.js";
-import { floatConfig } from "../runs/saving.js";
 import { Rng } from "../tensor/random.js";
-import type { ExportedOnnx } from "../training/contracts.js";
-import { countParameters, mergedTensors } from "./merge.js";
+import type { ExportedOnnx } from "./export.js";
 
 export interface OnnxOptions {
   readonly out: string;

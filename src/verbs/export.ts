@@ -1,20 +1,82 @@
 import { ConfigError } from "../base/errors.js";
 import type { PeftAdapter } from "../formats/peft.js";
 import { readPeftAdapter, writePeftAdapter } from "../formats/peft.js";
+import type { FloatDType } from "../formats/quant-state.js";
 import { isCommit, parseHubName } from "../hub/hub-name.js";
 import { hubModelOf, modelFolder } from "../hub/locate-model.js";
+import type { DownloadEvents } from "../hub/model-download.js";
 import { requireNewFolder } from "../loading/companions.js";
 import { tiedNames } from "../loading/model-source.js";
 import { isAdapterFolder } from "../loading/open-adapter.js";
+import type { WeightedAdapter } from "../loading/weighted-adapters.js";
 import { isMergedWhole, planStep } from "../relora/plan.js";
+import type { CheckpointName } from "../runs/checkpoint.js";
 import { isRunFolder } from "../runs/run-folder.js";
 import { openRunAsModel, restoreTrained, type SavedRun } from "../runs/saved-run.js";
 import { joinAdapter } from "../runs/saving.js";
 import type { HostTensor } from "../tensor/dtype.js";
-import type { ExportedAdapter, ExportedModel, ExportedOnnx, ExportOptions } from "../training/contracts.js";
 import { exportOnnx } from "./export-onnx.js";
+import type { MergedModel, MergeOptions } from "./merge.js";
 import { mergeTarget, type Origin, openTarget } from "./merge.js";
 import { requireNoBase, requireNoCheckpoint } from "./target.js";
+
+/** What a model can be exported as. */
+export const EXPORT_FORMATS = ["peft", "hf", "onnx"] as const;
+
+/** Options of {@link exportTarget}. */
+export interface ExportOptions extends DownloadEvents {
+  readonly to: (typeof EXPORT_FORMATS)[number];
+  /** The folder to write, which must not hold anything yet. */
+  readonly out: string;
+  /** The model under a PEFT adapter, a folder or a name of the hub; null for the one that the adapter names. */
+  readonly base: string | null;
+  /** As in {@link MergeOptions}; not for `peft`. */
+  readonly adapters?: readonly WeightedAdapter[];
+  /** As in {@link MergeOptions}. */
+  readonly checkpoint?: CheckpointName | null;
+  /** Of the weights of a whole model; null for the format's default. An adapter is always float32. */
+  readonly dtype: FloatDType | null;
+}
+
+/** A PEFT adapter, written. */
+export interface ExportedAdapter {
+  readonly format: "peft";
+  readonly folder: string;
+  /** That of every layer: cycles × rank, and that of what was not merged yet. */
+  readonly rank: number;
+  /** Adapted layers. */
+  readonly layers: number;
+  /** Parameters that the adapter replaces as a whole, by name on disk. */
+  readonly modulesToSave: readonly string[];
+  /** What it is to be put on, as its config says; null where it does not say. */
+  readonly baseModel: string | null;
+  /** What the base was quantized with in training, in words; null for float32 or where it is not known. */
+  readonly quantizer: string | null;
+}
+
+/** A Hugging Face folder, written. */
+export interface ExportedModel extends Omit<MergedModel, "modelFolder" | "verification"> {
+  readonly format: "hf";
+  readonly folder: string;
+}
+
+/** A folder with an ONNX model, written. */
+export interface ExportedOnnx {
+  readonly format: "onnx";
+  readonly folder: string;
+  /** The model file, relative to `folder`. */
+  readonly model: string;
+  readonly dtype: "float32" | "float16";
+  readonly parameters: number;
+  /** Bytes of the model and of the files of its weights. */
+  readonly fileBytes: number;
+  /** Files with weights beside the model. */
+  readonly dataFiles: number;
+  /** Whether there is a tokenizer.json, without which transformers.js takes token ids alone. */
+  readonly hasTokenizer: boolean;
+  /** As in {@link MergedModel}: the file holds float weights all the same. */
+  readonly quantizer: string | null;
+}
 
 /**
  * Writes a run, as one of its checkpoints has it, a PEFT adapter, or a model folder for other programs: as one PEFT adapter, as a plain

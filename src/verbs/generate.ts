@@ -5,10 +5,16 @@ import { ChatTemplate } from "../data/chat-template.js";
 import { modelTokenizer } from "../data/model-tokenizer.js";
 import type { Tokenizer } from "../data/tokenizer.js";
 import { readEndIds } from "../formats/generation-config.js";
+import type { Generation, WritingOptions } from "../programs/text-generator.js";
 import { TextGenerator } from "../programs/text-generator.js";
 import { Rng } from "../tensor/random.js";
-import type { Generation, GenerationOptions, TargetOptions, WritingOptions } from "../training/contracts.js";
+import type { TargetOptions } from "./target.js";
 import { loadTarget } from "./target.js";
+
+/** Options of {@link generateText}. */
+export interface GenerationOptions extends TargetOptions, WritingOptions {
+  readonly prompt: string;
+}
 
 /** Options of {@link Writer.open}. */
 export interface WriterOptions extends TargetOptions {

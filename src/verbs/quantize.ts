@@ -8,16 +8,44 @@ import type { FloatDType } from "../formats/quant-state.js";
 import { quantizationConfig } from "../formats/quantization-config.js";
 import { ELEMENT_BYTES } from "../formats/safetensors-header.js";
 import { modelFolder } from "../hub/locate-model.js";
+import type { DownloadEvents } from "../hub/model-download.js";
 import { companionFiles, requireNewFolder } from "../loading/companions.js";
 import { folderSource, writeModel } from "../loading/model-source.js";
+import type { QuantizedLayer } from "../loading/quantizing.js";
 import { QuantizationTotal, quantizerOfModel, quantizeWeight } from "../loading/quantizing.js";
 import { FourBitWeight } from "../quant/four-bit-weight.js";
 import type { Int8Weight } from "../quant/int8-weight.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
+import type { Quantizer } from "../quant/quantizer.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { isRunFolder } from "../runs/run-folder.js";
 import type { TypedArray } from "../tensor/dtype.js";
-import type { ModelQuantization, QuantizationOptions } from "../training/contracts.js";
+
+/** Options of {@link quantizeModel}. */
+export interface QuantizationOptions extends DownloadEvents {
+  /** The folder to write, which must not hold anything yet. */
+  readonly out: string;
+  readonly quantizer: Quantizer;
+}
+
+export interface BeforeAndAfter {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** What quantizing a model folder made of it. */
+export interface ModelQuantization {
+  readonly modelFolder: string;
+  /** The quantizer in words, such as `nf4 in blocks of 64`. */
+  readonly quantizer: string;
+  /** ‖W − dequantized‖ / ‖W‖ over all layers, Frobenius norms. */
+  readonly relativeError: number;
+  readonly layers: readonly QuantizedLayer[];
+  /** Bytes of the layers' weights as they were stored, and of their codes and scales. */
+  readonly layerBytes: BeforeAndAfter;
+  /** Bytes of all files with weights. */
+  readonly fileBytes: BeforeAndAfter;
+}
 
 /** bitsandbytes' names of the file types that weights are quantized from; others count as float32. */
 const FLOAT_TYPES: Readonly<Record<string, FloatDType>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };

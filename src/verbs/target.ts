@@ -1,5 +1,6 @@
 import { exists } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import type { Settings } from "../config/settings.js";
 import { requireWhole } from "../formats/checksums.js";
 import { readHostTensor } from "../formats/lazy-tensor.js";
 import { checkpointPath } from "../formats/open-file.js";
@@ -9,12 +10,26 @@ import { assignSome, type FillOptions, fillModel, loadModel } from "../loading/m
 import { existing, isAdapterFolder, type OpenAdapter, openAdapter } from "../loading/open-adapter.js";
 import type { PeftEffect } from "../loading/peft-effect.js";
 import { applyUpdates } from "../loading/updated-linear.js";
+import type { WeightedAdapter } from "../loading/weighted-adapters.js";
 import { openWeighted } from "../loading/weighted-adapters.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
 import { isRunFolder } from "../runs/run-folder.js";
 import { openRunAsModel, restoreModel } from "../runs/saved-run.js";
-import type { TargetOptions, WeightedAdapter } from "../training/contracts.js";
+
+/** How a model is loaded for evaluation and generation. */
+export interface TargetOptions extends DownloadEvents {
+  /** The model under a PEFT adapter, a folder or a name of the hub; null for the one that the adapter names. */
+  readonly base: string | null;
+  /** False leaves the adapter out and gives the base alone. */
+  readonly adapter: boolean;
+  /** Adapters for a model, whose updates are added to it; none where they are left out. */
+  readonly adapters?: readonly WeightedAdapter[];
+  /** The checkpoint of a run folder; its finished model, or else the newest state, where it is left out or null. */
+  readonly checkpoint?: CheckpointName | null;
+  readonly device: Settings["device"];
+  readonly threads: Settings["threads"];
+}
 
 /** A model to evaluate or to generate with. Its adapters, where it has any, are part of it. */
 export interface LoadedTarget {

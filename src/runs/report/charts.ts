@@ -1,3 +1,4 @@
+import { sum } from "../../base/numbers.js";
 import type { PhaseName } from "../../relora/plan.js";
 import type { MergeRecord, MetricsRecord, StepRecord } from "../metrics.js";
 
@@ -209,10 +210,6 @@ export function movingMean(steps: readonly StepRecord[], index: number): number 
   const reach = Math.floor(steps.length / 80);
   const window = steps.slice(Math.max(0, index - reach), index + reach + 1);
   return sum(window.map((record) => record.loss)) / window.length;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
 
 function mean(values: readonly number[]): number | null {

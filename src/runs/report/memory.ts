@@ -1,6 +1,6 @@
 import { formatBytes } from "../../base/numbers.js";
-import { type MemoryEstimate, totalBytes } from "../../training/memory.js";
 import type { EndRecord, StartRecord } from "../metrics.js";
+import { type MemoryEstimate, totalBytes } from "../metrics.js";
 import { card, escapeHtml } from "./html.js";
 
 const PARTS: readonly (readonly [keyof MemoryEstimate, string])[] = [

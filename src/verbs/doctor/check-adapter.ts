@@ -1,4 +1,5 @@
 import { joinPath } from "#platform";
+import { loraAdapters } from "../../adapters/inject.js";
 import { joinTerms, type LowRankTerm, sinceStart, withCore } from "../../adapters/low-rank-term.js";
 import { readJsonObject } from "../../formats/json-file.js";
 import type { LazyTensor } from "../../formats/lazy-tensor.js";
@@ -9,7 +10,6 @@ import { openSafetensors } from "../../formats/safetensors.js";
 import type { StoredTensor } from "../../formats/stored-tensor.js";
 import { type Delta, openDelta } from "../../relora/delta-log.js";
 import { isMergedWhole, planStep } from "../../relora/plan.js";
-import { loraAdapters } from "../../relora/settings-adapters.js";
 import type { RunState } from "../../runs/run-state.js";
 import type { Expected } from "./check-checkpoint.js";
 

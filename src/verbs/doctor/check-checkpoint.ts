@@ -1,4 +1,5 @@
 import { exists, joinPath } from "#platform";
+import { loraAdapters } from "../../adapters/inject.js";
 import { HighrankError } from "../../base/errors.js";
 import type { Settings } from "../../config/settings.js";
 import { checksumFaults } from "../../formats/checksums.js";
@@ -9,7 +10,6 @@ import { trainedParameters } from "../../loading/model-source.js";
 import type { CausalLM } from "../../models/causal-lm.js";
 import { globalNorm } from "../../optim/clip.js";
 import { planRun, planStep } from "../../relora/plan.js";
-import { loraAdapters } from "../../relora/settings-adapters.js";
 import { readCheckpointState } from "../../runs/checkpoint.js";
 import { parseRunState, type RunState } from "../../runs/run-state.js";
 import { formatShape, type Shape, sameShape } from "../../tensor/shape.js";

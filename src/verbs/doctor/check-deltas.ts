@@ -1,7 +1,7 @@
 import { sha256File } from "#platform";
+import { loraAdapters } from "../../adapters/inject.js";
 import { deltaPath, openDelta, presentCycles } from "../../relora/delta-log.js";
 import { planRun } from "../../relora/plan.js";
-import { loraAdapters } from "../../relora/settings-adapters.js";
 import { collect, compareTensors, type Expected } from "./check-checkpoint.js";
 
 /** A cycle of the delta log as its file has it. */

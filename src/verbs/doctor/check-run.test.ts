@@ -11,10 +11,10 @@ import { writeChecksums } from "../../formats/checksums.js";
 import { readSafetensors, writeSafetensors } from "../../formats/safetensors.js";
 import type { MetricsRecord } from "../../runs/metrics.js";
 import type { HostTensor } from "../../tensor/dtype.js";
-import type { Finding, RunCheck } from "../../training/contracts.js";
 import { resume } from "../../training/resume.js";
 import { train } from "../../training/train.js";
 import { loadTarget } from "../target.js";
+import type { Finding, RunCheck } from "./check-run.js";
 import { checkRun } from "./check-run.js";
 
 const SMALL: Partial<Settings> = {

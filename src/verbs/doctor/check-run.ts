@@ -12,7 +12,6 @@ import { bestOf, endingOf, publishedStep } from "../../runs/early-stop.js";
 import { type MetricsRecord, parseMetrics } from "../../runs/metrics.js";
 import { isTorn, readRunSettings } from "../../runs/run-folder.js";
 import type { LossAtStep, RunState } from "../../runs/run-state.js";
-import type { CheckRun, Finding, RunCheck } from "../../training/contracts.js";
 import { prepareRun } from "../../training/prepare.js";
 import { runShapes } from "../../training/run-shape.js";
 import { adapterDifference } from "./check-adapter.js";
@@ -20,13 +19,37 @@ import { type CheckedCheckpoint, checkCheckpoint, collect, type Expected } from 
 import { type CheckedCycle, checkDeltas } from "./check-deltas.js";
 import { metricsFaults } from "./check-metrics.js";
 
+/** What was found of one part of a run folder. */
+export interface Finding {
+  /** A file or folder of the run, or `settings`, `leftovers`, `data`, `metrics`, `steps`. */
+  readonly area: string;
+  /** `repairable`: resume puts it right by itself; `damaged`: it cannot; `unchecked`: what the check would take is not there. */
+  readonly state: "ok" | "unchecked" | "repairable" | "damaged";
+  /** What there is, or what is wrong. */
+  readonly what: string;
+  /** What can be done; null where nothing is to be. */
+  readonly wayOut: string | null;
+}
+
+/** What a look through a run folder has found. */
+export interface RunCheck {
+  readonly runFolder: string;
+  /** The worst that was found. */
+  readonly state: "ok" | "repairable" | "damaged";
+  /** Of the newest checkpoint to go on from, `last` before others; null where there is none. */
+  readonly step: number | null;
+  /** Null where the settings cannot be read. */
+  readonly maxSteps: number | null;
+  readonly findings: readonly Finding[];
+}
+
 const FROM_A_COPY = "bring it back from a copy of the run folder";
 
 /** Looks through a run folder, without writing. @throws CheckpointError for a folder that holds no run, DataError for none at all. */
-export const checkRun: CheckRun = async (runFolder) => {
+export async function checkRun(runFolder: string): Promise<RunCheck> {
   const checkup = await Checkup.of(runFolder);
   return checkup.run();
-};
+}
 
 /** A checkpoint with what it builds on. */
 interface KnownCheckpoint extends CheckedCheckpoint {

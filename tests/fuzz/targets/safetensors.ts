@@ -7,12 +7,7 @@ import { expectThat, type FuzzTarget } from "../target.js";
 
 export const safetensors: FuzzTarget = {
   name: "safetensors",
-  sources: [
-    "formats/safetensors-header",
-    "formats/safetensors",
-    "formats/stored-tensor",
-    "formats/open-file",
-  ],
+  sources: ["formats/safetensors-header", "formats/safetensors", "formats/stored-tensor", "formats/open-file"],
   writeSamples: async (folder) => {
     await mkdir(path.join(folder, "mixed"), { recursive: true });
     const values = Float32Array.from({ length: 24 }, (_, i) => i / 4 - 2);
