@@ -65,7 +65,7 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
   setDiagonal(model, q, [3, 4, 0.09]);
   setDiagonal(model, up, [0, 12]);
   const { report: first } = await merger.merge(context(5, 1, log));
-  expect(first).toMatchObject({ kind: "merge", step: 5, cycle: 1, rank: 3 });
+  expect(first).toMatchObject({ step: 5, cycle: 1, rank: 3 });
   expect(first.layers.map(({ name, rank }) => [name, rank])).toEqual([
     [q, 2],
     [up, 1],
