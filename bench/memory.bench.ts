@@ -26,7 +26,7 @@ for (const [side, checkpoint] of VARIANTS) {
   if (!flags.sides.split(",").includes(side)) continue;
   const child = await SideProcess.start(side, { ...options, checkpoint });
   for (let step = 0; step < Number(flags.steps); step++) await child.step();
-  results.push({ variant: checkpoint ? `${side}, checkpointing` : side, peakBytes: await child.peakBytes() });
+  results.push({ variant: checkpoint ? `${side}, gradient checkpointing` : side, peakBytes: await child.peakBytes() });
   await child.quit();
 }
 
