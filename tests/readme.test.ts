@@ -119,10 +119,3 @@ test.each(commands)("$name: the program, verb and flags of `$command` exist", as
     expect(existsSync(path.join(ROOT, args.at(-1)!))).toBe(true);
   }
 });
-
-test.each(PAGES)("the files that %s links to exist", (page) => {
-  const text = readFileSync(path.join(ROOT, page), "utf8");
-  for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
-    expect(existsSync(path.join(ROOT, path.dirname(page), target!)), `${page} links to ${target}`).toBe(true);
-  }
-});
