@@ -1,5 +1,8 @@
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
+// Tests that load ONNX Runtime by themselves collect no telemetry either.
+process.env.ORT_DISABLE_TELEMETRY ||= "1";
+
 const config: ViteUserConfig = defineConfig({
   resolve: { conditions: ["highrank-source"] },
   ssr: { resolve: { conditions: ["highrank-source"] } },
