@@ -1,6 +1,9 @@
 import { readFileSync } from "node:fs";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
+// Tests that load ONNX Runtime by themselves collect no telemetry either.
+process.env.ORT_DISABLE_TELEMETRY ||= "1";
+
 /** A file `name.SUITE.test.ts` belongs to that suite, every other test file to the first. */
 const suites = JSON.parse(readFileSync(new URL("tests/suites.json", import.meta.url), "utf8")) as { name: string }[];
 const [quick, ...others] = suites.map(({ name }) => name);

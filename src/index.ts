@@ -2,7 +2,8 @@
  * highrank: train transformer language models with LoRA and ReLoRA on ONNX Runtime.
  *
  * Tensors are lazy: operations build a graph, `await tensor.data()` computes it, `Program.compile` compiles a graph for
- * repeated runs. Importing this module starts nothing: no session, worker, file or environment is touched.
+ * repeated runs. Importing this module starts nothing: no session, worker or file is touched. Of the environment it
+ * sets `ORT_DISABLE_TELEMETRY` where that is not set, which keeps ONNX Runtime from collecting telemetry.
  */
 export * from "./adapters/index.js";
 export * from "./autograd/index.js";

@@ -1,4 +1,5 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
+import { warnOfTelemetry } from "#platform";
 import { DeviceError, DTypeError } from "../base/errors.js";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
 import { sameShape } from "../tensor/shape.js";
@@ -92,9 +93,15 @@ export async function createSession(model: Uint8Array, options: SessionOptions):
   };
 }
 
+let runtime: Promise<typeof import("onnxruntime-node")> | undefined;
+
 /** Loaded on first use, so that importing the library starts nothing. */
 function loadRuntime(): Promise<typeof import("onnxruntime-node")> {
-  return explainFailure("cpu", "load onnxruntime-node", () => import("onnxruntime-node"));
+  runtime ??= explainFailure("cpu", "load onnxruntime-node", () => {
+    warnOfTelemetry();
+    return import("onnxruntime-node");
+  });
+  return runtime;
 }
 
 function nativeOptions({ device, threads, forbidFallback = false }: SessionOptions): InferenceSession.SessionOptions {
