@@ -27,6 +27,9 @@ export class DataError extends HighrankError {}
 /** A model, adapter, tokenizer or run file that cannot be read or does not fit. */
 export class CheckpointError extends HighrankError {}
 
+/** A model that highrank does not support: its architecture, or an option that its config asks for. */
+export class ModelError extends CheckpointError {}
+
 /** An execution provider that is missing, failed to start, or failed while running. */
 export class DeviceError extends HighrankError {}
 

@@ -1,4 +1,4 @@
-import { CheckpointError } from "../base/errors.js";
+import { ModelError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
 import type { Rng } from "../tensor/random.js";
 import type { CausalLM, CausalLMConfig } from "./causal-lm.js";
@@ -51,10 +51,10 @@ export function describeModel(json: Readonly<Record<string, unknown>>): ModelDes
   const architecture = ARCHITECTURES.find(({ modelType }) => modelType === type);
   if (architecture !== undefined) return architecture.describe(json);
   if (typeof type === "string" && Object.hasOwn(REFUSED, type)) {
-    throw new CheckpointError(`config.json: model_type is "${type}", which ${REFUSED[type]}`);
+    throw new ModelError(`config.json: model_type is "${type}", which ${REFUSED[type]}`);
   }
   const supported = ARCHITECTURES.map(({ modelType }) => modelType).join(", ");
-  throw new CheckpointError(
+  throw new ModelError(
     `config.json: model_type is ${shownValue(type)}, which is not supported; supported are ${supported}`,
   );
 }

@@ -1,4 +1,4 @@
-import { CheckpointError } from "../base/errors.js";
+import { CheckpointError, ModelError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -7,6 +7,7 @@ type Json = Readonly<Record<string, unknown>>;
 export class ConfigReader {
   readonly json: Json;
   readonly faults: string[] = [];
+  #isSupported = true;
   readonly #inner: [string, ConfigReader][] = [];
 
   constructor(json: Json) {
@@ -66,14 +67,20 @@ export class ConfigReader {
     const name = this.has(key) ? this.json[key] : fallback;
     if (typeof name === "string" && Object.hasOwn(choices, name)) return choices[name]!;
     const supported = Object.keys(choices).map((each) => JSON.stringify(each));
-    this.faults.push(`${key} is ${shownValue(name)}, supported is ${supported.join(", ")}`);
+    this.refuse(`${key} is ${shownValue(name)}, supported is ${supported.join(", ")}`);
     return choices[fallback]!;
   }
 
   /** Refuses everything but one value, which is also the default. */
   only(key: string, supported: unknown): void {
     if (!this.has(key) || this.json[key] === supported) return;
-    this.faults.push(`${key} is ${shownValue(this.json[key])}, supported is ${JSON.stringify(supported)}`);
+    this.refuse(`${key} is ${shownValue(this.json[key])}, supported is ${JSON.stringify(supported)}`);
+  }
+
+  /** Adds a fault of the model rather than of the file: something that highrank does not compute. */
+  refuse(fault: string): void {
+    this.faults.push(fault);
+    this.#isSupported = false;
   }
 
   /** An object under that key to be read in turn, its faults among these; an empty one where there is none. */
@@ -94,10 +101,15 @@ export class ConfigReader {
     }
   }
 
-  /** @throws CheckpointError that lists all faults. */
+  /** @throws CheckpointError listing all faults; a ModelError if the model is not supported. */
   finish(): void {
     const faults = this.#allFaults();
-    if (faults.length > 0) throw new CheckpointError(`config.json: ${faults.join("; ")}`);
+    const Fault = this.#describesSupported() ? CheckpointError : ModelError;
+    if (faults.length > 0) throw new Fault(`config.json: ${faults.join("; ")}`);
+  }
+
+  #describesSupported(): boolean {
+    return this.#isSupported && this.#inner.every(([, inner]) => inner.#describesSupported());
   }
 
   #allFaults(): string[] {

@@ -16,7 +16,7 @@ export function readLayerTypes(
     reader.faults.push(`layer_types must name ${numLayers} layers, got ${shownValue(given)}`);
   for (const type of new Set(types)) {
     if (type !== SLIDING && type !== FULL)
-      reader.faults.push(`layer_types has ${shownValue(type)}, supported are ${SLIDING}, ${FULL}`);
+      reader.refuse(`layer_types has ${shownValue(type)}, supported are ${SLIDING}, ${FULL}`);
   }
   return (layer) => types[layer] === SLIDING;
 }

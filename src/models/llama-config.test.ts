@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { CheckpointError } from "../base/errors.js";
+import { CheckpointError, ModelError } from "../base/errors.js";
 import { gelu } from "../nn/gelu.js";
 import { llamaConfig, readLlamaConfig, writeLlamaConfig } from "./llama-config.js";
 
@@ -77,7 +77,7 @@ describe("config.json", () => {
         partial_rotary_factor: 0.5,
         rope_interleaved: true,
       });
-    expect(read).toThrow(CheckpointError);
+    expect(read).toThrow(ModelError);
     for (const part of [
       'vocab_size must be a positive integer, got "100"',
       "hidden_size (48) must be a multiple of num_attention_heads (5)",
