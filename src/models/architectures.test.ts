@@ -218,7 +218,7 @@ describe("a config that is damaged is refused, but not as a model that we do not
   });
 });
 
-test("what newer versions of transformers write in rope_parameters is read", () => {
+test("rope_parameters, as newer versions of transformers write them, are read", () => {
   const gemma = describeModel({
     ...GEMMA3,
     rope_parameters: {
@@ -243,7 +243,7 @@ function windows(config: Readonly<Record<string, unknown>>): (number | undefined
   return Array.from({ length: read.numLayers }, (_, layer) => read.window?.(layer));
 }
 
-describe("what a config leaves out is what transformers takes for it:", () => {
+describe("keys that a config leaves out have the defaults of transformers:", () => {
   test("mistral has 8 key heads and a window, unless it says null", () => {
     const sizes = { ...MISTRAL, num_attention_heads: 16, hidden_size: 64 };
     expect(describeModel(sizes).config).toMatchObject({ numKeyValueHeads: 8, headDim: 4, maxSequenceLength: 131_072 });
@@ -252,7 +252,7 @@ describe("what a config leaves out is what transformers takes for it:", () => {
     expect(windows({ ...sizes, sliding_window: null })).toEqual([undefined]);
   });
 
-  test("phi3 has no window, and all of its heads turns", () => {
+  test("phi3 has no window, and all features of its heads turn", () => {
     expect(windows(PHI3)).toEqual([undefined]);
     expect(describeModel(PHI3).config).toMatchObject({ rotaryDim: 8, rmsNormEpsilon: 1e-5, maxSequenceLength: 4096 });
   });
@@ -262,7 +262,7 @@ describe("what a config leaves out is what transformers takes for it:", () => {
     expect(describeModel(QWEN2).config).toMatchObject({ headDim: 8, attentionBias: true, outputBias: false });
   });
 
-  test("qwen2 and qwen3 have no window until it is switched on, and then from layer 28 on", () => {
+  test("qwen2 and qwen3 have a window only if it is switched on, and then from layer 28 on", () => {
     for (const config of [QWEN2, QWEN3]) {
       const sliding = { ...config, num_hidden_layers: 30, use_sliding_window: true };
       expect(new Set(windows({ ...sliding, use_sliding_window: false, sliding_window: 16 }))).toEqual(

@@ -3,7 +3,7 @@ import { shownValue } from "../base/json.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Reads keys of a config.json and collects all that is wrong with them. A key that is missing or null has its default. */
+/** Reads keys of a config.json and collects all their faults. A key that is missing or null has its default. */
 export class ConfigReader {
   readonly json: Json;
   readonly faults: string[] = [];
@@ -14,12 +14,12 @@ export class ConfigReader {
     this.json = json;
   }
 
-  /** Whether the config says anything under this key. */
+  /** True if the config has a value under this key. */
   has(key: string): boolean {
     return this.json[key] !== undefined && this.json[key] !== null;
   }
 
-  /** Whether it says null there, which for some keys is not the same as nothing. */
+  /** True if the value is null, which for some keys differs from a missing one. */
   isNull(key: string): boolean {
     return this.json[key] === null;
   }
@@ -39,12 +39,12 @@ export class ConfigReader {
     return this.#number(key, fallback, "a number of 0 or more", (value) => value >= 0 && Number.isFinite(value));
   }
 
-  /** A finite number above 0, or undefined where the config names none. */
+  /** A finite number above 0, or undefined if the config has none. */
   optional(key: string): number | undefined {
     return this.has(key) ? this.positive(key) : undefined;
   }
 
-  /** A token's number; null where the config names none, or several. */
+  /** A token's id; null if the config has none, or several. */
   token(key: string): number | null {
     if (!this.has(key) || Array.isArray(this.json[key])) return null;
     return this.#number(
@@ -62,7 +62,7 @@ export class ConfigReader {
     return value === true;
   }
 
-  /** What `choices` holds under the name that the config gives. */
+  /** The choice that the config names. */
   choice<T>(key: string, choices: Readonly<Record<string, T>>, fallback: string): T {
     const name = this.has(key) ? this.json[key] : fallback;
     if (typeof name === "string" && Object.hasOwn(choices, name)) return choices[name]!;
@@ -71,7 +71,7 @@ export class ConfigReader {
     return choices[fallback]!;
   }
 
-  /** Refuses everything but one value, which is also the default. */
+  /** Refuses every value except one, which is also the default. */
   only(key: string, supported: unknown): void {
     if (!this.has(key) || this.json[key] === supported) return;
     this.refuse(`${key} is ${shownValue(this.json[key])}, supported is ${JSON.stringify(supported)}`);
@@ -83,7 +83,7 @@ export class ConfigReader {
     this.#isSupported = false;
   }
 
-  /** An object under that key to be read in turn, its faults among these; an empty one where there is none. */
+  /** The reader of the object under that key, or of an empty one if there is none. Its faults count among these. */
   object(key: string): ConfigReader {
     const value = this.json[key] ?? {};
     const isObject = typeof value === "object" && !Array.isArray(value);
@@ -93,7 +93,7 @@ export class ConfigReader {
     return inner;
   }
 
-  /** Refuses weights of `columns` by any of `rows` that are larger than an array can be. */
+  /** Refuses weights of `columns` by any of `rows` that exceed the largest array. */
   matrices(columns: number, rows: readonly number[]): void {
     for (const each of rows) {
       if (Number.isSafeInteger(each * columns) || Number.isNaN(each * columns)) continue;
