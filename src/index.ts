@@ -7,6 +7,7 @@
  */
 export * from "./adapters/index.js";
 export * from "./autograd/index.js";
+export * from "./base/errors.js";
 export { type ConfigFile, loadConfigFile } from "./config/config-file.js";
 export { MODEL_PRESETS, type ModelPreset, RECIPES } from "./config/presets.js";
 export { resolveSettings, type SettingSources } from "./config/resolve.js";

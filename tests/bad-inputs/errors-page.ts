@@ -6,7 +6,7 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   done: "Done.",
   internal: "A device failed, or highrank has a defect.",
   usage: "A verb, flag, setting or config file must be written otherwise.",
-  data: "A file cannot be read or written, or does not hold what it must.",
+  data: "A file cannot be read or written, does not hold what it must, or holds a model that is not supported.",
   numbers: "A run stopped because of its numbers: they are no longer finite.",
   hungUp: "The terminal of a run was closed; what it had reached is saved.",
   interrupted: "A run was interrupted; what it had reached is saved.",
