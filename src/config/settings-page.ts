@@ -49,7 +49,8 @@ export function settingsPage(): string {
 function row(key: SettingKey): string {
   const setting = settingOf(key);
   const unit = setting.unit === undefined ? "" : ` (${setting.unit})`;
-  const aliases = (setting.aliases ?? []).map((alias) => `\`${alias}\``).join(", ");
+  const switches = Object.keys(setting.switches ?? {}).map((name) => `${name}: true`);
+  const aliases = [...(setting.aliases ?? []), ...switches].map((alias) => `\`${alias}\``).join(", ");
   const cells = [
     `\`${key}\` \`${flagOf(key)}\``,
     describeRange(setting) + unit,

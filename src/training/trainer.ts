@@ -293,7 +293,7 @@ export class Trainer {
 
   /** Gives cores new bases after a merge. The graph that finds them does not need to fit beside those that train. */
   async #startCores(): Promise<void> {
-    if (!this.#settings.core) return;
+    if (this.#settings.adapterKind !== "core") return;
     const [heldOut, known] = [this.#heldOut, this.#optimizer!.state];
     await this.#release();
     await this.#restarts.startCores(this.#progress.step);
