@@ -4,9 +4,9 @@ import { selectModules } from "../adapters/target-modules.js";
 import { suggest } from "../base/suggest.js";
 import { checkpointFault } from "../formats/faults.js";
 import { type LazyTensor, readHostTensor, type TensorToWrite } from "../formats/lazy-tensor.js";
+import { fromStorage, transposed } from "../formats/model-tensors.js";
 import { loraScalings, type ReadPeftAdapter } from "../formats/peft.js";
 import type { LoraPair } from "../formats/peft-tensors.js";
-import { fromStorage, transposed } from "../formats/weight-storage.js";
 import { type CausalLM, LanguageModelHead } from "../models/causal-lm.js";
 import { Embedding } from "../nn/embedding.js";
 import { moduleSlots } from "../nn/module.js";
@@ -127,7 +127,7 @@ function savedParameters(
   if (model.headWeight === model.embedTokens.weight) parameters.set(head, parameters.get(embeddings)!);
   const saved = new Map<string, LazyTensor>();
   const stored = fromStorage<TensorToWrite>(new Map([...modulesToSave, ...biases]), model.storage);
-  for (const [name, tensor] of stored) {
+  for (const [name, tensor] of stored.tensors) {
     const parameter = parameters.get(name);
     if (parameter === undefined) faults.push(`the model has no ${name}${hint(name, parameters.keys())}`);
     else requireShape(name, parameter.shape, tensor.shape, faults);
