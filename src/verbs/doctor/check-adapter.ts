@@ -9,8 +9,8 @@ import { type LoraPair, sortTensors } from "../../formats/peft-tensors.js";
 import { openSafetensors } from "../../formats/safetensors.js";
 import type { StoredTensor } from "../../formats/stored-tensor.js";
 import { type Delta, openDelta } from "../../relora/delta-log.js";
-import { isMergedWhole, planStep } from "../../relora/plan.js";
 import type { RunState } from "../../runs/run-state.js";
+import { isMerged } from "../../runs/saved-run.js";
 import type { Expected } from "./check-checkpoint.js";
 
 /** What RUN/adapter is to be made of. */
@@ -42,7 +42,7 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
   const open = async (name: string): Promise<ReadonlyMap<string, StoredTensor>> =>
     (await openSafetensors(joinPath(checkpointFolder, `${name}.safetensors`))).tensors;
   const trainable = await open("trainable");
-  const merged = isMergedWhole(planStep(step, { ...expected.settings, maxSteps: state.maxSteps }));
+  const merged = isMerged({ checkpoint: { step }, settings: expected.settings, state });
   const starts = merged ? undefined : await open("adapter_start").catch(() => undefined);
   const names = new Set(trainable.keys());
   for (const [layer, { rank: ownRank, scaling }] of loraAdapters(expected.adapted!)) {
