@@ -10,10 +10,13 @@ import { MISTRAL } from "./mistral.js";
 import { PHI3 } from "./phi3.js";
 import { QWEN2 } from "./qwen2.js";
 import { QWEN3 } from "./qwen3.js";
+import type { WeightStorage } from "./weight-storage.js";
 
 /** A config.json that highrank computes in full. */
 export interface ModelDescription {
   readonly config: CausalLMConfig;
+  /** How files hold the weights of its models. */
+  readonly storage: WeightStorage;
   /** Creates a model with random weights. */
   create(rng: Rng): CausalLM;
 }

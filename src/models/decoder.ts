@@ -99,7 +99,7 @@ export class Decoder<Config extends DecoderConfig, Blocks extends DecoderBlocks>
   }
 
   override get storage(): WeightStorage {
-    return STORAGE;
+    return DECODER_STORAGE;
   }
 }
 
@@ -126,7 +126,7 @@ export const DECODER_NAMES: Readonly<Record<string, string>> = {
 };
 
 /** Weight files of older versions hold wavelengths as well. */
-const STORAGE: WeightStorage = {
+export const DECODER_STORAGE: WeightStorage = {
   nameOf: (stored) => (stored.endsWith(".rotary_emb.inv_freq") ? undefined : stored),
   isTransposed: () => false,
 };
@@ -143,7 +143,7 @@ export function decoderArchitecture(
       const reader = new ConfigReader(json);
       const config = read(reader);
       reader.finish();
-      return { config, create: (rng) => new Decoder(config, rng, createBlocks) };
+      return { config, storage: DECODER_STORAGE, create: (rng) => new Decoder(config, rng, createBlocks) };
     },
   };
 }

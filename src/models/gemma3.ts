@@ -17,6 +17,7 @@ import { readHeads } from "./decoder-config.js";
 import { readLayerTypes } from "./layer-types.js";
 import { GatedMLP } from "./mlp.js";
 import { readScaling } from "./rope-config.js";
+import { PLAIN_STORAGE } from "./weight-storage.js";
 
 /** Gemma 3's text model (Gemma Team 2025, arXiv:2503.19786), in our names. */
 export interface Gemma3Config extends CausalLMConfig {
@@ -188,6 +189,6 @@ export const GEMMA3: Architecture = {
   modelType: "gemma3_text",
   describe(json) {
     const config = readGemma3Config(json);
-    return { config, create: (rng) => new Gemma3ForCausalLM(config, rng) };
+    return { config, storage: PLAIN_STORAGE, create: (rng) => new Gemma3ForCausalLM(config, rng) };
   },
 };

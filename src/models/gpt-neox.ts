@@ -174,6 +174,6 @@ export const GPT_NEOX: Architecture = {
   modelType: "gpt_neox",
   describe(json) {
     const config = readGPTNeoXConfig(json);
-    return { config, create: (rng) => new GPTNeoXForCausalLM(config, rng) };
+    return { config, storage: STORAGE, create: (rng) => new GPTNeoXForCausalLM(config, rng) };
   },
 };

@@ -171,6 +171,6 @@ export const GPT2: Architecture = {
   modelType: "gpt2",
   describe(json) {
     const config = readGPT2Config(json);
-    return { config, create: (rng) => new GPT2ForCausalLM(config, rng) };
+    return { config, storage: STORAGE, create: (rng) => new GPT2ForCausalLM(config, rng) };
   },
 };
