@@ -71,7 +71,7 @@ export { type LocatedModel, locateModel } from "./hub/locate-model.js";
 export type { DownloadEvents, DownloadOptions, DownloadProgress } from "./hub/model-download.js";
 export type { WantedParts } from "./hub/model-files.js";
 export { AdapterSet } from "./loading/adapter-set.js";
-export type { QuantizedLayer } from "./loading/quantizing.js";
+export type { QuantizedLayer } from "./loading/quantization-error.js";
 export type { MergeVerification } from "./loading/unmerged-model.js";
 export type { WeightedAdapter } from "./loading/weighted-adapters.js";
 export * from "./models/index.js";

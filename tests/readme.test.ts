@@ -57,7 +57,7 @@ beforeAll(() => {
   for (const { file, code } of programs) writeFileSync(path.join(project, file), code);
   const options = {
     extends: path.join(ROOT, "tsconfig.json"),
-    compilerOptions: { rootDir: "/", typeRoots: [path.join(ROOT, "node_modules/@types")], isolatedDeclarations: false },
+    compilerOptions: { rootDir: "/", typeRoots: [path.join(ROOT, "node_modules/@types")] },
     include: ["*.ts"],
   };
   writeFileSync(path.join(project, "tsconfig.json"), JSON.stringify(options));

@@ -17,7 +17,8 @@ import {
   saveBase,
   saveModel,
 } from "../loading/model-source.js";
-import { type QuantizationError, quantizeLayers } from "../loading/quantizing.js";
+import type { QuantizationError } from "../loading/quantization-error.js";
+import { quantizeLayers } from "../loading/quantizing.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW, AdamWState } from "../optim/adamw.js";
 import { globalNorm } from "../optim/clip.js";
