@@ -1,4 +1,6 @@
+import type { LowRankTerm } from "../adapters/low-rank-term.js";
 import type { HostTensor } from "../tensor/dtype.js";
+import { type LazyTensor, readHostTensor } from "./lazy-tensor.js";
 import type { PeftConfig } from "./peft-config.js";
 import type { SafetensorsDType } from "./safetensors-header.js";
 
@@ -15,6 +17,23 @@ export interface LoraPair<T = PeftTensor> {
   readonly magnitude?: T; // (outFeatures)
   /** Added to loraB's output before the scaling. */
   readonly bias?: T; // (outFeatures)
+}
+
+/** The pair as a term of an update; a bias has no place in one. */
+export function termOf({ loraA, loraB, magnitude }: LoraPair<HostTensor>, scaling: number): LowRankTerm {
+  const values = ({ data }: HostTensor): Float32Array => data as Float32Array;
+  const term = { rank: loraA.shape[0]!, scaling, loraA: values(loraA), loraB: values(loraB) };
+  return magnitude === undefined ? term : { ...term, magnitude: values(magnitude) };
+}
+
+/** The pair with its elements in memory. */
+export async function readPair(pair: LoraPair<HostTensor | LazyTensor>): Promise<LoraPair> {
+  const { loraA, loraB, magnitude, bias } = pair;
+  return {
+    ...{ loraA: await readHostTensor(loraA), loraB: await readHostTensor(loraB) },
+    ...(magnitude !== undefined && { magnitude: await readHostTensor(magnitude) }),
+    ...(bias !== undefined && { bias: await readHostTensor(bias) }),
+  };
 }
 
 /** The tensors of an adapter, sorted by what they are. */

@@ -2,7 +2,7 @@ import { adapterParameters, linearLayers, mergeableLayers } from "../adapters/in
 import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { CheckpointError } from "../base/errors.js";
 import { MODEL_PRESETS } from "../config/presets.js";
-import { quantizedWeightNames, readBitsandbytes, type StoredQuantizedWeight } from "../formats/bitsandbytes.js";
+import { readBitsandbytes, type StoredQuantizedWeight } from "../formats/bitsandbytes.js";
 import type { FolderOptions } from "../formats/checksums.js";
 import type { LazyTensor } from "../formats/lazy-tensor.js";
 import {
@@ -11,10 +11,10 @@ import {
   openModelFolder,
   writeModelFolder,
 } from "../formats/model-folder.js";
+import { fromStorage, toStorage } from "../formats/model-tensors.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import { parseQuantizationConfig } from "../formats/quantization-config.js";
 import type { SafetensorsDType } from "../formats/safetensors-header.js";
-import { fromStorage, toStorage } from "../formats/weight-storage.js";
 import { describeModel } from "../models/architectures.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { LlamaForCausalLM } from "../models/llama.js";
@@ -41,6 +41,8 @@ export interface ModelSource {
   readonly config: Readonly<Record<string, unknown>>;
   /** What a model folder of it holds, as the model names and shapes it; read when asked for. */
   readonly tensors: ReadonlyMap<string, ModelTensor>;
+  /** The weights among the tensors that are quantized, each with the names of all its parts. */
+  readonly quantized: ReadonlyMap<string, readonly string[]>;
   /**
    * A new model without its weights: they are still to be read with `fillModel`, except that weights quantized on disk are in
    * place, and random ones are drawn when they are first used.
@@ -71,7 +73,7 @@ export function presetSource(
   for (const [name, { shape }] of diskParameters(build())) {
     tensors.set(name, { dtype: "float32", shape, read: () => draw(name) });
   }
-  return { config: writeLlamaConfig(config), tensors, build, readWeight: draw };
+  return { config: writeLlamaConfig(config), tensors, quantized: new Map(), build, readWeight: draw };
 }
 
 /**
@@ -88,52 +90,50 @@ export async function folderSource(folder: string): Promise<ModelSource> {
       `${folder}: config.json has num_hidden_layers ${numLayers}, but there are ${stored.size} tensors in all`,
     );
   }
-  const fresh = described.create(new Rng(0));
-  const tensors = fromStorage(stored, fresh.storage);
-  const quantized = new Map<string, StoredQuantizedWeight>();
-  for (const [name, parts] of quantizedWeightNames(tensors.keys())) {
-    quantized.set(name, await readBitsandbytes(name, pickTensors(tensors, parts)));
-  }
+  const named = fromStorage(stored, described.storage);
+  const weights = new Map<string, StoredQuantizedWeight>();
+  for (const name of named.quantized.keys()) weights.set(name, await readQuantized(name, named));
   const build = (): CausalLM => {
     const model = described.create(new Rng(0));
     for (const [name, { slot, linear }] of linearLayers(model)) {
-      const stored = quantized.get(`${name}.weight`);
-      if (stored !== undefined) slot.replace(new QuantizedLinear(quantizedWeight(stored), linear.bias));
+      const weight = weights.get(`${name}.weight`);
+      if (weight !== undefined) slot.replace(new QuantizedLinear(quantizedWeight(weight), linear.bias));
     }
     return model;
   };
-  checkWeights(fresh, build(), tensors, folder);
-  return { folder, config, tensors, build, readWeight: weightReader(tensors) };
+  checkWeights(described.create(new Rng(0)), build(), named.tensors, folder);
+  return { folder, config, ...named, build, readWeight: weightReader(named) };
 }
 
 /** Reads weights of a Hugging Face folder in float32, one when it is asked for; dequantized where they are quantized. */
 export async function openWeights(folder: string): Promise<(name: string) => Promise<Float32Array>> {
-  return weightReader((await openTensors(folder)).tensors);
+  return weightReader(await openTensors(folder));
 }
 
 /** config.json and tensors of a Hugging Face folder, as the model names and shapes them. */
-export async function openTensors(folder: string): Promise<Pick<ModelSource, "config" | "tensors">> {
+export async function openTensors(folder: string): Promise<Pick<ModelSource, "config" | "tensors" | "quantized">> {
   const { config, tensors } = await openModelFolder(folder);
-  return { config, tensors: fromStorage(tensors, describeModel(config).create(new Rng(0)).storage) };
+  return { config, ...fromStorage(tensors, describeModel(config).storage) };
 }
 
 /** Writes a model folder; its tensors are given as the model names and shapes them. @throws as `writeModelFolder`. */
 export function writeModel(folder: string, content: ModelFolderContent, options?: FolderOptions): Promise<void> {
-  const { storage } = describeModel(content.config).create(new Rng(0));
+  const { storage } = describeModel(content.config);
   return writeModelFolder(folder, { ...content, tensors: toStorage(content.tensors, storage) }, options);
 }
 
-function weightReader(tensors: ReadonlyMap<string, LazyTensor>): (name: string) => Promise<Float32Array> {
-  const quantized = quantizedWeightNames(tensors.keys());
+function weightReader(named: Pick<ModelSource, "tensors" | "quantized">): ModelSource["readWeight"] {
   return async (name) => {
-    const parts = quantized.get(name);
-    if (parts === undefined) return (await tensors.get(name)!.read()) as Float32Array;
-    return quantizedWeight(await readBitsandbytes(name, pickTensors(tensors, parts))).values();
+    if (named.quantized.has(name)) return quantizedWeight(await readQuantized(name, named)).values();
+    return (await named.tensors.get(name)!.read()) as Float32Array;
   };
 }
 
-function pickTensors(tensors: ReadonlyMap<string, LazyTensor>, names: readonly string[]): Map<string, LazyTensor> {
-  return new Map(names.map((name) => [name, tensors.get(name)!]));
+function readQuantized(
+  name: string,
+  { tensors, quantized }: Pick<ModelSource, "tensors" | "quantized">,
+): Promise<StoredQuantizedWeight> {
+  return readBitsandbytes(name, new Map(quantized.get(name)!.map((part) => [part, tensors.get(part)!])));
 }
 
 /** A model in memory, to be written as it is now. */
@@ -143,7 +143,8 @@ export function memorySource(model: CausalLM, config: Readonly<Record<string, un
   for (const [name, parameter] of parameters) {
     tensors.set(name, { dtype: "float32", shape: parameter.shape, read: async () => parameter.values });
   }
-  return { config, tensors, build: () => model, readWeight: async (name) => parameters.get(name)!.values };
+  const readWeight = async (name: string): Promise<Float32Array> => parameters.get(name)!.values;
+  return { config, tensors, quantized: new Map(), build: () => model, readWeight };
 }
 
 /** How the weights of a model are held. */

@@ -4,9 +4,9 @@ import { selectModules } from "../adapters/target-modules.js";
 import { suggest } from "../base/suggest.js";
 import { checkpointFault } from "../formats/faults.js";
 import { type LazyTensor, readHostTensor, type TensorToWrite } from "../formats/lazy-tensor.js";
+import { fromStorage, transposed } from "../formats/model-tensors.js";
 import { loraScalings, type ReadPeftAdapter } from "../formats/peft.js";
-import type { LoraPair } from "../formats/peft-tensors.js";
-import { fromStorage, transposed } from "../formats/weight-storage.js";
+import { type LoraPair, readPair, termOf } from "../formats/peft-tensors.js";
 import { type CausalLM, LanguageModelHead } from "../models/causal-lm.js";
 import { Embedding } from "../nn/embedding.js";
 import { moduleSlots } from "../nn/module.js";
@@ -51,8 +51,8 @@ export function peftEffect(
     replaced.set(name, { dtype: "float32", shape, read: async () => change((await readBefore()).slice()) });
   };
   for (const [module, pair] of adapter.layers) {
-    const { rank, scaling } = scalings.get(module)!;
-    const term = { rank, scaling, loraA: floats(pair.loraA), loraB: floats(pair.loraB) };
+    const { scaling } = scalings.get(module)!;
+    const term = termOf(pair, scaling);
     const linear = linears.get(module)?.linear;
     const table = tables.get(module);
     if (linear === undefined && table?.isHead) {
@@ -66,11 +66,7 @@ export function peftEffect(
       const shape = [linear.outFeatures, linear.inFeatures];
       requireShape(module, shape, [pair.loraB.shape[0]!, pair.loraA.shape[1]!], faults);
       const bias = pair.bias && floats(pair.bias).map((value) => value * scaling);
-      updates.set(module, {
-        ...term,
-        ...(pair.magnitude && { magnitude: floats(pair.magnitude) }),
-        ...(bias && { bias }),
-      });
+      updates.set(module, bias === undefined ? term : { ...term, bias });
     }
   }
   for (const [module, pair] of adapter.embeddings) {
@@ -80,8 +76,8 @@ export function peftEffect(
       continue;
     }
     requireShape(module, table.shape, [pair.loraA.shape[1]!, pair.loraB.shape[0]!], faults);
-    const { rank, scaling } = scalings.get(module)!;
-    changeTable(module, async (values) => addTerms(values, [{ rank, scaling, ...(await transposedPair(pair)) }]));
+    const { scaling } = scalings.get(module)!;
+    changeTable(module, async (values) => addTerms(values, [termOf(await transposedPair(pair), scaling)]));
   }
   for (const [module, rows] of adapter.tokens) {
     const table = tables.get(module);
@@ -127,7 +123,7 @@ function savedParameters(
   if (model.headWeight === model.embedTokens.weight) parameters.set(head, parameters.get(embeddings)!);
   const saved = new Map<string, LazyTensor>();
   const stored = fromStorage<TensorToWrite>(new Map([...modulesToSave, ...biases]), model.storage);
-  for (const [name, tensor] of stored) {
+  for (const [name, tensor] of stored.tensors) {
     const parameter = parameters.get(name);
     if (parameter === undefined) faults.push(`the model has no ${name}${hint(name, parameters.keys())}`);
     else requireShape(name, parameter.shape, tensor.shape, faults);
@@ -205,9 +201,8 @@ function floats({ data }: HostTensor): Float32Array {
 }
 
 /** (loraB · loraA)ᵀ as a pair. */
-async function transposedPair({ loraA, loraB }: LoraPair): Promise<{ loraA: Float32Array; loraB: Float32Array }> {
-  const [a, b] = [await readHostTensor(transposed(loraB)), await readHostTensor(transposed(loraA))];
-  return { loraA: floats(a), loraB: floats(b) };
+function transposedPair({ loraA, loraB }: LoraPair): Promise<LoraPair> {
+  return readPair({ loraA: transposed(loraB), loraB: transposed(loraA) });
 }
 
 function withRows(table: Float32Array, indices: readonly number[], rows: HostTensor): Float32Array {

@@ -2,7 +2,6 @@ import { cpuCount } from "#platform";
 import { linearLayers } from "../adapters/inject.js";
 import { addTerms } from "../adapters/low-rank-term.js";
 import { CheckpointError } from "../base/errors.js";
-import { quantizedWeightNames } from "../formats/bitsandbytes.js";
 import type { TensorToWrite } from "../formats/lazy-tensor.js";
 import { type LazyTensor, readHostTensor, storeAs } from "../formats/lazy-tensor.js";
 import type { FloatDType } from "../formats/quant-state.js";
@@ -92,9 +91,7 @@ async function probe(model: CausalLM): Promise<ProbeResult & { tokens: number }>
 export function mergedTensors(unmerged: UnmergedModel, fileType: SafetensorsDType): Map<string, TensorToWrite> {
   const { source, replaced, updates } = unmerged;
   const tensors = new Map<string, TensorToWrite>(source.tensors);
-  for (const parts of quantizedWeightNames(source.tensors.keys()).values()) {
-    for (const part of parts) tensors.delete(part);
-  }
+  for (const parts of source.quantized.values()) for (const part of parts) tensors.delete(part);
   for (const [name, tensor] of tensors) {
     if (tensor.dtype === "float32" && tensor.fileType !== fileType) tensors.set(name, storeAs(tensor, fileType));
   }

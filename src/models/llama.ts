@@ -1,6 +1,6 @@
 import type { Rng } from "../tensor/random.js";
 import type { Architecture } from "./architectures.js";
-import { Decoder, type LlamaBlocks, llamaBlocks } from "./decoder.js";
+import { DECODER_STORAGE, Decoder, type LlamaBlocks, llamaBlocks } from "./decoder.js";
 import { type LlamaConfig, readLlamaConfig } from "./llama-config.js";
 
 /** A LLaMA language model: embeddings, layers, final norm and an output projection, tied to the embeddings or not. */
@@ -16,6 +16,6 @@ export const LLAMA: Architecture = {
   modelType: "llama",
   describe(json) {
     const config = readLlamaConfig(json);
-    return { config, create: (rng) => new LlamaForCausalLM(config, rng) };
+    return { config, storage: DECODER_STORAGE, create: (rng) => new LlamaForCausalLM(config, rng) };
   },
 };

@@ -3,10 +3,10 @@ import { CheckpointError } from "../base/errors.js";
 import { parseJson, shownValue } from "../base/json.js";
 import { checkpointFault } from "../formats/faults.js";
 import { isObject } from "../formats/json-file.js";
-import { type LazyTensor, readHostTensor } from "../formats/lazy-tensor.js";
+import type { LazyTensor } from "../formats/lazy-tensor.js";
 import { checkpointPath, orCheckpointError } from "../formats/open-file.js";
 import { describeTensor } from "../formats/peft.js";
-import { type LoraPair, peftLayers, peftTensors } from "../formats/peft-tensors.js";
+import { type LoraPair, peftLayers, peftTensors, readPair } from "../formats/peft-tensors.js";
 import { openSafetensors, writeSafetensors } from "../formats/safetensors.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { sameShape } from "../tensor/shape.js";
@@ -113,10 +113,7 @@ export async function presentCycles(runDir: string): Promise<number[]> {
 async function readDelta(runDir: string, cycle: number): Promise<Delta> {
   const { layers: stored, ...delta } = await openDelta(runDir, cycle);
   const layers = new Map<string, LoraPair>();
-  for (const [name, { loraA, loraB, magnitude }] of stored) {
-    const pair = { loraA: await readHostTensor(loraA), loraB: await readHostTensor(loraB) };
-    layers.set(name, magnitude === undefined ? pair : { ...pair, magnitude: await readHostTensor(magnitude) });
-  }
+  for (const [name, pair] of stored) layers.set(name, await readPair(pair));
   return { ...delta, layers };
 }
 

@@ -1,7 +1,6 @@
 import { loraAdapters } from "../adapters/inject.js";
 import type { LazyTerm, LowRankTerm } from "../adapters/low-rank-term.js";
-import type { LazyTensor } from "../formats/lazy-tensor.js";
-import type { LoraPair } from "../formats/peft-tensors.js";
+import { type LoraPair, readPair, termOf } from "../formats/peft-tensors.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { type Delta, openDelta } from "./delta-log.js";
 
@@ -19,13 +18,7 @@ export function learnedTerms(
 
 /** The terms of a logged cycle. */
 export function termsOf({ scaling, scalings, layers }: Omit<Delta, "cycle" | "step">): Map<string, LowRankTerm> {
-  return new Map(
-    [...layers].map(([name, { loraA, loraB, magnitude }]) => {
-      const [a, b] = [loraA.data as Float32Array, loraB.data as Float32Array];
-      const term = { rank: loraA.shape[0]!, scaling: scalings?.get(name) ?? scaling, loraA: a, loraB: b };
-      return [name, magnitude === undefined ? term : { ...term, magnitude: magnitude.data as Float32Array }] as const;
-    }),
-  );
+  return new Map([...layers].map(([name, pair]) => [name, termOf(pair, scalings?.get(name) ?? scaling)] as const));
 }
 
 /** The scaling of most terms, and of those that have another one. */
@@ -42,15 +35,10 @@ export function scalingsOf(terms: ReadonlyMap<string, LowRankTerm>): Pick<Delta,
 /** The terms of a logged cycle, to be read when they are asked for. */
 export async function openTerms(runDir: string, cycle: number): Promise<Map<string, LazyTerm>> {
   const { scaling, scalings, layers } = await openDelta(runDir, cycle);
-  const read = async (tensor: LazyTensor): Promise<Float32Array> => (await tensor.read()) as Float32Array;
   return new Map(
-    [...layers].map(([name, { loraA, loraB, magnitude }]) => {
-      const rank = loraA.shape[0]!;
-      const readTerm = async (): Promise<LowRankTerm> => ({
-        ...{ rank, scaling: scalings?.get(name) ?? scaling, loraA: await read(loraA), loraB: await read(loraB) },
-        ...(magnitude !== undefined && { magnitude: await read(magnitude) }),
-      });
-      return [name, { rank, read: readTerm }] as const;
+    [...layers].map(([name, pair]) => {
+      const read = async (): Promise<LowRankTerm> => termOf(await readPair(pair), scalings?.get(name) ?? scaling);
+      return [name, { rank: pair.loraA.shape[0]!, read }] as const;
     }),
   );
 }

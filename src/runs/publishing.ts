@@ -1,8 +1,7 @@
 import { joinPath } from "#platform";
 import { type CompanionFiles, floatConfig, modelBytes, saveModel } from "../loading/model-source.js";
 import { mergedTensors } from "../loading/unmerged-model.js";
-import { isMergedWhole, planStep } from "../relora/plan.js";
-import { openRun, restoreTrained, type SavedRun, unmergedRun } from "./saved-run.js";
+import { isMerged, openRun, restoreTrained, type SavedRun, unmergedRun } from "./saved-run.js";
 import { adapterBytes, saveAdapter } from "./saving.js";
 
 /** Waits until the disk has room for so many bytes of what is named. */
@@ -30,9 +29,8 @@ export async function publishCheckpoint(
 }
 
 async function publishAdapter(run: SavedRun, waitForSpace: WaitForSpace): Promise<void> {
-  const { folder, settings, state, checkpoint } = run;
+  const { folder, settings, state } = run;
   const model = restoreTrained(run);
-  const merged = isMergedWhole(planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps }));
   await waitForSpace(adapterBytes(model) * (state.deltas.length + 1), "the adapter");
-  await saveAdapter(folder, { model, settings, state, merged });
+  await saveAdapter(folder, { model, settings, state, merged: isMerged(run) });
 }

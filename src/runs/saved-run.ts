@@ -91,6 +91,15 @@ function isAdapted({ state }: Pick<SavedRun, "state">): boolean {
   return state.phase === "adapter";
 }
 
+/** True where the adapter was merged whole just before the checkpoint was saved, so that it has learned nothing since. */
+export function isMerged({
+  checkpoint,
+  settings,
+  state,
+}: Pick<SavedRun, "settings" | "state"> & { readonly checkpoint: Pick<Checkpoint, "step"> }): boolean {
+  return isMergedWhole(planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps }));
+}
+
 /** What was trained when the checkpoint was saved, adapters included, on a model whose other weights are still to be read. */
 export function restoreTrained(run: SavedRun): CausalLM {
   const model = run.source.build();
@@ -170,8 +179,7 @@ export async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
   const replaced = new Map<string, HostTensor | LazyTensor>(checkpoint.tensorFiles.trainable ?? []);
   for (const name of adapterParameters(trained).keys()) replaced.delete(name);
   const parts = { source, baseFolder, replaced, quantizer: describeHeld(run.quantizer) };
-  const merged = isMergedWhole(planStep(checkpoint.step, { ...settings, maxSteps: run.state.maxSteps }));
-  const learned = merged ? new Map<string, LowRankTerm>() : learnedTerms(trained);
+  const learned = isMerged(run) ? new Map<string, LowRankTerm>() : learnedTerms(trained);
   if (run.quantizer === null || settings.mergePolicy === "delta-log" || settings.mergePolicy === "residual") {
     const terms = new Map([...learned].map(([layer, term]): [string, LowRankTerm[]] => [layer, [term]]));
     for await (const cycle of mergedCycles(run)) {

@@ -9,10 +9,9 @@ import { requireNewFolder } from "../loading/companions.js";
 import { tiedNames } from "../loading/model-source.js";
 import { isAdapterFolder } from "../loading/open-adapter.js";
 import type { WeightedAdapter } from "../loading/weighted-adapters.js";
-import { isMergedWhole, planStep } from "../relora/plan.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
 import { isRunFolder } from "../runs/run-folder.js";
-import { openRunAsModel, restoreTrained, type SavedRun } from "../runs/saved-run.js";
+import { isMerged, openRunAsModel, restoreTrained, type SavedRun } from "../runs/saved-run.js";
 import { joinAdapter } from "../runs/saving.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { exportOnnx } from "./export-onnx.js";
@@ -169,10 +168,9 @@ function hubBase({ settings, state }: SavedRun): Pick<PeftAdapter, "baseModel" |
  * the model of the hub that the run began with, or else RUN/base.
  */
 async function runAdapter(run: SavedRun): Promise<PeftAdapter> {
-  const { folder, settings, state, checkpoint, source } = run;
-  const merged = isMergedWhole(planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps }));
+  const { folder, settings, state, source } = run;
   const model = restoreTrained(run);
-  const adapter = await joinAdapter(folder, { model, settings, state, merged });
+  const adapter = await joinAdapter(folder, { model, settings, state, merged: isMerged(run) });
   const { embeddings, head } = tiedNames(model);
   const modulesToSave = new Map<string, HostTensor>();
   for (const [name, tensor] of adapter.modulesToSave) {

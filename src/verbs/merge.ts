@@ -6,14 +6,12 @@ import type { CheckpointName } from "../runs/checkpoint.js";
 import { unmergedRun } from "../runs/saved-run.js";
 // Merging computes with `Tensor.data()`.
 import "../runtime/evaluate.js";
-import { quantizedWeightNames } from "../formats/bitsandbytes.js";
-import type { TensorToWrite } from "../formats/lazy-tensor.js";
 import { weightFiles } from "../formats/model-folder.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { companionFiles, requireNewFolder } from "../loading/companions.js";
-import { floatConfig, folderSource, writeModel } from "../loading/model-source.js";
+import { floatConfig, folderSource, type ModelSource, writeModel } from "../loading/model-source.js";
 import { isAdapterFolder, type OpenAdapter, openAdapter } from "../loading/open-adapter.js";
 import { quantizerOfModel } from "../loading/quantizing.js";
 import { compareMerged, type UnmergedModel } from "../loading/unmerged-model.js";
@@ -66,7 +64,7 @@ export async function mergeTarget(
   await requireNewFolder(out);
   const unmerged = await openTarget(target, origin);
   const { source, baseFolder, quantizer } = unmerged;
-  const chosen = dtype ?? dtypeOf(source.tensors);
+  const chosen = dtype ?? dtypeOf(source);
   const tensors = mergedTensors(unmerged, FILE_TYPES[chosen]);
   const files = await companionFiles(baseFolder);
   const baseSizes = await weightSizes(baseFolder);
@@ -122,8 +120,8 @@ function unmergedAdapter({ adapter, effect, source, baseFolder }: OpenAdapter): 
 }
 
 /** The dtype of all floats among the tensors; float32 where they have several, or some are quantized. */
-function dtypeOf(tensors: ReadonlyMap<string, TensorToWrite>): FloatDType {
-  if (quantizedWeightNames(tensors.keys()).size > 0) return "float32";
+function dtypeOf({ tensors, quantized }: ModelSource): FloatDType {
+  if (quantized.size > 0) return "float32";
   const floats = [...tensors.values()].filter(({ dtype }) => dtype === "float32");
   const types = new Set(floats.map(({ fileType }) => fileType));
   if (types.size !== 1) return "float32";

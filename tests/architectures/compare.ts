@@ -10,8 +10,8 @@ import { LoRAAdapter } from "../../src/adapters/lora-adapter.js";
 import { grad } from "../../src/autograd/grad.js";
 import { readHostTensor } from "../../src/formats/lazy-tensor.js";
 import { writeModelFolder } from "../../src/formats/model-folder.js";
+import { fromStorage, toStorage } from "../../src/formats/model-tensors.js";
 import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
-import { fromStorage, toStorage } from "../../src/formats/weight-storage.js";
 import { diskParameters, hostTensors } from "../../src/loading/model-source.js";
 import { describeModel } from "../../src/models/architectures.js";
 import type { CausalLM } from "../../src/models/causal-lm.js";
@@ -219,7 +219,7 @@ async function readAnswer(file: string, { storage }: CausalLM): Promise<Map<stri
     if (name.startsWith("grad.")) gradients.set(name.slice("grad.".length), tensor);
     else results.set(name, tensor);
   }
-  for (const [name, tensor] of fromStorage(gradients, storage)) {
+  for (const [name, tensor] of fromStorage(gradients, storage).tensors) {
     results.set(`grad.${name}`, await readHostTensor(tensor));
   }
   return results;

@@ -4,6 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readModelFolder } from "../../src/formats/model-folder.js";
 import { diskParameters, hostTensors, loadModel, writeModel } from "../../src/loading/model-source.js";
+import { describeModel } from "../../src/models/architectures.js";
 import { mergeTarget } from "../../src/verbs/merge.js";
 import { SMALL_CONFIGS, type SmallConfig, smallModel } from "./small-configs.js";
 
@@ -21,6 +22,7 @@ test.each(Object.keys(SMALL_CONFIGS) as SmallConfig[])("a folder keeps every wor
     torch_dtype: "float32",
   };
   const model = smallModel(name);
+  expect(model.storage).toBe(describeModel(config).storage);
   const [base, out] = [path.join(folder, name, "base"), path.join(folder, name, "merged")];
   await writeModel(base, { config, tensors: hostTensors(diskParameters(model)) });
   await mergeTarget(base, { out, base: null, dtype: null, verify: false });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { CheckpointError } from "../../src/base/errors.js";
 import type { TensorToWrite } from "../../src/formats/lazy-tensor.js";
 import { readModelFolder, writeModelFolder } from "../../src/formats/model-folder.js";
-import { fromStorage, toStorage } from "../../src/formats/weight-storage.js";
+import { fromStorage, toStorage } from "../../src/formats/model-tensors.js";
 import { diskParameters, folderSource, hostTensors, loadModel, openWeights } from "../../src/loading/model-source.js";
 import { describeModel } from "../../src/models/architectures.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";

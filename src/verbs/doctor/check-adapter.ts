@@ -5,12 +5,12 @@ import { readJsonObject } from "../../formats/json-file.js";
 import type { LazyTensor } from "../../formats/lazy-tensor.js";
 import { loraScalings } from "../../formats/peft.js";
 import { parsePeftConfig } from "../../formats/peft-config.js";
-import { type LoraPair, sortTensors } from "../../formats/peft-tensors.js";
+import { type LoraPair, readPair, sortTensors, termOf } from "../../formats/peft-tensors.js";
 import { openSafetensors } from "../../formats/safetensors.js";
 import type { StoredTensor } from "../../formats/stored-tensor.js";
 import { type Delta, openDelta } from "../../relora/delta-log.js";
-import { isMergedWhole, planStep } from "../../relora/plan.js";
 import type { RunState } from "../../runs/run-state.js";
+import { isMerged } from "../../runs/saved-run.js";
 import type { Expected } from "./check-checkpoint.js";
 
 /** What RUN/adapter is to be made of. */
@@ -42,7 +42,7 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
   const open = async (name: string): Promise<ReadonlyMap<string, StoredTensor>> =>
     (await openSafetensors(joinPath(checkpointFolder, `${name}.safetensors`))).tensors;
   const trainable = await open("trainable");
-  const merged = isMergedWhole(planStep(step, { ...expected.settings, maxSteps: state.maxSteps }));
+  const merged = isMerged({ checkpoint: { step }, settings: expected.settings, state });
   const starts = merged ? undefined : await open("adapter_start").catch(() => undefined);
   const names = new Set(trainable.keys());
   for (const [layer, { rank: ownRank, scaling }] of loraAdapters(expected.adapted!)) {
@@ -50,7 +50,7 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
     for (const name of [a, b, m, c]) names.delete(name);
     const terms: LowRankTerm[] = [];
     for (const cycle of cycles)
-      terms.push(await termOf(cycle.layers.get(layer)!, cycle.scalings?.get(layer) ?? cycle.scaling));
+      terms.push(await readTerm(cycle.layers.get(layer)!, cycle.scalings?.get(layer) ?? cycle.scaling));
     const core = trainable.get(c);
     if (!merged && core !== undefined) {
       const [loraA, loraB] = await Promise.all(
@@ -60,10 +60,10 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
     } else if (!merged) {
       const magnitude = trainable.get(m);
       const pair = { loraA: trainable.get(a)!, loraB: trainable.get(b)! };
-      const now = await termOf(magnitude === undefined ? pair : { ...pair, magnitude }, scaling);
+      const now = await readTerm(magnitude === undefined ? pair : { ...pair, magnitude }, scaling);
       const start = starts?.get(`${layer}.loraA`);
       const startOfB = starts?.get(`${layer}.loraB`);
-      const from = start && startOfB && (await termOf({ loraA: start, loraB: startOfB }, scaling));
+      const from = start && startOfB && (await readTerm({ loraA: start, loraB: startOfB }, scaling));
       terms.push(sinceStart({ ...now, rank: ownRank }, from && { loraA: from.loraA, loraB: from.loraB }));
     }
     const wanted = joinTerms(terms);
@@ -72,7 +72,7 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
     const { rank, alpha } = scalings.get(layer)!;
     if (rank !== wanted.rank) return `is of ${rank < wanted.rank ? "an earlier" : "a later"} step`;
     if (alpha !== wanted.scaling * rank) return "is of another run";
-    const is = await termOf(published, wanted.scaling);
+    const is = await readTerm(published, wanted.scaling);
     if (!isSame(is.loraA, wanted.loraA) || !isSame(is.loraB, wanted.loraB)) return "is of another step";
     if (!isSame(is.magnitude ?? NOTHING, wanted.magnitude ?? NOTHING)) return "is of another step";
   }
@@ -90,9 +90,8 @@ const PARTS = ["loraA", "loraB", "magnitude", "core"];
 
 const NOTHING = new Float32Array(0);
 
-async function termOf({ loraA, loraB, magnitude }: LoraPair<LazyTensor>, scaling: number): Promise<LowRankTerm> {
-  const term = { rank: loraA.shape[0]!, scaling, loraA: await valuesOf(loraA), loraB: await valuesOf(loraB) };
-  return magnitude === undefined ? term : { ...term, magnitude: await valuesOf(magnitude) };
+async function readTerm(pair: LoraPair<LazyTensor>, scaling: number): Promise<LowRankTerm> {
+  return termOf(await readPair(pair), scaling);
 }
 
 async function valuesOf(tensor: LazyTensor): Promise<Float32Array> {

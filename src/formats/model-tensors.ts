@@ -5,14 +5,21 @@ import { quantizedWeightNames } from "./bitsandbytes.js";
 import { type LazyTensor, readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
 import type { SafetensorsDType } from "./safetensors-header.js";
 
+/** Tensors as a model names and shapes them. */
+export interface ModelTensors<T extends TensorToWrite> {
+  readonly tensors: ReadonlyMap<string, T | TransposedTensor>;
+  /** The weights among them that are quantized on disk, each with the names of all its parts. */
+  readonly quantized: ReadonlyMap<string, readonly string[]>;
+}
+
 /**
- * Tensors of a model's files, as the model names and shapes them. Nothing is read.
+ * Names and shapes the tensors of a model's files as the model does, without reading them.
  * @throws CheckpointError for two tensors that are the same weight.
  */
 export function fromStorage<T extends TensorToWrite>(
   tensors: ReadonlyMap<string, T>,
   storage: WeightStorage,
-): Map<string, T | TransposedTensor> {
+): ModelTensors<T> {
   const named = new Map<string, T>();
   for (const [stored, tensor] of tensors) {
     const name = storage.nameOf(stored);
@@ -20,22 +27,23 @@ export function fromStorage<T extends TensorToWrite>(
     if (named.has(name)) throw new CheckpointError(`"${stored}": "${name}" is there under another name too; keep one`);
     named.set(name, tensor);
   }
-  return turned(named, storage);
+  const quantized = quantizedWeightNames(named.keys());
+  return { tensors: turned(named, storage, quantized), quantized };
 }
 
-/** Tensors of a model, as its files hold them: the way back. */
+/** Shapes the tensors of a model as its files hold them: the way back. */
 export function toStorage(
   tensors: ReadonlyMap<string, TensorToWrite>,
   storage: WeightStorage,
 ): Map<string, TensorToWrite> {
-  return turned(tensors, storage);
+  return turned(tensors, storage, quantizedWeightNames(tensors.keys()));
 }
 
 function turned<T extends TensorToWrite>(
   tensors: ReadonlyMap<string, T>,
   storage: WeightStorage,
+  quantized: ReadonlyMap<string, unknown>,
 ): Map<string, T | TransposedTensor> {
-  const quantized = quantizedWeightNames(tensors.keys());
   const isTransposed = (name: string, { shape }: T): boolean =>
     shape.length === 2 && storage.isTransposed(name) && !quantized.has(name);
   return new Map(
