@@ -31,7 +31,7 @@ const SETTINGS: Readonly<Record<string, Partial<Settings>>> = {
   },
   "lora-dora": {
     method: "lora",
-    dora: true,
+    adapterKind: "dora",
     targetModules: ["q_proj", "v_proj", "down_proj"],
     rankPattern: ["down_proj=2"],
     rslora: true,
@@ -41,7 +41,7 @@ const SETTINGS: Readonly<Record<string, Partial<Settings>>> = {
   },
   "relora-core": {
     method: "relora",
-    core: true,
+    adapterKind: "core",
     quantize: "int8",
     mergePolicy: "error-feedback",
     optimizerReset: "primed",
