@@ -253,7 +253,7 @@ test("of two processes that want a model at once one downloads it", async () => 
           output += text;
         });
         child.stderr.setEncoding("utf8").on("data", (text) => {
-          if (/org\/tiny is in use by process \d+ .*: waiting for that/.test(text)) waits();
+          if (/org\/tiny is in use by process \d+ .*: waiting for it/.test(text)) waits();
         });
         child.on("close", (code) => resolve([code, output]));
       });

@@ -27,14 +27,14 @@ async function sharded(folder: string, [first, second]: readonly [string, string
   return target;
 }
 
-test("the hash is what sha256sum prints of what it prints of the weight files", async () => {
+test("the hash is that of `sha256sum *.safetensors | sha256sum`", async () => {
   const folder = await sharded("one", ["model-1.safetensors", "model-2.safetensors"]);
   const command = "LC_ALL=C sha256sum *.safetensors | sha256sum";
   const printed = execFileSync("sh", ["-c", command], { cwd: folder, encoding: "utf8" });
   expect(`${await hashModelFolder(folder)}  -\n`).toBe(printed);
 });
 
-test("it follows the weights and the names of their files, not where they lie nor what lies beside", async () => {
+test("it depends on the weights and their file names, but not on the folder's path or other files", async () => {
   const folder = await sharded("original", ["model-1.safetensors", "model-2.safetensors"]);
   const hash = await hashModelFolder(folder);
   const copy = path.join(root, "copy");

@@ -2,11 +2,11 @@ import { baseName, sha256, sha256File } from "#platform";
 import { weightFiles } from "./model-folder.js";
 
 /**
- * SHA-256 of the weights of a model folder, to know it again: over a line for each weight file, in the order of their
- * names, of the SHA-256 of its content and its name. `sha256sum *.safetensors | sha256sum` prints the same where the
- * folder holds no other such files.
+ * SHA-256 of a model folder's weights, to recognize it later. It is the hash of one line per weight file, in the order
+ * of their names, each with the SHA-256 of the content and the name. `sha256sum *.safetensors | sha256sum` prints the
+ * same if the folder holds no other such files.
  * @param known SHA-256 of files that were read already, by name.
- * @throws CheckpointError where the folder holds no weights that can be read.
+ * @throws CheckpointError if the folder holds no readable weights.
  */
 export async function hashModelFolder(folder: string, known: ReadonlyMap<string, string> = new Map()): Promise<string> {
   const lines: string[] = [];

@@ -50,7 +50,7 @@ function hostTensor({ dtype, shape, bytes }: Case["tensors"][string]): HostTenso
 const partsOf = ({ tensors }: Case): Map<string, HostTensor> =>
   new Map(Object.entries(tensors).map(([name, tensor]) => [name, hostTensor(tensor)]));
 
-/** The weight, put together from the arrays of the golden file. */
+/** The weight, assembled from the arrays of the golden file. */
 function weightOf(one: Case): StoredQuantizedWeight {
   const parts = partsOf(one);
   const data = <T>(name: string): T => parts.get(name)!.data as T;
@@ -92,7 +92,7 @@ test.each(cases)("a $format weight of $shape reads back, from memory and from a 
   expect(await readBitsandbytes(one.name, tensors)).toEqual(weightOf(one));
 });
 
-test("quantized weights and their parts are found among the names of a checkpoint", () => {
+test("quantized weights and their parts are found among the names of a model", () => {
   const fourBit = ["weight", "weight.absmax", "weight.quant_map", "weight.quant_state.bitsandbytes__nf4"];
   const inLayer = (layer: string, names: string[]) => names.map((name) => `${layer}.${name}`);
   const names = [
@@ -114,7 +114,7 @@ test("quantized weights and their parts are found among the names of a checkpoin
   expect(quantizedWeightNames(["model.norm.weight"])).toEqual(new Map());
 });
 
-test("the parts are found in a whole checkpoint, of which nothing else is read", async () => {
+test("the parts are found in a whole model, of which nothing else is read", async () => {
   const other: LazyTensor = { dtype: "float32", shape: [1], read: () => Promise.reject(new Error("read")) };
   const all = new Map<string, HostTensor | LazyTensor>([
     ...partsOf(flat),
@@ -146,7 +146,7 @@ test.each([
   expect(await readBitsandbytes(flat.name, new Map([...rest.tensors, ...tensors]))).toEqual(weightOf(flat));
 });
 
-/** Parts with a change, and the fault that it must be refused with. */
+/** Parts with a change, and the fault with which they must be refused. */
 type Change = (parts: Map<string, HostTensor>, name: string) => void;
 const set =
   (suffix: string, index: number, value: number): Change =>
@@ -309,7 +309,7 @@ test("an int8 weight with a scale that is not finite is refused; without weight_
   await expect(readBitsandbytes(int8.name, parts)).rejects.toThrow(/SCB" must be finite, but holds Infinity at 6/);
 });
 
-test("what bitsandbytes could not read back is not made", () => {
+test("tensors that bitsandbytes could not read back are not made", () => {
   expect(() => bitsandbytesTensors("experts.gate", weightOf(int8))).toThrow('must end in "weight"');
   const weight = weightOf(nested) as StoredFourBitWeight;
   const absmax = { ...(weight.absmax as object), offset: Float32Array.of(Number.NaN) };

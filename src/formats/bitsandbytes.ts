@@ -10,10 +10,10 @@ import { type FloatDType, formatQuantState, isMatrixShape, parseQuantState, type
 import { ELEMENT_BYTES } from "./safetensors-header.js";
 import { StoredTensor } from "./stored-tensor.js";
 
-/** A weight (outFeatures, inFeatures) in the layout in which bitsandbytes stores it. */
+/** A weight (outFeatures, inFeatures) in bitsandbytes' storage layout. */
 export type StoredQuantizedWeight = StoredFourBitWeight | StoredInt8Weight;
 
-/** A weight in 4 bits an element, with a scale for each block of the flattened matrix. */
+/** A weight in 4 bits per element, with a scale per block of the flattened matrix. */
 export interface StoredFourBitWeight {
   readonly format: FourBitType;
   readonly shape: readonly [outFeatures: number, inFeatures: number];
@@ -21,26 +21,26 @@ export interface StoredFourBitWeight {
   readonly blockSize: number;
   /** ⌈outFeatures · inFeatures / 2⌉ bytes, element 2j in the high half of byte j. */
   readonly packed: Uint8Array;
-  /** The largest magnitude of each block, nested where the scales are quantized to 8 bits themselves. */
+  /** The largest magnitude of each block; nested if the scales are quantized to 8 bits themselves. */
   readonly absmax: Float32Array | NestedAbsmax;
-  /** Of the weight before it was quantized, and of what bitsandbytes dequantizes it to. */
+  /** Type of the weight before quantization, to which bitsandbytes dequantizes it. */
   readonly dtype: FloatDType;
 }
 
-/** A weight in 8 bits an element, with a scale for each row. */
+/** A weight in 8 bits per element, with a scale per row. */
 export interface StoredInt8Weight {
   readonly format: "int8";
   readonly shape: readonly [outFeatures: number, inFeatures: number];
   readonly codes: Int8Array;
-  /** The largest magnitude of each row, for which the code 127 stands. */
+  /** The largest magnitude of each row, which is the value of code 127. */
   readonly scales: Float32Array;
 }
 
 /**
- * The tensors of a quantized weight under bitsandbytes' names.
- * @param name the weight's, as `model.layers.0.self_attn.q_proj.weight`.
- * @throws CheckpointError for an int8 weight whose name does not end in `weight`, beside which its scales would have no
- * name, and for a nested offset that is not finite.
+ * Makes the tensors of a quantized weight under bitsandbytes' names.
+ * @param name of the weight, such as `model.layers.0.self_attn.q_proj.weight`.
+ * @throws CheckpointError for a nested offset that is not finite, and for an int8 weight whose name does not end in
+ * `weight`, because its scales would have no name beside it.
  */
 export function bitsandbytesTensors(name: string, weight: StoredQuantizedWeight): Map<string, HostTensor> {
   return weight.format === "int8" ? int8Tensors(name, weight) : fourBitTensors(name, weight);
@@ -98,8 +98,8 @@ function uint8(data: Uint8Array, shape: Shape): HostTensor {
 }
 
 /**
- * The quantized weights among the names of a checkpoint, known by a quant_state below them or an SCB beside them, each
- * with the names of all its parts, its own among them.
+ * Finds the quantized weights among a model's tensor names, by a quant_state below them or an SCB beside them. Each
+ * comes with the names of all its parts, including its own.
  */
 export function quantizedWeightNames(names: Iterable<string>): Map<string, readonly string[]> {
   const all = [...names];
@@ -114,7 +114,7 @@ export function quantizedWeightNames(names: Iterable<string>): Map<string, reado
   return parts;
 }
 
-/** What a weight can be called that a tensor of this name is a part of. */
+/** Possible names of a weight that a tensor of this name is part of. */
 function possibleWeights(name: string): string[] {
   const weights = [name];
   for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) weights.push(name.slice(0, dot));
@@ -123,16 +123,16 @@ function possibleWeights(name: string): string[] {
   return weights;
 }
 
-/** What stands before `weight` in the name of a layer's weight, a dot at its end; undefined for other names. */
+/** The part before `weight` in the name of a layer's weight, with its final dot; undefined for other names. */
 function layerPrefix(weight: string): string | undefined {
   return /(^|\.)weight$/.test(weight) ? weight.slice(0, -"weight".length) : undefined;
 }
 
 /**
  * Reads one quantized weight and checks all of it.
- * @param tensors by full name: its parts, or a whole checkpoint, of which only they are read. A packed weight that was
- * stored as floats (bitsandbytes' quant_storage) must come from an open file, whose bytes can be read as they are.
- * @throws CheckpointError that names the weight and all its faults.
+ * @param tensors by full name: its parts, or those of a whole model, of which only the parts are read. A packed weight
+ * stored as floats (bitsandbytes' quant_storage) must come from an open file, whose bytes can be read unconverted.
+ * @throws CheckpointError naming the weight and all its faults.
  */
 export async function readBitsandbytes(
   name: string,
@@ -176,7 +176,7 @@ async function readFourBit(name: string, parts: Parts): Promise<StoredFourBitWei
   return packed && absmax && { format: quantType, shape, blockSize, packed, absmax, dtype };
 }
 
-/** The weight's quant_state, whose name ends in the format that it announces. */
+/** Reads the weight's quant_state, whose name ends in the format. */
 async function readState(stateName: string, parts: Parts): Promise<QuantState | undefined> {
   const announced = /\.bitsandbytes__(nf4|fp4)$/.exec(stateName)?.[1];
   if (announced === undefined) {
@@ -212,12 +212,12 @@ async function readNested(
   return codes && absmax && map && { codes: codes as Uint8Array, absmax, offset: Float32Array.of(offset), map };
 }
 
-/** Orders of the elements that versions of bitsandbytes wrote, by weight_format. */
+/** Element orders written by versions of bitsandbytes, by weight_format. */
 const WEIGHT_FORMATS: readonly string[] = ["row", "col32", "col_turing", "col_ampere"];
 
 async function readInt8(name: string, scalesName: string, parts: Parts): Promise<StoredInt8Weight | undefined> {
   const formatName = scalesName.replace(/SCB$/, "weight_format");
-  // Where weight_format is missing, bitsandbytes takes rows.
+  // If weight_format is missing, bitsandbytes assumes rows.
   parts.require(parts.has(formatName) ? [name, scalesName, formatName] : [name, scalesName], "an int8 weight");
   const order = (await parts.read(formatName, "uint8", 1))?.[0] ?? 0;
   if (order !== 0) {
@@ -237,7 +237,7 @@ async function readInt8(name: string, scalesName: string, parts: Parts): Promise
   return codes && scales && { format: "int8", shape, codes: codes as Int8Array, scales };
 }
 
-/** The tensors that make up one weight, and what is wrong with them. Sizes are checked before anything is read. */
+/** The tensors that make up one weight, and their faults. Sizes are checked before anything is read. */
 class Parts {
   readonly faults: string[] = [];
   readonly #tensors: ReadonlyMap<string, HostTensor | LazyTensor>;
@@ -254,7 +254,7 @@ class Parts {
     return this.#tensors.get(name)?.shape;
   }
 
-  /** The name of the one part below `prefix`; it is a fault if there are none or more. */
+  /** The name of the one part below `prefix`. Having none or several is a fault. */
   only(prefix: string): string | undefined {
     const names = [...this.#tensors.keys()].filter((name) => name.startsWith(prefix));
     if (names.length === 1) return names[0];
@@ -263,7 +263,7 @@ class Parts {
     return undefined;
   }
 
-  /** Parts that are missing and others than these are faults; those below `checked` are not looked at. */
+  /** Adds a fault for each missing part and each extra one; names below `checked` are skipped. */
   require(names: readonly string[], of: string, checked?: string): void {
     for (const name of names) if (!this.has(name)) this.faults.push(`"${name}" is missing`);
     for (const name of this.#tensors.keys()) {
@@ -272,7 +272,7 @@ class Parts {
     }
   }
 
-  /** The elements of a part; undefined where it is missing, or, which is a fault, of another dtype or length. */
+  /** Elements of a part; undefined if it is missing. Another dtype or length is a fault. */
   async read(name: string, dtype: DType, length?: number): Promise<TypedArray | undefined> {
     const tensor = this.#tensors.get(name);
     if (tensor === undefined) return undefined;
@@ -285,7 +285,7 @@ class Parts {
     return faults.length > 0 ? undefined : (await readHostTensor(tensor)).data;
   }
 
-  /** As `read`, of float32; numbers that are not finite are a fault. */
+  /** Like `read`, for float32. Numbers that are not finite are a fault. */
   async readFinite(name: string, length: number): Promise<Float32Array | undefined> {
     const values = (await this.read(name, "float32", length)) as Float32Array | undefined;
     const index = values?.findIndex((value) => !Number.isFinite(value)) ?? -1;
@@ -293,7 +293,7 @@ class Parts {
     return values;
   }
 
-  /** The bytes of a packed weight of this shape, whatever type they are stored as. */
+  /** Bytes of a packed weight of this shape, whatever their element type. */
   async readBytes(name: string, length: number, shape: Shape): Promise<Uint8Array | undefined> {
     const tensor = this.#tensors.get(name);
     if (tensor === undefined) return undefined;

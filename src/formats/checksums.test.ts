@@ -15,14 +15,14 @@ beforeEach(async () => {
 });
 afterAll(async () => Promise.all(folders.map((one) => rm(one, { recursive: true }))));
 
-test("a folder that is as it was written has no faults, also when its checksums are written again", async () => {
+test("an unchanged folder has no faults, even when its checksums are written again", async () => {
   for (let time = 0; time < 2; time++) {
     await writeChecksums(folder);
     expect(await checksumFaults(folder)).toEqual([]);
   }
 });
 
-test("what differs, is missing or came later is named", async () => {
+test("files that differ, are missing or came later are named", async () => {
   await writeChecksums(folder);
   await appendFile(path.join(folder, "a.bin"), "x");
   await rm(path.join(folder, "b.bin"));
@@ -35,13 +35,13 @@ test("what differs, is missing or came later is named", async () => {
   ]);
 });
 
-test("checksums that are missing are a fault, and what is no JSON object an error", async () => {
+test("missing checksums are a fault, and checksums that are not a JSON object an error", async () => {
   expect(await checksumFaults(folder)).toEqual(["checksums.json is missing"]);
   await writeFile(path.join(folder, "checksums.json"), "[");
   await expect(checksumFaults(folder)).rejects.toThrow(CheckpointError);
 });
 
-test("a whole folder gives its checksums, a damaged one names the way out, one without checksums is not looked at", async () => {
+test("an intact folder gives its checksums, a damaged one names the way out, one without is not checked", async () => {
   expect(await requireWhole(folder, "copy it")).toEqual(new Map());
   await writeChecksums(folder);
   const checksums = await requireWhole(folder, "copy it");
@@ -53,7 +53,7 @@ test("a whole folder gives its checksums, a damaged one names the way out, one w
   await expect(requireWhole(folder, "copy it")).rejects.toThrow("is damaged (copy it): a.bin differs");
 });
 
-test("a folder is written with checksums where they are asked for", async () => {
+test("a folder is written with checksums if asked for", async () => {
   const fill = (partial: string): Promise<void> => writeFile(path.join(partial, "a.bin"), "");
   await writeFolder(path.join(folder, "plain"), fill, {});
   expect(await readdir(path.join(folder, "plain"))).toEqual(["a.bin"]);

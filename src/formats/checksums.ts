@@ -6,18 +6,21 @@ import { checkpointPath, orCheckpointError } from "./open-file.js";
 
 const CHECKSUMS = "checksums.json";
 
-/** Files that readers look at. Anything else may be put beside them, such as a model card. */
+/** Files that readers use. Other files, such as a model card, may be added. */
 const READ = /\.(safetensors|json)$/;
 
-/** How a folder is written. */
+/** Options for writing a folder. */
 export interface FolderOptions {
-  /** Whether files that it holds already may go. */
+  /** True if existing files in the folder may be replaced. */
   readonly replace?: boolean;
-  /** Whether it gets a checksums.json. */
+  /** True if a checksums.json is written. */
   readonly checksums?: boolean;
 }
 
-/** Writes a folder that appears whole or not at all; `fill` writes its files. @throws CheckpointError as `writeFolderAtomic`. */
+/**
+ * Writes a folder that appears whole or not at all; `fill` writes its files.
+ * @throws CheckpointError as `writeFolderAtomic`.
+ */
 export function writeFolder(
   target: string,
   fill: (folder: string) => Promise<void>,
@@ -33,7 +36,9 @@ export function writeFolder(
   );
 }
 
-/** Writes checksums.json into the folder: the SHA-256 of every other file in it and below, by path with forward slashes. */
+/**
+ * Writes checksums.json into the folder: the SHA-256 of every other file in it and below, by path with forward slashes.
+ */
 export async function writeChecksums(folder: string): Promise<void> {
   const checksums: Record<string, string> = {};
   for (const file of await checkedFiles(folder)) checksums[file] = await sha256File(joinPath(folder, file));
@@ -41,8 +46,9 @@ export async function writeChecksums(folder: string): Promise<void> {
 }
 
 /**
- * Compares every file of the folder with its checksum. Returns what is wrong, in words: files that are missing, differ, cannot be
- * read, or came later, where readers would look at them; and that checksums.json is missing itself. @throws CheckpointError if it holds no JSON object.
+ * Compares every file of the folder with its checksum. Returns the faults in words: files that are missing, differ,
+ * cannot be read, or came later and would be read; and a missing checksums.json.
+ * @throws CheckpointError if checksums.json is not a JSON object.
  */
 export async function checksumFaults(folder: string): Promise<string[]> {
   const path = await checkpointPath(folder, CHECKSUMS);
@@ -57,7 +63,7 @@ export async function checksumFaults(folder: string): Promise<string[]> {
   return faults;
 }
 
-/** What checksums.json says of the files, by path; nothing where there is none, as in folders of earlier versions. */
+/** Checksums in checksums.json by path; empty without the file, as in folders of earlier versions. */
 export async function readChecksums(folder: string): Promise<Map<string, string>> {
   const path = await checkpointPath(folder, CHECKSUMS);
   if (!(await exists(path))) return new Map();
@@ -65,7 +71,7 @@ export async function readChecksums(folder: string): Promise<Map<string, string>
 }
 
 /**
- * As `checksumFaults`, with a checksums.json that is none among the faults; null where there is none, as in folders of earlier
+ * Like `checksumFaults`, but an invalid checksums.json counts as a fault; null without one, as in folders of earlier
  * versions.
  */
 export async function damageOf(folder: string): Promise<string[] | null> {
@@ -78,8 +84,8 @@ export async function damageOf(folder: string): Promise<string[] | null> {
 }
 
 /**
- * Compares every file of the folder with its checksum, where it has checksums, and returns these.
- * @throws CheckpointError that names each file that is missing or differs, and the way out.
+ * Compares every file of the folder with its checksum, if there are any, and returns the checksums.
+ * @throws CheckpointError naming each file that is missing or differs, and the way out.
  */
 export async function requireWhole(folder: string, wayOut: string): Promise<ReadonlyMap<string, string>> {
   const checksums = await readChecksums(folder);

@@ -2,16 +2,16 @@ import { allocate, type DType, type TypedArray } from "../tensor/dtype.js";
 import { bfloat16ToFloat32, float16ToFloat32 } from "../tensor/half-precision.js";
 import type { SafetensorsDType } from "./safetensors-header.js";
 
-/** How elements of one file type become elements of ours. Files and machines are little-endian. */
+/** Conversion of one element type in files to one in memory. Files and machines are little-endian. */
 export interface Conversion {
   readonly dtype: DType;
   /** Bytes per element in the file. */
   readonly bytes: number;
-  /** Writes the elements of `source` to `target`; returns a value that does not fit, if there is one. */
+  /** Writes the elements of `source` to `target`; returns a value that does not fit, if any. */
   readonly convert: (source: ArrayBufferLike, target: TypedArray) => number | bigint | undefined;
 }
 
-/** File types that are read as they are. */
+/** File types that are read unconverted. */
 export const NATIVE: Readonly<Partial<Record<SafetensorsDType, DType>>> = {
   F32: "float32",
   I32: "int32",
@@ -58,7 +58,7 @@ export const CONVERSIONS: Readonly<Partial<Record<SafetensorsDType, Conversion>>
       const words = new Int32Array(source);
       for (let i = 0; i < target.length; i++) {
         const low = words[2 * i]!;
-        // The high word only repeats the sign where the low word says it all.
+        // The high word only repeats the sign if the low word holds the whole number.
         if (words[2 * i + 1] !== low >> 31) return new BigInt64Array(source)[i];
         target[i] = low;
       }
@@ -67,12 +67,12 @@ export const CONVERSIONS: Readonly<Partial<Record<SafetensorsDType, Conversion>>
   },
 };
 
-/** The dtype that elements of a file type become in memory; undefined where they cannot be read. */
+/** Dtype in memory of a file type; undefined if it cannot be read. */
 export function hostDType(fileType: SafetensorsDType): DType | undefined {
   return NATIVE[fileType] ?? CONVERSIONS[fileType]?.dtype;
 }
 
-/** An array for `length` elements, or undefined where the memory is not there. */
+/** An array for `length` elements, or undefined if there is not enough memory. */
 export function tryAllocate(dtype: DType, length: number): TypedArray | undefined {
   try {
     return allocate(dtype, length);

@@ -4,12 +4,13 @@ import { shownValue } from "../base/json.js";
 import { readJsonObject } from "./json-file.js";
 import { checkpointPath } from "./open-file.js";
 
-/** Where a model folder says how to generate, in the order in which it is asked. */
+/** Files of a model folder with generation settings, in order of precedence. */
 const FILES = ["generation_config.json", "config.json"];
 
 /**
- * The tokens that end what a model writes: `eos_token_id` of generation_config.json or else of config.json, one or several; none where
- * neither says. @throws CheckpointError for a file that says it otherwise.
+ * Reads the tokens that end a generated text: `eos_token_id`, one or several, of generation_config.json or else of
+ * config.json; none if both lack it.
+ * @throws CheckpointError if it is anything else.
  */
 export async function readEndIds(folder: string): Promise<readonly number[]> {
   for (const name of FILES) {

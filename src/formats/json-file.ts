@@ -3,7 +3,10 @@ import { CheckpointError } from "../base/errors.js";
 import { MAX_JSON_BYTES, parseJson } from "../base/json.js";
 import { orCheckpointError } from "./open-file.js";
 
-/** The object in a JSON file. @throws CheckpointError if it is missing, not UTF-8, not JSON, not an object, or above 100 MB. */
+/**
+ * Reads the object in a JSON file.
+ * @throws CheckpointError if it is missing, not UTF-8, not JSON, not an object, or above 100 MB.
+ */
 export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
   if (!(await exists(path))) throw new CheckpointError(`${path} is missing; check the path or copy the folder whole`);
   const text = await orCheckpointError(readText(path, { maxBytes: MAX_JSON_BYTES }));
@@ -20,21 +23,24 @@ export async function readJsonObject(path: string): Promise<Record<string, unkno
   return value;
 }
 
-/** Whether the JSON value is an object, so neither null nor an array. */
+/** True if the JSON value is an object, so neither null nor an array. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The JSON value's kind, for messages. */
+/** Kind of a JSON value, for messages. */
 export function kindOf(value: unknown): string {
   if (value === null) return "null";
   return Array.isArray(value) ? "an array" : `a ${typeof value}`;
 }
 
-/** A line with a number that Hugging Face reads only as a float, which an integer is not to Python. */
+/** A line with a number that Hugging Face accepts only as a float, which an integer is not in Python. */
 const INTEGER_FOR_FLOAT = /^( *"llm_int8_threshold": -?\d+)(?=,?$)/gm;
 
-/** JSON as Hugging Face writes it: two spaces, a newline at the end. @throws CheckpointError on numbers that JSON cannot hold. */
+/**
+ * Formats JSON like Hugging Face: two spaces, a newline at the end.
+ * @throws CheckpointError for numbers that JSON cannot hold.
+ */
 export function toJsonText(value: unknown, where: string): string {
   const checked = JSON.stringify(
     value,

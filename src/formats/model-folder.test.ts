@@ -24,7 +24,7 @@ const vector = (...values: number[]): HostTensor => ({
   data: new Float32Array(values),
 });
 
-test("a model folder reads back as it was written, and holds the files of the field", async () => {
+test("a model folder reads back as it was written, and holds the usual files", async () => {
   const config = { model_type: "llama", rms_norm_eps: 1e-6, eos_token_id: [1, 2] };
   const tensors = new Map([["model.norm.weight", vector(1, 2)]]);
   const files = new Map([
@@ -81,7 +81,7 @@ test("shards are read by their index", async () => {
   );
 });
 
-test("an open folder gives each tensor when it is asked for, and passes through as it is", async () => {
+test("an open folder gives each tensor on request, and passes through unchanged", async () => {
   const [first, second] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
   await sharded({ a: first, b: second, c: second });
   await writeSafetensors(path.join(folder, first), new Map([["a", storeAs(vector(1.5), "BF16")]]));
@@ -109,7 +109,7 @@ test("an open folder gives each tensor when it is asked for, and passes through 
   );
 });
 
-test("opening a folder finds what cannot be read, in any of its files, before a tensor is read", async () => {
+test("opening a folder finds unreadable tensors in any of its files before one is read", async () => {
   const [first, second] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
   await sharded({ a: first, b: second });
   const bytes = await readFile(path.join(folder, second), "latin1");
@@ -119,7 +119,7 @@ test("opening a folder finds what cannot be read, in any of its files, before a 
   await expect(openModelFolder(folder)).rejects.toThrow(/00002.safetensors is damaged/);
 });
 
-test("an index that leaves the folder, or names what is not there, is refused with all its faults", async () => {
+test("an index that leaves the folder, or names missing files or tensors, is refused with all its faults", async () => {
   await sharded({
     a: "../secret.safetensors",
     b: "/etc/passwd",
@@ -147,7 +147,7 @@ test("an index that leaves the folder, or names what is not there, is refused wi
   );
 });
 
-test("a folder with pickles alone is refused with the way out; beside safetensors they do not matter", async () => {
+test("a folder with only pickles is refused with the way out; beside safetensors they do not matter", async () => {
   await mkdir(folder);
   await writeFile(path.join(folder, "config.json"), "{}");
   await writeFile(path.join(folder, "pytorch_model.bin"), "");
@@ -157,7 +157,7 @@ test("a folder with pickles alone is refused with the way out; beside safetensor
   expect((await readModelFolder(folder)).tensors.size).toBe(1);
 });
 
-test("what is missing or broken is named", async () => {
+test("missing or broken files are named", async () => {
   await expect(readModelFolder(folder)).rejects.toThrow("is no folder");
   await mkdir(folder);
   await expect(readModelFolder(folder)).rejects.toThrow("it holds nothing");

@@ -16,13 +16,13 @@ const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 
-/** What a Hugging Face model folder holds beside its weights. */
+/** Content of a Hugging Face model folder, without its weights. */
 interface ModelFolderTexts {
-  /** config.json. */
+  /** Content of config.json. */
   readonly config: Record<string, unknown>;
-  /** The text of tokenizer.json; absent where there is none. */
+  /** Text of tokenizer.json, if present. */
   readonly tokenizerJson?: string;
-  /** The text of tokenizer_config.json; absent where there is none. */
+  /** Text of tokenizer_config.json, if present. */
   readonly tokenizerConfig?: string;
 }
 
@@ -31,27 +31,30 @@ export interface ModelFolder extends ModelFolderTexts {
   readonly tensors: ReadonlyMap<string, HostTensor>;
 }
 
-/** A Hugging Face model folder whose weights are read when they are asked for; names are as on disk. */
+/** A Hugging Face model folder whose weights are read on request; names are as on disk. */
 export interface OpenModelFolder extends ModelFolderTexts {
   /** In the order of the files, and of the bytes in each. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
-/** What `writeModelFolder` writes. */
+/** Content to write to a model folder. */
 export interface ModelFolderContent {
   readonly config: Readonly<Record<string, unknown>>;
-  /** In memory or lazy, each with its type in the file; those of an open folder pass through as they are. */
+  /** In memory or lazy, each with its type in the file; those of an open folder pass through unchanged. */
   readonly tensors: ReadonlyMap<string, TensorToWrite>;
-  /** Weights of more bytes than this come in several files with an index, none larger unless one tensor is. Default: one file. */
+  /**
+   * Weights of more bytes than this are split into several files with an index. No file is larger unless a single
+   * tensor is. Default: one file.
+   */
   readonly shardBytes?: number;
   /** More files by name: tokenizer.json, tokenizer_config.json, generation_config.json. Text is written as UTF-8. */
   readonly files?: ReadonlyMap<string, string | Uint8Array>;
 }
 
 /**
- * Writes config.json, the weights and the files given; the folder appears whole or not at all. Lazy tensors are
- * read and written one after another.
- * @throws CheckpointError if the folder holds files already, unless `replace` says that they may go.
+ * Writes config.json, the weights and the given files; the folder appears whole or not at all. Lazy tensors are read
+ * and written one after another.
+ * @throws CheckpointError if the folder holds files already and `replace` is not set.
  */
 export async function writeModelFolder(
   folder: string,
@@ -72,7 +75,7 @@ export async function writeModelFolder(
 
 /**
  * Writes a model folder with the weight files of another one, byte for byte and under their names.
- * @throws CheckpointError as `writeModelFolder`, and for weight files that are none.
+ * @throws CheckpointError as `writeModelFolder`, and for invalid weight files.
  */
 export async function copyModelFolder(
   folder: string,
@@ -104,7 +107,7 @@ async function writeTexts(
   for (const [name, content] of files) await writeFileAtomic(joinPath(folder, name), content);
 }
 
-/** The tensors in their order, in parts of at most so many bytes or of one tensor. */
+/** Splits the tensors, in their order, into parts of at most so many bytes or of one tensor. */
 function fillShards(tensors: ReadonlyMap<string, TensorToWrite>, shardBytes: number): Map<string, TensorToWrite>[] {
   const shards = [new Map<string, TensorToWrite>()];
   let filled = 0;
@@ -137,9 +140,9 @@ async function writeShards(folder: string, shards: readonly Map<string, TensorTo
 }
 
 /**
- * Checks a model folder, its weights in one file or in shards, for its tensors to be read one by one. Nothing stays
- * open.
- * @throws CheckpointError that lists all that is missing or wrong; pickle files are refused.
+ * Checks a model folder, with its weights in one file or in shards, so that its tensors can be read one by one. Nothing
+ * stays open.
+ * @throws CheckpointError listing everything that is missing or wrong; pickle files are refused.
  */
 export async function openModelFolder(folder: string): Promise<OpenModelFolder> {
   const files = await weightFiles(folder);
@@ -158,7 +161,7 @@ export async function openModelFolder(folder: string): Promise<OpenModelFolder> 
   };
 }
 
-/** Reads a model folder whole. @throws CheckpointError as `openModelFolder`, and as reading each tensor. */
+/** Reads a whole model folder. @throws CheckpointError as `openModelFolder` and the reading of tensors. */
 export async function readModelFolder(folder: string): Promise<ModelFolder> {
   const { tensors: stored, ...texts } = await openModelFolder(folder);
   const tensors = new Map<string, HostTensor>();
@@ -167,8 +170,9 @@ export async function readModelFolder(folder: string): Promise<ModelFolder> {
 }
 
 /**
- * The files that hold a model folder's weights, and the names to read from each. The headers are checked, no weight is read.
- * @throws CheckpointError
+ * Finds the files with a model folder's weights, and the names to read from each. Headers are checked, no weight is
+ * read.
+ * @throws CheckpointError if the folder has no weights, or a header or the index is invalid.
  */
 export async function weightFiles(folder: string): Promise<Map<string, readonly string[]>> {
   if (!(await isDirectory(folder))) {

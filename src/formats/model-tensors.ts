@@ -5,7 +5,7 @@ import { quantizedWeightNames } from "./bitsandbytes.js";
 import { type LazyTensor, readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
 import type { SafetensorsDType } from "./safetensors-header.js";
 
-/** Tensors as a model names and shapes them. */
+/** Tensors with the names and shapes of the model. */
 export interface ModelTensors<T extends TensorToWrite> {
   readonly tensors: ReadonlyMap<string, T | TransposedTensor>;
   /** The weights among them that are quantized on disk, each with the names of all its parts. */
@@ -13,8 +13,8 @@ export interface ModelTensors<T extends TensorToWrite> {
 }
 
 /**
- * Names and shapes the tensors of a model's files as the model does, without reading them.
- * @throws CheckpointError for two tensors that are the same weight.
+ * Names and shapes the tensors of a model's files as the model does. Nothing is read.
+ * @throws CheckpointError if two tensors are the same weight.
  */
 export function fromStorage<T extends TensorToWrite>(
   tensors: ReadonlyMap<string, T>,
@@ -24,14 +24,15 @@ export function fromStorage<T extends TensorToWrite>(
   for (const [stored, tensor] of tensors) {
     const name = storage.nameOf(stored);
     if (name === undefined) continue;
-    if (named.has(name)) throw new CheckpointError(`"${stored}": "${name}" is there under another name too; keep one`);
+    if (named.has(name))
+      throw new CheckpointError(`"${stored}": "${name}" is also stored under another name; keep one`);
     named.set(name, tensor);
   }
   const quantized = quantizedWeightNames(named.keys());
   return { tensors: turned(named, storage, quantized), quantized };
 }
 
-/** Shapes the tensors of a model as its files hold them: the way back. */
+/** Shapes the tensors of a model as its files do. */
 export function toStorage(
   tensors: ReadonlyMap<string, TensorToWrite>,
   storage: WeightStorage,
@@ -53,7 +54,7 @@ function turned<T extends TensorToWrite>(
 
 /** The same tensor with its two axes swapped when it is read. */
 export function transposed<T extends TensorToWrite>(tensor: T): T | TransposedTensor {
-  // Turned twice, a tensor of a file passes through with its bytes.
+  // Transposed twice, a tensor of a file passes through with its bytes.
   return tensor instanceof TransposedTensor ? (tensor.source as T) : new TransposedTensor(tensor);
 }
 
@@ -79,7 +80,7 @@ class TransposedTensor implements LazyTensor {
     return half && { ...half, bits: this.#turn(half.bits) };
   }
 
-  /** The elements of the source in the order of this. */
+  /** The elements of the source in this tensor's order. */
   #turn<T extends TypedArray | Uint16Array>(elements: T): T {
     const [columns, rows] = this.shape as [number, number];
     const turned = elements.slice() as T;

@@ -33,7 +33,7 @@ async function write(name: string, bytes: Uint8Array): Promise<string> {
   return file;
 }
 
-test("a header says what the model computes, holds, and is given", async () => {
+test("a header lists operators, initializers, inputs and outputs", async () => {
   const file = await write("model.onnx", encodeModel(GRAPH, { irVersion: 8, opsets: { "": 17, elsewhere: 2 } }));
   expect(await readOnnxHeader(file)).toEqual({
     irVersion: 8,
@@ -51,7 +51,7 @@ test("a header says what the model computes, holds, and is given", async () => {
   });
 });
 
-test("content that is read while the model is written is the same file, and must be as long as said", async () => {
+test("content read while the model is written gives the same file, and must have the declared length", async () => {
   const stored = (lengths: readonly number[]): OnnxGraph => ({
     ...GRAPH,
     initializers: GRAPH.initializers.map((tensor) => {
@@ -72,7 +72,7 @@ test("content that is read while the model is written is the same file, and must
   expect(() => encodeModel(stored([800_000]))).toThrow(/must be written in chunks/);
 });
 
-test("what is cut short, of no kind, or no model is a fault in words", async () => {
+test("a truncated file, an unknown kind or no model is reported in words", async () => {
   const whole = encodeModel(GRAPH);
   for (const [name, bytes, fault] of [
     ["empty", new Uint8Array(0), /it has no graph/],
@@ -80,7 +80,7 @@ test("what is cut short, of no kind, or no model is a fault in words", async () 
     ["cut", whole.slice(0, 100_000), /past its end/],
     ["zero", Uint8Array.of(0, 0), /begins no field/],
     ["long number", new Uint8Array(20).fill(0xff), /more than 64 bits/],
-    ["kind", Uint8Array.of(0x0b), /of kind 3/],
+    ["kind", Uint8Array.of(0x0b), /of the unknown kind 3/],
     ["number for graph", Uint8Array.of(0x38, 1), /field 7 holds a number/],
   ] as const) {
     const reading = readOnnxHeader(await write(name, bytes));
@@ -89,7 +89,7 @@ test("what is cut short, of no kind, or no model is a fault in words", async () 
   }
 });
 
-test("no change of a byte leads to anything but a header or a CheckpointError", async () => {
+test("changing any byte leads to a header or a CheckpointError", async () => {
   const graph = { ...GRAPH, initializers: GRAPH.initializers.slice(1) };
   const whole = encodeModel(graph);
   let faults = 0;

@@ -3,45 +3,45 @@ import { CheckpointError } from "../base/errors.js";
 import { shortened } from "../base/json.js";
 import { withOpenFile } from "./open-file.js";
 
-/** A tensor that an ONNX model holds, or that a run gives or gets. A size that a run decides is its name, or "?" without one. */
+/** A tensor that an ONNX model holds, takes or returns. A dynamic size is its name, or "?" without one. */
 export interface OnnxTensorHeader {
   readonly name: string;
-  /** As ONNX writes it: FLOAT, INT64. */
+  /** ONNX's name: FLOAT, INT64. */
   readonly dtype: string;
   readonly shape: readonly (number | string)[];
 }
 
-/** What an ONNX model says about itself. Weights are not read. */
+/** Description of an ONNX model, without its weights. */
 export interface OnnxHeader {
   readonly irVersion: number;
   readonly producer: string;
   /** Version by domain; "" is ONNX itself. */
   readonly opsets: Readonly<Record<string, number>>;
-  /** How often each operator is there. */
+  /** Number of nodes by operator. */
   readonly operators: Readonly<Record<string, number>>;
   readonly inputs: readonly OnnxTensorHeader[];
   readonly outputs: readonly OnnxTensorHeader[];
   readonly initializers: readonly (OnnxTensorHeader & { readonly shape: readonly number[] })[];
-  /** Files beside the model with contents of initializers. */
+  /** Files beside the model that hold initializers. */
   readonly dataFiles: readonly string[];
 }
 
-/** Bytes that are read at once. Contents of tensors are passed over. */
+/** Bytes that are read at once. The contents of tensors are skipped. */
 const WINDOW_BYTES = 2 ** 17;
 
-/** A model has fewer; a file may be all fields of two bytes. */
+/** More than any model has; a damaged file may consist of fields of two bytes. */
 const MAX_FIELDS = 2 ** 22;
 
 const MAX_NAME_LENGTH = 1000;
 
-/** TensorProto.DataType. */
+/** Names of TensorProto.DataType. */
 const DTYPES: readonly string[] = [
   ...["UNDEFINED", "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING", "BOOL", "FLOAT16"],
   ...["DOUBLE", "UINT32", "UINT64", "COMPLEX64", "COMPLEX128", "BFLOAT16", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ"],
   ...["FLOAT8E5M2", "FLOAT8E5M2FNUZ", "UINT4", "INT4", "FLOAT4E2M1"],
 ];
 
-/** @throws CheckpointError unless the file is an ONNX model, as far as it is looked at. */
+/** @throws CheckpointError unless the file is an ONNX model, as far as it is read. */
 export function readOnnxHeader(path: string): Promise<OnnxHeader> {
   return withOpenFile(path, async (reader) => {
     try {
@@ -53,14 +53,14 @@ export function readOnnxHeader(path: string): Promise<OnnxHeader> {
   });
 }
 
-/** What is wrong with the bytes. */
+/** A fault in the bytes. */
 class Damage extends Error {}
 
-/** A field of a message: a number, or bytes of the file. Fixed numbers are passed over. */
+/** A field of a message: a number, or bytes of the file. Fixed-size numbers are skipped. */
 interface Field {
   readonly number: number;
   readonly value: number;
-  /** Where the content lies, for bytes. */
+  /** Location of the content, for bytes. */
   readonly content: Span | undefined;
 }
 
@@ -69,7 +69,7 @@ interface Span {
   readonly end: number;
 }
 
-/** The bytes of a file, of which a part around the last ones asked for is in memory. */
+/** The bytes of a file, of which a window at the last ones read is in memory. */
 class FileBytes {
   readonly size: number;
   readonly #reader: FileReader;
@@ -82,7 +82,7 @@ class FileBytes {
     this.size = reader.size;
   }
 
-  /** Bytes of a span that is no longer than the window. */
+  /** Reads a span that is no longer than the window. */
   async read({ start, end }: Span): Promise<Uint8Array> {
     if (start < this.#start || end > this.#start + this.#window.length) {
       this.#window = await this.#reader.read(start, Math.min(this.size - start, WINDOW_BYTES));
@@ -97,7 +97,7 @@ class FileBytes {
     return new TextDecoder().decode(await this.read(span));
   }
 
-  /** The fields of a message. */
+  /** Iterates over the fields of a message. */
   async *fields({ start, end }: Span): AsyncGenerator<Field> {
     for (let at = start; at < end; ) {
       if (++this.#fields > MAX_FIELDS) throw new Damage(`it has more than ${MAX_FIELDS} fields`);
@@ -121,12 +121,12 @@ class FileBytes {
         at += wire === 1 ? 8 : 4;
         if (at > end) throw new Damage(`a field ends at byte ${at}, past its message`);
       } else {
-        throw new Damage(`a field at byte ${at} is of kind ${wire}, which there is not`);
+        throw new Damage(`a field at byte ${at} is of the unknown kind ${wire}`);
       }
     }
   }
 
-  /** The message in a field. */
+  /** Iterates over the message in a field. */
   message({ number, content }: Field): AsyncGenerator<Field> {
     return this.fields(requireContent(number, content));
   }
@@ -141,7 +141,7 @@ function requireContent(number: number, content: Span | undefined): Span {
   return content;
 }
 
-/** A number and how many bytes it has. Negative ones come out as −1: none of those that matter here may be. */
+/** Reads a number and its length in bytes. Negative ones become −1, which none of the numbers used here may be. */
 function varint(bytes: Uint8Array, from: number): [value: number, length: number] {
   let value = 0;
   for (let i = 0; i < 10; i++) {
@@ -224,14 +224,14 @@ async function readTensor(
     else if (field.number === 13) location ??= await readLocation(file, field);
   }
   if (shape.some((size) => size < 0 || !Number.isSafeInteger(size))) {
-    throw new Damage(`initializer "${shortened(name)}" has a size that is none`);
+    throw new Damage(`initializer "${shortened(name)}" has an invalid size`);
   }
   return { name, dtype, shape, location };
 }
 
-/** Sizes one after another. */
+/** Reads sizes stored one after another. */
 async function readSizes(file: FileBytes, span: Span): Promise<number[]> {
-  if (span.end - span.start > MAX_NAME_LENGTH) throw new Damage("an initializer has more axes than there can be");
+  if (span.end - span.start > MAX_NAME_LENGTH) throw new Damage("an initializer has too many axes");
   const bytes = await file.read(span);
   const sizes: number[] = [];
   for (let at = 0; at < bytes.length; ) {
@@ -242,7 +242,7 @@ async function readSizes(file: FileBytes, span: Span): Promise<number[]> {
   return sizes;
 }
 
-/** The file that an entry of external data names; undefined for entries that say something else. */
+/** The file named by an entry of external data; undefined for other entries. */
 async function readLocation(file: FileBytes, entry: Field): Promise<string | undefined> {
   let [key, value] = ["", ""];
   for await (const field of file.message(entry)) {

@@ -1,7 +1,7 @@
 import { type FileReader, openForReading, pathInside } from "#platform";
 import { CheckpointError, DataError } from "../base/errors.js";
 
-/** Opens the file for as long as `use` takes. @throws CheckpointError where it cannot be read. */
+/** Opens the file while `use` runs. @throws CheckpointError if it cannot be read. */
 export function withOpenFile<T>(path: string, use: (reader: FileReader) => Promise<T>): Promise<T> {
   const run = async (): Promise<T> => {
     const reader = await openForReading(path);
@@ -14,12 +14,12 @@ export function withOpenFile<T>(path: string, use: (reader: FileReader) => Promi
   return orCheckpointError(run());
 }
 
-/** The path of a file or folder of a checkpoint, to be read. @throws CheckpointError if it leads out of the folder. */
+/** The path of a file or folder inside `folder`, for reading. @throws CheckpointError if it leads out of the folder. */
 export function checkpointPath(folder: string, name: string): Promise<string> {
   return orCheckpointError(pathInside(folder, name));
 }
 
-/** What cannot be read is a CheckpointError here, and not a DataError as to the platform. */
+/** Turns the platform's DataError for an unreadable file into a CheckpointError. */
 export async function orCheckpointError<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading;

@@ -2,58 +2,61 @@ import { ALL_LINEAR, isAllLinear, patternFault } from "../adapters/target-module
 import { shownValue } from "../base/json.js";
 import { isObject } from "./json-file.js";
 
-/** The settings of a LoRA adapter, in our names; on disk they carry PEFT's. */
+/** The settings of a LoRA adapter, in our names; on disk they have PEFT's. */
 export interface PeftSettings {
-  /** Name or path of the base model; null where the adapter does not say. */
+  /** Name or path of the base model; null if unknown. */
   readonly baseModel: string | null;
-  /** The branch, tag or commit of a base model of the hub; null where the adapter does not say. */
+  /** Branch, tag or commit of a base model from the hub; null if unknown. */
   readonly baseRevision?: string | null;
   readonly rank: number;
   readonly alpha: number;
   /** Probability that an entry of the adapter's input is dropped in training, from 0 to below 1. */
   readonly dropout: number;
-  /** Scaling is alpha / √rank instead of alpha / rank. */
+  /** True for a scaling of alpha / √rank instead of alpha / rank. */
   readonly useRslora: boolean;
-  /** Ranks of modules that differ from `rank`, by a regular expression for the end of their path; the first that matches counts. */
+  /**
+   * Ranks of modules that differ from `rank`, by a regular expression for the end of their path; the first match
+   * counts.
+   */
   readonly rankPattern?: Readonly<Record<string, number>>;
   /** The same for `alpha`. */
   readonly alphaPattern?: Readonly<Record<string, number>>;
-  /** Rows of W + ΔW are scaled to trained lengths (DoRA). */
+  /** True if rows of W + ΔW are scaled to trained lengths (DoRA). */
   readonly useDora?: boolean;
-  /** Which biases of the base are trained: those of adapted layers, all, or none. */
+  /** Trained biases of the base: those of adapted layers, all, or none. */
   readonly bias?: PeftBias;
-  /** Whether lora_B has a bias. */
+  /** True if lora_B has a bias. */
   readonly loraBias?: boolean;
-  /** Whether the base model holds adapted weights as (inFeatures, outFeatures). PEFT puts it right by itself. */
+  /** True if the base model holds adapted weights as (inFeatures, outFeatures). PEFT corrects it by itself. */
   readonly fanInFanOut?: boolean;
-  /** Modules that `targetModules` names and that get no adapter after all: names or a regular expression. */
+  /** Modules that `targetModules` matches but that get no adapter: names or a regular expression. */
   readonly excludeModules?: readonly string[] | string | null;
   /** Numbers of the layers that are adapted; null for all. */
   readonly layersToTransform?: readonly number[] | null;
-  /** What the list of layers is called in a module's path. */
+  /** Name of the list of layers in a module's path. */
   readonly layersPattern?: readonly string[] | null;
-  /** Rows of embedding tables that are trained, by the name of the table. */
+  /** Trained rows of embedding tables, by the name of the table. */
   readonly tokenIndices?: Readonly<Record<string, readonly number[]>>;
-  /** Whether what is trained of tied weights is tied as well. */
+  /** True if the trained parts of tied weights are tied as well. */
   readonly tiesWeights?: boolean;
 }
 
 export type PeftBias = (typeof BIASES)[number];
 const BIASES = ["none", "all", "lora_only"] as const;
 
-/** What adapter_config.json says. */
+/** Content of adapter_config.json. */
 export interface PeftConfig extends Required<PeftSettings> {
   /**
-   * Names that modules must equal or end with after a dot, a regular expression, or `all-linear`; null where the file says nothing, so
-   * that its tensors say it.
+   * Names that modules must equal or end with after a dot, a regular expression, or `all-linear`. Null if the file
+   * names none, so that its tensors decide.
    */
   readonly targetModules: readonly string[] | string | null;
   readonly modulesToSave: readonly string[];
 }
 
 /**
- * adapter_config.json as PEFT writes it: sorted keys, indent 2. Only fields that old versions know as well; newer ones where
- * they are not at their defaults.
+ * Formats adapter_config.json like PEFT: sorted keys, indent 2. It has fields that old versions know, and newer ones
+ * only if they are not at their defaults.
  */
 export function formatPeftConfig(config: PeftSettings & Pick<PeftConfig, "targetModules" | "modulesToSave">): string {
   const tokens = config.tokenIndices ?? {};
@@ -87,8 +90,8 @@ export function formatPeftConfig(config: PeftSettings & Pick<PeftConfig, "target
 }
 
 /**
- * Reads the fields of adapter_config.json, with PEFT's defaults for those that are missing. Faults are added to `faults`, and
- * so is every field that changes numbers in a way that is not supported; other unknown fields mean nothing, as in PEFT.
+ * Reads the fields of adapter_config.json, with PEFT's defaults for missing ones. Faults are added to `faults`,
+ * including every field that changes numbers in an unsupported way. Other unknown fields are ignored, as in PEFT.
  */
 export function parsePeftConfig(fields: Readonly<Record<string, unknown>>, faults: string[]): PeftConfig {
   const read = <T>(key: string, fallback: T, accepts: (value: unknown) => boolean, rule: string): T => {
@@ -187,7 +190,7 @@ function readTokenIndices(value: unknown, faults: string[]): Record<string, numb
 const isBoolean = (value: unknown): boolean => typeof value === "boolean";
 const isRank = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 1;
 const isTextOrNull = (value: unknown): boolean => value === null || typeof value === "string";
-/** Every tensor is compared with each of the names. */
+/** Limits the names, because every tensor is compared with each of them. */
 const isFewNamesOrNull = (value: unknown): boolean =>
   value === null || (Array.isArray(value) && value.length <= 1000 && value.every((name) => typeof name === "string"));
 const isNamesOrText = (value: unknown): boolean =>
@@ -201,15 +204,17 @@ const isPlainNames = (value: unknown): boolean =>
 const isPattern = (value: unknown, isRight: (value: unknown) => boolean): boolean =>
   value === null || (isObject(value) && Object.keys(value).length <= 1000 && Object.values(value).every(isRight));
 
-/** Whether the field's value switches nothing on. */
+/** True if the field's value switches nothing on. */
 const isOff = (value: unknown): boolean =>
   value === null || value === false || (isObject(value) && Object.keys(value).length === 0);
 const isOffOrEmpty = (value: unknown): boolean => isOff(value) || (Array.isArray(value) && value.length === 0);
 
-/** Initialisations that leave the base weights as they are, so that the tensors of the file are all there is to know. */
+/**
+ * Initialisations that leave the base weights unchanged, so that the file's tensors describe the adapter completely.
+ */
 const NEUTRAL_INITIALISATIONS: readonly unknown[] = [null, true, false, "gaussian", "eva", "orthogonal", "mica"];
 
-/** Fields that change numbers and are not supported: when their value is harmless, and what they mean otherwise. */
+/** Unsupported fields that change numbers: a test for harmless values, and the meaning of others. */
 const UNSUPPORTED: readonly (readonly [key: string, isNeutral: (value: unknown) => boolean, meaning: string])[] = [
   [
     "init_lora_weights",

@@ -6,14 +6,14 @@ import type { SafetensorsDType } from "./safetensors-header.js";
 
 const PREFIX = "base_model.model.";
 
-/** A tensor of an adapter in memory, with its type in the file where that is not its own. */
+/** A tensor of an adapter in memory, with its type in the file if that differs. */
 export type PeftTensor = HostTensor & { readonly fileType?: SafetensorsDType };
 
-/** What changes one linear layer, in float32: ΔW = scaling · loraB · loraA. */
+/** The change of one linear layer, in float32: ΔW = scaling · loraB · loraA. */
 export interface LoraPair<T = PeftTensor> {
   readonly loraA: T; // (rank, inFeatures)
   readonly loraB: T; // (outFeatures, rank)
-  /** The lengths that the rows of W + ΔW are scaled to, with DoRA. */
+  /** Lengths to which the rows of W + ΔW are scaled, with DoRA. */
   readonly magnitude?: T; // (outFeatures)
   /** Added to loraB's output before the scaling. */
   readonly bias?: T; // (outFeatures)
@@ -36,21 +36,24 @@ export async function readPair(pair: LoraPair<HostTensor | LazyTensor>): Promise
   };
 }
 
-/** The tensors of an adapter, sorted by what they are. */
+/** The tensors of an adapter, sorted by kind. */
 export interface PeftTensors<T = PeftTensor> {
   /** By module path in the base model, such as `model.layers.0.self_attn.q_proj`. */
   readonly layers: ReadonlyMap<string, LoraPair<T>>;
-  /** Of embedding tables (tokens, hidden), by module path: the table changes by scaling · (loraB · loraA)ᵀ. loraA: (rank, tokens), loraB: (hidden, rank). */
+  /**
+   * Pairs of embedding tables (tokens, hidden), by module path: the table changes by scaling · (loraB · loraA)ᵀ. loraA:
+   * (rank, tokens), loraB: (hidden, rank).
+   */
   readonly embeddings: ReadonlyMap<string, LoraPair<T>>;
-  /** Rows that stand in place of those of an embedding table, by module path: (tokens trained, hidden). */
+  /** Rows that replace those of an embedding table, by module path: (tokens trained, hidden). */
   readonly tokens: ReadonlyMap<string, T>;
-  /** Biases of the base that were trained, by path, such as `model.layers.0.self_attn.q_proj.bias`. */
+  /** Trained biases of the base, by path, such as `model.layers.0.self_attn.q_proj.bias`. */
   readonly biases: ReadonlyMap<string, T>;
   /** Fully trained parameters, by path in the base model, such as `lm_head.weight`. */
   readonly modulesToSave: ReadonlyMap<string, T>;
 }
 
-/** Under PEFT's tensor names. */
+/** Names the tensors as PEFT does. */
 export function peftTensors({
   layers,
   ...others
@@ -78,12 +81,15 @@ export function peftTensors({
   return tensors;
 }
 
-/** The path of the module that a parameter is in. */
+/** Path of the module that holds a parameter. */
 export function moduleOf(parameter: string): string {
   return parameter.slice(0, parameter.lastIndexOf("."));
 }
 
-/** The pairs in a file of PEFT tensor names, of plain LoRA or DoRA. What is no part of a pair is added to `faults`. */
+/**
+ * The pairs of plain LoRA or DoRA in a file with PEFT's tensor names. Tensors that belong to no pair are added to
+ * `faults`.
+ */
 export function peftLayers<T>(tensors: ReadonlyMap<string, T>, faults: string[]): ReadonlyMap<string, LoraPair<T>> {
   return sortTensors(
     tensors,
@@ -92,13 +98,13 @@ export function peftLayers<T>(tensors: ReadonlyMap<string, T>, faults: string[])
   ).layers;
 }
 
-/** What decides which tensors there may be. */
+/** Settings that decide which tensors may occur. */
 export type TensorRule = Pick<PeftConfig, "modulesToSave" | "bias" | "loraBias" | "tokenIndices"> & {
-  /** Null where each layer may or may not have a magnitude. */
+  /** Null if each layer may or may not have a magnitude. */
   readonly useDora: boolean | null;
 };
 
-/** What a tensor's name may end in, and the part of a pair that it is. */
+/** Endings of a tensor's name, and the part of a pair that each means. */
 const PARTS: readonly (readonly [ending: RegExp, part: keyof LoraPair, ofEmbedding: boolean])[] = [
   [/\.lora_A\.weight$/, "loraA", false],
   [/\.lora_B\.weight$/, "loraB", false],
@@ -109,10 +115,10 @@ const PARTS: readonly (readonly [ending: RegExp, part: keyof LoraPair, ofEmbeddi
 ];
 const TOKENS = /\.token_adapter\.trainable_tokens_delta$/;
 
-/** PEFT writes tables of tokens without being asked, where they are adapted or were resized. */
+/** Tables of tokens that PEFT writes unasked if they are adapted or were resized. */
 const SAVED_UNASKED = ["embed_tokens", "lm_head", "wte", "embed_in", "embed_out"];
 
-/** The tensors of an adapter's file by what they are. What is nothing, and what lacks a part, is added to `faults`. */
+/** Sorts the tensors of an adapter's file by kind. Unknown tensors and incomplete pairs are added to `faults`. */
 export function sortTensors<T>(tensors: ReadonlyMap<string, T>, rule: TensorRule, faults: string[]): PeftTensors<T> {
   const parts = {
     layers: new Map<string, Partial<LoraPair<T>>>(),
@@ -173,7 +179,10 @@ function completePairs<T>(
   return pairs;
 }
 
-/** The path in the base model; empty without the prefix. Some writers leave wrapper and adapter name in, which PEFT does not. */
+/**
+ * Path in the base model; empty without the prefix. Some writers leave the wrapper and the adapter's name in, unlike
+ * PEFT.
+ */
 function parameterPath(key: string): string {
   if (!key.startsWith(PREFIX)) return "";
   return key
@@ -183,7 +192,9 @@ function parameterPath(key: string): string {
     .replace(".modules_to_save.default.", ".");
 }
 
-/** Whether the parameter lies in a module of this name: the name is whole segments of the path, not its last. */
+/**
+ * True if the parameter lies in a module of this name, which is made of whole segments of the path, without its last.
+ */
 function isInside(parameter: string, module: string): boolean {
   return `.${parameter}`.includes(`.${module}.`);
 }

@@ -60,7 +60,7 @@ test("a base of the hub is known by its name and revision", async () => {
   expect(await readPeftAdapter(folder)).toMatchObject(named);
 });
 
-test("the base is kept in the metadata, which PEFT does not look at, and only there", async () => {
+test("the base is kept only in the metadata, which PEFT ignores", async () => {
   const sha256 = "0123456789abcdef".repeat(4);
   for (const [name, quantizer] of [
     ["float", null],
@@ -81,7 +81,7 @@ test("the base is kept in the metadata, which PEFT does not look at, and only th
   }
 });
 
-test("a base that is no SHA-256 is neither written nor read", async () => {
+test("a base hash that is not a SHA-256 is neither written nor read", async () => {
   const folder = path.join(root, "base-damaged");
   const base = { sha256: "abc", quantizer: null };
   await expect(writePeftAdapter(folder, { ...adapter, base })).rejects.toThrow("base_sha256 must be 64 hexadecimal");
@@ -136,7 +136,7 @@ const pair = (module: string, rank: number): Record<string, HostTensor> => ({
   [`base_model.model.${module}.lora_B.weight`]: tensor(4, rank),
 });
 
-test("missing keys have PEFT's defaults and unknown keys mean nothing", async () => {
+test("missing keys have PEFT's defaults and unknown keys are ignored", async () => {
   const read = await readPeftAdapter(await foreign({ peft_type: "LORA", brand_new: 1 }, pair(QUERY, 8)));
   expect(read).toMatchObject({ baseModel: null, rank: 8, alpha: 8, dropout: 0, useRslora: false });
   expect(read.targetModules).toEqual([QUERY]);

@@ -25,11 +25,11 @@ import type { StoredTensor } from "./stored-tensor.js";
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
 
-/** Which weights an adapter was trained on. PEFT does not look at it. */
+/** Identity of the weights that an adapter was trained on. PEFT ignores it. */
 export interface PeftBase {
-  /** Of the model folder, as `hashModelFolder` computes it: 64 hexadecimal digits; null where its name and revision say enough. */
+  /** SHA-256 of the model folder by `hashModelFolder`, 64 hexadecimal digits; null if its name and revision suffice. */
   readonly sha256: string | null;
-  /** What they were quantized with in training, in words; null for float32. */
+  /** Description of the base's quantizer in training; null for float32. */
   readonly quantizer: string | null;
 }
 
@@ -38,18 +38,18 @@ export interface PeftAdapter
   extends PeftSettings,
     Pick<PeftTensors, "layers" | "modulesToSave">,
     Partial<Omit<PeftTensors, "layers" | "modulesToSave">> {
-  /** Null where the adapter does not say. */
+  /** Null if unknown. */
   readonly base: PeftBase | null;
-  /** Names that adapted modules equal or end with after a dot, a regular expression of Python's, or `all-linear`. */
+  /** Names that adapted modules equal or end with after a dot, a Python regular expression, or `all-linear`. */
   readonly targetModules: readonly string[] | string;
 }
 
-/** An adapter as it was read: with all of its parts. */
+/** An adapter as read, with all of its parts. */
 export type ReadPeftAdapter = Required<PeftAdapter>;
 
 /**
  * Writes a folder that PEFT loads; it appears whole or not at all.
- * @throws CheckpointError if shapes do not fit the rank, or if the folder holds files and `replace` does not let them go.
+ * @throws CheckpointError if shapes do not fit the rank, or if the folder holds files and `replace` is not set.
  */
 export async function writePeftAdapter(
   folder: string,
@@ -82,8 +82,9 @@ export async function writePeftAdapter(
 }
 
 /**
- * Reads a folder that PEFT or `writePeftAdapter` wrote. Where the file does not name targets, they are the modules that
- * have tensors. @throws CheckpointError that lists every fault and every option that would change numbers unnoticed.
+ * Reads a folder written by PEFT or `writePeftAdapter`. If the file names no targets, they are the modules that have
+ * tensors.
+ * @throws CheckpointError listing every fault and every option that would silently change numbers.
  */
 export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> {
   const path = await checkpointPath(folder, WEIGHTS);
@@ -111,11 +112,11 @@ async function readPeftTensor(stored: StoredTensor): Promise<PeftTensor> {
   return fileType === "BF16" || fileType === "F16" ? { ...tensor, fileType } : tensor;
 }
 
-/** What the adapter of one module has by the config. */
+/** LoRA parameters of one module by the config. */
 export interface LoraScaling {
   readonly rank: number;
   readonly alpha: number;
-  /** What loraB · loraA is multiplied by. */
+  /** Factor of loraB · loraA. */
   readonly scaling: number;
 }
 
@@ -138,7 +139,7 @@ function baseFault(sha256: string): string {
   return `base_sha256 must be 64 hexadecimal digits, not ${shownValue(sha256)}`;
 }
 
-/** The base as metadata of the file with the tensors. */
+/** The base as metadata of the tensors' file. */
 function baseMetadata(base: PeftBase | null): Record<string, string> {
   if (base === null) return {};
   const { sha256, quantizer } = base;
@@ -192,7 +193,7 @@ function layerFaults(tensors: Pick<PeftTensors, "layers"> & Partial<PeftTensors>
   return faults;
 }
 
-/** For messages: dtype and shape. */
+/** Dtype and shape, for messages. */
 export function describeTensor({ dtype, shape }: Pick<HostTensor, "dtype" | "shape">): string {
   return `${dtype} of shape ${shortened(formatShape(shape))}`;
 }

@@ -69,7 +69,7 @@ test.each([
   expect(faults).toEqual([expect.stringContaining(fault)]);
 });
 
-test("what is no JSON object is refused, and all faults come at once", () => {
+test("content that is not a JSON object is refused, and all faults come at once", () => {
   expect(faultsOf("{'quant_type': 'nf4'}")).toEqual([expect.stringContaining("quant_state is not JSON")]);
   expect(faultsOf('{"nested_offset": NaN}')).toEqual([expect.stringContaining("quant_state is not JSON")]);
   expect(faultsOf("[]")).toEqual(["quant_state must be a JSON object, not an array"]);

@@ -3,27 +3,27 @@ import type { FourBitType } from "../ops/four-bit-codes.js";
 import { NESTED_BLOCK_SIZE } from "../quant/double-quantization.js";
 import { isObject, kindOf } from "./json-file.js";
 
-/** The dtypes that bitsandbytes quantizes from, and dequantizes to. */
+/** Dtypes that bitsandbytes quantizes from and dequantizes to. */
 export const FLOAT_DTYPES = ["float32", "bfloat16", "float16"] as const;
 export type FloatDType = (typeof FLOAT_DTYPES)[number];
 
-/** The dtype by that name; undefined where it is none of `FLOAT_DTYPES`. */
+/** The dtype of that name; undefined unless it is one of `FLOAT_DTYPES`. */
 export function floatDType(name: unknown): FloatDType | undefined {
   return FLOAT_DTYPES.find((dtype) => dtype === name);
 }
 
-/** What bitsandbytes keeps as JSON beside a 4-bit weight. */
+/** The JSON that bitsandbytes stores beside a 4-bit weight. */
 export interface QuantState {
   readonly quantType: FourBitType;
   readonly blockSize: number;
-  /** Of the weight before it was quantized. */
+  /** Dtype of the weight before quantization. */
   readonly dtype: FloatDType;
   readonly shape: readonly [outFeatures: number, inFeatures: number];
-  /** The mean of the scales, a float32; null where they are not nested. */
+  /** The mean of the scales, a float32; null if they are not nested. */
   readonly nestedOffset: number | null;
 }
 
-/** UTF-8 JSON as Python's `json.dumps` writes it. */
+/** Formats UTF-8 JSON like Python's `json.dumps`. */
 export function formatQuantState({ quantType, blockSize, dtype, shape, nestedOffset }: QuantState): Uint8Array {
   const fields = [
     `"quant_type": "${quantType}"`,
@@ -39,8 +39,8 @@ export function formatQuantState({ quantType, blockSize, dtype, shape, nestedOff
 }
 
 /**
- * The finite number as Python prints it: the shortest digits that give it back, as in JavaScript, but always a fraction
- * or an exponent, the latter below 1e-4 and from 1e16 on.
+ * Formats a finite number like Python: the shortest digits that give it back, as in JavaScript, but always with a
+ * fraction or an exponent, the latter below 1e-4 and from 1e16 on.
  */
 export function pythonFloat(value: number): string {
   if (Object.is(value, -0)) return "-0.0";
@@ -56,7 +56,7 @@ export function pythonFloat(value: number): string {
 const KEYS = ["quant_type", "blocksize", "dtype", "shape"];
 const NESTED_KEYS = ["nested_blocksize", "nested_dtype", "nested_offset"];
 
-/** Reads the JSON. What is wrong with it is added to `faults`; nothing is returned then. */
+/** Reads the JSON. Faults are added to `faults`, and then nothing is returned. */
 export function parseQuantState(bytes: Uint8Array, faults: string[]): QuantState | undefined {
   let json: unknown;
   try {
@@ -101,7 +101,7 @@ function isBlockSize(value: unknown): boolean {
   return Number.isInteger(value) && [16, 32, 64, 128, 256, 512, 1024, 2048, 4096].includes(value as number);
 }
 
-/** Whether the value is the shape of a matrix that is not empty. */
+/** True if the value is the shape of a non-empty matrix. */
 export function isMatrixShape(value: unknown): value is readonly [number, number] {
   return (
     Array.isArray(value) &&

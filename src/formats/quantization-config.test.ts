@@ -11,9 +11,9 @@ const cases: AnnouncedQuantization[] = [
   { format: "int8", doubleQuant: false, computeDtype: "float32", skippedModules: null },
 ];
 
-test.each(cases)("$format is announced as transformers does, down to the point in 6.0, and read back", (announced) => {
+test.each(cases)("$format is announced as by transformers, down to the point in 6.0, and read back", (announced) => {
   const config = { quantization_config: quantizationConfig(announced) };
-  // transformers refuses a threshold of 6, which is no float to Python.
+  // transformers refuses a threshold of 6, which is not a float in Python.
   expect(toJsonText(config, "config.json")).toBe(golden[announced.format]);
   expect(parseQuantizationConfig(JSON.parse(golden[announced.format]))).toEqual(announced);
 });
@@ -38,7 +38,7 @@ test.each(["gptq", "awq", "fp8", 3])("quant_method %j is refused by name", (meth
   );
 });
 
-test("all that is wrong is told at once", () => {
+test("all faults are reported at once", () => {
   expect(() => parse([])).toThrow("quantization_config: must be an object, not an array");
   expect(() => parse({})).toThrow("one of load_in_4bit and load_in_8bit must be true, not none");
   expect(() => parse({ load_in_4bit: true, load_in_8bit: true })).toThrow("must be true, not both");

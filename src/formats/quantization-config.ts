@@ -4,21 +4,21 @@ import { checkpointFault } from "./faults.js";
 import { isObject, kindOf } from "./json-file.js";
 import { FLOAT_DTYPES, type FloatDType, floatDType } from "./quant-state.js";
 
-/** What the config.json of a model says about its quantized weights. Block sizes lie with the weights. */
+/** A model's quantized weights as announced in config.json. Block sizes are stored with the weights. */
 export interface AnnouncedQuantization {
   readonly format: "nf4" | "fp4" | "int8";
-  /** Whether the scales of nf4 and fp4 are quantized to 8 bits themselves. */
+  /** True if the scales of nf4 and fp4 are quantized to 8 bits themselves. */
   readonly doubleQuant: boolean;
-  /** What transformers multiplies nf4 and fp4 weights in. */
+  /** Type in which transformers multiplies nf4 and fp4 weights. */
   readonly computeDtype: FloatDType;
   /**
-   * Linear layers that are not quantized, by name or a part of their path; null for what transformers leaves out: the
+   * Linear layers that are not quantized, by name or a part of their path; null for the default of transformers: the
    * output layer.
    */
   readonly skippedModules: readonly string[] | null;
 }
 
-/** The quantization_config of a config.json, for transformers to load the weights with bitsandbytes. */
+/** The quantization_config of a config.json, with which transformers loads the weights through bitsandbytes. */
 export function quantizationConfig({
   format,
   doubleQuant,
@@ -44,20 +44,20 @@ export function quantizationConfig({
 }
 
 /**
- * Reads what a config.json says in its quantization_config, with the defaults of transformers for missing keys; null
- * where it has none. Keys that do not change the weights mean nothing.
- * @throws CheckpointError with all its faults; for methods other than bitsandbytes, by name.
+ * Reads the quantization_config of a config.json, with the defaults of transformers for missing keys; null without one.
+ * Keys that do not change the weights are ignored.
+ * @throws CheckpointError with all faults; ModelError for methods other than bitsandbytes.
  */
 export function parseQuantizationConfig(config: Readonly<Record<string, unknown>>): AnnouncedQuantization | null {
   const fields = config.quantization_config ?? null;
   if (fields === null) return null;
   const where = "config.json: quantization_config";
   if (!isObject(fields)) throw checkpointFault(where, [`must be an object, not ${kindOf(fields)}`]);
-  // Early versions of transformers had bitsandbytes alone and did not name it.
+  // Early versions of transformers supported only bitsandbytes and did not name it.
   const { quant_method: method = "bitsandbytes" } = fields;
   if (method !== "bitsandbytes") {
-    const fault = `quant_method ${shownValue(method)} is not supported; take the model unquantized or from bitsandbytes`;
-    throw checkpointFault(where, [fault], ModelError);
+    const wayOut = "take the model unquantized or from bitsandbytes";
+    throw checkpointFault(where, [`quant_method ${shownValue(method)} is not supported; ${wayOut}`], ModelError);
   }
   const faults: string[] = [];
   const read = <T>(key: string, fallback: T, isRight: (value: unknown) => boolean, rule: string): T => {

@@ -5,8 +5,8 @@ import { isObject, kindOf } from "./json-file.js";
 import { withOpenFile } from "./open-file.js";
 
 /**
- * Bytes per element of every element type of the safetensors format whose elements are whole bytes, in the order of the
- * reference implementation.
+ * Bytes per element of the safetensors types whose elements are whole bytes, in the order of the reference
+ * implementation.
  */
 export const ELEMENT_BYTES = {
   BOOL: 1,
@@ -29,17 +29,17 @@ export const ELEMENT_BYTES = {
 /** An element type by its name in safetensors files. */
 export type SafetensorsDType = keyof typeof ELEMENT_BYTES;
 
-/** Where one tensor lies in a safetensors file. */
+/** Location of one tensor in a safetensors file. */
 export interface SafetensorsEntry {
   readonly name: string;
   readonly dtype: SafetensorsDType;
   readonly shape: readonly number[];
-  /** Of the first byte, from the start of the file. */
+  /** Offset of the first byte from the start of the file. */
   readonly offset: number;
   readonly byteLength: number;
 }
 
-/** What a safetensors file says about itself. Entries are in the order of their bytes. */
+/** Header of a safetensors file. Entries are in the order of their bytes. */
 export interface SafetensorsHeader {
   readonly entries: readonly SafetensorsEntry[];
   readonly metadata: Readonly<Record<string, string>>;
@@ -47,16 +47,16 @@ export interface SafetensorsHeader {
   readonly fileBytes: number;
 }
 
-/** The format's own limit: a longer header is taken for a damaged file. */
+/** The format's own limit: a longer header means a damaged file. */
 const MAX_HEADER_BYTES = 100_000_000;
 
-/** Longest name of a tensor, in UTF-16 units: names are taken apart at their dots again and again. */
+/** Longest name of a tensor, in UTF-16 units, because names are split at their dots many times. */
 const MAX_NAME_LENGTH = 1000;
 
 /**
- * Reads and checks the header alone: sizes, offsets, overlaps, gaps, duplicates, encoding. All faults come in one error,
+ * Reads and checks only the header: sizes, offsets, overlaps, gaps, duplicates, encoding. All faults come in one error,
  * before anything of the size that the header claims is allocated.
- * @throws CheckpointError
+ * @throws CheckpointError listing all faults.
  */
 export async function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
   return withOpenFile(path, async (reader) => {
@@ -116,7 +116,7 @@ function parseHeader(path: string, bytes: Uint8Array, dataStart: number, fileByt
   return { entries, metadata: Object.fromEntries(metadata), fileBytes };
 }
 
-/** The entry, or what is wrong with it. */
+/** Parses an entry, or returns its fault. */
 function parseEntry(name: string, value: unknown, dataStart: number, dataBytes: number): SafetensorsEntry | string {
   if (/\p{Surrogate}/u.test(name)) return "the name is not well-formed Unicode";
   if (name.length > MAX_NAME_LENGTH) return `the name has ${name.length} characters, more than ${MAX_NAME_LENGTH}`;
@@ -140,12 +140,15 @@ function parseEntry(name: string, value: unknown, dataStart: number, dataBytes: 
   return { name, dtype: dtype as SafetensorsDType, shape, offset: dataStart + begin, byteLength };
 }
 
-/** Whether the JSON value can be a shape. */
+/** True if the JSON value can be a shape. */
 export function isSizes(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 
-/** The format wants the data covered without gaps and overlaps, which also keeps anything from hiding between tensors. */
+/**
+ * Checks that entries cover the data without gaps and overlaps, as the format demands. This also keeps anything from
+ * hiding between tensors.
+ */
 function coverageFaults(entries: readonly SafetensorsEntry[], dataStart: number, fileBytes: number): string[] {
   const faults: string[] = [];
   let end = dataStart;
@@ -160,7 +163,7 @@ function coverageFaults(entries: readonly SafetensorsEntry[], dataStart: number,
   return faults;
 }
 
-/** Keys that occur twice in one object of the (valid) JSON text, which `JSON.parse` lets pass. */
+/** Finds keys that occur twice in one object of the (valid) JSON text, which `JSON.parse` accepts. */
 function duplicateKeys(text: string): string[] {
   const duplicates: string[] = [];
   const open: Set<string>[] = [];

@@ -9,23 +9,23 @@ import { readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
 import { ELEMENT_BYTES, isSizes, readSafetensorsHeader, type SafetensorsDType } from "./safetensors-header.js";
 import { StoredTensor } from "./stored-tensor.js";
 
-/** What a safetensors file holds. */
+/** Content of a safetensors file. */
 export interface Safetensors {
   readonly tensors: Map<string, HostTensor>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** What a safetensors file holds, to be read tensor by tensor. */
+/** Content of a safetensors file, to be read tensor by tensor. */
 export interface OpenSafetensors {
   readonly tensors: Map<string, StoredTensor>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 /**
- * Checks a safetensors file of any size, for its tensors to be read one by one: F32, I32, I8, U8 and BOOL as they are,
- * F16, BF16 and F64 as float32, I64 as int32. Nothing stays open, so there is nothing to close.
- * @param options.names gives these tensors alone.
- * @throws CheckpointError with all that is wrong.
+ * Checks a safetensors file of any size, so that its tensors can be read one by one: F32, I32, I8, U8 and BOOL
+ * unconverted, F16, BF16 and F64 as float32, I64 as int32. Nothing stays open, so there is nothing to close.
+ * @param options.names only these tensors are returned.
+ * @throws CheckpointError listing all faults.
  */
 export async function openSafetensors(
   path: string,
@@ -46,9 +46,10 @@ export async function openSafetensors(
 }
 
 /**
- * Reads a safetensors file whole.
- * @param options.names reads these tensors alone.
- * @throws CheckpointError as `openSafetensors`, before memory for tensors is taken, and as reading each tensor.
+ * Reads a whole safetensors file.
+ * @param options.names only these tensors are read.
+ * @throws CheckpointError as `openSafetensors`, before memory for tensors is allocated, and as the reading of each
+ * tensor.
  */
 export async function readSafetensors(path: string, options: { names?: Iterable<string> } = {}): Promise<Safetensors> {
   const { tensors: stored, metadata } = await openSafetensors(path, options);
@@ -65,7 +66,7 @@ const FILE_TYPES: Readonly<Record<DType, SafetensorsDType>> = {
   bool: "BOOL",
 };
 
-/** The types of fewer bits that float32 can be written as. */
+/** Narrower types that float32 can be written as. */
 const ROUNDED: Readonly<Partial<Record<SafetensorsDType, Rounded>>> = {
   BF16: { round: float32ToBfloat16, wayOut: "write it as F32" },
   F16: { round: float32ToFloat16, wayOut: "its largest number is 65504; write it as float32 or bfloat16" },
@@ -76,13 +77,15 @@ interface Rounded {
   readonly wayOut: string;
 }
 
-/** The reference implementation orders tensors by type, widest first, so that each starts at a multiple of its own. */
+/**
+ * The reference implementation orders tensors by type, widest first, so that each starts at a multiple of its own size.
+ */
 const WRITE_ORDER: readonly string[] = Object.keys(ELEMENT_BYTES).reverse();
 
-/** What is not written from where it lies is written in pieces of this size. */
+/** Bytes per piece of data that is converted or copied for writing. */
 const PIECE_BYTES = 2 ** 22;
 
-/** A tensor to write, and as what. */
+/** A tensor to write, with its name and type in the file. */
 export interface Placed {
   readonly name: string;
   readonly tensor: TensorToWrite;
@@ -90,9 +93,9 @@ export interface Placed {
 }
 
 /**
- * Writes a safetensors file that appears whole or not at all, byte for byte as the reference implementation does.
- * Tensors in memory are written from where they lie; lazy ones are read, written and let go one after another, and
- * those of an open file pass through byte for byte.
+ * Writes a safetensors file that appears whole or not at all, byte for byte like the reference implementation. Tensors
+ * in memory are written without a copy; lazy ones are read, written and released one after another; those of an open
+ * file pass through byte for byte.
  * @throws CheckpointError, also for a finite value that the type in the file cannot hold.
  */
 export async function writeSafetensors(
@@ -110,7 +113,7 @@ export async function writeSafetensors(
   await writeFileAtomic(path, fileChunks(path, placed, metadata));
 }
 
-/** Bytes of a tensor in a file. */
+/** Size of a tensor in a file, in bytes. */
 export function storedBytes({ dtype, shape, fileType = FILE_TYPES[dtype] }: TensorToWrite): number {
   return sizeOf(shape) * ELEMENT_BYTES[fileType];
 }
@@ -175,7 +178,10 @@ function headerBytes(placed: readonly Placed[], metadata: Readonly<Record<string
   return padded;
 }
 
-/** The bytes of a tensor in a file of such a type. @throws CheckpointError that names `path` for a value that the type cannot hold. */
+/**
+ * Yields a tensor's bytes in the file's type.
+ * @throws CheckpointError naming `path` for a value that the type cannot hold.
+ */
 export async function* tensorChunks(path: string, { name, tensor, fileType }: Placed): AsyncGenerator<Uint8Array> {
   if (passesThrough(tensor, fileType)) {
     yield* tensor.chunks();
@@ -190,7 +196,7 @@ export async function* tensorChunks(path: string, { name, tensor, fileType }: Pl
   } else if ("data" in tensor) {
     yield bytesOf(host.data);
   } else {
-    // Whoever takes a chunk may hold it until the next one comes, so a lazy tensor's own memory is not given out.
+    // A consumer may hold a chunk until the next one comes, so a lazy tensor's own memory is not given out.
     const bytes = bytesOf(host.data);
     for (let done = 0; done < bytes.length; done += PIECE_BYTES) yield bytes.slice(done, done + PIECE_BYTES);
   }

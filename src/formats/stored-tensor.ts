@@ -14,7 +14,7 @@ const HALF_FORMATS = new Map<SafetensorsDType, HalfArray["format"]>([
   ["F16", "float16"],
 ]);
 
-/** What is not read to where it stays is read in pieces of this size. */
+/** Bytes per piece of data that is not read straight into its final array. */
 const PIECE_BYTES = 2 ** 22;
 
 /** A tensor in a safetensors file. Its file is open only while it is read. */
@@ -37,7 +37,7 @@ export class StoredTensor implements LazyTensor {
     this.#entry = entry;
   }
 
-  /** @throws CheckpointError for values that `dtype` cannot hold, and where the file or the memory is not there. */
+  /** @throws CheckpointError for values that `dtype` cannot hold, and if the file or the memory is missing. */
   async read(): Promise<TypedArray> {
     const data = this.#allocate(this.dtype, sizeOf(this.shape));
     // A header has room for very many tensors without elements.
@@ -51,14 +51,17 @@ export class StoredTensor implements LazyTensor {
     return data;
   }
 
-  /** The bytes as they lie in the file. @throws CheckpointError where the file or the memory is not there. */
+  /** Reads the bytes as stored in the file. @throws CheckpointError if the file or the memory is missing. */
   async readBytes(): Promise<Uint8Array> {
     const bytes = this.#allocate("uint8", this.#entry.byteLength) as Uint8Array;
     await this.#readInto(bytes);
     return bytes;
   }
 
-  /** The bits of 16-bit floats; undefined for other types. @throws CheckpointError where the file or the memory is not there. */
+  /**
+   * Reads the bits of 16-bit floats; undefined for other types.
+   * @throws CheckpointError if the file or the memory is missing.
+   */
   async readHalf(): Promise<Pick<HalfArray, "format" | "bits"> | undefined> {
     const format = HALF_FORMATS.get(this.fileType);
     if (format === undefined) return undefined;
@@ -66,7 +69,7 @@ export class StoredTensor implements LazyTensor {
     return { format, bits: new Uint16Array(buffer) };
   }
 
-  /** The bytes as they lie in the file, in pieces. @throws CheckpointError where the file is not there. */
+  /** Reads the bytes as stored in the file, in pieces. @throws CheckpointError if the file is missing. */
   async *chunks(): AsyncGenerator<Uint8Array, void> {
     const { offset, byteLength } = this.#entry;
     for (let done = 0; done < byteLength; done += PIECE_BYTES) {

@@ -3,18 +3,22 @@ import { CheckpointError } from "../base/errors.js";
 import { ConnectionFault, type HubClient } from "./hub-client.js";
 import type { HubFile } from "./model-files.js";
 
-/** Hears how many bytes of the file are there. */
+/** Called with the number of bytes of the file that have arrived. */
 export type OnBytes = (bytes: number) => void;
 
-/** Where a file grows until it is whole. Not where Python's huggingface_hub has its own, which may be at work as well. */
+/**
+ * Path at which a file grows until it is complete. It differs from that of Python's huggingface_hub, which may be
+ * running at the same time.
+ */
 export function incompletePath(path: string): string {
   return `${path}.highrank.incomplete`;
 }
 
 /**
- * Downloads a file to a path, at which it appears whole and as its hash says, or not at all. Until then it grows beside: what has come
- * stays there, and the next attempt, or call, goes on from it.
- * @throws CheckpointError
+ * Downloads a file to a path, where it appears whole and with the right hash, or not at all. Until then it grows in a
+ * file beside it, which stays after a failure, so that the next attempt or call continues from there.
+ * @throws CheckpointError if the hub cannot be reached or refuses, if the content has another hash, or if the disk
+ * fails.
  */
 export async function downloadFile(
   client: HubClient,
@@ -24,19 +28,20 @@ export async function downloadFile(
   onBytes: OnBytes = () => {},
 ): Promise<void> {
   const incomplete = incompletePath(path);
-  // What is there may be damaged, or of another hub.
+  // An existing part may be damaged, or come from another hub.
   for (let isFresh = !(await exists(incomplete)); ; isFresh = true) {
     await complete(client, url, file, incomplete, onBytes);
     if (await isIntact(file, incomplete)) return publishFile(incomplete, path);
     await removeTree(incomplete);
     if (!isFresh) continue;
     throw new CheckpointError(
-      `${url}: what comes has not the hash ${file.hash} that the hub says; check the connection and HF_ENDPOINT and try again`,
+      `${url}: the content must have the hash ${file.hash} that the hub announced, but has another; ` +
+        "check the connection and HF_ENDPOINT and try again",
     );
   }
 }
 
-/** Brings the file at `path` to its size. A connection that brings something may be cut as often as it likes. */
+/** Completes the file at `path`. The attempts start anew whenever a connection brought some bytes before it was cut. */
 async function complete(client: HubClient, url: string, file: HubFile, path: string, onBytes: OnBytes): Promise<void> {
   for (let attempt = 1; ; ) {
     const before = await sizeBelow(file.size, path);
@@ -56,7 +61,7 @@ async function complete(client: HubClient, url: string, file: HubFile, path: str
   }
 }
 
-/** How much of the file is there; what is too long is removed. */
+/** Length of the file, which is removed if it is too long. */
 async function sizeBelow(size: number, path: string): Promise<number> {
   if (!(await exists(path))) return 0;
   const present = await fileSize(path);
@@ -65,7 +70,7 @@ async function sizeBelow(size: number, path: string): Promise<number> {
   return 0;
 }
 
-/** Asks for the rest and writes it down as it comes. */
+/** Requests the rest and writes it as it arrives. */
 async function append(
   client: HubClient,
   url: string,
@@ -76,7 +81,7 @@ async function append(
 ): Promise<void> {
   const response = await client.get(url, from > 0 ? { range: `bytes=${from}-` } : {});
   const continues = response.status === 206 && rangeStart(response) === from;
-  // A server that knows no ranges sends all, and one that refuses them will next time.
+  // A server without range requests sends everything; one that refuses the range is asked for everything next time.
   if (!continues) await removeTree(path);
   if (response.status !== 200 && !continues) {
     await response.body?.cancel().catch(() => {});
@@ -86,7 +91,7 @@ async function append(
   async function* counted(): AsyncGenerator<Uint8Array, void> {
     for await (const chunk of client.chunks(response)) {
       bytes += chunk.length;
-      if (bytes > size) throw client.fault(`sends more than the ${size} bytes that it said of a file`);
+      if (bytes > size) throw client.fault(`sends more than the ${size} bytes that it announced for a file`);
       yield chunk;
       onBytes(bytes);
     }

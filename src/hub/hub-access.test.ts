@@ -27,7 +27,7 @@ test("folders: HF_HUB_CACHE before HF_HOME before XDG_CACHE_HOME, ~ for the home
   expect(await cacheOf({ HUGGINGFACE_HUB_CACHE: "/old" })).toBe("/old");
 });
 
-test("the token: HF_TOKEN, or else the file that a login leaves, without white space; none where it is switched off", async () => {
+test("the token: HF_TOKEN, or else the file that a login leaves, trimmed; none if switched off", async () => {
   await withFolder({ token: `${SECRET}\n` }, async (HF_HOME) => {
     const tokenOf = async (env: Record<string, string>): Promise<string | undefined> =>
       (await hubAccess({ HF_HOME, ...env })).token;
@@ -50,7 +50,7 @@ test("an endpoint may have a path, and loses its last slash", async () => {
   expect(endpoint).toBe("https://mirror.example/hub");
 });
 
-test("an endpoint or token that cannot be used is refused without being told", async () => {
+test("an invalid endpoint or token is refused without being shown", async () => {
   for (const HF_ENDPOINT of ["mirror", "ftp://mirror", `https://user:${SECRET}@mirror`, `https://mirror?x=${SECRET}`]) {
     await expect(hubAccess({ HF_ENDPOINT })).rejects.toThrow(/^HF_ENDPOINT: must /);
     await expect(hubAccess({ HF_ENDPOINT })).rejects.toThrow(ConfigError);

@@ -1,27 +1,27 @@
 import { environment, exists, homeFolder, joinPath, readText } from "#platform";
 import { ConfigError } from "../base/errors.js";
 
-/** Variables of the environment. */
+/** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Where models come from and go to. */
+/** Settings of the hub and its cache. */
 export interface HubAccess {
-  /** Such as https://huggingface.co, without a slash at the end. */
+  /** Address such as https://huggingface.co, without a slash at the end. */
   readonly endpoint: string;
-  /** Sent to the endpoint alone, and shown nowhere. */
+  /** Sent only to the endpoint, and shown nowhere. */
   readonly token: string | undefined;
-  /** Whether nothing is asked of the network. */
+  /** True if no network requests may be made. */
   readonly offline: boolean;
-  /** Holds `models--organisation--name`. */
+  /** Folder that holds `models--organisation--name`. */
   readonly cacheFolder: string;
 }
 
 const DEFAULT_ENDPOINT = "https://huggingface.co";
 
 /**
- * What Python's huggingface_hub reads of its environment: HF_ENDPOINT, HF_TOKEN or the file that `hf auth login` writes, HF_HUB_OFFLINE,
- * HF_HUB_CACHE, HF_HOME.
- * @throws ConfigError for an endpoint or token that cannot be used; what they are is not told.
+ * Reads the environment like Python's huggingface_hub: HF_ENDPOINT, HF_TOKEN or the file that `hf auth login` writes,
+ * HF_HUB_OFFLINE, HF_HUB_CACHE, HF_HOME.
+ * @throws ConfigError for an invalid endpoint or token, without showing it.
  */
 export async function hubAccess(env: Environment = environment()): Promise<HubAccess> {
   const home =
@@ -34,7 +34,7 @@ export async function hubAccess(env: Environment = environment()): Promise<HubAc
   };
 }
 
-/** The path with `~` in its front replaced; undefined for none. */
+/** The path with a leading `~` replaced; undefined for none. */
 function withHome(path: string | undefined): string | undefined {
   if (path === undefined || path === "") return undefined;
   return /^~(?=$|[\\/])/.test(path) ? joinPath(homeFolder(), path.slice(1)) : path;

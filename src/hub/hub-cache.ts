@@ -2,13 +2,14 @@ import { exists, fileSize, joinPath, linkFile, makeFolder, readText, writeFileAt
 import { type HubModel, isCommit } from "./hub-name.js";
 
 /**
- * A model in the cache that Python's huggingface_hub shares: `blobs/` holds contents by their hash, `snapshots/COMMIT/` links to them by
- * the names of the files, `refs/REVISION` holds the commit that a branch or tag was when it was last asked for.
+ * A model in the cache shared with Python's huggingface_hub. `blobs/` holds contents by their hash, `snapshots/COMMIT/`
+ * links to them under the names of the files, and `refs/REVISION` holds the commit of a branch or tag at the last
+ * request.
  */
 export class CachedModel {
   /** `models--organisation--name` */
   readonly folder: string;
-  /** Where locks lie that are taken while something is written. */
+  /** Folder of the locks that are held while something is written. */
   readonly lockFolder: string;
   readonly #model: HubModel;
 
@@ -23,12 +24,12 @@ export class CachedModel {
     return joinPath(this.folder, "snapshots", commit);
   }
 
-  /** @param hash what the hub calls the content. */
+  /** @param hash the hub's hash of the content. */
   blob(hash: string): string {
     return joinPath(this.folder, "blobs", hash);
   }
 
-  /** The commit that the revision was when it was last asked for; undefined where it never was. */
+  /** The revision's commit at the last request; undefined if it was never requested. */
   async knownCommit(): Promise<string | undefined> {
     const { revision } = this.#model;
     if (isCommit(revision)) return revision;
@@ -46,17 +47,17 @@ export class CachedModel {
     await writeFileAtomic(joinPath(this.folder, "refs", ...parts), commit);
   }
 
-  /** Whether the snapshot has the file, of this size. */
+  /** True if the snapshot has the file, with this size. */
   has(commit: string, file: string, size: number): Promise<boolean> {
     return hasSize(joinPath(this.snapshot(commit), file), size);
   }
 
-  /** Whether the content is there, of this size. */
+  /** True if the content is present, with this size. */
   hasBlob(hash: string, size: number): Promise<boolean> {
     return hasSize(this.blob(hash), size);
   }
 
-  /** Lets the snapshot have a file whose content lies in `blobs/`. */
+  /** Links a file of the snapshot to its content in `blobs/`. */
   async link(commit: string, file: string, hash: string): Promise<void> {
     await makeFolder(this.snapshot(commit));
     await linkFile(joinPath(this.snapshot(commit), file), this.blob(hash));

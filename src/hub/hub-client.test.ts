@@ -28,7 +28,7 @@ function client({ token, ...more }: Partial<HubAccess> = {}, patience: Partial<t
   return new HubClient("org/name", access, (text) => notices.push(text), { ...PATIENCE, ...patience });
 }
 
-/** The message of the CheckpointError that a request to the model ends with. */
+/** The message of the CheckpointError with which a request to the model ends. */
 async function refusal(asking: HubClient = client()): Promise<string> {
   const error = await asking.get(url).then(
     () => expect.unreachable(),
@@ -48,7 +48,7 @@ test("the token goes to the hub, and not along with a redirect to another host",
   ]);
 });
 
-test("a redirect outside and back again does not get the token any more", async () => {
+test("the token is not sent after a redirect to another host and back", async () => {
   hub.trouble = ({ host }) =>
     host === "cdn" ? { status: 302, headers: { location: `${hub.endpoint}/spy` } } : undefined;
   await refusal(client({ token: SECRET }));
@@ -59,7 +59,7 @@ test("a redirect outside and back again does not get the token any more", async 
   ]);
 });
 
-test("a renamed model is found by the redirect of the hub, token and all", async () => {
+test("a renamed model is found through the hub's redirect, with the token", async () => {
   const commit = hub.push("new-org/name", { "config.json": '{"new":1}' });
   const location = `/new-org/name/resolve/${commit}/config.json`;
   hub.trouble = ({ url: asked }) => (asked.startsWith("/org/") ? { status: 307, headers: { location } } : undefined);
@@ -74,7 +74,7 @@ test("redirects that lead nowhere are not followed", async () => {
   redirect("file:///etc/passwd");
   expect(await refusal()).toMatch(/redirects to an address that is not safe/);
   redirect("http://[");
-  expect(await refusal()).toMatch(/redirects to what is no address/);
+  expect(await refusal()).toMatch(/redirects to an invalid address/);
   redirect(url);
   expect(await refusal()).toMatch(/redirects in a circle/);
 });
@@ -91,7 +91,7 @@ test.each([
   expect(hub.seen).toHaveLength(1);
 });
 
-test("with a token, a refusal speaks of it without telling it", async () => {
+test("with a token, a refusal mentions it without showing it", async () => {
   hub.trouble = () => ({ status: 403, headers: { "X-Error-Code": "GatedRepo" } });
   const gated = await refusal(client({ token: SECRET }));
   expect(gated).toMatch(/do so with the account of your token/);
@@ -104,14 +104,14 @@ test("with a token, a refusal speaks of it without telling it", async () => {
 test.each([429, 500, 503])("an overloaded hub (%i) is asked again", async (status) => {
   hub.trouble = () => (hub.seen.length < 3 ? { status } : undefined);
   expect(await (await client()).get(url).then((response) => response.text())).toBe("weights");
-  // The first time is not worth a word.
+  // The first failure is not reported.
   expect(notices).toEqual([expect.stringMatching(`\\(${status}\\); trying again in 0.002 s`)]);
 });
 
-test("a hub that stays so is given up, with the reason", async () => {
+test("a hub that stays overloaded is given up, with the reason", async () => {
   hub.trouble = () => ({ status: 503 });
   expect(await refusal()).toMatch(
-    /cannot get it from http:.*\(the hub has trouble \(503\)\).*what has been downloaded is kept/,
+    /cannot be downloaded from http:.*\(the hub has trouble \(503\)\).*what has been downloaded is kept/,
   );
   expect(hub.seen).toHaveLength(PATIENCE.attempts);
 });
@@ -126,7 +126,7 @@ test("a hub that asks for a wait gets it; one that asks for more than a minute i
   expect(hub.seen).toHaveLength(1);
 });
 
-test("nobody at the address: the reason is told", async () => {
+test("the message for an address without a server has the reason", async () => {
   const closed = await HubServer.start();
   const { endpoint } = closed;
   await closed.close();
@@ -134,7 +134,7 @@ test("nobody at the address: the reason is told", async () => {
   expect(await refusal(client({ endpoint }))).toMatch(/\(ECONNREFUSED\)/);
 });
 
-test("a hub that says nothing for too long is asked again", async () => {
+test("a hub that is silent for too long is asked again", async () => {
   let release = (): void => {};
   const silence = new Promise<void>((resolve) => {
     release = resolve;
@@ -145,7 +145,7 @@ test("a hub that says nothing for too long is asked again", async () => {
   release();
 });
 
-test("what is read whole is asked for again where it was cut", async () => {
+test("a text that is read whole is requested again if it was cut", async () => {
   url = url.replace("model.safetensors", "config.json");
   hub.trouble = () => (hub.seen.length === 1 ? { cutAfter: 1 } : undefined);
   expect(await (await client().getWhole(url)).json()).toEqual({});

@@ -1,11 +1,11 @@
 import { CheckpointError } from "../base/errors.js";
 import type { HubAccess } from "./hub-access.js";
 
-/** How long to try. */
+/** Limits of retrying. */
 export interface Patience {
-  /** Requests in a row that bring nothing, where the hub is overloaded, fails or cannot be reached. */
+  /** Consecutive requests without any data, if the hub is overloaded, fails or cannot be reached. */
   readonly attempts: number;
-  /** Milliseconds before the second attempt; twice as many before each later one. */
+  /** Milliseconds before the second attempt, doubled before each later one. */
   readonly firstWait: number;
   /** Milliseconds without a byte after which a connection counts as cut. */
   readonly silence: number;
@@ -17,12 +17,12 @@ const PATIENCE: Patience = { attempts: 5, firstWait: 500, silence: 60_000 };
 const LONGEST_WAIT = 60_000;
 const MOST_REDIRECTS = 8;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
-/** Of an answer that is read whole. */
+/** Longest answer that is read whole. */
 const MOST_CHARACTERS = 50_000_000;
 
-/** A connection that was cut, or never made, or a hub that is busy: worth another attempt. */
+/** A connection that was cut or never made, or a busy hub: worth another attempt. */
 export class ConnectionFault extends Error {
-  /** Milliseconds that the hub asks to wait. */
+  /** Wait that the hub asks for, in milliseconds. */
   readonly asked: number;
 
   constructor(message: string, asked = 0) {
@@ -31,13 +31,13 @@ export class ConnectionFault extends Error {
   }
 }
 
-/** What goes with a request besides its address. */
+/** Headers of a request. */
 type Headers = Readonly<Record<string, string>>;
 
-/** Asks the hub for things of one model. */
+/** Sends the hub requests for one model. */
 export class HubClient {
   readonly access: HubAccess;
-  /** The model in words, for messages. */
+  /** Name of the model, for messages. */
   readonly #model: string;
   readonly #patience: Patience;
   readonly #onNotice: (text: string) => void;
@@ -55,14 +55,15 @@ export class HubClient {
   }
 
   /**
-   * The answer to a GET, its redirects followed; its body is still to come. The token goes to the endpoint alone.
-   * @throws CheckpointError that says what to do, where the hub refuses, and where it cannot be reached in spite of some patience.
+   * Sends a GET and follows its redirects. The body of the response is still to be read. The token goes only to the
+   * endpoint.
+   * @throws CheckpointError with the way out if the hub refuses, or cannot be reached within the limits of patience.
    */
   get(url: string, headers: Headers = {}): Promise<Response> {
     return this.#patiently(() => this.#ask(url, headers));
   }
 
-  /** As `get`, with its body, a text, in memory. */
+  /** Like `get`, with the body, a text, in memory. */
   getWhole(url: string): Promise<Response> {
     return this.#patiently(async () => {
       const response = await this.#ask(url, {});
@@ -70,13 +71,13 @@ export class HubClient {
       let text = "";
       for await (const chunk of this.chunks(response)) {
         text += decoder.decode(chunk, { stream: true });
-        if (text.length > MOST_CHARACTERS) throw this.fault("answers without end");
+        if (text.length > MOST_CHARACTERS) throw this.fault("sends an endless answer");
       }
       return new Response(text + decoder.decode(), { headers: response.headers });
     });
   }
 
-  /** The bytes of an answer as they come. @throws ConnectionFault where they end too soon. */
+  /** The bytes of a response as they arrive. @throws ConnectionFault if they end too soon. */
   async *chunks(response: Response): AsyncGenerator<Uint8Array, void> {
     if (response.body === null) return;
     const reader = response.body.getReader();
@@ -87,24 +88,27 @@ export class HubClient {
         yield value;
       }
     } finally {
-      // Also where nobody wants the rest.
+      // Also cancels if the consumer stops early.
       await reader.cancel().catch(() => {});
     }
   }
 
-  /** Waits before the attempt after this one. @throws CheckpointError, with the fault as its cause, where there were enough of them. */
+  /**
+   * Waits before the attempt after this one.
+   * @throws CheckpointError, with the fault as its cause, after the last attempt.
+   */
   async pause(attempt: number, fault: ConnectionFault): Promise<void> {
     const { attempts, firstWait } = this.#patience;
     if (attempt >= attempts || fault.asked > LONGEST_WAIT) throw this.#unreachable(fault);
     const milliseconds = Math.min(Math.max(fault.asked, firstWait * 2 ** (attempt - 1)), LONGEST_WAIT);
-    // That a connection is cut now and then is not worth a word.
+    // A single cut of a connection is too common to report.
     if (attempt > 1 || fault.asked > 0) {
       this.#onNotice(`${this.access.endpoint}: ${fault.message}; trying again in ${milliseconds / 1000} s`);
     }
     await new Promise((resolve) => setTimeout(resolve, milliseconds));
   }
 
-  /** An answer that makes no sense. */
+  /** The error for an answer that makes no sense. */
   fault(what: string): CheckpointError {
     return new CheckpointError(
       `${this.#model}: ${this.access.endpoint} ${what}; check HF_ENDPOINT, or try again later`,
@@ -125,7 +129,7 @@ export class HubClient {
   async #ask(url: string, headers: Headers): Promise<Response> {
     const response = await this.#follow(url, headers);
     const { ok, status } = response;
-    // 416: the part that was asked for is not there.
+    // 416: the requested range does not exist.
     if (ok || status === 416) return response;
     await response.body?.cancel().catch(() => {});
     if (status === 429 || status >= 500) {
@@ -141,7 +145,7 @@ export class HubClient {
     let url = new URL(start);
     let trusted = true;
     for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
-      // Once outside, never again: who sends us back knows where.
+      // Never trusted again after a redirect outside: the other host chose the address.
       trusted &&= url.origin === origin;
       const response = await this.#fetch(url, {
         ...headers,
@@ -152,7 +156,7 @@ export class HubClient {
       const location = response.headers.get("location");
       if (!REDIRECTS.includes(response.status) || location === null) return response;
       await response.body?.cancel().catch(() => {});
-      if (!URL.canParse(location, url.href)) throw this.fault("redirects to what is no address");
+      if (!URL.canParse(location, url.href)) throw this.fault("redirects to an invalid address");
       const next = new URL(location, url);
       if (!/^https?:$/.test(next.protocol) || (url.protocol === "https:" && next.protocol === "http:")) {
         throw this.fault(`redirects to an address that is not safe, at ${next.host}`);
@@ -168,7 +172,7 @@ export class HubClient {
     return this.#inTime(answer, () => abort.abort());
   }
 
-  /** @throws ConnectionFault after too long a silence, and for what goes wrong meanwhile. */
+  /** @throws ConnectionFault after too long a silence, and for failures of the connection. */
   async #inTime<T>(work: Promise<T>, onTimeout = (): void => {}): Promise<T> {
     const { silence } = this.#patience;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -189,8 +193,9 @@ export class HubClient {
 
   #unreachable(fault: ConnectionFault): CheckpointError {
     return new CheckpointError(
-      `${this.#model}: cannot get it from ${this.access.endpoint} (${fault.message}), nor is there a local folder of that name; check the ` +
-        "name, the network and HF_ENDPOINT and try again: what has been downloaded is kept",
+      `${this.#model}: cannot be downloaded from ${this.access.endpoint} (${fault.message}), ` +
+        "and there is no local folder of that name; check the name, the network and HF_ENDPOINT and try again: " +
+        "what has been downloaded is kept",
       { cause: fault },
     );
   }
@@ -214,16 +219,17 @@ export class HubClient {
         ? "if it is private, set HF_TOKEN to a token that may read it"
         : "if it is private, see that the token is valid and may read it";
     return new CheckpointError(
-      `${says}: there is no such model, or none that you may read, nor a local folder of that name; check the name; ${access}`,
+      `${says}: there is no such model, or none that you may read, nor a local folder of that name; ` +
+        `check the name; ${access}`,
     );
   }
 }
 
-/** What `fetch` and streams throw, in few words; they hide the reason in causes. */
+/** Turns an error of `fetch` or a stream into a ConnectionFault with its reason, which they hide in causes. */
 function connectionFault(error: unknown): unknown {
   if (error instanceof ConnectionFault || !(error instanceof Error)) return error;
   const reason = error.cause instanceof Error ? error.cause : error;
   const code = "code" in reason ? String(reason.code) : "";
-  // Of the operating system: ECONNREFUSED, ENOTFOUND. Others are of the library.
+  // Codes of the operating system, such as ECONNREFUSED and ENOTFOUND; others are the library's own.
   return new ConnectionFault(/^E[A-Z_]+$/.test(code) ? code : reason.message);
 }

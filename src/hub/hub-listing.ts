@@ -3,27 +3,30 @@ import type { HubClient } from "./hub-client.js";
 import { type HubModel, isCommit } from "./hub-name.js";
 import type { HubFile } from "./model-files.js";
 
-/** What a revision of a model is now. */
+/** Current state of a model's revision. */
 export interface Listing {
   readonly commit: string;
-  /** The files at its top. */
+  /** Files at the top level. */
   readonly files: readonly HubFile[];
 }
 
-/** Of a listing, and of the pages that it comes in. */
+/** Limits of a listing, and of the pages in which it comes. */
 const MOST_FILES = 100_000;
 const MOST_REQUESTS = 200;
 
-/** Asks the hub for the commit of a revision and its files. @throws CheckpointError as `HubClient.get`, and for an answer that is none of the hub's. */
+/**
+ * Requests the commit of a revision and its files.
+ * @throws CheckpointError as `HubClient.get`, and for an answer that is not the hub's.
+ */
 export async function listModel(client: HubClient, { name, revision }: HubModel): Promise<Listing> {
-  // Loaded where the network is asked, and not before.
+  // Loaded only when the network is used.
   const { listFiles, modelInfo } = await import("@huggingface/hub");
   let requests = 0;
   const hub = {
     hubUrl: client.access.endpoint,
-    // Ours adds the token, follows redirects, tries again and says what is wrong.
+    // Our client adds the token, follows redirects, retries and explains failures.
     fetch: (url: string | URL | Request): Promise<Response> => {
-      if (++requests > MOST_REQUESTS) throw client.fault("lists files without end");
+      if (++requests > MOST_REQUESTS) throw client.fault("sends an endless list of files");
       return client.getWhole(url instanceof Request ? url.url : String(url));
     },
   };
@@ -35,23 +38,23 @@ export async function listModel(client: HubClient, { name, revision }: HubModel)
       if (type !== "file") continue;
       const hash = lfs?.oid ?? oid;
       if (!isPlainName(path) || !isHash(hash) || !Number.isSafeInteger(size) || size < 0) {
-        throw client.fault(`lists a file that cannot be one: ${JSON.stringify({ path, size, hash }).slice(0, 200)}`);
+        throw client.fault(`lists an impossible file: ${JSON.stringify({ path, size, hash }).slice(0, 200)}`);
       }
       files.push({ path, size, hash });
-      if (files.length > MOST_FILES) throw client.fault("lists files without end");
+      if (files.length > MOST_FILES) throw client.fault("sends an endless list of files");
     }
     return { commit, files };
   } catch (error) {
     if (error instanceof HighrankError) throw error;
-    // The library's, about what it cannot read.
+    // The library's errors for an answer that it cannot read.
     if (error instanceof TypeError || error instanceof SyntaxError) {
-      throw new CheckpointError(client.fault("gives an answer that is none of the hub's").message, { cause: error });
+      throw new CheckpointError(client.fault("gives an answer that is not the hub's").message, { cause: error });
     }
     throw error;
   }
 }
 
-/** Whether a file of that name lies in the very folder. */
+/** True if the name is that of a file directly in the folder. */
 function isPlainName(name: unknown): name is string {
   return typeof name === "string" && /^[^/\\\p{Control}]{1,255}$/u.test(name) && !/^\.\.?$/.test(name);
 }

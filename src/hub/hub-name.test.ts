@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseHubName, shownModel } from "./hub-name.js";
 
-test("a name is an organisation and a name, with a revision behind an @", () => {
+test("a name is an organisation and a name, with a revision after an @", () => {
   expect(parseHubName("HuggingFaceTB/SmolLM2-135M")).toEqual({ name: "HuggingFaceTB/SmolLM2-135M", revision: "main" });
   expect(parseHubName("org/name@v1.0")).toEqual({ name: "org/name", revision: "v1.0" });
   expect(parseHubName("org/a_b.c-d@refs/pr/1")).toEqual({ name: "org/a_b.c-d", revision: "refs/pr/1" });

@@ -1,17 +1,17 @@
-/** A model of the hub. */
+/** A model on the hub. */
 export interface HubModel {
-  /** As in `organisation/name`. */
+  /** Name of the form `organisation/name`. */
   readonly name: string;
-  /** A branch, a tag, or the forty digits of a commit; `main` where none is named. */
+  /** A branch, a tag, or the forty digits of a commit; `main` by default. */
   readonly revision: string;
 }
 
-/** What the hub takes for names: letters, digits, and `-`, `_`, `.` between them. */
+/** Names that the hub accepts: letters, digits, and `-`, `_`, `.` between them. */
 const PART = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;
 const LONGEST_NAME = 96;
 const DEFAULT_REVISION = "main";
 
-/** `organisation/name` or `organisation/name@revision`; undefined for what cannot be a name of the hub. */
+/** Parses `organisation/name` or `organisation/name@revision`; undefined if it cannot be a name on the hub. */
 export function parseHubName(text: string): HubModel | undefined {
   const at = text.indexOf("@");
   const [name, revision] = at < 0 ? [text, DEFAULT_REVISION] : [text.slice(0, at), text.slice(at + 1)];
@@ -26,12 +26,12 @@ function isRevision(revision: string): boolean {
   return revision.split("/").every((part) => PART.test(part) && !part.endsWith(".lock"));
 }
 
-/** Whether a revision is a commit, which always stays what it is. */
+/** True if a revision is a commit, which never changes. */
 export function isCommit(revision: string): boolean {
   return /^[0-9a-f]{40}$/.test(revision);
 }
 
-/** The name to show: of a commit the first twelve digits. */
+/** The name to show, with only the first twelve digits of a commit. */
 export function shownModel(name: string): string {
   return name.replace(/@([0-9a-f]{12})[0-9a-f]{28}$/, "@$1");
 }

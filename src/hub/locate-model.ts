@@ -3,16 +3,18 @@ import { CheckpointError } from "../base/errors.js";
 import { type HubModel, parseHubName } from "./hub-name.js";
 import { type DownloadOptions, downloadModel } from "./model-download.js";
 
-/** Where a model lies. */
+/** Location of a model. */
 export interface LocatedModel {
   readonly folder: string;
-  /** What names the same weights at any time: a path, or of a model of the hub `organisation/name@COMMIT`. */
+  /** Permanent name of the weights: a path, or `organisation/name@COMMIT` for a model from the hub. */
   readonly name: string;
 }
 
 /**
- * The folder of what is named: a path, or a model or adapter of the hub, `organisation/name` or `organisation/name@revision`, which is
- * downloaded where it is not in the cache. A path is preferred, and is not looked at here. @throws CheckpointError as `downloadModel`.
+ * Finds the folder of a model or adapter by its path or its name on the hub, `organisation/name` or
+ * `organisation/name@revision`. A model from the hub is downloaded unless it is in the cache. A path takes precedence;
+ * its content is not checked here.
+ * @throws CheckpointError as `downloadModel`.
  */
 export async function locateModel(text: string, options?: DownloadOptions): Promise<LocatedModel> {
   const model = await hubModelOf(text);
@@ -21,14 +23,14 @@ export async function locateModel(text: string, options?: DownloadOptions): Prom
   return { folder, name: `${model.name}@${commit}` };
 }
 
-/** As `locateModel`, without a name. */
+/** Like `locateModel`, without the name. */
 export async function modelFolder(text: string, options?: DownloadOptions): Promise<string> {
   return (await locateModel(text, options)).folder;
 }
 
 /**
- * The model of the hub that is named; undefined for a path.
- * @throws CheckpointError for the name of something that is not in a folder that is there: it may well be misspelt.
+ * The model on the hub with this name; undefined for a path.
+ * @throws CheckpointError for a missing path whose first part is an existing folder, because it is probably misspelt.
  */
 export async function hubModelOf(text: string): Promise<HubModel | undefined> {
   const model = parseHubName(text);
@@ -36,6 +38,7 @@ export async function hubModelOf(text: string): Promise<HubModel | undefined> {
   const folder = text.split("/")[0]!;
   if (text.includes("@") || !(await isDirectory(folder))) return model;
   throw new CheckpointError(
-    `${text}: there is no such file or folder in ${folder}; check the path, or for the model of the hub write ${text}@main`,
+    `${text}: there is no such file or folder in ${folder}; ` +
+      `check the path, or for the model of the hub write ${text}@main`,
   );
 }

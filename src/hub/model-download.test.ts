@@ -46,7 +46,7 @@ function download(
   return downloadModel(parseHubName(name)!, { access, patience: PATIENCE, ...options });
 }
 
-/** What a CheckpointError says that a download ends with. */
+/** The message of the CheckpointError with which a download ends. */
 async function refusal(downloading: Promise<unknown>): Promise<string> {
   const error = await downloading.then(
     () => expect.unreachable(),
@@ -62,7 +62,7 @@ function inCache<T>(use: (cacheFolder: string) => Promise<T>): Promise<T> {
 
 const isWeights = ({ host, url }: SeenRequest): boolean => host === "cdn" && url.includes("model");
 
-test("a model is downloaded whole, without what highrank does not read", async () => {
+test("a model is downloaded whole, without the files that highrank does not read", async () => {
   const commit = hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     const { folder, ...rest } = await download(cache);
@@ -75,7 +75,7 @@ test("a model is downloaded whole, without what highrank does not read", async (
   });
 });
 
-test("the cache is laid out as Python's, for others to read and to clean up", async () => {
+test("the cache has Python's layout, so that other programs can read and clean it up", async () => {
   const commit = hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     const { folder } = await download(cache);
@@ -92,7 +92,7 @@ test("the cache is laid out as Python's, for others to read and to clean up", as
     const [revision] = repository!.revisions;
     expect(revision).toMatchObject({ commitOid: commit, refs: ["main"] });
     expect(revision!.files.map((file) => path.basename(file.path)).sort()).toEqual(READ);
-    // Without links between folders that have moved.
+    // Links into the moved folders would break.
     await rename(home, path.join(cache, "moved"));
     expect(await readFile(path.join(cache, "moved", "snapshots", commit, "config.json"), "utf8")).toBe(
       SMALL["config.json"],
@@ -100,7 +100,7 @@ test("the cache is laid out as Python's, for others to read and to clean up", as
   });
 });
 
-test("the second time nothing but the list is asked for; a new commit brings what has changed", async () => {
+test("the second time only the list is requested; a new commit brings only changed files", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     const first = await download(cache);
@@ -118,7 +118,7 @@ test("the second time nothing but the list is asked for; a new commit brings wha
   });
 });
 
-test("a branch has a ref of its own, and a commit that is there asks nothing of the network", async () => {
+test("a branch has its own ref, and a commit that is present needs no network", async () => {
   const commit = hub.push("org/small", { ...SMALL, "config.json": "{}" }, "refs/pr/1");
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
@@ -132,17 +132,17 @@ test("a branch has a ref of its own, and a commit that is there asks nothing of 
   });
 });
 
-test("a tokenizer alone is had without the weights, which come later", async () => {
+test("a tokenizer can be downloaded without the weights, which come later", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     const { folder } = await download(cache, "org/small", { wanted: "tokenizer" });
     expect((await readdir(folder)).sort()).toEqual(["config.json", "tokenizer.json"]);
-    expect(await refusal(download(cache, "org/small", { offline: true }))).toMatch(/does not have the model whole/);
+    expect(await refusal(download(cache, "org/small", { offline: true }))).toMatch(/does not have the whole model/);
     expect((await readdir((await download(cache)).folder)).sort()).toEqual(READ);
   });
 });
 
-test("what was interrupted goes on where it stopped, in the same call and in the next", async () => {
+test("an interrupted download continues where it stopped, in the same call and in the next", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     const blobs = path.join(cache, "models--org--small/blobs");
@@ -150,7 +150,7 @@ test("what was interrupted goes on where it stopped, in the same call and in the
       const name = (await readdir(blobs)).find((file) => file.endsWith(".incomplete"));
       return name === undefined ? 0 : (await stat(path.join(blobs, name))).size;
     };
-    // Cut when so much has arrived, so that it is known how much there must be.
+    // Cut after a known number of bytes, so that the next request can be checked.
     const cutAt = (bytes: number, from: number) => ({
       cutAfter: bytes - from,
       wait: async () => {
@@ -196,7 +196,7 @@ test("a connection that falls silent is given up for another one", async () => {
   });
 });
 
-test("a server that knows no ranges sends all once more", async () => {
+test("a server without range requests sends everything again", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     let attempts = 0;
@@ -209,14 +209,14 @@ test("a server that knows no ranges sends all once more", async () => {
   });
 });
 
-test("content of another hash is refused, and nothing of it stays", async () => {
+test("content with another hash is refused, and nothing of it stays", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     for (const file of ["config.json", "model.safetensors"]) {
       const spoil = (bytes: Buffer): Buffer => Buffer.from(bytes.toString("latin1").replace(/[wl]/, "x"), "latin1");
       hub.trouble = ({ url }) => (url.includes(file) ? { spoil } : undefined);
       const says = await refusal(download(cache));
-      expect(says).toMatch(`${file}: what comes has not the hash`);
+      expect(says).toMatch(`${file}: the content must have the hash`);
       expect(says).not.toContain("signature");
     }
     const blobs = await readdir(path.join(cache, "models--org--small/blobs"));
@@ -226,7 +226,7 @@ test("content of another hash is refused, and nothing of it stays", async () => 
   });
 });
 
-test("what another download left behind is no obstacle: too long, or of other content", async () => {
+test("leftovers of another download are replaced: too long, or with other content", async () => {
   hub.push("org/small", SMALL);
   for (const left of ["x".repeat(WEIGHTS.length + 1), "x".repeat(WEIGHTS.length), "x".repeat(10)]) {
     await inCache(async (cache) => {
@@ -241,7 +241,7 @@ test("what another download left behind is no obstacle: too long, or of other co
   }
 });
 
-test("a blob that was cut short is brought again", async () => {
+test("a truncated blob is downloaded again", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     const link = path.join((await download(cache)).folder, "model.safetensors");
@@ -251,11 +251,11 @@ test("a blob that was cut short is brought again", async () => {
   });
 });
 
-test("more than was said is not taken", async () => {
+test("more bytes than announced are refused", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     hub.trouble = ({ url }) => (url.includes("config.json") ? { content: "x".repeat(1000) } : undefined);
-    expect(await refusal(download(cache))).toMatch(/sends more than the 22 bytes that it said/);
+    expect(await refusal(download(cache))).toMatch(/sends more than the 22 bytes that it announced/);
   });
 });
 
@@ -270,7 +270,7 @@ const SHARDED: Files = {
   "consolidated.safetensors": "the same once more",
 };
 
-test("of a model in shards, those that the index names", async () => {
+test("only the shards that the index names are downloaded", async () => {
   hub.push("org/sharded", SHARDED);
   await inCache(async (cache) => {
     const { folder } = await download(cache, "org/sharded");
@@ -283,7 +283,7 @@ test("of a model in shards, those that the index names", async () => {
   });
 });
 
-test("a model in shards of which one is missing offline is not whole", async () => {
+test("offline, a model with a missing shard is incomplete", async () => {
   hub.push("org/sharded", SHARDED);
   await inCache(async (cache) => {
     hub.trouble = ({ url }) => (url.includes("b.safetensors") ? { status: 404 } : undefined);
@@ -297,14 +297,18 @@ test.each([
   [
     "outside",
     { "model.safetensors.index.json": '{"weight_map":{"a":"../../../x.safetensors"}}' },
-    /not so \.\.\/\.\.\/\.\.\/x/,
+    /these are not: \.\.\/\.\.\/\.\.\/x/,
   ],
   [
     "that is not there",
     { "model.safetensors.index.json": '{"weight_map":{"a":"x.safetensors"}}' },
-    /not so x\.safetensors/,
+    /these are not: x\.safetensors/,
   ],
-  ["of another kind", { "model.safetensors.index.json": '{"weight_map":{"a":"config.json"}}' }, /not so config\.json/],
+  [
+    "of another kind",
+    { "model.safetensors.index.json": '{"weight_map":{"a":"config.json"}}' },
+    /these are not: config\.json/,
+  ],
   ["at all", { "model.safetensors.index.json": "{}" }, /it names none/],
 ])("an index that names no file %s is refused", async (_, files, says) => {
   hub.push("org/sharded", { "config.json": "{}", ...files });
@@ -320,7 +324,7 @@ test.each(["../x.safetensors", "..", "a/../../b", "a\\b", "/etc/passwd", "a\nb",
     hub.push("org/small", SMALL);
     hub.list = (entries) => [...entries, { ...entries[1]!, path: name }];
     await inCache(async (cache) => {
-      expect(await refusal(download(cache))).toMatch(/lists a file that cannot be one/);
+      expect(await refusal(download(cache))).toMatch(/lists an impossible file/);
       expect(await readdir(cache)).toEqual([]);
     });
   },
@@ -335,11 +339,11 @@ test.each([
   hub.push("org/small", SMALL);
   hub.list = (entries) => entries.map((entry) => ({ ...entry, ...change, lfs: undefined }) as typeof entry);
   await inCache(async (cache) => {
-    expect(await refusal(download(cache))).toMatch(/lists a file that cannot be one/);
+    expect(await refusal(download(cache))).toMatch(/lists an impossible file/);
   });
 });
 
-test("a model with pickles alone is refused with the way out, before anything is fetched", async () => {
+test("a model with only pickles is refused with the way out, before anything is fetched", async () => {
   hub.push("org/old", { "config.json": "{}", "pytorch_model.bin": "pickles" });
   await inCache(async (cache) => {
     const says = await refusal(download(cache, "org/old"));
@@ -361,34 +365,34 @@ test.each([
   ["no JSON", { content: "<html>a login page</html>" }],
   ["JSON of another kind", { content: "[]" }],
   ["null", { content: "null" }],
-])("an answer that is none of the hub's is told as that: %s", async (_, trouble) => {
+])("an answer that is not the hub's is reported as such: %s", async (_, trouble) => {
   hub.push("org/small", SMALL);
   hub.trouble = () => trouble;
   await inCache(async (cache) => {
-    expect(await refusal(download(cache))).toMatch(/gives an answer that is none of the hub's|names no commit/);
+    expect(await refusal(download(cache))).toMatch(/gives an answer that is not the hub's|names no commit/);
   });
 });
 
-test("what the disk has no room for is not begun", async () => {
+test("a download that does not fit on the disk is not begun", async () => {
   hub.push("org/small", SMALL);
   hub.list = (entries) => entries.map((entry) => ({ ...entry, size: 2 ** 50 }));
   await inCache(async (cache) => {
     expect(await refusal(download(cache))).toMatch(
-      /takes \d{16} more bytes in .* free some space, or set HF_HUB_CACHE/,
+      /needs \d{16} more bytes in .* free some space, or set HF_HUB_CACHE/,
     );
     expect(hub.seen.filter(({ url }) => url.includes("/resolve/"))).toEqual([]);
   });
 });
 
-test("a list without end is given up", async () => {
+test("an endless list is given up", async () => {
   hub.push("org/small", SMALL);
   hub.list = (entries) => Array.from({ length: 700 }, (_, i) => ({ ...entries[1]!, path: `${i}` }));
   await inCache(async (cache) => {
-    expect(await refusal(download(cache))).toMatch(/lists files without end/);
+    expect(await refusal(download(cache))).toMatch(/sends an endless list of files/);
   });
 });
 
-test("offline, and where the hub cannot be reached, what was downloaded earlier is taken", async () => {
+test("offline, or if the hub cannot be reached, the earlier download is used", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     const says = await refusal(download(cache, "org/small", { offline: true }));
@@ -400,14 +404,14 @@ test("offline, and where the hub cannot be reached, what was downloaded earlier 
     hub.trouble = () => ({ status: 503 });
     const notices: string[] = [];
     expect(await download(cache, "org/small", { onNotice: (text) => notices.push(text) })).toEqual(first);
-    expect(notices.at(-1)).toMatch(/cannot be reached; taking org\/small as it was when it was last asked for/);
-    // Refused is not unreachable.
+    expect(notices.at(-1)).toMatch(/cannot be reached; using org\/small as it was at the last request/);
+    // A refusal is not the same as an unreachable hub.
     hub.trouble = () => ({ status: 404 });
     expect(await refusal(download(cache))).toMatch(/no such model/);
   });
 });
 
-test("progress is told in bytes of all that was missing, and of its end; nothing where all is there", async () => {
+test("progress counts the missing bytes and reports its end, and nothing if no file is missing", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     const seen: DownloadProgress[] = [];
@@ -425,7 +429,7 @@ test("progress is told in bytes of all that was missing, and of its end; nothing
   });
 });
 
-test("of two downloads of a model at once one waits for the other, and nothing comes twice", async () => {
+test("of two downloads of one model one waits for the other, and nothing is downloaded twice", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     let waiting = (): void => {};
@@ -440,13 +444,13 @@ test("of two downloads of a model at once one waits for the other, and nothing c
     };
     const both = await Promise.all([1, 2].map(() => download(cache, "org/small", { onNotice })));
     expect(both[0]).toEqual(both[1]);
-    expect(notices).toEqual([expect.stringMatching(/^org\/small is in use by this process .* waiting for that$/)]);
+    expect(notices).toEqual([expect.stringMatching(/^org\/small is in use by this process .* waiting for it$/)]);
     expect(hub.bytesOf("model.safetensors")).toBe(WEIGHTS.length);
     expect(await readdir(path.join(cache, ".locks/models--org--small"))).toEqual([]);
   });
 });
 
-test("a lock of a process on another host is not waited for", async () => {
+test("no download waits for a lock held on another host", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     const locks = path.join(cache, ".locks/models--org--small");
@@ -461,7 +465,7 @@ test("a lock of a process on another host is not waited for", async () => {
   });
 });
 
-test("where the cache is full of links already, they are put right", async () => {
+test("wrong links in the cache are corrected", async () => {
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     const { folder } = await download(cache);

@@ -9,29 +9,29 @@ import { type Listing, listModel } from "./hub-listing.js";
 import { type HubModel, isCommit, shownModel } from "./hub-name.js";
 import { type HubFile, hasParts, selectFiles, shardFiles, type WantedParts } from "./model-files.js";
 
-/** How far a download is. */
+/** Progress of a download. */
 export interface DownloadProgress {
-  /** As it was asked for. */
+  /** Name as requested. */
   readonly model: string;
-  /** The file that comes now. */
+  /** File that is being downloaded. */
   readonly file: string;
-  /** Bytes of all files that were missing. */
+  /** Bytes that have arrived, and bytes of all the missing files. */
   readonly done: number;
   readonly total: number;
 }
 
-/** Who wants to hear of a download. */
+/** Receivers of a download's events. */
 export interface DownloadEvents {
-  /** Hears what comes, some ten times a second, and of the end; nothing where all is there. */
+  /** Called with progress about ten times a second and at the end; never if no file is missing. */
   readonly onDownload?: ((progress: DownloadProgress) => void) | undefined;
-  /** Hears what is to be said: of another attempt, of another process that is waited for. */
+  /** Called with notices: about another attempt, or about another process that holds the lock. */
   readonly onNotice?: ((text: string) => void) | undefined;
 }
 
 export interface DownloadOptions extends DownloadEvents {
-  /** Default: all that highrank reads. */
+  /** Default: everything that highrank reads. */
   readonly wanted?: WantedParts;
-  /** Default: what the environment says. */
+  /** Default: from the environment. */
   readonly access?: HubAccess;
   readonly patience?: Patience;
 }
@@ -39,14 +39,14 @@ export interface DownloadOptions extends DownloadEvents {
 /** A model in the cache. */
 export interface Snapshot {
   readonly folder: string;
-  /** What its revision is now, or was when it was last asked for. */
+  /** Commit of its revision now, or at the last request. */
   readonly commit: string;
 }
 
-/** What is to be had, from where, and into what. */
+/** A download: the model, its source and its place in the cache. */
 interface Job {
   readonly model: HubModel;
-  /** In words. */
+  /** Name of the model, for messages. */
   readonly name: string;
   readonly wanted: WantedParts;
   readonly cached: CachedModel;
@@ -60,10 +60,10 @@ const REPORT_MS = 100;
 const LOOK_AGAIN_MS = 300;
 
 /**
- * A model of the Hugging Face hub, as a snapshot in the cache that Python's huggingface_hub shares. What of it is missing is downloaded:
- * safetensors, config and tokenizer, nothing else; interrupted downloads go on. Offline, or where the hub cannot be reached, it is what
- * was downloaded earlier. For a commit that is there, nothing is asked of the network.
- * @throws CheckpointError saying what the hub, the network or the disk refuses; ConfigError for an environment that cannot be used.
+ * Gets a model of the Hugging Face hub as a snapshot in the cache shared with Python's huggingface_hub. Missing files
+ * are downloaded: safetensors, config and tokenizer, nothing else; interrupted downloads continue. Offline, or if the
+ * hub cannot be reached, the earlier download is used. A commit that is present needs no network.
+ * @throws CheckpointError if the hub, the network or the disk fails or refuses; ConfigError for an invalid environment.
  */
 export async function downloadModel(model: HubModel, options: DownloadOptions = {}): Promise<Snapshot> {
   const { wanted = "model", access = await hubAccess(), patience, ...events } = options;
@@ -74,8 +74,8 @@ export async function downloadModel(model: HubModel, options: DownloadOptions = 
   if (access.offline) {
     if (known !== undefined) return known;
     throw new CheckpointError(
-      `${name}: there is no local folder of that name, ${access.cacheFolder} does not have the model whole, and HF_HUB_OFFLINE forbids to ` +
-        "ask the hub; check the name, or unset HF_HUB_OFFLINE",
+      `${name}: there is no local folder of that name, ${access.cacheFolder} does not have the whole model, ` +
+        "and HF_HUB_OFFLINE forbids asking the hub; check the name, or unset HF_HUB_OFFLINE",
     );
   }
   if (known !== undefined && isCommit(model.revision) && (await hasParts(known.folder, "tokenizer"))) return known;
@@ -85,7 +85,7 @@ export async function downloadModel(model: HubModel, options: DownloadOptions = 
   } catch (error) {
     const isUnreachable = error instanceof CheckpointError && error.cause instanceof ConnectionFault;
     if (known === undefined || !isUnreachable) throw error;
-    events.onNotice?.(`${access.endpoint} cannot be reached; taking ${name} as it was when it was last asked for`);
+    events.onNotice?.(`${access.endpoint} cannot be reached; using ${name} as it was at the last request`);
     return known;
   }
   await fetchParts(job, listing);
@@ -93,7 +93,7 @@ export async function downloadModel(model: HubModel, options: DownloadOptions = 
   return { folder: cached.snapshot(listing.commit), commit: listing.commit };
 }
 
-/** What was downloaded earlier; undefined unless it is whole. */
+/** The earlier download; undefined unless it is complete. */
 async function knownSnapshot({ cached, wanted }: Job): Promise<Snapshot | undefined> {
   const commit = await cached.knownCommit();
   if (commit === undefined) return undefined;
@@ -110,14 +110,14 @@ async function fetchParts(job: Job, { commit, files: listed }: Listing): Promise
   await fetchFiles(job, commit, [...files, ...shards]);
 }
 
-/** Brings files into the snapshot, one after another, while no other process of highrank does. */
+/** Downloads files into the snapshot, one after another, under a lock against other processes of highrank. */
 async function fetchFiles(job: Job, commit: string, files: readonly HubFile[]): Promise<void> {
   const { name, cached, events } = job;
   if ((await missingFiles(cached, commit, files)).length === 0) return;
   await makeFolder(cached.lockFolder);
   const lock = await lockWhenFree(joinPath(cached.lockFolder, "highrank.lock"), name, events);
   try {
-    // The other process may have brought them.
+    // The other process may have downloaded them.
     const missing = await missingFiles(cached, commit, files);
     await makeFolder(joinPath(cached.folder, "blobs"));
     await requireRoom(cached, name, missing);
@@ -161,7 +161,7 @@ async function missingFiles(cached: CachedModel, commit: string, files: readonly
   return missing;
 }
 
-/** @throws CheckpointError where the disk has no room for what is still to come. */
+/** @throws CheckpointError if the disk has no room for the rest. */
 async function requireRoom(cached: CachedModel, name: string, files: readonly HubFile[]): Promise<void> {
   let bytes = 0;
   for (const { size, hash } of files) {
@@ -172,11 +172,12 @@ async function requireRoom(cached: CachedModel, name: string, files: readonly Hu
   const free = await freeDiskBytes(cached.folder);
   if (bytes === 0 || free >= bytes + SPARE_BYTES) return;
   throw new CheckpointError(
-    `${name}: takes ${bytes} more bytes in ${cached.folder}, where ${free} are free; free some space, or set HF_HUB_CACHE`,
+    `${name}: needs ${bytes} more bytes in ${cached.folder}, where ${free} are free; ` +
+      "free some space, or set HF_HUB_CACHE",
   );
 }
 
-/** Takes the lock, after the process that has it. @throws ConfigError where that is on another host. */
+/** Takes the lock, waiting for the process that holds it. @throws ConfigError if that is on another host. */
 async function lockWhenFree(file: string, name: string, { onNotice }: DownloadEvents): Promise<Lock> {
   for (let hasSaid = false; ; ) {
     try {
@@ -185,7 +186,7 @@ async function lockWhenFree(file: string, name: string, { onNotice }: DownloadEv
       const holder = error instanceof ConfigError ? await lockHolder(file) : undefined;
       if (holder === undefined || holder?.isAlive === null) throw error;
       if (holder === null) continue;
-      if (!hasSaid) onNotice?.(`${name} is ${holder.words}, which downloads it: waiting for that`);
+      if (!hasSaid) onNotice?.(`${name} is ${holder.words}, which downloads it: waiting for it`);
       hasSaid = true;
       await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
     }

@@ -5,14 +5,14 @@ import { isPickleName, pickleError } from "../formats/pickle.js";
 
 /** A file of a model on the hub. */
 export interface HubFile {
-  /** A plain name. */
+  /** A name without folders. */
   readonly path: string;
   readonly size: number;
-  /** Of its content: SHA-256 for large files, which git does not hold itself, or git's own hash. */
+  /** Hash of the content: SHA-256 for large files, which git does not hold itself, or git's own hash. */
   readonly hash: string;
 }
 
-/** What is wanted of a model: all that highrank reads, or its tokenizer and chat template alone. */
+/** Parts of a model to download: everything that highrank reads, or only its tokenizer and chat template. */
 export type WantedParts = "model" | "tokenizer";
 
 const WEIGHTS = "model.safetensors";
@@ -21,22 +21,22 @@ const ADAPTER_CONFIG = "adapter_config.json";
 const ADAPTER_WEIGHTS = "adapter_model.safetensors";
 const TOKENIZER = "tokenizer.json";
 
-/** What is read beside the weights, or goes with a model that is written from this one. */
+/** Files that are read beside the weights, or copied along with a model made from this one. */
 const BESIDE: readonly RegExp[] = [
   /^(config|generation_config|special_tokens_map|added_tokens|vocab|chat_template)\.json$/,
   /^tokenizer[\w-]*\.(json|model)$/,
   /^(merges\.txt|chat_template\.jinja)$/,
 ];
 
-/** What to download of a model: files, and the index that names the others, where its weights are in several. */
+/** Files to download, and the index that names more if the weights are in several files. */
 export interface Selection {
   readonly files: readonly HubFile[];
   readonly index: HubFile | undefined;
 }
 
 /**
- * What highrank reads of a model or an adapter, the weights last.
- * @throws CheckpointError where there are no weights that it reads, or no tokenizer where that is wanted.
+ * Selects the files that highrank reads of a model or an adapter, the weights last.
+ * @throws CheckpointError if there are no readable weights, or no tokenizer although one is wanted.
  */
 export function selectFiles(name: string, listed: readonly HubFile[], wanted: WantedParts): Selection {
   const at = (path: string): HubFile | undefined => listed.find((file) => file.path === path);
@@ -64,7 +64,7 @@ function unfit(name: string, needed: string, names: readonly string[], what: str
   );
 }
 
-/** The files that an index says the weights are in. @throws CheckpointError for those that the model does not have. */
+/** The weight files that an index names. @throws CheckpointError for files that the model does not have. */
 export function shardFiles(name: string, index: unknown, listed: readonly HubFile[]): HubFile[] {
   const shards = shardNames(index);
   const found = listed.filter(({ path }) => path.endsWith(".safetensors") && shards.includes(path));
@@ -72,12 +72,12 @@ export function shardFiles(name: string, index: unknown, listed: readonly HubFil
   const missing = shards.filter((shard) => !found.some(({ path }) => path === shard));
   throw new CheckpointError(
     `${name}: ${INDEX} must name the files of the weights, each of them a .safetensors file of the model; ` +
-      `${missing.length === 0 ? "it names none" : `not so ${missing.slice(0, 5).join(", ")}`}; ` +
+      `${missing.length === 0 ? "it names none" : `these are not: ${missing.slice(0, 5).join(", ")}`}; ` +
       "choose another revision or model",
   );
 }
 
-/** Whether the parts are in the folder, as the names of its files tell: none is there in part. */
+/** True if the folder has these parts, judging by the names of its files: a file is never there in part. */
 export async function hasParts(folder: string, wanted: WantedParts): Promise<boolean> {
   const has = (name: string): Promise<boolean> => exists(joinPath(folder, name));
   if (wanted === "tokenizer") return has(TOKENIZER);

@@ -81,5 +81,5 @@ test("quantized weights are (out, in) on disk, and become (in, out) floats again
 test("a weight that is there under both names is refused", () => {
   const twice = new Map([...published, [`transformer.wte.weight`, published.get("wte.weight")!]]);
   expect(() => fromStorage(twice, model.storage)).toThrow(CheckpointError);
-  expect(() => fromStorage(twice, model.storage)).toThrow('"transformer.wte.weight" is there under another name too');
+  expect(() => fromStorage(twice, model.storage)).toThrow('"transformer.wte.weight" is also stored under another name');
 });

@@ -14,7 +14,7 @@ export const hub: Area = {
       alike: [train("--model", "org/name"), ["inspect", "org/name"], ["merge", "org/name", "--out", "merged"]],
       env: { HF_HUB_OFFLINE: "1", HF_HOME: "hf" },
       files: { "a.txt": TEXT },
-      says: ["org/name: there is no local folder of that name, hf/hub does not have the model whole", "HF_HUB_OFFLINE"],
+      says: ["org/name: there is no local folder of that name, hf/hub does not have the whole model", "HF_HUB_OFFLINE"],
       code: 3,
     },
     {
@@ -25,7 +25,7 @@ export const hub: Area = {
       code: 3,
     },
     {
-      name: "an adapter whose base is not to be had",
+      name: "an adapter whose base is unavailable",
       args: ["eval", "adapter", "--data", "a.txt", "--base", "org/name@v1"],
       env: { HF_HUB_OFFLINE: "1", HF_HOME: "hf" },
       files: { "a.txt": TEXT },
@@ -37,7 +37,7 @@ export const hub: Area = {
       code: 3,
     },
     {
-      name: "an endpoint that is no address",
+      name: "an endpoint that is not an address",
       args: EVAL,
       env: { HF_ENDPOINT: "mirror.example" },
       files: { "a.txt": TEXT },
@@ -53,7 +53,7 @@ export const hub: Area = {
       code: 2,
     },
     {
-      name: "a token that is none",
+      name: "an invalid token",
       args: EVAL,
       env: { HF_TOKEN: "two words" },
       files: { "a.txt": TEXT },

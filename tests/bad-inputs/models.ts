@@ -42,7 +42,7 @@ export const models: Area = {
       code: 3,
     },
     {
-      name: "a folder that is nothing we know",
+      name: "a folder of an unknown kind",
       args: ["inspect", "notes"],
       files: { "notes/readme.txt": "hello" },
       says: ["notes is none of what can be inspected", "config.json"],

@@ -97,11 +97,7 @@ export const quantization: Area = {
         ["a truncated packed weight", shortened(UP_PROJ, 191), "must be packed in 192 bytes, not 191"],
         ["too few scales", shortened(`${UP_PROJ}.absmax`, 5), '.absmax" must have 6 elements, not 5'],
         ["an unknown quant_type", quantState({ quant_type: "nf5" }), 'quant_type must be "nf4" or "fp4", not "nf5"'],
-        [
-          "a block size that is none",
-          quantState({ blocksize: 48 }),
-          "blocksize must be a power of two from 16 to 4096",
-        ],
+        ["an invalid block size", quantState({ blocksize: 48 }), "blocksize must be a power of two from 16 to 4096"],
         ["a block size of other scales", quantState({ blocksize: 32 }), '.absmax" must have 12 elements, not 6'],
         ["a shape of another layer", quantState({ shape: [16, 24] }), "(16, 24), the model needs (24, 16)"],
       ] as const

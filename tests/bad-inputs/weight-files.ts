@@ -25,7 +25,7 @@ const FAULTS: readonly (readonly [what: string, file: Uint8Array, says: readonly
     ["it claims a header of 5000 bytes but has only"],
   ],
   [
-    "a header of a size that nobody writes",
+    "a header of an absurd size",
     weightFile("{}", 0, 2n ** 62n),
     ["it claims a header of 4611686018427387904 bytes, more than the format's 100000000"],
   ],
@@ -36,7 +36,7 @@ const FAULTS: readonly (readonly [what: string, file: Uint8Array, says: readonly
     ['tensor "b" overlaps tensor "a" by 4 bytes'],
   ],
   [
-    "offsets beyond its end, and others that fall",
+    "offsets beyond its end, and others that decrease",
     weightFile(`{${entry("a", [2], [0, 80])}, ${entry("b", [1], [8, 4])}}`, 8),
     ['"a": data_offsets [0, 80] must rise and stay within the 8 bytes', '"b": data_offsets [8, 4] must rise'],
   ],
@@ -46,7 +46,7 @@ const FAULTS: readonly (readonly [what: string, file: Uint8Array, says: readonly
     ['tensor "a": shape [3] of F32 takes 12 bytes but data_offsets give 8'],
   ],
   [
-    "a name that is there twice",
+    "a duplicate name",
     weightFile(`{${entry("a", [1], [0, 4])}, ${entry("a", [1], [4, 8])}}`, 8),
     ['the header names "a" twice'],
   ],
@@ -110,7 +110,7 @@ export const weightFiles: Area = {
       code: 3,
     },
     {
-      name: "weights that are not those of the config",
+      name: "weights that do not fit the config",
       args: ["eval", "float", "--data", "a.txt"],
       alike: [["merge", "float", "--out", "merged"]],
       files: { "a.txt": TEXT },
@@ -130,7 +130,7 @@ export const weightFiles: Area = {
       code: 3,
     },
     {
-      name: "a config without what it must say",
+      name: "a config without a required key",
       args: ["eval", "float", "--data", "a.txt"],
       files: { "a.txt": TEXT },
       prepare: async (cwd) => {
@@ -156,7 +156,7 @@ export const weightFiles: Area = {
       code: 3,
     },
     {
-      name: "rows of tokens that the model does not have",
+      name: "rows of tokens outside the vocabulary",
       args: ["eval", "float", "--data", "rows.jsonl"],
       files: { "rows.jsonl": '{"input_ids": [1, 2, 3]}\n{"input_ids": [1, 280, 3]}\n' },
       prepare: (cwd) => writeSmallModel(path.join(cwd, "float"), { numLayers: 1 }),
