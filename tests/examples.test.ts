@@ -32,7 +32,7 @@ const isFalling = (values: readonly number[]): boolean => values.every((value, i
 
 test("every file in examples/ is run here", () => {
   const files = readdirSync(new URL("../examples/", import.meta.url)).sort();
-  // tests/fine-tuning-demo.test.ts runs the one in a folder.
+  // tests/fine-tuning-demo.size.test.ts runs the one in a folder.
   expect([...Object.keys(EXAMPLES), "fine-tuning", "studies"]).toEqual(files);
 });
 
