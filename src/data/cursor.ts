@@ -65,6 +65,11 @@ export class BatchCursor {
     }
     return batch;
   }
+
+  /** The next batches. */
+  take(count: number): Batch[] {
+    return Array.from({ length: count }, () => this.next());
+  }
 }
 
 /** Row numbers in the order of one epoch (Fisher–Yates). */

@@ -140,5 +140,6 @@ describe("clipping", () => {
     expect(clipCoefficient(0.5, 1)).toBe(1);
     expect(clipCoefficient(0, 1)).toBe(1);
     expect(clipCoefficient(4, 1)).toBeCloseTo(0.25, 6);
+    expect(clipCoefficient(4, null)).toBe(1);
   });
 });

@@ -7,9 +7,9 @@ export function globalNorm(gradients: Iterable<Gradient>): number {
   return Math.sqrt(squares);
 }
 
-/** Factor that keeps gradients of this norm from exceeding maxNorm, as in torch's clip_grad_norm_. */
-export function clipCoefficient(norm: number, maxNorm: number): number {
-  return Math.min(1, maxNorm / (norm + 1e-6));
+/** Factor that keeps gradients of this norm from exceeding maxNorm, as in torch's clip_grad_norm_; 1 for null. */
+export function clipCoefficient(norm: number, maxNorm: number | null): number {
+  return maxNorm === null ? 1 : Math.min(1, maxNorm / (norm + 1e-6));
 }
 
 /** In float64, in four sums that do not wait for each other. */

@@ -42,8 +42,17 @@ export class Probe {
   }
 }
 
-/** The first `length` tokens of the first row of a batch. */
-export function probeBatch({ inputIds, labels }: Batch, length: number): Batch {
+/** Longest probe, in tokens: all its logits are kept. */
+const MOST_TOKENS = 128;
+
+/** Tokens of a probe that is taken from a row of this length. */
+export function probeLength(sequenceLength: number): number {
+  return Math.min(MOST_TOKENS, sequenceLength);
+}
+
+/** The beginning of the first row of a batch. */
+export function probeBatch({ inputIds, labels }: Batch, sequenceLength: number): Batch {
+  const length = probeLength(sequenceLength);
   return { inputIds: inputIds.slice(0, length), labels: labels.slice(0, length) };
 }
 

@@ -12,10 +12,7 @@ import { tensor } from "../tensor/tensor.js";
 import type { Delta } from "./delta-log.js";
 import { learnedTerms, pairsOf, scalingsOf, termsOf } from "./delta-terms.js";
 import type { MasterWeights } from "./master-weights.js";
-import type { MergedLayer, MergeReport } from "./merge-report.js";
-
-/** Singular values above it count towards the rank of an update, as in the ReLoRA paper (arXiv:2307.05695, section 4). */
-export const RANK_THRESHOLD = 0.1;
+import { type MergedLayer, type MergeReport, RANK_THRESHOLD } from "./merge-report.js";
 
 /** Ranks summed over the cycles beyond which only some layers are analysed: singular values cost the cube of it. */
 const LARGEST_FULL_ANALYSIS = 256;

@@ -87,19 +87,20 @@ export class Restarts {
 
   #seenMoments(states: readonly FactorState[]): GradientMoments {
     const moments = new GradientMoments(states);
-    for (const { gradients, norm } of this.#seen) moments.add(gradients, clipping(norm, this.#settings));
+    const { clipGradNorm } = this.#settings;
+    for (const { gradients, norm } of this.#seen) moments.add(gradients, clipCoefficient(norm, clipGradNorm));
     this.#seen = [];
     return moments;
   }
 
   async #comingMoments(step: number, states: readonly FactorState[], training: TrainingStep): Promise<GradientMoments> {
-    const { seed } = this.#settings;
+    const { seed, clipGradNorm } = this.#settings;
     const moments = new GradientMoments(states);
     for (const [update, batches] of this.#comingUpdates().entries()) {
       const redraw = (i: number): void => redrawDropout(this.#run.model, new Rng(seed, `restart/${update}/${i}`, step));
       const { gradients } = await training.runAll(batches, redraw);
       const norm = globalNorm(gradients.values());
-      if (Number.isFinite(norm)) moments.add(gradients, clipping(norm, this.#settings));
+      if (Number.isFinite(norm)) moments.add(gradients, clipCoefficient(norm, clipGradNorm));
       for (const gradient of gradients.values()) discardGradient(gradient);
     }
     return moments;
@@ -109,21 +110,9 @@ export class Restarts {
   #comingUpdates(): Batch[][] {
     const { cursor } = this.#run;
     const { position } = cursor;
-    const updates = Array.from({ length: this.#settings.restartBatches }, () => nextBatches(this.#run, this.#settings));
+    const { restartBatches, totalBatchSize, batchSize } = this.#settings;
+    const updates = Array.from({ length: restartBatches }, () => cursor.take(totalBatchSize / batchSize));
     cursor.seek(position);
     return updates;
   }
-}
-
-/** The micro-batches of the next update. */
-export function nextBatches(
-  { cursor }: Pick<RestartedRun, "cursor">,
-  { batchSize, totalBatchSize }: Pick<Settings, "batchSize" | "totalBatchSize">,
-): Batch[] {
-  return Array.from({ length: totalBatchSize / batchSize }, () => cursor.next());
-}
-
-/** What a gradient of this norm is scaled by. */
-export function clipping(norm: number, { clipGradNorm }: Pick<Settings, "clipGradNorm">): number {
-  return clipGradNorm === null ? 1 : clipCoefficient(norm, clipGradNorm);
 }

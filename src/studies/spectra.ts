@@ -4,6 +4,7 @@ import { matrixSingularValues } from "../adapters/spectrum.js";
 import type { Settings } from "../config/settings.js";
 import { openTensors, openWeights } from "../loading/model-source.js";
 import { describeModel } from "../models/architectures.js";
+import { RANK_THRESHOLD } from "../relora/merge-report.js";
 import { mergedDirections } from "../relora/plan.js";
 import { targetRule } from "../relora/settings-adapters.js";
 import { byKind } from "../runs/report/layer-kinds.js";
@@ -11,8 +12,6 @@ import { Rng } from "../tensor/random.js";
 import type { Study } from "./study.js";
 import { lossAt, type RunEvidence, summarizeRun } from "./summary.js";
 
-/** The ReLoRA paper counts singular values above 0.1 (Lialin et al. 2023, arXiv:2307.05695, section 4). */
-export const THRESHOLD = 0.1;
 /** As a share of the largest singular value of the same layer. */
 export const RELATIVE_THRESHOLD = 0.01;
 
@@ -151,7 +150,7 @@ export function kindSpectrum(kind: string, spectra: readonly (readonly number[])
     kind,
     layers: spectra.length,
     values: Array.from({ length }, (_, i) => Number(mean(i).toPrecision(4))),
-    above: count(() => THRESHOLD),
+    above: count(() => RANK_THRESHOLD),
     aboveRelative: count((largest) => RELATIVE_THRESHOLD * largest),
     total: spectra.reduce((sum, values) => sum + values.length, 0),
   };

@@ -1,7 +1,8 @@
 import { formatBytes, formatChange, formatCount, formatDuration } from "../base/numbers.js";
+import { RANK_THRESHOLD } from "../relora/merge-report.js";
 import { settingText } from "../runs/report/report.js";
 import { percent } from "./conclusion.js";
-import { type ArmSpectra, type KindSpectrum, type LayerSpectra, RELATIVE_THRESHOLD, THRESHOLD } from "./spectra.js";
+import { type ArmSpectra, type KindSpectrum, type LayerSpectra, RELATIVE_THRESHOLD } from "./spectra.js";
 import type { Difference, Spread } from "./statistics.js";
 import { type ArmSummary, MERGE_TOLERANCE, type RunSummary, type StudySummary } from "./summary.js";
 
@@ -123,7 +124,7 @@ export function spectrumTables({ arms, seed, without }: LayerSpectra): Table[] {
     ...without.map(({ arm, why }) => `Not ${arm}: ${why}.`),
   ];
   return [
-    { title: `Singular values above ${THRESHOLD}`, note: notes.join(" "), head, rows: rows(({ above }) => above) },
+    { title: `Singular values above ${RANK_THRESHOLD}`, note: notes.join(" "), head, rows: rows(({ above }) => above) },
     {
       title: `Singular values above ${percent(RELATIVE_THRESHOLD)} of the layer's largest`,
       note: "",

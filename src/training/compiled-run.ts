@@ -10,9 +10,6 @@ import type { MasterWeights } from "../relora/master-weights.js";
 import { Merger } from "../relora/merging.js";
 import type { PreparedRun } from "./prepare.js";
 
-/** The probe of a merge is this long at most: all its logits are kept. */
-const PROBE_TOKENS = 128;
-
 /** The graphs of a phase: what is compiled for the model as it is built now. */
 export interface CompiledRun {
   readonly step: TrainingStep;
@@ -41,7 +38,7 @@ export async function compileRun(
   const heldOutLoss = await HeldOutLoss.compile(model, shape);
   const generator = new TextGenerator(model, tokenizer, machine);
   const hasAdapters = adapterParameters(model).size > 0;
-  const batch = probeBatch(heldOut[0]!, Math.min(PROBE_TOKENS, sequenceLength));
+  const batch = probeBatch(heldOut[0]!, sequenceLength);
   const probe = hasAdapters ? await Probe.compile(model, batch, machine) : undefined;
   return {
     step,

@@ -5,8 +5,10 @@ import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.
 import type { Settings } from "../config/settings.js";
 import { trainedParameters } from "../loading/model-source.js";
 import type { Parameter } from "../nn/module.js";
+import { probeLength } from "../programs/probe.js";
 import { batchPlaceholders, stepGraph } from "../programs/training-step.js";
 import { searchedParameters } from "../relora/core-bases.js";
+import { planRun, type ReloraConfig } from "../relora/plan.js";
 import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { RunShape } from "./run-shape.js";
@@ -21,20 +23,11 @@ export interface HeldMemory {
   readonly peak: number;
 }
 
-type MemorySettings = Pick<
-  Settings,
-  | "batchSize"
-  | "totalBatchSize"
-  | "sequenceLength"
-  | "checkpointing"
-  | "lossChunk"
-  | "method"
-  | "quantize"
-  | "mergePolicy"
-  | "maxSteps"
-  | "warmStartSteps"
-  | "reloraEvery"
->;
+type MemorySettings = ReloraConfig &
+  Pick<
+    Settings,
+    "batchSize" | "totalBatchSize" | "sequenceLength" | "checkpointing" | "lossChunk" | "quantize" | "mergePolicy"
+  >;
 
 const FLOAT = 4;
 
@@ -50,23 +43,21 @@ const NODE_BYTES = 16 * 1024;
 /** Chunks of the loss, in tokens the largest batch whose graph is built for the estimate. */
 const MOST_CHUNKS = 64;
 
-/** Tokens of the probe that merges are measured with. */
-const PROBE_TOKENS = 128;
-
 /** The estimate of the phase of a run that needs most. Builds the graphs of each, without values. */
 export function estimateMemory(
   phases: readonly RunShape[],
   settings: MemorySettings,
   held: HeldMemory,
 ): MemoryEstimate {
-  const estimates = phases.flatMap((phase) => estimatePhase(phase, settings, held));
+  const { merges } = planRun(settings);
+  const estimates = phases.flatMap((phase) => estimatePhase(phase, settings, held, merges.length));
   const most = estimates.reduce((largest, each) => (totalBytes(each) > totalBytes(largest) ? each : largest));
   // Reading data and training a tokenizer can take more than training a small model.
   return { ...most, data: most.data + Math.max(0, held.peak - totalBytes(most)) };
 }
 
 /** Of a step, with adapters also of a merge, and with cores of the search for their bases: sessions keep their memory between their runs. */
-function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemory): MemoryEstimate[] {
+function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemory, merges: number): MemoryEstimate[] {
   const { model, adapterParameters, trainableParameters, baseBytes } = phase;
   const { sequenceLength, batchSize, totalBatchSize, lossChunk, checkpointing } = settings;
   // The graph of a batch of many chunks takes long to build, and what it computes grows with the batch.
@@ -78,7 +69,7 @@ function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemo
   });
   const [stepUse, evaluationUse] = [arenaUse(step), arenaUse(evaluation)];
   const activations = (stepUse.bytes - stepUse.results + evaluationUse.bytes) * (batchSize / built);
-  const cycles = adapterParameters === 0 ? 0 : cyclesOf(settings);
+  const cycles = adapterParameters === 0 ? 0 : merges;
   const estimate = {
     program: held.atStart + RUNTIME_BYTES + NODE_BYTES * (step.graph.nodes.length + evaluation.graph.nodes.length),
     data: Math.max(0, held.loaded - held.atStart),
@@ -119,11 +110,6 @@ function compile(outputs: Readonly<Record<string, Tensor>>): CompiledGraph {
   return compileGraph(outputs, PROFILES.cpu);
 }
 
-/** Merges of a run. */
-function cyclesOf({ method, maxSteps, warmStartSteps, reloraEvery }: MemorySettings): number {
-  return method === "relora" ? Math.max(1, Math.ceil((maxSteps - warmStartSteps) / reloraEvery)) : 1;
-}
-
 /** What error-feedback keeps of every adapted layer. */
 function carriedErrors({ model }: RunShape, { quantize, mergePolicy }: MemorySettings): number {
   return quantize === "none" || mergePolicy !== "error-feedback" ? 0 : FLOAT * sum(adaptedSizes({ model }));
@@ -134,7 +120,7 @@ function carriedErrors({ model }: RunShape, { quantize, mergePolicy }: MemorySet
  * after, and while a product of adapters is added to a weight both and the sum, which is copied when it is returned.
  */
 function mergeBytes({ model }: RunShape, { sequenceLength }: MemorySettings): number {
-  const probe = 4 * Math.min(PROBE_TOKENS, sequenceLength) * model.config.vocabSize;
+  const probe = 4 * probeLength(sequenceLength) * model.config.vocabSize;
   return FLOAT * (probe + 6 * Math.max(...adaptedSizes({ model })));
 }
 

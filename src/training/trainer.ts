@@ -21,7 +21,7 @@ import type { QuantizationError } from "../loading/quantization-error.js";
 import { quantizeLayers } from "../loading/quantizing.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW, AdamWState } from "../optim/adamw.js";
-import { globalNorm } from "../optim/clip.js";
+import { clipCoefficient, globalNorm } from "../optim/clip.js";
 import { discardGradient, type Gradient } from "../optim/gradient.js";
 import type { Evaluation } from "../programs/held-out.js";
 import { recordLayerInputs } from "../programs/layer-inputs.js";
@@ -33,7 +33,7 @@ import { MasterWeights } from "../relora/master-weights.js";
 import { type RestartedDirections, startFromResiduals } from "../relora/merging.js";
 import { createOptimizer } from "../relora/optimizer.js";
 import { isMergedWhole, planStep, type StepPlan } from "../relora/plan.js";
-import { clipping, nextBatches, Restarts } from "../relora/restarts.js";
+import { Restarts } from "../relora/restarts.js";
 import { addAdapters } from "../relora/settings-adapters.js";
 import { goBackTo, listCheckpoints, markBest, pruneCheckpoints } from "../runs/checkpoint.js";
 import { waitForSpace } from "../runs/disk-space.js";
@@ -354,11 +354,11 @@ export class Trainer {
   }
 
   async #update({ step, phase, cycle, lrMultiplier }: StepPlan): Promise<void> {
-    const { lr, adapterLr, seed } = this.#settings;
+    const { lr, adapterLr, seed, batchSize, totalBatchSize, clipGradNorm } = this.#settings;
     const started = performance.now();
     const progress = this.#progress;
     progress.step = step;
-    const batches = nextBatches(this.#run, this.#settings);
+    const batches = this.#run.cursor.take(totalBatchSize / batchSize);
     const tokens = countScored(batches);
     const redraw = (i: number): void => redrawDropout(this.#run.model, new Rng(seed, `dropout/${i}`, step));
     const { loss, gradients } = await this.#compiled!.step.runAll(batches, redraw);
@@ -369,7 +369,8 @@ export class Trainer {
     }
     progress.badSteps = 0;
     if (phase === "adapter" && cycle === 1) await this.#requireAdapterGradients(gradients);
-    await this.#optimizer!.step(gradients, { lrMultiplier, gradientScale: clipping(gradNorm, this.#settings) });
+    const gradientScale = clipCoefficient(gradNorm, clipGradNorm);
+    await this.#optimizer!.step(gradients, { lrMultiplier, gradientScale });
     this.#heldOut = undefined;
     for (const gradient of gradients.values()) discardGradient(gradient);
     progress.tokens += tokens;
