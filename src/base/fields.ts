@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-// Fields of what is kept as JSON. A table of them is at once the type of a record, its check, and its documentation.
+// Fields of JSON records. A table of them is at once the type of a record, its check, and its documentation.
 
 /** An object of these fields. */
 export type Fields<Shape extends z.ZodRawShape> = { readonly [Key in keyof Shape]: z.output<Shape[Key]> };
@@ -8,13 +8,13 @@ export type Fields<Shape extends z.ZodRawShape> = { readonly [Key in keyof Shape
 /** A whole number of 0 or more. */
 export const COUNT: z.ZodType<number> = z.int().min(0);
 
-/** A number that was computed. JSON has null for those that are not finite. */
+/** A computed number. JSON has null for values that are not finite. */
 export const MEASURED: z.ZodType<number> = z
   .number()
   .nullable()
   .transform((value) => value ?? Number.NaN);
 
-/** A number, or null where it is not known. */
+/** A number, or null if it is unknown. */
 export const IF_KNOWN: z.ZodType<number | null> = z.number().nullable();
 
 export const TEXT: z.ZodType<string> = z.string();

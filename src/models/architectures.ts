@@ -15,7 +15,7 @@ import type { WeightStorage } from "./weight-storage.js";
 /** A config.json that highrank computes in full. */
 export interface ModelDescription {
   readonly config: CausalLMConfig;
-  /** How files hold the weights of its models. */
+  /** Layout of its models' weights in files. */
   readonly storage: WeightStorage;
   /** Creates a model with random weights. */
   create(rng: Rng): CausalLM;

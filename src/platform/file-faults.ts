@@ -1,6 +1,6 @@
 import { CheckpointError, DataError } from "../base/errors.js";
 
-/** What went wrong and the way out, by the operating system's error code. */
+/** Fault and way out, by the operating system's error code. */
 const FAULTS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full; free some space or choose another folder",
   EDQUOT: "the disk quota is used up; free some space or choose another folder",
@@ -17,19 +17,19 @@ const FAULTS: Readonly<Record<string, string>> = {
   EIO: "the disk failed to transfer the data; check the disk",
 };
 
-/** A DataError for a path that cannot be read; errors that do not come from the operating system pass unchanged. */
+/** A DataError for a path that cannot be read; errors that are not the operating system's pass unchanged. */
 export function readFault(path: string, error: unknown): unknown {
   const reason = reasonOf(error);
   return reason === undefined ? error : new DataError(`cannot read ${path}: ${reason}`, { cause: error });
 }
 
-/** A CheckpointError for a path that cannot be written; errors that do not come from the operating system pass unchanged. */
+/** A CheckpointError for a path that cannot be written; errors that are not the operating system's pass unchanged. */
 export function writeFault(path: string, error: unknown): unknown {
   const reason = reasonOf(error);
   return reason === undefined ? error : new CheckpointError(`cannot write ${path}: ${reason}`, { cause: error });
 }
 
-/** Whether the operating system says that the path leads nowhere, or that no file can have it. */
+/** True if the operating system says that the path leads nowhere, or that no file can have it. */
 export function isNowhere(error: unknown): boolean {
   return ["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes((error as NodeJS.ErrnoException).code ?? "");
 }

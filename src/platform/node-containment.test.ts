@@ -27,7 +27,7 @@ afterAll(async () => rm(outer, { recursive: true }));
 
 const inFolder = (name: string) => pathInside(path.join(outer, "folder"), name);
 
-test("files, folders and links inside the folder pass, and what is missing", async () => {
+test("files, folders and links inside the folder pass, and missing ones too", async () => {
   for (const name of ["a.txt", "inner", "link.txt", "inner/loop/a.txt", "nothing.txt"]) {
     expect(await inFolder(name)).toBe(path.join(outer, "folder", name));
   }
@@ -59,7 +59,7 @@ test("a folder that is a link itself, and one of the Hugging Face cache, are rea
   await expect(pathInside(snapshot, "out")).rejects.toThrow("leads out of the folder");
 });
 
-test("files below are found once, also where links go in a circle", async () => {
+test("files below are found once, even if links go in a circle", async () => {
   expect(await filesBelow(path.join(outer, "folder"))).toEqual(["a.txt", "inner/b.txt", "link.txt"]);
   expect(await filesBelow(path.join(outer, "folder"), (name) => name === "inner")).toEqual(["a.txt", "link.txt"]);
 });

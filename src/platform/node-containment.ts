@@ -8,9 +8,11 @@ import { isDirectory, listFolder } from "./node-files.js";
 const CACHED_SNAPSHOT = /^(.*[\\/](?:models|datasets|spaces)--[^\\/]+)[\\/]snapshots[\\/][^\\/]+/;
 
 /**
- * The path of a file or folder inside `folder`, to be read. Links may lead to others inside the folder or, in the Hugging
- * Face cache, inside the repository; `folder` may be a link itself. What is missing passes: whoever opens it says so.
- * @throws DataError for a path that leads out of the folder, and for what is neither file nor folder, such as a device.
+ * The path of a file or folder inside `folder`, for reading. Links may lead to others inside the folder or, in the
+ * Hugging Face cache, inside the repository; `folder` may be a link itself. A missing file passes: opening it reports
+ * that.
+ * @throws DataError for a path that leads out of the folder, and for one that is neither file nor folder, such as a
+ * device.
  */
 export async function pathInside(folder: string, name: string): Promise<string> {
   const inside = path.join(folder, name);
@@ -35,9 +37,9 @@ export async function pathInside(folder: string, name: string): Promise<string> 
 }
 
 /**
- * Paths of all files below the folder, relative to it, with forward slashes, in the order of their names. Links to folders
- * are passed over: what they lead to is inside the folder, and found there.
- * @param isLeftOut says by its name whether a file or folder is passed over.
+ * Paths of all files below the folder, relative to it, with forward slashes, sorted by name. Links to folders are
+ * skipped: their targets are inside the folder, and found there.
+ * @param isLeftOut true for names of files and folders to skip.
  * @throws DataError as `pathInside`.
  */
 export async function filesBelow(

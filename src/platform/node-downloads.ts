@@ -4,8 +4,9 @@ import { writeFault } from "./file-faults.js";
 import { syncContent, syncFolder } from "./node-sync.js";
 
 /**
- * Adds chunks at the end of the file, which is made if missing, as they come. What has come stays when `chunks` throws, which passes.
- * @throws CheckpointError where the file cannot be written.
+ * Appends chunks to the file, which is created if missing, as they come. If `chunks` throws, the error passes, and
+ * everything written before stays.
+ * @throws CheckpointError if the file cannot be written.
  */
 export async function appendChunks(file: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
   const orFault = <T>(call: Promise<T>): Promise<T> =>
@@ -20,7 +21,10 @@ export async function appendChunks(file: string, chunks: AsyncIterable<Uint8Arra
   }
 }
 
-/** Gives a whole file its name, to stay through a power cut; a file of that name is replaced. @throws CheckpointError */
+/**
+ * Renames a whole file durably; an existing file of the new name is replaced.
+ * @throws CheckpointError if the file system fails.
+ */
 export async function publishFile(from: string, to: string): Promise<void> {
   try {
     await syncContent(from);
@@ -32,9 +36,9 @@ export async function publishFile(from: string, to: string): Promise<void> {
 }
 
 /**
- * Makes a link to a file, by the path to it from the folder of the link; what had the name goes. Where links are not allowed, as on
- * Windows without developer mode, the file itself moves to the place of the link.
- * @throws CheckpointError
+ * Links to a file by its path relative to the folder of the link, replacing anything of that name. If links are not
+ * allowed, as on Windows without developer mode, the file itself moves to the place of the link.
+ * @throws CheckpointError if the file system fails.
  */
 export async function linkFile(link: string, to: string): Promise<void> {
   try {

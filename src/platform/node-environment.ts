@@ -1,11 +1,11 @@
 import os from "node:os";
 
-/** Variables of the environment that the process was started in. */
+/** Environment variables of the process. */
 export function environment(): Readonly<Record<string, string | undefined>> {
   return process.env;
 }
 
-/** The home folder of the user. */
+/** Home folder of the user. */
 export function homeFolder(): string {
   return os.homedir();
 }

@@ -25,7 +25,7 @@ afterAll(async () => rm(folder, { recursive: true }));
 
 const diskFull = (): Error => Object.assign(new Error("write failed"), { code: "ENOSPC" });
 
-test("text, bytes and chunks are written as they are, over what was there", async () => {
+test("text, bytes and chunks are written unchanged, over the old content", async () => {
   const target = path.join(folder, "content.txt");
   async function* later() {
     yield new Uint8Array([0xc3]);
@@ -43,7 +43,7 @@ test("text, bytes and chunks are written as they are, over what was there", asyn
   }
 });
 
-test("a write that the full disk stops leaves the old file, no partial one, and a message with the way out", async () => {
+test("a write that a full disk stops leaves the old file, no partial one, and a message with the way out", async () => {
   const inner = path.join(folder, "full");
   await makeFolder(inner);
   const target = path.join(inner, "model.bin");
@@ -59,7 +59,7 @@ test("a write that the full disk stops leaves the old file, no partial one, and 
   expect(await readText(target)).toBe("old");
 });
 
-test("a write into a folder that is missing names the path", async () => {
+test("a write into a missing folder names the path", async () => {
   const target = path.join(folder, "missing", "a.txt");
   await expect(writeFileAtomic(target, "x")).rejects.toThrow(`cannot write ${target}: there is no such file or folder`);
 });
@@ -89,7 +89,7 @@ test("a folder appears whole: filled, replaced only when allowed, and not at all
   expect(await readdir(outer)).toEqual(["model"]);
 });
 
-test("a fault inside a folder is told by the path where the file was to be", async () => {
+test("a fault inside a folder names the final path of the file", async () => {
   const target = path.join(folder, "told");
   async function* chunks() {
     yield new Uint8Array(1);
@@ -113,7 +113,7 @@ test("lines are appended one by one", async () => {
   expect(await readText(target)).toBe("one\ntwo\n");
 });
 
-test("a line that cannot be added leaves the file as it was, and what is missing cannot be synced", async () => {
+test("a line that cannot be added leaves the file unchanged, and a missing file cannot be synced", async () => {
   await expect(appendLine(path.join(folder, "missing", "lines"), "one")).rejects.toThrow(CheckpointError);
   const target = path.join(folder, "synced");
   await expect(syncFile(target)).rejects.toThrow(`cannot write ${target}: there is no such file`);
@@ -135,7 +135,7 @@ test("parts of a file are read by offset, and reading past its end fails", async
   }
 });
 
-test("what cannot be read is a DataError that names the path", async () => {
+test("an unreadable path is a DataError that names it", async () => {
   const missing = path.join(folder, "missing.txt");
   await expect(readText(missing)).rejects.toThrow(DataError);
   await expect(readText(missing)).rejects.toThrow(`cannot read ${missing}: there is no such file`);
@@ -146,7 +146,7 @@ test("what cannot be read is a DataError that names the path", async () => {
   await expect(readText(binary)).rejects.toThrow("is not UTF-8 text");
 });
 
-test("folders are listed in order and removed with all they hold", async () => {
+test("folders are listed in order and removed with their content", async () => {
   const inner = path.join(folder, "list");
   await makeFolder(path.join(inner, "b"));
   await writeFile(path.join(inner, "a"), "");

@@ -18,7 +18,7 @@ import { DataError } from "../base/errors.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
 import { syncContent, syncFolder } from "./node-sync.js";
 
-/** One system call moves at most this much: the calls take 31-bit lengths. */
+/** Most bytes of one system call: the calls take 31-bit lengths. */
 export const MAX_TRANSFER_BYTES: number = 2 ** 26;
 
 /** The longest string that V8 makes. */
@@ -28,14 +28,17 @@ const MAX_TEXT_LENGTH = 2 ** 29 - 24;
 export interface FileReader {
   /** Length of the file when it was opened, in bytes. */
   readonly size: number;
-  /** A new array with exactly `length` bytes from `offset`. @throws DataError where the file ends before that, or the disk fails. */
+  /**
+   * Returns a new array with exactly `length` bytes from `offset`.
+   * @throws DataError if the file ends before that, or the disk fails.
+   */
   read(offset: number, length: number): Promise<Uint8Array>;
   /** Fills `target` with the bytes from `offset`. @throws DataError as `read`. */
   readInto(target: Uint8Array, offset: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Opens a file for reading parts of it, at any size. @throws DataError if it cannot be opened. */
+/** Opens a file of any size, to read parts of it. @throws DataError if it cannot be opened. */
 export async function openForReading(path: string): Promise<FileReader> {
   try {
     requireRegular(path, await stat(path));
@@ -75,7 +78,7 @@ export async function openForReading(path: string): Promise<FileReader> {
   }
 }
 
-/** @throws DataError for pipes and devices: reading them could wait or go on without end. Folders fail by themselves. */
+/** @throws DataError for pipes and devices: reading them could wait or go on forever. Folders fail by themselves. */
 function requireRegular(path: string, info: Stats): void {
   if (info.isFile() || info.isDirectory()) return;
   throw new DataError(`cannot read ${path}: it is a pipe or a device; copy what it gives to a file and name that`);
@@ -87,7 +90,7 @@ async function lengthOf(handle: FileHandle): Promise<number> {
   return info.size;
 }
 
-/** The whole file. @throws DataError if it cannot be read. */
+/** Reads a whole file. @throws DataError if it cannot be read. */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
     const info = await stat(path);
@@ -108,8 +111,8 @@ export async function readBytes(path: string): Promise<Uint8Array> {
 }
 
 /**
- * The whole file as text, without a byte order mark.
- * @param options.maxBytes most that the file may hold, 512 MiB at most.
+ * Reads a whole file as text, without a byte order mark.
+ * @param options.maxBytes largest size of the file, at most 512 MiB.
  * @throws DataError if it cannot be read, is not UTF-8 or too long.
  */
 export async function readText(
@@ -129,8 +132,8 @@ export async function readText(
 }
 
 /**
- * Adds `line` and a newline at the end of the file, which is made if missing; a failed write leaves the file as it was. A power
- * cut may lose what was added since the last `syncFile`, and a kill may leave a part of the line.
+ * Appends `line` and a newline to the file, which is created if missing; a failed write leaves the file unchanged. A
+ * power cut may lose lines added since the last `syncFile`, and a kill may leave a part of the line.
  */
 export async function appendLine(path: string, line: string): Promise<void> {
   try {
@@ -153,7 +156,10 @@ async function lengthOrZero(path: string): Promise<number> {
   }
 }
 
-/** Has the file and its name stay through a power cut, as they are now. @throws CheckpointError if there is no such file. */
+/**
+ * Makes the file and its name durable, so that they survive a power cut as they are now.
+ * @throws CheckpointError if there is no such file.
+ */
 export async function syncFile(path: string): Promise<void> {
   try {
     await syncContent(path);
@@ -163,7 +169,10 @@ export async function syncFile(path: string): Promise<void> {
   }
 }
 
-/** Names (not paths) of everything in the folder, sorted by code unit. @throws DataError if it is no readable folder. */
+/**
+ * Names (not paths) of everything in the folder, sorted by code unit.
+ * @throws DataError if it is not a readable folder.
+ */
 export async function listFolder(path: string): Promise<string[]> {
   try {
     return (await readdir(path)).sort();
@@ -172,7 +181,7 @@ export async function listFolder(path: string): Promise<string[]> {
   }
 }
 
-/** Whether there is a file or folder at the path. @throws DataError where that cannot be known. */
+/** True if there is a file or folder at the path. @throws DataError if that cannot be determined. */
 export async function exists(path: string): Promise<boolean> {
   return holds(path, async () => {
     await access(path);
@@ -180,12 +189,12 @@ export async function exists(path: string): Promise<boolean> {
   });
 }
 
-/** Whether there is a folder at the path; false where there is nothing. @throws DataError where that cannot be known. */
+/** True if there is a folder at the path; false if there is nothing. @throws DataError if that cannot be determined. */
 export async function isDirectory(path: string): Promise<boolean> {
   return holds(path, async () => (await stat(path)).isDirectory());
 }
 
-/** What `check` says; false where there is nothing at the path. */
+/** The result of `check`; false if there is nothing at the path. */
 async function holds(path: string, check: () => Promise<boolean>): Promise<boolean> {
   try {
     return await check();
@@ -204,7 +213,7 @@ export async function fileSize(path: string): Promise<number> {
   }
 }
 
-/** Makes the folder and the folders above it where they are missing; they stay through a power cut. */
+/** Creates the folder and missing folders above it, durably. */
 export async function makeFolder(path: string): Promise<void> {
   try {
     const first = await mkdir(path, { recursive: true });
@@ -218,7 +227,7 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** Copies a file to a path where there is none; blocks are shared where the file system can. Not durable until it is synced. */
+/** Copies a file to a new path; blocks are shared if the file system can. Not durable until it is synced. */
 export async function copyFile(from: string, to: string): Promise<void> {
   try {
     await copy(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
@@ -228,8 +237,8 @@ export async function copyFile(from: string, to: string): Promise<void> {
 }
 
 /**
- * Removes a file or a folder with all it holds; nothing happens where there is none. Not in one step: where half a folder would
- * be taken for a whole one, `removeFolderAtomic` is. A power cut may bring back what was removed just before.
+ * Removes a file or a folder with its content, or nothing if there is none. Not in one step: use `removeFolderAtomic`
+ * if half a folder could be taken for a whole one. A power cut may undo a removal made just before.
  */
 export async function removeTree(path: string): Promise<void> {
   try {

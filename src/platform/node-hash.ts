@@ -13,7 +13,10 @@ export function sha256File(path: string): Promise<string> {
   return hashFile(path, "sha256");
 }
 
-/** The name that git gives the content of a file: the SHA-1 of a header with its length and of the content. @throws DataError */
+/**
+ * Git's name for the content of a file: the SHA-1 of a header with its length and of the content.
+ * @throws DataError if it cannot be read.
+ */
 export function gitBlobHash(path: string): Promise<string> {
   return hashFile(path, "sha1", (size) => `blob ${size}\0`);
 }

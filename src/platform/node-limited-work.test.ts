@@ -3,7 +3,7 @@ import { DataError } from "../base/errors.js";
 import type { ChatWork } from "../data/chat-template.js";
 import { runLimited } from "./node-limited-work.js";
 
-/** What a template makes of a conversation under these limits. */
+/** Renders a conversation with the template under these limits. */
 async function render(source: string, limits: { seconds: number; heapMegabytes: number }): Promise<unknown[]> {
   const conversations = [{ messages: [{ role: "user", content: "a" }] }];
   const work: ChatWork = { source, variables: {}, conversations, task: "plain" };
@@ -19,11 +19,11 @@ test("work that ends is done", async () => {
   expect(await render("{{ messages[0].content }}", FEW)).toEqual([{ text: "a", assistantSpans: [] }]);
 });
 
-test("work that does not end is stopped", async () => {
+test("work without an end is stopped", async () => {
   const loops = "{% for i in range(10000) %}".repeat(4) + "{% endfor %}".repeat(4);
   const rendering = render(loops, { ...FEW, seconds: 1 });
   await expect(rendering).rejects.toThrow(DataError);
-  await expect(rendering).rejects.toThrow("there was no end after 1 s");
+  await expect(rendering).rejects.toThrow("it did not finish within 1 s");
 });
 
 test.each([
@@ -34,8 +34,9 @@ test.each([
   ],
   [
     "texts that are kept",
-    `{% set ns = namespace(x=[]) %}{% for i in range(1000000) %}{% set ns.x = [ns.x, "a" ~ i] %}{% endfor %}{{ ns.x|length }}`,
+    "{% set ns = namespace(x=[]) %}{% for i in range(1000000) %}" +
+      '{% set ns.x = [ns.x, "a" ~ i] %}{% endfor %}{{ ns.x|length }}',
   ],
-])("%s is stopped where it takes too much memory", async (_, source) => {
+])("%s is stopped if it takes too much memory", async (_, source) => {
   await expect(render(source, FEW)).rejects.toThrow("it took more than 64 MiB of memory");
 });

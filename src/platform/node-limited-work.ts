@@ -4,18 +4,19 @@ import { DataError, DeviceError } from "../base/errors.js";
 import { DATA } from "./node-processes.js";
 import { builtModule } from "./node-workers.js";
 
-/** Bounds on work that a file of a stranger decides. */
+/** Bounds on work whose extent an untrusted file decides. */
 export interface WorkLimits {
-  /** Between one message and the next, and until the first. */
+  /** Longest time between two messages, and before the first. */
   readonly seconds: number;
-  /** Of the engine's heap: objects and texts, not array buffers. */
+  /** Limit of the engine's heap: objects and texts, not array buffers. */
   readonly heapMegabytes: number;
 }
 
 /**
- * Runs the module at `url` in a process of its own until it ends, and stops it where it takes too long or too much memory; an
- * engine that is out of memory takes its whole process with it. The module gets `work` as its first message through `workerPort()`.
- * @throws DataError that says which of the two it was; DeviceError for what else ends the process.
+ * Runs the module at `url` in a separate process until it ends, and stops it if it takes too long or too much memory;
+ * an engine that is out of memory takes its whole process with it. The module gets `work` as its first message through
+ * `workerPort()`.
+ * @throws DataError that says which limit was exceeded; DeviceError if the process ends for another reason.
  */
 export async function runLimited(
   url: URL,
@@ -35,7 +36,7 @@ export async function runLimited(
     await new Promise<void>((resolve, reject) => {
       const startTimer = (): void => {
         clearTimeout(timer);
-        timer = setTimeout(() => reject(new DataError(`there was no end after ${seconds} s`)), 1000 * seconds);
+        timer = setTimeout(() => reject(new DataError(`it did not finish within ${seconds} s`)), 1000 * seconds);
       };
       startTimer();
       child.on("message", (message) => {
@@ -66,5 +67,5 @@ export async function runLimited(
   }
 }
 
-/** The exit code of an engine that is out of memory, where the system has no signals. */
+/** Exit code of an engine that is out of memory, on systems without signals. */
 const OUT_OF_MEMORY = 134;

@@ -21,7 +21,7 @@ afterAll(async () => Promise.all(folders.map((one) => rm(one, { recursive: true 
 
 const MODULE = builtModule(new URL("./node-lock.ts", import.meta.url)).href;
 
-/** Tries to take the lock whenever told to on its input, says what came of it, and holds it until it is killed. */
+/** Tries to take the lock whenever told to on its input, reports the result, and holds it until it is killed. */
 const TAKER = `
   import { acquireLock } from ${JSON.stringify(MODULE)};
   process.stdin.on("data", async () => {
@@ -35,7 +35,7 @@ const TAKER = `
 
 interface Taker {
   readonly child: ChildProcess;
-  /** Has it take the lock; what came of it. */
+  /** Makes it try to take the lock, and returns the result. */
   take(): Promise<{ takenOverFrom?: string | null; error?: string }>;
   kill(): Promise<void>;
 }
@@ -59,7 +59,7 @@ async function startTaker(): Promise<Taker> {
   };
 }
 
-/** What a process that is gone would have left. */
+/** Leaves a lock as a process that is gone would have. */
 async function leaveLock(changes: Readonly<Record<string, unknown>>, age = 0): Promise<void> {
   const holder = { pid: process.pid, host: os.hostname(), processStart: null, since: "2026-01-02T03:04:05.000Z" };
   await writeFile(file, JSON.stringify({ ...holder, ...changes }));
@@ -67,7 +67,7 @@ async function leaveLock(changes: Readonly<Record<string, unknown>>, age = 0): P
   await utimes(file, changed, changed);
 }
 
-test("a lock says who holds it, keeps this process out as well, and is free after its release", async () => {
+test("a lock names its holder, keeps this process out as well, and is free after its release", async () => {
   const lock = await acquireLock(file);
   expect(lock.takenOverFrom).toBeNull();
   const { pid, host, since } = JSON.parse(await readFile(file, "utf8"));
@@ -80,7 +80,7 @@ test("a lock says who holds it, keeps this process out as well, and is free afte
   expect((await acquireLock(file)).takenOverFrom).toBeNull();
 });
 
-test("a release removes no other lock, and once done nothing", async () => {
+test("a release removes no other lock, and a second release does nothing", async () => {
   const first = await acquireLock(file);
   await leaveLock({ pid: 1 });
   await first.release();
@@ -102,10 +102,10 @@ test("a living process keeps its lock; killed, it loses it", async () => {
   expect(await readdir(folder)).toEqual(["run.lock"]);
 });
 
-test("of several processes that find a dead holder at the same time one gets the lock", async () => {
+test("only one of several processes that find a dead holder at the same time gets the lock", async () => {
   const takers = await Promise.all(Array.from({ length: 6 }, startTaker));
   let holder: Taker | undefined;
-  // Each round is about the lock that the winner of the round before has left.
+  // Each round is about the lock left by the winner of the round before.
   while (takers.length > 0) {
     const results = await Promise.all(takers.map((taker) => taker.take()));
     const [winner, ...others] = [...results.keys()].filter((index) => results[index]!.error === undefined);
@@ -123,7 +123,7 @@ test("of several processes that find a dead holder at the same time one gets the
   expect(await readdir(folder)).toEqual(["run.lock"]);
 });
 
-test("a pid that another process has now is no holder", async () => {
+test("a pid that another process has now does not count as the holder", async () => {
   await leaveLock({ processStart: "1" });
   expect((await acquireLock(file)).takenOverFrom).toContain("started 2026-01-02T03:04:05.000Z");
 });
@@ -148,14 +148,14 @@ test.each(["", "{", "null", '{"pid":"7"}'])("a lock file that holds %j is taken 
   );
 });
 
-test("a take-over that was itself cut off is taken over", async () => {
+test("a take-over that was interrupted itself is taken over", async () => {
   await leaveLock({ processStart: "1" });
   await writeFile(`${file}.takeover`, await readFile(file));
   expect((await acquireLock(file)).takenOverFrom).toContain("started 2026");
   expect(await readdir(folder)).toEqual(["run.lock"]);
 });
 
-test("a folder that is missing or a lock that is a folder is told", async () => {
+test("a missing folder, or a folder in place of the lock, is reported", async () => {
   await expect(acquireLock(path.join(folder, "missing", "run.lock"))).rejects.toThrow(CheckpointError);
   await expect(acquireLock(folder)).rejects.toThrow("it is a folder where a file must be");
 });

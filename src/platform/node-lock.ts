@@ -6,50 +6,55 @@ import { ConfigError } from "../base/errors.js";
 import { readFault, writeFault } from "./file-faults.js";
 import { nameBeside, writeFileAtomic } from "./node-writes.js";
 
-/** A lock file that this process holds. */
+/** A lock file held by this process. */
 export interface Lock {
-  /** Words about the dead process that held it before, as in "process 123 on host x, started 2026-…"; null if none did. */
+  /**
+   * Description of the dead process that held it before, such as "process 123 on host x, started 2026-…"; null if none
+   * did.
+   */
   readonly takenOverFrom: string | null;
   /** Removes the lock file if it is still this lock's own. */
   release(): Promise<void>;
 }
 
-/** Who a lock file says has its folder. */
+/** Holder of a folder according to its lock file. */
 export interface LockHolder {
-  /** Null where that cannot be known: of a process on another host. */
+  /** Null if unknown, for a process on another host. */
   readonly isAlive: boolean | null;
-  /** As in "process 123 on host x, started 2026-…" or "in use by process 123 since 2026-…". */
+  /** Description such as "process 123 on host x, started 2026-…" or "in use by process 123 since 2026-…". */
   readonly words: string;
-  /** For who wants the folder; of a dead holder nothing. */
+  /** Advice to others who want the folder; empty for a dead holder. */
   readonly wayOut: string;
 }
 
-/** What a lock file holds, as JSON. */
+/** Content of a lock file, as JSON. */
 interface Holder {
   readonly pid: number;
   readonly host: string;
-  /** When the process started, in clock ticks since boot, so that a reused pid is not taken for it; null where unknown. */
+  /**
+   * Start of the process in clock ticks since boot, to tell it from a later process with the same pid; null if unknown.
+   */
   readonly processStart: string | null;
-  /** When the lock was taken, as ISO time. */
+  /** Time when the lock was taken, in ISO format. */
   readonly since: string;
-  /** Tells locks apart that one process takes in the same millisecond. */
+  /** Distinguishes locks that one process takes in the same millisecond. */
   readonly id: string;
 }
 
-/** A lock file that says nothing is being written, unless it is older than this. */
+/** An unreadable lock file is still being written, unless it is older than this. */
 const WRITING_MS = 5000;
 
-/** Others may come and go between the steps, but not this often. */
+/** Other processes may take and release locks between the steps, but not this often. */
 const MOST_ATTEMPTS = 1000;
 
-/** What the file systems say that have no links. */
+/** Error codes of file systems without links. */
 const NO_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"];
 
 /**
- * Takes the folder that the lock file lies in for this process alone, until `release` or the end of the process: a lock whose
- * process is gone, on this host, is taken over. The folder must exist.
- * @throws ConfigError if the lock is held: by a living process, this one too, or by one on another host.
- * @throws CheckpointError, DataError where the file system fails.
+ * Takes the folder of the lock file for this process alone, until `release` or the end of the process. The lock of a
+ * dead process on this host is taken over. The folder must exist.
+ * @throws ConfigError if the lock is held by a living process, including this one, or by one on another host.
+ * @throws CheckpointError, DataError if the file system fails.
  */
 export async function acquireLock(file: string): Promise<Lock> {
   const holder: Holder = {
@@ -72,7 +77,7 @@ export async function acquireLock(file: string): Promise<Lock> {
   }
 }
 
-/** Brings the lock file to hold `own`. Returns words about a dead holder that had it, or null. */
+/** Makes the lock file hold `own`. Returns the description of a dead holder that had it, or null. */
 async function take(file: string, own: string): Promise<string | null> {
   for (let attempts = 0; attempts < MOST_ATTEMPTS; attempts++) {
     if (await create(file, own)) return null;
@@ -84,15 +89,15 @@ async function take(file: string, own: string): Promise<string | null> {
   throw new ConfigError(`${file} exists but cannot be read; delete it`);
 }
 
-/** Looks at a lock without taking it; null where it is free. @throws DataError where the file system fails. */
+/** Reads a lock without taking it; null if it is free. @throws DataError if the file system fails. */
 export async function lockHolder(file: string): Promise<LockHolder | null> {
   const found = await read(file);
   return found === null ? null : holderOf(file, found);
 }
 
-/** Makes the file with its content in one step; false if there is one already. */
+/** Creates the file with its content in one step; false if it exists already. */
 async function create(file: string, content: string): Promise<boolean> {
-  // Not synced: after a power cut no holder lives, whatever the file then says.
+  // Not synced: after a power cut no holder lives, whatever the file says.
   const partial = nameBeside(file, "partial");
   try {
     await writeFile(partial, content);
@@ -104,7 +109,7 @@ async function create(file: string, content: string): Promise<boolean> {
     return true;
   } catch (error) {
     const code = codeOf(error);
-    // ENOENT: the holder has put the folder in order, and took our file for a leftover.
+    // ENOENT: the holder has tidied the folder and removed our file as a leftover.
     if (code === "EEXIST" || code === "ENOENT") return false;
     if (NO_LINKS.includes(code)) return await createInPlace(file, content);
     throw writeFault(file, error);
@@ -113,7 +118,7 @@ async function create(file: string, content: string): Promise<boolean> {
   }
 }
 
-/** As `create`, but others may see the file before it has its content. */
+/** Like `create`, but others may see the file before it has its content. */
 async function createInPlace(file: string, content: string): Promise<boolean> {
   try {
     const handle = await open(file, "wx");
@@ -133,8 +138,9 @@ async function createInPlace(file: string, content: string): Promise<boolean> {
 }
 
 /**
- * Writes our lock over that of a dead holder, unless another process is ahead. Looking at the file and replacing it are two
- * steps, so whoever does it holds a lock on that: else the second of two could replace the new lock of the first.
+ * Replaces the lock of a dead holder with ours, unless another process is ahead. Comparing and replacing the file are
+ * two steps, so they need a lock of their own: otherwise the second of two processes could replace the new lock of the
+ * first.
  */
 async function replaceDead(file: string, found: string, own: string): Promise<boolean> {
   const takeover = await acquireLock(`${file}.takeover`);
@@ -147,7 +153,7 @@ async function replaceDead(file: string, found: string, own: string): Promise<bo
   }
 }
 
-/** Words about a holder that is gone. @throws ConfigError if it is not, or if that cannot be known. */
+/** Description of a dead holder. @throws ConfigError if it is alive, or if that is unknown. */
 async function deadHolder(file: string, found: string): Promise<string> {
   const { isAlive, words, wayOut } = await holderOf(file, found);
   if (isAlive === false) return words;
@@ -192,20 +198,20 @@ async function isAlive({ pid, processStart }: Pick<Holder, "pid" | "processStart
   try {
     process.kill(pid, 0);
   } catch (error) {
-    // A process of another user exists without taking our signals.
+    // EPERM: the process belongs to another user and does not take our signals, but exists.
     if (codeOf(error) !== "EPERM") return false;
   }
   const status = await processStatus(pid);
   if (status === null) return true;
-  // A process that has ended stays as a zombie until its parent asks for its exit code.
+  // A process that has ended stays a zombie until its parent reads its exit code.
   return !"ZX".includes(status.state) && (processStart === null || status.start === processStart);
 }
 
-/** State and start of a process, from Linux's /proc; null where there is none. */
+/** State and start of a process from Linux's /proc; null if there is none. */
 async function processStatus(pid: number): Promise<{ state: string; start: string } | null> {
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
   if (text === null) return null;
-  // From the third field on: the second is the program's name in parentheses, which may hold anything.
+  // From the third field on: the second is the program's name in parentheses, which may contain anything.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return { state: fields[0]!, start: fields[19]! };
 }

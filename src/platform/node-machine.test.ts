@@ -44,7 +44,7 @@ test("memory, disk and processors are plausible", async () => {
   expect(await freeDiskBytes(folder)).toBeGreaterThan(0);
 });
 
-test("peak memory counts what was held and given back", () => {
+test("peak memory counts memory that was held and given back", () => {
   expect(residentMemoryBytes()).toBeGreaterThan(2 ** 20);
   expect(residentMemoryBytes()).toBeLessThanOrEqual(peakMemoryBytes());
   const before = peakMemoryBytes();
@@ -66,7 +66,7 @@ test("the main thread has no worker port", () => {
   expect(() => workerPort()).toThrow("startWorker");
 });
 
-test("a module of the sources is started as it was built; others as they are", () => {
+test("a module of the sources is started in its built form; others unchanged", () => {
   for (const name of ["worker.js", "worker.ts"]) {
     expect(builtModule(new URL(`../training/${name}`, import.meta.url)).href).toMatch(
       /(?<!src)\/dist\/training\/worker\.js$/,
@@ -95,14 +95,14 @@ test("a worker gets its data, answers messages and ends when told", async () => 
   await handle.terminate();
 });
 
-// The worker's side runs from the built files, as in use; `npm test` builds before it tests.
+// The worker's side runs from the built files, as in production; `npm test` builds before it tests.
 const built = new URL("../../dist/", import.meta.url);
 test.runIf(existsSync(built))(
   "a worker reaches its starter, loads built files alone, and ends when it closes",
   async () => {
     const handle = await worker(`
     import { workerPort } from "${new URL("platform/node.js", built)}";
-    import { kindOf } from "${new URL("checkpoints/json-file.js", built)}"; // It imports #platform.
+    import { kindOf } from "${new URL("formats/json-file.js", built)}"; // this imports #platform
     const port = workerPort();
     port.onMessage((message) => {
       const doubled = message.map((value) => 2 * value);

@@ -5,33 +5,33 @@ import { readFault } from "./file-faults.js";
 import { readText } from "./node-files.js";
 import { packageFile } from "./node-paths.js";
 
-/** Memory that can be taken without swapping, in bytes; a container's limit counts. */
+/** Memory that can be allocated without swapping, in bytes; a container's limit counts. */
 export function availableMemoryBytes(): number {
   return process.availableMemory?.() ?? os.freemem();
 }
 
-/** Memory of the machine, or of the container where that is less, in bytes. */
+/** Memory of the machine, or of the container if that is less, in bytes. */
 export function totalMemoryBytes(): number {
   return Math.min(os.totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 }
 
-/** Memory that this process holds now, in bytes, all threads together. */
+/** Memory that this process holds now, with all its threads, in bytes. */
 export function residentMemoryBytes(): number {
   return process.memoryUsage.rss();
 }
 
-/** The most memory that this process has held at once, in bytes, all threads together. */
+/** Most memory that this process has held at once, with all its threads, in bytes. */
 export function peakMemoryBytes(): number {
   try {
     const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
     if (peak) return Number(peak[1]) * 1024;
   } catch {
-    // Not Linux.
+    // Not on Linux.
   }
   return process.resourceUsage().maxRSS * 1024;
 }
 
-/** Versions of Node.js and ONNX Runtime, and operating system and architecture as in `linux x64`. */
+/** Versions of Node.js and ONNX Runtime, and operating system and architecture, such as `linux x64`. */
 export async function runtimeVersions(): Promise<{ node: string; onnxruntime: string; platform: string }> {
   const manifest = await readText(packageFile("onnxruntime-node", "package.json"));
   return {
@@ -41,12 +41,12 @@ export async function runtimeVersions(): Promise<{ node: string; onnxruntime: st
   };
 }
 
-/** Threads that this process may run at once. */
+/** Number of threads that this process may run at once. */
 export function cpuCount(): number {
   return os.availableParallelism();
 }
 
-/** Space that this user can still fill on the disk that holds the path (which must exist), in bytes. */
+/** Free space for this user on the disk of the path (which must exist), in bytes. */
 export async function freeDiskBytes(path: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(path);

@@ -3,12 +3,12 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { DataError } from "../base/errors.js";
 
-/** Parts joined into one path, `.` and `..` resolved. */
+/** Joins parts into one path and resolves `.` and `..`. */
 export function joinPath(...parts: string[]): string {
   return path.join(...parts);
 }
 
-/** The path from the root of the file system; relative paths count from the working folder. */
+/** Path from the root of the file system; relative paths start at the working folder. */
 export function absolutePath(from: string): string {
   return path.resolve(from);
 }
@@ -23,13 +23,13 @@ export function folderOf(of: string): string {
   return path.dirname(of);
 }
 
-/** The last extension in lower case, with its dot: `a/B.TXT` gives `.txt`; empty where there is none. */
+/** Last extension in lower case, with its dot: `a/B.TXT` gives `.txt`; empty if there is none. */
 export function extension(of: string): string {
   return path.extname(of).toLowerCase();
 }
 
 /**
- * The path of a file inside an installed dependency, whatever its `exports` say.
+ * Path of a file inside an installed dependency, whatever its `exports` allow.
  * @throws DataError if the package or the file is not installed.
  */
 export function packageFile(packageName: string, relativePath: string): string {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { startProcess } from "./node-processes.js";
 import type { WorkerHandle } from "./node-workers.js";
 
-// The process's side runs from the built files, as in use; `npm test` builds before it tests.
+// The process's side runs from the built files, as in production; `npm test` builds before it tests.
 const PLATFORM = new URL("../../dist/platform/node.js", import.meta.url).href;
 
 let folder = "";

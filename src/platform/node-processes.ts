@@ -7,8 +7,8 @@ import { builtModule, type WorkerHandle, type WorkerPort } from "./node-workers.
 export const DATA = "HIGHRANK_WORKER_DATA";
 
 /**
- * As `startWorker`, but in a process of its own: what it holds, and the most it has held, are its alone. `data` and messages
- * must be of what JSON holds, or typed arrays. It ends with this process, and signals of the terminal do not reach it.
+ * Like `startWorker`, but as a separate process with its own memory and peak memory. `data` and messages must consist
+ * of JSON values or typed arrays. It ends with this process, and the terminal's signals do not reach it.
  */
 export function startProcess(url: URL, data: unknown): WorkerHandle {
   const child = fork(fileURLToPath(builtModule(url)), [], {
@@ -16,7 +16,7 @@ export function startProcess(url: URL, data: unknown): WorkerHandle {
     env: { ...process.env, [DATA]: JSON.stringify(data) },
     serialization: "advanced",
     detached: true,
-    // Standard output may be read by a program, to which only this process speaks.
+    // A program may read standard output, so only this process writes to it.
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   let ending = false;
@@ -42,13 +42,13 @@ export function startProcess(url: URL, data: unknown): WorkerHandle {
   };
 }
 
-/** This process's end, where `startProcess` started it. */
+/** The port of this process if `startProcess` started it, else null. */
 export function processPort(): WorkerPort | null {
   const data = process.env[DATA];
   if (data === undefined) return null;
   const orphaned = (): never => process.exit(1);
   process.on("disconnect", orphaned);
-  // Whoever tells a whole group of processes to end is answered by the one that started them.
+  // A signal to the whole process group is handled by the process that started this one.
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
   let unsent = 0;
   let closed = false;

@@ -18,11 +18,11 @@ export function warnOfTelemetry(): void {
   );
 }
 
-/** A variable of the environment of the process; `process.env` of a worker thread may differ. */
+/** Variable in the environment of the process, from which `process.env` of a worker thread may differ. */
 function processVariable(name: string): string | undefined {
   const report: NodeJS.ProcessReport & { excludeNetwork?: boolean } = process.report;
   const { excludeNetwork = false } = report;
-  report.excludeNetwork = true; // or names are looked up for the addresses that this thread is connected to
+  report.excludeNetwork = true; // otherwise names are looked up for the addresses that this thread is connected to
   const { environmentVariables = process.env } = report.getReport() as { environmentVariables?: NodeJS.ProcessEnv };
   report.excludeNetwork = excludeNetwork;
   return environmentVariables[name];

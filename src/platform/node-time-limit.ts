@@ -5,8 +5,9 @@ const context: { call?: () => unknown } = createContext({});
 const script = new Script("call()");
 
 /**
- * Calls a synchronous function and stops it after so many seconds, wherever it is then: in a regular expression too. Costs about
- * a tenth of a millisecond. @throws DataError when the time is over.
+ * Calls a synchronous function and stops it after so many seconds, wherever it is, even in a regular expression. Costs
+ * about a tenth of a millisecond.
+ * @throws DataError if it takes longer.
  */
 export function withTimeLimit<T>(seconds: number, call: () => T): T {
   context.call = call;
@@ -14,6 +15,6 @@ export function withTimeLimit<T>(seconds: number, call: () => T): T {
     return script.runInContext(context, { timeout: Math.ceil(seconds * 1000) }) as T;
   } catch (error) {
     if ((error as { code?: unknown } | null)?.code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
-    throw new DataError(`there was no end after ${Math.ceil(seconds)} s`, { cause: error });
+    throw new DataError(`it did not finish within ${Math.ceil(seconds)} s`, { cause: error });
   }
 }

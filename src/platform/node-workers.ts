@@ -2,14 +2,14 @@ import { type MessagePort, parentPort, type Transferable, Worker, workerData } f
 import { DeviceError } from "../base/errors.js";
 import { processPort } from "./node-processes.js";
 
-/** The starter's end of a worker. Listeners added later miss what came before. */
+/** The starter's end of a worker. Listeners added later miss earlier messages. */
 export interface WorkerHandle {
   /** Sends a copy of the message; buffers named in `transfer` move instead. */
   post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
   onMessage(listener: (message: unknown) => void): void;
-  /** Hears an error that the worker did not catch, and an end with an exit code other than 0; not of `terminate`. */
+  /** Called for an error that the worker did not catch, and for an exit code other than 0; not after `terminate`. */
   onError(listener: (error: Error) => void): void;
-  /** Ends the worker at once and resolves when it has ended. */
+  /** Ends the worker immediately and resolves when it has ended. */
   terminate(): Promise<void>;
 }
 
@@ -20,16 +20,18 @@ export interface WorkerPort {
   post(message: unknown, transfer?: readonly ArrayBuffer[]): void;
   /** The worker stays alive while it listens, until `close`. */
   onMessage(listener: (message: unknown) => void): void;
-  /** No more messages: the worker ends when its work is done. */
+  /** Stops listening: the worker ends when its work is done. */
   close(): void;
 }
 
 /**
- * Starts the JavaScript module at `url` as a worker thread; it reaches back through `workerPort()`. Name a module of this
- * package as `new URL("./worker.js", import.meta.url)`: where sources run, as in tests, the last build's module is started.
+ * Starts the JavaScript module at `url` as a worker thread, which reaches back through `workerPort()`. Name a module of
+ * this package as `new URL("./worker.js", import.meta.url)`. When sources run, as in tests, the last build's module is
+ * started.
  */
 export function startWorker(url: URL, data: unknown): WorkerHandle {
-  // The worker gets none of this process's flags: export conditions of a test runner would lead it to TypeScript sources.
+  // No flags of this process are passed on: a test runner's export conditions would lead the worker to TypeScript
+  // sources.
   const worker = new Worker(builtModule(url), { workerData: data, execArgv: [] });
   let ending = false;
   return {
@@ -53,7 +55,7 @@ export function startWorker(url: URL, data: unknown): WorkerHandle {
   };
 }
 
-/** The built module for a module of this package's sources, which Node.js cannot run; any other module is itself. */
+/** The built module for a module of this package's sources, which Node.js cannot run; any other module unchanged. */
 export function builtModule(url: URL): URL {
   const home = new URL("../", import.meta.url);
   const runsSources = import.meta.url.endsWith(".ts");
@@ -61,13 +63,13 @@ export function builtModule(url: URL): URL {
   return new URL(url.href.slice(home.href.length).replace(/\.ts$/, ".js"), new URL("../dist/", home));
 }
 
-/** The end of the worker that runs this, a thread or a process. @throws DeviceError where there is none. */
+/** The worker's end of the connection, in a thread or a process. @throws DeviceError outside a worker. */
 export function workerPort(): WorkerPort {
   const port: MessagePort | null = parentPort;
   if (port === null) {
     const own = processPort();
     if (own !== null) return own;
-    throw new DeviceError("workerPort: this is no worker; start the module with startWorker or startProcess");
+    throw new DeviceError("workerPort: this is not a worker; start the module with startWorker or startProcess");
   }
   return {
     data: workerData,

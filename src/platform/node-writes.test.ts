@@ -23,7 +23,7 @@ async function leftover(name: string, text: string, age = 0): Promise<void> {
 }
 const content = (name: string) => readFile(path.join(folder, name, "a.txt"), "utf8");
 
-test("a folder that had stepped aside gets its name back, the newest of several, and leftovers go", async () => {
+test("a folder that was moved aside gets its name back, the newest of several, and leftovers go", async () => {
   await leftover(".model.v2.aaaaaaaaaaaa.previous", "oldest", 30);
   await leftover(".model.v2.bbbbbbbbbbbb.previous", "newest", 10);
   await leftover(".model.v2.cccccccccccc.previous", "older", 20);
@@ -38,13 +38,13 @@ test("a folder that had stepped aside gets its name back, the newest of several,
   expect(await recoverReplaced(folder)).toEqual([]);
 });
 
-test("nothing is brought back where there is no folder, and a file in its place is told", async () => {
+test("a missing folder has nothing to recover, and a file in its place is reported", async () => {
   expect(await recoverReplaced(path.join(folder, "missing"))).toEqual([]);
   await writeFile(path.join(folder, "file"), "");
   await expect(recoverReplaced(path.join(folder, "file"))).rejects.toThrow(CheckpointError);
 });
 
-test("replacing leaves nothing beside, whatever earlier processes have left", async () => {
+test("replacing leaves nothing beside the folder, whatever earlier processes left", async () => {
   const target = path.join(folder, "model");
   for (const text of ["one", "two"]) {
     await writeFolderAtomic(target, (partial) => writeFileAtomic(path.join(partial, "a.txt"), text), { replace: true });
@@ -53,7 +53,7 @@ test("replacing leaves nothing beside, whatever earlier processes have left", as
   }
 });
 
-test("a folder may hold others, and those above it are made", async () => {
+test("a folder may hold others, and missing ones above it are created", async () => {
   const target = path.join(folder, "runs", "one", "model");
   await writeFolderAtomic(target, async (partial) => {
     await makeFolder(path.join(partial, "inner", "most"));
@@ -62,7 +62,7 @@ test("a folder may hold others, and those above it are made", async () => {
   expect(await readFile(path.join(target, "inner", "most", "a.txt"), "utf8")).toBe("deep");
 });
 
-test("a folder that cannot be put in place is undone", async () => {
+test("a folder that cannot be put in place is removed", async () => {
   await writeFile(path.join(folder, "taken"), "mine");
   const write = writeFolderAtomic(path.join(folder, "taken"), async () => {}, { replace: true });
   await expect(write).rejects.toThrow(CheckpointError);
@@ -70,7 +70,7 @@ test("a folder that cannot be put in place is undone", async () => {
   expect(await readFile(path.join(folder, "taken"), "utf8")).toBe("mine");
 });
 
-test("a folder is removed in one step, wherever that is interrupted", async () => {
+test("a folder is removed in one step, wherever the removal is interrupted", async () => {
   await removeFolderAtomic(path.join(folder, "none"));
   await leftover("old", "whole");
   for (const [at, left] of [

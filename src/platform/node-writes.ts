@@ -7,33 +7,34 @@ import { exists, isDirectory, MAX_TRANSFER_BYTES, makeFolder } from "./node-file
 import { syncFolder, syncTree } from "./node-sync.js";
 
 /*
- * What holds at any moment, also after kill -9 or a power cut: a name that was written here holds the old content or the new,
- * each whole. For a folder there is a third state, between the two renames that replace it: the name is missing and the old
- * content lies beside as `.NAME.*.previous`, always whole, until `recoverReplaced` renames it back. What has returned without an
- * error stays. Leftovers end in `.partial` and are removed by `recoverReplaced`. A power cut may undo a removal, never a write.
+ * Invariants at any moment, also after kill -9 or a power cut: a name written here holds the old content or the new,
+ * each whole. A folder has a third state, between the two renames that replace it: the name is missing, and the old
+ * content lies beside it as `.NAME.*.previous`, always whole, until `recoverReplaced` renames it back. A call that
+ * returned without an error is durable. Leftovers end in `.partial` and are removed by `recoverReplaced`. A power cut
+ * may undo a removal, never a write.
  */
 
 /** A file's bytes, piece by piece. */
 export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
-/** What a file is written from; text is written as UTF-8. */
+/** Content of a file; text is written as UTF-8. */
 export type FileContent = string | Uint8Array | Chunks;
 
-/** What was left behind on the way to `NAME`, and the old content that stepped aside for the new. */
+/** Leftovers of writing `NAME`, and old content that was moved aside for the new. */
 const PARTIAL = /^\..*\.partial$/;
 const PREVIOUS = /^\.(.+)\.[^.]+\.previous$/;
 
-/** A name beside `target` that nothing else writes to and no earlier process has left. */
+/** A name beside `target` that no process uses or has used. */
 export function nameBeside(target: string, kind: "partial" | "previous"): string {
   const { dir, base } = path.parse(path.resolve(target));
   return path.join(dir, `.${base}.${randomBytes(6).toString("hex")}.${kind}`);
 }
 
 /**
- * Writes a file that appears whole or not at all, and stays after a power cut: written beside as `.NAME.*.partial`, synced,
+ * Writes a file that appears whole or not at all and survives a power cut: written beside as `.NAME.*.partial`, synced,
  * renamed. Its folder must exist; a file of that name is replaced.
- * @throws CheckpointError that names the path, the fault and the way out. The old file stays then, unless it was the last
- * step that failed, the sync of the folder: then the new one is there, but a power cut might still undo it.
+ * @throws CheckpointError naming the path, the fault and the way out. The old file stays, unless the last step failed,
+ * the sync of the folder: then the new one is there, but a power cut might still undo it.
  */
 export async function writeFileAtomic(target: string, content: FileContent): Promise<void> {
   const partial = nameBeside(target, "partial");
@@ -54,10 +55,10 @@ export async function writeFileAtomic(target: string, content: FileContent): Pro
 }
 
 /**
- * Writes a folder that appears whole or not at all, and stays after a power cut: `fill` writes into a folder beside, which is
- * synced with all it holds and then renamed.
- * @throws CheckpointError if `target` holds files already, unless `replace` says that they may go; and where writing fails:
- * `target` is as it was then.
+ * Writes a folder that appears whole or not at all and survives a power cut: `fill` writes into a folder beside it,
+ * which is synced with its content and then renamed.
+ * @throws CheckpointError if `target` holds files already and `replace` is not set, or if writing fails; `target` is
+ * then unchanged.
  */
 export async function writeFolderAtomic(
   target: string,
@@ -78,7 +79,7 @@ export async function writeFolderAtomic(
     await putInPlace(partial, target);
   } catch (error) {
     await rm(partial, { recursive: true, force: true }).catch(leave);
-    // The files inside were named by where they were written, which nobody knows.
+    // The faults name the temporary folder, which means nothing to the user.
     if (error instanceof HighrankError && error.message.includes(partial)) {
       throw new CheckpointError(error.message.replaceAll(partial, target), { cause: error });
     }
@@ -86,7 +87,7 @@ export async function writeFolderAtomic(
   }
 }
 
-/** Renames `partial` to `target`; where that fails, both are as they were. */
+/** Renames `partial` to `target`; if that fails, both stay as they were. */
 async function putInPlace(partial: string, target: string): Promise<void> {
   const parent = path.dirname(partial);
   const previous = nameBeside(target, "previous");
@@ -97,25 +98,26 @@ async function putInPlace(partial: string, target: string): Promise<void> {
     await syncFolder(parent);
   };
   try {
-    // A rename cannot replace a folder that holds files, so the old one steps aside first.
+    // A rename cannot replace a folder that holds files, so the old one is moved aside first.
     if (await isDirectory(target)) await move(target, previous);
     await move(partial, target);
   } catch (error) {
     for (const [from, to] of moves.reverse()) await moveBack(from, to).catch(leave);
     throw error;
   }
-  // The new folder is in place whether or not the old one can be removed.
+  // The new folder is in place even if the old one cannot be removed.
   if (moves.length > 1) await discard(previous, target).catch(leave);
 }
 
-/** Undoes a rename that was made or not: network file systems report some as failed that they have made. */
+/** Undoes a rename that may not have happened: network file systems report some as failed that they have made. */
 async function moveBack(from: string, to: string): Promise<void> {
   if (!(await exists(from))) await rename(to, from);
 }
 
 /**
- * Removes a folder in one step that stays through a power cut: what an interruption leaves of it has another name and ends in
- * `.partial`. Nothing happens where there is no such folder. @throws CheckpointError where the file system fails.
+ * Removes a folder durably in one step: what an interruption leaves of it has another name, ending in `.partial`. Does
+ * nothing if there is no such folder.
+ * @throws CheckpointError if the file system fails.
  */
 export async function removeFolderAtomic(target: string): Promise<void> {
   try {
@@ -125,7 +127,7 @@ export async function removeFolderAtomic(target: string): Promise<void> {
   }
 }
 
-/** Removes `previous`, which `target` is or was, and which is whole as long as it has its name. */
+/** Removes `previous`, the present or former folder `target`, which counts as whole while it has that name. */
 async function discard(previous: string, target: string): Promise<void> {
   const doomed = nameBeside(target, "partial");
   await rename(previous, doomed);
@@ -134,10 +136,10 @@ async function discard(previous: string, target: string): Promise<void> {
 }
 
 /**
- * Puts a folder in order that interrupted writes have left, while nobody else writes there: what had stepped aside and was not
- * replaced gets its name back, the newest if there are several, and leftovers go: everything named `.*.partial`, `.*.previous`.
- * Returns the names that it brought back, sorted; nothing happens where there is no such folder.
- * @throws CheckpointError where the file system fails; to be called again then.
+ * Tidies a folder after interrupted writes, while nobody else writes there. Folders that were moved aside and not
+ * replaced get their names back, the newest if there are several. Leftovers are removed: everything named `.*.partial`
+ * or `.*.previous`. Returns the names that were restored, sorted; does nothing if there is no such folder.
+ * @throws CheckpointError if the file system fails; call it again then.
  */
 export async function recoverReplaced(parent: string): Promise<string[]> {
   const recovered: string[] = [];
@@ -163,9 +165,9 @@ export async function recoverReplaced(parent: string): Promise<string[]> {
 }
 
 /**
- * What `recoverReplaced` would find to do: the names that something stepped aside from and that it would give back, each with
- * the name it has now, and the leftovers that it would remove.
- * @throws DataError where the file system fails.
+ * Finds the work that `recoverReplaced` would do: the names that it would restore, each with the present name of its
+ * folder, and the leftovers that it would remove.
+ * @throws DataError if the file system fails.
  */
 export async function interruptedWrites(
   parent: string,
@@ -183,7 +185,7 @@ export async function interruptedWrites(
   }
 }
 
-/** What has stepped aside from which name, the last changed first. */
+/** Folders that were moved aside, with their former names, the last changed first. */
 async function steppedAside(parent: string, entries: Iterable<string>): Promise<{ name: string; previous: string }[]> {
   const aside: { name: string; previous: string; changed: number }[] = [];
   for (const entry of entries) {
@@ -195,10 +197,12 @@ async function steppedAside(parent: string, entries: Iterable<string>): Promise<
   return aside.sort((a, b) => b.changed - a.changed);
 }
 
-/** For faults of tidying up after another fault, which is the one to tell; recoverReplaced puts in order what they leave. */
+/**
+ * Ignores a fault of tidying up after another fault, which is the one to report; `recoverReplaced` tidies up the rest.
+ */
 function leave(): void {}
 
-/** What the folder holds; nothing where there is none. */
+/** Names in the folder; empty if there is none. */
 async function namesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);

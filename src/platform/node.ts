@@ -1,6 +1,6 @@
 /**
- * What highrank needs from the machine it runs on, for Node.js. Imported as `#platform`; other platforms offer the same names.
- * Folders above this one import no `node:` module, except `cli/`.
+ * Node.js implementation of the platform that highrank runs on, imported as `#platform`; other platforms offer the same
+ * names. Later folders import no `node:` module, except `cli/`.
  */
 export { filesBelow, pathInside } from "./node-containment.js";
 export { appendChunks, linkFile, publishFile } from "./node-downloads.js";
