@@ -1,14 +1,9 @@
 import { ConfigError } from "../base/errors.js";
-import { findSetting, flagOf } from "./names.js";
+import { findSetting, flagOf, SETTING_KEYS, settingOf } from "./names.js";
 import type { SettingKey } from "./settings.js";
 
 /** The settings that may change when a run goes on. The others made its model, its data or its plan. */
-export const RESUME_SETTINGS: readonly SettingKey[] = [
-  ...(["maxSteps", "data", "lr", "adapterLr", "clipGradNorm"] as const),
-  ...(["maxBadSteps", "divergenceFactor", "divergenceEvals"] as const),
-  ...(["patience", "minImprovement", "loadBest"] as const),
-  ...(["evalEvery", "saveEvery", "keepCheckpoints", "threads", "force"] as const),
-];
+export const RESUME_SETTINGS: readonly SettingKey[] = SETTING_KEYS.filter((key) => settingOf(key).mayChange);
 
 /** @throws ConfigError for names of settings that may not change, and for unknown ones. */
 export function requireResumable(names: Iterable<string>): void {

@@ -12,6 +12,18 @@ export const SETTING_GROUPS = [
   "Run",
 ] as const;
 
+/** Conditions under which a setting means something; `unused.ts` has each in code and in words. */
+export type SettingUse =
+  | "adapters"
+  | "relora"
+  | "factors"
+  | "cycles"
+  | "pruning"
+  | "seen gradients"
+  | "cosine"
+  | "four bits"
+  | "patience";
+
 /** One declared setting: what types, flags, checks, JSON Schema and the reference page follow from. */
 export interface Setting {
   readonly type: "integer" | "number" | "string" | "boolean" | "choice" | "list";
@@ -30,6 +42,16 @@ export interface Setting {
   readonly above?: number;
   readonly below?: number;
   readonly unit?: string;
+  /** The uses that it has, all of which must hold; its flag is refused elsewhere. Absent: always used. */
+  readonly usedBy?: readonly SettingUse[];
+  /** True if it may change when a run is resumed; the others made its model, its data or its plan. */
+  readonly mayChange?: true;
+  /** The share that it has in a warm start: none, or that of the learning rates of its steps. Absent: all of it. */
+  readonly warmStart?: "none" | "rates";
+  /** True if no number of a run depends on it. */
+  readonly computesNothing?: true;
+  /** `own`: a study gives it to each run. `shared`: all arms must have it in common, or their losses do not compare. */
+  readonly study?: "own" | "shared";
   /** Names of axolotl or of the official ReLoRA code that mean the same and are accepted. */
   readonly aliases?: readonly string[];
   /** Names of booleans that each stand for one value of a choice: true chooses it, false rules it out. */
@@ -48,6 +70,8 @@ export const SETTINGS = {
   data: {
     type: "string",
     group: "Model and data",
+    mayChange: true,
+    study: "shared",
     default: "builtin:wordnet",
     help: "Training data: a .txt, .md, .jsonl or .parquet file, a folder of them, or builtin:NAME.",
   },
@@ -75,6 +99,7 @@ export const SETTINGS = {
   tokenizer: {
     type: "string",
     group: "Model and data",
+    study: "shared",
     default: null,
     none: "the model folder's own; for a size preset one is trained on the data",
     help: "A tokenizer.json, the folder that holds it, or a model of the hub.",
@@ -82,6 +107,7 @@ export const SETTINGS = {
   vocabSize: {
     type: "integer",
     group: "Model and data",
+    study: "shared",
     default: 4096,
     min: 257,
     max: 1_000_000,
@@ -91,6 +117,7 @@ export const SETTINGS = {
   validationFraction: {
     type: "number",
     group: "Model and data",
+    study: "shared",
     default: 0.02,
     above: 0,
     max: 0.5,
@@ -101,6 +128,7 @@ export const SETTINGS = {
   method: {
     type: "choice",
     group: "Method",
+    warmStart: "none",
     choices: ["full", "lora", "relora"],
     default: "relora",
     help: "full trains every weight; lora trains adapters; relora merges and restarts them again and again.",
@@ -108,6 +136,8 @@ export const SETTINGS = {
   adapterKind: {
     type: "choice",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     choices: adapterKinds as typeof adapterKinds,
     default: "lora",
     help: "lora trains A and B; dora, for method lora, also the lengths of the adapted weights' rows (DoRA, Liu et al. 2024); core a rank × rank core between two frozen bases (LoRA-XS, Bałazy et al. 2024), which span the leading directions of the gradient, at first and after each merge: many directions of few weights.",
@@ -116,6 +146,8 @@ export const SETTINGS = {
   rank: {
     type: "integer",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     default: 32,
     min: 1,
     help: "Rank of each adapter; at most the smaller side of every layer it is put on.",
@@ -124,6 +156,8 @@ export const SETTINGS = {
   alpha: {
     type: "number",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     derived: "the rank, so that the scaling is 1",
     above: 0,
     help: "The update is scaled by alpha / rank (alpha / √rank with rslora).",
@@ -132,6 +166,8 @@ export const SETTINGS = {
   rslora: {
     type: "boolean",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     default: false,
     help: "Scale by alpha / √rank (Kalajdzievski 2023).",
     aliases: ["use_rslora", "peft_use_rslora"],
@@ -139,6 +175,8 @@ export const SETTINGS = {
   dropout: {
     type: "number",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     default: 0,
     min: 0,
     below: 1,
@@ -148,6 +186,8 @@ export const SETTINGS = {
   adapterInit: {
     type: "choice",
     group: "Method",
+    usedBy: ["adapters", "factors"],
+    warmStart: "none",
     choices: ["xavier", "kaiming", "gaussian"],
     default: "xavier",
     help: "How A starts, at first and after each merge; B starts at zero. kaiming and gaussian are PEFT's.",
@@ -155,6 +195,8 @@ export const SETTINGS = {
   targetModules: {
     type: "list",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     default: ["all-linear"],
     help: "Linear layers that get an adapter: all-linear is all of the decoder's; else the ends of their paths, such as q_proj or 3.mlp.up_proj, or regular expressions of Python's for whole paths.",
     aliases: ["lora_target_modules"],
@@ -162,6 +204,8 @@ export const SETTINGS = {
   excludeModules: {
     type: "list",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     default: [],
     help: "Layers among them that get none, named in the same way.",
     aliases: ["lora_exclude_modules"],
@@ -169,6 +213,8 @@ export const SETTINGS = {
   layersToTransform: {
     type: "list",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     default: [],
     help: "Numbers, from 0, of the decoder layers that get adapters; none for all of them.",
     aliases: ["lora_layers_to_transform", "peft_layers_to_transform"],
@@ -176,18 +222,24 @@ export const SETTINGS = {
   rankPattern: {
     type: "list",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     default: [],
     help: "Ranks that differ, as NAME=RANK: the end of a path, or a regular expression for it; the first that matches counts.",
   },
   alphaPattern: {
     type: "list",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     default: [],
     help: "Alphas that differ, as NAME=ALPHA.",
   },
   bias: {
     type: "choice",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     choices: ["none", "lora_only", "all"],
     default: "none",
     help: "Biases that are trained beside the adapters: those of adapted layers, all of the model, or none.",
@@ -195,6 +247,8 @@ export const SETTINGS = {
   trainModules: {
     type: "list",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     choices: ["embeddings", "norms", "head"],
     derived: "all three; none for method lora on a model folder",
     help: "What is trained in full beside the adapters.",
@@ -202,6 +256,7 @@ export const SETTINGS = {
   quantize: {
     type: "choice",
     group: "Method",
+    warmStart: "none",
     choices: ["none", "nf4", "fp4", "int8"],
     default: "none",
     help: "Format of the frozen weights under the adapters, bitsandbytes' own; none is float32, or what the model folder has.",
@@ -209,6 +264,7 @@ export const SETTINGS = {
   doubleQuant: {
     type: "boolean",
     group: "Method",
+    warmStart: "none",
     default: false,
     help: "Quantize the scales of nf4 and fp4 as well: 4.13 instead of 4.5 bits a weight.",
     aliases: ["bnb_4bit_use_double_quant", "use_double_quant"],
@@ -216,6 +272,8 @@ export const SETTINGS = {
   quantBlockSize: {
     type: "integer",
     group: "Method",
+    usedBy: ["four bits"],
+    warmStart: "none",
     default: 64,
     min: 16,
     max: 4096,
@@ -225,6 +283,8 @@ export const SETTINGS = {
   mergePolicy: {
     type: "choice",
     group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
     choices: ["delta-log", "residual", "error-feedback", "stochastic", "requantize"],
     default: "delta-log",
     help: "How quantized weights take up merges: round base + all updates (delta-log; residual also starts the next adapter near what rounding changes), or the present weight + update, with the error carried (error-feedback), at random (stochastic) or lost (requantize).",
@@ -233,6 +293,7 @@ export const SETTINGS = {
   warmStartSteps: {
     type: "integer",
     group: "Restarts",
+    usedBy: ["adapters"],
     derived: "a quarter of the run for a size preset, 0 for a model folder",
     min: 0,
     unit: "steps",
@@ -241,6 +302,8 @@ export const SETTINGS = {
   reloraEvery: {
     type: "integer",
     group: "Restarts",
+    usedBy: ["relora"],
+    warmStart: "rates",
     derived: "a quarter of the steps with adapters",
     min: 1,
     unit: "steps",
@@ -250,6 +313,8 @@ export const SETTINGS = {
   cycleLength: {
     type: "integer",
     group: "Restarts",
+    usedBy: ["cycles"],
+    warmStart: "rates",
     derived: "reloraEvery",
     min: 1,
     unit: "steps",
@@ -258,6 +323,7 @@ export const SETTINGS = {
   restartWarmupSteps: {
     type: "integer",
     group: "Restarts",
+    warmStart: "rates",
     derived: "a tenth of cycleLength, at most 50",
     min: 0,
     unit: "steps",
@@ -267,6 +333,8 @@ export const SETTINGS = {
   restartShare: {
     type: "number",
     group: "Restarts",
+    usedBy: ["relora"],
+    warmStart: "none",
     default: 1,
     above: 0,
     max: 1,
@@ -275,6 +343,8 @@ export const SETTINGS = {
   optimizerReset: {
     type: "choice",
     group: "Restarts",
+    usedBy: ["relora"],
+    warmStart: "none",
     choices: ["reset", "primed", "magnitude", "random", "none"],
     default: "reset",
     help: "At a restart, the moments of what restarts are zeroed (reset), set to those of the gradients of the next batches (primed), pruned by size or at random, or kept (none).",
@@ -283,6 +353,8 @@ export const SETTINGS = {
   restartBatches: {
     type: "integer",
     group: "Restarts",
+    usedBy: ["seen gradients"],
+    warmStart: "none",
     default: 8,
     min: 1,
     unit: "batches",
@@ -291,6 +363,8 @@ export const SETTINGS = {
   pruneRatio: {
     type: "number",
     group: "Restarts",
+    usedBy: ["relora", "pruning"],
+    warmStart: "none",
     default: 0.9,
     min: 0,
     below: 1,
@@ -301,6 +375,7 @@ export const SETTINGS = {
   maxSteps: {
     type: "integer",
     group: "Batches and length",
+    mayChange: true,
     default: 10_000,
     min: 1,
     unit: "steps",
@@ -336,6 +411,7 @@ export const SETTINGS = {
   sequenceLength: {
     type: "integer",
     group: "Batches and length",
+    study: "shared",
     default: 256,
     min: 2,
     unit: "tokens",
@@ -346,6 +422,7 @@ export const SETTINGS = {
   lr: {
     type: "number",
     group: "Optimizer",
+    mayChange: true,
     derived: "0.001; 0.0002 for a model folder",
     above: 0,
     help: "Peak learning rate.",
@@ -354,6 +431,9 @@ export const SETTINGS = {
   adapterLr: {
     type: "number",
     group: "Optimizer",
+    usedBy: ["adapters"],
+    mayChange: true,
+    warmStart: "none",
     derived: "lr",
     above: 0,
     help: "Peak learning rate of the adapters; often twice that of full-rank training.",
@@ -361,6 +441,8 @@ export const SETTINGS = {
   loraPlusRatio: {
     type: "number",
     group: "Optimizer",
+    usedBy: ["adapters", "factors"],
+    warmStart: "none",
     default: 1,
     above: 0,
     help: "Learning rate of B as a multiple of adapterLr, which A keeps (LoRA+, Hayou et al. 2024); 16 is usual there.",
@@ -369,6 +451,7 @@ export const SETTINGS = {
   schedule: {
     type: "choice",
     group: "Optimizer",
+    warmStart: "rates",
     choices: ["constant", "linear", "cosine", "cosine_restarts"],
     derived: "cosine_restarts for method relora, else cosine",
     help: "Learning rate over the steps, after the warm-up.",
@@ -377,6 +460,7 @@ export const SETTINGS = {
   warmupSteps: {
     type: "integer",
     group: "Optimizer",
+    warmStart: "rates",
     derived: "a tenth of the warm start or else of the first cycle, at most 100",
     min: 0,
     unit: "steps",
@@ -385,6 +469,8 @@ export const SETTINGS = {
   minLrRatio: {
     type: "number",
     group: "Optimizer",
+    usedBy: ["cosine"],
+    warmStart: "rates",
     default: 0.1,
     min: 0,
     max: 1,
@@ -427,6 +513,7 @@ export const SETTINGS = {
   clipGradNorm: {
     type: "number",
     group: "Optimizer",
+    mayChange: true,
     default: 1,
     none: "no clipping",
     above: 0,
@@ -436,6 +523,7 @@ export const SETTINGS = {
   maxBadSteps: {
     type: "integer",
     group: "Optimizer",
+    mayChange: true,
     default: 10,
     min: 0,
     unit: "steps",
@@ -444,6 +532,7 @@ export const SETTINGS = {
   divergenceFactor: {
     type: "number",
     group: "Optimizer",
+    mayChange: true,
     default: 1.5,
     none: "never stop for it",
     above: 1,
@@ -452,6 +541,7 @@ export const SETTINGS = {
   divergenceEvals: {
     type: "integer",
     group: "Optimizer",
+    mayChange: true,
     default: 3,
     min: 1,
     unit: "evaluations",
@@ -461,6 +551,7 @@ export const SETTINGS = {
   evalEvery: {
     type: "integer",
     group: "Evaluation and checkpoints",
+    mayChange: true,
     default: 100,
     none: "only before the first step and at the end",
     min: 1,
@@ -471,6 +562,7 @@ export const SETTINGS = {
   evalTokens: {
     type: "integer",
     group: "Evaluation and checkpoints",
+    study: "shared",
     default: 50_000,
     min: 1,
     unit: "tokens",
@@ -479,6 +571,8 @@ export const SETTINGS = {
   patience: {
     type: "integer",
     group: "Evaluation and checkpoints",
+    mayChange: true,
+    warmStart: "none",
     default: null,
     none: "train to the last step",
     min: 1,
@@ -489,6 +583,9 @@ export const SETTINGS = {
   minImprovement: {
     type: "number",
     group: "Evaluation and checkpoints",
+    usedBy: ["patience"],
+    mayChange: true,
+    warmStart: "none",
     default: 0,
     min: 0,
     unit: "nats",
@@ -498,6 +595,7 @@ export const SETTINGS = {
   loadBest: {
     type: "boolean",
     group: "Evaluation and checkpoints",
+    mayChange: true,
     default: false,
     help: "Save at each evaluation that is the best so far, and make the finished model and adapter of the best checkpoint instead of the last.",
     aliases: ["load_best_model_at_end"],
@@ -519,6 +617,8 @@ export const SETTINGS = {
   saveEvery: {
     type: "integer",
     group: "Evaluation and checkpoints",
+    mayChange: true,
+    warmStart: "none",
     default: 1000,
     none: "only at the end",
     min: 1,
@@ -529,6 +629,8 @@ export const SETTINGS = {
   keepCheckpoints: {
     type: "integer",
     group: "Evaluation and checkpoints",
+    mayChange: true,
+    warmStart: "none",
     default: 2,
     none: "all",
     min: 1,
@@ -546,6 +648,8 @@ export const SETTINGS = {
   threads: {
     type: "integer",
     group: "Machine",
+    mayChange: true,
+    computesNothing: true,
     default: null,
     none: "as many as the machine has cores",
     min: 1,
@@ -577,6 +681,8 @@ export const SETTINGS = {
   out: {
     type: "string",
     group: "Run",
+    computesNothing: true,
+    study: "own",
     default: null,
     none: "a new folder under runs/",
     help: "Run folder.",
@@ -585,24 +691,31 @@ export const SETTINGS = {
   overwrite: {
     type: "boolean",
     group: "Run",
+    computesNothing: true,
+    study: "own",
     default: false,
     help: "Replace what an earlier run left in the run folder.",
   },
   dryRun: {
     type: "boolean",
     group: "Run",
+    computesNothing: true,
+    study: "own",
     default: false,
     help: "Print the plan, check the data, train nothing.",
   },
   force: {
     type: "boolean",
     group: "Run",
+    mayChange: true,
+    computesNothing: true,
     default: false,
     help: "Start even when the estimated memory is more than there is.",
   },
   seed: {
     type: "integer",
     group: "Run",
+    study: "own",
     default: 0,
     min: 0,
     max: 0xffffffff,

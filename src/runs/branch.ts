@@ -1,32 +1,18 @@
 import { copyFile, filesBelow, folderOf, joinPath, makeFolder, writeFileAtomic, writeFolderAtomic } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { settingOf } from "../config/names.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { planStep } from "../relora/plan.js";
 import { checkpointName, verifyCheckpoint } from "./checkpoint.js";
 import { writeSettings } from "./run-folder.js";
-
-/** Settings that a warm start does not depend on: those of the adapters, and of what a run does beside training. */
-const LATER: ReadonlySet<SettingKey> = new Set([
-  ...(["method", "adapterKind", "rank", "alpha", "rslora", "dropout", "adapterInit", "targetModules"] as const),
-  ...(["trainModules", "excludeModules", "layersToTransform", "rankPattern", "alphaPattern", "bias"] as const),
-  ...(["quantize", "doubleQuant", "quantBlockSize", "mergePolicy", "optimizerReset", "pruneRatio"] as const),
-  ...(["restartShare", "restartBatches", "patience", "minImprovement", "loraPlusRatio"] as const),
-  ...(["adapterLr", "saveEvery", "keepCheckpoints"] as const),
-  ...(["threads", "out", "overwrite", "dryRun", "force"] as const),
-]);
-
-/** Settings of which only what they make of the warm start's steps matters. */
-const PLAN: ReadonlySet<SettingKey> = new Set([
-  ...(["reloraEvery", "cycleLength", "restartWarmupSteps", "schedule", "minLrRatio", "warmupSteps"] as const),
-]);
 
 /** The same text for runs whose warm starts are the same to the last bit; null for a run without one. */
 export function warmStartKey(settings: Settings): string | null {
   const { method, warmStartSteps } = settings;
   if (method === "full" || warmStartSteps === 0) return null;
   const values = Object.entries(settings).filter(([name]) => {
-    const key = name as SettingKey;
-    return !LATER.has(key) && !PLAN.has(key);
+    const { warmStart, computesNothing = false } = settingOf(name as SettingKey);
+    return warmStart === undefined && !computesNothing;
   });
   const rates = Array.from({ length: warmStartSteps }, (_, i) => planStep(i + 1, settings).lrMultiplier);
   return JSON.stringify([values, rates]);

@@ -1,5 +1,6 @@
 import { cpuCount, exists, joinPath, readText } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { settingOf } from "../config/names.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { checkpointPath } from "../formats/open-file.js";
 import type { DownloadEvents } from "../hub/model-download.js";
@@ -52,9 +53,6 @@ export function studyRuns({ arms, seeds }: Study, out: string, parallel: number)
   );
 }
 
-/** Settings in which a run that was made for the study may differ from it. */
-const FREE: readonly SettingKey[] = ["out", "overwrite", "dryRun", "force", "threads"];
-
 /**
  * What there is of the runs.
  * @throws ConfigError that names every run made with other settings; CheckpointError for what cannot be read.
@@ -78,7 +76,7 @@ async function changesOf({ folder, settings }: StudyRun): Promise<string[]> {
   const before = await readRunSettings(folder);
   const text = (value: unknown): string => JSON.stringify(value);
   return (Object.keys(settings) as SettingKey[])
-    .filter((key) => !FREE.includes(key) && text(settings[key]) !== text(before[key]))
+    .filter((key) => !settingOf(key).computesNothing && text(settings[key]) !== text(before[key]))
     .map((key) => `${key} was ${text(before[key])}, is ${text(settings[key])}`);
 }
 

@@ -1,4 +1,5 @@
-import type { Settings } from "../config/settings.js";
+import { SETTING_KEYS, settingOf } from "../config/names.js";
+import type { SettingKey, Settings } from "../config/settings.js";
 
 /** A matrix of runs, every arm with every seed. */
 export interface Study {
@@ -26,17 +27,10 @@ export interface Reference {
 }
 
 /** Settings that every run of a study is given. */
-export const OWN_SETTINGS = ["seed", "out", "overwrite", "dryRun"] as const;
+export const OWN_SETTINGS: readonly SettingKey[] = SETTING_KEYS.filter((key) => settingOf(key).study === "own");
 
 /**
  * Settings that must be the same in all arms: with another text, vocabulary or length of the context a held-out loss is
  * the loss of another task.
  */
-export const SHARED_SETTINGS = [
-  "data",
-  "validationFraction",
-  "tokenizer",
-  "vocabSize",
-  "sequenceLength",
-  "evalTokens",
-] as const;
+export const SHARED_SETTINGS: readonly SettingKey[] = SETTING_KEYS.filter((key) => settingOf(key).study === "shared");
