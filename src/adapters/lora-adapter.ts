@@ -13,7 +13,8 @@ import { type LowRankTerm, partOf, productOf, sinceStart } from "./low-rank-term
 import { norm } from "./orthonormal.js";
 
 /** How loraA starts: Xavier uniform, PEFT's Kaiming uniform (bound 1 / √inFeatures), or PEFT's Gaussian (deviation 1 / rank). */
-export type LoRAInitialization = "xavier" | "kaiming" | "gaussian";
+export const LORA_INITIALIZATIONS = ["xavier", "kaiming", "gaussian"] as const;
+export type LoRAInitialization = (typeof LORA_INITIALIZATIONS)[number];
 
 export interface LoRAOptions {
   /** From 1 to min(inFeatures, outFeatures). */

@@ -1,17 +1,13 @@
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import type { Rng } from "../tensor/random.js";
 
-/** How a quantized weight can take up an update. */
-export const MERGE_POLICIES = ["delta-log", "residual", "error-feedback", "stochastic", "requantize"] as const;
-export type MergePolicyName = (typeof MERGE_POLICIES)[number];
-
 /** How one quantized weight takes up updates. A policy belongs to one layer: it may remember what rounding lost. */
 export interface MergePolicy {
   /** Lets `weight` take up ΔW = `update`, row-major. Draws from `rng` where rounding is random. */
   merge(weight: QuantizedWeight, update: Float32Array, rng: Rng): Promise<void>;
   /** The layer's weight in float32 by what the policy knows, row-major: what is saved as the model. */
   exactWeight(weight: QuantizedWeight): Promise<Float32Array>;
-  /** Whether the next adapter starts near what rounding took away, instead of at zero. */
+  /** As in the policy's {@link MergePolicyKind}. */
   readonly startsFromResidual: boolean;
 }
 
@@ -69,21 +65,29 @@ export function errorFeedback(): MergePolicy {
   };
 }
 
-/** The policy of that name for one layer. */
-export function createMergePolicy(name: MergePolicyName, master: MasterWeight): MergePolicy {
-  switch (name) {
-    case "delta-log":
-      return deltaLog(master);
-    case "residual":
-      return residual(master);
-    case "error-feedback":
-      return errorFeedback();
-    case "stochastic":
-      return stochastic();
-    case "requantize":
-      return requantize();
-  }
+/** A way to merge into quantized weights: how a layer gets it, and what the rest of a run must know of it. */
+export interface MergePolicyKind {
+  readonly create: (master: MasterWeight) => MergePolicy;
+  /** What gives the exact weights of a run back: the delta log on its base, or the layers themselves. */
+  readonly exactFrom: "log" | "layer";
+  /** True if the next adapter starts near what rounding took away, instead of at zero. */
+  readonly startsFromResidual: boolean;
+  /** True if each layer keeps what rounding lost, in float32. */
+  readonly carriesError: boolean;
 }
+
+/** Every policy by its name in settings. */
+export const MERGE_POLICIES = {
+  "delta-log": { create: deltaLog, exactFrom: "log", startsFromResidual: false, carriesError: false },
+  residual: { create: residual, exactFrom: "log", startsFromResidual: true, carriesError: false },
+  "error-feedback": { create: errorFeedback, exactFrom: "layer", startsFromResidual: false, carriesError: true },
+  stochastic: { create: stochastic, exactFrom: "layer", startsFromResidual: false, carriesError: false },
+  requantize: { create: requantize, exactFrom: "layer", startsFromResidual: false, carriesError: false },
+} as const satisfies Readonly<Record<string, MergePolicyKind>>;
+
+export type MergePolicyName = keyof typeof MERGE_POLICIES;
+
+export const MERGE_POLICY_NAMES: readonly MergePolicyName[] = Object.keys(MERGE_POLICIES) as MergePolicyName[];
 
 function addInto(target: Float32Array, values: Float32Array): Float32Array {
   for (let i = 0; i < target.length; i++) target[i]! += values[i]!;

@@ -1,3 +1,4 @@
+import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { firstStretch } from "./derive.js";
 import { flagOf } from "./names.js";
 import type { SettingKey, Settings } from "./settings.js";
@@ -88,9 +89,9 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
   {
     keys: ["adapterKind", "mergePolicy", "quantize"],
     fault: ({ adapterKind, mergePolicy, quantize }) =>
-      adapterKind !== "dora" || quantize === "none" || mergePolicy !== "residual"
+      adapterKind !== "dora" || quantize === "none" || !MERGE_POLICIES[mergePolicy].startsFromResidual
         ? null
-        : "mergePolicy: residual starts adapters elsewhere than at zero, which DoRA cannot; use delta-log",
+        : `mergePolicy: ${mergePolicy} starts adapters elsewhere than at zero, which DoRA cannot; use delta-log`,
   },
   {
     keys: ["restartShare", "adapterKind"],
@@ -102,16 +103,16 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
   {
     keys: ["mergePolicy", "adapterKind", "quantize"],
     fault: ({ adapterKind, mergePolicy, quantize }) =>
-      adapterKind !== "core" || quantize === "none" || mergePolicy !== "residual"
+      adapterKind !== "core" || quantize === "none" || !MERGE_POLICIES[mergePolicy].startsFromResidual
         ? null
-        : "mergePolicy: residual starts adapters elsewhere than at zero, which a core cannot; use delta-log",
+        : `mergePolicy: ${mergePolicy} starts adapters elsewhere than at zero, which a core cannot; use delta-log`,
   },
   {
     keys: ["restartShare", "mergePolicy", "quantize"],
     fault: ({ restartShare, mergePolicy, quantize }) =>
-      restartShare === 1 || quantize === "none" || mergePolicy !== "residual"
+      restartShare === 1 || quantize === "none" || !MERGE_POLICIES[mergePolicy].startsFromResidual
         ? null
-        : "mergePolicy: residual starts whole adapters anew, and restartShare below 1 only a part of them; use delta-log",
+        : `mergePolicy: ${mergePolicy} starts whole adapters anew, and restartShare below 1 only a part of them; use delta-log`,
   },
   {
     keys: ["optimizerReset", "restartShare"],

@@ -1,4 +1,9 @@
 import { adapterKinds } from "../adapters/kinds.js";
+import { LORA_INITIALIZATIONS } from "../adapters/lora-adapter.js";
+import { MERGE_POLICY_NAMES } from "../adapters/merge-policies.js";
+import { PRUNING_METHODS } from "../optim/reset.js";
+import { QUANTIZATION_FORMATS } from "../quant/quantizer.js";
+import { DEVICES } from "../runtime/session.js";
 
 /** Where a setting stands in help texts and in the reference page, in this order. */
 export const SETTING_GROUPS = [
@@ -188,7 +193,7 @@ export const SETTINGS = {
     group: "Method",
     usedBy: ["adapters", "factors"],
     warmStart: "none",
-    choices: ["xavier", "kaiming", "gaussian"],
+    choices: LORA_INITIALIZATIONS,
     default: "xavier",
     help: "How A starts, at first and after each merge; B starts at zero. kaiming and gaussian are PEFT's.",
   },
@@ -257,7 +262,7 @@ export const SETTINGS = {
     type: "choice",
     group: "Method",
     warmStart: "none",
-    choices: ["none", "nf4", "fp4", "int8"],
+    choices: ["none", ...QUANTIZATION_FORMATS],
     default: "none",
     help: "Format of the frozen weights under the adapters, bitsandbytes' own; none is float32, or what the model folder has.",
   },
@@ -285,7 +290,7 @@ export const SETTINGS = {
     group: "Method",
     usedBy: ["adapters"],
     warmStart: "none",
-    choices: ["delta-log", "residual", "error-feedback", "stochastic", "requantize"],
+    choices: MERGE_POLICY_NAMES as typeof MERGE_POLICY_NAMES,
     default: "delta-log",
     help: "How quantized weights take up merges: round base + all updates (delta-log; residual also starts the next adapter near what rounding changes), or the present weight + update, with the error carried (error-feedback), at random (stochastic) or lost (requantize).",
   },
@@ -345,7 +350,7 @@ export const SETTINGS = {
     group: "Restarts",
     usedBy: ["relora"],
     warmStart: "none",
-    choices: ["reset", "primed", "magnitude", "random", "none"],
+    choices: ["reset", "primed", ...PRUNING_METHODS, "none"],
     default: "reset",
     help: "At a restart, the moments of what restarts are zeroed (reset), set to those of the gradients of the next batches (primed), pruned by size or at random, or kept (none).",
     aliases: ["relora_prune_method"],
@@ -641,7 +646,7 @@ export const SETTINGS = {
   device: {
     type: "choice",
     group: "Machine",
-    choices: ["cpu", "webgpu"],
+    choices: DEVICES,
     default: "cpu",
     help: "Execution provider of ONNX Runtime.",
   },

@@ -1,10 +1,12 @@
 import type { Rng } from "../tensor/random.js";
 import type { AdamWState } from "./adamw.js";
 
+/** Ways to drop a share of the moments' entries. */
+export const PRUNING_METHODS = ["magnitude", "random"] as const;
+export type PruningMethod = (typeof PRUNING_METHODS)[number];
+
 /** Treatment of the adapters' moments at a restart. `ratio` is from 0 to below 1. */
-export type OptimizerReset =
-  | { readonly method: "reset" }
-  | { readonly method: "magnitude" | "random"; readonly ratio: number };
+export type OptimizerReset = { readonly method: "reset" } | { readonly method: PruningMethod; readonly ratio: number };
 
 /** Share of zeros among all moments of the states, from 0 to 1; 0 without any moments. */
 export function zeroShare(states: Iterable<AdamWState>): number {

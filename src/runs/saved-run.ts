@@ -12,7 +12,7 @@ import type { HostTensor } from "../tensor/dtype.js";
 // Merging computes with `Tensor.data()`.
 import "../runtime/evaluate.js";
 import { loraAdapters } from "../adapters/inject.js";
-import { createMergePolicy } from "../adapters/merge-policies.js";
+import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { CheckpointError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
 import { requireWhole } from "../formats/checksums.js";
@@ -131,7 +131,7 @@ export async function restoreInto(model: CausalLM, run: SavedRun, master: Master
   await fillModel(model, source);
   if (isAdapted(run)) {
     addAdapters(model, settings, new Rng(settings.seed, "adapters"), (layer) =>
-      createMergePolicy(settings.mergePolicy, () => master.weight(layer)),
+      MERGE_POLICIES[settings.mergePolicy].create(() => master.weight(layer)),
     );
     await replayMerges(model, mergedCycles(run), master, settings.seed);
   }
@@ -180,7 +180,7 @@ export async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
   for (const name of adapterParameters(trained).keys()) replaced.delete(name);
   const parts = { source, baseFolder, replaced, quantizer: describeHeld(run.quantizer) };
   const learned = isMerged(run) ? new Map<string, LowRankTerm>() : learnedTerms(trained);
-  if (run.quantizer === null || settings.mergePolicy === "delta-log" || settings.mergePolicy === "residual") {
+  if (run.quantizer === null || MERGE_POLICIES[settings.mergePolicy].exactFrom === "log") {
     const terms = new Map([...learned].map(([layer, term]): [string, LowRankTerm[]] => [layer, [term]]));
     for await (const cycle of mergedCycles(run)) {
       for (const [layer, term] of termsOf(cycle)) terms.set(layer, [...(terms.get(layer) ?? []), term]);

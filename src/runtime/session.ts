@@ -5,7 +5,8 @@ import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
 import { sameShape } from "../tensor/shape.js";
 
 /** Execution providers that highrank compiles for. */
-export type Device = "cpu" | "webgpu";
+export const DEVICES = ["cpu", "webgpu"] as const;
+export type Device = (typeof DEVICES)[number];
 
 export interface SessionOptions {
   readonly device: Device;

@@ -1,4 +1,5 @@
 import { mergeableLayers } from "../adapters/inject.js";
+import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { sum } from "../base/numbers.js";
 import { arenaUse } from "../compiler/arena.js";
 import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.js";
@@ -112,7 +113,7 @@ function compile(outputs: Readonly<Record<string, Tensor>>): CompiledGraph {
 
 /** What error-feedback keeps of every adapted layer. */
 function carriedErrors({ model }: RunShape, { quantize, mergePolicy }: MemorySettings): number {
-  return quantize === "none" || mergePolicy !== "error-feedback" ? 0 : FLOAT * sum(adaptedSizes({ model }));
+  return quantize === "none" || !MERGE_POLICIES[mergePolicy].carriesError ? 0 : FLOAT * sum(adaptedSizes({ model }));
 }
 
 /**

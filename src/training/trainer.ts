@@ -1,7 +1,7 @@
 import { joinPath, peakMemoryBytes, removeFolderAtomic } from "#platform";
 import { loraAdapters, redrawDropout } from "../adapters/inject.js";
 import type { LayerInputs } from "../adapters/low-rank-approximation.js";
-import { createMergePolicy } from "../adapters/merge-policies.js";
+import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { NumericError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
 import { hashModelFolder } from "../formats/base-hash.js";
@@ -281,7 +281,7 @@ export class Trainer {
     const { mergePolicy, seed } = this.#settings;
     const rng = new Rng(seed, "adapters", this.#progress.step);
     addAdapters(model, this.#settings, rng, (layer) =>
-      createMergePolicy(mergePolicy, () => this.#master.weight(layer)),
+      MERGE_POLICIES[mergePolicy].create(() => this.#master.weight(layer)),
     );
     await startFromResiduals(
       model,
