@@ -1,14 +1,29 @@
+import { readFileSync } from "node:fs";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
+
+// Tests that load ONNX Runtime by themselves collect no telemetry either.
+process.env.ORT_DISABLE_TELEMETRY ||= "1";
+
+/** A file `name.SUITE.test.ts` belongs to that suite, every other test file to the first. */
+const suites = JSON.parse(readFileSync(new URL("tests/suites.json", import.meta.url), "utf8")) as { name: string }[];
+const [quick, ...others] = suites.map(({ name }) => name);
+const filesOf = (pattern: string): string[] => ["src", "tests"].map((folder) => `${folder}/**/${pattern}.test.ts`);
 
 const config: ViteUserConfig = defineConfig({
   resolve: { conditions: ["highrank-source"] },
   ssr: { resolve: { conditions: ["highrank-source"] } },
   test: {
-    include: ["src/**/*.test.ts", "tests/**/*.test.ts"],
     testTimeout: 120_000,
     hookTimeout: 300_000,
     maxWorkers: 2,
     pool: "forks",
+    projects: [
+      {
+        extends: true,
+        test: { name: quick!, include: filesOf("*"), exclude: others.flatMap((name) => filesOf(`*.${name}`)) },
+      },
+      ...others.map((name) => ({ extends: true as const, test: { name, include: filesOf(`*.${name}`) } })),
+    ],
   },
 });
 

@@ -22,11 +22,14 @@ const { values: flags } = parseArgs({
 const started = setting();
 const options = parseStepOptions(["--preset", flags.preset, "--method", flags.method]);
 const results: { variant: string; peakBytes: number }[] = [];
-for (const [side, checkpoint] of VARIANTS) {
+for (const [side, checkpointing] of VARIANTS) {
   if (!flags.sides.split(",").includes(side)) continue;
-  const child = await SideProcess.start(side, { ...options, checkpoint });
+  const child = await SideProcess.start(side, { ...options, checkpointing });
   for (let step = 0; step < Number(flags.steps); step++) await child.step();
-  results.push({ variant: checkpoint ? `${side}, checkpointing` : side, peakBytes: await child.peakBytes() });
+  results.push({
+    variant: checkpointing ? `${side}, gradient checkpointing` : side,
+    peakBytes: await child.peakBytes(),
+  });
   await child.quit();
 }
 

@@ -24,7 +24,7 @@ export interface StepOptions {
   readonly sequence: number;
   readonly threads: number;
   /** Recompute each block in the backward pass instead of keeping its activations. */
-  readonly checkpoint: boolean;
+  readonly checkpointing: boolean;
   /** Format of the frozen weights under the adapters; only highrank can. */
   readonly quantize: "none" | "nf4" | "int8";
 }
@@ -43,9 +43,9 @@ export function readPackageVersion(name: string): string {
 }
 
 /** The command line that a side understands; what not every side can only when it is asked for. */
-export function stepArguments({ checkpoint, quantize, ...options }: StepOptions): string[] {
+export function stepArguments({ checkpointing, quantize, ...options }: StepOptions): string[] {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  if (checkpoint) args.push("--checkpoint");
+  if (checkpointing) args.push("--checkpointing");
   return quantize === "none" ? args : [...args, "--quantize", quantize];
 }
 
@@ -61,7 +61,7 @@ export function parseStepOptions(args: readonly string[]): StepOptions {
       batch: { type: "string", default: "4" },
       sequence: { type: "string", default: "256" },
       threads: { type: "string", default: "2" },
-      checkpoint: { type: "boolean", default: false },
+      checkpointing: { type: "boolean", default: false },
       quantize: { type: "string", default: "none" },
     },
   });
@@ -76,7 +76,7 @@ export function parseStepOptions(args: readonly string[]): StepOptions {
     batch: Number(values.batch),
     sequence: Number(values.sequence),
     threads: Number(values.threads),
-    checkpoint: values.checkpoint,
+    checkpointing: values.checkpointing,
     quantize,
   };
 }

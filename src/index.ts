@@ -2,10 +2,12 @@
  * highrank: train transformer language models with LoRA and ReLoRA on ONNX Runtime.
  *
  * Tensors are lazy: operations build a graph, `await tensor.data()` computes it, `Program.compile` compiles a graph for
- * repeated runs. Importing this module starts nothing: no session, worker, file or environment is touched.
+ * repeated runs. Importing this module starts nothing: no session, worker or file is touched. Of the environment it
+ * sets `ORT_DISABLE_TELEMETRY` where that is not set, which keeps ONNX Runtime from collecting telemetry.
  */
 export * from "./adapters/index.js";
 export * from "./autograd/index.js";
+export * from "./base/errors.js";
 export { type ConfigFile, loadConfigFile } from "./config/config-file.js";
 export { MODEL_PRESETS, type ModelPreset, RECIPES } from "./config/presets.js";
 export { resolveSettings, type SettingSources } from "./config/resolve.js";
@@ -69,7 +71,7 @@ export { type LocatedModel, locateModel } from "./hub/locate-model.js";
 export type { DownloadEvents, DownloadOptions, DownloadProgress } from "./hub/model-download.js";
 export type { WantedParts } from "./hub/model-files.js";
 export { AdapterSet } from "./loading/adapter-set.js";
-export type { QuantizedLayer } from "./loading/quantizing.js";
+export type { QuantizedLayer } from "./loading/quantization-error.js";
 export type { MergeVerification } from "./loading/unmerged-model.js";
 export type { WeightedAdapter } from "./loading/weighted-adapters.js";
 export * from "./models/index.js";

@@ -69,3 +69,12 @@ test("every file of src keeps to the order of the layers", () => {
   expect(files.length).toBeGreaterThan(10);
   expect(files.flatMap((file) => layerFaults(file, readFileSync(new URL(file, root), "utf8")))).toEqual([]);
 });
+
+test("the table and the picture of docs/architecture.md name every layer in order", () => {
+  const page = readFileSync(new URL("../docs/architecture.md", import.meta.url), "utf8");
+  expect([...page.matchAll(/^\| `([a-z]+)\/` \|/gm)].map((match) => match[1])).toEqual(LAYERS);
+  const picture = readFileSync(new URL("../docs/rooms.svg", import.meta.url), "utf8");
+  const lowest = (a: RegExpMatchArray, b: RegExpMatchArray): number => Number(b[1]) - Number(a[1]);
+  const rooms = [...picture.matchAll(/y="([\d.]+)"[^>]*font-weight="600">([a-z]+)\/<\/text><text/g)].sort(lowest);
+  expect(rooms.map((match) => match[2])).toEqual(LAYERS);
+});

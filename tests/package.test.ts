@@ -104,6 +104,7 @@ test("a bundle keeps what computes tensors and leaves out what is not used", asy
   })) as { output: readonly { readonly code?: string }[] };
   const code = output.map((part) => part.code ?? "").join("\n");
   expect(code).toContain("registerEvaluator(");
+  expect(code).toContain('"ORT_DISABLE_TELEMETRY"');
   expect(code).not.toContain("BatchCursor");
 });
 

@@ -10,7 +10,7 @@ import type * as Start from "../src/training/start.js";
 const DIST = new URL("../dist/", import.meta.url).href;
 const { startTraining }: typeof Start = await import(`${DIST}training/start.js`);
 const { resolveSettings }: typeof Resolve = await import(`${DIST}config/resolve.js`);
-const { DataError } = await import(`${DIST}tensor/errors.js`);
+const { DataError } = await import(`${DIST}base/errors.js`);
 
 let folder = "";
 beforeAll(async () => {

@@ -18,7 +18,7 @@ import { matmulMilliseconds } from "./matmul-share.js";
 import { serveSide } from "./serve.js";
 
 const options = parseStepOptions(process.argv.slice(2));
-const { method, rank, vocab, batch, sequence, threads, checkpoint } = options;
+const { method, rank, vocab, batch, sequence, threads, checkpointing } = options;
 const preset = readPreset(options.preset);
 const model = new LlamaForCausalLM(
   llamaConfig({
@@ -46,7 +46,7 @@ const shape = {
   batchSize: batch,
   sequenceLength: sequence,
   lossChunk: 512,
-  checkpointing: checkpoint,
+  checkpointing,
   device: "cpu",
   threads,
 } as const;
@@ -74,7 +74,7 @@ await serveSide(
     version: readPackageVersion("onnxruntime-node"),
     parameters,
     trained: countElements(trained.values()),
-    setup: { threads, checkpoint },
+    setup: { threads, checkpointing },
   },
   {
     step: trainingStep,

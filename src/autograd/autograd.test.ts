@@ -29,7 +29,7 @@ function random(purpose: string, ...shape: number[]): Tensor {
 }
 
 describe("grad", () => {
-  test("adds what comes back along several ways", () => {
+  test("adds up what comes back along several paths", () => {
     expect(values(...grad(sum(add(mul(x, x), mul(x, y))), [x, y]))).toEqual([
       [6, 9, 12],
       [1, 2, 3],
@@ -95,7 +95,7 @@ describe("a gradient of one's own", () => {
   });
 });
 
-describe("checkpoint", () => {
+describe("gradient checkpointing", () => {
   const input = random("input", 3, 4);
   const weights = Array.from({ length: 6 }, (_, i) => random(`weight${i}`, 4, 4));
   const block = (h: Tensor, k: number) =>
@@ -135,7 +135,7 @@ describe("checkpoint", () => {
     });
   });
 
-  test("passes an argument through that is the result itself", () => {
+  test("passes through an argument that is itself the result", () => {
     const same = checkpoint((h: Tensor) => h, x);
     expect(values(same, ...grad(sum(mul(same, y)), [x]))).toEqual([
       [1, 2, 3],

@@ -1,8 +1,9 @@
 import { applyOp, type Op, type Tensor } from "../tensor/tensor.js";
 
 /**
- * `value` with a gradient of the caller's own: `vjp(dy, inputs)` gives the gradients with respect to `inputs`, on
- * which the result then depends for differentiation; it must use the inputs that it is given. The function itself is `value` unchanged; devices compute nothing extra.
+ * `value` with a custom gradient: `vjp(dy, inputs)` returns the gradients with respect to `inputs`, computed from the
+ * inputs it is given. Differentiation sees the result as a function of `inputs`. The value is unchanged; devices
+ * compute nothing extra.
  */
 export function withGradient(
   value: Tensor,

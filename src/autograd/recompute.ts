@@ -5,14 +5,14 @@ import { pullback } from "./grad.js";
 
 /**
  * Gradient checkpointing (Chen et al. 2016, arXiv:1604.06174): computes `fn(...inputs)`, keeps none of its intermediate
- * values, and computes them again when the gradient needs them. Values and gradients are bit-equal to those without,
- * save that a tensor which `fn` reads several times adds up its gradients in another order.
+ * values, and computes them again when the gradient needs them. Values and gradients are bit-equal to those without it,
+ * except that a tensor which `fn` reads several times adds up its gradients in another order.
  */
 export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
   const output = fn(...inputs);
   const boundary = new Set(inputs);
   const inner = interior(output, boundary);
-  // Parameters and constants that fn closed over receive gradients like the arguments do.
+  // Parameters and constants that fn closed over receive gradients as the arguments do.
   const captured = new Set<Tensor>();
   for (const node of inner)
     for (const input of node.inputs) if (!boundary.has(input) && input.op === undefined) captured.add(input);

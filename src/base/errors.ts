@@ -1,7 +1,10 @@
-/** A message is to be read; what a file holds may make it as long as the file. */
+/** Messages are for people; one that quotes a file could otherwise grow as long as the file. */
 const MAX_MESSAGE_LENGTH = 8000;
 
-/** Base of every error that highrank throws on purpose. A message says where, what must hold, what came, and the way out. */
+/**
+ * Base of every error that highrank throws on purpose. A message says where, what must hold, what came, and the way
+ * out.
+ */
 export class HighrankError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message.length <= MAX_MESSAGE_LENGTH ? message : `${message.slice(0, MAX_MESSAGE_LENGTH)}…`, options);
@@ -23,6 +26,9 @@ export class DataError extends HighrankError {}
 
 /** A model, adapter, tokenizer or run file that cannot be read or does not fit. */
 export class CheckpointError extends HighrankError {}
+
+/** A model that highrank does not support: its architecture, or an option that its config asks for. */
+export class ModelError extends CheckpointError {}
 
 /** An execution provider that is missing, failed to start, or failed while running. */
 export class DeviceError extends HighrankError {}

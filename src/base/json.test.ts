@@ -10,7 +10,7 @@ test("JSON is parsed as ever, brackets in texts aside", () => {
   expect(() => parseJson('"\\')).toThrow(SyntaxError);
 });
 
-test("64 levels are parsed, more are refused however many there are", () => {
+test("64 levels are parsed, any more are refused", () => {
   const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
   expect(parseJson(nested(64))).toBeInstanceOf(Array);
   for (const levels of [65, 1_000_000]) expect(() => parseJson(nested(levels))).toThrow("nested deeper than 64 levels");
@@ -23,6 +23,6 @@ test("values are shown by their beginning", () => {
   expect(shortened("abc", 2)).toBe("ab… (3 characters)");
 });
 
-test("the message of an error has an end", () => {
+test("the message of an error is limited in length", () => {
   expect(new HighrankError("x".repeat(1e6)).message).toHaveLength(8001);
 });

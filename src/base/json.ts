@@ -1,12 +1,14 @@
-/** Levels of arrays and objects inside one another: several times as many as any file needs. */
+/** Deepest nesting of arrays and objects: several times what any file needs. */
 const MAX_DEPTH = 64;
 
-/** Longest JSON file that is read, as for the header of a safetensors file. Parsed, it takes many times as much memory. */
+/**
+ * Size of the longest JSON file that is read, as for a safetensors header. Parsed, it takes many times as much memory.
+ */
 export const MAX_JSON_BYTES = 100_000_000;
 
 /**
- * `JSON.parse`, but no deeper than 64 levels: whatever goes through the value by recursion would run out of stack.
- * @throws SyntaxError, before memory is taken for what is too deep.
+ * `JSON.parse`, but at most 64 levels deep: recursion over a deeper value would run out of stack.
+ * @throws SyntaxError, before memory is taken for a value that is too deep.
  */
 export function parseJson(text: string): unknown {
   requireDepth(text);
@@ -25,12 +27,12 @@ function requireDepth(text: string): void {
   }
 }
 
-/** A value of a file for a message: as JSON, the beginning of it where it is long. */
+/** A value from a file, for a message: JSON, cut off if it is long. */
 export function shownValue(value: unknown): string {
   return shortened(JSON.stringify(value) ?? "missing");
 }
 
-/** The beginning of a text of a file, for a message. */
+/** The beginning of a text from a file, for a message. */
 export function shortened(text: string, length = 100): string {
   return text.length <= length ? text : `${text.slice(0, length)}… (${text.length} characters)`;
 }

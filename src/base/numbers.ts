@@ -26,7 +26,7 @@ export function formatLearningRate(rate: number): string {
   return rate === 0 ? "0" : rate.toExponential(2);
 }
 
-/** A share from 0 to 1 in per cent, without claiming 100 % for less than all or 0 % for more than nothing. */
+/** A share from 0 to 1 in percent. Less than all is never 100 %, more than nothing never 0 %. */
 export function formatShare(share: number): string {
   const percent = share * 100;
   const text = percent.toPrecision(3);
@@ -51,8 +51,8 @@ export function formatChange(change: number): string {
 }
 
 /**
- * Ranks of layers, in all and on average: `835 (29.8 a layer)`, or `230 in 7 layers (32.9 a layer)` where those of the
- * other layers are not known; null without any.
+ * Ranks of layers, total and mean: `835 (29.8 a layer)`, or `230 in 7 layers (32.9 a layer)` if those of the other
+ * layers are unknown; null if all are.
  */
 export function formatRanks(ranks: readonly (number | null)[]): string | null {
   const known = ranks.filter((rank) => rank !== null);

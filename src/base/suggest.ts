@@ -1,6 +1,6 @@
 /**
- * The candidate nearest to a mistyped name, or undefined where none is near: at most a third of the letters
- * (two for short names) may be missing, extra, wrong or swapped with their neighbour. Case does not count.
+ * The candidate nearest to a mistyped name, or undefined if none is near: at most a third of the letters (two for short
+ * names) may be missing, extra, wrong or swapped with their neighbour. Case does not count.
  */
 export function suggest(name: string, candidates: Iterable<string>): string | undefined {
   let nearest: string | undefined;

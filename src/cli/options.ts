@@ -3,6 +3,7 @@ import { ConfigError } from "../base/errors.js";
 import { defaultText } from "../config/flags.js";
 import { flagOf } from "../config/names.js";
 import { parseValue } from "../config/parse-value.js";
+import { choicesOf } from "../config/schema.js";
 import type { Setting, ValueOf } from "../config/settings.js";
 
 /** The options of a verb by camelCase name, declared as settings are; `group` does not matter. */
@@ -15,7 +16,7 @@ export type OptionValues<T extends OptionTable> = { readonly [K in keyof T]: Val
 export function addOptions(command: Command, table: OptionTable): void {
   for (const [name, option] of Object.entries(table)) {
     const value =
-      option.type === "boolean" ? "" : ` <${option.choices?.join("|") ?? option.unit ?? placeholder(option)}>`;
+      option.type === "boolean" ? "" : ` <${choicesOf(option)?.join("|") ?? option.unit ?? placeholder(option)}>`;
     const fallback = option.default === undefined ? "required" : `default: ${defaultText({ group: "Run", ...option })}`;
     command.addOption(new Option(`${flagOf(name)}${value}`, `${option.help} (${fallback})`));
   }

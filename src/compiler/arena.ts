@@ -6,8 +6,8 @@ import type { OnnxData, OnnxNode } from "./onnx-model.js";
 import { executionOrder } from "./order.js";
 
 /**
- * Operators whose kernels may write the result over an input of the same size that nobody reads any more, by which inputs
- * (ONNX Runtime's CPU provider, MayInplace in its kernel definitions).
+ * Operators whose kernels may overwrite an input of the same size that has no other reader left, with the indices of
+ * those inputs (ONNX Runtime's CPU provider, MayInplace in its kernel definitions).
  */
 const IN_PLACE: Readonly<Record<string, readonly number[]>> = {
   Add: [0, 1],
@@ -26,15 +26,16 @@ const IN_PLACE: Readonly<Record<string, readonly number[]>> = {
 
 /** Memory of a graph's values on ONNX Runtime's CPU provider, in bytes. */
 export interface ArenaUse {
-  /** What becomes resident for them, results included. */
+  /** Memory that becomes resident, results included. */
   readonly bytes: number;
-  /** The results, which live to the end of a run. */
+  /** Memory of the results, which live to the end of a run. */
   readonly results: number;
 }
 
 /**
- * What running a graph on ONNX Runtime's CPU provider takes for what its nodes make: every value from its node to its last
- * reader in the order of execution, in an arena that splits and joins as theirs does. Inputs and constants are not counted.
+ * Memory that a run takes on ONNX Runtime's CPU provider for the outputs of its nodes. Every value lives from its node
+ * to its last reader in execution order, in an arena that splits and joins chunks as ONNX Runtime's does. Inputs and
+ * constants are not counted.
  */
 export function arenaUse({ graph, values }: CompiledGraph): ArenaUse {
   const { nodes } = graph;
@@ -56,7 +57,7 @@ export function arenaUse({ graph, values }: CompiledGraph): ArenaUse {
   const releaseIfUnread = (name: string): void => {
     if (!readsLeft.get(name) && held.delete(name)) arena.release(name);
   };
-  // A value that lies in the memory of another goes by the other's name.
+  // A value that lies in another's memory is counted under the other's name.
   const owners = new Map<string, string>();
   for (const index of executionOrder(nodes)) {
     const node = nodes[index]!;
@@ -89,7 +90,7 @@ export function arenaUse({ graph, values }: CompiledGraph): ArenaUse {
 
 const SCRATCH = "scratch";
 
-/** Bytes of a value that only the lowering of one primitive knows. */
+/** Bytes of a value inside one primitive's lowering, whose shape the graph does not know. */
 function innerBytes(
   { opType, inputs }: OnnxNode,
   sizes: ReadonlyMap<string, number>,
@@ -109,7 +110,7 @@ function innerBytes(
   }
 }
 
-/** What a kernel takes for itself. */
+/** Scratch memory of a kernel, in bytes. */
 function scratchBytes({ opType, attributes }: OnnxNode): number {
   if (opType !== "MatMulBnb4") return 0;
   // The weight in float32.

@@ -3,7 +3,7 @@ import { BestFitArena } from "./best-fit-arena.js";
 
 const MIB = 2 ** 20;
 
-test("freed memory is given out again, joined where it lies together", () => {
+test("freed memory is given out again, adjacent pieces joined", () => {
   const arena = new BestFitArena();
   arena.allocate("a", MIB / 4);
   arena.allocate("b", MIB / 4);
@@ -14,7 +14,7 @@ test("freed memory is given out again, joined where it lies together", () => {
   expect(arena.touchedBytes).toBe(MIB / 2);
 });
 
-test("a gap too small is left, and the memory grows", () => {
+test("a gap that is too small stays free, and the memory grows", () => {
   const arena = new BestFitArena();
   arena.allocate("a", MIB / 4);
   arena.allocate("b", MIB / 4);

@@ -2,7 +2,7 @@ const ALIGNMENT = 256;
 const PAGE = 4096;
 const FIRST_REGION = 2 ** 20;
 const LARGEST_GROWTH = 2 ** 30;
-/** A chunk that a smaller request gets is split where it is twice as large, or where this would be lost. */
+/** A chunk is split if it is at least twice as large as the request, or if at least this many bytes would be lost. */
 const LARGEST_LOSS = 2 ** 27;
 
 interface Chunk {
@@ -15,14 +15,14 @@ interface Chunk {
 }
 
 interface Region {
-  /** 1 for each page that was given out once. */
+  /** 1 for each page that was given out at least once. */
   readonly pages: Uint8Array;
 }
 
 /**
- * A model of ONNX Runtime's arena for the CPU ("BFC", best fit with coalescing), which tells how much memory a row of requests
- * makes resident: regions that double in size, none ever given back, in which free neighbours are joined and each request
- * takes the smallest chunk that it fits into. Nothing is allocated.
+ * A model of ONNX Runtime's CPU arena ("BFC", best fit with coalescing). It counts how much memory a sequence of
+ * requests makes resident, without allocating any. Regions double in size and are never given back, free neighbours are
+ * joined, and each request takes the smallest chunk it fits into.
  */
 export class BestFitArena {
   readonly #regions: Region[] = [];
@@ -46,7 +46,7 @@ export class BestFitArena {
     this.#given.set(name, chunk);
   }
 
-  /** Takes back what was given out under a name. */
+  /** Takes back the memory of that name. */
   release(name: string): void {
     let chunk = this.#given.get(name)!;
     this.#given.delete(name);
@@ -64,7 +64,7 @@ export class BestFitArena {
     this.#free.splice(this.#firstOf(chunk.size), 0, chunk);
   }
 
-  /** Bytes that were given out at least once: they stay resident. */
+  /** Bytes that were given out at least once and so stay resident. */
   get touchedBytes(): number {
     return this.#regions.reduce((sum, { pages }) => sum + PAGE * pages.reduce((count, page) => count + page, 0), 0);
   }

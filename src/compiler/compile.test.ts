@@ -13,7 +13,7 @@ function operators(outputs: Record<string, Tensor>, device: "cpu" | "webgpu" = "
   return compileGraph(outputs, PROFILES[device]).graph.nodes.map(({ opType }) => opType);
 }
 
-/** Where in the run the nodes that make `names` come. */
+/** Indices in the execution order of the nodes that make `names`. */
 function positions(outputs: Record<string, Tensor>, names: readonly string[]): number[] {
   const { nodes } = compileGraph(outputs, PROFILES.cpu).graph;
   const order = executionOrder(nodes);
@@ -44,13 +44,13 @@ describe("compileGraph", () => {
     expect(graph.outputs).toEqual([{ name: "total", dtype: "float32", shape: [] }]);
   });
 
-  test("computes what several readers share once, and what nobody asks for never", () => {
+  test("computes a shared value once, and an unused value never", () => {
     const shared = exp(x);
     sigmoid(shared);
     expect(operators({ y: mul(shared, shared), z: add(shared, 1) }).sort()).toEqual(["Add", "Exp", "Mul"]);
   });
 
-  test("copies an output only where it is an input, a constant or given twice", () => {
+  test("copies an output only if it is an input, a constant or given twice", () => {
     const y = exp(x);
     expect(operators({ y })).toEqual(["Exp"]);
     expect(operators({ y, again: y, x, one: constant(1) }).sort()).toEqual(["Exp", "Identity", "Identity", "Identity"]);
@@ -101,7 +101,7 @@ describe("the order of a compiled graph", () => {
     expect(companionAt).toBeLessThan(restAt!);
   });
 
-  test("computes a checkpoint again only when the backward pass reaches it", () => {
+  test("recomputes a layer only when the backward pass reaches it", () => {
     const weights = [0, 1, 2].map((i) => placeholder(`weight${i}`, [4, 4]));
     let h = placeholder("h", [3, 4]);
     for (const weight of weights) h = checkpoint((input: Tensor) => sigmoid(matmul(input, weight)), h);
@@ -115,7 +115,7 @@ describe("the order of a compiled graph", () => {
     const sigmoids = run.flatMap(({ opType }, at) => (opType === "Sigmoid" ? [at] : []));
     const gradientAt = (i: number) => run.findIndex(({ outputs }) => outputs.includes(`d${i}`));
     expect(sigmoids).toHaveLength(6);
-    // The first layer's second computation comes after the last layer's gradient.
+    // The first layer is recomputed after the last layer's gradient.
     expect(gradientAt(2)).toBeLessThan(gradientAt(1));
     expect(gradientAt(1)).toBeLessThan(gradientAt(0));
     expect(sigmoids[4]).toBeGreaterThan(gradientAt(2));

@@ -16,7 +16,7 @@ import { orderForExecution } from "./order.js";
 
 export const PROFILES: Readonly<Record<"cpu" | "webgpu", Profile>> = { cpu: CPU_PROFILE, webgpu: WEBGPU_PROFILE };
 
-/** A graph of which all is in memory and known. Sizes that a run decides are their stand-ins. */
+/** A graph whose constants are all in memory. Stand-ins take the place of dynamic sizes. */
 export interface StaticGraph extends OnnxGraph {
   readonly inputs: readonly StaticInfo[];
   readonly outputs: readonly StaticInfo[];
@@ -27,38 +27,38 @@ interface StaticInfo extends OnnxTensorInfo {
   readonly shape: Shape;
 }
 
-/** A graph as ONNX, and the leaves whose values its inputs take. */
+/** A graph as ONNX, and the leaves that feed its inputs. */
 export interface CompiledGraph {
   readonly graph: StaticGraph;
-  /** By name of the model's input. */
+  /** Leaves by the name of the model's input. */
   readonly leaves: ReadonlyMap<string, Tensor>;
-  /** Inputs that take the bits of leaves that are held as 16-bit floats, or of some of their rows. */
+  /** Inputs that take the bits of leaves held as 16-bit floats, or of some of their rows. */
   readonly halves: ReadonlyMap<string, HalfInput>;
-  /** What the file of the model has to say of itself. */
+  /** Versions that the model's file declares. */
   readonly encoding: EncodeOptions;
-  /** What the values of the model are, by name. Of those that only one lowering knows, the ones that it gave a shape. */
+  /** Shape and dtype of the model's values by name. Values inside one lowering are listed only if it gave a shape. */
   readonly values: ReadonlyMap<string, TensorSpec>;
 }
 
-/** Elements of a leaf that is held as 16-bit floats, of this kind when the graph was compiled. */
+/** Elements of a leaf held as 16-bit floats, with its encoding when the graph was compiled. */
 export interface HalfInput extends Pick<HalfLeaf, "tensor" | "format" | "scale"> {
   readonly elements: readonly [start: number, end: number];
   readonly shape: Shape;
 }
 
 export interface CompileOptions {
-  /** Sizes that a run decides. */
+  /** Sizes that each run decides. */
   readonly sizes?: DynamicSizes;
   /**
-   * The order of the nodes in the file. Default: what makes ONNX Runtime execute them as they were created. Topological is what
-   * the specification of ONNX demands.
+   * Order of the nodes in the file. Default "execution": ONNX Runtime executes them in the order they were created in.
+   * The ONNX specification demands "topological".
    */
   readonly order?: "execution" | "topological";
 }
 
 /**
  * Lowers the graph of `outputs` for one execution provider. Each output is available under its key.
- * @throws ConfigError for names that are taken.
+ * @throws ConfigError for names that are reserved or given twice.
  */
 export function compileGraph(
   outputs: Readonly<Record<string, Tensor>>,
@@ -113,8 +113,8 @@ export function compileGraph(
     return profile.product(product, tensor, context);
   }
 
-  // In creation order, which is the order in which things should run. What a fusion absorbed is never asked for, and
-  // constants and what is held as 16-bit floats only by those that read them.
+  // Nodes are lowered in creation order, the order in which they should run. Tensors that a fusion absorbed are never
+  // asked for; constants and leaves held as 16-bit floats are lowered when a reader asks for them.
   for (const tensor of tensors) {
     if (absorbed.has(tensor) || names.has(tensor) || constantValue(tensor) !== undefined) continue;
     if (halfLeaf(tensor) !== undefined) continue;
@@ -168,7 +168,7 @@ function emitAfter(anchor: Tensor, companions: readonly Tensor[], { emitter, nam
   return emitter.reshape(emitter.emit("Slice", [joined, zero, emitter.integers([size]), zero]), anchor.shape);
 }
 
-/** The nodes that are needed, for of shapes of shapes only the last is read; and the values that they read. */
+/** Drops nodes that nothing reads (of nested reshapes only the last is read) and collects the values that are read. */
 function withoutUnread(
   nodes: readonly OnnxNode[],
   outputs: Readonly<Record<string, Tensor>>,
@@ -182,7 +182,7 @@ function withoutUnread(
   return { nodes: kept.reverse(), read };
 }
 
-/** The nodes with graph outputs under their own names. A value that is an input or given twice needs a copy. */
+/** Gives the graph's outputs their own names. A value that is an input or given twice needs a copy. */
 function nameOutputs({ nodes }: Emitter, outputs: readonly (readonly [output: string, value: string])[]): OnnxNode[] {
   const produced = new Set(nodes.flatMap((node) => node.outputs));
   const renamed = new Map<string, string>();

@@ -28,7 +28,7 @@ describe("DynamicSizes", () => {
   });
 });
 
-test("one model runs at every number of rows and columns, none included", async () => {
+test("one model runs with any number of rows and columns, even none", async () => {
   const [rows, columns] = [1009, 1013];
   const sizes = new DynamicSizes({ rows, columns });
   const x = placeholder("x", [rows, columns * 2]);

@@ -1,19 +1,20 @@
 import type { Shape } from "../tensor/shape.js";
 
 /**
- * Sizes that a run decides, for graphs whose shapes are numbers: while a graph is built, a number that occurs nowhere else stands
- * in for each of them, and the compiler writes what it computes of that number as a value that the model computes of the size.
+ * Sizes that each run decides, in graphs whose shapes are numbers. While a graph is built, a number that occurs nowhere
+ * else stands in for each size. The compiler then emits nodes that compute from the actual size whatever it would
+ * compute from that number.
  */
 export class DynamicSizes {
-  /** By name. */
+  /** Stand-in numbers by name. */
   readonly standIns: ReadonlyMap<string, number>;
 
-  /** @param standIns by name: pairwise coprime, and none of them a factor of any size that is fixed. */
+  /** @param standIns by name: pairwise coprime, and none a factor of any fixed size. */
   constructor(standIns: Readonly<Record<string, number>>) {
     this.standIns = new Map(Object.entries(standIns));
   }
 
-  /** A size as a product of a number and of sizes by name. */
+  /** Factors a size into a fixed number and dynamic sizes by name. */
   factor(size: number): { readonly fixed: number; readonly names: readonly string[] } {
     let fixed = size;
     const names: string[] = [];
@@ -23,12 +24,12 @@ export class DynamicSizes {
     return { fixed, names };
   }
 
-  /** Whether a run decides this size, in part at least. */
+  /** True if the size is a run's to decide, at least in part. */
   has(size: number): boolean {
     return this.factor(size).names.length > 0;
   }
 
-  /** The shape in a run in which the sizes are these. */
+  /** The shape in a run with these sizes. */
   resolve(shape: Shape, sizes: Readonly<Record<string, number>>): number[] {
     return shape.map((size) => {
       const { fixed, names } = this.factor(size);
@@ -36,7 +37,7 @@ export class DynamicSizes {
     });
   }
 
-  /** A shape as files declare it: a size that a run decides by its name. */
+  /** A shape as declared in files: dynamic sizes by name. */
   declare(shape: Shape): (number | string)[] {
     return shape.map((size) => {
       const { fixed, names } = this.factor(size);
@@ -45,7 +46,7 @@ export class DynamicSizes {
   }
 }
 
-/** The smallest prime from `least` on that `accepts` takes. */
+/** The smallest prime of at least `least` for which `accepts` is true. */
 export function primeFrom(least: number, accepts: (prime: number) => boolean): number {
   for (let candidate = least; ; candidate++) if (isPrime(candidate) && accepts(candidate)) return candidate;
 }

@@ -15,7 +15,7 @@ export interface EmitOptions {
   readonly domain?: string;
   /** Names of all outputs, for operators with more than one. */
   readonly outputs?: readonly string[];
-  /** Shape of the first output, in float32, where it is neither a tensor of the graph nor as large as an input. */
+  /** Shape of the first output, in float32, if it is neither a tensor of the graph nor as large as an input. */
   readonly shape?: Shape | undefined;
 }
 
@@ -23,21 +23,21 @@ export interface EmitOptions {
 export class Emitter {
   readonly nodes: OnnxNode[] = [];
   readonly initializers: Map<string, OnnxInitializer> = new Map();
-  /** Shapes that were given with the nodes, by the name of the value. */
+  /** Shapes given with the nodes, by the name of the value. */
   readonly shapes: Map<string, Shape> = new Map();
   readonly #sizes: DynamicSizes | undefined;
-  /** Integers that the model computes of sizes, by what they are. */
+  /** Names of integer lists that the model computes from sizes, by their content. */
   readonly #computed: Map<string, string> = new Map();
-  /** What values are another shape of. */
+  /** Source of each reshaped value. */
   readonly #reshaped: Map<string, string> = new Map();
   #nextName = 0;
 
-  /** @param sizes those that a run decides: each must be available as `sizeName(name)`. */
+  /** @param sizes dynamic sizes; each must be available as `sizeName(name)`. */
   constructor(sizes?: DynamicSizes) {
     this.#sizes = sizes;
   }
 
-  /** Adds a node and gives the name of its first output. */
+  /** Adds a node and returns the name of its first output. */
   emit(opType: string, inputs: readonly string[], options: EmitOptions = {}): string {
     const { attributes, domain, outputs = [this.freshName()], shape } = options;
     if (shape !== undefined) this.shapes.set(outputs[0]!, shape);
@@ -55,12 +55,12 @@ export class Emitter {
     return `%${this.#nextName++}`;
   }
 
-  /** Whether a run decides this size. */
+  /** True if the size is dynamic. */
   isDynamic(size: number): boolean {
     return this.#sizes?.has(size) ?? false;
   }
 
-  /** An int64 list: axes, shapes, indices. */
+  /** The name of an int64 list: axes, shapes, indices. */
   integers(values: readonly number[]): string {
     const declared = this.#sizes?.declare(values) ?? values;
     if (declared.some((value) => typeof value === "string")) {
@@ -106,7 +106,7 @@ export class Emitter {
   }
 }
 
-/** The value of a model, an int64 list of one, that a size which a run decides must be available as. */
+/** Name of the value, an int64 list of one element, that must hold a dynamic size. */
 export function sizeName(size: string): string {
   return `%size:${size}`;
 }

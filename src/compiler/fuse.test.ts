@@ -41,7 +41,7 @@ describe("fuseProducts", () => {
     expect(absorbed.size).toBe(0);
   });
 
-  test("leaves alone a product that must be computed together with another tensor", () => {
+  test("leaves a product alone that must be computed together with another tensor", () => {
     const product = matmul(a, b);
     const anchor = mul(c, 2);
     computeTogether(anchor, [product]);
@@ -49,7 +49,7 @@ describe("fuseProducts", () => {
     expect(absorbed.size).toBe(0);
   });
 
-  test("does not scale what has an addend, nor by what is not a constant", () => {
+  test("does not scale a product with an addend, nor by a tensor that is not constant", () => {
     const total = add(matmul(a, b), c);
     expect([...fuse(mul(total, 2)).products.keys()]).toEqual([total]);
     expect(fuse(mul(matmul(a, b), c)).absorbed.size).toBe(0);

@@ -2,19 +2,19 @@ import { constantValue } from "../ops/constant.js";
 import { sameShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 
-/** alpha · op(a) · op(b) + c, which devices do in one kernel for matrices. */
+/** alpha · op(a) · op(b) + c. For matrices, devices compute it in one kernel. */
 export interface Product {
   readonly a: Tensor;
   readonly b: Tensor;
   readonly transposeA: boolean;
   readonly transposeB: boolean;
   readonly alpha: number;
-  /** Added; has the product's shape. Only for two-dimensional products. */
+  /** Addend of the product's shape. Only for two-dimensional products. */
   readonly c: Tensor | undefined;
 }
 
 export interface Fusion {
-  /** The last tensor of each group that one kernel computes, with what that kernel does. */
+  /** The last tensor of each group that one kernel computes, with what the kernel computes. */
   readonly products: ReadonlyMap<Tensor, Product>;
   /** The other tensors of these groups: they need not be computed. */
   readonly absorbed: ReadonlySet<Tensor>;
@@ -28,7 +28,7 @@ export function fuseProducts(nodes: readonly Tensor[], outputs: Iterable<Tensor>
   const uses = countUses(nodes, outputs);
   const products = new Map<Tensor, Product>();
   const absorbed = new Set<Tensor>();
-  /** The product that `node` stands for, if nothing else needs `node`. */
+  /** The product that computes `node`, if nothing else needs `node`. */
   const takeable = (node: Tensor): Product | undefined => (uses.get(node) === 1 ? products.get(node) : undefined);
   const replace = (node: Tensor, part: Tensor, product: Product) => {
     products.delete(part);

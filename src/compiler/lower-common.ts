@@ -27,7 +27,7 @@ export const reduction =
   (node, { emitter, nameOf }) =>
     emitReduction(opType, nameOf(node.inputs[0]!), node.attributes.axes as number[], emitter);
 
-/** 1 / √(mean(x²) + ε), written out. */
+/** 1 / √(mean(x²) + ε), composed of basic operators. */
 export const composeInverseRms: Lowering = (node, { emitter, nameOf }) => {
   const x = nameOf(node.inputs[0]!);
   const meanSquare = emitter.emit("ReduceMean", [emitter.emit("Mul", [x, x]), emitter.integers([1])]);
@@ -35,7 +35,7 @@ export const composeInverseRms: Lowering = (node, { emitter, nameOf }) => {
   return emitter.emit("Reciprocal", [emitter.emit("Sqrt", [shifted])]);
 };
 
-/** A product of tensors as one of the values that they have in the model. */
+/** Replaces a product's tensors by their values in the model. */
 export function valuesOf({ a, b, c, ...rest }: Product, { nameOf }: LoweringContext): ValueProduct {
   const value = (x: Tensor): Value => ({ name: nameOf(x), shape: x.shape });
   return { ...rest, a: value(a), b: value(b), c: c === undefined ? undefined : nameOf(c) };
@@ -57,14 +57,14 @@ export function standardProduct(product: Product, node: Tensor, context: Lowerin
   return product.alpha === 1 ? result : emitter.emit("Mul", [result, emitter.scalar(product.alpha)]);
 }
 
-/** (out, in) of the weight that a node has packed in 4 bits. */
+/** (out, in) of the node's 4-bit weight. */
 export const shapeOfWeight = (node: Tensor): readonly [number, number] =>
   (node.attributes as unknown as FourBitMatrix).shape;
 
-/** The largest block that MatMulBnb4 takes. */
+/** The largest block size that MatMulBnb4 supports. */
 const LARGEST_BLOCK = 256;
 
-/** x (rows, inner) · Wᵀ, with the elements that `node` has packed read as W (columns, inner). */
+/** x (rows, inner) · Wᵀ, with the node's 4-bit elements read as W (columns, inner). */
 export function fourBitProduct(
   x: Value,
   [columns, inner]: readonly [number, number],
@@ -76,7 +76,8 @@ export function fourBitProduct(
   const parts = Math.ceil(blockSize / LARGEST_BLOCK);
   let scales = nameOf(absmax);
   if (parts > 1) {
-    // A larger block is several of the largest with one scale. Past the last element the kernel reads none.
+    // A larger block becomes several of the largest size with the same scale. The kernel reads no scale past the last
+    // element.
     const column = emitter.reshape(scales, [absmax.size, 1]);
     const repeated = emitter.emit("Expand", [column, emitter.integers([absmax.size, parts])]);
     scales = emitter.reshape(repeated, [absmax.size * parts]);
@@ -94,8 +95,8 @@ export function fourBitProduct(
 }
 
 /**
- * The matrix that `node` has packed. No operator only dequantizes 4-bit types. Read as one column and multiplied by 1, the
- * elements come out as they are, because each sum has one term; looking them up in a table with Gather is slower.
+ * The node's 4-bit matrix in float32. No operator only dequantizes 4-bit types. Read as one column and multiplied by 1,
+ * the elements come out unchanged, because each sum has one term. Looking them up in a table with Gather is slower.
  */
 export function dequantizedFourBit(shape: readonly [number, number], node: Tensor, context: LoweringContext): string {
   const { emitter } = context;
@@ -159,7 +160,7 @@ export const COMMON_PRIMITIVES: Omit<
   },
   scatterAddRows: (node, { emitter, nameOf }) => {
     const [base, indices, rows] = node.inputs as [Tensor, Tensor, Tensor];
-    // ScatterND would need no expanded indices, but adds equal ones in a data race.
+    // ScatterND would need no expanded indices, but adds repeated ones in a data race.
     const column = emitter.reshape(nameOf(indices), [indices.size, 1]);
     const expanded = emitter.emit("Expand", [column, emitter.integers(rows.shape)]);
     return emitter.emit("ScatterElements", [nameOf(base), expanded, nameOf(rows)], {
@@ -184,7 +185,7 @@ export const COMMON_PRIMITIVES: Omit<
   transpose: (node, { emitter, nameOf }) => {
     const [x] = node.inputs as [Tensor];
     const permutation = node.attributes.permutation as number[];
-    // Where only axes of one element change places, nothing moves.
+    // If only axes of size 1 change places, nothing moves.
     const moved = permutation.filter((axis) => x.shape[axis] !== 1);
     if (moved.every((axis, i) => i === 0 || axis > moved[i - 1]!)) return emitter.reshape(nameOf(x), node.shape);
     return emitter.emit("Transpose", [nameOf(x)], { attributes: { perm: { ints: permutation } } });

@@ -13,22 +13,19 @@ import type { Profile } from "./lowering.js";
 import { emitReproducibleProduct } from "./product-cpu.js";
 import { addsInOneOrder } from "./summation-order.js";
 
-/** x Wᵀ, as linear layers and the kernel for 4-bit weights compute it. */
+/** x Wᵀ, as computed by linear layers and the kernel for 4-bit weights. */
 const LINEAR = { transposeA: false, transposeB: true, alpha: 1 } as const;
 
-/** Names the inverse root mean square that the norm kernel computes beside its result. */
+/** Key of the inverse root mean square that the norm kernel computes beside its result. */
 const inverseRmsKey = (x: string, node: Tensor) => `inverseRms ${x} ${node.attributes.epsilon}`;
 
-/** Whether the axes are the first or the last of those that hold more than one element. */
+/** True if the axes are the first or the last of those with more than one element. */
 function isAtOneEnd(axes: readonly number[], { shape }: Tensor): boolean {
   const reduced = shape.flatMap((size, axis) => (size === 1 ? [] : [axes.includes(axis)]));
   return reduced.filter((isReduced, i) => i > 0 && isReduced !== reduced[i - 1]).length <= 1;
 }
 
-/**
- * ONNX Runtime's CPU provider, in the formulations that are fastest there of those whose bits do not depend on the number of
- * threads.
- */
+/** ONNX Runtime's CPU provider, in the fastest formulations whose bits do not depend on the number of threads. */
 export const CPU_PROFILE: Profile = {
   product: (product, _node, context) =>
     halfProduct(product, context) ?? emitReproducibleProduct(valuesOf(product, context), context.emitter),
@@ -36,7 +33,8 @@ export const CPU_PROFILE: Profile = {
     ...COMMON_PRIMITIVES,
     inverseRms: (node, context) =>
       context.byproducts.get(inverseRmsKey(context.nameOf(node.inputs[0]!), node)) ?? composeInverseRms(node, context),
-    // Log computes the last elements of a thread's share by another routine; the logarithm of a sum of one is by element.
+    // Log uses another routine for the last elements of a thread's share. ReduceLogSum over one element treats all
+    // alike.
     log: (node, { emitter, nameOf }) => {
       const column = emitter.reshape(nameOf(node.inputs[0]!), [node.size, 1]);
       return emitter.reshape(emitReduction("ReduceLogSum", column, [1], emitter), node.shape);
@@ -60,7 +58,7 @@ export const CPU_PROFILE: Profile = {
         attributes: { axis: { int: -1 }, epsilon: { float: node.attributes.epsilon as number } },
       });
     },
-    // Of axes between others, the number of threads decides which of two kernels adds them up.
+    // For axes between others, the number of threads decides which of two kernels adds them up.
     sum: (node, { emitter, nameOf }) => {
       const [x] = node.inputs as [Tensor];
       const axes = node.attributes.axes as number[];

@@ -6,40 +6,40 @@ import type { Product } from "./fuse.js";
 import type { LoweringContext } from "./lowering.js";
 import { emitProduct, emitReproducibleProduct, type ValueProduct } from "./product-cpu.js";
 
-/** A leaf that is held as 16-bit floats. */
+/** A leaf held as 16-bit floats. */
 export interface HalfLeaf extends Pick<HalfArray, "format" | "scale"> {
   readonly tensor: Tensor;
-  /** The name of an input of the model for its bits, or for those of some of its rows. */
+  /** Name of the model's input for its bits, or for those of some of its rows. */
   input(rows?: RowRange): string;
 }
 
-/** Rows of a matrix, the last excluded. */
+/** Rows of a matrix, the end excluded. */
 export type RowRange = readonly [start: number, end: number];
 
-/** ONNX's types that lowering casts to, by TensorProto.DataType. */
+/** ONNX types that lowering casts to, by TensorProto.DataType. */
 const FLOAT = 1;
 const BFLOAT16 = 16;
 
 /**
- * A product reads the weight in pieces of so many elements: of one row, in pieces that stay near the processor in float32; of
- * several, in large ones, for little of a weight to be there in float32 at a time.
+ * Elements per piece of a weight that a product reads. For one row, a piece stays in cache in float32. For several rows
+ * pieces are larger, but still keep only a small part of the weight in float32 at a time.
  */
 const PIECE_ELEMENTS = { oneRow: 2 ** 19, manyRows: 2 ** 22 } as const;
 
-/** The leaf in float32. Each node that reads it widens it anew, so that the float32 copy lives for that one. */
+/** The leaf in float32. Each reader widens it anew, so the float32 copy lives only for that node. */
 export function widenedLeaf(leaf: HalfLeaf, emitter: Emitter): string {
   return scaled(widened(leaf, leaf.input(), leaf.tensor.shape, emitter), leaf.scale, emitter);
 }
 
-/** Rows of a table: only those are widened. */
+/** Rows of a table. Only these are widened. */
 export function halfRows(leaf: HalfLeaf, indices: string, shape: Shape, emitter: Emitter): string {
   return scaled(widened(leaf, emitter.emit("Gather", [leaf.input(), indices]), shape, emitter), leaf.scale, emitter);
 }
 
 /**
- * A product with a leaf that is held as 16-bit floats on its right, in the same bits as with its float32 copy; but of several rows with
- * a weight of many pieces, up to rounding. Undefined for others. Multiplying by a power of two loses nothing, so the weight's
- * scale is taken out of the sums.
+ * A product whose right side is a leaf held as 16-bit floats; undefined for other products. Its bits equal those of the
+ * product with the float32 copy; for several rows and a weight of many pieces they are equal up to rounding.
+ * Multiplying by a power of two is exact, so the weight's scale is taken out of the sums.
  */
 export function halfProduct(product: Product, context: LoweringContext): string | undefined {
   const { emitter, nameOf, halfLeaf } = context;
@@ -66,7 +66,7 @@ export function halfProduct(product: Product, context: LoweringContext): string 
     const end = Math.min(columns, start + piece);
     const part = addend && emitter.emit("Slice", [addend, ...[[start], [end], [1]].map((at) => emitter.integers(at))]);
     const one = { a: left, b: right([start, end]), transposeA, transposeB, alpha, c: part };
-    // Of one row, each column is a sum of its own, whatever other columns there are.
+    // With one row, each column is its own sum, whatever other columns there are.
     pieces.push(
       isOneRow
         ? emitProduct(one, emitter, [1, end - start])
@@ -77,7 +77,7 @@ export function halfProduct(product: Product, context: LoweringContext): string 
   return scaled(emitter.emit("Concat", pieces, options), scale, emitter);
 }
 
-/** The numbers that the bits stand for, without the scale. */
+/** Float32 values of the bits, without the scale. */
 function widened({ format }: HalfLeaf, bits: string, shape: Shape, emitter: Emitter): string {
   const half =
     format === "bfloat16" ? emitter.emit("BitCast", [bits], { attributes: { to: { int: BFLOAT16 } } }) : bits;
@@ -88,13 +88,13 @@ function scaled(x: string, scale: number, emitter: Emitter): string {
   return scale === 1 ? x : emitter.emit("Mul", [x, emitter.scalar(scale)]);
 }
 
-/** How an input of the model for 16-bit floats is fed: JavaScript's tensors have no bfloat16. */
+/** ONNX type that feeds an input of 16-bit floats: JavaScript's tensors have no bfloat16. */
 export const FED_AS = { float16: "float16", bfloat16: "uint16" } as const;
 
-/** The operator set of a model that reads bfloat16: the first with BitCast, and the file format that goes with it. */
+/** Versions of a model that reads bfloat16: the first operator set with BitCast, and its file format. */
 export const BIT_CAST_ENCODING = { irVersion: 13, opsets: { "": 26, "com.microsoft": 1 } } as const;
 
-/** Elements of rows of a leaf. */
+/** Range of elements that the rows of a leaf cover. */
 export function elementsOf({ shape }: Tensor, [start, end]: RowRange): readonly [number, number] {
   const width = sizeOf(shape.slice(1));
   return [start * width, end * width];

@@ -2,19 +2,19 @@ import type { Tensor } from "../tensor/tensor.js";
 import { COMMON_PRIMITIVES, direct, reduction, standardProduct } from "./lower-common.js";
 import type { Lowering, Profile } from "./lowering.js";
 
-/** The operator sets that a model of {@link PORTABLE_PROFILE} needs, and the file format that goes with them. */
+/** Operator set of a model of {@link PORTABLE_PROFILE}, and its file format. */
 export const PORTABLE_ENCODING = { irVersion: 8, opsets: { "": 17 } } as const;
 
 const notWritten: Lowering = (node) => {
   throw new Error(`lowering: ${node.op?.name} has no place in a model that any runtime reads`);
 };
 
-/** Up to version 17, this one takes its axes as an attribute. */
+/** Up to version 17, ReduceMax takes its axes as an attribute. */
 const largest = direct("ReduceMax", (node) => ({
   attributes: { axes: { ints: node.attributes.axes as number[] }, keepdims: { int: 1 } },
 }));
 
-/** 1 / √(mean(x²) + ε), written out. */
+/** 1 / √(mean(x²) + ε), composed of basic operators. */
 const inverseRms: Lowering = (node, { emitter, nameOf }) => {
   const x = nameOf(node.inputs[0]!);
   const mean = emitter.emit("ReduceMean", [emitter.emit("Mul", [x, x])], { attributes: { axes: { ints: [1] } } });

@@ -10,7 +10,7 @@ import {
 } from "./lower-common.js";
 import type { Profile } from "./lowering.js";
 
-/** ONNX Runtime's WebGPU provider: only operators that it has kernels for, so that nothing moves to the CPU. */
+/** ONNX Runtime's WebGPU provider. Uses only operators that it has kernels for, so that nothing moves to the CPU. */
 export const WEBGPU_PROFILE: Profile = {
   // Without FusedMatMul, which this provider hands to the CPU.
   product: standardProduct,
@@ -25,7 +25,7 @@ export const WEBGPU_PROFILE: Profile = {
         attributes: { axis: { int: axis } },
       });
     },
-    // The second output of SimplifiedLayerNormalization is another quantity here; the gradient computes its own.
+    // The second output of SimplifiedLayerNormalization is another quantity here, so the gradient computes its own.
     inverseRms: composeInverseRms,
     log: direct("Log"),
     matmulFourBit: (node, context) => {

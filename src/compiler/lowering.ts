@@ -4,21 +4,21 @@ import type { Emitter } from "./emitter.js";
 import type { Product } from "./fuse.js";
 import type { HalfLeaf } from "./lower-half.js";
 
-/** What a lowering may ask of the graph around the node that it writes. */
+/** The graph around a node, as its lowering sees it. */
 export interface LoweringContext {
   readonly emitter: Emitter;
-  /** The name under which a tensor's values are available. */
+  /** Name under which a tensor's values are available. */
   nameOf(tensor: Tensor): string;
-  /** The tensor as a leaf that is held as 16-bit floats; undefined for others. */
+  /** The tensor as a leaf held as 16-bit floats; undefined for others. */
   halfLeaf(tensor: Tensor): HalfLeaf | undefined;
-  /** Values that one node's kernel computed on the side for others, by a key that says what they are. */
+  /** Names of values that one node's kernel computed on the side for others, by a key that describes them. */
   readonly byproducts: Map<string, string>;
 }
 
-/** Writes one primitive and gives the name of its result. */
+/** Emits one primitive and returns the name of its result. */
 export type Lowering = (node: Tensor, context: LoweringContext) => string;
 
-/** How an execution provider runs the primitives. */
+/** An execution provider's way to run the primitives. */
 export interface Profile {
   readonly primitives: Readonly<Record<PrimitiveName, Lowering>>;
   product(product: Product, node: Tensor, context: LoweringContext): string;

@@ -2,7 +2,7 @@ import { DTypeError, ShapeError } from "../base/errors.js";
 import { sizeOf } from "../tensor/shape.js";
 import { checkedInt64, type DeferredBytes, MessageWriter } from "./onnx-protobuf.js";
 
-/** Element types that a model may name; wider than what tensors of the library hold, because lowering casts. */
+/** Element types that a model may name: more than the library's tensors have, because lowering casts. */
 export type OnnxDType =
   | "float32"
   | "int32"
@@ -17,14 +17,14 @@ export type OnnxDType =
 
 export type OnnxData = Float32Array | Int32Array | BigInt64Array | Int8Array | Uint8Array | Uint16Array | Uint32Array;
 
-/** A named graph input or output. An empty shape is a scalar; a size with a name is whatever a run gives. */
+/** A named graph input or output. An empty shape is a scalar; each run decides a named size. */
 export interface OnnxTensorInfo {
   readonly name: string;
   readonly dtype: OnnxDType;
   readonly shape: readonly (number | string)[];
 }
 
-/** Constant contents, row-major. bool is one byte an element; float16 and bfloat16 are their bits in a Uint16Array. */
+/** A constant, row-major. bool takes one byte per element; float16 and bfloat16 are their bits in a Uint16Array. */
 export interface OnnxTensor {
   readonly dtype: OnnxDType;
   readonly shape: readonly number[];
@@ -43,7 +43,7 @@ export interface OnnxStoredInitializer {
   readonly content: { readonly chunks: DeferredBytes } | ExternalBytes;
 }
 
-/** Where the bytes of an initializer lie: a file beside the model, and the bytes in it. */
+/** Location of an initializer's bytes: a file beside the model, and the offset in bytes. */
 export interface ExternalBytes {
   readonly location: string;
   readonly offset: number;
@@ -58,7 +58,7 @@ export type OnnxAttribute =
   | { readonly floats: readonly number[] }
   | { readonly tensor: OnnxTensor };
 
-/** One operator call. An optional input that is left out is "". `domain` "" (the default) is ONNX itself. */
+/** One operator call. "" stands for an optional input that is left out. `domain` "" (the default) is ONNX itself. */
 export interface OnnxNode {
   readonly opType: string;
   readonly domain?: string;
@@ -106,7 +106,7 @@ const TENSOR = 4;
 const FLOATS = 6;
 const INTS = 7;
 
-/** The int64 vector or scalar that axes, shapes and indices of ONNX operators are given as. */
+/** An int64 vector or scalar, the form in which ONNX operators take axes, shapes and indices. */
 export function int64Initializer(
   name: string,
   values: readonly (number | bigint)[],
@@ -115,17 +115,17 @@ export function int64Initializer(
   return { name, dtype: "int64", shape, data: BigInt64Array.from(values, checkedInt64) };
 }
 
-/** The bytes of an ONNX model. Equal graphs give equal bytes. Nodes are written in the order given (see `order.ts`). */
+/** Encodes an ONNX model. Equal graphs give equal bytes. Nodes are written in the order given (see `order.ts`). */
 export function encodeModel(graph: OnnxGraph, options: EncodeOptions = {}): Uint8Array {
   return modelMessage(graph, options).finish();
 }
 
-/** The same in pieces, for which initializers that are stored elsewhere are read one after another. */
+/** Encodes an ONNX model in pieces. Initializers stored elsewhere are read one after another. */
 export function modelChunks(graph: OnnxGraph, options: EncodeOptions = {}): AsyncGenerator<Uint8Array> {
   return modelMessage(graph, options).chunks();
 }
 
-/** Bytes of a tensor. */
+/** Size of a tensor in bytes. */
 export function tensorBytes({ dtype, shape }: Pick<OnnxTensor, "dtype" | "shape">): number {
   const { BYTES_PER_ELEMENT } = TYPES[dtype].array as unknown as { readonly BYTES_PER_ELEMENT: number };
   return sizeOf(shape) * BYTES_PER_ELEMENT;

@@ -1,6 +1,9 @@
 import { DTypeError } from "../base/errors.js";
 
-/** Byte runs at least this long are kept by reference until the message is joined, so large tensors are copied once. */
+/**
+ * Byte runs of at least this length are kept by reference until the message is joined, so large tensors are copied
+ * once.
+ */
 const BY_REFERENCE = 256;
 
 const utf8 = new TextEncoder();
@@ -75,7 +78,7 @@ export class MessageWriter {
     return this;
   }
 
-  /** The message in pieces; deferred content is read as it is reached. @throws DTypeError if that is of another length. */
+  /** The message in pieces; deferred content is read as it is reached. @throws DTypeError if its length is wrong. */
   async *chunks(): AsyncGenerator<Uint8Array> {
     this.#flush();
     for (const chunk of this.#chunks) {
@@ -125,7 +128,7 @@ export class MessageWriter {
   }
 
   #varint(value: number | bigint): void {
-    // Bit operators work on 32 bits only, so numbers are divided, and what is not a small positive goes through bigint.
+    // Bit operators work on 32 bits only, so small positive numbers are divided, and all others go through bigint.
     if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) {
       let rest = value;
       for (; rest > 127; rest = Math.floor(rest / 128)) this.#pending.push((rest % 128) + 128);
@@ -138,7 +141,7 @@ export class MessageWriter {
   }
 }
 
-/** `value` as a bigint. DTypeError unless it is an exact integer that 64 bits hold. */
+/** `value` as a bigint. @throws DTypeError unless it is an exact integer that fits in 64 bits. */
 export function checkedInt64(value: number | bigint): bigint {
   if (typeof value === "number" && !Number.isSafeInteger(value)) {
     throw new DTypeError(`ONNX writer: ${value} is not an exact integer; pass a bigint beyond 2^53`);

@@ -73,7 +73,7 @@ describe("orderForExecution", () => {
     expect(names(file, executionOrder(file))).toBe("a c early b late");
   });
 
-  test("does not enter a producer directly that is due later on a longer way", () => {
+  test("does not enter a producer directly that is due later on a longer path", () => {
     // At n both c and d are open; entering c at once would run it before z.
     const nodes = ["x: in", "z: x", "c: x", "d: z c", "n: c d"].map(parse);
     const file = orderForExecution(nodes).map((index) => nodes[index]!);
@@ -111,7 +111,7 @@ describe("peakBytes", () => {
   const nodes = ["a: x", "b: a", "c: b", "d: c"].map(parse);
 
   test("frees a value after its last reader", () => {
-    // a+b = 30 while b runs is the most; inputs and unknown values count nothing.
+    // The peak is a + b = 30 while b runs; inputs and unknown values do not count.
     expect(peakBytes(nodes, [0, 1, 2, 3], sizes)).toBe(30);
   });
 

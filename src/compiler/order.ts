@@ -1,4 +1,4 @@
-/** What the order depends on: which values a node reads and makes. "" is an input or output left out. */
+/** The values that a node reads and makes, on which the order depends. "" is an input or output left out. */
 export interface OrderedNode {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -6,7 +6,7 @@ export interface OrderedNode {
 
 /**
  * The order in which ONNX Runtime executes the nodes of a file: node indices, first to run first. It searches
- * depth-first from the nodes that nobody reads back to their producers; among several candidates it enters the one
+ * depth-first from the nodes that nobody reads back to their producers. Among several candidates it enters the one
  * latest in the file first, and a node runs when all its producers have. The file need not be sorted topologically.
  */
 export function executionOrder(nodes: readonly OrderedNode[]): number[] {
@@ -15,8 +15,8 @@ export function executionOrder(nodes: readonly OrderedNode[]): number[] {
 
 /**
  * The order in which to write `nodes` to the file so that ONNX Runtime runs them in the `desired` order (indices into
- * `nodes`, topologically sorted; by default as listed), or close to it where no depth-first search can give that
- * order: a node that nothing needs yet waits until a node that reads it is entered.
+ * `nodes`, topologically sorted; by default as listed). If no depth-first search can give that order, the result is
+ * close to it: a node that nothing needs yet waits until a node that reads it is entered.
  */
 export function orderForExecution(
   nodes: readonly OrderedNode[],
@@ -29,7 +29,7 @@ export function orderForExecution(
   });
   const countNeeded = neededCounter(producers);
   const { entered } = depthFirst(producers, (candidates, hasRun) => {
-    // Entering a node runs all it needs, so what is due before it and not needed by it is delayed.
+    // Entering a node runs everything it needs, which delays whatever is due before it and not needed by it.
     let best = -1;
     let leastDelayed = Infinity;
     let at = 0;
@@ -45,14 +45,14 @@ export function orderForExecution(
     }
     return best;
   });
-  // Of the candidates at each choice the chosen one is entered first, so this one priority serves all choices.
+  // At each choice, the candidate entered first is the one chosen here, so this one priority serves all choices.
   return entered.reverse();
 }
 
 /**
- * Most bytes alive at once when `nodes` run in `order`. A value lives from its node to its last reader, graph
- * `outputs` to the end. Counts only what nodes make, so neither inputs nor initializers; values without an entry in
- * `sizes` count nothing. An upper bound, because ONNX Runtime also lets some operators write over their input.
+ * Peak number of bytes alive when `nodes` run in `order`. A value lives from its node to its last reader, graph
+ * `outputs` to the end. Only values made by nodes count, so neither inputs nor initializers; values without an entry in
+ * `sizes` count as 0. An upper bound, because ONNX Runtime also lets some operators overwrite their input.
  */
 export function peakBytes(
   nodes: readonly OrderedNode[],
@@ -88,7 +88,7 @@ export function peakBytes(
   return peak;
 }
 
-/** For each node the distinct nodes that it reads from. */
+/** For each node, the distinct nodes that it reads from. */
 function producersOf(nodes: readonly OrderedNode[]): number[][] {
   const producerOf = new Map<string, number>();
   nodes.forEach((node, index) => {
@@ -105,8 +105,8 @@ function producersOf(nodes: readonly OrderedNode[]): number[][] {
 }
 
 /**
- * Searches from the nodes that nobody reads to their producers. `choose` says which of the candidates, none of them
- * entered yet, to enter next; it is asked only where there are several, and may reorder them.
+ * Searches from the nodes that nobody reads to their producers. `choose` returns which candidate to enter next, of
+ * several that are not entered yet, and may reorder them.
  */
 function depthFirst(
   producers: readonly (readonly number[])[],
@@ -123,7 +123,7 @@ function depthFirst(
 
   const entered: number[] = [];
   const ran: number[] = [];
-  // A stack of our own, because training graphs are deeper than the call stack.
+  // An explicit stack, because training graphs are deeper than the call stack.
   const stack: number[] = [];
   for (;;) {
     const top = stack.at(-1);
@@ -142,7 +142,7 @@ function depthFirst(
   }
 }
 
-/** A function that says how many nodes must still run for one of them to have run, itself included. */
+/** Returns a function that counts the nodes that must still run before a given one has, itself included. */
 function neededCounter(
   producers: readonly (readonly number[])[],
 ): (index: number, hasRun: readonly boolean[]) => number {

@@ -20,12 +20,12 @@ export interface ValueProduct {
   readonly c?: string | undefined;
 }
 
-/** Fewer rows are not worth another pass over the right matrix. */
+/** Fewer rows per group are not worth another pass over the right matrix. */
 const FEWEST_ROWS = 128;
 
 /**
- * One kernel: a matrix product for matrices and a batched one for more axes.
- * @param shape of the result, where it is not a tensor of the graph.
+ * Emits one kernel: a matrix product for matrices, a batched one for more axes.
+ * @param shape of the result, if it is not a tensor of the graph.
  */
 export function emitProduct(
   { a, b, transposeA, transposeB, alpha, c }: ValueProduct,
@@ -45,8 +45,8 @@ export function emitProduct(
 }
 
 /**
- * A product whose bits do not depend on the number of threads: of the formulations of which that holds, the fastest.
- * @param shape as of `emitProduct`.
+ * Emits a product whose bits do not depend on the number of threads, in the fastest such formulation.
+ * @param shape as for `emitProduct`.
  */
 export function emitReproducibleProduct(product: ValueProduct, emitter: Emitter, shape?: Shape): string {
   const result = fastestReproducible(product, emitter);
@@ -58,7 +58,7 @@ function fastestReproducible(product: ValueProduct, emitter: Emitter): string {
   const sizes = sizesOf(product);
   const { rows, columns, inner, matrices, alpha } = sizes;
   const isDynamic = [rows, columns, inner, matrices].some((size) => emitter.isDynamic(size));
-  // Where a run decides, only what holds for all sizes counts.
+  // For dynamic sizes, only what holds for all sizes counts.
   if (isDynamic ? rows === 1 && alpha === 1 : addsInOneOrder(sizes)) return emitProduct(product, emitter);
   if (!isDynamic && product.a.shape.length === 2 && product.b.shape.length === 2) {
     const groups = [2, 4, 8].find((matrices) => {
@@ -89,23 +89,25 @@ function sizesOf({ a, b, transposeA, transposeB, alpha }: ValueProduct): Product
   return { ...kind, rows, matrices: sizeOf(broadcastShapes("product", batchA, batchB)) };
 }
 
-/** Groups of rows are matrices of a batch, each shared among fewer threads, so that the shares of columns stay wide. */
+/**
+ * Splits the rows into matrices of a batch, each shared among fewer threads, so that the shares of columns stay wide.
+ */
 function emitByRowGroups(product: ValueProduct, sizes: ProductSizes, groups: number, emitter: Emitter): string {
   const { a, b, c } = product;
   const { rows, columns, inner } = sizes;
   const regroup = (value: Value, shape: Shape): Value => ({ name: emitter.reshape(value.name, shape), shape });
-  // With fewer axes than the right one, the kernel does not put the left matrices together again.
+  // The right side has more axes, so that the kernel does not join the left matrices again.
   const [left, right] = [regroup(a, [groups, rows / groups, inner]), regroup(b, [1, 1, ...b.shape])];
   const grouped = emitProduct({ ...product, a: left, b: right, c: undefined }, emitter, [rows, columns]);
   return plus(emitter.reshape(grouped, [rows, columns]), c, emitter);
 }
 
-/** op(b)ᵀ · op(a)ᵀ, the product's transpose, which is shared among threads by the other side. */
+/** op(b)ᵀ · op(a)ᵀ, the transpose of the product, which threads share by the other side. */
 function mirror({ a, b, transposeA, transposeB, alpha }: ValueProduct): ValueProduct {
   return { a: b, b: a, transposeA: !transposeB, transposeB: !transposeA, alpha };
 }
 
-/** The last two axes swapped. */
+/** Swaps the last two axes. */
 function transposed({ name, shape }: Value, emitter: Emitter): Value {
   const rank = shape.length;
   const permutation = shape.map((_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));

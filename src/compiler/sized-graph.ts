@@ -5,8 +5,8 @@ import { sizeName } from "./emitter.js";
 import type { OnnxGraph, OnnxNode, OnnxTensorInfo } from "./onnx-model.js";
 
 /**
- * A graph that was compiled with stand-ins as one for any sizes, each of which is read from an input that has it as an axis.
- * @throws ConfigError where no input has.
+ * Turns a graph compiled with stand-ins into one for any sizes. Each size is read from an input that has it as an axis.
+ * @throws ConfigError if no input has such an axis.
  */
 export function sizedGraph(graph: StaticGraph, sizes: DynamicSizes): OnnxGraph {
   const read = [...sizes.standIns].map(([name, standIn]): OnnxNode => {

@@ -1,13 +1,13 @@
-/** The largest number of threads, as ONNX Runtime counts them, for which results must not depend on it. */
+/** The largest number of threads, as ONNX Runtime counts them, up to which results do not depend on it. */
 export const LARGEST_THREAD_COUNT = 64;
 
-/** Columns come to threads in tiles of so many. */
+/** Columns per tile; threads share whole tiles. */
 const TILE = 16;
 
-/** Multiplications for which one more thread is woken. */
+/** Multiplications per thread: with each multiple, one more thread joins. */
 const WORK_OF_THREAD = 2 ** 16;
 
-/** op(a) (rows, inner) · op(b) (inner, columns), as often as there are `matrices`. */
+/** op(a) (rows, inner) · op(b) (inner, columns), computed `matrices` times. */
 export interface ProductSizes {
   readonly rows: number;
   readonly columns: number;
@@ -19,9 +19,10 @@ export interface ProductSizes {
 }
 
 /**
- * Whether ONNX Runtime's CPU provider adds up the terms of a product's elements in the same order for every number of
- * threads up to `LARGEST_THREAD_COUNT`. It shares a product among threads by the longer of rows and columns, and the order
- * depends on what a share looks like: a single row or column is another kernel's, and few columns are summed in longer blocks.
+ * True if ONNX Runtime's CPU provider adds up the terms of each element of a product in the same order for every number
+ * of threads up to `LARGEST_THREAD_COUNT`. Threads share a product by the longer of rows and columns, and the order
+ * depends on the shape of a share: a single row or column has its own kernel, and few columns are summed in longer
+ * blocks.
  */
 export function addsInOneOrder(sizes: ProductSizes): boolean {
   const { rows, columns, inner, matrices, transposeA, transposeB, alpha } = sizes;
@@ -29,7 +30,7 @@ export function addsInOneOrder(sizes: ProductSizes): boolean {
   if (transposeA) return true;
   const threads = Math.min(LARGEST_THREAD_COUNT, Math.floor((rows * columns * inner) / WORK_OF_THREAD) + 1);
   const shares = Math.ceil(threads / matrices);
-  // Vectors have kernels of their own where nothing is scaled.
+  // Vectors have their own kernels if nothing is scaled.
   const hasVectorKernels = alpha === 1;
   if (columns > rows) {
     if (rows === 1 && hasVectorKernels) return true;
@@ -41,7 +42,7 @@ export function addsInOneOrder(sizes: ProductSizes): boolean {
   return (columns > 1 || transposeB) && rows >= 2 * shares;
 }
 
-/** How many terms are summed at a time for a share of so many tiles. */
+/** Number of terms summed at a time for a share of so many tiles. */
 function blockLength(tiles: number): number {
   if (tiles >= 5) return 128;
   if (tiles >= 3) return 256;

@@ -78,36 +78,31 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
         : `alphaPattern: must be a list of NAME=ALPHA with alphas above 0, such as q_proj=16, got ${alphaPattern.join(", ")}`,
   },
   {
-    keys: ["dora", "method"],
-    fault: ({ dora, method }) =>
-      !dora || method !== "relora"
+    keys: ["adapterKind", "method"],
+    fault: ({ adapterKind, method }) =>
+      adapterKind !== "dora" || method !== "relora"
         ? null
-        : `dora: is for method lora. With relora every cycle would scale the rows of a weight that holds those before it, ` +
+        : `adapterKind: dora is for method lora. With relora every cycle would scale the rows of a weight that holds those before it, ` +
           `so the cycles would not add up to one low-rank update; use ${flagOf("method")} lora, or leave it out`,
   },
   {
-    keys: ["dora", "mergePolicy", "quantize"],
-    fault: ({ dora, mergePolicy, quantize }) =>
-      !dora || quantize === "none" || mergePolicy !== "residual"
+    keys: ["adapterKind", "mergePolicy", "quantize"],
+    fault: ({ adapterKind, mergePolicy, quantize }) =>
+      adapterKind !== "dora" || quantize === "none" || mergePolicy !== "residual"
         ? null
         : "mergePolicy: residual starts adapters elsewhere than at zero, which DoRA cannot; use delta-log",
   },
   {
-    keys: ["core", "dora"],
-    fault: ({ core, dora }) =>
-      core && dora ? "core: trains a core in place of A and B, and DoRA lengths beside A and B; choose one" : null,
-  },
-  {
-    keys: ["restartShare", "core"],
-    fault: ({ core, restartShare }) =>
-      core && restartShare < 1
-        ? `restartShare: a core mixes all directions of its bases, so that none of them restarts alone; leave it out with ${flagOf("core")}`
+    keys: ["restartShare", "adapterKind"],
+    fault: ({ adapterKind, restartShare }) =>
+      adapterKind === "core" && restartShare < 1
+        ? `restartShare: a core mixes all directions of its bases, so that none of them restarts alone; leave it out with ${flagOf("adapterKind")} core`
         : null,
   },
   {
-    keys: ["mergePolicy", "core", "quantize"],
-    fault: ({ core, mergePolicy, quantize }) =>
-      !core || quantize === "none" || mergePolicy !== "residual"
+    keys: ["mergePolicy", "adapterKind", "quantize"],
+    fault: ({ adapterKind, mergePolicy, quantize }) =>
+      adapterKind !== "core" || quantize === "none" || mergePolicy !== "residual"
         ? null
         : "mergePolicy: residual starts adapters elsewhere than at zero, which a core cannot; use delta-log",
   },

@@ -1,4 +1,5 @@
 import { flagOf, kebabCase, SETTING_KEYS, settingOf } from "./names.js";
+import { choicesOf } from "./schema.js";
 import type { Setting, SettingKey } from "./settings.js";
 
 /** One command-line option of a setting, in the notation of commander. */
@@ -10,7 +11,7 @@ export interface FlagDefinition {
   /** What holds without the flag, in words. */
   readonly fallback: string;
   readonly group: Setting["group"];
-  /** Accepted but not listed: aliases, and the form of a boolean that states its default. */
+  /** Accepted but not listed: aliases, switches, and the form of a boolean that states its default. */
   readonly hidden: boolean;
 }
 
@@ -29,20 +30,25 @@ export function flagDefinitions(): FlagDefinition[] {
       group: setting.group,
       hidden,
     });
-    const names = [key, ...(setting.aliases ?? [])];
-    return names.flatMap((name) => {
-      const alias = name !== key;
-      if (setting.type !== "boolean") return [definition(`${flagOf(name)} <${placeholder(setting)}>`, alias)];
-      return [
-        definition(flagOf(name), alias || setting.default === true),
-        definition(`--no-${kebabCase(name)}`, alias || setting.default === false),
-      ];
-    });
+    const { type, default: fallback, aliases = [], switches = {} } = setting;
+    const onAndOff = (name: string, alias: boolean): FlagDefinition[] => [
+      definition(flagOf(name), alias || fallback === true),
+      definition(`--no-${kebabCase(name)}`, alias || fallback === false),
+    ];
+    return [
+      ...[key, ...aliases].flatMap((name) =>
+        type === "boolean"
+          ? onAndOff(name, name !== key)
+          : [definition(`${flagOf(name)} <${placeholder(setting)}>`, name !== key)],
+      ),
+      ...Object.keys(switches).flatMap((name) => onAndOff(name, true)),
+    ];
   });
 }
 
-function placeholder({ type, choices, unit }: Setting): string {
-  if (type === "choice") return choices!.join("|");
+function placeholder(setting: Setting): string {
+  const { type, unit } = setting;
+  if (type === "choice") return choicesOf(setting)!.join("|");
   if (type === "list") return "a,b,...";
   return unit ?? (type === "string" ? "text" : type);
 }

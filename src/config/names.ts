@@ -23,15 +23,25 @@ function normalize(name: string): string {
   return name.replace(/[-_]/g, "").toLowerCase();
 }
 
-const KEY_OF_NAME: ReadonlyMap<string, SettingKey> = new Map(
-  SETTING_KEYS.flatMap((key) =>
-    [key, ...(settingOf(key).aliases ?? [])].map((name) => [normalize(name), key] as const),
-  ),
+/** The setting that a name stands for; for a switch, also the value that it chooses. */
+export interface NamedSetting {
+  readonly key: SettingKey;
+  readonly choice?: string;
+}
+
+const NAMED: ReadonlyMap<string, NamedSetting> = new Map(
+  SETTING_KEYS.flatMap((key) => {
+    const { aliases = [], switches = {} } = settingOf(key);
+    return [
+      ...[key, ...aliases].map((name) => [normalize(name), { key }] as const),
+      ...Object.entries(switches).map(([name, choice]) => [normalize(name), { key, choice }] as const),
+    ];
+  }),
 );
 
-/** The setting that a name stands for, by its own name in any case style or by an accepted alias. */
-export function findSetting(name: string): SettingKey | undefined {
-  return KEY_OF_NAME.get(normalize(name));
+/** Finds a setting by its own name in any case style, by an accepted alias or by a switch. */
+export function findSetting(name: string): NamedSetting | undefined {
+  return NAMED.get(normalize(name));
 }
 
 /** Keys that other trainers have and that translate, but not one to one. */
@@ -55,6 +65,6 @@ const TRANSLATIONS: ReadonlyMap<string, string> = new Map(
 export function adviceForUnknown(name: string, show: (key: string) => string): string {
   const translation = TRANSLATIONS.get(normalize(name));
   if (translation !== undefined) return `; ${translation}`;
-  const nearest = suggest(normalize(name), KEY_OF_NAME.keys());
-  return nearest === undefined ? "" : `; did you mean ${show(KEY_OF_NAME.get(nearest)!)}?`;
+  const nearest = suggest(normalize(name), NAMED.keys());
+  return nearest === undefined ? "" : `; did you mean ${show(NAMED.get(nearest)!.key)}?`;
 }

@@ -6,7 +6,7 @@ import { findSetting, SETTING_KEYS, settingOf } from "./names.js";
 import { parseValue } from "./parse-value.js";
 import { MODEL_PRESETS, RECIPES } from "./presets.js";
 import { resolveSettings, type SettingSources } from "./resolve.js";
-import { settingsJsonSchema } from "./schema.js";
+import { choicesOf, settingsJsonSchema } from "./schema.js";
 import type { Settings } from "./settings.js";
 
 function faultsOf(sources: SettingSources): string[] {
@@ -31,7 +31,12 @@ describe("declarations", () => {
 
   test("names and aliases are unambiguous and become distinct flags", () => {
     for (const key of SETTING_KEYS) {
-      for (const name of [key, ...(settingOf(key).aliases ?? [])]) expect(findSetting(name), name).toBe(key);
+      const { aliases = [], switches = {} } = settingOf(key);
+      for (const name of [key, ...aliases]) expect(findSetting(name), name).toEqual({ key });
+      for (const [name, choice] of Object.entries(switches)) {
+        expect(findSetting(name), name).toEqual({ key, choice });
+        expect(choicesOf(settingOf(key))).toContain(choice);
+      }
     }
     const flags = flagDefinitions().map((definition) => definition.flags.split(" ")[0]);
     expect(new Set(flags).size).toBe(flags.length);
@@ -53,6 +58,10 @@ describe("declarations", () => {
     expect(byFlag.get("--alpha <number>")?.fallback).toBe("the rank, so that the scaling is 1");
     expect(byFlag.get("--rslora")?.hidden).toBe(false);
     expect(byFlag.get("--no-rslora")?.hidden).toBe(true);
+    expect(byFlag.get("--adapter-kind <lora|dora|core>")).toMatchObject({ fallback: "lora", hidden: false });
+    for (const flag of ["--core", "--no-core", "--use-dora"]) {
+      expect(byFlag.get(flag)).toMatchObject({ key: "adapterKind", hidden: true });
+    }
     expect(byFlag.get("--learning-rate <number>")).toMatchObject({ key: "lr", hidden: true });
   });
 
@@ -192,6 +201,30 @@ describe("resolving", () => {
     }
   });
 
+  test("the kind of adapter is a choice, and was a boolean for each kind but one", () => {
+    const kindOf = (...layers: Record<string, unknown>[]) => {
+      const [flags = {}, changes = {}, file = {}] = layers;
+      return resolveSettings({
+        flags: { method: "lora", ...flags },
+        changes: { path: "arm", values: changes },
+        file: { path: "run.yml", values: file },
+      }).adapterKind;
+    };
+    expect(kindOf()).toBe("lora");
+    expect(kindOf({ adapterKind: "core" })).toBe("core");
+    expect(kindOf({ core: true })).toBe("core");
+    expect(kindOf({ "use-dora": "true" })).toBe("dora");
+    expect(kindOf({}, {}, { peft_use_dora: true })).toBe("dora");
+    expect(kindOf({}, {}, { dora: false, core: false })).toBe("lora");
+    expect(kindOf({}, {}, { dora: false, core: true })).toBe("core");
+    // A stronger source chooses another, or rules out what a weaker one chose and nothing else.
+    expect(kindOf({ core: true }, {}, { dora: true })).toBe("core");
+    expect(kindOf({}, { adapterKind: "lora" }, { dora: true })).toBe("lora");
+    expect(kindOf({ dora: false }, { dora: true })).toBe("lora");
+    expect(kindOf({ dora: "false" }, { core: true }, { dora: true })).toBe("core");
+    expect(resolveSettings({ flags: { core: false }, defaults: { adapterKind: "core" } }).adapterKind).toBe("lora");
+  });
+
   test("every recipe resolves, and its values pass their checks", () => {
     for (const [name, recipe] of Object.entries(RECIPES)) {
       expect(resolveSettings({ file: { path: name, values: recipe } })).toMatchObject(recipe);
@@ -216,6 +249,22 @@ describe("faults", () => {
   test("a name given twice under two spellings is a fault", () => {
     expect(faultsOf({ flags: { rank: 4, lora_r: 8 } })).toEqual([
       "--lora-r: is another name of rank; give one of them",
+    ]);
+  });
+
+  test("two kinds of adapter at once are a fault, also under their former names", () => {
+    expect(faultsOf({ flags: { core: true, dora: true } })).toEqual([
+      "--dora: sets adapterKind, as --core does; give one of them",
+    ]);
+    expect(faultsOf({ flags: { dora: true, adapterKind: "core" } })).toEqual([
+      "--adapter-kind: sets adapterKind, as --dora does; give one of them",
+    ]);
+    expect(faultsOf({ file: { path: "run.yml", values: { adapter_kind: "core", core: false } } })).toEqual([
+      "run.yml: core: rules out adapterKind core, which adapter_kind sets; give one of them",
+    ]);
+    expect(faultsOf({ flags: { core: "yes" } })).toEqual(['--core: must be true or false, got "yes"']);
+    expect(faultsOf({ flags: { adapterKind: "loha" } })).toEqual([
+      '--adapter-kind: must be one of lora, dora, core, got "loha"',
     ]);
   });
 

@@ -5,7 +5,7 @@ import { DERIVATIONS, stepsOfRun } from "./derive.js";
 import { adviceForUnknown, findSetting, flagOf, SETTING_KEYS, settingOf } from "./names.js";
 import { parseValue } from "./parse-value.js";
 import { isModelPreset, RECIPES } from "./presets.js";
-import type { DerivedKey, SettingKey, Settings } from "./settings.js";
+import type { DerivedKey, Setting, SettingKey, Settings } from "./settings.js";
 
 /** Where settings come from. Flags beat changes, changes the file, the file the preset, the preset the defaults. */
 export interface SettingSources {
@@ -30,14 +30,15 @@ export function resolveSettings({ flags = {}, file, changes, defaults = {} }: Se
   const fromFlags = readLayer(flags, flagOf, "unknown flag", faults, bad);
   const read = (from: ConfigFile | undefined): Layer =>
     from === undefined
-      ? {}
+      ? { values: {} }
       : readLayer(from.values, (name) => `${from.path}: ${name}`, `${from.path}: unknown setting`, faults, bad);
   const fromFile = read(file);
   const fromChanges = read(changes);
-  const given = { ...fromFile, ...fromChanges, ...fromFlags };
+  const given = { ...fromFile.values, ...fromChanges.values, ...fromFlags.values };
   const preset = given.preset ?? defaults.preset ?? "none";
   const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], { ...defaults, ...given });
-  const settings = complete([defaults, recipe, fromFile, fromChanges, fromFlags, { preset }], bad);
+  const weaker = { values: { ...defaults, ...recipe } };
+  const settings = complete([weaker, fromFile, fromChanges, fromFlags, { values: { preset } }], bad);
   for (const { keys, fault } of CROSS_CHECKS) {
     const found = keys.some((key) => bad.has(key)) ? null : fault(settings);
     if (found === null) continue;
@@ -52,9 +53,9 @@ export function resolveSettings({ flags = {}, file, changes, defaults = {} }: Se
  * The recipe without what does not suit. It quantizes the weights that it trains itself, not those of another model; how fast it learns
  * is for weights that start at random; and who gives the learning rate means that of the adapters too.
  */
-function recipeFor(recipe: Layer, { model = recipe.model, method, lr }: Layer): Layer {
+function recipeFor(recipe: Values, { model = recipe.model, method, lr }: Values): Values {
   const suited = { ...recipe };
-  const leaveOut = (...keys: (keyof Layer)[]): void => {
+  const leaveOut = (...keys: SettingKey[]): void => {
     for (const key of keys) delete suited[key];
   };
   if (method === "full" || model !== recipe.model) leaveOut("quantize", "mergePolicy");
@@ -63,7 +64,17 @@ function recipeFor(recipe: Layer, { model = recipe.model, method, lr }: Layer): 
   return suited;
 }
 
-type Layer = { -readonly [K in SettingKey]?: Settings[K] };
+type Values = { -readonly [K in SettingKey]?: Settings[K] };
+
+/** What one source says. */
+interface Layer {
+  readonly values: Values;
+  /** Values that a weaker source may not have chosen: the default stands in for them. */
+  readonly ruledOut?: readonly { readonly key: SettingKey; readonly choice: string }[];
+}
+
+/** What the value of a switch must be. */
+const SWITCH: Setting = { type: "boolean", group: "Run", help: "" };
 
 function readLayer(
   values: Readonly<Record<string, unknown>>,
@@ -73,28 +84,45 @@ function readLayer(
   bad: Set<SettingKey>,
 ): Layer {
   const layer: Partial<Record<SettingKey, unknown>> = {};
+  const ruledOut: { name: string; key: SettingKey; choice: string }[] = [];
   const nameOf = new Map<SettingKey, string>();
   const isFlag = show === flagOf;
+  const label = isFlag ? flagOf : (name: string) => name;
   for (const [name, raw] of Object.entries(values)) {
     if (raw === undefined) continue;
-    const key = findSetting(name);
-    if (key === undefined) {
+    const found = findSetting(name);
+    if (found === undefined) {
       const shown = isFlag ? flagOf(name) : `"${name}"`;
       faults.push(`${unknown} ${shown}${adviceForUnknown(name, isFlag ? flagOf : (near) => `"${near}"`)}`);
       continue;
     }
+    const { key, choice } = found;
+    const parsed = parseValue(choice === undefined ? settingOf(key) : SWITCH, raw);
+    if (choice !== undefined && "value" in parsed && parsed.value === false) {
+      ruledOut.push({ name, key, choice });
+      continue;
+    }
     const earlier = nameOf.get(key);
-    if (earlier !== undefined) faults.push(`${show(name)}: is another name of ${earlier}; give one of them`);
+    if (earlier !== undefined) {
+      const areSwitches = [name, earlier].some((each) => findSetting(each)!.choice !== undefined);
+      const fault = areSwitches ? `sets ${key}, as ${label(earlier)} does` : `is another name of ${earlier}`;
+      faults.push(`${show(name)}: ${fault}; give one of them`);
+      bad.add(key);
+    }
     nameOf.set(key, name);
-    const parsed = parseValue(settingOf(key), raw);
     if ("fault" in parsed) {
       faults.push(`${show(name)}: ${parsed.fault}`);
       bad.add(key);
     } else {
-      layer[key] = parsed.value;
+      layer[key] = choice ?? parsed.value;
     }
   }
-  return layer as Layer;
+  for (const { name, key, choice } of ruledOut) {
+    if (layer[key] !== choice) continue;
+    bad.add(key);
+    faults.push(`${show(name)}: rules out ${key} ${choice}, which ${label(nameOf.get(key)!)} sets; give one of them`);
+  }
+  return { values: layer as Values, ruledOut };
 }
 
 /** Lays the layers over the defaults, weakest first, and computes what is missing. Extends `bad` to what follows from it. */
@@ -104,7 +132,8 @@ function complete(layers: readonly Layer[], bad: Set<SettingKey>): Settings {
     const { default: fallback } = settingOf(key);
     if (fallback !== undefined) values[key] = fallback;
   }
-  for (const layer of layers) {
+  for (const { values: layer, ruledOut = [] } of layers) {
+    for (const { key, choice } of ruledOut) if (values[key] === choice) values[key] = settingOf(key).default;
     // The length of the run is one decision: a stronger source that states it in one unit drops the weaker one's other.
     if (layer.maxSteps !== undefined && layer.maxTrainTokens === undefined) values.maxTrainTokens = null;
     if (layer.maxTrainTokens != null && layer.maxSteps === undefined) values.maxSteps = Number.MAX_SAFE_INTEGER;

@@ -14,7 +14,7 @@ export const RESUME_SETTINGS: readonly SettingKey[] = [
 export function requireResumable(names: Iterable<string>): void {
   const faults: string[] = [];
   for (const name of names) {
-    const key = findSetting(name);
+    const key = findSetting(name)?.key;
     if (key !== undefined && RESUME_SETTINGS.includes(key)) continue;
     faults.push(`${flagOf(name)}: ${key === undefined ? "is no setting" : "stays as the run was started"}`);
   }

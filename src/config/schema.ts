@@ -23,10 +23,17 @@ function bareSchema(setting: Setting): z.ZodType {
     case "string":
       return z.string();
     case "choice":
-      return z.enum(setting.choices!);
-    case "list":
-      return z.array(setting.choices === undefined ? z.string().min(1) : z.enum(setting.choices));
+      return z.enum(choicesOf(setting)!);
+    case "list": {
+      const members = choicesOf(setting);
+      return z.array(members === undefined ? z.string().min(1) : z.enum(members));
+    }
   }
+}
+
+/** The values of a choice or the members of a list, as they are at present. */
+export function choicesOf({ choices }: Pick<Setting, "choices">): readonly string[] | undefined {
+  return typeof choices === "function" ? choices() : choices;
 }
 
 /** JSON Schema (draft 2020-12) of a config file, for editors. Knows the canonical camelCase names. */
@@ -47,7 +54,8 @@ export function describeRange(setting: Setting): string {
   return setting.none === undefined ? text : `${text}, or none`;
 }
 
-function describeType({ type, choices, min, max, above, below }: Setting): string {
+function describeType({ type, min, max, above, below, ...rest }: Setting): string {
+  const choices = choicesOf(rest);
   if (type === "boolean") return "true or false";
   if (type === "string") return "text";
   if (type === "choice") return `one of ${choices!.join(", ")}`;

@@ -9,10 +9,12 @@ export function settingsPage(): string {
   return [
     "# Settings",
     "",
-    "Every setting of `highrank train` is a flag and a key of the config file (YAML or JSON). Keys are written in",
-    "camelCase, kebab-case or snake_case. Flags beat the config file, which beats the preset, which beats the defaults.",
-    "Numbers take `_` between digits and the suffixes `k`, `M` and `B`; lists are separated by commas. A boolean is set by",
-    "`--name` and cleared by `--no-name`.",
+    [
+      "Every setting of `highrank train` is a flag and a key of the config file (YAML or JSON). Keys may be written in",
+      "camelCase, kebab-case or snake_case. Flags override the config file, which overrides the preset, which overrides",
+      "the defaults. Numbers may have `_` between digits and the suffixes `k`, `M` and `B`. Lists are separated by commas.",
+      "`--name` sets a boolean, and `--no-name` clears it.",
+    ].join(" "),
     "",
     ...SETTING_GROUPS.flatMap((group) => [
       `## ${group}`,
@@ -47,7 +49,8 @@ export function settingsPage(): string {
 function row(key: SettingKey): string {
   const setting = settingOf(key);
   const unit = setting.unit === undefined ? "" : ` (${setting.unit})`;
-  const aliases = (setting.aliases ?? []).map((alias) => `\`${alias}\``).join(", ");
+  const switches = Object.keys(setting.switches ?? {}).map((name) => `${name}: true`);
+  const aliases = [...(setting.aliases ?? []), ...switches].map((alias) => `\`${alias}\``).join(", ");
   const cells = [
     `\`${key}\` \`${flagOf(key)}\``,
     describeRange(setting) + unit,

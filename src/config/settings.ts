@@ -1,3 +1,5 @@
+import { adapterKinds } from "../adapters/kinds.js";
+
 /** Where a setting stands in help texts and in the reference page, in this order. */
 export const SETTING_GROUPS = [
   "Model and data",
@@ -20,8 +22,8 @@ export interface Setting {
   readonly derived?: string;
   /** Null is a value: `none` on the command line. The text says what it means. */
   readonly none?: string;
-  /** The values of a choice; the allowed members of a list (absent: any names). */
-  readonly choices?: readonly string[];
+  /** The values of a choice, asked for where they can become more; the allowed members of a list (absent: any names). */
+  readonly choices?: readonly string[] | (() => readonly string[]);
   readonly min?: number;
   readonly max?: number;
   /** Exclusive bounds. */
@@ -30,6 +32,8 @@ export interface Setting {
   readonly unit?: string;
   /** Names of axolotl or of the official ReLoRA code that mean the same and are accepted. */
   readonly aliases?: readonly string[];
+  /** Names of booleans that each stand for one value of a choice: true chooses it, false rules it out. */
+  readonly switches?: Readonly<Record<string, string>>;
 }
 
 /** Every setting of a training run, declared once. Names take camelCase, kebab-case and snake_case alike. */
@@ -100,6 +104,14 @@ export const SETTINGS = {
     choices: ["full", "lora", "relora"],
     default: "relora",
     help: "full trains every weight; lora trains adapters; relora merges and restarts them again and again.",
+  },
+  adapterKind: {
+    type: "choice",
+    group: "Method",
+    choices: adapterKinds as typeof adapterKinds,
+    default: "lora",
+    help: "lora trains A and B; dora, for method lora, also the lengths of the adapted weights' rows (DoRA, Liu et al. 2024); core a rank × rank core between two frozen bases (LoRA-XS, Bałazy et al. 2024), which span the leading directions of the gradient, at first and after each merge: many directions of few weights.",
+    switches: { dora: "dora", use_dora: "dora", peft_use_dora: "dora", core: "core" },
   },
   rank: {
     type: "integer",
@@ -172,19 +184,6 @@ export const SETTINGS = {
     group: "Method",
     default: [],
     help: "Alphas that differ, as NAME=ALPHA.",
-  },
-  dora: {
-    type: "boolean",
-    group: "Method",
-    default: false,
-    help: "Scale the rows of the adapted weights to trained lengths (DoRA, Liu et al. 2024). For method lora.",
-    aliases: ["use_dora", "peft_use_dora"],
-  },
-  core: {
-    type: "boolean",
-    group: "Method",
-    default: false,
-    help: "Train a rank × rank core between two frozen bases (LoRA-XS, Bałazy et al. 2024), which span the leading directions of the gradient, at first and after each merge: many directions of few weights.",
   },
   bias: {
     type: "choice",
@@ -624,7 +623,7 @@ export type ValueOf<S extends Pick<Setting, "type">> =
       ? number
       : S extends { type: "boolean" }
         ? boolean
-        : S extends { type: "choice"; choices: readonly (infer Choice)[] }
+        : S extends { type: "choice"; choices: readonly (infer Choice)[] | (() => readonly (infer Choice)[]) }
           ? Choice
           : S extends { type: "list"; choices: readonly (infer Member)[] }
             ? readonly Member[]

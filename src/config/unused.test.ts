@@ -29,11 +29,14 @@ test("every flag that the method has no use for is named", () => {
 test.each<[flags: Record<string, unknown>, fault: string | null]>([
   [{ pruneRatio: 0.5 }, "--prune-ratio: is for --optimizer-reset magnitude or random; leave it out"],
   [{ pruneRatio: 0.5, optimizerReset: "random" }, null],
-  [{ restartBatches: 4 }, "--restart-batches: is for --optimizer-reset primed and for --core; leave it out"],
+  [
+    { restartBatches: 4 },
+    "--restart-batches: is for --optimizer-reset primed and for --adapter-kind core; leave it out",
+  ],
   [{ restartBatches: 4, core: true, method: "lora" }, null],
   [
-    { core: true, adapterInit: "kaiming" },
-    "--adapter-init: is for adapters that train A and B, not for --core; leave it out",
+    { adapterKind: "core", adapterInit: "kaiming" },
+    "--adapter-init: is for adapters that train A and B, not for --adapter-kind core; leave it out",
   ],
   [{ method: "lora", schedule: "cosine_restarts", cycleLength: 20 }, null],
   [{ minLrRatio: 0, schedule: "linear" }, "--min-lr-ratio: is for the cosine schedules; leave it out"],

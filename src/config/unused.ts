@@ -12,8 +12,8 @@ interface Dependence {
 const DEPENDENCES: readonly Dependence[] = [
   {
     keys: [
-      ...(["rank", "alpha", "rslora", "dropout", "adapterInit", "targetModules", "excludeModules"] as const),
-      ...(["layersToTransform", "rankPattern", "alphaPattern", "dora", "core", "bias"] as const),
+      ...(["adapterKind", "rank", "alpha", "rslora", "dropout", "adapterInit", "targetModules"] as const),
+      ...(["excludeModules", "layersToTransform", "rankPattern", "alphaPattern", "bias"] as const),
       ...(["mergePolicy", "adapterLr", "loraPlusRatio", "warmStartSteps", "trainModules"] as const),
     ],
     isUsed: ({ method }) => method !== "full",
@@ -26,8 +26,8 @@ const DEPENDENCES: readonly Dependence[] = [
   },
   {
     keys: ["adapterInit", "loraPlusRatio"],
-    isUsed: ({ core }) => !core,
-    use: `adapters that train A and B, not for ${flagOf("core")}`,
+    isUsed: ({ adapterKind }) => adapterKind !== "core",
+    use: `adapters that train A and B, not for ${flagOf("adapterKind")} core`,
   },
   {
     keys: ["cycleLength"],
@@ -41,8 +41,9 @@ const DEPENDENCES: readonly Dependence[] = [
   },
   {
     keys: ["restartBatches"],
-    isUsed: ({ method, optimizerReset, core }) => method !== "full" && (core || optimizerReset === "primed"),
-    use: `${flagOf("optimizerReset")} primed and for ${flagOf("core")}`,
+    isUsed: ({ method, optimizerReset, adapterKind }) =>
+      method !== "full" && (adapterKind === "core" || optimizerReset === "primed"),
+    use: `${flagOf("optimizerReset")} primed and for ${flagOf("adapterKind")} core`,
   },
   {
     keys: ["minLrRatio"],
@@ -65,7 +66,7 @@ const DEPENDENCES: readonly Dependence[] = [
 export function requireUsed(flags: Readonly<Record<string, unknown>>, settings: Settings): void {
   const faults = new Map<string, string>();
   for (const [name, value] of Object.entries(flags)) {
-    const key = findSetting(name);
+    const key = findSetting(name)?.key;
     if (key === undefined || value === undefined || value === false) continue;
     const unmet = DEPENDENCES.find(({ keys, isUsed }) => keys.includes(key) && !isUsed(settings));
     if (unmet !== undefined) faults.set(name, `${flagOf(name)}: is for ${unmet.use}; leave it out`);

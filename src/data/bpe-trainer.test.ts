@@ -13,7 +13,8 @@ const DOCUMENTS = [
   "1234 12345 the end's the end",
 ];
 const MERGES =
-  "t h|a a|Ġ th|n a|Ġth e|Ġ i|' s|1 2|3 4|a na|e n|± ä|º ¬|Ã ©|æ Ŀ|ð Ł|Ġ aa|Ġ en|Ġ æĿ|Ļ Ĥ|na s|Ġi t|12 34|ana nas|±ä º¬|ðŁ ĻĤ|Ġen d";
+  "t h|a a|Ġ th|n a|Ġth e|Ġ i|' s|1 2|3 4|a na|e n|± ä|º ¬|Ã ©|æ Ŀ|ð Ł|" +
+  "Ġ aa|Ġ en|Ġ æĿ|Ļ Ĥ|na s|Ġi t|12 34|ana nas|±ä º¬|ðŁ ĻĤ|Ġen d";
 
 test("merges and ids are those of Hugging Face's own trainer", () => {
   const { model, added_tokens } = trainBytePairEncoding(DOCUMENTS, { vocabSize: 284 });
@@ -33,7 +34,7 @@ test("counts kept while merging lead to the same merges as counting anew each ti
   }
 });
 
-/** The definition of byte-pair encoding for ASCII words: count all pairs, merge the most frequent one, again. */
+/** Byte-pair encoding of ASCII words by definition: count all pairs, merge the most frequent one, repeat. */
 function mergesByRecounting(words: string[], newTokens: number): string[][] {
   const ids = new Map([...BYTE_CHARACTERS].sort().map((token, index) => [token, index + 1]));
   let sequences = words.map((word) => [...word]);

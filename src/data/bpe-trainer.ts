@@ -4,22 +4,22 @@ import { type Pair, PairHeap } from "./pair-heap.js";
 import { byteLevelTokenizerJson, type TokenizerJson } from "./tokenizer-json.js";
 
 export interface BytePairEncodingOptions {
-  /** Number of ids, special tokens and the 256 bytes included. Fewer come out when no pair is frequent enough. */
+  /** Number of ids, including special tokens and the 256 bytes. Fewer result when no pair is frequent enough. */
   vocabSize: number;
-  /** They get the first ids, in this order, as Hugging Face's own trainer gives them. The first ends a text. */
+  /** These get the first ids, in this order, as in Hugging Face's own trainer. The first one ends a text. */
   specialTokens?: readonly string[];
   /** A pair that occurs less often is not merged. */
   minFrequency?: number;
-  /** Learn from about this many bytes of text, in documents spread evenly over all, instead of from everything. */
+  /** Learn from about this many bytes of text, in documents spread evenly over all. Default: everything. */
   sampleBytes?: number;
 }
 
 /**
- * Learns a byte-level byte-pair encoding (Sennrich et al. 2016; bytes as in GPT-2, Radford et al. 2019), so that every text has an
- * encoding that decodes to itself. Ids: special tokens, the 256 bytes in the order of their characters, then merges as
- * learned. The same documents in any order give the same result: of equally frequent pairs the one with the lower left id,
- * then the lower right id, is merged first.
- * @throws ConfigError when `vocabSize` has no room for special tokens and bytes, or `minFrequency` is below 1.
+ * Learns a byte-level byte-pair encoding (Sennrich et al. 2016; bytes as in GPT-2, Radford et al. 2019), so that every
+ * text has an encoding that decodes to itself. Ids: special tokens, the 256 bytes in the order of their characters,
+ * then merges as learned. The same documents in any order give the same result: among equally frequent pairs the one
+ * with the lower left id, then the lower right id, is merged first.
+ * @throws ConfigError if `vocabSize` has no room for special tokens and bytes, or `minFrequency` is below 1.
  */
 export function trainBytePairEncoding(documents: Iterable<string>, options: BytePairEncodingOptions): TokenizerJson {
   const { vocabSize, specialTokens = ["<|endoftext|>"], minFrequency = 2, sampleBytes } = options;
@@ -37,7 +37,7 @@ export function trainBytePairEncoding(documents: Iterable<string>, options: Byte
     if (pair === undefined || pair.count < minFrequency) break;
     const left = tokens[pair.left]!;
     const right = tokens[pair.right]!;
-    // Two merges can spell the same token ("a" + "bc", "ab" + "c"): it keeps its first id, and so a pair can come back.
+    // Two merges can spell the same token ("a" + "bc", "ab" + "c"). It keeps its first id, so a pair can come back.
     const id = ids.get(left + right) ?? tokens.length;
     if (id === tokens.length) {
       tokens.push(left + right);
@@ -75,7 +75,7 @@ function* sampleEvenly(documents: Iterable<string>, sampleBytes: number): Genera
   }
 }
 
-/** How often each pre-token occurs. */
+/** Counts the occurrences of each pre-token. */
 function countWords(documents: Iterable<string>): Map<string, number> {
   const counts = new Map<string, number>();
   for (const document of documents) {
@@ -84,9 +84,9 @@ function countWords(documents: Iterable<string>): Map<string, number> {
   return counts;
 }
 
-/** The words as sequences of token ids, and the pairs in them with counts that merging keeps right. */
+/** The words as sequences of token ids, and their pairs with counts that stay right while merging. */
 class PairTable {
-  /** All words after one another: word i has `#lengths[i]` ids from `#starts[i]` on. */
+  /** All words one after another: word i has `#lengths[i]` ids from `#starts[i]` on. */
   readonly #ids: Int32Array;
   readonly #starts: number[] = [];
   readonly #lengths: number[] = [];

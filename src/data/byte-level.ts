@@ -1,9 +1,11 @@
-/** How GPT-2 cuts text before byte-pair merging: contractions, words, numbers and signs with one leading space, white space. */
+/**
+ * Pre-tokens of GPT-2's byte-pair merging: contractions, words, numbers and signs with one leading space, white space.
+ */
 export const PRE_TOKEN_PATTERN: RegExp = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
 /**
- * The character that stands for each byte in a byte-level vocabulary (GPT-2, Radford et al. 2019): printable Latin-1
- * characters stand for themselves, the other 68 bytes take U+0100 onwards in order. Indexed by byte.
+ * Characters of the bytes in a byte-level vocabulary (GPT-2, Radford et al. 2019), indexed by byte. Printable Latin-1
+ * characters stand for themselves; the other 68 bytes take U+0100 onwards in order.
  */
 export const BYTE_CHARACTERS: readonly string[] = byteCharacters();
 

@@ -1,6 +1,6 @@
 import { BYTE_CHARACTERS } from "./byte-level.js";
 
-/** The parts of a tokenizer.json that decide whether its model is a plain byte-level BPE. */
+/** Parts of a tokenizer.json that show if its model is a plain byte-level BPE. */
 export interface BytePairModel {
   normalizer?: unknown;
   pre_tokenizer?: { type?: string; add_prefix_space?: boolean; use_regex?: boolean } | null;
@@ -14,7 +14,9 @@ export interface BytePairModel {
   };
 }
 
-/** Splits one pre-token into tokens of a byte-level BPE: the lowest-ranked, leftmost pair is merged until none is left. */
+/**
+ * Splits one pre-token into tokens of a byte-level BPE: the lowest-ranked, leftmost pair is merged until none is left.
+ */
 export class BytePairEncoder {
   readonly #byteIds: readonly number[];
   readonly #ranks: Map<number, number> = new Map();
@@ -25,7 +27,7 @@ export class BytePairEncoder {
     this.#byteIds = byteIds;
   }
 
-  /** The encoder for a tokenizer.json that cuts text by `PRE_TOKEN_PATTERN` and nothing else; otherwise undefined. */
+  /** An encoder for a tokenizer.json that only splits text by `PRE_TOKEN_PATTERN`; undefined for others. */
   static of({ normalizer, pre_tokenizer, model }: BytePairModel): BytePairEncoder | undefined {
     const isByteLevel =
       !normalizer &&
@@ -48,7 +50,7 @@ export class BytePairEncoder {
     return encoder;
   }
 
-  /** Takes time quadratic in the length of the word. */
+  /** Encodes a pre-token, in time quadratic in its length. */
   encodeWord(word: string): number[] {
     const ids = Array.from(this.#textEncoder.encode(word), (byte) => this.#byteIds[byte]!);
     for (;;) {

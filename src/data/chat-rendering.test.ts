@@ -24,7 +24,7 @@ function rendererOf(name: string): ChatRenderer {
   return new ChatRenderer(source, golden.tokens);
 }
 
-test.each(golden.cases)("$template renders $name as jinja2 does, and finds what the assistant wrote", (one) => {
+test.each(golden.cases)("$template renders $name like jinja2 and finds what the assistant wrote", (one) => {
   const renderer = rendererOf(one.template);
   const conversation = { messages: one.messages };
   if (one.refused !== undefined) {
@@ -46,14 +46,15 @@ const TURNS = [
 ];
 
 test.each([
-  // As templates of models that think: only the last answer keeps all of its parts.
+  // Like templates of reasoning models: only the last answer keeps all of its parts.
   [
     "a turn that looks different later",
     "{% for m in messages %}{{ m.content }}{% if loop.last %}.{% endif %}{% endfor %}",
   ],
   [
     "a turn that cannot be rendered alone",
-    "{% if messages|length < 3 %}{{ raise_exception('too short') }}{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}",
+    "{% if messages|length < 3 %}{{ raise_exception('too short') }}{% endif %}" +
+      "{% for m in messages %}{{ m.content }}{% endfor %}",
   ],
 ])("%s is an error that names the ways out", (_, source) => {
   const render = () => new ChatRenderer(source, {}).renderWithSpans({ messages: TURNS });
@@ -61,7 +62,7 @@ test.each([
   expect(render).toThrow(/\{% generation %\}.*--train-on-inputs/);
 });
 
-test("generation tags that do not pair are told", () => {
+test("generation tags that do not come in pairs are refused", () => {
   const render = () =>
     new ChatRenderer("{% for m in messages %}{% generation %}{{ m.content }}{% endfor %}", {}).renderWithSpans({
       messages: TURNS,
@@ -69,13 +70,13 @@ test("generation tags that do not pair are told", () => {
   expect(render).toThrow(/generation.*pairs/);
 });
 
-test("what is no template, and what fails in one, is a DataError", () => {
+test("invalid templates, and failures in valid ones, are DataErrors", () => {
   expect(() => new ChatRenderer("{% for %}", {})).toThrow(DataError);
   const failing = new ChatRenderer("{{ messages[0].content.nothing.at.all() }}", {});
   expect(() => failing.render({ messages: TURNS }, { addGenerationPrompt: false })).toThrow(/the chat template says/);
 });
 
-test("the date is not there to be written", () => {
+test("templates cannot write the date", () => {
   const renderer = new ChatRenderer("{{ 'known' if strftime_now is defined else 'unknown' }}", {});
   expect(renderer.render({ messages: TURNS }, { addGenerationPrompt: false })).toBe("unknown");
 });

@@ -2,7 +2,7 @@ import { Template } from "@huggingface/jinja";
 import { DataError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
 
-/** One turn of a conversation: `role`, `content`, and what else its template reads. */
+/** One turn of a conversation: `role`, `content`, and other keys that its template reads. */
 export type ChatMessage = Readonly<Record<string, unknown>> & { readonly role: string };
 
 export interface Conversation {
@@ -16,22 +16,25 @@ export type Spans = readonly (readonly [start: number, end: number])[];
 
 export interface RenderedConversation {
   readonly text: string;
-  /** What the assistant wrote, the mark that ends its turn included. */
+  /** Ranges of the assistant's text, including the mark that ends its turn. */
   readonly assistantSpans: Spans;
 }
 
-/** What texts around a mark can only be if somebody put it there: Unicode reserves these for use inside of programs. */
+/**
+ * Marks around the assistant's text. Unicode reserves these characters for use inside programs, so texts contain them
+ * only if somebody put them there.
+ */
 const MARKS = { begin: "\ufdd0begin\ufdd1", end: "\ufdd0end\ufdd1" } as const;
 
-/** A template that writes the date would give other tokens tomorrow: those that can do without it find none. */
+/** A template that writes the date would give other tokens tomorrow. Those that can do without it find none. */
 const WITHOUT_DATE = '{% set strftime_now = no_such_name %}{{ "" }}';
 
-/** `{% generation %}` and `{% endgeneration %}`, by which templates of transformers say what the assistant writes. */
+/** `{% generation %}` and `{% endgeneration %}`, which enclose the assistant's text in templates of transformers. */
 const GENERATION_TAG = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
 
 /**
- * A chat template at work. It may loop without end and fill the memory, so templates of strangers are rendered by
- * `renderConversations`.
+ * A chat template ready to render. It may loop forever or fill the memory, so `renderConversations` renders untrusted
+ * templates.
  */
 export class ChatRenderer {
   readonly #template: Template;
@@ -39,8 +42,8 @@ export class ChatRenderer {
   readonly #variables: Readonly<Record<string, unknown>>;
 
   /**
-   * @param variables names that the template knows beside the conversation, such as `bos_token`.
-   * @throws DataError for what is no template.
+   * @param variables names that the template sees beside the conversation, such as `bos_token`.
+   * @throws DataError for an invalid template.
    */
   constructor(source: string, variables: Readonly<Record<string, unknown>>) {
     this.#variables = variables;
@@ -51,19 +54,19 @@ export class ChatRenderer {
       });
       this.#marked = marked === source ? undefined : new Template(WITHOUT_DATE + marked);
     } catch (cause) {
-      throw new DataError(`it is no Jinja template: ${messageOf(cause)}`, { cause });
+      throw new DataError(`the chat template is not valid Jinja: ${messageOf(cause)}`, { cause });
     }
   }
 
-  /** @throws DataError with what the template says, or what went wrong in it. */
+  /** @throws DataError with the template's own message, or for a failure in it. */
   render(conversation: Conversation, options: { addGenerationPrompt: boolean }): string {
     return this.#render(this.#template, conversation, options.addGenerationPrompt);
   }
 
   /**
-   * The whole conversation, and what of it the assistant wrote: what stands between the template's `generation` tags, or where it
-   * has none, what each turn of the assistant adds to the rendering of the turns before it.
-   * @throws DataError where the template refuses the conversation, or does not tell what the assistant wrote.
+   * Renders the whole conversation and finds the assistant's text in it: the text between the template's `generation`
+   * tags, or, without tags, the text that each turn of the assistant adds to the rendering of the turns before it.
+   * @throws DataError if the template refuses the conversation, or does not show what the assistant wrote.
    */
   renderWithSpans(conversation: Conversation): RenderedConversation {
     const text = this.render(conversation, { addGenerationPrompt: false });
@@ -88,7 +91,9 @@ export class ChatRenderer {
     }
     const plain = pieces.filter((piece) => piece !== MARKS.begin && piece !== MARKS.end).join("");
     if (plain === text && begun === undefined) return spans;
-    throw new DataError("its {% generation %} tags do not come out in pairs around a text that stays the same");
+    throw new DataError(
+      "the {% generation %} tags of the chat template must come in pairs and leave the text unchanged",
+    );
   }
 
   #addedSpans({ messages, ...rest }: Conversation, text: string): Spans {
@@ -102,9 +107,10 @@ export class ChatRenderer {
           : this.#renderPart({ messages: messages.slice(0, index + 1), ...rest }, false, index);
       if (!upTo.startsWith(before) || !text.startsWith(upTo)) {
         throw new DataError(
-          `it does not tell what the assistant wrote: it renders the messages up to number ${index + 1} in another way where ` +
-            "they are all; put {% generation %} and {% endgeneration %} around the assistant's part in the template, " +
-            "split the conversation so that it ends there, or train on all turns (--train-on-inputs)",
+          `the chat template does not show what the assistant wrote: it renders the first ${index + 1} messages ` +
+            "differently when others follow; put {% generation %} and {% endgeneration %} around the assistant's " +
+            "part in the template, split the conversation so that it ends there, or train on all turns " +
+            "(--train-on-inputs)",
         );
       }
       if (upTo.length > before.length) spans.push([before.length, upTo.length]);
@@ -118,11 +124,10 @@ export class ChatRenderer {
     } catch (cause) {
       if (!(cause instanceof DataError)) throw cause;
       const remedy =
-        "put {% generation %} and {% endgeneration %} around the assistant's part in the template, or train on all turns (--train-on-inputs)";
-      throw new DataError(
-        `to find what the assistant wrote, the messages up to number ${index + 1} were rendered without the rest: ${cause.message}; ${remedy}`,
-        { cause },
-      );
+        "put {% generation %} and {% endgeneration %} around the assistant's part in the template, " +
+        "or train on all turns (--train-on-inputs)";
+      const part = `the first ${index + 1} messages were rendered without the rest`;
+      throw new DataError(`to find what the assistant wrote, ${part}: ${cause.message}; ${remedy}`, { cause });
     }
   }
 

@@ -12,7 +12,7 @@ const LIMITS = { seconds: 10, heapMegabytes: 256 } as const;
 /** Special tokens that templates know by these names. */
 const TOKEN_NAMES = ["bos_token", "eos_token", "unk_token", "pad_token"] as const;
 
-/** What to render a conversation for: with what the assistant wrote, for its next turn, or as it is. */
+/** Purpose of a rendering: with the assistant's text, for its next turn, or neither. */
 export type ChatTask = "spans" | "prompt" | "plain";
 
 export interface ChatWork {
@@ -36,8 +36,9 @@ export class ChatTemplate {
   }
 
   /**
-   * The template that a tokenizer comes with, or null: `chat_template` in its config, a text or a list of named ones of which `default`
-   * is taken. @throws CheckpointError for a config that has it otherwise.
+   * The template of a tokenizer, or null: `chat_template` in its config, which is a text or a list of named ones, of
+   * which `default` is taken.
+   * @throws CheckpointError if it is anything else.
    */
   static of({ config }: { readonly config: TokenizerConfig }): ChatTemplate | null {
     const { chat_template: stored } = config;
@@ -53,14 +54,15 @@ export class ChatTemplate {
     if (typeof usual?.template === "string") return new ChatTemplate(usual.template, config);
     const names = shownValue(named.map((one) => one?.name ?? null));
     throw new CheckpointError(
-      `tokenizer_config.json: chat_template has no template named "default" among ${names}; name a file with one as --chat-template`,
+      `tokenizer_config.json: chat_template has no template named "default" among ${names}; ` +
+        "name a file with one as --chat-template",
     );
   }
 
   /**
-   * Renders conversations in a process of its own, which is stopped when the template finds no end or fills the memory.
-   * @returns for each what came out, or what the template had against it.
-   * @throws DataError where it had to be stopped.
+   * Renders conversations in a separate process, which is stopped if the template loops forever or fills the memory.
+   * @returns for each conversation the rendering, or the reason why the template refused it.
+   * @throws DataError if the process had to be stopped.
    */
   async renderAll(conversations: readonly Conversation[], task: ChatTask): Promise<ChatAnswer[]> {
     const answers: ChatAnswer[] = [];
@@ -73,14 +75,15 @@ export class ChatTemplate {
     } catch (cause) {
       if (!(cause instanceof DataError)) throw cause;
       throw new DataError(
-        `the chat template was stopped at conversation ${answers.length + 1}: ${cause.message}; name another with --chat-template`,
+        `the chat template was stopped at conversation ${answers.length + 1}: ${cause.message}; ` +
+          "name another with --chat-template",
         { cause },
       );
     }
     return answers;
   }
 
-  /** The text that the assistant is to continue. @throws DataError with what the template has against the conversation. */
+  /** Renders the text that the assistant is to continue. @throws DataError if the template refuses the conversation. */
   async prompt(conversation: Conversation): Promise<string> {
     const [answer] = await this.renderAll([conversation], "prompt");
     if (answer !== undefined && "text" in answer) return answer.text;
@@ -88,14 +91,14 @@ export class ChatTemplate {
   }
 }
 
-/** The template in a file of its own. @throws DataError if it cannot be read, CheckpointError if it is too long. */
+/** Reads a template from its own file. @throws DataError if it cannot be read, CheckpointError if it is too long. */
 export async function readTemplateFile(path: string): Promise<string> {
   const size = await fileSize(path);
   if (size <= MAX_TEMPLATE_BYTES) return readText(path);
   throw new CheckpointError(`${path}: a chat template has at most ${MAX_TEMPLATE_BYTES} bytes, this file has ${size}`);
 }
 
-/** `chat_template.jinja` of a tokenizer's folder, which counts more than what tokenizer_config.json has; undefined without one. */
+/** `chat_template.jinja` of a tokenizer's folder, which overrides tokenizer_config.json; undefined without one. */
 export async function templateBeside(folder: string): Promise<string | undefined> {
   const path = await pathInside(folder, "chat_template.jinja");
   return (await exists(joinPath(folder, "chat_template.jinja"))) ? readTemplateFile(path) : undefined;

@@ -22,7 +22,7 @@ port.onMessage(async (work) => {
       if (!(error instanceof DataError)) throw error;
       port.post({ fault: error.message });
     }
-    // Messages leave between two turns of the event loop, and each says that there is progress.
+    // Messages leave between two turns of the event loop, and each one shows progress.
     await new Promise((resolve) => setImmediate(resolve));
   }
   port.close();

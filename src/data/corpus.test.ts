@@ -29,7 +29,7 @@ test("a text file is its paragraphs", async () => {
   expect(await allDocuments(path)).toEqual(["one\nstill one", "two", "three"]);
 });
 
-test("a text file with end-of-text marks is what lies between them", async () => {
+test("a text file with end-of-text marks is the texts between them", async () => {
   const path = await write("a.TXT", "one\n\nstill one\n<|endoftext|>\ntwo<|endoftext|>\n");
   expect(await allDocuments(path)).toEqual(["one\n\nstill one", "two"]);
 });
@@ -78,7 +78,7 @@ test("a folder is all its text files, by path", async () => {
   expect(await allDocuments(folder)).toEqual(["y", "z", "b"]);
 });
 
-test("files named for a side of the split are that side", async () => {
+test("files named for a side of the split are on that side", async () => {
   await write("train.jsonl", '{"text": "train"}');
   await write("valid.jsonl", '{"text": "valid"}');
   await write("test.jsonl", '{"text": "test"}');
@@ -118,7 +118,7 @@ test.each<[name: string, content: string | Uint8Array, message: RegExp]>([
   await expect(loading).rejects.toThrow(message);
 });
 
-test("a source that is not there is refused with what there is", async () => {
+test("a missing source is refused, and the message lists the built-in ones", async () => {
   await expect(loadCorpus(join(folder, "no.txt"))).rejects.toThrow(/no\.txt: there is no such .*use builtin:wordnet/);
   await expect(loadCorpus(folder)).rejects.toThrow(
     /no file whose name ends in \.txt, \.md, \.jsonl, \.parquet; add one/,

@@ -13,7 +13,7 @@ function rowStarts({ inputIds }: Batch): number[] {
   return [...inputIds].filter((_, index) => index % SEQUENCE_LENGTH === 0);
 }
 
-test("labels are the tokens one further on, across the border of rows too", () => {
+test("labels are the next tokens, even across the border of rows", () => {
   const { inputIds, labels } = new BatchCursor(rowsOf(9), OPTIONS).next();
   expect([...inputIds].sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   expect([...labels]).toEqual([...inputIds].map((id) => id + 1));
@@ -37,7 +37,7 @@ test("a batch runs over the end of an epoch, or of several", () => {
   expect(cursor.position).toEqual({ epoch: 2, row: 1 });
 });
 
-test("a cursor that seeks a position goes on as the one that named it", () => {
+test("a cursor that seeks a position continues like the one that reported it", () => {
   const cursor = new BatchCursor(rowsOf(100), { ...OPTIONS, batchSize: 5 });
   for (let i = 0; i < 17; i++) {
     const { position } = cursor;
@@ -54,7 +54,7 @@ test("the seed fixes the order", () => {
   expect(order(1)).not.toEqual(order(2));
 });
 
-test("too few tokens and a position outside the data say what there is", () => {
+test("errors for too few tokens and for a position outside the data say what there is", () => {
   const short = () => new BatchCursor(rowsOf(4), OPTIONS);
   expect(short).toThrow(DataError);
   expect(short).toThrow(/needs at least 5 tokens, the data has 4; shorten --sequence-length or bring more data/);
@@ -69,7 +69,7 @@ test("too few tokens and a position outside the data say what there is", () => {
   expect(cursor.position).toEqual({ epoch: 0, row: 0 });
 });
 
-test("samples are visited once an epoch, whole, and a cursor resumes among them", () => {
+test("samples are visited once per epoch, whole, and a cursor resumes among them", () => {
   const samples = [3, 5, 2, 4, 5, 3].map((length, i) => {
     const ids = Int32Array.from({ length }, (_, k) => 10 * (i + 1) + k);
     return { ids, labels: ids.map((id, k) => (k < 2 && length > 2 ? -100 : id)) };

@@ -2,7 +2,7 @@ import { ConfigError, DataError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 import { type Batch, emptyBatch, type Rows } from "./packing.js";
 
-/** Where a cursor stands: the next row is the `row`-th of the epoch's order. Both count from 0. */
+/** Position of a cursor: its next row is number `row` in the epoch's order. Both count from 0. */
 export interface DataPosition {
   readonly epoch: number;
   readonly row: number;
@@ -15,7 +15,8 @@ export interface BatchCursorOptions {
 }
 
 /**
- * Endless batches of rows. Each epoch visits every row once, in an order of its own; a batch may run over the end of an epoch. What `next` returns depends on the options and the position alone.
+ * Endless batches of rows. Each epoch visits every row once, in its own order; a batch may run over the end of an
+ * epoch. The result of `next` depends only on the options and the position.
  */
 export class BatchCursor {
   readonly rowsPerEpoch: number;
@@ -24,7 +25,7 @@ export class BatchCursor {
   #position: DataPosition = { epoch: 0, row: 0 };
   #order: Uint32Array;
 
-  /** @throws DataError when there is no row; ConfigError for a batch size that is none. */
+  /** @throws DataError if there are no rows; ConfigError for an invalid batch size. */
   constructor(rows: Rows, options: BatchCursorOptions) {
     const { batchSize } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1) {
@@ -41,7 +42,7 @@ export class BatchCursor {
     return this.#position;
   }
 
-  /** Goes to a position that a cursor over the same rows named. @throws DataError when there is no such row. */
+  /** Moves to a position reported by a cursor over the same rows. @throws DataError if there is no such row. */
   seek({ epoch, row }: DataPosition): void {
     const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;
     if (!isCount(epoch) || !isCount(row) || row >= this.rowsPerEpoch) {

@@ -10,21 +10,21 @@ import { textDocuments } from "./text-format.js";
 
 /** Records to train on and records held out, all of one kind. */
 export interface Dataset {
-  /** The source as it was given. */
+  /** The source as given. */
   readonly name: string;
   readonly format: DataFormat;
   readonly kind: DataKind;
   readonly train: DataRecord[];
-  /** Empty when the source has only one record, or when the fraction is 0. */
+  /** Empty if the source has only one record, or if the fraction is 0. */
   readonly validation: DataRecord[];
 }
 
 export type DataFormat = "builtin" | "folder" | "txt" | "md" | "jsonl" | "parquet";
 
 export interface DatasetOptions {
-  /** Share of the records that is held out, from 0 to below 1; not used where a folder names its own split. */
+  /** Share of the records to hold out, from 0 to below 1; not used if a folder names its own split. */
   validationFraction?: number;
-  /** Fixes which records are held out. */
+  /** Determines which records are held out. */
   seed?: number;
 }
 
@@ -56,7 +56,7 @@ const FILE_READERS: Readonly<Record<string, FileReader>> = {
   },
 };
 
-/** File names, less their extension, that say which side of the split a file is. Files named for tests are left out. */
+/** File names, without extension, that put a file on one side of the split. Files named for tests are left out. */
 const SIDES: ReadonlyMap<string, "train" | "validation" | "test"> = new Map([
   ["train", "train"],
   ["valid", "validation"],
@@ -66,14 +66,16 @@ const SIDES: ReadonlyMap<string, "train" | "validation" | "test"> = new Map([
 
 /**
  * Reads data to train on.
- * - `.txt`: documents are paragraphs, or what `<|endoftext|>` separates (`textDocuments`).
+ * - `.txt`: documents are paragraphs, or the texts between `<|endoftext|>` marks (`textDocuments`).
  * - `.md`: documents are sections (`markdownDocuments`).
- * - `.jsonl`: each line an object, `.parquet`: each row, one record. Its keys say the kind: `input_ids`; `messages`; `prompt` and
- *   `completion`; `instruction` and `output`; or `text`.
- * - a folder: all of these in it and below, by path in code unit order, hidden ones aside; no link may lead out of it. Files named train, valid or
- *   validation, and test make the split, as mlx-lm has it; without a file for validation the training files are split.
+ * - `.jsonl`: each line is an object and one record; `.parquet`: each row is one record. Its keys determine the kind:
+ *   `input_ids`; `messages`; `prompt` and `completion`; `instruction` and `output`; or `text`.
+ * - a folder: all of these in it and below, by path in code unit order, except hidden ones; no link may lead out of it.
+ *   Files named train, valid or validation, and test make the split, as in mlx-lm; without a file for validation the
+ *   training files are split.
  * - `builtin:wordnet`: WordNet 3.1 as sentences (`loadWordNet`).
- * @throws DataError that names the path and the way out when there is nothing to read, it is not such data, or of several kinds.
+ * @throws DataError naming the path and the way out if there is nothing to read, or it is not such data, or of several
+ * kinds.
  */
 export async function loadDataset(source: string, options: DatasetOptions = {}): Promise<Dataset> {
   const { validationFraction = 0.02, seed = 0 } = options;
@@ -149,7 +151,7 @@ function formatNames(): string {
   return Object.keys(FILE_READERS).join(", ");
 }
 
-/** @throws DataError when all of the files together hold nothing. */
+/** @throws DataError if all the files together hold nothing. */
 async function loadFiles(paths: readonly string[], reader: RecordReader): Promise<DataRecord[]> {
   const records: DataRecord[] = [];
   for (const path of paths) {

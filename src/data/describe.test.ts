@@ -29,14 +29,14 @@ test("text is counted in documents, characters and tokens", async () => {
     samples: { train: 1, validation: 0 },
     characters: { train: 2, validation: 0 },
   });
-  // One token a byte (2 + 4), and the end of text.
+  // One token per byte (2 + 4), and the end of text.
   const described = await describeData(source, bytes);
   expect(described.train).toMatchObject({ samples: 1, tokens: 7, scoredTokens: 6, lengths: null });
   expect(described.sampleTokens).toHaveLength(7);
   expect(described.sampleTokens!.at(-1)).toEqual({ id: 0, text: "<|endoftext|>", isScored: true });
 });
 
-test("token rows are counted with what is scored, and shown with their mask", async () => {
+test("token rows are counted with their scored tokens, and shown with their mask", async () => {
   const rows = ["[66, 67, 68, 69]", "[66, 67]", '[66, 67, 68], "labels": [66, -100, 68]'];
   await write(
     "rows/train.jsonl",
@@ -60,7 +60,7 @@ test("token rows are counted with what is scored, and shown with their mask", as
   ]);
 });
 
-test("faults are those of the readers", async () => {
+test("errors are those of the readers", async () => {
   await expect(describeData(join(folder, "none.jsonl"))).rejects.toThrow(/there is no such file/);
   await expect(describeData(await write("broken.jsonl", "{"))).rejects.toThrow(/line 1: not JSON/);
   await expect(describeData(await write("keys.jsonl", '{"a": 1}'))).rejects.toThrow(DataError);

@@ -4,19 +4,19 @@ import { IGNORED_LABEL } from "./packing.js";
 import { type DataKind, textOfRecord } from "./records.js";
 import type { Tokenizer } from "./tokenizer.js";
 
-/** What a source of data holds, in the split that is made by default. */
+/** Content of a source of data, in the default split. */
 export interface DataDescription {
   readonly kind: DataKind;
   readonly source: string;
   readonly format: DataFormat;
   /** Documents of a text, or samples. */
   readonly samples: SideCounts;
-  /** In Unicode code points: of texts, prompts and completions, or what messages say. */
+  /** Unicode code points of texts, prompts and completions, or messages. */
   readonly characters: SideCounts;
-  /** Tokens of the training split; null where no tokenizer was given that they need. */
+  /** Tokens of the training split; null if they need a tokenizer and none was given. */
   readonly train: TokenCounts | null;
   readonly validation: TokenCounts | null;
-  /** The first sample to train on, null as above. */
+  /** The first sample to train on; null as above. */
   readonly sampleTokens: readonly SampleToken[] | null;
 }
 
@@ -27,18 +27,21 @@ export interface SideCounts {
 
 export interface SampleToken {
   readonly id: number;
-  /** Empty where no tokenizer was given. */
+  /** Empty without a tokenizer. */
   readonly text: string;
   readonly isScored: boolean;
 }
 
 export interface DescriptionOptions {
   readonly trainOnInputs?: boolean;
-  /** Tokens of a row, to which samples are cut; without it none is. */
+  /** Tokens per row, to which samples are cut. Default: none is cut. */
   readonly sequenceLength?: number | null;
 }
 
-/** Looks at a source as training reads it. @throws DataError and CheckpointError as `loadDataset` and `encodeRecords`. */
+/**
+ * Describes a source as training reads it.
+ * @throws DataError and CheckpointError as `loadDataset` and `encodeRecords`.
+ */
 export async function describeData(
   source: string,
   tokenizer?: Tokenizer,
@@ -47,7 +50,7 @@ export async function describeData(
   return describeDataset(await loadDataset(source), tokenizer, options);
 }
 
-/** As `describeData`, of what has been loaded. */
+/** Like `describeData`, for data that is loaded. */
 export async function describeDataset(
   dataset: Dataset,
   tokenizer: Tokenizer | undefined,

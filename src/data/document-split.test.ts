@@ -13,7 +13,7 @@ test("the held-out share is close to the fraction, and the order is kept", () =>
   expect(train).toEqual(DOCUMENTS.filter((document) => !heldOut.has(document)));
 });
 
-test("a document keeps its side when others come, go or change places", () => {
+test("a document keeps its side when others are added, removed or reordered", () => {
   const heldOut = new Set(splitDocuments(DOCUMENTS, OPTIONS).validation);
   const some = DOCUMENTS.filter((_, index) => index % 3 === 0).reverse();
   const { validation } = splitDocuments([...some, ...some, "new"], OPTIONS);
@@ -22,7 +22,7 @@ test("a document keeps its side when others come, go or change places", () => {
   );
 });
 
-test("the seed chooses others", () => {
+test("another seed holds out others", () => {
   const { validation } = splitDocuments(DOCUMENTS, OPTIONS);
   expect(splitDocuments(DOCUMENTS, { ...OPTIONS, seed: 1 }).validation).not.toEqual(validation);
 });

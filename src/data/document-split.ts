@@ -2,7 +2,7 @@ import { ConfigError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 
 export interface SplitOptions {
-  /** Share of the documents that is held out, from 0 to below 1. */
+  /** Share of the documents to hold out, from 0 to below 1. */
   validationFraction: number;
   seed: number;
 }
@@ -13,11 +13,11 @@ export interface DocumentSplit<T> {
 }
 
 /**
- * Holds documents out by a draw that depends on the seed and the document's text alone: the same document falls on the
- * same side whatever else the data holds, and copies of it never on both. Where there are two different documents
- * neither side is empty, unless the fraction is 0.
- * @param textOf gives a document's text, by which it is drawn.
- * @throws ConfigError when the fraction is out of range.
+ * Holds documents out by a draw that depends only on the seed and the document's text: the same document falls on the
+ * same side whatever else the data holds, and its copies never on both. With at least two different documents neither
+ * side is empty, unless the fraction is 0.
+ * @param textOf returns a document's text, which is the basis of the draw.
+ * @throws ConfigError if the fraction is out of range.
  */
 export function splitDocuments<T>(
   documents: readonly T[],

@@ -7,25 +7,25 @@ import { encodeSamples, requireVocabulary, type Sample, type Truncation } from "
 import type { Tokenizer } from "./tokenizer.js";
 
 export interface EncodingOptions {
-  /** Tokens of a row; a sample has one more at most. */
+  /** Tokens per row; a sample has at most one more. */
   readonly sequenceLength: number;
-  /** Null packs text, and nothing else. */
+  /** Null packs text only. */
   readonly packing: boolean | null;
   readonly trainOnInputs: boolean;
-  /** Whether longer samples are cut; otherwise they are faults. */
+  /** True if longer samples are cut; otherwise they are errors. */
   readonly truncate?: boolean;
 }
 
-/** Records in tokens: a stream that is cut into rows, or samples that stay whole. */
+/** Records as tokens: a stream that is cut into rows, or samples that stay whole. */
 export interface EncodedRecords {
   readonly isStream: boolean;
-  /** None where it is a stream. */
+  /** Empty for a stream. */
   readonly samples: readonly Sample[];
-  /** To learn from. @throws DataError for a stream too short for one row. */
+  /** Rows to train on. @throws DataError if a stream is too short for one row. */
   trainingRows(): Rows;
-  /** Each token once, each sample by itself. @param length of the rows, of which no sample may need more. */
+  /** Rows with each token once and each sample by itself. @param length of the rows; no sample may need more. */
   evaluationRows(length?: number): Rows;
-  /** @throws DataError naming a sample with an id outside of the vocabulary. */
+  /** @throws DataError naming a sample with an id outside the vocabulary. */
   requireVocabulary(vocabSize: number): void;
   readonly counts: TokenCounts;
 }
@@ -35,7 +35,7 @@ export interface TokenCounts {
   readonly samples: number;
   readonly tokens: number;
   readonly scoredTokens: number;
-  /** Tokens of samples, as they are cut; null for a stream, in which none stands by itself. */
+  /** Tokens of samples after cutting; null for a stream, which has no separate samples. */
   readonly lengths: { readonly min: number; readonly median: number; readonly max: number } | null;
   readonly truncation: Truncation;
 }
@@ -70,7 +70,10 @@ export async function encodeRecords(
   };
 }
 
-/** Both sides of a dataset. Packed text that is one document is cut near its end. @throws DataError where nothing can be held out. */
+/**
+ * Encodes both sides of a dataset. Packed text of only one document is cut near its end.
+ * @throws DataError if nothing can be held out.
+ */
 export async function encodeDataset(
   { name, kind, train, validation }: Dataset,
   tokenizer: Tokenizer,
@@ -84,7 +87,7 @@ export async function encodeDataset(
   }
   if (kind !== "text" || options.packing === false) {
     const remedy = "bring more, or a folder with files train and valid";
-    throw new DataError(`${name}: has ${train.length} different samples, too few to hold some out; ${remedy}`);
+    throw new DataError(`${name}: too few different samples to hold some out: ${train.length}; ${remedy}`);
   }
   const tokens = encodeTexts(train, tokenizer);
   const held = Math.max(2, Math.floor(tokens.length * validationFraction));
@@ -98,12 +101,13 @@ export async function encodeDataset(
   };
 }
 
-/** @throws DataError for a text whose tokenizer has ids outside of the vocabulary. */
+/** @throws DataError if the text has ids outside the vocabulary. */
 function requireTextVocabulary(tokens: TokenStream, vocabSize: number): void {
   const largest = tokens.reduce((most, id) => Math.max(most, id), 0);
   if (largest < vocabSize) return;
   throw new DataError(
-    `the text has token ${largest}, but the model has ${vocabSize}: its tokenizer is another model's, and must be that of this one`,
+    `the text has token ${largest}, but the model has ${vocabSize}: ` +
+      "its tokenizer is another model's; use the model's own",
   );
 }
 

@@ -5,7 +5,7 @@ import { SampleRows, StreamRows } from "./packing.js";
 
 const counting = (length: number) => Int32Array.from({ length }, (_, index) => index);
 
-test.each([2, 5, 8, 9, 10, 24, 25, 26])("of %i tokens, each but the first is scored once", (length) => {
+test.each([2, 5, 8, 9, 10, 24, 25, 26])("each of %i tokens except the first is scored once", (length) => {
   const batches = [...evaluationBatches(StreamRows.all(counting(length), 4), { batchSize: 2 })];
   expect(batches).toHaveLength(Math.ceil((length - 1) / 8));
   const scored: number[] = [];
@@ -35,7 +35,7 @@ test("a single token cannot be evaluated", () => {
   expect(() => evaluationBatches(StreamRows.all(counting(1), 4), { batchSize: 2 })).toThrow(DataError);
 });
 
-test("samples are scored each by itself where their labels say so, at most as many tokens as allowed", () => {
+test("samples are scored by their labels, each by itself, up to the number of tokens allowed", () => {
   const sample = (first: number) => {
     const ids = Int32Array.from({ length: 4 }, (_, k) => first + k);
     return { ids, labels: ids.map((id, k) => (k === 1 ? -100 : id)) };

@@ -2,11 +2,14 @@ import { type Batch, emptyBatch, type Rows } from "./packing.js";
 
 export interface EvaluationBatchesOptions {
   batchSize: number;
-  /** Score about this many tokens at most, in whole rows spread evenly over all (at least one row). */
+  /** Score at most about this many tokens, in whole rows spread evenly over all (at least one row). */
   maxTokens?: number;
 }
 
-/** Batches with each row exactly once, in a fixed order. All have the same shape: what is missing in the last one is token 0 with label -100. */
+/**
+ * Batches with each row exactly once, in a fixed order. All have the same shape: missing rows of the last one are token
+ * 0 with label -100.
+ */
 export function evaluationBatches(rows: Rows, options: EvaluationBatchesOptions): Iterable<Batch> {
   const { batchSize, maxTokens = Number.POSITIVE_INFINITY } = options;
   const count = Math.max(1, Math.min(rows.count, Math.floor(maxTokens / rows.scoredPerRow)));

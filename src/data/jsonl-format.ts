@@ -1,13 +1,13 @@
 import { DataError } from "../base/errors.js";
 import { parseJson, shortened } from "../base/json.js";
 
-/** How many faults one message lists. */
+/** Number of faults that one message lists. */
 const MAX_FAULTS = 5;
 
 /**
- * Reads a `.jsonl` text: one JSON object a line, blank lines aside.
- * @param readRecord makes a value of an object and the number of its line, or throws a DataError that says what is wrong with it.
- * @throws DataError that names the file and the number of each faulty line.
+ * Reads a `.jsonl` text: one JSON object per line, except blank lines.
+ * @param readRecord makes a value from an object and the number of its line, or throws a DataError with its fault.
+ * @throws DataError naming the file and the number of each faulty line.
  */
 export function readJsonLines<T>(
   text: string,
@@ -29,7 +29,7 @@ export function readJsonLines<T>(
   return values;
 }
 
-/** @throws DataError that lists the first faults and counts the others. */
+/** @throws DataError listing the first faults and counting the others. */
 export function requireNoFaults(faults: readonly string[], unit: string): void {
   if (faults.length === 0) return;
   const more = faults.length > MAX_FAULTS ? [`and ${faults.length - MAX_FAULTS} more ${unit}`] : [];
@@ -47,7 +47,7 @@ function parseObject(line: string): Record<string, unknown> {
   throw new DataError(`must be a JSON object, got ${line.trim().slice(0, 40)}`);
 }
 
-/** The names of a record's entries, for messages. */
+/** Keys of a record, for messages. */
 export function shownKeys(record: Readonly<Record<string, unknown>>): string {
   const keys = Object.keys(record).map((key) => JSON.stringify(key));
   return shortened(keys.join(", ")) || "none";

@@ -1,8 +1,8 @@
 import { withoutBlanks } from "./text-format.js";
 
 /**
- * Documents of a `.md` file: its sections, each from one heading (`#`) to the next. A heading with nothing under it stays with
- * what follows; `#` inside fenced code is no heading.
+ * Documents of a `.md` file: its sections, each from one heading (`#`) to the next. A heading with nothing under it
+ * stays with the following text; `#` inside fenced code is no heading.
  */
 export function markdownDocuments(text: string): string[] {
   const sections: string[] = [];

@@ -1,7 +1,7 @@
 import { DataError } from "../base/errors.js";
 import type { TokenLabels } from "./rows.js";
 
-/** Tokens of many documents after one another, an end-of-text token after each. */
+/** Tokens of many documents one after another, with an end-of-text token after each. */
 export type TokenStream = Int32Array;
 
 /** A label that is not scored. */
@@ -10,29 +10,31 @@ export const IGNORED_LABEL = -100;
 /** Token ids and, for each, the id that follows it; both of length batchSize · sequenceLength, row by row. */
 export interface Batch {
   readonly inputIds: Int32Array;
-  /** `labels[i]` is the token after `inputIds[i]`, or -100 where nothing is to be scored. */
+  /** `labels[i]` is the token after `inputIds[i]`, or -100 if it is not scored. */
   readonly labels: Int32Array;
 }
 
-/** A batch with nothing to score yet. */
+/** A batch without any labels to score. */
 export function emptyBatch(batchSize: number, sequenceLength: number): Batch {
   const length = batchSize * sequenceLength;
   return { inputIds: new Int32Array(length), labels: new Int32Array(length).fill(IGNORED_LABEL) };
 }
 
-/** Rows of one length, of which batches are made. */
+/** Rows of one length, from which batches are made. */
 export interface Rows {
   readonly count: number;
   readonly sequenceLength: number;
-  /** Scored tokens of a row, in the mean. */
+  /** Mean number of scored tokens per row. */
   readonly scoredPerRow: number;
-  /** The bytes that all tokens and labels follow from. */
+  /** Bytes that determine all tokens and labels. */
   readonly content: readonly Uint8Array[];
-  /** Copies a row into a row of an empty batch. What is missing at its end stays token 0 with label -100. */
+  /** Copies a row into a row of an empty batch. A short row leaves token 0 with label -100 at its end. */
   copyTo(row: number, batch: Batch, batchRow: number): void;
 }
 
-/** A stream of tokens cut into rows: row r reads tokens r · sequenceLength to (r + 1) · sequenceLength, both included. */
+/**
+ * A stream of tokens cut into rows: row r reads tokens r · sequenceLength to (r + 1) · sequenceLength, both included.
+ */
 export class StreamRows implements Rows {
   readonly count: number;
   readonly sequenceLength: number;
@@ -46,13 +48,13 @@ export class StreamRows implements Rows {
     this.count = count;
   }
 
-  /** Complete rows only; fewer than `sequenceLength` tokens are left out. @throws DataError when there is none. */
+  /** Complete rows only; fewer than `sequenceLength` tokens are left out. @throws DataError if there are none. */
   static complete(tokens: TokenStream, sequenceLength: number): StreamRows {
     requireTokens(tokens, sequenceLength + 1, `training on rows of ${sequenceLength} tokens`);
     return new StreamRows(tokens, sequenceLength, Math.floor((tokens.length - 1) / sequenceLength));
   }
 
-  /** All tokens, in a last row that need not be full. @throws DataError when there are fewer than two tokens. */
+  /** All tokens, with a last row that need not be full. @throws DataError if there are fewer than two tokens. */
   static all(tokens: TokenStream, sequenceLength: number): StreamRows {
     requireTokens(tokens, 2, "evaluation");
     return new StreamRows(tokens, sequenceLength, Math.ceil((tokens.length - 1) / sequenceLength));
@@ -72,8 +74,8 @@ export class StreamRows implements Rows {
 }
 
 /**
- * Whole samples in rows, one or several in each. No label crosses from one sample to the next: the first token of a sample is never scored.
- * Attention does reach from a sample to those before it in its row.
+ * Whole samples in rows, one or several in each. No label crosses from one sample to the next: the first token of a
+ * sample is never scored. Attention does reach from a sample to those before it in its row.
  */
 export class SampleRows implements Rows {
   readonly sequenceLength: number;
@@ -84,7 +86,7 @@ export class SampleRows implements Rows {
     this.sequenceLength = sequenceLength;
   }
 
-  /** A row for each sample. @param samples of at most sequenceLength + 1 tokens. */
+  /** One row per sample. @param samples of at most sequenceLength + 1 tokens. */
   static padded(samples: readonly TokenLabels[], sequenceLength: number): SampleRows {
     return new SampleRows(
       samples.map((sample) => [sample]),
@@ -92,7 +94,7 @@ export class SampleRows implements Rows {
     );
   }
 
-  /** As many samples in a row as fit, none of them split: each goes into the first of the last rows begun that has room. */
+  /** As many whole samples per row as fit: each goes into the first with room among the rows begun last. */
   static packed(samples: readonly TokenLabels[], sequenceLength: number): SampleRows {
     const rows: TokenLabels[][] = [];
     let open: { room: number; row: TokenLabels[] }[] = [];
@@ -137,10 +139,10 @@ export class SampleRows implements Rows {
   }
 }
 
-/** Rows that are looked at for room: enough to fill them well, few enough to be quick. */
+/** Rows that are searched for room: enough to fill them well, few enough to be quick. */
 const OPEN_ROWS = 32;
 
-/** Labels of a sample that are scored: all but the first may be. */
+/** Counts the labels of a sample that are scored; all but the first may be. */
 export function countScoredLabels(labels: Int32Array): number {
   let count = 0;
   for (let i = 1; i < labels.length; i++) if (labels[i] !== IGNORED_LABEL) count++;

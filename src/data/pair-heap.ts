@@ -1,15 +1,15 @@
-/** Two neighbouring token ids, how often they occur, and the words in which they were seen. */
+/** Two neighbouring token ids, the number of their occurrences, and the words in which they were seen. */
 export interface Pair {
   readonly left: number;
   readonly right: number;
   count: number;
-  /** Indices of words; some may repeat, and some may not hold the pair any more. */
+  /** Indices of words; some may repeat, and some may no longer hold the pair. */
   readonly words: number[];
 }
 
 /**
- * Finds the most frequent pair while counts change. An entry keeps the count that its pair had when pushed; an entry that
- * has become wrong is put right when it comes up, so only a rising count needs a new push.
+ * Finds the most frequent pair while counts change. An entry keeps the count that its pair had when pushed. A stale
+ * entry is corrected when it comes up, so only a rising count needs a new push.
  */
 export class PairHeap {
   readonly #pairs: Pair[] = [];
@@ -27,7 +27,9 @@ export class PairHeap {
     this.#counts[hole] = pair.count;
   }
 
-  /** Removes and returns the pair with the highest present count; ties go to the lower left id, then the lower right id. */
+  /**
+   * Removes and returns the pair with the highest current count; ties go to the lower left id, then the lower right id.
+   */
   pop(): Pair | undefined {
     while (this.#pairs.length > 0) {
       const pair = this.#pairs[0]!;

@@ -16,7 +16,7 @@ afterAll(async () => rm(folder, { recursive: true }));
 const golden = (name: string) => fileURLToPath(new URL(`../../tests/golden/parquet/${name}.parquet`, import.meta.url));
 const load = (path: string) => loadDataset(path, { validationFraction: 0 });
 
-test("columns of text, compressed or not, and those that mean nothing here left out", async () => {
+test("columns of text are read, compressed or not, and unknown columns are left out", async () => {
   const { kind, format, train } = await load(golden("text-snappy"));
   expect([kind, format]).toEqual(["text", "parquet"]);
   expect(train).toEqual(
@@ -29,7 +29,7 @@ test("columns of text, compressed or not, and those that mean nothing here left 
   expect((await load(golden("text-plain"))).train).toMatchObject([{ text: "one" }, { text: "two" }, { text: "one" }]);
 });
 
-test("messages as lists in several row groups", async () => {
+test("messages are read from lists in several row groups", async () => {
   const { kind, train } = await load(golden("messages-snappy"));
   expect(kind).toBe("messages");
   expect(train.map((record) => record.kind === "messages" && record.conversation)).toEqual(
@@ -42,7 +42,7 @@ test("messages as lists in several row groups", async () => {
   );
 });
 
-test("an input that is null is none, and integers of 64 bits are ids", async () => {
+test("a null input means none, and 64-bit integers are ids", async () => {
   const { train: tasks } = await load(golden("instruction-plain"));
   expect(tasks[0]).toMatchObject({
     completion: "3",
@@ -57,10 +57,10 @@ test("an input that is null is none, and integers of 64 bits are ids", async () 
 });
 
 test.each<[name: string, content: () => Promise<Uint8Array>, message: RegExp]>([
-  ["none", async () => new TextEncoder().encode("text, of course"), /no Parquet file/],
-  ["empty", async () => new Uint8Array(0), /no Parquet file/],
-  ["truncated", async () => (await readFile(golden("text-snappy"))).subarray(0, 500), /no Parquet file/],
-  ["without-middle", async () => withoutMiddle(await readFile(golden("messages-snappy"))), /no Parquet file/],
+  ["none", async () => new TextEncoder().encode("text, of course"), /not a Parquet file/],
+  ["empty", async () => new Uint8Array(0), /not a Parquet file/],
+  ["truncated", async () => (await readFile(golden("text-snappy"))).subarray(0, 500), /not a Parquet file/],
+  ["without-middle", async () => withoutMiddle(await readFile(golden("messages-snappy"))), /not a Parquet file/],
   ["zstd", () => readFile(golden("text-zstd")), /codec: ZSTD; write it anew, uncompressed or with Snappy/],
   [
     "columns",

@@ -1,10 +1,10 @@
 import { fileSize, runLimited } from "#platform";
 import { DataError } from "../base/errors.js";
 
-/** Largest file that is read, in bytes: it is held whole. */
+/** Largest file that is read, in bytes, because it is held in memory whole. */
 const MAX_FILE_BYTES = 2 ** 30;
 
-/** What reading may take, with so much more for each MiB of the file. */
+/** Limits of reading, which grow by `each` for every MiB of the file. */
 const LIMITS = { seconds: 20, heapMegabytes: 256, each: { seconds: 0.5, heapMegabytes: 48 } } as const;
 
 export type ParquetAnswer = { readonly rows: readonly ParquetRow[] } | { readonly fault: string };
@@ -12,9 +12,9 @@ export type ParquetAnswer = { readonly rows: readonly ParquetRow[] } | { readonl
 type ParquetRow = Readonly<Record<string, unknown>>;
 
 /**
- * The rows of a `.parquet` file with the columns that data may have, read in a process that is stopped when it takes more than a file of
- * that size can need.
- * @throws DataError that names the file.
+ * Reads the rows of a `.parquet` file, only the columns that data may have, in a process that is stopped if it takes
+ * more than a file of that size can need.
+ * @throws DataError naming the file.
  */
 export async function readParquet(path: string): Promise<ParquetRow[]> {
   const bytes = await fileSize(path);

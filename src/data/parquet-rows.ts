@@ -2,7 +2,7 @@ import { parquetMetadata, parquetReadObjects, parquetSchema, snappyUncompress } 
 import { DataError } from "../base/errors.js";
 import { shortened, shownValue } from "../base/json.js";
 
-/** Snappy makes at most 64 bytes of three. */
+/** Snappy makes at most 64 bytes from three. */
 const MAX_SNAPPY_RATIO = 32;
 
 /** Columns that some kind of data has; others are not read. */
@@ -13,9 +13,10 @@ export const DATA_COLUMNS: readonly string[] = [
 type Row = Record<string, unknown>;
 
 /**
- * The rows of a Parquet file with the columns that data may have; uncompressed or compressed with Snappy. A value that is null is left out of
- * its row, and of the objects in it. The file may claim any sizes, so files of strangers are read by `readParquet`.
- * @throws DataError for what is no such file.
+ * Reads the rows of a Parquet file, uncompressed or compressed with Snappy, only the columns that data may have. A null
+ * value is left out of its row, and of the objects in it. The file may claim any sizes, so `readParquet` reads
+ * untrusted files.
+ * @throws DataError if it is not such a file.
  */
 export async function parquetRows(bytes: Uint8Array): Promise<Row[]> {
   const file = copyOf(bytes);
@@ -25,7 +26,8 @@ export async function parquetRows(bytes: Uint8Array): Promise<Row[]> {
     const columns = present.filter((name) => DATA_COLUMNS.includes(name));
     if (columns.length === 0) {
       throw new DataError(
-        `it has none of the columns ${DATA_COLUMNS.join(", ")}; its columns are ${shortened(present.join(", ")) || "none"}`,
+        `it has none of the columns ${DATA_COLUMNS.join(", ")}; ` +
+          `its columns are ${shortened(present.join(", ")) || "none"}`,
       );
     }
     const rows = await parquetReadObjects({
@@ -40,13 +42,13 @@ export async function parquetRows(bytes: Uint8Array): Promise<Row[]> {
     if (cause instanceof DataError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new DataError(
-      `it is no Parquet file that can be read here: ${reason}; write it anew, uncompressed or with Snappy`,
+      `it is not a Parquet file that can be read here: ${reason}; write it anew, uncompressed or with Snappy`,
       { cause },
     );
   }
 }
 
-/** The library wants a buffer of its own. */
+/** The library wants its own buffer. */
 function copyOf({ buffer, byteOffset, byteLength }: Uint8Array): ArrayBuffer {
   return (buffer as ArrayBuffer).slice(byteOffset, byteOffset + byteLength);
 }
@@ -65,7 +67,7 @@ function plainObject(object: object): Row {
   return Object.fromEntries(present.map(([key, value]) => [key, plainValue(value)]));
 }
 
-/** What JSON would hold: numbers for 64-bit integers, arrays for typed arrays. */
+/** Converts to values that JSON can hold: 64-bit integers to numbers, typed arrays to arrays. */
 function plainValue(value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
   if (Array.isArray(value)) return value.map(plainValue);

@@ -5,7 +5,7 @@ import { parquetRows } from "./parquet-rows.js";
 
 // The process that reads a Parquet file, so that it can be stopped.
 
-/** Rows of one message. */
+/** Rows per message. */
 const ROWS = 1000;
 
 const port = workerPort();

@@ -4,14 +4,14 @@ import type { ChatMessage, Conversation } from "./chat-rendering.js";
 import { shownKeys } from "./jsonl-format.js";
 import { readTokens, type TokenLabels } from "./rows.js";
 
-/** Where a record stands: a line of a `.jsonl` file or a row of a table, from 1, or a document of a text. */
+/** Location of a record: a line of a `.jsonl` file or a row of a table, from 1, or a document of a text. */
 export interface Place {
   readonly path: string;
   readonly unit: "line" | "row" | "document";
   readonly number: number;
 }
 
-/** What can be made tokens of. */
+/** Data that can be encoded as tokens. */
 export type DataRecord = { readonly place: Place } & RecordContent;
 
 export type RecordContent =
@@ -20,19 +20,19 @@ export type RecordContent =
   | { readonly kind: "messages"; readonly conversation: Conversation }
   | { readonly kind: "token rows"; readonly tokens: TokenLabels };
 
-/** What a file can hold, by the keys of its records. One file has one kind. */
+/** Kind of a file, determined by the keys of its records. One file has one kind. */
 export type DataKind = RecordContent["kind"];
 
 type Fields = Readonly<Record<string, unknown>>;
 
 interface KindReader {
   readonly kind: DataKind;
-  /** The keys that make a record one of this kind. */
+  /** Keys that make a record one of this kind. */
   readonly keys: readonly string[];
   read(fields: Fields): RecordContent;
 }
 
-/** The first whose keys are all there is the kind of a record. */
+/** A record's kind is the first whose keys are all present. */
 const KINDS: readonly KindReader[] = [
   { kind: "token rows", keys: ["input_ids"], read: (fields) => ({ kind: "token rows", tokens: readTokens(fields) }) },
   { kind: "messages", keys: ["messages"], read: readMessages },
@@ -57,7 +57,7 @@ export class RecordReader {
     return this.#reader?.kind;
   }
 
-  /** @throws DataError that says what is wrong with the record. */
+  /** @throws DataError with the fault of the record. */
   read(fields: Fields): RecordContent {
     const found = KINDS.find(({ keys }) => keys.every((key) => key in fields));
     this.#reader ??= found;
@@ -81,7 +81,7 @@ export function describePlace({ path, unit, number }: Place): string {
   return `${path}, ${unit} ${number}`;
 }
 
-/** The text of a record, for a tokenizer to learn from; none for rows of tokens. */
+/** The text of a record, for training a tokenizer; undefined for rows of tokens. */
 export function textOfRecord(record: RecordContent): string | undefined {
   switch (record.kind) {
     case "text":
@@ -99,7 +99,7 @@ export function textOfRecord(record: RecordContent): string | undefined {
   }
 }
 
-/** What tells records apart: the text that decides on which side of a split a record falls. */
+/** The text that identifies a record and decides on which side of a split it falls. */
 export function identityOf(record: RecordContent): string {
   if (record.kind === "text") return record.text;
   if (record.kind === "token rows") return `${record.tokens.ids}/${record.tokens.labels}`;
@@ -117,7 +117,7 @@ function textOf(fields: Fields, key: string): string {
   throw new DataError(`"${key}" must be a string, got ${shownValue(value)}`);
 }
 
-/** The prompts of Stanford Alpaca (Taori et al. 2023), without and with an input. */
+/** Fills in the prompts of Stanford Alpaca (Taori et al. 2023), without and with an input. */
 function readInstruction(fields: Fields): RecordContent {
   const [instruction, completion] = [textOf(fields, "instruction"), textOf(fields, "output")];
   const input = fields.input === undefined || fields.input === null ? "" : textOf(fields, "input");

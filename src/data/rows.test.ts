@@ -16,7 +16,7 @@ const load = async (...lines: string[]) => {
   return loadTokenRows(path);
 };
 
-test("labels move to the token that they are predicted from", async () => {
+test("labels move to the token from which they are predicted", async () => {
   const rows = await load('{"input_ids": [5, 6, 7]}', "", '{"input_ids": [1, 2, 3, 4], "labels": [-100, -100, 3, 4]}');
   expect(rows).toEqual([
     { inputIds: Int32Array.of(5, 6), labels: Int32Array.of(6, 7) },

@@ -7,21 +7,24 @@ import { IGNORED_LABEL } from "./packing.js";
 /** One tokenized row, scored by itself. Both arrays are one shorter than the row's `input_ids`. */
 export interface TokenRow {
   readonly inputIds: Int32Array;
-  /** `labels[i]` is what is to follow `inputIds[i]`, or -100 where nothing is scored. */
+  /** `labels[i]` is the target after `inputIds[i]`, or -100 if it is not scored. */
   readonly labels: Int32Array;
 }
 
-/** Tokens, and for each the id that is to stand there or -100 where it is not scored, as in transformers. The first never is. */
+/**
+ * Tokens and, for each, the id to predict at its place, or -100 if it is not scored, as in transformers. The first one
+ * never is.
+ */
 export interface TokenLabels {
   readonly ids: Int32Array;
   readonly labels: Int32Array;
 }
 
 /**
- * Reads a `.jsonl` file of tokenized rows: `input_ids` and, where not every token is scored, `labels` of the same length in which
- * -100 is not scored. In the file, as in transformers, a label stands at its own token; here it stands one place
- * earlier, at the token it is predicted from. So the first label of a row is never scored.
- * @throws DataError that names the file and the number of each faulty line.
+ * Reads a `.jsonl` file of tokenized rows: `input_ids` and, if not every token is scored, `labels` of the same length
+ * in which -100 is not scored. In the file, as in transformers, a label stands at its own token; here it stands one
+ * place earlier, at the token from which it is predicted. So the first label of a row is never scored.
+ * @throws DataError naming the file and the number of each faulty line.
  */
 export async function loadTokenRows(path: string): Promise<TokenRow[]> {
   const rows = readJsonLines(await readText(path), path, (record): TokenRow => {
@@ -32,7 +35,7 @@ export async function loadTokenRows(path: string): Promise<TokenRow[]> {
   return rows;
 }
 
-/** What a record with `input_ids` and perhaps `labels` says. @throws DataError that says what is wrong with it. */
+/** Reads a record with `input_ids` and perhaps `labels`. @throws DataError with its fault. */
 export function readTokens(record: Readonly<Record<string, unknown>>): TokenLabels {
   const { input_ids, labels = input_ids } = record;
   if (input_ids === undefined) {

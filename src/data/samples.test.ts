@@ -39,7 +39,7 @@ async function encode(
   return encodeRecords(kind, train, by, { ...OPTIONS, ...change });
 }
 
-/** The text of a sample with what is scored in brackets. */
+/** The text of a sample with its scored parts in brackets. */
 async function shown(record: object, change: Partial<EncodingOptions> = {}): Promise<string> {
   const { ids, labels } = (await encode([record], change)).samples[0]!;
   const marks = Array.from(ids, (id, i) => {
@@ -58,7 +58,7 @@ const CHAT = {
   ],
 };
 
-test("of a conversation each turn of the assistant is scored with the token that ends it", async () => {
+test("each turn of the assistant in a conversation is scored, with the token that ends it", async () => {
   const user = (text: string) => `<|im_start|>user\n${text}<|im_end|>\n<|im_start|>assistant\n`;
   expect(await shown(CHAT)).toBe(`${user("Hi")}[Yes<|im_end|>]\n${user("So")}[No<|im_end|>]\n`);
   expect(await shown(CHAT, { trainOnInputs: true })).toBe(`[${user("Hi")}Yes<|im_end|>\n${user("So")}No<|im_end|>\n]`);
@@ -71,7 +71,7 @@ test("a conversation whose template ends no turn is ended", async () => {
   expect(labels.at(-1)).toBe(tokenizer.endOfTextId);
 });
 
-test("of prompt and completion the completion and the end of text are scored", async () => {
+test("only the completion and the end of text are scored after a prompt", async () => {
   expect(await shown({ prompt: "Q:", completion: " no" })).toBe("Q:[ no<|endoftext|>]");
   expect(await shown({ prompt: "", completion: "all" })).toBe("[all<|endoftext|>]");
   expect(await shown({ prompt: "Q:", completion: "no" }, { trainOnInputs: true })).toBe("[Q:no<|endoftext|>]");
@@ -95,14 +95,14 @@ test("Alpaca's records get Alpaca's prompts", async () => {
   );
 });
 
-test("text that is not packed is a sample for each document", async () => {
+test("text that is not packed has a sample per document", async () => {
   const { isStream, samples } = await encode([{ text: "ab" }, { text: "c" }], { packing: false });
   expect(isStream).toBe(false);
   expect(samples.map(({ ids }) => tokenizer.decode(ids))).toEqual(["ab<|endoftext|>", "c<|endoftext|>"]);
   expect((await encode([{ text: "ab" }])).isStream).toBe(true);
 });
 
-test("long samples are cut and counted; one of which nothing scored is left is named", async () => {
+test("long samples are cut and counted; one left without scored tokens is named", async () => {
   const records = [
     { prompt: "Q", completion: "0123456789" },
     { prompt: "Q", completion: "0" },
@@ -115,7 +115,7 @@ test("long samples are cut and counted; one of which nothing scored is left is n
   });
   const masked = encode([records[1]!, { prompt: "01234567", completion: "8" }], { sequenceLength: 5 });
   await expect(masked).rejects.toThrow(DataError);
-  await expect(masked).rejects.toThrow(/a\.jsonl, line 2: no token is scored, since the first 6 of its 10 tokens/);
+  await expect(masked).rejects.toThrow(/a\.jsonl, line 2: no token is scored: only the first 6 of its 10 tokens fit/);
 });
 
 test.each([
@@ -163,7 +163,7 @@ test.each([
   else await expect(encoding).rejects.toThrow(/tokenizer_config\.json: chat_template/);
 });
 
-test("kinds are not mixed, within a file and among files", async () => {
+test("kinds are not mixed, within a file or among files", async () => {
   await expect(encode([{ prompt: "a", completion: "b" }, { text: "c" }])).rejects.toThrow(
     /line 2: must have "prompt" and "completion"; the keys found are "text"; one source has one kind/,
   );

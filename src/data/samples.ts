@@ -7,41 +7,42 @@ import { type DataRecord, describePlace, type Place } from "./records.js";
 import type { TokenLabels } from "./rows.js";
 import type { Tokenizer } from "./tokenizer.js";
 
-/** One sample in tokens, and where it comes from. */
+/** One sample in tokens, and the place of its record. */
 export interface Sample extends TokenLabels {
   readonly place: Place;
 }
 
 export interface SampleOptions {
-  /** Needed for all but rows of tokens. */
+  /** Needed for everything but rows of tokens. */
   readonly tokenizer: Tokenizer | undefined;
   /** Needed for messages. */
   readonly template: ChatTemplate | null;
-  /** Score prompts, and the turns of all roles, as well. Labels that stand in the data hold all the same. */
+  /** Score prompts and the turns of all roles as well. Labels in the data stay as they are. */
   readonly trainOnInputs: boolean;
-  /** Samples have so many tokens at most. */
+  /** Most tokens of a sample. */
   readonly maxTokens: number;
-  /** Cut longer ones at their end; otherwise they are faults. */
+  /** Cut longer samples at their end; otherwise they are errors. */
   readonly truncate: boolean;
 }
 
-/** Samples in the order of their records, and what was cut from them. */
+/** Samples in the order of their records, and counts of what was cut from them. */
 export interface EncodedSamples {
   readonly samples: readonly Sample[];
   readonly truncation: Truncation;
 }
 
 export interface Truncation {
-  /** Samples that were cut. */
+  /** Number of samples that were cut. */
   readonly samples: number;
-  /** Tokens that were left out of them. */
+  /** Number of tokens that were cut off. */
   readonly tokens: number;
 }
 
 /**
- * Samples in tokens, with labels for what is scored: of prompt and completion, or instruction and output, the second and the end of
- * text after it; of messages what the assistant wrote; of a text all.
- * @throws DataError naming each sample that the template refuses, is too long or of which nothing is scored; what the tokenizer throws.
+ * Encodes samples, with labels for their scored tokens: the completion or output and the end of text after it, the
+ * assistant's parts of messages, or the whole of a text.
+ * @throws DataError naming each sample that the template refuses, that is too long or that has no scored token; also
+ * the tokenizer's errors.
  */
 export async function encodeSamples(records: readonly DataRecord[], options: SampleOptions): Promise<EncodedSamples> {
   const { maxTokens, truncate } = options;
@@ -66,7 +67,7 @@ export async function encodeSamples(records: readonly DataRecord[], options: Sam
   return { samples, truncation: { samples: cut, tokens } };
 }
 
-/** @throws DataError naming the first sample with an id outside of the vocabulary. */
+/** @throws DataError naming the first sample with an id outside the vocabulary. */
 export function requireVocabulary(samples: readonly Sample[], vocabSize: number): void {
   for (const { ids, labels, place } of samples) {
     const largest = [ids, labels].reduce((most, array) => array.reduce((a, b) => Math.max(a, b), most), 0);
@@ -80,9 +81,12 @@ export function requireVocabulary(samples: readonly Sample[], vocabSize: number)
 function nothingScored({ ids, labels }: TokenLabels, maxTokens: number): string {
   if (countScoredLabels(labels) > 0) {
     const remedy = "raise --sequence-length, shorten its prompt, or leave it out";
-    return `no token is scored, since the first ${maxTokens} of its ${ids.length} tokens are all there is room for; ${remedy}`;
+    return `no token is scored: only the first ${maxTokens} of its ${ids.length} tokens fit; ${remedy}`;
   }
-  return "no token is scored: it has no turn of the assistant, or all its labels are -100; leave it out, or score all turns of messages (--train-on-inputs)";
+  return (
+    "no token is scored: it has no turn of the assistant, or all its labels are -100; " +
+    "leave it out, or score all turns of messages (--train-on-inputs)"
+  );
 }
 
 async function wholeSamples(records: readonly DataRecord[], options: SampleOptions): Promise<Sample[]> {
@@ -127,7 +131,7 @@ async function rendered(
   return answers as RenderedConversation[];
 }
 
-/** The assistant's turns are scored up to the token that ends them; an end of text is added after one that has none. */
+/** Scores the assistant's turns up to the token that ends them, and adds an end of text after one that has none. */
 function encodeConversation(
   tokenizer: Tokenizer,
   { messages }: Conversation,
@@ -142,7 +146,7 @@ function encodeConversation(
   return isOpen ? ended(tokenizer, encoded) : encoded;
 }
 
-/** With the end of text after it, scored. */
+/** Appends the end of text, scored. */
 function ended(tokenizer: Tokenizer, { ids, labels }: TokenLabels): TokenLabels {
   const { endOfTextId } = tokenizer;
   if (ids.at(-1) === endOfTextId) return { ids, labels };
@@ -159,8 +163,8 @@ function scoreAll({ ids }: TokenLabels): TokenLabels {
 }
 
 /**
- * Tokens of a text, of which those that hold a character of a span are scored. The text is encoded as a whole; where a span begins
- * or ends is found by encoding what is before, so that a token across the border counts as part of the span.
+ * Encodes a text as a whole and scores the tokens that hold a character of a span. The ends of a span are found by
+ * encoding the text before them, so a token across the border counts as part of the span.
  */
 function encodeScored(tokenizer: Tokenizer, text: string, spans: Spans): TokenLabels {
   const ids = Int32Array.from(tokenizer.encode(text));
@@ -177,7 +181,7 @@ function encodeScored(tokenizer: Tokenizer, text: string, spans: Spans): TokenLa
   return { ids, labels };
 }
 
-/** How many tokens the beginning of a text has by itself, and with how many of them the whole text begins. */
+/** Number of tokens of a text's beginning by itself, and how many of them the whole text starts with. */
 function commonTokens(tokenizer: Tokenizer, beginning: string, ids: Int32Array): { length: number; common: number } {
   const own = beginning === "" ? [] : tokenizer.encode(beginning);
   let common = 0;

@@ -1,20 +1,20 @@
-/** Watches for texts that end another, which comes in pieces. */
+/** Watches a text that arrives in pieces for texts that end it. */
 export class StopTexts {
   readonly #texts: readonly string[];
   #held = "";
   #found = false;
 
-  /** @param texts none of them empty. */
+  /** @param texts all non-empty. */
   constructor(texts: readonly string[]) {
     this.#texts = texts;
   }
 
-  /** Whether one of the texts has come. */
+  /** True once one of the texts has come. */
   get found(): boolean {
     return this.#found;
   }
 
-  /** What may be shown once this piece has come: up to the first of the texts, or to what may be the beginning of one. */
+  /** Returns what may be shown after this piece: up to the first of the texts, or to a possible beginning of one. */
   push(piece: string): string {
     const text = this.#held + piece;
     const starts = this.#texts.map((each) => text.indexOf(each)).filter((start) => start >= 0);
@@ -24,12 +24,12 @@ export class StopTexts {
     return text.slice(0, end);
   }
 
-  /** What was held back, where no more comes. */
+  /** Returns the held-back text once nothing more comes. */
   end(): string {
     return this.#held;
   }
 
-  /** Length of the longest end of the text with which one of ours begins. */
+  /** Length of the longest end of `text` that one of the texts starts with. */
   #openEnd(text: string): number {
     const lengths = this.#texts.map((each) => {
       let length = Math.min(each.length - 1, text.length);

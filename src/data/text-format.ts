@@ -1,7 +1,7 @@
 const SEPARATOR = "<|endoftext|>";
 
 /**
- * Documents of a `.txt` file: what lies between `<|endoftext|>` marks where it has any, otherwise its paragraphs, which
+ * Documents of a `.txt` file: the texts between `<|endoftext|>` marks if it has any, otherwise its paragraphs, which
  * one or more blank lines separate. Single line breaks stay.
  */
 export function textDocuments(text: string): string[] {
@@ -9,7 +9,7 @@ export function textDocuments(text: string): string[] {
   return withoutBlanks(text.replace(/\r\n?/g, "\n").split(separator));
 }
 
-/** Trimmed documents, less those with nothing in them. */
+/** Trims documents and drops empty ones. */
 export function withoutBlanks(documents: readonly string[]): string[] {
   return documents.map((document) => document.trim()).filter((document) => document !== "");
 }

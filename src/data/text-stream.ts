@@ -1,12 +1,14 @@
 import type { Tokenizer } from "./tokenizer.js";
 
-/** What a text that stops within a character decodes to at its end. */
+/** The character that an incomplete character at the end of a text decodes to. */
 const INCOMPLETE = "\ufffd";
 
-/** Tokens are decoded together with those before them, for spaces depend on these; but not with all of a long text. */
+/**
+ * Tokens are decoded together with those before them, because spaces depend on these, but not with all of a long text.
+ */
 const [LONGEST_WINDOW, KEPT] = [32, 8] as const;
 
-/** The text of tokens as they come, in whole characters. */
+/** Decodes tokens as they come, in whole characters. */
 export class TextStream {
   readonly #tokenizer: Tokenizer;
   #window: number[] = [];
@@ -16,7 +18,7 @@ export class TextStream {
     this.#tokenizer = tokenizer;
   }
 
-  /** What the token adds to the text; nothing while that ends within a character. */
+  /** Returns the text that the token adds; nothing while the text ends within a character. */
   push(id: number): string {
     this.#window.push(id);
     const text = this.#decode();
@@ -30,7 +32,7 @@ export class TextStream {
     return piece;
   }
 
-  /** What is left at the end: a character that was not completed, as U+FFFD. */
+  /** Returns the rest: an incomplete character, as U+FFFD. */
   end(): string {
     return this.#decode().slice(this.#shown.length);
   }

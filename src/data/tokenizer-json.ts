@@ -1,4 +1,4 @@
-/** The content of a Hugging Face `tokenizer.json` with a byte-level BPE model, as our trainer writes it. */
+/** Content of a Hugging Face `tokenizer.json` with a byte-level BPE model, as our trainer writes it. */
 export interface TokenizerJson {
   version: "1.0";
   truncation: null;
@@ -39,7 +39,7 @@ interface ByteLevel {
   use_regex: true;
 }
 
-/** The content of the `tokenizer_config.json` beside it. */
+/** Content of the `tokenizer_config.json` beside it. */
 export interface TokenizerConfigJson {
   tokenizer_class: "PreTrainedTokenizerFast";
   bos_token: string;
@@ -90,7 +90,7 @@ export function byteLevelTokenizerJson(
 }
 
 /**
- * Names the text end token as the one that begins and ends a text, which is how GPT-2 does it.
+ * Declares the end-of-text token as the one that begins and ends a text, as in GPT-2.
  * @param maxLength tokens that the model takes at once, `sequenceLength` or `max_position_embeddings`.
  */
 export function tokenizerConfigJson(endOfText: string, maxLength: number): TokenizerConfigJson {

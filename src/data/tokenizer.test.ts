@@ -30,7 +30,7 @@ const TEXTS = [
 function randomText(rng: Rng): string {
   const codePoint = () => {
     const value = rng.below([0x80, 0x800, 0x10000, 0x110000][rng.below(4)]!);
-    return value >= 0xd800 && value < 0xe000 ? 0x20 : value; // half a surrogate pair is no text
+    return value >= 0xd800 && value < 0xe000 ? 0x20 : value; // half a surrogate pair is not a text
   };
   return Array.from({ length: rng.below(80) }, () => String.fromCodePoint(codePoint())).join("");
 }
@@ -53,14 +53,14 @@ test("each of the 256 bytes has a token, and three of them make a euro sign", ()
   expect(tokenizer.decode([ids[0xe2]!, ids[0x41]!])).toBe("\ufffdA");
 });
 
-test("documents encode to the ids of plain encoding, each with the end of text after it", () => {
+test("documents encode to the same ids as single texts, each followed by the end of text", () => {
   const rng = new Rng(2, "tokenizer.test");
   const documents = [...TEXTS, ...ENGLISH.slice(0, 500), ...Array.from({ length: 300 }, () => randomText(rng))];
   const expected = documents.flatMap((document) => [...tokenizer.encode(document), tokenizer.endOfTextId]);
   expect([...tokenizer.encodeDocuments(documents)]).toEqual(expected);
 });
 
-test("documents encode to plain encoding's ids for a tokenizer of another kind too", () => {
+test("documents encode to the same ids as single texts with another kind of tokenizer too", () => {
   const lowercasing = { ...JSON_CONTENT, normalizer: { type: "Lowercase" } };
   const other = Tokenizer.fromJson(lowercasing);
   expect([...other.encodeDocuments(["ABC def"])]).toEqual([...tokenizer.encode("abc def"), 0]);

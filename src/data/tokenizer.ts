@@ -6,32 +6,32 @@ import { PRE_TOKEN_PATTERN } from "./byte-level.js";
 import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
 import { templateBeside } from "./chat-template.js";
 
-/** Tokens that end a text, by the habits of model families; tried in order where tokenizer_config.json names none. */
+/** Tokens that end a text in common model families, tried in order if tokenizer_config.json names none. */
 const END_OF_TEXT_TOKENS = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"];
 
-/** Above this many UTF-16 units a pre-token goes to the library, whose merging is not quadratic. */
+/** Longer pre-tokens, in UTF-16 units, go to the library, whose merging is not quadratic. */
 const MAX_FAST_WORD_LENGTH = 64;
 
-/** Ids stay below this, or a file of a few bytes would make arrays and embeddings of any size. */
+/** Ids must stay below this; otherwise a file of a few bytes could make arrays and embeddings of any size. */
 const MAX_VOCAB_SIZE = 2 ** 22;
 
-/** Seconds for one call to the library and, more, for each character: a pattern in the file may backtrack without end. */
+/** Seconds for one call to the library, plus some per character: a pattern in the file may backtrack without end. */
 const TIME_LIMIT = { call: 10, character: 1e-4 } as const;
 
-/** What we use of a tokenizer_config.json; the rest is kept as it is. */
+/** Keys of tokenizer_config.json that highrank uses; the rest is kept unchanged. */
 export interface TokenizerConfig {
   readonly eos_token?: string | { readonly content: string } | null;
   readonly clean_up_tokenization_spaces?: boolean;
   readonly bos_token?: unknown;
   readonly unk_token?: unknown;
   readonly pad_token?: unknown;
-  /** A Jinja template, or a list of them with names. */
+  /** A Jinja template, or a list of named ones. */
   readonly chat_template?: unknown;
 }
 
-/** A tokenizer.json at work. Encoding never adds special tokens; those that stand in the text are recognised. */
+/** A tokenizer.json ready for use. Encoding never adds special tokens; those in the text are recognised. */
 export class Tokenizer {
-  /** The content of tokenizer_config.json. */
+  /** Content of tokenizer_config.json. */
   readonly config: TokenizerConfig;
   /** One more than the highest id: the number of rows that an embedding needs. */
   readonly vocabSize: number;
@@ -60,7 +60,7 @@ export class Tokenizer {
     this.#fastEncoder = BytePairEncoder.of(json as BytePairModel);
   }
 
-  /** @throws CheckpointError when the content is not that of a tokenizer.json. */
+  /** @throws CheckpointError if the content is not that of a tokenizer.json. */
   static fromJson(tokenizerJson: object, tokenizerConfig: TokenizerConfig = {}): Tokenizer {
     try {
       return new Tokenizer(tokenizerJson, tokenizerConfig);
@@ -71,9 +71,10 @@ export class Tokenizer {
   }
 
   /**
-   * Reads tokenizer.json and, where present, tokenizer_config.json and chat_template.jinja, which becomes part of the config.
+   * Reads tokenizer.json and, if present, tokenizer_config.json and chat_template.jinja, which becomes part of the
+   * config.
    * @param path a folder with these files, such as a Hugging Face model folder, or the tokenizer.json itself.
-   * @throws CheckpointError when there is no tokenizer.json, or a file is not what its name says.
+   * @throws CheckpointError if there is no tokenizer.json, or a file does not hold what its name says.
    */
   static async fromFolder(path: string): Promise<Tokenizer> {
     const isFolder = await isDirectory(path);
@@ -100,12 +101,12 @@ export class Tokenizer {
     return new Tokenizer(this.#json, { ...this.config, chat_template: template });
   }
 
-  /** Whether the text ends in one of the added tokens, such as those that end a turn. */
+  /** True if the text ends in one of the added tokens, such as those that end a turn. */
   endsInAddedToken(text: string): boolean {
     return this.#addedTokens.some((token) => token !== "" && text.endsWith(token));
   }
 
-  /** The id after each document of a packed stream. @throws CheckpointError when the tokenizer names none. */
+  /** The id after each document of a packed stream. @throws CheckpointError if the tokenizer names none. */
   get endOfTextId(): number {
     const id = this.findEndOfText();
     if (id !== undefined) return id;
@@ -114,7 +115,7 @@ export class Tokenizer {
     throw new CheckpointError(`tokenizer: no token ends a text: ${sought} is not in the vocabulary; ${remedy}`);
   }
 
-  /** The same; undefined when the tokenizer names none. @throws CheckpointError for a name that is no text. */
+  /** The same id; undefined if the tokenizer names none. @throws CheckpointError if its name is not a text. */
   findEndOfText(): number | undefined {
     const named = this.#endOfTextName;
     const ids = (named === undefined ? END_OF_TEXT_TOKENS : [named]).map((token) => this.#library.token_to_id(token));
@@ -129,8 +130,9 @@ export class Tokenizer {
   }
 
   /**
-   * What a text begins with: what the tokenizer's own template puts before it, such as `<s>`, or else the end of text after which
-   * documents begin. @throws CheckpointError as `endOfTextId`.
+   * Ids at the start of a text: those that the tokenizer's own template puts there, such as `<s>`, or else the end of
+   * text, after which documents begin.
+   * @throws CheckpointError as `endOfTextId`.
    */
   get startIds(): readonly number[] {
     const probe = "a";
@@ -140,7 +142,7 @@ export class Tokenizer {
     return start > 0 && ids.every((id: unknown) => isId(id, this.vocabSize)) ? ids.slice(0, start) : [this.endOfTextId];
   }
 
-  /** @throws CheckpointError where the tokenizer has no id for a part of the text, or finds no end. */
+  /** @throws CheckpointError if the tokenizer has no id for a part of the text, or does not come to an end. */
   encode(text: string): number[] {
     const { ids } = this.#call("encode", text.length, () => this.#library.encode(text, { add_special_tokens: false }));
     const fault = ids.findIndex((id: unknown) => !isId(id, this.vocabSize));
@@ -148,7 +150,7 @@ export class Tokenizer {
     throw new CheckpointError(`tokenizer.json: the vocabulary has no token for a part of ${shownValue(text)}`);
   }
 
-  /** Calls the library. What its code meets in a file that is not as it should be is told as an error of ours. */
+  /** Calls the library and turns its failures on malformed files into our own errors. */
   #call<T>(verb: string, characters: number, call: () => T): T {
     try {
       return withTimeLimit(TIME_LIMIT.call + TIME_LIMIT.character * characters, call);
@@ -161,7 +163,7 @@ export class Tokenizer {
     }
   }
 
-  /** All documents in one stream, `endOfTextId` after each; the ids are those of `encode`. */
+  /** Encodes all documents into one stream, with `endOfTextId` after each; the ids are those of `encode`. */
   encodeDocuments(documents: Iterable<string>): Int32Array {
     const endOfText = this.endOfTextId;
     const stream = new GrowingInt32Array();
@@ -190,8 +192,8 @@ export class Tokenizer {
   }
 
   /**
-   * Ids beyond the vocabulary count for nothing; bytes that are not UTF-8 become U+FFFD.
-   * @param options.cleanUpSpaces whether spaces before punctuation are left out. Default: as tokenizer_config.json has it.
+   * Decodes ids. Those beyond the vocabulary are ignored; bytes that are not UTF-8 become U+FFFD.
+   * @param options.cleanUpSpaces true drops spaces before punctuation. Default: as set in tokenizer_config.json.
    */
   decode(
     ids: ArrayLike<number>,
@@ -209,19 +211,19 @@ export class Tokenizer {
     );
   }
 
-  /** The content of tokenizer.json, as it came. */
+  /** The content of tokenizer.json, unchanged. */
   toJson(): object {
     return this.#json;
   }
 }
 
-/** What a tokenizer.json says of its tokens' ids, where it is as it should be. */
+/** Token ids in a well-formed tokenizer.json. */
 interface TokenIds {
   readonly model?: { readonly vocab?: unknown } | null;
   readonly added_tokens?: unknown;
 }
 
-/** @throws CheckpointError for ids out of range, for which the library would make arrays up to the highest. */
+/** @throws CheckpointError for ids out of range, because the library would make arrays up to the highest. */
 function requireIds({ model, added_tokens: added }: TokenIds): void {
   const vocab = model?.vocab;
   if (typeof vocab === "object" && vocab !== null && !Array.isArray(vocab)) {

@@ -7,7 +7,7 @@ const END_OF_TEXT = "<|endoftext|>";
 /** Enough text for its merges, and a matter of seconds. */
 const SAMPLE_BYTES = 4_000_000;
 
-/** The tokenizer of a training run that is given none: byte-level BPE learned from an even sample of 4 MB of its documents. */
+/** Trains the tokenizer of a run that has none: byte-level BPE learned from an even sample of 4 MB of its documents. */
 export function trainTokenizer(
   documents: readonly string[],
   { vocabSize, maxLength = Number.MAX_SAFE_INTEGER }: { vocabSize: number; maxLength?: number },

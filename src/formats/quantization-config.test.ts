@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { CheckpointError } from "../base/errors.js";
+import { ModelError } from "../base/errors.js";
 import { toJsonText } from "./json-file.js";
 import { type AnnouncedQuantization, parseQuantizationConfig, quantizationConfig } from "./quantization-config.js";
 
@@ -32,7 +32,7 @@ test("a model that is not quantized has none, and missing keys have the defaults
 });
 
 test.each(["gptq", "awq", "fp8", 3])("quant_method %j is refused by name", (method) => {
-  expect(() => parse({ quant_method: method, bits: 4 })).toThrow(CheckpointError);
+  expect(() => parse({ quant_method: method, bits: 4 })).toThrow(ModelError);
   expect(() => parse({ quant_method: method, bits: 4 })).toThrow(
     `config.json: quantization_config: quant_method ${JSON.stringify(method)} is not supported`,
   );
@@ -42,9 +42,9 @@ test("all that is wrong is told at once", () => {
   expect(() => parse([])).toThrow("quantization_config: must be an object, not an array");
   expect(() => parse({})).toThrow("one of load_in_4bit and load_in_8bit must be true, not none");
   expect(() => parse({ load_in_4bit: true, load_in_8bit: true })).toThrow("must be true, not both");
-  expect(() => parse({ load_in_8bit: true, llm_int8_has_fp16_weight: true })).toThrow(
-    "llm_int8_has_fp16_weight is true",
-  );
+  const floatWeight = () => parse({ load_in_8bit: true, llm_int8_has_fp16_weight: true });
+  expect(floatWeight).toThrow("llm_int8_has_fp16_weight is true");
+  expect(floatWeight).toThrow(ModelError);
   const wrong = {
     load_in_4bit: true,
     load_in_8bit: 0,

@@ -1,3 +1,4 @@
+import { CheckpointError, ModelError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
 import { checkpointFault } from "./faults.js";
 import { isObject, kindOf } from "./json-file.js";
@@ -55,9 +56,8 @@ export function parseQuantizationConfig(config: Readonly<Record<string, unknown>
   // Early versions of transformers had bitsandbytes alone and did not name it.
   const { quant_method: method = "bitsandbytes" } = fields;
   if (method !== "bitsandbytes") {
-    throw checkpointFault(where, [
-      `quant_method ${shownValue(method)} is not supported; take the model unquantized or from bitsandbytes`,
-    ]);
+    const fault = `quant_method ${shownValue(method)} is not supported; take the model unquantized or from bitsandbytes`;
+    throw checkpointFault(where, [fault], ModelError);
   }
   const faults: string[] = [];
   const read = <T>(key: string, fallback: T, isRight: (value: unknown) => boolean, rule: string): T => {
@@ -70,7 +70,8 @@ export function parseQuantizationConfig(config: Readonly<Record<string, unknown>
   const [isFourBit, isInt8] = [flag("load_in_4bit"), flag("load_in_8bit")];
   if (isFourBit === isInt8)
     faults.push(`one of load_in_4bit and load_in_8bit must be true, not ${isInt8 ? "both" : "none"}`);
-  if (isInt8 && flag("llm_int8_has_fp16_weight")) {
+  const hasFloatWeight = isInt8 && flag("llm_int8_has_fp16_weight");
+  if (hasFloatWeight) {
     faults.push("llm_int8_has_fp16_weight is true, which is not supported; save the model with its weights in int8");
   }
   const fourBitType = read<"nf4" | "fp4">(
@@ -90,7 +91,7 @@ export function parseQuantizationConfig(config: Readonly<Record<string, unknown>
     ),
     skippedModules: read("llm_int8_skip_modules", null, isNamesOrNull, "a list of names or null"),
   };
-  if (faults.length > 0) throw checkpointFault(where, faults);
+  if (faults.length > 0) throw checkpointFault(where, faults, hasFloatWeight ? ModelError : CheckpointError);
   return announced;
 }
 

@@ -6,24 +6,7 @@ import { Linear } from "../nn/linear.js";
 import { createQuantizedWeight, QuantizedLinear } from "../quant/quantized-linear.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import { createQuantizer, describeQuantizer, type Quantizer } from "../quant/quantizer.js";
-
-/** One layer that was quantized. */
-export interface QuantizedLayer {
-  readonly name: string;
-  /** ‖W − dequantized‖ / ‖W‖, Frobenius norms. */
-  readonly relativeError: number;
-  /** Largest absolute error of any element. */
-  readonly largestError: number;
-}
-
-/** The loss of precision when the layers of a model are quantized. */
-export interface QuantizationError {
-  /** ‖W − dequantized‖ / ‖W‖ over all layers, Frobenius norms. */
-  readonly relativeError: number;
-  /** Bytes of the quantized weights with their scales. */
-  readonly bytes: number;
-  readonly layers: readonly QuantizedLayer[];
-}
+import { type QuantizationError, QuantizationTotal } from "./quantization-error.js";
 
 /** What the frozen weights of a run are quantized with; null for float32. */
 export function quantizerOf({
@@ -111,32 +94,6 @@ export function quantizeWeight(
   return weight;
 }
 
-/** Sums up what quantizing the layers of a model loses. */
-export class QuantizationTotal {
-  readonly #layers: QuantizedLayer[] = [];
-  #squares = 0;
-  #errors = 0;
-  #bytes = 0;
-
-  /** @param exact the values that `weight` was quantized from. */
-  add(layer: string, exact: Float32Array, weight: QuantizedWeight): void {
-    const { squares, errors, largest } = quantizationError(exact, weight.values());
-    this.#layers.push({ name: layer, relativeError: ratio(errors, squares), largestError: largest });
-    this.#squares += squares;
-    this.#errors += errors;
-    this.#bytes += weight.byteLength;
-  }
-
-  get result(): QuantizationError {
-    return { relativeError: ratio(this.#errors, this.#squares), bytes: this.#bytes, layers: this.#layers };
-  }
-}
-
-/** The quotient of two norms from their squares; weights of nothing but zeros have no error. */
-function ratio(errors: number, squares: number): number {
-  return errors === 0 ? 0 : Math.sqrt(errors / squares);
-}
-
 /** As `quantizeLayers`, for a model whose weights do not matter: to see what it takes. */
 export function quantizeStructure(model: CausalLM, quantizer: Quantizer): void {
   for (const { slot, linear } of linearLayers(model).values()) {
@@ -153,18 +110,4 @@ function replaceLinear(
 ): void {
   layer.training = training;
   slot.replace(layer);
-}
-
-function quantizationError(
-  exact: Float32Array,
-  rounded: Float32Array,
-): { squares: number; errors: number; largest: number } {
-  let [squares, errors, largest] = [0, 0, 0];
-  for (let i = 0; i < exact.length; i++) {
-    const error = Math.abs(exact[i]! - rounded[i]!);
-    squares += exact[i]! ** 2;
-    errors += error ** 2;
-    if (error > largest) largest = error;
-  }
-  return { squares, errors, largest };
 }

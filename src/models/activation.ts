@@ -4,7 +4,7 @@ import type { Tensor } from "../tensor/tensor.js";
 
 export type Activation = (x: Tensor) => Tensor;
 
-/** Activations by the names that Hugging Face configs use. `gelu_fast` factors the same polynomial as `gelu_new`. */
+/** Activations by their names in Hugging Face configs. `gelu_fast` factors the same polynomial as `gelu_new`. */
 export const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   gelu,
   gelu_new: geluTanh,
@@ -13,7 +13,7 @@ export const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   silu,
 };
 
-/** A name of an activation, of several that mean the same the first. */
+/** Name of an activation; the first of several that mean the same. */
 export function activationName(activation: Activation): string {
   return Object.keys(ACTIVATIONS).find((name) => ACTIVATIONS[name] === activation)!;
 }

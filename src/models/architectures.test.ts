@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { linearLayers } from "../adapters/inject.js";
-import { CheckpointError } from "../base/errors.js";
+import { CheckpointError, ModelError } from "../base/errors.js";
 import { namedParameters } from "../nn/module.js";
 import { Rng } from "../tensor/random.js";
 import { describeModel } from "./architectures.js";
@@ -134,7 +134,7 @@ describe.each([
   });
 });
 
-describe("a config that asks for what we do not compute is refused by name:", () => {
+describe("a config that asks for something we do not compute is refused by name:", () => {
   test.each([
     [
       "gpt2",
@@ -142,44 +142,61 @@ describe("a config that asks for what we do not compute is refused by name:", ()
       'activation_function is "mish", supported is "gelu", "gelu_new"',
     ],
     ["gpt2", { ...GPT2, add_cross_attention: true }, "add_cross_attention is true, supported is false"],
-    ["gpt2", { ...GPT2, n_head: 3 }, "n_embd (16) must be a multiple of n_head (3)"],
-    ["gpt2", { ...GPT2, scale_attn_weights: "yes" }, 'scale_attn_weights must be true or false, got "yes"'],
-    ["gpt2", { ...GPT2, vocab_size: 2 ** 50 }, "is more than can be addressed"],
     ["gpt_neox", { ...NEOX, rope_scaling: { type: "dynamic", factor: 2 } }, 'rope_scaling: type is "dynamic"'],
     ["gpt_neox", { ...NEOX, rope_parameters: { rope_type: "yarn" } }, 'rope_parameters: rope_type is "yarn"'],
-    [
-      "gpt_neox",
-      { ...NEOX, rotary_pct: 0.1 },
-      "rotary_pct must turn an even number of the 8 features of a head, got 0",
-    ],
     ["gpt_neox", { ...NEOX, hidden_act: 3 }, "hidden_act is 3, supported is"],
-    ["gpt_neox", { ...NEOX, vocab_size: undefined }, "vocab_size must be a positive integer, got missing"],
     ["gemma3_text", { ...GEMMA3, rope_scaling: { rope_type: "dynamic" } }, 'rope_scaling: rope_type is "dynamic"'],
-    [
-      "gemma3_text",
-      { ...GEMMA3, rope_scaling: { rope_type: "linear" } },
-      "rope_scaling: factor must be a number above 0",
-    ],
     [
       "gemma3_text",
       { ...GEMMA3, rope_parameters: { full_attention: { rope_type: "yarn" } } },
       'rope_parameters: full_attention: rope_type is "yarn"',
     ],
     ["gemma3_text", { ...GEMMA3, use_bidirectional_attention: true }, "use_bidirectional_attention is true"],
-    ["gemma3_text", { ...GEMMA3, layer_types: ["full_attention", "x"] }, "layer_types must name 1 layers"],
     ["gemma3_text", { ...GEMMA3, layer_types: ["chunked_attention"] }, 'layer_types has "chunked_attention"'],
-    ["gemma3_text", { ...GEMMA3, final_logit_softcapping: 0 }, "final_logit_softcapping must be a number above 0"],
-    ["mistral", MISTRAL, "num_attention_heads (2) must be a multiple of num_key_value_heads (8)"],
     ["mistral", { ...MISTRAL, attention_bias: true }, "attention_bias is true, supported is false"],
     [
       "mistral",
       { ...MISTRAL, layer_types: ["full_attention"] },
       'layer_types is ["full_attention"], supported is null',
     ],
-    ["mistral", { ...MISTRAL, sliding_window: 0 }, "sliding_window must be a positive integer, got 0"],
     ["mistral", { ...MISTRAL, rope_scaling: { type: "longrope" } }, 'rope_scaling: type is "longrope"'],
     ["qwen2", { ...QWEN2, attention_bias: false }, "attention_bias is false, supported is true"],
     ["qwen2", { ...QWEN2, use_mrope: true }, "use_mrope is true, supported is false"],
+    ["qwen3", { ...QWEN3, num_experts: 128 }, "num_experts is 128, supported is null"],
+    ["phi3", { ...PHI3, rope_scaling: { type: "su", long_factor: [1] } }, 'rope_scaling: type is "su", supported is'],
+    ["phi3", { ...PHI3, rope_scaling: { type: "longrope" } }, 'rope_scaling: type is "longrope", supported is'],
+    ["phi3", { ...PHI3, attention_bias: true }, "attention_bias is true, supported is false"],
+    ["qwen3_moe", { model_type: "qwen3_moe" }, "mixes experts; that is not computed here"],
+    ["mixtral", { model_type: "mixtral" }, "mixes experts; that is not computed here"],
+    ["qwen2_5_vl", { model_type: "qwen2_5_vl" }, "reads images too; that is not computed here"],
+    ["gemma3", { model_type: "gemma3", text_config: GEMMA3 }, "reads images too (Gemma3ForConditionalGeneration)"],
+    ["mamba", { model_type: "mamba" }, 'model_type is "mamba", which is not supported; supported are'],
+  ])("%s, %o", (_, config, message) => {
+    expect(() => describeModel(config)).toThrow(ModelError);
+    expect(() => describeModel(config)).toThrow(message);
+  });
+});
+
+describe("a config that is damaged is refused, but not as a model that we do not support:", () => {
+  test.each([
+    ["gpt2", { ...GPT2, n_head: 3 }, "n_embd (16) must be a multiple of n_head (3)"],
+    ["gpt2", { ...GPT2, scale_attn_weights: "yes" }, 'scale_attn_weights must be true or false, got "yes"'],
+    ["gpt2", { ...GPT2, vocab_size: 2 ** 50 }, "is more than can be addressed"],
+    [
+      "gpt_neox",
+      { ...NEOX, rotary_pct: 0.1 },
+      "rotary_pct must turn an even number of the 8 features of a head, got 0",
+    ],
+    ["gpt_neox", { ...NEOX, vocab_size: undefined }, "vocab_size must be a positive integer, got missing"],
+    [
+      "gemma3_text",
+      { ...GEMMA3, rope_scaling: { rope_type: "linear" } },
+      "rope_scaling: factor must be a number above 0",
+    ],
+    ["gemma3_text", { ...GEMMA3, layer_types: Array(2).fill("full_attention") }, "layer_types must name 1 layers"],
+    ["gemma3_text", { ...GEMMA3, final_logit_softcapping: 0 }, "final_logit_softcapping must be a number above 0"],
+    ["mistral", MISTRAL, "num_attention_heads (2) must be a multiple of num_key_value_heads (8)"],
+    ["mistral", { ...MISTRAL, sliding_window: 0 }, "sliding_window must be a positive integer, got 0"],
     [
       "qwen2",
       { ...QWEN2, layer_types: ["sliding_attention"] },
@@ -187,29 +204,21 @@ describe("a config that asks for what we do not compute is refused by name:", ()
     ],
     ["qwen2", { ...QWEN2, layer_types: [] }, "layer_types must name 1 layers, got []"],
     ["qwen3", { ...QWEN3, max_window_layers: -1 }, "max_window_layers must be a number of 0 or more, got -1"],
-    ["qwen3", { ...QWEN3, num_experts: 128 }, "num_experts is 128, supported is null"],
-    ["phi3", { ...PHI3, rope_scaling: { type: "su", long_factor: [1] } }, 'rope_scaling: type is "su", supported is'],
-    ["phi3", { ...PHI3, rope_scaling: { type: "longrope" } }, 'rope_scaling: type is "longrope", supported is'],
     [
       "phi3",
       { ...PHI3, partial_rotary_factor: 0.4 },
       "partial_rotary_factor must turn an even number of the 8 features of a head, got 3",
     ],
     ["phi3", { ...PHI3, partial_rotary_factor: 2 }, "of the 8 features of a head, got 16"],
-    ["phi3", { ...PHI3, attention_bias: true }, "attention_bias is true, supported is false"],
     ["phi3", { ...PHI3, intermediate_size: 2 ** 49 - 1, hidden_size: 14 }, "is more than can be addressed"],
-    ["qwen3_moe", { model_type: "qwen3_moe" }, "mixes experts; that is not computed here"],
-    ["mixtral", { model_type: "mixtral" }, "mixes experts; that is not computed here"],
-    ["qwen2_5_vl", { model_type: "qwen2_5_vl" }, "reads images too; that is not computed here"],
-    ["gemma3", { model_type: "gemma3", text_config: GEMMA3 }, "reads images too (Gemma3ForConditionalGeneration)"],
-    ["mamba", { model_type: "mamba" }, 'model_type is "mamba", which is not supported; supported are'],
   ])("%s, %o", (_, config, message) => {
     expect(() => describeModel(config)).toThrow(CheckpointError);
+    expect(() => describeModel(config)).not.toThrow(ModelError);
     expect(() => describeModel(config)).toThrow(message);
   });
 });
 
-test("what newer versions of transformers write in rope_parameters is read", () => {
+test("rope_parameters, as newer versions of transformers write them, are read", () => {
   const gemma = describeModel({
     ...GEMMA3,
     rope_parameters: {
@@ -234,7 +243,7 @@ function windows(config: Readonly<Record<string, unknown>>): (number | undefined
   return Array.from({ length: read.numLayers }, (_, layer) => read.window?.(layer));
 }
 
-describe("what a config leaves out is what transformers takes for it:", () => {
+describe("keys that a config leaves out have the defaults of transformers:", () => {
   test("mistral has 8 key heads and a window, unless it says null", () => {
     const sizes = { ...MISTRAL, num_attention_heads: 16, hidden_size: 64 };
     expect(describeModel(sizes).config).toMatchObject({ numKeyValueHeads: 8, headDim: 4, maxSequenceLength: 131_072 });
@@ -243,7 +252,7 @@ describe("what a config leaves out is what transformers takes for it:", () => {
     expect(windows({ ...sizes, sliding_window: null })).toEqual([undefined]);
   });
 
-  test("phi3 has no window, and all of its heads turns", () => {
+  test("phi3 has no window, and all features of its heads turn", () => {
     expect(windows(PHI3)).toEqual([undefined]);
     expect(describeModel(PHI3).config).toMatchObject({ rotaryDim: 8, rmsNormEpsilon: 1e-5, maxSequenceLength: 4096 });
   });
@@ -253,7 +262,7 @@ describe("what a config leaves out is what transformers takes for it:", () => {
     expect(describeModel(QWEN2).config).toMatchObject({ headDim: 8, attentionBias: true, outputBias: false });
   });
 
-  test("qwen2 and qwen3 have no window until it is switched on, and then from layer 28 on", () => {
+  test("qwen2 and qwen3 have a window only if it is switched on, and then from layer 28 on", () => {
     for (const config of [QWEN2, QWEN3]) {
       const sliding = { ...config, num_hidden_layers: 30, use_sliding_window: true };
       expect(new Set(windows({ ...sliding, use_sliding_window: false, sliding_window: 16 }))).toEqual(

@@ -1,4 +1,4 @@
-import { CheckpointError } from "../base/errors.js";
+import { ModelError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
 import type { Rng } from "../tensor/random.js";
 import type { CausalLM, CausalLMConfig } from "./causal-lm.js";
@@ -12,20 +12,20 @@ import { QWEN2 } from "./qwen2.js";
 import { QWEN3 } from "./qwen3.js";
 import type { WeightStorage } from "./weight-storage.js";
 
-/** A config.json that was read and found to be one that we compute in full. */
+/** A config.json that highrank computes in full. */
 export interface ModelDescription {
   readonly config: CausalLMConfig;
   /** How files hold the weights of its models. */
   readonly storage: WeightStorage;
-  /** A model with random weights. */
+  /** Creates a model with random weights. */
   create(rng: Rng): CausalLM;
 }
 
-/** One architecture: how its config.json is read. */
+/** One architecture and the reader of its config.json. */
 export interface Architecture {
   /** `model_type` of config.json. */
   readonly modelType: string;
-  /** @throws CheckpointError that names everything that the config asks for and we do not compute. */
+  /** @throws ModelError naming all that highrank does not compute; CheckpointError for invalid values. */
   describe(json: Readonly<Record<string, unknown>>): ModelDescription;
 }
 
@@ -34,7 +34,7 @@ const ARCHITECTURES: readonly Architecture[] = [LLAMA, MISTRAL, QWEN2, QWEN3, PH
 const EXPERTS = "mixes experts; that is not computed here, so take a model without them";
 const IMAGES = "reads images too; that is not computed here, so take a model of text alone";
 
-/** Why an architecture that is near one of ours is not supported. */
+/** Reasons why architectures close to a supported one are not supported. */
 const REFUSED: Readonly<Record<string, string>> = {
   mixtral: EXPERTS,
   qwen2_moe: EXPERTS,
@@ -48,16 +48,16 @@ const REFUSED: Readonly<Record<string, string>> = {
   gemma3: `reads images too (Gemma3ForConditionalGeneration); save its text model alone, with model_type "gemma3_text"`,
 };
 
-/** What a model folder's config.json describes. @throws CheckpointError for an architecture or an option that is not supported. */
+/** Reads a model folder's config.json. @throws ModelError for an architecture or an option that is not supported. */
 export function describeModel(json: Readonly<Record<string, unknown>>): ModelDescription {
   const { model_type: type } = json;
   const architecture = ARCHITECTURES.find(({ modelType }) => modelType === type);
   if (architecture !== undefined) return architecture.describe(json);
   if (typeof type === "string" && Object.hasOwn(REFUSED, type)) {
-    throw new CheckpointError(`config.json: model_type is "${type}", which ${REFUSED[type]}`);
+    throw new ModelError(`config.json: model_type is "${type}", which ${REFUSED[type]}`);
   }
   const supported = ARCHITECTURES.map(({ modelType }) => modelType).join(", ");
-  throw new CheckpointError(
+  throw new ModelError(
     `config.json: model_type is ${shownValue(type)}, which is not supported; supported are ${supported}`,
   );
 }

@@ -11,17 +11,17 @@ export interface AttentionOptions {
   readonly hiddenSize: number;
   readonly sizes: AttentionSizes;
   readonly rope: Rope;
-  /** Whether the projections have biases. Default false. */
+  /** True if the projections have biases. Default false. */
   readonly bias?: boolean | undefined;
-  /** Whether that of the output has one. Default as `bias`. */
+  /** True if the output projection has one. Default: `bias`. */
   readonly outputBias?: boolean | undefined;
-  /** Each head of queries and keys is normed, with one weight for all queries and one for all keys. Default: not. */
+  /** Norm of each head of queries and keys, with one weight for all queries and one for all keys. Default: none. */
   readonly headNorm?: RMSNormOptions | undefined;
   /** Standard deviation of random weights. */
   readonly initializerRange: number;
 }
 
-/** Attention with rotary positions and a projection each for queries, keys, values and output. */
+/** Attention with rotary positions and separate projections for queries, keys, values and output. */
 export class Attention extends Module {
   qProj: LinearLayer;
   kProj: LinearLayer;

@@ -11,14 +11,14 @@ import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { PLAIN_STORAGE, type WeightStorage } from "./weight-storage.js";
 
-/** What every architecture's config says, in our names. */
+/** Keys that every architecture's config has, in our names. */
 export interface CausalLMConfig {
   readonly vocabSize: number;
   readonly hiddenSize: number;
   readonly numLayers: number;
   /** Longest sequence the model is meant for. */
   readonly maxSequenceLength: number;
-  /** Whether the output projection is the embedding table. */
+  /** True if the output projection is the embedding table. */
   readonly tieWordEmbeddings: boolean;
   /** Logits are kept within ± this value by a soft cap. Default: not capped. */
   readonly logitSoftcap?: number | undefined;
@@ -27,14 +27,17 @@ export interface CausalLMConfig {
 export interface ForwardOptions {
   /** Recompute each layer's activations in the backward pass instead of keeping them. Default false. */
   readonly checkpointing?: boolean;
-  /** Where the tokens stand. Default: whole rows from their first token on. */
+  /** Positions of the tokens. Default: whole rows from their first token on. */
   readonly sequence?: Sequence;
 }
 
-/** What a parameter is for. */
+/** Purpose of a parameter. */
 export type ModelPart = "embeddings" | "head" | "norms" | "biases" | "linear";
 
-/** The output projection. Not a linear layer: the chunked loss reads the weight itself, so that an adapter in its place would be passed over in silence. */
+/**
+ * The output projection. Not a linear layer: the chunked loss reads the weight itself and would silently skip an
+ * adapter in its place.
+ */
 export class LanguageModelHead extends Module {
   readonly weight: Parameter; // (vocabSize, hidden)
 
@@ -43,7 +46,7 @@ export class LanguageModelHead extends Module {
     this.weight = weight;
   }
 
-  /** The embedding table itself where the config ties them, else normal with its initializerRange. */
+  /** The embedding table itself if the config ties them, else normal with its initializerRange. */
   static of(
     { tieWordEmbeddings, initializerRange }: { readonly tieWordEmbeddings: boolean; readonly initializerRange: number },
     { weight }: Embedding,
@@ -60,7 +63,10 @@ export interface DecoderLayer {
   forward(x: Tensor, layer: number, sequence: Sequence): Tensor;
 }
 
-/** Layer after layer. `checkpointing`: recompute each layer's activations in the backward pass instead of keeping them. */
+/**
+ * Runs the layers one after another. `checkpointing`: recompute each layer's activations in the backward pass instead
+ * of keeping them.
+ */
 export function runLayers(
   layers: readonly DecoderLayer[],
   x: Tensor,
@@ -79,10 +85,10 @@ export abstract class CausalLM extends Module {
   abstract readonly embedTokens: Embedding;
   abstract readonly lmHead: LanguageModelHead;
 
-  /** What checkpoints call a property, where it is not by its name: `qProj` is `q_proj`. */
+  /** Names of properties on disk that differ from the property's own: `qProj` is `q_proj`. */
   protected abstract get namesOnDisk(): Readonly<Record<string, string>>;
 
-  /** The name in a checkpoint of a parameter or module path. */
+  /** Name of a parameter or module path in weight files. */
   override checkpointName(path: string): string {
     const names = this.namesOnDisk;
     return path
@@ -91,12 +97,15 @@ export abstract class CausalLM extends Module {
       .join(".");
   }
 
-  /** How files hold the weights. */
+  /** Layout of the weights in files. */
   get storage(): WeightStorage {
     return PLAIN_STORAGE;
   }
 
-  /** Runs the layers. `sequence` says where the tokens stand; ids: (batch, time) int32 → (batch · time, hidden), after the last norm. */
+  /**
+   * Runs the layers and the last norm. ids: (batch, time) int32 → (batch · time, hidden). `sequence` holds the
+   * positions of the tokens.
+   */
   protected abstract forward(ids: Tensor, sequence: Sequence, checkpointing: boolean): Tensor;
 
   /** The output projection: (vocabSize, hidden). */
@@ -122,19 +131,19 @@ export abstract class CausalLM extends Module {
 
   /**
    * scale · Σ −log p(label): a scalar. ids and labels: (batch, time) int32; labels[b, t] is the token after ids[b, t],
-   * negative where it is not scored.
+   * or negative if it is not scored.
    */
   loss(ids: Tensor, labels: Tensor, options: ForwardOptions & Omit<CrossEntropyOptions, "softcap"> = {}): Tensor {
     return this.score(this.hidden(ids, options), reshape(labels, [labels.size]), options);
   }
 
-  /** The same from final hidden states (n, hidden) and labels (n). */
+  /** The same loss from final hidden states (n, hidden) and labels (n). */
   score(hidden: Tensor, labels: Tensor, options: Omit<CrossEntropyOptions, "softcap"> = {}): Tensor {
     return linearCrossEntropy(hidden, this.headWeight, labels, { ...options, softcap: this.config.logitSoftcap });
   }
 }
 
-/** What each parameter of a model is for; those of adapters belong to the linear layers. */
+/** Purpose of each parameter of a model; those of adapters count as linear layers. */
 export function modelParts(model: CausalLM): Map<Parameter, ModelPart> {
   const parts = new Map<Parameter, ModelPart>();
   for (const [path, parameter] of namedParameters(model)) {

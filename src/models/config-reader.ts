@@ -1,24 +1,25 @@
-import { CheckpointError } from "../base/errors.js";
+import { CheckpointError, ModelError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Reads keys of a config.json and collects all that is wrong with them. A key that is missing or null has its default. */
+/** Reads keys of a config.json and collects all their faults. A key that is missing or null has its default. */
 export class ConfigReader {
   readonly json: Json;
   readonly faults: string[] = [];
+  #isSupported = true;
   readonly #inner: [string, ConfigReader][] = [];
 
   constructor(json: Json) {
     this.json = json;
   }
 
-  /** Whether the config says anything under this key. */
+  /** True if the config has a value under this key. */
   has(key: string): boolean {
     return this.json[key] !== undefined && this.json[key] !== null;
   }
 
-  /** Whether it says null there, which for some keys is not the same as nothing. */
+  /** True if the value is null, which for some keys differs from a missing one. */
   isNull(key: string): boolean {
     return this.json[key] === null;
   }
@@ -38,12 +39,12 @@ export class ConfigReader {
     return this.#number(key, fallback, "a number of 0 or more", (value) => value >= 0 && Number.isFinite(value));
   }
 
-  /** A finite number above 0, or undefined where the config names none. */
+  /** A finite number above 0, or undefined if the config has none. */
   optional(key: string): number | undefined {
     return this.has(key) ? this.positive(key) : undefined;
   }
 
-  /** A token's number; null where the config names none, or several. */
+  /** A token's id; null if the config has none, or several. */
   token(key: string): number | null {
     if (!this.has(key) || Array.isArray(this.json[key])) return null;
     return this.#number(
@@ -61,22 +62,28 @@ export class ConfigReader {
     return value === true;
   }
 
-  /** What `choices` holds under the name that the config gives. */
+  /** The choice that the config names. */
   choice<T>(key: string, choices: Readonly<Record<string, T>>, fallback: string): T {
     const name = this.has(key) ? this.json[key] : fallback;
     if (typeof name === "string" && Object.hasOwn(choices, name)) return choices[name]!;
     const supported = Object.keys(choices).map((each) => JSON.stringify(each));
-    this.faults.push(`${key} is ${shownValue(name)}, supported is ${supported.join(", ")}`);
+    this.refuse(`${key} is ${shownValue(name)}, supported is ${supported.join(", ")}`);
     return choices[fallback]!;
   }
 
-  /** Refuses everything but one value, which is also the default. */
+  /** Refuses every value except one, which is also the default. */
   only(key: string, supported: unknown): void {
     if (!this.has(key) || this.json[key] === supported) return;
-    this.faults.push(`${key} is ${shownValue(this.json[key])}, supported is ${JSON.stringify(supported)}`);
+    this.refuse(`${key} is ${shownValue(this.json[key])}, supported is ${JSON.stringify(supported)}`);
   }
 
-  /** An object under that key to be read in turn, its faults among these; an empty one where there is none. */
+  /** Adds a fault of the model rather than of the file: something that highrank does not compute. */
+  refuse(fault: string): void {
+    this.faults.push(fault);
+    this.#isSupported = false;
+  }
+
+  /** The reader of the object under that key, or of an empty one if there is none. Its faults count among these. */
   object(key: string): ConfigReader {
     const value = this.json[key] ?? {};
     const isObject = typeof value === "object" && !Array.isArray(value);
@@ -86,7 +93,7 @@ export class ConfigReader {
     return inner;
   }
 
-  /** Refuses weights of `columns` by any of `rows` that are larger than an array can be. */
+  /** Refuses weights of `columns` by any of `rows` that exceed the largest array. */
   matrices(columns: number, rows: readonly number[]): void {
     for (const each of rows) {
       if (Number.isSafeInteger(each * columns) || Number.isNaN(each * columns)) continue;
@@ -94,10 +101,15 @@ export class ConfigReader {
     }
   }
 
-  /** @throws CheckpointError that lists all faults. */
+  /** @throws CheckpointError listing all faults; a ModelError if the model is not supported. */
   finish(): void {
     const faults = this.#allFaults();
-    if (faults.length > 0) throw new CheckpointError(`config.json: ${faults.join("; ")}`);
+    const Fault = this.#describesSupported() ? CheckpointError : ModelError;
+    if (faults.length > 0) throw new Fault(`config.json: ${faults.join("; ")}`);
+  }
+
+  #describesSupported(): boolean {
+    return this.#isSupported && this.#inner.every(([, inner]) => inner.#describesSupported());
   }
 
   #allFaults(): string[] {

@@ -4,54 +4,54 @@ import type { CausalLMConfig } from "./causal-lm.js";
 import type { ConfigReader } from "./config-reader.js";
 import { readRope } from "./rope-config.js";
 
-/** LLaMA (Touvron et al. 2023, arXiv:2302.13971) and what models built after it change of it, in our names. */
+/** LLaMA (Touvron et al. 2023, arXiv:2302.13971) with the variations of models built after it, in our names. */
 export interface DecoderConfig extends CausalLMConfig {
   readonly intermediateSize: number;
   readonly numHeads: number;
   /** Fewer than numHeads is grouped-query attention. */
   readonly numKeyValueHeads: number;
   readonly headDim: number;
-  /** Features of each head that positions turn. Default: all. */
+  /** Features of each head that turn with the position. Default: all. */
   readonly rotaryDim?: number | undefined;
   readonly ropeTheta: number;
-  /** How the model was stretched to longer texts. Default: not. */
+  /** Stretching of the model to longer texts. Default: none. */
   readonly ropeScaling?: RopeScaling | undefined;
   /** Default SiLU. */
   readonly activation?: Activation;
   readonly rmsNormEpsilon: number;
-  /** Whether the projections of attention have biases. Default false. */
+  /** True if the projections of attention have biases. Default false. */
   readonly attentionBias?: boolean;
-  /** Whether that of its output has one. Default as attentionBias. */
+  /** True if its output projection has one. Default: attentionBias. */
   readonly outputBias?: boolean;
   /** Default false. */
   readonly mlpBias?: boolean;
-  /** Whether each head of queries and keys is normed. Default false. */
+  /** True if each head of queries and keys is normed. Default false. */
   readonly headNorm?: boolean;
-  /** Tokens that a layer, from 0, looks back on, the own one included. Default: all. */
+  /** Tokens that a layer, from 0, looks back on, including its own. Default: all. */
   readonly window?: ((layer: number) => number | undefined) | undefined;
   /** Standard deviation of random weights. */
   readonly initializerRange: number;
 }
 
-/** What transformers takes for what a config of one architecture leaves out, where architectures differ in it. */
+/** Defaults of transformers for one architecture, where architectures differ. */
 export interface DecoderDefaults {
   readonly maxSequenceLength: number;
-  /** Where the config says null, there are as many as heads. Default: the same. */
+  /** Default: num_attention_heads. A null in the config always means that. */
   readonly numKeyValueHeads?: number;
   /** Default hidden_size / num_attention_heads. */
   readonly headDim?: number;
   /** Default 1e-6. */
   readonly rmsNormEpsilon?: number;
-  /** Share of each head that turns, where the config may name one. Default: it may not, and all of it turns. */
+  /** Share of each head that turns, if the config may set it. Default: it may not, and all of it turns. */
   readonly rotaryShare?: number;
 }
 
-/** The positions of every layer. */
+/** Rotary positions of every layer. */
 export function ropeOf({ headDim, rotaryDim, ropeTheta: theta, ropeScaling: scaling }: DecoderConfig): Rope {
   return { headDim, rotaryDim, theta, scaling };
 }
 
-/** Reads what all these architectures have in common. */
+/** Reads the keys that all these architectures share. */
 export function readDecoder(reader: ConfigReader, defaults: DecoderDefaults): DecoderConfig {
   for (const key of ["num_experts", "num_local_experts"]) reader.only(key, null);
   const hiddenSize = reader.count("hidden_size");
@@ -79,7 +79,7 @@ export function readDecoder(reader: ConfigReader, defaults: DecoderDefaults): De
   return config;
 }
 
-/** Heads with rotary positions and shared key heads. */
+/** Reads the heads, with rotary positions and shared key heads. */
 export function readHeads(
   reader: ConfigReader,
   hiddenSize: number,

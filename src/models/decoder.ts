@@ -14,7 +14,7 @@ import { type DecoderConfig, ropeOf } from "./decoder-config.js";
 import { GatedMLP } from "./mlp.js";
 import type { WeightStorage } from "./weight-storage.js";
 
-/** What a layer is made of beside its norms. */
+/** The blocks of a layer, without its norms. */
 export interface DecoderBlocks {
   readonly attention: Module & DecoderLayer;
   readonly mlp: Module & { forward(x: Tensor): Tensor };
@@ -25,7 +25,7 @@ export interface LlamaBlocks extends DecoderBlocks {
   readonly mlp: GatedMLP;
 }
 
-/** LLaMA's, with the changes that the config says. */
+/** LLaMA's blocks with the config's variations. */
 export function llamaBlocks(config: DecoderConfig, layer: number, rng: Rng): LlamaBlocks {
   const { hiddenSize, numHeads, numKeyValueHeads, headDim, rmsNormEpsilon: epsilon, initializerRange } = config;
   const attention = new Attention(
@@ -43,7 +43,7 @@ export function llamaBlocks(config: DecoderConfig, layer: number, rng: Rng): Lla
   return { attention, mlp: new GatedMLP({ ...config, activation: config.activation ?? silu }, rng) };
 }
 
-/** A norm before each block. */
+/** A layer with a norm before each block. */
 class PreNormLayer<Blocks extends DecoderBlocks> extends Module {
   readonly inputNorm: RMSNorm;
   readonly attention: Blocks["attention"];
@@ -64,7 +64,10 @@ class PreNormLayer<Blocks extends DecoderBlocks> extends Module {
   }
 }
 
-/** A language model after LLaMA's plan: embeddings, layers, final norm and an output projection, tied to the embeddings or not. */
+/**
+ * A language model of LLaMA's structure: embeddings, layers, final norm and an output projection, tied to the
+ * embeddings or not.
+ */
 export class Decoder<Config extends DecoderConfig, Blocks extends DecoderBlocks> extends CausalLM {
   readonly config: Config;
   readonly embedTokens: Embedding;
@@ -100,7 +103,7 @@ export class Decoder<Config extends DecoderConfig, Blocks extends DecoderBlocks>
   }
 }
 
-/** Our property names where checkpoints say something else. */
+/** Names on disk that differ from our property names. */
 export const DECODER_NAMES: Readonly<Record<string, string>> = {
   embedTokens: "model.embed_tokens",
   layers: "model.layers",
@@ -122,13 +125,13 @@ export const DECODER_NAMES: Readonly<Record<string, string>> = {
   downProj: "down_proj",
 };
 
-/** Checkpoints of older versions hold wavelengths as well. */
+/** Weight files of older versions hold wavelengths as well. */
 export const DECODER_STORAGE: WeightStorage = {
   nameOf: (stored) => (stored.endsWith(".rotary_emb.inv_freq") ? undefined : stored),
   isTransposed: () => false,
 };
 
-/** An architecture after LLaMA's plan, with what its config says of it. */
+/** An architecture of LLaMA's structure with its own reader of the config. */
 export function decoderArchitecture(
   modelType: string,
   read: (reader: ConfigReader) => DecoderConfig,

@@ -27,23 +27,26 @@ export interface Gemma3Config extends CausalLMConfig {
   readonly headDim: number;
   readonly activation: Activation;
   readonly rmsNormEpsilon: number;
-  /** Scores are divided by its root. */
+  /** Scores are divided by its square root. */
   readonly queryPreAttentionScalar: number;
   readonly attentionSoftcap: number | undefined;
   readonly attentionBias: boolean;
-  /** Whether a layer, from 0, looks back on a window alone, with positions of its own. */
+  /** True if a layer, from 0, looks back only on a window and has its own positions. */
   readonly isLocal: (layer: number) => boolean;
-  /** Tokens that a local layer looks back on, the own one included. */
+  /** Tokens that a local layer looks back on, including its own. */
   readonly window: number;
   readonly localRopeTheta: number;
   readonly ropeTheta: number;
-  /** Of the layers that look back on all. */
+  /** Scaling in the layers that look back on all tokens. */
   readonly ropeScaling: RopeScaling | undefined;
   /** Standard deviation of random weights. */
   readonly initializerRange: number;
 }
 
-/** config.json of a Hugging Face folder → ours. @throws CheckpointError naming what is wrong and what we do not compute. */
+/**
+ * Reads the config.json of a Hugging Face folder.
+ * @throws ModelError naming all that highrank does not compute; CheckpointError for invalid values.
+ */
 export function readGemma3Config(json: Readonly<Record<string, unknown>>): Gemma3Config {
   const reader = new ConfigReader(json);
   reader.only("use_bidirectional_attention", false);
@@ -76,7 +79,7 @@ export function readGemma3Config(json: Readonly<Record<string, unknown>>): Gemma
   return config;
 }
 
-/** Before layers had names, every n-th looked back on all. */
+/** The local layers of configs without `layer_types`: all but every n-th. */
 function everyLayerBut(nth: number): (layer: number) => boolean {
   return (layer) => (layer + 1) % nth !== 0;
 }
@@ -114,7 +117,7 @@ function gemmaAttention(config: Gemma3Config, layer: number, rng: Rng): Attentio
   return new Attention(options, rng);
 }
 
-/** A norm before and one after each block. */
+/** A layer with a norm before and one after each block. */
 class Gemma3Layer extends Module {
   readonly inputNorm: RMSNorm;
   readonly attention: Attention;
@@ -140,7 +143,7 @@ class Gemma3Layer extends Module {
   }
 }
 
-/** Its weight is the distance from 1. */
+/** A norm whose weight is the distance from 1. */
 function gemmaNorm(dim: number, { rmsNormEpsilon: epsilon }: Gemma3Config): RMSNorm {
   return new RMSNorm(dim, { epsilon, offset: 1 });
 }

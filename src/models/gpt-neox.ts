@@ -24,15 +24,18 @@ export interface GPTNeoXConfig extends CausalLMConfig {
   readonly rope: Rope;
   readonly activation: Activation;
   readonly layerNormEpsilon: number;
-  /** Whether attention and MLP read the same input and are added together. */
+  /** True if attention and MLP read the same input and their outputs are added. */
   readonly parallelResidual: boolean;
-  /** Whether the projections of attention have biases; those of the MLP always do. */
+  /** True if the projections of attention have biases; those of the MLP always do. */
   readonly attentionBias: boolean;
   /** Standard deviation of random weights. */
   readonly initializerRange: number;
 }
 
-/** config.json of a Hugging Face folder → ours. @throws CheckpointError naming what is wrong and what we do not compute. */
+/**
+ * Reads the config.json of a Hugging Face folder.
+ * @throws ModelError naming all that highrank does not compute; CheckpointError for invalid values.
+ */
 export function readGPTNeoXConfig(json: Readonly<Record<string, unknown>>): GPTNeoXConfig {
   const reader = new ConfigReader(json);
   const hiddenSize = reader.count("hidden_size");
@@ -62,7 +65,7 @@ export function readGPTNeoXConfig(json: Readonly<Record<string, unknown>>): GPTN
 }
 
 class GPTNeoXAttention extends Module {
-  /** For each head its query, key and value, one after another. */
+  /** Query, key and value of each head, one head after another. */
   qkvProj: LinearLayer;
   outProj: LinearLayer;
 
@@ -160,7 +163,7 @@ const HUGGING_FACE_NAMES: Readonly<Record<string, string>> = {
   downProj: "dense_4h_to_h",
 };
 
-/** Checkpoints of older versions hold masks and wavelengths as well. */
+/** Weight files of older versions hold masks and wavelengths as well. */
 const STORAGE: WeightStorage = {
   nameOf: (stored) => (/\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/.test(stored) ? undefined : stored),
   isTransposed: () => false,

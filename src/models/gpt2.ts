@@ -21,15 +21,18 @@ export interface GPT2Config extends CausalLMConfig {
   readonly headDim: number;
   readonly activation: Activation;
   readonly layerNormEpsilon: number;
-  /** Whether scores are divided by √headDim. */
+  /** True if scores are divided by √headDim. */
   readonly scalesByHead: boolean;
-  /** Whether those of layer i, from 0, are divided by i + 1. */
+  /** True if scores of layer i, from 0, are divided by i + 1. */
   readonly scalesByLayer: boolean;
   /** Standard deviation of random weights. */
   readonly initializerRange: number;
 }
 
-/** config.json of a Hugging Face folder → ours. @throws CheckpointError naming what is wrong and what we do not compute. */
+/**
+ * Reads the config.json of a Hugging Face folder.
+ * @throws ModelError naming all that highrank does not compute; CheckpointError for invalid values.
+ */
 export function readGPT2Config(json: Readonly<Record<string, unknown>>): GPT2Config {
   const reader = new ConfigReader(json);
   reader.only("add_cross_attention", false);
@@ -155,7 +158,7 @@ const HUGGING_FACE_NAMES: Readonly<Record<string, string>> = {
   downProj: "c_proj",
 };
 
-/** Checkpoints of the model without its head leave out `transformer.`; linear layers are transformers' Conv1D. */
+/** Weight files of the model without its head leave out `transformer.`; linear layers are transformers' Conv1D. */
 const STORAGE: WeightStorage = {
   nameOf(stored) {
     if (/(^|\.)h\.\d+\.attn\.(bias|masked_bias)$/.test(stored)) return undefined;

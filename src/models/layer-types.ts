@@ -3,7 +3,10 @@ import type { ConfigReader } from "./config-reader.js";
 
 const [SLIDING, FULL] = ["sliding_attention", "full_attention"] as const;
 
-/** Whether a layer, from 0, looks back on a window alone: what `layer_types` names it, or else what `fallback` says. */
+/**
+ * Returns a function that is true for layers, from 0, that look back only on a window: by `layer_types`, or else by
+ * `fallback`.
+ */
 export function readLayerTypes(
   reader: ConfigReader,
   numLayers: number,
@@ -16,7 +19,7 @@ export function readLayerTypes(
     reader.faults.push(`layer_types must name ${numLayers} layers, got ${shownValue(given)}`);
   for (const type of new Set(types)) {
     if (type !== SLIDING && type !== FULL)
-      reader.faults.push(`layer_types has ${shownValue(type)}, supported are ${SLIDING}, ${FULL}`);
+      reader.refuse(`layer_types has ${shownValue(type)}, supported are ${SLIDING}, ${FULL}`);
   }
   return (layer) => types[layer] === SLIDING;
 }

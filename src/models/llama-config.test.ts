@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { CheckpointError } from "../base/errors.js";
+import { CheckpointError, ModelError } from "../base/errors.js";
 import { gelu } from "../nn/gelu.js";
 import { llamaConfig, readLlamaConfig, writeLlamaConfig } from "./llama-config.js";
 
@@ -13,7 +13,7 @@ const JSON_SIZES = {
 };
 
 describe("llamaConfig", () => {
-  test("fills in what LLaMA usually has", () => {
+  test("fills in LLaMA's usual values", () => {
     expect(llamaConfig(SIZES)).toMatchObject({
       numKeyValueHeads: 6,
       headDim: 8,
@@ -23,7 +23,7 @@ describe("llamaConfig", () => {
     });
   });
 
-  test("reports all that does not fit in one error", () => {
+  test("reports all faults in one error", () => {
     const build = () => llamaConfig({ ...SIZES, numLayers: 0, numHeads: 5, numKeyValueHeads: 2 });
     expect(build).toThrow(CheckpointError);
     expect(build).toThrow(/numLayers must be a positive integer, got 0; headDim .* got 9\.6/);
@@ -57,13 +57,13 @@ describe("config.json", () => {
     expect(readLlamaConfig(JSON.parse(JSON.stringify(writeLlamaConfig(config))))).toEqual(config);
   });
 
-  test("may leave out what has a default", () => {
+  test("may leave out keys that have a default", () => {
     const { maxSequenceLength, ...config } = readLlamaConfig(JSON_SIZES);
     expect({ ...config, maxSequenceLength: 1024 }).toEqual(llamaConfig(SIZES));
     expect(maxSequenceLength).toBe(2048);
   });
 
-  test("is refused by name for what would change numbers", () => {
+  test("is refused for options that would change numbers, each by name", () => {
     const read = () =>
       readLlamaConfig({
         ...JSON_SIZES,
@@ -77,7 +77,7 @@ describe("config.json", () => {
         partial_rotary_factor: 0.5,
         rope_interleaved: true,
       });
-    expect(read).toThrow(CheckpointError);
+    expect(read).toThrow(ModelError);
     for (const part of [
       'vocab_size must be a positive integer, got "100"',
       "hidden_size (48) must be a multiple of num_attention_heads (5)",

@@ -7,11 +7,14 @@ import { writeScaling } from "./rope-config.js";
 
 /** The sizes and constants of a LLaMA model, in our names. */
 export interface LlamaConfig extends Omit<DecoderConfig, "rotaryDim" | "outputBias" | "headNorm" | "window"> {
-  /** End-of-text token, or null when the tokenizer has none. */
+  /** End-of-text token, or null if the tokenizer has none. */
   readonly endOfTextId: number | null;
 }
 
-/** Fills in what follows from the sizes or is LLaMA's usual value. @throws CheckpointError listing all that does not fit. */
+/**
+ * Fills in values that follow from the sizes, or LLaMA's usual ones.
+ * @throws CheckpointError listing all values that do not fit.
+ */
 export function llamaConfig(
   sizes: Pick<LlamaConfig, "vocabSize" | "hiddenSize" | "intermediateSize" | "numLayers" | "numHeads"> &
     Partial<LlamaConfig>,
@@ -67,7 +70,10 @@ export function llamaConfig(
   return config;
 }
 
-/** config.json of a Hugging Face model folder → ours. @throws CheckpointError naming what is wrong and what we do not compute. */
+/**
+ * Reads the config.json of a Hugging Face model folder.
+ * @throws ModelError naming all that highrank does not compute; CheckpointError for invalid values.
+ */
 export function readLlamaConfig(json: Readonly<Record<string, unknown>>): LlamaConfig {
   const reader = new ConfigReader(json);
   reader.only("model_type", "llama");
@@ -82,7 +88,7 @@ export function readLlamaConfig(json: Readonly<Record<string, unknown>>): LlamaC
   return config;
 }
 
-/** Ours → config.json as transformers writes it. */
+/** Writes the config.json of transformers. */
 export function writeLlamaConfig(config: LlamaConfig): Record<string, unknown> {
   return {
     architectures: ["LlamaForCausalLM"],

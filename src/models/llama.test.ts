@@ -51,7 +51,7 @@ describe("LlamaForCausalLM", () => {
     expect(names(model)).not.toContain("lm_head.weight");
   });
 
-  test("is the same for the same seed and another for another", () => {
+  test("is the same for the same seed and differs for another", () => {
     const weights = (seed: number) => {
       const model = new LlamaForCausalLM(llamaConfig(SIZES), new Rng(seed));
       return [...namedParameters(model).values()].map(({ values }) => values);
@@ -60,7 +60,7 @@ describe("LlamaForCausalLM", () => {
     expect(weights(5)).not.toEqual(weights(6));
   });
 
-  test("draws every matrix from a stream of its own with the deviation of the config", () => {
+  test("draws every matrix from its own stream with the config's deviation", () => {
     const sizes = { vocabSize: 64, hiddenSize: 64, intermediateSize: 64, numLayers: 2, numHeads: 4 };
     const model = new LlamaForCausalLM(llamaConfig({ ...sizes, initializerRange: 0.02 }), new Rng(3));
     const matrices = [...namedParameters(model).values()].filter(({ rank }) => rank === 2);
@@ -80,7 +80,7 @@ describe("LlamaForCausalLM", () => {
     expect(after.slice(44)).not.toEqual(before.slice(44));
   });
 
-  test("reads the rows of a batch apart from each other", async () => {
+  test("reads the rows of a batch separately", async () => {
     const model = build();
     const both = await model.logits(tensor(Int32Array.of(1, 2, 3, 7, 8, 9), [2, 3])).data();
     const second = await model.logits(tensor(Int32Array.of(7, 8, 9), [1, 3])).data();

@@ -33,7 +33,7 @@ export class MLP extends Module {
 }
 
 export interface GatedMLPSizes extends MLPSizes {
-  /** Whether the projections have biases. Default false. */
+  /** True if the projections have biases. Default false. */
   readonly mlpBias?: boolean;
 }
 

@@ -65,7 +65,7 @@ class Phi3MLP extends Module {
   }
 }
 
-/** Phi 3 and 4 (Abdin et al. 2024, arXiv:2404.14219): LLaMA with joined projections, of whose heads a part may turn. */
+/** Phi 3 and 4 (Abdin et al. 2024, arXiv:2404.14219): LLaMA with joined projections, whose heads may turn in part. */
 export const PHI3: Architecture = decoderArchitecture(
   "phi3",
   (reader) => {

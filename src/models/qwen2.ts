@@ -10,7 +10,7 @@ export const QWEN2: Architecture = decoderArchitecture("qwen2", (reader) => {
   return { ...readQwen(reader), attentionBias: true, outputBias: false };
 });
 
-/** What Qwen 2 and 3 have in common. */
+/** Reads the keys that Qwen 2 and 3 share. */
 export function readQwen(reader: ConfigReader, { headDim }: { readonly headDim?: number } = {}): DecoderConfig {
   for (const key of ["mlp_bias", "use_mrope"]) reader.only(key, false);
   const config = readDecoder(reader, {
@@ -21,7 +21,10 @@ export function readQwen(reader: ConfigReader, { headDim }: { readonly headDim?:
   return { ...config, window: readWindow(reader, config.numLayers) };
 }
 
-/** Layers from number `max_window_layers` on slide, unless `layer_types` names them, and all of that only where it is switched on. */
+/**
+ * Reads the window. If it is switched on, it applies to layers from number `max_window_layers` on, unless `layer_types`
+ * names them.
+ */
 function readWindow(reader: ConfigReader, numLayers: number): DecoderConfig["window"] {
   const isOn = reader.boolean("use_sliding_window", false) && !reader.isNull("sliding_window");
   const size = reader.count("sliding_window", 4096);

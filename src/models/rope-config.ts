@@ -1,7 +1,7 @@
 import type { Rope, RopeScaling } from "../nn/rope.js";
 import type { ConfigReader } from "./config-reader.js";
 
-/** Where a config says something about rotary positions, and what holds where it does not. */
+/** Keys of rotary positions that differ between architectures. */
 export interface RopeKeys {
   /** Default "rope_theta". */
   readonly theta?: string;
@@ -10,13 +10,13 @@ export interface RopeKeys {
 }
 
 /**
- * Rotary positions that are the same in all layers, as configs have them: scaling under `rope_scaling` and the rest beside it, or, from
- * newer versions of transformers, all in `rope_parameters`.
+ * Reads rotary positions that are the same in all layers. Configs hold scaling under `rope_scaling` and the rest beside
+ * it; newer versions of transformers hold all in `rope_parameters`.
  */
 export function readRope(reader: ConfigReader, headDim: number, { theta = "rope_theta", share }: RopeKeys = {}): Rope {
   reader.only("rope_interleaved", false);
   const [scaling, parameters] = [reader.object("rope_scaling"), reader.object("rope_parameters")];
-  // For models with several kinds of layers.
+  // These keys belong to models with several kinds of layers.
   for (const key of ["full_attention", "sliding_attention"]) parameters.only(key, null);
   const shareKey = "partial_rotary_factor";
   if (share === undefined) for (const each of [reader, parameters]) each.only(shareKey, 1);
@@ -36,13 +36,13 @@ function readRotaryDim({ faults }: ConfigReader, headDim: number, share: number,
   return rotaryDim;
 }
 
-/** What `rope_scaling` says of scaling, or the `parameters` that newer versions of transformers have in its place. */
+/** Scaling from `rope_scaling`, or from the `parameters` that replace it in newer versions of transformers. */
 export function readScaling(
   { faults }: ConfigReader,
   scaling: ConfigReader,
   parameters: ConfigReader,
 ): RopeScaling | undefined {
-  // `type` is what `rope_type` was called before.
+  // `type` is the older name of `rope_type`.
   const [older, newer] = [scaling, parameters].map((each) =>
     each.choice(each.has("rope_type") ? "rope_type" : "type", SCALINGS, "default")(each),
   );
@@ -62,7 +62,7 @@ const SCALINGS: Readonly<Record<string, (reader: ConfigReader) => RopeScaling | 
   },
 };
 
-/** As `rope_scaling` has it; null for none. */
+/** Writes the value of `rope_scaling`; null for no scaling. */
 export function writeScaling(scaling: RopeScaling | undefined): Record<string, unknown> | null {
   if (scaling === undefined) return null;
   const { kind, factor } = scaling;

@@ -9,47 +9,50 @@ export interface AttentionShape {
   readonly batch: number;
   readonly time: number;
   readonly numHeads: number;
-  /** Divides numHeads; fewer than numHeads is grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245). */
+  /** Divides numHeads. Fewer than numHeads is grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245). */
   readonly numKeyValueHeads: number;
   readonly headDim: number;
-  /** What scores are multiplied by. Default 1 / √headDim. */
+  /** Factor of the scores. Default 1 / √headDim. */
   readonly scale?: number;
   /** Scores are kept within ± softcap by softcap · tanh(score / softcap). Default: not capped. */
   readonly softcap?: number | undefined;
-  /** Tokens that a query sees, its own included (Beltagy et al. 2020, arXiv:2004.05150). Default: all up to its own. */
+  /**
+   * Tokens that a query sees, including its own (Beltagy et al. 2020, arXiv:2004.05150). Default: all up to its own.
+   */
   readonly window?: number | undefined;
 }
 
-/** What is added to scores that are not to be. Finite, so that no device meets ∞ − ∞; e^(−1e30) is 0 in float32 all the same. */
+/** Added to masked scores. Finite, so that no device meets ∞ − ∞; e^(−1e30) is still 0 in float32. */
 export const MASKED = -1e30;
 
 /**
- * Causal scaled dot-product attention. q: (batch · time, numHeads · headDim), k and v: (batch · time, numKeyValueHeads · headDim),
- * mask: from `causalMask` → (batch · time, numHeads · headDim).
+ * Causal scaled dot-product attention. q: (batch · time, numHeads · headDim), k and v:
+ * (batch · time, numKeyValueHeads · headDim), mask: from `causalMask` → (batch · time, numHeads · headDim).
  */
 export function causalAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, shape: AttentionShape): Tensor {
   return attendTo(q, splitHeads(k, shape), splitHeads(v, shape), mask, shape);
 }
 
 /**
- * Scaled dot-product attention to `keys` keys, of `time` tokens or more. q: (batch · time, numHeads · headDim), key and value: (batch,
- * numKeyValueHeads, keys, headDim); mask: added to the scores (batch, numKeyValueHeads, numHeads / numKeyValueHeads · time, keys), to
- * which it broadcasts → (batch · time, numHeads · headDim).
+ * Scaled dot-product attention of `time` tokens to at least as many `keys`. q: (batch · time, numHeads · headDim), key
+ * and value: (batch, numKeyValueHeads, keys, headDim); mask: added to the scores
+ * (batch, numKeyValueHeads, numHeads / numKeyValueHeads · time, keys), to which it broadcasts →
+ * (batch · time, numHeads · headDim).
  */
 export function attendTo(q: Tensor, key: Tensor, value: Tensor, mask: Tensor, shape: AttentionShape): Tensor {
   const scores = mul(matmul(groupQueries(q, shape), key, { transposeB: true }), scaleOf(shape));
   return ungroup(matmul(weigh(scores, mask, shape), value), shape);
 }
 
-/** Keys and values of so many tokens, (batch, numKeyValueHeads, tokens, headDim) each. */
+/** Keys and values of the same tokens, (batch, numKeyValueHeads, tokens, headDim) each. */
 export interface KeysAndValues {
   readonly key: Tensor;
   readonly value: Tensor;
 }
 
 /**
- * As `attendTo`, to what a cache holds and to the tokens themselves, which are never put together in memory. mask: for the cached keys, then
- * for the new ones.
+ * Like `attendTo`, over cached keys and the tokens' own, which are never concatenated in memory. mask: columns for the
+ * cached keys, then for the new ones.
  */
 export function attendToBoth(
   q: Tensor,
@@ -58,7 +61,7 @@ export function attendToBoth(
   mask: Tensor,
   shape: AttentionShape,
 ): Tensor {
-  // Scaled before the products: the kernel for a single query scales nothing.
+  // Scaled before the products, because the kernel for a single query does not scale.
   const query = mul(groupQueries(q, shape), scaleOf(shape));
   const scores = [cached, own].map(({ key }) => matmul(query, key, { transposeB: true }));
   const weights = weigh(concat(scores, 3), mask, shape);
@@ -67,7 +70,7 @@ export function attendToBoth(
   return ungroup(add(ofCached, matmul(slice(weights, 3, keys, all), own.value)), shape);
 }
 
-/** The queries that share a key head become rows of one product, so that keys and values are never repeated. */
+/** Turns the queries that share a key head into rows of one product, so that keys and values are never repeated. */
 function groupQueries(q: Tensor, { batch, time, numHeads, numKeyValueHeads: groups, headDim }: AttentionShape): Tensor {
   const perGroup = numHeads / groups;
   return reshape(transpose(reshape(q, [batch, time, groups, perGroup, headDim]), [0, 2, 3, 1, 4]), [
@@ -94,14 +97,17 @@ function weigh(scores: Tensor, mask: Tensor, shape: AttentionShape): Tensor {
   return softmax(add(softcap(scores, shape.softcap), mask));
 }
 
-/** The heads of keys or values: (batch · time, numKeyValueHeads · headDim) → (batch, numKeyValueHeads, time, headDim). */
+/**
+ * Splits keys or values into heads: (batch · time, numKeyValueHeads · headDim) →
+ * (batch, numKeyValueHeads, time, headDim).
+ */
 export function splitHeads(x: Tensor, { batch, time, numKeyValueHeads, headDim }: AttentionShape): Tensor {
   return transpose(reshape(x, [batch, time, numKeyValueHeads, headDim]), [0, 2, 1, 3]);
 }
 
 /**
- * What is added to the scores of `numHeads / numKeyValueHeads` stacked queries: 0 up to the diagonal and within the window, −1e30
- * elsewhere.
+ * Mask for the scores of `numHeads / numKeyValueHeads` stacked queries: 0 up to the diagonal and within the window,
+ * −1e30 elsewhere.
  */
 export function causalMask({
   time,

@@ -5,23 +5,23 @@ import type { AttentionSizes } from "./sequence.js";
 
 /** The cache of one layer. */
 export interface CachedLayer {
-  /** Keys that a query sees, its own included; undefined for all. */
+  /** Keys that a query sees, including its own; undefined for all. */
   readonly window: number | undefined;
-  /** What a run is given, (1, numKeyValueHeads, slots, headDim) each: placeholders. */
+  /** Inputs of a run, (1, numKeyValueHeads, slots, headDim) each: placeholders. */
   readonly cached: KeysAndValues;
-  /** What the tokens add to it, (1, numKeyValueHeads, time, headDim) each. */
+  /** Keys and values that the tokens add, (1, numKeyValueHeads, time, headDim) each. */
   readonly own: KeysAndValues;
 }
 
 /**
- * Tokens of one row after a key-value cache that lies outside of the graph, in so many slots as a run gives. A slot may hold any token, or
- * none: the masks, (time, slots + time), say which of them a query sees.
+ * Tokens of one row after a key-value cache outside the graph. A slot of the cache may hold any token or none: the
+ * masks, (time, slots + time), say which slots a query sees.
  */
 export class CachedSequence extends FedSequence {
   readonly layers: Map<number, CachedLayer> = new Map();
   readonly #slotsOf: (window: number | undefined) => number;
 
-  /** @param slotsOf how many slots the layers with a window have; a number that stands in for it where a run decides. */
+  /** @param slotsOf number of slots in layers with this window, or its stand-in if each run decides. */
   constructor(time: number, slotsOf: (window: number | undefined) => number) {
     super(1, time);
     this.#slotsOf = slotsOf;

@@ -41,7 +41,7 @@ describe("linearCrossEntropy", () => {
     expect(run(scaled)[0]![0]).toBeCloseTo(expected(h) / 4, 12);
   });
 
-  test("has the gradient that differences give", () => {
+  test("has the gradient of finite differences", () => {
     const [dHidden] = run(grad(linearCrossEntropy(hidden, weight, labels, { chunkSize: 3 }), [hidden])[0]!);
     const h = Float64Array.from((hidden.source as { array: Float32Array }).array);
     dHidden!.forEach((value, i) => {
@@ -54,7 +54,7 @@ describe("linearCrossEntropy", () => {
     });
   });
 
-  test("caps logits as the function does that is composed of ops", () => {
+  test("caps logits like the function composed of ops", () => {
     const composed = softcap(matmul(hidden, weight, { transposeB: true }), 1.5);
     const logs = log(takePerRow(softmax(composed), where(less(labels, 0), 0, labels)));
     const total = neg(sum(mul(reshape(logs, [TOKENS]), cast(less(-1, labels), "float32"))));

@@ -10,18 +10,18 @@ import { computeTogether, type Tensor } from "../tensor/tensor.js";
 import { softcap } from "./softcap.js";
 
 export interface CrossEntropyOptions {
-  /** Scalar that the summed loss is multiplied by, such as 1 / number of scored tokens in the whole step. Default 1. */
+  /** Scalar factor of the summed loss, such as 1 / number of scored tokens in the whole step. Default 1. */
   readonly scale?: Tensor;
   /** Tokens whose logits exist at the same time. Default 256. */
   readonly chunkSize?: number;
-  /** Logits are kept within ± softcap, as by the function of this name. Default: not capped. */
+  /** Logits are kept within ± softcap, as by the function `softcap`. Default: not capped. */
   readonly softcap?: number | undefined;
 }
 
 /**
- * Output projection and cross-entropy in one, by chunks of tokens, so that the full logits never exist:
- * scale · Σ −log softmax(hidden Wᵀ)[label], in nats.
- * hidden: (n, d), weight: (vocabSize, d), labels: (n) int32, where a negative label is not scored.
+ * Output projection and cross-entropy in one, by chunks of tokens, so that the full logits never exist: scale · Σ −log
+ * softmax(hidden Wᵀ)[label], in nats. hidden: (n, d), weight: (vocabSize, d), labels: (n) int32; negative labels are
+ * not scored.
  */
 export function linearCrossEntropy(
   hidden: Tensor,
@@ -40,14 +40,15 @@ export function linearCrossEntropy(
     const part = (x: Tensor) => slice(x, 0, start, Math.min(tokens, start + chunkSize));
     const chunk = scoreChunk(part(hidden), weight, part(targets), part(weights), cap);
     chunks.push(chunk);
-    // Added before the next chunk is created: programs run in order of creation where they can.
+    // Added before the next chunk is created: programs run in order of creation if they can.
     total = add(total, sum(chunk.loss));
   }
   return withGradient(total, [hidden, weight], (dy, [, w]) => {
     const dHidden: Tensor[] = [];
     let dWeight: Tensor | undefined;
     for (const chunk of chunks) {
-      // d loss / d logits = (probabilities − one-hot(target)) · weight of the token, weighted where the tokens are thin.
+      // d loss / d logits = (probabilities − one-hot(target)) · token weight; the weight is applied to the thin
+      // factors.
       const minusOne = broadcastTo(constant(-1), [chunk.targets.size, 1]);
       const dCapped = addPerRow(chunk.probabilities, chunk.targets, minusOne);
       const dLogits = chunk.slope === undefined ? dCapped : mul(dCapped, chunk.slope);
@@ -55,20 +56,20 @@ export function linearCrossEntropy(
       const outer = matmul(dLogits, mul(chunk.hidden, chunk.weights), { transposeA: true });
       dWeight = dWeight === undefined ? outer : add(dWeight, outer);
       dHidden.push(dChunk);
-      // A chunk's gradients at once after its loss: its probabilities can go before the next chunk's come.
+      // A chunk's gradients follow its loss at once, so its probabilities can be freed before the next chunk's exist.
       computeTogether(chunk.loss, [dChunk, dWeight]);
     }
     return [mul(concat(dHidden, 0), dy), mul(dWeight!, dy)];
   });
 }
 
-/** The negative log-likelihood times weight of each token (n, 1), and what its gradient needs. */
+/** The weighted negative log-likelihood of each token (n, 1), and what its gradient needs. */
 interface Chunk {
   readonly hidden: Tensor;
   readonly targets: Tensor;
   readonly weights: Tensor;
   readonly probabilities: Tensor;
-  /** Of the capped logits; undefined where there is no cap. */
+  /** Derivative of the cap at each logit; undefined without a cap. */
   readonly slope: Tensor | undefined;
   readonly loss: Tensor;
 }
@@ -80,7 +81,7 @@ function scoreChunk(hidden: Tensor, weight: Tensor, targets: Tensor, weights: Te
   const target = takePerRow(logits, targets);
   // The largest probability is 1 / Σ e^(z − max z): exact where the target's own probability underflows.
   const largest = max(logits, { axes: [1], keepDims: true });
-  // Created after all else that reads the logits, so that devices may write it over them.
+  // Created after everything else that reads the logits, so that devices may overwrite them.
   const probabilities = softmax(logits);
   const logNormalizer = sub(largest, log(max(probabilities, { axes: [1], keepDims: true })));
   const loss = mul(sub(logNormalizer, target), weights);

@@ -4,13 +4,13 @@ import { attendTo, type KeysAndValues, splitHeads } from "./attention.js";
 import { FedSequence } from "./fed-sequence.js";
 import type { AttentionSizes } from "./sequence.js";
 
-/** A key-value cache of one layer: what a run is given, and what the next one is. (batch, numKeyValueHeads, keys, headDim) each. */
+/** Key-value cache of one layer before and after a run. (batch, numKeyValueHeads, keys, headDim) each. */
 export interface LayerCache {
   readonly past: KeysAndValues;
   readonly present: KeysAndValues;
 }
 
-/** Tokens after a key-value cache, for a model in a file of its own, which computes the placeholders of its inputs. */
+/** Tokens after a key-value cache, for an exported model that computes the placeholders from its inputs. */
 export class ExportedSequence extends FedSequence {
   /** Tokens in the cache. */
   readonly past: number;

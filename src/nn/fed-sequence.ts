@@ -12,12 +12,17 @@ export interface AngleInputs {
   readonly sin: Tensor;
 }
 
-/** Tokens after a key-value cache. All that depends on where they stand is a placeholder: positions, angles and masks. */
+/**
+ * Tokens after a key-value cache. Everything that depends on their position is a placeholder: positions, angles, masks.
+ */
 export abstract class FedSequence extends Sequence {
   /** (batch · time) int32. */
   readonly positions: Tensor;
   readonly angles: Map<string, AngleInputs> = new Map();
-  /** What is added to scores, (…, time, keys), by how many keys a query sees, its own included; undefined for all. */
+  /**
+   * Masks for the scores, (…, time, keys), by the number of keys that a query sees, including its own; undefined for
+   * all.
+   */
   readonly masks: Map<number | undefined, Tensor> = new Map();
   readonly #stacked: Map<string, Tensor> = new Map();
 
@@ -47,10 +52,10 @@ export abstract class FedSequence extends Sequence {
     return gatherRows(table, this.positions);
   }
 
-  /** The shape of a mask. */
+  /** Shape of a mask. */
   protected abstract maskShape(window: number | undefined): readonly number[];
 
-  /** The mask of so many stacked queries, shared by the layers. */
+  /** Mask of so many stacked queries, shared by the layers. */
   protected stackedMask(window: number | undefined, queries: number): Tensor {
     const key = `${window}/${queries}`;
     const mask = this.#stacked.get(key) ?? stack(this.#maskOf(window), this.time === 1 ? 1 : queries);

@@ -28,7 +28,7 @@ describe.each([
     ],
   ],
 ] as const)("%s", (_, f, expected) => {
-  test("is PyTorch's", () => {
+  test("gives PyTorch's values", () => {
     const y = values(f);
     expected.forEach((value, i) => {
       expect(y[i]).toBeCloseTo(value, 7);
@@ -36,7 +36,7 @@ describe.each([
     expect(y[9]).toBeCloseTo(9, 12);
   });
 
-  test("has the gradient that differences give", () => {
+  test("has the gradient of finite differences", () => {
     const x = tensor(X);
     const [dx] = interpret(grad(sum(f(x)), [x]), { precision: "float64" });
     // Inputs are rounded to float32, so that differences need steps that are exact there.

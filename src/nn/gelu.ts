@@ -8,14 +8,14 @@ export function gelu(x: Tensor): Tensor {
   return gated(x, share, (input) => mul(exp(mul(mul(input, input), -0.5)), 1 / Math.sqrt(2 * Math.PI)));
 }
 
-/** GELU with Φ(x) taken as ½ (1 + tanh u) = σ(2u) for u = √(2/π) (x + 0.044715 x³), of the same paper. */
+/** GELU with Φ(x) approximated by ½ (1 + tanh u) = σ(2u), u = √(2/π) (x + 0.044715 x³), from the same paper. */
 export function geluTanh(x: Tensor): Tensor {
   const [linear, cubic] = [2 * Math.sqrt(2 / Math.PI), 2 * Math.sqrt(2 / Math.PI) * 0.044715];
   const share = sigmoid(mul(x, add(mul(mul(x, x), cubic), linear)));
   return gated(x, share, (input) => mul(mul(share, sub(1, share)), add(mul(mul(input, input), 3 * cubic), linear)));
 }
 
-/** x · share, of which the backward pass needs x and the share alone. */
+/** x · share. The backward pass needs only x and the share. */
 function gated(x: Tensor, share: Tensor, slope: (x: Tensor) => Tensor): Tensor {
   return withGradient(mul(x, share), [x], (dy, [input]) => [mul(dy, add(share, mul(input!, slope(input!))))]);
 }

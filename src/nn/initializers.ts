@@ -23,7 +23,7 @@ export function xavierUniform(shape: Shape, rng: Rng): Float32Array {
   return uniform(shape, Math.sqrt(6 / (fanIn + fanOut)), rng);
 }
 
-/** What PEFT draws loraA from: Kaiming uniform with a = √5, which is a bound of 1 / √fanIn (He et al. 2015). */
+/** Kaiming uniform with a = √5, a bound of 1 / √fanIn (He et al. 2015). PEFT draws loraA from it. */
 export function kaimingUniform(shape: Shape, rng: Rng): Float32Array {
   return uniform(shape, 1 / Math.sqrt(shape[1]!), rng);
 }

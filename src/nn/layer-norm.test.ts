@@ -43,7 +43,7 @@ test("an RMS norm with offset 1 starts at zero and scales by one more than its w
   expect(y![1]).toBeCloseTo(0, 12);
 });
 
-/** By PyTorch in float64: of x, of the weight, of the bias. */
+/** Gradients of x, weight and bias by PyTorch in float64. */
 const TORCH: readonly (readonly number[])[] = [
   [-1.3572697280359, 0.499550663791, 0.8577190642449, 0.415585173694, -0.3087516412059, -0.1068335324881],
   [-0.0599535484452, -2.5798362529665, -4.7922008472455],

@@ -5,7 +5,9 @@ import type { Tensor } from "../tensor/tensor.js";
 import { Parameter } from "./module.js";
 import { Norm } from "./norm.js";
 
-/** y = (x − mean(x)) / √(var(x) + epsilon) · weight + bias (Ba et al. 2016, arXiv:1607.06450). x: (…, dim) → (…, dim). */
+/**
+ * y = (x − mean(x)) / √(var(x) + epsilon) · weight + bias (Ba et al. 2016, arXiv:1607.06450). x: (…, dim) → (…, dim).
+ */
 export class LayerNorm extends Norm {
   readonly weight: Parameter; // (dim), starts at one
   readonly bias: Parameter; // (dim), starts at zero
@@ -19,7 +21,7 @@ export class LayerNorm extends Norm {
   }
 
   forward(x: Tensor): Tensor {
-    // The variance is the mean square of what is centred.
+    // The variance is the mean square of the centred values.
     const centred = sub(x, mean(x, { axes: [-1], keepDims: true }));
     return add(rmsNorm(centred, this.weight, this.epsilon), this.bias);
   }

@@ -6,11 +6,11 @@ import type { Tensor } from "../tensor/tensor.js";
 import { normal } from "./initializers.js";
 import { Module, Parameter } from "./module.js";
 
-/** y = x Wᵀ + b: a linear layer, whatever holds its weight. x: (…, inFeatures) → (…, outFeatures). */
+/** A linear layer, however it stores its weight: y = x Wᵀ + b. x: (…, inFeatures) → (…, outFeatures). */
 export abstract class LinearLayer extends Module {
   abstract readonly inFeatures: number;
   abstract readonly outFeatures: number;
-  /** (outFeatures); undefined where the layer has none. */
+  /** (outFeatures); undefined if the layer has none. */
   abstract readonly bias: Parameter | undefined;
   abstract forward(x: Tensor): Tensor;
 }
@@ -30,7 +30,7 @@ export class Linear extends LinearLayer {
     this.bias = bias;
   }
 
-  /** Normal(0, standardDeviation) weights; LLaMA's initializer_range is 0.02. A bias starts at zero. */
+  /** Draws weights from Normal(0, standardDeviation); LLaMA's initializer_range is 0.02. A bias starts at zero. */
   static random(
     inFeatures: number,
     outFeatures: number,
@@ -48,7 +48,7 @@ export class Linear extends LinearLayer {
   }
 }
 
-/** y + b, or y where there is no bias. */
+/** y + b, or y without a bias. */
 export function addBias(y: Tensor, bias: Tensor | undefined): Tensor {
   return bias === undefined ? y : add(y, bias);
 }
@@ -58,7 +58,10 @@ export function applyLinear(x: Tensor, weight: Tensor): Tensor {
   return mapRows(x, (rows) => matmul(rows, weight, { transposeB: true }));
 }
 
-/** `product` of a matrix (rows, inFeatures), applied with all but the last axis of x taken as rows: one large product instead of many. */
+/**
+ * Applies `product`, defined for a matrix (rows, inFeatures), with all but the last axis of x taken as rows: one large
+ * product instead of many.
+ */
 export function mapRows(x: Tensor, product: (rows: Tensor) => Tensor): Tensor {
   const inFeatures = x.shape.at(-1)!;
   const y = product(reshape(x, [x.size / inFeatures, inFeatures]));

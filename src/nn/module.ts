@@ -5,10 +5,13 @@ import { type DataSource, heldValues, lazySource, Tensor } from "../tensor/tenso
 
 /** A float32 leaf that training changes in place. Programs read its array when they run. */
 export class Parameter extends Tensor {
-  /** Whether training may change it. Frozen parameters get no gradient and no optimizer state. */
+  /** True if training may change it. Frozen parameters get no gradient and no optimizer state. */
   trainable: boolean;
 
-  /** @param data the values, or what makes them when they are first read. @throws ShapeError if there are too many or too few. */
+  /**
+   * @param data the values, or a function that makes them on first read.
+   * @throws ShapeError if their number is wrong.
+   */
   constructor(
     data: Float32Array | (() => Float32Array),
     shape: Shape,
@@ -26,28 +29,31 @@ export class Parameter extends Tensor {
     this.trainable = trainable;
   }
 
-  /** The values themselves, row-major; writing to the array changes the parameter. Of 16-bit floats, widened for good. */
+  /** The values, row-major; writing to the array changes the parameter. 16-bit floats are widened for good. */
   get values(): Float32Array {
     return this.#data.array as Float32Array;
   }
 
-  /** The values, not to be written to: a copy where they are held as 16-bit floats, which they stay. */
+  /** The values, not to be written to. If they are held as 16-bit floats, this is a copy and they stay so. */
   read(): Float32Array {
     return heldValues(this.#data) as Float32Array;
   }
 
-  /** Holds the values as 16-bit floats, in half the memory: for what is not trained. @throws ShapeError if the length differs. */
+  /**
+   * Holds the values of a parameter that is not trained as 16-bit floats, in half the memory.
+   * @throws ShapeError if the length differs.
+   */
   hold(half: HalfArray): void {
     this.#requireLength(half.bits);
     this.#data.half = half;
   }
 
-  /** Whether the values are held as 16-bit floats. */
+  /** True if the values are held as 16-bit floats. */
   get isHalf(): boolean {
     return this.#data.half !== undefined;
   }
 
-  /** Takes `values` for the parameter's own array. @throws ShapeError if the length differs. */
+  /** Makes `values` the parameter's own array. @throws ShapeError if the length differs. */
   adopt(values: Float32Array): void {
     this.#requireLength(values);
     this.#data.array = values;
@@ -67,18 +73,20 @@ export class Parameter extends Tensor {
   /** Copies `values` over the present ones. @throws ShapeError if the length differs. */
   assign(values: ArrayLike<number>): void {
     this.#requireLength(values);
-    // What was never read need not be made first.
+    // Values that were never read need not be made first.
     if (this.#data.pending || this.isHalf) this.#data.array = Float32Array.from(values);
     else this.values.set(values);
   }
 }
 
-/** A part of a model. Parameters and submodules are found by walking its properties and arrays, in declaration order. */
+/**
+ * A part of a model. Parameters and submodules are found by walking its properties and arrays, in declaration order.
+ */
 export abstract class Module {
-  /** Whether forward passes are for training (adapter dropout applies). Set with `setTraining`. */
+  /** True if forward passes are for training (adapter dropout applies). Set with `setTraining`. */
   training = false;
 
-  /** The name on disk of the parameter or module at `path`, such as `layers.0.attention.qProj`. Default: the path. */
+  /** Name on disk of the parameter or module at `path`, such as `layers.0.attention.qProj`. Default: the path. */
   checkpointName(path: string): string {
     return path;
   }
@@ -102,7 +110,7 @@ export function trainableParameters(module: Module): Parameter[] {
   return [...namedParameters(module).values()].filter((parameter) => parameter.trainable);
 }
 
-/** A module inside another: where it is, and how to put another in its place. */
+/** A module inside another: its path, and a way to replace it. */
 export interface ModuleSlot {
   readonly path: string;
   readonly module: Module;

@@ -7,11 +7,13 @@ import { Norm } from "./norm.js";
 export interface RMSNormOptions {
   /** Default 1e-6. */
   readonly epsilon?: number;
-  /** Added to the weight: Gemma keeps the distance from 1 and sets 1. Default 0. */
+  /** Added to the weight. Gemma stores the distance from 1 and sets 1. Default 0. */
   readonly offset?: number;
 }
 
-/** y = x / √(mean(x²) + epsilon) · (offset + weight) (Zhang & Sennrich 2019, arXiv:1910.07467). x: (…, dim) → (…, dim). */
+/**
+ * y = x / √(mean(x²) + epsilon) · (offset + weight) (Zhang & Sennrich 2019, arXiv:1910.07467). x: (…, dim) → (…, dim).
+ */
 export class RMSNorm extends Norm {
   readonly weight: Parameter; // (dim), starts at 1 − offset
   readonly epsilon: number;

@@ -51,7 +51,7 @@ describe("scaling", () => {
     expect([...scaled]).toEqual([...plain].map((frequency) => frequency / 4));
   });
 
-  test("llama3: what turns often stays, what turns seldom is slowed down, what is between in part", () => {
+  test("llama3: pairs that turn often stay, those that turn seldom are slowed down, those between in part", () => {
     // Pairs turn once in 2π, 20π, 200π and 2000π tokens, so 50, 5, 0.5 and 0.05 times within 100π.
     const plain = rotaryFrequencies({ headDim: 8, theta: 10_000 });
     const scaling = { kind: "llama3", factor: 8, originalLength: 100 * Math.PI, seldom: 1, often: 6 } as const;

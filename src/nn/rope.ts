@@ -3,11 +3,11 @@ import { type Tensor, tensor } from "../tensor/tensor.js";
 /** Rotary position embedding of one kind of layer (Su et al. 2021, arXiv:2104.09864). */
 export interface Rope {
   readonly headDim: number;
-  /** The first features of each head that turn; the others stay as they are. Even. Default headDim: all. */
+  /** Leading features of each head that turn; the others stay as they are. Even. Default headDim: all. */
   readonly rotaryDim?: number | undefined;
   /** Base of the wavelengths, 10,000 in the paper. */
   readonly theta: number;
-  /** How a model was stretched to longer texts. Default: not. */
+  /** Stretching of the model to longer texts. Default: none. */
   readonly scaling?: RopeScaling | undefined;
 }
 
@@ -20,13 +20,13 @@ export interface LinearScaling {
 }
 
 /**
- * As Llama 3.1 has it: a pair of features that turns often within `originalLength` tokens goes on as it was, one that turns
- * seldom is slowed down by `factor`, and those between are slowed down in part.
+ * Llama 3.1's scaling. A pair of features that turns often within `originalLength` tokens stays as it was, one that
+ * turns seldom is slowed down by `factor`, and those between are slowed down in part.
  */
 export interface Llama3Scaling {
   readonly kind: "llama3";
   readonly factor: number;
-  /** Longest text before the stretching. */
+  /** Longest text before the stretching, in tokens. */
   readonly originalLength: number;
   /** Turns within originalLength up to which a pair counts as seldom. */
   readonly seldom: number;
@@ -45,7 +45,9 @@ export function rotaryAngles(time: number, rope: Rope): { cos: Tensor; sin: Tens
   };
 }
 
-/** What each pair of features turns by from one position to the next, in radians: theta^(−2i / headDim) for pair i, scaled. */
+/**
+ * Angle of each pair of features from one position to the next, in radians: theta^(−2i / headDim) for pair i, scaled.
+ */
 export function rotaryFrequencies({ headDim, theta, scaling }: Rope): Float64Array {
   return Float64Array.from({ length: headDim / 2 }, (_, i) => scaled(theta ** ((-2 * i) / headDim), scaling));
 }

@@ -8,12 +8,12 @@ import { type Rope, rotaryAngles } from "./rope.js";
 export type AttentionSizes = Omit<AttentionShape, "batch" | "time">;
 
 /**
- * The tokens that a forward pass is over, and what they may look back on. Architectures ask it for all that depends on where a
- * token stands, so that they are the same for a whole text and for one token after a cache.
+ * The tokens of a forward pass and those that they may look back on. Architectures ask it for everything that depends
+ * on a token's position, so they are the same for a whole text and for one token after a cache.
  */
 export abstract class Sequence {
   readonly batch: number;
-  /** Tokens of each row that the pass computes. */
+  /** Tokens per row that the pass computes. */
   readonly time: number;
 
   constructor(batch: number, time: number) {
@@ -32,15 +32,16 @@ export abstract class Sequence {
     return reshape(concat([turned, slice(byHead, 2, rotaryDim, headDim)], 2), x.shape);
   }
 
-  /** As `rotate`, for heads of which all features turn. */
+  /** Like `rotate`, for heads whose features all turn. */
   protected abstract turn(x: Tensor, rope: Rope): Tensor;
 
-  /** What a table of learned positions holds for each token. table: (positions, dim) → (batch · time, dim). */
+  /** Rows of a table of learned positions, one for each token. table: (positions, dim) → (batch · time, dim). */
   abstract lookUp(table: Tensor): Tensor;
 
   /**
-   * Causal attention of layer number `layer`, from 0. q: (batch · time, numHeads · headDim), k and v: (batch · time,
-   * numKeyValueHeads · headDim), rotated where the architecture does → (batch · time, numHeads · headDim).
+   * Causal attention of layer number `layer`, from 0. q: (batch · time, numHeads · headDim), k and v:
+   * (batch · time, numKeyValueHeads · headDim), rotated if the architecture rotates →
+   * (batch · time, numHeads · headDim).
    */
   abstract attend(layer: number, q: Tensor, k: Tensor, v: Tensor, sizes: AttentionSizes): Tensor;
 }

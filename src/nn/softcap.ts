@@ -1,7 +1,9 @@
 import { mul, tanh } from "../ops/elementwise.js";
 import type { Tensor } from "../tensor/tensor.js";
 
-/** cap · tanh(x / cap), which stays within ± cap; x itself where there is no cap (Gemma Team 2024, arXiv:2408.00118, section 2). */
+/**
+ * cap · tanh(x / cap), which stays within ± cap; x itself without a cap (Gemma Team 2024, arXiv:2408.00118, section 2).
+ */
 export function softcap(x: Tensor, cap: number | undefined): Tensor {
   return cap === undefined ? x : mul(tanh(mul(x, 1 / cap)), cap);
 }

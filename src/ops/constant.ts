@@ -22,12 +22,12 @@ export function asTensor(value: Operand, dtype: DType): Tensor {
   return typeof value === "number" ? constant(value, dtype) : value;
 }
 
-/** Whether `x` is the scalar `value` by construction. */
+/** True if `x` is the scalar `value` by construction. */
 export function isConstant(x: Tensor, value: number): boolean {
   return x.op === constantOp && x.attributes.value === value;
 }
 
-/** The scalar that `x` is by construction, or undefined. */
+/** The value of `x` if it is a scalar by construction, else undefined. */
 export function constantValue(x: Tensor): number | undefined {
   return x.op === constantOp ? (x.attributes.value as number) : undefined;
 }

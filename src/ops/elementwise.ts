@@ -231,7 +231,7 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   return applyOp(whereOp, [condition, ...operands(a, b)]);
 }
 
-/** Converts the element type. Float to int truncates; to bool asks whether the value is not 0. */
+/** Converts the element type. Float to int truncates; nonzero becomes true. */
 export function cast(x: Tensor, to: DType): Tensor {
   return x.dtype === to ? x : applyOp(castOp, [x], { to });
 }

@@ -1,7 +1,10 @@
-/** The 4-bit types of bitsandbytes: normal float (Dettmers et al. 2023, arXiv:2305.14314, appendix E) and sign, exponent, mantissa. */
+/**
+ * The 4-bit types of bitsandbytes: normal float (Dettmers et al. 2023, arXiv:2305.14314, appendix E), and a float of
+ * sign, exponent and mantissa.
+ */
 export type FourBitType = "nf4" | "fp4";
 
-/** What each code from 0 to 15 stands for, as a share of the largest magnitude of its block. */
+/** Value of each code from 0 to 15, as a share of the largest magnitude in its block. */
 export const FOUR_BIT_CODES: Readonly<Record<FourBitType, Float32Array>> = {
   // Quantiles of the normal distribution, so that all codes are used equally often by normally distributed weights.
   nf4: Float32Array.of(
@@ -22,6 +25,6 @@ export const FOUR_BIT_CODES: Readonly<Record<FourBitType, Float32Array>> = {
     0.7229568362236023,
     1,
   ),
-  // The top bit is the sign; codes do not rise with their values. Twelfths, since the largest is 12 times the unit.
+  // The top bit is the sign; codes do not rise with their values. In twelfths, since the largest is 12 times the unit.
   fp4: Float32Array.from([0, 0.0625, 8, 12, 4, 6, 2, 3, -0, -0.0625, -8, -12, -4, -6, -2, -3], (unit) => unit / 12),
 };

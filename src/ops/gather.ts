@@ -20,7 +20,7 @@ export const gatherRowsOp: Op = {
   },
 };
 
-/** base (n, d) with rows (m, d) added at indices (m); equal indices add up. */
+/** base (n, d) with rows (m, d) added at indices (m); repeated indices add up. */
 export const scatterAddRowsOp: Op = {
   name: "scatterAddRows",
   infer: ([base, indices, rows]) => {
@@ -42,7 +42,7 @@ export const scatterAddRowsOp: Op = {
   },
 };
 
-/** One element of each row: x (m, n), indices (m) int32 → (m, 1). */
+/** One element per row: x (m, n), indices (m) int32 → (m, 1). */
 export const takePerRowOp: Op = {
   name: "takePerRow",
   infer: ([x, indices]) => {
@@ -59,7 +59,7 @@ export const takePerRowOp: Op = {
   },
 };
 
-/** One value a row added: x (m, n), indices (m), values (m, 1) → (m, n) with x[i, indices[i]] + values[i]. */
+/** One value added per row: x (m, n), indices (m), values (m, 1) → (m, n) with x[i, indices[i]] + values[i]. */
 export const addPerRowOp: Op = {
   name: "addPerRow",
   infer: ([x, indices, values]) => {
@@ -67,7 +67,8 @@ export const addPerRowOp: Op = {
     const rows = x!.shape[0]!;
     if (indices!.shape[0] !== rows || formatShape(values!.shape) !== formatShape([rows, 1])) {
       throw new ShapeError(
-        `addPerRow: needs indices (${rows}) and values (${rows}, 1), got ${formatShape(indices!.shape)} and ${formatShape(values!.shape)}`,
+        `addPerRow: needs indices (${rows}) and values (${rows}, 1), ` +
+          `got ${formatShape(indices!.shape)} and ${formatShape(values!.shape)}`,
       );
     }
     return x!;
@@ -90,12 +91,12 @@ export function scatterAddRows(base: Tensor, indices: Tensor, rows: Tensor): Ten
   return applyOp(scatterAddRowsOp, [base, indices, rows]);
 }
 
-/** x (m, n) at one column index a row (m) → (m, 1). */
+/** x (m, n) at one column index per row (m) → (m, 1). */
 export function takePerRow(x: Tensor, indices: Tensor): Tensor {
   return applyOp(takePerRowOp, [x, indices]);
 }
 
-/** x (m, n) with values (m, 1) added at one column index a row. */
+/** x (m, n) with values (m, 1) added at one column index per row. */
 export function addPerRow(x: Tensor, indices: Tensor, values: Tensor): Tensor {
   return applyOp(addPerRowOp, [x, indices, values]);
 }
@@ -112,7 +113,8 @@ function requireIndices(where: string, table: TensorSpec, indices: TensorSpec): 
   if (indices.dtype !== "int32") throw new DTypeError(`${where}: indices must be int32, got ${indices.dtype}`);
   if (table.shape.length !== 2 || indices.shape.length !== 1) {
     throw new ShapeError(
-      `${where}: needs a matrix and a list of indices, got ${formatShape(table.shape)} and ${formatShape(indices.shape)}`,
+      `${where}: needs a matrix and a list of indices, ` +
+        `got ${formatShape(table.shape)} and ${formatShape(indices.shape)}`,
     );
   }
 }

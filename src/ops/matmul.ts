@@ -6,7 +6,7 @@ import { sumTo } from "./reduce.js";
 export interface MatmulOptions {
   /** Read the last two axes of `a` swapped. */
   readonly transposeA?: boolean;
-  /** Read the last two axes of `b` swapped: how y = x Wᵀ is written for a weight of shape (out, in). */
+  /** Read the last two axes of `b` swapped, as in y = x Wᵀ for a weight of shape (out, in). */
   readonly transposeB?: boolean;
 }
 
@@ -18,7 +18,8 @@ export const matmulOp: Op = {
     }
     if (a!.shape.length < 2 || b!.shape.length < 2) {
       throw new ShapeError(
-        `matmul: both sides need at least 2 axes, got ${formatShape(a!.shape)} and ${formatShape(b!.shape)}; use reshape`,
+        `matmul: both sides need at least 2 axes, ` +
+          `got ${formatShape(a!.shape)} and ${formatShape(b!.shape)}; use reshape`,
       );
     }
     const [rows, inner] = matrixOf(a!.shape, transposeA as boolean);

@@ -18,7 +18,8 @@ export const reshapeOp: Op = {
     const shape = attributes.shape as Shape;
     if (sizeOf(shape) !== sizeOf(x!.shape)) {
       throw new ShapeError(
-        `reshape: ${formatShape(x!.shape)} has ${sizeOf(x!.shape)} elements, ${formatShape(shape)} needs ${sizeOf(shape)}`,
+        `reshape: ${formatShape(x!.shape)} has ${sizeOf(x!.shape)} elements, ` +
+          `${formatShape(shape)} needs ${sizeOf(shape)}`,
       );
     }
     return { shape, dtype: x!.dtype };
@@ -207,7 +208,7 @@ function copyStrided(
   });
 }
 
-/** Visits a contiguous index beside an offset walked with other strides. */
+/** Visits each contiguous index with the offset that other strides give it. */
 function forEachOffset(
   shape: Shape,
   strides: readonly number[],

@@ -51,7 +51,9 @@ export const inverseRmsOp: Op = {
   },
 };
 
-/** x / √(mean(x²) + ε) · weight over the last axis (Zhang & Sennrich 2019, arXiv:1910.07467). x: (…, d), weight: (d). */
+/**
+ * x / √(mean(x²) + ε) · weight over the last axis (Zhang & Sennrich 2019, arXiv:1910.07467). x: (…, d), weight: (d).
+ */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   const dim = x.shape.at(-1) ?? 0;
   return reshape(applyOp(rmsNormOp, [reshape(x, [x.size / Math.max(dim, 1), dim]), weight], { epsilon }), x.shape);

@@ -6,7 +6,7 @@ import { dequantizeFourBit, dequantizeInt8, type FourBitMatrix, matmulFourBit } 
 
 const bytesOf = (hex: string) => Uint8Array.from(hex.match(/../g)!, (pair) => Number.parseInt(pair, 16));
 
-/** What bitsandbytes made of weights, and what it made of that: one block of 64 that ends after eight elements. */
+/** Codes that bitsandbytes made, and its values for them: one block of 64 that ends after eight elements. */
 const BITSANDBYTES: readonly (readonly [FourBitMatrix["type"], string, number, readonly number[]])[] = [
   [
     "nf4",
@@ -19,7 +19,7 @@ const BITSANDBYTES: readonly (readonly [FourBitMatrix["type"], string, number, r
 ];
 
 describe("the reference kernels", () => {
-  test.each(BITSANDBYTES)("give for %s codes %s what bitsandbytes gives", (type, hex, absmax, expected) => {
+  test.each(BITSANDBYTES)("give the values of bitsandbytes for %s codes %s", (type, hex, absmax, expected) => {
     const matrix = { type, blockSize: 64, shape: [2, 4] } as const;
     const [weight] = interpret([dequantizeFourBit(tensor(bytesOf(hex)), tensor([absmax]), matrix)]);
     expect(weight).toHaveLength(8);
@@ -39,7 +39,7 @@ describe("the reference kernels", () => {
   test("multiply int8 codes as bitsandbytes does: 127 stands for the largest magnitude of the row", () => {
     const codes = tensor(Int8Array.of(64, -127, 32, 16, -77, 64, -95, 127), [2, 4]);
     const [weight] = interpret([dequantizeInt8(codes, tensor([2, 0.3999]))]);
-    // codes * scales[:, None] * 7.874015718698502e-3 by PyTorch 1.13. Rounded but once, the seventh ends in 801.
+    // codes * scales[:, None] * 7.874015718698502e-3 by PyTorch 1.13. Rounded only once, the seventh would end in 801.
     const expected = [1.00787401, -2, 0.503937006, 0.251968503, -0.242459044, 0.201524407, -0.299137771, 0.399899989];
     expect(weight).toEqual(Float32Array.from(expected));
   });
@@ -51,7 +51,7 @@ const packed = (length: number) => placeholder("packed", [length], "uint8");
 const absmax = (length: number) => placeholder("absmax", [length]);
 const int8 = (...shape: number[]) => placeholder("codes", shape, "int8");
 
-describe("quantized weights that cannot be are refused when the graph is built", () => {
+describe("impossible quantized weights are refused when the graph is built", () => {
   const SHAPES: readonly (readonly [message: string, build: () => unknown])[] = [
     [
       "dequantizeFourBit: a weight (2, 33) in blocks of 64 has packed (33) and absmax (2), got (32) and (1)",

@@ -12,18 +12,18 @@ import { FOUR_BIT_CODES, type FourBitType } from "./four-bit-codes.js";
 import { matmul } from "./matmul.js";
 
 /**
- * How a matrix is packed into 4-bit codes, as bitsandbytes does: its elements in row-major order, in blocks that share a
- * scale and may straddle rows.
+ * Packing of a matrix into 4-bit codes, as in bitsandbytes: elements in row-major order, in blocks that share a scale
+ * and may straddle rows.
  */
 export interface FourBitMatrix {
   readonly type: FourBitType;
   /** Elements in a block: a power of two from 16 to 4096. */
   readonly blockSize: number;
-  /** Of the weight of a linear layer. Fewer than 2^31 elements. */
+  /** Shape of a linear layer's weight. Fewer than 2^31 elements. */
   readonly shape: readonly [outFeatures: number, inFeatures: number];
 }
 
-/** One 127th in float32: what an int8 code of 1 is of the largest magnitude of its row. */
+/** One 127th in float32: the value of int8 code 1 relative to the largest magnitude in its row. */
 export const INT8_UNIT = 7.874015718698502e-3;
 
 /** packed (⌈n/2⌉) uint8, absmax (⌈n/blockSize⌉) → (out, in) of n elements. */
@@ -52,7 +52,7 @@ export const matmulFourBitOp: Op = {
     }
     return { shape: [x!.shape[0]!, out], dtype: "float32" };
   },
-  // A node of its own, so that the weight in float32 lives for this one product.
+  // A node of its own, so that the float32 weight lives only for this product.
   vjp: (dy, [, packed, absmax], y) => [
     matmul(dy, applyOp(dequantizeFourBitOp, [packed!, absmax!], y.attributes)),
     undefined,
@@ -82,7 +82,8 @@ export const dequantizeInt8Op: Op = {
     }
     if (codes!.shape.length !== 2 || scales!.shape.length !== 1 || scales!.shape[0] !== codes!.shape[0]) {
       throw new ShapeError(
-        `dequantizeInt8: needs codes (out, in) and scales (out), got ${formatShape(codes!.shape)} and ${formatShape(scales!.shape)}`,
+        `dequantizeInt8: needs codes (out, in) and scales (out), ` +
+          `got ${formatShape(codes!.shape)} and ${formatShape(scales!.shape)}`,
       );
     }
     return { shape: codes!.shape, dtype: "float32" };
@@ -106,17 +107,18 @@ export function dequantizeFourBit(packed: Tensor, absmax: Tensor, matrix: FourBi
 }
 
 /**
- * x Wᵀ for a weight W of 4-bit codes: x (rows, in) → (rows, out). W is in float32 only while the product is computed, and
- * again while its gradient is. Differentiable in x alone. For `packed` and `absmax` see `dequantizeFourBit`.
+ * x Wᵀ for a weight W of 4-bit codes: x (rows, in) → (rows, out). W exists in float32 only while the product is
+ * computed, and again for its gradient. Differentiable in x only. `dequantizeFourBit` describes `packed` and `absmax`.
  */
 export function matmulFourBit(x: Tensor, packed: Tensor, absmax: Tensor, matrix: FourBitMatrix): Tensor {
   return applyOp(matmulFourBitOp, [x, packed, absmax], attributesOf(matrix));
 }
 
 /**
- * The matrix that LLM.int8's row-wise codes stand for (Dettmers et al. 2022, arXiv:2208.07339), in float32: code · scale,
- * rounded, times one 127th, rounded, as bitsandbytes computes it. No gradients.
- * @param codes (out, in) int8. @param scales (out) float32: the largest magnitude of each row (SCB).
+ * The matrix that LLM.int8's row-wise codes stand for (Dettmers et al. 2022, arXiv:2208.07339), in float32:
+ * code · scale, rounded, times one 127th, rounded, as bitsandbytes computes it. No gradients.
+ * @param codes (out, in) int8.
+ * @param scales (out) float32: the largest magnitude of each row (SCB).
  */
 export function dequantizeInt8(codes: Tensor, scales: Tensor): Tensor {
   return applyOp(dequantizeInt8Op, [codes, scales]);
@@ -126,7 +128,10 @@ function attributesOf({ type, blockSize, shape }: FourBitMatrix): Attributes {
   return { type, blockSize, shape };
 }
 
-/** The attributes as what they describe. @throws ShapeError or DTypeError if that cannot be, or packed or absmax do not fit it. */
+/**
+ * The attributes as a `FourBitMatrix`.
+ * @throws ShapeError or DTypeError if they are invalid or the inputs do not fit.
+ */
 function requireFourBit(where: string, packed: TensorSpec, absmax: TensorSpec, attributes: Attributes): FourBitMatrix {
   const { type, blockSize, shape } = attributes as unknown as FourBitMatrix;
   if (!Object.hasOwn(FOUR_BIT_CODES, type)) throw new DTypeError(`${where}: type must be nf4 or fp4, got ${type}`);
@@ -153,8 +158,8 @@ function requireFourBit(where: string, packed: TensorSpec, absmax: TensorSpec, a
 }
 
 /**
- * Gives element i of the weight: a float32 number, whatever type the rest is computed in. Zeros are positive, since devices
- * dequantize by a sum that starts from zero.
+ * Returns a reader of element i of the weight: a float32 number, whatever type the rest is computed in. Zeros are
+ * positive, since devices dequantize by a sum that starts from zero.
  */
 function fourBitReader(packed: NumericArray, absmax: NumericArray, attributes: Attributes): (i: number) => number {
   const { type, blockSize } = attributes as unknown as FourBitMatrix;

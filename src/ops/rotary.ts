@@ -4,8 +4,8 @@ import { applyOp, type Op, type Tensor } from "../tensor/tensor.js";
 import { neg } from "./elementwise.js";
 
 /**
- * Rotates pairs (i, i + headDim/2) of each head by the angles of its position: the half-split layout of LLaMA checkpoints.
- * x (batch, time, heads · headDim); cos and sin (time, headDim / 2).
+ * Rotates pairs (i, i + headDim/2) of each head by the angles of its position: LLaMA's half-split layout. x
+ * (batch, time, heads · headDim); cos and sin (time, headDim / 2).
  */
 export const rotaryOp: Op = {
   name: "rotary",

@@ -47,7 +47,7 @@ const DTYPES: readonly (readonly [message: string, build: () => unknown])[] = [
   ["gatherRows: indices must be int32, got float32", () => ops.gatherRows(f(2, 2), f(2))],
 ];
 
-describe("a graph that cannot be is refused when it is built, with what came and where", () => {
+describe("an impossible graph is refused when it is built, and the message says where and what came", () => {
   test.each(SHAPES)("%s", (message, build) => {
     expect(build).toThrow(ShapeError);
     expect(build).toThrow(message);

@@ -16,7 +16,7 @@ test("a learning rate of zero changes moments but no parameter", async () => {
   await kernel.release();
 });
 
-test("several compiled updates equal the plain loop, of one chunk, of several and of tensors too small for one", async () => {
+test("compiled updates equal the plain loop, for one chunk, for several and for tensors too small for one", async () => {
   const kernel = new AdamWKernel({ threads: 2 });
   for (const length of [5, 256 * 1024, 2 * 256 * 1024 + 3]) {
     const draw = (purpose: string) => {

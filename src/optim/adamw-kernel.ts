@@ -4,14 +4,14 @@ import { placeholder } from "../tensor/tensor.js";
 import { type AdamWState, type UpdateKernel, type UpdateOptions, updateTensor } from "./adamw.js";
 import { type Gradient, readGradient } from "./gradient.js";
 
-/** Most elements of a run: its arrays stay in the cache while the update's passes go over them. */
+/** Most elements per run: its arrays stay in the cache while the update's passes go over them. */
 const LARGEST_CHUNK = 256 * 1024;
 
-/** Below so many elements the plain loop is as fast. */
+/** Below this many elements the plain loop is as fast. */
 const SMALLEST_CHUNK = 128 * 1024;
 
 /**
- * The AdamW update as compiled programs on the CPU that write parameter and moments in place, faster than a loop on one
+ * The AdamW update as compiled programs on the CPU that write parameter and moments in place. Faster than a loop on one
  * thread for all but small tensors. In float32 throughout, so equal to the loop up to rounding.
  */
 export class AdamWKernel implements UpdateKernel {
@@ -24,7 +24,7 @@ export class AdamWKernel implements UpdateKernel {
     this.#threads = threads;
   }
 
-  /** One update of one tensor, in place. */
+  /** Updates one tensor in place. */
   async update(parameter: Float32Array, gradient: Gradient, state: AdamWState, options: UpdateOptions): Promise<void> {
     const { length } = parameter;
     if (length < SMALLEST_CHUNK) return updateTensor(parameter, readGradient(gradient, 0, length), state, options);
@@ -48,7 +48,7 @@ export class AdamWKernel implements UpdateKernel {
     this.#programs.clear();
   }
 
-  /** Tensors of a model have few sizes, so there are few programs. */
+  /** Tensors of a model have few distinct sizes, so there are few programs. */
   async #programFor(length: number): Promise<Program> {
     const known = this.#programs.get(length);
     if (known !== undefined) return known;
@@ -69,7 +69,7 @@ function compileUpdate(length: number, threads: number): Promise<Program> {
   return Program.compile({ parameter: updated, expAvg: m, expAvgSq: v }, { device: "cpu", threads });
 }
 
-/** The update's constants, gathered so that each is one pass less: the step size divides the denominator. */
+/** Constants of the update, combined to save passes: the step size divides the denominator. */
 function scalarsOf(step: number, options: UpdateOptions): Record<string, Float32Array> {
   const { beta1, beta2, eps, lr, weightDecay, gradientScale } = options;
   const stepSize = lr / (1 - beta1 ** step);
@@ -79,7 +79,7 @@ function scalarsOf(step: number, options: UpdateOptions): Record<string, Float32
     freshM: (1 - beta1) * gradientScale,
     keepV: beta2,
     freshV: (1 - beta2) * gradientScale ** 2,
-    // Without a step the change is m / ∞ = 0, also where v is 0.
+    // If the step size is 0, the change is m / ∞ = 0, even where v is 0.
     rootScale: stepSize === 0 ? 0 : 1 / (Math.sqrt(1 - beta2 ** step) * stepSize),
     shift: stepSize === 0 ? Number.POSITIVE_INFINITY : eps / stepSize,
   };

@@ -56,7 +56,7 @@ describe("AdamW", () => {
     }
   });
 
-  // After many unit gradients the bias corrections are 1; then moments vanish while the step counter stays.
+  // After many unit gradients the bias corrections are 1. Then moments vanish while the step counter stays.
   test.each<[string, (state: AdamWState) => void, number[]]>([
     ["both moments", ({ expAvg, expAvgSq }) => [expAvg, expAvgSq].map((a) => a.fill(0)), [-3.1621, -4.249, -4.9502]],
     ["the second moment", ({ expAvgSq }) => expAvgSq.fill(0), [-31.622]],

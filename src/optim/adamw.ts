@@ -1,14 +1,14 @@
 import { ShapeError } from "../base/errors.js";
 import { type Gradient, readGradient } from "./gradient.js";
 
-/** What AdamW remembers of one tensor: both moments, of the tensor's size, and how often it was updated. */
+/** AdamW's state for one tensor: both moments, of the tensor's size, and the number of updates. */
 export interface AdamWState {
   readonly expAvg: Float32Array;
   readonly expAvgSq: Float32Array;
   step: number;
 }
 
-/** Tensors, by name, that share a learning rate and a weight decay. They are updated in place. */
+/** Tensors by name that share a learning rate and a weight decay. They are updated in place. */
 export interface ParameterGroup {
   readonly parameters: ReadonlyMap<string, Float32Array>;
   /** Peak learning rate of the group. */
@@ -16,7 +16,7 @@ export interface ParameterGroup {
   readonly weightDecay: number;
 }
 
-/** What updates one tensor in place and advances its step counter; see `AdamWKernel` for a fast one. */
+/** Updates one tensor in place and advances its step counter; `AdamWKernel` is a fast implementation. */
 export interface UpdateKernel {
   update(parameter: Float32Array, gradient: Gradient, state: AdamWState, options: UpdateOptions): void | Promise<void>;
 }
@@ -33,9 +33,9 @@ export interface AdamWOptions {
 }
 
 export interface StepOptions {
-  /** The schedule's value, common to all groups. */
+  /** Value of the schedule, common to all groups. */
   readonly lrMultiplier: number;
-  /** Multiplies each gradient before use: the clipping coefficient. Default 1. */
+  /** Factor of each gradient before use: the clipping coefficient. Default 1. */
   readonly gradientScale?: number;
 }
 
@@ -45,18 +45,18 @@ export function createAdamWState(length: number): AdamWState {
 
 /**
  * AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2) with PyTorch's order of operations. Bias correction
- * goes by each tensor's own step counter, so that a tensor whose state is reset starts as a fresh one does.
+ * uses each tensor's own step counter, so that a tensor whose state is reset starts like a new one.
  */
 export class AdamW {
   readonly groups: readonly ParameterGroup[];
   readonly options: AdamWOptions;
-  /** One entry for each parameter of the groups. */
+  /** One entry per parameter of the groups. */
   readonly state: ReadonlyMap<string, AdamWState>;
   readonly #kernel: UpdateKernel;
 
   /**
-   * @param known state to go on from; parameters that it lacks start fresh, names that no group has are dropped.
-   * @param kernel what computes the updates; default a plain loop.
+   * @param known state to continue from; parameters missing from it start fresh, names that no group has are dropped.
+   * @param kernel computes the updates; default: a plain loop.
    */
   constructor(
     groups: readonly ParameterGroup[],
@@ -80,8 +80,8 @@ export class AdamW {
   }
 
   /**
-   * One update of every parameter.
-   * Rejects with ShapeError, before anything changes, when a gradient is missing or has another size than its parameter.
+   * Updates every parameter once.
+   * @throws ShapeError, before anything changes, if a gradient is missing or differs from its parameter in size.
    */
   async step(
     gradients: ReadonlyMap<string, Gradient>,
@@ -101,14 +101,14 @@ export class AdamW {
   }
 }
 
-/** Everything that the update of one tensor depends on besides its own arrays. */
+/** Everything that the update of one tensor depends on, apart from its own arrays. */
 export interface UpdateOptions extends AdamWOptions {
   readonly lr: number;
   readonly weightDecay: number;
   readonly gradientScale: number;
 }
 
-/** The update in plain loops; advances the state's step counter. */
+/** Updates one tensor in plain loops and advances the state's step counter. */
 export function updateTensor(
   parameter: Float32Array,
   gradient: Float32Array,

@@ -1,13 +1,13 @@
 import { type Gradient, storedEntries } from "./gradient.js";
 
-/** The Euclidean norm of all gradients taken as one vector, accumulated in float64. NaN or Infinity if one entry is. */
+/** The Euclidean norm of all gradients taken as one vector, accumulated in float64. NaN or Infinity if an entry is. */
 export function globalNorm(gradients: Iterable<Gradient>): number {
   let squares = 0;
   for (const gradient of gradients) squares += sumOfSquares(storedEntries(gradient));
   return Math.sqrt(squares);
 }
 
-/** What to multiply gradients of this norm by so that it does not exceed maxNorm, as torch's clip_grad_norm_ does. */
+/** Factor that keeps gradients of this norm from exceeding maxNorm, as in torch's clip_grad_norm_. */
 export function clipCoefficient(norm: number, maxNorm: number): number {
   return Math.min(1, maxNorm / (norm + 1e-6));
 }

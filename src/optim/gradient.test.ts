@@ -10,7 +10,7 @@ test("equal rows add up and the others are zero", () => {
   expect([...readGradient(sparse(), 0, 15)]).toEqual(DENSE);
 });
 
-test("every stretch reads as that of the dense matrix, over what the scratch array held", () => {
+test("every range reads as in the dense matrix, over the scratch array's old contents", () => {
   const scratch = new Float32Array(15).fill(7);
   for (let start = 0; start <= 15; start++) {
     for (let end = start; end <= 15; end++) {

@@ -1,18 +1,21 @@
-/** The gradient of one parameter: all its entries, or the few rows of a matrix that are not zero. */
+/** The gradient of one parameter: all its entries, or only the rows of a matrix that can be nonzero. */
 export type Gradient = Float32Array | RowGradient;
 
-/** A gradient that is zero but for some rows, as an embedding table's is: a batch looks up few of its rows. */
+/** A gradient that is zero except for some rows, as for an embedding table, of which a batch looks up few rows. */
 export class RowGradient {
   /** Elements of the whole matrix. */
   readonly length: number;
-  /** Elements of a row. */
+  /** Elements per row. */
   readonly width: number;
-  /** Rows that are held, ascending, each once. */
+  /** Rows that are stored, ascending, each once. */
   readonly indices: Int32Array;
   /** (indices.length, width). */
   readonly rows: Float32Array;
 
-  /** @param indices row of the matrix for each row of `rows`; equal ones add up. @param length elements of the matrix. */
+  /**
+   * @param indices matrix row of each row in `rows`; repeated ones add up.
+   * @param length elements of the whole matrix.
+   */
   constructor(indices: Int32Array, rows: Float32Array, length: number) {
     this.length = length;
     this.width = rows.length / indices.length;
@@ -24,7 +27,7 @@ export class RowGradient {
     });
   }
 
-  /** Writes the entries from `start` on, zeros included, over `target`. */
+  /** Writes the entries from `start` on, zeros included, to `target`. */
   readInto(target: Float32Array, start: number): void {
     target.fill(0);
     const end = start + target.length;
@@ -58,21 +61,21 @@ export function readGradient(gradient: Gradient, start: number, end: number, scr
   return target;
 }
 
-/** The sum of two gradients of one parameter, of the same kind. A dense `sum` is changed in place. */
+/** Adds two gradients of one parameter, both of the same kind. A dense `sum` is changed in place. */
 export function addGradients(sum: Gradient, gradient: Gradient): Gradient {
   if (sum instanceof RowGradient) return sum.plus(gradient as RowGradient);
   addInto(sum, gradient as Float32Array);
   return sum;
 }
 
-/** The entries that can differ from zero. */
+/** Entries that can be nonzero. */
 export function storedEntries(gradient: Gradient): Float32Array {
   return gradient instanceof Float32Array ? gradient : gradient.rows;
 }
 
 /**
- * Gives up the memory of a gradient that is needed no more; it must not be used afterwards. Arrays that a device
- * returned are large and old by then: left to the garbage collector, those of two steps would be held at once.
+ * Frees the memory of a gradient, which must not be used afterwards. Arrays returned by a device are large, and old by
+ * then: left to the garbage collector, those of two steps would be held at once.
  */
 export function discardGradient(gradient: Gradient): void {
   const buffer = storedEntries(gradient).buffer as ArrayBuffer;

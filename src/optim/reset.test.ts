@@ -113,7 +113,7 @@ describe("resetting the optimizer state", () => {
     expect(step).toBe(17);
   });
 
-  test("nothing to reset is no fault", () => {
+  test("an empty state resets without an error", () => {
     resetOptimizerState([], { method: "reset" }, new Rng(0));
     expect(shareOf([])).toBe(0);
     pruneByMagnitude(new Float32Array(0), 0.5);

@@ -1,12 +1,12 @@
 import type { Rng } from "../tensor/random.js";
 import type { AdamWState } from "./adamw.js";
 
-/** What happens to the adapters' moments at a restart. `ratio` is from 0 to below 1. */
+/** Treatment of the adapters' moments at a restart. `ratio` is from 0 to below 1. */
 export type OptimizerReset =
   | { readonly method: "reset" }
   | { readonly method: "magnitude" | "random"; readonly ratio: number };
 
-/** The share of all moments of the states that is zero, from 0 to 1; 0 where there are none. */
+/** Share of zeros among all moments of the states, from 0 to 1; 0 without any moments. */
 export function zeroShare(states: Iterable<AdamWState>): number {
   let [zeros, total] = [0, 0];
   for (const { expAvg, expAvgSq } of states) {
@@ -19,9 +19,9 @@ export function zeroShare(states: Iterable<AdamWState>): number {
 /**
  * Resets the given states in place.
  *
- * `reset` zeroes both moments and the step counter: the next update is sized as a first update is. The prunings are
- * those of ReLoRA's official code: moments are pruned each for itself and the step counter stays.
- * @param rng draws what random pruning drops, from one stream for each tensor and moment.
+ * `reset` zeroes both moments and the step counter: the next update is sized like a first update. The prunings are
+ * those of ReLoRA's official code: each moment is pruned by itself, and the step counter stays.
+ * @param rng draws the entries that random pruning drops, from one stream per tensor and moment.
  */
 export function resetOptimizerState(
   states: Iterable<readonly [name: string, state: AdamWState]>,
@@ -39,7 +39,7 @@ export function resetOptimizerState(
   }
 }
 
-/** Zeroes all entries but those whose magnitude is above the `ratio`-quantile of all magnitudes; ties with it go too. */
+/** Zeroes all entries except those whose magnitude is above the `ratio`-quantile of all magnitudes; ties are zeroed. */
 export function pruneByMagnitude(values: Float32Array, ratio: number): void {
   if (values.length === 0) return;
   const threshold = Math.fround(magnitudeQuantile(values, ratio));
@@ -55,7 +55,7 @@ export function pruneAtRandom(values: Float32Array, ratio: number, rng: Rng): vo
   }
 }
 
-/** The q-quantile of the magnitudes, interpolated linearly between neighbours in order, as torch.quantile does. */
+/** The q-quantile of the magnitudes, interpolated linearly between neighbours in order, like torch.quantile. */
 export function magnitudeQuantile(values: Float32Array, q: number): number {
   const position = q * (values.length - 1);
   const lower = Math.floor(position);
@@ -65,8 +65,8 @@ export function magnitudeQuantile(values: Float32Array, q: number): number {
 }
 
 /**
- * The magnitude that has `rank` smaller ones or equals before it in order. Without the sign bit, float32 numbers are
- * ordered as their bits are: two counting passes, by the upper 16 bits and then by the lower 15, find it without a sort.
+ * The magnitude at position `rank` in ascending order. Without the sign bit, float32 numbers have the order of their
+ * bits: two counting passes, by the upper 16 bits and then by the lower 15, find it without a sort.
  */
 function magnitudeOfRank(values: Float32Array, rank: number): number {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);

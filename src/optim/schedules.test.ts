@@ -3,7 +3,7 @@ import { constant, cosine, cosineRestarts, jagged, linear } from "./schedules.js
 
 const upTo = (last: number) => Array.from({ length: last + 1 }, (_, step) => step);
 
-/** Compares with values that are printed with 8 decimals. */
+/** Compares with values printed with 8 decimals. */
 function expectClose(actual: readonly number[], expected: readonly number[]): void {
   expect(actual).toHaveLength(expected.length);
   for (const [i, value] of expected.entries()) expect(actual[i], `step ${i}`).toBeCloseTo(value, 8);
@@ -81,7 +81,7 @@ test("a first warm-up that is shorter than the restarts' is the only one of the 
   }
 });
 
-test("past its end a decay stays at its last value", () => {
+test("a decay stays at its last value past its end", () => {
   expect(cosineRestarts(45, SMALL)).toBeCloseTo(0.1, 12);
   expect(cosine(400, { totalSteps: 40, minLrRatio: 0.2 })).toBeCloseTo(0.2, 12);
   expect(linear(41, { totalSteps: 40 })).toBe(0);

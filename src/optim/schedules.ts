@@ -1,6 +1,6 @@
 /**
  * Learning-rate schedules as pure functions of time: the result multiplies the peak learning rate. `step` counts
- * completed steps and may be fractional; past the end a decay stays at its last value.
+ * completed steps and may be fractional. Past its end, a decay stays at its last value.
  */
 export interface WarmupOptions {
   /** Steps of the linear rise from 0 to 1 at the start; 0 (the default) for none. */
@@ -8,14 +8,14 @@ export interface WarmupOptions {
 }
 
 export interface DecayOptions extends WarmupOptions {
-  /** Where the decay ends, warm-up included. */
+  /** End of the decay, warm-up included. */
   readonly totalSteps: number;
 }
 
 export interface CosineOptions extends DecayOptions {
-  /** Where the cosine ends, from 0 to 1. Default 0. */
+  /** Value at the end of the cosine, from 0 to 1. Default 0. */
   readonly minLrRatio?: number;
-  /** Warm up and decay again from the full peak after every so many steps. */
+  /** Steps after which the schedule warms up and decays again from the full peak. Default: never. */
   readonly cycleLength?: number;
 }
 
@@ -24,7 +24,7 @@ export interface CosineRestartsOptions extends DecayOptions {
   readonly cycleLength: number;
   /** Steps of the linear rise from 0 back to the cosine after each restart; below cycleLength. */
   readonly restartWarmupSteps: number;
-  /** Where the cosine ends, from 0 to 1. Default 0. */
+  /** Value at the end of the cosine, from 0 to 1. Default 0. */
   readonly minLrRatio?: number;
 }
 
@@ -35,7 +35,7 @@ export interface JaggedOptions {
   readonly restartWarmupSteps: number;
   /** Steps of the linear fall before each restart. */
   readonly annealSteps: number;
-  /** What is left of the learning rate at a restart, from 0 to 1. Default 0.001. */
+  /** Share of the learning rate that is left at a restart, from 0 to 1. Default 0.001. */
   readonly minScale?: number;
 }
 
@@ -50,8 +50,8 @@ export function linear(step: number, { totalSteps, warmupSteps = 0 }: DecayOptio
 }
 
 /**
- * Warm-up, then half a cosine from 1 to minLrRatio at totalSteps; with cycleLength, over and over. The first two steps
- * of a repeated warm-up are 1e-7, as in the official ReLoRA code.
+ * Warm-up, then half a cosine from 1 to minLrRatio at totalSteps; with cycleLength, repeated. The first two steps of a
+ * repeated warm-up are 1e-7, as in the official ReLoRA code.
  */
 export function cosine(
   step: number,
@@ -65,8 +65,8 @@ export function cosine(
 }
 
 /**
- * The jagged cosine of ReLoRA (Lialin et al. 2023, arXiv:2307.05695, section 3): one cosine over the whole run; at every
- * multiple of cycleLength the rate falls to 0 and rises in restartWarmupSteps to where the cosine is by then.
+ * The jagged cosine of ReLoRA (Lialin et al. 2023, arXiv:2307.05695, section 3): one cosine over the whole run. At
+ * every multiple of cycleLength the rate falls to 0, then rises back to the cosine within restartWarmupSteps.
  */
 export function cosineRestarts(
   step: number,
@@ -82,8 +82,8 @@ export function cosineRestarts(
 }
 
 /**
- * axolotl's restarts around any schedule: `multiplier` is that schedule's value at `step`, which is scaled down to
- * minScale at every multiple of restartEvery, with a linear fall before and rise after. The first cycle rises by the inner
+ * axolotl's restarts around any schedule. `multiplier`, that schedule's value at `step`, is scaled down to minScale at
+ * every multiple of restartEvery, with a linear fall before it and a rise after it. The first cycle rises by the inner
  * schedule's own warm-up.
  */
 export function jagged(
@@ -99,7 +99,7 @@ export function jagged(
   return multiplier * (height * (1 - minScale) + minScale);
 }
 
-/** How far `step` is on its way from `start` to `end`, from 0 to 1. */
+/** Progress of `step` from `start` to `end`, from 0 to 1. */
 function progress(step: number, start: number, end: number): number {
   return Math.min(1, (step - start) / Math.max(1, end - start));
 }

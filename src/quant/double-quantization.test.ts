@@ -27,7 +27,7 @@ describe("against NumPy", () => {
     expect(sha256Of(restoreAbsmax(nested))).toBe(expected.restored);
   });
 
-  test("some of the scales fill several blocks, the last in part", () => {
+  test("some cases fill several blocks, the last one in part", () => {
     expect(golden.nested.some(({ length }) => length > 2 * NESTED_BLOCK_SIZE && length % NESTED_BLOCK_SIZE !== 0)).toBe(
       true,
     );
@@ -36,7 +36,7 @@ describe("against NumPy", () => {
 
 describe("codes", () => {
   test("name the nearest entry of the map, over all of its decades", () => {
-    // One block each: the mean is 0 and the largest distance 1, so that the map is searched for the scales themselves.
+    // One block each: the mean is 0 and the largest distance 1, so the map is searched for the scales themselves.
     for (let block = 0; block < 40; block++) {
       const half = Array.from({ length: 127 }, (_, i) => 10 ** ((-7.5 * (i * 40 + block)) / (127 * 40)));
       const scales = Float32Array.from([1, ...half, -1, ...half.map((value) => -value)]);
@@ -98,7 +98,7 @@ describe("edges", () => {
 });
 
 describe("into", () => {
-  test("writes where it is told, the map too", () => {
+  test("writes to the arrays given, including the map", () => {
     const scales = scalesOf(7, 300);
     const into: NestedAbsmax = {
       codes: new Uint8Array(300).fill(9),
@@ -113,14 +113,14 @@ describe("into", () => {
     expect(restored).toEqual(restoreAbsmax(nestAbsmax(scales)));
   });
 
-  test("the map of the codes is read, which may differ from ours", () => {
+  test("the map beside the codes is used, which may differ from ours", () => {
     const nested = nestAbsmax(scalesOf(7, 4));
     nested.map.fill(0.5);
     const [offset, absmax] = [nested.offset[0]!, nested.absmax[0]!];
     expect(restoreAbsmax(nested)).toEqual(new Float32Array(4).fill(Math.fround(0.5 * absmax) + offset));
   });
 
-  test("changing a result leaves the map of others alone", () => {
+  test("changing a result does not change the map of others", () => {
     nestAbsmax(Float32Array.of(1, 2)).map.fill(0);
     expect(nestAbsmax(Float32Array.of(1, 2)).map[255]).toBe(1);
   });

@@ -1,15 +1,15 @@
 import { NumericError, ShapeError } from "../base/errors.js";
 import { DYNAMIC_MAP } from "./dynamic-map.js";
 
-/** Scales that are quantized themselves, as bitsandbytes does (Dettmers et al. 2023, arXiv:2305.14314, section 3). */
+/** Scales that are quantized themselves, as in bitsandbytes (Dettmers et al. 2023, arXiv:2305.14314, section 3). */
 export interface NestedAbsmax {
-  /** One for each scale: an index into `map`. */
+  /** One per scale: an index into `map`. */
   readonly codes: Uint8Array;
-  /** One for each 256 scales: the largest distance of one from the offset. */
+  /** One per 256 scales: the largest distance of a scale from the offset. */
   readonly absmax: Float32Array;
   /** The mean of all scales, a single number. */
   readonly offset: Float32Array;
-  /** 256 values in rising order. */
+  /** 256 values in ascending order. */
   readonly map: Float32Array;
 }
 
@@ -93,14 +93,14 @@ function checkSizes(where: string, nested: NestedAbsmax, length: number): void {
   if (faults.length > 0) throw new ShapeError(`${where}: of ${length} scales ${faults.join("; ")}`);
 }
 
-/** The largest x that each code is nearest to: halfway to the next, exact in float64. */
+/** The largest x whose nearest code is this one: halfway to the next, exact in float64. */
 const UPPER_BOUNDS: Float64Array = Float64Array.from({ length: 256 }, (_, code) =>
   code === 255 ? Number.POSITIVE_INFINITY : (DYNAMIC_MAP[code]! + DYNAMIC_MAP[code + 1]!) / 2,
 );
 
 /**
- * A code at or just below that of any x in [−1, 1], by the upper half of its float32 bits: sign, exponent and seven more
- * bits, so finer where the map is finer.
+ * A code at or just below that of any x in [−1, 1], indexed by the upper half of x's float32 bits: sign, exponent and
+ * seven more bits, so finer where the map is finer.
  */
 const CODE_OF_UPPER_HALF: Uint8Array = codeOfUpperHalf();
 
@@ -114,7 +114,7 @@ function codeOfUpperHalf(): Uint8Array {
     while (value[0]! > UPPER_BOUNDS[code]!) code++;
     codes[upperHalf] = code;
   };
-  // In rising order: negative numbers from −1, which has the upper half 0xbf80, then positive ones to 1.
+  // In ascending order: negative numbers from −1, whose upper half is 0xbf80, then positive ones to 1.
   for (let upperHalf = 0xbf80; upperHalf >= 0x8000; upperHalf--) assign(upperHalf, upperHalf * 2 ** 16 + 0xffff);
   for (let upperHalf = 0; upperHalf <= 0x3f80; upperHalf++) assign(upperHalf, upperHalf * 2 ** 16);
   return codes;

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { floatsOf, golden } from "../../tests/quant/golden.js";
 import { DYNAMIC_MAP } from "./dynamic-map.js";
 
-/** How many float32 numbers lie between each pair. */
+/** Number of float32 steps between the two of each pair. */
 function stepsBetween(a: Float32Array, b: Float32Array): number {
   const [first, second] = [new Int32Array(a.buffer), new Int32Array(b.buffer)];
   return Math.max(...first.map((bits, i) => Math.abs(bits - second[i]!)));

@@ -1,7 +1,7 @@
 /**
  * The signed dynamic 8-bit map of bitsandbytes (Dettmers et al. 2022, arXiv:2110.02861): 256 values from −0.993 to 1 in
- * rising order. They are 2^i magnitudes spread evenly over the i-th of seven decades, of which the last ends at 1, their
- * negatives, 0 at index 127, and 1.
+ * ascending order. They are 2^i magnitudes spread evenly over the i-th of seven decades, the last of which ends at 1;
+ * their negatives; 0 at index 127; and 1.
  */
 export const DYNAMIC_MAP: Float32Array = dynamicMap();
 

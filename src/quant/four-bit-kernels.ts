@@ -21,7 +21,8 @@ import {
 } from "./wasm-writer.js";
 
 /**
- * Quantizes blocks to the nearest codes. JavaScript has no vectors, so the loops are WebAssembly, several times as fast.
+ * Quantizes blocks to the nearest codes. The loops are WebAssembly, several times as fast, because JavaScript has no
+ * vectors.
  * @throws NumericError for NaN or Infinity, named with its index.
  */
 export function packNearest(
@@ -34,7 +35,7 @@ export function packNearest(
     const end = Math.min(start + CHUNK, values.length);
     const blocks = Math.ceil((end - start) / blockSize);
     floats.set(values.subarray(start, end), VALUES / 4);
-    // Zeros after the last element change no scale, and their codes fill up the last byte.
+    // Zeros after the last element change no scale, and their codes fill the last byte.
     floats.fill(0, VALUES / 4 + end - start, VALUES / 4 + blocks * blockSize);
     requireFinite(quantize[type](blocks, 4 * blockSize), values, "quantizeFourBit");
     packed.set(bytes.subarray(PACKED, PACKED + Math.ceil((end - start) / 2)), start / 2);
@@ -42,7 +43,7 @@ export function packNearest(
   }
 }
 
-/** What the codes stand for. */
+/** Writes the values of the codes to `into`. */
 export function unpack({ packed, absmax }: FourBitCodes, { type, blockSize }: FourBitFormat, into: Float32Array): void {
   const { floats, bytes, dequantize } = kernels();
   for (let start = 0; start < into.length; start += CHUNK) {
@@ -55,7 +56,7 @@ export function unpack({ packed, absmax }: FourBitCodes, { type, blockSize }: Fo
   }
 }
 
-/** Elements that are computed at once: they stay in the cache. A multiple of every block size. */
+/** Elements computed at once, so that they stay in the cache. A multiple of every block size. */
 const CHUNK = 4096;
 
 // Addresses in the module's memory.
@@ -65,39 +66,39 @@ const PACKED = VALUES + 4 * CHUNK;
 const ABSMAX = PACKED + CHUNK / 2;
 const PAGES = 1;
 
-// What is where in the table of a type. Levels and bounds are 16 float32 each, as rows of their first bytes, second bytes, …
+// Layout of a type's table. Levels and bounds are 16 float32 each, as rows of their first bytes, second bytes, …
 const LEVELS = 0;
 const BOUNDS = 64;
 const PLACES = 128;
 const CODES = 160;
 
-/** bitsandbytes' decimals, one of only six digits: the largest magnitudes that become the codes 0, 1, 6, 7, 4, 5 and 2. */
+/** Largest magnitudes that become the codes 0, 1, 6, 7, 4, 5 and 2: bitsandbytes' decimals, one of only six digits. */
 const FP4_BOUNDS = [0.00260417, 0.0859375, 0.20833333, 0.29166667, 0.4166667, 0.583333, 0.8333333];
 const FP4_MAGNITUDES = [0, 1, 6, 7, 4, 5, 2, 3];
 
 /**
- * Of each code in rising order the largest x, or in FP4 the largest |x|, that takes it. For NF4 the midpoints of neighbours,
- * which rounded to float32 are bitsandbytes' constants bit for bit.
+ * The largest x (in FP4, the largest |x|) that takes each code, in ascending order. For NF4 these are the midpoints of
+ * neighbours; rounded to float32, they are bitsandbytes' constants bit for bit.
  */
 const UPPER_BOUNDS: Readonly<Record<FourBitType, Float32Array>> = {
   nf4: FOUR_BIT_CODES.nf4.map((level, code, levels) => (level + (levels[code + 1] ?? Number.POSITIVE_INFINITY)) / 2),
   fp4: Float32Array.from([...FP4_BOUNDS, Number.POSITIVE_INFINITY]),
 };
 
-/** Cells for each unit of x: so many that no two bounds are in one, so few that the cells of [−1, 1] are fewer than 32. */
+/** Cells per unit of x: enough that no two bounds share a cell, and so few that [−1, 1] has fewer than 32. */
 const RESOLUTION = 15;
 
-/** Added to a small number it leaves, in the last bits, the number rounded to an integer. */
+/** Added to a small number, it leaves the number rounded to an integer in the last bits. */
 const INTEGERS = 2 ** 23;
 const INTEGERS_BITS = 0x4b000000;
 
-/** The middle of cell 0 is −1 for NF4, and 0 for FP4, whose sign is taken off. */
+/** The middle of cell 0 is −1 for NF4, and 0 for FP4, whose sign is removed first. */
 const CELL_SHIFT: Readonly<Record<FourBitType, number>> = { nf4: RESOLUTION, fp4: 0 };
 
 interface Kernels {
   readonly floats: Float32Array;
   readonly bytes: Uint8Array;
-  /** Give the bits of the largest magnitude of all. */
+  /** Returns the bits of the largest magnitude of all blocks. */
   readonly quantize: Readonly<Record<FourBitType, (blocks: number, blockBytes: number) => number>>;
   readonly dequantize: Readonly<Record<FourBitType, (blocks: number, blockBytes: number) => number>>;
 }
@@ -135,19 +136,19 @@ function startKernels(): Kernels {
   };
 }
 
-/** Up to 16 float32 as rows of 16 bytes: the first byte of each, then the second of each, and so on. */
+/** Stores up to 16 float32 as rows of 16 bytes: the first byte of each, then the second of each, and so on. */
 function bytesByPlace(values: Float32Array): Uint8Array {
   const source = new Uint8Array(values.buffer);
   return Uint8Array.from({ length: 64 }, (_, i) => source[4 * (i % 16) + (i >> 4)] ?? 0);
 }
 
-/** For each cell how many bounds are in cells below it. */
+/** Number of bounds in cells below each cell. */
 function placesOfCells(type: FourBitType): Uint8Array {
   const cells = UPPER_BOUNDS[type].map((bound) => Math.fround(bound * RESOLUTION) + CELL_SHIFT[type] + INTEGERS);
   return Uint8Array.from({ length: 32 }, (_, cell) => cells.filter((other) => other < cell + INTEGERS).length);
 }
 
-/** Of so many blocks of so many bytes each. */
+/** The kernel that quantizes a number of blocks of a given length in bytes. */
 function quantizeCode(type: FourBitType): Code {
   const f = new FunctionWriter(2);
   const [blocks, blockBytes] = f.parameters as [Local, Local];
@@ -165,7 +166,8 @@ function quantizeCode(type: FourBitType): Code {
     const largest = writeLargestMagnitude(f, from, end);
     f.set(overall, i32x4.maxU(get(overall), get(largest)));
     f.add(store.low32(get(absmax), get(largest)));
-    // Up to 2^-128 the reciprocal overflows, so block and absmax are made larger first, which is exact. That of 0 is 0.
+    // Up to 2^-128 the reciprocal overflows, so block and absmax are scaled up first, which is exact. The reciprocal of
+    // 0 is taken as 0.
     const tiny = i32x4.ltS(get(largest), splat.i32(0x00200001));
     const enlarge = vector(v128.select(splat.f32(2 ** 100), splat.f32(1), tiny));
     const quotient = f32x4.div(splat.f32(1), f32x4.mul(get(largest), get(enlarge)));
@@ -186,7 +188,7 @@ function quantizeCode(type: FourBitType): Code {
       );
       const upperPlace = i8x16.swizzle(get(places[1]!), i8x16.sub(get(cell), splat.i32(0x10101010)));
       const place = vector(v128.or(i8x16.swizzle(get(places[0]!), get(cell)), upperPlace));
-      // The bound of that place is the only one that may be in the cell: comparing with it decides.
+      // Only the bound at that place can lie in the cell: comparing with it decides.
       const bound = writeLookup(f, bounds, place);
       const above = narrowToBytes(y.map((part, i) => f32x4.gt(get(part), bound[i]!)));
       f.set(place, i8x16.sub(get(place), above));
@@ -196,7 +198,7 @@ function quantizeCode(type: FourBitType): Code {
           ? get(place)
           : v128.or(i8x16.swizzle(get(magnitudeCodes), get(place)), v128.and(negative(), splat.i32(0x08080808))),
       );
-      // Pairs of codes are 16-bit lanes, the first of a pair in their lower half.
+      // Pairs of codes are 16-bit lanes, with the first of a pair in the lower half.
       const high = v128.and(i16x8.shiftLeft(get(code), 4), splat.i32(0x00f000f0));
       const pairs = vector(v128.or(high, i16x8.shiftRight(get(code), 8)));
       f.add(store.low64(get(to), i16x8.narrowBytes(get(pairs), get(pairs))));
@@ -246,7 +248,7 @@ const INTERLEAVE_HIGH = INTERLEAVE_LOW.map((i) => i + 8);
 const INTERLEAVE_PAIRS_LOW = [0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23];
 const INTERLEAVE_PAIRS_HIGH = INTERLEAVE_PAIRS_LOW.map((i) => i + 8);
 
-/** The float32 at 16 indices into a table by bytes, as four vectors. */
+/** The float32 values at 16 indices into a table stored by bytes, as four vectors. */
 function writeLookup(f: FunctionWriter, table: readonly Local[], index: Local): Code[] {
   const rows = table.map((row) => f.variable("v128", i8x16.swizzle(get(row), get(index))));
   const [a, b, c, d] = rows.map(get) as [Code, Code, Code, Code];

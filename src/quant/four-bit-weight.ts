@@ -9,7 +9,7 @@ import { QuantizedWeight } from "./quantized-weight.js";
 import type { Quantizer } from "./quantizer.js";
 import type { Rounding } from "./rounding.js";
 
-/** The arrays of an NF4 or FP4 weight, as bitsandbytes packs them. */
+/** The arrays of an NF4 or FP4 weight, packed as in bitsandbytes. */
 export interface FourBitArrays {
   /** Element 2j in the high half of byte j. */
   readonly packed: Uint8Array;
@@ -17,7 +17,7 @@ export interface FourBitArrays {
   readonly absmax: Float32Array | NestedAbsmax;
 }
 
-/** An NF4 or FP4 matrix: 4 bits an element and a scale for each block of the flattened matrix; blocks may straddle rows. */
+/** An NF4 or FP4 matrix: 4 bits per element and a scale per block of the flattened matrix. Blocks may straddle rows. */
 export class FourBitWeight extends QuantizedWeight {
   readonly quantizer: Quantizer & { readonly format: "nf4" | "fp4" };
   readonly shape: readonly [outFeatures: number, inFeatures: number];
@@ -50,7 +50,7 @@ export class FourBitWeight extends QuantizedWeight {
     };
   }
 
-  /** The arrays themselves, zero-filled where nothing was assigned yet. */
+  /** The arrays themselves, zero-filled if nothing was assigned yet. */
   get arrays(): FourBitArrays {
     this.#arrays ??= {
       packed: new Uint8Array(Math.ceil(this.size / 2)),
@@ -118,7 +118,7 @@ export class FourBitWeight extends QuantizedWeight {
     return { ...this.#format, shape: this.shape };
   }
 
-  /** The scales in float32. Nested ones are restored in the graph, anew each time: map[code] · nested absmax + offset. */
+  /** The scales in float32. Nested ones are restored anew by each graph: map[code] · nested absmax + offset. */
   #absmax(): Tensor {
     const { codes, absmax, offset, map } = this.#leaves;
     if (!this.quantizer.doubleQuant) return absmax;

@@ -14,10 +14,10 @@ const BLOCK_SIZES = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 const quantize = (values: readonly number[], format: FourBitFormat) =>
   quantizeFourBit(Float32Array.from(values), format);
 
-/** Codes one by one. */
+/** The codes, one per element. */
 const unpacked = (packed: Uint8Array) => Array.from(packed).flatMap((byte) => [byte >> 4, byte & 15]);
 
-/** The next float32 above a positive number, below a negative one: `steps` away from zero. */
+/** The float32 that lies `steps` further from zero. */
 function awayFromZero(value: number, steps = 1): number {
   const result = Float32Array.of(value);
   new Int32Array(result.buffer)[0]! += steps;
@@ -146,7 +146,7 @@ test.each(["nf4", "fp4"] as const)("ONNX Runtime reads %s bytes as we do", async
       ["y"],
     );
     await session.release();
-    // One product of a sum is not zero, so that the transposed weight comes out exactly.
+    // Only one product of each sum is nonzero, so the transposed weight comes out exactly.
     const ours = dequantizeFourBit(codes, { type, blockSize }, values.length);
     const transposed = Float32Array.from(
       { length: rows * columns },
@@ -230,12 +230,12 @@ describe("edges", () => {
     expect(Array.from(codes.absmax)).toEqual([0, 0, 1]);
     expect(codes.packed.subarray(0, 64).every((code) => code === byte)).toBe(true);
     expect(dequantizeFourBit(codes, format, values.length)).toEqual(values.map((value) => value + 0));
-    // With the scales that double quantization leaves, it is zero all the same.
+    // It stays zero with the scales that double quantization leaves.
     const restored = { packed: codes.packed, absmax: Float32Array.of(0.01, 0.02, 1) };
     expect(dequantizeFourBit(restored, format, values.length)).toEqual(values.map((value) => value + 0));
   });
 
-  test("scales whose reciprocal overflows float32 and those that are smaller still keep their codes", () => {
+  test("codes are right for scales whose reciprocal overflows float32, and for smaller ones", () => {
     const input = [1, -1, 0.5, -0.5, 0.25, -0.25, 0.0625, -0.0625, 0];
     for (const format of [NF4, FP4]) {
       for (const scale of [2 ** -127, 2 ** -128, 2 ** -129, 2 ** -145]) {
@@ -256,7 +256,7 @@ describe("edges", () => {
     expect(dequantizeFourBit(codes, NF4, 3)).toEqual(Float32Array.of(smallest, -smallest, 0));
   });
 
-  test("the largest float32 is a scale like any other", () => {
+  test("the largest float32 works as a scale", () => {
     const largest = 3.4028234663852886e38;
     const codes = quantize([largest, -largest, largest / 2, 0], NF4);
     expect(hexOf(codes.packed)).toBe("f0c7");
@@ -309,7 +309,7 @@ describe("round trips", () => {
       const restored = dequantizeFourBit(codes, format, values.length);
       const again = quantizeFourBit(restored, format);
       expect(hexOf(again.absmax)).toBe(hexOf(codes.absmax));
-      // FP4 has a code for −0, of which bitsandbytes makes that of 0.
+      // FP4 has a code for −0, which bitsandbytes replaces by that of 0.
       const expected = type === "nf4" ? unpacked(codes.packed) : unpacked(codes.packed).map((c) => (c === 8 ? 0 : c));
       expect(unpacked(again.packed)).toEqual(expected);
     }
@@ -317,7 +317,7 @@ describe("round trips", () => {
 });
 
 describe("into", () => {
-  test("writes where it is told, in views at any offset", () => {
+  test("writes to the arrays given, at any offset of a view", () => {
     const memory = new Float32Array(301);
     memory.set(drawWeights(2, 300), 1);
     const values = memory.subarray(1);
@@ -345,7 +345,7 @@ describe("into", () => {
 });
 
 describe("stochastic rounding", () => {
-  test.each(["nf4", "fp4"] as const)("%s is unbiased and stays with the two neighbours", (type) => {
+  test.each(["nf4", "fp4"] as const)("%s is unbiased and takes one of the two neighbours", (type) => {
     const format = { type, blockSize: 64 };
     // The last element fixes the scale, which is not a power of two.
     const values = Float32Array.from({ length: 64 }, (_, i) => (i === 63 ? 0.7 : 0.7 * Math.sin(i)));
@@ -373,7 +373,7 @@ describe("stochastic rounding", () => {
     });
   });
 
-  test.each(["nf4", "fp4"] as const)("%s values that codes stand for stay as they are", (type) => {
+  test.each(["nf4", "fp4"] as const)("%s values that are exact codes stay as they are", (type) => {
     const format = { type, blockSize: 64 };
     const values = Float32Array.from({ length: 64 }, (_, i) => FOUR_BIT_CODES[type][i % 16]! + 0);
     for (let seed = 0; seed < 50; seed++) {
@@ -382,7 +382,7 @@ describe("stochastic rounding", () => {
     }
   });
 
-  test("is the same for the same stream, which it draws from once an element", () => {
+  test("is the same for the same stream, from which it draws once per element", () => {
     const values = drawWeights(4, 99);
     values.fill(0, 64); // a block of zeros draws too
     const draw = (rng: Rng) => hexOf(quantizeFourBit(values, NF4, { rounding: { stochastic: rng } }).packed);
@@ -393,14 +393,14 @@ describe("stochastic rounding", () => {
     expect(rng.uint32()).toBe(other.uint32());
   });
 
-  test("of zeros, of tiny scales and of odd lengths gives what nearest rounding gives where there is no choice", () => {
+  test("equals nearest rounding where there is no choice: zeros, tiny scales, odd lengths", () => {
     const stochastic = { rounding: { stochastic: new Rng(1) } };
     expect(hexOf(quantizeFourBit(new Float32Array(3), NF4, stochastic).packed)).toBe("7777");
     expect(hexOf(quantizeFourBit(Float32Array.of(2 ** -149, -(2 ** -149), 0), NF4, stochastic).packed)).toBe("f077");
     expect(hexOf(quantizeFourBit(Float32Array.of(0, 0, 0), FP4, stochastic).packed)).toBe("0000");
   });
 
-  test("refuses what is not finite", () => {
+  test("refuses values that are not finite", () => {
     expect(() =>
       quantizeFourBit(Float32Array.of(1, Number.NaN), NF4, { rounding: { stochastic: new Rng(1) } }),
     ).toThrow(NumericError);

@@ -11,9 +11,9 @@ export interface FourBitFormat {
   readonly blockSize: number;
 }
 
-/** Values in 4 bits each, byte for byte as bitsandbytes packs them. */
+/** Values in 4 bits each, packed byte for byte as in bitsandbytes. */
 export interface FourBitCodes {
-  /** ⌈length / 2⌉: element 2j in the high half of byte j. After an odd length the last half holds the code of 0. */
+  /** ⌈length / 2⌉: element 2j in the high half of byte j. If the length is odd, the last half holds the code of 0. */
   readonly packed: Uint8Array;
   /** ⌈length / blockSize⌉: the largest magnitude of each block, the last of which may be short. */
   readonly absmax: Float32Array;
@@ -26,13 +26,14 @@ export function checkBlockSize(blockSize: number, where = "blockSize"): void {
 }
 
 /**
- * Quantizes a flat array in blocks: each element is divided by the largest magnitude of its block and rounded to a code.
- * Nearest rounding is that of bitsandbytes on CUDA: times the float32 reciprocal, a tie to the lower code (FP4: to the
- * smaller magnitude). Stochastic rounding is unbiased to 2^-24 of the distance of two codes.
- * A block of zeros gets the scale 0 and the code of 0, as in bitsandbytes without CUDA and in ONNX Runtime. So it is zero
- * also where double quantization gives it another scale.
- * @param options.into written in place. @throws ShapeError if its sizes do not fit.
- * @throws NumericError for NaN or Infinity; `into` may have been written in part by then.
+ * Quantizes a flat array in blocks: each element is divided by the largest magnitude of its block and rounded to a
+ * code. Nearest rounding is that of bitsandbytes on CUDA: times the float32 reciprocal, ties to the lower code (FP4: to
+ * the smaller magnitude). Stochastic rounding is unbiased up to 2^-24 of the distance between two codes. A block of
+ * zeros gets the scale 0 and the code of 0, as in bitsandbytes without CUDA and in ONNX Runtime, so it stays zero even
+ * if double quantization gives it another scale.
+ * @param options.into written in place.
+ * @throws ShapeError if its sizes do not fit.
+ * @throws NumericError for NaN or Infinity; `into` may be partly written by then.
  */
 export function quantizeFourBit(
   values: Float32Array,
@@ -48,9 +49,10 @@ export function quantizeFourBit(
 }
 
 /**
- * The values: code · absmax in float32.
- * @param length of the values; the codes do not tell odd lengths from even ones.
- * @param into written in place. @throws ShapeError if sizes do not fit together.
+ * Dequantizes: code · absmax in float32.
+ * @param length number of values; the codes do not tell odd lengths from even ones.
+ * @param into written in place.
+ * @throws ShapeError if sizes do not fit together.
  */
 export function dequantizeFourBit(
   codes: FourBitCodes,
@@ -81,13 +83,16 @@ function checkSizes(where: string, codes: FourBitCodes, { blockSize }: FourBitFo
   }
 }
 
-/** A 4-bit type for stochastic rounding. */
+/** Tables of a 4-bit type for stochastic rounding. */
 interface Levels {
-  /** The codes in rising order of what they stand for. */
+  /** The codes in ascending order of their values. */
   readonly codes: Uint8Array;
-  /** What they stand for, then Infinity. */
+  /** Their values, then Infinity. */
   readonly values: Float32Array;
-  /** For each 16th of [−1, 1] the place of the last value that is not above its lower edge; at most one more is inside. */
+  /**
+   * For each 16th of [−1, 1], the index of the last value that is not above its lower edge; at most one more lies
+   * inside.
+   */
   readonly places: Uint8Array;
 }
 
@@ -131,7 +136,7 @@ function packStochastic(
   }
 }
 
-/** Of x from −1 to 1. */
+/** Code for x from −1 to 1. */
 function stochasticCode(x: number, { codes, values, places }: Levels, rng: Rng): number {
   let lower = places[(16 * x + 16) | 0]!;
   if (x >= values[lower + 1]!) lower++;

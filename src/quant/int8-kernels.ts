@@ -21,7 +21,7 @@ import {
 
 /**
  * Quantizes rows to the nearest codes, in WebAssembly for its vectors.
- * @throws NumericError for NaN, Infinity and what is too large for float16, named with its index.
+ * @throws NumericError for NaN, Infinity and values too large for float16, named with their index.
  */
 export function roundRows(values: Float32Array, { rows, columns }: MatrixShape, into: Int8Rows): void {
   if (columns === 0) into.scales.fill(0);
@@ -35,7 +35,7 @@ export function roundRows(values: Float32Array, { rows, columns }: MatrixShape, 
   });
 }
 
-/** What the codes stand for. */
+/** Writes the values of the codes to `into`. */
 export function unpackRows(quantized: Int8Rows, { rows, columns }: MatrixShape, into: Float32Array): void {
   forEachChunk(rows, columns, ({ floats, codes, scales, dequantize }, row, count, stride) => {
     copyRows(quantized.codes.subarray(row * columns), columns, codes, stride, columns, count);
@@ -45,7 +45,7 @@ export function unpackRows(quantized: Int8Rows, { rows, columns }: MatrixShape, 
   });
 }
 
-/** The module and what is in its memory: rows as float32, their codes and their scales. */
+/** The module and the arrays in its memory: rows as float32, their codes and their scales. */
 interface Kernels {
   readonly module: WasmModule;
   /** Elements of `floats` and `codes`. */
@@ -53,19 +53,19 @@ interface Kernels {
   readonly floats: Float32Array;
   readonly codes: Int8Array;
   readonly scales: Float32Array;
-  /** So many rows of `stride` elements. Gives the bits of the largest magnitude of all. */
+  /** Quantizes `rows` rows of `stride` elements. Returns the bits of the largest magnitude of all. */
   readonly quantize: (rows: number, stride: number) => number;
   readonly dequantize: (rows: number, stride: number) => number;
 }
 
-/** Elements that are computed at once, unless a row is longer: they stay in the cache. */
+/** Elements computed at once, unless a row is longer, so that they stay in the cache. */
 const CHUNK = 4096;
 
 let started: Kernels | undefined;
 
 /**
- * Calls `work` for as many rows at a time as fit, each followed by zeros up to a `stride` that is a multiple of 16: those
- * change no scale.
+ * Calls `work` for as many rows at a time as fit. Zeros, which change no scale, fill each row up to `stride`, a
+ * multiple of 16.
  */
 function forEachChunk(
   rows: number,
@@ -123,7 +123,7 @@ function copyRows(
   }
 }
 
-/** 1.5 · 2^23 and its bits: added to a small number it leaves, in the last bits, the number rounded, ties to even. */
+/** 1.5 · 2^23 and its bits. Added to a small number, it leaves the number rounded, ties to even, in the last bits. */
 const INTEGERS = 1.5 * 2 ** 23;
 const INTEGERS_BITS = 0x4b400000;
 
@@ -139,7 +139,7 @@ function quantizeCode(): Code {
     f.set(overall, i32x4.maxU(get(overall), get(largest)));
     const scale = vector(toFloat16(get(largest)));
     f.add(store.low32(get(scales), get(scale)));
-    // That of 0 is 0, so that rows of zeros have codes 0.
+    // The inverse of 0 is taken as 0, so that rows of zeros have codes 0.
     const inverse = vector(v128.andNot(f32x4.div(splat.f32(127), get(scale)), i32x4.eq(get(scale), splat.i32(0))));
     f.loop(() => {
       const rounded = [0, 16, 32, 48].map((offset) => {
@@ -159,12 +159,12 @@ function quantizeCode(): Code {
   return f.encode(i32x4.first(get(overall)));
 }
 
-/** Four float32, read from `bits`, rounded to float16, ties to even. */
+/** Rounds four float32, read from `bits`, to float16, ties to even. */
 function toFloat16(bits: Code): Code {
-  // 13 bits fewer: half of the last that stays is added, a little less where that is even already.
+  // Drops 13 bits. Half a unit of the last bit kept is added, a little less if that bit is even already.
   const odd = v128.and(i32x4.shiftRight(bits, 13), splat.i32(1));
   const normal = v128.and(i32x4.add(i32x4.add(bits, splat.i32(0xfff)), odd), splat.i32(~0x1fff));
-  // Below 2^-14 float16 has the multiples of 2^-24, and so has float32 from 0.5 to 1.
+  // Below 2^-14, float16 has the multiples of 2^-24, and so has float32 from 0.5 to 1.
   const subnormal = f32x4.sub(f32x4.add(bits, splat.f32(0.75)), splat.f32(0.75));
   const isSubnormal = i32x4.ltS(v128.and(bits, splat.i32(0x7fffffff)), splat.i32(0x38800000));
   return v128.select(subnormal, normal, isSubnormal);

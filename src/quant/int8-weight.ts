@@ -6,7 +6,7 @@ import { QuantizedWeight } from "./quantized-weight.js";
 import { createQuantizer, type Quantizer } from "./quantizer.js";
 import type { Rounding } from "./rounding.js";
 
-/** An int8 matrix with a scale for each row (Dettmers et al. 2022, arXiv:2208.07339). */
+/** An int8 matrix with a scale per row (Dettmers et al. 2022, arXiv:2208.07339). */
 export class Int8Weight extends QuantizedWeight {
   readonly quantizer: Quantizer = createQuantizer("int8");
   readonly shape: readonly [outFeatures: number, inFeatures: number];
@@ -28,7 +28,7 @@ export class Int8Weight extends QuantizedWeight {
     );
   }
 
-  /** The arrays themselves, zero-filled where nothing was assigned yet. */
+  /** The arrays themselves, zero-filled if nothing was assigned yet. */
   get arrays(): Int8Rows {
     this.#arrays ??= { codes: new Int8Array(this.size), scales: new Float32Array(this.shape[0]) };
     return this.#arrays;

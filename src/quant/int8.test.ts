@@ -24,13 +24,13 @@ describe("against NumPy", () => {
     expect(sha256Of(dequantizeInt8(quantized, expected))).toBe(expected.sha256OfDequantized);
   });
 
-  test("rows of a scale and its half, whose codes are ties but for the rounding of the reciprocal", () => {
+  test("rows of a scale and its half, whose codes would be ties without the reciprocal's rounding", () => {
     const quantized = quantizeInt8(floatsOf(golden.tiedInt8.values), golden.tiedInt8);
     expect(hexOf(quantized.codes)).toBe(golden.tiedInt8.codes);
     expect(new Set(quantized.codes)).toEqual(new Set([127, 63, 64, -63, -64]));
   });
 
-  test("each code of a scale that is no float16", () => {
+  test("each code of a scale that is not a float16", () => {
     const codes = Int8Array.from({ length: 256 }, (_, i) => i - 128);
     const restored = dequantizeInt8(
       { codes, scales: Float32Array.of(golden.everyInt8Code.scale) },
@@ -47,7 +47,7 @@ describe("against NumPy", () => {
 });
 
 describe("edges", () => {
-  test("a row of zeros, or of what is zero in float16, is scale 0 and codes 0", () => {
+  test("a row of values that are zero in float16 has scale 0 and codes 0", () => {
     const shape = { rows: 3, columns: 2 };
     const into = { codes: new Int8Array(6).fill(9), scales: new Float32Array(3).fill(9) };
     const quantized = quantizeInt8(Float32Array.of(0, -0, 2 ** -26, -(2 ** -25), 1, 0), shape, { into });
@@ -58,7 +58,7 @@ describe("edges", () => {
     );
   });
 
-  test("the smallest float16 is a scale like any other", () => {
+  test("the smallest float16 works as a scale", () => {
     const quantized = quantizeInt8(Float32Array.of(2 ** -24, -(2 ** -24), 0), { rows: 1, columns: 3 });
     expect(quantized).toEqual({ codes: Int8Array.of(127, -127, 0), scales: Float32Array.of(2 ** -24) });
   });
@@ -132,7 +132,7 @@ test("quantizing what was dequantized changes nothing", () => {
 });
 
 describe("into", () => {
-  test("writes where it is told, in views at any offset", () => {
+  test("writes to the arrays given, at any offset of a view", () => {
     const shape = { rows: 3, columns: 5 };
     const values = drawWeights(8, 16).subarray(1);
     const into = { codes: new Int8Array(18).subarray(3), scales: new Float32Array(4).subarray(1) };
@@ -160,9 +160,9 @@ describe("into", () => {
 });
 
 describe("stochastic rounding", () => {
-  test("is unbiased for weights that float16 would round, and stays with the two neighbours", () => {
+  test("is unbiased for weights that float16 would round, and takes one of the two neighbours", () => {
     const shape = { rows: 2, columns: 32 };
-    // 0.7 is no float16; the scale is the largest weight as it is.
+    // 0.7 is no float16; the scale is the largest weight unrounded.
     const values = Float32Array.from({ length: 64 }, (_, i) => (i % 32 === 31 ? -0.7 : 0.7 * Math.sin(i)));
     const rng = new Rng(1);
     const draws = 4000;
@@ -186,7 +186,7 @@ describe("stochastic rounding", () => {
     }
   });
 
-  test("gives zeros and the largest magnitude their codes, and draws once an element", () => {
+  test("gives zeros and the largest magnitude their codes, and draws once per element", () => {
     const rng = new Rng(2);
     const values = Float32Array.of(0, 0, 3, -3, 0, -0);
     const quantized = quantizeInt8(values, { rows: 3, columns: 2 }, { rounding: { stochastic: rng } });

@@ -4,11 +4,11 @@ import { roundRows, unpackRows } from "./int8-kernels.js";
 import { bitsOf, largestMagnitude, requireFinite, requireFloat16 } from "./magnitude.js";
 import type { Rounding } from "./rounding.js";
 
-/** A matrix in 8 bits an element with a scale for each row (LLM.int8, Dettmers et al. 2022, arXiv:2208.07339). */
+/** A matrix in 8 bits per element with a scale per row (LLM.int8, Dettmers et al. 2022, arXiv:2208.07339). */
 export interface Int8Rows {
   /** rows · columns, row-major, from −127 to 127. */
   readonly codes: Int8Array;
-  /** The largest magnitude of each row, for which the code 127 stands; bitsandbytes' SCB. */
+  /** The largest magnitude of each row, which is the value of code 127; SCB in bitsandbytes. */
   readonly scales: Float32Array;
 }
 
@@ -19,10 +19,11 @@ export interface MatrixShape {
 
 /**
  * Quantizes each row by its largest magnitude. Nearest rounding is that of bitsandbytes: weights are rounded to float16
- * first, and ties go to the even number. Stochastic rounding starts from the weights as they are, for which it is unbiased;
- * rounding to float16 would lose small changes. A row of zeros gets the scale 0 and codes 0.
- * @param options.into written in place. @throws ShapeError if sizes do not fit together.
- * @throws NumericError for NaN, Infinity and what is too large for float16; `into` may have been written in part by then.
+ * first, and ties go to the even number. Stochastic rounding starts from the unrounded weights and is unbiased for
+ * them; rounding to float16 would lose small changes. A row of zeros gets the scale 0 and codes 0.
+ * @param options.into written in place.
+ * @throws ShapeError if sizes do not fit together.
+ * @throws NumericError for NaN, Infinity and values too large for float16; `into` may be partly written by then.
  */
 export function quantizeInt8(
   values: Float32Array,
@@ -37,8 +38,9 @@ export function quantizeInt8(
 }
 
 /**
- * The values: code · scale / 127, in float32 after each of two multiplications.
- * @param into written in place. @throws ShapeError if sizes do not fit together.
+ * Dequantizes: code · scale / 127, rounded to float32 after each of two multiplications.
+ * @param into written in place.
+ * @throws ShapeError if sizes do not fit together.
  */
 export function dequantizeInt8(
   quantized: Int8Rows,

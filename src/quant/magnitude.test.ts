@@ -27,7 +27,7 @@ test("large numbers before and after small ones of the other sign, in each place
   }
 });
 
-test("NaN and infinities are found in each place of a range, and not outside of it", () => {
+test("NaN and infinities are found anywhere in a range, and not outside it", () => {
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
     for (let place = 0; place < 11; place++) {
       const values = new Float32Array(11).fill(3.4e38);

@@ -15,7 +15,7 @@ import {
 const MAGNITUDE_BITS = 0x7fffffff;
 const INFINITY_BITS = 0x7f800000;
 
-/** Of 65520, halfway to what would be the next float16: from here numbers are rounded to infinity. */
+/** Bits of 65520, halfway to what would be the next float16. From here on, numbers are rounded to infinity. */
 const FLOAT16_OVERFLOW_BITS = 0x477ff000;
 
 /** The bits of float32 values, in place. */
@@ -24,8 +24,8 @@ export function bitsOf(values: Float32Array): Int32Array {
 }
 
 /**
- * The largest |x| of elements `start` to before `end`, given and returned as float32 bits: without the sign they are
- * ordered as the magnitudes are, and NaN, which is lost in comparisons of floats, comes out on top.
+ * The largest |x| of elements `start` to before `end`, as float32 bits. Without the sign, bits have the order of the
+ * magnitudes, and NaN, which is lost in comparisons of floats, comes out on top.
  */
 export function largestMagnitude(bits: Int32Array, start: number, end: number): number {
   let largest = 0;
@@ -33,7 +33,10 @@ export function largestMagnitude(bits: Int32Array, start: number, end: number): 
   return largest;
 }
 
-/** Adds the same in vectors, of the addresses `start` to before `end`, a multiple of 64 bytes; in all lanes of the result. */
+/**
+ * Adds the vector code of `largestMagnitude` for the addresses `start` to before `end`, a multiple of 64 bytes. All
+ * lanes of the result hold it.
+ */
 export function writeLargestMagnitude(f: FunctionWriter, start: Local, end: Local): Local {
   const address = f.variable("i32", get(start));
   const largest = f.variable("v128", splat.i32(0));
@@ -51,14 +54,14 @@ function rotatedBy(bytes: number): number[] {
   return Array.from({ length: 16 }, (_, i) => (i + bytes) % 16);
 }
 
-/** @throws NumericError that names the first value that is not finite, where the `largest` magnitude (bits) is not. */
+/** @throws NumericError naming the first value that is not finite, if the `largest` magnitude (bits) is not. */
 export function requireFinite(largest: number, values: Float32Array, where: string): void {
   if (largest < INFINITY_BITS) return;
   const index = firstAtLeast(values, INFINITY_BITS);
   throw new NumericError(`${where}: weights must be finite, got ${values[index]} at index ${index}`);
 }
 
-/** @throws NumericError that names the first value that float16 does not hold, where the `largest` is one (bits). */
+/** @throws NumericError naming the first value too large for float16, if the `largest` magnitude (bits) is. */
 export function requireFloat16(largest: number, values: Float32Array, where: string): void {
   if (largest < FLOAT16_OVERFLOW_BITS) return;
   const index = firstAtLeast(values, FLOAT16_OVERFLOW_BITS);

@@ -28,7 +28,7 @@ export class QuantizedLinear extends LinearLayer {
   }
 }
 
-/** A weight of zeros, to be assigned to. */
+/** A weight of zeros, to be assigned later. */
 export function createQuantizedWeight(
   shape: readonly [outFeatures: number, inFeatures: number],
   quantizer: Quantizer,

@@ -39,7 +39,7 @@ describe.each(QUANTIZERS.map((quantizer) => [describeQuantizer(quantizer), quant
       return weight;
     };
 
-    test("in a graph the weight is what it is in a loop, to the last bit", async () => {
+    test("the weight in a graph equals that of a loop, to the last bit", async () => {
       const weight = create();
       const held = weight.values();
       const inGraph = await weight.dequantize().data();
@@ -66,7 +66,7 @@ describe.each(QUANTIZERS.map((quantizer) => [describeQuantizer(quantizer), quant
       }
     });
 
-    test("the backward pass dequantizes by itself: nothing in float32 is shared with the forward pass", () => {
+    test("the backward pass dequantizes anew: nothing in float32 is shared with the forward pass", () => {
       const x = placeholder("x", [5, SHAPE[1]]);
       const y = createQuantizedWeight(SHAPE, quantizer).matmul(x);
       const forward = new Set(reachable([y]));
@@ -92,7 +92,7 @@ describe.each(QUANTIZERS.map((quantizer) => [describeQuantizer(quantizer), quant
       expect(weight.countChanged(weight.snapshot())).toBe(0);
     });
 
-    test("assigning what it holds changes no value, but for scales that are quantized again", () => {
+    test("assigning its own values changes none, except where scales are quantized again", () => {
       const weight = create();
       const held = weight.values();
       weight.assign(held);
@@ -111,7 +111,7 @@ describe.each(QUANTIZERS.map((quantizer) => [describeQuantizer(quantizer), quant
 test("bytes are those of codes and scales", () => {
   const bytes = (quantizer: Quantizer) => createQuantizedWeight([64, 1024], quantizer).byteLength;
   expect(bytes(createQuantizer("nf4"))).toBe(32_768 + 4 * 1024);
-  // Codes and one byte a block; a scale for each of 4 groups, the map of 256 and the offset.
+  // Codes and one byte per block; a scale per 4 groups, the map of 256 and the offset.
   expect(bytes(createQuantizer("nf4", { doubleQuant: true }))).toBe(32_768 + 1024 + 4 * (4 + 256 + 1));
   expect(bytes(createQuantizer("int8"))).toBe(65_536 + 4 * 64);
 });

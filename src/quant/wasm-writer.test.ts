@@ -12,7 +12,7 @@ test("integers of any length are written as they are", () => {
   expect(values.map((_, i) => module.functions[`f${i}`]!())).toEqual(values);
 });
 
-test("a loop runs until its condition fails, and a variable in it is set in each turn", () => {
+test("a loop runs until its condition fails, and a variable in it is set in each iteration", () => {
   const f = new FunctionWriter(1);
   const [count] = f.parameters as [Local];
   const i = f.variable("i32", i32.const(0));

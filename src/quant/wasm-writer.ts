@@ -1,6 +1,6 @@
 /**
- * Writes WebAssembly modules with the few instructions that the quantization kernels need, above all those on vectors of 128
- * bits, which JavaScript does not have. Opcodes and layout: WebAssembly Core Specification 2.0, section 5.
+ * Writes WebAssembly modules with the few instructions that the quantization kernels need, mainly those on 128-bit
+ * vectors, which JavaScript does not have. Opcodes and layout: WebAssembly Core Specification 2.0, section 5.
  */
 
 /** Instructions as bytes: operands, then their operator. */
@@ -15,7 +15,7 @@ type Operator = (...operands: Code[]) => Code;
 
 const TYPES = { i32: 0x7f, v128: 0x7b } as const;
 
-/** One function, with parameters of i32 and a result of i32. */
+/** One function with i32 parameters and an i32 result. */
 export class FunctionWriter {
   readonly parameters: readonly Local[];
   readonly #variables: number[] = [];
@@ -25,7 +25,7 @@ export class FunctionWriter {
     this.parameters = Array.from({ length: parameterCount }, (_, index) => ({ index }));
   }
 
-  /** A new variable, which is set wherever this is called: in a loop, in each turn. */
+  /** A new variable, set at the place of this call; in a loop, in each iteration. */
   variable(type: keyof typeof TYPES, value: Code): Local {
     this.#variables.push(TYPES[type]);
     const local = { index: this.parameters.length + this.#variables.length - 1 };
@@ -37,18 +37,18 @@ export class FunctionWriter {
     this.#body.push(...value, 0x21, ...unsigned(local.index));
   }
 
-  /** An instruction without a result. */
+  /** Adds an instruction without a result. */
   add(code: Code): void {
     this.#body.push(...code);
   }
 
-  /** What `body` adds, repeated as long as the condition that it returns holds; at least once. */
+  /** Repeats the code that `body` adds while the condition it returns holds; at least once. */
   loop(body: () => Code): void {
     this.#body.push(0x03, 0x40);
     this.#body.push(...body(), 0x0d, 0, 0x0b);
   }
 
-  /** As it stands in a module. */
+  /** Encodes the function as it stands in a module. */
   encode(result: Code): Code {
     const variables = list(this.#variables.map((type) => [1, type]));
     return sized([...variables, ...this.#body, ...result, 0x0b]);
@@ -77,14 +77,14 @@ export const splat: { readonly i32: (value: number) => Code; readonly f32: (valu
   f32: (value) => [0x43, ...new Uint8Array(Float32Array.of(value).buffer), ...vectorOpcode(0x13)],
 };
 
-/** From the address plus `offset` bytes: a whole vector; 64 bits and zeros; or 32 bits in all four lanes. */
+/** Loads from the address plus `offset` bytes: a whole vector; 64 bits and zeros; or 32 bits in all four lanes. */
 export const load: Readonly<Record<"v128" | "v64" | "splat32", (address: Code, offset?: number) => Code>> = {
   v128: (address, offset = 0) => [...address, ...vectorOpcode(0x00), 0, ...unsigned(offset)],
   v64: (address, offset = 0) => [...address, ...vectorOpcode(0x5d), 0, ...unsigned(offset)],
   splat32: (address, offset = 0) => [...address, ...vectorOpcode(0x09), 0, ...unsigned(offset)],
 };
 
-/** To the address plus `offset` bytes: a whole vector, or its first 32 or 64 bits. */
+/** Stores to the address plus `offset` bytes: a whole vector, or its first 32 or 64 bits. */
 export const store: Readonly<
   Record<"v128" | "low32" | "low64", (address: Code, value: Code, offset?: number) => Code>
 > = {
@@ -93,7 +93,7 @@ export const store: Readonly<
   low64: (address, value, offset = 0) => [...address, ...value, ...vectorOpcode(0x5b), 0, ...unsigned(offset), 0],
 };
 
-/** On all bits. `select` takes bits of the first operand where the third has ones, of the second elsewhere. */
+/** Operators on all bits. `select` takes bits of the first operand where the third has ones, else of the second. */
 export const v128: Readonly<Record<"and" | "andNot" | "or" | "select", Operator>> = {
   and: vector(0x4e),
   andNot: vector(0x4f),
@@ -101,12 +101,12 @@ export const v128: Readonly<Record<"and" | "andNot" | "or" | "select", Operator>
   select: vector(0x52),
 };
 
-/** `swizzle` takes for each byte of the second operand the byte of the first at that index, 0 for an index above 15. */
+/** `swizzle` takes, for each byte of the second operand, the first operand's byte at that index; 0 above index 15. */
 export const i8x16: Readonly<Record<"swizzle" | "narrow" | "sub", Operator>> & {
   readonly shiftRight: (value: Code, bits: number) => Code;
 } = {
   swizzle: vector(0x0e),
-  /** Two vectors of i16 to one, with saturation. */
+  /** Joins two vectors of i16 into one, with saturation. */
   narrow: vector(0x65),
   sub: vector(0x71),
   shiftRight: (value, bits) => [...value, ...i32.const(bits), ...vectorOpcode(0x6d)],
@@ -116,9 +116,9 @@ export const i16x8: Readonly<Record<"narrow" | "narrowBytes" | "extendLow" | "ex
   readonly shiftLeft: (value: Code, bits: number) => Code;
   readonly shiftRight: (value: Code, bits: number) => Code;
 } = {
-  /** Two vectors of i32 to one, with saturation. */
+  /** Joins two vectors of i32 into one, with saturation. */
   narrow: vector(0x85),
-  /** Two vectors of i16 to one of unsigned bytes, with saturation. */
+  /** Joins two vectors of i16 into one of unsigned bytes, with saturation. */
   narrowBytes: vector(0x66),
   extendLow: vector(0x87),
   extendHigh: vector(0x88),
@@ -152,24 +152,24 @@ export const f32x4: Readonly<Record<"lt" | "gt" | "abs" | "add" | "sub" | "mul" 
   fromInt: vector(0xfa),
 };
 
-/** The bytes at these indices of both operands one after the other. */
+/** Picks bytes by index from both operands, one after the other. */
 export function shuffle(a: Code, b: Code, indices: readonly number[]): Code {
   return [...a, ...b, ...vectorOpcode(0x0d), ...indices];
 }
 
-/** Four vectors of i32 that fit in signed bytes, as one vector of bytes. */
+/** Joins four vectors of i32 that fit in signed bytes into one vector of bytes. */
 export function narrowToBytes(vectors: readonly Code[]): Code {
   const [a, b, c, d] = vectors as [Code, Code, Code, Code];
   return i8x16.narrow(i16x8.narrow(a, b), i16x8.narrow(c, d));
 }
 
 export interface WasmModule {
-  /** Its buffer is another one after growing. */
+  /** Growing replaces its buffer. */
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
   readonly functions: Readonly<Record<string, (...parameters: number[]) => number>>;
 }
 
-/** Starts a module with so many pages of 64 KiB of memory. */
+/** Starts a module with `pages` pages of 64 KiB of memory. */
 export function startModule(
   functions: Readonly<Record<string, { readonly parameterCount: number; readonly code: Code }>>,
   pages: number,
@@ -196,7 +196,7 @@ export function startModule(
   return { memory, functions: exported } as unknown as WasmModule;
 }
 
-/** What Node.js and browsers have; the types of neither are part of this project's. */
+/** WebAssembly in Node.js and browsers; this project uses the types of neither. */
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object) => { readonly exports: Readonly<Record<string, unknown>> };
@@ -230,7 +230,7 @@ function name(text: string): Code {
   return sized([...new TextEncoder().encode(text)]);
 }
 
-/** LEB128: seven bits a byte, lowest first, the top bit set in all but the last. */
+/** LEB128: seven bits per byte, lowest first, with the top bit set in all but the last. */
 function unsigned(value: number): Code {
   return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...unsigned(value >>> 7)];
 }

@@ -68,7 +68,7 @@ test("cores start between the leading singular directions of the gradient of the
   const model = tinyModel();
   const settings = {
     ...({ rank: RANK, alpha: SCALING * RANK, rslora: false, dropout: 0, adapterInit: "xavier" } as const),
-    ...({ rankPattern: [], alphaPattern: [], dora: false, core: true, bias: "none", trainModules: ["norms"] } as const),
+    ...({ rankPattern: [], alphaPattern: [], adapterKind: "core", bias: "none", trainModules: ["norms"] } as const),
     ...({ targetModules: ["all-linear"], excludeModules: [], layersToTransform: [] } as const),
   };
   addAdapters(model, settings, new Rng(1));

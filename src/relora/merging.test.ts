@@ -18,7 +18,7 @@ async function adaptedModel(rank: number) {
   const model = new LlamaForCausalLM(llamaConfig(sizes), new Rng(0));
   const adapterInit = "xavier" as const;
   const rules = { excludeModules: [], layersToTransform: [], rankPattern: [], alphaPattern: [] };
-  const kinds = { dora: false, core: false, bias: "none" } as const;
+  const kinds = { adapterKind: "lora", bias: "none" } as const;
   const options = { rank, alpha: 2 * rank, rslora: false, dropout: 0, adapterInit, trainModules: [] };
   addAdapters(model, { ...options, ...rules, ...kinds, targetModules: ["q_proj", "up_proj"] }, new Rng(1));
   const batch = { inputIds: Int32Array.of(1, 2, 3), labels: Int32Array.of(2, 3, 4) };

@@ -12,47 +12,13 @@ import { tensor } from "../tensor/tensor.js";
 import type { Delta } from "./delta-log.js";
 import { learnedTerms, pairsOf, scalingsOf, termsOf } from "./delta-terms.js";
 import type { MasterWeights } from "./master-weights.js";
+import type { MergedLayer, MergeReport } from "./merge-report.js";
 
 /** Singular values above it count towards the rank of an update, as in the ReLoRA paper (arXiv:2307.05695, section 4). */
 export const RANK_THRESHOLD = 0.1;
 
 /** Ranks summed over the cycles beyond which only some layers are analysed: singular values cost the cube of it. */
 const LARGEST_FULL_ANALYSIS = 256;
-
-/** One adapted layer at one merge. */
-export interface MergedLayer {
-  readonly name: string;
-  /** Frobenius norm of the update ΔW that this merge added. */
-  readonly deltaNorm: number;
-  /** Share of the update found in the weight that computes, ⟨change, ΔW⟩ / ⟨ΔW, ΔW⟩: 1 when nothing is lost. */
-  readonly recovered: number;
-  /** Share of the quantized weight's codes that the merge changed, from 0 to 1; null on float32 weights. */
-  readonly codesChanged: number | null;
-  /** Singular values of the layer's accumulated update that are above the threshold; null where they were not computed. */
-  readonly rank: number | null;
-}
-
-/** One merge of the adapters into the weights, as it is recorded. */
-export interface MergeReport {
-  readonly step: number;
-  /** The cycle that this merge ends, from 1. */
-  readonly cycle: number;
-  /** How quantized weights took up the update, by the name of the policy; null on float32 weights. */
-  readonly policy: string | null;
-  /** Held-out loss right before and right after the merge. */
-  readonly lossBefore: number;
-  readonly lossAfter: number;
-  /** Frobenius norm of the merged update over all layers. */
-  readonly deltaNorm: number;
-  /** As for a layer, over all layers. */
-  readonly recovered: number;
-  readonly codesChanged: number | null;
-  /** Largest absolute change of any logit of the probe batch. */
-  readonly probeLogitsChange: number;
-  /** Sum of the ranks of the layers that have one. */
-  readonly rank: number;
-  readonly layers: readonly MergedLayer[];
-}
 
 /** What merging needs of a run. */
 export interface MergeContext {

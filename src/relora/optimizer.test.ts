@@ -19,8 +19,7 @@ const ADAPTERS = {
   layersToTransform: [],
   rankPattern: [],
   alphaPattern: [],
-  dora: false,
-  core: false,
+  adapterKind: "lora",
   bias: "none",
   targetModules: ["up_proj"],
   trainModules: ["embeddings", "norms"],
@@ -61,7 +60,7 @@ test("norms are not decayed, adapters have their own rate, and what stays traine
 test("with LoRA+ B and the magnitudes have a multiple of A's rate, and magnitudes no decay", async () => {
   const sizes = { vocabSize: 4, hiddenSize: 4, intermediateSize: 4, numLayers: 1, numHeads: 1 };
   const model = new LlamaForCausalLM(llamaConfig(sizes), new Rng(0));
-  addAdapters(model, { ...ADAPTERS, dora: true, trainModules: [] }, new Rng(1));
+  addAdapters(model, { ...ADAPTERS, adapterKind: "dora", trainModules: [] }, new Rng(1));
   const parameters = adapterParameters(model);
   expect([...parameters.keys()].map((name) => name.split(".").at(-1))).toEqual(["loraA", "loraB", "magnitude"]);
   for (const { values } of parameters.values()) values.fill(1);

@@ -18,8 +18,10 @@ export type ReloraConfig = Pick<
   | "optimizerReset"
 >;
 
+export const PHASE_NAMES = ["full", "warm-start", "adapter"] as const;
+
 /** `warm-start` and `full` train every weight; `adapter` trains adapters on frozen weights. */
-export type PhaseName = "full" | "warm-start" | "adapter";
+export type PhaseName = (typeof PHASE_NAMES)[number];
 
 /** What one optimizer step does, in the order of the fields. */
 export interface StepPlan {

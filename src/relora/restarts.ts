@@ -37,8 +37,8 @@ export class Restarts {
    * @param step the last one, from 0.
    */
   async startCores(step: number): Promise<void> {
-    const { seed, core, device, batchSize, sequenceLength, lossChunk, checkpointing } = this.#settings;
-    if (!core) return;
+    const { seed, device, batchSize, sequenceLength, lossChunk, checkpointing } = this.#settings;
+    if (!this.#hasCores) return;
     const { model, threads } = this.#run;
     const redraw = (update: number, batch: number): void =>
       redrawDropout(model, new Rng(seed, `bases/${update}/${batch}`, step));
@@ -49,7 +49,7 @@ export class Restarts {
 
   /** Lets the first cores begin with the moments that restarts give those after them. */
   primeCores({ state, options }: AdamW): void {
-    if (!this.#settings.core || !this.#primes) return;
+    if (!this.#hasCores || !this.#primes) return;
     const states = factorStates(this.#run.model, state);
     this.#seenMoments(states).prime(states, new Map(), options);
   }
@@ -66,14 +66,18 @@ export class Restarts {
     training: TrainingStep,
     directions: RestartedDirections,
   ): Promise<number> {
-    const { seed, core } = this.#settings;
+    const { seed } = this.#settings;
     const states = factorStates(this.#run.model, state);
     resetMoments(states, directions, this.#settings, new Rng(seed, "prune", step));
     if (this.#primes) {
-      const moments = core ? this.#seenMoments(states) : await this.#comingMoments(step, states, training);
+      const moments = this.#hasCores ? this.#seenMoments(states) : await this.#comingMoments(step, states, training);
       moments.prime(states, directions, options);
     }
     return zeroShare(states.map((each) => each.state));
+  }
+
+  get #hasCores(): boolean {
+    return this.#settings.adapterKind === "core";
   }
 
   get #primes(): boolean {

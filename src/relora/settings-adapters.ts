@@ -19,7 +19,7 @@ import type { Rng } from "../tensor/random.js";
 /** The settings that say which adapters a model gets. */
 export type AdapterSettings = Pick<
   Settings,
-  | ("rank" | "alpha" | "rslora" | "dropout" | "adapterInit" | "rankPattern" | "alphaPattern" | "dora" | "core")
+  | ("adapterKind" | "rank" | "alpha" | "rslora" | "dropout" | "adapterInit" | "rankPattern" | "alphaPattern")
   | ("targetModules" | "excludeModules" | "layersToTransform" | "trainModules" | "bias")
 >;
 
@@ -34,7 +34,7 @@ export function addAdapters(
   rng: Rng,
   createPolicy?: (name: string) => MergePolicy,
 ): void {
-  const { rslora, dropout, adapterInit: initialization, dora, core } = settings;
+  const { rslora, dropout, adapterInit: initialization, adapterKind } = settings;
   const rule = targetRule(settings);
   const targets = targetedLinears(model, rule);
   const options = adapterOptions(targets.keys(), settings);
@@ -45,8 +45,8 @@ export function addAdapters(
       ...rule,
       createAdapter: (inFeatures, outFeatures, stream, name, weight) => {
         const each = { ...options.get(name)!, rslora, dropout, initialization };
-        if (core) return new CoreAdapter(inFeatures, outFeatures, each, stream);
-        return dora
+        if (adapterKind === "core") return new CoreAdapter(inFeatures, outFeatures, each, stream);
+        return adapterKind === "dora"
           ? new DoRAAdapter(inFeatures, outFeatures, each, stream, weight)
           : new LoRAAdapter(inFeatures, outFeatures, each, stream);
       },

@@ -35,7 +35,7 @@ describe("a run that takes over another's warm start", () => {
   test.each<[name: string, change: Partial<Settings>]>([
     ["relora", {}],
     ["relora on nf4", { quantize: "nf4", mergePolicy: "delta-log", reloraEvery: 4 }],
-    ["relora of cores", { core: true, restartBatches: 1 }],
+    ["relora of cores", { adapterKind: "core", restartBatches: 1 }],
     ["relora of a share", { restartShare: 0.5, optimizerReset: "primed", schedule: "cosine" }],
   ])("%s ends as if it had made its own, to the last bit", async (name, change) => {
     const warm = await warmStart(`${name}, warm`, { method: "lora", rank: 2 });

@@ -7,8 +7,8 @@ import { writeSettings } from "./run-folder.js";
 
 /** Settings that a warm start does not depend on: those of the adapters, and of what a run does beside training. */
 const LATER: ReadonlySet<SettingKey> = new Set([
-  ...(["method", "rank", "alpha", "rslora", "dropout", "adapterInit", "targetModules", "trainModules"] as const),
-  ...(["excludeModules", "layersToTransform", "rankPattern", "alphaPattern", "dora", "core", "bias"] as const),
+  ...(["method", "adapterKind", "rank", "alpha", "rslora", "dropout", "adapterInit", "targetModules"] as const),
+  ...(["trainModules", "excludeModules", "layersToTransform", "rankPattern", "alphaPattern", "bias"] as const),
   ...(["quantize", "doubleQuant", "quantBlockSize", "mergePolicy", "optimizerReset", "pruneRatio"] as const),
   ...(["restartShare", "restartBatches", "patience", "minImprovement", "loraPlusRatio"] as const),
   ...(["adapterLr", "saveEvery", "keepCheckpoints"] as const),

@@ -60,12 +60,12 @@ const unsound = async (run: string) => (await checkRun(run)).findings.filter(({ 
 const CASES: readonly (readonly [name: string, change: Partial<Settings>, step: number])[] = [
   ["full", { method: "full" }, 4],
   ["lora", { method: "lora", warmStartSteps: 0 }, 4],
-  ["dora", { method: "lora", warmStartSteps: 0, dora: true }, 4],
+  ["dora", { method: "lora", warmStartSteps: 0, adapterKind: "dora" }, 4],
   ["relora", {}, 8],
   ["relora, at a merge", { evalEvery: 3, patience: 1 }, 9],
   ["relora, at a merge of a share", { evalEvery: 3, patience: 1, restartShare: 0.5 }, 9],
-  ["relora of cores, at a merge", { evalEvery: 3, patience: 1, core: true, rank: 8 }, 9],
-  ["relora of cores", { core: true, rank: 8 }, 8],
+  ["relora of cores, at a merge", { evalEvery: 3, patience: 1, adapterKind: "core", rank: 8 }, 9],
+  ["relora of cores", { adapterKind: "core", rank: 8 }, 8],
   ["nf4, residual", { quantize: "nf4", mergePolicy: "residual" }, 8],
   ["int8, requantize, the best", { quantize: "int8", mergePolicy: "requantize", loadBest: true }, 8],
 ];

@@ -44,6 +44,16 @@ test("what is not known of a quantization or a merge stays null", () => {
   expect(parseMetrics(numbers.map(formatMetricsLine).join(""))).toEqual(numbers);
 });
 
+test("numbers that JSON cannot hold come back", () => {
+  const [, evaluation] = records;
+  const lines = [
+    { loss: 1000, perplexity: Number.POSITIVE_INFINITY },
+    { loss: Number.NaN, perplexity: Number.NaN },
+  ];
+  const numbers = lines.map((line) => ({ ...evaluation, ...line }) as MetricsRecord);
+  expect(parseMetrics(numbers.map(formatMetricsLine).join(""))).toEqual(numbers);
+});
+
 test("a last line that was cut short is left out wherever the cut falls", () => {
   const secondLine = text.indexOf("\n") + 1;
   for (let end = secondLine; end < text.length - 1; end++) {

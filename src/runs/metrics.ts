@@ -1,147 +1,166 @@
-import { parseJson } from "../base/json.js";
+import { z } from "zod";
+import { COUNT, type Fields, fieldFaults, IF_KNOWN, MEASURED, objectOf, TEXT } from "../base/fields.js";
+import { parseJson, shortened } from "../base/json.js";
 import { sum } from "../base/numbers.js";
 import { checkpointFault } from "../formats/faults.js";
-import type { QuantizationError } from "../loading/quantizing.js";
-import type { MergeReport } from "../relora/merging.js";
-import type { PhaseName } from "../relora/plan.js";
-import { checkRecord } from "./metrics-schema.js";
+import { QUANTIZATION_ERROR } from "../loading/quantization-error.js";
+import { MERGE_REPORT } from "../relora/merge-report.js";
+import { PHASE_NAMES } from "../relora/plan.js";
+
+// A record is a table of fields in the order in which they are written.
+
+const MEMORY = {
+  /** Node.js, ONNX Runtime, the program itself and its compiled graphs. */
+  program: MEASURED,
+  /** Text, tokens and tokenizer. */
+  data: MEASURED,
+  /** Weights of the model without its adapters, quantized or not. */
+  base: MEASURED,
+  /** The adapters, and those of finished cycles, which are kept to rebuild weights. */
+  adapters: MEASURED,
+  /** Gradients, twice: where they are computed and where they are returned. */
+  gradients: MEASURED,
+  optimizer: MEASURED,
+  /** Intermediate results of the graphs; in a merge, the matrices of a layer besides. */
+  activations: MEASURED,
+};
 
 /** Estimated peak memory of the process, in bytes, by part. */
-export interface MemoryEstimate {
-  /** Node.js, ONNX Runtime, the program itself and its compiled graphs. */
-  readonly program: number;
-  /** Text, tokens and tokenizer. */
-  readonly data: number;
-  /** Weights of the model without its adapters, quantized or not. */
-  readonly base: number;
-  /** The adapters, and those of finished cycles, which are kept to rebuild weights. */
-  readonly adapters: number;
-  /** Gradients, twice: where they are computed and where they are returned. */
-  readonly gradients: number;
-  readonly optimizer: number;
-  /** What the graphs compute on the way; of a merge, the matrices of a layer besides. */
-  readonly activations: number;
-}
+export type MemoryEstimate = Fields<typeof MEMORY>;
 
 /** The sum of the parts. */
 export function totalBytes(estimate: MemoryEstimate): number {
   return sum(Object.values(estimate));
 }
 
-/** The first record of a run: what is trained, on what, and for how long. */
-export interface StartRecord {
-  readonly kind: "start";
+const START = {
+  kind: z.literal("start"),
   /** Completed optimizer steps when training starts: 0, or those of the checkpoint it resumes from. */
-  readonly step: number;
+  step: COUNT,
   /** A name to show, such as a preset or a folder. */
-  readonly model: string;
+  model: TEXT,
   /** Weights of the model without adapters. */
-  readonly parameters: number;
+  parameters: COUNT,
   /** Weights that the last phase trains, adapters included. */
-  readonly trainableParameters: number;
-  /** How the frozen weights are held, such as `nf4 in blocks of 64`; null for float32. */
-  readonly quantizer: string | null;
+  trainableParameters: COUNT,
+  /** The format of the frozen weights, such as `nf4 in blocks of 64`; null for float32. */
+  quantizer: TEXT.nullable(),
   /** Estimated peak memory of the process, in bytes, by part. */
-  readonly memory: MemoryEstimate;
+  memory: objectOf(MEMORY),
   /** Memory that could be taken when the run began, in bytes. */
-  readonly availableMemoryBytes: number;
+  availableMemoryBytes: MEASURED,
   /** Execution provider and threads, such as `cpu, 2 threads`. */
-  readonly device: string;
+  device: TEXT,
   /** A name and a size to show, such as `builtin:wordnet, 3.1M tokens`. */
-  readonly data: string;
-  readonly maxSteps: number;
-  /** What the run will do, in one line, as `describePlan` has it. */
-  readonly plan: string;
-  /** Where the run's files go. */
-  readonly runFolder: string;
-}
+  data: TEXT,
+  maxSteps: COUNT,
+  /** The steps and merges to come, in one line, as `describePlan` has it. */
+  plan: TEXT,
+  /** The folder of the run's files. */
+  runFolder: TEXT,
+};
+
+/** The first record of a run: what is trained, on what, and for how long. */
+export interface StartRecord extends Fields<typeof START> {}
+
+const STEP = {
+  kind: z.literal("step"),
+  /** Completed optimizer steps, from 1. */
+  step: COUNT,
+  /** Tokens trained on since the start of the run. */
+  tokens: COUNT,
+  /** Mean cross-entropy of the step's tokens, in nats. */
+  loss: MEASURED,
+  learningRate: MEASURED,
+  /** Global norm of the gradient before clipping. */
+  gradNorm: MEASURED,
+  tokensPerSecond: MEASURED,
+  /** The merge period that the step belongs to, from 1; 0 while there are no adapters. */
+  cycle: COUNT,
+  phase: z.enum(PHASE_NAMES),
+};
 
 /** One optimizer step. */
-export interface StepRecord {
-  readonly kind: "step";
-  /** Completed optimizer steps, from 1. */
-  readonly step: number;
-  /** Tokens trained on since the start of the run. */
-  readonly tokens: number;
-  /** Mean cross-entropy of the step's tokens, in nats. */
-  readonly loss: number;
-  readonly learningRate: number;
-  /** Global norm of the gradient before clipping. */
-  readonly gradNorm: number;
-  readonly tokensPerSecond: number;
-  /** The merge period that the step belongs to, from 1; 0 while there are no adapters. */
-  readonly cycle: number;
-  readonly phase: PhaseName;
-}
+export interface StepRecord extends Fields<typeof STEP> {}
+
+const EVAL = {
+  kind: z.literal("eval"),
+  step: COUNT,
+  /** Token-weighted mean cross-entropy, in nats. */
+  loss: MEASURED,
+  perplexity: MEASURED,
+  /** Scored tokens. */
+  tokens: COUNT,
+  /** Text that the model wrote at this point. */
+  sample: TEXT,
+};
 
 /** One evaluation on the held-out split. */
-export interface EvalRecord {
-  readonly kind: "eval";
-  readonly step: number;
-  /** Token-weighted mean cross-entropy, in nats. */
-  readonly loss: number;
-  readonly perplexity: number;
-  /** Scored tokens. */
-  readonly tokens: number;
-  /** Text that the model wrote at this point. */
-  readonly sample: string;
-}
+export interface EvalRecord extends Fields<typeof EVAL> {}
+
+const QUANTIZE = {
+  kind: z.literal("quantize"),
+  step: COUNT,
+  /** As in the start record. */
+  quantizer: TEXT,
+  /** Held-out loss right before; null where the model was never evaluated in float32. */
+  lossBefore: IF_KNOWN,
+  /** Held-out loss right after. */
+  lossAfter: MEASURED,
+  ...QUANTIZATION_ERROR,
+};
 
 /** The frozen weights of the adapted layers were quantized. */
-export interface QuantizeRecord extends QuantizationError {
-  readonly kind: "quantize";
-  readonly step: number;
-  /** As in the start record. */
-  readonly quantizer: string;
-  /** Held-out loss right before and right after; null before where the model was never evaluated in float32. */
-  readonly lossBefore: number | null;
-  readonly lossAfter: number;
-}
+export interface QuantizeRecord extends Fields<typeof QUANTIZE> {}
+
+const MERGE = { kind: z.literal("merge"), ...MERGE_REPORT };
 
 /** One merge of the adapters into the weights. */
-export interface MergeRecord extends MergeReport {
-  readonly kind: "merge";
-}
+export interface MergeRecord extends Fields<typeof MERGE> {}
+
+const RESET = {
+  kind: z.literal("reset"),
+  step: COUNT,
+  /** Share of the moments' entries that are zero afterwards, from 0 to 1. */
+  zeroedFraction: MEASURED,
+};
 
 /** The optimizer state of the adapters was reset or pruned. */
-export interface ResetRecord {
-  readonly kind: "reset";
-  readonly step: number;
-  /** Share of the moments' entries that are zero afterwards, from 0 to 1. */
-  readonly zeroedFraction: number;
-}
+export interface ResetRecord extends Fields<typeof RESET> {}
+
+const SKIP = {
+  kind: z.literal("skip"),
+  step: COUNT,
+  reason: TEXT,
+  /** Updates left out in a row up to this one. */
+  inARow: COUNT,
+  /** Updates left out since the start of the run. */
+  skipped: COUNT,
+};
 
 /** An update that was left out because its numbers were not finite. */
-export interface SkipRecord {
-  readonly kind: "skip";
-  readonly step: number;
-  readonly reason: string;
-  /** Updates left out in a row up to this one. */
-  readonly inARow: number;
-  /** Updates left out since the start of the run. */
-  readonly skipped: number;
-}
+export interface SkipRecord extends Fields<typeof SKIP> {}
 
-/**
- * The last record of a run: `done` at its last step, `early` where the held-out loss fell no more, `stopped` on request, `diverged` for
- * its numbers.
- */
-export interface EndRecord {
-  readonly kind: "end";
-  readonly step: number;
-  readonly outcome: "done" | "early" | "stopped" | "diverged";
+const END = {
+  kind: z.literal("end"),
+  step: COUNT,
+  /** `done` at the last step, `early` where the held-out loss fell no more, `diverged` for numbers that went wrong. */
+  outcome: z.enum(["done", "early", "stopped", "diverged"]),
   /** The step that the finished model is of; null where there is none. */
-  readonly modelStep: number | null;
+  modelStep: COUNT.nullable(),
   /** Tokens trained on since the start of the run. */
-  readonly tokens: number;
+  tokens: COUNT,
   /** Updates left out since the start of the run. */
-  readonly skipped: number;
+  skipped: COUNT,
   /** Wall time of training up to here, over interruptions, without what was lost by them. */
-  readonly seconds: number;
-  /** Share of it in which checkpoints were written. */
-  readonly savingSeconds: number;
-  readonly peakMemoryBytes: number;
-}
+  seconds: MEASURED,
+  /** The part of it in which checkpoints were written. */
+  savingSeconds: MEASURED,
+  peakMemoryBytes: MEASURED,
+};
+
+/** The last record of a run. */
+export interface EndRecord extends Fields<typeof END> {}
 
 /** A line of `metrics.jsonl`, and the message that the training worker posts when the line is written. */
 export type MetricsRecord =
@@ -153,6 +172,20 @@ export type MetricsRecord =
   | ResetRecord
   | SkipRecord
   | EndRecord;
+
+const SCHEMAS: { readonly [Kind in MetricsRecord["kind"]]: z.ZodType<MetricsRecord> } = {
+  start: objectOf(START),
+  step: objectOf(STEP),
+  // A loss that is finite may be too large for its perplexity.
+  eval: objectOf(EVAL).transform((record) =>
+    Number.isNaN(record.perplexity) ? { ...record, perplexity: Math.exp(record.loss) } : record,
+  ),
+  quantize: objectOf(QUANTIZE),
+  merge: objectOf(MERGE),
+  reset: objectOf(RESET),
+  skip: objectOf(SKIP),
+  end: objectOf(END),
+};
 
 /** The record as one line of `metrics.jsonl`, newline included. */
 export function formatMetricsLine(record: MetricsRecord): string {
@@ -180,11 +213,21 @@ export function parseMetrics(text: string, source = "metrics.jsonl"): MetricsRec
   return records;
 }
 
-/** The record, or what is wrong with the line. */
+/** The record, or the fault of the line. */
 function parseRecord(line: string): MetricsRecord | string {
   try {
     return checkRecord(parseJson(line));
   } catch (error) {
     return `not JSON (${(error as Error).message})`;
   }
+}
+
+function checkRecord(value: unknown): MetricsRecord | string {
+  const kind = (value as { kind?: unknown } | null)?.kind;
+  if (typeof kind !== "string" || !Object.hasOwn(SCHEMAS, kind)) {
+    return `must be a JSON object with a "kind" out of ${Object.keys(SCHEMAS).join(", ")}`;
+  }
+  const parsed = SCHEMAS[kind as MetricsRecord["kind"]].safeParse(value);
+  if (parsed.success) return parsed.data;
+  return shortened(`"${kind}": ${fieldFaults(parsed.error).join("; ")}`, 200);
 }

@@ -48,6 +48,19 @@ test("an earlier run is replaced only when that is asked for, and then wholly", 
   expect(await readRunSettings(out)).toMatchObject({ seed: 5, model: "tiny", out });
 });
 
+test("a run of a version that had a boolean for each kind of adapter keeps its kind", async () => {
+  const { adapterKind: _, ...before } = settings({ method: "lora" });
+  for (const [booleans, adapterKind] of [
+    [{ dora: false, core: false }, "lora"],
+    [{ dora: true, core: false }, "dora"],
+    [{ dora: false, core: true }, "core"],
+  ] as const) {
+    await mkdir(out, { recursive: true });
+    await writeFile(path.join(out, "config.resolved.json"), JSON.stringify({ ...before, ...booleans, out }));
+    expect(await readRunSettings(out)).toEqual({ ...before, adapterKind, out });
+  }
+});
+
 test("what processes leave that were killed before they wrote the settings is taken", async () => {
   await mkdir(out);
   for (const name of ["lock", "lock.takeover", ".lock.0123456789ab.partial"]) await writeFile(path.join(out, name), "");

@@ -90,7 +90,7 @@ export function restoreStarts(
 /** The adapter of a run, to be written. */
 export interface AdapterToSave {
   readonly model: CausalLM;
-  readonly settings: Pick<Settings, "dropout" | "bias" | "dora">;
+  readonly settings: Pick<Settings, "dropout" | "bias" | "adapterKind">;
   readonly state: Pick<RunState, "base" | "deltas">;
   /** Whether the present adapter was merged just now, so that it has learned nothing yet. */
   readonly merged: boolean;
@@ -107,7 +107,7 @@ export async function saveAdapter(runDir: string, adapter: AdapterToSave): Promi
 /** The finished cycles and what the present adapter has learned, joined into one adapter for RUN/base, and what is trained beside. */
 export async function joinAdapter(
   runDir: string,
-  { model, settings: { dropout, bias, dora }, state: { base, deltas }, merged }: AdapterToSave,
+  { model, settings: { dropout, bias, adapterKind }, state: { base, deltas }, merged }: AdapterToSave,
 ): Promise<PeftAdapter> {
   const terms = new Map<string, LowRankTerm[]>();
   for (const name of loraAdapters(model).keys()) terms.set(name, []);
@@ -132,7 +132,7 @@ export async function joinAdapter(
     baseModel: joinPath(runDir, "base"),
     dropout,
     useRslora: false,
-    useDora: dora,
+    useDora: adapterKind === "dora",
     bias,
     fanInFanOut: [...layers.keys()].every((layer) => model.storage.isTransposed(`${layer}.weight`)),
     targetModules: [...shortestNames(linearNames(model), (name) => layers.has(name) || undefined).keys()],

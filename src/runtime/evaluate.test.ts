@@ -7,7 +7,7 @@ import { liveSessionCount } from "./session.js";
 afterEach(clearEvaluationCache);
 
 describe("evaluate", () => {
-  test("computes several tensors at once, a leaf and one given twice among them", async () => {
+  test("computes several tensors at once, among them a leaf and a tensor given twice", async () => {
     const x = tensor([1, 2, 3]);
     const y = mul(x, 2);
     const results = await evaluate([y, x, y]);
@@ -27,7 +27,7 @@ describe("evaluate", () => {
     expect(liveSessionCount()).toBe(before + 1);
   });
 
-  test("keeps no program that gave large results, whose memory it would keep", async () => {
+  test("does not keep a program with large results, which would keep their memory", async () => {
     const before = liveSessionCount();
     const x = tensor(new Float32Array(2 ** 21), [2 ** 21]);
     expect((await add(x, 1).data()).at(-1)).toBe(1);
@@ -57,10 +57,10 @@ describe("evaluate", () => {
     expect(Array.from(await y.data())).toEqual([11, 21]);
   });
 
-  test("answers calls made at the same time, each with its own values, and leaves no session behind", async () => {
+  test("answers each of several calls at once with its own values, and leaves no session behind", async () => {
     const before = liveSessionCount();
     const same = Array.from({ length: 4 }, (_, i) => mul(tensor([i]), 3).item());
-    // More structures than programs are kept.
+    // More structures than the number of programs that are kept.
     const others = Array.from({ length: 40 }, (_, i) => add(tensor([0.5]), i + 1).item());
     expect(await Promise.all(same)).toEqual([0, 3, 6, 9]);
     expect(await Promise.all(others)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1.5));
@@ -74,7 +74,7 @@ describe("evaluate", () => {
     expect(liveSessionCount() - before).toBeLessThanOrEqual(32);
   });
 
-  test("names the placeholder that has no values, and works on after the failure", async () => {
+  test("names the placeholder that has no values, and works after the failure", async () => {
     await expect(add(placeholder("dose", [2]), 1).data()).rejects.toThrow(/"dose" \(2\)/);
     expect(await add(tensor([1]), 1).item()).toBe(2);
   });

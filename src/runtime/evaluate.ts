@@ -5,14 +5,14 @@ import { Program } from "./program.js";
 
 // Eager use repeats a few small graphs; each kept program holds a session.
 const KEPT_PROGRAMS = 32;
-/** A session keeps the memory that its values took: one that gave results larger than this, in bytes, is not kept. */
+/** A session keeps the memory of its values, so programs with larger results than this, in bytes, are not kept. */
 const LARGEST_KEPT_RESULTS = 2 ** 22;
 const programs = new Map<string, Program>();
 let lastTurn: Promise<unknown> = Promise.resolve();
 
 /**
  * Computes tensors on the CPU. Graphs of the same structure share one compiled program, whatever their data: a loop
- * that builds the same expression again compiles it once. Calls made at the same time are served one after the other.
+ * that builds the same expression again compiles it once. Concurrent calls are served one after the other.
  */
 export function evaluate(tensors: readonly Tensor[]): Promise<HostTensor[]> {
   return inTurn(() => compute(tensors));
@@ -40,7 +40,7 @@ async function compute(tensors: readonly Tensor[]): Promise<HostTensor[]> {
   if (program === undefined) {
     program = await compileDetached(graph, tensors);
   } else {
-    programs.delete(key); // put back below as the latest used
+    programs.delete(key); // put back below as the most recently used
   }
   const keep = tensors.reduce((sum, { dtype, size }) => sum + bytesPerElement(dtype) * size, 0) <= LARGEST_KEPT_RESULTS;
   if (keep) programs.set(key, program);
@@ -54,7 +54,7 @@ async function compute(tensors: readonly Tensor[]): Promise<HostTensor[]> {
   }
 }
 
-/** The graph as text, data left out: equal texts compute the same function of their leaves. */
+/** The graph as text without its data: graphs with equal texts compute the same function of their leaves. */
 function structureOf(graph: readonly Tensor[], outputs: readonly Tensor[]): string {
   const index = new Map(graph.map((node, i) => [node, i]));
   const nodes = graph.map(({ op, source, attributes, inputs, shape, dtype }) => [

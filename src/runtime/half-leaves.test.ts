@@ -59,7 +59,7 @@ async function run(outputs: Record<string, Tensor>, threads = 2): Promise<Record
 }
 
 describe.each(Object.keys(HOLDERS))("a weight held as %s gives the bits that its float32 copy gives", (holder) => {
-  // In one piece and in several, of which the last is smaller; one row, few, and many.
+  // One piece, or several of which the last is smaller; one row, a few, and many.
   test.each([
     [1, [96, 64]],
     [1, [1300, 1024]],
@@ -119,7 +119,7 @@ test.each([3, 40])("a large weight is widened in pieces for a product of %i rows
   expect(largestLength(compileGraph(outputsFor(held), PROFILES.cpu))).toBeLessThanOrEqual(2 ** 22);
 });
 
-/** Elements of the largest value that the model computes. */
+/** Number of elements of the largest value that the model computes. */
 function largestLength({ values, leaves, halves }: CompiledGraph): number {
   const own = [...values].filter(([name]) => !leaves.has(name) && !halves.has(name));
   return Math.max(...own.map(([, { shape }]) => sizeOf(shape)));
@@ -137,7 +137,7 @@ test("a program says when a weight is no longer held as it was compiled", async 
   await expect(async () => program.run({ x: new Float32Array(4) })).rejects.toThrow("no longer held as it was");
 });
 
-test("what is held as 16-bit floats is read as copies, until it is assigned to", () => {
+test("a parameter held as 16-bit floats is read as copies, until it is assigned to", () => {
   const [held, copy] = weights("bfloat16 as scaled float16", [16, 16]);
   const read = held.read();
   expect(read).toEqual(copy.values);

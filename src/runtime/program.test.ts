@@ -41,7 +41,7 @@ describe("a program", () => {
     expect((await program.run(feeds)).y!.data).toEqual(Float32Array.of(11, 12, 13));
   });
 
-  test("computes an output that is a part of another's fused product", async () => {
+  test("computes an output that is part of another output's fused product", async () => {
     const [a, b] = [tensor([1, 2, 3, 4], [2, 2]), tensor([5, 6, 7, 8], [2, 2])];
     const product = matmul(a, b);
     const program = await compile({ product, scaled: mul(product, 2), total: add(mul(matmul(a, b), -1), product) });
@@ -70,7 +70,7 @@ describe("a program", () => {
     expect(weight).toEqual(Float32Array.of(-1, 0, 1));
   });
 
-  test("says which values are missing or of a wrong number", async () => {
+  test("says which values are missing or wrong in number", async () => {
     const program = await compile({ y: mul(x, 2) });
     await expect(async () => program.run()).rejects.toThrow(ConfigError);
     await expect(async () => program.run()).rejects.toThrow('no values for placeholder "x" (3)');

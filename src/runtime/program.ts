@@ -12,10 +12,13 @@ import { createSession, type FedTensor, type OrtSession, type SessionOptions } f
 /** Values for placeholders by name, row-major. */
 export type Feeds = Readonly<Record<string, TypedArray>>;
 
-/** Sizes that a run decides, by name. */
+/** Dynamic sizes by name. */
 export type Sizes = Readonly<Record<string, number>>;
 
-/** A graph compiled for a device: run as often as you like, released once. Data leaves are read anew at each run. */
+/**
+ * A graph compiled for a device, to be run any number of times and released once. Data leaves are read anew at each
+ * run.
+ */
 export class Program {
   readonly outputs: Readonly<Record<string, Tensor>>;
   readonly #compiled: Pick<CompiledGraph, "leaves" | "halves">;
@@ -37,7 +40,7 @@ export class Program {
 
   /**
    * Compiles the graph that `outputs` depend on. Must be released.
-   * @param sizes those that each run decides; each is an axis of a placeholder.
+   * @param sizes dynamic sizes; each is an axis of a placeholder.
    * @throws DeviceError if the device refuses it.
    */
   static async compile(
@@ -53,7 +56,7 @@ export class Program {
 
   /**
    * Computes all outputs into new arrays.
-   * @param sizes by name, where runs decide some.
+   * @param sizes by name, if some are dynamic.
    * @throws ConfigError or ShapeError if `feeds` do not fit the placeholders.
    */
   run(feeds: Feeds = {}, sizes: Sizes = {}): Promise<Record<string, HostTensor>> {
@@ -61,8 +64,8 @@ export class Program {
   }
 
   /**
-   * Computes all outputs into `targets`. A target may be the very array that is fed, if every reader of that feed is
-   * an ancestor of the output: the in-place update of an optimizer.
+   * Computes all outputs into `targets`. A target may be the very array that is fed if every reader of that feed is an
+   * ancestor of the output, as in the in-place update of an optimizer.
    */
   async runInto(feeds: Feeds, targets: Feeds): Promise<void> {
     const outputs = Object.entries(this.outputs).map(([name, { dtype, shape }]) => {
@@ -77,7 +80,7 @@ export class Program {
     return this.#session.release();
   }
 
-  /** The bits that an input takes: the same array in each run, for the session to know it again. */
+  /** Bits of an input: the same array object in each run, so that the session recognizes it. */
   #part(input: string, bits: Uint16Array, [start, end]: readonly [number, number]): Uint16Array {
     const parts = this.#parts.get(bits) ?? new Map<string, Uint16Array>();
     this.#parts.set(bits, parts);

@@ -3,13 +3,13 @@ import { reachable } from "../tensor/graph.js";
 import { heldValues, type NumericArray, type Tensor } from "../tensor/tensor.js";
 
 export interface ReferenceOptions {
-  /** Type that float tensors are computed in: float64 to check gradients by differences. Default float32. */
+  /** Type that float tensors are computed in: float64 to check gradients by finite differences. Default float32. */
   readonly precision?: "float32" | "float64";
   /** Arrays for placeholders, by name. */
   readonly feeds?: Readonly<Record<string, ArrayLike<number>>>;
 }
 
-/** Computes `outputs` with the plain-loop kernels: slow, and the oracle for every device. */
+/** Computes `outputs` with the plain-loop kernels: slow, but the reference for every device. */
 export function interpret(
   outputs: readonly Tensor[],
   { precision = "float32", feeds = {} }: ReferenceOptions = {},

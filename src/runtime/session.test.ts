@@ -129,7 +129,7 @@ describe("runInto", () => {
   });
 });
 
-test("a failing provider is named together with the way out", async () => {
+test("a provider's failure names it and the way out", async () => {
   const model = encodeModel({ nodes: [], inputs: [], outputs: [], initializers: [] });
   const failure = createSession(model, { device: "no-such-device" as "cpu", threads: 1 });
   await expect(failure).rejects.toThrow(/no-such-device: .*backend not found[\s\S]*use the device cpu/);

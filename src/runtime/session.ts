@@ -1,4 +1,5 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
+import { warnOfTelemetry } from "#platform";
 import { DeviceError, DTypeError } from "../base/errors.js";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
 import { sameShape } from "../tensor/shape.js";
@@ -10,11 +11,11 @@ export interface SessionOptions {
   readonly device: Device;
   /** CPU threads that one operator may use; at least 1. */
   readonly threads: number;
-  /** Fail at creation when a node of a `webgpu` session would run on the CPU. Off by default. */
+  /** Fail at creation if a node of a `webgpu` session would run on the CPU. Default false. */
   readonly forbidFallback?: boolean;
 }
 
-/** What an input is given: a tensor, or 16-bit floats by their bits. */
+/** Value of an input: a tensor, or 16-bit floats by their bits. */
 export type FedTensor =
   | HostTensor
   | { readonly dtype: "float16" | "uint16"; readonly shape: readonly number[]; readonly data: Uint16Array };
@@ -23,25 +24,25 @@ export type FedTensor =
 export interface OrtSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
-  /** Computes the named outputs into new memory. Feeds on the CPU are read where they are, without a copy. */
+  /** Computes the named outputs into new memory. Feeds on the CPU are read in place, without a copy. */
   run(feeds: Readonly<Record<string, FedTensor>>, outputNames: readonly string[]): Promise<Record<string, HostTensor>>;
   /**
-   * Computes the outputs into the arrays given. An output may be the array of a feed when everything that reads the
-   * feed runs before the node that makes the output.
+   * Computes the outputs into the arrays given. An output may be the array of a feed if everything that reads the feed
+   * runs before the node that makes the output.
    */
   runInto(feeds: Readonly<Record<string, FedTensor>>, outputs: Readonly<Record<string, HostTensor>>): Promise<void>;
-  /** Gives the session's memory back. Runs after it throw; a second release does nothing. */
+  /** Releases the session's memory. Later runs throw; a second release does nothing. */
   release(): Promise<void>;
 }
 
 let liveSessions = 0;
 
-/** Sessions that were created and not released yet, in this thread. */
+/** Number of sessions in this thread that were created and not yet released. */
 export function liveSessionCount(): number {
   return liveSessions;
 }
 
-/** Loads a model into ONNX Runtime. Throws DeviceError when the provider does not start or refuses the model. */
+/** Loads a model into ONNX Runtime. @throws DeviceError if the provider does not start or refuses the model. */
 export async function createSession(model: Uint8Array, options: SessionOptions): Promise<OrtSession> {
   const ort = await loadRuntime();
   const session = await explainFailure(options.device, "create a session", () =>
@@ -62,7 +63,7 @@ export async function createSession(model: Uint8Array, options: SessionOptions):
     for (const [name, tensor] of Object.entries(tensors)) wrapped[name] = wrap(tensor);
     return wrapped;
   }
-  // Of most runs, most arrays are those of the run before.
+  // In most runs, most arrays are those of the run before.
   const known = new WeakMap<object, Tensor>();
   function wrap({ dtype, shape, data }: FedTensor): Tensor {
     let tensor = known.get(data);
@@ -92,9 +93,15 @@ export async function createSession(model: Uint8Array, options: SessionOptions):
   };
 }
 
+let runtime: Promise<typeof import("onnxruntime-node")> | undefined;
+
 /** Loaded on first use, so that importing the library starts nothing. */
 function loadRuntime(): Promise<typeof import("onnxruntime-node")> {
-  return explainFailure("cpu", "load onnxruntime-node", () => import("onnxruntime-node"));
+  runtime ??= explainFailure("cpu", "load onnxruntime-node", () => {
+    warnOfTelemetry();
+    return import("onnxruntime-node");
+  });
+  return runtime;
 }
 
 function nativeOptions({ device, threads, forbidFallback = false }: SessionOptions): InferenceSession.SessionOptions {
@@ -107,7 +114,7 @@ function nativeOptions({ device, threads, forbidFallback = false }: SessionOptio
     // Memory patterns double the steady memory of a training step; without the arena the heap fragments.
     enableMemPattern: false,
     enableCpuMemArena: true,
-    // Errors are thrown with the same words, so none are printed besides.
+    // Errors are thrown with the same words, so they are not printed as well.
     logSeverityLevel: 4,
     extra: {
       session: {
@@ -130,7 +137,7 @@ async function explainFailure<T>(device: Device, what: string, action: () => Pro
   }
 }
 
-/** The way out, by what ONNX Runtime 1.30 says when it fails. */
+/** The way out, chosen by ONNX Runtime 1.30's message. */
 function remedyFor(reason: string): string {
   if (/WebGPU adapter|backend not found/.test(reason)) {
     return "WebGPU needs a Vulkan, Metal or Direct3D 12 driver: install one, or use the device cpu.";

@@ -102,7 +102,7 @@ interface Source {
 function resolved(file: Source, changes: Source): Settings | string[] {
   const faults = [file, changes].flatMap(({ path, values }) =>
     Object.keys(values)
-      .filter((name) => (OWN_SETTINGS as readonly string[]).includes(findSetting(name) ?? ""))
+      .filter((name) => (OWN_SETTINGS as readonly string[]).includes(findSetting(name)?.key ?? ""))
       .map((name) => `${path}: ${name}: is for the study to set; leave it out`),
   );
   try {

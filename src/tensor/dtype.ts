@@ -4,7 +4,7 @@ export type DType = "float32" | "int32" | "int8" | "uint8" | "bool";
 /** The typed array that holds a tensor's elements in row-major order. */
 export type TypedArray = Float32Array | Int32Array | Int8Array | Uint8Array;
 
-/** A tensor in memory: what files are read into and what runs return. */
+/** A tensor in memory, as read from a file or returned by a run. */
 export interface HostTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];

@@ -1,6 +1,6 @@
 import type { Tensor } from "./tensor.js";
 
-/** Every tensor that `outputs` depend on, themselves included, in creation order: inputs before what is made of them. */
+/** Every tensor that `outputs` depend on, `outputs` included, in creation order: inputs before their results. */
 export function reachable(outputs: readonly Tensor[]): Tensor[] {
   const seen = new Set<Tensor>();
   const pending = [...outputs];

@@ -9,13 +9,13 @@ function bfloat16(values: readonly number[] | Float32Array): Uint16Array {
   return bits;
 }
 
-/** The float32 bits of what is held, to tell zeros and NaN apart. */
+/** The float32 bits of the values, to tell zeros and NaN apart. */
 function bitsOf(half: HalfArray): Uint32Array {
   return new Uint32Array(widen(half).buffer);
 }
 
 describe("16-bit floats", () => {
-  test("of every finite bfloat16 pattern are widened exactly, in groups that float16 can hold and in those that it cannot", () => {
+  test("of every finite bfloat16 pattern are widened exactly, whether or not float16 can hold their group", () => {
     const formats = new Map<string, number>();
     // Eight exponents at a time, of both signs.
     for (let first = 0; first < 0x7f80; first += 0x400) {
@@ -34,7 +34,7 @@ describe("16-bit floats", () => {
     expect(formats.get("bfloat16")).toBeGreaterThan(0);
   });
 
-  test("of a layer's weights are scaled float16, by the power of two that brings the largest to float16's largest", () => {
+  test("of a layer's weights are float16, scaled so that the largest exponent is float16's largest", () => {
     const rng = new Rng(0);
     const bits = bfloat16(Float32Array.from({ length: 2 ** 16 }, () => 0.02 * rng.normal()));
     const before = bits.slice();
@@ -74,7 +74,7 @@ describe("16-bit floats", () => {
     expect(fastestHalf(bits)).toEqual({ format: "bfloat16", bits: before, scale: 1 });
   });
 
-  test("of zeros of both signs, and of nothing, are float16", () => {
+  test("of zeros of both signs, or of none, are float16", () => {
     expect(bitsOf(fastestHalf(bfloat16([0, -0])))).toEqual(Uint32Array.of(0, 0x80000000));
     expect(fastestHalf(new Uint16Array())).toMatchObject({ format: "float16", scale: 1 });
   });

@@ -2,10 +2,10 @@ import { bfloat16ToFloat32, float16ToFloat32, float32ToFloat16 } from "./half-pr
 
 /** Floats held in 16 bits each. */
 export interface HalfArray {
-  /** How the bits stand for a number. */
+  /** Encoding of the bits. */
   readonly format: "bfloat16" | "float16";
   readonly bits: Uint16Array;
-  /** A power of two that every number is multiplied by: the numbers times this are the values. */
+  /** A power of two: each value is its 16-bit number times this. */
   readonly scale: number;
 }
 
@@ -20,15 +20,15 @@ export function widen({ format, bits, scale }: HalfArray): Float32Array {
 
 /** Exponent of the largest power of two in float16. */
 const LARGEST_EXPONENT = 15;
-/** Scales beyond 2^±40 are left: what is added to a product is divided by the scale and has to stay finite. */
+/** Scales beyond 2^±40 are not used: an addend of a product is divided by the scale and must stay finite. */
 const LARGEST_SHIFT = 40;
 const FINITE_END = 0x7f80;
 
 /**
- * bfloat16 as scaled float16 where that holds every value exactly, else as it is. ONNX Runtime widens float16 with vector
- * instructions and bfloat16 one by one. float16 has more bits for fewer magnitudes: 33 octaves at bfloat16's precision, which the
- * weights of a layer hardly ever exceed.
- * @param bits is taken over and written to.
+ * Returns bfloat16 as scaled float16 if that holds every value exactly, else unchanged. ONNX Runtime widens float16
+ * with vector instructions, but bfloat16 one element at a time. float16 has more bits for fewer magnitudes: 33 octaves
+ * at bfloat16's precision, a range that the weights of a layer hardly ever exceed.
+ * @param bits is taken over and overwritten.
  */
 export function fastestHalf(bits: Uint16Array): HalfArray {
   const kept = { format: "bfloat16", bits, scale: 1 } as const;
@@ -51,7 +51,7 @@ export function fastestHalf(bits: Uint16Array): HalfArray {
   return { format: "float16", bits, scale: 2 ** -shift };
 }
 
-/** 1 for every pattern that occurs. */
+/** A table with 1 for every pattern that occurs. */
 function occurring(bits: Uint16Array): Uint8Array {
   const occurs = new Uint8Array(2 ** 16);
   const { pairs, last } = inPairs(bits);
@@ -64,7 +64,7 @@ function occurring(bits: Uint16Array): Uint8Array {
   return occurs;
 }
 
-/** Replaces each pattern by what the table has for it. */
+/** Replaces each pattern by its entry in the table. */
 function translate(bits: Uint16Array, table: Uint16Array): void {
   const { pairs, last } = inPairs(bits);
   for (let i = 0; i < pairs.length; i++) {
@@ -74,7 +74,10 @@ function translate(bits: Uint16Array, table: Uint16Array): void {
   for (let i = 0; i < last.length; i++) last[i] = table[last[i]!]!;
 }
 
-/** The patterns two by two, which is twice as fast, and what is left: of arrays of an odd length, or at an odd place, more. */
+/**
+ * Views pairs of patterns as one number, which is twice as fast. `last` holds the odd one left over, or all of them if
+ * the array is not aligned to 4 bytes.
+ */
 function inPairs(bits: Uint16Array): { pairs: Uint32Array; last: Uint16Array } {
   const count = bits.byteOffset % 4 === 0 ? bits.length >>> 1 : 0;
   return {

@@ -45,7 +45,7 @@ export function float32ToBfloat16(source: Float32Array, target: Uint16Array): nu
       target[i] = onlyLowerBits ? upper | 0x40 : upper;
       continue;
     }
-    // Half a unit of the last place, less a bit where the last place is even.
+    // Half a unit in the last place, minus one bit if the last place is even.
     const rounded = value + 0x7fff + ((value >>> 16) & 1);
     if ((rounded & 0x7f800000) === 0x7f800000) return i;
     target[i] = rounded >>> 16;

@@ -1,4 +1,3 @@
-export * from "../base/errors.js";
 export type { DType, HostTensor, TypedArray } from "./dtype.js";
 export { Rng } from "./random.js";
 export type { Shape } from "./shape.js";

@@ -1,6 +1,6 @@
 /**
- * Counter-based randomness (Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
- * A stream is named by (seed, purpose, step) and its n-th number depends on nothing else, so it is the same on every
+ * Counter-based randomness (Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). A stream
+ * is named by (seed, purpose, step), and its n-th number depends on nothing else. It is therefore the same on every
  * platform, for every thread count and after a resume.
  */
 export class Rng {
@@ -13,7 +13,10 @@ export class Rng {
   #lane = 4;
   #spareNormal: number | undefined;
 
-  /** @param seed integer; its low 32 bits count. @param step a non-negative integer, such as the optimizer step. */
+  /**
+   * @param seed integer; only its low 32 bits are used.
+   * @param step a non-negative integer, such as the optimizer step.
+   */
   constructor(seed: number, purpose = "", step = 0) {
     this.seed = seed;
     this.purpose = purpose;

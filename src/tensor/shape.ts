@@ -11,7 +11,7 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((size, axis) => size === b[axis]);
 }
 
-/** `(2, 3)`: how shapes are written in messages. */
+/** Formats a shape for messages: `(2, 3)`. */
 export function formatShape(shape: Shape): string {
   return `(${shape.join(", ")})`;
 }
@@ -27,7 +27,10 @@ export function stridesOf(shape: Shape): number[] {
   return strides;
 }
 
-/** The common shape under NumPy broadcasting. @throws ShapeError naming `where` if an axis differs and neither size is 1. */
+/**
+ * The common shape under NumPy broadcasting.
+ * @throws ShapeError naming `where` if an axis differs and neither size is 1.
+ */
 export function broadcastShapes(where: string, a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, axis) => {

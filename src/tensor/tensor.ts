@@ -6,7 +6,7 @@ import { formatShape, type Shape, sizeOf } from "./shape.js";
 /** Numbers as a reference kernel sees them: float tensors may be run in float64 to check gradients. */
 export type NumericArray = Float32Array | Float64Array | Int32Array | Int8Array | Uint8Array;
 
-/** What a tensor is, without its values. */
+/** Shape and dtype of a tensor, without its values. */
 export interface TensorSpec {
   readonly shape: Shape;
   readonly dtype: DType;
@@ -15,12 +15,12 @@ export interface TensorSpec {
 export type AttributeValue = number | string | boolean | readonly number[];
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
-/** A primitive operation: everything the engine knows of it except how a device runs it. */
+/** A primitive operation: everything the engine knows about it except how a device runs it. */
 export interface Op {
   readonly name: string;
   /** Shape and dtype of the result. Called when the graph is built; throws ShapeError or DTypeError. */
   infer(inputs: readonly TensorSpec[], attributes: Attributes): TensorSpec;
-  /** Gradients with respect to each input, given `dy` for the output; undefined where there is none (integer inputs). */
+  /** Gradients with respect to each input, given `dy` for the output; undefined for inputs without one (integers). */
   vjp?(dy: Tensor, inputs: readonly Tensor[], output: Tensor): readonly (Tensor | undefined)[];
   /** Plain loops: fills `y` from `inputs`. The oracle that devices are compared with. */
   reference(y: NumericArray, inputs: readonly NumericArray[], node: ReferenceNode): void;
@@ -33,27 +33,27 @@ export interface ReferenceNode {
   readonly attributes: Attributes;
 }
 
-/** Values of a leaf that are held here. */
+/** A leaf that holds its own values. */
 export interface DataSource {
   readonly kind: "data";
-  /** The values themselves. May be made when it is first read, and what was held as 16-bit floats is widened for good. */
+  /** The values. May be made on first read; values held as 16-bit floats are then widened for good. */
   array: TypedArray;
-  /** Whether nothing is held yet. */
+  /** True while no values are held yet. */
   readonly pending?: boolean;
-  /** The values of a float32 leaf, where they are held as 16-bit floats. Programs that are compiled meanwhile read them as such. */
+  /** The values of a float32 leaf that is held as 16-bit floats. Programs compiled while it is set read these. */
   half?: HalfArray | undefined;
 }
 
-/** Where a leaf's values come from: what is held here, or an array given at each run under a name. */
+/** Source of a leaf's values: its own, or an array given by name at each run. */
 export type Source = DataSource | { readonly kind: "placeholder"; readonly name: string };
 
-/** Computes tensors. The runtime registers itself, so that this layer need not know it. */
+/** Computes tensors. The runtime registers itself, so this layer need not know it. */
 export type Evaluator = (tensors: readonly Tensor[]) => Promise<HostTensor[]>;
 
 let evaluator: Evaluator | undefined;
 let nextId = 0;
 
-/** Sets what `Tensor.data()` computes with. The runtime calls it when it is loaded. */
+/** Sets the evaluator behind `Tensor.data()`. The runtime calls it when it is loaded. */
 export function registerEvaluator(evaluate: Evaluator): void {
   evaluator = evaluate;
 }
@@ -64,7 +64,7 @@ export function registerEvaluator(evaluate: Evaluator): void {
  * A leaf is read when a program runs, so changing a Parameter changes what earlier expressions on it will give.
  */
 export class Tensor {
-  /** Grows with creation: inputs always have smaller ids than what is made of them. */
+  /** Increases with creation: inputs always have smaller ids than their results. */
   readonly id: number;
   readonly shape: Shape;
   readonly dtype: DType;
@@ -72,7 +72,7 @@ export class Tensor {
   readonly inputs: readonly Tensor[];
   readonly attributes: Attributes;
   readonly source: Source | undefined;
-  /** Tensors to compute right after this one where a program needs them anyway; see `computeTogether`. */
+  /** Tensors to compute right after this one if a program needs them anyway; see `computeTogether`. */
   companions: readonly Tensor[] = [];
 
   constructor(spec: TensorSpec, origin: { op: Op; inputs: readonly Tensor[]; attributes: Attributes } | Source) {
@@ -102,7 +102,10 @@ export class Tensor {
     return sizeOf(this.shape);
   }
 
-  /** The values, row-major. For a leaf its own array (no copy, unless it is held as 16-bit floats); otherwise computed now. */
+  /**
+   * The values, row-major. A leaf returns its own array (no copy, unless it is held as 16-bit floats); other tensors
+   * are computed now.
+   */
   async data(): Promise<TypedArray> {
     if (this.source?.kind === "data") return heldValues(this.source);
     if (evaluator === undefined)
@@ -139,7 +142,9 @@ export function tensor(data: TypedArray | readonly number[], shape?: Shape, dtyp
   return new Tensor({ shape: dims, dtype: type }, { kind: "data", array });
 }
 
-/** A leaf's source whose array is made when it is first read: a graph over it can be built before, or without, its memory. */
+/**
+ * A leaf's source whose array is made on first read, so a graph over it can be built before, or without, its memory.
+ */
 export function lazySource(make: () => TypedArray): DataSource {
   let array: TypedArray | undefined;
   let half: HalfArray | undefined;
@@ -167,7 +172,7 @@ export function lazySource(make: () => TypedArray): DataSource {
   };
 }
 
-/** The values of a leaf, to be read only: a copy where they are held as 16-bit floats, which they stay. */
+/** Values of a leaf, not to be written to. If they are held as 16-bit floats, this is a copy and they stay so. */
 export function heldValues(source: DataSource): TypedArray {
   return source.half === undefined ? source.array : widen(source.half);
 }
@@ -178,8 +183,8 @@ export function placeholder(name: string, shape: Shape, dtype: DType = "float32"
 }
 
 /**
- * Asks for `companions` to be computed right after `anchor` in every program that needs them anyway, so that what they
- * share can be freed before other work begins. A hint on order: values do not change.
+ * Asks for `companions` to be computed right after `anchor` in every program that needs them anyway, so that memory
+ * they share can be freed before other work begins. A hint about order: values do not change.
  */
 export function computeTogether(anchor: Tensor, companions: readonly Tensor[]): void {
   anchor.companions = companions;

@@ -24,7 +24,7 @@ function settingsOf(out: string, change: Partial<Settings>): Settings {
   const sizes = { model: "tiny", vocabSize: 300, batchSize: 4, sequenceLength: 32, evalTokens: 500, sampleTokens: 0 };
   const method = {
     method: "lora",
-    dora: true,
+    adapterKind: "dora",
     rank: 4,
     rankPattern: ["q_proj=2"],
     alphaPattern: ["up_proj=12"],

@@ -65,8 +65,8 @@ const CASES: readonly (readonly [name: string, change: Partial<Settings>, steps:
     [5, 6],
   ],
   ["nf4, a quarter of the directions", { quantize: "nf4", mergePolicy: "delta-log", restartShare: 0.25 }, [9]],
-  ["relora of cores", { core: true, rank: 8, restartBatches: 2, dropout: 0.1 }, [2, 3, 5, 6]],
-  ["nf4, cores, primed", { quantize: "nf4", core: true, restartBatches: 1, optimizerReset: "primed" }, [6, 8]],
+  ["relora of cores", { adapterKind: "core", rank: 8, restartBatches: 2, dropout: 0.1 }, [2, 3, 5, 6]],
+  ["nf4, cores, primed", { quantize: "nf4", adapterKind: "core", restartBatches: 1, optimizerReset: "primed" }, [6, 8]],
   ["data of less than one epoch", { data: "short.txt" }, [9]],
   ["nf4, delta-log", { quantize: "nf4", doubleQuant: true, mergePolicy: "delta-log" }, [3, 7]],
   ["nf4, residual", { quantize: "nf4", mergePolicy: "residual" }, [5, 9]],
@@ -133,7 +133,7 @@ test("a run goes on from an earlier checkpoint to the same end, a torn line of m
 
 test.each<[name: string, change: Partial<Settings>]>([
   ["adapters", {}],
-  ["cores", { core: true, restartBatches: 2 }],
+  ["cores", { adapterKind: "core", restartBatches: 2 }],
 ])(
   "with a constant learning rate a run of %s can be made longer; its end is that of a run planned so",
   async (kind, adapters) => {

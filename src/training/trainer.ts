@@ -17,7 +17,8 @@ import {
   saveBase,
   saveModel,
 } from "../loading/model-source.js";
-import { type QuantizationError, quantizeLayers } from "../loading/quantizing.js";
+import type { QuantizationError } from "../loading/quantization-error.js";
+import { quantizeLayers } from "../loading/quantizing.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW, AdamWState } from "../optim/adamw.js";
 import { globalNorm } from "../optim/clip.js";
@@ -293,7 +294,7 @@ export class Trainer {
 
   /** Gives cores new bases after a merge. The graph that finds them does not need to fit beside those that train. */
   async #startCores(): Promise<void> {
-    if (!this.#settings.core) return;
+    if (this.#settings.adapterKind !== "core") return;
     const [heldOut, known] = [this.#heldOut, this.#optimizer!.state];
     await this.#release();
     await this.#restarts.startCores(this.#progress.step);

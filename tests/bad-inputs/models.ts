@@ -87,7 +87,7 @@ export const models: Area = {
       code: 3,
     },
     {
-      name: "positions stretched in a way that is not computed",
+      name: "a stretching of positions that is not supported",
       args: ["eval", "model", "--data", "a.txt"],
       files: { "a.txt": TEXT },
       prepare: (cwd) =>
@@ -99,7 +99,7 @@ export const models: Area = {
       code: 3,
     },
     {
-      name: "a config that asks for what is not computed",
+      name: "a config that asks for something that is not supported",
       args: ["eval", "model", "--data", "a.txt"],
       files: { "a.txt": TEXT },
       prepare: (cwd) => writeConfigured(cwd, { model_type: "gpt2", activation_function: "mish", n_head: 5 }),

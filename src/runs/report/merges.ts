@@ -1,5 +1,5 @@
 import { formatNumber, formatShare } from "../../base/numbers.js";
-import type { MergedLayer } from "../../relora/merging.js";
+import type { MergedLayer } from "../../relora/merge-report.js";
 import type { MergeRecord } from "../metrics.js";
 import { card, numbers } from "./html.js";
 import { byKind, meanText } from "./layer-kinds.js";
