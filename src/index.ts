@@ -113,14 +113,9 @@ export { type TrainOptions, train } from "./training/train.js";
 export type { TrainResult } from "./training/trainer.js";
 export { checkRun, type Finding, type RunCheck } from "./verbs/doctor/check-run.js";
 export { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./verbs/evaluate.js";
-export {
-  EXPORT_FORMATS,
-  type ExportedAdapter,
-  type ExportedModel,
-  type ExportedOnnx,
-  type ExportOptions,
-  exportTarget,
-} from "./verbs/export.js";
+export { EXPORT_FORMATS, type ExportedModel, type ExportOptions, exportTarget } from "./verbs/export.js";
+export type { ExportedOnnx } from "./verbs/export-onnx.js";
+export type { ExportedAdapter } from "./verbs/export-peft.js";
 export { type GenerationOptions, generateText, Writer, type WriterOptions } from "./verbs/generate.js";
 export { type MergedModel, type MergeOptions, mergeTarget } from "./verbs/merge.js";
 export {

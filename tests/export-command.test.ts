@@ -11,11 +11,13 @@ import { readModelFolder, writeModelFolder } from "../src/formats/model-folder.j
 import { readPeftAdapter } from "../src/formats/peft.js";
 import { train } from "../src/training/train.js";
 import { evaluateTarget } from "../src/verbs/evaluate.js";
-import type { ExportedAdapter, ExportedOnnx, ExportOptions } from "../src/verbs/export.js";
+import type { ExportOptions } from "../src/verbs/export.js";
 import { exportTarget } from "../src/verbs/export.js";
-import { exportOnnx } from "../src/verbs/export-onnx.js";
+import { type ExportedOnnx, exportOnnx } from "../src/verbs/export-onnx.js";
+import type { ExportedAdapter } from "../src/verbs/export-peft.js";
 import { generateText } from "../src/verbs/generate.js";
-import { mergeTarget, openTarget } from "../src/verbs/merge.js";
+import { mergeTarget } from "../src/verbs/merge.js";
+import { openTarget, unmergedOf } from "../src/verbs/target.js";
 import { continueText, onnxFiles } from "./onnx-text.js";
 import { runCommand } from "./run-command.js";
 import { TEXT, writeSmallModel } from "./small-model.js";
@@ -97,7 +99,7 @@ describe("--to onnx", () => {
   });
 
   test("weights that are too many for one file lie beside the model", async () => {
-    const unmerged = await openTarget(at("relora"), { base: null });
+    const unmerged = await unmergedOf(await openTarget(at("relora"), { base: null }));
     const exported = await exportOnnx(unmerged, { out: at("beside"), dtype: "float32", largestFile: 40_000 });
     expect(exported.dataFiles).toBeGreaterThan(1);
     const names = ["model.onnx", "model.onnx_data"];
@@ -187,9 +189,7 @@ describe("--to peft", () => {
       await expect(exporting).rejects.toThrow(ConfigError);
       await expect(exporting).rejects.toThrow(why);
     }
-    await expect(exportAs("peft", "relora", "nowhere", { dtype: "float32" })).rejects.toThrow(
-      /--dtype: is for --to hf/,
-    );
+    await expect(exportAs("peft", "relora", "nowhere", { dtype: "float32" })).rejects.toThrow(/--dtype is for --to hf/);
     expect(await readdir(folder)).not.toContain("nowhere");
   });
 });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { exportOnnx } from "../src/verbs/export-onnx.js";
 import { generateText } from "../src/verbs/generate.js";
-import { openTarget } from "../src/verbs/merge.js";
+import { openTarget, unmergedOf } from "../src/verbs/target.js";
 import { withFolder } from "./run-command.js";
 import { writeSmallModel } from "./small-model.js";
 import { continueInTransformersJs, hasTransformersJs } from "./transformers-js.js";
@@ -15,7 +15,7 @@ test.runIf(hasTransformersJs()).each([
   async (dtype, largestFile) => {
     await withFolder({}, async (root) => {
       await writeSmallModel(`${root}/base`, { seed: 3 });
-      const unmerged = await openTarget(`${root}/base`, { base: null });
+      const unmerged = await unmergedOf(await openTarget(`${root}/base`, { base: null }));
       await exportOnnx(unmerged, { out: `${root}/exported`, dtype, largestFile });
       const text = "The 3th";
       const sampling = { temperature: 0, topK: null, topP: 1, seed: 0, maxNewTokens: 12, prompt: text };

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { formatBytes, formatCount } from "../base/numbers.js";
 import { FLOAT_DTYPES } from "../formats/quant-state.js";
-import { EXPORT_FORMATS, type ExportedAdapter, type ExportedModel, type ExportedOnnx } from "../verbs/export.js";
+import { EXPORT_FORMATS, type ExportedModel } from "../verbs/export.js";
+import type { ExportedOnnx } from "../verbs/export-onnx.js";
+import type { ExportedAdapter } from "../verbs/export-peft.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, readOptions } from "./options.js";
 import { addOriginOptions, readOriginOptions, TARGET_HELP } from "./target-options.js";

@@ -1,3 +1,5 @@
+// Updates are computed with `Tensor.data()`.
+import "../runtime/evaluate.js";
 import { cpuCount } from "#platform";
 import { linearLayers } from "../adapters/inject.js";
 import { addTerms } from "../adapters/low-rank-term.js";

@@ -1,3 +1,5 @@
+// Updates are computed with `Tensor.data()`.
+import "../runtime/evaluate.js";
 import { type FrozenWeight, frozenWeight } from "../adapters/frozen-weight.js";
 import { linearLayers } from "../adapters/inject.js";
 import { type LowRankTerm, productOf, rowLengths } from "../adapters/low-rank-term.js";

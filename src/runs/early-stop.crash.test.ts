@@ -145,7 +145,7 @@ describe("the best checkpoint", () => {
     await mergeTarget(out, { ...options, verify: false, checkpoint: "last", out: at("best-last") });
     expect(await lossOf(at("best-last"))).toBeCloseTo(await lossOf(out, "last"), 5);
     expect(await lossOf(out, "last")).toBeGreaterThan(losses[0]! + 0.1);
-    await expect(lossOf(at("best", "adapter"), "best")).rejects.toThrow("--checkpoint: is for a run folder");
+    await expect(lossOf(at("best", "adapter"), "best")).rejects.toThrow("--checkpoint is for runs");
   });
 
   test("can be asked for when the run is done, and the last one again", async () => {

@@ -12,7 +12,24 @@ import { countParameters, mergedTensors } from "../loading/unmerged-model.js";
 import { describeModel } from "../models/architectures.js";
 import { decoderGraph } from "../programs/onnx-decoder.js";
 import { Rng } from "../tensor/random.js";
-import type { ExportedOnnx } from "./export.js";
+
+/** A folder with an ONNX model, written. */
+export interface ExportedOnnx {
+  readonly format: "onnx";
+  readonly folder: string;
+  /** The model file, relative to `folder`. */
+  readonly model: string;
+  readonly dtype: "float32" | "float16";
+  readonly parameters: number;
+  /** Bytes of the model and of the files of its weights. */
+  readonly fileBytes: number;
+  /** Files with weights beside the model. */
+  readonly dataFiles: number;
+  /** Whether there is a tokenizer.json, without which transformers.js takes token ids alone. */
+  readonly hasTokenizer: boolean;
+  /** What the frozen weights were quantized with, in words; null for float32. The file holds float weights all the same. */
+  readonly quantizer: string | null;
+}
 
 export interface OnnxOptions {
   readonly out: string;

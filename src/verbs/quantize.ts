@@ -7,7 +7,6 @@ import { weightFiles } from "../formats/model-folder.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import { quantizationConfig } from "../formats/quantization-config.js";
 import { ELEMENT_BYTES } from "../formats/safetensors-header.js";
-import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { companionFiles, requireNewFolder } from "../loading/companions.js";
 import { folderSource, writeModel } from "../loading/model-source.js";
@@ -18,8 +17,8 @@ import type { Int8Weight } from "../quant/int8-weight.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import type { Quantizer } from "../quant/quantizer.js";
 import { describeQuantizer } from "../quant/quantizer.js";
-import { isRunFolder } from "../runs/run-folder.js";
 import type { TypedArray } from "../tensor/dtype.js";
+import { openTarget } from "./target.js";
 
 /** Options of {@link quantizeModel}. */
 export interface QuantizationOptions extends DownloadEvents {
@@ -61,12 +60,13 @@ export async function quantizeModel(
   { out, quantizer, onDownload, onNotice }: QuantizationOptions,
 ): Promise<ModelQuantization> {
   await requireNewFolder(out);
-  const folder = await modelFolder(named, { onDownload, onNotice });
-  if (await isRunFolder(folder)) {
+  const { kind, folder } = await openTarget(named, { base: null, onDownload, onNotice });
+  if (kind === "run") {
     throw new CheckpointError(
       `${folder} is a run folder; quantize its ${joinPath(folder, "model")}, or merge it first`,
     );
   }
+  if (kind === "adapter") throw new CheckpointError(`${folder} is a PEFT adapter; merge it into its base first`);
   const source = await folderSource(folder);
   const model = source.build();
   const present = quantizerOfModel(model);

@@ -6,26 +6,84 @@ import { readHostTensor } from "../formats/lazy-tensor.js";
 import { checkpointPath } from "../formats/open-file.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
-import { assignSome, type FillOptions, fillModel, loadModel } from "../loading/model-source.js";
-import { existing, isAdapterFolder, type OpenAdapter, openAdapter } from "../loading/open-adapter.js";
+import { assignSome, type FillOptions, fillModel, folderSource, type ModelSource } from "../loading/model-source.js";
+import { existing, isAdapterFolder, openAdapter } from "../loading/open-adapter.js";
 import type { PeftEffect } from "../loading/peft-effect.js";
+import { quantizerOfModel } from "../loading/quantizing.js";
+import { describeHeld, type UnmergedModel } from "../loading/unmerged-model.js";
 import { applyUpdates } from "../loading/updated-linear.js";
-import type { WeightedAdapter } from "../loading/weighted-adapters.js";
-import { openWeighted } from "../loading/weighted-adapters.js";
+import { openWeighted, type WeightedAdapter } from "../loading/weighted-adapters.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
 import { isRunFolder } from "../runs/run-folder.js";
-import { openRunAsModel, restoreModel } from "../runs/saved-run.js";
+import { openRunAsModel, restoreModel, unmergedRun } from "../runs/saved-run.js";
 
-/** How a model is loaded for evaluation and generation. */
-export interface TargetOptions extends DownloadEvents {
+/** What may go with the name of a target. */
+export interface Origin extends DownloadEvents {
   /** The model under a PEFT adapter, a folder or a name of the hub; null for the one that the adapter names. */
   readonly base: string | null;
-  /** False leaves the adapter out and gives the base alone. */
-  readonly adapter: boolean;
-  /** Adapters for a model, whose updates are added to it; none where they are left out. */
+  /** Adapters for a model, whose updates are added to it. Default: none. */
   readonly adapters?: readonly WeightedAdapter[];
-  /** The checkpoint of a run folder; its finished model, or else the newest state, where it is left out or null. */
+  /** The checkpoint of a run folder. Default and null: the last one, or the best if the run's settings say so. */
+  readonly checkpoint?: CheckpointName | null;
+}
+
+/** What a verb was given, with what may go with it. Its files are read by the function that makes something of it. */
+export type Target = { readonly folder: string; readonly events: DownloadEvents } & (
+  | { readonly kind: "run"; readonly checkpoint: CheckpointName | null }
+  | { readonly kind: "adapter"; readonly base: string | null }
+  | { readonly kind: "model"; readonly adapters: readonly WeightedAdapter[] }
+);
+
+/**
+ * Finds a target, a folder or a name of the hub, and tells what it is.
+ * @throws ConfigError for a base, adapters or a checkpoint that do not go with it; CheckpointError as `downloadModel`.
+ */
+export async function openTarget(
+  named: string,
+  { base, adapters = [], checkpoint = null, onDownload, onNotice }: Origin,
+): Promise<Target> {
+  const events = { onDownload, onNotice };
+  const folder = await modelFolder(named, events);
+  const kind = (await isRunFolder(folder)) ? "run" : (await isAdapterFolder(folder)) ? "adapter" : "model";
+  const faults: string[] = [];
+  if (base !== null && kind !== "adapter") {
+    faults.push(`--base is for PEFT adapters; ${named} is not one, so leave it out`);
+  }
+  if (adapters.length > 0 && kind !== "model") {
+    const is = kind === "run" ? "a run" : "a PEFT adapter";
+    faults.push(
+      `--adapters is for models; ${named} is ${is}, so name its base instead, and its adapter among the others`,
+    );
+  }
+  if (checkpoint !== null && kind !== "run") {
+    faults.push(`--checkpoint is for runs; ${named} is not one, so leave it out`);
+  }
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+  switch (kind) {
+    case "run":
+      return { kind, folder, events, checkpoint };
+    case "adapter":
+      return { kind, folder, events, base };
+    case "model":
+      return { kind, folder, events, adapters };
+  }
+}
+
+/** How a target is loaded for computing. */
+export interface LoadOptions {
+  /** False leaves the adapter of a target, or the adapters that go with it, out and loads the base alone. */
+  readonly adapter: boolean;
+  /**
+   * The device that computes with the model as it is. On the CPU, matrices that the files hold in 16-bit floats stay so. If left out,
+   * all are float32, and may be changed.
+   */
+  readonly device?: Settings["device"];
+}
+
+/** How a model is loaded for evaluation and generation. */
+export interface TargetOptions extends Origin, LoadOptions {
+  /** The checkpoint of a run folder. Default and null: the finished model, or else as in {@link Origin}. */
   readonly checkpoint?: CheckpointName | null;
   readonly device: Settings["device"];
   readonly threads: Settings["threads"];
@@ -38,100 +96,83 @@ export interface LoadedTarget {
   readonly folder: string;
 }
 
-/** What to load, and for what. */
-export type LoadOptions = Pick<TargetOptions, "base" | "adapter" | "adapters" | "checkpoint" | keyof DownloadEvents> & {
-  /**
-   * What computes with the model as it is. On the CPU, matrices that the files have in 16-bit floats are held so. Left out: all are
-   * float32, to be changed as well.
-   */
-  readonly device?: TargetOptions["device"];
-};
-
 /**
  * Loads a run folder (the checkpoint named, or its finished model, or else its newest state), a Hugging Face model, or a PEFT adapter
  * with the base that `base` or its config names; models and adapters are folders, or of the hub by name.
  * @throws CheckpointError or ConfigError saying what is missing.
  */
-export async function loadTarget(
-  named: string,
-  { base, adapter, adapters = [], checkpoint = null, device, onDownload, onNotice }: LoadOptions,
-): Promise<LoadedTarget> {
+export async function loadTarget(named: string, options: Origin & LoadOptions): Promise<LoadedTarget> {
+  return modelOf(await openTarget(named, options), options);
+}
+
+/** The target as a model in memory; for a run whose checkpoint is not named, its finished model if there is one. */
+export async function modelOf(target: Target, { adapter, device }: LoadOptions): Promise<LoadedTarget> {
+  const { folder, events } = target;
   const options: FillOptions = { holdHalf: () => device === "cpu" };
-  const events = { onDownload, onNotice };
-  const target = await modelFolder(named, events);
-  const isRun = await isRunFolder(target);
-  if (!isRun) requireNoCheckpoint(named, checkpoint);
-  const isAdapter = !isRun && (await isAdapterFolder(target));
-  if (isRun || isAdapter) requireNoAdapters(named, adapters);
-  if (isAdapter) return loadPeft(await openAdapter(target, base, events), adapter, options);
-  requireNoBase(named, base);
-  if (!isRun) return loadFolder(target, options, adapter ? await openWeighted(adapters, target, events) : null);
-  const part = (name: string): Promise<string> => checkpointPath(target, name);
-  if (!adapter) {
-    return loadChecked(
-      await existing(await part("base"), "the run wrote none"),
-      "bring it back from a copy of the run folder",
-      options,
-    );
+  switch (target.kind) {
+    case "run": {
+      if (!adapter) {
+        const base = await existing(await checkpointPath(folder, "base"), "the run wrote none");
+        return loadWritten(base, "bring it back from a copy of the run folder", options);
+      }
+      const finished = await checkpointPath(folder, "model");
+      if (target.checkpoint === null && (await exists(finished))) {
+        return loadWritten(finished, `highrank resume ${folder} writes it anew`, options);
+      }
+      const run = await openRunAsModel(folder, target.checkpoint);
+      return { model: await restoreModel(run), folder: run.baseFolder };
+    }
+    case "adapter": {
+      const { effect, source, baseFolder } = await openAdapter(folder, target.base, events);
+      return load(baseFolder, source, adapter ? effect : null, options);
+    }
+    case "model": {
+      const source = await folderSource(folder);
+      return load(folder, source, adapter ? await openWeighted(target.adapters, folder, events) : null, options);
+    }
   }
-  const finished = await part("model");
-  if (checkpoint !== null || !(await exists(finished))) return loadCheckpoint(target, checkpoint);
-  return loadChecked(finished, `highrank resume ${target} writes it anew`, options);
 }
 
-async function loadCheckpoint(target: string, checkpoint: CheckpointName | null): Promise<LoadedTarget> {
-  const run = await openRunAsModel(target, checkpoint);
-  return { model: await restoreModel(run), folder: run.baseFolder };
-}
-
-/** @throws ConfigError for a base that was given to what needs none. */
-export function requireNoBase(target: string, base: string | null): void {
-  if (base === null) return;
-  throw new ConfigError(`--base: is for a PEFT adapter folder; ${target} is none, so leave it out`);
-}
-
-/** @throws ConfigError for adapters that are given to what has its own. */
-export function requireNoAdapters(target: string, adapters: readonly WeightedAdapter[]): void {
-  if (adapters.length === 0) return;
-  throw new ConfigError(
-    `--adapters: is for a model, and ${target} is none; name its base in its place, and its adapter among the others`,
-  );
-}
-
-/** @throws ConfigError for a checkpoint that is named of what is no run. */
-export function requireNoCheckpoint(target: string, checkpoint: CheckpointName | null): void {
-  if (checkpoint === null) return;
-  throw new ConfigError(`--checkpoint: is for a run folder; ${target} is none, so leave it out`);
-}
-
-async function loadFolder(
-  folder: string,
-  options: FillOptions,
-  effect: PeftEffect | null = null,
-): Promise<LoadedTarget> {
-  const model = await loadModel(folder, options);
-  if (effect !== null) await applyEffect(model, effect, folder);
-  return { model, folder };
-}
-
-async function applyEffect(model: CausalLM, { replaced, updates }: PeftEffect, where: string): Promise<void> {
-  for (const [name, tensor] of replaced) assignSome(model, new Map([[name, await readHostTensor(tensor)]]), where);
-  await applyUpdates(model, updates);
-}
-
-/** A folder that a run wrote. */
-async function loadChecked(folder: string, wayOut: string, options: FillOptions): Promise<LoadedTarget> {
+/** Loads a folder that a run wrote. */
+async function loadWritten(folder: string, wayOut: string, options: FillOptions): Promise<LoadedTarget> {
   await requireWhole(folder, wayOut);
-  return loadFolder(folder, options);
+  return load(folder, await folderSource(folder), null, options);
 }
 
-async function loadPeft(
-  { folder, effect, source, baseFolder }: OpenAdapter,
-  withAdapter: boolean,
+async function load(
+  folder: string,
+  source: ModelSource,
+  effect: PeftEffect | null,
   options: FillOptions,
 ): Promise<LoadedTarget> {
   const model = source.build();
   await fillModel(model, source, options);
-  if (withAdapter) await applyEffect(model, effect, folder);
-  return { model, folder: baseFolder };
+  for (const [name, tensor] of effect?.replaced ?? []) {
+    assignSome(model, new Map([[name, await readHostTensor(tensor)]]), folder);
+  }
+  if (effect !== null) await applyUpdates(model, effect.updates);
+  return { model, folder };
+}
+
+/** The target as the parts that merging joins. @throws CheckpointError for what does not fit together. */
+export async function unmergedOf(target: Target): Promise<UnmergedModel> {
+  const { folder, events } = target;
+  switch (target.kind) {
+    case "run":
+      return unmergedRun(await openRunAsModel(folder, target.checkpoint));
+    case "adapter": {
+      const { adapter, effect, source, baseFolder } = await openAdapter(folder, target.base, events);
+      return { source, baseFolder, ...effect, quantizer: adapter.base?.quantizer ?? heldIn(source) };
+    }
+    case "model": {
+      const source = await folderSource(folder);
+      const effect = await openWeighted(target.adapters, folder, events);
+      const { replaced, updates } = effect ?? { replaced: new Map(), updates: new Map() };
+      return { source, baseFolder: folder, replaced, updates, quantizer: heldIn(source) };
+    }
+  }
+}
+
+function heldIn(source: ModelSource): string | null {
+  return describeHeld(quantizerOfModel(source.build()));
 }

@@ -26,7 +26,7 @@ export const adapters: Area = {
       name: "merge: a base for a model folder",
       args: ["merge", "float", "--base", "float", "--out", "merged"],
       prepare: packed(),
-      says: ["--base: is for a PEFT adapter folder; float is none"],
+      says: ["--base is for PEFT adapters; float is not one"],
       code: 2,
     },
     {
@@ -37,7 +37,7 @@ export const adapters: Area = {
         await writeSmallModel(path.join(cwd, "float"), { numLayers: 1 });
         await adapterFor(cwd, "float", null);
       },
-      says: ["--adapters: is for a model, and adapter is none", "name its base in its place"],
+      says: ["--adapters is for models; adapter is a PEFT adapter", "name its base instead"],
       code: 2,
     },
     {

@@ -53,7 +53,7 @@ export const exports: Area = {
       name: "export: a type for an adapter",
       args: ["export", "float", "--to", "peft", "--dtype", "float16", "--out", "out"],
       prepare: model,
-      says: ["--dtype: is for --to hf and onnx", "leave it out"],
+      says: ["--dtype is for --to hf and onnx", "leave it out"],
       code: 2,
     },
     {

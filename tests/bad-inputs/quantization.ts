@@ -40,6 +40,13 @@ export const quantization: Area = {
       code: 3,
     },
     {
+      name: "quantize: a PEFT adapter",
+      args: ["quantize", "adapter", "--to", "nf4", "--out", "q"],
+      files: { "adapter/adapter_config.json": "{}" },
+      says: ["adapter is a PEFT adapter; merge it into its base first"],
+      code: 3,
+    },
+    {
       name: "quantize: a model that is quantized already",
       args: ["quantize", "packed", "--to", "int8", "--out", "q"],
       prepare: packed(),

@@ -102,7 +102,7 @@ export const runs: Area = {
       args: ["merge", "float", "--checkpoint", "best", "--out", "merged"],
       alike: [["export", "float", "--checkpoint", "best", "--to", "onnx", "--out", "onnx"]],
       prepare: (cwd) => writeSmallModel(path.join(cwd, "float"), { numLayers: 1 }),
-      says: ["--checkpoint: is for a run folder; float is none"],
+      says: ["--checkpoint is for runs; float is not one"],
       code: 2,
     },
     {

@@ -1,0 +1,96 @@
+import { ConfigError } from "../base/errors.js";
+import { type PeftAdapter, readPeftAdapter, writePeftAdapter } from "../formats/peft.js";
+import { isCommit, parseHubName } from "../hub/hub-name.js";
+import { hubModelOf } from "../hub/locate-model.js";
+import { tiedNames } from "../loading/model-source.js";
+import { isMerged, openRunAsModel, restoreTrained, type SavedRun } from "../runs/saved-run.js";
+import { joinAdapter } from "../runs/saving.js";
+import type { HostTensor } from "../tensor/dtype.js";
+import type { Target } from "./target.js";
+
+/** A PEFT adapter, written. */
+export interface ExportedAdapter {
+  readonly format: "peft";
+  readonly folder: string;
+  /** That of every layer: cycles × rank, and that of what was not merged yet. */
+  readonly rank: number;
+  /** Adapted layers. */
+  readonly layers: number;
+  /** Parameters that the adapter replaces as a whole, by name on disk. */
+  readonly modulesToSave: readonly string[];
+  /** What it is to be put on, as its config says; null where it does not say. */
+  readonly baseModel: string | null;
+  /** What the base was quantized with in training, in words; null for float32 or where it is not known. */
+  readonly quantizer: string | null;
+}
+
+/** Writes a run or an adapter as one PEFT adapter. @throws ConfigError for a target that is no adapter. */
+export async function exportPeft(target: Target, out: string): Promise<ExportedAdapter> {
+  const adapter = await adapterOf(target);
+  await writePeftAdapter(out, adapter);
+  return {
+    format: "peft",
+    folder: out,
+    rank: adapter.rank,
+    layers: adapter.layers.size,
+    modulesToSave: [...adapter.modulesToSave.keys()],
+    baseModel: adapter.baseModel,
+    quantizer: adapter.base?.quantizer ?? null,
+  };
+}
+
+async function adapterOf(target: Target): Promise<PeftAdapter> {
+  const { folder } = target;
+  const wayOut = "write the whole model with --to hf";
+  switch (target.kind) {
+    case "adapter": {
+      const adapter = await readPeftAdapter(folder);
+      return target.base === null ? adapter : { ...adapter, ...(await namedBase(target.base)) };
+    }
+    case "run":
+      return runAdapter(await openRunAsModel(folder, target.checkpoint), wayOut);
+    case "model":
+      throw new ConfigError(
+        `${folder} is a whole model, of which there is no adapter; ${wayOut}, or name a run or an adapter`,
+      );
+  }
+}
+
+/** A base as adapter_config.json names it. */
+async function namedBase(base: string): Promise<Pick<PeftAdapter, "baseModel" | "baseRevision">> {
+  const model = await hubModelOf(base);
+  if (model === undefined) return { baseModel: base, baseRevision: null };
+  return { baseModel: model.name, baseRevision: base.includes("@") ? model.revision : null };
+}
+
+/** The model of the hub whose weights RUN/base has, where it has: anybody can get those. */
+function hubBase({ settings, state }: SavedRun): Pick<PeftAdapter, "baseModel" | "baseRevision" | "base"> | undefined {
+  const model = parseHubName(settings.model);
+  if (model === undefined || !isCommit(model.revision) || settings.warmStartSteps > 0) return undefined;
+  return { baseModel: model.name, baseRevision: model.revision, base: { ...state.base, sha256: null } };
+}
+
+/**
+ * A run as one adapter, of the ranks of all its cycles. What is trained beside the adapters is part of it where it changed. Its base is
+ * the model of the hub that the run began with, or else RUN/base.
+ */
+async function runAdapter(run: SavedRun, wayOut: string): Promise<PeftAdapter> {
+  const { folder, settings, state, source } = run;
+  if (settings.method === "full") {
+    throw new ConfigError(`${folder} trained every weight (method full), which no adapter can hold; ${wayOut}`);
+  }
+  if (state.phase !== "adapter") {
+    throw new ConfigError(
+      `${folder} is still in its warm start, in which every weight trains, and has no adapter yet; resume it, or ${wayOut}`,
+    );
+  }
+  const model = restoreTrained(run);
+  const adapter = await joinAdapter(folder, { model, settings, state, merged: isMerged(run) });
+  const { embeddings, head } = tiedNames(model);
+  const modulesToSave = new Map<string, HostTensor>();
+  for (const [name, tensor] of adapter.modulesToSave) {
+    const before = await source.readWeight(name === head ? embeddings : name);
+    if (before.some((value, i) => value !== tensor.data[i])) modulesToSave.set(name, tensor);
+  }
+  return { ...adapter, ...hubBase(run), modulesToSave };
+}
