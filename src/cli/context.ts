@@ -11,7 +11,7 @@ export interface Surroundings {
   readonly env: Environment;
 }
 
-/** What a verb runs with. With `--json` standard output carries one object and nothing else. */
+/** Surroundings of a verb. With `--json` standard output carries one object and nothing else. */
 export class Context {
   readonly json: boolean;
   readonly env: Environment;
@@ -45,7 +45,7 @@ export class Context {
     this.terminal.write(lines.map((line) => `${line}\n`).join(""));
   }
 
-  /** What people should know beside the outcome. */
+  /** Prints a line for people beside the outcome. */
   note(text: string): void {
     this.#stderr.write(`note: ${text}\n`);
   }

@@ -16,7 +16,7 @@ const PROBE_TIMEOUT_MS = 60_000;
 interface ProviderCheck {
   readonly name: Settings["device"];
   readonly works: boolean;
-  /** What the provider said when it failed. */
+  /** The provider's message when it failed. */
   readonly fault: string | null;
 }
 

@@ -22,7 +22,10 @@ export function exitCodeOf(error: unknown): ExitCode {
   return EXIT.internal;
 }
 
-/** What to print for an error: its message, or with `debug` its stack; an error of no class of ours says that it is a defect. */
+/**
+ * The text to print for an error: its message, or with `debug` its stack; an error of no class of ours is said to be
+ * a defect.
+ */
 export function describeError(error: unknown, { debug }: { debug: boolean }): string {
   if (debug && error instanceof Error) return `error: ${error.stack}`;
   const message = error instanceof Error ? error.message : String(error);

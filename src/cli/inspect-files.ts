@@ -31,14 +31,14 @@ export interface QuantizedInfo {
   readonly format: QuantizationFormat;
   /** Elements that share a scale; null for int8, which has a scale for each row. */
   readonly blockSize: number | null;
-  /** Whether the scales are quantized themselves. */
+  /** True if the scales are quantized themselves. */
   readonly doubleQuant: boolean;
   readonly shape: readonly number[];
   /** Bits of codes and scales for each weight, without the tables, which are always of the same size. */
   readonly bitsPerWeight: number;
 }
 
-/** What `inspect` found at a path. Only headers of weight files are read. */
+/** The result of `inspect` on a path. Only headers of weight files are read. */
 export type Inspection =
   | ({ readonly kind: "safetensors"; readonly metadata: Readonly<Record<string, string>> } & TensorList)
   | ({ readonly kind: "model"; readonly config: Readonly<Record<string, unknown>> } & TensorList)
@@ -170,7 +170,7 @@ async function tensorList(files: readonly WeightFile[]): Promise<TensorList> {
   return { parameters, tensors, quantized: quantized.sort(byName) };
 }
 
-/** What the parts of a quantized weight say of it; faults are added to `faults`, and there is nothing then. */
+/** The description of a quantized weight by its parts; null where they have faults, which are added to `faults`. */
 async function quantizedInfo(
   name: string,
   parts: readonly FiledEntry[],

@@ -31,7 +31,7 @@ const PHASES: Readonly<Record<PhaseName, readonly [name: string, meaning: string
   adapter: ["Adapters", "low-rank updates train on frozen weights"],
 };
 
-/** What kind of line this is, in a column of its own. */
+/** Kind of the line, in a column of its own. */
 function label(name: string, color: (text: string) => string): string {
   return color(name) + " ".repeat(LABEL_COLUMNS - name.length);
 }

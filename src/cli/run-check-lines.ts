@@ -11,7 +11,7 @@ const STYLES: Readonly<Record<Finding["state"], keyof Style>> = {
   damaged: "red",
 };
 
-/** What a look through a run folder has found, a paragraph for each finding and a verdict. */
+/** Prints the findings about a run folder, a paragraph for each, and a verdict. */
 export function runCheckLines(
   { runFolder, state, findings }: RunCheck,
   terminal: Terminal,

@@ -5,7 +5,7 @@ import type { SettingKey, Settings } from "./settings.js";
 
 /** A rule that ties several settings together. */
 interface CrossCheck {
-  /** What the rule reads, first the one to blame. It is skipped when one of them is already at fault. */
+  /** Settings that the rule reads, the one to blame first. The rule is skipped if one of them is already at fault. */
   readonly keys: readonly [SettingKey, ...SettingKey[]];
   /** The fault, or null where the rule holds. */
   readonly fault: (settings: Settings) => string | null;

@@ -2,14 +2,14 @@ import { isModelPreset } from "./presets.js";
 import type { DerivedKey, SettingKey, Settings } from "./settings.js";
 
 interface Derivation<K extends DerivedKey> {
-  /** What the value is computed from; it is computed after them. */
+  /** Settings that the value is computed from; it is computed after them. */
   readonly from: readonly SettingKey[];
   readonly value: (settings: Settings) => Settings[K];
 }
 
 const LENGTH = ["maxSteps", "maxTrainTokens", "totalBatchSize", "sequenceLength"] as const;
 
-/** How each setting without a default follows from the others; in an order in which they can be computed. */
+/** The rule of each setting without a default, in an order in which they can be computed. */
 export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
   totalBatchSize: { from: ["batchSize"], value: ({ batchSize }) => batchSize },
   alpha: { from: ["rank"], value: ({ rank }) => rank },

@@ -8,7 +8,7 @@ export interface FlagDefinition {
   /** `--rank <integer>`, `--rslora`, `--no-rslora`. */
   readonly flags: string;
   readonly help: string;
-  /** What holds without the flag, in words. */
+  /** The value without the flag, in words. */
   readonly fallback: string;
   readonly group: Setting["group"];
   /** Accepted but not listed: aliases, switches, and the form of a boolean that states its default. */

@@ -61,7 +61,7 @@ const TRANSLATIONS: ReadonlyMap<string, string> = new Map(
   }).map(([name, advice]) => [normalize(name), advice]),
 );
 
-/** What to do about a name that is no setting: `; did you mean "rank"?`, or empty where nothing is near. */
+/** Advice for a name that is no setting: `; did you mean "rank"?`, or empty where nothing is near. */
 export function adviceForUnknown(name: string, show: (key: string) => string): string {
   const translation = TRANSLATIONS.get(normalize(name));
   if (translation !== undefined) return `; ${translation}`;

@@ -36,7 +36,7 @@ export const MODEL_PRESETS: Readonly<Record<string, ModelPreset>> = {
   "1b": shape(2048, 24, 32, 5461),
 };
 
-/** Whether `model` names a preset, so that its weights start at random; otherwise it is a folder. */
+/** True if `model` names a preset, so that its weights start at random; otherwise it is a folder. */
 export function isModelPreset(model: string): boolean {
   return Object.hasOwn(MODEL_PRESETS, model);
 }

@@ -12,7 +12,7 @@ export interface SettingSources {
   /** Values by setting name, as text or typed; undefined counts as absent. */
   readonly flags?: Readonly<Record<string, unknown>>;
   readonly file?: ConfigFile;
-  /** What one of several runs that share the file has otherwise. */
+  /** Values of one of several runs that share the file. */
   readonly changes?: ConfigFile;
   /** Weaker than the file and than a preset named there or by a flag. */
   readonly defaults?: Partial<Settings>;
@@ -66,14 +66,14 @@ function recipeFor(recipe: Values, { model = recipe.model, method, lr }: Values)
 
 type Values = { -readonly [K in SettingKey]?: Settings[K] };
 
-/** What one source says. */
+/** Values of one source. */
 interface Layer {
   readonly values: Values;
   /** Values that a weaker source may not have chosen: the default stands in for them. */
   readonly ruledOut?: readonly { readonly key: SettingKey; readonly choice: string }[];
 }
 
-/** What the value of a switch must be. */
+/** The value that a switch must have. */
 const SWITCH: Setting = { type: "boolean", group: "Run", help: "" };
 
 function readLayer(

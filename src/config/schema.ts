@@ -48,7 +48,7 @@ export function settingsJsonSchema(): Record<string, unknown> {
   return z.toJSONSchema(z.strictObject(shape), { io: "input" });
 }
 
-/** What a value of the setting must be, in words: "an integer of at least 1", "one of full, lora, relora". */
+/** The values that the setting takes, in words: "an integer of at least 1", "one of full, lora, relora". */
 export function describeRange(setting: Setting): string {
   const text = describeType(setting);
   return setting.none === undefined ? text : `${text}, or none`;

@@ -5,11 +5,11 @@ import type { CausalLM } from "../models/causal-lm.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { quantizerOfModel } from "./quantizing.js";
 
-/** What says which weights a run was trained on. */
+/** Identity of the weights that a run was trained on. */
 export interface BaseIdentity {
-  /** Of the weight files of the model folder. */
+  /** SHA-256 of the weight files of the model folder. */
   readonly sha256: string;
-  /** What they were quantized with in training, in words; null for float32. */
+  /** The quantizer of training, in words; null for float32. */
   readonly quantizer: string | null;
 }
 

@@ -13,7 +13,7 @@ export async function requireNewFolder(out: string): Promise<void> {
   }
 }
 
-/** What transformers and others write beside the weights for a model's tokenizer and its way of generating. */
+/** Files that transformers and others write beside the weights for a model's tokenizer and its way of generating. */
 const COMPANIONS = [
   ...["tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"],
   ...["vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"],
@@ -23,7 +23,7 @@ const COMPANIONS = [
 const TEMPLATES = /^(tokenizer_config\.json|chat_template\..+)$/;
 
 /**
- * What stands beside the weights in the folders that a run writes: the files of the model that it starts from, unless the settings give it
+ * Files beside the weights in the folders that a run writes: those of the model that it starts from, unless the settings give it
  * another tokenizer or template.
  * @param folder that model; null where its weights are random.
  */

@@ -39,7 +39,7 @@ export interface ModelSource {
   readonly folder?: string;
   /** config.json. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** What a model folder of it holds, as the model names and shapes it; read when asked for. */
+  /** Tensors of a model folder of it, as the model names and shapes them; read when asked for. */
   readonly tensors: ReadonlyMap<string, ModelTensor>;
   /** The weights among the tensors that are quantized, each with the names of all its parts. */
   readonly quantized: ReadonlyMap<string, readonly string[]>;
@@ -147,9 +147,9 @@ export function memorySource(model: CausalLM, config: Readonly<Record<string, un
   return { config, tensors, quantized: new Map(), build: () => model, readWeight };
 }
 
-/** How the weights of a model are held. */
+/** Types of the weights in memory. */
 export interface FillOptions {
-  /** Whether a weight that its file has in 16-bit floats is held so. Of matrices alone. Default: none is. */
+  /** True for a matrix that stays in the 16-bit floats of its file. Default: none does. */
   readonly holdHalf?: (parameter: Parameter) => boolean;
 }
 
@@ -270,7 +270,7 @@ function throwFaults(faults: readonly string[], where: string): void {
   if (faults.length > 0) throw new CheckpointError(`${where}: the weights do not fit the model:\n${faults.join("\n")}`);
 }
 
-/** What a model folder is written from, without its tokenizer. */
+/** Contents of a model folder to write, without its tokenizer. */
 export interface ModelToSave {
   readonly config: Readonly<Record<string, unknown>>;
   /** By name on disk. */
@@ -286,7 +286,7 @@ export async function saveModel(folder: string, model: ModelToSave, files: Compa
   await writeModel(folder, { config, tensors, files }, SAVED);
 }
 
-/** What a run starts from as a Hugging Face folder with checksums: with the weight files of the folder that it comes from, where it does. */
+/** Writes the base of a run as a Hugging Face folder with checksums; weight files of a given folder are copied. */
 export async function saveBase(folder: string, source: ModelSource, files: CompanionFiles): Promise<void> {
   const { folder: from, config } = source;
   if (from === undefined) await saveModel(folder, source, files);

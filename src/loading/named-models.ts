@@ -6,7 +6,7 @@ import type { Settings } from "../config/settings.js";
 import { locateModel } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 
-/** What the settings of a run name, and where it is. */
+/** The models that the settings of a run name, and where they are. */
 export interface NamedModels {
   /** With the commit of what is named by its name on the hub, so that it is the same at any time. */
   readonly settings: Settings;

@@ -7,7 +7,7 @@ import { requireBase } from "./base-identity.js";
 import { folderSource, type ModelSource } from "./model-source.js";
 import { type PeftEffect, peftEffect } from "./peft-effect.js";
 
-/** Whether a folder holds a PEFT adapter. */
+/** True if a folder holds a PEFT adapter. */
 export function isAdapterFolder(folder: string): Promise<boolean> {
   return exists(joinPath(folder, "adapter_config.json"));
 }
@@ -36,7 +36,7 @@ export async function openAdapter(folder: string, base: string | null, events?: 
   return { folder, adapter, effect: peftEffect(adapter, source, model, folder), source, baseFolder };
 }
 
-/** What the adapter says of its base: a path, or a name of the hub with the revision, where it has one. */
+/** The base that the adapter names: a path, or a name of the hub with the revision, where it has one. */
 async function baseNameOf({ baseModel, baseRevision }: ReadPeftAdapter): Promise<string | null> {
   if (baseModel === null || baseRevision === null || (await exists(baseModel))) return baseModel;
   return `${baseModel}@${baseRevision}`;

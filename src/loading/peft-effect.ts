@@ -15,16 +15,16 @@ import { formatShape, type Shape, sameShape } from "../tensor/shape.js";
 import { diskParameters, type ModelSource } from "./model-source.js";
 import type { LayerUpdate } from "./updated-linear.js";
 
-/** What a PEFT adapter does to its base. */
+/** The changes that a PEFT adapter makes to its base. */
 export interface PeftEffect {
   /** Parameters in place of those of the base, as the model names and shapes them; read when they are asked for. */
   readonly replaced: ReadonlyMap<string, LazyTensor>;
-  /** What goes beside the weights of linear layers. */
+  /** Updates beside the weights of linear layers. */
   readonly updates: ReadonlyMap<string, LayerUpdate>;
 }
 
 /**
- * What the adapter does to the model. Adapters and trained rows of embedding tables, and adapters of the output projection, are added to a
+ * Computes the changes of the adapter. Adapters and trained rows of embedding tables, and adapters of the output projection, are added to a
  * copy of the table; all else stays beside the weights.
  * @throws CheckpointError that names every tensor which the model has no place for, every module that lacks its tensors, and what
  * weights that the model ties cannot take up.
@@ -111,7 +111,7 @@ function tablesOf(model: CausalLM): Map<string, Table> {
   return tables;
 }
 
-/** What the adapter holds in full: modules_to_save and biases, as the model names and shapes them. */
+/** Tensors that the adapter holds in full: modules_to_save and biases, as the model names and shapes them. */
 function savedParameters(
   { modulesToSave, biases }: ReadPeftAdapter,
   model: CausalLM,

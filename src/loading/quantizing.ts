@@ -8,7 +8,7 @@ import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import { createQuantizer, describeQuantizer, type Quantizer } from "../quant/quantizer.js";
 import { type QuantizationError, QuantizationTotal } from "./quantization-error.js";
 
-/** What the frozen weights of a run are quantized with; null for float32. */
+/** The quantizer for the frozen weights of a run; null for float32. */
 export function quantizerOf({
   quantize,
   doubleQuant,
@@ -17,7 +17,7 @@ export function quantizerOf({
   return quantize === "none" ? null : createQuantizer(quantize, { blockSize, doubleQuant });
 }
 
-/** What the layers of a model without adapters are quantized with; null where they are float32. */
+/** The quantizer of the layers of a model without adapters; null where they are float32. */
 export function quantizerOfModel(model: CausalLM): Quantizer | null {
   for (const { linear } of linearLayers(model).values()) {
     if (linear instanceof QuantizedLinear) return linear.weight.quantizer;
@@ -26,7 +26,7 @@ export function quantizerOfModel(model: CausalLM): Quantizer | null {
 }
 
 /**
- * What holds the frozen weights of the run: that of the settings, or what the model is quantized with already.
+ * The quantizer of the frozen weights of the run: that of the settings, or that of a model that is quantized already.
  * @throws ConfigError if these differ, or if a quantized model is to be trained in full.
  */
 export function frozenQuantizer(

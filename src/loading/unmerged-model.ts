@@ -21,7 +21,7 @@ import { sizeOf } from "../tensor/shape.js";
 import { diskParameters, loadModel, type ModelSource, tiedNames } from "./model-source.js";
 import { applyUpdates, type LayerUpdate } from "./updated-linear.js";
 
-/** How the written folder differs from base + updates, both computed in float32. */
+/** Difference between the written folder and base + updates, both computed in float32. */
 export interface MergeVerification {
   /** Tokens of the sequence that both were given. */
   readonly tokens: number;
@@ -42,7 +42,7 @@ export interface UnmergedModel {
   readonly replaced: ReadonlyMap<string, HostTensor | LazyTensor>;
   /** Updates on top, by the name of their layer. */
   readonly updates: ReadonlyMap<string, LayerUpdate>;
-  /** What the frozen weights are quantized with, in the source or in training alone, in words; null for float32. */
+  /** The quantizer of the frozen weights, in the source or in training alone, in words; null for float32. */
   readonly quantizer: string | null;
 }
 

@@ -9,7 +9,7 @@ import type { Parameter } from "../nn/module.js";
 import { add, div, mul } from "../ops/elementwise.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 
-/** What an adapter of any kind changes of one linear layer. */
+/** The change that an adapter of any kind makes to one linear layer. */
 export interface LayerUpdate extends LowRankTerm {
   /** Added to the layer's output, (outFeatures). */
   readonly bias?: Float32Array;
@@ -65,7 +65,7 @@ export async function applyUpdates(model: CausalLM, updates: ReadonlyMap<string,
   }
 }
 
-/** What each row of weight + update is scaled by. */
+/** The factor of each row of weight + update. */
 async function rowFactors(weight: FrozenWeight, update: LowRankTerm, magnitude: Float32Array): Promise<Float32Array> {
   const product = productOf(update);
   const changed = add(tensor(weight.values(), product.shape), product);

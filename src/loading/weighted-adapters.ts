@@ -12,16 +12,16 @@ export interface WeightedAdapter {
   readonly weight: number;
 }
 
-/** What an adapter does, and how much of it is taken. */
+/** The effect of an adapter, and the weight that it is given. */
 export interface WeightedEffect {
-  /** Of the adapter, for errors. */
+  /** Name of the adapter, for errors. */
   readonly name: string;
   readonly effect: PeftEffect;
   readonly weight: number;
 }
 
 /**
- * What several adapters do together, as PEFT's add_weighted_adapter has it: see `combineTerms`. A layer is changed by those that have it.
+ * Several adapters as one, as PEFT's add_weighted_adapter has it: see `combineTerms`. Each changes the layers that it has.
  * @throws ConfigError for adapters with more than low-rank updates, weights that are no numbers, and with `linear` several ranks.
  */
 export function combineEffects(effects: readonly WeightedEffect[], kind: "linear" | "cat"): PeftEffect {
@@ -42,7 +42,7 @@ export function combineEffects(effects: readonly WeightedEffect[], kind: "linear
 }
 
 /**
- * What adapters do to a base together: the sum of weight · update of each. One alone, in full, may be of any kind. Null
+ * Several adapters on one base: the sum of weight · update of each. One alone, in full, may be of any kind. Null
  * where there are none.
  * @param base the folder of the model.
  * @throws as `openAdapter` and `combineEffects`.

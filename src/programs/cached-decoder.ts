@@ -13,7 +13,10 @@ import { KeyValueCache } from "./key-value-cache.js";
 const LONGEST_STEP = 256;
 /** Fewest of a step that reads several. */
 const SHORTEST_STEP = 8;
-/** What stands in for numbers of slots is larger than any size of a model, and its product with those is an exact integer. */
+/**
+ * The stand-in for a number of slots is larger than any size of a model, and its product with those is an exact
+ * integer.
+ */
 const LEAST_STAND_IN = 2 ** 32;
 
 /**
@@ -113,7 +116,7 @@ export class CachedDecoder {
   }
 }
 
-/** How many tokens are read at a time, of so many in all. */
+/** Tokens that are read at a time, of so many in all. */
 function parts(count: number): number[] {
   const whole = new Array<number>(Math.floor(count / LONGEST_STEP)).fill(LONGEST_STEP);
   return count % LONGEST_STEP === 0 ? whole : [...whole, count % LONGEST_STEP];

@@ -69,7 +69,7 @@ export class KeyValueCache {
     }
   }
 
-  /** What the placeholders of the layers are given. */
+  /** Values for the placeholders of the layers. */
   feeds(): Feeds {
     const feeds: Record<string, Float32Array> = {};
     for (const [layer, { key, value }] of this.#layers) {
@@ -79,7 +79,7 @@ export class KeyValueCache {
     return feeds;
   }
 
-  /** What `time` new tokens see: of the slots, then of themselves, (time, slots + time). */
+  /** The mask of `time` new tokens over the slots, then over themselves, (time, slots + time). */
   mask(window: number | undefined, time: number): Float32Array {
     const slots = this.slots(window);
     const reach = window ?? Infinity;

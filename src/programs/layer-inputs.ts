@@ -8,7 +8,7 @@ import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 
-/** What every adapted layer of the model is fed on a batch, dropout off, by the layer's name on disk. */
+/** Inputs of every adapted layer of the model on a batch, dropout off, by the layer's name on disk. */
 export async function recordLayerInputs(
   model: CausalLM,
   { inputIds }: Batch,

@@ -5,7 +5,7 @@ import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
 import { batchPlaceholders, countScored } from "./training-step.js";
 
-/** What a model says of the probe: mean loss in nats, and all logits. */
+/** The model's answer to the probe: mean loss in nats, and all logits. */
 export interface ProbeResult {
   readonly loss: number;
   readonly logits: Float32Array;

@@ -1,6 +1,6 @@
 import type { Rng } from "../tensor/random.js";
 
-/** How the next token is chosen from the model's scores. */
+/** Rule by which the next token is chosen from the model's scores. */
 export interface SamplingOptions {
   /** 0 takes the likeliest token; otherwise the logits are divided by it. */
   readonly temperature: number;
@@ -91,7 +91,7 @@ function likeliestTokens(logits: Float32Array, largest: number, count: number): 
   return near.sort((a, b) => logits[b]! - logits[a]! || a - b).subarray(0, count);
 }
 
-/** How finely powers of two are tabulated. */
+/** Steps between two powers of two in the table. */
 const PARTS = 256;
 const ROOTS = Float64Array.from({ length: PARTS }, (_, i) => 2 ** (-i / PARTS));
 const HALVES = Float64Array.from({ length: 1080 }, (_, i) => 2 ** -i);

@@ -8,7 +8,7 @@ import type { Rng } from "../tensor/random.js";
 import { CachedDecoder } from "./cached-decoder.js";
 import { type SamplingOptions, sampleToken } from "./sampling.js";
 
-/** How a text is written. */
+/** Options for writing a text. */
 export interface WritingOptions {
   readonly maxNewTokens: number;
   /** 0 is greedy. */
@@ -38,7 +38,7 @@ export interface Generation {
   readonly msPerToken: number | null;
   /** Tokens that the model sees at most. */
   readonly contextTokens: number;
-  /** How often the text had filled that, and went on from its last half. */
+  /** Times that the text had filled the context and went on from its last half. */
   readonly contextRestarts: number;
 }
 
@@ -145,7 +145,10 @@ export class TextGenerator {
     this.#decoder.clear();
   }
 
-  /** What of the prompt is not in the cache, which is emptied where it holds anything else. At least one token. */
+  /**
+   * The part of the prompt that is not in the cache, which is emptied where it holds anything else. At least one
+   * token.
+   */
   #unread(prompt: readonly number[]): readonly number[] {
     const isBeginning = this.#read.length < prompt.length && this.#read.every((id, i) => id === prompt[i]);
     if (!isBeginning || this.#restarts > 0) this.#forget();
@@ -181,7 +184,7 @@ class Clock {
     return ++this.ticks;
   }
 
-  /** What was done since counts for nothing. */
+  /** Leaves out the time since the last tick. */
   skip(): void {
     this.#last = performance.now();
   }

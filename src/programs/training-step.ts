@@ -9,7 +9,7 @@ import { Program } from "../runtime/program.js";
 import type { Device } from "../runtime/session.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";
 
-/** What a graph over batches is compiled for. */
+/** Shape and machine of a graph over batches. */
 export interface StepShape {
   readonly batchSize: number;
   readonly sequenceLength: number;

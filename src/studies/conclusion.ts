@@ -2,10 +2,10 @@ import { formatCount } from "../base/numbers.js";
 import type { Difference } from "./statistics.js";
 import { type ArmSummary, MERGE_TOLERANCE, type RunSummary, type StudySummary } from "./summary.js";
 
-/** What the numbers show and no more, in sentences. */
+/** Sentences that say as much as the numbers show, and no more. */
 export interface Conclusion {
   readonly findings: readonly string[];
-  /** What the findings rest on. */
+  /** Numbers that the findings rest on. */
   readonly grounds: readonly string[];
 }
 

@@ -5,11 +5,11 @@ import { listCheckpoints } from "../runs/checkpoint.js";
 import { parseRunState } from "../runs/run-state.js";
 import type { RunStatus } from "./study-run.js";
 
-/** What a run's files say beside its metrics. */
+/** Facts from a run's files beside its metrics. */
 export interface RunFiles {
-  /** Of the tensors in the newest checkpoint. */
+  /** Bytes of the tensors in the newest checkpoint. */
   readonly checkpointBytes: number;
-  /** Whether that one is from after the warm start, if there was one. */
+  /** True if that checkpoint is from after the warm start, or there was none. */
   readonly adapted: boolean;
   /** SHA-256 of the weights in base/: the initial ones, or those at the end of the warm start. */
   readonly baseSha256: string;

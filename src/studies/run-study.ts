@@ -85,7 +85,7 @@ async function runStudy(given: Study, options: StudyOptions, control: Control): 
   }
 }
 
-/** What a study leaves in its folder. */
+/** Files that a study leaves in its folder. */
 const OWN_ENTRIES: readonly string[] = ["runs", "spectra", ...REPORT_FILES];
 
 /** @throws ConfigError if the folder holds something that no study made. */

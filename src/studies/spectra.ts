@@ -23,7 +23,7 @@ export interface KindSpectrum {
   readonly layers: number;
   /** The i-th largest of a layer, as mean over the layers. */
   readonly values: readonly number[];
-  /** How many of all layers together are above the thresholds, of how many. */
+  /** Number of values of all layers together above the thresholds, and their number in all. */
   readonly above: number;
   readonly aboveRelative: number;
   readonly total: number;
@@ -34,7 +34,7 @@ export interface ArmSpectra {
   readonly kinds: readonly KindSpectrum[];
   /** The most that the merges allow in a layer, the directions that they took; null for full-rank training. */
   readonly bound: number | null;
-  /** Whether the weights were rounded at merges, whose error is then part of the update. */
+  /** True if the weights were rounded at merges; that error is then part of the update. */
   readonly rounded: boolean;
 }
 
@@ -104,7 +104,7 @@ function startOf(known: RunEvidence, low: RunEvidence): { folder: string; sha256
   };
 }
 
-/** What the file holds under that key, or else what `compute` gives, which is then written there. */
+/** The value that the file holds under that key, or else the result of `compute`, which is then written there. */
 async function kept(
   file: string,
   key: string,

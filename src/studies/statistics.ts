@@ -15,7 +15,7 @@ export interface Difference {
   /** Differences below and above zero. */
   readonly below: number;
   readonly above: number;
-  /** Whether zero lies outside the 95 % interval of Student's t distribution; null for one pair. */
+  /** True if zero lies outside the 95 % interval of Student's t distribution; null for one pair. */
   readonly clear: boolean | null;
 }
 
@@ -29,7 +29,7 @@ export function spreadOf(values: readonly number[]): Spread | null {
   return { n, mean, deviation: Math.sqrt(squares / (n - 1)) };
 }
 
-/** What the differences of pairs, one pair a seed, say of their mean; null without any. */
+/** The mean of the differences of pairs, one pair a seed, with its uncertainty; null without any. */
 export function differenceOf(differences: readonly number[]): Difference | null {
   const spread = spreadOf(differences);
   if (spread === null) return null;
@@ -56,7 +56,7 @@ function studentQuantile(degrees: number): number {
   return STUDENT[Math.min(degrees, STUDENT.length) - 1]!;
 }
 
-/** Of at least one value. */
+/** The mean of at least one value. */
 export function meanOf(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

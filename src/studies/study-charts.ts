@@ -8,7 +8,7 @@ import type { RunEvidence } from "./summary.js";
 
 /** Names of CSS variables of the page; further arms repeat them with dashes. */
 const COLORS = ["blue", "orange", "green", "purple", "red", "teal", "pink", "olive"];
-/** Of a line. More than a screen can show only makes the file larger. */
+/** Points of a line at most. More than a screen can show only makes the file larger. */
 const MAX_POINTS = 400;
 
 /** Values of a run by step. */
@@ -77,7 +77,7 @@ function trainingCurve(records: readonly MetricsRecord[]): Curve {
   return curve;
 }
 
-/** Whether one of the steps up to `last` has a point of its own: the same ones in each run of that length. */
+/** True if one of the steps up to `last` has a point of its own: the same ones in each run of that length. */
 function isShown(step: number, last: number): boolean {
   return step === last || step % Math.ceil(last / MAX_POINTS) === 0;
 }

@@ -1,6 +1,6 @@
 import type { RunPhase, RunStatus } from "./study-run.js";
 
-/** What a run takes and how far it is. */
+/** The length of a run and how far it is. */
 export interface PlannedRun {
   readonly arm: string;
   readonly seed: number;

@@ -21,7 +21,7 @@ export interface StudyRun {
 /** A run that ended early is done. `diverged` is an end too: the same run would diverge again. */
 export type RunPhase = "new" | "begun" | "done" | "diverged";
 
-/** What a run folder holds. */
+/** The contents of a run folder. */
 export interface RunStatus {
   readonly run: StudyRun;
   readonly phase: RunPhase;
@@ -54,7 +54,7 @@ export function studyRuns({ arms, seeds }: Study, out: string, parallel: number)
 }
 
 /**
- * What there is of the runs.
+ * The status of the runs.
  * @throws ConfigError that names every run made with other settings; CheckpointError for what cannot be read.
  */
 export async function lookAtRuns(runs: readonly StudyRun[]): Promise<RunStatus[]> {
@@ -80,7 +80,7 @@ async function changesOf({ folder, settings }: StudyRun): Promise<string[]> {
     .map((key) => `${key} was ${text(before[key])}, is ${text(settings[key])}`);
 }
 
-/** What there is of one run. */
+/** The status of one run. */
 export async function lookAtRun(run: StudyRun): Promise<RunStatus> {
   const { folder } = run;
   if (!(await isRunFolder(folder))) return { run, phase: "new", step: 0, records: [] };

@@ -14,7 +14,7 @@ export interface Study {
 /** One way to train. */
 export interface Arm {
   readonly name: string;
-  /** Of its runs; `seed`, `out` and, where it is null, `threads` are still to be given. */
+  /** Settings of its runs, but for `seed`, `out` and, where it is null, `threads`. */
   readonly settings: Settings;
 }
 

@@ -9,7 +9,7 @@ import type { RunPhase, RunStatus } from "./study-run.js";
 /** A merge into float32 weights must not change the held-out loss by this much, in nats. */
 export const MERGE_TOLERANCE = 1e-4;
 
-/** What one run came to. */
+/** The outcome of one run. */
 export interface RunSummary {
   readonly arm: string;
   readonly seed: number;
@@ -37,10 +37,10 @@ export interface RunSummary {
   readonly dataSha256: string | null;
 }
 
-/** What an arm came to, over the seeds whose runs are done. */
+/** The outcome of an arm over the seeds whose runs are done. */
 export interface ArmSummary {
   readonly name: string;
-  /** How its frozen weights are held; null for float32. */
+  /** Format of its frozen weights; null for float32. */
   readonly quantizer: string | null;
   readonly runs: readonly RunSummary[];
   readonly loss: Spread | null;
@@ -56,10 +56,10 @@ export interface ArmSummary {
   readonly parameters: number | null;
   readonly trainableParameters: number | null;
   readonly checkpointBytes: number | null;
-  /** Of a run. */
+  /** Merges of one run. */
   readonly merges: number;
   readonly mergeChange: number | null;
-  /** Whether every merge left the loss as it was; null where weights are quantized, or nothing was merged. */
+  /** True if every merge left the loss as it was; null where weights are quantized, or nothing was merged. */
   readonly mergesKept: boolean | null;
   readonly diverged: number;
   /** Resolved settings that are not the same in all arms. */
@@ -77,7 +77,7 @@ export interface WarmStartGroup {
   readonly passing: readonly string[];
 }
 
-/** What a study came to. */
+/** The outcome of a study. */
 export interface StudySummary {
   readonly title: string;
   readonly notes: string;
@@ -95,7 +95,7 @@ export interface StudySummary {
   readonly spectra: LayerSpectra | null;
 }
 
-/** What is known of a run. */
+/** Everything known of a run. */
 export interface RunEvidence extends RunStatus {
   readonly files: RunFiles | null;
 }

@@ -82,7 +82,7 @@ export function seedTable({ arms, seeds }: StudySummary): Table {
   };
 }
 
-/** What the arms were given, where they are not all alike. */
+/** Settings of the arms that are not alike in all. */
 export function settingsTable({ arms, reference }: StudySummary): Table {
   const low = arms.find(({ name }) => name === reference.low)!;
   const entries = (arm: ArmSummary): string =>

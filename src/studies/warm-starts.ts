@@ -20,7 +20,7 @@ export class WarmStarts {
     }
   }
 
-  /** What there is of the run once its warm start is; the same as before where no other run has the same one. */
+  /** The status of the run once its warm start is there; unchanged where no other run has the same one. */
   async share(status: RunStatus, train: TrainUntil): Promise<RunStatus> {
     const key = warmStartKey(status.run.settings);
     const group = (key !== null && this.#groups.get(key)) || [];

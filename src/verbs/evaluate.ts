@@ -23,7 +23,7 @@ export interface EvaluationOptions extends TargetOptions {
   readonly chatTemplate?: string | null;
 }
 
-/** What was scored of a source of data. */
+/** The score of a source of data. */
 export interface TargetEvaluation extends Evaluation {
   /** Samples that were cut, and the tokens left out of them. */
   readonly truncation: { readonly samples: number; readonly tokens: number };

@@ -25,9 +25,9 @@ export interface ExportedOnnx {
   readonly fileBytes: number;
   /** Files with weights beside the model. */
   readonly dataFiles: number;
-  /** Whether there is a tokenizer.json, without which transformers.js takes token ids alone. */
+  /** True if there is a tokenizer.json, without which transformers.js takes token ids alone. */
   readonly hasTokenizer: boolean;
-  /** What the frozen weights were quantized with, in words; null for float32. The file holds float weights all the same. */
+  /** The quantizer of the frozen weights, in words; null for float32. The file holds float weights all the same. */
   readonly quantizer: string | null;
 }
 
@@ -99,11 +99,11 @@ interface StoredWeight {
   readonly initializer: OnnxStoredInitializer & {
     readonly content: { readonly chunks: () => AsyncIterable<Uint8Array> };
   };
-  /** What makes float32 of it, in which everything is computed. */
+  /** Converts it to float32, in which everything is computed. */
   readonly cast?: OnnxNode;
 }
 
-/** Of float16 are matrices alone: what is small is not worth its rounding. */
+/** Only matrices become float16: small tensors are not worth their rounding. */
 function storedWeight(name: string, tensor: TensorToWrite, dtype: ExportedOnnx["dtype"]): StoredWeight {
   const { shape } = tensor;
   const content = (fileType: "F32" | "F16") => ({
@@ -121,7 +121,7 @@ function storedWeight(name: string, tensor: TensorToWrite, dtype: ExportedOnnx["
 
 interface DataFile {
   readonly name: string;
-  /** What lies in it. */
+  /** Contents of the file. */
   readonly placed: OnnxStoredInitializer[];
   content(): AsyncGenerator<Uint8Array>;
 }

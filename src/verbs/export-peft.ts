@@ -18,9 +18,9 @@ export interface ExportedAdapter {
   readonly layers: number;
   /** Parameters that the adapter replaces as a whole, by name on disk. */
   readonly modulesToSave: readonly string[];
-  /** What it is to be put on, as its config says; null where it does not say. */
+  /** The base that its config names; null where it names none. */
   readonly baseModel: string | null;
-  /** What the base was quantized with in training, in words; null for float32 or where it is not known. */
+  /** The quantizer of the base in training, in words; null for float32 or where it is not known. */
   readonly quantizer: string | null;
 }
 

@@ -6,7 +6,7 @@ import { type ExportedAdapter, exportPeft } from "./export-peft.js";
 import { type MergedModel, mergeTarget } from "./merge.js";
 import { type Origin, openTarget, unmergedOf } from "./target.js";
 
-/** What a model can be exported as. */
+/** Formats of an exported model. */
 export const EXPORT_FORMATS = ["peft", "hf", "onnx"] as const;
 
 /** Options of {@link exportTarget}. */
@@ -14,7 +14,7 @@ export interface ExportOptions extends Origin {
   readonly to: (typeof EXPORT_FORMATS)[number];
   /** The folder to write, which must not hold anything yet. */
   readonly out: string;
-  /** Of the weights of a whole model; null for the format's default. An adapter is always float32. */
+  /** Type of the weights of a whole model; null for the format's default. An adapter is always float32. */
   readonly dtype: FloatDType | null;
 }
 

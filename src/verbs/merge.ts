@@ -16,9 +16,11 @@ import { type Origin, openTarget, unmergedOf } from "./target.js";
 export interface MergeOptions extends Origin {
   /** The folder to write, which must not hold anything yet. */
   readonly out: string;
-  /** Of the weights to write; null for that of the base, and float32 where the base is quantized or has several. */
+  /**
+   * Type of the weights to write; null for that of the base, and float32 where the base is quantized or has several.
+   */
   readonly dtype: FloatDType | null;
-  /** Whether to compare logits with those of the written folder. */
+  /** True to compare logits with those of the written folder. */
   readonly verify: boolean;
 }
 
@@ -31,7 +33,7 @@ export interface MergedModel {
   /** Bytes of all files with weights, and how many these are. */
   readonly fileBytes: number;
   readonly files: number;
-  /** What the frozen weights are quantized with, in words: in the base folder, or in training alone; null for float32. */
+  /** The quantizer of the frozen weights, in words: of the base folder, or of training alone; null for float32. */
   readonly quantizer: string | null;
   /** Null where it was not asked for. */
   readonly verification: MergeVerification | null;

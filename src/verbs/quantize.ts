@@ -32,7 +32,7 @@ export interface BeforeAndAfter {
   readonly after: number;
 }
 
-/** What quantizing a model folder made of it. */
+/** The result of quantizing a model folder. */
 export interface ModelQuantization {
   readonly modelFolder: string;
   /** The quantizer in words, such as `nf4 in blocks of 64`. */

@@ -18,7 +18,7 @@ import type { CheckpointName } from "../runs/checkpoint.js";
 import { isRunFolder } from "../runs/run-folder.js";
 import { openRunAsModel, restoreModel, unmergedRun } from "../runs/saved-run.js";
 
-/** What may go with the name of a target. */
+/** Options that may go with the name of a target. */
 export interface Origin extends DownloadEvents {
   /** The model under a PEFT adapter, a folder or a name of the hub; null for the one that the adapter names. */
   readonly base: string | null;
@@ -28,7 +28,7 @@ export interface Origin extends DownloadEvents {
   readonly checkpoint?: CheckpointName | null;
 }
 
-/** What a verb was given, with what may go with it. Its files are read by the function that makes something of it. */
+/** A named thing and the options that go with it. Its files are read by the function that makes something of it. */
 export type Target = { readonly folder: string; readonly events: DownloadEvents } & (
   | { readonly kind: "run"; readonly checkpoint: CheckpointName | null }
   | { readonly kind: "adapter"; readonly base: string | null }
@@ -70,7 +70,7 @@ export async function openTarget(
   }
 }
 
-/** How a target is loaded for computing. */
+/** Options for loading a target to compute with. */
 export interface LoadOptions {
   /** False leaves the adapter of a target, or the adapters that go with it, out and loads the base alone. */
   readonly adapter: boolean;
@@ -81,7 +81,7 @@ export interface LoadOptions {
   readonly device?: Settings["device"];
 }
 
-/** How a model is loaded for evaluation and generation. */
+/** Options for loading a model to evaluate or to generate with. */
 export interface TargetOptions extends Origin, LoadOptions {
   /** The checkpoint of a run folder. Default and null: the finished model, or else as in {@link Origin}. */
   readonly checkpoint?: CheckpointName | null;

@@ -17,7 +17,7 @@ export interface Chart {
   readonly title: string;
   readonly note: string;
   readonly format: "loss" | "rate" | "count" | "number" | "share" | "change";
-  /** What the horizontal axis counts; without it, steps. Pointing at one chart points at all that count the same. */
+  /** Unit of the horizontal axis; default steps. Pointing at one chart points at all with the same unit. */
   readonly along?: string;
   /** Places on the horizontal axis, rising. */
   readonly steps: readonly number[];
@@ -26,7 +26,7 @@ export interface Chart {
   readonly logarithmic?: boolean;
   /** Steps with a vertical line: dashed for a merge; with a label for the begin of a phase. */
   readonly marks: readonly { readonly step: number; readonly label: string }[];
-  /** Whether the value axis must begin at zero. */
+  /** True if the value axis must begin at zero. */
   readonly fromZero: boolean;
 }
 

@@ -61,7 +61,7 @@ export function layersCard(merges: readonly MergeRecord[]): string {
   return `<details class="card"><summary>Layers at the last merge</summary><div class="layers">${layers}</div></details>`;
 }
 
-/** What a merge into quantized weights is measured by, of all layers or of one. */
+/** Measures of a merge into quantized weights, over all layers or of one. */
 const recoveryColumns: readonly Column<Pick<MergedLayer, "recovered" | "codesChanged">>[] = [
   ["Recovered", ({ recovered }) => formatShare(recovered)],
   ["Codes changed", ({ codesChanged }) => (codesChanged === null ? "–" : formatShare(codesChanged))],

@@ -4,7 +4,7 @@ import { card, escapeHtml, escapeJson } from "./html.js";
 import { REPORT_SCRIPT } from "./script.js";
 import { REPORT_STYLE } from "./style.js";
 
-/** What a page is made of. */
+/** Parts of a page. */
 export interface ReportPage {
   readonly title: string;
   readonly charts: readonly Chart[];

@@ -3,7 +3,7 @@ import type { QuantizeRecord } from "../metrics.js";
 import { card, numbers } from "./html.js";
 import { byKind, meanText } from "./layer-kinds.js";
 
-/** What quantizing the base did to the loss and, by kind of layer, to the weights. */
+/** The effect of quantizing the base on the loss and, by kind of layer, on the weights. */
 export function quantizationCard(record: QuantizeRecord): string {
   const { step, quantizer, lossBefore, lossAfter, relativeError, bytes, layers } = record;
   const when = step === 0 ? "before the first step" : `after step ${step}`;

@@ -14,7 +14,7 @@ import { layerKindsCard, layersCard, mergesCard } from "./merges.js";
 import { renderPage } from "./page.js";
 import { quantizationCard } from "./quantization.js";
 
-/** What a report shows; `settings` are listed as they are, and `settings.rank` is compared with the rank reached. */
+/** Contents of a report; `settings` are listed as they are, and `settings.rank` is compared with the rank reached. */
 export interface ReportInput {
   readonly title: string;
   readonly settings: Readonly<Record<string, unknown>>;

@@ -13,7 +13,7 @@ import type { RunState } from "../../runs/run-state.js";
 import { isMerged } from "../../runs/saved-run.js";
 import type { Expected } from "./check-checkpoint.js";
 
-/** What RUN/adapter is to be made of. */
+/** Sources of RUN/adapter. */
 export interface PublishedParts {
   readonly runFolder: string;
   /** Where RUN/adapter lies. */
@@ -85,7 +85,7 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
   return null;
 }
 
-/** Of an adapter, those that there may be. */
+/** Tensors of an adapter that may be there. */
 const PARTS = ["loraA", "loraB", "magnitude", "core"];
 
 const NOTHING = new Float32Array(0);

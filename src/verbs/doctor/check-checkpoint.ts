@@ -21,7 +21,7 @@ export interface CheckedCheckpoint {
   readonly state: RunState | null;
 }
 
-/** What a run is to hold: its settings, and a model without values for each phase. */
+/** The shape that a run must have: its settings, and a model without values for each phase. */
 export interface Expected {
   readonly settings: Settings;
   /** While every weight trains; null where none is. */

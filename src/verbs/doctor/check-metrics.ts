@@ -1,13 +1,13 @@
 import type { MetricsRecord } from "../../runs/metrics.js";
 
-/** What a checkpoint says of metrics.jsonl. */
+/** The count of records that a checkpoint holds. */
 export interface MetricsMark {
   readonly step: number;
   /** Lines up to it. */
   readonly records: number;
 }
 
-/** What is wrong with the records up to the last of the checkpoints: steps twice or missing, lines that a checkpoint counted. */
+/** Faults of the records up to the last checkpoint: steps twice or missing, lines that a checkpoint counted. */
 export function metricsFaults(records: readonly MetricsRecord[], marks: readonly MetricsMark[]): string[] {
   const lastStep = Math.max(0, ...marks.map(({ step }) => step));
   const faults: string[] = [];

@@ -19,24 +19,24 @@ import { type CheckedCheckpoint, checkCheckpoint, collect, type Expected } from 
 import { type CheckedCycle, checkDeltas } from "./check-deltas.js";
 import { metricsFaults } from "./check-metrics.js";
 
-/** What was found of one part of a run folder. */
+/** A finding about one part of a run folder. */
 export interface Finding {
   /** A file or folder of the run, or `settings`, `leftovers`, `data`, `metrics`, `steps`. */
   readonly area: string;
   /** `repairable`: resume puts it right by itself; `damaged`: it cannot; `unchecked`: what the check would take is not there. */
   readonly state: "ok" | "unchecked" | "repairable" | "damaged";
-  /** What there is, or what is wrong. */
+  /** The state of the part, or its fault. */
   readonly what: string;
-  /** What can be done; null where nothing is to be. */
+  /** The way out; null where nothing is to be done. */
   readonly wayOut: string | null;
 }
 
-/** What a look through a run folder has found. */
+/** All findings about a run folder. */
 export interface RunCheck {
   readonly runFolder: string;
   /** The worst that was found. */
   readonly state: "ok" | "repairable" | "damaged";
-  /** Of the newest checkpoint to go on from, `last` before others; null where there is none. */
+  /** Step of the newest checkpoint that can be resumed, `last` before others; null where there is none. */
   readonly step: number | null;
   /** Null where the settings cannot be read. */
   readonly maxSteps: number | null;
@@ -55,7 +55,7 @@ export async function checkRun(runFolder: string): Promise<RunCheck> {
 interface KnownCheckpoint extends CheckedCheckpoint {
   readonly step: number;
   readonly folder: string;
-  /** What of the rest of the folder it would need. */
+  /** Parts of the rest of the folder that it would need and that are missing. */
   readonly lacks: readonly string[];
 }
 
@@ -146,7 +146,7 @@ class Checkup {
     }
   }
 
-  /** Whether a process is at work in the folder, as far as can be known. */
+  /** True if a process is at work in the folder, as far as can be known. */
   async #checkLock(): Promise<boolean> {
     const holder = await lockHolder(joinPath(this.#run, "lock"));
     if (holder === null) {
@@ -195,7 +195,7 @@ class Checkup {
     return { folder, sha256, source };
   }
 
-  /** What the run must hold by its settings and its base. */
+  /** The shape that the run must have by its settings and its base. */
   #expect(settings: Settings | null, { source }: CheckedBase): Expected | null {
     if (settings === null || source === null) return null;
     try {
@@ -465,7 +465,7 @@ class Checkup {
   }
 }
 
-/** What `resume` takes for the best checkpoint when it goes on from this one. */
+/** The checkpoint that `resume` takes for the best one when it goes on from this one. */
 function bestAmong(checkpoints: readonly KnownCheckpoint[], from: KnownCheckpoint): LossAtStep | null {
   const steps = checkpoints.map(({ step }) => step);
   return bestOf(from.step, from.state!, steps);
@@ -477,7 +477,7 @@ function isUsable(
   return checkpoint !== undefined && checkpoint.faults.length === 0 && checkpoint.lacks.length === 0;
 }
 
-/** What a checkpoint builds on that is not there as it was. */
+/** Parts that a checkpoint builds on and that are no longer as they were. */
 function lacking(state: RunState, base: CheckedBase, cycles: readonly CheckedCycle[]): string[] {
   if (base.source === null) return ["builds on base, which is damaged"];
   // While every weight trains all of them are in the checkpoint, and the base may be that of the adapters that were to come.
@@ -490,7 +490,7 @@ function lacking(state: RunState, base: CheckedBase, cycles: readonly CheckedCyc
   });
 }
 
-/** What is wrong with a cycle for a checkpoint that was trained with a file of that SHA-256; null if nothing is. */
+/** The fault of a cycle, for a checkpoint that was trained with a file of that SHA-256; null if there is none. */
 function cycleFault(checked: CheckedCycle | undefined, cycle: number, sha256: string): string | null {
   if (checked === undefined) return `cycle ${cycle} is missing`;
   if (checked.faults.length > 0) return `cycle ${cycle}: ${checked.faults.join("; ")}`;
