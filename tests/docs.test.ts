@@ -11,9 +11,6 @@ const PAGES = [
   ),
 ].filter((name) => name.endsWith(".md") && !name.includes("node_modules"));
 
-/** Pages that are still to be brought to one line a paragraph. */
-const STILL_WRAPPED = ["docs/adapters.md"];
-
 const CODE_SPAN = /(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)/g;
 /** Code spans that name a file of the project: from its root, or for sources from src/. */
 const PATH = /^(?:(?:bench|docs|examples|scripts|src|tests)\/[\w./-]*|[\w-]+\/[\w./-]+\.ts)$/;
@@ -84,7 +81,7 @@ function faultsOf(page: string, text: string): string[] {
     const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => linkFault(page, text, match[1]!));
     return [
       prose.includes("`") && "code is not closed",
-      lines.length > 1 && !STILL_WRAPPED.includes(page) && "a paragraph is more than one line",
+      lines.length > 1 && "a paragraph is more than one line",
       ...missing.map((name) => `names ${name}, which does not exist`),
       ...links,
     ].flatMap((fault) => (fault ? [`${page}:${line}: ${fault}`] : []));
