@@ -78,3 +78,14 @@ test("the table and the picture of docs/architecture.md name every layer in orde
   const rooms = [...picture.matchAll(/y="([\d.]+)"[^>]*font-weight="600">([a-z]+)\/<\/text><text/g)].sort(lowest);
   expect(rooms.map((match) => match[2])).toEqual(LAYERS);
 });
+
+test("every suffix of a test file names a suite", () => {
+  const names = JSON.parse(readFileSync(new URL("suites.json", import.meta.url), "utf8")).map(
+    ({ name }: { name: string }) => name,
+  );
+  const files = ["../src/", "./"].flatMap((root) =>
+    readdirSync(new URL(root, import.meta.url), { recursive: true, encoding: "utf8" }),
+  );
+  const suffixes = files.flatMap((file) => /\.([a-z]+)\.test\.ts$/.exec(file)?.[1] ?? []);
+  expect(new Set(suffixes)).toEqual(new Set(names.slice(1)));
+});
