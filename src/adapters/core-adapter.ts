@@ -12,16 +12,16 @@ import { type LowRankTerm, productOf, withCore } from "./low-rank-term.js";
 import { orthonormalColumns, orthonormalRows } from "./orthonormal.js";
 
 /**
- * The core while the gradients of the bases are looked at: so small that it changes no output, and a power of two, so that it costs the
- * gradients no digit.
+ * The core while the gradients of the bases are looked at: so small that it changes no output, and a power of two, so
+ * that it costs the gradients no digit.
  */
 const PROBING = 2 ** -30;
 
 /**
- * A trained core between two frozen bases: ΔW = scaling · B · C · A with the columns of B and the rows of A orthonormal (LoRA-XS, Bałazy et al.
- * 2024, arXiv:2405.17604). It has rank² trained numbers, so that of as many as LoRA has in (rank, in) and (out, rank), many more
- * directions are trained at once. C starts at zero. What bases it has decides what it can learn: random ones, unless
- * `startIn` gives it those of a gradient.
+ * A trained core between two frozen bases: ΔW = scaling · B · C · A with the columns of B and the rows of A
+ * orthonormal (LoRA-XS, Bałazy et al. 2024, arXiv:2405.17604). It has rank² trained numbers, so that of as many as
+ * LoRA has in (rank, in) and (out, rank), many more directions are trained at once. C starts at zero. What bases it
+ * has decides what it can learn: random ones, unless `startIn` gives it those of a gradient.
  */
 export class CoreAdapter extends LoRAAdapter {
   readonly core: Parameter; // (rank, rank), zero
@@ -61,15 +61,19 @@ export class CoreAdapter extends LoRAAdapter {
     this.core.values.fill(0);
   }
 
-  /** Lets the next gradients of loraA and loraB be those that `startIn` takes: multiples of Bᵀ G and G Aᵀ for the gradient G of the weight. */
+  /**
+   * Lets the next gradients of loraA and loraB be those that `startIn` takes: multiples of Bᵀ G and G Aᵀ for the
+   * gradient G of the weight.
+   */
   probe(): void {
     this.core.values.fill(0);
     for (let i = 0; i < this.rank; i++) this.core.values[i * this.rank + i] = PROBING;
   }
 
   /**
-   * Starts over between bases that span what random ones, with `probe`, saw of the gradient of the weight: its leading directions, as the
-   * range finder of Halko et al. 2011 (arXiv:0909.4061, algorithm 4.1) has them, on both sides from one pass.
+   * Starts over between bases that span what random ones, with `probe`, saw of the gradient of the weight: its
+   * leading directions, as the range finder of Halko et al. 2011 (arXiv:0909.4061, algorithm 4.1) has them, on both
+   * sides from one pass.
    * @param gradients of the bases: loraA (rank, inFeatures), loraB (outFeatures, rank).
    * @param rng draws directions in place of those that the gradient does not have.
    */
@@ -83,9 +87,10 @@ export class CoreAdapter extends LoRAAdapter {
   }
 
   /**
-   * Turns the bases, between which the core has learned nothing yet, so that the mean of some gradients of it becomes diagonal: columns and rows
-   * become the singular directions of the gradient of the weight, largest first. Adam, which treats each entry of the core by itself, then
-   * treats each pair of directions so, as SOAP (Vyas et al. 2024, arXiv:2409.11321) does for whole weights.
+   * Turns the bases, between which the core has learned nothing yet, so that the mean of some gradients of it becomes
+   * diagonal: columns and rows become the singular directions of the gradient of the weight, largest first. Adam,
+   * which treats each entry of the core by itself, then treats each pair of directions so, as SOAP (Vyas et al. 2024,
+   * arXiv:2409.11321) does for whole weights.
    * @param gradients of the core, (rank, rank); become those between the turned bases.
    */
   turn(gradients: readonly Float32Array[]): void {

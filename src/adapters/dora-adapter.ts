@@ -9,9 +9,9 @@ import { LoRAAdapter, type LoRAOptions } from "./lora-adapter.js";
 import { type LowRankTerm, rowLengths, scaledRows } from "./low-rank-term.js";
 
 /**
- * DoRA (Liu et al. 2024, arXiv:2402.09353): the rows of W + scaling · B · A are scaled to trained lengths, the magnitude, which starts as
- * the lengths of the rows of W. As in PEFT, no gradient flows through the lengths that the rows have, and dropout changes the input of all
- * but x Wᵀ itself. With dropout, x Wᵀ is computed a second time.
+ * DoRA (Liu et al. 2024, arXiv:2402.09353): the rows of W + scaling · B · A are scaled to trained lengths, the
+ * magnitude, which starts as the lengths of the rows of W. As in PEFT, no gradient flows through the lengths that the
+ * rows have, and dropout changes the input of all but x Wᵀ itself. With dropout, x Wᵀ is computed a second time.
  */
 export class DoRAAdapter extends LoRAAdapter {
   readonly magnitude: Parameter; // (outFeatures)

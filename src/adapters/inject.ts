@@ -28,7 +28,7 @@ export interface InjectionOptions extends TargetRule {
     name: string,
     weight: FrozenWeight,
   ) => LinearAdapter;
-  /** How the quantized weight of a layer takes up merges. Default: `requantize` for every layer. */
+  /** Merge policy of the quantized weight of a layer. Default: `requantize` for every layer. */
   readonly createPolicy?: (name: string) => MergePolicy;
 }
 

@@ -6,8 +6,8 @@ import type { Tensor } from "../tensor/tensor.js";
 import type { LayerInputs } from "./low-rank-approximation.js";
 
 /**
- * A trainable change ΔW of a linear layer's weight: y = x (W + ΔW)ᵀ with W frozen. A subclass says how ΔW is made of few
- * parameters and starts out changing nothing.
+ * A trainable change ΔW of a linear layer's weight: y = x (W + ΔW)ᵀ with W frozen. A subclass says how ΔW is made of
+ * few parameters and starts out changing nothing.
  */
 export abstract class LinearAdapter extends Module {
   readonly inFeatures: number;
@@ -21,7 +21,8 @@ export abstract class LinearAdapter extends Module {
 
   /**
    * Starts over: redraws the parameters so that ΔW is zero. Optimizer state for them is stale afterwards.
-   * @param directions which of the parts that ΔW is the sum of, from 0; all by default. An adapter that is no such sum has no choice.
+   * @param directions which of the parts that ΔW is the sum of, from 0; all by default. An adapter that is no such
+   * sum has no choice.
    */
   abstract reset(rng: Rng, directions?: readonly number[]): void;
 
@@ -29,7 +30,7 @@ export abstract class LinearAdapter extends Module {
   abstract calculateWeightUpdate(): Tensor;
 
   /**
-   * What ΔW has gained since the adapter began: ΔW itself, unless it began elsewhere than at zero.
+   * The gain of ΔW since the adapter began: ΔW itself, unless it began elsewhere than at zero.
    * @param _directions of which of its parts, as for `reset`.
    */
   calculateLearnedUpdate(_directions?: readonly number[]): Tensor {
@@ -37,8 +38,9 @@ export abstract class LinearAdapter extends Module {
   }
 
   /**
-   * Starts over near `update` (outFeatures, inFeatures) instead of at zero: as near as the adapter can come in what it makes of
-   * `inputs`, or of any input where none are given. @throws ConfigError for adapters that can only start at zero.
+   * Starts over near `update` (outFeatures, inFeatures) instead of at zero: as near as the adapter can come in what
+   * it makes of `inputs`, or of any input where none are given. @throws ConfigError for adapters that can only start
+   * at zero.
    */
   async startNear(_update: Float32Array, _rng: Rng, _inputs?: LayerInputs): Promise<void> {
     throw new ConfigError(`${this.constructor.name} can only start at zero; use another merge policy than residual`);

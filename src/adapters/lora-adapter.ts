@@ -12,7 +12,10 @@ import { approximateLowRank, type LayerInputs } from "./low-rank-approximation.j
 import { type LowRankTerm, partOf, productOf, sinceStart } from "./low-rank-term.js";
 import { norm } from "./orthonormal.js";
 
-/** How loraA starts: Xavier uniform, PEFT's Kaiming uniform (bound 1 / √inFeatures), or PEFT's Gaussian (deviation 1 / rank). */
+/**
+ * Start of loraA: Xavier uniform, PEFT's Kaiming uniform (bound 1 / √inFeatures), or PEFT's Gaussian (deviation 1 /
+ * rank).
+ */
 export const LORA_INITIALIZATIONS = ["xavier", "kaiming", "gaussian"] as const;
 export type LoRAInitialization = (typeof LORA_INITIALIZATIONS)[number];
 
@@ -77,7 +80,7 @@ export class LoRAAdapter extends LinearAdapter {
     this.#start = start;
   }
 
-  /** What training changes of it. */
+  /** Parameters that training changes. */
   get trained(): Parameter[] {
     return [this.loraA, this.loraB];
   }
@@ -132,7 +135,8 @@ export class LoRAAdapter extends LinearAdapter {
       .sort((k, l) => k - l);
   }
 
-  // Rows of A keep the norm of a fresh start, so that B, which takes up the rest, starts small and learns as fast as ever.
+  // Rows of A keep the norm of a fresh start, so that B, which takes up the rest, starts small and learns as fast as
+  // ever.
   override async startNear(update: Float32Array, rng: Rng, inputs?: LayerInputs): Promise<void> {
     this.reset(rng);
     const { rank, inFeatures, outFeatures, scaling } = this;
@@ -175,7 +179,10 @@ export class LoRAAdapter extends LinearAdapter {
     return this.lowRank(this.dropped(x));
   }
 
-  /** scaling · x Aᵀ Bᵀ: two thin products, 2 · rank · (in + out) operations a row, instead of building ΔW; scaled where it is thinnest. */
+  /**
+   * scaling · x Aᵀ Bᵀ: two thin products, 2 · rank · (in + out) operations a row, instead of building ΔW; scaled
+   * where it is thinnest.
+   */
   protected lowRank(x: Tensor): Tensor {
     return applyLinear(mul(applyLinear(x, this.loraA), this.scaling), this.loraB);
   }
@@ -205,7 +212,7 @@ const INITIALIZERS: Readonly<Record<LoRAInitialization, (shape: Shape, rank: num
   gaussian: (shape, rank, rng) => normal(shape, 1 / rank, rng),
 };
 
-/** How many directions of an adapter of that rank a share of it is, at least one. */
+/** Number of directions in a share of an adapter of that rank, at least one. */
 export function directionsOf(share: number, rank: number): number {
   return Math.max(1, Math.round(share * rank));
 }

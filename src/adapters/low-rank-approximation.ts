@@ -6,22 +6,25 @@ import { orthonormalColumns } from "./orthonormal.js";
 /** Power iterations on the Gram matrix; its spectrum is squared, so few are enough. */
 const ITERATIONS = 8;
 
-/** What a layer was fed: (rows, inFeatures), row-major. */
+/** Inputs of a layer: (rows, inFeatures), row-major. */
 export interface LayerInputs {
   readonly rows: number;
   readonly data: Float32Array;
 }
 
-/** left · right with left (outFeatures, rank) of orthonormal columns, some of them zero where the rank is not needed. */
+/**
+ * left · right with left (outFeatures, rank) of orthonormal columns, some of them zero where the rank is not needed.
+ */
 export interface LowRankProduct {
   readonly left: Float32Array;
   readonly right: Float32Array; // (rank, inFeatures)
 }
 
 /**
- * The product of rank at most `rank` that comes nearest to `matrix` (outFeatures, inFeatures) in what it makes of the inputs X:
- * it minimizes ‖X (M − left · right)ᵀ‖. That is reduced-rank regression: left spans the leading right singular vectors of
- * X Mᵀ, found by subspace iteration, and right = leftᵀ M. Without inputs it is the truncated singular value decomposition.
+ * The product of rank at most `rank` that comes nearest to `matrix` (outFeatures, inFeatures) in what it makes of the
+ * inputs X: it minimizes ‖X (M − left · right)ᵀ‖. That is reduced-rank regression: left spans the leading right
+ * singular vectors of X Mᵀ, found by subspace iteration, and right = leftᵀ M. Without inputs it is the truncated
+ * singular value decomposition.
  */
 export async function approximateLowRank(
   matrix: Float32Array,

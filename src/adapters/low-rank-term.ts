@@ -6,7 +6,9 @@ import { reshape } from "../ops/movement.js";
 import { sum } from "../ops/reduce.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 
-/** One term of an accumulated update: scaling · B · A with B (outFeatures, rank) and A (rank, inFeatures), row-major. */
+/**
+ * One term of an accumulated update: scaling · B · A with B (outFeatures, rank) and A (rank, inFeatures), row-major.
+ */
 export interface LowRankTerm {
   readonly rank: number;
   readonly scaling: number;
@@ -23,8 +25,8 @@ export interface LazyTerm {
 }
 
 /**
- * One term that is the sum of the terms: A below A, B beside B. Its scaling is that of the first; B of a term with another
- * scaling is adapted to it, exactly where the two differ in sign alone.
+ * One term that is the sum of the terms: A below A, B beside B. Its scaling is that of the first; B of a term with
+ * another scaling is adapted to it, exactly where the two differ in sign alone.
  * @throws RangeError for several terms of which one has a magnitude: their sum is no such term.
  */
 export function joinTerms(terms: readonly LowRankTerm[]): LowRankTerm {
@@ -72,8 +74,8 @@ export interface WeightedTerm {
 }
 
 /**
- * One term of several by weights, with PEFT's meaning. `cat`: Σ weight · ΔW. `linear`: A and B are Σ √|weight · scaling| times those of each
- * term, B with the sign of the weight.
+ * One term of several by weights, with PEFT's meaning. `cat`: Σ weight · ΔW. `linear`: A and B are Σ √|weight ·
+ * scaling| times those of each term, B with the sign of the weight.
  * @throws ConfigError for terms of several ranks with `linear`.
  */
 export function combineTerms(terms: readonly WeightedTerm[], kind: "linear" | "cat"): LowRankTerm {
@@ -110,7 +112,7 @@ export function partOf({ rank, scaling, loraA, loraB }: LowRankTerm, directions:
   return { rank: count, scaling, ...part };
 }
 
-/** What an adapter that stands at `now` has learned since it started, of twice the rank if that was not at zero. */
+/** The update that an adapter at `now` has learned since it started, of twice the rank if that was not at zero. */
 export function sinceStart(now: LowRankTerm, start: Pick<LowRankTerm, "loraA" | "loraB"> | undefined): LowRankTerm {
   return start === undefined ? now : joinTerms([now, { rank: now.rank, scaling: -now.scaling, ...start }]);
 }
@@ -121,14 +123,19 @@ export function productOf({ rank, scaling, loraA, loraB }: LowRankTerm): Tensor 
   return mul(matmul(b, a), scaling);
 }
 
-/** What a term changes of the weight that it is added to, as part of a graph: (outFeatures, inFeatures) both. */
+/**
+ * The change that a term makes to the weight that it is added to, as part of a graph: (outFeatures, inFeatures) both.
+ */
 export function updateOf(term: LowRankTerm, weight: Tensor): Tensor {
   const product = productOf(term);
   if (term.magnitude === undefined) return product;
   return sub(scaledRows(add(weight, product), tensor(term.magnitude, [term.magnitude.length])), weight);
 }
 
-/** The matrix with its rows scaled to the lengths given; no gradient flows through the lengths that they have. (rows, columns), (rows) → same. */
+/**
+ * The matrix with its rows scaled to the lengths given; no gradient flows through the lengths that they have. (rows,
+ * columns), (rows) → same.
+ */
 export function scaledRows(matrix: Tensor, lengths: Tensor): Tensor {
   return mul(matrix, reshape(div(lengths, stopGradient(rowLengths(matrix))), [lengths.size, 1]));
 }

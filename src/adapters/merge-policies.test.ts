@@ -64,7 +64,8 @@ async function mergeAll(format: QuantizationFormat, policyName: MergePolicyName,
   };
 }
 
-// Steps, as shares of the weight's deviation, that one rounding to nearest loses: they are well below half a quantization step.
+// Steps, as shares of the weight's deviation, that one rounding to nearest loses: they are well below half a
+// quantization step.
 const STEPS: readonly [QuantizationFormat, number][] = [
   ["nf4", 0.01],
   ["fp4", 0.01],

@@ -1,7 +1,10 @@
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import type { Rng } from "../tensor/random.js";
 
-/** How one quantized weight takes up updates. A policy belongs to one layer: it may remember what rounding lost. */
+/**
+ * The way in which one quantized weight takes up updates. A policy belongs to one layer: it may remember what
+ * rounding lost.
+ */
 export interface MergePolicy {
   /** Lets `weight` take up ΔW = `update`, row-major. Draws from `rng` where rounding is random. */
   merge(weight: QuantizedWeight, update: Float32Array, rng: Rng): Promise<void>;
@@ -26,7 +29,10 @@ export function deltaLog(master: MasterWeight): MergePolicy {
   };
 }
 
-/** As `deltaLog`, and the next adapter starts near the difference that fresh rounding makes to what the layer computes. */
+/**
+ * As `deltaLog`, and the next adapter starts near the difference that fresh rounding makes to what the layer
+ * computes.
+ */
 export function residual(master: MasterWeight): MergePolicy {
   return { ...deltaLog(master), startsFromResidual: true };
 }
@@ -48,7 +54,10 @@ export function stochastic(): MergePolicy {
   };
 }
 
-/** As `requantize`, with what rounding lost kept in float32 and added the next time (Karimireddy et al. 2019, arXiv:1901.09847). */
+/**
+ * As `requantize`, with what rounding lost kept in float32 and added the next time (Karimireddy et al. 2019,
+ * arXiv:1901.09847).
+ */
 export function errorFeedback(): MergePolicy {
   let error: Float32Array | undefined;
   return {
@@ -68,7 +77,7 @@ export function errorFeedback(): MergePolicy {
 /** A way to merge into quantized weights: how a layer gets it, and what the rest of a run must know of it. */
 export interface MergePolicyKind {
   readonly create: (master: MasterWeight) => MergePolicy;
-  /** What gives the exact weights of a run back: the delta log on its base, or the layers themselves. */
+  /** Source of the exact weights of a run: the delta log on its base, or the layers themselves. */
   readonly exactFrom: "log" | "layer";
   /** True if the next adapter starts near what rounding took away, instead of at zero. */
   readonly startsFromResidual: boolean;

@@ -11,7 +11,7 @@ import type { LinearAdapter } from "./linear-adapter.js";
 import type { LayerInputs } from "./low-rank-approximation.js";
 import { type MergePolicy, requantize } from "./merge-policies.js";
 
-/** What a merge did to the weight that computes. */
+/** The effect of a merge on the weight that computes. */
 export interface MergeOutcome {
   /** ‖ΔW‖, Frobenius. */
   readonly deltaNorm: number;
@@ -21,9 +21,9 @@ export interface MergeOutcome {
   readonly codesChanged: number | null;
 }
 
-/** How a merge restarts an adapter. */
+/** Restart of an adapter at a merge. */
 export interface RestartOptions {
-  /** What the layer was fed lately, for policies that start the next adapter from the rounding error. */
+  /** Recent inputs of the layer, for policies that start the next adapter from the rounding error. */
   readonly inputs?: LayerInputs | undefined;
   /** The directions of the adapter that are merged and start anew; the others stay as they are. Default: all. */
   readonly directions?: readonly number[] | undefined;
@@ -68,8 +68,9 @@ export abstract class MergeableLayer extends LinearLayer {
   abstract mergeUpdate(update: Float32Array, rng: Rng): Promise<MergeOutcome>;
 
   /**
-   * Folds what the adapter learned into the layer's own weight and starts the adapter anew, so that the function that the
-   * layer computes stays the same up to rounding. Optimizer state of the adapter's parameters is stale afterwards.
+   * Folds what the adapter learned into the layer's own weight and starts the adapter anew, so that the function that
+   * the layer computes stays the same up to rounding. Optimizer state of the adapter's parameters is stale
+   * afterwards.
    */
   async mergeAdapter(rng: Rng, { directions }: RestartOptions = {}): Promise<MergeOutcome> {
     const outcome = await this.mergeUpdate(await floats(this.adapter.calculateLearnedUpdate(directions)), rng);

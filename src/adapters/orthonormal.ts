@@ -1,8 +1,8 @@
 import type { Rng } from "../tensor/random.js";
 
 /**
- * Rows of (rows, columns), made orthonormal by Gram–Schmidt, each twice for accuracy, in float64. Rows that those before them span become
- * zero, or others that are drawn from `rng`. Row-major.
+ * Rows of (rows, columns), made orthonormal by Gram–Schmidt, each twice for accuracy, in float64. Rows that those
+ * before them span become zero, or others that are drawn from `rng`. Row-major.
  */
 export function orthonormalRows(values: Float32Array, rows: number, columns: number, rng?: Rng): Float32Array {
   const basis: Float64Array[] = [];

@@ -24,9 +24,9 @@ const ESCAPES: Readonly<Record<string, readonly [outside: string | null, inside:
 };
 
 /**
- * A regular expression of Python's `re` for texts without line ends, as the source of one of JavaScript's with the flag `u` that matches the
- * same texts. What means something else in JavaScript, or nothing, is a fault that names it: flags inside the pattern,
- * references to groups, atomic groups, conditions, possessive repeats, rare escapes.
+ * A regular expression of Python's `re` for texts without line ends, as the source of one of JavaScript's with the
+ * flag `u` that matches the same texts. What means something else in JavaScript, or nothing, is a fault that names
+ * it: flags inside the pattern, references to groups, atomic groups, conditions, possessive repeats, rare escapes.
  */
 export function translatePythonPattern(pattern: string): TranslatedPattern {
   if (pattern.length > LONGEST) return { fault: `has ${pattern.length} characters, and at most ${LONGEST} are read` };

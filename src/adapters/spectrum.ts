@@ -18,8 +18,9 @@ export function singularValues(terms: readonly LowRankTerm[], outFeatures: numbe
 }
 
 /**
- * Singular values, largest first, of a whole matrix of `rows` rows, row-major: the square roots of the eigenvalues of A·Aᵀ, which
- * are quickly found. Below about 1e-8 of the largest they are noise, as is what float32 weights hold there.
+ * Singular values, largest first, of a whole matrix of `rows` rows, row-major: the square roots of the eigenvalues of
+ * A·Aᵀ, which are quickly found. Below about 1e-8 of the largest they are noise, as is what float32 weights hold
+ * there.
  */
 export function matrixSingularValues(values: Float32Array, rows: number): number[] {
   const columns = values.length / rows;

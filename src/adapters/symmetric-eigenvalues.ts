@@ -1,6 +1,7 @@
 /**
- * Eigenvalues, largest first, of a symmetric matrix of n × n numbers, which is overwritten. Householder reflections make it
- * tridiagonal (Golub & Van Loan, section 8.3), and bisection finds its eigenvalues one by one, to within about 1e-16 times the largest.
+ * Eigenvalues, largest first, of a symmetric matrix of n × n numbers, which is overwritten. Householder reflections
+ * make it tridiagonal (Golub & Van Loan, section 8.3), and bisection finds its eigenvalues one by one, to within
+ * about 1e-16 times the largest.
  */
 export function symmetricEigenvalues(matrix: Float64Array, n: number): Float64Array {
   const { diagonal, beside } = tridiagonal(matrix, n);
@@ -28,7 +29,9 @@ export function symmetricEigenvalues(matrix: Float64Array, n: number): Float64Ar
   return values;
 }
 
-/** How many eigenvalues of a tridiagonal matrix are below `x`: the negative pivots of its factorization (Sturm's count). */
+/**
+ * Number of eigenvalues of a tridiagonal matrix below `x`: the negative pivots of its factorization (Sturm's count).
+ */
 function countBelow(diagonal: Float64Array, squares: Float64Array, x: number, tiny: number): number {
   let count = 0;
   let pivot = 1;
@@ -63,7 +66,10 @@ function tridiagonal(a: Float64Array, n: number): { diagonal: Float64Array; besi
   return { diagonal, beside };
 }
 
-/** A ← H·A·H for the rows and columns from `first`, with H = I − 2vvᵀ / ‖v‖²: A − vwᵀ − wvᵀ for a w that follows from A·v. */
+/**
+ * A ← H·A·H for the rows and columns from `first`, with H = I − 2vvᵀ / ‖v‖²: A − vwᵀ − wvᵀ for a w that follows from
+ * A·v.
+ */
 function reflect(a: Float64Array, n: number, first: number, v: Float64Array, w: Float64Array): void {
   let length = 0;
   for (let i = first; i < n; i++) length += v[i]! ** 2;

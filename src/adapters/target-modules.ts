@@ -7,15 +7,18 @@ export const ALL_LINEAR = "all-linear";
 /** Which modules get an adapter, by PEFT's rules. */
 export interface TargetRule {
   /**
-   * A list: names that a module's path equals or ends with after a dot. A text: a regular expression of Python's for the whole
-   * path, or `all-linear`.
+   * A list: names that a module's path equals or ends with after a dot. A text: a regular expression of Python's for
+   * the whole path, or `all-linear`.
    */
   readonly targetModules: readonly string[] | string;
   /** The same for modules to leave out, without `all-linear`. */
   readonly excludeModules?: readonly string[] | string | null;
-  /** Numbers of the layers to adapt, from 0; all where it is empty. A path that a list names in full is adapted in any layer. */
+  /**
+   * Numbers of the layers to adapt, from 0; all where it is empty. A path that a list names in full is adapted in any
+   * layer.
+   */
   readonly layersToTransform?: readonly number[] | null;
-  /** What the list of layers may be called in the path, of letters, digits and _ each; any name where it is empty. */
+  /** Names that the list of layers may have in the path, of letters, digits and _ each; any name where it is empty. */
   readonly layersPattern?: readonly string[] | null;
 }
 
@@ -41,7 +44,7 @@ function targetMatcher({ targetModules, layersToTransform, layersPattern }: Targ
     exact.has(module) || (matches(module) && wanted.has(Number(place.exec(module)?.[1] ?? Number.NaN)));
 }
 
-/** Whether the targets are the keyword for all linear layers. */
+/** True if the targets are the keyword for all linear layers. */
 export function isAllLinear(targets: readonly string[] | string): boolean {
   return typeof targets === "string" && targets.toLowerCase() === ALL_LINEAR;
 }
@@ -52,7 +55,7 @@ function matcherOf(targets: readonly string[] | string): (module: string) => boo
   return (module) => suffixesOf(module).some((name) => names.has(name));
 }
 
-/** Whether a whole path matches a pattern. @throws RangeError for a pattern that `patternFault` refuses. */
+/** True if a whole path matches a pattern. @throws RangeError for a pattern that `patternFault` refuses. */
 function patternMatcher(pattern: string): (module: string) => boolean {
   const translated = translatePythonPattern(pattern);
   if ("fault" in translated) throw new RangeError(`the pattern ${pattern} ${translated.fault}`);
@@ -66,7 +69,9 @@ export function patternFault(pattern: string): string | null {
   return "fault" in translated ? translated.fault : null;
 }
 
-/** Values for modules by PEFT's rank_pattern and alpha_pattern: the first key that matches the end of the path counts. */
+/**
+ * Values for modules by PEFT's rank_pattern and alpha_pattern: the first key that matches the end of the path counts.
+ */
 export function patternValues(
   modules: Iterable<string>,
   patterns: Readonly<Record<string, number>>,
@@ -82,7 +87,7 @@ export function patternValues(
   );
 }
 
-/** What a module can be called: any whole segments at the end of its path, the whole path first. */
+/** Names of a module: any whole segments at the end of its path, the whole path first. */
 export function suffixesOf(module: string): string[] {
   const names = [module];
   for (let dot = module.indexOf("."); dot >= 0; dot = module.indexOf(".", dot + 1)) names.push(module.slice(dot + 1));
@@ -90,8 +95,8 @@ export function suffixesOf(module: string): string[] {
 }
 
 /**
- * The shortest names, whole or from a dot on, that tell modules apart: each name of the result stands for all of `modules` that end in it,
- * and for these `label` is the same. Modules whose label is undefined get no name.
+ * The shortest names, whole or from a dot on, that tell modules apart: each name of the result stands for all of
+ * `modules` that end in it, and for these `label` is the same. Modules whose label is undefined get no name.
  */
 export function shortestNames<T>(modules: readonly string[], label: (module: string) => T | undefined): Map<string, T> {
   const named = new Map<string, T | undefined>();

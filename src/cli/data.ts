@@ -138,7 +138,9 @@ function lengthLines(counts: TokenCounts | null): string[] {
   return [`lengths     ${lengths.min} to ${lengths.max} tokens, median ${lengths.median}`, `cut         ${cut}`];
 }
 
-/** The first sample: scored tokens green and the others dim, or where there is no colour, what is scored in brackets. */
+/**
+ * The first sample: scored tokens green and the others dim, or where there is no colour, what is scored in brackets.
+ */
 function sampleLines(
   tokens: readonly SampleToken[],
   hidden: number,

@@ -19,8 +19,8 @@ export interface DownloadViewOptions {
 }
 
 /**
- * Shows how far a download is: on an interactive terminal in a line that is drawn over, elsewhere every ten seconds in a line of its
- * own; and in the end what has come.
+ * Shows how far a download is: on an interactive terminal in a line that is drawn over, elsewhere every ten seconds
+ * in a line of its own; and in the end what has come.
  */
 export class DownloadView implements DownloadEvents {
   readonly #terminal: Terminal;
@@ -73,7 +73,10 @@ export class DownloadView implements DownloadEvents {
   }
 }
 
-/** `org/name  23.4%  126 MiB of 538 MiB  12.3 MiB/s  34s left  model.safetensors`; the last parts go where `columns` are too few. */
+/**
+ * `org/name 23.4% 126 MiB of 538 MiB 12.3 MiB/s 34s left model.safetensors`; the last parts go where `columns` are
+ * too few.
+ */
 export function downloadLine(
   { model, file, done, total }: DownloadProgress,
   bytesPerSecond: number,

@@ -78,7 +78,10 @@ export interface RunInspection {
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
-/** Recognises what lies at the path and reads what it says of itself. @throws CheckpointError where it is nothing we know. */
+/**
+ * Recognises what lies at the path and reads what it says of itself. @throws CheckpointError where it is nothing we
+ * know.
+ */
 export async function inspectPath(path: string): Promise<Inspection> {
   if (!(await exists(path))) throw new CheckpointError(`${path}: there is no such file or folder; check the path`);
   if (!(await isDirectory(path))) {
@@ -115,7 +118,10 @@ export async function inspectPath(path: string): Promise<Inspection> {
   );
 }
 
-/** The models in the folder that transformers.js looks into, model.onnx first; none where there are weights of another format. */
+/**
+ * The models in the folder that transformers.js looks into, model.onnx first; none where there are weights of another
+ * format.
+ */
 async function onnxModels(folder: string): Promise<string[]> {
   const hasWeights = (await listFolder(folder)).some((name) => name.endsWith(".safetensors"));
   const models = await checkpointPath(folder, "onnx");

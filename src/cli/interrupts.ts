@@ -5,8 +5,8 @@ import { EXIT, type ExitCode } from "./exit-codes.js";
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EXIT.hungUp } as const;
 
 /**
- * Runs `work` so that the first interrupt asks `onFirst` whether to wait for it, and the second ends the process at once
- * with the exit code of its signal. Afterwards signals do what they did before.
+ * Runs `work` so that the first interrupt asks `onFirst` whether to wait for it, and the second ends the process at
+ * once with the exit code of its signal. Afterwards signals do what they did before.
  * @param onFirst hears the exit code to end with.
  */
 export async function withInterrupts<T>(onFirst: (code: ExitCode) => "wait" | "quit", work: Promise<T>): Promise<T> {

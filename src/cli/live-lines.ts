@@ -111,8 +111,8 @@ export interface StepLineOptions {
 }
 
 /**
- * The live line: step, loss, learning rate, gradient norm, speed, cycle, time left. It takes 79 columns up to 99,999 steps
- * and 99 cycles; where `columns` are too few, the last parts are left out.
+ * The live line: step, loss, learning rate, gradient norm, speed, cycle, time left. It takes 79 columns up to 99,999
+ * steps and 99 cycles; where `columns` are too few, the last parts are left out.
  */
 export function stepLine(
   record: StepRecord,
@@ -170,8 +170,9 @@ export function quantizeLines(record: QuantizeRecord, columns: number, style: St
 const SOUND_RECOVERY: readonly [least: number, most: number] = [0.5, 1.5];
 
 /**
- * A merge: what it did to the loss, how much was merged, and the rank that the merged updates have reached; on quantized
- * weights also how much of the update they took up, in yellow where that is far from all, and how many codes changed.
+ * A merge: what it did to the loss, how much was merged, and the rank that the merged updates have reached; on
+ * quantized weights also how much of the update they took up, in yellow where that is far from all, and how many
+ * codes changed.
  */
 export function mergeLines(record: MergeRecord, columns: number, style: Style): string[] {
   const pieces = [

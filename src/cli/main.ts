@@ -2,8 +2,8 @@
 import process from "node:process";
 import { runCommandLine } from "./program.js";
 
-// A reader that has seen enough (`highrank inspect … | head`), or a terminal that was closed, is no error. Work that can be
-// interrupted is, so that a run saves what it has.
+// A reader that has seen enough (`highrank inspect … | head`), or a terminal that was closed, is no error. Work that
+// can be interrupted is, so that a run saves what it has.
 let readerIsGone = false;
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {

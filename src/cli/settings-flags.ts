@@ -16,7 +16,10 @@ export function addSettingFlags(command: Command): void {
   }
 }
 
-/** Adds the same flags for a run that has its settings already; those that may not change are parsed, to be refused, but not shown. */
+/**
+ * Adds the same flags for a run that has its settings already; those that may not change are parsed, to be refused,
+ * but not shown.
+ */
 export function addChangeFlags(command: Command, changeable: readonly SettingKey[]): void {
   for (const { key, flags, help, group, hidden } of flagDefinitions()) {
     const option = new Option(flags, help).helpGroup(`${group}:`);

@@ -21,8 +21,8 @@ const REDRAW_MS = 100;
 const PLAIN_INTERVAL_MS = 10_000;
 
 /**
- * Shows a study as it goes: a line when a run begins and when it ends. In between, an interactive terminal has its last line drawn
- * over with the newest step of any run; elsewhere such a line is printed every ten seconds.
+ * Shows a study as it goes: a line when a run begins and when it ends. In between, an interactive terminal has its
+ * last line drawn over with the newest step of any run; elsewhere such a line is printed every ten seconds.
  */
 export class StudyView {
   readonly #terminal: Terminal;

@@ -9,8 +9,8 @@ import { LiveView } from "./live-view.js";
 import { shellWord } from "./shell-word.js";
 
 /**
- * Shows a run under way, lets an interrupt stop it at the next step with a checkpoint, and prints how it ended and what can
- * be done next.
+ * Shows a run under way, lets an interrupt stop it at the next step with a checkpoint, and prints how it ended and
+ * what can be done next.
  * @param waiting says what happens until the run begins.
  */
 export async function supervise(

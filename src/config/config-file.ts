@@ -14,8 +14,8 @@ const MAX_LENGTH = 65_536;
 
 /**
  * Parses a config file: YAML, of which JSON is a part. A file without content has no settings.
- * @throws ConfigError naming file, line and column of every syntax error; for more than 64 K characters, and for aliases
- * that stand for too much or for themselves.
+ * @throws ConfigError naming file, line and column of every syntax error; for more than 64 K characters, and for
+ * aliases that stand for too much or for themselves.
  */
 export function loadConfigFile(text: string, path: string): ConfigFile {
   if (text.length > MAX_LENGTH) {

@@ -19,7 +19,8 @@ function shape(
 
 /**
  * Model sizes by name. 9m to 1b are those of the official ReLoRA code, named by their parameter count with a
- * vocabulary of 32,100; tiny and micro (0.1M and 0.3M parameters in the blocks) are for tests and as controls, nano (1.8M) and small (4M) for a first run.
+ * vocabulary of 32,100; tiny and micro (0.1M and 0.3M parameters in the blocks) are for tests and as controls, nano
+ * (1.8M) and small (4M) for a first run.
  */
 export const MODEL_PRESETS: Readonly<Record<string, ModelPreset>> = {
   tiny: shape(64, 2, 2, 176),
@@ -43,7 +44,8 @@ export function isModelPreset(model: string): boolean {
 
 /**
  * Training recipes by name. `quickstart` is what `highrank train` runs without arguments: a full-rank warm start
- * of a quarter of the steps, then four ReLoRA cycles on weights quantized to NF4, sized for minutes on two cores. What it leaves out is derived.
+ * of a quarter of the steps, then four ReLoRA cycles on weights quantized to NF4, sized for minutes on two cores.
+ * What it leaves out is derived.
  */
 export const RECIPES: Readonly<Record<Exclude<Settings["preset"], "none">, Partial<Settings>>> = {
   quickstart: {

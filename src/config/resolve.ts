@@ -50,8 +50,9 @@ export function resolveSettings({ flags = {}, file, changes, defaults = {} }: Se
 }
 
 /**
- * The recipe without what does not suit. It quantizes the weights that it trains itself, not those of another model; how fast it learns
- * is for weights that start at random; and who gives the learning rate means that of the adapters too.
+ * The recipe without what does not suit. It quantizes the weights that it trains itself, not those of another model;
+ * how fast it learns is for weights that start at random; and who gives the learning rate means that of the adapters
+ * too.
  */
 function recipeFor(recipe: Values, { model = recipe.model, method, lr }: Values): Values {
   const suited = { ...recipe };
@@ -125,7 +126,10 @@ function readLayer(
   return { values: layer as Values, ruledOut };
 }
 
-/** Lays the layers over the defaults, weakest first, and computes what is missing. Extends `bad` to what follows from it. */
+/**
+ * Lays the layers over the defaults, weakest first, and computes what is missing. Extends `bad` to what follows from
+ * it.
+ */
 function complete(layers: readonly Layer[], bad: Set<SettingKey>): Settings {
   const values: Record<string, unknown> = {};
   for (const key of SETTING_KEYS) {

@@ -39,7 +39,9 @@ export interface Setting {
   readonly derived?: string;
   /** Null is a value: `none` on the command line. The text says what it means. */
   readonly none?: string;
-  /** The values of a choice, asked for where they can become more; the allowed members of a list (absent: any names). */
+  /**
+   * The values of a choice, asked for where they can become more; the allowed members of a list (absent: any names).
+   */
   readonly choices?: readonly string[] | (() => readonly string[]);
   readonly min?: number;
   readonly max?: number;

@@ -12,7 +12,10 @@ import { combineEffects } from "./weighted-adapters.js";
 
 /** Several PEFT adapters for one base model in memory, of which one or none computes. */
 export class AdapterSet {
-  /** The base with the active adapter. What is built of it, such as logits and generators, keeps the adapter that was active then. */
+  /**
+   * The base with the active adapter. What is built of it, such as logits and generators, keeps the adapter that was
+   * active then.
+   */
   readonly model: CausalLM;
   readonly #folder: string;
   readonly #linears: ReadonlyMap<string, TargetedLinear>;
@@ -27,7 +30,10 @@ export class AdapterSet {
     this.#linears = linearLayers(model);
   }
 
-  /** Loads the base, a folder or a model of the hub; no adapter is there at first. @throws CheckpointError as for any model. */
+  /**
+   * Loads the base, a folder or a model of the hub; no adapter is there at first. @throws CheckpointError as for any
+   * model.
+   */
   static async open(base: string, events?: DownloadEvents): Promise<AdapterSet> {
     const folder = await modelFolder(base, events);
     return new AdapterSet(await loadModel(folder), folder);
@@ -42,13 +48,19 @@ export class AdapterSet {
     return this.#active;
   }
 
-  /** Reads a PEFT adapter, a folder or of the hub. @throws CheckpointError unless it fits the base; ConfigError for a name that is taken. */
+  /**
+   * Reads a PEFT adapter, a folder or of the hub. @throws CheckpointError unless it fits the base; ConfigError for a
+   * name that is taken.
+   */
   async load(name: string, adapter: string, events?: DownloadEvents): Promise<void> {
     this.#requireNew(name);
     this.#effects.set(name, (await openAdapter(await modelFolder(adapter, events), this.#folder)).effect);
   }
 
-  /** Lets the adapter of this name compute in place of the present one; null: none. @throws ConfigError for an unknown name. */
+  /**
+   * Lets the adapter of this name compute in place of the present one; null: none. @throws ConfigError for an unknown
+   * name.
+   */
   async activate(name: string | null): Promise<void> {
     const effect = name === null ? null : this.#get(name);
     for (const { slot, linear } of this.#linears.values()) slot.replace(linear);
@@ -70,10 +82,10 @@ export class AdapterSet {
   }
 
   /**
-   * Makes a new adapter of several, as PEFT's add_weighted_adapter does. `cat`: ΔW = Σ weight · ΔW of each, of the sum of their ranks.
-   * `linear`: A and B are each Σ √(weight · scaling) times that of each, so that products between adapters come along; their ranks must be
-   * equal. A layer is made of those adapters that have it. @throws ConfigError for unknown names, other ranks, and adapters with more than
-   * low-rank updates.
+   * Makes a new adapter of several, as PEFT's add_weighted_adapter does. `cat`: ΔW = Σ weight · ΔW of each, of the
+   * sum of their ranks. `linear`: A and B are each Σ √(weight · scaling) times that of each, so that products between
+   * adapters come along; their ranks must be equal. A layer is made of those adapters that have it. @throws
+   * ConfigError for unknown names, other ranks, and adapters with more than low-rank updates.
    */
   combine(name: string, weights: Readonly<Record<string, number>>, kind: "linear" | "cat"): void {
     this.#requireNew(name);

@@ -23,8 +23,8 @@ const COMPANIONS = [
 const TEMPLATES = /^(tokenizer_config\.json|chat_template\..+)$/;
 
 /**
- * Files beside the weights in the folders that a run writes: those of the model that it starts from, unless the settings give it
- * another tokenizer or template.
+ * Files beside the weights in the folders that a run writes: those of the model that it starts from, unless the
+ * settings give it another tokenizer or template.
  * @param folder that model; null where its weights are random.
  */
 export async function runCompanions(

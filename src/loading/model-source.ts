@@ -44,8 +44,8 @@ export interface ModelSource {
   /** The weights among the tensors that are quantized, each with the names of all its parts. */
   readonly quantized: ReadonlyMap<string, readonly string[]>;
   /**
-   * A new model without its weights: they are still to be read with `fillModel`, except that weights quantized on disk are in
-   * place, and random ones are drawn when they are first used.
+   * A new model without its weights: they are still to be read with `fillModel`, except that weights quantized on
+   * disk are in place, and random ones are drawn when they are first used.
    */
   build(): CausalLM;
   /** The weight of that name in float32, row-major; dequantized where it is quantized. */
@@ -105,7 +105,9 @@ export async function folderSource(folder: string): Promise<ModelSource> {
   return { folder, config, ...named, build, readWeight: weightReader(named) };
 }
 
-/** Reads weights of a Hugging Face folder in float32, one when it is asked for; dequantized where they are quantized. */
+/**
+ * Reads weights of a Hugging Face folder in float32, one when it is asked for; dequantized where they are quantized.
+ */
 export async function openWeights(folder: string): Promise<(name: string) => Promise<Float32Array>> {
   return weightReader(await openTensors(folder));
 }
@@ -209,7 +211,10 @@ export function hostTensors(parameters: ReadonlyMap<string, Parameter>): Map<str
   );
 }
 
-/** Copies the tensors into the parameters of the same names. @throws CheckpointError unless every parameter has its tensor. */
+/**
+ * Copies the tensors into the parameters of the same names. @throws CheckpointError unless every parameter has its
+ * tensor.
+ */
 export function assignWeights(
   parameters: ReadonlyMap<string, Parameter>,
   tensors: ReadonlyMap<string, HostTensor>,
@@ -219,7 +224,9 @@ export function assignWeights(
   for (const [name, parameter] of parameters) parameter.assign(tensors.get(name)!.data);
 }
 
-/** Copies tensors into the parameters of their names. @throws CheckpointError for those that the model does not have. */
+/**
+ * Copies tensors into the parameters of their names. @throws CheckpointError for those that the model does not have.
+ */
 export function assignSome(model: CausalLM, tensors: ReadonlyMap<string, HostTensor>, where: string): void {
   const parameters = diskParameters(model);
   const faults = [...tensors.keys()].filter((name) => !parameters.has(name));

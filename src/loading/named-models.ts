@@ -32,7 +32,10 @@ export async function locateModels(settings: Settings, events: DownloadEvents = 
   };
 }
 
-/** @throws ConfigError for a name that is neither a preset nor anything on disk; a path that leads nowhere fails on loading. */
+/**
+ * @throws ConfigError for a name that is neither a preset nor anything on disk; a path that leads nowhere fails on
+ * loading.
+ */
 async function requireModel(model: string): Promise<void> {
   if (isModelPreset(model) || model.includes("/") || (await exists(model))) return;
   const presets = Object.keys(MODEL_PRESETS);

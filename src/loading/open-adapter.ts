@@ -23,7 +23,8 @@ export interface OpenAdapter {
 
 /**
  * Reads a PEFT adapter and opens its base: what is given, a folder or a name of the hub, or what the adapter names.
- * @throws CheckpointError if the adapter was trained on other weights or does not fit these; ConfigError if there is no base.
+ * @throws CheckpointError if the adapter was trained on other weights or does not fit these; ConfigError if there is
+ * no base.
  */
 export async function openAdapter(folder: string, base: string | null, events?: DownloadEvents): Promise<OpenAdapter> {
   const adapter = await readPeftAdapter(folder);

@@ -24,10 +24,10 @@ export interface PeftEffect {
 }
 
 /**
- * Computes the changes of the adapter. Adapters and trained rows of embedding tables, and adapters of the output projection, are added to a
- * copy of the table; all else stays beside the weights.
- * @throws CheckpointError that names every tensor which the model has no place for, every module that lacks its tensors, and what
- * weights that the model ties cannot take up.
+ * Computes the changes of the adapter. Adapters and trained rows of embedding tables, and adapters of the output
+ * projection, are added to a copy of the table; all else stays beside the weights.
+ * @throws CheckpointError that names every tensor which the model has no place for, every module that lacks its
+ * tensors, and what weights that the model ties cannot take up.
  */
 export function peftEffect(
   adapter: ReadPeftAdapter,

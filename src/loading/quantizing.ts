@@ -74,7 +74,8 @@ export async function quantizeLayers(
 
 /**
  * A new quantized weight (outFeatures, inFeatures), each value to the nearest code.
- * @throws CheckpointError that names the weight if it holds values that are not finite or that the format does not take.
+ * @throws CheckpointError that names the weight if it holds values that are not finite or that the format does not
+ * take.
  */
 export function quantizeWeight(
   name: string,

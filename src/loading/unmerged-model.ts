@@ -55,7 +55,10 @@ export async function readUnmerged({ source, replaced }: UnmergedModel, name: st
 /** Tokens whose logits are compared, unless the model allows fewer. */
 const PROBE_TOKENS = 64;
 
-/** Compares the logits of a fixed random sequence, computed with the updates beside the float32 weights, with those of the merged folder. */
+/**
+ * Compares the logits of a fixed random sequence, computed with the updates beside the float32 weights, with those of
+ * the merged folder.
+ */
 export async function compareMerged(unmerged: UnmergedModel, mergedFolder: string): Promise<MergeVerification> {
   const before = await probe(await float32Model(unmerged));
   const after = await probe(await loadModel(mergedFolder));
@@ -87,8 +90,8 @@ async function probe(model: CausalLM): Promise<ProbeResult & { tokens: number }>
 }
 
 /**
- * Every tensor of the base as it is to be written, by name and shape of the model. What nothing changes keeps its bytes where its type
- * stays.
+ * Every tensor of the base as it is to be written, by name and shape of the model. What nothing changes keeps its
+ * bytes where its type stays.
  */
 export function mergedTensors(unmerged: UnmergedModel, fileType: SafetensorsDType): Map<string, TensorToWrite> {
   const { source, replaced, updates } = unmerged;

@@ -16,8 +16,8 @@ export interface LayerUpdate extends LowRankTerm {
 }
 
 /**
- * A linear layer with an update of any rank beside it, for computing alone: y = x Wᵀ + scaling · B A x + b. With a magnitude, each
- * output before the bias is scaled as the row of the weight is.
+ * A linear layer with an update of any rank beside it, for computing alone: y = x Wᵀ + scaling · B A x + b. With a
+ * magnitude, each output before the bias is scaled as the row of the weight is.
  */
 class UpdatedLinear extends LinearLayer {
   readonly inFeatures: number;
@@ -54,7 +54,10 @@ class UpdatedLinear extends LinearLayer {
   }
 }
 
-/** Puts updates, by the names of their layers, beside the weights of a model. Their ranks may exceed those of the layers. */
+/**
+ * Puts updates, by the names of their layers, beside the weights of a model. Their ranks may exceed those of the
+ * layers.
+ */
 export async function applyUpdates(model: CausalLM, updates: ReadonlyMap<string, LayerUpdate>): Promise<void> {
   for (const [name, { slot, linear }] of linearLayers(model)) {
     const update = updates.get(name);

@@ -21,8 +21,10 @@ export interface WeightedEffect {
 }
 
 /**
- * Several adapters as one, as PEFT's add_weighted_adapter has it: see `combineTerms`. Each changes the layers that it has.
- * @throws ConfigError for adapters with more than low-rank updates, weights that are no numbers, and with `linear` several ranks.
+ * Several adapters as one, as PEFT's add_weighted_adapter has it: see `combineTerms`. Each changes the layers that it
+ * has.
+ * @throws ConfigError for adapters with more than low-rank updates, weights that are no numbers, and with `linear`
+ * several ranks.
  */
 export function combineEffects(effects: readonly WeightedEffect[], kind: "linear" | "cat"): PeftEffect {
   const terms = new Map<string, WeightedTerm[]>();

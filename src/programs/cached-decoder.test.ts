@@ -109,7 +109,8 @@ test("changed weights are seen by what is read from then on", async () => {
   await decoder.release();
 });
 
-// Heads as wide and key heads as few as in Gemma's smallest, where ONNX Runtime adds up in another order for other numbers of threads.
+// Heads as wide and key heads as few as in Gemma's smallest, where ONNX Runtime adds up in another order for other
+// numbers of threads.
 test("bits do not depend on the number of threads", async () => {
   const heads = { num_attention_heads: 8, num_key_value_heads: 1, head_dim: 256, sliding_window: 200 };
   const model = modelOf("gemma3_text, with sliding windows and two kinds of positions", heads);

@@ -20,8 +20,9 @@ const SHORTEST_STEP = 8;
 const LEAST_STAND_IN = 2 ** 32;
 
 /**
- * Reads tokens one after another, or several at a time, with the keys and values of those before in a cache. What reads single tokens is
- * compiled once; what reads several, for each power of two that a text is cut into, and let go with the memory that it took.
+ * Reads tokens one after another, or several at a time, with the keys and values of those before in a cache. What
+ * reads single tokens is compiled once; what reads several, for each power of two that a text is cut into, and let go
+ * with the memory that it took.
  */
 export class CachedDecoder {
   readonly #model: CausalLM;
@@ -142,7 +143,8 @@ function buildStep(
       const slots = primeFrom(least, () => true);
       standIns[slotsName(window)] = slots;
       standIns[keysName(window)] = slots + time;
-      // Of numbers so near to each other none is a multiple of another; a prime has no factor in common with a number a little larger.
+      // Of numbers so near to each other none is a multiple of another; a prime has no factor in common with a number
+      // a little larger.
       least = slots + time + 1;
     }
     return standIns[slotsName(window)]!;

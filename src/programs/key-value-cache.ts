@@ -16,8 +16,8 @@ interface LayerStore {
 }
 
 /**
- * Keys and values of the tokens that a model has read, layer by layer. A layer that looks back on a window keeps no more tokens than that
- * window: the token at position p lies in slot p modulo the number of slots.
+ * Keys and values of the tokens that a model has read, layer by layer. A layer that looks back on a window keeps no
+ * more tokens than that window: the token at position p lies in slot p modulo the number of slots.
  */
 export class KeyValueCache {
   readonly #layers: ReadonlyMap<number, LayerStore>;

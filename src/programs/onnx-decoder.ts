@@ -21,9 +21,10 @@ import { placeholder, type Tensor } from "../tensor/tensor.js";
 
 /**
  * A decoder with key-value cache as Hugging Face's tools lay it out. Inputs: input_ids and position_ids (batch_size,
- * sequence_length) and attention_mask (batch_size, past_sequence_length + sequence_length), int64; past_key_values.N.key and .value
- * (batch_size, heads, past_sequence_length, headDim), float32. Outputs: logits (batch_size, sequence_length, vocabSize) and present.N.key
- * and .value, with the new tokens' keys and values appended.
+ * sequence_length) and attention_mask (batch_size, past_sequence_length + sequence_length), int64;
+ * past_key_values.N.key and .value (batch_size, heads, past_sequence_length, headDim), float32. Outputs: logits
+ * (batch_size, sequence_length, vocabSize) and present.N.key and .value, with the new tokens' keys and values
+ * appended.
  */
 export interface DecoderGraph {
   readonly nodes: readonly OnnxNode[];
@@ -41,7 +42,8 @@ export interface DecoderGraph {
  */
 export function decoderGraph(model: CausalLM): DecoderGraph {
   const fixed = new Set([...namedParameters(model).values()].flatMap(({ shape }) => shape));
-  // The stand-ins of the second graph share nothing with those of the first, so that one left in a graph as a number shows.
+  // The stand-ins of the second graph share nothing with those of the first, so that one left in a graph as a number
+  // shows.
   const [graph, other] = [1000, 2000].map((least) => trace(model, standIns(fixed, least)));
   if (!sameBytes(constantPart(graph!), constantPart(other!))) {
     throw new ConfigError(

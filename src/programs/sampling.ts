@@ -10,7 +10,10 @@ export interface SamplingOptions {
   readonly topP: number;
 }
 
-/** The index of the chosen token. Of equal logits the lower index counts as the likelier. One draw from `rng`, none at 0. */
+/**
+ * The index of the chosen token. Of equal logits the lower index counts as the likelier. One draw from `rng`, none at
+ * 0.
+ */
 export function sampleToken(logits: Float32Array, { temperature, topK, topP }: SamplingOptions, rng: Rng): number {
   const likeliest = argMax(logits);
   if (temperature === 0) return likeliest;
@@ -45,7 +48,10 @@ function totalOf(weights: Float64Array): number {
   return total;
 }
 
-/** The shortest start of the ordered `tokens` that holds the share `topP` of `total`; at least one token, and all where they hold less. */
+/**
+ * The shortest start of the ordered `tokens` that holds the share `topP` of `total`; at least one token, and all
+ * where they hold less.
+ */
 function reaching(
   topP: number,
   tokens: Uint32Array,
@@ -72,10 +78,16 @@ function reachingOfAll(topP: number, logits: Float32Array, largest: number, weig
   return reaching(topP, likeliestTokens(logits, largest, logits.length), weights, total);
 }
 
-/** Logits are told apart by how far they are below the largest, in steps so wide, and all beyond so many steps are one. */
+/**
+ * Logits are told apart by how far they are below the largest, in steps so wide, and all beyond so many steps are
+ * one.
+ */
 const [STEPS_PER_NAT, STEPS] = [16, 1024] as const;
 
-/** The `count` likeliest tokens in order: only those are sorted that are no farther from the largest logit than the last of them. */
+/**
+ * The `count` likeliest tokens in order: only those are sorted that are no farther from the largest logit than the
+ * last of them.
+ */
 function likeliestTokens(logits: Float32Array, largest: number, count: number): Uint32Array {
   const stepOf = (logit: number): number => {
     const step = Math.floor((largest - logit) * STEPS_PER_NAT);
@@ -96,7 +108,10 @@ const PARTS = 256;
 const ROOTS = Float64Array.from({ length: PARTS }, (_, i) => 2 ** (-i / PARTS));
 const HALVES = Float64Array.from({ length: 1080 }, (_, i) => 2 ** -i);
 
-/** e^(−x) for x ≥ 0, to 1e-11 of it: Math.exp over a vocabulary would take longer than all else about choosing a token. */
+/**
+ * e^(−x) for x ≥ 0, to 1e-11 of it: Math.exp over a vocabulary would take longer than all else about choosing a
+ * token.
+ */
 function inversePower(x: number): number {
   const parts = x * (Math.LOG2E * PARTS);
   const whole = Math.floor(parts);

@@ -27,7 +27,10 @@ interface Continued {
   readonly contextRestarts: number;
 }
 
-/** The continuation, which no token ends, from the logits of the whole text, without a cache. Past its context the model has the last half of the text. */
+/**
+ * The continuation, which no token ends, from the logits of the whole text, without a cache. Past its context the
+ * model has the last half of the text.
+ */
 async function continuation(
   model: CausalLM,
   prompt: string,

@@ -51,8 +51,8 @@ export interface TextOptions extends SamplingOptions {
 }
 
 /**
- * Writes text with a model, whose keys and values of the text so far are kept. When the text has filled the model's context, it goes on
- * from the last half of it, as if it began there.
+ * Writes text with a model, whose keys and values of the text so far are kept. When the text has filled the model's
+ * context, it goes on from the last half of it, as if it began there.
  */
 export class TextGenerator {
   readonly #vocabSize: number;
@@ -88,8 +88,8 @@ export class TextGenerator {
   }
 
   /**
-   * Continues tokens. Where they begin with all that the last call read and wrote, that is not computed again: the parameters
-   * must not have changed since. @throws DataError for tokens that the model does not have.
+   * Continues tokens. Where they begin with all that the last call read and wrote, that is not computed again: the
+   * parameters must not have changed since. @throws DataError for tokens that the model does not have.
    */
   async continueTokens(prompt: readonly number[], options: TextOptions, rng: Rng): Promise<Generation> {
     requireVocabulary(prompt, this.#vocabSize);

@@ -55,8 +55,8 @@ export class TrainingStep {
   }
 
   /**
-   * `scale` · the summed cross-entropy of the batch, and its gradients. With 1 / (scored tokens of the optimizer step) as the
-   * scale, the sums over micro-batches are those of the mean over all tokens, however they are spread.
+   * `scale` · the summed cross-entropy of the batch, and its gradients. With 1 / (scored tokens of the optimizer
+   * step) as the scale, the sums over micro-batches are those of the mean over all tokens, however they are spread.
    */
   async run(batch: Batch, scale: number): Promise<StepResult> {
     const results = await this.#program.run({
@@ -99,7 +99,10 @@ export class TrainingStep {
   }
 }
 
-/** `loss` and for parameter i `g<i>`: its gradient, or only the rows of it that are not zero, with their indices as `i<i>`. */
+/**
+ * `loss` and for parameter i `g<i>`: its gradient, or only the rows of it that are not zero, with their indices as
+ * `i<i>`.
+ */
 export function stepGraph(
   model: CausalLM,
   parameters: ReadonlyMap<string, Parameter>,

@@ -84,8 +84,8 @@ test("cores start between the leading singular directions of the gradient of the
     const { diagonal } = new SVD(gradient, { autoTranspose: true });
     const squares = (values: readonly number[]): number => values.reduce((sum, value) => sum + value ** 2, 0);
     const inside = b.transpose().mmul(gradient).mmul(a.transpose());
-    // No bases of this rank could hold more of it. A sketch of no more columns holds less, where singular values fall as slowly as here;
-    // random bases hold a tenth.
+    // No bases of this rank could hold more of it. A sketch of no more columns holds less, where singular values fall
+    // as slowly as here; random bases hold a tenth.
     const best = squares(diagonal.slice(0, RANK));
     expect(inside.norm() ** 2 / best, name).toBeGreaterThan(0.5);
     expect(inside.norm() ** 2 / best, name).toBeLessThan(1 + 1e-5);

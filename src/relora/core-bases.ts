@@ -16,14 +16,14 @@ function coreAdapters(model: CausalLM): Map<string, CoreAdapter> {
   return cores;
 }
 
-/** What the search for bases takes gradients of: all that is trained, and the bases. */
+/** Parameters whose gradients the search for bases takes: all that is trained, and the bases. */
 export function searchedParameters(model: CausalLM): Map<string, Parameter> {
   const cores = new Set([...coreAdapters(model).values()].flatMap(({ loraA, loraB }) => [loraA, loraB]));
   if (cores.size === 0) return new Map();
   return new Map([...diskParameters(model)].filter(([, each]) => each.trainable || cores.has(each)));
 }
 
-/** What a search for bases saw of an update that is still to come. */
+/** An update that is still to come, as a search for bases saw it. */
 export interface SeenUpdate {
   /** Gradients of the cores in their new bases, by parameter name. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
@@ -32,9 +32,9 @@ export interface SeenUpdate {
 }
 
 /**
- * Starts every core of the model anew, between bases that are the leading singular directions of the gradient of its layer's weight, as mean
- * over the updates that the batches are for. The gradient itself, as large as the weight, is never formed: a first pass finds what
- * it spans, a second one its directions within that.
+ * Starts every core of the model anew, between bases that are the leading singular directions of the gradient of its
+ * layer's weight, as mean over the updates that the batches are for. The gradient itself, as large as the weight, is
+ * never formed: a first pass finds what it spans, a second one its directions within that.
  * @param updates micro-batches of each update.
  * @param redraw is called before each micro-batch, with the numbers of the update and of the batch within it.
  * @returns what the second pass saw of each update; without those whose numbers are not finite.

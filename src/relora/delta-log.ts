@@ -11,7 +11,10 @@ import { openSafetensors, writeSafetensors } from "../formats/safetensors.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { sameShape } from "../tensor/shape.js";
 
-/** What one finished cycle changed: ΔW = scaling · loraB · loraA for every layer; with a magnitude, the rows of W + ΔW have its lengths then. */
+/**
+ * The change of one finished cycle: ΔW = scaling · loraB · loraA for every layer; with a magnitude, the rows of W +
+ * ΔW have its lengths then.
+ */
 export interface Delta<T = HostTensor> {
   /** From 1, without gaps. */
   readonly cycle: number;
@@ -37,7 +40,8 @@ function fileName(cycle: number): string {
 }
 
 /**
- * Adds a cycle to the run's log, as deltas/cycle-000001.safetensors with PEFT's tensor names. Returns the file's SHA-256.
+ * Adds a cycle to the run's log, as deltas/cycle-000001.safetensors with PEFT's tensor names. Returns the file's
+ * SHA-256.
  * @throws CheckpointError unless it is the cycle after the last one logged.
  */
 export async function appendDelta(runDir: string, { cycle, step, scaling, scalings, layers }: Delta): Promise<string> {
@@ -61,7 +65,8 @@ export async function appendDelta(runDir: string, { cycle, step, scaling, scalin
  * The logged cycles in order, one in memory at a time; none where there is no log. The weight of the end of a cycle is
  * base + Σ scaling · loraB · loraA up to it.
  * @param checksums SHA-256 of the file of each cycle to read: no others are; without it all are read.
- * @throws CheckpointError for gaps and cycles that are missing, before the first one is read, and for files that do not fit.
+ * @throws CheckpointError for gaps and cycles that are missing, before the first one is read, and for files that do
+ * not fit.
  */
 export async function* readDeltas(runDir: string, checksums?: readonly string[]): AsyncGenerator<Delta, void> {
   const through = checksums?.length ?? (await loggedCycles(runDir)).length;
@@ -118,7 +123,8 @@ async function readDelta(runDir: string, cycle: number): Promise<Delta> {
 }
 
 /**
- * A logged cycle whose tensors are read when they are asked for, so that it takes next to no memory. Its checksum is not looked at.
+ * A logged cycle whose tensors are read when they are asked for, so that it takes next to no memory. Its checksum is
+ * not looked at.
  * @throws CheckpointError for a file that does not fit.
  */
 export async function openDelta(runDir: string, cycle: number): Promise<Delta<LazyTensor>> {

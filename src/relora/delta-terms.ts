@@ -6,7 +6,10 @@ import { type Delta, openDelta } from "./delta-log.js";
 
 // Updates by the name of their layer: as adapters hold them, as terms of a sum, and as pairs of tensors in files.
 
-/** A copy of what each adapter has learned since it started. @param directions of a layer's adapter; all where none are named. */
+/**
+ * A copy of what each adapter has learned since it started. @param directions of a layer's adapter; all where none
+ * are named.
+ */
 export function learnedTerms(
   model: CausalLM,
   directions?: ReadonlyMap<string, readonly number[]>,

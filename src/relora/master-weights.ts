@@ -7,8 +7,8 @@ export type ReadBaseWeight = (layer: string) => Promise<Float32Array>;
 export type OpenCycle = (cycle: number) => Promise<ReadonlyMap<string, LazyTerm>>;
 
 /**
- * Weights in float32 that are never held: base + Σ scaling · B · A over the finished cycles, rebuilt from the disk when asked for.
- * So a run of many cycles takes no more memory than one of few.
+ * Weights in float32 that are never held: base + Σ scaling · B · A over the finished cycles, rebuilt from the disk
+ * when asked for. So a run of many cycles takes no more memory than one of few.
  */
 export class MasterWeights {
   readonly #readBase: ReadBaseWeight;

@@ -17,12 +17,12 @@ import { type MergedLayer, type MergeReport, RANK_THRESHOLD } from "./merge-repo
 /** Ranks summed over the cycles beyond which only some layers are analysed: singular values cost the cube of it. */
 const LARGEST_FULL_ANALYSIS = 256;
 
-/** What merging needs of a run. */
+/** The parts of a run that merging needs. */
 export interface MergeContext {
   readonly step: number;
   readonly cycle: number;
   readonly seed: number;
-  /** How quantized weights take up the update; null where the weights are float32. */
+  /** Merge policy of the quantized weights; null where the weights are float32. */
   readonly policy: string | null;
   /** The share of the directions of each adapter, the weakest, that is merged and starts anew. */
   readonly share: number;
@@ -32,14 +32,14 @@ export interface MergeContext {
   readonly onMerged: () => void;
   /** Held-out loss of the model as it is. */
   readonly heldOutLoss: () => Promise<number>;
-  /** What the layers are fed, for policies that ask for it. */
+  /** Gives the inputs of the layers, for policies that ask for them. */
   readonly recordInputs: () => Promise<ReadonlyMap<string, LayerInputs>>;
 }
 
 /** The directions of adapters that were restarted, by layer; a layer that is missing was restarted as a whole. */
 export type RestartedDirections = ReadonlyMap<string, readonly number[]>;
 
-/** What a merge did. */
+/** The result of a merge. */
 export interface Merged {
   readonly report: MergeReport;
   readonly directions: RestartedDirections;
@@ -59,8 +59,8 @@ export class Merger {
   }
 
   /**
-   * Merges every adapter and starts it anew. The rank is that of every adapted layer; once the ranks of the cycles add up to more
-   * than 256, of one layer of each kind, from the middle of the model.
+   * Merges every adapter and starts it anew. The rank is that of every adapted layer; once the ranks of the cycles
+   * add up to more than 256, of one layer of each kind, from the middle of the model.
    */
   async merge(context: MergeContext): Promise<Merged> {
     const { step, cycle, seed, policy, share } = context;
@@ -139,8 +139,8 @@ export class Merger {
 }
 
 /**
- * Brings the quantized weights of a model fresh from its base to where the logged cycles brought them in training; float32
- * weights too. `master` gets the cycles.
+ * Brings the quantized weights of a model fresh from its base to where the logged cycles brought them in training;
+ * float32 weights too. `master` gets the cycles.
  */
 export async function replayMerges(
   model: CausalLM,
@@ -186,7 +186,7 @@ function mergeRng(seed: number, step: number): Rng {
   return new Rng(seed, "adapters", step);
 }
 
-/** Whether the layers want to know their inputs when they are merged. */
+/** True if a layer needs its inputs when it is merged. */
 function startsFromResidual(model: CausalLM): boolean {
   return [...mergeableLayers(model).values()].some(
     (layer) => layer instanceof MergeableQuantizedLinear && layer.policy.startsFromResidual,

@@ -11,8 +11,9 @@ export type OptimizerSettings = Pick<
 >;
 
 /**
- * AdamW over `parameters` of `model` in groups: weights; norms and biases (no decay); A and cores of the adapters, with a learning rate of their own; B
- * with another one (LoRA+, Hayou et al. 2024, arXiv:2402.12354); and DoRA's magnitudes with that and no decay, as PEFT has it for vectors.
+ * AdamW over `parameters` of `model` in groups: weights; norms and biases (no decay); A and cores of the adapters,
+ * with a learning rate of their own; B with another one (LoRA+, Hayou et al. 2024, arXiv:2402.12354); and DoRA's
+ * magnitudes with that and no decay, as PEFT has it for vectors.
  * @param kernel what computes the updates; default a plain loop.
  * @param known state to go on from, by the same names; what is trained no longer is dropped.
  */

@@ -1,8 +1,8 @@
 import { planStep, type ReloraConfig, type StepPlan } from "./plan.js";
 
 /**
- * Why a run that has done `steps` steps under one plan cannot go on under another as if that had been its plan from the start;
- * null where it can. A reset that the last step of a plan leaves out can be done later.
+ * Why a run that has done `steps` steps under one plan cannot go on under another as if that had been its plan from
+ * the start; null where it can. A reset that the last step of a plan leaves out can be done later.
  */
 export function planConflict(before: ReloraConfig, after: ReloraConfig, steps: number): string | null {
   for (let step = 1; step <= steps; step++) {

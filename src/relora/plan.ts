@@ -23,7 +23,7 @@ export const PHASE_NAMES = ["full", "warm-start", "adapter"] as const;
 /** `warm-start` and `full` train every weight; `adapter` trains adapters on frozen weights. */
 export type PhaseName = (typeof PHASE_NAMES)[number];
 
-/** What one optimizer step does, in the order of the fields. */
+/** The work of one optimizer step, in the order of the fields. */
 export interface StepPlan {
   /** From 1 to maxSteps. */
   readonly step: number;
@@ -47,9 +47,9 @@ export interface StepPlan {
  * remembered, so a resumed run does what an uninterrupted one does.
  *
  * A cycle ends with its lowest learning rate; then come merge, fresh adapters, reset moments, and the learning rate's
- * re-warm over the next steps. With a restartShare below 1 only the weakest directions are merged and start anew, and the others go on
- * with their moments. The last step of a run always merges everything, however short its cycle, because the finished model
- * is to contain every cycle; nothing is reset for a step that does not come.
+ * re-warm over the next steps. With a restartShare below 1 only the weakest directions are merged and start anew, and
+ * the others go on with their moments. The last step of a run always merges everything, however short its cycle,
+ * because the finished model is to contain every cycle; nothing is reset for a step that does not come.
  */
 export function planStep(step: number, config: ReloraConfig): StepPlan {
   if (!Number.isInteger(step) || step < 1 || step > config.maxSteps) {
@@ -80,8 +80,8 @@ const NO_MERGE = { merge: false, mergeShare: 1, resetOptimizer: false } as const
 
 /**
  * The schedule's value in the middle of the step, so that no update is spent on the zero at the start of a warm-up.
- * The warm start runs the first part of what full-rank training of maxSteps would run, without restarts. The adapters then
- * have a schedule of their own over the remaining steps, which begins with a re-warm.
+ * The warm start runs the first part of what full-rank training of maxSteps would run, without restarts. The adapters
+ * then have a schedule of their own over the remaining steps, which begins with a re-warm.
  */
 function learningRateMultiplier(step: number, phase: PhaseName, config: ReloraConfig): number {
   const { maxSteps, warmStartSteps, warmupSteps, restartWarmupSteps, cycleLength, minLrRatio, schedule } = config;
@@ -105,7 +105,7 @@ export interface Phase {
   readonly lastStep: number;
 }
 
-/** What a run will do, at a glance. */
+/** A run at a glance. */
 export interface RunPlan {
   readonly phases: readonly Phase[];
   /** Steps after which the adapters are merged. */
@@ -131,12 +131,15 @@ export function planRun(config: ReloraConfig): RunPlan {
   return { phases, merges, optimizerResets };
 }
 
-/** Whether nothing that the adapters have learned is left in them after a step: all of it was merged. */
+/** True if a step leaves nothing learned in the adapters: all of it was merged. */
 export function isMergedWhole({ merge, mergeShare }: StepPlan): boolean {
   return merge && mergeShare === 1;
 }
 
-/** Directions that all merges of a run take from an adapter of that rank: the most that the rank of what it learned can be. */
+/**
+ * Directions that all merges of a run take from an adapter of that rank: the most that the rank of what it learned
+ * can be.
+ */
 export function mergedDirections(config: ReloraConfig, rank: number): number {
   const merges = planRun(config).merges.map((step) => planStep(step, config).mergeShare);
   return merges.reduce((sum, share) => sum + directionsOf(share, rank), 0);

@@ -7,7 +7,7 @@ import { resetOptimizerState } from "../optim/reset.js";
 import type { Rng } from "../tensor/random.js";
 import type { RestartedDirections } from "./merging.js";
 
-/** What the optimizer remembers of what is trained of an adapter: a factor, (rank, in) or (out, rank), or a core. */
+/** Optimizer state of a trained part of an adapter: a factor, (rank, in) or (out, rank), or a core. */
 export interface FactorState {
   readonly name: string;
   readonly layer: string;
@@ -28,8 +28,8 @@ export function factorStates(model: CausalLM, states: ReadonlyMap<string, AdamWS
 }
 
 /**
- * Resets the optimizer's state of what a merge restarted, whole adapters or some of their directions. A tensor's step counter starts
- * anew only with the whole tensor.
+ * Resets the optimizer's state of what a merge restarted, whole adapters or some of their directions. A tensor's step
+ * counter starts anew only with the whole tensor.
  */
 export function resetMoments(
   states: readonly FactorState[],
@@ -79,10 +79,10 @@ export class GradientMoments {
   }
 
   /**
-   * Gives what was restarted the mean of the gradients as first moment and that of their squares as second, as if those had been
-   * seen in as many steps. So the first updates have the size that noise of this much allows, not that of a first update, which is the learning rate
-   * in every entry. A factor without any gradient, as A while B is zero, stays fresh, and all
-   * do where no gradient was added.
+   * Gives what was restarted the mean of the gradients as first moment and that of their squares as second, as if
+   * those had been seen in as many steps. So the first updates have the size that noise of this much allows, not that
+   * of a first update, which is the learning rate in every entry. A factor without any gradient, as A while B is
+   * zero, stays fresh, and all do where no gradient was added.
    */
   prime(states: readonly FactorState[], directions: RestartedDirections, { beta1, beta2 }: AdamWOptions): void {
     if (this.#count === 0) return;

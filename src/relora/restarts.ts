@@ -20,11 +20,11 @@ export interface RestartedRun {
   readonly threads: number;
 }
 
-/** What adapters begin with, at first and after merges, beside zeros and what is drawn: bases of cores, and moments. */
+/** Starts of adapters, at first and after merges, beside zeros and random draws: bases of cores, and moments. */
 export class Restarts {
   readonly #settings: Settings;
   readonly #run: RestartedRun;
-  /** Of the updates to come, by the last search for bases; kept until moments are primed with it. */
+  /** Updates to come, as the last search for bases saw them; kept until moments are primed with them. */
   #seen: readonly SeenUpdate[] = [];
 
   constructor(settings: Settings, run: RestartedRun) {

@@ -26,7 +26,8 @@ export type AdapterSettings = Pick<
 /**
  * Adapts the targeted layers and freezes all that trainModules and bias do not name.
  * @param createPolicy how the quantized weight of the layer of that name takes up merges.
- * @throws ConfigError, before anything changes, for targets and patterns that match nothing and layers that the rank exceeds.
+ * @throws ConfigError, before anything changes, for targets and patterns that match nothing and layers that the rank
+ * exceeds.
  */
 export function addAdapters(
   model: CausalLM,
@@ -61,7 +62,7 @@ export function addAdapters(
   for (const parameter of trainedBeside(model, settings).values()) parameter.trainable = true;
 }
 
-/** What is trained in full beside the adapters, by name on disk. */
+/** Parameters that are trained in full beside the adapters, by name on disk. */
 function trainedBeside(
   model: CausalLM,
   { trainModules, bias }: Pick<AdapterSettings, "trainModules" | "bias">,

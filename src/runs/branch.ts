@@ -19,8 +19,8 @@ export function warmStartKey(settings: Settings): string | null {
 }
 
 /**
- * Makes the run folder `settings.out` with the checkpoint that another run has at the end of its warm start: going on there gives,
- * bit for bit, what these settings give from the first step. The folder appears whole or not at all.
+ * Makes the run folder `settings.out` with the checkpoint that another run has at the end of its warm start: going on
+ * there gives, bit for bit, what these settings give from the first step. The folder appears whole or not at all.
  * @param from the other run's folder.
  * @throws ConfigError for settings with another warm start; CheckpointError where the checkpoint is missing or damaged.
  */

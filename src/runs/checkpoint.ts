@@ -22,7 +22,7 @@ const SCHEMA_VERSION = 1;
 const STATE = "state.json";
 const NAME = /^checkpoint-(\d{6,})$/;
 
-/** What a checkpoint is written from. */
+/** Contents of a checkpoint to write. */
 export interface CheckpointContent {
   /** Values that JSON holds exactly: finite numbers, text, booleans, null, arrays and objects of them. */
   readonly state: Readonly<Record<string, unknown>>;
@@ -35,7 +35,7 @@ export interface CheckpointContent {
 /** A checkpoint of a run: the one that a pointer names, or that of a step. */
 export type CheckpointName = "last" | "best" | number;
 
-/** What a checkpoint holds. */
+/** Contents of a checkpoint. */
 export interface Checkpoint {
   readonly step: number;
   readonly folder: string;
@@ -46,8 +46,8 @@ export interface Checkpoint {
 }
 
 /**
- * Writes RUN/checkpoint-000100 for step 100, whole or not at all, then lets RUN/last name it. A checkpoint of the same step is
- * replaced. Returns its folder. @throws CheckpointError
+ * Writes RUN/checkpoint-000100 for step 100, whole or not at all, then lets RUN/last name it. A checkpoint of the
+ * same step is replaced. Returns its folder. @throws CheckpointError
  */
 export async function writeCheckpoint(
   runDir: string,
@@ -89,7 +89,10 @@ export async function readCheckpoint(runDir: string, which: CheckpointName): Pro
   return { step, folder, state, tensorFiles: Object.fromEntries(tensorFiles) };
 }
 
-/** The state in a checkpoint's folder. @throws CheckpointError if it is none of this step, or of another version's layout. */
+/**
+ * The state in a checkpoint's folder. @throws CheckpointError if it is none of this step, or of another version's
+ * layout.
+ */
 export async function readCheckpointState(folder: string, step: number): Promise<Record<string, unknown>> {
   const state = await readJsonObject(await checkpointPath(folder, STATE));
   if (state.schemaVersion !== SCHEMA_VERSION || state.step !== step) {
@@ -146,8 +149,8 @@ export async function goBackTo(runDir: string, step: number, best: number | null
 }
 
 /**
- * Removes all checkpoints but the newest `keep` and those that `last` and `best` name, and what interrupted writes left.
- * Returns the steps removed.
+ * Removes all checkpoints but the newest `keep` and those that `last` and `best` name, and what interrupted writes
+ * left. Returns the steps removed.
  * @throws CheckpointError, before anything is removed, if the checkpoint that `last` names is damaged.
  */
 export async function pruneCheckpoints(runDir: string, keep: number): Promise<number[]> {
@@ -186,7 +189,8 @@ async function point(runDir: string, pointer: "last" | "best", step: number): Pr
 }
 
 /**
- * The step of the checkpoint that RUN/last or RUN/best names. Where a run ended before it wrote `last`, the newest one stands in.
+ * The step of the checkpoint that RUN/last or RUN/best names. Where a run ended before it wrote `last`, the newest
+ * one stands in.
  * @throws CheckpointError
  */
 export async function pointedStep(runDir: string, pointer: "last" | "best"): Promise<number> {

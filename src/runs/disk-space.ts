@@ -5,7 +5,7 @@ import { formatBytes } from "../base/numbers.js";
 /** Left free beside what is written: small files, and what the file system takes for itself. */
 const MARGIN_BYTES = 2 ** 20;
 
-/** How to wait for a disk that is full. */
+/** Timing of the wait for a disk that is full. */
 export interface DiskWait {
   /** Hears once what the run waits for. */
   readonly onNotice: (text: string) => void;

@@ -3,17 +3,18 @@ import type { Settings } from "../config/settings.js";
 /** Below so many nats the lowest loss counts as this: so far down, a factor is a difference that means nothing. */
 const LEAST_LOSS = 1;
 
-/** What an evaluation is compared with. */
+/** Losses that an evaluation is compared with. */
 export interface LossLimits {
   /** Lowest held-out loss before, in nats; null before the first evaluation. */
   readonly lowest: number | null;
-  /** How many times the lowest loss is too much; null for no limit. */
+  /** Multiple of the lowest loss that is too much; null for no limit. */
   readonly factor: number | null;
 }
 
 /**
- * Whether training undoes what was learned: the held-out loss is above `factor` times its lowest, and the training loss above that
- * lowest too, which tells it from overfitting, where the training loss falls. A loss that is not a number is above everything.
+ * True if training undoes what was learned: the held-out loss is above `factor` times its lowest, and the training
+ * loss above that lowest too, which tells it from overfitting, where the training loss falls. A loss that is not a
+ * number is above everything.
  */
 export function isDiverging(heldOut: number, training: number, { lowest, factor }: LossLimits): boolean {
   if (lowest === null || factor === null) return false;

@@ -1,10 +1,13 @@
 import type { Settings } from "../config/settings.js";
 import type { LossAtStep, RunState } from "./run-state.js";
 
-/** How a run comes to its end: after its last step, or before, when the held-out loss falls no more. */
+/** The end of a run: after its last step, or before, when the held-out loss falls no more. */
 export type Ending = "done" | "early";
 
-/** How the run ends after this step; null where it goes on. A function of what a checkpoint holds, so that a resumed run ends as well. */
+/**
+ * The end that a run comes to after this step; null where it goes on. A function of what a checkpoint holds, so that
+ * a resumed run ends as well.
+ */
 export function endingOf(
   step: number,
   { waited }: Pick<RunState, "waited">,
@@ -24,8 +27,8 @@ export function publishedStep(
 }
 
 /**
- * The best checkpoint for a run that goes on from the one of this step, out of those that are there: the one that it knew as the best
- * may have given way to a better one since then.
+ * The best checkpoint for a run that goes on from the one of this step, out of those that are there: the one that it
+ * knew as the best may have given way to a better one since then.
  */
 export function bestOf(
   step: number,

@@ -193,8 +193,8 @@ export function formatMetricsLine(record: MetricsRecord): string {
 }
 
 /**
- * The records of a `metrics.jsonl`. A last line without its newline that does not parse is a write cut short and is left
- * out. `source` names the file in errors.
+ * The records of a `metrics.jsonl`. A last line without its newline that does not parse is a write cut short and is
+ * left out. `source` names the file in errors.
  * @throws CheckpointError that lists every other line that is not a record.
  */
 export function parseMetrics(text: string, source = "metrics.jsonl"): MetricsRecord[] {

@@ -2,7 +2,7 @@ import type { Settings } from "../config/settings.js";
 import { isDiverging } from "./divergence.js";
 import type { LossAtStep, RunState } from "./run-state.js";
 
-/** What a run remembers from step to step beside its model, its optimizer and its place in the data. */
+/** State of a run from step to step beside its model, its optimizer and its place in the data. */
 export class Progress {
   /** Completed optimizer steps. */
   step: number;
@@ -79,13 +79,16 @@ export class Progress {
     else this.waited++;
   }
 
-  /** Whether a checkpoint of the present step is the best one so far. */
+  /** True if a checkpoint of the present step is the best one so far. */
   get isBest(): boolean {
     const { evaluated, best, step } = this;
     return evaluated?.step === step && (best === null || evaluated.loss < best.loss);
   }
 
-  /** Takes note of a checkpoint of the present step that is about to be saved. Returns whether it is the best one so far. */
+  /**
+   * Takes note of a checkpoint of the present step that is about to be saved. Returns whether it is the best one so
+   * far.
+   */
   markBest(): boolean {
     const { isBest } = this;
     if (isBest) this.best = this.evaluated;

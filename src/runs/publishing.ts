@@ -8,7 +8,8 @@ import { adapterBytes, saveAdapter } from "./saving.js";
 export type WaitForSpace = (bytes: number, purpose: string) => Promise<void>;
 
 /**
- * Writes RUN/model, in float32, and RUN/adapter, where there are adapters, from one of the run's checkpoints. Returns the model's folder.
+ * Writes RUN/model, in float32, and RUN/adapter, where there are adapters, from one of the run's checkpoints. Returns
+ * the model's folder.
  * @throws CheckpointError as `openRun`.
  */
 export async function publishCheckpoint(

@@ -29,7 +29,7 @@ const SETTINGS_FILE = "config.resolved.json";
 const METRICS_FILE = "metrics.jsonl";
 const LOCK_FILE = "lock";
 
-/** What a run may leave in its folder, at the top level. */
+/** Names that a run may leave in its folder, at the top level. */
 const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last)$/;
 /** The lock, and those that are held while a dead process's lock is taken over. */
 export const LOCK_FILES: RegExp = /^lock(\.takeover)*$/;
@@ -37,8 +37,8 @@ const OWN_FOLDERS = /^(base|deltas|adapter|model|checkpoint-\d+)$/;
 const LEFTOVER = /^\..*\.(partial|previous)$/;
 
 /**
- * The folder of a run: its lock, settings, environment, metrics and report. Models and checkpoints are written into it by
- * others. Must be released.
+ * The folder of a run: its lock, settings, environment, metrics and report. Models and checkpoints are written into
+ * it by others. Must be released.
  */
 export class RunFolder {
   readonly path: string;
@@ -52,7 +52,8 @@ export class RunFolder {
   }
 
   /**
-   * Keeps other processes from writing into the folder, which must exist. Returns what is to be said about a process that died here.
+   * Keeps other processes from writing into the folder, which must exist. Returns what is to be said about a process
+   * that died here.
    * @throws ConfigError while another process holds it.
    */
   async lock(): Promise<string | null> {
@@ -81,8 +82,8 @@ export class RunFolder {
   }
 
   /**
-   * Puts what a killed process left half done in order and reads the metrics, without a last line that was cut short. To be
-   * called with the lock. Returns the records.
+   * Puts what a killed process left half done in order and reads the metrics, without a last line that was cut short.
+   * To be called with the lock. Returns the records.
    */
   async recover(): Promise<readonly MetricsRecord[]> {
     for (const folder of [this.path, joinPath(this.path, "deltas")]) {
@@ -96,7 +97,10 @@ export class RunFolder {
     return this.#records;
   }
 
-  /** Goes back to what the first `records` of the recovered metrics say of the steps up to `step`, to go on with these settings. */
+  /**
+   * Goes back to what the first `records` of the recovered metrics say of the steps up to `step`, to go on with these
+   * settings.
+   */
   async goOn(settings: Settings, { step: last, records }: { step: number; records: number }): Promise<void> {
     // Where lines are missing, the first ones reach beyond the step.
     this.#records = this.#records.slice(0, records).filter(({ step }) => step <= last);
@@ -141,12 +145,12 @@ export async function writeSettings(folder: string, settings: Settings, out: str
   await writeFileAtomic(joinPath(folder, SETTINGS_FILE), jsonText({ ...settings, out }));
 }
 
-/** Whether the last line of a metrics.jsonl was cut short. */
+/** True if the last line of a metrics.jsonl was cut short. */
 export function isTorn(metrics: string): boolean {
   return metrics !== "" && !metrics.endsWith("\n");
 }
 
-/** Whether a folder holds a run. */
+/** True if a folder holds a run. */
 export function isRunFolder(path: string): Promise<boolean> {
   return exists(joinPath(path, SETTINGS_FILE));
 }

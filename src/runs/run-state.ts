@@ -19,7 +19,7 @@ const checksums: z.ZodType<readonly string[]> = z.array(SHA256);
 const counts: z.ZodType<Readonly<Record<string, number>>> = z.record(z.string(), COUNT);
 
 const RUN_STATE = {
-  /** Of the last step. */
+  /** Loss of the last step. */
   phase: z.enum(PHASE_NAMES),
   cycle: COUNT,
   /** Length of the run that the steps were planned for. */
@@ -36,7 +36,7 @@ const RUN_STATE = {
   savingSeconds: SECONDS,
   /** The next row to train on. */
   dataPosition,
-  /** Of the tokens to train on and those held out. */
+  /** SHA-256 of the tokens to train on and those held out. */
   dataSha256: SHA256,
   seed: COUNT,
   /** The checkpoint with the lowest held-out loss; null where none was evaluated. */

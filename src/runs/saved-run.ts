@@ -41,7 +41,7 @@ export interface SavedRun {
   /** RUN/base: what the trained weights are laid over. */
   readonly source: ModelSource;
   readonly baseFolder: string;
-  /** What holds the frozen weights under the adapters; null for float32, and while there are no adapters. */
+  /** The quantizer of the frozen weights under the adapters; null for float32, and while there are no adapters. */
   readonly quantizer: Quantizer | null;
 }
 
@@ -72,7 +72,8 @@ export async function openRun(folder: string, which: CheckpointName = "last"): P
 }
 
 /**
- * Opens the checkpoint that a run stands for as a model: the one named, or else the last one, or the best where the settings say so.
+ * Opens the checkpoint that a run stands for as a model: the one named, or else the last one, or the best where the
+ * settings say so.
  * @throws as `openRun`.
  */
 export async function openRunAsModel(folder: string, checkpoint: CheckpointName | null = null): Promise<SavedRun> {
@@ -87,7 +88,9 @@ function isAdapted({ state }: Pick<SavedRun, "state">): boolean {
   return state.phase === "adapter";
 }
 
-/** True where the adapter was merged whole just before the checkpoint was saved, so that it has learned nothing since. */
+/**
+ * True where the adapter was merged whole just before the checkpoint was saved, so that it has learned nothing since.
+ */
 export function isMerged({
   checkpoint,
   settings,
@@ -96,7 +99,10 @@ export function isMerged({
   return isMergedWhole(planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps }));
 }
 
-/** What was trained when the checkpoint was saved, adapters included, on a model whose other weights are still to be read. */
+/**
+ * A model with everything that was trained when the checkpoint was saved, adapters included; its other weights are
+ * still to be read.
+ */
 export function restoreTrained(run: SavedRun): CausalLM {
   const model = run.source.build();
   if (isAdapted(run)) addAdapters(model, run.settings, new Rng(run.settings.seed, "adapters"));
@@ -117,8 +123,8 @@ export async function restoreModel(run: SavedRun): Promise<CausalLM> {
 }
 
 /**
- * Gives a model that was just built from the run's base the weights and adapters of the checkpoint, to the last bit as they
- * were when it was saved.
+ * Gives a model that was just built from the run's base the weights and adapters of the checkpoint, to the last bit
+ * as they were when it was saved.
  * @param master gets the merged cycles.
  */
 export async function restoreInto(model: CausalLM, run: SavedRun, master: MasterWeights): Promise<void> {
@@ -140,7 +146,7 @@ export function mergedCycles({ folder, state }: SavedRun): AsyncIterable<Delta> 
 }
 
 /**
- * What the optimizer remembers of each trained tensor.
+ * Optimizer state of each trained tensor.
  * @throws CheckpointError if the checkpoint lacks one of them or has another one.
  */
 export function savedMoments({ checkpoint, state }: SavedRun, trained: Iterable<string>): Map<string, AdamWState> {

@@ -16,9 +16,9 @@ import type { HostTensor } from "../tensor/dtype.js";
 import { writeCheckpoint } from "./checkpoint.js";
 import type { RunState } from "./run-state.js";
 
-/** What a checkpoint is made of. */
+/** Parts of a checkpoint. */
 export interface CheckpointParts {
-  /** What is trained now, by name on disk. */
+  /** Parameters that are trained now, by name on disk. */
   readonly parameters: ReadonlyMap<string, Parameter>;
   readonly optimizer: AdamW;
   /** By the name of their layer. */
@@ -27,8 +27,9 @@ export interface CheckpointParts {
 }
 
 /**
- * Writes RUN/checkpoint-STEP: everything trained in the present phase, the optimizer's moments with their step counters,
- * where adapters started that did not start at zero, and `state`. Frozen weights follow from base/ and deltas/. Returns its folder.
+ * Writes RUN/checkpoint-STEP: everything trained in the present phase, the optimizer's moments with their step
+ * counters, where adapters started that did not start at zero, and `state`. Frozen weights follow from base/ and
+ * deltas/. Returns its folder.
  */
 export function saveCheckpoint(
   runDir: string,
@@ -92,7 +93,7 @@ export interface AdapterToSave {
   readonly model: CausalLM;
   readonly settings: Pick<Settings, "dropout" | "bias" | "adapterKind">;
   readonly state: Pick<RunState, "base" | "deltas">;
-  /** Whether the present adapter was merged just now, so that it has learned nothing yet. */
+  /** True if the present adapter was merged just now, so that it has learned nothing yet. */
   readonly merged: boolean;
 }
 
@@ -104,7 +105,10 @@ export async function saveAdapter(runDir: string, adapter: AdapterToSave): Promi
   });
 }
 
-/** The finished cycles and what the present adapter has learned, joined into one adapter for RUN/base, and what is trained beside. */
+/**
+ * The finished cycles and what the present adapter has learned, joined into one adapter for RUN/base, and what is
+ * trained beside.
+ */
 export async function joinAdapter(
   runDir: string,
   { model, settings: { dropout, bias, adapterKind }, state: { base, deltas }, merged }: AdapterToSave,

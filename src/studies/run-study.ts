@@ -29,8 +29,8 @@ export interface StudyOptions extends DownloadEvents {
 /** A study under way. */
 export interface StudyHandle {
   /**
-   * Resolves when every run is done or has diverged, or when all have stopped; rejects with the error of a run that failed for
-   * another reason, when the others have stopped.
+   * Resolves when every run is done or has diverged, or when all have stopped; rejects with the error of a run that
+   * failed for another reason, when the others have stopped.
    */
   readonly done: Promise<StudyResult>;
   /** Has the runs under way save and end; `done` then resolves with `stopped`. */
@@ -46,8 +46,8 @@ export interface StudyResult {
 const LOCK = "lock";
 
 /**
- * Does what is left of a study, run by run, and writes its reports after each. @throws through `done`: ConfigError for a folder
- * that holds something else, another process, or runs with other settings.
+ * Does what is left of a study, run by run, and writes its reports after each. @throws through `done`: ConfigError
+ * for a folder that holds something else, another process, or runs with other settings.
  */
 export function startStudy(study: Study, options: StudyOptions): StudyHandle {
   const running = new Set<TrainingHandle>();

@@ -16,7 +16,10 @@ import { lossAt, type RunEvidence, summarizeRun } from "./summary.js";
 /** As a share of the largest singular value of the same layer. */
 export const RELATIVE_THRESHOLD = 0.01;
 
-/** Singular values of W_end − W_start, W_start being the weights at the end of the warm start, of the layers of one kind. */
+/**
+ * Singular values of W_end − W_start, W_start being the weights at the end of the warm start, of the layers of one
+ * kind.
+ */
 export interface KindSpectrum {
   /** The last part of the layers' names. */
   readonly kind: string;
@@ -47,7 +50,8 @@ export interface LayerSpectra {
 }
 
 /**
- * The spectra of the first seed of which a run is done; null where none is. What was computed before is kept in OUT/spectra.
+ * The spectra of the first seed of which a run is done; null where none is. What was computed before is kept in
+ * OUT/spectra.
  */
 export async function readSpectra(
   { seeds, arms, reference }: Study,

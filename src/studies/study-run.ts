@@ -30,7 +30,10 @@ export interface RunStatus {
   readonly records: readonly MetricsRecord[];
 }
 
-/** The study with the commits of the models that it names by their name on the hub, which are downloaded: the same for all runs. */
+/**
+ * The study with the commits of the models that it names by their name on the hub, which are downloaded: the same for
+ * all runs.
+ */
 export async function locateStudy(study: Study, events?: DownloadEvents): Promise<Study> {
   const arms: Arm[] = [];
   for (const { name, settings } of study.arms)

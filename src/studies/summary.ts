@@ -32,7 +32,10 @@ export interface RunSummary {
   readonly mergeChange: number | null;
   /** Updates left out because their numbers were not finite. */
   readonly skipped: number;
-  /** The weights at the end of the warm start: held-out loss and SHA-256; null where the run had none, or is not there yet. */
+  /**
+   * The weights at the end of the warm start: held-out loss and SHA-256; null where the run had none, or is not there
+   * yet.
+   */
   readonly warm: { readonly step: number; readonly loss: number; readonly sha256: string } | null;
   readonly dataSha256: string | null;
 }
@@ -182,7 +185,8 @@ export function summarize(
       .flatMap(({ records }) => records.filter((record) => record.kind === "start"))
       .at(-1);
     const quantizer = start?.quantizer ?? null;
-    // Of runs that have ended: what others show so far may be that of the warm start, which another arm has trained for them.
+    // Of runs that have ended: what others show so far may be that of the warm start, which another arm has trained
+    // for them.
     const known = (key: keyof RunSummary): number[] =>
       ended.map((run) => run[key]).filter((value) => typeof value === "number");
     const mean = (key: keyof RunSummary): number | null => (known(key).length === 0 ? null : meanOf(known(key)));

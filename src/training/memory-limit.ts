@@ -34,8 +34,8 @@ export function requireMemory(memory: MemoryEstimate, available: number, setting
 }
 
 /**
- * Refuses a batch whose activations alone are more than there is. Of a batch so large even the graph takes long to build, so this comes
- * before {@link requireMemory}.
+ * Refuses a batch whose activations alone are more than there is. Of a batch so large even the graph takes long to
+ * build, so this comes before {@link requireMemory}.
  * @throws ConfigError
  */
 export function requireBatchMemory(
@@ -55,7 +55,7 @@ export function requireBatchMemory(
   );
 }
 
-/** What would lower the estimate, the settings being what they are. */
+/** Settings that would lower the estimate, the others being what they are. */
 function remedies(settings: LimitSettings): string[] {
   const { method, warmStartSteps, quantize, doubleQuant, checkpointing, batchSize, sequenceLength, rank } = settings;
   const full = method === "full";

@@ -14,7 +14,7 @@ import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { RunShape } from "./run-shape.js";
 
-/** What the process holds before the model, in bytes. */
+/** Memory that the process holds before the model, in bytes. */
 export interface HeldMemory {
   /** Before data was read. */
   readonly atStart: number;
@@ -36,7 +36,7 @@ const FLOAT = 4;
 const RUNTIME_BYTES = 24 * 2 ** 20;
 
 /**
- * What a session keeps for a node, once it has run, and what building it leaves: 12 to 20 KiB on models from nano to 350m,
+ * Memory of a session for a node, once it has run, and of building it: 12 to 20 KiB on models from nano to 350m,
  * whatever their sizes.
  */
 const NODE_BYTES = 16 * 1024;
@@ -57,7 +57,10 @@ export function estimateMemory(
   return { ...most, data: most.data + Math.max(0, held.peak - totalBytes(most)) };
 }
 
-/** Of a step, with adapters also of a merge, and with cores of the search for their bases: sessions keep their memory between their runs. */
+/**
+ * Estimates of a step, with adapters also of a merge, and with cores of the search for their bases: sessions keep
+ * their memory between their runs.
+ */
 function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemory, merges: number): MemoryEstimate[] {
   const { model, adapterParameters, trainableParameters, baseBytes } = phase;
   const { sequenceLength, batchSize, totalBatchSize, lossChunk, checkpointing } = settings;
@@ -111,14 +114,15 @@ function compile(outputs: Readonly<Record<string, Tensor>>): CompiledGraph {
   return compileGraph(outputs, PROFILES.cpu);
 }
 
-/** What error-feedback keeps of every adapted layer. */
+/** Bytes of the errors that error feedback keeps of every adapted layer. */
 function carriedErrors({ model }: RunShape, { quantize, mergePolicy }: MemorySettings): number {
   return quantize === "none" || !MERGE_POLICIES[mergePolicy].carriesError ? 0 : FLOAT * sum(adaptedSizes({ model }));
 }
 
 /**
- * Logits of the probe, computed, copied, and held of before and after; and of the largest layer the update, the weight before and
- * after, and while a product of adapters is added to a weight both and the sum, which is copied when it is returned.
+ * Logits of the probe, computed, copied, and held of before and after; and of the largest layer the update, the
+ * weight before and after, and while a product of adapters is added to a weight both and the sum, which is copied
+ * when it is returned.
  */
 function mergeBytes({ model }: RunShape, { sequenceLength }: MemorySettings): number {
   const probe = 4 * probeLength(sequenceLength) * model.config.vocabSize;

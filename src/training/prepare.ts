@@ -20,14 +20,14 @@ import type { CausalLM } from "../models/causal-lm.js";
 import type { Quantizer } from "../quant/quantizer.js";
 import { requireBatchMemory } from "./memory-limit.js";
 
-/** What a run trains and on what. Nothing has been written yet. */
+/** A run that is ready to train. Nothing has been written yet. */
 export interface PreparedRun {
-  /** What was asked for, models of the hub with their commit, so that a resumed run takes the same. */
+  /** Settings as given, models of the hub with their commit, so that a resumed run takes the same. */
   readonly settings: Settings;
   readonly source: ModelSource;
   /** Built from the source; its weights are still to be read. */
   readonly model: CausalLM;
-  /** What holds the frozen weights under the adapters; null for float32. */
+  /** The quantizer of the frozen weights under the adapters; null for float32. */
   readonly quantizer: Quantizer | null;
   readonly tokenizer: Tokenizer;
   /** Files beside the weights in the folders that the run writes. */
@@ -37,11 +37,11 @@ export interface PreparedRun {
   readonly calibration: Batch;
   /** The held-out batches of every evaluation. */
   readonly heldOut: readonly Batch[];
-  /** Whether text is packed, and so no sample stands by itself. */
+  /** True if text is packed, and so no sample stands by itself. */
   readonly isStream: boolean;
-  /** What the training split holds. */
+  /** Counts of the training split. */
   readonly trainCounts: TokenCounts;
-  /** Of the tokens and labels to train on and those held out. */
+  /** SHA-256 of the tokens and labels to train on and those held out. */
   readonly dataSha256: string;
   readonly threads: number;
 }

@@ -52,7 +52,10 @@ function wholeRun(name: string, change: Partial<Settings>): Promise<Record<strin
   return made;
 }
 
-/** What is trained, and the steps to stop after: before, at and after the switch to adapters, within a cycle, after a merge. */
+/**
+ * What is trained, and the steps to stop after: before, at and after the switch to adapters, within a cycle, after a
+ * merge.
+ */
 const CASES: readonly (readonly [name: string, change: Partial<Settings>, steps: readonly number[]])[] = [
   ["full", { method: "full" }, [5]],
   ["lora", { method: "lora", warmStartSteps: 0 }, [6]],

@@ -15,7 +15,7 @@ import { openRun, type SavedRun } from "../runs/saved-run.js";
 import { runIn, type TrainOptions } from "./train.js";
 import type { TrainResult } from "./trainer.js";
 
-/** What a run that goes on is to do otherwise. */
+/** Changes to a run that is resumed. */
 export interface ResumeOptions {
   /** The checkpoint to go on from. */
   readonly checkpoint: CheckpointName;
@@ -24,10 +24,11 @@ export interface ResumeOptions {
 }
 
 /**
- * Goes on with a run, in this thread: what comes out is to the last bit what the run would have made without the interruption,
- * where `changes` does not say otherwise. A run that was killed before its first checkpoint begins anew; one that is done stays so.
- * @throws CheckpointError for a folder that is no run or is damaged, ConfigError for changes that its steps so far do not allow
- * and for a folder that another process writes into, DataError for other data; and what `train` throws.
+ * Goes on with a run, in this thread: what comes out is to the last bit what the run would have made without the
+ * interruption, where `changes` does not say otherwise. A run that was killed before its first checkpoint begins
+ * anew; one that is done stays so.
+ * @throws CheckpointError for a folder that is no run or is damaged, ConfigError for changes that its steps so far do
+ * not allow and for a folder that another process writes into, DataError for other data; and what `train` throws.
  */
 export async function resume(
   path: string,
@@ -94,7 +95,7 @@ function requirePlan({ checkpoint: { step, folder }, state, settings: before }: 
   );
 }
 
-/** Whether there is nothing left to do: the last record is written, and so is what the run publishes. */
+/** True if nothing is left to do: the last record is written, and so is everything that the run publishes. */
 async function isFinished(
   { folder, settings, checkpoint: { step } }: SavedRun,
   { ending, published }: { ending: Ending; published: number },

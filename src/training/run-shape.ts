@@ -11,7 +11,7 @@ import type { Quantizer } from "../quant/quantizer.js";
 import { addAdapters } from "../relora/settings-adapters.js";
 import { Rng } from "../tensor/random.js";
 
-/** What a model holds in one phase of a run. */
+/** Contents of a model in one phase of a run. */
 export interface RunShape {
   /** Built, but without values: nothing of the size of a weight has been made for it. */
   readonly model: CausalLM;

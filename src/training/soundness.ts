@@ -2,7 +2,10 @@ import type { Parameter } from "../nn/module.js";
 import type { AdamW } from "../optim/adamw.js";
 import { globalNorm } from "../optim/clip.js";
 
-/** The first tensor, in words, that is not finite: of what is trained, and of what the optimizer remembers; null where all are. */
+/**
+ * The first tensor, in words, that is not finite: of what is trained, and of what the optimizer remembers; null where
+ * all are.
+ */
 export function nonFiniteTensor(
   parameters: ReadonlyMap<string, Pick<Parameter, "values">>,
   { state }: Pick<AdamW, "state">,

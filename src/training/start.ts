@@ -12,7 +12,7 @@ export interface TrainingOptions extends DownloadEvents {
   readonly onRecord: (record: MetricsRecord) => void;
   /** Hears what else there is to say: that a dead process's folder was taken over, that a full disk is waited for. */
   readonly onNotice?: (text: string) => void;
-  /** Whether the run gets a process of its own, so that its peak memory is that of nothing else; otherwise a thread. */
+  /** True to give the run a process of its own, so that its peak memory is that of nothing else; otherwise a thread. */
   readonly ownProcess?: boolean;
   /** Saves a checkpoint after this step and ends there, as if it had been asked to stop. */
   readonly untilStep?: number;
@@ -21,8 +21,8 @@ export interface TrainingOptions extends DownloadEvents {
 /** A run under way in a worker. */
 export interface TrainingHandle {
   /**
-   * Resolves when the run folder is complete; rejects with ConfigError, DataError, CheckpointError, DeviceError or, when
-   * the numbers diverged, NumericError.
+   * Resolves when the run folder is complete; rejects with ConfigError, DataError, CheckpointError, DeviceError or,
+   * when the numbers diverged, NumericError.
    */
   readonly done: Promise<TrainResult>;
   /** Asks the run to save a checkpoint after the step under way and to end; `done` then resolves with `stopped`. */

@@ -35,9 +35,10 @@ export interface AdapterUpdate {
 }
 
 /**
- * Whether training reaches the adapters, by their first two updates; in words, with the layers that it does not reach, or null.
- * B starts at zero, so that at first only B gets a gradient, and in layers that a zero weight hides from the loss not even B: then
- * some must. In the second update every B must, and every A whose B has moved. A core is like a B without an A.
+ * Checks by the first two updates that training reaches the adapters; names the layers that it does not reach, or null.
+ * B starts at zero, so that at first only B gets a gradient, and in layers that a zero weight hides from the loss not
+ * even B: then some must. In the second update every B must, and every A whose B has moved. A core is like a B
+ * without an A.
  */
 export function adapterGradientFault({ adapters, gradients, before }: AdapterUpdate): string | null {
   if (before > 1) return null;

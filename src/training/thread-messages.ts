@@ -5,13 +5,13 @@ import type { MetricsRecord } from "../runs/metrics.js";
 import type { ResumeOptions } from "./resume.js";
 import type { TrainResult } from "./trainer.js";
 
-/** What the training worker is started with. */
+/** The job of the training worker. */
 export type TrainingJob = { readonly untilStep: number | undefined } & (
   | { readonly kind: "train"; readonly settings: Settings }
   | { readonly kind: "resume"; readonly runFolder: string; readonly resume: ResumeOptions }
 );
 
-/** What the training worker posts. */
+/** Messages from the training worker. */
 export type WorkerMessage =
   | { readonly kind: "record"; readonly record: MetricsRecord }
   | { readonly kind: "notice"; readonly text: string }
@@ -19,7 +19,7 @@ export type WorkerMessage =
   | { readonly kind: "done"; readonly result: TrainResult }
   | { readonly kind: "failed"; readonly error: ErrorParts };
 
-/** What the training worker hears. */
+/** Messages to the training worker. */
 export const STOP = "stop";
 
 /** An error without its class, which a copy between threads loses. */

@@ -21,13 +21,14 @@ import { Trainer } from "./trainer.js";
 export interface TrainOptions extends Partial<TrainingOptions> {
   /** Asked after each step; true saves a checkpoint and ends the run. */
   readonly stopRequested?: () => boolean;
-  /** What the process may hold in all, in bytes; by default what it holds and what can still be taken. */
+  /** Memory that the process may hold in all, in bytes; by default what it holds and what can still be taken. */
   readonly availableMemoryBytes?: number;
 }
 
 /**
  * Trains in this thread, which is blocked while a step computes. The run folder is made only when data, model, settings
- * and memory have been found to fit. @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
+ * and memory have been found to fit. @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on
+ * divergence.
  */
 export async function train(settings: Settings, options: TrainOptions = {}): Promise<TrainResult> {
   const folder = new RunFolder(await chooseRunFolder(settings));
@@ -111,7 +112,7 @@ function describeStart(
   };
 }
 
-/** What is trained on, in words: what is scored of it, and what was cut. */
+/** The training data in words: what is scored of them, and what was cut. */
 function describeCounts(
   source: string,
   { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream, cursor, settings }: PreparedRun,

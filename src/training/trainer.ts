@@ -52,11 +52,11 @@ import type { PreparedRun } from "./prepare.js";
 import { nonFiniteTensor } from "./soundness.js";
 import { adapterGradientFault, requireAllOptimized } from "./startup-checks.js";
 
-/** How a run ended that did not fail. */
+/** The end of a run that did not fail. */
 export interface TrainResult {
   /**
-   * `early`: before its last step, because the held-out loss fell no more; `planned`: a dry run, of which the start record is the whole
-   * outcome and nothing was written.
+   * `early`: before its last step, because the held-out loss fell no more; `planned`: a dry run, of which the start
+   * record is the whole outcome and nothing was written.
    */
   readonly outcome: "done" | "early" | "stopped" | "planned";
   readonly runFolder: string;
@@ -74,7 +74,7 @@ export interface TrainResult {
   readonly modelStep: number | null;
 }
 
-/** How the samples of the report are drawn. */
+/** Sampling of the texts in the report. */
 const SAMPLING = { temperature: 0.8, topK: 50, topP: 1 };
 
 export interface TrainerHooks {
@@ -99,11 +99,11 @@ export class Trainer {
   #base: BaseIdentity | undefined;
   #compiled: CompiledRun | undefined;
   #optimizer: AdamW | undefined;
-  /** Of the model as it is, where it has been evaluated since it last changed. */
+  /** Evaluation of the model as it is, where there was one since it last changed. */
   #heldOut: Evaluation | undefined;
-  /** Of the last step. */
+  /** Loss of the last step. */
   #trainingLoss = Number.NaN;
-  /** Of the last update that was skipped. */
+  /** Reason of the last update that was skipped. */
   #skipReason = "";
   #checkpoint: string | null = null;
   /** In the first cycle, of this process. */
@@ -124,10 +124,11 @@ export class Trainer {
   }
 
   /**
-   * Trains to the end, until the held-out loss falls no more, or until asked to stop. A fresh run makes its folder when the first step is compiled.
+   * Trains to the end, until the held-out loss falls no more, or until asked to stop. A fresh run makes its folder
+   * when the first step is compiled.
    * @param saved the checkpoint to go on from.
-   * @throws NumericError when too many updates in a row were skipped, when what is trained is no longer finite, when the held-out
-   * loss says that training undoes what was learned, and when adapters get no gradient.
+   * @throws NumericError when too many updates in a row were skipped, when what is trained is no longer finite, when
+   * the held-out loss says that training undoes what was learned, and when adapters get no gradient.
    */
   async run(start: StartRecord, saved?: SavedRun): Promise<TrainResult> {
     const { maxSteps, evalEvery, saveEvery, loadBest } = this.#settings;
@@ -252,7 +253,10 @@ export class Trainer {
     return folder;
   }
 
-  /** Joins all cycles into RUN/adapter. Not with each checkpoint: it grows with every cycle, which a checkpoint does not. */
+  /**
+   * Joins all cycles into RUN/adapter. Not with each checkpoint: it grows with every cycle, which a checkpoint does
+   * not.
+   */
   async #publishAdapter(): Promise<void> {
     const { step, deltas } = this.#progress;
     const { model } = this.#run;
@@ -316,7 +320,10 @@ export class Trainer {
     if (error !== undefined) await this.#recordQuantization(error, this.#progress.evaluated?.loss ?? null);
   }
 
-  /** What checkpoints and the delta log build on: the model before the first step, or at the end of the warm start. */
+  /**
+   * Saves the model that checkpoints and the delta log build on: that before the first step, or at the end of the
+   * warm start.
+   */
   async #saveBase(source: ModelSource): Promise<void> {
     const { companions, quantizer } = this.#run;
     const folder = joinPath(this.#folder.path, "base");
@@ -505,7 +512,7 @@ export class Trainer {
     return nonFiniteTensor(this.#trained, this.#optimizer!);
   }
 
-  /** What keeps the present state from being one to go on from, in words; null where nothing does. */
+  /** The fault that keeps the present state from being resumed, in words; null where there is none. */
   async #fault(): Promise<string | null> {
     const tensor = this.#nonFiniteTensor();
     if (tensor !== null) return `${tensor} is no longer finite`;
@@ -519,7 +526,10 @@ export class Trainer {
     if (fault !== null) await this.#diverge(fault);
   }
 
-  /** Saves the present state, where that is one to go on from, and ends the run, where its numbers say that it should not go on. */
+  /**
+   * Saves the present state, where that is one to go on from, and ends the run, where its numbers say that it should
+   * not go on.
+   */
   async #stopIfDiverged(plan: StepPlan): Promise<void> {
     const { maxBadSteps, divergenceFactor, divergenceEvals } = this.#settings;
     const progress = this.#progress;

@@ -36,8 +36,8 @@ const LOSS_CHUNK = 256;
 const USUAL_LENGTH = 1024;
 
 /**
- * Scores every token of a text but the first, in rows of `sequenceLength`; of other data what is scored of each sample, by itself. Rows of
- * `input_ids` need no tokenizer and are scored whole.
+ * Scores every token of a text but the first, in rows of `sequenceLength`; of other data what is scored of each
+ * sample, by itself. Rows of `input_ids` need no tokenizer and are scored whole.
  * @throws ConfigError if the sequence is longer than the model's; DataError; CheckpointError.
  */
 export async function evaluateTarget(target: string, options: EvaluationOptions): Promise<TargetEvaluation> {

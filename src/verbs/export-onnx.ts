@@ -35,8 +35,8 @@ export interface OnnxOptions {
   readonly out: string;
   readonly dtype: ExportedOnnx["dtype"];
   /**
-   * Bytes of weights from which on they lie in files of their own, of at most so many bytes each. An ONNX file must be smaller than
-   * 2 GiB, and browsers read no larger ones.
+   * Bytes of weights from which on they lie in files of their own, of at most so many bytes each. An ONNX file must
+   * be smaller than 2 GiB, and browsers read no larger ones.
    */
   readonly largestFile?: number;
 }
@@ -49,8 +49,8 @@ const FLOAT32 = 1;
 const PAGE = 4096;
 
 /**
- * Writes the merged model as ONNX in the layout of transformers.js: onnx/model.onnx (model_fp16.onnx for float16), config.json, and
- * the tokenizer's files. Weights are read, merged and written one after another.
+ * Writes the merged model as ONNX in the layout of transformers.js: onnx/model.onnx (model_fp16.onnx for float16),
+ * config.json, and the tokenizer's files. Weights are read, merged and written one after another.
  */
 export async function exportOnnx(
   unmerged: UnmergedModel,
@@ -126,7 +126,10 @@ interface DataFile {
   content(): AsyncGenerator<Uint8Array>;
 }
 
-/** Files for weights that do not fit into the model's own; none where they do. Named as transformers.js looks for them. */
+/**
+ * Files for weights that do not fit into the model's own; none where they do. Named as transformers.js looks for
+ * them.
+ */
 function placeInFiles(stored: readonly StoredWeight[], modelFile: string, largestFile: number): DataFile[] {
   const total = stored.reduce((sum, { initializer }) => sum + tensorBytes(initializer), 0);
   if (total <= largestFile) return [];

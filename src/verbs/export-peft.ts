@@ -71,8 +71,8 @@ function hubBase({ settings, state }: SavedRun): Pick<PeftAdapter, "baseModel" |
 }
 
 /**
- * A run as one adapter, of the ranks of all its cycles. What is trained beside the adapters is part of it where it changed. Its base is
- * the model of the hub that the run began with, or else RUN/base.
+ * A run as one adapter, of the ranks of all its cycles. What is trained beside the adapters is part of it where it
+ * changed. Its base is the model of the hub that the run began with, or else RUN/base.
  */
 async function runAdapter(run: SavedRun, wayOut: string): Promise<PeftAdapter> {
   const { folder, settings, state, source } = run;

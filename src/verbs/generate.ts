@@ -55,7 +55,8 @@ export class Writer {
   }
 
   /**
-   * The assistant's next turn. What the last call read and wrote is not computed again where the messages go on from there.
+   * The assistant's next turn. What the last call read and wrote is not computed again where the messages go on from
+   * there.
    * @throws ConfigError where the tokenizer has no chat template; DataError with what that has against the messages.
    */
   async answer(messages: readonly ChatMessage[], options: WritingOptions): Promise<Generation> {
@@ -74,7 +75,9 @@ export class Writer {
   }
 }
 
-/** Continues a prompt. The same seed gives the same text. @throws CheckpointError or ConfigError if there is no model. */
+/**
+ * Continues a prompt. The same seed gives the same text. @throws CheckpointError or ConfigError if there is no model.
+ */
 export async function generateText(target: string, options: GenerationOptions): Promise<Generation> {
   const writer = await Writer.open(target, options);
   try {

@@ -40,10 +40,10 @@ export interface MergedModel {
 }
 
 /**
- * Writes a run, as one of its checkpoints has it, a PEFT adapter with its base, or a model folder as a plain Hugging Face folder, in
- * shards where the base has them. Weights are read, merged in float32 and written one after another.
- * @throws ConfigError if `out` holds files already; CheckpointError for what does not fit together, and for a value that the
- * dtype cannot hold. Nothing is left behind then.
+ * Writes a run, as one of its checkpoints has it, a PEFT adapter with its base, or a model folder as a plain Hugging
+ * Face folder, in shards where the base has them. Weights are read, merged in float32 and written one after another.
+ * @throws ConfigError if `out` holds files already; CheckpointError for what does not fit together, and for a value
+ * that the dtype cannot hold. Nothing is left behind then.
  */
 export async function mergeTarget(
   target: string,

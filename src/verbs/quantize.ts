@@ -50,10 +50,11 @@ export interface ModelQuantization {
 const FLOAT_TYPES: Readonly<Record<string, FloatDType>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };
 
 /**
- * Quantizes the linear layers of a Hugging Face model, a folder or of the hub by name, into a new folder in bitsandbytes' layout. Embeddings, head and norms
- * keep their bytes. Weights are read one at a time, twice: to measure the error and keep the scales, then to write the codes.
- * @throws ConfigError if `out` holds files already; CheckpointError, before anything is written, if the folder is no float
- * model or a weight is not finite.
+ * Quantizes the linear layers of a Hugging Face model, a folder or of the hub by name, into a new folder in
+ * bitsandbytes' layout. Embeddings, head and norms keep their bytes. Weights are read one at a time, twice: to
+ * measure the error and keep the scales, then to write the codes.
+ * @throws ConfigError if `out` holds files already; CheckpointError, before anything is written, if the folder is no
+ * float model or a weight is not finite.
  */
 export async function quantizeModel(
   named: string,

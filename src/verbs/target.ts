@@ -75,8 +75,8 @@ export interface LoadOptions {
   /** False leaves the adapter of a target, or the adapters that go with it, out and loads the base alone. */
   readonly adapter: boolean;
   /**
-   * The device that computes with the model as it is. On the CPU, matrices that the files hold in 16-bit floats stay so. If left out,
-   * all are float32, and may be changed.
+   * The device that computes with the model as it is. On the CPU, matrices that the files hold in 16-bit floats stay
+   * so. If left out, all are float32, and may be changed.
    */
   readonly device?: Settings["device"];
 }
@@ -97,8 +97,9 @@ export interface LoadedTarget {
 }
 
 /**
- * Loads a run folder (the checkpoint named, or its finished model, or else its newest state), a Hugging Face model, or a PEFT adapter
- * with the base that `base` or its config names; models and adapters are folders, or of the hub by name.
+ * Loads a run folder (the checkpoint named, or its finished model, or else its newest state), a Hugging Face model,
+ * or a PEFT adapter with the base that `base` or its config names; models and adapters are folders, or of the hub by
+ * name.
  * @throws CheckpointError or ConfigError saying what is missing.
  */
 export async function loadTarget(named: string, options: Origin & LoadOptions): Promise<LoadedTarget> {

@@ -25,8 +25,8 @@ export interface PublishedParts {
 }
 
 /**
- * Compares RUN/adapter with the merged cycles joined with what the checkpoint's adapters have learned, to the last bit and one layer in
- * memory at a time. Returns in words how it differs; null if it does not.
+ * Compares RUN/adapter with the merged cycles joined with what the checkpoint's adapters have learned, to the last
+ * bit and one layer in memory at a time. Returns in words how it differs; null if it does not.
  * @throws CheckpointError for files that are none.
  */
 export async function adapterDifference(parts: PublishedParts): Promise<string | null> {

@@ -31,8 +31,8 @@ export interface Expected {
 }
 
 /**
- * Compares a checkpoint's files with their checksums, its state with the plan of the run and its tensors with the model, one tensor in
- * memory at a time.
+ * Compares a checkpoint's files with their checksums, its state with the plan of the run and its tensors with the
+ * model, one tensor in memory at a time.
  * @param expected null where that is not known; then the tensors are compared with one another.
  */
 export async function checkCheckpoint(

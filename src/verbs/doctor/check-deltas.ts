@@ -13,8 +13,8 @@ export interface CheckedCycle {
 }
 
 /**
- * Checks cycles 1, 2, … of the log, one tensor in memory at a time: that none is missing up to the last, their steps, layers, shapes
- * and values.
+ * Checks cycles 1, 2, … of the log, one tensor in memory at a time: that none is missing up to the last, their steps,
+ * layers, shapes and values.
  * @param expected null where that is not known; then only the files by themselves.
  */
 export async function checkDeltas(runFolder: string, expected: Expected | null): Promise<CheckedCycle[]> {

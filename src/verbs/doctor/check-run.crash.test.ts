@@ -149,7 +149,10 @@ const LAST = "checkpoint-000010";
 const EARLIER = "checkpoint-000008";
 const isStep = (line: string): boolean => line.includes('"kind":"step","step":5,');
 
-/** What is done to a copy of the stopped run, what is to be found, and where to go on from; null where that takes a copy. */
+/**
+ * What is done to a copy of the stopped run, what is to be found, and where to go on from; null where that takes a
+ * copy.
+ */
 const DAMAGES: readonly (readonly [
   name: string,
   damage: (run: string) => Promise<unknown>,

@@ -23,7 +23,10 @@ import { metricsFaults } from "./check-metrics.js";
 export interface Finding {
   /** A file or folder of the run, or `settings`, `leftovers`, `data`, `metrics`, `steps`. */
   readonly area: string;
-  /** `repairable`: resume puts it right by itself; `damaged`: it cannot; `unchecked`: what the check would take is not there. */
+  /**
+   * `repairable`: resume puts it right by itself; `damaged`: it cannot; `unchecked`: what the check would take is not
+   * there.
+   */
   readonly state: "ok" | "unchecked" | "repairable" | "damaged";
   /** The state of the part, or its fault. */
   readonly what: string;
@@ -45,7 +48,10 @@ export interface RunCheck {
 
 const FROM_A_COPY = "bring it back from a copy of the run folder";
 
-/** Looks through a run folder, without writing. @throws CheckpointError for a folder that holds no run, DataError for none at all. */
+/**
+ * Looks through a run folder, without writing. @throws CheckpointError for a folder that holds no run, DataError for
+ * none at all.
+ */
 export async function checkRun(runFolder: string): Promise<RunCheck> {
   const checkup = await Checkup.of(runFolder);
   return checkup.run();
@@ -480,7 +486,8 @@ function isUsable(
 /** Parts that a checkpoint builds on and that are no longer as they were. */
 function lacking(state: RunState, base: CheckedBase, cycles: readonly CheckedCycle[]): string[] {
   if (base.source === null) return ["builds on base, which is damaged"];
-  // While every weight trains all of them are in the checkpoint, and the base may be that of the adapters that were to come.
+  // While every weight trains all of them are in the checkpoint, and the base may be that of the adapters that were
+  // to come.
   if (state.phase !== "warm-start" && base.sha256 !== state.base.sha256) {
     return [`builds on a base whose weights have SHA-256 ${shortHash(state.base.sha256)}`];
   }
