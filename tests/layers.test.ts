@@ -89,3 +89,55 @@ test("every suffix of a test file names a suite", () => {
   const suffixes = files.flatMap((file) => /\.([a-z]+)\.test\.ts$/.exec(file)?.[1] ?? []);
   expect(new Set(suffixes)).toEqual(new Set(names.slice(1)));
 });
+
+/** Files that a file imports values from, by paths relative to src/; imports of types alone vanish when compiled. */
+function valueImports(file: string, source: string): string[] {
+  const statements = source.matchAll(/^(?:import|export)\s+(?!type\b)(?:(\{[^}]*\}|\*[^"]*)\s+from\s+)?"(\.[^"]+)"/gm);
+  return [...statements].flatMap(([, names = "", name]) => {
+    const members = names.startsWith("{")
+      ? names
+          .slice(1, -1)
+          .split(",")
+          .map((each) => each.trim())
+      : ["*"];
+    const isTypesAlone = members.filter((each) => each !== "").every((each) => each.startsWith("type "));
+    return isTypesAlone ? [] : [normalize(join(dirname(file), name!)).replace(/\.js$/, ".ts")];
+  });
+}
+
+/** The first circle of imports, as its files in order; null if there is none. */
+function circleOf(imports: ReadonlyMap<string, readonly string[]>): readonly string[] | null {
+  const done = new Set<string>();
+  const visit = (file: string, way: readonly string[]): readonly string[] | null => {
+    if (way.includes(file)) return [...way.slice(way.indexOf(file)), file];
+    if (done.has(file)) return null;
+    for (const next of imports.get(file) ?? []) {
+      const circle = visit(next, [...way, file]);
+      if (circle !== null) return circle;
+    }
+    done.add(file);
+    return null;
+  };
+  for (const file of imports.keys()) {
+    const circle = visit(file, []);
+    if (circle !== null) return circle;
+  }
+  return null;
+}
+
+test("no files of src import values from one another in a circle", () => {
+  const circle = new Map([
+    ["a.ts", valueImports("a.ts", `import { type T, b } from "./b.js";`)],
+    ["b.ts", valueImports("b.ts", `export * from "./a.js";`)],
+  ]);
+  expect(circleOf(circle)).toEqual(["a.ts", "b.ts", "a.ts"]);
+  expect(valueImports("a.ts", `import type { T } from "./b.js";\nimport { type U } from "./c.js";`)).toEqual([]);
+  const root = new URL("../src/", import.meta.url);
+  const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter(
+    (file) => file.endsWith(".ts") && !file.endsWith(".test.ts"),
+  );
+  const imports = new Map(
+    files.map((file) => [file, valueImports(file, readFileSync(new URL(file, root), "utf8"))] as const),
+  );
+  expect(circleOf(imports)).toBeNull();
+});

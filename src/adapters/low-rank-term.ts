@@ -1,9 +1,9 @@
 import { stopGradient } from "../autograd/custom.js";
 import { ConfigError } from "../base/errors.js";
+import { sum } from "../ops/broadcast.js";
 import { add, div, mul, sqrt, sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { reshape } from "../ops/movement.js";
-import { sum } from "../ops/reduce.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 
 /**

@@ -8,9 +8,9 @@ import type { DynamicSizes } from "./dynamic-sizes.js";
 import { Emitter } from "./emitter.js";
 import { fuseProducts } from "./fuse.js";
 import { CPU_PROFILE } from "./lower-cpu.js";
-import { BIT_CAST_ENCODING, elementsOf, FED_AS, type HalfLeaf, widenedLeaf } from "./lower-half.js";
+import { BIT_CAST_ENCODING, elementsOf, FED_AS, widenedLeaf } from "./lower-half.js";
 import { WEBGPU_PROFILE } from "./lower-webgpu.js";
-import type { LoweringContext, Profile } from "./lowering.js";
+import type { HalfLeaf, LoweringContext, Profile } from "./lowering.js";
 import type { EncodeOptions, OnnxGraph, OnnxInitializer, OnnxNode, OnnxTensorInfo } from "./onnx-model.js";
 import { orderForExecution } from "./order.js";
 

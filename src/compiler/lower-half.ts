@@ -1,20 +1,9 @@
-import type { HalfArray } from "../tensor/half-array.js";
 import { type Shape, sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { EmitOptions, Emitter } from "./emitter.js";
 import type { Product } from "./fuse.js";
-import type { LoweringContext } from "./lowering.js";
+import type { HalfLeaf, LoweringContext, RowRange } from "./lowering.js";
 import { emitProduct, emitReproducibleProduct, type ValueProduct } from "./product-cpu.js";
-
-/** A leaf held as 16-bit floats. */
-export interface HalfLeaf extends Pick<HalfArray, "format" | "scale"> {
-  readonly tensor: Tensor;
-  /** Name of the model's input for its bits, or for those of some of its rows. */
-  input(rows?: RowRange): string;
-}
-
-/** Rows of a matrix, the end excluded. */
-export type RowRange = readonly [start: number, end: number];
 
 /** ONNX types that lowering casts to, by TensorProto.DataType. */
 const FLOAT = 1;

@@ -1,8 +1,8 @@
 import type { PrimitiveName } from "../ops/primitives.js";
+import type { HalfArray } from "../tensor/half-array.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Emitter } from "./emitter.js";
 import type { Product } from "./fuse.js";
-import type { HalfLeaf } from "./lower-half.js";
 
 /** The graph around a node, as its lowering sees it. */
 export interface LoweringContext {
@@ -23,3 +23,13 @@ export interface Profile {
   readonly primitives: Readonly<Record<PrimitiveName, Lowering>>;
   product(product: Product, node: Tensor, context: LoweringContext): string;
 }
+
+/** A leaf held as 16-bit floats. */
+export interface HalfLeaf extends Pick<HalfArray, "format" | "scale"> {
+  readonly tensor: Tensor;
+  /** Name of the model's input for its bits, or for those of some of its rows. */
+  input(rows?: RowRange): string;
+}
+
+/** Rows of a matrix, the end excluded. */
+export type RowRange = readonly [start: number, end: number];

@@ -1,7 +1,7 @@
 import { type DataFormat, type Dataset, loadDataset } from "./dataset.js";
 import { type EncodedRecords, encodeRecords, type TokenCounts } from "./encoded-data.js";
-import { IGNORED_LABEL } from "./packing.js";
 import { type DataKind, textOfRecord } from "./records.js";
+import { IGNORED_LABEL } from "./rows.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 /** Content of a source of data, in the default split. */

@@ -1,11 +1,9 @@
 import { DataError } from "../base/errors.js";
 import type { TokenLabels } from "./rows.js";
+import { IGNORED_LABEL } from "./rows.js";
 
 /** Tokens of many documents one after another, with an end-of-text token after each. */
 export type TokenStream = Int32Array;
-
-/** A label that is not scored. */
-export const IGNORED_LABEL = -100;
 
 /** Token ids and, for each, the id that follows it; both of length batchSize · sequenceLength, row by row. */
 export interface Batch {

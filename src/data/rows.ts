@@ -2,7 +2,6 @@ import { readText } from "#platform";
 import { DataError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
 import { readJsonLines, shownKeys } from "./jsonl-format.js";
-import { IGNORED_LABEL } from "./packing.js";
 
 /** One tokenized row, scored by itself. Both arrays are one shorter than the row's `input_ids`. */
 export interface TokenRow {
@@ -59,3 +58,6 @@ function readIntegers(key: string, value: unknown, isAllowed: (item: unknown) =>
   if (fault < 0) return Int32Array.from(value);
   throw new DataError(`"${key}" must hold ${kind}, got ${shownValue(value[fault])} at index ${fault}`);
 }
+
+/** A label that is not scored. */
+export const IGNORED_LABEL = -100;

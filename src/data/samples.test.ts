@@ -6,7 +6,7 @@ import { DataError } from "../base/errors.js";
 import { trainBytePairEncoding } from "./bpe-trainer.js";
 import { loadDataset } from "./dataset.js";
 import { type EncodedRecords, type EncodingOptions, encodeRecords } from "./encoded-data.js";
-import { IGNORED_LABEL } from "./packing.js";
+import { IGNORED_LABEL } from "./rows.js";
 import { Tokenizer } from "./tokenizer.js";
 
 const CHATML =

@@ -2,9 +2,10 @@ import { DataError } from "../base/errors.js";
 import type { Conversation, RenderedConversation, Spans } from "./chat-rendering.js";
 import type { ChatTemplate } from "./chat-template.js";
 import { requireNoFaults } from "./jsonl-format.js";
-import { countScoredLabels, IGNORED_LABEL } from "./packing.js";
+import { countScoredLabels } from "./packing.js";
 import { type DataRecord, describePlace, type Place } from "./records.js";
 import type { TokenLabels } from "./rows.js";
+import { IGNORED_LABEL } from "./rows.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 /** One sample in tokens, and the place of its record. */

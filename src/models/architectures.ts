@@ -1,7 +1,6 @@
 import { ModelError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
-import type { Rng } from "../tensor/random.js";
-import type { CausalLM, CausalLMConfig } from "./causal-lm.js";
+import type { Architecture, ModelDescription } from "./causal-lm.js";
 import { GEMMA3 } from "./gemma3.js";
 import { GPT_NEOX } from "./gpt-neox.js";
 import { GPT2 } from "./gpt2.js";
@@ -10,24 +9,6 @@ import { MISTRAL } from "./mistral.js";
 import { PHI3 } from "./phi3.js";
 import { QWEN2 } from "./qwen2.js";
 import { QWEN3 } from "./qwen3.js";
-import type { WeightStorage } from "./weight-storage.js";
-
-/** A config.json that highrank computes in full. */
-export interface ModelDescription {
-  readonly config: CausalLMConfig;
-  /** Layout of its models' weights in files. */
-  readonly storage: WeightStorage;
-  /** Creates a model with random weights. */
-  create(rng: Rng): CausalLM;
-}
-
-/** One architecture and the reader of its config.json. */
-export interface Architecture {
-  /** `model_type` of config.json. */
-  readonly modelType: string;
-  /** @throws ModelError naming all that highrank does not compute; CheckpointError for invalid values. */
-  describe(json: Readonly<Record<string, unknown>>): ModelDescription;
-}
 
 const ARCHITECTURES: readonly Architecture[] = [LLAMA, MISTRAL, QWEN2, QWEN3, PHI3, GEMMA3, GPT2, GPT_NEOX];
 

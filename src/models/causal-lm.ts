@@ -160,3 +160,20 @@ export function modelParts(model: CausalLM): Map<Parameter, ModelPart> {
   }
   return parts;
 }
+
+/** One architecture and the reader of its config.json. */
+export interface Architecture {
+  /** `model_type` of config.json. */
+  readonly modelType: string;
+  /** @throws ModelError naming all that highrank does not compute; CheckpointError for invalid values. */
+  describe(json: Readonly<Record<string, unknown>>): ModelDescription;
+}
+
+/** A config.json that highrank computes in full. */
+export interface ModelDescription {
+  readonly config: CausalLMConfig;
+  /** Layout of its models' weights in files. */
+  readonly storage: WeightStorage;
+  /** Creates a model with random weights. */
+  create(rng: Rng): CausalLM;
+}

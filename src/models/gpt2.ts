@@ -8,7 +8,7 @@ import { reshape, slice } from "../ops/movement.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { ACTIVATIONS, type Activation } from "./activation.js";
-import type { Architecture } from "./architectures.js";
+import type { Architecture } from "./causal-lm.js";
 import { CausalLM, type CausalLMConfig, LanguageModelHead, runLayers } from "./causal-lm.js";
 import { ConfigReader } from "./config-reader.js";
 import { MLP } from "./mlp.js";

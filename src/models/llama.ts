@@ -1,5 +1,5 @@
 import type { Rng } from "../tensor/random.js";
-import type { Architecture } from "./architectures.js";
+import type { Architecture } from "./causal-lm.js";
 import { DECODER_STORAGE, Decoder, type LlamaBlocks, llamaBlocks } from "./decoder.js";
 import { type LlamaConfig, readLlamaConfig } from "./llama-config.js";
 

@@ -1,4 +1,4 @@
-import type { Architecture } from "./architectures.js";
+import type { Architecture } from "./causal-lm.js";
 import { decoderArchitecture } from "./decoder.js";
 import { readDecoder } from "./decoder-config.js";
 

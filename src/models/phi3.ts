@@ -7,7 +7,7 @@ import { slice } from "../ops/movement.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Activation } from "./activation.js";
-import type { Architecture } from "./architectures.js";
+import type { Architecture } from "./causal-lm.js";
 import { decoderArchitecture } from "./decoder.js";
 import { type DecoderConfig, readDecoder, ropeOf } from "./decoder-config.js";
 

@@ -1,4 +1,4 @@
-import type { Architecture } from "./architectures.js";
+import type { Architecture } from "./causal-lm.js";
 import type { ConfigReader } from "./config-reader.js";
 import { decoderArchitecture } from "./decoder.js";
 import { type DecoderConfig, readDecoder } from "./decoder-config.js";

@@ -1,10 +1,11 @@
 import { withGradient } from "../autograd/custom.js";
+import { broadcastTo, sum } from "../ops/broadcast.js";
 import { constant } from "../ops/constant.js";
 import { add, cast, less, log, mul, sub, where } from "../ops/elementwise.js";
 import { addPerRow, takePerRow } from "../ops/gather.js";
 import { matmul } from "../ops/matmul.js";
-import { broadcastTo, concat, reshape, slice } from "../ops/movement.js";
-import { max, sum } from "../ops/reduce.js";
+import { concat, reshape, slice } from "../ops/movement.js";
+import { max } from "../ops/reduce.js";
 import { softmax } from "../ops/softmax.js";
 import { computeTogether, type Tensor } from "../tensor/tensor.js";
 import { softcap } from "./softcap.js";

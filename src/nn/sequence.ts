@@ -1,4 +1,5 @@
-import { broadcastTo, concat, reshape, slice } from "../ops/movement.js";
+import { broadcastTo } from "../ops/broadcast.js";
+import { concat, reshape, slice } from "../ops/movement.js";
 import { rotary } from "../ops/rotary.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type AttentionShape, causalAttention, causalMask } from "./attention.js";

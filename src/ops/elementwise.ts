@@ -2,8 +2,8 @@ import { DTypeError } from "../base/errors.js";
 import type { DType } from "../tensor/dtype.js";
 import { broadcastShapes, broadcastStrides, type Shape, sameShape, sizeOf } from "../tensor/shape.js";
 import { applyOp, type NumericArray, type Op, type ReferenceNode, type Tensor } from "../tensor/tensor.js";
+import { sumTo } from "./broadcast.js";
 import { asTensor, isConstant, type Operand } from "./constant.js";
-import { sumTo } from "./reduce.js";
 
 /** A one-input op on floats that keeps the shape. */
 function unary(name: string, f: (x: number) => number, vjp: NonNullable<Op["vjp"]>): Op {

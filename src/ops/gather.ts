@@ -1,8 +1,9 @@
 import { DTypeError, ShapeError } from "../base/errors.js";
 import { formatShape } from "../tensor/shape.js";
 import { applyOp, type Op, type Tensor, type TensorSpec } from "../tensor/tensor.js";
+import { broadcastOp, broadcastTo } from "./broadcast.js";
 import { constant, isConstant } from "./constant.js";
-import { broadcastOp, broadcastTo, reshape } from "./movement.js";
+import { reshape } from "./movement.js";
 
 /** Rows of a table: table (n, d), indices (m) int32 → (m, d). */
 export const gatherRowsOp: Op = {

@@ -1,3 +1,4 @@
+export { broadcastOp, broadcastTo, type ReduceOptions, sum, sumOp, sumTo } from "./broadcast.js";
 export * from "./constant.js";
 export * from "./elementwise.js";
 export type { FourBitType } from "./four-bit-codes.js";

@@ -1,7 +1,7 @@
 import { DTypeError, ShapeError } from "../base/errors.js";
 import { broadcastShapes, broadcastStrides, formatShape, sizeOf } from "../tensor/shape.js";
 import { applyOp, type Op, type Tensor } from "../tensor/tensor.js";
-import { sumTo } from "./reduce.js";
+import { sumTo } from "./broadcast.js";
 
 export interface MatmulOptions {
   /** Read the last two axes of `a` swapped. */

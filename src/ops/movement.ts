@@ -1,16 +1,7 @@
 import { ShapeError } from "../base/errors.js";
-import {
-  broadcastShapes,
-  broadcastStrides,
-  formatShape,
-  normalizeAxes,
-  type Shape,
-  sameShape,
-  sizeOf,
-  stridesOf,
-} from "../tensor/shape.js";
+import { formatShape, normalizeAxes, type Shape, sameShape, sizeOf, stridesOf } from "../tensor/shape.js";
 import { applyOp, type Op, type Tensor } from "../tensor/tensor.js";
-import { sumTo } from "./reduce.js";
+import { copyStrided, forEachOffset } from "./strided.js";
 
 export const reshapeOp: Op = {
   name: "reshape",
@@ -57,19 +48,6 @@ export const transposeOp: Op = {
       0,
     );
   },
-};
-
-export const broadcastOp: Op = {
-  name: "broadcast",
-  infer: ([x], attributes) => {
-    const shape = attributes.shape as Shape;
-    if (!sameShape(broadcastShapes("broadcastTo", x!.shape, shape), shape)) {
-      throw new ShapeError(`broadcastTo: ${formatShape(x!.shape)} cannot become ${formatShape(shape)}`);
-    }
-    return { shape, dtype: x!.dtype };
-  },
-  vjp: (dy, [x]) => [sumTo(dy, x!.shape)],
-  reference: (y, [x], { shape, inputShapes }) => copyStrided(y, x!, shape, broadcastStrides(inputShapes[0]!, shape), 0),
 };
 
 /** Elements start ≤ i < end of one axis. */
@@ -167,11 +145,6 @@ export function transpose(
   return permutation.every((axis, i) => axis === i) ? x : applyOp(transposeOp, [x], { permutation });
 }
 
-/** Repeats along new and size-1 axes. */
-export function broadcastTo(x: Tensor, shape: Shape): Tensor {
-  return sameShape(x.shape, shape) ? x : applyOp(broadcastOp, [x], { shape });
-}
-
 /** Elements `start` ≤ i < `end` of `axis`. */
 export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
   const [at] = normalizeAxes("slice", [axis], x.rank);
@@ -191,35 +164,6 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   return tensors.length === 1 ? tensors[0]! : applyOp(concatOp, tensors, { axis: at! });
 }
 
-interface Writable {
+export interface Writable {
   [index: number]: number;
-}
-
-/** y (contiguous, of `shape`) from x read with `strides` starting at `offset`. */
-function copyStrided(
-  y: Writable,
-  x: ArrayLike<number>,
-  shape: Shape,
-  strides: readonly number[],
-  offset: number,
-): void {
-  forEachOffset(shape, strides, offset, (from, to) => {
-    y[to] = x[from]!;
-  });
-}
-
-/** Visits each contiguous index with the offset that other strides give it. */
-function forEachOffset(
-  shape: Shape,
-  strides: readonly number[],
-  offset: number,
-  visit: (strided: number, contiguous: number) => void,
-): void {
-  const own = stridesOf(shape);
-  const size = sizeOf(shape);
-  for (let i = 0; i < size; i++) {
-    let at = offset;
-    for (let axis = 0; axis < shape.length; axis++) at += (Math.floor(i / own[axis]!) % shape[axis]!) * strides[axis]!;
-    visit(at, i);
-  }
 }

@@ -1,10 +1,10 @@
 import { ShapeError } from "../base/errors.js";
 import { formatShape } from "../tensor/shape.js";
 import { applyOp, type Op, type Tensor } from "../tensor/tensor.js";
+import { sum } from "./broadcast.js";
 import { mul, sub } from "./elementwise.js";
 import { matmul } from "./matmul.js";
 import { reshape } from "./movement.js";
-import { sum } from "./reduce.js";
 
 /** x (n, d) · r · weight (d) with r = inverseRms(x): one pass over memory on devices. */
 export const rmsNormOp: Op = {

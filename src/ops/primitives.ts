@@ -1,4 +1,5 @@
 import type { Op } from "../tensor/tensor.js";
+import { broadcastOp, sumOp } from "./broadcast.js";
 import { constantOp } from "./constant.js";
 import {
   addOp,
@@ -19,10 +20,10 @@ import {
 } from "./elementwise.js";
 import { addPerRowOp, gatherRowsOp, scatterAddRowsOp, takePerRowOp } from "./gather.js";
 import { matmulOp } from "./matmul.js";
-import { broadcastOp, concatOp, padOp, reshapeOp, sliceOp, transposeOp } from "./movement.js";
+import { concatOp, padOp, reshapeOp, sliceOp, transposeOp } from "./movement.js";
 import { inverseRmsOp, rmsNormOp } from "./norm.js";
 import { dequantizeFourBitOp, dequantizeInt8Op, matmulFourBitOp } from "./quantized.js";
-import { maxOp, sumOp } from "./reduce.js";
+import { maxOp } from "./reduce.js";
 import { rotaryOp } from "./rotary.js";
 import { softmaxOp } from "./softmax.js";
 

@@ -1,7 +1,7 @@
 import { ShapeError } from "../base/errors.js";
 import { applyOp, type Op, type Tensor } from "../tensor/tensor.js";
+import { sum } from "./broadcast.js";
 import { mul, sub } from "./elementwise.js";
-import { sum } from "./reduce.js";
 
 /** Over the last axis, shifted by the row's maximum so that it cannot overflow. */
 export const softmaxOp: Op = {

@@ -1,8 +1,8 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { DataError, DeviceError } from "../base/errors.js";
+import { builtModule } from "./node-modules.js";
 import { DATA } from "./node-processes.js";
-import { builtModule } from "./node-workers.js";
 
 /** Bounds on work whose extent an untrusted file decides. */
 export interface WorkLimits {

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { acquireLock } from "./node.js";
-import { builtModule } from "./node-workers.js";
+import { builtModule } from "./node-modules.js";
 
 let folder = "";
 let file = "";

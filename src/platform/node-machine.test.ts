@@ -18,7 +18,7 @@ import {
   totalMemoryBytes,
   workerPort,
 } from "./node.js";
-import { builtModule } from "./node-workers.js";
+import { builtModule } from "./node-modules.js";
 
 let folder = "";
 beforeAll(async () => {

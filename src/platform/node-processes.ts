@@ -1,7 +1,8 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { DeviceError } from "../base/errors.js";
-import { builtModule, type WorkerHandle, type WorkerPort } from "./node-workers.js";
+import { builtModule } from "./node-modules.js";
+import type { WorkerHandle, WorkerPort } from "./node-workers.js";
 
 /** Environment variable with the `data` of a worker process, as JSON. */
 export const DATA = "HIGHRANK_WORKER_DATA";

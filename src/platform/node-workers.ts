@@ -1,5 +1,6 @@
 import { type MessagePort, parentPort, type Transferable, Worker, workerData } from "node:worker_threads";
 import { DeviceError } from "../base/errors.js";
+import { builtModule } from "./node-modules.js";
 import { processPort } from "./node-processes.js";
 
 /** The starter's end of a worker. Listeners added later miss earlier messages. */
@@ -53,14 +54,6 @@ export function startWorker(url: URL, data: unknown): WorkerHandle {
       await worker.terminate();
     },
   };
-}
-
-/** The built module for a module of this package's sources, which Node.js cannot run; any other module unchanged. */
-export function builtModule(url: URL): URL {
-  const home = new URL("../", import.meta.url);
-  const runsSources = import.meta.url.endsWith(".ts");
-  if (!runsSources || !url.href.startsWith(home.href)) return url;
-  return new URL(url.href.slice(home.href.length).replace(/\.ts$/, ".js"), new URL("../dist/", home));
 }
 
 /** The worker's end of the connection, in a thread or a process. @throws DeviceError outside a worker. */

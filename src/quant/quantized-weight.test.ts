@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { grad } from "../autograd/grad.js";
 import { NumericError, ShapeError } from "../base/errors.js";
+import { sum } from "../ops/broadcast.js";
 import { matmul } from "../ops/matmul.js";
-import { sum } from "../ops/reduce.js";
 import { clearEvaluationCache, evaluate } from "../runtime/evaluate.js";
 import { Program } from "../runtime/program.js";
 import { reachable } from "../tensor/graph.js";

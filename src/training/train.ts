@@ -4,16 +4,17 @@ import { formatCount } from "../base/numbers.js";
 import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import { shownModel } from "../hub/hub-name.js";
+import type { DownloadEvents } from "../hub/model-download.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { describePlan, planRun } from "../relora/plan.js";
-import type { StartRecord } from "../runs/metrics.js";
+import type { MetricsRecord, StartRecord } from "../runs/metrics.js";
 import { chooseRunFolder, RunFolder } from "../runs/run-folder.js";
 import type { SavedRun } from "../runs/saved-run.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory } from "./memory-limit.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
 import { runShapes } from "./run-shape.js";
-import type { TrainingOptions } from "./start.js";
+import { startTraining } from "./start.js";
 import type { TrainResult } from "./trainer.js";
 import { Trainer } from "./trainer.js";
 
@@ -122,4 +123,16 @@ function describeCounts(
   const whole = `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored, ${Number(stepsOfEpoch)} steps an epoch`;
   if (truncation.samples === 0) return whole;
   return `${whole}; ${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;
+}
+
+/** Options of {@link startTraining}. */
+export interface TrainingOptions extends DownloadEvents {
+  /** Called for each line that goes into `metrics.jsonl`, in order, on the caller's thread. */
+  readonly onRecord: (record: MetricsRecord) => void;
+  /** Hears what else there is to say: that a dead process's folder was taken over, that a full disk is waited for. */
+  readonly onNotice?: (text: string) => void;
+  /** True to give the run a process of its own, so that its peak memory is that of nothing else; otherwise a thread. */
+  readonly ownProcess?: boolean;
+  /** Saves a checkpoint after this step and ends there, as if it had been asked to stop. */
+  readonly untilStep?: number;
 }
