@@ -1,7 +1,6 @@
-import { parseJson, shortened, shownValue } from "../base/json.js";
+import { isObject, kindOf, parseJson, shortened, shownValue } from "../base/json.js";
 import { type FourBitType, isFourBitType } from "../ops/four-bit-codes.js";
 import { NESTED_BLOCK_SIZE } from "../quant/double-quantization.js";
-import { isObject, kindOf } from "./json-file.js";
 
 /** Dtypes that bitsandbytes quantizes from and dequantizes to. */
 export const FLOAT_DTYPES = ["float32", "bfloat16", "float16"] as const;
