@@ -1,3 +1,5 @@
+import { CheckpointError } from "./errors.js";
+
 /** Deepest nesting of arrays and objects: several times what any file needs. */
 const MAX_DEPTH = 64;
 
@@ -13,6 +15,36 @@ export const MAX_JSON_BYTES = 100_000_000;
 export function parseJson(text: string): unknown {
   requireDepth(text);
   return JSON.parse(text);
+}
+
+/**
+ * Parses a file that holds one JSON object.
+ * @param path of the file, for messages.
+ * @throws CheckpointError for anything else.
+ */
+export function parseJsonObject(text: string, path: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CheckpointError(`${path} is not JSON (${reason}); write it again or copy it from its source`, {
+      cause: error,
+    });
+  }
+  if (!isObject(value)) throw new CheckpointError(`${path} must hold a JSON object, not ${kindOf(value)}`);
+  return value;
+}
+
+/** True if the JSON value is an object, so neither null nor an array. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Kind of a JSON value, for messages. */
+export function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "an array" : `a ${typeof value}`;
 }
 
 function requireDepth(text: string): void {

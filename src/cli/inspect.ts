@@ -1,6 +1,6 @@
 import type { Command } from "commander";
+import { isObject } from "../base/json.js";
 import { formatCount, formatDuration, formatNumber, formatShare } from "../base/numbers.js";
-import { isObject } from "../formats/json-file.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { Context } from "./context.js";
 import {

@@ -1,4 +1,6 @@
 import { MERGE_POLICIES } from "../adapters/merge-policies.js";
+import { isFourBitType } from "../ops/four-bit-codes.js";
+import { isPruning } from "../optim/reset.js";
 import { firstStretch } from "./derive.js";
 import { flagOf } from "./names.js";
 import type { SettingKey, Settings } from "./settings.js";
@@ -22,7 +24,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
   {
     keys: ["doubleQuant", "quantize"],
     fault: ({ doubleQuant, quantize }) =>
-      !doubleQuant || quantize === "nf4" || quantize === "fp4"
+      !doubleQuant || isFourBitType(quantize)
         ? null
         : `doubleQuant: is for nf4 and fp4, whose scales it quantizes, not for quantize ${quantize}`,
   },
@@ -117,7 +119,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
   {
     keys: ["optimizerReset", "restartShare"],
     fault: ({ optimizerReset, restartShare }) =>
-      restartShare === 1 || (optimizerReset !== "magnitude" && optimizerReset !== "random")
+      restartShare === 1 || !isPruning(optimizerReset)
         ? null
         : `optimizerReset: ${optimizerReset} prunes whole tensors, and restartShare below 1 restarts a part of them; use reset or primed`,
   },

@@ -1,4 +1,6 @@
 import { ConfigError } from "../base/errors.js";
+import { isFourBitType } from "../ops/four-bit-codes.js";
+import { isPruning, PRUNING_METHODS } from "../optim/reset.js";
 import { findSetting, flagOf, settingOf } from "./names.js";
 import type { Settings, SettingUse } from "./settings.js";
 
@@ -15,8 +17,8 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: Settings): boolean; wo
     words: "method relora, or for schedule cosine_restarts",
   },
   pruning: {
-    isMet: ({ optimizerReset }) => optimizerReset === "magnitude" || optimizerReset === "random",
-    words: `${flagOf("optimizerReset")} magnitude or random`,
+    isMet: ({ optimizerReset }) => isPruning(optimizerReset),
+    words: `${flagOf("optimizerReset")} ${PRUNING_METHODS.join(" or ")}`,
   },
   "seen gradients": {
     isMet: ({ method, optimizerReset, adapterKind }) =>
@@ -28,7 +30,7 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: Settings): boolean; wo
     words: "the cosine schedules",
   },
   "four bits": {
-    isMet: ({ quantize }) => quantize === "nf4" || quantize === "fp4",
+    isMet: ({ quantize }) => isFourBitType(quantize),
     words: `${flagOf("quantize")} nf4 or fp4`,
   },
   patience: { isMet: ({ patience }) => patience !== null, words: flagOf("patience") },

@@ -1,7 +1,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { exists, folderOf, isDirectory, pathInside, readText, withTimeLimit } from "#platform";
 import { CheckpointError } from "../base/errors.js";
-import { MAX_JSON_BYTES, parseJson, shownValue } from "../base/json.js";
+import { MAX_JSON_BYTES, parseJsonObject, shownValue } from "../base/json.js";
 import { PRE_TOKEN_PATTERN } from "./byte-level.js";
 import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
 import { templateBeside } from "./chat-template.js";
@@ -243,17 +243,7 @@ function isId(value: unknown, vocabSize: number): value is number {
 }
 
 async function readJsonObject(path: string): Promise<Record<string, unknown>> {
-  const text = await readText(path, { maxBytes: MAX_JSON_BYTES });
-  let value: unknown;
-  try {
-    value = parseJson(text);
-  } catch (cause) {
-    throw new CheckpointError(`${path}: not JSON: ${(cause as Error).message}`, { cause });
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new CheckpointError(`${path}: must hold one JSON object, got ${shownValue(value)}`);
-  }
-  return value as Record<string, unknown>;
+  return parseJsonObject(await readText(path, { maxBytes: MAX_JSON_BYTES }), path);
 }
 
 class GrowingInt32Array {

@@ -1,6 +1,6 @@
 import { exists, readText } from "#platform";
 import { CheckpointError } from "../base/errors.js";
-import { MAX_JSON_BYTES, parseJson } from "../base/json.js";
+import { MAX_JSON_BYTES, parseJsonObject } from "../base/json.js";
 import { orCheckpointError } from "./open-file.js";
 
 /**
@@ -10,28 +10,7 @@ import { orCheckpointError } from "./open-file.js";
 export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
   if (!(await exists(path))) throw new CheckpointError(`${path} is missing; check the path or copy the folder whole`);
   const text = await orCheckpointError(readText(path, { maxBytes: MAX_JSON_BYTES }));
-  let value: unknown;
-  try {
-    value = parseJson(text);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new CheckpointError(`${path} is not JSON (${reason}); write it again or copy it from its source`, {
-      cause: error,
-    });
-  }
-  if (!isObject(value)) throw new CheckpointError(`${path} must hold a JSON object, not ${kindOf(value)}`);
-  return value;
-}
-
-/** True if the JSON value is an object, so neither null nor an array. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Kind of a JSON value, for messages. */
-export function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  return Array.isArray(value) ? "an array" : `a ${typeof value}`;
+  return parseJsonObject(text, path);
 }
 
 /** A line with a number that Hugging Face accepts only as a float, which an integer is not in Python. */

@@ -1,10 +1,10 @@
 import { baseName, copyFile, exists, isDirectory, joinPath, listFolder, readText, writeFileAtomic } from "#platform";
 import { CheckpointError } from "../base/errors.js";
-import { shortened, shownValue } from "../base/json.js";
+import { isObject, kindOf, shortened, shownValue } from "../base/json.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { type FolderOptions, writeFolder } from "./checksums.js";
 import { checkpointFault } from "./faults.js";
-import { isObject, kindOf, readJsonObject, toJsonText } from "./json-file.js";
+import { readJsonObject, toJsonText } from "./json-file.js";
 import { readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
 import { checkpointPath, orCheckpointError } from "./open-file.js";
 import { isPickleName, pickleError } from "./pickle.js";

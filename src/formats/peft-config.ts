@@ -1,6 +1,5 @@
 import { ALL_LINEAR, isAllLinear, patternFault } from "../adapters/target-modules.js";
-import { shownValue } from "../base/json.js";
-import { isObject } from "./json-file.js";
+import { isObject, shownValue } from "../base/json.js";
 
 /** The settings of a LoRA adapter, in our names; on disk they have PEFT's. */
 export interface PeftSettings {

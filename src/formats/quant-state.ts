@@ -1,7 +1,6 @@
-import { parseJson, shortened, shownValue } from "../base/json.js";
-import type { FourBitType } from "../ops/four-bit-codes.js";
+import { isObject, kindOf, parseJson, shortened, shownValue } from "../base/json.js";
+import { type FourBitType, isFourBitType } from "../ops/four-bit-codes.js";
 import { NESTED_BLOCK_SIZE } from "../quant/double-quantization.js";
-import { isObject, kindOf } from "./json-file.js";
 
 /** Dtypes that bitsandbytes quantizes from and dequantizes to. */
 export const FLOAT_DTYPES = ["float32", "bfloat16", "float16"] as const;
@@ -78,7 +77,7 @@ export function parseQuantState(bytes: Uint8Array, faults: string[]): QuantState
     if (isRight(json[key])) return;
     faults.push(`quant_state: ${key} must be ${rule}, not ${shownValue(json[key])}`);
   };
-  check("quant_type", (value) => value === "nf4" || value === "fp4", '"nf4" or "fp4"');
+  check("quant_type", isFourBitType, '"nf4" or "fp4"');
   check("blocksize", isBlockSize, "a power of two from 16 to 4096");
   check("dtype", (value) => floatDType(value) !== undefined, FLOAT_DTYPES.join(" or "));
   check("shape", isMatrixShape, "two positive integers");

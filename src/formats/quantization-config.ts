@@ -1,12 +1,13 @@
 import { CheckpointError, ModelError } from "../base/errors.js";
-import { shownValue } from "../base/json.js";
+import { isObject, kindOf, shownValue } from "../base/json.js";
+import { type FourBitType, isFourBitType } from "../ops/four-bit-codes.js";
+import type { QuantizationFormat } from "../quant/quantizer.js";
 import { checkpointFault } from "./faults.js";
-import { isObject, kindOf } from "./json-file.js";
 import { FLOAT_DTYPES, type FloatDType, floatDType } from "./quant-state.js";
 
 /** A model's quantized weights as announced in config.json. Block sizes are stored with the weights. */
 export interface AnnouncedQuantization {
-  readonly format: "nf4" | "fp4" | "int8";
+  readonly format: QuantizationFormat;
   /** True if the scales of nf4 and fp4 are quantized to 8 bits themselves. */
   readonly doubleQuant: boolean;
   /** Type in which transformers multiplies nf4 and fp4 weights. */
@@ -74,12 +75,7 @@ export function parseQuantizationConfig(config: Readonly<Record<string, unknown>
   if (hasFloatWeight) {
     faults.push("llm_int8_has_fp16_weight is true, which is not supported; save the model with its weights in int8");
   }
-  const fourBitType = read<"nf4" | "fp4">(
-    "bnb_4bit_quant_type",
-    "fp4",
-    (value) => value === "nf4" || value === "fp4",
-    '"nf4" or "fp4"',
-  );
+  const fourBitType = read<FourBitType>("bnb_4bit_quant_type", "fp4", isFourBitType, '"nf4" or "fp4"');
   const announced: AnnouncedQuantization = {
     format: isFourBit ? fourBitType : "int8",
     doubleQuant: flag("bnb_4bit_use_double_quant") && isFourBit,

@@ -1,7 +1,6 @@
 import { CheckpointError } from "../base/errors.js";
-import { parseJson, shortened, shownValue } from "../base/json.js";
+import { isObject, kindOf, parseJson, shortened, shownValue } from "../base/json.js";
 import { checkpointFault } from "./faults.js";
-import { isObject, kindOf } from "./json-file.js";
 import { withOpenFile } from "./open-file.js";
 
 /**

@@ -1,6 +1,7 @@
 import { exists, joinPath } from "#platform";
 import { CheckpointError } from "../base/errors.js";
-import { isObject, readJsonObject } from "../formats/json-file.js";
+import { isObject } from "../base/json.js";
+import { readJsonObject } from "../formats/json-file.js";
 import { isPickleName, pickleError } from "../formats/pickle.js";
 
 /** A file of a model on the hub. */

@@ -28,3 +28,8 @@ export const FOUR_BIT_CODES: Readonly<Record<FourBitType, Float32Array>> = {
   // The top bit is the sign; codes do not rise with their values. In twelfths, since the largest is 12 times the unit.
   fp4: Float32Array.from([0, 0.0625, 8, 12, 4, 6, 2, 3, -0, -0.0625, -8, -12, -4, -6, -2, -3], (unit) => unit / 12),
 };
+
+/** True for the name of a 4-bit type. */
+export function isFourBitType(name: unknown): name is FourBitType {
+  return typeof name === "string" && Object.hasOwn(FOUR_BIT_CODES, name);
+}

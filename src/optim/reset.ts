@@ -1,9 +1,17 @@
 import type { Rng } from "../tensor/random.js";
 import type { AdamWState } from "./adamw.js";
 
-/** Ways to drop a share of the moments' entries. */
-export const PRUNING_METHODS = ["magnitude", "random"] as const;
-export type PruningMethod = (typeof PRUNING_METHODS)[number];
+/** Ways to zero a share of a moment's entries, `ratio`. */
+const PRUNINGS = { magnitude: pruneByMagnitude, random: pruneAtRandom } as const satisfies Readonly<
+  Record<string, (values: Float32Array, ratio: number, rng: Rng) => void>
+>;
+export type PruningMethod = keyof typeof PRUNINGS;
+export const PRUNING_METHODS: readonly PruningMethod[] = Object.keys(PRUNINGS) as PruningMethod[];
+
+/** True if the optimizer reset of that name prunes. */
+export function isPruning(method: string): method is PruningMethod {
+  return Object.hasOwn(PRUNINGS, method);
+}
 
 /** Treatment of the adapters' moments at a restart. `ratio` is from 0 to below 1. */
 export type OptimizerReset = { readonly method: "reset" } | { readonly method: PruningMethod; readonly ratio: number };
@@ -34,8 +42,7 @@ export function resetOptimizerState(
     for (const moment of ["expAvg", "expAvgSq"] as const) {
       const values = state[moment];
       if (reset.method === "reset") values.fill(0);
-      else if (reset.method === "magnitude") pruneByMagnitude(values, reset.ratio);
-      else pruneAtRandom(values, reset.ratio, rng.fork(`${name}/${moment}`));
+      else PRUNINGS[reset.method](values, reset.ratio, rng.fork(`${name}/${moment}`));
     }
     if (reset.method === "reset") state.step = 0;
   }

@@ -1,4 +1,5 @@
 import { add, cast, mul } from "../ops/elementwise.js";
+import type { FourBitType } from "../ops/four-bit-codes.js";
 import { gatherRows } from "../ops/gather.js";
 import { pad, reshape, slice } from "../ops/movement.js";
 import { dequantizeFourBit as dequantizeNode, type FourBitMatrix, matmulFourBit } from "../ops/quantized.js";
@@ -19,14 +20,14 @@ export interface FourBitArrays {
 
 /** An NF4 or FP4 matrix: 4 bits per element and a scale per block of the flattened matrix. Blocks may straddle rows. */
 export class FourBitWeight extends QuantizedWeight {
-  readonly quantizer: Quantizer & { readonly format: "nf4" | "fp4" };
+  readonly quantizer: Quantizer & { readonly format: FourBitType };
   readonly shape: readonly [outFeatures: number, inFeatures: number];
   readonly #leaves: Readonly<Record<"packed" | keyof NestedAbsmax, Tensor>>;
   #arrays: FourBitArrays | undefined;
 
   constructor(
     shape: readonly [outFeatures: number, inFeatures: number],
-    quantizer: Quantizer & { readonly format: "nf4" | "fp4" },
+    quantizer: Quantizer & { readonly format: FourBitType },
     arrays?: FourBitArrays,
   ) {
     super();
@@ -110,7 +111,7 @@ export class FourBitWeight extends QuantizedWeight {
     return Math.ceil(this.size / this.quantizer.blockSize);
   }
 
-  get #format(): { type: "nf4" | "fp4"; blockSize: number } {
+  get #format(): { type: FourBitType; blockSize: number } {
     return { type: this.quantizer.format, blockSize: this.quantizer.blockSize };
   }
 

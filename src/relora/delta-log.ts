@@ -1,8 +1,7 @@
 import { isDirectory, joinPath, listFolder, makeFolder, removeTree, sha256File } from "#platform";
 import { CheckpointError } from "../base/errors.js";
-import { parseJson, shownValue } from "../base/json.js";
+import { isObject, parseJson, shownValue } from "../base/json.js";
 import { checkpointFault } from "../formats/faults.js";
-import { isObject } from "../formats/json-file.js";
 import type { LazyTensor } from "../formats/lazy-tensor.js";
 import { checkpointPath, orCheckpointError } from "../formats/open-file.js";
 import { describeTensor } from "../formats/peft.js";

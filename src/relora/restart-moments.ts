@@ -3,7 +3,7 @@ import type { Settings } from "../config/settings.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { AdamWOptions, AdamWState } from "../optim/adamw.js";
 import { type Gradient, readGradient } from "../optim/gradient.js";
-import { resetOptimizerState } from "../optim/reset.js";
+import { isPruning, resetOptimizerState } from "../optim/reset.js";
 import type { Rng } from "../tensor/random.js";
 import type { RestartedDirections } from "./merging.js";
 
@@ -37,8 +37,9 @@ export function resetMoments(
   { optimizerReset, pruneRatio: ratio }: Pick<Settings, "optimizerReset" | "pruneRatio">,
   rng: Rng,
 ): void {
-  const prunes = optimizerReset === "magnitude" || optimizerReset === "random";
-  const reset = prunes ? ({ method: optimizerReset, ratio } as const) : ({ method: "reset" } as const);
+  const reset = isPruning(optimizerReset)
+    ? ({ method: optimizerReset, ratio } as const)
+    : ({ method: "reset" } as const);
   const whole = states.filter(({ layer }) => !directions.has(layer));
   resetOptimizerState(
     whole.map(({ name, state }) => [name, state] as const),

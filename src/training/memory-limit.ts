@@ -3,6 +3,7 @@ import { formatBytes } from "../base/numbers.js";
 import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import type { CausalLMConfig } from "../models/causal-lm.js";
+import { isFourBitType } from "../ops/four-bit-codes.js";
 import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
 
 type LimitSettings = Pick<
@@ -65,7 +66,7 @@ function remedies(settings: LimitSettings): string[] {
     // A warm start trains every weight, in float32.
     [warm, `${flagOf("warmStartSteps")} 0`],
     [!full && (quantize === "none" || quantize === "int8"), `${flagOf("quantize")} nf4`],
-    [!full && (quantize === "nf4" || quantize === "fp4") && !doubleQuant, flagOf("doubleQuant")],
+    [!full && isFourBitType(quantize) && !doubleQuant, flagOf("doubleQuant")],
     [!checkpointing, flagOf("checkpointing")],
     [batchSize > 1, `a smaller ${flagOf("batchSize")}`],
     [sequenceLength > SHORT_SEQUENCE, `a smaller ${flagOf("sequenceLength")}`],
