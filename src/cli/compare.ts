@@ -49,7 +49,9 @@ export function addCompare(program: Command, context: Context): void {
 type Placement = Pick<StudyOptions, "out"> & { readonly parallel: number };
 
 async function showPlan(context: Context, study: Study, { out, parallel }: Placement): Promise<void> {
-  const { locateStudy, lookAtRuns, planLines, planStudy, studyRuns } = await import("./studies-entry.js");
+  const { locateStudy, lookAtRuns, studyRuns } = await import("../studies/study-run.js");
+  const { planStudy } = await import("../studies/study-plan.js");
+  const { planLines } = await import("./study-view.js");
   const located = await locateStudy(study, context.events);
   const plan = planStudy(await lookAtRuns(studyRuns(located, out, parallel)));
   context.result(plan, () => planLines(plan));
@@ -57,7 +59,8 @@ async function showPlan(context: Context, study: Study, { out, parallel }: Place
 
 /** @param again the same command, to go on with. */
 async function compare(context: Context, study: Study, placement: Placement, again: string): Promise<void> {
-  const { resultLines, startStudy, StudyView } = await import("./studies-entry.js");
+  const { startStudy } = await import("../studies/run-study.js");
+  const { resultLines, StudyView } = await import("./study-view.js");
   const view = new StudyView(context.terminal, context.env);
   let begun = false;
   const handle = startStudy(study, {

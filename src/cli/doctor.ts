@@ -33,7 +33,7 @@ export function addDoctor(program: Command, context: Context): void {
     .addHelpText("after", HELP_AFTER);
   command.action(async (runFolder: string | undefined) => {
     if (runFolder !== undefined) {
-      const { checkRun } = await import("./training-entry.js");
+      const { checkRun } = await import("../verbs/doctor/check-run.js");
       const check = await checkRun(runFolder);
       if (check.state === "damaged") context.exitCode = EXIT.data;
       context.result(check, () => runCheckLines(check, context.terminal, context.env));

@@ -39,7 +39,7 @@ export function addEval(program: Command, context: Context): void {
   addTargetOptions(command);
   command.action(async (target: string) => {
     const options = { ...readOptions(command, OPTIONS), ...readTargetOptions(command) };
-    const { evaluateTarget } = await import("./training-entry.js");
+    const { evaluateTarget } = await import("../verbs/evaluate.js");
     const evaluation = await evaluateTarget(target, { ...options, ...context.events });
     context.result(evaluation, () => [
       `loss        ${evaluation.loss.toFixed(4)} nats a token`,

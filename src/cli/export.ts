@@ -36,7 +36,7 @@ export function addExport(program: Command, context: Context): void {
   addOriginOptions(command);
   command.action(async (target: string) => {
     const options = { ...readOptions(command, OPTIONS), ...readOriginOptions(command), ...context.events };
-    const { exportTarget } = await import("./training-entry.js");
+    const { exportTarget } = await import("../verbs/export.js");
     const exported = await exportTarget(target, options);
     context.result(exported, () => [...exportedLines(exported), `wrote     ${exported.folder}`]);
   });

@@ -69,7 +69,7 @@ export function addGenerate(program: Command, context: Context): void {
     const { stop } = command.opts<{ readonly stop: readonly string[] }>();
     requireSense(own, stop, context);
     const options = { ...own, ...readTargetOptions(command), ...context.events, stop };
-    const { Writer } = await import("./training-entry.js");
+    const { Writer } = await import("../verbs/generate.js");
     const writer = await Writer.open(target, options);
     const { chat, prompt, system } = own;
     try {

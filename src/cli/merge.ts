@@ -37,7 +37,7 @@ export function addMerge(program: Command, context: Context): void {
   addOriginOptions(command);
   command.action(async (target: string) => {
     const options = { ...readOptions(command, OPTIONS), ...readOriginOptions(command), ...context.events };
-    const { mergeTarget } = await import("./training-entry.js");
+    const { mergeTarget } = await import("../verbs/merge.js");
     const result = await mergeTarget(target, options);
     context.result(result, () => resultLines(result));
   });

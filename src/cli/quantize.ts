@@ -40,7 +40,7 @@ export function addQuantize(program: Command, context: Context): void {
   command.action(async (model: string) => {
     const options = readOptions(command, OPTIONS);
     const quantizer = quantizerOf(options, { blockSizeGiven: command.getOptionValue("blockSize") !== undefined });
-    const { quantizeModel } = await import("./training-entry.js");
+    const { quantizeModel } = await import("../verbs/quantize.js");
     const result = await quantizeModel(model, { out: options.out, quantizer, ...context.events });
     context.result(result, () => resultLines(result));
   });

@@ -21,7 +21,7 @@ export function addResume(program: Command, context: Context): void {
   command.action(async (runFolder: string) => {
     const { json: _, checkpoint, ...changes } = command.opts();
     const resume = { checkpoint: parseCheckpoint(checkpoint ?? null) ?? "last", changes };
-    const { startResuming } = await import("./training-entry.js");
+    const { startResuming } = await import("../training/start.js");
     const waiting = `Reading ${runFolder} and preparing the model`;
     await supervise(context, waiting, (options) => startResuming(runFolder, resume, options));
   });

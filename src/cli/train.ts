@@ -21,7 +21,7 @@ export function addTrain(program: Command, context: Context): void {
   addSettingFlags(command);
   command.action(async (configPath: string | undefined) => {
     const settings = await settingsOf(command, configPath);
-    const { startTraining } = await import("./training-entry.js");
+    const { startTraining } = await import("../training/start.js");
     const waiting = `Reading ${settings.data} and preparing the model`;
     await supervise(context, waiting, (options) => startTraining(settings, options));
   });
