@@ -2,9 +2,9 @@ import { startProcess, startWorker } from "#platform";
 import type { Settings } from "../config/settings.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import type { MetricsRecord } from "../runs/metrics.js";
+import type { TrainResult } from "./ending.js";
 import type { ResumeOptions } from "./resume.js";
 import { putTogether, STOP, type TrainingJob, type WorkerMessage } from "./thread-messages.js";
-import type { TrainResult } from "./trainer.js";
 
 /** Options of {@link startTraining}. */
 export interface TrainingOptions extends DownloadEvents {

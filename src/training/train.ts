@@ -9,12 +9,13 @@ import { describePlan, planRun } from "../relora/plan.js";
 import type { StartRecord } from "../runs/metrics.js";
 import { chooseRunFolder, RunFolder } from "../runs/run-folder.js";
 import type { SavedRun } from "../runs/saved-run.js";
+import type { TrainResult } from "./ending.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory } from "./memory-limit.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
+import { RunOutput } from "./run-output.js";
 import { runShapes } from "./run-shape.js";
 import type { TrainingOptions } from "./start.js";
-import type { TrainResult } from "./trainer.js";
 import { Trainer } from "./trainer.js";
 
 /** Options of {@link train} and {@link resume}. */
@@ -63,7 +64,11 @@ export async function runIn(
     return { ...NOTHING_DONE, runFolder: folder.path };
   }
   requireMemory(start.memory, available, settings);
-  return new Trainer(settings, run, folder, { onRecord, onNotice, stopRequested, untilStep }).run(start, saved);
+  const output = new RunOutput(folder, { onRecord, onNotice, stopRequested, untilStep });
+  const trainer = await (saved === undefined
+    ? Trainer.begin(run, output, start)
+    : Trainer.resume(run, output, start, saved));
+  return trainer.run();
 }
 
 /** @throws DataError if the data are not those that the checkpoint was trained on. */
