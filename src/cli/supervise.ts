@@ -1,8 +1,7 @@
 import { joinPath, readText } from "#platform";
 import type { MetricsRecord, StartRecord } from "../runs/metrics.js";
-import type { TrainingHandle } from "../training/start.js";
-import type { TrainingOptions } from "../training/train.js";
-import type { TrainResult } from "../training/trainer.js";
+import type { TrainResult } from "../training/ending.js";
+import type { TrainingHandle, TrainingOptions } from "../training/start.js";
 import type { Context } from "./context.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { withInterrupts } from "./interrupts.js";
@@ -10,8 +9,8 @@ import { LiveView } from "./live-view.js";
 import { shellWord } from "./shell-word.js";
 
 /**
- * Shows a run under way, lets an interrupt stop it at the next step with a checkpoint, and prints how it ended and
- * what can be done next.
+ * Shows a run under way, lets an interrupt stop it at the next step with a checkpoint, and prints how it ended and what can
+ * be done next.
  * @param waiting says what happens until the run begins.
  */
 export async function supervise(

@@ -1,8 +1,9 @@
 import { CheckpointError } from "../base/errors.js";
 import { hashModelFolder } from "../formats/base-hash.js";
+import { readChecksums } from "../formats/checksums.js";
 import type { PeftBase } from "../formats/peft.js";
 import type { CausalLM } from "../models/causal-lm.js";
-import { describeQuantizer } from "../quant/quantizer.js";
+import { describeQuantizer, type Quantizer } from "../quant/quantizer.js";
 import { quantizerOfModel } from "./quantizing.js";
 
 /** Identity of the weights that a run was trained on. */
@@ -11,6 +12,12 @@ export interface BaseIdentity {
   readonly sha256: string;
   /** The quantizer of training, in words; null for float32. */
   readonly quantizer: string | null;
+}
+
+/** The identity of a model folder that was just written, with its checksums. */
+export async function identify(folder: string, quantizer: Quantizer | null): Promise<BaseIdentity> {
+  const sha256 = await hashModelFolder(folder, await readChecksums(folder));
+  return { sha256, quantizer: quantizer && describeQuantizer(quantizer) };
 }
 
 /**

@@ -1,29 +1,36 @@
 import { addTerms, type LazyTerm, type LowRankTerm } from "../adapters/low-rank-term.js";
+import { appendDelta, type Delta } from "./delta-log.js";
+import { openTerms } from "./delta-terms.js";
 
 /** Reads a layer's weight in float32, row-major, as it was before the first cycle. */
 export type ReadBaseWeight = (layer: string) => Promise<Float32Array>;
 
-/** Opens a finished cycle in the delta log: a term for each layer. */
-export type OpenCycle = (cycle: number) => Promise<ReadonlyMap<string, LazyTerm>>;
-
 /**
- * Weights in float32 that are never held: base + Σ scaling · B · A over the finished cycles, rebuilt from the disk
- * when asked for. So a run of many cycles takes no more memory than one of few.
+ * Weights in float32 that are never held: base + Σ scaling · B · A over the finished cycles, rebuilt from the disk when
+ * asked for. So a run of many cycles takes no more memory than one of few.
  */
 export class MasterWeights {
+  readonly #runDir: string;
   readonly #readBase: ReadBaseWeight;
-  readonly #openCycle: OpenCycle;
-  /** One for each cycle, by layer. */
+  /** The terms of each cycle, by layer. */
   readonly #cycles: ReadonlyMap<string, LazyTerm>[] = [];
 
-  constructor(readBase: ReadBaseWeight, openCycle: OpenCycle) {
+  /** @param runDir holds the delta log of the cycles. */
+  constructor(runDir: string, readBase: ReadBaseWeight) {
+    this.#runDir = runDir;
     this.#readBase = readBase;
-    this.#openCycle = openCycle;
   }
 
-  /** Adds a finished cycle, which is in the log. */
+  /** Writes a finished cycle to the log, where it is durable, and adds it. Returns the SHA-256 of its file. */
+  async log(delta: Delta): Promise<string> {
+    const sha256 = await appendDelta(this.#runDir, delta);
+    await this.append(delta.cycle);
+    return sha256;
+  }
+
+  /** Adds a finished cycle that is in the log. */
   async append(cycle: number): Promise<void> {
-    this.#cycles.push(await this.#openCycle(cycle));
+    this.#cycles.push(await openTerms(this.#runDir, cycle));
   }
 
   /** Ranks of the layer's terms, summed. */

@@ -1,56 +1,71 @@
-import { expect, test } from "vitest";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { loraAdapters } from "../adapters/inject.js";
-import type { LazyTerm } from "../adapters/low-rank-term.js";
+import { resolveSettings } from "../config/resolve.js";
+import type { Settings } from "../config/settings.js";
+import { BatchCursor } from "../data/cursor.js";
+import { StreamRows } from "../data/packing.js";
+import { trainTokenizer } from "../data/train-tokenizer.js";
 import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
-import { Probe } from "../programs/probe.js";
+import { liveSessionCount } from "../runtime/session.js";
 import { Rng } from "../tensor/random.js";
-import type { Delta } from "./delta-log.js";
-import { termsOf } from "./delta-terms.js";
+import { CompiledPhase, type TrainedRun } from "./compiled-phase.js";
+import { type Delta, readDeltas } from "./delta-log.js";
 import { MasterWeights } from "./master-weights.js";
-import { type MergeContext, Merger } from "./merging.js";
+import { type EndedCycle, endCycle } from "./merging.js";
+import { planStep } from "./plan.js";
 import { addAdapters } from "./settings-adapters.js";
 
 const WIDTH = 8;
+const [Q, UP] = ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.up_proj"];
 
-async function adaptedModel(rank: number) {
-  const sizes = { vocabSize: 11, hiddenSize: WIDTH, intermediateSize: WIDTH, numLayers: 1, numHeads: 2 };
-  const model = new LlamaForCausalLM(llamaConfig(sizes), new Rng(0));
-  const adapterInit = "xavier" as const;
-  const rules = { excludeModules: [], layersToTransform: [], rankPattern: [], alphaPattern: [] };
-  const kinds = { adapterKind: "lora", bias: "none" } as const;
-  const options = { rank, alpha: 2 * rank, rslora: false, dropout: 0, adapterInit, trainModules: [] };
-  addAdapters(model, { ...options, ...rules, ...kinds, targetModules: ["q_proj", "up_proj"] }, new Rng(1));
-  const batch = { inputIds: Int32Array.of(1, 2, 3), labels: Int32Array.of(2, 3, 4) };
-  const probe = await Probe.compile(model, batch, { device: "cpu", threads: 1 });
-  const logged: Delta[] = [];
-  const openCycle = async (cycle: number): Promise<Map<string, LazyTerm>> =>
-    new Map(
-      [...termsOf(logged[cycle - 1]!)].map(([name, term]) => [name, { rank: term.rank, read: async () => term }]),
-    );
-  const master = new MasterWeights(() => Promise.reject(new Error("float32 weights need no base")), openCycle);
-  return { model, probe, merger: new Merger(model, probe, master), logged };
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-merging-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+interface Adapted {
+  readonly run: TrainedRun;
+  readonly phase: CompiledPhase;
+  /** The run folder, of which there is only the delta log. */
+  readonly log: string;
+  /** Ends the cycle of that step. */
+  readonly end: (step: number) => Promise<EndedCycle>;
 }
 
-/** What a merge on float32 weights needs; the held-out loss is the number of merges so far. */
-function context(step: number, cycle: number, log: MergeContext["log"]): MergeContext {
-  let merges = 0;
-  return {
-    step,
-    cycle,
-    seed: 2,
-    policy: null,
-    share: 1,
-    log,
-    onMerged: () => void merges++,
-    heldOutLoss: async () => merges,
-    recordInputs: () => Promise.reject(new Error("nobody asks for inputs")),
-  };
+/** A model whose q_proj and up_proj have adapters of scaling 2, in a run that ends a cycle every four steps. */
+async function adapted(name: string, rank: number, change: Partial<Settings> = {}): Promise<Adapted> {
+  const sizes = { vocabSize: 300, hiddenSize: WIDTH, intermediateSize: WIDTH, numLayers: 1, numHeads: 2 };
+  const model = new LlamaForCausalLM(llamaConfig({ ...sizes, maxSequenceLength: 4 }), new Rng(0));
+  const flags = { model: "tiny", method: "relora", rank, alpha: 2 * rank, targetModules: ["q_proj", "up_proj"] };
+  const steps = { maxSteps: 12, reloraEvery: 4, warmStartSteps: 0, restartWarmupSteps: 1, warmupSteps: 1 };
+  const shape = { batchSize: 1, sequenceLength: 3, threads: 1, trainModules: [], seed: 2 };
+  const settings = resolveSettings({ flags: { ...flags, ...steps, ...shape, ...change } });
+  addAdapters(model, settings, new Rng(1));
+  const tokens = Int32Array.from({ length: 31 }, (_, i) => (7 * i) % 300);
+  const cursor = new BatchCursor(StreamRows.complete(tokens, 3), { batchSize: 1, seed: 0 });
+  const [calibration, ...heldOut] = cursor.take(3);
+  const tokenizer = trainTokenizer(["a b c"], { vocabSize: 257 });
+  const run = { settings, model, quantizer: null, tokenizer, cursor, calibration: calibration!, heldOut, threads: 1 };
+  const phase = await CompiledPhase.compile(run);
+  const log = path.join(folder, name);
+  const master = new MasterWeights(log, () => Promise.reject(new Error("float32 weights need no base")));
+  return { run, phase, log, end: (step) => endCycle(run, phase, planStep(step, settings), master) };
+}
+
+async function logged(log: string): Promise<Delta[]> {
+  const deltas: Delta[] = [];
+  for await (const delta of readDeltas(log)) deltas.push(delta);
+  return deltas;
 }
 
 /** Makes ΔW of the layer diag(entries): A has ones on the diagonal, B the halved entries, for the scaling is 2. */
-function setDiagonal(model: LlamaForCausalLM, layer: string, entries: readonly number[]): void {
-  const { loraA, loraB, rank } = loraAdapters(model).get(layer)!;
+function setDiagonal({ run }: Adapted, layer: string, entries: readonly number[]): void {
+  const { loraA, loraB, rank } = loraAdapters(run.model).get(layer)!;
   loraA.values.fill(0);
   for (const [i, entry] of entries.entries()) {
     loraA.values[i * WIDTH + i] = 1;
@@ -59,56 +74,57 @@ function setDiagonal(model: LlamaForCausalLM, layer: string, entries: readonly n
 }
 
 test("a merge reports norms and counts the singular values above 0.1 of all cycles together", async () => {
-  const { model, probe, merger, logged } = await adaptedModel(3);
-  const [q, up] = ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.up_proj"];
-  const log = async (delta: Delta): Promise<void> => void logged.push(delta);
-  setDiagonal(model, q, [3, 4, 0.09]);
-  setDiagonal(model, up, [0, 12]);
-  const { report: first } = await merger.merge(context(5, 1, log));
-  expect(first).toMatchObject({ step: 5, cycle: 1, rank: 3 });
+  const cycles = await adapted("norms", 3);
+  const { phase, log } = cycles;
+  setDiagonal(cycles, Q, [3, 4, 0.09]);
+  setDiagonal(cycles, UP, [0, 12]);
+  const evaluation = await phase.evaluate();
+  const { report: first, zeroedFraction } = await cycles.end(4);
+  expect(first).toMatchObject({ step: 4, cycle: 1, policy: null, rank: 3 });
   expect(first.layers.map(({ name, rank }) => [name, rank])).toEqual([
-    [q, 2],
-    [up, 1],
+    [Q, 2],
+    [UP, 1],
   ]);
   expect(first.layers[0]!.deltaNorm).toBeCloseTo(Math.hypot(3, 4, 0.09), 5);
   expect(first.deltaNorm).toBeCloseTo(Math.hypot(3, 4, 0.09, 12), 5);
-  expect([first.lossBefore, first.lossAfter]).toEqual([0, 1]);
+  expect(first.lossBefore).toBe(evaluation.loss);
+  expect(await phase.evaluate()).not.toBe(evaluation);
+  expect(first.lossAfter).toBeCloseTo(first.lossBefore, 5);
   expect(first.codesChanged).toBeNull();
   expect(first.recovered).toBeCloseTo(1, 5);
   for (const layer of first.layers) expect(layer.recovered).toBeCloseTo(1, 5);
   expect(first.probeLogitsChange).toBeLessThan(1e-5);
-  expect(
-    loraAdapters(model)
-      .get(q)!
-      .loraB.values.every((value) => value === 0),
-  ).toBe(true);
+  expect(zeroedFraction).toBe(1);
+  const { loraB } = loraAdapters(phase.model).get(Q)!;
+  expect(loraB.values.every((value) => value === 0)).toBe(true);
 
   // With the first cycle's 0.09 the third value is now above the threshold, and the first cancels out.
-  setDiagonal(model, q, [-3, 0, 0.09]);
-  setDiagonal(model, up, [0, 0, 1]);
-  const { report: second } = await merger.merge(context(9, 2, log));
+  setDiagonal(cycles, Q, [-3, 0, 0.09]);
+  setDiagonal(cycles, UP, [0, 0, 1]);
+  const { report: second } = await cycles.end(8);
   expect(second.layers.map(({ rank }) => rank)).toEqual([2, 2]);
   expect(second.deltaNorm).toBeCloseTo(Math.hypot(3, 0.09, 1), 5);
-  expect(logged.map(({ cycle, step, scaling }) => [cycle, step, scaling])).toEqual([
-    [1, 5, 2],
-    [2, 9, 2],
+  const deltas = await logged(log);
+  expect(deltas.map(({ cycle, step, scaling }) => [cycle, step, scaling])).toEqual([
+    [1, 4, 2],
+    [2, 8, 2],
   ]);
-  expect(logged[0]!.layers.get(q)!.loraB.data[0]).toBe(1.5);
-  await probe.release();
+  expect(deltas[0]!.layers.get(Q)!.loraB.data[0]).toBe(1.5);
+  await phase.release();
 });
 
 test("a share merges and restarts the weakest directions alone, and the model computes the same", async () => {
-  const { model, probe, merger, logged } = await adaptedModel(3);
-  const q = "model.layers.0.self_attn.q_proj";
-  setDiagonal(model, q, [3, 4, 0.5]);
-  setDiagonal(model, "model.layers.0.mlp.up_proj", [2, 1, 6]);
-  const adapter = loraAdapters(model).get(q)!;
-  const log = async (delta: Delta): Promise<void> => void logged.push(delta);
-  const { report, directions } = await merger.merge({ ...context(5, 1, log), share: 1 / 3 });
-  expect([...directions.values()]).toEqual([[2], [1]]);
+  const cycles = await adapted("share", 3, { restartShare: 1 / 3, optimizerReset: "reset" });
+  const { phase, log } = cycles;
+  setDiagonal(cycles, Q, [3, 4, 0.5]);
+  setDiagonal(cycles, UP, [2, 1, 6]);
+  const adapter = loraAdapters(phase.model).get(Q)!;
+  for (const { expAvg } of phase.optimizer.state.values()) expAvg.fill(1);
+  const { report } = await cycles.end(4);
   expect(report.layers.map(({ deltaNorm }) => deltaNorm)).toEqual([0.5, 1]);
   expect(report.probeLogitsChange).toBeLessThan(1e-5);
-  const { loraA, loraB } = logged[0]!.layers.get(q)!;
+  const [delta] = await logged(log);
+  const { loraA, loraB } = delta!.layers.get(Q)!;
   expect([loraA.shape, loraB.shape]).toEqual([
     [1, WIDTH],
     [WIDTH, 1],
@@ -119,15 +135,55 @@ test("a share merges and restarts the weakest directions alone, and the model co
   expect(Array.from(adapter.loraA.values.subarray(0, 2))).toEqual([1, 0]);
   expect(adapter.loraB.values.filter((_, i) => i % 3 === 2).every((value) => value === 0)).toBe(true);
   expect(adapter.loraA.values.subarray(2 * WIDTH).filter((value) => value !== 0).length).toBeGreaterThan(1);
-  await probe.release();
+  // So are their moments.
+  const moments = (layer: string): number[] => [...phase.optimizer.state.get(`${layer}.adapter.loraB`)!.expAvg];
+  expect(moments(Q).slice(0, 3)).toEqual([1, 1, 0]);
+  expect(moments(UP).slice(0, 3)).toEqual([1, 0, 1]);
+  await phase.release();
+});
+
+test("the last cycle resets nothing, for no step follows", async () => {
+  const cycles = await adapted("last", 2);
+  for (const step of [4, 8]) expect((await cycles.end(step)).zeroedFraction).toBe(1);
+  expect((await cycles.end(12)).zeroedFraction).toBeNull();
+  await cycles.phase.release();
 });
 
 test("when the log fails, nothing is merged", async () => {
-  const { model, probe, merger } = await adaptedModel(2);
-  const { loraB } = loraAdapters(model).get("model.layers.0.mlp.up_proj")!;
+  const cycles = await adapted("failing", 2);
+  const { loraB } = loraAdapters(cycles.phase.model).get(UP)!;
   loraB.values.fill(1);
-  const log = () => Promise.reject(new Error("no space left"));
-  await expect(merger.merge(context(1, 1, log))).rejects.toThrow("no space left");
+  await expect(cycles.end(8)).rejects.toThrow("the next must be 1, not 2");
   expect(loraB.values[0]).toBe(1);
-  await probe.release();
+  await cycles.phase.release();
+});
+
+test("a phase evaluates its model once for each change of it", async () => {
+  const { phase } = await adapted("evaluations", 2);
+  const first = await phase.evaluate();
+  const { weight } = phase.model.embedTokens;
+  for (let i = 0; i < weight.values.length; i++) weight.values[i]! *= 2;
+  expect(await phase.evaluate()).toBe(first);
+  expect(await phase.glanceAtLoss()).toBe(first.loss);
+  phase.changed();
+  const second = await phase.evaluate();
+  expect(second.loss).not.toBe(first.loss);
+  const gradients = new Map([...phase.trained].map(([name, { size }]) => [name, new Float32Array(size).fill(1)]));
+  await phase.update(gradients, { lrMultiplier: 1 });
+  expect(phase.updates).toBe(1);
+  expect((await phase.evaluate()).loss).not.toBe(second.loss);
+  await phase.release();
+});
+
+test("graphs that were set aside compute as before, and know the evaluation", async () => {
+  const before = liveSessionCount();
+  const { phase } = await adapted("aside", 2);
+  const known = await phase.evaluate();
+  const { probe } = await phase.measure();
+  expect(await phase.aside(async () => liveSessionCount())).toBe(before);
+  expect(await phase.evaluate()).toBe(known);
+  expect((await phase.measure()).probe).toEqual(probe);
+  await phase.release();
+  await phase.release();
+  expect(liveSessionCount()).toBe(before);
 });

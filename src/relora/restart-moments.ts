@@ -5,7 +5,9 @@ import type { AdamWOptions, AdamWState } from "../optim/adamw.js";
 import { type Gradient, readGradient } from "../optim/gradient.js";
 import { isPruning, resetOptimizerState } from "../optim/reset.js";
 import type { Rng } from "../tensor/random.js";
-import type { RestartedDirections } from "./merging.js";
+
+/** The directions of adapters that were restarted, by layer; a layer that is missing was restarted as a whole. */
+export type RestartedDirections = ReadonlyMap<string, readonly number[]>;
 
 /** Optimizer state of a trained part of an adapter: a factor, (rank, in) or (out, rank), or a core. */
 export interface FactorState {

@@ -1,118 +1,126 @@
 import { redrawDropout } from "../adapters/inject.js";
 import type { Settings } from "../config/settings.js";
-import type { BatchCursor } from "../data/cursor.js";
 import type { Batch } from "../data/packing.js";
-import type { CausalLM } from "../models/causal-lm.js";
 import type { AdamW } from "../optim/adamw.js";
 import { clipCoefficient, globalNorm } from "../optim/clip.js";
 import { discardGradient } from "../optim/gradient.js";
 import { zeroShare } from "../optim/reset.js";
-import type { TrainingStep } from "../programs/training-step.js";
 import { Rng } from "../tensor/random.js";
+import type { CompiledPhase, TrainedRun } from "./compiled-phase.js";
 import { type SeenUpdate, startInGradient } from "./core-bases.js";
-import type { RestartedDirections } from "./merging.js";
-import { type FactorState, factorStates, GradientMoments, resetMoments } from "./restart-moments.js";
+import type { StepPlan } from "./plan.js";
+import {
+  type FactorState,
+  factorStates,
+  GradientMoments,
+  type RestartedDirections,
+  resetMoments,
+} from "./restart-moments.js";
 
-/** The parts of a run that restarts need. */
-export interface RestartedRun {
-  readonly model: CausalLM;
-  readonly cursor: BatchCursor;
-  readonly threads: number;
+// What adapters begin with, at first and after merges, beside zeros and random draws: bases of cores, and moments.
+
+/**
+ * Gives adapters that a merge has restarted what they begin with, unless no step follows.
+ * @param directions the directions that were restarted; by default all.
+ * @returns the share of the adapters' moments that is zero afterwards; null where they were not reset.
+ */
+export async function restart(
+  run: TrainedRun,
+  phase: CompiledPhase,
+  { step, resetOptimizer }: Pick<StepPlan, "step" | "resetOptimizer">,
+  directions: RestartedDirections = new Map(),
+): Promise<number | null> {
+  if (step === run.settings.maxSteps) return null;
+  // The graph that finds bases does not need to fit beside those that train.
+  const seen = hasCores(run) ? await phase.aside(() => startCores(run, step)) : [];
+  return resetOptimizer ? resetOptimizerState(run, phase, step, directions, seen) : null;
 }
 
-/** Starts of adapters, at first and after merges, beside zeros and random draws: bases of cores, and moments. */
-export class Restarts {
-  readonly #settings: Settings;
-  readonly #run: RestartedRun;
-  /** Updates to come, as the last search for bases saw them; kept until moments are primed with them. */
-  #seen: readonly SeenUpdate[] = [];
+/**
+ * Finds the bases of cores, where the run has some, in the gradients of the updates that come next.
+ * @param step the last one, from 0.
+ * @returns those updates, as far as moments are primed with them.
+ */
+export async function startCores(run: TrainedRun, step: number): Promise<readonly SeenUpdate[]> {
+  if (!hasCores(run)) return [];
+  const { model, settings, threads } = run;
+  const { seed, device, batchSize, sequenceLength, lossChunk, checkpointing } = settings;
+  const redraw = (update: number, batch: number): void =>
+    redrawDropout(model, new Rng(seed, `bases/${update}/${batch}`, step));
+  const options = { batchSize, sequenceLength, lossChunk, checkpointing, device, threads };
+  const seen = await startInGradient(model, comingUpdates(run), new Rng(seed, "bases", step), options, redraw);
+  return primes(settings) ? seen : [];
+}
 
-  constructor(settings: Settings, run: RestartedRun) {
-    this.#settings = settings;
-    this.#run = run;
-  }
+/** Lets the first cores begin with the moments that restarts give those after them. */
+export function primeCores(run: TrainedRun, { state, options }: AdamW, seen: readonly SeenUpdate[]): void {
+  if (!hasCores(run) || !primes(run.settings)) return;
+  const states = factorStates(run.model, state);
+  seenMoments(run, states, seen).prime(states, new Map(), options);
+}
 
-  /**
-   * Finds the bases of cores, where the run has some, in the gradients of the updates that come next.
-   * @param step the last one, from 0.
-   */
-  async startCores(step: number): Promise<void> {
-    const { seed, device, batchSize, sequenceLength, lossChunk, checkpointing } = this.#settings;
-    if (!this.#hasCores) return;
-    const { model, threads } = this.#run;
-    const redraw = (update: number, batch: number): void =>
-      redrawDropout(model, new Rng(seed, `bases/${update}/${batch}`, step));
-    const options = { batchSize, sequenceLength, lossChunk, checkpointing, device, threads };
-    const seen = await startInGradient(model, this.#comingUpdates(), new Rng(seed, "bases", step), options, redraw);
-    if (this.#primes) this.#seen = seen;
+/** Resets the moments of what a merge restarted, as the settings say. Returns the share of the moments that is zero. */
+async function resetOptimizerState(
+  run: TrainedRun,
+  phase: CompiledPhase,
+  step: number,
+  directions: RestartedDirections,
+  seen: readonly SeenUpdate[],
+): Promise<number> {
+  const { settings, model } = run;
+  const { state, options } = phase.optimizer;
+  const states = factorStates(model, state);
+  resetMoments(states, directions, settings, new Rng(settings.seed, "prune", step));
+  if (primes(settings)) {
+    const moments = hasCores(run) ? seenMoments(run, states, seen) : await comingMoments(run, phase, step, states);
+    moments.prime(states, directions, options);
   }
+  return zeroShare(states.map((each) => each.state));
+}
 
-  /** Lets the first cores begin with the moments that restarts give those after them. */
-  primeCores({ state, options }: AdamW): void {
-    if (!this.#hasCores || !this.#primes) return;
-    const states = factorStates(this.#run.model, state);
-    this.#seenMoments(states).prime(states, new Map(), options);
-  }
+function hasCores({ settings }: TrainedRun): boolean {
+  return settings.adapterKind === "core";
+}
 
-  /**
-   * Resets the moments of what a merge restarted, as the settings say.
-   * @param directions what the merge restarted.
-   * @param training gives the gradients that prime moments.
-   * @returns the share of the adapters' moments that is zero afterwards.
-   */
-  async resetOptimizer(
-    step: number,
-    { state, options }: AdamW,
-    training: TrainingStep,
-    directions: RestartedDirections,
-  ): Promise<number> {
-    const { seed } = this.#settings;
-    const states = factorStates(this.#run.model, state);
-    resetMoments(states, directions, this.#settings, new Rng(seed, "prune", step));
-    if (this.#primes) {
-      const moments = this.#hasCores ? this.#seenMoments(states) : await this.#comingMoments(step, states, training);
-      moments.prime(states, directions, options);
-    }
-    return zeroShare(states.map((each) => each.state));
-  }
+function primes({ method, optimizerReset }: Settings): boolean {
+  return method === "relora" && optimizerReset === "primed";
+}
 
-  get #hasCores(): boolean {
-    return this.#settings.adapterKind === "core";
-  }
+/** Moments of updates that a search for bases saw. */
+function seenMoments(
+  { settings }: TrainedRun,
+  states: readonly FactorState[],
+  seen: readonly SeenUpdate[],
+): GradientMoments {
+  const moments = new GradientMoments(states);
+  for (const { gradients, norm } of seen) moments.add(gradients, clipCoefficient(norm, settings.clipGradNorm));
+  return moments;
+}
 
-  get #primes(): boolean {
-    const { method, optimizerReset } = this.#settings;
-    return method === "relora" && optimizerReset === "primed";
+/** Moments of the updates that come next. */
+async function comingMoments(
+  run: TrainedRun,
+  phase: CompiledPhase,
+  step: number,
+  states: readonly FactorState[],
+): Promise<GradientMoments> {
+  const { seed, clipGradNorm } = run.settings;
+  const moments = new GradientMoments(states);
+  for (const [update, batches] of comingUpdates(run).entries()) {
+    const redraw = (i: number): void => redrawDropout(run.model, new Rng(seed, `restart/${update}/${i}`, step));
+    const { gradients } = await phase.step.runAll(batches, redraw);
+    const norm = globalNorm(gradients.values());
+    if (Number.isFinite(norm)) moments.add(gradients, clipCoefficient(norm, clipGradNorm));
+    for (const gradient of gradients.values()) discardGradient(gradient);
   }
+  return moments;
+}
 
-  #seenMoments(states: readonly FactorState[]): GradientMoments {
-    const moments = new GradientMoments(states);
-    const { clipGradNorm } = this.#settings;
-    for (const { gradients, norm } of this.#seen) moments.add(gradients, clipCoefficient(norm, clipGradNorm));
-    this.#seen = [];
-    return moments;
-  }
-
-  async #comingMoments(step: number, states: readonly FactorState[], training: TrainingStep): Promise<GradientMoments> {
-    const { seed, clipGradNorm } = this.#settings;
-    const moments = new GradientMoments(states);
-    for (const [update, batches] of this.#comingUpdates().entries()) {
-      const redraw = (i: number): void => redrawDropout(this.#run.model, new Rng(seed, `restart/${update}/${i}`, step));
-      const { gradients } = await training.runAll(batches, redraw);
-      const norm = globalNorm(gradients.values());
-      if (Number.isFinite(norm)) moments.add(gradients, clipCoefficient(norm, clipGradNorm));
-      for (const gradient of gradients.values()) discardGradient(gradient);
-    }
-    return moments;
-  }
-
-  /** The micro-batches of the next restartBatches updates, which stay to be trained on. */
-  #comingUpdates(): Batch[][] {
-    const { cursor } = this.#run;
-    const { position } = cursor;
-    const { restartBatches, totalBatchSize, batchSize } = this.#settings;
-    const updates = Array.from({ length: restartBatches }, () => cursor.take(totalBatchSize / batchSize));
-    cursor.seek(position);
-    return updates;
-  }
+/** The micro-batches of the next restartBatches updates, which stay to be trained on. */
+function comingUpdates({ cursor, settings }: TrainedRun): Batch[][] {
+  const { position } = cursor;
+  const { restartBatches, totalBatchSize, batchSize } = settings;
+  const updates = Array.from({ length: restartBatches }, () => cursor.take(totalBatchSize / batchSize));
+  cursor.seek(position);
+  return updates;
 }

@@ -19,7 +19,7 @@ import type { CausalLM } from "../models/causal-lm.js";
 import type { AdamWState } from "../optim/adamw.js";
 import type { Quantizer } from "../quant/quantizer.js";
 import { type Delta, readDeltas } from "../relora/delta-log.js";
-import { learnedTerms, openTerms, termsOf } from "../relora/delta-terms.js";
+import { learnedTerms, termsOf } from "../relora/delta-terms.js";
 import { MasterWeights } from "../relora/master-weights.js";
 import { replayMerges } from "../relora/merging.js";
 import { isMergedWhole, planStep } from "../relora/plan.js";
@@ -114,10 +114,7 @@ export function restoreTrained(run: SavedRun): CausalLM {
 export async function restoreModel(run: SavedRun): Promise<CausalLM> {
   const model = run.source.build();
   const { folder, source } = run;
-  const master = new MasterWeights(
-    (layer) => source.readWeight(`${layer}.weight`),
-    (cycle) => openTerms(folder, cycle),
-  );
+  const master = new MasterWeights(folder, (layer) => source.readWeight(`${layer}.weight`));
   await restoreInto(model, run, master);
   return model;
 }

@@ -6,7 +6,6 @@ import { BatchCursor } from "../data/cursor.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { encodeDataset, type TokenCounts } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
-import type { Batch } from "../data/packing.js";
 import { textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
@@ -17,33 +16,22 @@ import { folderSource, type ModelSource, presetSource } from "../loading/model-s
 import { locateModels } from "../loading/named-models.js";
 import { frozenQuantizer } from "../loading/quantizing.js";
 import type { CausalLM } from "../models/causal-lm.js";
-import type { Quantizer } from "../quant/quantizer.js";
+import type { TrainedRun } from "../relora/compiled-phase.js";
 import { requireBatchMemory } from "./memory-limit.js";
 
-/** A run that is ready to train. Nothing has been written yet. */
-export interface PreparedRun {
-  /** Settings as given, models of the hub with their commit, so that a resumed run takes the same. */
-  readonly settings: Settings;
+/**
+ * A run's model, built from its source with weights still to be read, and its data. Nothing has been written yet.
+ */
+export interface PreparedRun extends TrainedRun {
   readonly source: ModelSource;
-  /** Built from the source; its weights are still to be read. */
-  readonly model: CausalLM;
-  /** The quantizer of the frozen weights under the adapters; null for float32. */
-  readonly quantizer: Quantizer | null;
-  readonly tokenizer: Tokenizer;
   /** Files beside the weights in the folders that the run writes. */
   readonly companions: CompanionFiles;
-  readonly cursor: BatchCursor;
-  /** Training data to look at what layers are fed. */
-  readonly calibration: Batch;
-  /** The held-out batches of every evaluation. */
-  readonly heldOut: readonly Batch[];
-  /** True if text is packed, and so no sample stands by itself. */
+  /** True for packed text, of which no sample stands by itself. */
   readonly isStream: boolean;
-  /** Counts of the training split. */
+  /** Sizes of the training split. */
   readonly trainCounts: TokenCounts;
-  /** SHA-256 of the tokens and labels to train on and those held out. */
+  /** Of the tokens and labels to train on and those held out. */
   readonly dataSha256: string;
-  readonly threads: number;
 }
 
 /**

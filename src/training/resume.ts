@@ -12,8 +12,8 @@ import { bestOf, type Ending, endingOf, publishedStep } from "../runs/early-stop
 import type { MetricsRecord } from "../runs/metrics.js";
 import { isRunFolder, RunFolder, readRunSettings } from "../runs/run-folder.js";
 import { openRun, type SavedRun } from "../runs/saved-run.js";
+import type { TrainResult } from "./ending.js";
 import { runIn, type TrainOptions } from "./train.js";
-import type { TrainResult } from "./trainer.js";
 
 /** Changes to a run that is resumed. */
 export interface ResumeOptions {

@@ -2,8 +2,8 @@ import * as errors from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
 import type { DownloadProgress } from "../hub/model-download.js";
 import type { MetricsRecord } from "../runs/metrics.js";
+import type { TrainResult } from "./ending.js";
 import type { ResumeOptions } from "./resume.js";
-import type { TrainResult } from "./trainer.js";
 
 /** The job of the training worker. */
 export type TrainingJob = { readonly untilStep: number | undefined } & (

@@ -15,8 +15,8 @@ import { clearEvaluationCache } from "../runtime/evaluate.js";
 import { liveSessionCount } from "../runtime/session.js";
 import { evaluateTarget } from "../verbs/evaluate.js";
 import { generateText } from "../verbs/generate.js";
+import type { TrainResult } from "./ending.js";
 import { type TrainOptions, train } from "./train.js";
-import type { TrainResult } from "./trainer.js";
 
 let folder = "";
 beforeAll(async () => {

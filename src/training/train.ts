@@ -4,32 +4,31 @@ import { formatCount } from "../base/numbers.js";
 import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import { shownModel } from "../hub/hub-name.js";
-import type { DownloadEvents } from "../hub/model-download.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { describePlan, planRun } from "../relora/plan.js";
-import type { MetricsRecord, StartRecord } from "../runs/metrics.js";
+import type { StartRecord } from "../runs/metrics.js";
 import { chooseRunFolder, RunFolder } from "../runs/run-folder.js";
 import type { SavedRun } from "../runs/saved-run.js";
+import type { TrainResult } from "./ending.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory } from "./memory-limit.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
+import { RunOutput } from "./run-output.js";
 import { runShapes } from "./run-shape.js";
-import { startTraining } from "./start.js";
-import type { TrainResult } from "./trainer.js";
+import type { TrainingOptions } from "./start.js";
 import { Trainer } from "./trainer.js";
 
 /** Options of {@link train} and {@link resume}. */
 export interface TrainOptions extends Partial<TrainingOptions> {
   /** Asked after each step; true saves a checkpoint and ends the run. */
   readonly stopRequested?: () => boolean;
-  /** Memory that the process may hold in all, in bytes; by default what it holds and what can still be taken. */
+  /** What the process may hold in all, in bytes; by default what it holds and what can still be taken. */
   readonly availableMemoryBytes?: number;
 }
 
 /**
  * Trains in this thread, which is blocked while a step computes. The run folder is made only when data, model, settings
- * and memory have been found to fit. @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on
- * divergence.
+ * and memory have been found to fit. @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
  */
 export async function train(settings: Settings, options: TrainOptions = {}): Promise<TrainResult> {
   const folder = new RunFolder(await chooseRunFolder(settings));
@@ -65,7 +64,11 @@ export async function runIn(
     return { ...NOTHING_DONE, runFolder: folder.path };
   }
   requireMemory(start.memory, available, settings);
-  return new Trainer(settings, run, folder, { onRecord, onNotice, stopRequested, untilStep }).run(start, saved);
+  const output = new RunOutput(folder, { onRecord, onNotice, stopRequested, untilStep });
+  const trainer = await (saved === undefined
+    ? Trainer.begin(run, output, start)
+    : Trainer.resume(run, output, start, saved));
+  return trainer.run();
 }
 
 /** @throws DataError if the data are not those that the checkpoint was trained on. */
@@ -113,7 +116,7 @@ function describeStart(
   };
 }
 
-/** The training data in words: what is scored of them, and what was cut. */
+/** What is trained on, in words: what is scored of it, and what was cut. */
 function describeCounts(
   source: string,
   { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream, cursor, settings }: PreparedRun,
@@ -123,16 +126,4 @@ function describeCounts(
   const whole = `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored, ${Number(stepsOfEpoch)} steps an epoch`;
   if (truncation.samples === 0) return whole;
   return `${whole}; ${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;
-}
-
-/** Options of {@link startTraining}. */
-export interface TrainingOptions extends DownloadEvents {
-  /** Called for each line that goes into `metrics.jsonl`, in order, on the caller's thread. */
-  readonly onRecord: (record: MetricsRecord) => void;
-  /** Hears what else there is to say: that a dead process's folder was taken over, that a full disk is waited for. */
-  readonly onNotice?: (text: string) => void;
-  /** True to give the run a process of its own, so that its peak memory is that of nothing else; otherwise a thread. */
-  readonly ownProcess?: boolean;
-  /** Saves a checkpoint after this step and ends there, as if it had been asked to stop. */
-  readonly untilStep?: number;
 }

@@ -1,0 +1,35 @@
+import { waitForSpace } from "../runs/disk-space.js";
+import type { MetricsRecord } from "../runs/metrics.js";
+import type { RunFolder } from "../runs/run-folder.js";
+
+export interface RunHooks {
+  readonly onRecord: (record: MetricsRecord) => void;
+  /** Hears what is to be said while the run goes on. */
+  readonly onNotice: (text: string) => void;
+  /** Asked after each step; true saves a checkpoint and ends the run. */
+  readonly stopRequested: () => boolean;
+  /** The step after which the run ends as if it had been asked to stop. */
+  readonly untilStep: number | undefined;
+}
+
+/** The folder that a run writes into, and those who follow it. */
+export class RunOutput {
+  readonly folder: RunFolder;
+  readonly hooks: RunHooks;
+
+  constructor(folder: RunFolder, hooks: RunHooks) {
+    this.folder = folder;
+    this.hooks = hooks;
+  }
+
+  /** Writes a line of metrics.jsonl, then tells it. */
+  async record(record: MetricsRecord): Promise<void> {
+    await this.folder.record(record);
+    this.hooks.onRecord(record);
+  }
+
+  /** Waits until the disk has room for so many bytes of what is named. @throws CheckpointError as `waitForSpace`. */
+  waitForSpace(bytes: number, purpose: string): Promise<void> {
+    return waitForSpace(this.folder.path, bytes, purpose, this.hooks);
+  }
+}
