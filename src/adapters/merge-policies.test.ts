@@ -51,7 +51,7 @@ async function mergeAll(format: QuantizationFormat, policyName: MergePolicyName,
   const exact = await policy.exactWeight(weight);
   return {
     /** Of the sum of all updates, in what is saved and in the weight that computes. */
-    saved: recovered(exact, policyName === "delta-log" || policyName === "residual" ? base : before),
+    saved: recovered(exact, MERGE_POLICIES[policyName].exactFrom === "log" ? base : before),
     computing: recovered(weight.values(), before),
     /** Largest distance of what is saved from base + Σ updates, as a share of the weight's deviation. */
     savedError:
@@ -100,6 +100,23 @@ describe.each(STEPS)("twenty merges into %s, each of %f of the weight's deviatio
     expect(computing).toBeGreaterThan(0.9);
     expect(computing).toBeLessThan(1.1);
   });
+});
+
+test.each(MERGE_POLICY_NAMES)("%s is what its record says", async (name) => {
+  const weight = createQuantizedWeight([OUT, IN], createQuantizer("nf4"));
+  weight.assign(random(SIZE, DEVIATION, "weight"));
+  const master = random(SIZE, DEVIATION, "master");
+  let asked = 0;
+  const { exactFrom, carriesError, startsFromResidual, create } = MERGE_POLICIES[name];
+  const policy = create(async () => {
+    asked++;
+    return master;
+  });
+  expect(policy.startsFromResidual).toBe(startsFromResidual);
+  await policy.merge(weight, random(SIZE, DEVIATION / 50, "update"), new Rng(1, "rounding"));
+  const exact = await policy.exactWeight(weight);
+  expect(asked > 0).toBe(exactFrom === "log");
+  if (exactFrom === "layer") expect(minus(exact, weight.values()).some((error) => error !== 0)).toBe(carriesError);
 });
 
 test("every policy takes up an update that is large against the quantization step", async () => {

@@ -1,6 +1,7 @@
 import { defaultText } from "./flags.js";
 import { flagOf, SETTING_KEYS, settingOf } from "./names.js";
 import { MODEL_PRESETS, RECIPES } from "./presets.js";
+import { RESUME_SETTINGS } from "./resume-settings.js";
 import { describeRange } from "./schema.js";
 import { SETTING_GROUPS, type SettingKey } from "./settings.js";
 
@@ -10,10 +11,10 @@ export function settingsPage(): string {
     "# Settings",
     "",
     [
-      "Every setting of `highrank train` is a flag and a key of the config file (YAML or JSON). Keys may be written in",
-      "camelCase, kebab-case or snake_case. Flags override the config file, which overrides the preset, which overrides",
-      "the defaults. Numbers may have `_` between digits and the suffixes `k`, `M` and `B`. Lists are separated by commas.",
-      "`--name` sets a boolean, and `--no-name` clears it.",
+      "Every setting of `highrank train` is a flag and a key of the config file (YAML or JSON). Keys may be written",
+      "in camelCase, kebab-case or snake_case. Flags override the config file, which overrides the preset, which",
+      "overrides the defaults. Numbers may have `_` between digits and the suffixes `k`, `M` and `B`. Lists are",
+      "separated by commas. `--name` sets a boolean, and `--no-name` clears it.",
     ].join(" "),
     "",
     ...SETTING_GROUPS.flatMap((group) => [
@@ -24,6 +25,11 @@ export function settingsPage(): string {
       ...SETTING_KEYS.filter((key) => settingOf(key).group === group).map(row),
       "",
     ]),
+    "## Settings that may change on resume",
+    "",
+    `\`highrank resume\` accepts ${RESUME_SETTINGS.map((key) => `\`${flagOf(key)}\``).join(", ")}. ` +
+      "All others stay as they were when the run started.",
+    "",
     "## Model sizes",
     "",
     "| model | hidden size | layers | heads | intermediate size |",

@@ -1,5 +1,5 @@
 import { DataError } from "../base/errors.js";
-import { parseJson, shortened } from "../base/json.js";
+import { isObject, parseJson, shortened } from "../base/json.js";
 
 /** Number of faults that one message lists. */
 const MAX_FAULTS = 5;
@@ -43,7 +43,7 @@ function parseObject(line: string): Record<string, unknown> {
   } catch (cause) {
     throw new DataError(`not JSON (${(cause as Error).message}); each line must be one JSON object`, { cause });
   }
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  if (isObject(value)) return value;
   throw new DataError(`must be a JSON object, got ${line.trim().slice(0, 40)}`);
 }
 

@@ -1,7 +1,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { exists, folderOf, isDirectory, pathInside, readText, withTimeLimit } from "#platform";
 import { CheckpointError } from "../base/errors.js";
-import { MAX_JSON_BYTES, parseJsonObject, shownValue } from "../base/json.js";
+import { isObject, MAX_JSON_BYTES, parseJsonObject, shownValue } from "../base/json.js";
 import { PRE_TOKEN_PATTERN } from "./byte-level.js";
 import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
 import { templateBeside } from "./chat-template.js";
@@ -226,7 +226,7 @@ interface TokenIds {
 /** @throws CheckpointError for ids out of range, because the library would make arrays up to the highest. */
 function requireIds({ model, added_tokens: added }: TokenIds): void {
   const vocab = model?.vocab;
-  if (typeof vocab === "object" && vocab !== null && !Array.isArray(vocab)) {
+  if (isObject(vocab)) {
     for (const [token, id] of Object.entries(vocab)) requireId(token, id);
   }
   for (const token of Array.isArray(added) ? added : []) requireId(token?.content, token?.id);

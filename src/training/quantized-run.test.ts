@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
 import { MERGE_POLICY_NAMES } from "../adapters/merge-policies.js";
 import { resolveSettings } from "../config/resolve.js";
-import { SETTINGS, type Settings } from "../config/settings.js";
+import type { Settings } from "../config/settings.js";
 import { readSafetensors } from "../formats/safetensors.js";
 import { HeldOutLoss } from "../programs/held-out.js";
 import type { MetricsRecord } from "../runs/metrics.js";
@@ -73,10 +73,6 @@ async function lossOf(target: string, settings: Settings): Promise<number> {
   await program.release();
   return loss;
 }
-
-test("the settings offer every policy there is", () => {
-  expect([...SETTINGS.mergePolicy.choices].sort()).toEqual([...MERGE_POLICY_NAMES].sort());
-});
 
 test("a run quantizes after the warm start, says what that costs, and takes up its merges", async () => {
   const { records, out } = await run("default", { doubleQuant: true, quantBlockSize: 32 });
