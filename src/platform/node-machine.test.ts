@@ -102,11 +102,11 @@ test.runIf(existsSync(built))(
   async () => {
     const handle = await worker(`
     import { workerPort } from "${new URL("platform/node.js", built)}";
-    import { kindOf } from "${new URL("formats/json-file.js", built)}"; // this imports #platform
+    import { readJsonObject } from "${new URL("formats/json-file.js", built)}"; // this imports #platform
     const port = workerPort();
     port.onMessage((message) => {
       const doubled = message.map((value) => 2 * value);
-      port.post({ doubled, kind: kindOf([]), data: port.data }, [doubled.buffer]);
+      port.post({ doubled, kind: typeof readJsonObject, data: port.data }, [doubled.buffer]);
       port.close();
     });
   `);
@@ -117,7 +117,7 @@ test.runIf(existsSync(built))(
     handle.post(new Float32Array([1, 2]));
     expect(await answer).toEqual({
       doubled: new Float32Array([2, 4]),
-      kind: "an array",
+      kind: "function",
       data: { greeting: "hello" },
     });
     await handle.terminate();
