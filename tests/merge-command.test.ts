@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { MERGE_POLICY_NAMES } from "../src/adapters/merge-policies.js";
+import { MERGE_POLICIES } from "../src/adapters/merge-policies.js";
 import { CheckpointError, ConfigError } from "../src/base/errors.js";
 import { resolveSettings } from "../src/config/resolve.js";
 import type { Settings } from "../src/config/settings.js";
@@ -70,7 +70,7 @@ async function lossOf(target: string, base: string | null = null): Promise<numbe
   return (await evaluateTarget(target, { ...options, device: "cpu", threads: 1 })).loss;
 }
 
-describe.each([null, ...MERGE_POLICY_NAMES])("with the merge policy %s (null: float32 weights)", (mergePolicy) => {
+describe.each([null, ...MERGE_POLICIES])("with the merge policy %s (null: float32 weights)", (mergePolicy) => {
   const change = mergePolicy === null ? {} : ({ quantize: "nf4", mergePolicy } as const);
 
   test("a finished run is merged into the model that the run saved", async () => {

@@ -4,7 +4,7 @@ import { createQuantizer, type QuantizationFormat } from "../quant/quantizer.js"
 import { clearEvaluationCache } from "../runtime/evaluate.js";
 import { Rng } from "../tensor/random.js";
 import { addTerms, type LowRankTerm, productOf } from "./low-rank-term.js";
-import { MERGE_POLICIES, MERGE_POLICY_NAMES, type MergePolicyName } from "./merge-policies.js";
+import { createMergePolicy, MERGE_POLICIES, MERGE_POLICY_KINDS, type MergePolicyName } from "./merge-policies.js";
 
 afterAll(clearEvaluationCache);
 
@@ -37,7 +37,7 @@ async function mergeAll(format: QuantizationFormat, policyName: MergePolicyName,
   weight.assign(base);
   const before = weight.values();
   const merged: LowRankTerm[] = [];
-  const policy = MERGE_POLICIES[policyName].create(() => addTerms(base, merged));
+  const policy = createMergePolicy(policyName, () => addTerms(base, merged));
   const sum = new Float64Array(SIZE);
   const term = smallTerm(step);
   const update = (await productOf(term).data()) as Float32Array;
@@ -51,7 +51,7 @@ async function mergeAll(format: QuantizationFormat, policyName: MergePolicyName,
   const exact = await policy.exactWeight(weight);
   return {
     /** Of the sum of all updates, in what is saved and in the weight that computes. */
-    saved: recovered(exact, MERGE_POLICIES[policyName].exactFrom === "log" ? base : before),
+    saved: recovered(exact, MERGE_POLICY_KINDS[policyName].exactFrom === "log" ? base : before),
     computing: recovered(weight.values(), before),
     /** Largest distance of what is saved from base + Σ updates, as a share of the weight's deviation. */
     savedError:
@@ -102,12 +102,12 @@ describe.each(STEPS)("twenty merges into %s, each of %f of the weight's deviatio
   });
 });
 
-test.each(MERGE_POLICY_NAMES)("%s is what its record says", async (name) => {
+test.each(MERGE_POLICIES)("%s is what its record says", async (name) => {
   const weight = createQuantizedWeight([OUT, IN], createQuantizer("nf4"));
   weight.assign(random(SIZE, DEVIATION, "weight"));
   const master = random(SIZE, DEVIATION, "master");
   let asked = 0;
-  const { exactFrom, carriesError, startsFromResidual, create } = MERGE_POLICIES[name];
+  const { exactFrom, carriesError, startsFromResidual, create } = MERGE_POLICY_KINDS[name];
   const policy = create(async () => {
     asked++;
     return master;
@@ -120,6 +120,5 @@ test.each(MERGE_POLICY_NAMES)("%s is what its record says", async (name) => {
 });
 
 test("every policy takes up an update that is large against the quantization step", async () => {
-  for (const policy of MERGE_POLICY_NAMES)
-    expect((await mergeAll("nf4", policy, 0.3, 1)).computing).toBeGreaterThan(0.95);
+  for (const policy of MERGE_POLICIES) expect((await mergeAll("nf4", policy, 0.3, 1)).computing).toBeGreaterThan(0.95);
 });

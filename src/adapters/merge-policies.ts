@@ -86,7 +86,7 @@ export interface MergePolicyKind {
 }
 
 /** Every policy by its name in settings. */
-export const MERGE_POLICIES = {
+export const MERGE_POLICY_KINDS = {
   "delta-log": { create: deltaLog, exactFrom: "log", startsFromResidual: false, carriesError: false },
   residual: { create: residual, exactFrom: "log", startsFromResidual: true, carriesError: false },
   "error-feedback": { create: errorFeedback, exactFrom: "layer", startsFromResidual: false, carriesError: true },
@@ -94,9 +94,14 @@ export const MERGE_POLICIES = {
   requantize: { create: requantize, exactFrom: "layer", startsFromResidual: false, carriesError: false },
 } as const satisfies Readonly<Record<string, MergePolicyKind>>;
 
-export type MergePolicyName = keyof typeof MERGE_POLICIES;
+export type MergePolicyName = keyof typeof MERGE_POLICY_KINDS;
 
-export const MERGE_POLICY_NAMES: readonly MergePolicyName[] = Object.keys(MERGE_POLICIES) as MergePolicyName[];
+export const MERGE_POLICIES: readonly MergePolicyName[] = Object.keys(MERGE_POLICY_KINDS) as MergePolicyName[];
+
+/** The policy of that name for one layer. */
+export function createMergePolicy(name: MergePolicyName, master: MasterWeight): MergePolicy {
+  return MERGE_POLICY_KINDS[name].create(master);
+}
 
 function addInto(target: Float32Array, values: Float32Array): Float32Array {
   for (let i = 0; i < target.length; i++) target[i]! += values[i]!;

@@ -1,4 +1,4 @@
-import { MERGE_POLICIES } from "../adapters/merge-policies.js";
+import { MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
 import { isFourBitType } from "../ops/four-bit-codes.js";
 import { isPruning } from "../optim/reset.js";
 import { firstStretch } from "./derive.js";
@@ -91,7 +91,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
   {
     keys: ["adapterKind", "mergePolicy", "quantize"],
     fault: ({ adapterKind, mergePolicy, quantize }) =>
-      adapterKind !== "dora" || quantize === "none" || !MERGE_POLICIES[mergePolicy].startsFromResidual
+      adapterKind !== "dora" || quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
         ? null
         : `mergePolicy: ${mergePolicy} starts adapters elsewhere than at zero, which DoRA cannot; use delta-log`,
   },
@@ -105,14 +105,14 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
   {
     keys: ["mergePolicy", "adapterKind", "quantize"],
     fault: ({ adapterKind, mergePolicy, quantize }) =>
-      adapterKind !== "core" || quantize === "none" || !MERGE_POLICIES[mergePolicy].startsFromResidual
+      adapterKind !== "core" || quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
         ? null
         : `mergePolicy: ${mergePolicy} starts adapters elsewhere than at zero, which a core cannot; use delta-log`,
   },
   {
     keys: ["restartShare", "mergePolicy", "quantize"],
     fault: ({ restartShare, mergePolicy, quantize }) =>
-      restartShare === 1 || quantize === "none" || !MERGE_POLICIES[mergePolicy].startsFromResidual
+      restartShare === 1 || quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
         ? null
         : `mergePolicy: ${mergePolicy} starts whole adapters anew, and restartShare below 1 only a part of them; use delta-log`,
   },

@@ -1,6 +1,6 @@
 import { adapterKinds } from "../adapters/kinds.js";
 import { LORA_INITIALIZATIONS } from "../adapters/lora-adapter.js";
-import { MERGE_POLICY_NAMES } from "../adapters/merge-policies.js";
+import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { PRUNING_METHODS } from "../optim/reset.js";
 import { QUANTIZATION_FORMATS } from "../quant/quantizer.js";
 import { DEVICES } from "../runtime/session.js";
@@ -292,7 +292,7 @@ export const SETTINGS = {
     group: "Method",
     usedBy: ["adapters"],
     warmStart: "none",
-    choices: MERGE_POLICY_NAMES,
+    choices: MERGE_POLICIES,
     default: "delta-log",
     help: "How quantized weights take up merges: round base + all updates (delta-log; residual also starts the next adapter near what rounding changes), or the present weight + update, with the error carried (error-feedback), at random (stochastic) or lost (requantize).",
   },

@@ -2,7 +2,7 @@ import { joinPath } from "#platform";
 import { adapterParameters, loraAdapters, mergeableLayers } from "../adapters/inject.js";
 import type { LowRankTerm } from "../adapters/low-rank-term.js";
 import { joinTerms } from "../adapters/low-rank-term.js";
-import { MERGE_POLICIES } from "../adapters/merge-policies.js";
+import { createMergePolicy, MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
 import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { CheckpointError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
@@ -130,7 +130,7 @@ export async function restoreInto(model: CausalLM, run: SavedRun, master: Master
   await fillModel(model, source);
   if (isAdapted(run)) {
     addAdapters(model, settings, new Rng(settings.seed, "adapters"), (layer) =>
-      MERGE_POLICIES[settings.mergePolicy].create(() => master.weight(layer)),
+      createMergePolicy(settings.mergePolicy, () => master.weight(layer)),
     );
     await replayMerges(model, mergedCycles(run), master, settings.seed);
   }
@@ -179,7 +179,7 @@ export async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
   for (const name of adapterParameters(trained).keys()) replaced.delete(name);
   const parts = { source, baseFolder, replaced, quantizer: describeHeld(run.quantizer) };
   const learned = isMerged(run) ? new Map<string, LowRankTerm>() : learnedTerms(trained);
-  if (run.quantizer === null || MERGE_POLICIES[settings.mergePolicy].exactFrom === "log") {
+  if (run.quantizer === null || MERGE_POLICY_KINDS[settings.mergePolicy].exactFrom === "log") {
     const terms = new Map([...learned].map(([layer, term]): [string, LowRankTerm[]] => [layer, [term]]));
     for await (const cycle of mergedCycles(run)) {
       for (const [layer, term] of termsOf(cycle)) terms.set(layer, [...(terms.get(layer) ?? []), term]);

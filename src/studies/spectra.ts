@@ -1,6 +1,6 @@
 import { exists, joinPath, makeFolder, readText, sha256, writeFileAtomic } from "#platform";
 import { targetedLinears } from "../adapters/inject.js";
-import { MERGE_POLICIES } from "../adapters/merge-policies.js";
+import { MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
 import { matrixSingularValues } from "../adapters/spectrum.js";
 import type { Settings } from "../config/settings.js";
 import { openTensors, openWeights } from "../loading/model-source.js";
@@ -81,7 +81,8 @@ export async function readSpectra(
       arm,
       kinds,
       bound: adapted ? mergedDirections(settings, settings.rank) : null,
-      rounded: adapted && settings.quantize !== "none" && MERGE_POLICIES[settings.mergePolicy].exactFrom === "layer",
+      rounded:
+        adapted && settings.quantize !== "none" && MERGE_POLICY_KINDS[settings.mergePolicy].exactFrom === "layer",
     });
   }
   return { seed, arms: found, without };

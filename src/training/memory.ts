@@ -1,5 +1,5 @@
 import { mergeableLayers } from "../adapters/inject.js";
-import { MERGE_POLICIES } from "../adapters/merge-policies.js";
+import { MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
 import { sum } from "../base/numbers.js";
 import { arenaUse } from "../compiler/arena.js";
 import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.js";
@@ -116,7 +116,9 @@ function compile(outputs: Readonly<Record<string, Tensor>>): CompiledGraph {
 
 /** Bytes of the errors that error feedback keeps of every adapted layer. */
 function carriedErrors({ model }: RunShape, { quantize, mergePolicy }: MemorySettings): number {
-  return quantize === "none" || !MERGE_POLICIES[mergePolicy].carriesError ? 0 : FLOAT * sum(adaptedSizes({ model }));
+  return quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].carriesError
+    ? 0
+    : FLOAT * sum(adaptedSizes({ model }));
 }
 
 /**

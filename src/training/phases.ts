@@ -1,5 +1,5 @@
 import { joinPath } from "#platform";
-import { MERGE_POLICIES } from "../adapters/merge-policies.js";
+import { createMergePolicy } from "../adapters/merge-policies.js";
 import { type BaseIdentity, identify } from "../loading/base-identity.js";
 import { type ModelSource, saveBase } from "../loading/model-source.js";
 import type { QuantizationError } from "../loading/quantization-error.js";
@@ -37,7 +37,7 @@ export async function adapterPhase(
 ): Promise<CompiledPhase> {
   const { model, settings } = run;
   const rng = new Rng(settings.seed, "adapters", step);
-  addAdapters(model, settings, rng, (layer) => MERGE_POLICIES[settings.mergePolicy].create(() => master.weight(layer)));
+  addAdapters(model, settings, rng, (layer) => createMergePolicy(settings.mergePolicy, () => master.weight(layer)));
   await startFromResiduals(run, (layer) => readWeight(`${layer}.weight`), rng);
   const seen = await startCores(run, step);
   const phase = await compilePhase(run, known);

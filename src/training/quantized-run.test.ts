@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
-import { MERGE_POLICY_NAMES } from "../adapters/merge-policies.js";
+import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { readSafetensors } from "../formats/safetensors.js";
@@ -98,7 +98,7 @@ test("a run quantizes after the warm start, says what that costs, and takes up i
   expect(await readdir(path.join(out, "deltas"))).toHaveLength(3);
 });
 
-describe.each([...MERGE_POLICY_NAMES])("with the policy %s", (mergePolicy) => {
+describe.each([...MERGE_POLICIES])("with the policy %s", (mergePolicy) => {
   test("a stopped run is loaded as it was, in the middle of a cycle and after merges", async () => {
     const { settings, records } = await run(`stopped-${mergePolicy}`, { mergePolicy, evalEvery: 1, dropout: 0.1 }, 11);
     expect(ofKind(records, "merge")).toHaveLength(2);
