@@ -17,7 +17,7 @@ afterAll(async () => rm(folder, { recursive: true }));
 
 test.each(TARGETS.map((target) => [target.name, target] as const))(
   "whatever is done 2,000 times to its files, %s gives errors of our own or none",
-  { timeout: 600_000 },
+  { timeout: 1_200_000 },
   async (_, target) => {
     guard = guardAllocations();
     const runner = await CaseRunner.prepare(target, await mkdtemp(path.join(folder, "target-")), guard);
