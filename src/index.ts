@@ -113,7 +113,8 @@ export { startResuming, startTraining, type TrainingHandle, type TrainingOptions
 export { type TrainOptions, train } from "./training/train.js";
 export { checkRun, type Finding, type RunCheck } from "./verbs/doctor/check-run.js";
 export { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./verbs/evaluate.js";
-export { EXPORT_FORMATS, type ExportedModel, type ExportOptions, exportTarget } from "./verbs/export.js";
+export { type ExportedModel, type ExportOptions, exportTarget } from "./verbs/export.js";
+export { EXPORT_FORMATS } from "./verbs/export-formats.js";
 export type { ExportedOnnx } from "./verbs/export-onnx.js";
 export type { ExportedAdapter } from "./verbs/export-peft.js";
 export { type GenerationOptions, generateText, Writer, type WriterOptions } from "./verbs/generate.js";

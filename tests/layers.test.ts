@@ -61,13 +61,18 @@ test("downward imports and the platform pass", () => {
   expect(layerFaults("index.ts", `export * from "./cli/main.js";`)).toEqual([]);
 });
 
-test("every file of src keeps to the order of the layers", () => {
+/** The text of each source file, by its path relative to src/. */
+function sourceFiles(): Map<string, string> {
   const root = new URL("../src/", import.meta.url);
   const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter(
     (file) => file.endsWith(".ts") && !file.endsWith(".test.ts"),
   );
   expect(files.length).toBeGreaterThan(10);
-  expect(files.flatMap((file) => layerFaults(file, readFileSync(new URL(file, root), "utf8")))).toEqual([]);
+  return new Map(files.map((file) => [file, readFileSync(new URL(file, root), "utf8")]));
+}
+
+test("every file of src keeps to the order of the layers", () => {
+  expect([...sourceFiles()].flatMap(([file, source]) => layerFaults(file, source))).toEqual([]);
 });
 
 test("the table and the picture of docs/architecture.md name every layer in order", () => {
@@ -105,6 +110,10 @@ function valueImports(file: string, source: string): string[] {
   });
 }
 
+function sourceImports(): Map<string, string[]> {
+  return new Map([...sourceFiles()].map(([file, source]) => [file, valueImports(file, source)]));
+}
+
 /** The first circle of imports, as its files in order; null if there is none. */
 function circleOf(imports: ReadonlyMap<string, readonly string[]>): readonly string[] | null {
   const done = new Set<string>();
@@ -132,12 +141,14 @@ test("no files of src import values from one another in a circle", () => {
   ]);
   expect(circleOf(circle)).toEqual(["a.ts", "b.ts", "a.ts"]);
   expect(valueImports("a.ts", `import type { T } from "./b.js";\nimport { type U } from "./c.js";`)).toEqual([]);
-  const root = new URL("../src/", import.meta.url);
-  const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter(
-    (file) => file.endsWith(".ts") && !file.endsWith(".test.ts"),
-  );
-  const imports = new Map(
-    files.map((file) => [file, valueImports(file, readFileSync(new URL(file, root), "utf8"))] as const),
-  );
-  expect(circleOf(imports)).toBeNull();
+  expect(circleOf(sourceImports())).toBeNull();
+});
+
+test("the command line starts without what runs a verb", () => {
+  const imports = sourceImports();
+  const loaded = new Set(["cli/main.ts"]);
+  for (const file of loaded) for (const next of imports.get(file) ?? []) loaded.add(next);
+  expect(loaded).toContain("cli/export.ts");
+  const heavy = [...loaded].filter((file) => /^(programs|training)\/|^verbs\/(?!export-formats\.ts)/.test(file));
+  expect(heavy).toEqual([]);
 });

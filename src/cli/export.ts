@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { formatBytes, formatCount } from "../base/numbers.js";
 import { FLOAT_DTYPES } from "../formats/quant-state.js";
-import { EXPORT_FORMATS, type ExportedModel } from "../verbs/export.js";
+import type { ExportedModel } from "../verbs/export.js";
+import { EXPORT_FORMATS } from "../verbs/export-formats.js";
 import type { ExportedOnnx } from "../verbs/export-onnx.js";
 import type { ExportedAdapter } from "../verbs/export-peft.js";
 import type { Context } from "./context.js";

@@ -1,13 +1,11 @@
 import { ConfigError } from "../base/errors.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import { requireNewFolder } from "../loading/companions.js";
+import type { EXPORT_FORMATS } from "./export-formats.js";
 import { type ExportedOnnx, exportOnnx } from "./export-onnx.js";
 import { type ExportedAdapter, exportPeft } from "./export-peft.js";
 import { type MergedModel, mergeTarget } from "./merge.js";
 import { type Origin, openTarget, unmergedOf } from "./target.js";
-
-/** Formats of an exported model. */
-export const EXPORT_FORMATS = ["peft", "hf", "onnx"] as const;
 
 /** Options of {@link exportTarget}. */
 export interface ExportOptions extends Origin {
