@@ -62,7 +62,7 @@ test.each<[string, (child: ChildProcessWithoutNullStreams) => void, number]>([
     const last = (await readFile(path.join(cwd, "run/last"), "utf8")).trim();
     expect(await listTree(path.join(cwd, "run", last))).toContain("state.json");
     if (name === "a reader that goes away") return;
-    expect(output).toContain("Stopping after this step, and saving");
+    expect(output).toContain("Stopping and saving after this step");
     expect(output).toMatch(new RegExp(`^saved {3}run/${last}$`, "m"));
     expect(output).toContain("Next: highrank resume run");
   });

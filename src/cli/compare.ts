@@ -17,15 +17,15 @@ const OPTIONS = {
     default: 1,
     min: 1,
     unit: "runs",
-    help: "Runs at once, each in a process of its own with its share of the cores.",
+    help: "Runs at a time, each in its own process with its share of the cores.",
   },
-  dryRun: { type: "boolean", default: false, help: "Print the matrix and how far it is, train nothing." },
+  dryRun: { type: "boolean", default: false, help: "Print the matrix and its progress; train nothing." },
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
-CONFIG holds what the runs share, the seeds, and the arms with what they have
-otherwise: docs/studies.md tells how. The same command goes on where it was
-stopped, and leaves alone what is done.`;
+CONFIG holds the settings that all runs share, the seeds, and the arms with the
+settings in which they differ; see docs/studies.md. The same command continues a
+study that was stopped and leaves finished runs alone.`;
 
 /** `highrank compare CONFIG` */
 export function addCompare(program: Command, context: Context): void {
@@ -79,7 +79,7 @@ async function compare(context: Context, study: Study, placement: Placement, aga
   const stop = (ofSignal: ExitCode): "wait" | "quit" => {
     if (!begun) return "quit"; // Nothing has been written yet.
     code = ofSignal;
-    view.note("Stopping after this step, and saving; interrupt again to quit at once.");
+    view.note("Stopping and saving after this step; interrupt again to quit at once.");
     handle.stop();
     return "wait";
   };

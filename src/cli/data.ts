@@ -50,15 +50,15 @@ const FORMATS: Readonly<Record<DataDescription["format"], string>> = {
 
 const KINDS: Readonly<Record<DataKind, readonly [name: string, scored: string]>> = {
   text: ["text", "all of it scored"],
-  "prompt-completion": ["prompt and completion", "of which the completion is scored"],
-  instruction: ["instruction and output", "of which the output is scored"],
-  messages: ["messages", "of which the assistant's are scored"],
-  "token rows": ["rows of input_ids", "each scored by itself"],
+  "prompt-completion": ["prompt and completion", "only the completion is scored"],
+  instruction: ["instruction and output", "only the output is scored"],
+  messages: ["messages", "only the assistant's are scored"],
+  "token rows": ["rows of input_ids", "each scored on its own"],
 };
 
 function kindText(kind: DataKind, trainOnInputs: boolean): string {
   const [name, scored] = KINDS[kind];
-  return `${name}, ${trainOnInputs && scored.startsWith("of which") ? "all scored" : scored}`;
+  return `${name}, ${trainOnInputs && scored.startsWith("only") ? "all scored" : scored}`;
 }
 
 /** Longer samples are cut: they are to be looked at. */
@@ -66,10 +66,7 @@ const SAMPLE_TOKENS = 256;
 
 /** `highrank data FILE` */
 export function addData(program: Command, context: Context): void {
-  const command = addVerb(program, "data", "show what is read from training data").argument(
-    "<FILE>",
-    SETTINGS.data.help,
-  );
+  const command = addVerb(program, "data", "show how training data are read").argument("<FILE>", SETTINGS.data.help);
   addOptions(command, OPTIONS);
   command.action(async (source: string) => {
     const options = readOptions(command, OPTIONS);
@@ -134,7 +131,7 @@ function lengthLines(counts: TokenCounts | null): string[] {
   const cut =
     truncation.samples === 0
       ? "none"
-      : `${truncation.samples} samples to train on, which leaves out ${truncation.tokens} tokens`;
+      : `${truncation.samples} training samples, leaving out ${truncation.tokens} tokens`;
   return [`lengths     ${lengths.min} to ${lengths.max} tokens, median ${lengths.median}`, `cut         ${cut}`];
 }
 
@@ -162,5 +159,5 @@ function sampleLines(
   });
   const note = hasColour ? "scored tokens in green" : "scored tokens in brackets";
   const rest = hidden > 0 ? ` … (${hidden} more tokens)` : "";
-  return [`the first sample to train on, ${note}:`, `${shown.join(tokenizer === undefined ? " " : "")}${rest}`];
+  return [`the first training sample, ${note}:`, `${shown.join(tokenizer === undefined ? " " : "")}${rest}`];
 }

@@ -21,15 +21,14 @@ interface ProviderCheck {
 }
 
 const HELP_AFTER = `
-With RUN every file of the run is read and compared with what the others say of
-it: settings, base, deltas, checkpoints, data, metrics. Nothing is written. What
-is found is sound, repairable (highrank resume puts it right by itself) or
-damaged; then the exit code is 3.`;
+With RUN, every file of the run is read and checked against the others: settings,
+base, deltas, checkpoints, data, metrics. Nothing is written. Each part is ok,
+repairable (highrank resume repairs it) or damaged, which makes the exit code 3.`;
 
 /** `highrank doctor [RUN]` */
 export function addDoctor(program: Command, context: Context): void {
   const command = addVerb(program, "doctor", "check Node.js, ONNX Runtime, memory and disk; or a run folder")
-    .argument("[RUN]", "the run folder to check in place of the machine")
+    .argument("[RUN]", "the run folder to check instead of the machine")
     .addHelpText("after", HELP_AFTER);
   command.action(async (runFolder: string | undefined) => {
     if (runFolder !== undefined) {

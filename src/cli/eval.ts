@@ -25,13 +25,13 @@ const OPTIONS = {
     none: "all",
     min: 1,
     unit: "tokens",
-    help: "Score no more than so many tokens.",
+    help: "Score at most this many tokens.",
   },
 } as const satisfies OptionTable;
 
 /** `highrank eval TARGET --data F` */
 export function addEval(program: Command, context: Context): void {
-  const command = addVerb(program, "eval", "mean loss a token and perplexity on a text or on samples").argument(
+  const command = addVerb(program, "eval", "mean loss per token and perplexity on a text or on samples").argument(
     "<TARGET>",
     TARGET_HELP,
   );
@@ -52,5 +52,5 @@ export function addEval(program: Command, context: Context): void {
 
 /** Says what is missing in the figures, where something is. */
 function cutLines({ samples, tokens }: { samples: number; tokens: number }): string[] {
-  return samples === 0 ? [] : [`cut         ${samples} samples, which left out ${tokens} tokens`];
+  return samples === 0 ? [] : [`cut         ${samples} samples, leaving out ${tokens} tokens`];
 }

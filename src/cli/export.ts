@@ -23,10 +23,9 @@ const OPTIONS = {
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
-Of a run, finished or not, a checkpoint is exported. peft joins all
-cycles of a ReLoRA run into one adapter for RUN/base, of rank cycles × r. onnx
-writes onnx/model.onnx with a key-value cache, in the layout that
-transformers.js loads.`;
+For a run, finished or not, a checkpoint is exported. peft joins all cycles of a
+ReLoRA run into one adapter for RUN/base, of rank cycles × r. onnx writes
+onnx/model.onnx with a key-value cache, in the layout that transformers.js loads.`;
 
 /** `highrank export TARGET --to peft|hf|onnx --out DIR` */
 export function addExport(program: Command, context: Context): void {
@@ -56,10 +55,9 @@ function exportedLines(exported: ExportedAdapter | ExportedModel | ExportedOnnx)
 
 function adapterLines({ rank, layers, modulesToSave, baseModel, quantizer }: ExportedAdapter): string[] {
   const lines = [`adapter   rank ${rank}, ${layers} layers`];
-  if (modulesToSave.length > 0)
-    lines.push(`trained   ${modulesToSave.length} parameters as a whole, in modules_to_save`);
-  lines.push(`base      ${baseModel ?? "not named: whoever loads the adapter must know it"}`);
-  if (quantizer !== null) lines.push(`          held in ${quantizer} in training`);
+  if (modulesToSave.length > 0) lines.push(`trained   ${modulesToSave.length} parameters in full, in modules_to_save`);
+  lines.push(`base      ${baseModel ?? "not named; give it when the adapter is loaded"}`);
+  if (quantizer !== null) lines.push(`          held in ${quantizer} during training`);
   return lines;
 }
 
@@ -83,5 +81,5 @@ function onnxLines(exported: ExportedOnnx): string[] {
 }
 
 function dequantizedLines(quantizer: string | null): string[] {
-  return quantizer === null ? [] : [`weights   floats: the base is ${quantizer} in training`];
+  return quantizer === null ? [] : [`weights   floats; during training the base is ${quantizer}`];
 }

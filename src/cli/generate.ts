@@ -15,7 +15,7 @@ const OPTIONS = {
     default: "",
     help: "Text to continue; empty for the start of a document. With --chat, what the user says.",
   },
-  maxNewTokens: { type: "integer", default: 100, min: 1, unit: "tokens", help: "Length of what is generated." },
+  maxNewTokens: { type: "integer", default: 100, min: 1, unit: "tokens", help: "Tokens to generate." },
   temperature: { type: "number", default: 0.8, min: 0, help: "Spread of the sampling; 0 takes the likeliest token." },
   topK: {
     type: "integer",
@@ -23,7 +23,7 @@ const OPTIONS = {
     none: "all",
     min: 1,
     unit: "tokens",
-    help: "Sample from the likeliest so many.",
+    help: "Sample from this many of the likeliest tokens.",
   },
   topP: {
     type: "number",
@@ -38,7 +38,7 @@ const OPTIONS = {
     default: false,
     help: "Answer the prompt as the assistant of a chat; without a prompt, line after line of standard input.",
   },
-  system: { type: "string", default: null, none: "no such message", help: "With --chat, the message of the system." },
+  system: { type: "string", default: null, none: "no system message", help: "With --chat, the system message." },
   chatTemplate: SETTINGS.chatTemplate,
   float32: {
     type: "boolean",
@@ -48,12 +48,12 @@ const OPTIONS = {
 } as const satisfies OptionTable;
 
 const STOP = "--stop <text>";
-const STOP_HELP = "End before this text; may be given several times.";
+const STOP_HELP = "Stop before this text; may be given several times.";
 
 const HELP_AFTER = `
-The model remembers the text so far, up to its context. A longer text goes on
-from its last half, and a note says so. With --json, the whole text comes at the
-end, with its tokens and the milliseconds for each.`;
+The model remembers the text so far, up to its context. A longer text
+continues from its last half, and a note says so. With --json, the whole text
+comes at the end, with its tokens and the milliseconds for each.`;
 
 /** `highrank generate TARGET --prompt T` */
 export function addGenerate(program: Command, context: Context): void {
@@ -96,9 +96,9 @@ function requireSense(
 ): void {
   const faults: string[] = [];
   if (stop.includes("")) faults.push("--stop: must be a text of at least one character, got an empty one");
-  if (!chat && system !== null) faults.push("--system: is for a chat; add --chat, or put the text before the prompt");
-  if (!chat && chatTemplate !== null) faults.push("--chat-template: is for a chat; add --chat, or leave it out");
-  if (chat && json && prompt === "") faults.push("--json: a chat gives one answer, to --prompt; add that");
+  if (!chat && system !== null) faults.push("--system is for chats; add --chat, or put the text before the prompt");
+  if (!chat && chatTemplate !== null) faults.push("--chat-template is for chats; add --chat, or leave it out");
+  if (chat && json && prompt === "") faults.push("--json: a chat gives one answer; ask for it with --prompt");
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
 }
 

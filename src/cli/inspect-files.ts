@@ -113,7 +113,7 @@ export async function inspectPath(path: string): Promise<Inspection> {
     return { kind: "model", config, ...(await tensorList(files)) };
   }
   throw new CheckpointError(
-    `${path} is none of what can be inspected: a run folder (metrics.jsonl), an adapter (adapter_config.json), ` +
+    `${path} cannot be inspected; it must be a run folder (metrics.jsonl), an adapter (adapter_config.json), ` +
       "a model folder (config.json), or a .safetensors or .onnx file",
   );
 }

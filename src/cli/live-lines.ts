@@ -51,7 +51,7 @@ function labelled(
 export function headerLines(start: StartRecord, columns: number, style: Style): string[] {
   const share = formatShare(start.trainableParameters / (start.parameters || 1));
   const trainable = `${formatCount(start.trainableParameters)} trainable (${share})`;
-  const from = start.step === 0 ? "" : `, going on after step ${start.step}`;
+  const from = start.step === 0 ? "" : `, continuing after step ${start.step}`;
   const row = (name: string, words: readonly string[], color = style.dim): string[] =>
     labelled(label(name, color), words, { gap: " ", columns });
   const text = (name: string, value: string): string[] => row(name, value.split(" "));

@@ -19,14 +19,14 @@ const OPTIONS = {
   verify: {
     type: "boolean",
     default: false,
-    help: "Compare the logits of base + updates with those of what was written.",
+    help: "Compare the logits of base + updates with those of the written model.",
   },
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
-Of a run, finished or not, a checkpoint is merged: base + finished cycles + what
-its adapter has learned since. Of a model folder, the type of the
-weights is changed, and what is quantized becomes floats.`;
+For a run, finished or not, a checkpoint is merged: base + finished cycles + what
+its adapter has learned since. For a model folder, the type of the weights is
+changed, and quantized weights become floats.`;
 
 /** `highrank merge TARGET --out DIR` */
 export function addMerge(program: Command, context: Context): void {
@@ -54,8 +54,8 @@ function resultLines(merged: MergedModel): string[] {
       `          largest change ${formatNumber(largestChange)}, relative to the largest logit ${formatNumber(relativeChange)}`,
     );
     if (quantizer !== null) {
-      lines.push("          Compared were exact float32 weights (base + sum of updates); in");
-      lines.push(`          training the base is ${quantizer}.`);
+      lines.push("          The weights compared are exact float32 (base + sum of updates);");
+      lines.push(`          during training the base is ${quantizer}.`);
     }
   }
   return [...lines, `wrote     ${modelFolder}`];

@@ -13,7 +13,7 @@ const OPTIONS = {
   doubleQuant: {
     type: "boolean",
     default: false,
-    help: "Quantize the scales of nf4 and fp4 as well: 4.13 instead of 4.5 bits a weight.",
+    help: "Quantize the scales of nf4 and fp4 too: 4.13 instead of 4.5 bits per weight.",
   },
   blockSize: {
     type: "integer",
@@ -27,13 +27,13 @@ const OPTIONS = {
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
-Quantized are the linear layers of the blocks; embeddings, norms and the output
+The linear layers of the blocks are quantized; embeddings, norms and the output
 layer keep their bytes. transformers loads the folder with bitsandbytes, and
 train --model takes it as a frozen base.`;
 
 /** `highrank quantize MODEL --to FORMAT --out DIR` */
 export function addQuantize(program: Command, context: Context): void {
-  const command = addVerb(program, "quantize", "quantize a model folder to 4 or 8 bits a weight")
+  const command = addVerb(program, "quantize", "quantize a model folder to 4 or 8 bits per weight")
     .argument("<MODEL>", "a Hugging Face model: a folder or a name of the hub")
     .addHelpText("after", HELP_AFTER);
   addOptions(command, OPTIONS);
@@ -52,8 +52,8 @@ function quantizerOf(
 ): Quantizer {
   const faults: string[] = [];
   if (format === "int8") {
-    if (doubleQuant) faults.push("--double-quant: is for nf4 and fp4, whose scales it quantizes, not for int8");
-    if (blockSizeGiven) faults.push("--block-size: is for nf4 and fp4; int8 has a scale for each row");
+    if (doubleQuant) faults.push("--double-quant is for nf4 and fp4, whose scales it quantizes, not for int8");
+    if (blockSizeGiven) faults.push("--block-size is for nf4 and fp4; int8 has a scale for each row");
   }
   if (!Number.isInteger(Math.log2(blockSize))) {
     faults.push(`--block-size: must be a power of two from 16 to 4096, got ${blockSize}`);

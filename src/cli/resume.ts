@@ -7,15 +7,14 @@ import { parseCheckpoint } from "./target-options.js";
 import { addVerb } from "./usage.js";
 
 const HELP_AFTER = `
-What comes out is to the last bit what the run would have made without the
-interruption, also with other --threads. Settings stay as they are, but for
-those above.`;
+The result is the same, to the last bit, as without the interruption, whatever
+--threads is. Only the settings above can change.`;
 
 /** `highrank resume RUN` */
 export function addResume(program: Command, context: Context): void {
-  const command = addVerb(program, "resume", "go on with a run that was stopped or killed", adviceFromSettings)
+  const command = addVerb(program, "resume", "continue a run that was stopped or killed", adviceFromSettings)
     .argument("RUN", "the run folder")
-    .option("--checkpoint <last|best|step>", "the checkpoint to go on from; later ones are removed (default: last)")
+    .option("--checkpoint <last|best|step>", "the checkpoint to resume from; later ones are removed (default: last)")
     .addHelpText("after", HELP_AFTER);
   addChangeFlags(command, RESUME_SETTINGS);
   command.action(async (runFolder: string) => {

@@ -35,7 +35,7 @@ export function runCheckLines(
 
 function verdict(runFolder: string, state: RunCheck["state"], findings: readonly Finding[]): string {
   if (state === "ok") return `${runFolder} is sound.`;
-  if (state === "repairable") return `${runFolder} lost nothing: highrank resume puts right what is repairable.`;
+  if (state === "repairable") return `${runFolder} lost nothing: highrank resume repairs what is repairable.`;
   const damaged = findings.filter((finding) => finding.state === "damaged").length;
   return `${runFolder} is damaged in ${damaged === 1 ? "one place" : `${damaged} places`}; each says what can be done.`;
 }

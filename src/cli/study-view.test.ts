@@ -50,8 +50,8 @@ test("a study is told run by run, with the time that its tokens would take at th
     "plan    3 runs, 3.00K tokens: 2 to do, 1 begun; 86.7% of the tokens are left",
     "folder  out",
     "",
-    "run     1/3  full, seed 0, going on after step 4",
-    "run     2/3  lora, seed 0, going on after step 2",
+    "run     1/3  full, seed 0, continuing after step 4",
+    "run     2/3  lora, seed 0, continuing after step 2",
     // Seven steps in seven seconds, and 17 to go.
     "done    full, seed 0  loss 1.0000  perplexity 2.718  in 7s, about 17s left",
     "fail    lora, seed 0  diverged at step 3",

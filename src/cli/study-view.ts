@@ -65,7 +65,7 @@ export class StudyView {
 
   run(run: StudyRun, step: number): void {
     const { arm, seed } = run;
-    const from = step === 0 ? "" : `, going on after step ${step}`;
+    const from = step === 0 ? "" : `, continuing after step ${step}`;
     this.#open.set(run, step);
     this.#begun.add(run);
     this.#print(this.#line("run", `${this.#ended + this.#begun.size}/${this.#runs}  ${arm}, seed ${seed}${from}`));

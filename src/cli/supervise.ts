@@ -38,7 +38,7 @@ export async function supervise(
   const stop = (ofSignal: ExitCode): "wait" | "quit" => {
     if (started === undefined) return "quit"; // Nothing has been written yet.
     code = ofSignal;
-    note("Stopping after this step, and saving; interrupt again to quit at once.");
+    note("Stopping and saving after this step; interrupt again to quit at once.");
     run.stop();
     return "wait";
   };

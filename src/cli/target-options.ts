@@ -23,7 +23,7 @@ const CHECKPOINT = {
 const ADAPTERS = {
   type: "list",
   default: [],
-  help: "PEFT adapters for a model, each a folder or a name of the hub, with =WEIGHT for a part of it; their updates are added.",
+  help: "PEFT adapters for a model, each a folder or a name of the hub, with =WEIGHT to scale its update; the updates are added.",
 } as const;
 
 const TARGET_OPTIONS = {
@@ -55,7 +55,7 @@ export function readTargetOptions(command: Command): TargetOptions {
   const { adapter, adapters, checkpoint, ...rest } = readOptions(command, TARGET_OPTIONS);
   if (adapter === "none" && adapters.length > 0) {
     throw new ConfigError(
-      "--adapters: has no use with --adapter none, which takes the model alone; leave one of them out",
+      "--adapters does not go with --adapter none, which takes the model alone; leave one of them out",
     );
   }
   const origin = { adapters: adapters.map(parseAdapter), checkpoint: parseCheckpoint(checkpoint) };

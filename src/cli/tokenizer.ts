@@ -53,7 +53,7 @@ export function addTokenizer(program: Command, context: Context): void {
       bytesPerToken: bytes / tokens,
     };
     const short =
-      found.vocabSize < vocabSize ? `; the text has no more pairs that repeat, so fewer than ${vocabSize}` : "";
+      found.vocabSize < vocabSize ? `; fewer than ${vocabSize}, because no more pairs of the text repeat` : "";
     context.result(found, () => [
       `wrote       ${target}`,
       `vocabulary  ${found.vocabSize} tokens${short}`,

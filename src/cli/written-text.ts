@@ -13,6 +13,6 @@ export function noteRestarts(context: Context, { contextTokens, contextRestarts 
   if (contextRestarts === 0) return;
   const times = contextRestarts === 1 ? "once" : `${contextRestarts} times`;
   context.note(
-    `the text outgrew the ${contextTokens} tokens that the model sees, and went on from the last half of them ${times}`,
+    `the text outgrew the ${contextTokens} tokens that the model sees, and continued from the last half of them ${times}`,
   );
 }

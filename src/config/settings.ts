@@ -273,7 +273,7 @@ export const SETTINGS = {
     group: "Method",
     warmStart: "none",
     default: false,
-    help: "Quantize the scales of nf4 and fp4 as well: 4.13 instead of 4.5 bits a weight.",
+    help: "Quantize the scales of nf4 and fp4 too: 4.13 instead of 4.5 bits per weight.",
     aliases: ["bnb_4bit_use_double_quant", "use_double_quant"],
   },
   quantBlockSize: {

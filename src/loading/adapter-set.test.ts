@@ -175,7 +175,7 @@ test("a model is loaded, and merged, with adapters by their weights", async () =
 
 test("what cannot be is refused, and says what there is", async () => {
   const set = await loaded();
-  await expect(set.load("a", at("b"))).rejects.toThrow("there is an adapter a already");
+  await expect(set.load("a", at("b"))).rejects.toThrow("there already is an adapter a");
   await expect(set.activate("ful")).rejects.toThrow('there is no adapter ful; did you mean "full"?');
   expect(() => set.combine("mix", { full: 1 }, "cat")).toThrow(
     "full must have a finite weight and low-rank updates alone",

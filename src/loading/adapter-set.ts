@@ -111,6 +111,6 @@ export class AdapterSet {
   }
 
   #requireNew(name: string): void {
-    if (this.#effects.has(name)) throw new ConfigError(`there is an adapter ${name} already; remove it first`);
+    if (this.#effects.has(name)) throw new ConfigError(`there already is an adapter ${name}; remove it first`);
   }
 }

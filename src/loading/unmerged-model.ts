@@ -131,7 +131,7 @@ function addLayerBias(
   const name = `${layer}.bias`;
   if (bias === undefined) {
     throw new CheckpointError(
-      `${layer}: the adapter has a bias (lora_bias) and the layer has none to merge it into; compute with the adapter beside the base instead`,
+      `${layer}: the adapter has a bias (lora_bias) but the layer has none to merge it into; use the adapter beside the base instead`,
     );
   }
   add(name, bias.shape, async () => (await readUnmerged(unmerged, name)).map((value, i) => value + added[i]!));

@@ -168,14 +168,14 @@ export class TextGenerator {
   }
 }
 
-/** Tells how long the first of many things takes, and how long the others. */
+/** Times the first token apart from the others. */
 class Clock {
   ticks = 0;
   firstMs = 0;
   otherMs = 0;
   #last: number = performance.now();
 
-  /** One of the things is done → how many are. */
+  /** Counts a token, and returns how many there are. */
   tick(): number {
     const now = performance.now();
     if (this.ticks === 0) this.firstMs = now - this.#last;

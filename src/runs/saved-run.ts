@@ -47,7 +47,7 @@ export interface SavedRun {
 
 /**
  * Opens a checkpoint of a run.
- * @throws CheckpointError for what is missing or does not belong together; ConfigError for settings that are none.
+ * @throws CheckpointError for what is missing or does not belong together; ConfigError for invalid settings.
  */
 export async function openRun(folder: string, which: CheckpointName = "last"): Promise<SavedRun> {
   const checkpoint = await readCheckpoint(folder, which);

@@ -33,7 +33,7 @@ export interface StudyHandle {
    * failed for another reason, when the others have stopped.
    */
   readonly done: Promise<StudyResult>;
-  /** Has the runs under way save and end; `done` then resolves with `stopped`. */
+  /** Lets the runs under way save and end; `done` then resolves with `stopped`. */
   stop(): void;
 }
 

@@ -59,7 +59,7 @@ reference: {low: lora, high: fulll, middle: 3}
     expect(faultsOf(text)).toEqual([
       's.yaml: unknown key "seed"; did you mean "seeds"?',
       "s.yaml: seeds: must be different from each other, got [1,1]",
-      's.yaml: arms.7-cycles: must begin with a letter and go on with letters, digits, ".", "_" and "-", at most 64',
+      's.yaml: arms.7-cycles: must begin with a letter, followed by letters, digits, ".", "_" and "-", at most 64',
       "s.yaml: settings: rank: must be an integer of at least 1, got 0",
       's.yaml: arms.lora: lr: must be a number above 0, got "fast"',
       expect.stringContaining("s.yaml: arms lora, relora, 7-cycles: warmStartSteps: must be below the 8 steps"),

@@ -65,7 +65,7 @@ function armsOf(values: Entries, path: string, faults: string[]): Arm[] {
   const shared = entriesOf(values.settings, `${path}: settings`, faults);
   const arms = entriesOf(values.arms, `${path}: arms`, faults);
   if (arms !== undefined && Object.keys(arms).length === 0) {
-    faults.push(`${path}: arms: must name at least one arm, each with the settings that it has otherwise`);
+    faults.push(`${path}: arms: must name at least one arm, each with the settings in which it differs`);
   }
   if (shared === undefined || arms === undefined) return [];
   const resolvedArms: Arm[] = [];
@@ -73,7 +73,7 @@ function armsOf(values: Entries, path: string, faults: string[]): Arm[] {
   for (const [name, value] of Object.entries(arms)) {
     const where = `${path}: arms.${name}`;
     if (!ARM_NAME.test(name)) {
-      faults.push(`${where}: must begin with a letter and go on with letters, digits, ".", "_" and "-", at most 64`);
+      faults.push(`${where}: must begin with a letter, followed by letters, digits, ".", "_" and "-", at most 64`);
     }
     const own = entriesOf(value, where, faults);
     if (own === undefined) continue;
@@ -103,7 +103,7 @@ function resolved(file: Source, changes: Source): Settings | string[] {
   const faults = [file, changes].flatMap(({ path, values }) =>
     Object.keys(values)
       .filter((name) => OWN_SETTINGS.some((key) => key === findSetting(name)?.key))
-      .map((name) => `${path}: ${name}: is for the study to set; leave it out`),
+      .map((name) => `${path}: ${name}: the study sets it; leave it out`),
   );
   try {
     const settings = resolveSettings({ file, changes });

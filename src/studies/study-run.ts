@@ -70,7 +70,7 @@ export async function lookAtRuns(runs: readonly StudyRun[]): Promise<RunStatus[]
   }
   if (faults.length === 0) return statuses;
   throw new ConfigError(
-    [...faults, "give the changed study another --out, or remove these folders to make the runs anew"].join("\n"),
+    [...faults, "give the changed study another --out, or remove these folders to repeat the runs"].join("\n"),
   );
 }
 

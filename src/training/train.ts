@@ -40,7 +40,7 @@ export async function train(settings: Settings, options: TrainOptions = {}): Pro
 }
 
 /**
- * Trains in a folder that this process has or is to have to itself.
+ * Trains in a folder that this process has locked, or will lock.
  * @param saved the checkpoint to go on from.
  */
 export async function runIn(
@@ -125,5 +125,5 @@ function describeCounts(
   const stepsOfEpoch = (cursor.rowsPerEpoch / settings.totalBatchSize).toPrecision(3);
   const whole = `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored, ${Number(stepsOfEpoch)} steps an epoch`;
   if (truncation.samples === 0) return whole;
-  return `${whole}; ${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;
+  return `${whole}; ${truncation.samples} samples cut, leaving out ${formatCount(truncation.tokens)} tokens`;
 }

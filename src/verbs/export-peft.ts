@@ -50,9 +50,7 @@ async function adapterOf(target: Target): Promise<PeftAdapter> {
     case "run":
       return runAdapter(await openRunAsModel(folder, target.checkpoint), wayOut);
     case "model":
-      throw new ConfigError(
-        `${folder} is a whole model, of which there is no adapter; ${wayOut}, or name a run or an adapter`,
-      );
+      throw new ConfigError(`${folder} is a whole model, which has no adapter; ${wayOut}, or name a run or an adapter`);
   }
 }
 

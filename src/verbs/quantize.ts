@@ -74,7 +74,7 @@ export async function quantizeModel(
   if (present !== null) {
     throw new CheckpointError(
       `${folder} is quantized already (${describeQuantizer(present)}); quantize the float model that it came from, ` +
-        "or make a float one of it with merge",
+        "or turn it into a float model with merge",
     );
   }
   const { config, tensors: floats } = source;

@@ -118,7 +118,7 @@ export async function modelOf(target: Target, { adapter, device }: LoadOptions):
       }
       const finished = await checkpointPath(folder, "model");
       if (target.checkpoint === null && (await exists(finished))) {
-        return loadWritten(finished, `highrank resume ${folder} writes it anew`, options);
+        return loadWritten(finished, `highrank resume ${folder} writes it again`, options);
       }
       const run = await openRunAsModel(folder, target.checkpoint);
       return { model: await restoreModel(run), folder: run.baseFolder };

@@ -43,7 +43,7 @@ export const adapters: Area = {
     {
       name: "adapters beside --adapter none",
       args: ["eval", "float", "--adapters", "one", "--adapter", "none", "--data", "a.txt"],
-      says: ["--adapters: has no use with --adapter none", "leave one of them out"],
+      says: ["--adapters does not go with --adapter none", "leave one of them out"],
       code: 2,
     },
     {

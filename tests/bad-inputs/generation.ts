@@ -19,8 +19,8 @@ export const generation: Area = {
       args: ["generate", "model", "--stop", "", "--system", "Be brief.", "--chat-template", "chat.jinja"],
       says: [
         "--stop: must be a text of at least one character",
-        "--system: is for a chat",
-        "--chat-template: is for a chat",
+        "--system is for chats",
+        "--chat-template is for chats",
       ],
       code: 2,
     },
@@ -28,7 +28,7 @@ export const generation: Area = {
       name: "generate: one JSON object for a chat of many answers",
       args: ["generate", "model", "--chat", "--json"],
       prints: '{"error":{"name":"ConfigError"',
-      says: ["--json: a chat gives one answer, to --prompt"],
+      says: ["--json: a chat gives one answer; ask for it with --prompt"],
       code: 2,
     },
     {

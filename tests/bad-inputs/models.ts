@@ -45,7 +45,7 @@ export const models: Area = {
       name: "a folder of an unknown kind",
       args: ["inspect", "notes"],
       files: { "notes/readme.txt": "hello" },
-      says: ["notes is none of what can be inspected", "config.json"],
+      says: ["notes cannot be inspected; it must be", "config.json"],
       code: 3,
     },
     {

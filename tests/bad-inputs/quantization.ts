@@ -16,7 +16,7 @@ export const quantization: Area = {
     {
       name: "quantize: scales that int8 does not have, all reported at once",
       args: ["quantize", "model", "--to", "int8", "--double-quant", "--block-size", "64", "--out", "q"],
-      says: ["--double-quant: is for nf4 and fp4", "--block-size: is for nf4 and fp4; int8 has a scale for each row"],
+      says: ["--double-quant is for nf4 and fp4", "--block-size is for nf4 and fp4; int8 has a scale for each row"],
       code: 2,
     },
     {

@@ -68,18 +68,18 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
     }
     const wanted = joinTerms(terms);
     const published = layers.get(layer);
-    if (published === undefined) return "is of another run";
+    if (published === undefined) return "is from another run";
     const { rank, alpha } = scalings.get(layer)!;
-    if (rank !== wanted.rank) return `is of ${rank < wanted.rank ? "an earlier" : "a later"} step`;
-    if (alpha !== wanted.scaling * rank) return "is of another run";
+    if (rank !== wanted.rank) return `is from ${rank < wanted.rank ? "an earlier" : "a later"} step`;
+    if (alpha !== wanted.scaling * rank) return "is from another run";
     const is = await readTerm(published, wanted.scaling);
-    if (!isSame(is.loraA, wanted.loraA) || !isSame(is.loraB, wanted.loraB)) return "is of another step";
-    if (!isSame(is.magnitude ?? NOTHING, wanted.magnitude ?? NOTHING)) return "is of another step";
+    if (!isSame(is.loraA, wanted.loraA) || !isSame(is.loraB, wanted.loraB)) return "is from another step";
+    if (!isSame(is.magnitude ?? NOTHING, wanted.magnitude ?? NOTHING)) return "is from another step";
   }
   for (const name of names) {
     const published = modulesToSave.get(name) ?? biases.get(name);
     if (published === undefined || !isSame(await valuesOf(published), await valuesOf(trainable.get(name)!))) {
-      return "is of another step";
+      return "is from another step";
     }
   }
   return null;

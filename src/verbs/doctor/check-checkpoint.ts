@@ -65,8 +65,8 @@ export async function collect(faults: string[], look: () => Promise<void>): Prom
 
 function planFaults(step: number, state: RunState, settings: Settings): string[] {
   const { seed, phase, cycle, maxSteps, deltas, dataPosition } = state;
-  if (seed !== settings.seed) return [`it is of a run with seed ${seed}, this one has seed ${settings.seed}`];
-  if (step > maxSteps) return [`it is of a run of ${maxSteps} steps`];
+  if (seed !== settings.seed) return [`it belongs to a run with seed ${seed}; this one has seed ${settings.seed}`];
+  if (step > maxSteps) return [`it belongs to a run of ${maxSteps} steps`];
   const config = { ...settings, maxSteps };
   const plan = planStep(step, config);
   const faults: string[] = [];
@@ -100,7 +100,7 @@ async function checkTensors(
   );
   await compareTensors("optimizer", await open("optimizer"), new Map(moments), faults);
   for (const name of shapes.keys()) {
-    if (optimizerSteps[name] === undefined) faults.push(`state.json: no optimizer steps of ${name}`);
+    if (optimizerSteps[name] === undefined) faults.push(`state.json: no optimizer steps for ${name}`);
   }
   if (!(await exists(joinPath(folder, "adapter_start.safetensors")))) return;
   const starts = await open("adapter_start");
@@ -122,7 +122,7 @@ export async function compareTensors(
   for (const name of expected.keys()) if (!tensors.has(name)) faults.push(`${where}: ${name} is missing`);
   for (const [name, tensor] of tensors) {
     const shape = expected.get(name);
-    if (shape === undefined) faults.push(`${where}: ${name} is nothing that the model has`);
+    if (shape === undefined) faults.push(`${where}: the model has no ${name}`);
     else if (tensor.dtype !== "float32" || !sameShape(tensor.shape, shape)) {
       const is = `${tensor.dtype} ${formatShape(tensor.shape)}`;
       faults.push(`${where}: ${name} is ${is}, the model needs float32 ${formatShape(shape)}`);

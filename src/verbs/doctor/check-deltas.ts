@@ -40,13 +40,13 @@ async function checkCycle(
     sha256 = await sha256File(deltaPath(runFolder, cycle));
     const { step, layers } = await openDelta(runFolder, cycle);
     if (expected !== null && step !== merges[cycle - 1]) {
-      faults.push(`merged after step ${step}, planned was ${merges[cycle - 1] ?? "no such merge"}`);
+      faults.push(`merged after step ${step}; the plan has that merge after ${merges[cycle - 1] ?? "no step"}`);
     }
     const adapters = expected?.adapted && loraAdapters(expected.adapted);
     for (const layer of adapters?.keys() ?? []) if (!layers.has(layer)) faults.push(`${layer} is missing`);
     for (const [layer, { loraA, loraB }] of layers) {
       const adapter = adapters?.get(layer);
-      if (adapters != null && adapter === undefined) faults.push(`${layer} is no layer with an adapter`);
+      if (adapters != null && adapter === undefined) faults.push(`${layer} has no adapter in this run`);
       // Of twice the rank where the adapter did not start at zero.
       const [rank, inFeatures, outFeatures] = [loraA.shape[0]!, loraA.shape[1]!, loraB.shape[0]!];
       const shapes = [

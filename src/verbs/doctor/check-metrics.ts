@@ -19,13 +19,13 @@ export function metricsFaults(records: readonly MetricsRecord[], marks: readonly
   const missing = Array.from({ length: lastStep }, (_, i) => i + 1).filter((step) => !times.has(step));
   if (missing.length > 0) faults.push(`${listSteps(missing)} missing`);
   const doubled = [...times].flatMap(([step, count]) => (count > 1 ? [step] : []));
-  if (doubled.length > 0) faults.push(`${listSteps(doubled)} there more than once`);
-  if (faults.length === 0 && done.some((step, i) => step !== i + 1)) faults.push("the steps are not in their order");
+  if (doubled.length > 0) faults.push(`${listSteps(doubled)} recorded more than once`);
+  if (faults.length === 0 && done.some((step, i) => step !== i + 1)) faults.push("the steps are out of order");
   for (const { step, records: count } of marks) {
     const lines = records.filter((record) => record.step <= step).length;
     if (lines < count) faults.push(`${lines} lines up to step ${step}, its checkpoint counted ${count}`);
     else if (records.slice(0, count).some((record) => record.step > step)) {
-      faults.push(`among the ${count} lines that the checkpoint of step ${step} counted are later ones`);
+      faults.push(`the ${count} lines that the checkpoint of step ${step} counted include later ones`);
     }
   }
   return faults;

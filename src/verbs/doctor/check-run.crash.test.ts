@@ -189,7 +189,7 @@ const DAMAGES: readonly (readonly [
       await rm(at(run, LAST), { recursive: true });
       await cp(at(other, LAST), at(run, LAST), { recursive: true });
     },
-    { area: LAST, state: "damaged", what: expect.stringContaining("of a run with seed 1, this one has seed 0") },
+    { area: LAST, state: "damaged", what: expect.stringContaining("to a run with seed 1; this one has seed 0") },
     8,
   ],
   [
@@ -293,7 +293,7 @@ const DAMAGES: readonly (readonly [
   [
     "a line of the metrics is there twice",
     (run) => editMetrics(run, (lines) => lines.flatMap((line) => (isStep(line) ? [line, line] : [line]))),
-    { area: "metrics", state: "damaged", what: expect.stringContaining("step 5 is there more than once") },
+    { area: "metrics", state: "damaged", what: expect.stringContaining("step 5 is recorded more than once") },
     10,
   ],
   [
@@ -407,7 +407,7 @@ const REPAIRABLE: readonly (readonly [
       await rm(at(run, "adapter"), { recursive: true });
       await cp(at(finished, "adapter"), at(run, "adapter"), { recursive: true });
     },
-    { area: "adapter", what: `is of another step than ${LAST}` },
+    { area: "adapter", what: `is from another step than ${LAST}` },
   ],
   [
     "a finished model with another byte",
@@ -432,7 +432,7 @@ test.each(REPAIRABLE)("resume puts right: %s", async (name, of, damage, found) =
   expect(await readdir(run)).not.toContain("lock");
 });
 
-test("an adapter of an earlier step beside a finished run is named; once removed, resume writes it anew", async () => {
+test("an adapter of an earlier step beside a finished run is named; once removed, resume writes it again", async () => {
   const run = await copyOf(finished, "old-adapter");
   await rm(at(run, "adapter"), { recursive: true });
   await cp(at(stopped, "adapter"), at(run, "adapter"), { recursive: true });
@@ -490,7 +490,7 @@ test("a finished model is compared with its checksums when it is loaded; folders
   const loading = loadTarget(damaged, { base: null, adapter: true });
   await expect(loading).rejects.toThrow(CheckpointError);
   await expect(loading).rejects.toThrow(
-    /model is damaged \(highrank resume .* writes it anew\): tokenizer\.json differs/,
+    /model is damaged \(highrank resume .* writes it again\): tokenizer\.json differs/,
   );
 });
 

@@ -109,7 +109,7 @@ class Checkup {
     const from = isUsable(target) ? target : checkpoints.findLast(isUsable);
     const wayBack =
       from === undefined
-        ? `${FROM_A_COPY}; none of its checkpoints can be gone on from`
+        ? `${FROM_A_COPY}; no checkpoint here can be resumed`
         : `${this.#resume} --checkpoint ${from.step}`;
     this.#reportDeltas(cycles, target?.state == null ? from : target, from, wayBack);
     this.#reportCheckpoints(checkpoints, target, wayBack);
@@ -170,7 +170,7 @@ class Checkup {
 
   async #checkLeftovers(): Promise<void> {
     for (const [name, entry] of this.#aside) {
-      this.#add(name, "repairable", `is missing, but whole as ${entry}`, "resume gives it its name back");
+      this.#add(name, "repairable", `is missing, but whole as ${entry}`, "resume renames it back");
     }
     const found: string[] = [];
     for (const below of ["", "deltas"]) {
@@ -178,7 +178,7 @@ class Checkup {
       found.push(...leftovers.map((name) => (below === "" ? name : `${below}/${name}`)));
     }
     if (found.length === 0) return;
-    this.#add("leftovers", "repairable", `of interrupted writes: ${found.join(", ")}`, "resume removes them");
+    this.#add("leftovers", "repairable", `from interrupted writes: ${found.join(", ")}`, "resume removes them");
   }
 
   async #checkBase(): Promise<CheckedBase> {
@@ -196,7 +196,7 @@ class Checkup {
       });
     }
     if (faults.length > 0) this.#add("base", "damaged", faults.join("; "), FROM_A_COPY);
-    else if (damage === null) this.#add("base", "unchecked", "has no checksums.json, as earlier versions wrote it");
+    else if (damage === null) this.#add("base", "unchecked", "has no checksums.json; earlier versions wrote none");
     else this.#add("base", "ok", `weights with SHA-256 ${shortHash(sha256!)}`);
     return { folder, sha256, source };
   }
@@ -265,7 +265,7 @@ class Checkup {
     const later = cycles.slice(needed.length).filter(({ sha256 }) => sha256 !== null);
     if (later.length === 0 || target?.state == null) return;
     const words = `cycles ${later.map(({ cycle }) => cycle).join(", ")} came after ${checkpointName(target.step)}`;
-    this.#add("deltas", "repairable", words, "resume removes them and merges anew");
+    this.#add("deltas", "repairable", words, "resume removes them and merges again");
   }
 
   #reportCheckpoints(
@@ -280,7 +280,7 @@ class Checkup {
       const isLater = target !== undefined && step > target.step;
       if (isLater) {
         const words = isUsable(checkpoint) ? "whole, but after the one that last names" : what;
-        this.#add(name, "repairable", words, `resume goes on from ${checkpointName(target.step)} and removes it`);
+        this.#add(name, "repairable", words, `resume continues from ${checkpointName(target.step)} and removes it`);
       } else if (isUsable(checkpoint)) this.#add(name, "ok", "whole");
       else if (checkpoint === target) this.#add(name, "damaged", what, wayBack);
       else this.#add(name, "damaged", what, `resume does not need it; remove ${folder}, or ${FROM_A_COPY}`);
@@ -290,7 +290,7 @@ class Checkup {
   async #checkLast(checkpoints: readonly KnownCheckpoint[], wayBack: string): Promise<void> {
     if (checkpoints.length === 0) return;
     if (!(await exists(joinPath(this.#run, "last")))) {
-      this.#add("last", "repairable", "is missing", "resume goes on from the newest checkpoint");
+      this.#add("last", "repairable", "is missing", "resume continues from the newest checkpoint");
       return;
     }
     const faults: string[] = [];
@@ -316,7 +316,7 @@ class Checkup {
     }
     const is = faults[0] ?? (named === null ? "is missing" : `names ${checkpointName(named)}`);
     const rule = wanted === null ? "no checkpoint is known as the best" : `the best is ${checkpointName(wanted)}`;
-    this.#add("best", "repairable", `${is}, but ${rule}`, "resume writes it anew");
+    this.#add("best", "repairable", `${is}, but ${rule}`, "resume writes it again");
   }
 
   async #checkData(
@@ -327,12 +327,12 @@ class Checkup {
   ): Promise<void> {
     if (settings === null || source === null || from === undefined) return;
     const isDone = endingOf(from.step, from.state!, settings) !== null;
-    const elsewhere = "bring the data back as they were, or name where they are: resume --data";
+    const elsewhere = "restore the data, or say where they are: resume --data";
     try {
       const { dataSha256, cursor } = await prepareRun(settings, { source, baseFolder: folder });
       if (dataSha256 !== from.state!.dataSha256) {
-        const what = `${settings.data}: its tokens are others than those that the run was trained on`;
-        if (isDone) this.#add("data", "unchecked", `${what}; the run needs them no more`);
+        const what = `${settings.data}: its tokens are not those that the run was trained on`;
+        if (isDone) this.#add("data", "unchecked", `${what}; the run no longer needs them`);
         else this.#add("data", "damaged", what, elsewhere);
         return;
       }
@@ -357,7 +357,7 @@ class Checkup {
     from: KnownCheckpoint | undefined,
   ): Promise<readonly MetricsRecord[]> {
     const file = joinPath(this.#run, "metrics.jsonl");
-    const wayOut = `${FROM_A_COPY}; no weight depends on it, so resume can also go on as it is`;
+    const wayOut = `${FROM_A_COPY}; no weight depends on it, so resume also works without`;
     if (!(await exists(file))) {
       // It begins after the settings.
       if (checkpoints.length === 0) this.#add("metrics", "ok", "none yet");
@@ -384,7 +384,7 @@ class Checkup {
     if (from !== undefined) {
       const later = records.filter(({ kind, step }) => (kind === "step" || kind === "skip") && step > from.step).length;
       const what = `${later} ${plural(later, "step")} after ${checkpointName(from.step)}`;
-      if (later > 0) this.#add("metrics", "repairable", what, `resume does ${later === 1 ? "it" : "them"} anew`);
+      if (later > 0) this.#add("metrics", "repairable", what, `resume repeats ${later === 1 ? "it" : "them"}`);
     }
     if (this.#findings.every(({ area }) => area !== "metrics")) this.#add("metrics", "ok", `${records.length} records`);
     return records;
@@ -404,13 +404,13 @@ class Checkup {
     for (const [name, isWanted] of Object.entries(wanted)) {
       const folder = this.#at(name);
       if (!(await isDirectory(folder))) {
-        if (isWanted) this.#add(name, "repairable", "is missing", "resume writes it anew");
+        if (isWanted) this.#add(name, "repairable", "is missing", "resume writes it again");
         continue;
       }
       if (!isWanted) {
         const what = isDone
           ? `is there, but ${checkpointName(published)}, the best, has none`
-          : `is of a later step than ${checkpointName(from.step)}`;
+          : `is from a later step than ${checkpointName(from.step)}`;
         this.#add(name, "repairable", what, "resume removes it");
         continue;
       }
@@ -424,13 +424,13 @@ class Checkup {
           difference = await adapterDifference({ ...parts, step: published, state });
         });
       }
-      if (faults.length > 0) this.#add(name, "repairable", faults.join("; "), "resume writes it anew");
+      if (faults.length > 0) this.#add(name, "repairable", faults.join("; "), "resume writes it again");
       else if (difference !== null) {
         const what = `${difference} than ${checkpointName(published)}`;
         // Resume looks no further where all is done and whole in itself.
-        if (isDone) this.#add(name, "damaged", what, `remove ${folder}; ${this.#resume} then writes it anew`);
-        else this.#add(name, "repairable", what, "resume writes it anew");
-      } else if (damage === null) this.#add(name, "unchecked", "has no checksums.json, as earlier versions wrote it");
+        if (isDone) this.#add(name, "damaged", what, `remove ${folder}; ${this.#resume} then writes it again`);
+        else this.#add(name, "repairable", what, "resume writes it again");
+      } else if (damage === null) this.#add(name, "unchecked", "has no checksums.json; earlier versions wrote none");
       else this.#add(name, "ok", name === "model" ? "whole" : `whole, of ${checkpointName(published)}`);
     }
   }
@@ -444,7 +444,7 @@ class Checkup {
     if (settings === null) return;
     const { maxSteps } = settings;
     if (checkpoints === 0) {
-      this.#add("steps", "ok", `no checkpoint of ${maxSteps} steps yet`, `${this.#resume} begins anew`);
+      this.#add("steps", "ok", `no checkpoint of ${maxSteps} steps yet`, `${this.#resume} starts over`);
       return;
     }
     if (from === undefined) return;
@@ -465,7 +465,7 @@ class Checkup {
     const what =
       ending === "done"
         ? `all ${maxSteps} steps are done`
-        : `the run ended early, after ${step} of ${maxSteps} steps, since the held-out loss fell no more`;
+        : `the run ended early, after ${step} of ${maxSteps} steps, because the held-out loss stopped falling`;
     if (end?.kind === "end" && end.outcome === ending) this.#add("steps", "ok", `finished: ${what}`);
     else this.#add("steps", "repairable", `${what}, but the end is not recorded`, "resume finishes the run");
   }
