@@ -211,7 +211,9 @@ test("the command says what it wrote, within 80 columns", async () => {
   const onnx = await runCommand(["export", "relora", "--to", "onnx", "--out", "said-onnx"], { cwd });
   expect(onnx).toMatchObject({ code: 0, stderr: "" });
   expect(onnx.stdout).toMatch(/^exported {2}13\.\dK parameters in float32, \d+\.\d KiB\nmodel {5}onnx\/model\.onnx\n/);
-  expect(onnx.stdout).toMatch(/weights {3}floats; during training the base is nf4 in blocks of 64\nwrote {5}said-onnx\n$/);
+  expect(onnx.stdout).toMatch(
+    /weights {3}floats; during training the base is nf4 in blocks of 64\nwrote {5}said-onnx\n$/,
+  );
   const peft = await runCommand(["export", "relora", "--to", "peft", "--out", "said-peft"], { cwd });
   expect(peft.stdout).toMatch(/^adapter {3}rank \d+, 14 layers\ntrained {3}5 parameters in full/);
   expect(peft.stdout).toMatch(/\nbase {6}relora\/base\n/);

@@ -57,7 +57,7 @@ async function showPlan(context: Context, study: Study, { out, parallel }: Place
   context.result(plan, () => planLines(plan));
 }
 
-/** @param again the same command, to go on with. */
+/** @param again the command that continues the study. */
 async function compare(context: Context, study: Study, placement: Placement, again: string): Promise<void> {
   const { startStudy } = await import("../studies/run-study.js");
   const { resultLines, StudyView } = await import("./study-view.js");

@@ -34,7 +34,7 @@ export class Context {
     this.downloads = new DownloadView(stderr, { env });
   }
 
-  /** Who hears of downloads. */
+  /** Listeners for downloads. */
   get events(): DownloadEvents {
     const { onDownload, onNotice } = this.downloads;
     return { onDownload, onNotice };

@@ -6,7 +6,7 @@ import type { Writer } from "../verbs/generate.js";
 import type { Context } from "./context.js";
 import { noteRestarts, printer } from "./written-text.js";
 
-/** Answers line after line of standard input, which on a terminal the user is asked for, until it ends. */
+/** Answers each line of standard input until it ends; on a terminal the user is prompted for them. */
 export async function converse(
   writer: Writer,
   before: readonly ChatMessage[],

@@ -61,7 +61,7 @@ function kindText(kind: DataKind, trainOnInputs: boolean): string {
   return `${name}, ${trainOnInputs && scored.startsWith("only") ? "all scored" : scored}`;
 }
 
-/** Longer samples are cut: they are to be looked at. */
+/** Longer samples are cut, since people read them. */
 const SAMPLE_TOKENS = 256;
 
 /** `highrank data FILE` */
@@ -136,7 +136,7 @@ function lengthLines(counts: TokenCounts | null): string[] {
 }
 
 /**
- * The first sample: scored tokens green and the others dim, or where there is no colour, what is scored in brackets.
+ * The first sample: scored tokens green and the others dim; without colours, scored tokens in brackets.
  */
 function sampleLines(
   tokens: readonly SampleToken[],

@@ -19,15 +19,15 @@ export interface DownloadViewOptions {
 }
 
 /**
- * Shows how far a download is: on an interactive terminal in a line that is drawn over, elsewhere every ten seconds
- * in a line of its own; and in the end what has come.
+ * Shows the progress of a download: on an interactive terminal in a line that is redrawn, elsewhere in a new line every
+ * ten seconds; and at the end what was downloaded.
  */
 export class DownloadView implements DownloadEvents {
   readonly #terminal: Terminal;
   readonly #interactive: boolean;
   readonly #style: Style;
   readonly #now: () => number;
-  /** Where the present download began; what was there before says nothing of its speed. */
+  /** Where the present download began; bytes from before say nothing about its speed. */
   #start: { readonly at: number; readonly done: number } | undefined;
   #shownAt = Number.NEGATIVE_INFINITY;
   #drawn = false;
@@ -61,7 +61,7 @@ export class DownloadView implements DownloadEvents {
 
   readonly onNotice = (text: string): void => this.#print(text);
 
-  /** Removes a line that is drawn over, so that other text can follow. */
+  /** Removes the line that is redrawn, so that other text can follow. */
   clear(): void {
     if (this.#drawn) this.#terminal.write("\r\u001b[K");
     this.#drawn = false;

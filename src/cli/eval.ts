@@ -50,7 +50,7 @@ export function addEval(program: Command, context: Context): void {
   });
 }
 
-/** Says what is missing in the figures, where something is. */
+/** Says what the figures leave out, if anything. */
 function cutLines({ samples, tokens }: { samples: number; tokens: number }): string[] {
   return samples === 0 ? [] : [`cut         ${samples} samples, leaving out ${tokens} tokens`];
 }

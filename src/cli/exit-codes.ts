@@ -23,8 +23,8 @@ export function exitCodeOf(error: unknown): ExitCode {
 }
 
 /**
- * The text to print for an error: its message, or with `debug` its stack; an error of no class of ours is said to be
- * a defect.
+ * The text to print for an error: its message, or with `debug` its stack; an error of any other class is
+ * reported as a defect.
  */
 export function describeError(error: unknown, { debug }: { debug: boolean }): string {
   if (debug && error instanceof Error) return `error: ${error.stack}`;
@@ -34,7 +34,7 @@ export function describeError(error: unknown, { debug }: { debug: boolean }): st
   return `internal error: ${shown}\n  This is a defect of highrank; HIGHRANK_DEBUG=1 shows where it happened.`;
 }
 
-/** The text without what a terminal would obey: names from files may hold it. */
+/** The text without characters that a terminal would obey, which names from files may hold. */
 function escaped(text: string): string {
   return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, (char) =>
     char === "\n" || char === "\t" ? char : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,

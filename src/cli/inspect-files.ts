@@ -18,7 +18,7 @@ export type TensorInfo = Pick<SafetensorsEntry, "name" | "dtype" | "shape">;
 
 /** Tensors in the order of their names, and how many numbers they hold. */
 export interface TensorList {
-  /** A quantized weight counts as what it stands for. */
+  /** A quantized weight counts with the elements that it stands for. */
   readonly parameters: number;
   /** Without the parts of quantized weights. */
   readonly tensors: readonly TensorInfo[];
@@ -55,7 +55,7 @@ export interface OnnxInspection extends Omit<OnnxHeader, "initializers"> {
   readonly kind: "onnx";
   /** config.json of the folder; null for a file by itself. */
   readonly config: Readonly<Record<string, unknown>> | null;
-  /** The file that was looked at, and others beside it. */
+  /** The file that was read, and others beside it. */
   readonly model: string;
   readonly otherModels: readonly string[];
   /** Numbers that the initializers hold, constants of the graph included. */
@@ -63,7 +63,7 @@ export interface OnnxInspection extends Omit<OnnxHeader, "initializers"> {
   readonly initializers: OnnxHeader["initializers"];
 }
 
-/** A run folder's state, as its metrics tell it. Missing records are null. */
+/** A run folder's state according to its metrics. Missing records are null. */
 export interface RunInspection {
   readonly kind: "run";
   readonly start: StartRecord | null;
@@ -79,8 +79,7 @@ export interface RunInspection {
 }
 
 /**
- * Recognises what lies at the path and reads what it says of itself. @throws CheckpointError where it is nothing we
- * know.
+ * Recognizes what lies at the path and reads its description of itself. @throws CheckpointError for anything unknown.
  */
 export async function inspectPath(path: string): Promise<Inspection> {
   if (!(await exists(path))) throw new CheckpointError(`${path}: there is no such file or folder; check the path`);

@@ -36,7 +36,7 @@ function label(name: string, color: (text: string) => string): string {
   return color(name) + " ".repeat(LABEL_COLUMNS - name.length);
 }
 
-/** The pieces filled into lines of `columns` columns, the label before the first and as much room before the others. */
+/** The pieces in lines of `columns` columns, the label before the first and the same indent before the others. */
 function labelled(
   head: string,
   pieces: readonly string[],
@@ -70,7 +70,7 @@ export function headerLines(start: StartRecord, columns: number, style: Style): 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 
-/** The estimate, what is at hand, and each part that is not empty, a name and its number not to be torn apart. */
+/** The estimate, what is at hand, and each part that is not empty, keeping a name and its number together. */
 function memoryWords(memory: MemoryEstimate, available: number): string[] {
   const total = totalBytes(memory);
   const { program, data, base, adapters, gradients, optimizer, activations } = memory;
@@ -97,7 +97,7 @@ export function phaseLine(phase: PhaseName, style: Style): string {
   return `${style.cyan(name)}: ${meaning}`;
 }
 
-/** `987`, `1.2K`, `12K`: what is glanced at while it changes needs no more digits. */
+/** `987`, `1.2K`, `12K`: a number that changes while one looks at it needs no more digits. */
 function shortCount(count: number): string {
   return count < 1000 ? count.toFixed(0) : `${(count / 1000).toFixed(count < 9950 ? 1 : 0)}K`;
 }
@@ -112,7 +112,7 @@ export interface StepLineOptions {
 
 /**
  * The live line: step, loss, learning rate, gradient norm, speed, cycle, time left. It takes 79 columns up to 99,999
- * steps and 99 cycles; where `columns` are too few, the last parts are left out.
+ * steps and 99 cycles; if `columns` are too few, the last parts are left out.
  */
 export function stepLine(
   record: StepRecord,
@@ -155,7 +155,7 @@ export function evalLines(
   return sample === "" ? [head] : [head, `${" ".repeat(LABEL_COLUMNS)}${style.dim(sample)}`];
 }
 
-/** The base was quantized: into what, at which error, what that did to the loss, and the size. */
+/** The quantization of the base: its format, its error, the change of the loss, and the size. */
 export function quantizeLines(record: QuantizeRecord, columns: number, style: Style): string[] {
   const pieces = [
     record.quantizer,
@@ -166,13 +166,13 @@ export function quantizeLines(record: QuantizeRecord, columns: number, style: St
   return labelled(label("quant", style.green), pieces, { gap: "  ", columns });
 }
 
-/** A merge that leaves less or more than this of an update in quantized weights has not merged what was learned. */
+/** The share of an update that quantized weights must take up in a merge for it to have merged what was learned. */
 const SOUND_RECOVERY: readonly [least: number, most: number] = [0.5, 1.5];
 
 /**
- * A merge: what it did to the loss, how much was merged, and the rank that the merged updates have reached; on
- * quantized weights also how much of the update they took up, in yellow where that is far from all, and how many
- * codes changed.
+ * A merge: the change of the loss, the size of the update, and the rank that the merged updates have reached. On
+ * quantized weights also the share of the update that they took up, in yellow if it is far from all, and the share of
+ * codes that changed.
  */
 export function mergeLines(record: MergeRecord, columns: number, style: Style): string[] {
   const pieces = [
@@ -200,7 +200,9 @@ export function resetLine(record: ResetRecord, style: Style): string {
 }
 
 export function skipLine(record: SkipRecord, style: Style): string {
-  return `${label("skip", style.yellow)}step ${record.step} changed nothing: ${singleLine(record.reason)} (${record.inARow} in a row, ${record.skipped} in all)`;
+  const { step, reason, inARow, skipped } = record;
+  const counts = `${inARow} in a row, ${skipped} in all`;
+  return `${label("skip", style.yellow)}step ${step} changed nothing: ${singleLine(reason)} (${counts})`;
 }
 
 const OUTCOMES: Readonly<Record<EndRecord["outcome"], string>> = {
@@ -212,6 +214,7 @@ export function endLine(record: EndRecord, style: Style): string {
   const isFinished = record.outcome === "done" || record.outcome === "early";
   const color = isFinished ? style.green : style.yellow;
   const skipped = record.skipped > 0 ? `, ${record.skipped} skipped` : "";
-  const work = `${record.step} steps${skipped}, ${formatCount(record.tokens)} tokens in ${formatDuration(record.seconds)}`;
-  return `${label(OUTCOMES[record.outcome], color)}${work}, peak memory ${formatBytes(record.peakMemoryBytes)}`;
+  const work = `${record.step} steps${skipped}, ${formatCount(record.tokens)} tokens`;
+  const cost = `in ${formatDuration(record.seconds)}, peak memory ${formatBytes(record.peakMemoryBytes)}`;
+  return `${label(OUTCOMES[record.outcome], color)}${work} ${cost}`;
 }

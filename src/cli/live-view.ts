@@ -24,8 +24,8 @@ export interface LiveViewOptions {
 }
 
 /**
- * Shows a run's records as they come. On an interactive terminal the last line is drawn over with each step; elsewhere
- * a step is printed every ten seconds, and nothing but plain lines is written.
+ * Shows a run's records as they come. On an interactive terminal the last line is redrawn with each step; elsewhere
+ * a step is printed every ten seconds, as a plain line.
  */
 export class LiveView {
   readonly #terminal: Terminal;
@@ -85,13 +85,13 @@ export class LiveView {
     }
   }
 
-  /** Says what happens before the first record; on a terminal the line goes when something else comes. */
+  /** Says what happens before the first record; on a terminal the next line replaces it. */
   wait(line: string): void {
     this.#terminal.write(this.#interactive ? `${this.#style.dim(`${line} …`)}` : `${line} …\n`);
     this.#drawn = this.#interactive;
   }
 
-  /** Removes a line that is drawn over, so that other text can follow. */
+  /** Removes the line that is redrawn, so that other text can follow. */
   clear(): void {
     if (this.#drawn) this.#terminal.write("\r\u001b[K");
     this.#drawn = false;

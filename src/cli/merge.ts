@@ -50,9 +50,8 @@ function resultLines(merged: MergedModel): string[] {
   if (verification !== null) {
     const { tokens, largestChange, relativeChange } = verification;
     lines.push(`verified  logits of ${tokens} random tokens against those of base + updates:`);
-    lines.push(
-      `          largest change ${formatNumber(largestChange)}, relative to the largest logit ${formatNumber(relativeChange)}`,
-    );
+    const relative = `relative to the largest logit ${formatNumber(relativeChange)}`;
+    lines.push(`          largest change ${formatNumber(largestChange)}, ${relative}`);
     if (quantizer !== null) {
       lines.push("          The weights compared are exact float32 (base + sum of updates);");
       lines.push(`          during training the base is ${quantizer}.`);

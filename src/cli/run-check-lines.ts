@@ -40,7 +40,7 @@ function verdict(runFolder: string, state: RunCheck["state"], findings: readonly
   return `${runFolder} is damaged in ${damaged === 1 ? "one place" : `${damaged} places`}; each says what can be done.`;
 }
 
-/** The text in lines of at most so many columns; a longer word gets a line of its own. */
+/** The text in lines of at most this many columns; a longer word gets a line of its own. */
 function wrapped(text: string, columns: number): string[] {
   return fillLines(singleLine(text).split(" "), 1, columns).map((words) => words.join(" "));
 }

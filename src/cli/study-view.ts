@@ -21,15 +21,15 @@ const REDRAW_MS = 100;
 const PLAIN_INTERVAL_MS = 10_000;
 
 /**
- * Shows a study as it goes: a line when a run begins and when it ends. In between, an interactive terminal has its
- * last line drawn over with the newest step of any run; elsewhere such a line is printed every ten seconds.
+ * Shows a study as it goes: a line when a run begins and when it ends. In between, an interactive
+ * terminal redraws its last line with the newest step of any run; elsewhere such a line is printed every ten seconds.
  */
 export class StudyView {
   readonly #terminal: Terminal;
   readonly #interactive: boolean;
   readonly #style: Style;
   readonly #now: () => number;
-  /** Runs that are not done yet: the last step that is known of them. */
+  /** The last known step of each run that is not done yet. */
   readonly #open = new Map<StudyRun, number>();
   readonly #begun = new Set<StudyRun>();
   #runs = 0;
@@ -109,7 +109,7 @@ export class StudyView {
     this.#open.set(run, step);
   }
 
-  /** At the pace so far, everything between the runs included. */
+  /** The estimate at the pace so far, including the time between runs. */
   #timeLeft(): string {
     let left = 0;
     for (const [run, step] of this.#open) left += tokensOfStep(run) * (run.settings.maxSteps - step);
@@ -122,7 +122,7 @@ export class StudyView {
     this.#print(text);
   }
 
-  /** Removes a line that is drawn over, so that other text can follow. */
+  /** Removes the line that is redrawn, so that other text can follow. */
   clear(): void {
     if (this.#drawn) this.#terminal.write("\r\u001b[K");
     this.#drawn = false;
@@ -140,7 +140,7 @@ export class StudyView {
 
 const PHASES: Readonly<Record<RunPhase, string>> = { new: "to do", begun: "begun", done: "done", diverged: "diverged" };
 
-/** The matrix: what there is to do and what is done. */
+/** The matrix of runs with their state. */
 export function planLines(plan: StudyPlan): string[] {
   const rows = plan.runs.map(({ arm, seed, steps, tokens, phase, step }) => {
     const done = phase === "new" ? "" : `${step}`;
@@ -168,7 +168,7 @@ function tokensOf({ runs }: StudyPlan): number {
   return runs.reduce((sum, run) => sum + run.tokens, 0);
 }
 
-/** The results in short, and what they show. */
+/** The results in brief, and what they show. */
 export function resultLines(summary: StudySummary, columns: number): string[] {
   const { head, rows } = resultTable(summary);
   const { findings, grounds } = conclusion(summary);

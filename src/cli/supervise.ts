@@ -9,8 +9,8 @@ import { LiveView } from "./live-view.js";
 import { shellWord } from "./shell-word.js";
 
 /**
- * Shows a run under way, lets an interrupt stop it at the next step with a checkpoint, and prints how it ended and what can
- * be done next.
+ * Shows a run under way, lets an interrupt stop it at the next step with a checkpoint, and prints its end and the next
+ * command.
  * @param waiting says what happens until the run begins.
  */
 export async function supervise(
@@ -63,7 +63,7 @@ function outcomeLines({ outcome, runFolder, step, checkpoint, modelFolder, model
   return lines;
 }
 
-/** After a failure: how to go on from the last checkpoint, where there is one. */
+/** Prints how to resume from the last checkpoint, if there is one, after a failure. */
 async function offerResume(context: Context, runFolder: string): Promise<void> {
   const last = await readText(joinPath(runFolder, "last")).catch(() => "");
   if (last !== "") context.print("", `saved   ${runFolder}/${last.trim()}`, `Next: ${resumeCommand(runFolder)}`, "");

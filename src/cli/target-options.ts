@@ -23,7 +23,9 @@ const CHECKPOINT = {
 const ADAPTERS = {
   type: "list",
   default: [],
-  help: "PEFT adapters for a model, each a folder or a name of the hub, with =WEIGHT to scale its update; the updates are added.",
+  help:
+    "PEFT adapters for a model, each a folder or a name of the hub, with =WEIGHT to scale its update; " +
+    "the updates are added.",
 } as const;
 
 const TARGET_OPTIONS = {
@@ -74,7 +76,7 @@ const ORIGIN_OPTIONS = {
   checkpoint: { ...CHECKPOINT, none: "the last one, or the best where the run has load-best" },
 } as const satisfies OptionTable;
 
-/** Adds the options that say what of a target is written somewhere else. */
+/** Adds the options of verbs that write a target somewhere else. */
 export function addOriginOptions(command: Command): void {
   addOptions(command, ORIGIN_OPTIONS);
 }
@@ -85,14 +87,14 @@ export function readOriginOptions(command: Command): Pick<MergeOptions, "base" |
   return { base, adapters: adapters.map(parseAdapter), checkpoint: parseCheckpoint(checkpoint) };
 }
 
-/** `path/to/adapter=0.5`; the weight is 1 where there is none. @throws ConfigError for one that is no number. */
+/** `path/to/adapter=0.5`; the weight is 1 if there is none. @throws ConfigError for a weight that is no number. */
 function parseAdapter(text: string): WeightedAdapter {
   const [, adapter = text, weight = "1"] = /^(.+)=([^=/\\]*)$/.exec(text) ?? [];
   if (weight.trim() !== "" && Number.isFinite(Number(weight))) return { adapter, weight: Number(weight) };
   throw new ConfigError(`--adapters: must be adapters with =WEIGHT, a number, or without, got "${text}"`);
 }
 
-/** The checkpoint that the text names; null where there is no text. @throws ConfigError */
+/** The checkpoint that the text names; null for null. @throws ConfigError for other text. */
 export function parseCheckpoint(text: string | null): CheckpointName | null {
   if (text === null || text === "last" || text === "best") return text;
   const step = Number(/^(?:checkpoint-)?(\d+)$/.exec(text)?.[1]);

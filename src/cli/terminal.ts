@@ -1,11 +1,11 @@
-/** Where lines go: the part of a Node write stream that the command line needs. */
+/** The part of a Node write stream that the command line prints to. */
 export interface Terminal {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
   write(text: string): unknown;
 }
 
-/** Wraps text in a style, or returns it as it is where colour is off. */
+/** Wraps text in a style, or returns it unchanged if colours are off. */
 export interface Style {
   bold(text: string): string;
   dim(text: string): string;
@@ -24,7 +24,7 @@ const NO_COLORS: Style = { bold: plain, dim: plain, green: plain, yellow: plain,
 /** Environment variables that say what a terminal can do. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** True where a line can be drawn over: a terminal that understands control sequences. */
+/** True if a line can be redrawn: the terminal understands control sequences. */
 export function isInteractive(terminal: Terminal, env: Environment): boolean {
   return terminal.isTTY === true && env.TERM !== "dumb";
 }
@@ -65,7 +65,7 @@ export function withoutControls(text: string): string {
   return text.replace(/[^\P{Control}\n\t]/gu, "·");
 }
 
-/** The text cut to at most `columns` columns, with `…` at the end where something is missing. */
+/** The text cut to at most `columns` columns, with `…` at the end if something is missing. */
 export function cutToWidth(text: string, columns: number): string {
   if (textWidth(text) <= columns) return text;
   let kept = "";

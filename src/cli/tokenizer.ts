@@ -17,7 +17,7 @@ const OPTIONS = {
   overwrite: { type: "boolean", default: false, help: "Replace a tokenizer that the folder has." },
 } as const satisfies OptionTable;
 
-/** The result is tried on so many documents. */
+/** Number of documents that the result is tried on. */
 const TRIAL_DOCUMENTS = 1000;
 
 /** `highrank tokenizer train FILE --out DIR` */

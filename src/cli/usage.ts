@@ -17,7 +17,7 @@ export const HELP_STYLE: HelpConfiguration = {
   },
 };
 
-/** Advice for an option that a command does not have; empty where nothing is near. */
+/** Advice for an option that a command does not have; empty if nothing is near. */
 export type UnknownOptionAdvice = (flag: string) => string;
 
 /** Advice from the command's own options. */

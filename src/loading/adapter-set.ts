@@ -13,14 +13,13 @@ import { combineEffects } from "./weighted-adapters.js";
 /** Several PEFT adapters for one base model in memory, of which one or none computes. */
 export class AdapterSet {
   /**
-   * The base with the active adapter. What is built of it, such as logits and generators, keeps the adapter that was
-   * active then.
+   * The base with the active adapter. Logits and generators built from it keep the adapter that was active then.
    */
   readonly model: CausalLM;
   readonly #folder: string;
   readonly #linears: ReadonlyMap<string, TargetedLinear>;
   readonly #effects: Map<string, PeftEffect> = new Map();
-  /** The base's values of what the active adapter replaced. */
+  /** The base's values of the parameters that the active adapter replaced. */
   readonly #replaced: Map<string, Float32Array> = new Map();
   #active: string | null = null;
 
@@ -31,8 +30,7 @@ export class AdapterSet {
   }
 
   /**
-   * Loads the base, a folder or a model of the hub; no adapter is there at first. @throws CheckpointError as for any
-   * model.
+   * Loads the base, a folder or a model of the hub, without an adapter. @throws CheckpointError as `loadTarget`.
    */
   static async open(base: string, events?: DownloadEvents): Promise<AdapterSet> {
     const folder = await modelFolder(base, events);
@@ -43,7 +41,7 @@ export class AdapterSet {
     return [...this.#effects.keys()];
   }
 
-  /** The name of the adapter that computes; null where the base computes alone. */
+  /** The name of the adapter that computes; null if the base computes alone. */
   get active(): string | null {
     return this.#active;
   }
@@ -58,8 +56,8 @@ export class AdapterSet {
   }
 
   /**
-   * Lets the adapter of this name compute in place of the present one; null: none. @throws ConfigError for an unknown
-   * name.
+   * Activates the adapter of this name in place of the present one; null activates none. @throws ConfigError for an
+   * unknown name.
    */
   async activate(name: string | null): Promise<void> {
     const effect = name === null ? null : this.#get(name);
@@ -82,10 +80,10 @@ export class AdapterSet {
   }
 
   /**
-   * Makes a new adapter of several, as PEFT's add_weighted_adapter does. `cat`: ΔW = Σ weight · ΔW of each, of the
-   * sum of their ranks. `linear`: A and B are each Σ √(weight · scaling) times that of each, so that products between
-   * adapters come along; their ranks must be equal. A layer is made of those adapters that have it. @throws
-   * ConfigError for unknown names, other ranks, and adapters with more than low-rank updates.
+   * Combines several adapters into a new one, as PEFT's add_weighted_adapter does. `cat`: ΔW = Σ weight · ΔW of each,
+   * with the sum of their ranks. `linear`: A and B are each Σ √(weight · scaling) times that of each, which adds
+   * products between adapters; their ranks must be equal. A layer combines the adapters that have it.
+   * @throws ConfigError for unknown names, other ranks, and adapters with more than low-rank updates.
    */
   combine(name: string, weights: Readonly<Record<string, number>>, kind: "linear" | "cat"): void {
     this.#requireNew(name);

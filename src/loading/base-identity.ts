@@ -22,7 +22,7 @@ export async function identify(folder: string, quantizer: Quantizer | null): Pro
 
 /**
  * @param checksums SHA-256 of files in the folder that were read already, by name.
- * @throws CheckpointError if the weights in the folder are others than those that `where` was trained on.
+ * @throws CheckpointError if the weights in the folder are not those that `where` was trained on.
  */
 export async function requireBase(
   folder: string,

@@ -13,13 +13,13 @@ export async function requireNewFolder(out: string): Promise<void> {
   }
 }
 
-/** Files that transformers and others write beside the weights for a model's tokenizer and its way of generating. */
+/** Files that transformers and others write beside the weights for a model's tokenizer and its generation settings. */
 const COMPANIONS = [
   ...["tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"],
   ...["vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"],
 ];
 
-/** Those that hold a chat template. */
+/** Names of the files that hold a chat template. */
 const TEMPLATES = /^(tokenizer_config\.json|chat_template\..+)$/;
 
 /**

@@ -30,22 +30,22 @@ import { Rng } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
 import { formatShape, sameShape, sizeOf } from "../tensor/shape.js";
 
-/** A tensor of a model, with its type where it is that of a file. */
+/** A tensor of a model, with its type in the file if it comes from one. */
 export type ModelTensor = LazyTensor & { readonly fileType?: SafetensorsDType };
 
 /** Where a model comes from: what it is, and its weights one at a time. */
 export interface ModelSource {
-  /** The folder whose weight files hold it as it is; absent where there is none. */
+  /** The folder whose weight files hold the model as it is; absent if there is none. */
   readonly folder?: string;
   /** config.json. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** Tensors of a model folder of it, as the model names and shapes them; read when asked for. */
+  /** The tensors that a folder of the model holds, as the model names and shapes them; read on demand. */
   readonly tensors: ReadonlyMap<string, ModelTensor>;
   /** The weights among the tensors that are quantized, each with the names of all its parts. */
   readonly quantized: ReadonlyMap<string, readonly string[]>;
   /**
-   * A new model without its weights: they are still to be read with `fillModel`, except that weights quantized on
-   * disk are in place, and random ones are drawn when they are first used.
+   * Builds a new model. Weights that are quantized on disk are in place, and random ones are drawn on first use; all
+   * others must be read with `fillModel`.
    */
   build(): CausalLM;
   /** The weight of that name in float32, row-major; dequantized where it is quantized. */
@@ -67,7 +67,7 @@ export function presetSource(
     ...sizes,
   });
   const build = () => new LlamaForCausalLM(config, new Rng(seed, "weights"));
-  // From a model of its own each time, so that what was drawn is not kept.
+  // A new model each time, so that the drawn weights are not kept.
   const draw = async (name: string): Promise<Float32Array> => diskParameters(build()).get(name)!.values;
   const tensors = new Map<string, LazyTensor>();
   for (const [name, { shape }] of diskParameters(build())) {
@@ -192,12 +192,12 @@ export function diskParameters(model: CausalLM): Map<string, Parameter> {
   );
 }
 
-/** Those that are trainable. */
+/** The trainable parameters by name on disk. */
 export function trainedParameters(model: CausalLM): Map<string, Parameter> {
   return new Map([...diskParameters(model)].filter(([, { trainable }]) => trainable));
 }
 
-/** The names on disk of the embedding table, and of the head where it is that table: files may hold it once more. */
+/** The names on disk of the embedding table, and of the head if it is that table: files may hold it again. */
 export function tiedNames(model: CausalLM): { embeddings: string; head: string | undefined } {
   const table = model.embedTokens.weight;
   const [embeddings] = [...diskParameters(model)].find(([, parameter]) => parameter === table)!;
@@ -225,7 +225,7 @@ export function assignWeights(
 }
 
 /**
- * Copies tensors into the parameters of their names. @throws CheckpointError for those that the model does not have.
+ * Copies the tensors into parameters of the same names. @throws CheckpointError for names that the model lacks.
  */
 export function assignSome(model: CausalLM, tensors: ReadonlyMap<string, HostTensor>, where: string): void {
   const parameters = diskParameters(model);
@@ -326,7 +326,7 @@ export function finishedModel(
   return { config: floatConfig(config, "float32"), tensors };
 }
 
-/** The config.json of a model whose weights are all of this dtype, quantized none of them. */
+/** The config.json of a model whose weights all have this dtype, with none quantized. */
 export function floatConfig(
   { quantization_config: _, dtype: __, ...config }: Readonly<Record<string, unknown>>,
   dtype: FloatDType,

@@ -8,7 +8,7 @@ import type { DownloadEvents } from "../hub/model-download.js";
 
 /** The models that the settings of a run name, and where they are. */
 export interface NamedModels {
-  /** With the commit of what is named by its name on the hub, so that it is the same at any time. */
+  /** The settings with the commit of each hub model that they name, so that they mean the same at any time. */
   readonly settings: Settings;
   /** Null for a model that starts at random. */
   readonly modelFolder: string | null;

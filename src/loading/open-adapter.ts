@@ -22,7 +22,8 @@ export interface OpenAdapter {
 }
 
 /**
- * Reads a PEFT adapter and opens its base: what is given, a folder or a name of the hub, or what the adapter names.
+ * Reads a PEFT adapter and opens its base: `base`, a folder or a name of the hub, or else the one that the adapter
+ * names.
  * @throws CheckpointError if the adapter was trained on other weights or does not fit these; ConfigError if there is
  * no base.
  */
@@ -43,7 +44,7 @@ async function baseNameOf({ baseModel, baseRevision }: ReadPeftAdapter): Promise
   return `${baseModel}@${baseRevision}`;
 }
 
-/** @throws CheckpointError, with what can be done, where there is no such folder. */
+/** @throws CheckpointError, with the remedy, if there is no such folder. */
 export async function existing(folder: string, remedy: string): Promise<string> {
   if (await exists(folder)) return folder;
   throw new CheckpointError(`${folder}: there is no such folder; ${remedy}`);

@@ -26,8 +26,8 @@ export interface PeftEffect {
 /**
  * Computes the changes of the adapter. Adapters and trained rows of embedding tables, and adapters of the output
  * projection, are added to a copy of the table; all else stays beside the weights.
- * @throws CheckpointError that names every tensor which the model has no place for, every module that lacks its
- * tensors, and what weights that the model ties cannot take up.
+ * @throws CheckpointError that names every tensor without a place in the model, every module that lacks its tensors,
+ * and every change that would untie tied weights.
  */
 export function peftEffect(
   adapter: ReadPeftAdapter,
@@ -133,7 +133,7 @@ function savedParameters(
   return saved;
 }
 
-/** Where the model ties embeddings and head, both are one table: what PEFT would untie is refused. */
+/** If the model ties embeddings and head, both are one table, so changes that would untie them are refused. */
 function requireTiedAlike(
   { tiesWeights, embeddings, tokens }: ReadPeftAdapter,
   replaced: Map<string, LazyTensor>,

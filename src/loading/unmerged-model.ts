@@ -90,8 +90,8 @@ async function probe(model: CausalLM): Promise<ProbeResult & { tokens: number }>
 }
 
 /**
- * Every tensor of the base as it is to be written, by name and shape of the model. What nothing changes keeps its
- * bytes where its type stays.
+ * Every tensor of the merged model, by the model's names and shapes. A tensor that nothing changes keeps its bytes if
+ * its type stays.
  */
 export function mergedTensors(unmerged: UnmergedModel, fileType: SafetensorsDType): Map<string, TensorToWrite> {
   const { source, replaced, updates } = unmerged;
@@ -106,7 +106,7 @@ export function mergedTensors(unmerged: UnmergedModel, fileType: SafetensorsDTyp
   for (const [name, { shape }] of replaced) add(name, shape, () => readUnmerged(unmerged, name));
   const model = source.build();
   const { embeddings, head } = tiedNames(model);
-  // Where a file holds the tied head as well, both stay one.
+  // If a file holds the tied head too, both stay one.
   if (head !== undefined && tensors.has(head) && replaced.has(embeddings)) tensors.set(head, tensors.get(embeddings)!);
   for (const [layer, { linear }] of linearLayers(model)) {
     const name = `${layer}.weight`;
@@ -120,7 +120,7 @@ export function mergedTensors(unmerged: UnmergedModel, fileType: SafetensorsDTyp
   return tensors;
 }
 
-/** @throws CheckpointError where the layer has no bias that could take it up. */
+/** @throws CheckpointError if the layer has no bias to add it to. */
 function addLayerBias(
   unmerged: UnmergedModel,
   layer: string,
@@ -131,7 +131,8 @@ function addLayerBias(
   const name = `${layer}.bias`;
   if (bias === undefined) {
     throw new CheckpointError(
-      `${layer}: the adapter has a bias (lora_bias) but the layer has none to merge it into; use the adapter beside the base instead`,
+      `${layer}: the adapter has a bias (lora_bias) but the layer has none to merge it into; ` +
+        "use the adapter beside the base instead",
     );
   }
   add(name, bias.shape, async () => (await readUnmerged(unmerged, name)).map((value, i) => value + added[i]!));

@@ -16,7 +16,7 @@ export interface LayerUpdate extends LowRankTerm {
 }
 
 /**
- * A linear layer with an update of any rank beside it, for computing alone: y = x Wᵀ + scaling · B A x + b. With a
+ * A linear layer with an update of any rank beside it, for inference alone: y = x Wᵀ + scaling · B A x + b. With a
  * magnitude, each output before the bias is scaled as the row of the weight is.
  */
 class UpdatedLinear extends LinearLayer {

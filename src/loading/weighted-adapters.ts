@@ -33,7 +33,8 @@ export function combineEffects(effects: readonly WeightedEffect[], kind: "linear
     const { replaced, updates } = effect;
     if (replaced.size > 0 || ![...updates.values()].every(isPlain) || !Number.isFinite(weight)) {
       throw new ConfigError(
-        `combine: ${name} must have a finite weight and low-rank updates alone, without DoRA, biases, embeddings or modules in full`,
+        `combine: ${name} must have a finite weight and low-rank updates alone, ` +
+          "without DoRA, biases, embeddings or modules in full",
       );
     }
     for (const [layer, term] of updates) terms.set(layer, [...(terms.get(layer) ?? []), { term, weight }]);

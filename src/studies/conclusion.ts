@@ -37,7 +37,8 @@ function extent({ arms, seeds }: StudySummary): string {
     steps.size > 1 || tokens.size > 1
       ? "; the arms differ in length"
       : ` of ${count([...steps][0]!, "step")}${tokens.size === 1 ? `, ${[...tokens][0]} tokens` : ""} each`;
-  return `${count(arms.length, "arm")} with ${count(seeds.length, "seed")}: ${count(arms.length * seeds.length, "run")}${length}.`;
+  const runs = count(arms.length * seeds.length, "run");
+  return `${count(arms.length, "arm")} with ${count(seeds.length, "seed")}: ${runs}${length}.`;
 }
 
 function divergence({ name, runs }: ArmSummary): string {
@@ -109,8 +110,8 @@ function mergeSentences(arms: readonly ArmSummary[]): string[] {
   }
   const names = broken.map(({ name, mergeChange }) => `${name} (${mergeChange!.toExponential(1)})`).join(", ");
   return [
-    `Merging into float32 weights changed the held-out loss by more than ${MERGE_TOLERANCE} in ${names}: that must not be, ` +
-      "and their results are not to be trusted.",
+    `Merging into float32 weights changed the held-out loss by more than ${MERGE_TOLERANCE} in ${names}. ` +
+      "That must not happen, so do not trust their results.",
   ];
 }
 
@@ -128,8 +129,8 @@ function warmStartSentences({ warmStarts, differentData }: StudySummary): string
   }
   if (differentData.length > 0) {
     sentences.push(
-      `With ${differentData.length === 1 ? "seed" : "seeds"} ${differentData.join(", ")} not all arms were trained on the same ` +
-        "tokens: their losses cannot be compared.",
+      `With ${differentData.length === 1 ? "seed" : "seeds"} ${differentData.join(", ")}, not all arms were trained ` +
+        "on the same tokens, so their losses cannot be compared.",
     );
   }
   return sentences;

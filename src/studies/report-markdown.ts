@@ -27,7 +27,7 @@ function tableText({ title, note, head, rows }: Table): string {
   return [`## ${plain(title)}`, ...(note === "" ? [] : [plain(note)]), lines.join("\n")].join("\n\n");
 }
 
-/** Text that is none of Markdown's marks. */
+/** The text with Markdown's marks escaped. */
 function plain(text: string): string {
   return text.replace(/[\\`*_[\]<>|#]/g, "\\$&").replaceAll(/\s*\n\s*/g, " ");
 }

@@ -10,7 +10,7 @@ import { type RunEvidence, type StudySummary, summarize } from "./summary.js";
 /** In the folder of the study. */
 export const REPORT_FILES = ["report.html", "report.md", "summary.json"] as const;
 
-/** Writes what the runs have come to so far. */
+/** Writes the reports on the runs so far. */
 export async function writeReports(study: Study, statuses: readonly RunStatus[], out: string): Promise<StudySummary> {
   const evidence: RunEvidence[] = [];
   const machines = new Set<string>();

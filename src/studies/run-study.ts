@@ -15,11 +15,11 @@ import { WarmStarts } from "./warm-starts.js";
 export interface StudyOptions extends DownloadEvents {
   /** The folder of the study. */
   readonly out: string;
-  /** Runs at once, each in a process of its own. */
+  /** Runs at a time, each in its own process. */
   readonly parallel?: number;
-  /** Hears what there is of the runs before any is begun. */
+  /** Hears the status of all runs before the first one starts. */
   readonly onBegin?: (statuses: readonly RunStatus[]) => void;
-  /** Hears that a run begins, or goes on after `step` steps. */
+  /** Hears that a run begins, or continues after `step` steps. */
   readonly onRun?: (run: StudyRun, step: number) => void;
   readonly onRecord?: (run: StudyRun, record: MetricsRecord) => void;
   /** Hears how a run ended. */
@@ -46,7 +46,7 @@ export interface StudyResult {
 const LOCK = "lock";
 
 /**
- * Does what is left of a study, run by run, and writes its reports after each. @throws through `done`: ConfigError
+ * Trains the remaining runs of a study and writes its reports after each. @throws through `done`: ConfigError
  * for a folder that holds something else, another process, or runs with other settings.
  */
 export function startStudy(study: Study, options: StudyOptions): StudyHandle {
@@ -75,7 +75,7 @@ async function runStudy(given: Study, options: StudyOptions, control: Control): 
   const lock = await acquireLock(joinPath(out, LOCK));
   try {
     if (lock.takenOverFrom !== null) onNotice(`${out}: took over from ${lock.takenOverFrom}, which is gone.`);
-    // Once more: only now nobody else changes them.
+    // Read again: only now does nobody else change them.
     const statuses = await lookAtRuns(runs);
     onBegin(statuses);
     const summary = await runAll(study, statuses, options, control);
@@ -110,7 +110,7 @@ async function runAll(
   const left = statuses.filter(({ phase }) => phase === "new" || phase === "begun");
   const warmStarts = new WarmStarts(left);
   let failure: { readonly error: unknown } | undefined;
-  // One after another, though several runs end at once.
+  // One report after another, even if several runs end at once.
   let reports = Promise.resolve(await writeReports(study, statuses, out));
   const work = async (): Promise<void> => {
     for (let next = left.shift(); next !== undefined && !control.isStopped(); next = left.shift()) {
@@ -135,7 +135,7 @@ async function runAll(
   return summary;
 }
 
-/** Trains or goes on. Divergence is a result; every other fault is thrown. */
+/** Trains or resumes a run. Divergence is a result; every other fault is thrown. */
 async function doRun(
   { run, phase, step }: RunStatus,
   { onRun = () => {}, onRecord = () => {}, onNotice = () => {} }: StudyOptions,
@@ -164,7 +164,7 @@ async function doRun(
   }
 }
 
-/** The error with the run in its message, where it is one of ours. */
+/** The error, with the run in its message if it is one of ours. */
 function namedAfter({ arm, seed }: StudyRun, error: unknown): unknown {
   if (!(error instanceof HighrankError)) return error;
   const named = new (error.constructor as new (message: string) => HighrankError)(

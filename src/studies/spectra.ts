@@ -24,9 +24,9 @@ export interface KindSpectrum {
   /** The last part of the layers' names. */
   readonly kind: string;
   readonly layers: number;
-  /** The i-th largest of a layer, as mean over the layers. */
+  /** The i-th largest value of a layer, as a mean over the layers. */
   readonly values: readonly number[];
-  /** Number of values of all layers together above the thresholds, and their number in all. */
+  /** The number of values above the thresholds in all layers together, and the number of all values. */
   readonly above: number;
   readonly aboveRelative: number;
   readonly total: number;
@@ -50,8 +50,7 @@ export interface LayerSpectra {
 }
 
 /**
- * The spectra of the first seed of which a run is done; null where none is. What was computed before is kept in
- * OUT/spectra.
+ * The spectra of the first seed with a finished run; null if there is none. Computed spectra are kept in OUT/spectra.
  */
 export async function readSpectra(
   { seeds, arms, reference }: Study,
@@ -104,7 +103,8 @@ function startOf(known: RunEvidence, low: RunEvidence): { folder: string; sha256
   return {
     why:
       passed === null
-        ? `it was not evaluated after step ${warm.step}, where the warm start of ${low.run.arm} ends: let evalEvery divide that`
+        ? `it was not evaluated after step ${warm.step}, where the warm start of ${low.run.arm} ends: ` +
+          "choose an evalEvery that divides that"
         : `it does not pass through the warm start of ${low.run.arm}: give all arms the same warmupSteps and lr`,
   };
 }

@@ -1,4 +1,4 @@
-/** Mean of some values and how far they lie apart. */
+/** Mean and spread of some values. */
 export interface Spread {
   readonly n: number;
   readonly mean: number;
@@ -6,7 +6,7 @@ export interface Spread {
   readonly deviation: number | null;
 }
 
-/** Mean of paired differences and what it is worth. */
+/** Mean of paired differences and its uncertainty. */
 export interface Difference {
   readonly n: number;
   readonly mean: number;
@@ -19,7 +19,7 @@ export interface Difference {
   readonly clear: boolean | null;
 }
 
-/** Null without values. */
+/** The spread of the values; null without any. */
 export function spreadOf(values: readonly number[]): Spread | null {
   const n = values.length;
   if (n === 0) return null;
@@ -51,7 +51,7 @@ const STUDENT: readonly number[] = [
   ...[2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11, 2.101, 2.093, 2.086],
 ];
 
-/** Beyond the table the quantile of its last row, which is a little too careful. */
+/** The quantile; beyond the table that of its last row, which is slightly conservative. */
 function studentQuantile(degrees: number): number {
   return STUDENT[Math.min(degrees, STUDENT.length) - 1]!;
 }

@@ -73,12 +73,12 @@ reference: {low: lora, high: fulll, middle: 3}
     [
       "a setting that the study gives itself",
       SOUND.replace("rank: 8", "rank: 8, seed: 3"),
-      "s.yaml: settings: seed: is for",
+      "s.yaml: settings: seed: the study sets it",
     ],
     [
       "the same in an arm, by another name",
       SOUND.replace("lr: 0.004", "output_dir: x"),
-      "s.yaml: arms.relora: output_dir: is for",
+      "s.yaml: arms.relora: output_dir: the study sets it",
     ],
     [
       "a setting beside the others",

@@ -82,7 +82,7 @@ function armsOf(values: Entries, path: string, faults: string[]): Arm[] {
     else for (const fault of settings) found.set(fault, [...(found.get(fault) ?? []), name]);
   }
   for (const [fault, names] of found) {
-    // Some say where they are; what is wrong with the settings together is so in these arms, or in all.
+    // Some faults name their place; faults of settings together belong to these arms, or to all.
     const place = names.length === Object.keys(arms).length ? "settings" : armsText(names);
     faults.push(fault.startsWith(`${path}: `) ? fault : `${path}: ${place}: ${fault}`);
   }
@@ -114,7 +114,7 @@ function resolved(file: Source, changes: Source): Settings | string[] {
   }
 }
 
-/** Undefined for what is no mapping. */
+/** The mapping; undefined for anything else. */
 function entriesOf(value: unknown, where: string, faults: string[]): Entries | undefined {
   if (value === undefined || value === null) return {};
   if (typeof value === "object" && !Array.isArray(value)) return value as Entries;
@@ -149,8 +149,8 @@ function differenceFaults([first, ...others]: readonly Arm[], path: string): str
       const [own, that] = [settings[key], first!.settings[key]];
       if (own === that) continue;
       faults.push(
-        `${path}: arm ${name}: ${key} is ${own}, but ${that} in arm ${first!.name}; held-out losses can be compared only ` +
-          "where it is the same: give it under settings",
+        `${path}: arm ${name}: ${key} is ${own}, but ${that} in arm ${first!.name}; ` +
+          "held-out losses can be compared only if it is the same: give it under settings",
       );
     }
   }

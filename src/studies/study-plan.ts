@@ -1,11 +1,11 @@
 import type { RunPhase, RunStatus } from "./study-run.js";
 
-/** The length of a run and how far it is. */
+/** The length and the progress of a run. */
 export interface PlannedRun {
   readonly arm: string;
   readonly seed: number;
   readonly steps: number;
-  /** To train on in all. */
+  /** Tokens to train on in all. */
   readonly tokens: number;
   readonly phase: RunPhase;
   /** Steps done. */

@@ -25,14 +25,13 @@ export type RunPhase = "new" | "begun" | "done" | "diverged";
 export interface RunStatus {
   readonly run: StudyRun;
   readonly phase: RunPhase;
-  /** Completed steps that need not be done again. */
+  /** Completed steps that need not be repeated. */
   readonly step: number;
   readonly records: readonly MetricsRecord[];
 }
 
 /**
- * The study with the commits of the models that it names by their name on the hub, which are downloaded: the same for
- * all runs.
+ * The study with the commits of the hub models that it names, so that all runs use the same. Downloads the models.
  */
 export async function locateStudy(study: Study, events?: DownloadEvents): Promise<Study> {
   const arms: Arm[] = [];

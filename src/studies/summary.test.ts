@@ -151,7 +151,9 @@ describe("the summary", () => {
   test("finds a merge that changed the loss", () => {
     const summary = summaryOf({ ...LOSSES, relora: [{ loss: 1, mergeChanges: [2e-4] }, 1, 1] });
     expect(armOf(summary, "relora").mergesKept).toBe(false);
-    expect(conclusion(summary).grounds.join(" ")).toContain("more than 0.0001 in relora (2.0e-4): that must not be");
+    expect(conclusion(summary).grounds.join(" ")).toContain(
+      "more than 0.0001 in relora (2.0e-4). That must not happen",
+    );
     const broken = summaryOf({ ...LOSSES, relora: [{ loss: 1, mergeChanges: [Number.NaN] }, 1, 1] });
     expect(armOf(broken, "relora").mergesKept).toBe(false);
   });
@@ -203,7 +205,7 @@ describe("the summary", () => {
   test("knows when a seed's runs had different data", () => {
     const summary = summaryOf({ ...LOSSES, relora: [1, { loss: 1, data: "other" }, 1] });
     expect(summary.differentData).toEqual([1]);
-    expect(conclusion(summary).grounds.at(-1)).toContain("With seed 1 not all arms were trained on the same tokens");
+    expect(conclusion(summary).grounds.at(-1)).toContain("With seed 1, not all arms were trained on the same tokens");
   });
 });
 

@@ -51,7 +51,7 @@ export interface ArmSummary {
   /** Its loss minus that of the reference arm with the same seed. */
   readonly overLow: Difference | null;
   readonly overHigh: Difference | null;
-  /** (low − arm) / (low − high) of each seed where low is above high: 0 for the low arm, 1 for the high one. */
+  /** (low − arm) / (low − high) of each seed whose low is above its high: 0 for the low arm, 1 for the high one. */
   readonly gapClosed: Spread | null;
   readonly tokens: number | null;
   readonly seconds: number | null;
@@ -86,7 +86,7 @@ export interface StudySummary {
   readonly notes: string;
   readonly seeds: readonly number[];
   readonly reference: Study["reference"];
-  /** Runs in all, and those that have ended. */
+  /** Number of all runs, and of those that have ended. */
   readonly runs: { readonly planned: number; readonly ended: number };
   readonly arms: readonly ArmSummary[];
   /** Loss of the low arm minus that of the high one. */
@@ -98,7 +98,7 @@ export interface StudySummary {
   readonly spectra: LayerSpectra | null;
 }
 
-/** Everything known of a run. */
+/** Everything known about a run. */
 export interface RunEvidence extends RunStatus {
   readonly files: RunFiles | null;
 }
@@ -132,13 +132,13 @@ export function summarizeRun({ run, phase, step, records, files }: RunEvidence):
   };
 }
 
-/** Infinite where a loss was no number, which JSON writes as null. */
+/** Infinity if a loss was no number, which JSON writes as null. */
 function changeOf({ lossBefore, lossAfter }: MergeRecord): number {
   const known = Number.isFinite(lossBefore) && Number.isFinite(lossAfter);
   return known ? Math.abs(lossAfter - lossBefore) : Number.POSITIVE_INFINITY;
 }
 
-/** Null where nothing was evaluated after that step, or what came out was no number. */
+/** The loss; null if nothing was evaluated after that step, or the loss was no number. */
 export function lossAt(records: readonly MetricsRecord[], step: number): number | null {
   const found = records.find((record) => record.kind === "eval" && record.step === step);
   return found?.kind === "eval" && Number.isFinite(found.loss) ? found.loss : null;

@@ -29,7 +29,8 @@ export function resultTable({ arms, reference, seeds }: StudySummary): Table {
   ];
   const spread =
     seeds.length > 1
-      ? " Loss, perplexity and gap: mean ± standard deviation over the seeds; differences: mean over paired seeds ± standard error."
+      ? " Loss, perplexity and gap: mean ± standard deviation over the seeds; " +
+        "differences: mean over paired seeds ± standard error."
       : "";
   return {
     ...table(columns, arms),
@@ -51,7 +52,9 @@ export function costTable({ arms }: StudySummary): Table {
   return {
     ...table(columns, arms),
     title: "Cost",
-    note: "Of a run, as mean. Trainable is what the last phase trains; peak memory is that of the whole process, a warm start included.",
+    note:
+      "Means over the runs. Trainable is what the last phase trains; " +
+      "peak memory is that of the whole process, including a warm start.",
   };
 }
 
@@ -69,7 +72,9 @@ export function mergeTable({ arms }: StudySummary): Table {
   return {
     ...table(columns, arms),
     title: "Merges and faults",
-    note: `A merge into float32 weights must leave the held-out loss as it was, to less than ${MERGE_TOLERANCE}; quantized weights are rounded anew. Updates are skipped whose numbers are not finite.`,
+    note:
+      `A merge into float32 weights must not change the held-out loss by ${MERGE_TOLERANCE} or more; ` +
+      "quantized weights are rounded again. Updates with numbers that are not finite are skipped.",
   };
 }
 
@@ -82,7 +87,7 @@ export function seedTable({ arms, seeds }: StudySummary): Table {
   };
 }
 
-/** Settings of the arms that are not alike in all. */
+/** Settings that differ between arms. */
 export function settingsTable({ arms, reference }: StudySummary): Table {
   const low = arms.find(({ name }) => name === reference.low)!;
   const entries = (arm: ArmSummary): string =>
@@ -95,7 +100,9 @@ export function settingsTable({ arms, reference }: StudySummary): Table {
       .join(", ");
   return {
     title: "Settings that differ",
-    note: `Of ${low.name} all that is not the same in every arm; of the others what they have otherwise, also where it follows from other settings.`,
+    note:
+      `For ${low.name}, all settings that are not the same in every arm; for the others, ` +
+      `those that differ from ${low.name}, including derived ones.`,
     head: ["Arm", "Settings"],
     rows: [low, ...arms.filter((arm) => arm !== low)].map((arm) => [arm.name, entries(arm) || "–"]),
   };
@@ -116,11 +123,11 @@ export function spectrumTables({ arms, seed, without }: LayerSpectra): Table[] {
   const head = ["Arm", ...kinds];
   const rounded = arms.filter((arm) => arm.rounded).map(({ arm }) => arm);
   const notes = [
-    `Seed ${seed}: singular values of what was learned after the warm start, W_end − W_warm, in all layers of a kind together, of as ` +
-      "many as the directions that were merged allow: merges × rank, or less where a merge takes a share of them.",
+    `Seed ${seed}: singular values of what was learned after the warm start, W_end − W_warm, in all layers of a kind ` +
+      "together, out of as many as the merged directions allow: merges × rank, or less if a merge takes a share of them.",
     ...(rounded.length === 0
       ? []
-      : [`That of ${rounded.join(", ")} contains the rounding of merges and may exceed it.`]),
+      : [`The count for ${rounded.join(", ")} includes the rounding of merges and may exceed it.`]),
     ...without.map(({ arm, why }) => `Not ${arm}: ${why}.`),
   ];
   return [

@@ -2,14 +2,14 @@ import { branchRun, warmStartKey } from "../runs/branch.js";
 import { listCheckpoints } from "../runs/checkpoint.js";
 import { lookAtRun, type RunStatus } from "./study-run.js";
 
-/** Trains a run until the step, or as far as it gets. */
+/** Trains a run to the step, or as far as it gets. */
 export type TrainUntil = (status: RunStatus, untilStep: number) => Promise<void>;
 
 /** Warm starts that several runs of a study have in common: trained by the first of them, taken over by the others. */
 export class WarmStarts {
-  /** New runs by what their warm start is. */
+  /** New runs, by their warm start. */
   readonly #groups: Map<string, RunStatus[]> = new Map();
-  /** Those that are trained, or being trained, by the run that does it. */
+  /** Warm starts done or under way, by the run that trains them. */
   readonly #shared: Map<string, Promise<void>> = new Map();
 
   constructor(left: readonly RunStatus[]) {
@@ -35,7 +35,7 @@ async function trainOnce(first: RunStatus, group: readonly RunStatus[], train: T
   const { folder, settings } = first.run;
   const { warmStartSteps } = settings;
   await train(first, warmStartSteps);
-  // Stopped, or diverged: then the others find out by themselves.
+  // It stopped or diverged, so the others train their own.
   if (!(await listCheckpoints(folder)).includes(warmStartSteps)) return;
   for (const { run } of group) if (run !== first.run) await branchRun(folder, settings, run.settings);
 }

@@ -15,11 +15,11 @@ export interface EvaluationOptions extends TargetOptions {
   readonly batchSize: number;
   /** Tokens of a packed sequence, or null for the model's own length. */
   readonly sequenceLength: number | null;
-  /** Score at most so many tokens; null for all. */
+  /** Score at most this many tokens; null for all. */
   readonly maxTokens: number | null;
-  /** Score prompts and the turns of all roles as well; false where it is left out. */
+  /** Score prompts and the turns of all roles too. Default false. */
   readonly trainOnInputs?: boolean;
-  /** File with the template for messages; the tokenizer's own where it is left out or null. */
+  /** File with the template for messages. Default and null: the tokenizer's own. */
   readonly chatTemplate?: string | null;
 }
 
@@ -36,8 +36,8 @@ const LOSS_CHUNK = 256;
 const USUAL_LENGTH = 1024;
 
 /**
- * Scores every token of a text but the first, in rows of `sequenceLength`; of other data what is scored of each
- * sample, by itself. Rows of `input_ids` need no tokenizer and are scored whole.
+ * Scores every token of a text but the first, in rows of `sequenceLength`. In other data each sample is scored on its
+ * own, in its scored parts. Rows of `input_ids` need no tokenizer and are scored whole.
  * @throws ConfigError if the sequence is longer than the model's; DataError; CheckpointError.
  */
 export async function evaluateTarget(target: string, options: EvaluationOptions): Promise<TargetEvaluation> {

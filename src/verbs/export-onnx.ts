@@ -35,8 +35,8 @@ export interface OnnxOptions {
   readonly out: string;
   readonly dtype: ExportedOnnx["dtype"];
   /**
-   * Bytes of weights from which on they lie in files of their own, of at most so many bytes each. An ONNX file must
-   * be smaller than 2 GiB, and browsers read no larger ones.
+   * If the weights take more bytes than this, they go into files of their own, each of at most this size. An ONNX file
+   * must be smaller than 2 GiB, and browsers read no larger ones.
    */
   readonly largestFile?: number;
 }
@@ -99,7 +99,7 @@ interface StoredWeight {
   readonly initializer: OnnxStoredInitializer & {
     readonly content: { readonly chunks: () => AsyncIterable<Uint8Array> };
   };
-  /** Converts it to float32, in which everything is computed. */
+  /** Converts the weight to float32, in which everything is computed. */
   readonly cast?: OnnxNode;
 }
 
@@ -127,8 +127,8 @@ interface DataFile {
 }
 
 /**
- * Files for weights that do not fit into the model's own; none where they do. Named as transformers.js looks for
- * them.
+ * Files for weights that do not fit into the model's own; none if they fit. They have the names that transformers.js
+ * looks for.
  */
 function placeInFiles(stored: readonly StoredWeight[], modelFile: string, largestFile: number): DataFile[] {
   const total = stored.reduce((sum, { initializer }) => sum + tensorBytes(initializer), 0);

@@ -12,11 +12,11 @@ import type { Target } from "./target.js";
 export interface ExportedAdapter {
   readonly format: "peft";
   readonly folder: string;
-  /** That of every layer: cycles × rank, and that of what was not merged yet. */
+  /** The rank of every layer: cycles × rank, plus the rank of what is not merged yet. */
   readonly rank: number;
   /** Adapted layers. */
   readonly layers: number;
-  /** Parameters that the adapter replaces as a whole, by name on disk. */
+  /** Parameters that the adapter replaces in full, by name on disk. */
   readonly modulesToSave: readonly string[];
   /** The base that its config names; null where it names none. */
   readonly baseModel: string | null;
@@ -61,7 +61,7 @@ async function namedBase(base: string): Promise<Pick<PeftAdapter, "baseModel" | 
   return { baseModel: model.name, baseRevision: base.includes("@") ? model.revision : null };
 }
 
-/** The model of the hub whose weights RUN/base has, where it has: anybody can get those. */
+/** The model of the hub whose weights RUN/base holds, which anybody can get; undefined if there is none. */
 function hubBase({ settings, state }: SavedRun): Pick<PeftAdapter, "baseModel" | "baseRevision" | "base"> | undefined {
   const model = parseHubName(settings.model);
   if (model === undefined || !isCommit(model.revision) || settings.warmStartSteps > 0) return undefined;
@@ -69,8 +69,8 @@ function hubBase({ settings, state }: SavedRun): Pick<PeftAdapter, "baseModel" |
 }
 
 /**
- * A run as one adapter, of the ranks of all its cycles. What is trained beside the adapters is part of it where it
- * changed. Its base is the model of the hub that the run began with, or else RUN/base.
+ * A run as one adapter, whose rank is the sum over its cycles. Parameters trained beside the adapters are part of it if
+ * they changed. Its base is the model of the hub that the run started from, or else RUN/base.
  */
 async function runAdapter(run: SavedRun, wayOut: string): Promise<PeftAdapter> {
   const { folder, settings, state, source } = run;
@@ -79,7 +79,8 @@ async function runAdapter(run: SavedRun, wayOut: string): Promise<PeftAdapter> {
   }
   if (state.phase !== "adapter") {
     throw new ConfigError(
-      `${folder} is still in its warm start, in which every weight trains, and has no adapter yet; resume it, or ${wayOut}`,
+      `${folder} is still in its warm start, in which every weight trains, and has no adapter yet; ` +
+        `resume it, or ${wayOut}`,
     );
   }
   const model = restoreTrained(run);

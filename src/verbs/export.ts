@@ -23,8 +23,8 @@ export interface ExportedModel extends Omit<MergedModel, "modelFolder" | "verifi
 }
 
 /**
- * Writes a run, as one of its checkpoints has it, a PEFT adapter, or a model folder for other programs: as one PEFT
- * adapter, as a plain Hugging Face folder, or as ONNX with a key-value cache.
+ * Writes a checkpoint of a run, a PEFT adapter, or a model folder for other programs: as one PEFT adapter, as a plain
+ * Hugging Face folder, or as ONNX with a key-value cache.
  * @throws ConfigError if `out` holds files already, and for what the format cannot hold; CheckpointError as
  * `mergeTarget`. Nothing is left behind then.
  */

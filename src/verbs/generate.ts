@@ -55,15 +55,15 @@ export class Writer {
   }
 
   /**
-   * The assistant's next turn. What the last call read and wrote is not computed again where the messages go on from
-   * there.
-   * @throws ConfigError where the tokenizer has no chat template; DataError with what that has against the messages.
+   * Writes the assistant's next turn. If the messages continue those of the last call, only the new ones are computed.
+   * @throws ConfigError if the tokenizer has no chat template; DataError if the template rejects the messages.
    */
   async answer(messages: readonly ChatMessage[], options: WritingOptions): Promise<Generation> {
     const template = ChatTemplate.of(this.#tokenizer);
     if (template === null) {
       throw new ConfigError(
-        `${this.#target}: its tokenizer has no chat template; name a file with one as --chat-template, or leave out --chat to continue a text`,
+        `${this.#target}: its tokenizer has no chat template; name a file with one as --chat-template, ` +
+          "or leave out --chat to continue a text",
       );
     }
     const ids = this.#tokenizer.encode(await template.prompt({ messages }));

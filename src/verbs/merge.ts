@@ -30,18 +30,18 @@ export interface MergedModel {
   readonly dtype: FloatDType;
   /** Weights written. */
   readonly parameters: number;
-  /** Bytes of all files with weights, and how many these are. */
+  /** Bytes of all files with weights, and their number. */
   readonly fileBytes: number;
   readonly files: number;
   /** The quantizer of the frozen weights, in words: of the base folder, or of training alone; null for float32. */
   readonly quantizer: string | null;
-  /** Null where it was not asked for. */
+  /** Null if it was not asked for. */
   readonly verification: MergeVerification | null;
 }
 
 /**
- * Writes a run, as one of its checkpoints has it, a PEFT adapter with its base, or a model folder as a plain Hugging
- * Face folder, in shards where the base has them. Weights are read, merged in float32 and written one after another.
+ * Writes a checkpoint of a run, a PEFT adapter with its base, or a model folder as a plain Hugging Face folder, in
+ * shards if the base has them. Weights are read, merged in float32 and written one after another.
  * @throws ConfigError if `out` holds files already; CheckpointError for what does not fit together, and for a value
  * that the dtype cannot hold. Nothing is left behind then.
  */

@@ -89,17 +89,16 @@ export interface TargetOptions extends Origin, LoadOptions {
   readonly threads: Settings["threads"];
 }
 
-/** A model to evaluate or to generate with. Its adapters, where it has any, are part of it. */
+/** A model to evaluate or to generate with. Its adapters, if any, are part of it. */
 export interface LoadedTarget {
   readonly model: CausalLM;
-  /** The model folder, in which its tokenizer is. */
+  /** The model folder, which holds its tokenizer. */
   readonly folder: string;
 }
 
 /**
- * Loads a run folder (the checkpoint named, or its finished model, or else its newest state), a Hugging Face model,
- * or a PEFT adapter with the base that `base` or its config names; models and adapters are folders, or of the hub by
- * name.
+ * Loads a run folder (the named checkpoint, or its finished model, or else its newest state), a Hugging Face model, or
+ * a PEFT adapter with the base that `base` or its config names. Models and adapters are folders or names of the hub.
  * @throws CheckpointError or ConfigError saying what is missing.
  */
 export async function loadTarget(named: string, options: Origin & LoadOptions): Promise<LoadedTarget> {

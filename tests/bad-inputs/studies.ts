@@ -36,9 +36,7 @@ export const studies: Area = {
       name: "compare: arms that read other data",
       args: ["compare", "study.yaml"],
       files: { "study.yaml": SOUND.replace("{method: full}", "{method: full, data: b.txt}") },
-      says: [
-        "arm lora: data is a.txt, but b.txt in arm full; held-out losses can be compared only where it is the same",
-      ],
+      says: ["arm lora: data is a.txt, but b.txt in arm full; held-out losses can be compared only if it is the same"],
       code: 2,
     },
     {

@@ -24,16 +24,16 @@ export interface CheckedCheckpoint {
 /** The shape that a run must have: its settings, and a model without values for each phase. */
 export interface Expected {
   readonly settings: Settings;
-  /** While every weight trains; null where none is. */
+  /** The model while every weight trains; null if there is no such phase. */
   readonly full: CausalLM | null;
-  /** With adapters; null for the method full. */
+  /** The model with adapters; null for the method full. */
   readonly adapted: CausalLM | null;
 }
 
 /**
  * Compares a checkpoint's files with their checksums, its state with the plan of the run and its tensors with the
  * model, one tensor in memory at a time.
- * @param expected null where that is not known; then the tensors are compared with one another.
+ * @param expected null if it is not known; then the tensors are compared with one another.
  */
 export async function checkCheckpoint(
   folder: string,
@@ -53,7 +53,7 @@ export async function checkCheckpoint(
   return { faults, state };
 }
 
-/** Calls `look`; what it throws of our own becomes a fault. */
+/** Calls `look`; an error of our own becomes a fault. */
 export async function collect(faults: string[], look: () => Promise<void>): Promise<void> {
   try {
     await look();
@@ -112,7 +112,7 @@ async function checkTensors(
   await compareTensors("adapter_start", starts, new Map(known), faults);
 }
 
-/** Reads one tensor after another; what is missing, too much, of another shape or not finite is added to `faults`. */
+/** Reads one tensor after another. Missing and unknown ones, other shapes and values that are not finite are faults. */
 export async function compareTensors(
   where: string,
   tensors: ReadonlyMap<string, LazyTensor>,

@@ -7,7 +7,7 @@ import { collect, compareTensors, type Expected } from "./check-checkpoint.js";
 /** A cycle of the delta log as its file has it. */
 export interface CheckedCycle {
   readonly cycle: number;
-  /** Null where the file is missing or cannot be read. */
+  /** Null if the file is missing or cannot be read. */
   readonly sha256: string | null;
   readonly faults: readonly string[];
 }
@@ -15,7 +15,7 @@ export interface CheckedCycle {
 /**
  * Checks cycles 1, 2, … of the log, one tensor in memory at a time: that none is missing up to the last, their steps,
  * layers, shapes and values.
- * @param expected null where that is not known; then only the files by themselves.
+ * @param expected null if it is not known; then each file is checked on its own.
  */
 export async function checkDeltas(runFolder: string, expected: Expected | null): Promise<CheckedCycle[]> {
   const present = await presentCycles(runFolder);
@@ -47,7 +47,7 @@ async function checkCycle(
     for (const [layer, { loraA, loraB }] of layers) {
       const adapter = adapters?.get(layer);
       if (adapters != null && adapter === undefined) faults.push(`${layer} has no adapter in this run`);
-      // Of twice the rank where the adapter did not start at zero.
+      // The rank is twice that of the adapter if that did not start at zero.
       const [rank, inFeatures, outFeatures] = [loraA.shape[0]!, loraA.shape[1]!, loraB.shape[0]!];
       const shapes = [
         ["lora_A", [rank, adapter?.inFeatures ?? inFeatures]],

@@ -24,8 +24,7 @@ export interface Finding {
   /** A file or folder of the run, or `settings`, `leftovers`, `data`, `metrics`, `steps`. */
   readonly area: string;
   /**
-   * `repairable`: resume puts it right by itself; `damaged`: it cannot; `unchecked`: what the check would take is not
-   * there.
+   * `repairable`: resume repairs it; `damaged`: it cannot; `unchecked`: something that the check needs is missing.
    */
   readonly state: "ok" | "unchecked" | "repairable" | "damaged";
   /** The state of the part, or its fault. */
@@ -49,8 +48,8 @@ export interface RunCheck {
 const FROM_A_COPY = "bring it back from a copy of the run folder";
 
 /**
- * Looks through a run folder, without writing. @throws CheckpointError for a folder that holds no run, DataError for
- * none at all.
+ * Checks a run folder without writing. @throws CheckpointError for a folder that holds no run; DataError if there is no
+ * folder.
  */
 export async function checkRun(runFolder: string): Promise<RunCheck> {
   const checkup = await Checkup.of(runFolder);
@@ -341,7 +340,8 @@ class Checkup {
         const rows = step * settings.totalBatchSize;
         const { epoch, row } = state.dataPosition;
         if (row < cursor.rowsPerEpoch && epoch * cursor.rowsPerEpoch + row === rows) continue;
-        const what = `${checkpointName(step)} is at row ${row} of epoch ${epoch}, but ${rows} rows of ${cursor.rowsPerEpoch} an epoch were trained on`;
+        const place = `${checkpointName(step)} is at row ${row} of epoch ${epoch}`;
+        const what = `${place}, but ${rows} rows were trained on, with ${cursor.rowsPerEpoch} per epoch`;
         this.#add("data", "damaged", what, FROM_A_COPY);
         return;
       }
@@ -390,7 +390,7 @@ class Checkup {
     return records;
   }
 
-  /** RUN/model and RUN/adapter, which resume can write anew from a checkpoint. */
+  /** Checks RUN/model and RUN/adapter, which resume can write again from a checkpoint. */
   async #checkPublished(
     from: KnownCheckpoint,
     checkpoints: readonly KnownCheckpoint[],
@@ -427,7 +427,7 @@ class Checkup {
       if (faults.length > 0) this.#add(name, "repairable", faults.join("; "), "resume writes it again");
       else if (difference !== null) {
         const what = `${difference} than ${checkpointName(published)}`;
-        // Resume looks no further where all is done and whole in itself.
+        // Resume looks no further if everything is done and whole.
         if (isDone) this.#add(name, "damaged", what, `remove ${folder}; ${this.#resume} then writes it again`);
         else this.#add(name, "repairable", what, "resume writes it again");
       } else if (damage === null) this.#add(name, "unchecked", "has no checksums.json; earlier versions wrote none");
@@ -471,7 +471,7 @@ class Checkup {
   }
 }
 
-/** The checkpoint that `resume` takes for the best one when it goes on from this one. */
+/** The checkpoint that `resume` takes as the best one when it continues from this one. */
 function bestAmong(checkpoints: readonly KnownCheckpoint[], from: KnownCheckpoint): LossAtStep | null {
   const steps = checkpoints.map(({ step }) => step);
   return bestOf(from.step, from.state!, steps);
@@ -486,8 +486,7 @@ function isUsable(
 /** Parts that a checkpoint builds on and that are no longer as they were. */
 function lacking(state: RunState, base: CheckedBase, cycles: readonly CheckedCycle[]): string[] {
   if (base.source === null) return ["builds on base, which is damaged"];
-  // While every weight trains all of them are in the checkpoint, and the base may be that of the adapters that were
-  // to come.
+  // While every weight trains, the checkpoint holds all of them, and the base may already be that of the adapters.
   if (state.phase !== "warm-start" && base.sha256 !== state.base.sha256) {
     return [`builds on a base whose weights have SHA-256 ${shortHash(state.base.sha256)}`];
   }
@@ -512,7 +511,7 @@ function plural(count: number, noun: string): string {
   return count === 1 ? noun : `${noun}s`;
 }
 
-/** Enough of a SHA-256 to know it again. */
+/** Enough of a SHA-256 to recognize it. */
 function shortHash(sha256: string): string {
   return `${sha256.slice(0, 12)}…`;
 }
