@@ -18,7 +18,7 @@ export const studies: Area = {
       says: [
         'study.yaml: unknown key "runs"',
         "study.yaml: seeds: must be different from each other",
-        "study.yaml: settings: out: is for the study to set; leave it out",
+        "study.yaml: settings: out: the study sets it; leave it out",
         "study.yaml: arms lora, relora: warmStartSteps: must be below the 8 steps",
         'study.yaml: arms.lora: lr: must be a number above 0, got "fast"',
         'study.yaml: arms.relora: unknown setting "rnak"; did you mean "rank"?',
