@@ -21,9 +21,10 @@ interface ProviderCheck {
 }
 
 const HELP_AFTER = `
-With RUN, every file of the run is read and checked against the others: settings,
-base, deltas, checkpoints, data, metrics. Nothing is written. Each part is ok,
-repairable (highrank resume repairs it) or damaged, which makes the exit code 3.`;
+With RUN, every file of the run is read and checked against the others:
+settings, base, deltas, checkpoints, data, metrics. Nothing is written. Each
+part is ok, repairable (highrank resume repairs it) or damaged; if one is
+damaged, the exit code is 3.`;
 
 /** `highrank doctor [RUN]` */
 export function addDoctor(program: Command, context: Context): void {

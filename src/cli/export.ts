@@ -23,9 +23,10 @@ const OPTIONS = {
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
-For a run, finished or not, a checkpoint is exported. peft joins all cycles of a
-ReLoRA run into one adapter for RUN/base, of rank cycles × r. onnx writes
-onnx/model.onnx with a key-value cache, in the layout that transformers.js loads.`;
+For a run, finished or not, a checkpoint is exported. peft joins all cycles of
+a ReLoRA run into one adapter for RUN/base, of rank cycles × r. onnx writes
+onnx/model.onnx with a key-value cache, in the layout that transformers.js
+loads.`;
 
 /** `highrank export TARGET --to peft|hf|onnx --out DIR` */
 export function addExport(program: Command, context: Context): void {

@@ -24,9 +24,9 @@ const OPTIONS = {
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
-For a run, finished or not, a checkpoint is merged: base + finished cycles + what
-its adapter has learned since. For a model folder, the type of the weights is
-changed, and quantized weights become floats.`;
+For a run, finished or not, a checkpoint is merged: base + finished cycles +
+what its adapter has learned since. For a model folder, the type of the weights
+is changed, and quantized weights become floats.`;
 
 /** `highrank merge TARGET --out DIR` */
 export function addMerge(program: Command, context: Context): void {
