@@ -125,5 +125,5 @@ function describeCounts(
   const stepsOfEpoch = (cursor.rowsPerEpoch / settings.totalBatchSize).toPrecision(3);
   const whole = `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored, ${Number(stepsOfEpoch)} steps an epoch`;
   if (truncation.samples === 0) return whole;
-  return `${whole}; ${truncation.samples} samples cut, leaving out ${formatCount(truncation.tokens)} tokens`;
+  return `${whole}; ${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;
 }
