@@ -109,8 +109,8 @@ export type { ArmSummary, RunSummary, StudySummary } from "./studies/summary.js"
 export * from "./tensor/index.js";
 export type { TrainResult } from "./training/ending.js";
 export { type ResumeOptions, resume } from "./training/resume.js";
-export { startResuming, startTraining, type TrainingHandle, type TrainingOptions } from "./training/start.js";
-export { type TrainOptions, train } from "./training/train.js";
+export { startResuming, startTraining, type TrainingHandle } from "./training/start.js";
+export { type TrainingOptions, type TrainOptions, train } from "./training/train.js";
 export { checkRun, type Finding, type RunCheck } from "./verbs/doctor/check-run.js";
 export { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./verbs/evaluate.js";
 export { type ExportedModel, type ExportOptions, exportTarget } from "./verbs/export.js";

@@ -1,7 +1,8 @@
 import { joinPath, readText } from "#platform";
 import type { MetricsRecord, StartRecord } from "../runs/metrics.js";
 import type { TrainResult } from "../training/ending.js";
-import type { TrainingHandle, TrainingOptions } from "../training/start.js";
+import type { TrainingHandle } from "../training/start.js";
+import type { TrainingOptions } from "../training/train.js";
 import type { Context } from "./context.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { withInterrupts } from "./interrupts.js";

@@ -32,7 +32,7 @@ export interface TrainedRun {
   readonly threads: number;
 }
 
-/** What a model computes, before or after a merge. */
+/** Measures of a model before or after a merge, which must not change what it computes. */
 export interface Measured {
   readonly probe: ProbeResult;
   readonly heldOutLoss: number;
@@ -48,8 +48,8 @@ interface Graphs {
 }
 
 /**
- * A phase of the plan under way: the model in the structure that it has in this phase, the graphs compiled of it, and the
- * optimizer of what it trains. The next phase is another one. Must be released.
+ * A phase of the plan under way: the model in the structure that it has in this phase, the graphs compiled of it, and
+ * the optimizer of what it trains. The next phase is another one. Must be released.
  */
 export class CompiledPhase {
   readonly model: CausalLM;
@@ -122,14 +122,14 @@ export class CompiledPhase {
     return loss;
   }
 
-  /** Measures what a merge must not change. @throws Error in a phase without adapters. */
+  /** Runs the probe and the held-out batches. @throws Error in a phase without adapters. */
   async measure(): Promise<Measured> {
     const { probe } = this.#graphs;
     if (probe === null) throw new Error("a phase without adapters has no merges to measure");
     return { probe: await probe.run(), heldOutLoss: (await this.evaluate()).loss };
   }
 
-  /** Does work that needs the memory of the graphs, which are compiled anew after it. The model must compute the same then. */
+  /** Does work that needs the memory of the graphs, and compiles them anew. The model must then compute the same. */
   async aside<T>(work: () => Promise<T>): Promise<T> {
     await this.release();
     const result = await work();

@@ -11,8 +11,8 @@ import type { HostTensor } from "../tensor/dtype.js";
 import { sameShape } from "../tensor/shape.js";
 
 /**
- * The change of one finished cycle: ΔW = scaling · loraB · loraA for every layer; with a magnitude, the rows of W +
- * ΔW have its lengths then.
+ * The change of one finished cycle: ΔW = scaling · loraB · loraA for every layer. With a magnitude, the rows of W + ΔW
+ * then get its lengths.
  */
 export interface Delta<T = HostTensor> {
   /** From 1, without gaps. */
@@ -64,8 +64,8 @@ export async function appendDelta(runDir: string, { cycle, step, scaling, scalin
  * The logged cycles in order, one in memory at a time; none where there is no log. The weight of the end of a cycle is
  * base + Σ scaling · loraB · loraA up to it.
  * @param checksums SHA-256 of the file of each cycle to read: no others are; without it all are read.
- * @throws CheckpointError for gaps and cycles that are missing, before the first one is read, and for files that do
- * not fit.
+ * @throws CheckpointError for gaps and cycles that are missing, before the first one is read, and for files that do not
+ * fit.
  */
 export async function* readDeltas(runDir: string, checksums?: readonly string[]): AsyncGenerator<Delta, void> {
   const through = checksums?.length ?? (await loggedCycles(runDir)).length;
@@ -73,7 +73,8 @@ export async function* readDeltas(runDir: string, checksums?: readonly string[])
   for (let cycle = 1; cycle <= through; cycle++) {
     if (present.has(cycle)) continue;
     throw new CheckpointError(
-      `the delta log of ${runDir} lacks cycle ${cycle} of the ${through} that the checkpoint builds on; copy the run folder whole`,
+      `the delta log of ${runDir} lacks cycle ${cycle} of the ${through} that the checkpoint builds on; ` +
+        `copy the run folder whole`,
     );
   }
   for (let cycle = 1; cycle <= through; cycle++) {
@@ -123,7 +124,7 @@ async function readDelta(runDir: string, cycle: number): Promise<Delta> {
 
 /**
  * A logged cycle whose tensors are read when they are asked for, so that it takes next to no memory. Its checksum is
- * not looked at.
+ * not compared.
  * @throws CheckpointError for a file that does not fit.
  */
 export async function openDelta(runDir: string, cycle: number): Promise<Delta<LazyTensor>> {
@@ -170,7 +171,7 @@ function readScalings(
   return new Map();
 }
 
-/** Undefined for what is no JSON. */
+/** Undefined for text that is not JSON. */
 function tryParseJson(text: string): unknown {
   try {
     return parseJson(text);

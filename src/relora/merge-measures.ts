@@ -10,8 +10,8 @@ import { type MergedLayer, RANK_THRESHOLD } from "./merge-report.js";
 const LARGEST_FULL_ANALYSIS = 256;
 
 /**
- * Describes each layer of a merge, with the rank of what it has learned in all cycles. Once the ranks of the cycles add up
- * to more than 256, one layer of each kind has a rank, from the middle of the model.
+ * Describes each layer of a merge, with the rank of what it has learned in all cycles. Once the ranks of the cycles add
+ * up to more than 256, one layer of each kind has a rank, from the middle of the model.
  */
 export async function mergedLayers(
   model: CausalLM,

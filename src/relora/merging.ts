@@ -30,10 +30,11 @@ export interface EndedCycle {
 }
 
 /**
- * Ends a cycle, which is what ReLoRA adds to LoRA (Lialin et al. 2023, arXiv:2307.05695, algorithm 1): adds to the weights
- * what the adapters have learned, and starts them anew, with moments of their own. With a share below 1 only the weakest
- * directions of each adapter are merged and start anew.
- * @param master gets the cycle. It is in the log before a weight changes, since quantized weights are rebuilt from there.
+ * Ends a cycle, which is what ReLoRA adds to LoRA (Lialin et al. 2023, arXiv:2307.05695, algorithm 1): adds to the
+ * weights what the adapters have learned, and starts them anew, with moments of their own. With a share below 1 only
+ * the weakest directions of each adapter are merged and start anew.
+ * @param master gets the cycle. It is in the log before a weight changes, since quantized weights are rebuilt from
+ * there.
  */
 export async function endCycle(
   run: TrainedRun,
@@ -73,8 +74,8 @@ export async function endCycle(
 }
 
 /**
- * Brings the quantized weights of a model fresh from its base to where the logged cycles brought them in training; float32
- * weights too. `master` gets the cycles.
+ * Brings the weights of a model fresh from its base to where the logged cycles brought them in training, quantized ones
+ * bit for bit. `master` gets the cycles.
  */
 export async function replayMerges(
   model: CausalLM,
@@ -115,7 +116,7 @@ export async function startFromResiduals(
   }
 }
 
-/** What each adapted layer is fed on training data. */
+/** The inputs of each adapted layer on training data. */
 function layerInputs({
   model,
   calibration,
@@ -125,7 +126,7 @@ function layerInputs({
   return recordLayerInputs(model, calibration, sequenceLength, { device, threads });
 }
 
-/** Draws the adapters after a merge, and the rounding of it. */
+/** The randomness of the adapters after a merge, and of its rounding. */
 function mergeRng(seed: number, step: number): Rng {
   return new Rng(seed, "adapters", step);
 }

@@ -1,8 +1,8 @@
 import { planStep, type ReloraConfig, type StepPlan } from "./plan.js";
 
 /**
- * Why a run that has done `steps` steps under one plan cannot go on under another as if that had been its plan from
- * the start; null where it can. A reset that the last step of a plan leaves out can be done later.
+ * The reason why a run that has done `steps` steps under one plan cannot go on under another as if that had been its
+ * plan from the start; null where it can. A reset that the last step of a plan leaves out can be done later.
  */
 export function planConflict(before: ReloraConfig, after: ReloraConfig, steps: number): string | null {
   for (let step = 1; step <= steps; step++) {
@@ -22,7 +22,8 @@ const CONFLICTS: Readonly<Record<Exclude<keyof StepPlan, "step">, Describe>> = {
   cycle: (done, wanted) => `was part of cycle ${done.cycle} and would belong to cycle ${wanted.cycle}`,
   addAdapters: () => "would begin the adapters at another place",
   lrMultiplier: (done, wanted, { schedule }) =>
-    `ran at ${percent(done.lrMultiplier)} of the peak learning rate and would run at ${percent(wanted.lrMultiplier)}: ` +
+    `ran at ${percent(done.lrMultiplier)} of the peak learning rate and ` +
+    `would run at ${percent(wanted.lrMultiplier)}: ` +
     `schedule ${schedule} depends on the length of the run, constant does not`,
   merge: ({ merge }) => (merge ? "merged the adapters because it was the last one" : "would merge the adapters"),
   mergeShare: () => "merged whole adapters because it was the last one",

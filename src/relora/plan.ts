@@ -2,7 +2,7 @@ import { directionsOf } from "../adapters/lora-adapter.js";
 import type { Settings } from "../config/settings.js";
 import { constant, cosine, cosineRestarts, type DecayOptions, linear } from "../optim/schedules.js";
 
-/** The settings that decide what happens when. */
+/** The settings that make the plan of a run. */
 export type ReloraConfig = Pick<
   Settings,
   | "method"
@@ -79,9 +79,9 @@ export function planStep(step: number, config: ReloraConfig): StepPlan {
 const NO_MERGE = { merge: false, mergeShare: 1, resetOptimizer: false } as const;
 
 /**
- * The schedule's value in the middle of the step, so that no update is spent on the zero at the start of a warm-up.
- * The warm start runs the first part of what full-rank training of maxSteps would run, without restarts. The adapters
- * then have a schedule of their own over the remaining steps, which begins with a re-warm.
+ * The schedule's value in the middle of the step, so that no update is spent on the zero at the start of a warm-up. The
+ * warm start runs the first part of what full-rank training of maxSteps would run, without restarts. The adapters then
+ * have a schedule of their own over the remaining steps, which begins with a re-warm.
  */
 function learningRateMultiplier(step: number, phase: PhaseName, config: ReloraConfig): number {
   const { maxSteps, warmStartSteps, warmupSteps, restartWarmupSteps, cycleLength, minLrRatio, schedule } = config;
@@ -105,7 +105,7 @@ export interface Phase {
   readonly lastStep: number;
 }
 
-/** A run at a glance. */
+/** The whole plan of a run. */
 export interface RunPlan {
   readonly phases: readonly Phase[];
   /** Steps after which the adapters are merged. */
@@ -131,15 +131,12 @@ export function planRun(config: ReloraConfig): RunPlan {
   return { phases, merges, optimizerResets };
 }
 
-/** True if a step leaves nothing learned in the adapters: all of it was merged. */
+/** True if the adapters hold nothing that they have learned after a step: all of it was merged. */
 export function isMergedWhole({ merge, mergeShare }: StepPlan): boolean {
   return merge && mergeShare === 1;
 }
 
-/**
- * Directions that all merges of a run take from an adapter of that rank: the most that the rank of what it learned
- * can be.
- */
+/** Directions that all merges of a run take from an adapter of that rank, which bound the rank of what it learned. */
 export function mergedDirections(config: ReloraConfig, rank: number): number {
   const merges = planRun(config).merges.map((step) => planStep(step, config).mergeShare);
   return merges.reduce((sum, share) => sum + directionsOf(share, rank), 0);
@@ -154,7 +151,8 @@ export function describePlan({ phases, merges }: RunPlan): string {
   const text = parts.join(", then ");
   if (merges.length === 0) return text;
   const shown = merges.length <= 6 ? merges : [...merges.slice(0, 3), "…", merges.at(-1)];
-  return `${text}; ${count(merges.length, "merge")}, after ${merges.length === 1 ? "step" : "steps"} ${shown.join(", ")}`;
+  const steps = merges.length === 1 ? "step" : "steps";
+  return `${text}; ${count(merges.length, "merge")}, after ${steps} ${shown.join(", ")}`;
 }
 
 function count(n: number, noun: string): string {

@@ -5,19 +5,19 @@ import { formatBytes } from "../base/numbers.js";
 /** Left free beside what is written: small files, and what the file system takes for itself. */
 const MARGIN_BYTES = 2 ** 20;
 
-/** Timing of the wait for a disk that is full. */
+/** The way to wait for a disk that is full. */
 export interface DiskWait {
-  /** Hears once what the run waits for. */
+  /** Told once what the run waits for. */
   readonly onNotice: (text: string) => void;
   readonly stopRequested: () => boolean;
-  /** By default what the file system says. */
+  /** Default: as the file system says. */
   readonly freeBytes?: (folder: string) => Promise<number>;
   readonly pauseMs?: number;
 }
 
 /**
  * Resolves when the disk that holds the folder has room for `bytes` more: at once, or when somebody has made room.
- * @param purpose what is to be written.
+ * @param purpose names the file to be written.
  * @throws CheckpointError when the run is asked to stop while it waits.
  */
 export async function waitForSpace(
@@ -30,7 +30,8 @@ export async function waitForSpace(
   for (let waiting = false; ; waiting = true) {
     const free = await freeBytes(folder);
     if (free >= needed) return;
-    const lack = `${purpose} needs ${formatBytes(needed)} on the disk of ${folder}, which has ${formatBytes(free)} free`;
+    const needs = `${purpose} needs ${formatBytes(needed)} on the disk of ${folder}`;
+    const lack = `${needs}, which has ${formatBytes(free)} free`;
     if (stopRequested()) {
       throw new CheckpointError(
         `${lack}; nothing was written and the last checkpoint is whole: make room, then resume`,

@@ -13,9 +13,9 @@ export interface LossLimits {
 }
 
 /**
- * True when training undoes what was learned: the held-out loss is above `factor` times its lowest, and the training loss
- * above that lowest too, which tells it from overfitting, where the training loss falls. A loss that is not a number is
- * above everything.
+ * True when training undoes what was learned: the held-out loss is above `factor` times its lowest, and the training
+ * loss above that lowest too, which tells it from overfitting, where the training loss falls. A loss that is not a
+ * number is above everything.
  */
 export function isDiverging(heldOut: number, training: number, { lowest, factor }: LossLimits): boolean {
   if (lowest === null || factor === null) return false;
@@ -34,7 +34,7 @@ export interface DivergedRun {
   readonly last: string | null;
 }
 
-/** What happened, and the checkpoint and the command to go on with. */
+/** The reason, and the checkpoint and the command to go on with. */
 export function divergenceMessage({ folder, step, reason, settings, best, last }: DivergedRun): string {
   const from =
     best !== null

@@ -1,12 +1,12 @@
 import type { Settings } from "../config/settings.js";
 import type { LossAtStep, RunState } from "./run-state.js";
 
-/** The end of a run: after its last step, or before, when the held-out loss falls no more. */
+/** The end of a run: `done` after its last step, or `early` before it, when the held-out loss falls no more. */
 export type Ending = "done" | "early";
 
 /**
- * The end that a run comes to after this step; null where it goes on. A function of what a checkpoint holds, so that
- * a resumed run ends as well.
+ * The ending of a run after this step; null where it goes on. It depends on what a checkpoint holds, so that a resumed
+ * run ends as well.
  */
 export function endingOf(
   step: number,
@@ -27,8 +27,8 @@ export function publishedStep(
 }
 
 /**
- * The best checkpoint for a run that goes on from the one of this step, out of those that are there: the one that it
- * knew as the best may have given way to a better one since then.
+ * The best checkpoint of those that are there, for a run that goes on from the one of this step: the one that it knew
+ * as the best may have given way to a better one since then.
  */
 export function bestOf(
   step: number,

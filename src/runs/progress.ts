@@ -2,7 +2,7 @@ import type { Settings } from "../config/settings.js";
 import { isDiverging } from "./divergence.js";
 import type { LossAtStep, RunState } from "./run-state.js";
 
-/** State of a run from step to step beside its model, its optimizer and its place in the data. */
+/** The memory of a run from step to step, beside its model, its optimizer and its place in the data. */
 export class Progress {
   /** Completed optimizer steps. */
   step: number;
@@ -62,7 +62,7 @@ export class Progress {
   /**
    * Takes in an evaluation after the present step.
    * @param trainingLoss of the present step.
-   * @param counts whether patience runs.
+   * @param counts true if patience runs.
    */
   evaluate(
     loss: number,
@@ -85,10 +85,7 @@ export class Progress {
     return evaluated?.step === step && (best === null || evaluated.loss < best.loss);
   }
 
-  /**
-   * Takes note of a checkpoint of the present step that is about to be saved. Returns whether it is the best one so
-   * far.
-   */
+  /** Notes a checkpoint of the present step that is about to be saved. Returns true if it is the best one so far. */
   markBest(): boolean {
     const { isBest } = this;
     if (isBest) this.best = this.evaluated;

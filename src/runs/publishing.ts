@@ -4,7 +4,7 @@ import { mergedTensors } from "../loading/unmerged-model.js";
 import { isMerged, openRun, restoreTrained, unmergedRun } from "./saved-run.js";
 import { type AdapterToSave, adapterBytes, saveAdapter } from "./saving.js";
 
-/** Waits until the disk has room for so many bytes of what is named. */
+/** Waits until the disk has room for so many bytes; `purpose` names them. */
 export type WaitForSpace = (bytes: number, purpose: string) => Promise<void>;
 
 /** Writes RUN/model. Returns its folder. */
@@ -20,7 +20,7 @@ export async function publishModel(
   return folder;
 }
 
-/** Joins all cycles into RUN/adapter. Not with each checkpoint: it grows with every cycle, which a checkpoint does not. */
+/** Joins all cycles into RUN/adapter, which grows with every cycle. So no checkpoint has one. */
 export async function publishAdapter(
   runFolder: string,
   adapter: AdapterToSave,
@@ -31,8 +31,8 @@ export async function publishAdapter(
 }
 
 /**
- * Writes RUN/model, in float32, and RUN/adapter, where there are adapters, from one of the run's checkpoints. Returns the
- * model's folder.
+ * Writes RUN/model, in float32, and RUN/adapter, where there are adapters, from one of the run's checkpoints. Returns
+ * the model's folder.
  * @throws CheckpointError as `openRun`.
  */
 export async function publishCheckpoint(

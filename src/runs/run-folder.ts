@@ -29,7 +29,7 @@ const SETTINGS_FILE = "config.resolved.json";
 const METRICS_FILE = "metrics.jsonl";
 const LOCK_FILE = "lock";
 
-/** Names that a run may leave in its folder, at the top level. */
+/** Files that a run may leave in its folder, at the top level. */
 const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last)$/;
 /** The lock, and those that are held while a dead process's lock is taken over. */
 export const LOCK_FILES: RegExp = /^lock(\.takeover)*$/;
@@ -37,8 +37,8 @@ const OWN_FOLDERS = /^(base|deltas|adapter|model|checkpoint-\d+)$/;
 const LEFTOVER = /^\..*\.(partial|previous)$/;
 
 /**
- * The folder of a run: its lock, settings, environment, metrics and report. Models and checkpoints are written into
- * it by others. Must be released.
+ * The folder of a run: its lock, settings, environment, metrics and report. Models and checkpoints are written into it
+ * by others. Must be released.
  */
 export class RunFolder {
   readonly path: string;
@@ -52,8 +52,8 @@ export class RunFolder {
   }
 
   /**
-   * Keeps other processes from writing into the folder, which must exist. Returns what is to be said about a process
-   * that died here.
+   * Keeps other processes from writing into the folder, which must exist. Returns a notice about a process that died
+   * here.
    * @throws ConfigError while another process holds it.
    */
   async lock(): Promise<string | null> {
@@ -68,7 +68,7 @@ export class RunFolder {
     this.#lock = undefined;
   }
 
-  /** Makes and locks the folder, empties it of an earlier run, and writes what stays the same in the run. */
+  /** Makes and locks the folder, empties it of an earlier run, and writes settings and environment. */
   async create(settings: Settings, threads: number): Promise<void> {
     await makeFolder(this.path);
     await this.lock();
@@ -82,7 +82,7 @@ export class RunFolder {
   }
 
   /**
-   * Puts what a killed process left half done in order and reads the metrics, without a last line that was cut short.
+   * Puts in order what a killed process left half done, and reads the metrics without a last line that was cut short.
    * To be called with the lock. Returns the records.
    */
   async recover(): Promise<readonly MetricsRecord[]> {
@@ -97,10 +97,7 @@ export class RunFolder {
     return this.#records;
   }
 
-  /**
-   * Goes back to what the first `records` of the recovered metrics say of the steps up to `step`, to go on with these
-   * settings.
-   */
+  /** Cuts the recovered metrics to their first `records`, of steps up to `step`, to go on with these settings. */
   async goOn(settings: Settings, { step: last, records }: { step: number; records: number }): Promise<void> {
     // Where lines are missing, the first ones reach beyond the step.
     this.#records = this.#records.slice(0, records).filter(({ step }) => step <= last);
@@ -157,8 +154,8 @@ export function isRunFolder(path: string): Promise<boolean> {
 
 /**
  * The settings that a run was started with.
- * @param changes by setting name, as text or typed: what is to be otherwise from now on.
- * @throws ConfigError for what is no setting; CheckpointError for a file that is no JSON.
+ * @param changes values from now on, by setting name, as text or typed.
+ * @throws ConfigError for invalid settings; CheckpointError for a file that is not JSON.
  */
 export async function readRunSettings(
   path: string,
@@ -169,7 +166,7 @@ export async function readRunSettings(
 }
 
 /**
- * Where the run will write; nothing is written yet. Without `out` it is the next number under runs/.
+ * The folder that the run will write; nothing is written yet. Without `out` it is the next number under runs/.
  * @throws ConfigError if the folder holds files that the run must not replace.
  */
 export async function chooseRunFolder({ out, overwrite, model, method }: Settings): Promise<string> {
@@ -191,7 +188,8 @@ export async function chooseRunFolder({ out, overwrite, model, method }: Setting
   const others = names.filter((name) => !own.has(name));
   if (others.length > 0) {
     throw new ConfigError(
-      `out: ${out} holds ${others.join(", ")} beside a run, which --overwrite does not replace; move it or name another`,
+      `out: ${out} holds ${others.join(", ")} beside a run, which --overwrite does not replace; ` +
+        `move it or name another`,
     );
   }
   return out;

@@ -19,12 +19,12 @@ const checksums: z.ZodType<readonly string[]> = z.array(SHA256);
 const counts: z.ZodType<Readonly<Record<string, number>>> = z.record(z.string(), COUNT);
 
 const RUN_STATE = {
-  /** Loss of the last step. */
+  /** The phase of the last step. */
   phase: z.enum(PHASE_NAMES),
   cycle: COUNT,
   /** Length of the run that the steps were planned for. */
   maxSteps: z.int().min(1),
-  /** Trained on up to here. */
+  /** Tokens trained on up to here. */
   tokens: COUNT,
   /** Updates in a row, up to here, that were skipped. */
   badSteps: COUNT,
@@ -77,7 +77,7 @@ export function parseRunState(value: unknown, where: string): RunState {
   const parsed = SCHEMA.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new CheckpointError(
-    `${where} is not the state of a run that can go on; resume from another checkpoint, or with the version of highrank ` +
-      `that wrote it:\n${fieldFaults(parsed.error).join("\n")}`,
+    `${where} is not the state of a run that can go on; resume from another checkpoint, ` +
+      `or with the version of highrank that wrote it:\n${fieldFaults(parsed.error).join("\n")}`,
   );
 }

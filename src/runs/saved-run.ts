@@ -38,10 +38,10 @@ export interface SavedRun {
   readonly settings: Settings;
   readonly checkpoint: Checkpoint;
   readonly state: RunState;
-  /** RUN/base: what the trained weights are laid over. */
+  /** RUN/base, under the trained weights. */
   readonly source: ModelSource;
   readonly baseFolder: string;
-  /** The quantizer of the frozen weights under the adapters; null for float32, and while there are no adapters. */
+  /** The format of the frozen weights under the adapters; null for float32, and while there are no adapters. */
   readonly quantizer: Quantizer | null;
 }
 
@@ -88,9 +88,7 @@ function isAdapted({ state }: Pick<SavedRun, "state">): boolean {
   return state.phase === "adapter";
 }
 
-/**
- * True where the adapter was merged whole just before the checkpoint was saved, so that it has learned nothing since.
- */
+/** True if the adapter was merged whole just before the checkpoint was saved, so that it has learned nothing since. */
 export function isMerged({
   checkpoint,
   settings,
@@ -100,8 +98,7 @@ export function isMerged({
 }
 
 /**
- * A model with everything that was trained when the checkpoint was saved, adapters included; its other weights are
- * still to be read.
+ * A model with all that was trained when the checkpoint was saved, adapters included; its other weights are not read.
  */
 export function restoreTrained(run: SavedRun): CausalLM {
   const model = run.source.build();
@@ -120,8 +117,8 @@ export async function restoreModel(run: SavedRun): Promise<CausalLM> {
 }
 
 /**
- * Gives a model that was just built from the run's base the weights and adapters of the checkpoint, to the last bit
- * as they were when it was saved.
+ * Gives a model that was just built from the run's base the weights and adapters of the checkpoint, to the last bit as
+ * they were when it was saved.
  * @param master gets the merged cycles.
  */
 export async function restoreInto(model: CausalLM, run: SavedRun, master: MasterWeights): Promise<void> {
@@ -143,7 +140,7 @@ export function mergedCycles({ folder, state }: SavedRun): AsyncIterable<Delta> 
 }
 
 /**
- * Optimizer state of each trained tensor.
+ * The optimizer's state of each trained tensor.
  * @throws CheckpointError if the checkpoint lacks one of them or has another one.
  */
 export function savedMoments({ checkpoint, state }: SavedRun, trained: Iterable<string>): Map<string, AdamWState> {

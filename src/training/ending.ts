@@ -14,8 +14,8 @@ import type { RunOutput } from "./run-output.js";
 /** The end of a run that did not fail. */
 export interface TrainResult {
   /**
-   * `early`: before its last step, because the held-out loss fell no more; `planned`: a dry run, of which the start record
-   * is the whole outcome and nothing was written.
+   * `early`: before its last step, because the held-out loss fell no more; `planned`: a dry run, of which the start
+   * record is the whole outcome and nothing was written.
    */
   readonly outcome: "done" | "early" | "stopped" | "planned";
   readonly runFolder: string;

@@ -46,7 +46,7 @@ async function write(name: string, config: Record<string, unknown>, fileType: "F
 const load = (target: string, device?: "cpu"): Promise<{ model: CausalLM }> =>
   loadTarget(target, { base: null, adapter: true, ...(device && { device }) });
 
-/** Of a whole row and of one token, compiled: eager evaluation would widen the weights beforehand. */
+/** Logits of a whole row and of one token, compiled: eager evaluation would widen the weights beforehand. */
 async function logitsOf(model: CausalLM): Promise<Uint32Array[]> {
   const all: Uint32Array[] = [];
   for (const ids of [ROWS[0]!.input_ids, [7]]) {

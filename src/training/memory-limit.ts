@@ -21,22 +21,23 @@ type LimitSettings = Pick<
 
 /**
  * Refuses a run that would need more memory than there is, unless the settings force it.
- * @param available what the process may hold in all, in bytes.
+ * @param available bytes that the process may hold in all.
  * @throws ConfigError that tells the estimate by part, and which settings would lower it.
  */
 export function requireMemory(memory: MemoryEstimate, available: number, settings: LimitSettings): void {
   if (settings.force || totalBytes(memory) <= available) return;
   const parts = Object.entries(memory).filter(([, bytes]) => bytes > 0);
   throw new ConfigError(
-    `memory: training would take about ${formatBytes(totalBytes(memory))}, and ${formatBytes(available)} are at hand:\n` +
+    `memory: training would take about ${formatBytes(totalBytes(memory))}, ` +
+      `and ${formatBytes(available)} are at hand:\n` +
       `${parts.map(([part, bytes]) => `${part} ${formatBytes(bytes)}`).join(", ")}.\n` +
       `Less is needed with ${listed(remedies(settings))}; ${flagOf("force")} starts all the same`,
   );
 }
 
 /**
- * Refuses a batch whose activations alone are more than there is. Of a batch so large even the graph takes long to
- * build, so this comes before {@link requireMemory}.
+ * Refuses a batch whose activations alone exceed the memory. The graph of so large a batch takes long to build, so this
+ * comes before {@link requireMemory}.
  * @throws ConfigError
  */
 export function requireBatchMemory(
@@ -50,13 +51,13 @@ export function requireBatchMemory(
   const least = 4 * kept * hiddenSize * batchSize * sequenceLength;
   if (force || least <= available) return;
   throw new ConfigError(
-    `memory: a batch of ${batchSize} × ${sequenceLength} tokens has at least ${formatBytes(least)} of activations, and ` +
-      `${formatBytes(available)} are at hand. Less is needed with a smaller ${flagOf("batchSize")}; ` +
+    `memory: a batch of ${batchSize} × ${sequenceLength} tokens has at least ${formatBytes(least)} of activations, ` +
+      `and ${formatBytes(available)} are at hand. Less is needed with a smaller ${flagOf("batchSize")}; ` +
       `${flagOf("totalBatchSize")} makes the same steps out of smaller batches`,
   );
 }
 
-/** Settings that would lower the estimate, the others being what they are. */
+/** Changes that would lower the estimate, the settings being what they are. */
 function remedies(settings: LimitSettings): string[] {
   const { method, warmStartSteps, quantize, doubleQuant, checkpointing, batchSize, sequenceLength, rank } = settings;
   const full = method === "full";

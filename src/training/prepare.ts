@@ -30,14 +30,14 @@ export interface PreparedRun extends TrainedRun {
   readonly isStream: boolean;
   /** Sizes of the training split. */
   readonly trainCounts: TokenCounts;
-  /** Of the tokens and labels to train on and those held out. */
+  /** SHA-256 of the tokens and labels to train on and those held out. */
   readonly dataSha256: string;
 }
 
 /**
  * Loads data and tokenizer, and opens the model, which is downloaded where it is named by its name on the hub.
  * @param saved the run that is to go on: its base and its tokenizer stand in for those that the settings name.
- * @throws ConfigError, DataError or CheckpointError for all that would stop the run.
+ * @throws ConfigError, DataError or CheckpointError for everything that would stop the run.
  */
 export async function prepareRun(
   given: Settings,

@@ -15,7 +15,7 @@ import { openRun, type SavedRun } from "../runs/saved-run.js";
 import type { TrainResult } from "./ending.js";
 import { runIn, type TrainOptions } from "./train.js";
 
-/** Changes to a run that is resumed. */
+/** Changes to a run that goes on. */
 export interface ResumeOptions {
   /** The checkpoint to go on from. */
   readonly checkpoint: CheckpointName;
@@ -24,9 +24,8 @@ export interface ResumeOptions {
 }
 
 /**
- * Goes on with a run, in this thread: what comes out is to the last bit what the run would have made without the
- * interruption, where `changes` does not say otherwise. A run that was killed before its first checkpoint begins
- * anew; one that is done stays so.
+ * Resumes a run, in this thread. Unless `changes` says otherwise, the result is to the last bit that of the run without
+ * the interruption. A run that was killed before its first checkpoint begins anew; one that is done stays so.
  * @throws CheckpointError for a folder that is no run or is damaged, ConfigError for changes that its steps so far do
  * not allow and for a folder that another process writes into, DataError for other data; and what `train` throws.
  */
@@ -62,7 +61,8 @@ export async function resume(
       onNotice(
         ending === "done"
           ? `${path} is done: nothing is left of its ${settings.maxSteps} steps.`
-          : `${path} ended early, after ${step} of ${settings.maxSteps} steps; a larger ${flagOf("patience")} lets it go on.`,
+          : `${path} ended early, after ${step} of ${settings.maxSteps} steps; ` +
+              `a larger ${flagOf("patience")} lets it go on.`,
       );
       await goBackTo(path, step, best?.step ?? null);
       await folder.writeReport(settings);
@@ -95,7 +95,7 @@ function requirePlan({ checkpoint: { step, folder }, state, settings: before }: 
   );
 }
 
-/** True if nothing is left to do: the last record is written, and so is everything that the run publishes. */
+/** True if nothing is left to do: the last record is written, and so is what the run publishes. */
 async function isFinished(
   { folder, settings, checkpoint: { step } }: SavedRun,
   { ending, published }: { ending: Ending; published: number },

@@ -1,28 +1,15 @@
 import { startProcess, startWorker } from "#platform";
 import type { Settings } from "../config/settings.js";
-import type { DownloadEvents } from "../hub/model-download.js";
-import type { MetricsRecord } from "../runs/metrics.js";
 import type { TrainResult } from "./ending.js";
 import type { ResumeOptions } from "./resume.js";
 import { putTogether, STOP, type TrainingJob, type WorkerMessage } from "./thread-messages.js";
-
-/** Options of {@link startTraining}. */
-export interface TrainingOptions extends DownloadEvents {
-  /** Called for each line that goes into `metrics.jsonl`, in order, on the caller's thread. */
-  readonly onRecord: (record: MetricsRecord) => void;
-  /** Hears what else there is to say: that a dead process's folder was taken over, that a full disk is waited for. */
-  readonly onNotice?: (text: string) => void;
-  /** Whether the run gets a process of its own, so that its peak memory is that of nothing else; otherwise a thread. */
-  readonly ownProcess?: boolean;
-  /** Saves a checkpoint after this step and ends there, as if it had been asked to stop. */
-  readonly untilStep?: number;
-}
+import type { TrainingOptions } from "./train.js";
 
 /** A run under way in a worker. */
 export interface TrainingHandle {
   /**
-   * Resolves when the run folder is complete; rejects with ConfigError, DataError, CheckpointError, DeviceError or, when
-   * the numbers diverged, NumericError.
+   * Resolves when the run folder is complete; rejects with ConfigError, DataError, CheckpointError, DeviceError or,
+   * when the numbers diverged, NumericError.
    */
   readonly done: Promise<TrainResult>;
   /** Asks the run to save a checkpoint after the step under way and to end; `done` then resolves with `stopped`. */
@@ -34,7 +21,7 @@ export function startTraining(settings: Settings, options: TrainingOptions): Tra
   return start({ kind: "train", settings, untilStep: options.untilStep }, options);
 }
 
-/** Goes on with a run in a worker; faults come through `done`. */
+/** Resumes a run in a worker; faults come through `done`. */
 export function startResuming(runFolder: string, resume: ResumeOptions, options: TrainingOptions): TrainingHandle {
   return start({ kind: "resume", runFolder, resume, untilStep: options.untilStep }, options);
 }

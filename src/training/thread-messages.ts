@@ -5,13 +5,13 @@ import type { MetricsRecord } from "../runs/metrics.js";
 import type { TrainResult } from "./ending.js";
 import type { ResumeOptions } from "./resume.js";
 
-/** The job of the training worker. */
+/** The job that the training worker is started with. */
 export type TrainingJob = { readonly untilStep: number | undefined } & (
   | { readonly kind: "train"; readonly settings: Settings }
   | { readonly kind: "resume"; readonly runFolder: string; readonly resume: ResumeOptions }
 );
 
-/** Messages from the training worker. */
+/** A message from the training worker. */
 export type WorkerMessage =
   | { readonly kind: "record"; readonly record: MetricsRecord }
   | { readonly kind: "notice"; readonly text: string }
@@ -19,7 +19,7 @@ export type WorkerMessage =
   | { readonly kind: "done"; readonly result: TrainResult }
   | { readonly kind: "failed"; readonly error: ErrorParts };
 
-/** Messages to the training worker. */
+/** The message to the training worker that asks it to stop. */
 export const STOP = "stop";
 
 /** An error without its class, which a copy between threads loses. */

@@ -4,9 +4,10 @@ import { formatCount } from "../base/numbers.js";
 import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import { shownModel } from "../hub/hub-name.js";
+import type { DownloadEvents } from "../hub/model-download.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { describePlan, planRun } from "../relora/plan.js";
-import type { StartRecord } from "../runs/metrics.js";
+import type { MetricsRecord, StartRecord } from "../runs/metrics.js";
 import { chooseRunFolder, RunFolder } from "../runs/run-folder.js";
 import type { SavedRun } from "../runs/saved-run.js";
 import type { TrainResult } from "./ending.js";
@@ -15,20 +16,32 @@ import { requireMemory } from "./memory-limit.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
 import { RunOutput } from "./run-output.js";
 import { runShapes } from "./run-shape.js";
-import type { TrainingOptions } from "./start.js";
 import { Trainer } from "./trainer.js";
+
+/** Options of a run in a worker. */
+export interface TrainingOptions extends DownloadEvents {
+  /** Called for each line that goes into `metrics.jsonl`, in order, on the caller's thread. */
+  readonly onRecord: (record: MetricsRecord) => void;
+  /** Hears everything else: that a dead process's folder was taken over, that the run waits for a full disk. */
+  readonly onNotice?: (text: string) => void;
+  /** Gives the run a process of its own, so that its peak memory is that of nothing else. Default: a thread. */
+  readonly ownProcess?: boolean;
+  /** Saves a checkpoint after this step and ends there, as if it had been asked to stop. */
+  readonly untilStep?: number;
+}
 
 /** Options of {@link train} and {@link resume}. */
 export interface TrainOptions extends Partial<TrainingOptions> {
   /** Asked after each step; true saves a checkpoint and ends the run. */
   readonly stopRequested?: () => boolean;
-  /** What the process may hold in all, in bytes; by default what it holds and what can still be taken. */
+  /** Bytes that the process may hold in all; by default those that it holds and those that can still be taken. */
   readonly availableMemoryBytes?: number;
 }
 
 /**
  * Trains in this thread, which is blocked while a step computes. The run folder is made only when data, model, settings
- * and memory have been found to fit. @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
+ * and memory have been found to fit.
+ * @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
  */
 export async function train(settings: Settings, options: TrainOptions = {}): Promise<TrainResult> {
   const folder = new RunFolder(await chooseRunFolder(settings));
@@ -75,7 +88,8 @@ export async function runIn(
 function requireSameData({ dataSha256 }: PreparedRun, { state, folder }: SavedRun, { data }: Settings): void {
   if (dataSha256 === state.dataSha256) return;
   throw new DataError(
-    `${data}: its tokens are not those that ${folder} was trained on (SHA-256 ${dataSha256}, was ${state.dataSha256}); ` +
+    `${data}: its tokens are not those that ${folder} was trained on ` +
+      `(SHA-256 ${dataSha256}, was ${state.dataSha256}); ` +
       `bring back the data as they were, or name where they are with ${flagOf("data")}`,
   );
 }
@@ -116,14 +130,16 @@ function describeStart(
   };
 }
 
-/** What is trained on, in words: what is scored of it, and what was cut. */
+/** The training data in words: its size, how much of it is scored, and what was cut. */
 function describeCounts(
   source: string,
   { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream, cursor, settings }: PreparedRun,
 ): string {
   if (isStream) return `${source}, ${formatCount(tokens)} tokens`;
   const stepsOfEpoch = (cursor.rowsPerEpoch / settings.totalBatchSize).toPrecision(3);
-  const whole = `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored, ${Number(stepsOfEpoch)} steps an epoch`;
+  const whole =
+    `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored, ` +
+    `${Number(stepsOfEpoch)} steps an epoch`;
   if (truncation.samples === 0) return whole;
   return `${whole}; ${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;
 }

@@ -96,8 +96,8 @@ export class Trainer {
 
   /**
    * Trains to the end, until the held-out loss falls no more, or until asked to stop.
-   * @throws NumericError when too many updates in a row were skipped, when what is trained is no longer finite, when the
-   * held-out loss says that training undoes what was learned, and when adapters get no gradient.
+   * @throws NumericError when too many updates in a row were skipped, when what is trained is no longer finite, when
+   * the held-out loss says that training undoes what was learned, and when adapters get no gradient.
    */
   async run(): Promise<TrainResult> {
     const ending = await this.#train().finally(() => this.#phase.release());
@@ -244,13 +244,13 @@ export class Trainer {
     progress.savingSeconds += progress.seconds - started;
   }
 
-  /** Sees to it that nothing is saved or merged that the run could not go on from. */
+  /** Ends the run before a state is saved or merged that it could not go on from. */
   async #requireSound(): Promise<void> {
     const fault = await faultOf(this.#phase);
     if (fault !== null) await this.#diverge(fault);
   }
 
-  /** Ends the run if its numbers say that it should not go on; first saves the present state if it is one to go on from. */
+  /** Ends the run if its numbers say that it should not go on, after it has saved a state that is sound. */
   async #stopIfDiverged(plan: StepPlan, { skipped }: Update): Promise<void> {
     const { maxBadSteps, divergenceFactor, divergenceEvals } = this.#settings;
     const progress = this.#progress;
