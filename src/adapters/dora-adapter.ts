@@ -5,6 +5,7 @@ import { add, div, mul, sub } from "../ops/elementwise.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { FrozenWeight } from "./frozen-weight.js";
+import type { AdapterPart } from "./linear-adapter.js";
 import { LoRAAdapter, type LoRAOptions } from "./lora-adapter.js";
 import { type LowRankTerm, rowLengths, scaledRows } from "./low-rank-term.js";
 
@@ -27,8 +28,11 @@ export class DoRAAdapter extends LoRAAdapter {
     this.magnitude = new Parameter(() => lengthsOfRows(weight.values(), outFeatures), [outFeatures]);
   }
 
-  override get trained(): Parameter[] {
-    return [...super.trained, this.magnitude];
+  override get parts(): readonly AdapterPart[] {
+    return [
+      ...super.parts.map(({ axis: _, ...part }) => part),
+      { name: "magnitude", parameter: this.magnitude, role: "length" },
+    ];
   }
 
   override reset(rng: Rng): void {
@@ -36,16 +40,20 @@ export class DoRAAdapter extends LoRAAdapter {
     this.magnitude.assign(lengthsOfRows(this.#weight.values(), this.outFeatures));
   }
 
+  override weakestDirections(): undefined {
+    return undefined;
+  }
+
   override async startNear(): Promise<void> {
     throw new ConfigError("DoRAAdapter can only start at zero; use another merge policy than residual");
   }
 
-  override learnedTerm(): LowRankTerm {
-    return { ...super.learnedTerm(), magnitude: this.magnitude.values.slice() };
+  override async learned(): Promise<LowRankTerm> {
+    return { ...(await super.learned()), magnitude: this.magnitude.values.slice() };
   }
 
-  override calculateLearnedUpdate(): Tensor {
-    return this.calculateWeightUpdate();
+  override get learnedSize(): number {
+    return super.learnedSize + this.outFeatures;
   }
 
   override calculateWeightUpdate(): Tensor {

@@ -4,6 +4,7 @@ export type { FrozenWeight } from "./frozen-weight.js";
 export * from "./inject.js";
 export * from "./linear-adapter.js";
 export * from "./lora-adapter.js";
+export type { LowRankAdapter, LowRankOptions } from "./low-rank-adapter.js";
 export type { LayerInputs } from "./low-rank-approximation.js";
 export type { LowRankTerm } from "./low-rank-term.js";
 export * from "./merge-policies.js";

@@ -4,7 +4,7 @@ import { translatePythonPattern } from "./python-pattern.js";
 /** Stands for all linear layers of the decoder, the output projection not among them. */
 export const ALL_LINEAR = "all-linear";
 
-/** Which modules get an adapter, by PEFT's rules. */
+/** A choice of modules to adapt, by PEFT's rules. */
 export interface TargetRule {
   /**
    * A list: names that a module's path equals or ends with after a dot. A text: a regular expression of Python's for

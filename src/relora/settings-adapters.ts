@@ -1,12 +1,6 @@
 import { CoreAdapter } from "../adapters/core-adapter.js";
 import { DoRAAdapter } from "../adapters/dora-adapter.js";
-import {
-  injectAdapters,
-  loraAdapters,
-  mergeableLayers,
-  type TargetedLinear,
-  targetedLinears,
-} from "../adapters/inject.js";
+import { injectAdapters, mergeableLayers, type TargetedLinear, targetedLinears } from "../adapters/inject.js";
 import { LoRAAdapter } from "../adapters/lora-adapter.js";
 import type { MergePolicy } from "../adapters/merge-policies.js";
 import { ALL_LINEAR, isAllLinear, patternFault, patternValues, type TargetRule } from "../adapters/target-modules.js";
@@ -40,6 +34,7 @@ export function addAdapters(
   const targets = targetedLinears(model, rule);
   const options = adapterOptions(targets.keys(), settings);
   requireRanks(options, targets);
+  for (const parameter of namedParameters(model).values()) parameter.trainable = false;
   injectAdapters(
     model,
     {
@@ -55,10 +50,6 @@ export function addAdapters(
     },
     rng,
   );
-  for (const parameter of namedParameters(model).values()) parameter.trainable = false;
-  for (const adapter of loraAdapters(model).values()) {
-    for (const parameter of adapter.trained) parameter.trainable = true;
-  }
   for (const parameter of trainedBeside(model, settings).values()) parameter.trainable = true;
 }
 

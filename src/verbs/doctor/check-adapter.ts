@@ -1,6 +1,6 @@
 import { joinPath } from "#platform";
-import { loraAdapters } from "../../adapters/inject.js";
-import { joinTerms, type LowRankTerm, sinceStart, withCore } from "../../adapters/low-rank-term.js";
+import { adaptersOf, adapterTensors } from "../../adapters/inject.js";
+import { joinTerms, type LowRankTerm } from "../../adapters/low-rank-term.js";
 import { readJsonObject } from "../../formats/json-file.js";
 import type { LazyTensor } from "../../formats/lazy-tensor.js";
 import { loraScalings } from "../../formats/peft.js";
@@ -11,12 +11,14 @@ import type { StoredTensor } from "../../formats/stored-tensor.js";
 import { type Delta, openDelta } from "../../relora/delta-log.js";
 import type { RunState } from "../../runs/run-state.js";
 import { isMerged } from "../../runs/saved-run.js";
+import { restoreStarts } from "../../runs/saving.js";
+import type { HostTensor } from "../../tensor/dtype.js";
 import type { Expected } from "./check-checkpoint.js";
 
 /** Sources of RUN/adapter. */
 export interface PublishedParts {
   readonly runFolder: string;
-  /** Where RUN/adapter lies. */
+  /** The place of RUN/adapter. */
   readonly folder: string;
   readonly checkpointFolder: string;
   readonly step: number;
@@ -26,11 +28,11 @@ export interface PublishedParts {
 
 /**
  * Compares RUN/adapter with the merged cycles joined with what the checkpoint's adapters have learned, to the last
- * bit and one layer in memory at a time. Returns in words how it differs; null if it does not.
+ * bit. Holds those adapters, and of all else one layer at a time. Returns in words how it differs; null if it does not.
  * @throws CheckpointError for files that are none.
  */
-export async function adapterDifference(parts: PublishedParts): Promise<string | null> {
-  const { runFolder, folder, checkpointFolder, step, state, expected } = parts;
+export async function adapterDifference(published: PublishedParts): Promise<string | null> {
+  const { runFolder, folder, checkpointFolder, step, state, expected } = published;
   const faults: string[] = [];
   const config = parsePeftConfig(await readJsonObject(joinPath(folder, "adapter_config.json")), faults);
   const { tensors } = await openSafetensors(joinPath(folder, "adapter_model.safetensors"));
@@ -43,55 +45,53 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
     (await openSafetensors(joinPath(checkpointFolder, `${name}.safetensors`))).tensors;
   const trainable = await open("trainable");
   const merged = isMerged({ checkpoint: { step }, settings: expected.settings, state });
-  const starts = merged ? undefined : await open("adapter_start").catch(() => undefined);
+  const starts = merged ? new Map<string, StoredTensor>() : await open("adapter_start").catch(() => new Map());
   const names = new Set(trainable.keys());
-  for (const [layer, { rank: ownRank, scaling }] of loraAdapters(expected.adapted!)) {
-    const [a, b, m, c] = PARTS.map((part) => `${layer}.adapter.${part}`) as [string, string, string, string];
-    for (const name of [a, b, m, c]) names.delete(name);
+  const parts = [...adapterTensors(expected.adapted!)];
+  for (const [layer, adapter] of adaptersOf(expected.adapted!)) {
     const terms: LowRankTerm[] = [];
     for (const cycle of cycles)
       terms.push(await readTerm(cycle.layers.get(layer)!, cycle.scalings?.get(layer) ?? cycle.scaling));
-    const core = trainable.get(c);
-    if (!merged && core !== undefined) {
-      const [loraA, loraB] = await Promise.all(
-        ["loraA", "loraB"].map((base) => valuesOf(starts!.get(`${layer}.${base}`)!)),
-      );
-      terms.push({ rank: ownRank, scaling, loraA: loraA!, loraB: withCore(loraB!, await valuesOf(core)) });
-    } else if (!merged) {
-      const magnitude = trainable.get(m);
-      const pair = { loraA: trainable.get(a)!, loraB: trainable.get(b)! };
-      const now = await readTerm(magnitude === undefined ? pair : { ...pair, magnitude }, scaling);
-      const start = starts?.get(`${layer}.loraA`);
-      const startOfB = starts?.get(`${layer}.loraB`);
-      const from = start && startOfB && (await readTerm({ loraA: start, loraB: startOfB }, scaling));
-      terms.push(sinceStart({ ...now, rank: ownRank }, from && { loraA: from.loraA, loraB: from.loraB }));
+    for (const [name, part] of parts) {
+      if (part.layer !== layer || !names.delete(name) || merged) continue;
+      part.parameter.assign(await valuesOf(trainable.get(name)!));
+    }
+    if (!merged) {
+      restoreStarts(new Map([[layer, adapter]]), await readLayer(starts, layer), checkpointFolder);
+      terms.push(await adapter.learned());
     }
     const wanted = joinTerms(terms);
-    const published = layers.get(layer);
-    if (published === undefined) return "is of another run";
+    const is = layers.get(layer);
+    if (is === undefined) return "is of another run";
     const { rank, alpha } = scalings.get(layer)!;
     if (rank !== wanted.rank) return `is of ${rank < wanted.rank ? "an earlier" : "a later"} step`;
     if (alpha !== wanted.scaling * rank) return "is of another run";
-    const is = await readTerm(published, wanted.scaling);
-    if (!isSame(is.loraA, wanted.loraA) || !isSame(is.loraB, wanted.loraB)) return "is of another step";
-    if (!isSame(is.magnitude ?? NOTHING, wanted.magnitude ?? NOTHING)) return "is of another step";
+    const term = await readTerm(is, wanted.scaling);
+    if (!isSame(term.loraA, wanted.loraA) || !isSame(term.loraB, wanted.loraB)) return "is of another step";
+    if (!isSame(term.magnitude ?? NOTHING, wanted.magnitude ?? NOTHING)) return "is of another step";
   }
   for (const name of names) {
-    const published = modulesToSave.get(name) ?? biases.get(name);
-    if (published === undefined || !isSame(await valuesOf(published), await valuesOf(trainable.get(name)!))) {
+    const is = modulesToSave.get(name) ?? biases.get(name);
+    if (is === undefined || !isSame(await valuesOf(is), await valuesOf(trainable.get(name)!))) {
       return "is of another step";
     }
   }
   return null;
 }
 
-/** Tensors of an adapter that may be there. */
-const PARTS = ["loraA", "loraB", "magnitude", "core"];
-
 const NOTHING = new Float32Array(0);
 
 async function readTerm(pair: LoraPair<LazyTensor>, scaling: number): Promise<LowRankTerm> {
   return termOf(await readPair(pair), scaling);
+}
+
+async function readLayer(tensors: ReadonlyMap<string, StoredTensor>, layer: string): Promise<Map<string, HostTensor>> {
+  const own = new Map<string, HostTensor>();
+  for (const [name, tensor] of tensors) {
+    if (!name.startsWith(`${layer}.`)) continue;
+    own.set(name, { dtype: "float32", shape: tensor.shape, data: await valuesOf(tensor) });
+  }
+  return own;
 }
 
 async function valuesOf(tensor: LazyTensor): Promise<Float32Array> {

@@ -1,5 +1,5 @@
 import { sha256File } from "#platform";
-import { loraAdapters } from "../../adapters/inject.js";
+import { adaptersOf } from "../../adapters/inject.js";
 import { deltaPath, openDelta, presentCycles } from "../../relora/delta-log.js";
 import { planRun } from "../../relora/plan.js";
 import { collect, compareTensors, type Expected } from "./check-checkpoint.js";
@@ -42,12 +42,12 @@ async function checkCycle(
     if (expected !== null && step !== merges[cycle - 1]) {
       faults.push(`merged after step ${step}, planned was ${merges[cycle - 1] ?? "no such merge"}`);
     }
-    const adapters = expected?.adapted && loraAdapters(expected.adapted);
+    const adapters = expected?.adapted && adaptersOf(expected.adapted);
     for (const layer of adapters?.keys() ?? []) if (!layers.has(layer)) faults.push(`${layer} is missing`);
     for (const [layer, { loraA, loraB }] of layers) {
       const adapter = adapters?.get(layer);
       if (adapters != null && adapter === undefined) faults.push(`${layer} is no layer with an adapter`);
-      // Of twice the rank where the adapter did not start at zero.
+      // The adapter says nothing of the rank: it is twice its own where it did not start at zero.
       const [rank, inFeatures, outFeatures] = [loraA.shape[0]!, loraA.shape[1]!, loraB.shape[0]!];
       const shapes = [
         ["lora_A", [rank, adapter?.inFeatures ?? inFeatures]],
