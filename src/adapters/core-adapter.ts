@@ -6,6 +6,7 @@ import { mul } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
+import type { AdapterKind } from "./adapter-kind.js";
 import type { GradientStart } from "./linear-adapter.js";
 import { LowRankAdapter, type LowRankOptions } from "./low-rank-adapter.js";
 import type { LowRankTerm } from "./low-rank-term.js";
@@ -24,6 +25,15 @@ const PROBING = 2 ** -30;
  * has decides what it can learn: random ones, unless `startIn` gives it those of a gradient.
  */
 export class CoreAdapter extends LowRankAdapter implements GradientStart {
+  static readonly kind: AdapterKind = {
+    create: (inFeatures, outFeatures, options, rng) => new CoreAdapter(inFeatures, outFeatures, options, rng),
+    summary:
+      "a rank × rank core between two frozen bases (LoRA-XS, Bałazy et al. 2024), which span the leading directions of " +
+      "the gradient, at first and after each merge: many directions of few weights",
+    startsInGradients: true,
+    ignores: ["adapterInit", "loraPlusRatio"],
+  };
+
   readonly core: Parameter; // (rank, rank), zero
 
   /** @throws ConfigError as `LoRAAdapter`. */

@@ -4,6 +4,7 @@ import { Parameter } from "../nn/module.js";
 import { add, div, mul, sub } from "../ops/elementwise.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
+import type { AdapterKind } from "./adapter-kind.js";
 import type { FrozenWeight } from "./frozen-weight.js";
 import type { AdapterPart } from "./linear-adapter.js";
 import { LoRAAdapter, type LoRAOptions } from "./lora-adapter.js";
@@ -15,6 +16,15 @@ import { type LowRankTerm, rowLengths, scaledRows } from "./low-rank-term.js";
  * rows have, and dropout changes the input of all but x Wᵀ itself. With dropout, x Wᵀ is computed a second time.
  */
 export class DoRAAdapter extends LoRAAdapter {
+  static override readonly kind: AdapterKind = {
+    create: (inFeatures, outFeatures, options, rng, weight) =>
+      new DoRAAdapter(inFeatures, outFeatures, options, rng, weight),
+    summary: "also the lengths of the adapted weights' rows (DoRA, Liu et al. 2024), for method lora alone",
+    noCycles:
+      "every cycle would scale the rows of a weight that holds those before it, so that the cycles would not add up to " +
+      "one low-rank update",
+  };
+
   readonly magnitude: Parameter; // (outFeatures)
   readonly #weight: FrozenWeight;
 

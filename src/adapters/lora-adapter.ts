@@ -1,19 +1,13 @@
 import { kaimingUniform, normal, xavierUniform } from "../nn/initializers.js";
 import type { Rng } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
+import type { AdapterKind } from "./adapter-kind.js";
 import { directionsOf, entriesAlong } from "./directions.js";
 import type { AdapterPart } from "./linear-adapter.js";
-import { LowRankAdapter, type LowRankOptions } from "./low-rank-adapter.js";
+import { type LoRAInitialization, LowRankAdapter, type LowRankOptions } from "./low-rank-adapter.js";
 import { approximateLowRank, type LayerInputs } from "./low-rank-approximation.js";
 import { joinTerms, type LowRankTerm, partOf } from "./low-rank-term.js";
 import { norm } from "./orthonormal.js";
-
-/**
- * Start of loraA: Xavier uniform, PEFT's Kaiming uniform (bound 1 / √inFeatures), or PEFT's Gaussian (deviation 1 /
- * rank).
- */
-export const LORA_INITIALIZATIONS = ["xavier", "kaiming", "gaussian"] as const;
-export type LoRAInitialization = (typeof LORA_INITIALIZATIONS)[number];
 
 export interface LoRAOptions extends LowRankOptions {
   /** Default xavier. */
@@ -22,6 +16,13 @@ export interface LoRAOptions extends LowRankOptions {
 
 /** LoRA: ΔW = scaling · B · A (Hu et al. 2021, arXiv:2106.09685). B starts at zero, so ΔW does too. */
 export class LoRAAdapter extends LowRankAdapter {
+  static readonly kind: AdapterKind = {
+    create: (inFeatures, outFeatures, options, rng) => new LoRAAdapter(inFeatures, outFeatures, options, rng),
+    summary: "trains A and B",
+    hasDirections: true,
+    startsNear: true,
+  };
+
   readonly initialization: LoRAInitialization;
   /** The factors that it started from, by name; none where ΔW started at zero. */
   #start: ReadonlyMap<string, Float32Array> = new Map();

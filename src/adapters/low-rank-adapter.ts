@@ -8,6 +8,13 @@ import { formatShape } from "../tensor/shape.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
 import { LinearAdapter } from "./linear-adapter.js";
 
+/**
+ * Start of a trained loraA: Xavier uniform, PEFT's Kaiming uniform (bound 1 / √inFeatures), or PEFT's Gaussian
+ * (deviation 1 / rank).
+ */
+export const LORA_INITIALIZATIONS = ["xavier", "kaiming", "gaussian"] as const;
+export type LoRAInitialization = (typeof LORA_INITIALIZATIONS)[number];
+
 /** Options of adapters with two thin factors. */
 export interface LowRankOptions {
   /** From 1 to min(inFeatures, outFeatures). */

@@ -1,7 +1,5 @@
-import { CoreAdapter } from "../adapters/core-adapter.js";
-import { DoRAAdapter } from "../adapters/dora-adapter.js";
 import { injectAdapters, mergeableLayers, type TargetedLinear, targetedLinears } from "../adapters/inject.js";
-import { LoRAAdapter } from "../adapters/lora-adapter.js";
+import { adapterKind } from "../adapters/kinds.js";
 import type { MergePolicy } from "../adapters/merge-policies.js";
 import { ALL_LINEAR, isAllLinear, patternFault, patternValues, type TargetRule } from "../adapters/target-modules.js";
 import { ConfigError } from "../base/errors.js";
@@ -29,11 +27,12 @@ export function addAdapters(
   rng: Rng,
   createPolicy?: (name: string) => MergePolicy,
 ): void {
-  const { rslora, dropout, adapterInit: initialization, adapterKind } = settings;
+  const { rslora, dropout, adapterInit: initialization } = settings;
+  const kind = adapterKind(settings.adapterKind);
   const rule = targetRule(settings);
   const targets = targetedLinears(model, rule);
   const options = adapterOptions(targets.keys(), settings);
-  requireRanks(options, targets);
+  if (!kind.ignores?.includes("rank")) requireRanks(options, targets);
   for (const parameter of namedParameters(model).values()) parameter.trainable = false;
   injectAdapters(
     model,
@@ -41,10 +40,7 @@ export function addAdapters(
       ...rule,
       createAdapter: (inFeatures, outFeatures, stream, name, weight) => {
         const each = { ...options.get(name)!, rslora, dropout, initialization };
-        if (adapterKind === "core") return new CoreAdapter(inFeatures, outFeatures, each, stream);
-        return adapterKind === "dora"
-          ? new DoRAAdapter(inFeatures, outFeatures, each, stream, weight)
-          : new LoRAAdapter(inFeatures, outFeatures, each, stream);
+        return kind.create(inFeatures, outFeatures, each, stream, weight);
       },
       ...(createPolicy !== undefined && { createPolicy }),
     },
