@@ -107,6 +107,11 @@ describe.each(CASES)("a class from outside the package, on %s,", (name, change, 
   });
 });
 
+test("docs/adapters.md teaches the example as it is", async () => {
+  const read = (name: string) => readFile(new URL(`../${name}`, import.meta.url), "utf8");
+  expect(await read("docs/adapters.md")).toContain(`\`\`\`ts\n${await read("examples/08-own-adapter.ts")}\`\`\`\n`);
+});
+
 describe("a kind of adapter", () => {
   const LORA: AdapterKind = LoRAAdapter.kind;
 
