@@ -13,11 +13,14 @@ export type AdapterSettingName =
   | ("rank" | "alpha" | "rslora" | "dropout" | "adapterInit" | "rankPattern" | "alphaPattern")
   | "loraPlusRatio";
 
-/** A kind of adapter that the setting `adapterKind` can name. All but `create` has a default that suits most classes. */
+/**
+ * A kind of adapter that the setting `adapterKind` can name. All but `create` has a default that suits most classes.
+ */
 export interface AdapterKind {
   /**
    * Makes the adapter of one layer.
-   * @param weight the weight under the adapter, (outFeatures, inFeatures), which may only be read while the model computes.
+   * @param weight the weight under the adapter, (outFeatures, inFeatures), to be read when the model computes. It may
+   * not be in memory before.
    */
   create(
     inFeatures: number,

@@ -28,8 +28,8 @@ export class CoreAdapter extends LowRankAdapter implements GradientStart {
   static readonly kind: AdapterKind = {
     create: (inFeatures, outFeatures, options, rng) => new CoreAdapter(inFeatures, outFeatures, options, rng),
     summary:
-      "a rank × rank core between two frozen bases (LoRA-XS, Bałazy et al. 2024), which span the leading directions of " +
-      "the gradient, at first and after each merge: many directions of few weights",
+      "a rank × rank core between two frozen bases (LoRA-XS, Bałazy et al. 2024), which span the leading directions " +
+      "of the gradient, at first and after each merge: many directions of few weights",
     startsInGradients: true,
     ignores: ["adapterInit", "loraPlusRatio"],
   };

@@ -5,7 +5,10 @@ export function directionsOf(share: number, rank: number): number {
   return Math.max(1, Math.round(share * rank));
 }
 
-/** Indices of the entries of a row-major tensor that lie at these places along an axis, in the order of the slice that they make up. */
+/**
+ * Indices of the entries of a row-major tensor that lie at these places along an axis, in the order of the slice that
+ * they make up.
+ */
 export function* entriesAlong(shape: Shape, axis: number, places: readonly number[]): Generator<number, void> {
   const outer = sizeOf(shape.slice(0, axis));
   const inner = sizeOf(shape.slice(axis + 1));

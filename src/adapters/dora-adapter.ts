@@ -21,8 +21,8 @@ export class DoRAAdapter extends LoRAAdapter {
       new DoRAAdapter(inFeatures, outFeatures, options, rng, weight),
     summary: "also the lengths of the adapted weights' rows (DoRA, Liu et al. 2024), for method lora alone",
     noCycles:
-      "every cycle would scale the rows of a weight that holds those before it, so that the cycles would not add up to " +
-      "one low-rank update",
+      "every cycle would scale the rows of a weight that holds those before it, so that the cycles would not add up " +
+      "to one low-rank update",
   };
 
   readonly magnitude: Parameter; // (outFeatures)

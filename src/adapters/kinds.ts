@@ -13,8 +13,8 @@ export type AdapterKindName = keyof typeof BUILT_IN | (string & {});
 
 /** The way to a kind that is not known, in words. */
 export const REGISTER_FIRST =
-  "a class of your own must be registered before: import the module that calls registerAdapter, on the command line and " +
-  'for workers with NODE_OPTIONS="--import ./MODULE.js"';
+  "a class of your own must be registered before: import the module that calls registerAdapter, on the command line " +
+  'and for workers with NODE_OPTIONS="--import ./MODULE.js"';
 
 /** The names of the kinds that a run can train at present. */
 export function adapterKinds(): readonly AdapterKindName[] {

@@ -7,8 +7,9 @@ import type { LayerInputs } from "./low-rank-approximation.js";
 import { type LowRankTerm, wholeTerm } from "./low-rank-term.js";
 
 /**
- * The way a part is trained. A `factor` of ΔW gets the adapters' learning rate and weight decay. The `output` factor, B of B · A, gets
- * `loraPlusRatio` times that rate (LoRA+, Hayou et al. 2024, arXiv:2402.12354). A vector of `length`s gets the same without decay, as in PEFT.
+ * The way a part is trained. A `factor` of ΔW gets the adapters' learning rate and weight decay. The `output` factor, B
+ * of B · A, gets `loraPlusRatio` times that rate (LoRA+, Hayou et al. 2024, arXiv:2402.12354). A vector of `length`s
+ * gets the same without decay, as in PEFT.
  */
 export type AdapterRole = "factor" | "output" | "length";
 
@@ -39,9 +40,10 @@ export interface GradientStart {
 }
 
 /**
- * A trainable change ΔW of a linear layer's weight: y = x (W + ΔW)ᵀ with W frozen. A subclass declares its parameters as properties, says
- * how ΔW is made of them (`calculateWeightUpdate`), and starts out changing nothing (`reset`). That is enough to train, checkpoint, merge
- * and export it; all other members have defaults, for subclasses that can do better.
+ * A trainable change ΔW of a linear layer's weight: y = x (W + ΔW)ᵀ with W frozen. A subclass declares its parameters
+ * as properties, says how ΔW is made of them (`calculateWeightUpdate`), and starts out changing nothing (`reset`). That
+ * is enough to train, checkpoint, merge and export it; all other members have defaults, for subclasses that can do
+ * better.
  */
 export abstract class LinearAdapter extends Module {
   readonly inFeatures: number;
@@ -82,8 +84,9 @@ export abstract class LinearAdapter extends Module {
   }
 
   /**
-   * The change that the adapter has learned since it began, to be logged, merged and exported. By default the whole of ΔW, exactly, with an
-   * identity for one of the factors. Must not read the layer's weight: a checkpoint is exported without it.
+   * The change that the adapter has learned since it began, to be logged, merged and exported. By default the whole of
+   * ΔW, exactly, with an identity for one of the factors. Must not read the layer's weight: a checkpoint is exported
+   * without it.
    * @param _directions the directions to take; all by default.
    */
   async learned(_directions?: readonly number[]): Promise<LowRankTerm> {
@@ -97,8 +100,8 @@ export abstract class LinearAdapter extends Module {
   }
 
   /**
-   * The values that a checkpoint must hold beside the trained parts, by the name of the parameter that has their shape. By default all
-   * frozen parameters.
+   * The values that a checkpoint must hold beside the trained parts, by the name of the parameter that has their shape.
+   * By default all frozen parameters.
    */
   starts(): ReadonlyMap<string, Float32Array> {
     return new Map([...this.#frozen].map(([name, { values }]) => [name, values] as const));
@@ -114,8 +117,8 @@ export abstract class LinearAdapter extends Module {
   }
 
   /**
-   * The directions that a merge may take and restart alone, the least important first to go; undefined, by default, for an adapter that only
-   * restarts as a whole.
+   * The least important directions, in rising order of their number, which a merge may take and restart alone.
+   * Undefined, by default, for an adapter that only restarts as a whole.
    * @param _share of all directions, above 0 to 1.
    */
   weakestDirections(_share: number): readonly number[] | undefined {
@@ -123,8 +126,9 @@ export abstract class LinearAdapter extends Module {
   }
 
   /**
-   * Starts over near `update` (outFeatures, inFeatures) instead of at zero: as near as the adapter can come in what it makes of
-   * `inputs`, or of any input where none are given. @throws ConfigError for adapters that can only start at zero, as by default.
+   * Starts over near `update` (outFeatures, inFeatures) instead of at zero: as near as the adapter can come in what it
+   * makes of `inputs`, or of any input where none are given. @throws ConfigError for adapters that can only start at
+   * zero, as by default.
    */
   async startNear(_update: Float32Array, _rng: Rng, _inputs?: LayerInputs): Promise<void> {
     throw new ConfigError(`${this.constructor.name} can only start at zero; use another merge policy than residual`);

@@ -27,7 +27,10 @@ export interface LowRankOptions {
   readonly dropout?: number;
 }
 
-/** An adapter of two thin factors, trained or frozen: ΔW = scaling · B · A, or with more between them. Computes with dropout on its input. */
+/**
+ * An adapter of two thin factors, trained or frozen: ΔW = scaling · B · A, or with more between them. Computes with
+ * dropout on its input.
+ */
 export abstract class LowRankAdapter extends LinearAdapter {
   readonly loraA: Parameter; // (rank, inFeatures)
   readonly loraB: Parameter; // (outFeatures, rank)
@@ -45,8 +48,8 @@ export abstract class LowRankAdapter extends LinearAdapter {
     const maxRank = Math.min(inFeatures, outFeatures);
     if (!Number.isInteger(rank) || rank < 1 || rank > maxRank) {
       throw new ConfigError(
-        `${this.constructor.name}: rank must be an integer from 1 to ${maxRank} for a layer of ${inFeatures} inputs and ` +
-          `${outFeatures} outputs, got ${rank}`,
+        `${this.constructor.name}: rank must be an integer from 1 to ${maxRank} for a layer of ${inFeatures} inputs ` +
+          `and ${outFeatures} outputs, got ${rank}`,
       );
     }
     if (!(dropout >= 0 && dropout < 1)) {
@@ -84,8 +87,8 @@ export abstract class LowRankAdapter extends LinearAdapter {
   }
 
   /**
-   * scaling · x Aᵀ Bᵀ: two thin products, 2 · rank · (in + out) operations a row, instead of building ΔW. Scaled where it is
-   * thinnest.
+   * scaling · x Aᵀ Bᵀ: two thin products, 2 · rank · (in + out) operations a row, instead of building ΔW. Scaled where
+   * it is thinnest.
    */
   protected lowRank(x: Tensor): Tensor {
     return applyLinear(mul(applyLinear(x, this.loraA), this.scaling), this.loraB);

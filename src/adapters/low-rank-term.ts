@@ -53,7 +53,10 @@ export function joinTerms(terms: readonly LowRankTerm[]): LowRankTerm {
   return { rank, scaling, loraA, loraB };
 }
 
-/** A whole update, (outFeatures, inFeatures) row-major, as the term that is exactly it: one of the factors is the identity. */
+/**
+ * A whole update, (outFeatures, inFeatures) row-major, as the term that is exactly it: one of the factors is the
+ * identity.
+ */
 export function wholeTerm(update: Float32Array, outFeatures: number, inFeatures: number): LowRankTerm {
   const rank = Math.min(outFeatures, inFeatures);
   const identity = new Float32Array(rank * rank);

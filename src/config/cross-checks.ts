@@ -87,7 +87,8 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       const { noCycles } = adapterKind(name);
       return noCycles === undefined || method !== "relora"
         ? null
-        : `adapterKind: ${name} is for method lora. With relora ${noCycles}; use ${flagOf("method")} lora, or leave it out`;
+        : `adapterKind: ${name} is for method lora. With relora ${noCycles}; use ${flagOf("method")} lora, ` +
+            "or leave it out";
     },
   },
   {
@@ -95,14 +96,16 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: ({ adapterKind: name, restartShare }) =>
       restartShare === 1 || adapterKind(name).hasDirections
         ? null
-        : `restartShare: an adapter of the kind ${name} has no directions that restart alone; leave it out with ${flagOf("adapterKind")} ${name}`,
+        : `restartShare: an adapter of the kind ${name} has no directions that restart alone; leave it out with ` +
+          `${flagOf("adapterKind")} ${name}`,
   },
   {
     keys: ["mergePolicy", "adapterKind", "quantize"],
     fault: ({ adapterKind: name, mergePolicy, quantize }) =>
       adapterKind(name).startsNear || quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
         ? null
-        : `mergePolicy: ${mergePolicy} starts adapters elsewhere than at zero, which the kind ${name} cannot; use delta-log`,
+        : `mergePolicy: ${mergePolicy} starts adapters elsewhere than at zero, which the kind ${name} cannot; ` +
+          "use delta-log",
   },
   {
     keys: ["restartShare", "mergePolicy", "quantize"],

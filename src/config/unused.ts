@@ -20,7 +20,9 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: Settings): boolean; wo
   "seen gradients": {
     isMet: ({ method, optimizerReset, adapterKind: name }) =>
       method !== "full" && (adapterKind(name).startsInGradients === true || optimizerReset === "primed"),
-    words: `${flagOf("optimizerReset")} primed and for adapters that start in gradients, as ${flagOf("adapterKind")} core`,
+    words:
+      `${flagOf("optimizerReset")} primed and for adapters that start in gradients, as ` +
+      `${flagOf("adapterKind")} core`,
   },
   cosine: {
     isMet: ({ schedule }) => schedule !== "constant" && schedule !== "linear",

@@ -12,8 +12,8 @@ export type OptimizerSettings = Pick<
 >;
 
 /**
- * AdamW over `parameters` of `model` in groups: weights; norms and biases (no decay); and those of the adapters by their
- * roles, with a learning rate of their own.
+ * AdamW over `parameters` of `model` in groups: weights; norms and biases (no decay); and those of the adapters by
+ * their roles, with a learning rate of their own.
  * @param kernel computes the updates; default a plain loop.
  * @param known state to go on from, by the same names; what is trained no longer is dropped.
  */

@@ -80,8 +80,8 @@ export function adapterBytes(model: CausalLM): number {
 }
 
 /**
- * The shapes of the starts that `saveCheckpoint` saves: all that is frozen of each adapter, and its parts where those are among the
- * present names, which says that they did not start at zero.
+ * The shapes of the starts that `saveCheckpoint` saves: all that is frozen of each adapter, and its parts where those
+ * are among the present names, which says that they did not start at zero.
  */
 export function startShapes(
   adapters: ReadonlyMap<string, LinearAdapter>,

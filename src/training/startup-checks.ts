@@ -53,9 +53,10 @@ export function adapterGradientFault({ parts, gradients, before }: AdapterUpdate
   if (without.length === 0 || reached) return null;
   const more = without.length > LISTED ? `\n… and ${without.length - LISTED} more` : "";
   return (
-    `${without.length} of ${layers.size} adapters get no gradient in their ${before === 0 ? "first" : "second"} update, so they ` +
-    "would never learn: their parts are all zero, or nothing that the layer computes reaches the loss; " +
-    `check the weights of the model, or leave these layers out of targetModules\n${without.slice(0, LISTED).join("\n")}${more}`
+    `${without.length} of ${layers.size} adapters get no gradient in their ${before === 0 ? "first" : "second"} ` +
+    "update, so they would never learn: their parts are all zero, or nothing that the layer computes reaches the " +
+    "loss; check the weights of the model, or leave these layers out of targetModules\n" +
+    `${without.slice(0, LISTED).join("\n")}${more}`
   );
 }
 
