@@ -82,6 +82,8 @@ describe.each(CASES)("a class from outside the package, on %s,", (name, change, 
   test.each([5, 8])("resumes from step %i with the bits of the run that was not stopped", async (step) => {
     const stopped = at(`${name}-${step}`);
     await train(settingsOf(`${name}-${step}`, change), { untilStep: step });
+    const { findings } = await checkRun(stopped);
+    expect(findings.find(({ area }) => area === "adapter")).toMatchObject({ state: "ok" });
     await resume(stopped, { changes: { threads: 2 } });
     expect(await runContents(stopped)).toEqual(await runContents(at(name)));
   });

@@ -63,7 +63,7 @@ function patternMatcher(pattern: string): (module: string) => boolean {
   return (module) => whole.test(module);
 }
 
-/** Why a pattern cannot be used, in words that follow it; null if it can. */
+/** The reason why a pattern cannot be used, in words that follow it; null if it can. */
 export function patternFault(pattern: string): string | null {
   const translated = translatePythonPattern(pattern);
   return "fault" in translated ? translated.fault : null;

@@ -12,7 +12,7 @@ import { Rng } from "../../src/tensor/random.js";
 import { type Tensor, tensor } from "../../src/tensor/tensor.js";
 import { expectClose } from "../ops/close.js";
 
-/** What the contract must know of an adapter class. */
+/** The facts of an adapter class that the contract must know. */
 export interface AdapterSubject {
   readonly create: (inFeatures: number, outFeatures: number, rng: Rng, weight: FrozenWeight) => LinearAdapter;
   readonly parameterCount: (inFeatures: number, outFeatures: number) => number;

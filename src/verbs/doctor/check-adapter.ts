@@ -1,5 +1,5 @@
 import { joinPath } from "#platform";
-import { adaptersOf, adapterTensors } from "../../adapters/inject.js";
+import { adapterTensors, mergeableLayers } from "../../adapters/inject.js";
 import { joinTerms, type LowRankTerm } from "../../adapters/low-rank-term.js";
 import { readJsonObject } from "../../formats/json-file.js";
 import type { LazyTensor } from "../../formats/lazy-tensor.js";
@@ -8,11 +8,14 @@ import { parsePeftConfig } from "../../formats/peft-config.js";
 import { type LoraPair, readPair, sortTensors, termOf } from "../../formats/peft-tensors.js";
 import { openSafetensors } from "../../formats/safetensors.js";
 import type { StoredTensor } from "../../formats/stored-tensor.js";
+import { namedParameters } from "../../nn/module.js";
 import { type Delta, openDelta } from "../../relora/delta-log.js";
+import { adapterMaker, adapterOptions } from "../../relora/settings-adapters.js";
 import type { RunState } from "../../runs/run-state.js";
 import { isMerged } from "../../runs/saved-run.js";
 import { restoreStarts } from "../../runs/saving.js";
 import type { HostTensor } from "../../tensor/dtype.js";
+import { Rng } from "../../tensor/random.js";
 import type { Expected } from "./check-checkpoint.js";
 
 /** Sources of RUN/adapter. */
@@ -28,7 +31,7 @@ export interface PublishedParts {
 
 /**
  * Compares RUN/adapter with the merged cycles joined with what the checkpoint's adapters have learned, to the last
- * bit. Holds those adapters, and of all else one layer at a time. Returns in words how it differs; null if it does not.
+ * bit and one layer in memory at a time. Returns in words how it differs; null if it does not.
  * @throws CheckpointError for files that are none.
  */
 export async function adapterDifference(published: PublishedParts): Promise<string | null> {
@@ -47,14 +50,18 @@ export async function adapterDifference(published: PublishedParts): Promise<stri
   const merged = isMerged({ checkpoint: { step }, settings: expected.settings, state });
   const starts = merged ? new Map<string, StoredTensor>() : await open("adapter_start").catch(() => new Map());
   const names = new Set(trainable.keys());
-  const parts = [...adapterTensors(expected.adapted!)];
-  for (const [layer, adapter] of adaptersOf(expected.adapted!)) {
+  const tensorsOfAdapters = [...adapterTensors(expected.adapted!)];
+  const adapted = mergeableLayers(expected.adapted!);
+  const makeAdapter = adapterMaker(expected.settings, adapterOptions(adapted.keys(), expected.settings));
+  for (const [layer, { inFeatures, outFeatures, frozen }] of adapted) {
     const terms: LowRankTerm[] = [];
     for (const cycle of cycles)
       terms.push(await readTerm(cycle.layers.get(layer)!, cycle.scalings?.get(layer) ?? cycle.scaling));
-    for (const [name, part] of parts) {
+    const adapter = makeAdapter(inFeatures, outFeatures, new Rng(0), layer, frozen);
+    const parameters = namedParameters(adapter);
+    for (const [name, part] of tensorsOfAdapters) {
       if (part.layer !== layer || !names.delete(name) || merged) continue;
-      part.parameter.assign(await valuesOf(trainable.get(name)!));
+      parameters.get(part.name)!.assign(await valuesOf(trainable.get(name)!));
     }
     if (!merged) {
       restoreStarts(new Map([[layer, adapter]]), await readLayer(starts, layer), checkpointFolder);
