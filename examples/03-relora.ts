@@ -66,7 +66,7 @@ for (let cycle = 1; cycle <= 6; cycle++) {
     const gradients = new Map([...parameters.keys()].map((name) => [name, results[name]!.data as Float32Array]));
     await optimizer.step(gradients, { lrMultiplier: 1 - step / 150 });
   }
-  terms.push(adapter.learnedTerm());
+  terms.push(await adapter.learned());
   await mergeAdapters(model, rng.fork(`cycle ${cycle}`));
   resetOptimizerState(optimizer.state, { method: "reset" }, rng);
   const rank = singularValues(terms, SIZE, SIZE).filter((value) => value > 0.1).length;

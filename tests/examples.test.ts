@@ -10,6 +10,7 @@ const EXAMPLES = {
   "05-tiny-llama.ts": () => import("../examples/05-tiny-llama.js"),
   "06-saved-adapter.ts": () => import("../examples/06-saved-adapter.js"),
   "07-lazy-tensors.ts": () => import("../examples/07-lazy-tensors.js"),
+  "08-own-adapter.ts": () => import("../examples/08-own-adapter.js"),
 };
 
 /** Runs an example and gives the lines that it printed. */
@@ -104,6 +105,16 @@ test("an adapter comes back from its PEFT folder as it was", async () => {
     "adapter_config.json adapter_model.safetensors",
     "rank 4, alpha 8, for q_proj: model.layers.0.self_attn.q_proj",
     "the same ΔW, bit for bit: true",
+  ]);
+});
+
+test("a class from outside the package is trained with restarts, and exported for PEFT", async () => {
+  expect(await linesOf("08-own-adapter.ts")).toEqual([
+    "merged after step 40",
+    "merged after step 60",
+    "merged after step 80",
+    "the adapters have learned: true",
+    "PEFT's adapter computes the same: true",
   ]);
 });
 

@@ -1,5 +1,4 @@
 import { Matrix, SVD } from "ml-matrix";
-import { ConfigError } from "../base/errors.js";
 import { normal } from "../nn/initializers.js";
 import { applyLinear } from "../nn/linear.js";
 import { Parameter } from "../nn/module.js";
@@ -7,8 +6,10 @@ import { mul } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { LoRAAdapter, type LoRAOptions, type LoRAStart } from "./lora-adapter.js";
-import { type LowRankTerm, productOf, withCore } from "./low-rank-term.js";
+import type { AdapterKind } from "./adapter-kind.js";
+import type { GradientStart } from "./linear-adapter.js";
+import { LowRankAdapter, type LowRankOptions } from "./low-rank-adapter.js";
+import type { LowRankTerm } from "./low-rank-term.js";
 import { orthonormalColumns, orthonormalRows } from "./orthonormal.js";
 
 /**
@@ -23,29 +24,28 @@ const PROBING = 2 ** -30;
  * LoRA has in (rank, in) and (out, rank), many more directions are trained at once. C starts at zero. What bases it
  * has decides what it can learn: random ones, unless `startIn` gives it those of a gradient.
  */
-export class CoreAdapter extends LoRAAdapter {
+export class CoreAdapter extends LowRankAdapter implements GradientStart {
+  static readonly kind: AdapterKind = {
+    create: (inFeatures, outFeatures, options, rng) => new CoreAdapter(inFeatures, outFeatures, options, rng),
+    summary:
+      "a rank × rank core between two frozen bases (LoRA-XS, Bałazy et al. 2024), which span the leading directions " +
+      "of the gradient, at first and after each merge: many directions of few weights",
+    startsInGradients: true,
+    ignores: ["adapterInit", "loraPlusRatio"],
+  };
+
   readonly core: Parameter; // (rank, rank), zero
 
   /** @throws ConfigError as `LoRAAdapter`. */
-  constructor(inFeatures: number, outFeatures: number, options: Omit<LoRAOptions, "initialization">, rng: Rng) {
+  constructor(inFeatures: number, outFeatures: number, options: LowRankOptions, rng: Rng) {
     super(inFeatures, outFeatures, options, rng);
     this.loraA.trainable = this.loraB.trainable = false;
     const { rank } = this;
     this.core = new Parameter(() => new Float32Array(rank * rank), [rank, rank]);
   }
 
-  override get trained(): Parameter[] {
-    return [this.core];
-  }
-
-  /** The bases. */
-  override get start(): LoRAStart {
-    return { loraA: this.loraA.values, loraB: this.loraB.values };
-  }
-
-  override set start({ loraA, loraB }: LoRAStart) {
-    this.loraA.assign(loraA);
-    this.loraB.assign(loraB);
+  override get gradientStart(): GradientStart {
+    return this;
   }
 
   protected override freshA(rng: Rng): Float32Array {
@@ -57,7 +57,7 @@ export class CoreAdapter extends LoRAAdapter {
   }
 
   override reset(rng: Rng): void {
-    this.start = { loraA: this.freshA(rng), loraB: this.freshB(rng) };
+    super.reset(rng);
     this.core.values.fill(0);
   }
 
@@ -74,15 +74,15 @@ export class CoreAdapter extends LoRAAdapter {
    * Starts over between bases that span what random ones, with `probe`, saw of the gradient of the weight: its
    * leading directions, as the range finder of Halko et al. 2011 (arXiv:0909.4061, algorithm 4.1) has them, on both
    * sides from one pass.
-   * @param gradients of the bases: loraA (rank, inFeatures), loraB (outFeatures, rank).
+   * @param gradients of the bases: loraA (rank, inFeatures), loraB (outFeatures, rank); a base without one stays as it
+   * is.
    * @param rng draws directions in place of those that the gradient does not have.
    */
-  startIn({ loraA, loraB }: LoRAStart, rng: Rng): void {
+  startIn(gradients: ReadonlyMap<string, Float32Array>, rng: Rng): void {
     const { rank, inFeatures, outFeatures } = this;
-    this.start = {
-      loraA: orthonormalRows(loraA, rank, inFeatures, rng.fork("A")),
-      loraB: orthonormalColumns(loraB, outFeatures, rank, rng.fork("B")),
-    };
+    const [a, b] = [gradients.get("loraA") ?? this.loraA.values, gradients.get("loraB") ?? this.loraB.values];
+    this.loraA.assign(orthonormalRows(a, rank, inFeatures, rng.fork("A")));
+    this.loraB.assign(orthonormalColumns(b, outFeatures, rank, rng.fork("B")));
     this.core.values.fill(0);
   }
 
@@ -91,12 +91,13 @@ export class CoreAdapter extends LoRAAdapter {
    * diagonal: columns and rows become the singular directions of the gradient of the weight, largest first. Adam,
    * which treats each entry of the core by itself, then treats each pair of directions so, as SOAP (Vyas et al. 2024,
    * arXiv:2409.11321) does for whole weights.
-   * @param gradients of the core, (rank, rank); become those between the turned bases.
+   * @param gradients of the core, (rank, rank), for each update; become those between the turned bases.
    */
-  turn(gradients: readonly Float32Array[]): void {
+  turn(gradients: readonly ReadonlyMap<string, Float32Array>[]): void {
     const { rank, loraA, loraB, inFeatures } = this;
+    const ofCore = gradients.map((update) => update.get("core")!);
     const square = (values: Float32Array): Matrix => Matrix.from1DArray(rank, rank, values);
-    const sum = gradients.reduce((total, each) => total.add(square(each)), Matrix.zeros(rank, rank));
+    const sum = ofCore.reduce((total, each) => total.add(square(each)), Matrix.zeros(rank, rank));
     const { leftSingularVectors: left, rightSingularVectors: right } = new SVD(sum, { autoTranspose: true });
     loraB.assign(Matrix.from1DArray(this.outFeatures, rank, loraB.values).mmul(left).to1DArray());
     loraA.assign(
@@ -105,21 +106,13 @@ export class CoreAdapter extends LoRAAdapter {
         .mmul(Matrix.from1DArray(rank, inFeatures, loraA.values))
         .to1DArray(),
     );
-    for (const each of gradients) each.set(left.transpose().mmul(square(each)).mmul(right).to1DArray());
+    for (const each of ofCore) each.set(left.transpose().mmul(square(each)).mmul(right).to1DArray());
   }
 
-  override async startNear(): Promise<void> {
-    throw new ConfigError("CoreAdapter can only start at zero; use another merge policy than residual");
-  }
-
-  override learnedTerm(): LowRankTerm {
-    const { rank, scaling, start, core } = this;
-    return { rank, scaling, loraA: start.loraA.slice(), loraB: withCore(start.loraB, core.values) };
-  }
-
-  // As whoever reads the learned term computes it.
-  override calculateLearnedUpdate(): Tensor {
-    return productOf(this.learnedTerm());
+  /** scaling · (B · C) · A, copied: LoRA of that rank. */
+  override async learned(): Promise<LowRankTerm> {
+    const { rank, scaling, loraA, loraB, core } = this;
+    return { rank, scaling, loraA: loraA.values.slice(), loraB: withCore(loraB.values, core.values) };
   }
 
   override calculateWeightUpdate(): Tensor {
@@ -129,4 +122,20 @@ export class CoreAdapter extends LoRAAdapter {
   protected override lowRank(x: Tensor): Tensor {
     return applyLinear(applyLinear(mul(applyLinear(x, this.loraA), this.scaling), this.core), this.loraB);
   }
+}
+
+/** B · C: (outFeatures, rank) and (rank, rank) → (outFeatures, rank). */
+function withCore(loraB: Float32Array, core: Float32Array): Float32Array {
+  const rank = Math.sqrt(core.length);
+  const product = new Float32Array(loraB.length);
+  const row = new Float64Array(rank);
+  for (let start = 0; start < loraB.length; start += rank) {
+    row.fill(0);
+    for (let k = 0; k < rank; k++) {
+      const factor = loraB[start + k]!;
+      for (let j = 0; j < rank; j++) row[j]! += factor * core[k * rank + j]!;
+    }
+    product.set(row, start);
+  }
+  return product;
 }

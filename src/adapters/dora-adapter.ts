@@ -4,7 +4,9 @@ import { Parameter } from "../nn/module.js";
 import { add, div, mul, sub } from "../ops/elementwise.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
+import type { AdapterKind } from "./adapter-kind.js";
 import type { FrozenWeight } from "./frozen-weight.js";
+import type { AdapterPart } from "./linear-adapter.js";
 import { LoRAAdapter, type LoRAOptions } from "./lora-adapter.js";
 import { type LowRankTerm, rowLengths, scaledRows } from "./low-rank-term.js";
 
@@ -14,6 +16,15 @@ import { type LowRankTerm, rowLengths, scaledRows } from "./low-rank-term.js";
  * rows have, and dropout changes the input of all but x Wᵀ itself. With dropout, x Wᵀ is computed a second time.
  */
 export class DoRAAdapter extends LoRAAdapter {
+  static override readonly kind: AdapterKind = {
+    create: (inFeatures, outFeatures, options, rng, weight) =>
+      new DoRAAdapter(inFeatures, outFeatures, options, rng, weight),
+    summary: "also the lengths of the adapted weights' rows (DoRA, Liu et al. 2024), for method lora alone",
+    noCycles:
+      "every cycle would scale the rows of a weight that holds those before it, so that the cycles would not add up " +
+      "to one low-rank update",
+  };
+
   readonly magnitude: Parameter; // (outFeatures)
   readonly #weight: FrozenWeight;
 
@@ -27,8 +38,11 @@ export class DoRAAdapter extends LoRAAdapter {
     this.magnitude = new Parameter(() => lengthsOfRows(weight.values(), outFeatures), [outFeatures]);
   }
 
-  override get trained(): Parameter[] {
-    return [...super.trained, this.magnitude];
+  override get parts(): readonly AdapterPart[] {
+    return [
+      ...super.parts.map(({ axis: _, ...part }) => part),
+      { name: "magnitude", parameter: this.magnitude, role: "length" },
+    ];
   }
 
   override reset(rng: Rng): void {
@@ -36,16 +50,20 @@ export class DoRAAdapter extends LoRAAdapter {
     this.magnitude.assign(lengthsOfRows(this.#weight.values(), this.outFeatures));
   }
 
+  override weakestDirections(): undefined {
+    return undefined;
+  }
+
   override async startNear(): Promise<void> {
     throw new ConfigError("DoRAAdapter can only start at zero; use another merge policy than residual");
   }
 
-  override learnedTerm(): LowRankTerm {
-    return { ...super.learnedTerm(), magnitude: this.magnitude.values.slice() };
+  override async learned(): Promise<LowRankTerm> {
+    return { ...(await super.learned()), magnitude: this.magnitude.values.slice() };
   }
 
-  override calculateLearnedUpdate(): Tensor {
-    return this.calculateWeightUpdate();
+  override get learnedSize(): number {
+    return super.learnedSize + this.outFeatures;
   }
 
   override calculateWeightUpdate(): Tensor {

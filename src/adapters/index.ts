@@ -1,9 +1,12 @@
+export type { AdapterKind, AdapterOptions, AdapterSettingName } from "./adapter-kind.js";
 export * from "./core-adapter.js";
 export * from "./dora-adapter.js";
 export type { FrozenWeight } from "./frozen-weight.js";
 export * from "./inject.js";
+export { registerAdapter } from "./kinds.js";
 export * from "./linear-adapter.js";
 export * from "./lora-adapter.js";
+export type { LoRAInitialization, LowRankAdapter, LowRankOptions } from "./low-rank-adapter.js";
 export type { LayerInputs } from "./low-rank-approximation.js";
 export type { LowRankTerm } from "./low-rank-term.js";
 export * from "./merge-policies.js";

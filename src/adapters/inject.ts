@@ -1,13 +1,11 @@
 import { ConfigError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
 import { Linear } from "../nn/linear.js";
-import type { Parameter } from "../nn/module.js";
-import { type Module, type ModuleSlot, moduleSlots, namedParameters } from "../nn/module.js";
+import { type Module, type ModuleSlot, moduleSlots, namedParameters, type Parameter } from "../nn/module.js";
 import { QuantizedLinear } from "../quant/quantized-linear.js";
 import type { Rng } from "../tensor/random.js";
 import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";
-import type { LinearAdapter } from "./linear-adapter.js";
-import { LoRAAdapter } from "./lora-adapter.js";
+import type { AdapterPart, LinearAdapter } from "./linear-adapter.js";
 import { type MergePolicy, requantize } from "./merge-policies.js";
 import {
   MergeableLayer,
@@ -18,7 +16,7 @@ import {
 } from "./mergeable-layer.js";
 import { isAllLinear, patternFault, selectModules, type TargetRule } from "./target-modules.js";
 
-/** Which layers, by their names on disk, and what they get. */
+/** The layers to adapt, by their names on disk, and the adapters that they get. */
 export interface InjectionOptions extends TargetRule {
   /** Makes the adapter of one layer. `name` is its name on disk, `weight` what lies under the adapter. */
   readonly createAdapter: (
@@ -139,19 +137,47 @@ function describeUnmatched(unmatched: readonly string[], existing: readonly stri
 }
 
 /** The adapters of a model by the name of their layer. */
-export function loraAdapters(model: Module): Map<string, LoRAAdapter> {
-  const adapters = new Map<string, LoRAAdapter>();
-  for (const [name, { adapter }] of mergeableLayers(model)) {
-    if (adapter instanceof LoRAAdapter) adapters.set(name, adapter);
-  }
-  return adapters;
+export function adaptersOf(model: Module): Map<string, LinearAdapter> {
+  return new Map([...mergeableLayers(model)].map(([name, { adapter }]) => [name, adapter] as const));
 }
 
-/** loraA and loraB of every adapter, and the magnitude or core where it has one, by name. */
-export function adapterParameters(model: Module): Map<string, Parameter> {
-  const parameters = new Map<string, Parameter>();
-  for (const [name, adapter] of loraAdapters(model)) {
-    for (const [path, parameter] of namedParameters(adapter)) parameters.set(`${name}.adapter.${path}`, parameter);
+/** A tensor of an adapter. */
+export interface AdapterTensor {
+  /** The name of the adapter's layer. */
+  readonly layer: string;
+  /** The property of the adapter that holds it. */
+  readonly name: string;
+  readonly parameter: Parameter;
+}
+
+/** Every tensor of the adapters of a model, trained or not, by its name on disk: `LAYER.adapter.NAME`. */
+export function adapterTensors(model: Module): Map<string, AdapterTensor> {
+  const tensors = new Map<string, AdapterTensor>();
+  for (const { path, module } of moduleSlots(model)) {
+    if (!(module instanceof MergeableLayer)) continue;
+    const layer = model.checkpointName(path);
+    for (const [name, parameter] of namedParameters(module.adapter)) {
+      tensors.set(model.checkpointName(`${path}.adapter.${name}`), { layer, name, parameter });
+    }
   }
-  return parameters;
+  return tensors;
+}
+
+/** The parameters among them. */
+export function adapterParameters(model: Module): Map<string, Parameter> {
+  return new Map([...adapterTensors(model)].map(([name, { parameter }]) => [name, parameter] as const));
+}
+
+/** A trained tensor of an adapter. */
+export interface LayerPart extends AdapterPart, AdapterTensor {}
+
+/** The trained tensors of the adapters of a model, by their names on disk. */
+export function adapterParts(model: Module): Map<string, LayerPart> {
+  const adapters = adaptersOf(model);
+  return new Map(
+    [...adapterTensors(model)].flatMap(([name, tensor]) => {
+      const part = adapters.get(tensor.layer)!.parts.find(({ parameter }) => parameter === tensor.parameter);
+      return part === undefined ? [] : [[name, { ...tensor, ...part }] as const];
+    }),
+  );
 }

@@ -5,6 +5,7 @@ import { add, div, mul, sqrt, sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { reshape } from "../ops/movement.js";
 import { type Tensor, tensor } from "../tensor/tensor.js";
+import { entriesAlong } from "./directions.js";
 
 /**
  * One term of an accumulated update: scaling · B · A with B (outFeatures, rank) and A (rank, inFeatures), row-major.
@@ -52,20 +53,16 @@ export function joinTerms(terms: readonly LowRankTerm[]): LowRankTerm {
   return { rank, scaling, loraA, loraB };
 }
 
-/** B · C: what B is of the update as LoRA has it. (outFeatures, rank) and (rank, rank). */
-export function withCore(loraB: Float32Array, core: Float32Array): Float32Array {
-  const rank = Math.sqrt(core.length);
-  const product = new Float32Array(loraB.length);
-  const row = new Float64Array(rank);
-  for (let start = 0; start < loraB.length; start += rank) {
-    row.fill(0);
-    for (let k = 0; k < rank; k++) {
-      const factor = loraB[start + k]!;
-      for (let j = 0; j < rank; j++) row[j]! += factor * core[k * rank + j]!;
-    }
-    product.set(row, start);
-  }
-  return product;
+/**
+ * A whole update, (outFeatures, inFeatures) row-major, as the term that is exactly it: one of the factors is the
+ * identity.
+ */
+export function wholeTerm(update: Float32Array, outFeatures: number, inFeatures: number): LowRankTerm {
+  const rank = Math.min(outFeatures, inFeatures);
+  const identity = new Float32Array(rank * rank);
+  for (let i = 0; i < rank; i++) identity[i * rank + i] = 1;
+  const factors = rank === inFeatures ? { loraA: identity, loraB: update } : { loraA: update, loraB: identity };
+  return { rank, scaling: 1, ...factors };
 }
 
 export interface WeightedTerm {
@@ -104,17 +101,15 @@ function scaledB(term: LowRankTerm, factor: number): LowRankTerm {
 /** Some of the rank-one parts that the term is the sum of: rows of A and columns of B. */
 export function partOf({ rank, scaling, loraA, loraB }: LowRankTerm, directions: readonly number[]): LowRankTerm {
   const [inFeatures, outFeatures, count] = [loraA.length / rank, loraB.length / rank, directions.length];
-  const part = { loraA: new Float32Array(count * inFeatures), loraB: new Float32Array(outFeatures * count) };
-  for (const [at, k] of directions.entries()) {
-    part.loraA.set(loraA.subarray(k * inFeatures, (k + 1) * inFeatures), at * inFeatures);
-    for (let i = 0; i < outFeatures; i++) part.loraB[i * count + at] = loraB[i * rank + k]!;
-  }
+  const [rows, columns] = [
+    entriesAlong([rank, inFeatures], 0, directions),
+    entriesAlong([outFeatures, rank], 1, directions),
+  ];
+  const part = {
+    loraA: Float32Array.from(rows, (i) => loraA[i]!),
+    loraB: Float32Array.from(columns, (i) => loraB[i]!),
+  };
   return { rank: count, scaling, ...part };
-}
-
-/** The update that an adapter at `now` has learned since it started, of twice the rank if that was not at zero. */
-export function sinceStart(now: LowRankTerm, start: Pick<LowRankTerm, "loraA" | "loraB"> | undefined): LowRankTerm {
-  return start === undefined ? now : joinTerms([now, { rank: now.rank, scaling: -now.scaling, ...start }]);
 }
 
 /** scaling · B · A: (outFeatures, inFeatures). */

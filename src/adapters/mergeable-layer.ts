@@ -9,6 +9,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";
 import type { LinearAdapter } from "./linear-adapter.js";
 import type { LayerInputs } from "./low-rank-approximation.js";
+import { type LowRankTerm, updateOf } from "./low-rank-term.js";
 import { type MergePolicy, requantize } from "./merge-policies.js";
 
 /** The effect of a merge on the weight that computes. */
@@ -67,13 +68,18 @@ export abstract class MergeableLayer extends LinearLayer {
   /** W ← W + ΔW for ΔW = `update`, (outFeatures, inFeatures) row-major. Draws from `rng` where rounding is random. */
   abstract mergeUpdate(update: Float32Array, rng: Rng): Promise<MergeOutcome>;
 
+  /** The same for the change that a term makes to the weight as it is. */
+  async mergeTerm(term: LowRankTerm, rng: Rng): Promise<MergeOutcome> {
+    return this.mergeUpdate(await floats(updateOf(term, this.#frozen.tensor())), rng);
+  }
+
   /**
    * Folds what the adapter learned into the layer's own weight and starts the adapter anew, so that the function that
    * the layer computes stays the same up to rounding. Optimizer state of the adapter's parameters is stale
    * afterwards.
    */
   async mergeAdapter(rng: Rng, { directions }: RestartOptions = {}): Promise<MergeOutcome> {
-    const outcome = await this.mergeUpdate(await floats(this.adapter.calculateLearnedUpdate(directions)), rng);
+    const outcome = await this.mergeTerm(await this.adapter.learned(directions), rng);
     this.adapter.reset(rng, directions);
     return outcome;
   }
@@ -125,7 +131,7 @@ export class MergeableQuantizedLinear extends MergeableLayer {
     // What the layer computes until now, less what its weight alone will compute.
     const residual = this.weight.values();
     const contribution = await floats(this.adapter.calculateWeightUpdate());
-    const outcome = await this.mergeUpdate(await floats(this.adapter.calculateLearnedUpdate()), rng);
+    const outcome = await this.mergeTerm(await this.adapter.learned(), rng);
     const after = this.weight.values();
     for (let i = 0; i < residual.length; i++) residual[i]! += contribution[i]! - after[i]!;
     await this.adapter.startNear(residual, rng, inputs);

@@ -4,7 +4,7 @@ import { translatePythonPattern } from "./python-pattern.js";
 /** Stands for all linear layers of the decoder, the output projection not among them. */
 export const ALL_LINEAR = "all-linear";
 
-/** Which modules get an adapter, by PEFT's rules. */
+/** A choice of modules to adapt, by PEFT's rules. */
 export interface TargetRule {
   /**
    * A list: names that a module's path equals or ends with after a dot. A text: a regular expression of Python's for
@@ -63,7 +63,7 @@ function patternMatcher(pattern: string): (module: string) => boolean {
   return (module) => whole.test(module);
 }
 
-/** Why a pattern cannot be used, in words that follow it; null if it can. */
+/** The reason why a pattern cannot be used, in words that follow it; null if it can. */
 export function patternFault(pattern: string): string | null {
   const translated = translatePythonPattern(pattern);
   return "fault" in translated ? translated.fault : null;

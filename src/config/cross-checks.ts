@@ -1,3 +1,4 @@
+import { adapterKind } from "../adapters/kinds.js";
 import { MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
 import { isFourBitType } from "../ops/four-bit-codes.js";
 import { isPruning } from "../optim/reset.js";
@@ -82,32 +83,29 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
   },
   {
     keys: ["adapterKind", "method"],
-    fault: ({ adapterKind, method }) =>
-      adapterKind !== "dora" || method !== "relora"
+    fault: ({ adapterKind: name, method }) => {
+      const { noCycles } = adapterKind(name);
+      return noCycles === undefined || method !== "relora"
         ? null
-        : `adapterKind: dora is for method lora. With relora every cycle would scale the rows of a weight that holds those before it, ` +
-          `so the cycles would not add up to one low-rank update; use ${flagOf("method")} lora, or leave it out`,
-  },
-  {
-    keys: ["adapterKind", "mergePolicy", "quantize"],
-    fault: ({ adapterKind, mergePolicy, quantize }) =>
-      adapterKind !== "dora" || quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
-        ? null
-        : `mergePolicy: ${mergePolicy} starts adapters elsewhere than at zero, which DoRA cannot; use delta-log`,
+        : `adapterKind: ${name} is for method lora. With relora ${noCycles}; use ${flagOf("method")} lora, ` +
+            "or leave it out";
+    },
   },
   {
     keys: ["restartShare", "adapterKind"],
-    fault: ({ adapterKind, restartShare }) =>
-      adapterKind === "core" && restartShare < 1
-        ? `restartShare: a core mixes all directions of its bases, so that none of them restarts alone; leave it out with ${flagOf("adapterKind")} core`
-        : null,
+    fault: ({ adapterKind: name, restartShare }) =>
+      restartShare === 1 || adapterKind(name).hasDirections
+        ? null
+        : `restartShare: an adapter of the kind ${name} has no directions that restart alone; leave it out with ` +
+          `${flagOf("adapterKind")} ${name}`,
   },
   {
     keys: ["mergePolicy", "adapterKind", "quantize"],
-    fault: ({ adapterKind, mergePolicy, quantize }) =>
-      adapterKind !== "core" || quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
+    fault: ({ adapterKind: name, mergePolicy, quantize }) =>
+      adapterKind(name).startsNear || quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
         ? null
-        : `mergePolicy: ${mergePolicy} starts adapters elsewhere than at zero, which a core cannot; use delta-log`,
+        : `mergePolicy: ${mergePolicy} starts adapters elsewhere than at zero, which the kind ${name} cannot; ` +
+          "use delta-log",
   },
   {
     keys: ["restartShare", "mergePolicy", "quantize"],

@@ -14,7 +14,8 @@ export function parseValue(setting: Setting, raw: unknown): Parsed {
   const value = typeof raw === "string" ? fromText(setting, raw.trim(), raw) : raw;
   const result = valueSchema(setting).safeParse(value);
   if (result.success) return { value: result.data };
-  return { fault: `must be ${describeRange(setting)}, got ${shownValue(raw)}` };
+  const advice = setting.advice === undefined ? "" : `; ${setting.advice}`;
+  return { fault: `must be ${describeRange(setting)}, got ${shownValue(raw)}${advice}` };
 }
 
 function fromText(setting: Setting, text: string, raw: string): unknown {

@@ -1,5 +1,5 @@
-import { adapterKinds } from "../adapters/kinds.js";
-import { LORA_INITIALIZATIONS } from "../adapters/lora-adapter.js";
+import { adapterKind, adapterKinds, REGISTER_FIRST } from "../adapters/kinds.js";
+import { LORA_INITIALIZATIONS } from "../adapters/low-rank-adapter.js";
 import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { PRUNING_METHODS } from "../optim/reset.js";
 import { QUANTIZATION_FORMATS } from "../quant/quantizer.js";
@@ -21,7 +21,6 @@ export const SETTING_GROUPS = [
 export type SettingUse =
   | "adapters"
   | "relora"
-  | "factors"
   | "cycles"
   | "pruning"
   | "seen gradients"
@@ -43,6 +42,8 @@ export interface Setting {
    * The values of a choice, asked for where they can become more; the allowed members of a list (absent: any names).
    */
   readonly choices?: readonly string[] | (() => readonly string[]);
+  /** The way out for a value that it does not take, in words. */
+  readonly advice?: string;
   readonly min?: number;
   readonly max?: number;
   /** Exclusive bounds. */
@@ -147,7 +148,10 @@ export const SETTINGS = {
     warmStart: "none",
     choices: adapterKinds,
     default: "lora",
-    help: "lora trains A and B; dora, for method lora, also the lengths of the adapted weights' rows (DoRA, Liu et al. 2024); core a rank × rank core between two frozen bases (LoRA-XS, Bałazy et al. 2024), which span the leading directions of the gradient, at first and after each merge: many directions of few weights.",
+    help: `${adapterKinds()
+      .map((name) => `${name} ${adapterKind(name).summary}`)
+      .join("; ")}.`,
+    advice: REGISTER_FIRST,
     switches: { dora: "dora", use_dora: "dora", peft_use_dora: "dora", core: "core" },
   },
   rank: {
@@ -193,7 +197,7 @@ export const SETTINGS = {
   adapterInit: {
     type: "choice",
     group: "Method",
-    usedBy: ["adapters", "factors"],
+    usedBy: ["adapters"],
     warmStart: "none",
     choices: LORA_INITIALIZATIONS,
     default: "xavier",
@@ -448,7 +452,7 @@ export const SETTINGS = {
   loraPlusRatio: {
     type: "number",
     group: "Optimizer",
-    usedBy: ["adapters", "factors"],
+    usedBy: ["adapters"],
     warmStart: "none",
     default: 1,
     above: 0,

@@ -31,12 +31,12 @@ test.each<[flags: Record<string, unknown>, fault: string | null]>([
   [{ pruneRatio: 0.5, optimizerReset: "random" }, null],
   [
     { restartBatches: 4 },
-    "--restart-batches: is for --optimizer-reset primed and for --adapter-kind core; leave it out",
+    "--restart-batches: is for --optimizer-reset primed and for adapters that start in gradients, as --adapter-kind core; leave it out",
   ],
   [{ restartBatches: 4, core: true, method: "lora" }, null],
   [
     { adapterKind: "core", adapterInit: "kaiming" },
-    "--adapter-init: is for adapters that train A and B, not for --adapter-kind core; leave it out",
+    "--adapter-init: is for other adapters than those of --adapter-kind core; leave it out",
   ],
   [{ method: "lora", schedule: "cosine_restarts", cycleLength: 20 }, null],
   [{ minLrRatio: 0, schedule: "linear" }, "--min-lr-ratio: is for the cosine schedules; leave it out"],

@@ -1,3 +1,4 @@
+import { adapterKind } from "../adapters/kinds.js";
 import { ConfigError } from "../base/errors.js";
 import { isFourBitType } from "../ops/four-bit-codes.js";
 import { isPruning, PRUNING_METHODS } from "../optim/reset.js";
@@ -8,10 +9,6 @@ import type { Settings, SettingUse } from "./settings.js";
 const USES: Readonly<Record<SettingUse, { isMet(settings: Settings): boolean; words: string }>> = {
   adapters: { isMet: ({ method }) => method !== "full", words: "adapters, of which method full has none" },
   relora: { isMet: ({ method }) => method === "relora", words: "method relora" },
-  factors: {
-    isMet: ({ adapterKind }) => adapterKind !== "core",
-    words: `adapters that train A and B, not for ${flagOf("adapterKind")} core`,
-  },
   cycles: {
     isMet: ({ method, schedule }) => method === "relora" || schedule === "cosine_restarts",
     words: "method relora, or for schedule cosine_restarts",
@@ -21,9 +18,11 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: Settings): boolean; wo
     words: `${flagOf("optimizerReset")} ${PRUNING_METHODS.join(" or ")}`,
   },
   "seen gradients": {
-    isMet: ({ method, optimizerReset, adapterKind }) =>
-      method !== "full" && (adapterKind === "core" || optimizerReset === "primed"),
-    words: `${flagOf("optimizerReset")} primed and for ${flagOf("adapterKind")} core`,
+    isMet: ({ method, optimizerReset, adapterKind: name }) =>
+      method !== "full" && (adapterKind(name).startsInGradients === true || optimizerReset === "primed"),
+    words:
+      `${flagOf("optimizerReset")} primed and for adapters that start in gradients, as ` +
+      `${flagOf("adapterKind")} core`,
   },
   cosine: {
     isMet: ({ schedule }) => schedule !== "constant" && schedule !== "linear",
@@ -43,11 +42,16 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: Settings): boolean; wo
  */
 export function requireUsed(flags: Readonly<Record<string, unknown>>, settings: Settings): void {
   const faults = new Map<string, string>();
+  const ignored: readonly string[] = adapterKind(settings.adapterKind).ignores ?? [];
   for (const [name, value] of Object.entries(flags)) {
     const key = findSetting(name)?.key;
     if (key === undefined || value === undefined || value === false) continue;
     const unmet = settingOf(key).usedBy?.find((use) => !USES[use].isMet(settings));
     if (unmet !== undefined) faults.set(name, `${flagOf(name)}: is for ${USES[unmet].words}; leave it out`);
+    else if (ignored.includes(key)) {
+      const chosen = `${flagOf("adapterKind")} ${settings.adapterKind}`;
+      faults.set(name, `${flagOf(name)}: is for other adapters than those of ${chosen}; leave it out`);
+    }
   }
   if (faults.size > 0) throw new ConfigError([...faults.values()].join("\n"));
 }

@@ -1,7 +1,7 @@
 import { type AbstractMatrix, Matrix, SVD } from "ml-matrix";
 import { expect, test } from "vitest";
 import type { CoreAdapter } from "../adapters/core-adapter.js";
-import { loraAdapters } from "../adapters/inject.js";
+import { adaptersOf } from "../adapters/inject.js";
 import type { Batch } from "../data/packing.js";
 import { diskParameters } from "../loading/model-source.js";
 import { LlamaForCausalLM } from "../models/llama.js";
@@ -75,7 +75,7 @@ test("cores start between the leading singular directions of the gradient of the
   const seen = await startInGradient(model, updates, new Rng(2), SHAPE, () => {});
   const { mean, each } = await fullGradients();
   expect(seen).toHaveLength(updates.length);
-  for (const [name, adapter] of loraAdapters(model)) {
+  for (const [name, adapter] of adaptersOf(model)) {
     const { loraA, loraB, core, inFeatures, outFeatures } = adapter as CoreAdapter;
     expect(core.values.every((value) => value === 0)).toBe(true);
     const a = Matrix.from1DArray(RANK, inFeatures, loraA.values);

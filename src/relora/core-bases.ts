@@ -1,5 +1,5 @@
-import { CoreAdapter } from "../adapters/core-adapter.js";
-import { loraAdapters } from "../adapters/inject.js";
+import { adaptersOf, adapterTensors } from "../adapters/inject.js";
+import type { GradientStart, LinearAdapter } from "../adapters/linear-adapter.js";
 import type { Batch } from "../data/packing.js";
 import { diskParameters } from "../loading/model-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -9,35 +9,48 @@ import { discardGradient, type Gradient, readGradient } from "../optim/gradient.
 import { TrainingStep, type TrainingStepOptions } from "../programs/training-step.js";
 import type { Rng } from "../tensor/random.js";
 
-/** The cores of a model by the name of their layer. */
-function coreAdapters(model: CausalLM): Map<string, CoreAdapter> {
-  const cores = new Map<string, CoreAdapter>();
-  for (const [name, adapter] of loraAdapters(model)) if (adapter instanceof CoreAdapter) cores.set(name, adapter);
-  return cores;
+/** The adapters of a model that start in a gradient, by the name of their layer. */
+function searchingAdapters(model: CausalLM): Map<string, { adapter: LinearAdapter; search: GradientStart }> {
+  return new Map(
+    [...adaptersOf(model)].flatMap(([layer, adapter]) => {
+      const search = adapter.gradientStart;
+      return search === undefined ? [] : [[layer, { adapter, search }] as const];
+    }),
+  );
 }
 
-/** Parameters whose gradients the search for bases takes: all that is trained, and the bases. */
+/** True for a model with adapters that start in a gradient. */
+export function startsInGradients(model: CausalLM): boolean {
+  return searchingAdapters(model).size > 0;
+}
+
+/**
+ * Parameters whose gradients the search takes: all that is trained, and what is frozen of the adapters that start in a
+ * gradient.
+ */
 export function searchedParameters(model: CausalLM): Map<string, Parameter> {
-  const cores = new Set([...coreAdapters(model).values()].flatMap(({ loraA, loraB }) => [loraA, loraB]));
-  if (cores.size === 0) return new Map();
-  return new Map([...diskParameters(model)].filter(([, each]) => each.trainable || cores.has(each)));
+  const searching = searchingAdapters(model);
+  if (searching.size === 0) return new Map();
+  const tensors = adapterTensors(model);
+  const isSearched = (name: string): boolean => searching.has(tensors.get(name)?.layer ?? "");
+  return new Map([...diskParameters(model)].filter(([name, { trainable }]) => trainable || isSearched(name)));
 }
 
-/** An update that is still to come, as a search for bases saw it. */
+/** An update that is still to come, as a search for starts saw it. */
 export interface SeenUpdate {
-  /** Gradients of the cores in their new bases, by parameter name. */
+  /** Gradients of the trained parts between their new starts, by parameter name. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
   /** The norm of the gradient of all that is trained. */
   readonly norm: number;
 }
 
 /**
- * Starts every core of the model anew, between bases that are the leading singular directions of the gradient of its
- * layer's weight, as mean over the updates that the batches are for. The gradient itself, as large as the weight, is
- * never formed: a first pass finds what it spans, a second one its directions within that.
+ * Starts every adapter that starts in a gradient anew, by the gradient of its layer's weight, as mean over the updates
+ * that the batches are for. The gradient itself, as large as the weight, is never formed: a first pass finds what it
+ * spans, a second one its directions within that.
  * @param updates micro-batches of each update.
  * @param redraw is called before each micro-batch, with the numbers of the update and of the batch within it.
- * @returns what the second pass saw of each update; without those whose numbers are not finite.
+ * @returns the second pass's view of each update; without those whose numbers are not finite.
  */
 export async function startInGradient(
   model: CausalLM,
@@ -46,12 +59,15 @@ export async function startInGradient(
   options: TrainingStepOptions,
   redraw: (update: number, batch: number) => void,
 ): Promise<SeenUpdate[]> {
-  const cores = coreAdapters(model);
-  for (const [name, core] of cores) {
-    core.reset(rng.fork(name));
-    core.probe();
+  const searching = searchingAdapters(model);
+  for (const [layer, { adapter, search }] of searching) {
+    adapter.reset(rng.fork(layer));
+    search.probe();
   }
-  const bases = new Map<string, Float32Array>();
+  const tensors = [...adapterTensors(model)].filter(([, { layer }]) => searching.has(layer));
+  const trained = tensors.filter(([, { parameter }]) => parameter.trainable);
+  const frozen = tensors.filter(([, { parameter }]) => !parameter.trainable);
+  const sums = new Map<string, Float32Array>();
   const seen: SeenUpdate[] = [];
   const step = await TrainingStep.compile(model, searchedParameters(model), options);
   const eachUpdate = async (use: (gradients: Map<string, Gradient>, norm: number) => void): Promise<void> => {
@@ -62,38 +78,35 @@ export async function startInGradient(
       for (const gradient of gradients.values()) discardGradient(gradient);
     }
   };
+  /** The gradients that there are of a layer's adapter, by the names of its parts. */
+  const ofLayer = (layer: string, gradients: ReadonlyMap<string, Float32Array>): Map<string, Float32Array> =>
+    new Map(
+      tensors.flatMap(([name, tensor]) => {
+        const gradient = tensor.layer === layer ? gradients.get(name) : undefined;
+        return gradient === undefined ? [] : [[tensor.name, gradient] as const];
+      }),
+    );
   try {
     await eachUpdate((gradients) => {
-      for (const name of cores.keys()) {
-        for (const base of BASES.map((base) => `${name}.adapter.${base}`)) addTo(bases, base, gradients.get(base)!);
-      }
+      for (const [name] of frozen) addTo(sums, name, gradients.get(name)!);
     });
-    for (const [name, core] of cores) {
-      const [loraA, loraB] = BASES.map((base) => bases.get(`${name}.adapter.${base}`));
-      const { start } = core;
-      core.startIn({ loraA: loraA ?? start.loraA, loraB: loraB ?? start.loraB }, rng.fork(name).fork("rest"));
+    for (const [layer, { search }] of searching) {
+      search.startIn(ofLayer(layer, sums), rng.fork(layer).fork("rest"));
     }
-    // The bases have no gradient, as long as cores are zero, and so no part in the norm.
+    // The frozen parts have no gradient, as long as the trained ones are zero, and so no part in the norm.
     await eachUpdate((gradients, norm) => {
-      const names = [...cores.keys()].map(coreOf);
       seen.push({
         norm,
-        gradients: new Map(names.map((name) => [name, dense(gradients.get(name)!).slice()] as const)),
+        gradients: new Map(trained.map(([name]) => [name, dense(gradients.get(name)!).slice()] as const)),
       });
     });
   } finally {
     await step.release();
   }
-  for (const [name, core] of cores) {
-    const all = seen.map(({ gradients }) => gradients.get(coreOf(name))!);
-    if (all.length > 0) core.turn(all);
-  }
+  if (seen.length === 0) return seen;
+  for (const [layer, { search }] of searching) search.turn(seen.map(({ gradients }) => ofLayer(layer, gradients)));
   return seen;
 }
-
-const BASES = ["loraA", "loraB"] as const;
-
-const coreOf = (layer: string): string => `${layer}.adapter.core`;
 
 /** Only those of embedding tables are not. */
 function dense(gradient: Gradient): Float32Array {

@@ -1,4 +1,4 @@
-import { loraAdapters } from "../adapters/inject.js";
+import { adaptersOf } from "../adapters/inject.js";
 import type { LazyTerm, LowRankTerm } from "../adapters/low-rank-term.js";
 import { type LoraPair, readPair, termOf } from "../formats/peft-tensors.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -7,16 +7,16 @@ import { type Delta, openDelta } from "./delta-log.js";
 // Updates by the name of their layer: as adapters hold them, as terms of a sum, and as pairs of tensors in files.
 
 /**
- * A copy of what each adapter has learned since it started. @param directions of a layer's adapter; all where none
- * are named.
+ * A copy of what each adapter has learned since it started.
+ * @param directions of a layer's adapter; all where none are named.
  */
-export function learnedTerms(
+export async function learnedTerms(
   model: CausalLM,
   directions?: ReadonlyMap<string, readonly number[]>,
-): Map<string, LowRankTerm> {
-  return new Map(
-    [...loraAdapters(model)].map(([name, adapter]) => [name, adapter.learnedTerm(directions?.get(name))] as const),
-  );
+): Promise<Map<string, LowRankTerm>> {
+  const terms = new Map<string, LowRankTerm>();
+  for (const [name, adapter] of adaptersOf(model)) terms.set(name, await adapter.learned(directions?.get(name)));
+  return terms;
 }
 
 /** The terms of a logged cycle. */

@@ -2,12 +2,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { loraAdapters } from "../adapters/inject.js";
+import { adaptersOf } from "../adapters/inject.js";
+import type { LoRAAdapter } from "../adapters/lora-adapter.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { BatchCursor } from "../data/cursor.js";
 import { StreamRows } from "../data/packing.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
+import type { CausalLM } from "../models/causal-lm.js";
 import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
 import { liveSessionCount } from "../runtime/session.js";
@@ -63,9 +65,13 @@ async function logged(log: string): Promise<Delta[]> {
   return deltas;
 }
 
+function loraOf(model: CausalLM, layer: string): LoRAAdapter {
+  return adaptersOf(model).get(layer) as LoRAAdapter;
+}
+
 /** Makes ΔW of the layer diag(entries): A has ones on the diagonal, B the halved entries, for the scaling is 2. */
 function setDiagonal({ run }: Adapted, layer: string, entries: readonly number[]): void {
-  const { loraA, loraB, rank } = loraAdapters(run.model).get(layer)!;
+  const { loraA, loraB, rank } = loraOf(run.model, layer);
   loraA.values.fill(0);
   for (const [i, entry] of entries.entries()) {
     loraA.values[i * WIDTH + i] = 1;
@@ -95,7 +101,7 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
   for (const layer of first.layers) expect(layer.recovered).toBeCloseTo(1, 5);
   expect(first.probeLogitsChange).toBeLessThan(1e-5);
   expect(zeroedFraction).toBe(1);
-  const { loraB } = loraAdapters(phase.model).get(Q)!;
+  const { loraB } = loraOf(phase.model, Q);
   expect(loraB.values.every((value) => value === 0)).toBe(true);
 
   // With the first cycle's 0.09 the third value is now above the threshold, and the first cancels out.
@@ -118,7 +124,7 @@ test("a share merges and restarts the weakest directions alone, and the model co
   const { phase, log } = cycles;
   setDiagonal(cycles, Q, [3, 4, 0.5]);
   setDiagonal(cycles, UP, [2, 1, 6]);
-  const adapter = loraAdapters(phase.model).get(Q)!;
+  const adapter = loraOf(phase.model, Q);
   for (const { expAvg } of phase.optimizer.state.values()) expAvg.fill(1);
   const { report } = await cycles.end(4);
   expect(report.layers.map(({ deltaNorm }) => deltaNorm)).toEqual([0.5, 1]);
@@ -151,7 +157,7 @@ test("the last cycle resets nothing, for no step follows", async () => {
 
 test("when the log fails, nothing is merged", async () => {
   const cycles = await adapted("failing", 2);
-  const { loraB } = loraAdapters(cycles.phase.model).get(UP)!;
+  const { loraB } = loraOf(cycles.phase.model, UP);
   loraB.values.fill(1);
   await expect(cycles.end(8)).rejects.toThrow("the next must be 1, not 2");
   expect(loraB.values[0]).toBe(1);

@@ -1,15 +1,13 @@
 // Merging computes with `Tensor.data()`.
 import "../runtime/evaluate.js";
-import { loraAdapters, mergeAdapters, mergeableLayers } from "../adapters/inject.js";
+import { adaptersOf, mergeAdapters, mergeableLayers } from "../adapters/inject.js";
 import type { LayerInputs } from "../adapters/low-rank-approximation.js";
-import { updateOf } from "../adapters/low-rank-term.js";
 import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { sum } from "../base/numbers.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { recordLayerInputs } from "../programs/layer-inputs.js";
 import { largestChange } from "../programs/probe.js";
 import { Rng } from "../tensor/random.js";
-import { tensor } from "../tensor/tensor.js";
 import type { CompiledPhase, TrainedRun } from "./compiled-phase.js";
 import type { Delta } from "./delta-log.js";
 import { learnedTerms, pairsOf, scalingsOf, termsOf } from "./delta-terms.js";
@@ -45,7 +43,7 @@ export async function endCycle(
   const { model, settings, quantizer } = run;
   const { step, cycle, mergeShare } = plan;
   const directions = weakestDirections(model, mergeShare);
-  const learned = learnedTerms(model, directions);
+  const learned = await learnedTerms(model, directions);
   const before = await phase.measure();
   const inputs = startsFromResidual(model) ? await layerInputs(run) : undefined;
 
@@ -68,7 +66,7 @@ export async function endCycle(
     rank: sum(layers.map(({ rank }) => rank ?? 0)),
     layers,
   };
-  // Bases of cores, and moments.
+  // Starts in gradients, and moments.
   const zeroedFraction = await restart(run, phase, plan, directions);
   return { sha256, report, zeroedFraction };
 }
@@ -87,10 +85,7 @@ export async function replayMerges(
     const terms = termsOf(delta);
     await master.append(delta.cycle);
     for (const [name, layer] of mergeableLayers(model)) {
-      const { frozen, inFeatures, outFeatures } = layer;
-      const weight = tensor(frozen.values(), [outFeatures, inFeatures]);
-      const update = (await updateOf(terms.get(name)!, weight).data()) as Float32Array;
-      await layer.mergeUpdate(update, mergeRng(seed, delta.step).fork(name));
+      await layer.mergeTerm(terms.get(name)!, mergeRng(seed, delta.step).fork(name));
     }
   }
 }
@@ -141,5 +136,10 @@ function startsFromResidual(model: CausalLM): boolean {
 /** The weakest directions of each adapter, a share of them; none are named where that is all. */
 function weakestDirections(model: CausalLM, share: number): RestartedDirections {
   if (share === 1) return new Map();
-  return new Map([...loraAdapters(model)].map(([name, adapter]) => [name, adapter.weakestDirections(share)] as const));
+  return new Map(
+    [...adaptersOf(model)].flatMap(([name, adapter]) => {
+      const directions = adapter.weakestDirections(share);
+      return directions === undefined ? [] : [[name, directions] as const];
+    }),
+  );
 }

@@ -1,4 +1,4 @@
-import { directionsOf } from "../adapters/lora-adapter.js";
+import { directionsOf } from "../adapters/directions.js";
 import type { Settings } from "../config/settings.js";
 import { constant, cosine, cosineRestarts, type DecayOptions, linear } from "../optim/schedules.js";
 

@@ -7,17 +7,17 @@ import { discardGradient } from "../optim/gradient.js";
 import { zeroShare } from "../optim/reset.js";
 import { Rng } from "../tensor/random.js";
 import type { CompiledPhase, TrainedRun } from "./compiled-phase.js";
-import { type SeenUpdate, startInGradient } from "./core-bases.js";
+import { type SeenUpdate, startInGradient, startsInGradients } from "./core-bases.js";
 import type { StepPlan } from "./plan.js";
 import {
-  type FactorState,
-  factorStates,
   GradientMoments,
+  type PartState,
+  partStates,
   type RestartedDirections,
   resetMoments,
 } from "./restart-moments.js";
 
-// What adapters begin with, at first and after merges, beside zeros and random draws: bases of cores, and moments.
+// The beginning of adapters, at first and after merges, beside zeros and random draws: starts in gradients, and moments.
 
 /**
  * Gives adapters that a merge has restarted what they begin with, unless no step follows.
@@ -32,7 +32,7 @@ export async function restart(
 ): Promise<number | null> {
   if (step === run.settings.maxSteps) return null;
   // The graph that finds bases does not need to fit beside those that train.
-  const seen = hasCores(run) ? await phase.aside(() => startCores(run, step)) : [];
+  const seen = startsInGradients(run.model) ? await phase.aside(() => startCores(run, step)) : [];
   return resetOptimizer ? resetOptimizerState(run, phase, step, directions, seen) : null;
 }
 
@@ -42,8 +42,8 @@ export async function restart(
  * @returns those updates, as far as moments are primed with them.
  */
 export async function startCores(run: TrainedRun, step: number): Promise<readonly SeenUpdate[]> {
-  if (!hasCores(run)) return [];
   const { model, settings, threads } = run;
+  if (!startsInGradients(model)) return [];
   const { seed, device, batchSize, sequenceLength, lossChunk, checkpointing } = settings;
   const redraw = (update: number, batch: number): void =>
     redrawDropout(model, new Rng(seed, `bases/${update}/${batch}`, step));
@@ -54,8 +54,8 @@ export async function startCores(run: TrainedRun, step: number): Promise<readonl
 
 /** Lets the first cores begin with the moments that restarts give those after them. */
 export function primeCores(run: TrainedRun, { state, options }: AdamW, seen: readonly SeenUpdate[]): void {
-  if (!hasCores(run) || !primes(run.settings)) return;
-  const states = factorStates(run.model, state);
+  if (!startsInGradients(run.model) || !primes(run.settings)) return;
+  const states = partStates(run.model, state);
   seenMoments(run, states, seen).prime(states, new Map(), options);
 }
 
@@ -69,17 +69,14 @@ async function resetOptimizerState(
 ): Promise<number> {
   const { settings, model } = run;
   const { state, options } = phase.optimizer;
-  const states = factorStates(model, state);
+  const states = partStates(model, state);
   resetMoments(states, directions, settings, new Rng(settings.seed, "prune", step));
   if (primes(settings)) {
-    const moments = hasCores(run) ? seenMoments(run, states, seen) : await comingMoments(run, phase, step, states);
+    const searched = startsInGradients(model);
+    const moments = searched ? seenMoments(run, states, seen) : await comingMoments(run, phase, step, states);
     moments.prime(states, directions, options);
   }
   return zeroShare(states.map((each) => each.state));
-}
-
-function hasCores({ settings }: TrainedRun): boolean {
-  return settings.adapterKind === "core";
 }
 
 function primes({ method, optimizerReset }: Settings): boolean {
@@ -89,7 +86,7 @@ function primes({ method, optimizerReset }: Settings): boolean {
 /** Moments of updates that a search for bases saw. */
 function seenMoments(
   { settings }: TrainedRun,
-  states: readonly FactorState[],
+  states: readonly PartState[],
   seen: readonly SeenUpdate[],
 ): GradientMoments {
   const moments = new GradientMoments(states);
@@ -102,7 +99,7 @@ async function comingMoments(
   run: TrainedRun,
   phase: CompiledPhase,
   step: number,
-  states: readonly FactorState[],
+  states: readonly PartState[],
 ): Promise<GradientMoments> {
   const { seed, clipGradNorm } = run.settings;
   const moments = new GradientMoments(states);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { adapterParameters, loraAdapters } from "../adapters/inject.js";
+import { adapterParameters, adaptersOf } from "../adapters/inject.js";
 import type { LoRAAdapter } from "../adapters/lora-adapter.js";
 import { ConfigError } from "../base/errors.js";
 import { diskParameters } from "../loading/model-source.js";
@@ -68,7 +68,7 @@ test("all-linear is every linear layer of the decoder; exclusions, layers and pa
   const adapted = (changes: Partial<AdapterSettings>): Map<string, LoRAAdapter> => {
     const model = tinyModel();
     addAdapters(model, { ...SETTINGS, targetModules: ["all-linear"], ...changes }, new Rng(1));
-    return loraAdapters(model);
+    return adaptersOf(model) as Map<string, LoRAAdapter>;
   };
   const all = [...adapted({}).keys()];
   const kinds = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];

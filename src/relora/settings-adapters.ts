@@ -1,13 +1,12 @@
-import { CoreAdapter } from "../adapters/core-adapter.js";
-import { DoRAAdapter } from "../adapters/dora-adapter.js";
+import type { AdapterOptions } from "../adapters/adapter-kind.js";
 import {
+  type InjectionOptions,
   injectAdapters,
-  loraAdapters,
   mergeableLayers,
   type TargetedLinear,
   targetedLinears,
 } from "../adapters/inject.js";
-import { LoRAAdapter } from "../adapters/lora-adapter.js";
+import { adapterKind } from "../adapters/kinds.js";
 import type { MergePolicy } from "../adapters/merge-policies.js";
 import { ALL_LINEAR, isAllLinear, patternFault, patternValues, type TargetRule } from "../adapters/target-modules.js";
 import { ConfigError } from "../base/errors.js";
@@ -35,31 +34,34 @@ export function addAdapters(
   rng: Rng,
   createPolicy?: (name: string) => MergePolicy,
 ): void {
-  const { rslora, dropout, adapterInit: initialization, adapterKind } = settings;
   const rule = targetRule(settings);
   const targets = targetedLinears(model, rule);
   const options = adapterOptions(targets.keys(), settings);
-  requireRanks(options, targets);
+  if (!adapterKind(settings.adapterKind).ignores?.includes("rank")) requireRanks(options, targets);
+  for (const parameter of namedParameters(model).values()) parameter.trainable = false;
   injectAdapters(
     model,
     {
       ...rule,
-      createAdapter: (inFeatures, outFeatures, stream, name, weight) => {
-        const each = { ...options.get(name)!, rslora, dropout, initialization };
-        if (adapterKind === "core") return new CoreAdapter(inFeatures, outFeatures, each, stream);
-        return adapterKind === "dora"
-          ? new DoRAAdapter(inFeatures, outFeatures, each, stream, weight)
-          : new LoRAAdapter(inFeatures, outFeatures, each, stream);
-      },
+      createAdapter: adapterMaker(settings, options),
       ...(createPolicy !== undefined && { createPolicy }),
     },
     rng,
   );
-  for (const parameter of namedParameters(model).values()) parameter.trainable = false;
-  for (const adapter of loraAdapters(model).values()) {
-    for (const parameter of adapter.trained) parameter.trainable = true;
-  }
   for (const parameter of trainedBeside(model, settings).values()) parameter.trainable = true;
+}
+
+/** Makes the adapters of the settings, each for the layer of its name. */
+export function adapterMaker(
+  settings: AdapterSettings,
+  options: ReadonlyMap<string, Pick<AdapterOptions, "rank" | "alpha">>,
+): InjectionOptions["createAdapter"] {
+  const { rslora, dropout, adapterInit: initialization } = settings;
+  const kind = adapterKind(settings.adapterKind);
+  return (inFeatures, outFeatures, rng, name, weight) => {
+    const each = { ...options.get(name)!, rslora, dropout, initialization };
+    return kind.create(inFeatures, outFeatures, each, rng, weight);
+  };
 }
 
 /** Parameters that are trained in full beside the adapters, by name on disk. */
@@ -101,7 +103,7 @@ function namesOrPattern(entries: readonly string[]): readonly string[] | string 
 }
 
 /** Rank and alpha of each layer. @throws ConfigError for patterns that match none of them. */
-function adapterOptions(
+export function adapterOptions(
   layers: Iterable<string>,
   { rank, alpha, rankPattern, alphaPattern }: AdapterSettings,
 ): Map<string, { rank: number; alpha: number }> {

@@ -1,5 +1,5 @@
 import { joinPath } from "#platform";
-import { adapterParameters, loraAdapters, mergeableLayers } from "../adapters/inject.js";
+import { adapterParameters, adaptersOf, mergeableLayers } from "../adapters/inject.js";
 import type { LowRankTerm } from "../adapters/low-rank-term.js";
 import { joinTerms } from "../adapters/low-rank-term.js";
 import { createMergePolicy, MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
@@ -164,7 +164,7 @@ export function savedMoments({ checkpoint, state }: SavedRun, trained: Iterable<
 
 function assignTrained(model: CausalLM, { checkpoint }: SavedRun): void {
   const { tensorFiles, folder } = checkpoint;
-  restoreStarts(loraAdapters(model), tensorFiles.adapter_start);
+  restoreStarts(adaptersOf(model), tensorFiles.adapter_start, folder);
   assignSome(model, tensorFiles.trainable ?? new Map(), folder);
 }
 
@@ -175,7 +175,7 @@ export async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
   const replaced = new Map<string, HostTensor | LazyTensor>(checkpoint.tensorFiles.trainable ?? []);
   for (const name of adapterParameters(trained).keys()) replaced.delete(name);
   const parts = { source, baseFolder, replaced, quantizer: describeHeld(run.quantizer) };
-  const learned = isMerged(run) ? new Map<string, LowRankTerm>() : learnedTerms(trained);
+  const learned = isMerged(run) ? new Map<string, LowRankTerm>() : await learnedTerms(trained);
   if (run.quantizer === null || MERGE_POLICY_KINDS[settings.mergePolicy].exactFrom === "log") {
     const terms = new Map([...learned].map(([layer, term]): [string, LowRankTerm[]] => [layer, [term]]));
     for await (const cycle of mergedCycles(run)) {

@@ -1,18 +1,20 @@
 import { joinPath } from "#platform";
-import { adapterParameters, linearLayers, loraAdapters, mergeableLayers } from "../adapters/inject.js";
-import type { LoRAAdapter } from "../adapters/lora-adapter.js";
+import { adaptersOf, linearLayers, mergeableLayers } from "../adapters/inject.js";
+import type { LinearAdapter } from "../adapters/linear-adapter.js";
 import { joinTerms, type LowRankTerm } from "../adapters/low-rank-term.js";
 import { shortestNames } from "../adapters/target-modules.js";
 import type { Settings } from "../config/settings.js";
+import { checkpointFault } from "../formats/faults.js";
 import { type PeftAdapter, writePeftAdapter } from "../formats/peft.js";
 import { moduleOf } from "../formats/peft-tensors.js";
 import { hostTensors, modelParameters, tiedNames } from "../loading/model-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
-import type { Parameter } from "../nn/module.js";
+import { namedParameters, type Parameter } from "../nn/module.js";
 import type { AdamW } from "../optim/adamw.js";
 import { readDeltas } from "../relora/delta-log.js";
 import { learnedTerms, pairsOf, termsOf } from "../relora/delta-terms.js";
 import type { HostTensor } from "../tensor/dtype.js";
+import { type Shape, sameShape } from "../tensor/shape.js";
 import { writeCheckpoint } from "./checkpoint.js";
 import type { RunState } from "./run-state.js";
 
@@ -22,7 +24,7 @@ export interface CheckpointParts {
   readonly parameters: ReadonlyMap<string, Parameter>;
   readonly optimizer: AdamW;
   /** By the name of their layer. */
-  readonly adapters: ReadonlyMap<string, LoRAAdapter>;
+  readonly adapters: ReadonlyMap<string, LinearAdapter>;
   readonly state: Omit<RunState, "optimizerSteps">;
 }
 
@@ -45,10 +47,11 @@ export function saveCheckpoint(
     optimizerSteps[name] = updates;
   }
   const starts = new Map<string, HostTensor>();
-  for (const [name, { loraA, loraB, start }] of adapters) {
-    if (start === undefined) continue;
-    starts.set(`${name}.loraA`, { dtype: "float32", shape: loraA.shape, data: start.loraA });
-    starts.set(`${name}.loraB`, { dtype: "float32", shape: loraB.shape, data: start.loraB });
+  for (const [layer, adapter] of adapters) {
+    const shapes = namedParameters(adapter);
+    for (const [name, data] of adapter.starts()) {
+      starts.set(`${layer}.${name}`, { dtype: "float32", shape: shapes.get(name)!.shape, data });
+    }
   }
   const fullState: RunState = { ...state, optimizerSteps };
   return writeCheckpoint(runDir, step, {
@@ -65,33 +68,67 @@ export function saveCheckpoint(
 export function checkpointBytes({ parameters, adapters }: Omit<CheckpointParts, "state">): number {
   let elements = 0;
   for (const { size } of parameters.values()) elements += 3 * size;
-  for (const { start } of adapters.values())
-    if (start !== undefined) elements += start.loraA.length + start.loraB.length;
+  for (const adapter of adapters.values()) for (const { length } of adapter.starts().values()) elements += length;
   return 4 * elements;
 }
 
 /** Bytes of the adapters of a model, as a cycle of the delta log or a PEFT folder holds them. */
 export function adapterBytes(model: CausalLM): number {
   let elements = 0;
-  for (const { size } of adapterParameters(model).values()) elements += size;
+  for (const { learnedSize } of adaptersOf(model).values()) elements += learnedSize;
   return 4 * elements;
 }
 
-/** Gives adapters the starts that `saveCheckpoint` saved. */
+/**
+ * The shapes of the starts that `saveCheckpoint` saves: all that is frozen of each adapter, and its parts where those
+ * are among the present names, which says that they did not start at zero.
+ */
+export function startShapes(
+  adapters: ReadonlyMap<string, LinearAdapter>,
+  present: ReadonlyMap<string, unknown>,
+): Map<string, Shape> {
+  const shapes = new Map<string, Shape>();
+  for (const [layer, adapter] of adapters) {
+    const hasParts = adapter.parts.some(({ name }) => present.has(`${layer}.${name}`));
+    for (const [name, { shape, trainable }] of namedParameters(adapter)) {
+      if (hasParts || !trainable) shapes.set(`${layer}.${name}`, shape);
+    }
+  }
+  return shapes;
+}
+
+/**
+ * Gives adapters the starts that `saveCheckpoint` saved in the folder.
+ * @throws CheckpointError that names those that are missing or of another shape.
+ */
 export function restoreStarts(
-  adapters: ReadonlyMap<string, LoRAAdapter>,
-  starts: ReadonlyMap<string, HostTensor> | undefined,
+  adapters: ReadonlyMap<string, LinearAdapter>,
+  starts: ReadonlyMap<string, HostTensor> = new Map(),
+  folder: string,
 ): void {
-  for (const [name, adapter] of adapters) {
-    const [loraA, loraB] = ["loraA", "loraB"].map((factor) => starts?.get(`${name}.${factor}`)?.data as Float32Array);
-    if (loraA !== undefined && loraB !== undefined) adapter.start = { loraA, loraB };
+  const faults: string[] = [];
+  for (const [name, shape] of startShapes(adapters, starts)) {
+    const start = starts.get(name);
+    if (start === undefined) faults.push(`adapter_start: ${name} is missing`);
+    else if (!sameShape(start.shape, shape)) faults.push(`adapter_start: ${name} is of another shape`);
+  }
+  if (faults.length > 0) throw checkpointFault(folder, faults);
+  for (const [layer, adapter] of adapters) {
+    const prefix = `${layer}.`;
+    adapter.restoreStarts(
+      new Map(
+        [...starts].flatMap(([name, { data }]) =>
+          name.startsWith(prefix) ? [[name.slice(prefix.length), data as Float32Array] as const] : [],
+        ),
+      ),
+    );
   }
 }
 
 /** The adapter of a run, to be written. */
 export interface AdapterToSave {
   readonly model: CausalLM;
-  readonly settings: Pick<Settings, "dropout" | "bias" | "adapterKind">;
+  readonly settings: Pick<Settings, "dropout" | "bias">;
   readonly state: Pick<RunState, "base" | "deltas">;
   /** True if the present adapter was merged just now, so that it has learned nothing yet. */
   readonly merged: boolean;
@@ -111,14 +148,14 @@ export async function saveAdapter(runDir: string, adapter: AdapterToSave): Promi
  */
 export async function joinAdapter(
   runDir: string,
-  { model, settings: { dropout, bias, adapterKind }, state: { base, deltas }, merged }: AdapterToSave,
+  { model, settings: { dropout, bias }, state: { base, deltas }, merged }: AdapterToSave,
 ): Promise<PeftAdapter> {
   const terms = new Map<string, LowRankTerm[]>();
-  for (const name of loraAdapters(model).keys()) terms.set(name, []);
+  for (const name of adaptersOf(model).keys()) terms.set(name, []);
   for await (const delta of readDeltas(runDir, deltas)) {
     for (const [name, term] of termsOf(delta)) terms.get(name)!.push(term);
   }
-  if (!merged) for (const [name, term] of learnedTerms(model)) terms.get(name)!.push(term);
+  if (!merged) for (const [name, term] of await learnedTerms(model)) terms.get(name)!.push(term);
   const joined = new Map([...terms].map(([name, each]) => [name, joinTerms(each)] as const));
   const layers = pairsOf(joined);
   const trained = modelParameters(model);
@@ -136,7 +173,7 @@ export async function joinAdapter(
     baseModel: joinPath(runDir, "base"),
     dropout,
     useRslora: false,
-    useDora: adapterKind === "dora",
+    useDora: [...joined.values()].some(({ magnitude }) => magnitude !== undefined),
     bias,
     fanInFanOut: [...layers.keys()].every((layer) => model.storage.isTransposed(`${layer}.weight`)),
     targetModules: [...shortestNames(linearNames(model), (name) => layers.has(name) || undefined).keys()],

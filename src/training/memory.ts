@@ -1,4 +1,4 @@
-import { mergeableLayers } from "../adapters/inject.js";
+import { adaptersOf, mergeableLayers } from "../adapters/inject.js";
 import { MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
 import { sum } from "../base/numbers.js";
 import { arenaUse } from "../compiler/arena.js";
@@ -58,8 +58,8 @@ export function estimateMemory(
 }
 
 /**
- * Estimates of a step, with adapters also of a merge, and with cores of the search for their bases: sessions keep
- * their memory between their runs.
+ * Estimates of a step, with adapters also of a merge, and with a search for their starts of that: sessions keep their
+ * memory between their runs.
  */
 function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemory, merges: number): MemoryEstimate[] {
   const { model, adapterParameters, trainableParameters, baseBytes } = phase;
@@ -74,11 +74,13 @@ function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemo
   const [stepUse, evaluationUse] = [arenaUse(step), arenaUse(evaluation)];
   const activations = (stepUse.bytes - stepUse.results + evaluationUse.bytes) * (batchSize / built);
   const cycles = adapterParameters === 0 ? 0 : merges;
+  const learned = sum([...adaptersOf(model).values()].map(({ learnedSize }) => learnedSize));
   const estimate = {
     program: held.atStart + RUNTIME_BYTES + NODE_BYTES * (step.graph.nodes.length + evaluation.graph.nodes.length),
     data: Math.max(0, held.loaded - held.atStart),
     base: baseBytes + (cycles > 1 ? carriedErrors(phase, settings) : 0),
-    adapters: FLOAT * adapterParameters * Math.max(1, cycles),
+    // While the adapter is published, the cycles are joined.
+    adapters: FLOAT * Math.max(adapterParameters, learned * cycles),
     // Over several micro-batches also their sum.
     gradients: stepUse.results * (totalBatchSize > batchSize ? 3 : 2),
     optimizer: 2 * FLOAT * trainableParameters,
@@ -89,7 +91,7 @@ function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemo
   const search = searched.size > 0 ? arenaUse(compileStep(phase, searched, shape)) : undefined;
   const merge = {
     ...estimate,
-    adapters: estimate.adapters + FLOAT * adapterParameters,
+    adapters: estimate.adapters + FLOAT * learned,
     gradients: stepUse.results,
     activations: activations + mergeBytes(phase, settings),
   };

@@ -1,5 +1,4 @@
-import { CoreAdapter } from "../adapters/core-adapter.js";
-import type { LoRAAdapter } from "../adapters/lora-adapter.js";
+import type { AdapterTensor } from "../adapters/inject.js";
 import { type Module, namedParameters } from "../nn/module.js";
 import type { AdamW } from "../optim/adamw.js";
 import { type Gradient, storedEntries } from "../optim/gradient.js";
@@ -26,8 +25,8 @@ export function requireAllOptimized(model: Module, { groups }: Pick<AdamW, "grou
 
 /** One update of adapters. */
 export interface AdapterUpdate {
-  /** By the name of their layer. */
-  readonly adapters: ReadonlyMap<string, LoRAAdapter>;
+  /** The trained tensors of the adapters, by parameter name. */
+  readonly parts: ReadonlyMap<string, AdapterTensor>;
   /** By parameter name. */
   readonly gradients: ReadonlyMap<string, Gradient>;
   /** Updates of the adapters before this one. */
@@ -35,33 +34,32 @@ export interface AdapterUpdate {
 }
 
 /**
- * Checks by the first two updates that training reaches the adapters; names the layers that it does not reach, or null.
- * B starts at zero, so that at first only B gets a gradient, and in layers that a zero weight hides from the loss not
- * even B: then some must. In the second update every B must, and every A whose B has moved. A core is like a B
- * without an A.
+ * Checks by the first two updates that training reaches the adapters; names the parts that it does not reach, or null.
+ * A part may be without a gradient only while another part of its adapter is zero and has one, as A is while B is zero.
+ * A layer that a zero weight hides from the loss may still be out of reach in the first update, but not all layers.
  */
-export function adapterGradientFault({ adapters, gradients, before }: AdapterUpdate): string | null {
+export function adapterGradientFault({ parts, gradients, before }: AdapterUpdate): string | null {
   if (before > 1) return null;
-  const has = (name: string): boolean => !storedEntries(gradients.get(name)!).every((value) => value === 0);
+  const layers = new Set([...parts.values()].map(({ layer }) => layer));
+  const has = (name: string): boolean => !isZero(storedEntries(gradients.get(name)!));
   const without: string[] = [];
-  for (const [name, adapter] of adapters) {
-    if (adapter instanceof CoreAdapter) {
-      if (!has(`${name}.adapter.core`)) without.push(`${name}: none`);
-      continue;
-    }
-    const { loraB } = adapter;
-    const b = has(`${name}.adapter.loraB`);
-    const needsA = before === 0 ? !b : loraB.values.some((value) => value !== 0);
-    const a = !needsA || has(`${name}.adapter.loraA`);
-    if (a && (b || before === 0)) continue;
-    without.push(`${name}: ${b ? "A" : a && needsA ? "B" : "neither A nor B"}`);
+  for (const layer of layers) {
+    const own = [...parts].filter(([, part]) => part.layer === layer);
+    const waits = own.some(([name, { parameter }]) => isZero(parameter.values) && has(name));
+    const missing = waits ? [] : own.filter(([name]) => !has(name));
+    if (missing.length > 0) without.push(`${layer}: ${missing.map(([, { name }]) => name).join(", ")}`);
   }
-  const reached = before === 0 && without.length < adapters.size;
+  const reached = before === 0 && without.length < layers.size;
   if (without.length === 0 || reached) return null;
   const more = without.length > LISTED ? `\n… and ${without.length - LISTED} more` : "";
   return (
-    `${without.length} of ${adapters.size} adapters get no gradient in their ${before === 0 ? "first" : "second"} update, so they ` +
-    "would never learn: A and B are both zero, or nothing that the layer computes reaches the loss; " +
-    `check the weights of the model, or leave these layers out of targetModules\n${without.slice(0, LISTED).join("\n")}${more}`
+    `${without.length} of ${layers.size} adapters get no gradient in their ${before === 0 ? "first" : "second"} ` +
+    "update, so they would never learn: their parts are all zero, or nothing that the layer computes reaches the " +
+    "loss; check the weights of the model, or leave these layers out of targetModules\n" +
+    `${without.slice(0, LISTED).join("\n")}${more}`
   );
+}
+
+function isZero(values: Float32Array): boolean {
+  return values.every((value) => value === 0);
 }

@@ -1,4 +1,4 @@
-import { loraAdapters, redrawDropout } from "../adapters/inject.js";
+import { adapterParts, adaptersOf, redrawDropout } from "../adapters/inject.js";
 import type { Settings } from "../config/settings.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
 import { memorySource } from "../loading/model-source.js";
@@ -157,7 +157,7 @@ export class Trainer {
     progress.badSteps = 0;
     if (phase === "adapter" && cycle === 1) {
       const { updates: before } = this.#phase;
-      const fault = adapterGradientFault({ adapters: loraAdapters(model), gradients, before });
+      const fault = adapterGradientFault({ parts: adapterParts(model), gradients, before });
       if (fault !== null) await failRun(this.#asEnded(), fault);
     }
     await this.#phase.update(gradients, { lrMultiplier, gradientScale: clipCoefficient(gradNorm, clipGradNorm) });
@@ -236,7 +236,7 @@ export class Trainer {
     const dataPosition = { ...cursor.position };
     const state = { ...progress.state, phase, cycle, maxSteps, dataPosition, dataSha256, seed, base, records };
     const { trained: parameters, optimizer } = this.#phase;
-    const parts = { parameters, optimizer, adapters: loraAdapters(model), state };
+    const parts = { parameters, optimizer, adapters: adaptersOf(model), state };
     await this.#output.waitForSpace(checkpointBytes(parts), `checkpoint ${step}`);
     this.#checkpoint = await saveCheckpoint(path, step, parts);
     if (best) await markBest(path, step);

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { type FrozenWeight, frozenWeight } from "../../src/adapters/frozen-weight.js";
 import type { LinearAdapter } from "../../src/adapters/linear-adapter.js";
+import { updateOf } from "../../src/adapters/low-rank-term.js";
 import { MergeableLinear } from "../../src/adapters/mergeable-layer.js";
 import { grad } from "../../src/autograd/grad.js";
 import { applyLinear, Linear } from "../../src/nn/linear.js";
@@ -11,7 +12,7 @@ import { Rng } from "../../src/tensor/random.js";
 import { type Tensor, tensor } from "../../src/tensor/tensor.js";
 import { expectClose } from "../ops/close.js";
 
-/** What the contract must know of an adapter class. */
+/** The facts of an adapter class that the contract must know. */
 export interface AdapterSubject {
   readonly create: (inFeatures: number, outFeatures: number, rng: Rng, weight: FrozenWeight) => LinearAdapter;
   readonly parameterCount: (inFeatures: number, outFeatures: number) => number;
@@ -138,6 +139,54 @@ export function testAdapterContract({
         const expected = await floats(applyLinear(input, tensor(update, [OUT, IN])));
         expectClose(`input of shape (${shape})`, await floats(output), expected, TOLERANCE);
       }
+    });
+  });
+
+  describe("what a run keeps of it", () => {
+    /** A weight that may not be read: what a run has learned is exported without its base. */
+    const unread: FrozenWeight = {
+      product: () => expect.unreachable("the product with the weight"),
+      tensor: () => expect.unreachable("the weight as a tensor"),
+      values: () => expect.unreachable("the values of the weight"),
+    };
+
+    test("its parts are its trainable parameters, each once, by the name of their property", () => {
+      const { adapter } = build();
+      const trainable = [...namedParameters(adapter)].filter(([, parameter]) => parameter.trainable);
+      const parts = adapter.parts.map(({ name, parameter }) => [name, parameter] as const);
+      expect(new Map(parts)).toEqual(new Map(trainable));
+      expect(parts).toHaveLength(trainable.length);
+    });
+
+    test("what it has learned is ΔW, with as many numbers as it says", async () => {
+      const { adapter, layer } = await trained();
+      const term = await adapter.learned();
+      const { loraA, loraB, magnitude } = term;
+      expect(loraA.length + loraB.length + (magnitude?.length ?? 0)).toBe(adapter.learnedSize);
+      const update = await floats(adapter.calculateWeightUpdate());
+      expectClose("learned", await floats(updateOf(term, layer.frozen.tensor())), update, TOLERANCE);
+    });
+
+    test("parts and starts make another adapter what it is, without the weight", async () => {
+      const { adapter } = await trained();
+      const other = create(IN, OUT, new Rng(5, "other"), unread);
+      const values = new Map(adapter.parts.map(({ name, parameter }) => [name, parameter.values.slice()]));
+      for (const { name, parameter } of other.parts) parameter.assign(values.get(name)!);
+      other.restoreStarts(adapter.starts());
+      expect(await other.learned()).toEqual(await adapter.learned());
+      for (const [name, start] of adapter.starts()) expect(other.starts().get(name), name).toEqual(start);
+    });
+
+    test("a share of its directions is merged and restarted alone, where it has any", async () => {
+      const { layer, adapter } = await trained();
+      const directions = adapter.weakestDirections(0.5);
+      const axes = adapter.parts.flatMap(({ axis }) => axis ?? []);
+      expect(axes).toHaveLength(directions === undefined ? 0 : adapter.parts.length);
+      if (directions === undefined) return;
+      expect(directions.length).toBeGreaterThan(0);
+      const before = (await floats(layer.forward(x))).slice();
+      await layer.mergeAdapter(new Rng(3), { directions });
+      expectClose("output", await floats(layer.forward(x)), before, TOLERANCE);
     });
   });
 

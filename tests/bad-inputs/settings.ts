@@ -27,6 +27,12 @@ export const settings: Area = {
       code: 2,
     },
     {
+      name: "train: a kind of adapter that nobody registered",
+      args: ["train", "--adapter-kind", "loha"],
+      says: ['--adapter-kind: must be one of lora, dora, core, got "loha"', "registerAdapter", "NODE_OPTIONS"],
+      code: 2,
+    },
+    {
       name: "train: a core with restarts that it cannot make",
       args: [
         "train",
@@ -40,8 +46,8 @@ export const settings: Area = {
         "0.5",
       ],
       says: [
-        "restartShare: a core mixes all directions of its bases",
-        "mergePolicy: residual starts adapters elsewhere than at zero, which a core cannot",
+        "restartShare: an adapter of the kind core has no directions that restart alone",
+        "mergePolicy: residual starts adapters elsewhere than at zero, which the kind core cannot",
       ],
       code: 2,
     },
@@ -58,10 +64,7 @@ export const settings: Area = {
         "--lora-plus-ratio",
         "4",
       ],
-      says: [
-        "--adapter-init: is for adapters that train A and B, not for --adapter-kind core",
-        "--lora-plus-ratio: is for",
-      ],
+      says: ["--adapter-init: is for other adapters than those of --adapter-kind core", "--lora-plus-ratio: is for"],
       code: 2,
     },
     {

@@ -1,6 +1,6 @@
 import { joinPath } from "#platform";
-import { loraAdapters } from "../../adapters/inject.js";
-import { joinTerms, type LowRankTerm, sinceStart, withCore } from "../../adapters/low-rank-term.js";
+import { adapterTensors, mergeableLayers } from "../../adapters/inject.js";
+import { joinTerms, type LowRankTerm } from "../../adapters/low-rank-term.js";
 import { readJsonObject } from "../../formats/json-file.js";
 import type { LazyTensor } from "../../formats/lazy-tensor.js";
 import { loraScalings } from "../../formats/peft.js";
@@ -8,15 +8,20 @@ import { parsePeftConfig } from "../../formats/peft-config.js";
 import { type LoraPair, readPair, sortTensors, termOf } from "../../formats/peft-tensors.js";
 import { openSafetensors } from "../../formats/safetensors.js";
 import type { StoredTensor } from "../../formats/stored-tensor.js";
+import { namedParameters } from "../../nn/module.js";
 import { type Delta, openDelta } from "../../relora/delta-log.js";
+import { adapterMaker, adapterOptions } from "../../relora/settings-adapters.js";
 import type { RunState } from "../../runs/run-state.js";
 import { isMerged } from "../../runs/saved-run.js";
+import { restoreStarts } from "../../runs/saving.js";
+import type { HostTensor } from "../../tensor/dtype.js";
+import { Rng } from "../../tensor/random.js";
 import type { Expected } from "./check-checkpoint.js";
 
 /** Sources of RUN/adapter. */
 export interface PublishedParts {
   readonly runFolder: string;
-  /** Where RUN/adapter lies. */
+  /** The place of RUN/adapter. */
   readonly folder: string;
   readonly checkpointFolder: string;
   readonly step: number;
@@ -29,8 +34,8 @@ export interface PublishedParts {
  * bit and one layer in memory at a time. Returns in words how it differs; null if it does not.
  * @throws CheckpointError for files that are none.
  */
-export async function adapterDifference(parts: PublishedParts): Promise<string | null> {
-  const { runFolder, folder, checkpointFolder, step, state, expected } = parts;
+export async function adapterDifference(published: PublishedParts): Promise<string | null> {
+  const { runFolder, folder, checkpointFolder, step, state, expected } = published;
   const faults: string[] = [];
   const config = parsePeftConfig(await readJsonObject(joinPath(folder, "adapter_config.json")), faults);
   const { tensors } = await openSafetensors(joinPath(folder, "adapter_model.safetensors"));
@@ -43,28 +48,24 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
     (await openSafetensors(joinPath(checkpointFolder, `${name}.safetensors`))).tensors;
   const trainable = await open("trainable");
   const merged = isMerged({ checkpoint: { step }, settings: expected.settings, state });
-  const starts = merged ? undefined : await open("adapter_start").catch(() => undefined);
+  const starts = merged ? new Map<string, StoredTensor>() : await open("adapter_start").catch(() => new Map());
   const names = new Set(trainable.keys());
-  for (const [layer, { rank: ownRank, scaling }] of loraAdapters(expected.adapted!)) {
-    const [a, b, m, c] = PARTS.map((part) => `${layer}.adapter.${part}`) as [string, string, string, string];
-    for (const name of [a, b, m, c]) names.delete(name);
+  const tensorsOfAdapters = [...adapterTensors(expected.adapted!)];
+  const adapted = mergeableLayers(expected.adapted!);
+  const makeAdapter = adapterMaker(expected.settings, adapterOptions(adapted.keys(), expected.settings));
+  for (const [layer, { inFeatures, outFeatures, frozen }] of adapted) {
     const terms: LowRankTerm[] = [];
     for (const cycle of cycles)
       terms.push(await readTerm(cycle.layers.get(layer)!, cycle.scalings?.get(layer) ?? cycle.scaling));
-    const core = trainable.get(c);
-    if (!merged && core !== undefined) {
-      const [loraA, loraB] = await Promise.all(
-        ["loraA", "loraB"].map((base) => valuesOf(starts!.get(`${layer}.${base}`)!)),
-      );
-      terms.push({ rank: ownRank, scaling, loraA: loraA!, loraB: withCore(loraB!, await valuesOf(core)) });
-    } else if (!merged) {
-      const magnitude = trainable.get(m);
-      const pair = { loraA: trainable.get(a)!, loraB: trainable.get(b)! };
-      const now = await readTerm(magnitude === undefined ? pair : { ...pair, magnitude }, scaling);
-      const start = starts?.get(`${layer}.loraA`);
-      const startOfB = starts?.get(`${layer}.loraB`);
-      const from = start && startOfB && (await readTerm({ loraA: start, loraB: startOfB }, scaling));
-      terms.push(sinceStart({ ...now, rank: ownRank }, from && { loraA: from.loraA, loraB: from.loraB }));
+    const adapter = makeAdapter(inFeatures, outFeatures, new Rng(0), layer, frozen);
+    const parameters = namedParameters(adapter);
+    for (const [name, part] of tensorsOfAdapters) {
+      if (part.layer !== layer || !names.delete(name) || merged) continue;
+      parameters.get(part.name)!.assign(await valuesOf(trainable.get(name)!));
+    }
+    if (!merged) {
+      restoreStarts(new Map([[layer, adapter]]), await readLayer(starts, layer), checkpointFolder);
+      terms.push(await adapter.learned());
     }
     const wanted = joinTerms(terms);
     const published = layers.get(layer);
@@ -85,13 +86,19 @@ export async function adapterDifference(parts: PublishedParts): Promise<string |
   return null;
 }
 
-/** Tensors of an adapter that may be there. */
-const PARTS = ["loraA", "loraB", "magnitude", "core"];
-
 const NOTHING = new Float32Array(0);
 
 async function readTerm(pair: LoraPair<LazyTensor>, scaling: number): Promise<LowRankTerm> {
   return termOf(await readPair(pair), scaling);
+}
+
+async function readLayer(tensors: ReadonlyMap<string, StoredTensor>, layer: string): Promise<Map<string, HostTensor>> {
+  const own = new Map<string, HostTensor>();
+  for (const [name, tensor] of tensors) {
+    if (!name.startsWith(`${layer}.`)) continue;
+    own.set(name, { dtype: "float32", shape: tensor.shape, data: await valuesOf(tensor) });
+  }
+  return own;
 }
 
 async function valuesOf(tensor: LazyTensor): Promise<Float32Array> {

@@ -1,5 +1,5 @@
 import { exists, joinPath } from "#platform";
-import { loraAdapters } from "../../adapters/inject.js";
+import { adaptersOf } from "../../adapters/inject.js";
 import { HighrankError } from "../../base/errors.js";
 import type { Settings } from "../../config/settings.js";
 import { checksumFaults } from "../../formats/checksums.js";
@@ -12,6 +12,7 @@ import { globalNorm } from "../../optim/clip.js";
 import { planRun, planStep } from "../../relora/plan.js";
 import { readCheckpointState } from "../../runs/checkpoint.js";
 import { parseRunState, type RunState } from "../../runs/run-state.js";
+import { startShapes } from "../../runs/saving.js";
 import { formatShape, type Shape, sameShape } from "../../tensor/shape.js";
 
 /** A checkpoint as its own files have it. */
@@ -104,12 +105,11 @@ async function checkTensors(
   }
   if (!(await exists(joinPath(folder, "adapter_start.safetensors")))) return;
   const starts = await open("adapter_start");
-  const factors = [...(model === null ? [] : loraAdapters(model))].flatMap(([layer, { loraA, loraB }]) => [
-    [`${layer}.loraA`, loraA.shape] as const,
-    [`${layer}.loraB`, loraB.shape] as const,
-  ]);
-  const known = model === null ? [...starts].map(([name, { shape }]) => [name, shape] as const) : factors;
-  await compareTensors("adapter_start", starts, new Map(known), faults);
+  const known =
+    model === null
+      ? new Map([...starts].map(([name, { shape }]) => [name, shape] as const))
+      : startShapes(adaptersOf(model), starts);
+  await compareTensors("adapter_start", starts, known, faults);
 }
 
 /** Reads one tensor after another. Missing and unknown ones, other shapes and values that are not finite are faults. */

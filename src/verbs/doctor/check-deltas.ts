@@ -1,5 +1,5 @@
 import { sha256File } from "#platform";
-import { loraAdapters } from "../../adapters/inject.js";
+import { adaptersOf } from "../../adapters/inject.js";
 import { deltaPath, openDelta, presentCycles } from "../../relora/delta-log.js";
 import { planRun } from "../../relora/plan.js";
 import { collect, compareTensors, type Expected } from "./check-checkpoint.js";
@@ -42,7 +42,7 @@ async function checkCycle(
     if (expected !== null && step !== merges[cycle - 1]) {
       faults.push(`merged after step ${step}; the plan has that merge after ${merges[cycle - 1] ?? "no step"}`);
     }
-    const adapters = expected?.adapted && loraAdapters(expected.adapted);
+    const adapters = expected?.adapted && adaptersOf(expected.adapted);
     for (const layer of adapters?.keys() ?? []) if (!layers.has(layer)) faults.push(`${layer} is missing`);
     for (const [layer, { loraA, loraB }] of layers) {
       const adapter = adapters?.get(layer);
