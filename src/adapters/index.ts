@@ -1,5 +1,6 @@
 export type { AdapterKind, AdapterOptions, AdapterSettingName } from "./adapter-kind.js";
 export * from "./core-adapter.js";
+export { directionsOf } from "./directions.js";
 export * from "./dora-adapter.js";
 export type { FrozenWeight } from "./frozen-weight.js";
 export * from "./inject.js";
