@@ -16,6 +16,7 @@ const config: ViteUserConfig = defineConfig({
     testTimeout: 120_000,
     hookTimeout: 300_000,
     maxWorkers: 2,
+    maxConcurrency: 2,
     pool: "forks",
     projects: [
       {

@@ -1,7 +1,7 @@
-import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { ChatTemplate } from "../../../src/data/chat-template.js";
+import { ChatTemplate, templateBeside } from "../../../src/data/chat-template.js";
 import { loadDataset } from "../../../src/data/dataset.js";
 import { encodeRecords } from "../../../src/data/encoded-data.js";
 import type { Tokenizer } from "../../../src/data/tokenizer.js";
@@ -47,8 +47,7 @@ export const chatTemplate: FuzzTarget = {
     }
   },
   run: async (folder) => {
-    const template = await readFile(path.join(folder, "chat_template.jinja"), "utf8").catch(() => "");
-    const by = tokenizer().withChatTemplate(template);
+    const by = tokenizer().withChatTemplate((await templateBeside(folder)) ?? "");
     expectThat(ChatTemplate.of(by) !== null, "there is no template");
     await encodeAll(path.join(folder, "chat.jsonl"), by);
   },
