@@ -23,7 +23,10 @@ const config: ViteUserConfig = defineConfig({
         extends: true,
         test: { name: quick!, include: filesOf("*"), exclude: others.flatMap((name) => filesOf(`*.${name}`)) },
       },
-      ...others.map((name) => ({ extends: true as const, test: { name, include: filesOf(`*.${name}`) } })),
+      ...others.map((name) => ({
+        extends: true as const,
+        test: { name, include: filesOf(`*.${name}`), ...(name === "peers" && { globalSetup: "tests/peers/setup.ts" }) },
+      })),
     ],
   },
 });

@@ -1,8 +1,8 @@
 // Runs the suites of tests/suites.json, each within its minutes, and ends with the line "N passed, N failed".
 //
-//   node scripts/test.js [--all] [FILTER or flags of vitest …]
+//   node scripts/test.js [--all | --suite NAME] [FILTER or flags of vitest …]
 //
-// Without --all the first suite alone. A suite that is over its minutes says so; at twice as many it is ended and counts
+// Without --all or --suite the first suite alone. A suite that is over its minutes says so; at twice as many it is ended and counts
 // as failed.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -11,17 +11,16 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
-const [all, ...args] =
-  process.argv[2] === "--all" ? [true, ...process.argv.slice(3)] : [false, ...process.argv.slice(2)];
+const args = process.argv.slice(2);
 const table = JSON.parse(readFileSync(path.join(root, "tests/suites.json"), "utf8"));
-const suites = all ? table : table.slice(0, 1);
+const suites = chosenSuites();
 const minutes = suites.reduce((sum, suite) => sum + suite.minutes, 0);
 console.log(
   `Running ${suites.length === 1 ? "one suite" : `${suites.length} suites`}, at most ${minutes} minutes on two cores:`,
 );
 for (const { name, minutes, holds } of suites)
   console.log(`  ${name.padEnd(8)} ${String(minutes).padStart(2)} min  ${holds}`);
-if (!all) console.log("The long tests as well: npm run test:all");
+if (suites.length < table.length) console.log("All suites: npm run test:all");
 
 const folder = mkdtempSync(path.join(tmpdir(), "highrank-tests-"));
 const ended = suites.map((suite) => {
@@ -49,6 +48,19 @@ for (const { name, passed, failed, used, minutes, faults } of ended) {
 const sum = (key) => ended.reduce((total, suite) => total + suite[key], 0);
 console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
 process.exitCode = ended.every(({ isGreen }) => isGreen) ? 0 : 1;
+
+/** Takes the flag that names them from the arguments. */
+function chosenSuites() {
+  if (args[0] === "--all") {
+    args.shift();
+    return table;
+  }
+  if (args[0] !== "--suite") return table.slice(0, 1);
+  const [, wanted] = args.splice(0, 2);
+  const found = table.filter(({ name }) => name === wanted);
+  if (found.length > 0) return found;
+  throw new Error(`--suite must be one of ${table.map(({ name }) => name).join(", ")}, got ${wanted}`);
+}
 
 /** What the results of a suite say; a suite that was ended or wrote none has failed. */
 function countsOf(file, { status, signal }) {

@@ -19,8 +19,11 @@ import { generateText } from "../src/verbs/generate.js";
 import { mergeTarget } from "../src/verbs/merge.js";
 import { openTarget, unmergedOf } from "../src/verbs/target.js";
 import { continueText, onnxFiles } from "./onnx-text.js";
+import { peersPython } from "./peers/environment.js";
 import { runCommand } from "./run-command.js";
 import { TEXT, writeSmallModel } from "./small-model.js";
+
+const PYTHON = peersPython();
 
 let folder = "";
 const at = (name: string): string => path.join(folder, name);
@@ -110,10 +113,10 @@ describe("--to onnx", () => {
     expect(await continueText(at("beside"), "The 3th", 12)).toBe(await generated(at("relora")));
   });
 
-  test.runIf(hasOnnx())(
+  test.skipIf(PYTHON === null)(
     "an independent reader finds the file valid, with every size that a run decides by name",
     () => {
-      const { status, stdout, stderr } = spawnSync(PYTHON, ["-c", CHECKER, at("onnx/onnx/model.onnx")]);
+      const { status, stdout, stderr } = spawnSync(PYTHON!, ["-c", CHECKER, at("onnx/onnx/model.onnx")]);
       expect(stderr.toString()).toBe("");
       expect(status).toBe(0);
       const found = JSON.parse(stdout.toString());
@@ -249,9 +252,6 @@ test("inspect shows an exported folder and a file of it, and a model in shards",
   expect({ ...JSON.parse(shards.stdout), path: "float" }).toEqual(JSON.parse(whole.stdout));
 });
 
-/** Debian's interpreter, where its package python3-onnx is visible. */
-const PYTHON = "/usr/bin/python3";
-
 /** Checks a model and infers its shapes, strictly; prints what it declares, and the shapes of its outputs as inferred. */
 const CHECKER = `
 import json, sys, onnx
@@ -262,10 +262,3 @@ inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=
 json.dump(dict(domains=[o.domain for o in model.opset_import], inputs={v.name: shape(v) for v in model.graph.input},
                outputs={v.name: shape(v) for v in inferred.graph.output}), sys.stdout)
 `;
-
-function hasOnnx(): boolean {
-  const found = spawnSync(PYTHON, ["-c", "import onnx"]).status === 0 || process.env.CI === "true";
-  if (!found)
-    console.warn(`SKIPPED: the independent check of ONNX models needs the package python3-onnx for ${PYTHON}`);
-  return found;
-}

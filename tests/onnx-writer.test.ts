@@ -3,9 +3,9 @@ import { describe, expect, test } from "vitest";
 import { DTypeError, ShapeError } from "../src/base/errors.js";
 import { encodeModel, int64Initializer, type OnnxGraph } from "../src/compiler/onnx-model.js";
 import { createSession } from "../src/runtime/session.js";
+import { peersPython } from "./peers/environment.js";
 
-/** Debian's interpreter, where its package python3-onnx is visible. */
-const PYTHON = "/usr/bin/python3";
+const PYTHON = peersPython();
 
 /** Reads a model from standard input and prints what it says, numbers as text where JSON would round them. */
 const READER = `
@@ -34,13 +34,8 @@ json.dump(dict(irVersion=model.ir_version, producer=model.producer_name, opsets=
                unknownBytes=size - model.ByteSize()), sys.stdout)
 `;
 
-const hasReader = spawnSync(PYTHON, ["-c", "import onnx"]).status === 0;
-if (!hasReader && process.env.CI !== "true") {
-  console.warn(`SKIPPED: the independent reading of ONNX models needs the package python3-onnx for ${PYTHON}`);
-}
-
 function readBack(model: Uint8Array): unknown {
-  const { status, stdout, stderr } = spawnSync(PYTHON, ["-c", READER], { input: model, maxBuffer: 2 ** 27 });
+  const { status, stdout, stderr } = spawnSync(PYTHON!, ["-c", READER], { input: model, maxBuffer: 2 ** 27 });
   if (status !== 0) throw new Error(`${PYTHON}: ${stderr}`);
   return JSON.parse(stdout.toString());
 }
@@ -100,7 +95,7 @@ const everything: OnnxGraph = {
 
 const bytesOf = (data: ArrayBufferView): number[] => [...new Uint8Array(data.buffer, data.byteOffset, data.byteLength)];
 
-describe.skipIf(!hasReader && process.env.CI !== "true")("an independent reader", () => {
+describe.skipIf(PYTHON === null)("an independent reader", () => {
   test("finds in the model what was written", () => {
     const read = readBack(
       encodeModel(everything, { irVersion: 11, opsets: { "": 22, "com.microsoft": 1, other: 300 } }),

@@ -5,9 +5,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";
+import { peersPython } from "../peers/environment.js";
 
-/** Debian puts its PyTorch under this interpreter; PYTHON names another. */
-export const PYTHON: string = process.env.PYTHON ?? "/usr/bin/python3";
+const python = peersPython();
+
+/** The interpreter that has PyTorch; for tests that `torchAvailable` lets run. */
+export const PYTHON: string = python ?? "python3";
 
 /** Keys of a Hugging Face LLaMA config.json. */
 export interface LlamaConfigJson {
@@ -45,20 +48,9 @@ export interface TorchResult {
   readonly gradients: ReadonlyMap<string, HostTensor>;
 }
 
-/**
- * Whether PyTorch can be asked; for `describe.skipIf(!torchAvailable())`. Without it the tests that need it are skipped
- * with a warning, and where CI=true the call throws.
- */
+/** For `describe.skipIf(!torchAvailable())`; see `peersPython`. */
 export function torchAvailable(): boolean {
-  try {
-    execFileSync(PYTHON, ["-c", "import torch, numpy"], { stdio: "pipe" });
-    return true;
-  } catch (cause) {
-    const message = `${PYTHON} cannot import torch: install python3-torch, or name an interpreter that can in PYTHON`;
-    if (process.env.CI === "true") throw new Error(message, { cause });
-    console.warn(`SKIPPING the comparison with PyTorch: ${message}`);
-    return false;
-  }
+  return python !== null;
 }
 
 /** Loss, logits and gradients of a LLaMA by PyTorch autograd, in a process of its own (1 to 2 seconds). */

@@ -1,0 +1,56 @@
+import { connect, type Socket } from "node:net";
+import { createInterface } from "node:readline";
+import { describe, inject } from "vitest";
+
+/** Like `describe`; where the libraries are not installed its tests are skipped, and the suite says so. */
+export function describePeers(name: string, tests: () => void): void {
+  describe.skipIf(inject("peersSocket") === null)(name, tests);
+}
+
+/**
+ * Calls `name(**given)` of python/`module`.py in the Python process of this suite and returns what it returns. Values
+ * are JSON; large arrays travel as files.
+ * @throws Error with Python's traceback.
+ */
+export async function ask<Result>(module: string, name: string, given: object = {}): Promise<Result> {
+  connection ??= new Connection(inject("peersSocket")!);
+  return (await connection.ask({ module, name, given })) as Result;
+}
+
+/** Folder of a real model in float32, with its tokenizer, as transformers writes it. */
+export async function realModel(name: "smollm2-135m" | "gemma3-270m"): Promise<string> {
+  return ask("real_models", "folder", { name });
+}
+
+let connection: Connection | undefined;
+
+interface Answer {
+  readonly result?: unknown;
+  readonly error?: string;
+}
+
+/** Questions and answers, a line each, in the same order. */
+class Connection {
+  readonly #socket: Socket;
+  readonly #waiting: { resolve(result: unknown): void; reject(error: Error): void }[] = [];
+
+  constructor(path: string) {
+    this.#socket = connect(path);
+    createInterface(this.#socket).on("line", (line) => {
+      const { result, error } = JSON.parse(line) as Answer;
+      const { resolve, reject } = this.#waiting.shift()!;
+      if (error === undefined) resolve(result);
+      else reject(new Error(error));
+    });
+    this.#socket.on("close", () => {
+      for (const { reject } of this.#waiting) reject(new Error("the Python process has ended"));
+    });
+  }
+
+  ask(question: object): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#socket.write(`${JSON.stringify(question)}\n`);
+    });
+  }
+}
