@@ -401,7 +401,7 @@ class Compiler {
     }
     return (scope, out) => {
       scope.rendering.line = line;
-      const recurse: Recurse = (items, depth) => {
+      const recurse = (items: Value, depth: number): string => {
         const text = new Output();
         run(new Scope(scope.rendering, scope.lookUp, scope), text, items, depth, recurse);
         return text.text;

@@ -1,5 +1,6 @@
 import { bind, type Signature } from "./arguments.js";
 import { attribute, hasAttribute, item, strippedTags } from "./attributes.js";
+import { type FilterName, isFilterName } from "./filter-names.js";
 import { escapeHtml, escapeValue, like, softText } from "./html.js";
 import {
   float,
@@ -285,12 +286,14 @@ function prettyRepr(value: Value): string {
       : `(${value.items.map(prettyRepr).join(", ")})`;
   }
   if (!(value instanceof Dict)) return repr(value);
-  const rank = (key: Value): Value => new Tuple([typeName(key)]);
-  const keys = sortedBy(
-    [...value.keys()],
-    (key) => (numeric(key) !== undefined || isText(key) ? key : rank(key)),
-    false,
-  );
+  // Keys that have no order go by the names of their types.
+  const isBefore = (a: Value, b: Value): boolean =>
+    except(
+      ["TypeError"],
+      () => isLess(a, b),
+      () => typeName(a) < typeName(b),
+    );
+  const keys = [...value.keys()].sort((a, b) => (isBefore(a, b) ? -1 : isBefore(b, a) ? 1 : 0));
   return `{${keys.map((key) => `${prettyRepr(key)}: ${prettyRepr(value.item(key))}`).join(", ")}}`;
 }
 
@@ -350,7 +353,7 @@ const orDefault = filter(
 );
 const escaping = filter([], escapeValue);
 
-const FILTERS: Readonly<Record<string, Filter>> = {
+const FILTERS: Readonly<Record<FilterName, Filter>> = {
   abs: filter([], (value) => {
     const number = numeric(value);
     if (number === undefined) throw typeError(`bad operand type for abs(): '${typeName(value)}'`);
@@ -551,8 +554,12 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   ),
   upper: textMethod("upper"),
   urlencode: filter([], (value) => {
-    const isPlain = isText(value) || value === null || typeof value === "boolean" || numeric(value) !== undefined;
-    return isPlain ? urlQuoted(str(value), false) : pairsForUrl(value);
+    const hasItems = except(
+      ["TypeError"],
+      () => iterate(value) !== undefined,
+      () => false,
+    );
+    return isText(value) || !hasItems ? urlQuoted(str(value), false) : pairsForUrl(value);
   }),
   urlize: filter(
     [
@@ -568,7 +575,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
         ...(optionalText(relation!) ?? "").split(/\s+/).filter((one) => one !== ""),
       ]);
       if (isTruthy(nofollow!)) relations.add("nofollow");
-      return withLinks(str(value), {
+      return withLinks(escapeValue(value).value, {
         limit: limit === null ? undefined : index(limit!),
         relation: [...relations].sort().join(" "),
         target: optionalText(target!),
@@ -599,5 +606,5 @@ const FILTERS: Readonly<Record<string, Filter>> = {
 
 /** The filter of a name; undefined if there is none. */
 export function filterNamed(name: string): Filter | undefined {
-  return Object.hasOwn(FILTERS, name) ? FILTERS[name] : undefined;
+  return isFilterName(name) ? FILTERS[name] : undefined;
 }

@@ -95,7 +95,7 @@ function formatFloat(given: Int | Float, spec: Specification): string {
   if (type === "%") {
     const hundredfold = multiply(value, 100);
     text = `${floatDigits(hundredfold, { notation: "f", precision: spec.precision ?? 6, alternate })}%`;
-  } else if (type === "" && spec.precision === undefined) text = floatText(value).replace("-", "");
+  } else if (type === "" && spec.precision === undefined) text = floatText(value).replace(/^-/, "");
   else if (type === "")
     text = floatDigits(value, { notation: "g", precision: spec.precision!, alternate, isFloatShown: true });
   else {

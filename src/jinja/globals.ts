@@ -14,6 +14,7 @@ import {
   repr,
   str,
   typeName,
+  Undefined,
   type Value,
   withoutText,
 } from "./values.js";
@@ -46,6 +47,7 @@ function dict(name: string, { positional: given, named }: Arguments): Dict {
 }
 
 function entriesOf(source: Value): Iterable<readonly [Value, Value]> {
+  if (source instanceof Undefined) source.fail();
   if (source instanceof Dict) return source.entries();
   return itemsOf(source).map((pair): [Value, Value] => {
     const parts = itemsOf(pair);

@@ -179,9 +179,11 @@ export const floorDivide: Arithmetic = arithmetic(
   },
   (a, b) => {
     if (b === 0) throw new PythonError("ZeroDivisionError", "float floor division by zero");
-    const quotient = (a - floatModulo(a, b)) / b;
+    const rest = a % b;
+    const quotient = (a - rest) / b - (rest !== 0 && rest < 0 !== b < 0 ? 1 : 0);
     const floor = Math.floor(quotient);
-    return quotient === 0 ? (a / b < 0 || Object.is(a / b, -0) ? -0 : 0) : quotient - floor > 0.5 ? floor + 1 : floor;
+    if (quotient === 0) return a / b < 0 || Object.is(a / b, -0) ? -0 : 0;
+    return quotient - floor > 0.5 ? floor + 1 : floor;
   },
 );
 
@@ -241,11 +243,23 @@ export function power(left: Int | Float, right: Int | Float): Int | Float {
     throw valueError("the power of a negative number is complex, which templates cannot use here");
   }
   if (base === 1 || (base === -1 && !Number.isFinite(exponent) && !Number.isNaN(exponent))) return float(1);
-  const result = base ** exponent;
+  const result = Number.isInteger(exponent) ? wholePower(base, exponent) : base ** exponent;
   if (!Number.isFinite(result) && Number.isFinite(base) && Number.isFinite(exponent)) {
     throw new PythonError("OverflowError", "Numerical result out of range");
   }
   return float(result);
+}
+
+/** Longest exponents for which a power is computed exactly, since `Math.pow` is off by an ulp now and then. */
+const MAX_EXACT_EXPONENT = 64;
+
+function wholePower(base: number, exponent: number): number {
+  if (base === 0 || !Number.isFinite(base) || Math.abs(exponent) > MAX_EXACT_EXPONENT) return base ** exponent;
+  const [mantissa, twos] = fraction(Math.abs(base));
+  const numerator = mantissa ** BigInt(Math.abs(exponent));
+  const denominator = 1n << BigInt(-twos * Math.abs(exponent));
+  const [left, right] = exponent < 0 ? [denominator, numerator] : [numerator, denominator];
+  return quotientOfInts(base < 0 && exponent % 2 !== 0 ? -left : left, right);
 }
 
 export function negate(value: Int | Float): Int | Float {

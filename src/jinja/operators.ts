@@ -80,6 +80,7 @@ function repeat(value: Value, count: Value): Value | undefined {
     return typeof value === "string" ? repeated : new Markup(repeated);
   }
   if (!(value instanceof List) && !(value instanceof Tuple)) return undefined;
+  if (value.items.length === 0) return value;
   if (value.items.length * times > MAX_REPEATED_ITEMS) {
     throw new PythonError("MemoryError", `a list of more than ${MAX_REPEATED_ITEMS} items`);
   }

@@ -1,14 +1,18 @@
 import { bind, type Signature } from "./arguments.js";
+import { isFilterName } from "./filter-names.js";
 import { isFloat, isInt } from "./numbers.js";
 import { binary, type ComparisonOperator, compare } from "./operators.js";
 import { except } from "./python-error.js";
 import { isLower, isUpper } from "./text.js";
 import {
   type Arguments,
+  charactersOf,
   contains,
   Dict,
   equals,
+  hashOf,
   isNumber,
+  isSame,
   isText,
   iterate,
   List,
@@ -58,6 +62,8 @@ const TESTS: Readonly<Record<string, Test>> = {
   divisibleby: test(["num"], (value, divisor) => equals(remainder(value, divisor!), 0)),
   defined,
   undefined: (given) => !defined(given),
+  filter: test([], (value) => isKnown(value, isFilterName)),
+  test: test([], (value) => isKnown(value, (name) => testNamed(name) !== undefined)),
   none: test([], (value) => value === null),
   boolean: test([], (value) => typeof value === "boolean"),
   false: test([], (value) => value === false),
@@ -72,8 +78,7 @@ const TESTS: Readonly<Record<string, Test>> = {
   sequence: test([], (value) => isSubscriptable(value) && succeeds(() => length(value))),
   iterable: test([], (value) => succeeds(() => iterate(value))),
   callable: test([], (value) => value instanceof PythonObject && value.isCallable),
-  // For numbers and texts, Python itself does not promise it.
-  sameas: test(["other"], (value, other) => value === other),
+  sameas: test(["other"], (value, other) => isSame(value, other!)),
   escaped: test([], (value) => value instanceof Markup),
   in: test(["seq"], (value, container) => contains(container!, value)),
   "==": equal,
@@ -92,6 +97,11 @@ const TESTS: Readonly<Record<string, Test>> = {
   "<=": comparison("<="),
   le: comparison("<="),
 };
+
+function isKnown(value: Value, names: (name: string) => boolean): boolean {
+  hashOf(value); // Names are the keys of a dict, which lists cannot be.
+  return isText(value) && names(charactersOf(value));
+}
 
 function isSubscriptable(value: Value): boolean {
   return isText(value) || [List, Tuple, Dict, Range, Undefined].some((type) => value instanceof type);

@@ -49,7 +49,6 @@ export function fileSize(bytes: number, binary: boolean): string {
     if (!Number.isFinite(bytes)) throw new PythonError("OverflowError", "cannot convert float infinity to integer");
     return `${BigInt(Math.trunc(bytes))} Bytes`;
   }
-  if (Number.isNaN(bytes)) throw valueError("cannot convert float NaN to integer");
   const units = [..."kMGTPEZY"].map((letter) => (binary ? `${letter.toUpperCase()}iB` : `${letter}B`));
   const fitting = units.findIndex((_, index) => bytes < base ** (index + 2));
   const index = fitting < 0 ? units.length - 1 : fitting;
@@ -129,7 +128,7 @@ const W = `[${ALPHANUMERIC}_]`;
 const WEB_ADDRESS = new RegExp(
   `^(?:(?:https?://|www\\.)(?:(?:[${ALPHANUMERIC}_%-]+\\.)+)?(?:[a-z]{2,63}|xn--[${ALPHANUMERIC}_%]{2,59})` +
     `|(?:[${ALPHANUMERIC}_%-]{2,63}\\.)+(?:com|net|int|edu|gov|org|info|mil)` +
-    "|https?://(?:\\p{Nd}{1,3}(?:\\.\\p{Nd}{1,3}){3}|\\[(?:[\\p{Nd}a-f]{0,4}:){2}(?:[\\p{Nd}a-f]{0,4}:?){1,6}]))" +
+    "|https?://(?:\\p{Nd}{1,3}(?:\\.\\p{Nd}{1,3}){3}|\\[(?:[\\p{Nd}a-f]{0,4}:){2}(?:[\\p{Nd}a-f]{0,4}:?){1,6}\\]))" +
     `(?::\\p{Nd}{1,5})?(?:[/?#][^${SPACE}]*)?\\n?$`,
   "iu",
 );
@@ -143,7 +142,7 @@ interface LinkOptions {
   readonly schemes: readonly string[];
 }
 
-/** `urlize`: addresses in the text become links. */
+/** `urlize`: addresses in the text, which is HTML, become links. */
 export function withLinks(text: string, { limit, relation, target, schemes }: LinkOptions): string {
   const attributes =
     (relation === "" ? "" : ` rel="${escapeHtml(relation)}"`) +
@@ -164,7 +163,7 @@ export function withLinks(text: string, { limit, relation, target, schemes }: Li
       return shown !== scheme && shown.startsWith(scheme) ? `<a href="${shown}"${attributes}>${shown}</a>` : shown;
     }, address);
   };
-  return escapeHtml(text)
+  return text
     .split(WHITE_SPACE)
     .map((word) => {
       const [head] = /^(?:[(<]|&lt;)*/.exec(word)!;

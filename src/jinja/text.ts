@@ -259,9 +259,11 @@ export function titled(text: string): string {
 }
 
 export function swapCase(text: string): string {
-  return text.replace(/\p{Lu}|\p{Ll}|\p{Cased}/gu, (char) =>
-    char === char.toLowerCase() ? char.toUpperCase() : char.toLowerCase(),
-  );
+  return text.replace(/\p{Lu}|\p{Ll}|\p{Cased}/gu, (char, offset: number) => {
+    if (char === char.toLowerCase()) return char.toUpperCase();
+    // The form of a lower sigma depends on what stands around it.
+    return char === "Σ" ? text.toLowerCase()[text.slice(0, offset).toLowerCase().length]! : char.toLowerCase();
+  });
 }
 
 export function caseFold(text: string): string {

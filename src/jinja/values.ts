@@ -53,7 +53,7 @@ export abstract class PythonObject {
   }
 
   contains(value: Value): boolean {
-    for (const item of iterableOf(this)) if (equals(item, value)) return true;
+    for (const item of iterableOf(this)) if (isSame(item, value) || equals(item, value)) return true;
     return false;
   }
 
@@ -126,7 +126,7 @@ abstract class Sequence extends PythonObject {
       this.typeName === other.typeName &&
       other instanceof Sequence &&
       this.items.length === other.items.length &&
-      this.items.every((item, index) => equals(item, other.items[index]!))
+      this.items.every((item, index) => isSame(item, other.items[index]!) || equals(item, other.items[index]!))
     );
   }
 
@@ -233,7 +233,8 @@ export class Dict extends PythonObject {
     if (!(other instanceof Dict) || other.length() !== this.length()) return false;
     for (const [key, value] of this.entries()) {
       const counterpart = other.get(key);
-      if (counterpart === undefined || !equals(value, counterpart)) return false;
+      if (counterpart === undefined) return false;
+      if (!isSame(value, counterpart) && !equals(value, counterpart)) return false;
     }
     return true;
   }
@@ -385,8 +386,8 @@ export class Markup extends PythonObject {
     return new Markup(itemOf(this.value, key) as string);
   }
 
-  override *iterate(): Iterator<Value> {
-    for (const char of characters(this.value)) yield new Markup(char);
+  override iterate(): Iterator<Value> {
+    return characters(this.value).values();
   }
 
   override length(): number {
@@ -539,6 +540,11 @@ export function repr(value: Value): string {
 export function numeric(value: Value): Int | Float | undefined {
   if (typeof value === "number" || typeof value === "bigint" || value instanceof PythonFloat) return value;
   return typeof value === "boolean" ? Number(value) : undefined;
+}
+
+/** `left is right`. NaN, which equals nothing, is itself; for numbers and texts, Python does not promise it. */
+export function isSame(left: Value, right: Value): boolean {
+  return left === right || (Number.isNaN(left) && Number.isNaN(right));
 }
 
 /** `left == right`. */
