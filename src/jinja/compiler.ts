@@ -99,7 +99,7 @@ class Compiler {
   readonly #blocks = new Map<string, (rendering: Rendering, lookUp: LookUp, out: Output) => void>();
 
   program(nodes: readonly Statement[]): Program {
-    const blocks = [...descendants(nodes)].filter((node): node is BlockNode => node.kind === "block");
+    const blocks = descendants(nodes).filter((node): node is BlockNode => node.kind === "block");
     for (const [index, { name, line }] of blocks.entries()) {
       const isTwice = blocks.findIndex((block) => block.name === name) < index;
       if (isTwice) throw new PythonError("SyntaxError", `block '${name}' defined twice`, line);
@@ -338,9 +338,7 @@ class Compiler {
     }
     const isScopedBlock = (child: Node): boolean => child.kind === "block" && child.isScoped;
     const usesLoop =
-      isRecursive ||
-      readBeforeAssigned(node.body, ["loop"]).has("loop") ||
-      [...descendants([node])].some(isScopedBlock);
+      isRecursive || readBeforeAssigned(node.body, ["loop"]).has("loop") || descendants([node]).some(isScopedBlock);
     const slots = isRecursive ? new Slots(frame.slots) : frame.slots;
     const inner: Frame = { ...this.#inner(frame), slots, isInLoop: true };
     const loopSlot = usesLoop ? slots.own(inner.names.declareParameter("loop")) : undefined;
@@ -448,7 +446,7 @@ class Compiler {
 
   /** Attributes can be assigned to namespaces alone, which is checked before the value is computed. */
   #namespaceCheck(target: Target, frame: Frame): (scope: Scope) => void {
-    const reads = [...descendants([target])].flatMap((node) =>
+    const reads = descendants([target]).flatMap((node) =>
       node.kind === "attribute target" ? [this.#slot(frame.slots, frame.names.slot(node.name))] : [],
     );
     return (scope) => {

@@ -180,21 +180,26 @@ export type Node = Statement | Expression | SliceNode;
 
 /** The nodes right below, in the order of the fields. */
 export function childrenOf(node: Node): Node[] {
-  return Object.values(node).flatMap(nodesIn);
+  const children: Node[] = [];
+  addNodes(node, children);
+  return children;
 }
 
-function nodesIn(value: unknown): Node[] {
-  if (Array.isArray(value)) return value.flatMap(nodesIn);
-  if (typeof value !== "object" || value === null) return [];
-  if ("kind" in value && typeof value.kind === "string") return [value as Node];
-  // Constants hold values, all other objects group nodes.
-  return Object.getPrototypeOf(value) === Object.prototype ? Object.values(value).flatMap(nodesIn) : [];
-}
-
-/** All nodes of a tree, outermost first. */
-export function* descendants(nodes: readonly Node[]): Generator<Node> {
-  for (const node of nodes) {
-    yield node;
-    yield* descendants(childrenOf(node));
+function addNodes(fields: object, children: Node[]): void {
+  for (const field of Object.values(fields)) {
+    if (typeof field !== "object" || field === null) continue;
+    if ("kind" in field) children.push(field as Node);
+    else addNodes(field, children);
   }
+}
+
+/** All nodes of a tree, each before those below it. */
+export function descendants(nodes: readonly Node[]): Node[] {
+  const found: Node[] = [];
+  const rest = nodes.toReversed();
+  for (let node = rest.pop(); node !== undefined; node = rest.pop()) {
+    found.push(node);
+    rest.push(...childrenOf(node).reverse());
+  }
+  return found;
 }

@@ -42,7 +42,7 @@ export class Template {
       () => 1,
       () => parse(source),
     );
-    this.marksGenerations = [...descendants(nodes)].some((node) => node.kind === "generation");
+    this.marksGenerations = descendants(nodes).some((node) => node.kind === "generation");
     this.#program = withDataErrors(
       () => 1,
       () => compile(nodes),
