@@ -99,7 +99,7 @@ export const data: Area = {
       args: ["data", "chat.jsonl", "--chat-template", "t.jinja"],
       files: {
         "chat.jsonl": CHAT,
-        "t.jinja": "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}",
+        "t.jinja": "{% set ns = namespace(x=['a']) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
       },
       says: ["the chat template was stopped at conversation 1: it took more than 256 MiB of memory", "--chat-template"],
       code: 3,
