@@ -3,7 +3,7 @@
 import json
 import random
 import signal
-import sys
+import threading
 
 from transformers.utils.chat_template_utils import _cached_compile_jinja_template as compiled
 
@@ -404,15 +404,19 @@ def _stop(*_):
 
 def rendered(template, **variables):
     """The text, or None where Jinja2 refuses or prints a function with its address in memory."""
+    # Only the main thread can be interrupted; what is asked by others is known to end.
+    is_limited = threading.current_thread() is threading.main_thread()
     try:
-        signal.signal(signal.SIGALRM, _stop)
-        signal.setitimer(signal.ITIMER_REAL, 3)
+        if is_limited:
+            signal.signal(signal.SIGALRM, _stop)
+            signal.setitimer(signal.ITIMER_REAL, 3)
         text = compiled(template).render(**variables)
         text.encode()
     except (Exception, _Timeout):
         return None
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if is_limited:
+            signal.setitimer(signal.ITIMER_REAL, 0)
     return None if " at 0x" in text or "<bound method" in text else text
 
 
@@ -455,6 +459,125 @@ def golden():
         ],
         "templates": [[one, rendered(one)] for one in plain],
     }
+
+
+class Writer:
+    """Random templates, most of which render. Numbers stay small, so that every one ends."""
+
+    KEYS = ["'a'", "1", "s", "n", "none"]
+    NAMES = ["a", "b", "c", "xs", "d", "s", "n", "ms"]
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def pick(self, *options):
+        return self.random.choice(options)
+
+    def some(self, write, low=0, high=3):
+        return [write() for _ in range(self.random.randint(low, high))]
+
+    def text(self):
+        return self.pick("a", " b ", "\n", "x y\n", "  ", "\n  ", "ä😀", "\t|", "<|im_start|>", "{", "}}", "%}", "#")
+
+    def literal(self):
+        return self.pick(
+            "0", "1", "2", "-3", "7", "1.5", "2.0", "0.1", "true", "false", "none", "''", "'a'", "'b c'", "\"it's\"", "'é😀'",
+            "'\\n'", "[]", "[1, 2, 3]", "['x', 'Y']", "{}", "{'k': 1, 'a': 'v'}", "(1, 'q')", "range(3)",
+        )  # fmt: skip
+
+    def expression(self, depth=2):
+        if depth <= 0:
+            return self.pick(self.literal, lambda: self.random.choice(self.NAMES))()
+        inner = lambda: self.expression(depth - self.random.randint(1, 2))
+        kinds = [
+            lambda: self.literal(),
+            lambda: self.random.choice(self.NAMES),
+            lambda: f"{inner()} {self.pick('+', '-', '*', '/', '//', '%', '~', '==', '!=', '<', '>', '<=', '>=')} {inner()}",
+            lambda: f"{inner()} {self.pick('and', 'or', 'in', 'not in')} {inner()}",
+            lambda: f"({inner()})",
+            lambda: f"not {inner()}",
+            lambda: f"-{inner()}",
+            lambda: f"{inner()} if {inner()}" + self.pick("", f" else {inner()}"),
+            lambda: f"[{', '.join(self.some(inner))}]",
+            lambda: f"({inner()}, {inner()})",
+            lambda: "{" + ", ".join(self.some(lambda: f"{self.random.choice(self.KEYS)}: {inner()}", 0, 2)) + "}",
+            lambda: f"{self.primary(inner)}.{self.pick('a', 'k', 'x', 'items', 'role', 'content', 'real')}",
+            lambda: f"{self.primary(inner)}[{self.pick('0', '-1', '1', 's', 'n')}]",
+            lambda: f"{self.primary(inner)}[{self.pick('', '1', '-2')}:{self.pick('', '2', '-1')}{self.pick('', ':2', ':-1')}]",
+            lambda: f"{self.primary(inner)}.{self.random.choice(STRING_CALLS)}",
+            lambda: f"{self.primary(inner)}.{self.pick('items()', 'keys()', 'values()', 'get(s)', 'get(1, n)', 'count(n)', 'index(1)')}",
+            lambda: f"{self.primary(inner)}|{self.random.choice(FILTERS)}",
+            lambda: f"{self.primary(inner)}|{self.random.choice(FILTERS)}|{self.random.choice(FILTERS)}",
+            lambda: f"{self.primary(inner)} is {self.pick('', 'not ')}{self.random.choice(TESTS)}",
+            lambda: f"'{self.pick('%s', '%d|', '%5.2f', '%r', '%s %s', '%(a)s')}' % {inner()}",
+            lambda: f"'{self.pick('{}', '{0}{0}', '{:>5}', '{!r}', '{a}')}'.format({inner()}{self.pick('', ', a=1')})",
+            lambda: f"{self.pick('m', 'range', 'dict', 'namespace', 'loop.cycle')}({', '.join(self.some(inner, 0, 2))})",
+            lambda: f"loop.{self.pick('index', 'last', 'first', 'length', 'revindex', 'previtem', 'nextitem', 'depth')}",
+        ]
+        return self.random.choice(kinds)()
+
+    def primary(self, inner):
+        return self.pick(lambda: self.random.choice(self.NAMES), lambda: f"({inner()})", self.literal)()
+
+    def tag(self, code):
+        return "{%" + self.pick("", "", "", "-", "+") + f" {code} " + self.pick("", "", "", "-", "+") + "%}"
+
+    def body(self, depth):
+        return "".join(self.some(lambda: self.statement(depth - 1), 0, 3))
+
+    def statement(self, depth=2):
+        name = self.random.choice(self.NAMES)
+        plain = [
+            self.text,
+            self.text,
+            lambda: "{{" + self.pick("", "-") + f" {self.expression()} " + self.pick("", "-") + "}}",
+            lambda: "{{ " + self.expression(1) + " }}",
+            lambda: self.tag(f"set {name} = {self.expression()}"),
+            lambda: self.tag(f"set ns.{self.pick('v', 'w')} = {self.expression(2)}"),
+            lambda: "{{ ns.v }}",
+            lambda: "{#" + self.pick("", "-") + " c " + self.pick("", "-") + "#}",
+        ]
+        if depth <= 0:
+            return self.random.choice(plain)()
+        body = lambda: self.body(depth)
+        blocks = [
+            lambda: self.tag(f"if {self.expression(2)}") + body() + self.tag("endif"),
+            lambda: self.tag(f"if {self.expression(2)}") + body() + self.tag(f"elif {self.expression(1)}") + body() + self.tag("else") + body() + self.tag("endif"),
+            lambda: self.tag(f"for {name} in {self.expression(2)}") + body() + self.tag("endfor"),
+            lambda: self.tag(f"for {name} in {self.primary(lambda: 'xs')}{self.pick('', f' if {self.expression(1)}')}") + body() + self.pick("", self.tag("continue"), self.tag("break")) + self.tag("else") + body() + self.tag("endfor"),
+            lambda: self.tag("for k, v in d.items()") + "{{ k }}{{ v }}" + body() + self.tag("endfor"),
+            lambda: self.tag("for m in ms") + "{{ m.role }}{{ m.content }}" + body() + self.tag("endfor"),
+            lambda: self.tag("for x in [xs, [1, [2]]] recursive") + "{{ loop(x) if x is not string and x is iterable else x }}" + self.tag("endfor"),
+            lambda: self.tag(f"set {name}{self.pick('', '|upper', '|trim')}") + body() + self.tag("endset"),
+            lambda: self.tag(f"with {name} = {self.expression(2)}") + body() + self.tag("endwith"),
+            lambda: self.tag(f"filter {self.pick('upper', 'trim', 'indent(2)', 'replace(s, n)', 'title')}") + body() + self.tag("endfilter"),
+            lambda: self.tag(f"macro m({self.pick('', 'a', 'a, b=2', 'a=s')})") + body() + self.tag("endmacro"),
+            lambda: self.tag("macro w(a)") + "[{{ caller(a) }}]" + self.tag("endmacro") + self.tag("call(q) w(n)") + "{{ q }}" + body() + self.tag("endcall"),
+            lambda: self.tag("generation") + body() + self.tag("endgeneration"),
+            lambda: self.tag("raw") + body() + self.tag("endraw"),
+        ]
+        return self.random.choice(plain + blocks)()
+
+    def template(self):
+        return "".join(self.some(self.statement, 1, 4))
+
+
+VARIABLES = {
+    "a": 1,
+    "b": "two words",
+    "xs": [3, 1.5, "x", None, True],
+    "d": {"k": "v", "a": [1, 2], "z": {"n": None}},
+    "s": "a",
+    "n": 2,
+    "ms": [{"role": "user", "content": "Hi 😀"}, {"role": "assistant", "content": "  Yes\n"}],
+}
+
+
+def random_renderings(seed, count):
+    """Random templates with what they give, and the variables of all of them."""
+    writer = Writer(seed)
+    sources = ["{% set ns = namespace(v=0) %}" + writer.template() for _ in range(count)]
+    return {"variables": VARIABLES, "cases": [[source, rendered(source, **VARIABLES)] for source in sources]}
 
 
 if __name__ == "__main__":
