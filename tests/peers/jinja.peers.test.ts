@@ -55,9 +55,11 @@ describePeers("the engine of chat templates against Jinja2 and transformers", ()
       ...outcome(() => new Template(template).render(variables)),
     }));
     expect(compared.filter(({ text, right }) => text !== null && text !== right)).toEqual([]);
-    // What is refused by name: bytes, and slices of constants that have none, which Jinja2 leaves undefined.
+    // Refused by name: bytes, addresses in memory, and slices of constants that have none, which are undefined there.
     const refused = compared.filter(({ text, right }) => text === null && right !== null);
-    expect(refused.filter(({ reason }) => !/gives bytes|cannot be sliced/.test(reason!))).toEqual([]);
+    expect(
+      refused.filter(({ reason }) => !/gives bytes|cannot be sliced|no text that is the same/.test(reason!)),
+    ).toEqual([]);
     expect(cases.filter(([, right]) => right !== null).length).toBeGreaterThan(1000);
   });
 

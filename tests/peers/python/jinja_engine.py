@@ -1,5 +1,6 @@
 """What Jinja2 makes of templates, set up as transformers sets it up for chat templates."""
 
+import copy
 import json
 import random
 import signal
@@ -577,7 +578,8 @@ def random_renderings(seed, count):
     """Random templates with what they give, and the variables of all of them."""
     writer = Writer(seed)
     sources = ["{% set ns = namespace(v=0) %}" + writer.template() for _ in range(count)]
-    return {"variables": VARIABLES, "cases": [[source, rendered(source, **VARIABLES)] for source in sources]}
+    # `list|indent` changes the list before it fails, so each template gets its own.
+    return {"variables": VARIABLES, "cases": [[source, rendered(source, **copy.deepcopy(VARIABLES))] for source in sources]}
 
 
 if __name__ == "__main__":
