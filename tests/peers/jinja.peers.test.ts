@@ -2,7 +2,13 @@ import { expect, test } from "vitest";
 import { DataError } from "../../src/base/errors.js";
 import { PythonFloat } from "../../src/base/python-numbers.js";
 import { Template } from "../../src/jinja/template.js";
-import { ask, describePeers, realModel } from "./peer.js";
+import { ask, describePeers } from "./peer.js";
+import { realTokenizer } from "./real-tokenizers.js";
+
+const TOKENIZERS = [
+  ...(["llama2", "llama3", "llama3_1", "qwen3", "gemma3", "deepseek_v3", "gptoss"] as const),
+  "smollm2-135m",
+] as const;
 
 type Variables = Readonly<Record<string, unknown>>;
 
@@ -64,7 +70,9 @@ describePeers("the engine of chat templates against Jinja2 and transformers", ()
   });
 
   test("templates of TRL and of real tokenizers render every conversation as transformers does", async () => {
-    const folders = { smollm2: await realModel("smollm2-135m") };
+    const folders = Object.fromEntries(
+      await Promise.all(TOKENIZERS.map(async (name) => [name, await realTokenizer(name)] as const)),
+    );
     const { templates, conversations, tokens, cases } = await ask<ChatRenderings>("chat_templates", "render_all", {
       folders,
     });
@@ -87,7 +95,7 @@ describePeers("the engine of chat templates against Jinja2 and transformers", ()
       return isSame ? [] : [{ name, conversation, addGenerationPrompt, right, rightSpans, ...got, spans }];
     });
     expect(differences).toEqual([]);
-    expect(compiled.size).toBeGreaterThan(60);
+    expect(compiled.size).toBeGreaterThan(75);
     expect(cases.filter(([, , , right]) => right !== null).length).toBeGreaterThan(3500);
   });
 });
