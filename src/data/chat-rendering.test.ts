@@ -63,11 +63,8 @@ test.each([
 });
 
 test("generation tags that do not come in pairs are refused", () => {
-  const render = () =>
-    new ChatRenderer("{% for m in messages %}{% generation %}{{ m.content }}{% endfor %}", {}).renderWithSpans({
-      messages: TURNS,
-    });
-  expect(render).toThrow(/generation.*pairs/);
+  const make = () => new ChatRenderer("{% for m in messages %}{% generation %}{{ m.content }}{% endfor %}", {});
+  expect(make).toThrow(/not valid Jinja: line 1: .*'endgeneration'/);
 });
 
 test("invalid templates, and failures in valid ones, are DataErrors", () => {
@@ -77,6 +74,8 @@ test("invalid templates, and failures in valid ones, are DataErrors", () => {
 });
 
 test("templates cannot write the date", () => {
-  const renderer = new ChatRenderer("{{ 'known' if strftime_now is defined else 'unknown' }}", {});
-  expect(renderer.render({ messages: TURNS }, { addGenerationPrompt: false })).toBe("unknown");
+  const render = (source: string) =>
+    new ChatRenderer(source, {}).render({ messages: TURNS }, { addGenerationPrompt: false });
+  expect(render("{{ 'known' if strftime_now is defined else 'unknown' }}")).toBe("unknown");
+  expect(() => render("{{ strftime_now('%Y') }}")).toThrow(/strftime_now .* write the date itself into the template/);
 });

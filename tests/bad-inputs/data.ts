@@ -97,7 +97,10 @@ export const data: Area = {
     {
       name: "a chat template that fills the memory",
       args: ["data", "chat.jsonl", "--chat-template", "t.jinja"],
-      files: { "chat.jsonl": CHAT, "t.jinja": "{% for i in range(1000000000) %}{% endfor %}" },
+      files: {
+        "chat.jsonl": CHAT,
+        "t.jinja": "{% set ns = namespace(x=['a']) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+      },
       says: ["the chat template was stopped at conversation 1: it took more than 256 MiB of memory", "--chat-template"],
       code: 3,
     },

@@ -1,0 +1,852 @@
+import { attribute, item } from "./attributes.js";
+import { filterNamed } from "./filters.js";
+import { Namespace } from "./globals.js";
+import {
+  type BlockNode,
+  type CallArguments,
+  type CallBlockNode,
+  descendants,
+  type Expression,
+  type FilterNode,
+  type ForNode,
+  type GenerationNode,
+  type IfNode,
+  type MacroNode,
+  type Node,
+  type OutputPart,
+  type SignatureNodes,
+  type SliceNode,
+  type Statement,
+  type Target,
+} from "./nodes.js";
+import { binary, compare, slice, unary } from "./operators.js";
+import { PythonError, typeError, valueError } from "./python-error.js";
+import { BlockTable, type LookUp, Loop, Macro, Output, type Rendering, Scope } from "./rendering.js";
+import { Names, readBeforeAssigned } from "./scopes.js";
+import { testNamed } from "./tests.js";
+import {
+  type Arguments,
+  charactersOf,
+  Dict,
+  isText,
+  isTruthy,
+  itemsOf,
+  iterableOf,
+  LazyItems,
+  List,
+  PythonObject,
+  str,
+  Tuple,
+  typeName,
+  Undefined,
+  type Value,
+} from "./values.js";
+
+// A tree becomes JavaScript functions, once, so that rendering many conversations does not walk it again.
+
+/** A template ready to render. */
+export type Program = (rendering: Rendering) => void;
+
+/** What a statement says to the loop around it. */
+type Signal = undefined | "break" | "continue";
+type Run = (scope: Scope, out: Output) => Signal;
+type Evaluate = (scope: Scope) => Value;
+type Assign = (scope: Scope, value: Value) => void;
+
+/** Slots of one function of the template: its top, a macro, a recursive loop, the test of a loop or a block. */
+class Slots {
+  readonly #outer: Slots | undefined;
+  readonly #indices = new Map<string, number>();
+
+  constructor(outer?: Slots) {
+    this.#outer = outer;
+  }
+
+  /** Index of a slot, which is made if there is none. */
+  own(slot: string): number {
+    const index = this.#indices.get(slot) ?? this.#indices.size;
+    this.#indices.set(slot, index);
+    return index;
+  }
+
+  find(slot: string): readonly [depth: number, index: number] {
+    const index = this.#indices.get(slot);
+    if (index !== undefined) return [0, index];
+    if (this.#outer === undefined) throw new Error(`slot ${slot} is in no scope`);
+    const [depth, further] = this.#outer.find(slot);
+    return [depth + 1, further];
+  }
+}
+
+/** Where a statement stands. */
+interface Frame {
+  readonly names: Names;
+  readonly slots: Slots;
+  /** At the top of the template, or in an `if` there: what is assigned is seen by blocks. */
+  readonly isTop: boolean;
+  /** In an `if`: a filter that does not exist fails when it runs, not before. */
+  readonly isConditional: boolean;
+  readonly isInLoop: boolean;
+}
+
+/** @throws SyntaxError for what only shows when the whole template is known. */
+export function compile(nodes: readonly Statement[]): Program {
+  return new Compiler().program(nodes);
+}
+
+class Compiler {
+  /** Code of the blocks by name. */
+  readonly #blocks = new Map<string, (rendering: Rendering, lookUp: LookUp, out: Output) => void>();
+
+  program(nodes: readonly Statement[]): Program {
+    const blocks = descendants(nodes).filter((node): node is BlockNode => node.kind === "block");
+    for (const [index, { name, line }] of blocks.entries()) {
+      const isTwice = blocks.findIndex((block) => block.name === name) < index;
+      if (isTwice) throw new PythonError("SyntaxError", `block '${name}' defined twice`, line);
+    }
+    const run = this.#function(nodes, true, "self");
+    for (const { name, body } of blocks) this.#blocks.set(name, this.#function(body, false, "self", "super"));
+    return (rendering) => {
+      const { assigned, variables } = rendering;
+      run(rendering, (name) => (assigned.has(name) ? assigned : variables).get(name), rendering.output);
+    };
+  }
+
+  /** The top of the template or a block, in which the special names mean blocks. */
+  #function(
+    body: readonly Statement[],
+    isTop: boolean,
+    ...special: readonly string[]
+  ): (rendering: Rendering, lookUp: LookUp, out: Output) => void {
+    const slots = new Slots();
+    const names = new Names();
+    const used = [...readBeforeAssigned(body, special)].map(
+      (name) => [name, slots.own(names.declareParameter(name))] as const,
+    );
+    names.visit(body);
+    const frame: Frame = { names, slots, isTop, isConditional: false, isInLoop: false };
+    const enter = this.#enter(frame);
+    const run = this.#statements(body, frame);
+    return (rendering, lookUp, out) => {
+      const scope = new Scope(rendering, lookUp);
+      for (const [name, index] of used) scope.slots[index] = this.#special(name, rendering, lookUp);
+      enter(scope);
+      run(scope, out);
+    };
+  }
+
+  #special(name: string, rendering: Rendering, lookUp: LookUp): Value {
+    if (name === "super") return new Undefined("there is no parent block");
+    const blocks = Array.from(this.#blocks, ([block, run]) => {
+      const text = (): string => {
+        const out = new Output();
+        run(rendering, lookUp, out);
+        return out.text;
+      };
+      return [block, text] as const;
+    });
+    return new BlockTable(new Map(blocks));
+  }
+
+  // Scopes
+
+  /** Gives the names of a frame their first values. */
+  #enter({ names, slots }: Frame): (scope: Scope) => void {
+    const steps = Array.from(names.sources, ([slot, source]): ((scope: Scope) => void) | undefined => {
+      const index = slots.own(slot);
+      if (source.from === "parameter") return undefined;
+      if (source.from === "variables") {
+        const { name } = source;
+        return (scope) => {
+          scope.slots[index] = scope.lookUp(name);
+        };
+      }
+      const read = source.from === "outer" ? this.#slot(slots, source.slot) : () => undefined;
+      return (scope) => {
+        scope.slots[index] = read(scope);
+      };
+    }).filter((step) => step !== undefined);
+    return (scope) => {
+      for (const step of steps) step(scope);
+    };
+  }
+
+  /** Empties the names of a frame, which ends without its function. */
+  #leave({ names, slots }: Frame): (scope: Scope) => void {
+    const indices = Array.from(names.sources.keys(), (slot) => slots.own(slot));
+    return (scope) => {
+      for (const index of indices) scope.slots[index] = undefined;
+    };
+  }
+
+  #inner(frame: Frame): Frame {
+    return { ...frame, names: new Names(frame.names), isTop: false, isConditional: false };
+  }
+
+  #slot(slots: Slots, slot: string): (scope: Scope) => Value | undefined {
+    const [depth, index] = slots.find(slot);
+    if (depth === 0) return (scope) => scope.slots[index];
+    return (scope) => outward(scope, depth).slots[index];
+  }
+
+  // Statements
+
+  #statements(nodes: readonly Statement[], frame: Frame): Run {
+    const steps = nodes.map((node) => this.#statement(node, frame));
+    const [only] = steps;
+    if (only !== undefined && steps.length === 1) return only;
+    return (scope, out) => {
+      for (const step of steps) {
+        const signal = step(scope, out);
+        if (signal !== undefined) return signal;
+      }
+      return undefined;
+    };
+  }
+
+  #statement(node: Statement, frame: Frame): Run {
+    switch (node.kind) {
+      case "output":
+        return this.#output(node.parts, frame);
+      case "for":
+        return this.#for(node, frame);
+      case "if":
+        return this.#if(node, frame);
+      case "set":
+        return this.#set(node.line, node.target, this.#expression(node.value, frame), frame);
+      case "set block":
+        return this.#setBlock(node, frame);
+      case "macro":
+        return this.#macro(node, frame);
+      case "call block":
+        return this.#callBlock(node, frame);
+      case "generation":
+        return this.#generation(node, frame);
+      case "filter block": {
+        const inner = this.#inner(frame);
+        inner.names.visit([...node.body, node.filter]);
+        const enter = this.#enter(inner);
+        const run = this.#statements(node.body, inner);
+        const filter = this.#filter(node.filter, inner);
+        const leave = this.#leave(inner);
+        return (scope, out) => {
+          enter(scope);
+          const captured = new Output();
+          const signal = run(scope, captured);
+          if (signal !== undefined) return signal;
+          scope.rendering.line = node.line;
+          out.write(printable(filter(scope, captured.text)));
+          leave(scope);
+          return undefined;
+        };
+      }
+      case "with": {
+        const inner = this.#inner(frame);
+        for (const target of node.targets) inner.names.visit([target]);
+        inner.names.visit(node.body);
+        const enter = this.#enter(inner);
+        const values = node.values.map((value) => this.#expression(value, frame));
+        const targets = node.targets.map((target) => this.#target(target, inner));
+        const run = this.#statements(node.body, inner);
+        const leave = this.#leave(inner);
+        return (scope, out) => {
+          scope.rendering.line = node.line;
+          enter(scope);
+          for (const [index, assign] of targets.entries()) assign(scope, values[index]!(scope));
+          const signal = run(scope, out);
+          leave(scope);
+          return signal;
+        };
+      }
+      case "scope": {
+        const inner = this.#inner(frame);
+        inner.names.visit(node.body);
+        const enter = this.#enter(inner);
+        const run = this.#statements(node.body, inner);
+        const leave = this.#leave(inner);
+        return (scope, out) => {
+          enter(scope);
+          const signal = run(scope, out);
+          leave(scope);
+          return signal;
+        };
+      }
+      case "block":
+        return this.#block(node, frame);
+      case "break":
+      case "continue": {
+        if (!frame.isInLoop) throw new PythonError("SyntaxError", `'${node.kind}' outside loop`, node.line);
+        const signal = node.kind;
+        return () => signal;
+      }
+      case "load": {
+        if (node.tag === "extends" && !frame.isTop) {
+          throw new PythonError("SyntaxError", "cannot use extend from a non top-level scope", node.line);
+        }
+        return (scope) => {
+          scope.rendering.line = node.line;
+          throw typeError(`{% ${node.tag} %} takes another template, and a chat template stands alone`);
+        };
+      }
+    }
+  }
+
+  #output(parts: readonly OutputPart[], frame: Frame): Run {
+    const steps = parts.map(({ line, content }): Run => {
+      if (typeof content === "string") {
+        return (_, out) => {
+          out.write(content);
+          return undefined;
+        };
+      }
+      const evaluate = this.#expression(content, frame);
+      return (scope, out) => {
+        scope.rendering.line = line;
+        out.write(str(evaluate(scope)));
+        return undefined;
+      };
+    });
+    const [only] = steps;
+    if (only !== undefined && steps.length === 1) return only;
+    return (scope, out) => {
+      for (const step of steps) step(scope, out);
+      return undefined;
+    };
+  }
+
+  #if(node: IfNode, frame: Frame): Run {
+    const soft: Frame = { ...frame, isConditional: true };
+    const branches = [node, ...node.elseIfs].map(({ line, test, body }) => {
+      return { line, test: this.#expression(test, soft), run: this.#statements(body, soft) };
+    });
+    const otherwise = this.#statements(node.otherwise, soft);
+    return (scope, out) => {
+      for (const { line, test, run } of branches) {
+        scope.rendering.line = line;
+        if (isTruthy(test(scope))) return run(scope, out);
+      }
+      return otherwise(scope, out);
+    };
+  }
+
+  #for(node: ForNode, frame: Frame): Run {
+    const { line, target, isRecursive } = node;
+    for (const child of descendants([node])) {
+      if (child.kind === "name" && child.use === "store" && child.name === "loop") {
+        throw new PythonError("SyntaxError", "Can't assign to special loop variable in for-loop target", line);
+      }
+    }
+    const isScopedBlock = (child: Node): boolean => child.kind === "block" && child.isScoped;
+    const usesLoop =
+      isRecursive || readBeforeAssigned(node.body, ["loop"]).has("loop") || descendants([node]).some(isScopedBlock);
+    const slots = isRecursive ? new Slots(frame.slots) : frame.slots;
+    const inner: Frame = { ...this.#inner(frame), slots, isInLoop: true };
+    const loopSlot = usesLoop ? slots.own(inner.names.declareParameter("loop")) : undefined;
+    inner.names.visitAsParameters(target);
+    inner.names.visit(node.body);
+    const otherwiseFrame: Frame = { ...this.#inner(frame), slots, isInLoop: !isRecursive && frame.isInLoop };
+    otherwiseFrame.names.visit(node.otherwise);
+
+    const chosen = this.#chosen(node, frame);
+    const iterable = this.#expression(node.iterable, frame);
+    const enter = this.#enter(inner);
+    const assign = this.#target(target, inner);
+    const body = this.#statements(node.body, inner);
+    const leave = this.#leave(inner);
+    const enterOtherwise = this.#enter(otherwiseFrame);
+    const runOtherwise = this.#statements(node.otherwise, otherwiseFrame);
+    const leaveOtherwise = this.#leave(otherwiseFrame);
+    const hasOtherwise = node.otherwise.length > 0;
+
+    /** True if no round came to its end, in which case `else` runs. */
+    const rounds = (scope: Scope, out: Output, next: () => Value | undefined): boolean => {
+      let isEmpty = true;
+      for (let value = next(); value !== undefined; value = next()) {
+        scope.rendering.line = line;
+        assign(scope, value);
+        enter(scope);
+        const signal = body(scope, out);
+        if (signal === "break") break;
+        if (signal === undefined) isEmpty = false;
+      }
+      leave(scope);
+      return isEmpty;
+    };
+    const run = (scope: Scope, out: Output, items: Value, depth: number, recurse?: Recurse): Signal => {
+      const values = chosen(outward(scope, isRecursive ? 1 : 0), items);
+      let next: () => Value | undefined;
+      if (loopSlot === undefined) {
+        const iterator = iterableOf(values)[Symbol.iterator]();
+        next = () => iterator.next().value;
+      } else {
+        const loop = new Loop(values, depth, recurse);
+        next = () => {
+          scope.slots[loopSlot] = loop;
+          return loop.next();
+        };
+      }
+      if (!rounds(scope, out, next) || !hasOtherwise) return undefined;
+      enterOtherwise(scope);
+      const signal = runOtherwise(scope, out);
+      leaveOtherwise(scope);
+      return signal;
+    };
+    if (!isRecursive) {
+      return (scope, out) => {
+        scope.rendering.line = line;
+        return run(scope, out, iterable(scope), 0);
+      };
+    }
+    return (scope, out) => {
+      scope.rendering.line = line;
+      const recurse = (items: Value, depth: number): string => {
+        const text = new Output();
+        run(new Scope(scope.rendering, scope.lookUp, scope), text, items, depth, recurse);
+        return text.text;
+      };
+      out.write(recurse(iterable(scope), 0));
+      return undefined;
+    };
+  }
+
+  /** The items for which the test behind `if` of a loop holds. They are asked for one by one. */
+  #chosen({ target, test: condition }: ForNode, frame: Frame): (scope: Scope, items: Value) => Value {
+    if (condition === undefined) return (_, items) => items;
+    const inner: Frame = { ...this.#inner(frame), slots: new Slots(frame.slots) };
+    inner.names.visitAsParameters(target);
+    inner.names.visit([condition]);
+    const enter = this.#enter(inner);
+    const assign = this.#target(target, inner);
+    const test = this.#expression(condition, inner);
+    const kept = (value: Value): Value => (target.kind === "tuple" ? new Tuple(itemsOf(value)) : value);
+    return (outer, items) => {
+      const choose = function* (): Generator<Value> {
+        const scope = new Scope(outer.rendering, outer.lookUp, outer);
+        enter(scope);
+        for (const value of iterableOf(items)) {
+          const one = kept(value);
+          assign(scope, one);
+          if (isTruthy(test(scope))) yield one;
+        }
+      };
+      return new LazyItems(choose());
+    };
+  }
+
+  #set(line: number, target: Target, value: Evaluate, frame: Frame): Run {
+    const assign = this.#target(target, frame);
+    const check = this.#namespaceCheck(target, frame);
+    return (scope) => {
+      scope.rendering.line = line;
+      check(scope);
+      assign(scope, value(scope));
+      return undefined;
+    };
+  }
+
+  /** Attributes can be assigned to namespaces alone, which is checked before the value is computed. */
+  #namespaceCheck(target: Target, frame: Frame): (scope: Scope) => void {
+    const reads = descendants([target]).flatMap((node) =>
+      node.kind === "attribute target" ? [this.#slot(frame.slots, frame.names.slot(node.name))] : [],
+    );
+    return (scope) => {
+      for (const read of reads) {
+        if (!(read(scope) instanceof Namespace)) {
+          throw new PythonError("RuntimeError", "cannot assign attribute on non-namespace object");
+        }
+      }
+    };
+  }
+
+  #setBlock(node: Extract<Statement, { kind: "set block" }>, frame: Frame): Run {
+    const inner = this.#inner(frame);
+    inner.names.visit(node.body);
+    const enter = this.#enter(inner);
+    const run = this.#statements(node.body, inner);
+    const filter = node.filter === undefined ? undefined : this.#filter(node.filter, inner);
+    const assign = this.#target(node.target, frame);
+    const leave = this.#leave(inner);
+    return (scope) => {
+      enter(scope);
+      const captured = new Output();
+      const signal = run(scope, captured);
+      if (signal !== undefined) return signal;
+      scope.rendering.line = node.line;
+      assign(scope, filter === undefined ? captured.text : filter(scope, captured.text));
+      leave(scope);
+      return undefined;
+    };
+  }
+
+  #macro(node: MacroNode, frame: Frame): Run {
+    const make = this.#macroMaker(node.name, node.signature, node.body, node.line, frame);
+    const assign = this.#target({ kind: "name", name: node.name, use: "store" }, frame);
+    return (scope) => {
+      assign(scope, make(scope));
+      return undefined;
+    };
+  }
+
+  /** Makes the macro where its definition runs. */
+  #macroMaker(
+    name: string | undefined,
+    { parameters, defaults }: SignatureNodes,
+    body: readonly Statement[],
+    line: number,
+    frame: Frame,
+  ): (scope: Scope) => Macro {
+    const inner: Frame = { ...this.#inner(frame), slots: new Slots(frame.slots), isInLoop: false };
+    const nodes: readonly Node[] = [...parameters, ...defaults, ...body];
+    inner.names.visit(nodes);
+    const given = parameters.map((parameter) => parameter.name);
+    const used = readBeforeAssigned(body, ["caller", "kwargs", "varargs"]);
+    const firstDefault = parameters.length - defaults.length;
+    if (used.has("caller") && given.includes("caller") && given.indexOf("caller") < firstDefault) {
+      const message =
+        'When defining macros or call blocks the special "caller" argument must be omitted or be given a default.';
+      throw new PythonError("SyntaxError", message, line);
+    }
+    const extra = ["caller", "kwargs", "varargs"].filter((one) => used.has(one) && !given.includes(one));
+    for (const one of extra) inner.names.declareParameter(one);
+    inner.names.visit(nodes);
+    const indices = [...given, ...extra].map((one) => inner.slots.own(inner.names.slot(one)));
+    const enter = this.#enter(inner);
+    const fallbacks = given.map((one, index): Evaluate => {
+      const fallback = defaults[index - firstDefault];
+      if (index >= firstDefault && fallback !== undefined) return this.#expression(fallback, inner);
+      return () => new Undefined(`parameter '${one}' was not provided`);
+    });
+    const run = this.#statements(body, inner);
+    return (outer) =>
+      new Macro({
+        name,
+        parameters: given,
+        usesCaller: used.has("caller"),
+        usesNamed: extra.includes("kwargs"),
+        usesMore: extra.includes("varargs"),
+        run: (values) => {
+          const scope = new Scope(outer.rendering, outer.lookUp, outer);
+          for (const [position, index] of indices.entries()) scope.slots[index] = values[position];
+          enter(scope);
+          for (const [position, fallback] of fallbacks.entries()) {
+            const index = indices[position]!;
+            if (scope.slots[index] === undefined) scope.slots[index] = fallback(scope);
+          }
+          const out = new Output();
+          run(scope, out);
+          return out.text;
+        },
+      });
+  }
+
+  #callBlock({ call, signature, body, line }: CallBlockNode, frame: Frame): Run {
+    const make = this.#macroMaker(undefined, signature, body, line, frame);
+    const callee = this.#expression(call.callee, frame);
+    const given = this.#arguments(call.given, frame);
+    return (scope, out) => {
+      scope.rendering.line = line;
+      const caller = make(scope);
+      const called = callee(scope);
+      const { positional, named } = given(scope);
+      out.write(printable(callOf(called, { positional, named: new Map([...named, ["caller", caller]]) })));
+      return undefined;
+    };
+  }
+
+  /** transformers' own tag: the place of its text in the rendering is remembered. */
+  #generation({ body, line }: GenerationNode, frame: Frame): Run {
+    const make = this.#macroMaker(undefined, { parameters: [], defaults: [] }, body, line, frame);
+    return (scope, out) => {
+      const { rendering } = scope;
+      const text = str(make(scope).call({ positional: [], named: NOTHING_NAMED }));
+      rendering.generations.push({ start: rendering.output.text.length, text });
+      out.write(text);
+      return undefined;
+    };
+  }
+
+  #block({ name, line, isScoped, isRequired }: BlockNode, frame: Frame): Run {
+    const locals = isScoped
+      ? Array.from(frame.names.assigned(), ([local, slot]) => [local, this.#slot(frame.slots, slot)] as const)
+      : [];
+    return (scope, out) => {
+      if (isRequired) {
+        scope.rendering.line = line;
+        throw new PythonError("RuntimeError", `Required block '${name}' not found`);
+      }
+      const seen = new Map<string, Value>();
+      for (const [local, read] of locals) {
+        const value = read(scope);
+        if (value !== undefined) seen.set(local, value);
+      }
+      this.#blocks.get(name)!(
+        scope.rendering,
+        (wanted) => (seen.has(wanted) ? seen.get(wanted) : scope.lookUp(wanted)),
+        out,
+      );
+      return undefined;
+    };
+  }
+
+  // Targets
+
+  #target(target: Target, frame: Frame): Assign {
+    if (target.kind === "name") {
+      const { name } = target;
+      const [depth, index] = frame.slots.find(frame.names.slot(name));
+      if (!frame.isTop) {
+        return (scope, value) => {
+          outward(scope, depth).slots[index] = value;
+        };
+      }
+      return (scope, value) => {
+        outward(scope, depth).slots[index] = value;
+        scope.rendering.assigned.set(name, value);
+      };
+    }
+    if (target.kind === "attribute target") {
+      const read = this.#slot(frame.slots, frame.names.slot(target.name));
+      return (scope, value) => {
+        const namespace = read(scope);
+        if (namespace instanceof Namespace) namespace.assign(target.attribute, value);
+      };
+    }
+    if (target.kind !== "tuple") throw new Error(`a ${target.kind} cannot be assigned`);
+    const targets = target.items.map((one) => this.#target(one, frame));
+    return (scope, value) => {
+      const values = itemsOf(value);
+      if (values.length < targets.length) {
+        throw valueError(`not enough values to unpack (expected ${targets.length}, got ${values.length})`);
+      }
+      if (values.length > targets.length) throw valueError(`too many values to unpack (expected ${targets.length})`);
+      for (const [index, assign] of targets.entries()) assign(scope, values[index]!);
+    };
+  }
+
+  // Expressions
+
+  #expression(node: Expression, frame: Frame): Evaluate {
+    switch (node.kind) {
+      case "constant": {
+        const { value } = node;
+        return () => value;
+      }
+      case "name":
+        return this.#name(node.name, frame);
+      case "tuple": {
+        const items = node.items.map((one) => this.#expression(one, frame));
+        return (scope) => new Tuple(items.map((one) => one(scope)));
+      }
+      case "list": {
+        const items = node.items.map((one) => this.#expression(one, frame));
+        return (scope) => new List(items.map((one) => one(scope)));
+      }
+      case "dict": {
+        const items = node.items.map(
+          ({ key, value }) => [this.#expression(key, frame), this.#expression(value, frame)] as const,
+        );
+        return (scope) => new Dict(items.map(([key, value]) => [key(scope), value(scope)] as const));
+      }
+      case "binary": {
+        const { operator } = node;
+        const [left, right] = [this.#expression(node.left, frame), this.#expression(node.right, frame)];
+        return (scope) => binary(operator, left(scope), right(scope));
+      }
+      case "logical": {
+        const [left, right] = [this.#expression(node.left, frame), this.#expression(node.right, frame)];
+        const isAnd = node.operator === "and";
+        return (scope) => {
+          const value = left(scope);
+          return isTruthy(value) === isAnd ? right(scope) : value;
+        };
+      }
+      case "unary": {
+        const { operator } = node;
+        const value = this.#expression(node.value, frame);
+        if (operator === "not") return (scope) => !isTruthy(value(scope));
+        return (scope) => unary(operator, value(scope));
+      }
+      case "comparison": {
+        const first = this.#expression(node.first, frame);
+        const rest = node.rest.map(({ operator, value }) => ({ operator, value: this.#expression(value, frame) }));
+        return (scope) => {
+          let left = first(scope);
+          for (const { operator, value } of rest) {
+            const right = value(scope);
+            if (!compare(operator, left, right)) return false;
+            left = right;
+          }
+          return true;
+        };
+      }
+      case "concatenation": {
+        const parts = node.parts.map((part) => this.#expression(part, frame));
+        return (scope) =>
+          parts
+            .map((part) => part(scope))
+            .map(str)
+            .join("");
+      }
+      case "conditional": {
+        const soft: Frame = { ...frame, isConditional: true };
+        const [test, yes] = [this.#expression(node.test, soft), this.#expression(node.yes, soft)];
+        const no = node.no === undefined ? undefined : this.#expression(node.no, soft);
+        return (scope) => {
+          if (isTruthy(test(scope))) return yes(scope);
+          return no === undefined ? withoutElse() : no(scope);
+        };
+      }
+      case "attribute": {
+        const { name } = node;
+        const value = this.#expression(node.value, frame);
+        return (scope) => attribute(value(scope), name);
+      }
+      case "item":
+        return this.#item(node.value, node.key, frame);
+      case "call": {
+        const callee = this.#expression(node.callee, frame);
+        const given = this.#arguments(node.given, frame);
+        return (scope) => {
+          const called = callee(scope);
+          return callOf(called, given(scope));
+        };
+      }
+      case "filter": {
+        const value = node.value === undefined ? undefined : this.#expression(node.value, frame);
+        if (value === undefined) throw new Error("a filter of a block stands in an expression");
+        const filter = this.#filter(node, frame);
+        return (scope) => filter(scope, value(scope));
+      }
+      case "test": {
+        const value = this.#expression(node.value, frame);
+        const given = this.#arguments(node.given, frame);
+        const run = this.#existing("test", node.name, testNamed, node.line, frame);
+        return (scope) => {
+          const tested = value(scope);
+          const { positional, named } = given(scope);
+          return run({ positional: [tested, ...positional], named });
+        };
+      }
+      case "attribute target":
+        throw new Error("a target stands in an expression");
+    }
+  }
+
+  #name(name: string, frame: Frame): Evaluate {
+    const [depth, index] = frame.slots.find(frame.names.slot(name));
+    return (scope) => {
+      const value = outward(scope, depth).slots[index];
+      return value === undefined ? undefinedName(name) : value;
+    };
+  }
+
+  #item(node: Expression, key: Expression | SliceNode, frame: Frame): Evaluate {
+    const value = this.#expression(node, frame);
+    if (key.kind !== "slice") {
+      const evaluate = this.#expression(key, frame);
+      return (scope) => {
+        const container = value(scope);
+        return item(container, evaluate(scope));
+      };
+    }
+    const [start, stop, step] = [key.start, key.stop, key.step].map(
+      (bound): Evaluate => (bound === undefined ? () => null : this.#expression(bound, frame)),
+    ) as [Evaluate, Evaluate, Evaluate];
+    return (scope) => slice(value(scope), start(scope), stop(scope), step(scope));
+  }
+
+  #filter(node: FilterNode, frame: Frame): Filtered {
+    const inner = node.value?.kind === "filter" && isOfBlock(node) ? this.#filter(node.value, frame) : undefined;
+    const given = this.#arguments(node.given, frame);
+    const run = this.#existing("filter", node.name, filterNamed, node.line, frame);
+    return (scope, value) => {
+      const filtered = inner === undefined ? value : inner(scope, value);
+      const { positional, named } = given(scope);
+      return run({ positional: [filtered, ...positional], named });
+    };
+  }
+
+  /** A filter or test by its name. @throws SyntaxError if there is none, unless it stands in an `if`. */
+  #existing<T>(
+    kind: "filter" | "test",
+    name: string,
+    lookUp: (name: string) => ((given: Arguments) => T) | undefined,
+    line: number,
+    frame: Frame,
+  ): (given: Arguments) => T {
+    const found = lookUp(name);
+    if (found !== undefined) return found;
+    if (!frame.isConditional) throw new PythonError("SyntaxError", `No ${kind} named '${name}'.`, line);
+    return () => {
+      throw new PythonError("RuntimeError", `No ${kind} named '${name}' found.`);
+    };
+  }
+
+  #arguments(nodes: CallArguments, frame: Frame): (scope: Scope) => Arguments {
+    const positional = nodes.positional.map((node) => this.#expression(node, frame));
+    const named = nodes.named.map(({ key, value }) => [key, this.#expression(value, frame)] as const);
+    const moreOfThem = nodes.moreOfThem === undefined ? undefined : this.#expression(nodes.moreOfThem, frame);
+    const moreNamed = nodes.moreNamed === undefined ? undefined : this.#expression(nodes.moreNamed, frame);
+    if (named.length === 0 && moreOfThem === undefined && moreNamed === undefined) {
+      if (positional.length === 0) return () => NO_ARGUMENTS;
+      return (scope) => ({ positional: positional.map((one) => one(scope)), named: NOTHING_NAMED });
+    }
+    return (scope) => {
+      const values = positional.map((one) => one(scope));
+      const entries = new Map(named.map(([key, value]) => [key, value(scope)] as const));
+      if (moreOfThem !== undefined) values.push(...itemsOf(moreOfThem(scope)));
+      if (moreNamed !== undefined) addNamed(entries, moreNamed(scope));
+      return { positional: values, named: entries };
+    };
+  }
+}
+
+type Recurse = (items: Value, depth: number) => Value;
+type Filtered = (scope: Scope, value: Value) => Value;
+
+const NOTHING_NAMED: ReadonlyMap<string, Value> = new Map();
+const NO_ARGUMENTS: Arguments = { positional: [], named: NOTHING_NAMED };
+
+/** True if the first of a chain of filters has no value, because it filters the text of a block. */
+function isOfBlock({ value }: FilterNode): boolean {
+  return value === undefined || (value.kind === "filter" && isOfBlock(value));
+}
+
+function outward(scope: Scope, depth: number): Scope {
+  let found = scope;
+  for (let i = 0; i < depth; i++) found = found.outer!;
+  return found;
+}
+
+function undefinedName(name: string): Undefined {
+  if (name !== "strftime_now") return new Undefined(`'${name}' is undefined`);
+  return new Undefined(
+    "strftime_now gives today's date, with which the tokens would depend on the day; " +
+      "write the date itself into the template",
+  );
+}
+
+function withoutElse(): Undefined {
+  return new Undefined("the inline if-expression evaluated to false and no else section was defined.");
+}
+
+function callOf(value: Value, given: Arguments): Value {
+  if (value instanceof PythonObject) return value.call(given);
+  throw typeError(`'${typeName(value)}' object is not callable`);
+}
+
+/** Blocks print texts alone. */
+function printable(value: Value): string {
+  if (isText(value)) return charactersOf(value);
+  throw typeError(`sequence item: expected str instance, ${typeName(value)} found`);
+}
+
+function addNamed(entries: Map<string, Value>, more: Value): void {
+  if (!(more instanceof Dict)) throw typeError(`argument after ** must be a mapping, not ${typeName(more)}`);
+  for (const [key, value] of more.entries()) {
+    if (!isText(key)) throw typeError("keywords must be strings");
+    const name = charactersOf(key);
+    if (entries.has(name)) throw typeError(`got multiple values for keyword argument '${name}'`);
+    entries.set(name, value);
+  }
+}
