@@ -9,6 +9,10 @@ export interface Conversation {
   readonly messages: readonly ChatMessage[];
   /** Descriptions of functions, for templates that show them. */
   readonly tools?: readonly unknown[];
+  /** Texts to answer from, for templates that show them. */
+  readonly documents?: readonly unknown[];
+  /** Other names that the template sees, such as `enable_thinking` (`chat_template_kwargs` of a record). */
+  readonly templateVariables?: Readonly<Record<string, unknown>>;
 }
 
 /** Half-open ranges of UTF-16 units, in order. */
@@ -131,13 +135,16 @@ export class ChatRenderer {
     }
   }
 
-  #render(template: Template, { messages, tools }: Conversation, addGenerationPrompt: boolean): string {
+  #render(template: Template, conversation: Conversation, addGenerationPrompt: boolean): string {
+    const { messages, tools, documents, templateVariables } = conversation;
     let text: unknown;
     try {
       text = template.render({
         ...this.#variables,
+        ...templateVariables,
         messages,
         tools,
+        documents,
         add_generation_prompt: addGenerationPrompt,
       });
     } catch (cause) {
