@@ -45,6 +45,7 @@ const FORMATS: Readonly<Record<DataDescription["format"], string>> = {
   txt: "plain text",
   md: "Markdown",
   jsonl: "JSON lines",
+  json: "JSON",
   parquet: "Parquet",
 };
 
@@ -53,6 +54,7 @@ const KINDS: Readonly<Record<DataKind, readonly [name: string, scored: string]>>
   "prompt-completion": ["prompt and completion", "only the completion is scored"],
   instruction: ["instruction and output", "only the output is scored"],
   messages: ["messages", "only the assistant's are scored"],
+  "prompt-completion messages": ["prompt and completion in messages", "only the completion is scored"],
   "token rows": ["rows of input_ids", "each scored on its own"],
 };
 

@@ -51,7 +51,8 @@ export async function encodeRecords(
     return encodedStream(encodeTexts(records, tokenizer), options.sequenceLength, records.length);
   }
   const { sequenceLength, packing, trainOnInputs, truncate = true } = options;
-  const template = kind === "messages" && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
+  const isChat = kind === "messages" || kind === "prompt-completion messages";
+  const template = isChat && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
   const maxTokens = sequenceLength + 1;
   const { samples, truncation } = await encodeSamples(records, {
     tokenizer,
@@ -86,8 +87,9 @@ export async function encodeDataset(
     };
   }
   if (kind !== "text" || options.packing === false) {
-    const remedy = "bring more, or a folder with files train and valid";
-    throw new DataError(`${name}: too few different samples to hold some out: ${train.length}; ${remedy}`);
+    const remedy = "bring others, or a folder with files train and valid";
+    const found = train.length === 1 ? "there is 1 sample" : `all ${train.length} samples are the same`;
+    throw new DataError(`${name}: ${found}, and none can be held out; ${remedy}`);
   }
   const tokens = encodeTexts(train, tokenizer);
   const held = Math.max(2, Math.floor(tokens.length * validationFraction));

@@ -119,7 +119,7 @@ export const data: Area = {
       name: "train: a single sample",
       args: ["train", "--model", "tiny", "--data", "pairs.jsonl"],
       files: { "pairs.jsonl": '{"prompt": "0", "completion": "a"}\n' },
-      says: ["pairs.jsonl: too few different samples to hold some out: 1"],
+      says: ["pairs.jsonl: there is 1 sample, and none can be held out"],
       code: 3,
     },
     {
@@ -133,13 +133,13 @@ export const data: Area = {
       name: "a data file of unknown kind",
       ...readBy("table.csv"),
       files: { "table.csv": "a,b" },
-      says: ["table.csv: the name must end in .txt, .md, .jsonl, .parquet"],
+      says: ["table.csv: the name must end in .txt, .md, .jsonl, .json, .parquet"],
       code: 3,
     },
     {
       name: "an empty folder",
       ...readBy("."),
-      says: [".: the folder has no file whose name ends in .txt, .md, .jsonl, .parquet"],
+      says: [".: the folder has no file whose name ends in .txt, .md, .jsonl, .json, .parquet"],
       code: 3,
     },
     {
