@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { SETTINGS } from "../config/settings.js";
 import { readTemplateFile } from "../data/chat-template.js";
-import { type Dataset, loadDataset } from "../data/dataset.js";
+import { type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
 import { type DataDescription, describeDataset, type SampleToken } from "../data/describe.js";
 import type { TokenCounts } from "../data/encoded-data.js";
 import { type DataKind, textOfRecord } from "../data/records.js";
@@ -108,7 +108,7 @@ async function tokenizerFor(
 }
 
 function lines(
-  { format, kind, samples, characters, train, validation }: Omit<DataDescription, "sampleTokens">,
+  { format, unused, kind, samples, characters, train, validation }: Omit<DataDescription, "sampleTokens">,
   described: string,
   columns: number,
 ): string[] {
@@ -124,7 +124,13 @@ function lines(
     side("held-out", samples.validation, characters.validation, validation),
     "",
     ...lengthLines(train),
+    ...unusedLines(unused),
   ];
+}
+
+function unusedLines(unused: DataDescription["unused"]): string[] {
+  const described = describeUnused(unused);
+  return described === "" ? [] : [`not used    ${described}`];
 }
 
 function lengthLines(counts: TokenCounts | null): string[] {

@@ -21,6 +21,7 @@ import {
   type DataRecord,
   describePlace,
   identityOf,
+  NEWEST_RULES,
   type ReadingRules,
   RecordReader,
 } from "./records.js";
@@ -122,7 +123,7 @@ const MAX_TEXT_BYTES = 2 ** 29 - 24;
  * kinds.
  */
 export async function loadDataset(source: string, options: DatasetOptions = {}): Promise<Dataset> {
-  const { validationFraction = 0.02, seed = 0, rules = 2 } = options;
+  const { validationFraction = 0.02, seed = 0, rules = NEWEST_RULES } = options;
   const split = (records: readonly DataRecord[]) => splitDocuments(records, { validationFraction, seed }, identityOf);
 
   if (source.startsWith("builtin:")) {
@@ -146,6 +147,19 @@ export async function loadDataset(source: string, options: DatasetOptions = {}):
     ...(validation.length === 0 ? split(train) : { train, validation }),
     unused: { files: files.leftOut, keys: [...reader.unused].sort() },
   };
+}
+
+/** Names that a list shows. */
+const SHOWN_NAMES = 8;
+
+/** What is not used, in words: `keys id, source; files README.md`. Empty if that is nothing. */
+export function describeUnused({ keys, files }: UnusedData): string {
+  const listed = (what: string, names: readonly string[]): string[] => {
+    if (names.length === 0) return [];
+    const more = names.length > SHOWN_NAMES ? ` and ${names.length - SHOWN_NAMES} more` : "";
+    return [`${what} ${names.slice(0, SHOWN_NAMES).join(", ")}${more}`];
+  };
+  return [...listed("keys", keys), ...listed("files", files)].join("; ");
 }
 
 function textRecords(path: string, documents: readonly string[]): DataRecord[] {

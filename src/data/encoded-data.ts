@@ -77,7 +77,7 @@ export async function encodeRecords(
  */
 export async function encodeDataset(
   { name, kind, train, validation }: Dataset,
-  tokenizer: Tokenizer,
+  tokenizer: Tokenizer | undefined,
   { validationFraction, ...options }: EncodingOptions & { readonly validationFraction: number },
 ): Promise<{ train: EncodedRecords; validation: EncodedRecords }> {
   if (validation.length > 0) {
@@ -86,7 +86,7 @@ export async function encodeDataset(
       validation: await encodeRecords(kind, validation, tokenizer, options),
     };
   }
-  if (kind !== "text" || options.packing === false) {
+  if (tokenizer === undefined || kind !== "text" || options.packing === false) {
     const remedy = "bring others, or a folder with files train and valid";
     const found = train.length === 1 ? "there is 1 sample" : `all ${train.length} samples are the same`;
     throw new DataError(`${name}: ${found}, and none can be held out; ${remedy}`);

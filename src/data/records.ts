@@ -50,6 +50,8 @@ export type DataKind = RecordContent["kind"];
  */
 export type ReadingRules = 1 | 2;
 
+export const NEWEST_RULES = 2 satisfies ReadingRules;
+
 type Fields = Readonly<Record<string, unknown>>;
 
 interface KindReader {
@@ -120,7 +122,7 @@ export class RecordReader {
   #reader: KindReader | undefined;
   #first = "";
 
-  constructor(rules: ReadingRules = 2) {
+  constructor(rules: ReadingRules = NEWEST_RULES) {
     this.rules = rules;
   }
 
