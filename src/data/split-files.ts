@@ -46,8 +46,12 @@ const RULES: readonly Rule[] = [ofFolders, ofNames];
 export function splitFiles(paths: readonly string[]): SplitFiles {
   const hasTables = paths.some((path) => extension(path) === ".parquet");
   const isData = (path: string) =>
-    !path.split("/").slice(0, -1).some((folder) => folder.startsWith("__")) &&
-    !ABOUT_DATA.some((name) => name.test(baseName(path))) && !(hasTables && extension(path) === ".json");
+    !path
+      .split("/")
+      .slice(0, -1)
+      .some((folder) => folder.startsWith("__")) &&
+    !ABOUT_DATA.some((name) => name.test(baseName(path))) &&
+    !(hasTables && extension(path) === ".json");
   const data = paths.filter(isData);
   const leftOutOf = (...used: (readonly string[])[]) =>
     paths.filter((path) => !used.some((some) => some.includes(path)));
