@@ -103,8 +103,8 @@ const COMPRESSIBLE: readonly string[] = [".jsonl", ".json", ".txt"];
 
 const COMPRESSIONS: readonly string[] = [".gz", ".zst"];
 
-/** Most bytes of a text that was compressed, which is about the longest string. */
-const MAX_TEXT_BYTES = 2 ** 29 - 24;
+/** Most bytes of a text that was compressed: about the longest string, and what its file can account for. */
+const MAX_TEXT_BYTES = { ever: 2 ** 29 - 24, least: 2 ** 26, each: 256 } as const;
 
 /**
  * Reads data to train on.
@@ -185,9 +185,10 @@ async function plainText(path: string): Promise<string> {
 
 async function decompressedText(path: string): Promise<string> {
   const bytes = await readBytes(path);
+  const { ever, least, each } = MAX_TEXT_BYTES;
+  const most = Math.min(ever, least + each * bytes.length);
   try {
-    const content =
-      extension(path) === ".gz" ? decompress(bytes, "gzip", MAX_TEXT_BYTES) : unzstd(bytes, MAX_TEXT_BYTES);
+    const content = extension(path) === ".gz" ? decompress(bytes, "gzip", most) : unzstd(bytes, most);
     return new TextDecoder("utf-8", { fatal: true }).decode(content);
   } catch (cause) {
     const reason = cause instanceof DataError ? cause.message : "it does not hold UTF-8 text";
