@@ -68,7 +68,7 @@ test("a file on both sides, and shards without one for training, are refused by 
   await write({ "train_dev.jsonl": line("a"), "train.jsonl": line("b") });
   await expect(texts()).rejects.toThrow(/train_dev\.jsonl is named for training and for validation/);
   await write({ "data/train_sft-00000-of-00001.jsonl": line("a"), "data/test_sft-00000-of-00001.jsonl": line("b") });
-  await expect(texts()).rejects.toThrow(/data\/ holds the splits test_sft, train_sft, but none named train/);
+  await expect(texts()).rejects.toThrow(/it holds the splits test_sft, train_sft, but none named train/);
 });
 
 test("only files for tests leave nothing to train on", async () => {

@@ -11,6 +11,7 @@ import {
 } from "#platform";
 import { DataError } from "../base/errors.js";
 import { loadWordNet } from "./builtin-wordnet.js";
+import { readDatasetCard } from "./dataset-card.js";
 import { splitDocuments } from "./document-split.js";
 import { readJson, readJsonLines, requireNoFaults } from "./jsonl-format.js";
 import { markdownDocuments } from "./markdown-format.js";
@@ -247,7 +248,7 @@ async function filesToTrainFrom(folder: string, rules: ReadingRules): Promise<Sp
       `${folder}: the folder has no file whose name ends in ${formatNames()}; add one or name another`,
     );
   }
-  const { train, validation, leftOut } = splitOf(folder, files, rules);
+  const { train, validation, leftOut } = await splitOf(folder, files, rules);
   if (train.length === 0) {
     const others = (validation.length > 0 ? validation : leftOut).map(baseName).join(", ");
     throw new DataError(`${folder}: there is only ${others}; add files to train on, or name one of these`);
@@ -256,9 +257,11 @@ async function filesToTrainFrom(folder: string, rules: ReadingRules): Promise<Sp
   return { train: inFolder(train), validation: inFolder(validation), leftOut };
 }
 
-function splitOf(folder: string, files: readonly string[], rules: ReadingRules): SplitFiles {
+async function splitOf(folder: string, files: readonly string[], rules: ReadingRules): Promise<SplitFiles> {
+  if (rules === 1) return splitWholeNames(files);
   try {
-    return (rules === 1 ? splitWholeNames : splitFiles)(files);
+    const card = files.includes("README.md") ? readDatasetCard(await readText(joinPath(folder, "README.md"))) : null;
+    return splitFiles(files, card);
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     throw new DataError(`${folder}: ${error.message}`, { cause: error });

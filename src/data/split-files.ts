@@ -1,5 +1,6 @@
 import { baseName, extension } from "#platform";
 import { DataError } from "../base/errors.js";
+import type { CardFiles } from "./dataset-card.js";
 
 /** The data files of a folder on the sides of the split that their names put them on. Paths are relative to it. */
 export interface SplitFiles {
@@ -37,35 +38,35 @@ type Rule = (paths: readonly string[]) => readonly (readonly Side[])[] | null;
 const RULES: readonly Rule[] = [ofFolders, ofNames];
 
 /**
- * Splits a folder's files as `datasets.load_dataset` does: by the names of shards, or else by those of folders, or else
- * by those of files. The first rule that knows a name decides alone; if it names no file for training, these are all
- * that it does not name. Unlike there, upper case counts as lower case, and the keyword must be the whole name of a
- * Markdown file. Beside Parquet files, `.json` is about the data.
- * @throws DataError if a file is named for both sides, or none of the shards is for training.
+ * Splits a folder's files as `datasets.load_dataset` does: as its dataset card says, or by the names of shards, or else
+ * by those of folders, or else by those of files. The first rule that knows a name decides alone; if it names no file
+ * for training, these are all that it does not name. Unlike there, upper case counts as lower case, and the keyword must
+ * be the whole name of a Markdown file. Beside Parquet files, `.json` is about the data.
+ * @param card README.md of the folder, if it says where data are.
+ * @throws DataError if a file is named for both sides, or none of the splits is for training.
  */
-export function splitFiles(paths: readonly string[]): SplitFiles {
+export function splitFiles(paths: readonly string[], card: CardFiles | null = null): SplitFiles {
+  const inside = card?.folder ? `${card.folder}/` : "";
   const hasTables = paths.some((path) => extension(path) === ".parquet");
-  const isData = (path: string) =>
-    !path
-      .split("/")
-      .slice(0, -1)
-      .some((folder) => folder.startsWith("__")) &&
-    !ABOUT_DATA.some((name) => name.test(baseName(path))) &&
-    !(hasTables && extension(path) === ".json");
-  const data = paths.filter(isData);
-  const leftOutOf = (...used: (readonly string[])[]) =>
-    paths.filter((path) => !used.some((some) => some.includes(path)));
-  const shards = shardSides(data);
-  const sides = shards ?? RULES.map((rule) => rule(data)).find((found) => found !== null) ?? null;
-  if (sides === null) return { train: data, validation: [], leftOut: leftOutOf(data) };
+  const data = paths.filter(
+    (path) =>
+      path.startsWith(inside) &&
+      !/(^|\/)__[^/]*\//.test(path) &&
+      !ABOUT_DATA.some((name) => name.test(baseName(path))) &&
+      !(hasTables && extension(path) === ".json"),
+  );
+  const names = data.map((path) => path.slice(inside.length));
+  const splits = card?.splits ? cardSplits(names, card.splits) : shardSplits(names);
+  const sides = splits ?? RULES.map((rule) => rule(names)).find((found) => found !== null) ?? names.map(() => []);
   const on = (side: Side) => data.filter((_, index) => sides[index]!.includes(side));
   const [named, validation] = [on("train"), on("validation")];
-  const train = named.length > 0 || shards !== null ? named : data.filter((_, index) => sides[index]!.length === 0);
+  const train = named.length > 0 || splits !== null ? named : data.filter((_, index) => sides[index]!.length === 0);
   const both = train.find((path) => validation.includes(path));
   if (both !== undefined) {
     throw new DataError(`${both} is named for training and for validation; give it the name of one`);
   }
-  return { train, validation, leftOut: leftOutOf(train, validation) };
+  const used = new Set([...train, ...validation]);
+  return { train, validation, leftOut: paths.filter((path) => !used.has(path)) };
 }
 
 /** The rules of version 1: whole names only, and every file is data. */
@@ -80,17 +81,27 @@ export function splitWholeNames(paths: readonly string[]): SplitFiles {
   return { train: named.length > 0 ? named : on(undefined), validation, leftOut: [] };
 }
 
-/** @throws DataError if there are shards, but none to train on. */
-function shardSides(paths: readonly string[]): readonly (readonly Side[])[] | null {
-  const splits = paths.map((path) => SHARD.exec(path)?.[1]);
-  const present = [...new Set(splits.filter((split) => split !== undefined))];
+/** Sides of files that belong to splits by name; null if none does. @throws DataError if none is for training. */
+function sidesOfSplits(splits: readonly (readonly string[])[]): readonly (readonly Side[])[] | null {
+  const present = [...new Set(splits.flat())];
   if (present.length === 0) return null;
-  const sides = splits.map((split) => SIDES.filter((side) => split !== undefined && KEYWORDS[side].includes(split)));
+  const sides = splits.map((names) => SIDES.filter((side) => names.some((name) => KEYWORDS[side].includes(name))));
   if (sides.some((each) => each.includes("train"))) return sides;
   throw new DataError(
-    `data/ holds the splits ${present.join(", ")}, but none named train; ` +
+    `it holds the splits ${present.join(", ")}, but none named train; ` +
       "put the files to train on into a folder of their own, or name one of them",
   );
+}
+
+function shardSplits(paths: readonly string[]): ReturnType<typeof sidesOfSplits> {
+  return sidesOfSplits(paths.map((path) => SHARD.exec(path)?.slice(1) ?? []));
+}
+
+function cardSplits(
+  paths: readonly string[],
+  splits: NonNullable<CardFiles["splits"]>,
+): ReturnType<typeof sidesOfSplits> {
+  return sidesOfSplits(paths.map((path) => [...splits].filter(([, isOf]) => isOf(path)).map(([name]) => name)));
 }
 
 function ofFolders(paths: readonly string[]): ReturnType<Rule> {

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { loadDataset } from "./dataset.js";
+import { readDatasetCard } from "./dataset-card.js";
 import { encodeRecords } from "./encoded-data.js";
 import { splitFiles } from "./split-files.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -14,6 +15,11 @@ interface Expected {
   readonly folders: readonly {
     readonly files: string[];
     readonly sides: Readonly<Record<string, readonly string[]>>;
+  }[];
+  readonly cards: readonly {
+    readonly card: string;
+    readonly files: string[];
+    readonly sides: Readonly<Record<string, readonly string[]>> | null;
   }[];
 }
 
@@ -33,4 +39,14 @@ test.each(expected.folders)("the folder of $files is split as datasets does", ({
   expect(train).toEqual(sides.train ?? []);
   expect(validation).toEqual(sides.validation ?? []);
   expect([...train, ...validation, ...leftOut].sort()).toEqual([...files].sort());
+});
+
+test.each(expected.cards)("a dataset card says where data are: $card", ({ card, files, sides }) => {
+  const split = () => splitFiles([...files].sort(), readDatasetCard(`---\n${card}---\n# Card\n`));
+  if (sides === null) expect(split).toThrow(/describes the data sets en, fr, and none is the default; name/);
+  else {
+    const { train, validation } = split();
+    expect(train).toEqual([...(sides.train ?? [])].sort());
+    expect(validation).toEqual([...(sides.validation ?? [])].sort());
+  }
 });

@@ -81,7 +81,7 @@ test("a run goes on by the rules of reading that it began with", async () => {
     path.join(data, "b.jsonl"),
     '{"prompt": "x", "completion": "y"}\n{"prompt": "v", "completion": "w"}\n',
   );
-  const settings = settingsOf("rules", "texts", { maxSteps: 4 });
+  const settings = settingsOf("rules", "texts");
   await train(settings);
   const saved = await openRun(settings.out!);
   expect(saved.state.readingRules).toBe(2);

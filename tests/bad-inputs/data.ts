@@ -168,7 +168,17 @@ export const data: Area = {
       name: "shards of other splits only",
       ...readBy("set"),
       files: { "set/data/train_sft-00000-of-00001.jsonl": '{"text": "a"}\n' },
-      says: ["set: data/ holds the splits train_sft, but none named train"],
+      says: ["set: it holds the splits train_sft, but none named train"],
+      code: 3,
+    },
+    {
+      name: "a dataset card of several data sets",
+      ...readBy("set"),
+      files: {
+        "set/README.md": "---\nconfigs:\n- config_name: en\n  data_dir: en\n- config_name: fr\n  data_dir: fr\n---\n",
+        "set/en/a.jsonl": '{"text": "a"}\n',
+      },
+      says: ["set: README.md describes the data sets en, fr, and none is the default"],
       code: 3,
     },
     {

@@ -16,6 +16,7 @@ interface Sample {
 interface Golden {
   readonly files: Readonly<Record<string, { readonly how: object; readonly samples: readonly Sample[] }>>;
   readonly folders: readonly { readonly files: string[]; readonly sides: object }[];
+  readonly cards: readonly { readonly card: string; readonly files: string[]; readonly sides: object | null }[];
 }
 
 const golden = JSON.parse(await readFile(`${FOLDER}expected.json`, "utf8")) as Golden;
@@ -36,6 +37,8 @@ describePeers("what datasets and TRL make of files", () => {
   test("the golden splits of folders are theirs", async () => {
     const folders = golden.folders.map(({ files }) => files);
     expect(await ask("data", "sides", { folders })).toEqual(golden.folders.map(({ sides }) => sides));
+    const cards = golden.cards.map(({ card, files }) => [card, files]);
+    expect(await ask("data", "card_sides", { cards })).toEqual(golden.cards.map(({ sides }) => sides));
   });
 
   test.each(["text.jsonl", "pairs.jsonl", "completions.jsonl", "completions.parquet"])(

@@ -27,6 +27,26 @@ def sides(folders):
     return found
 
 
+def card_sides(cards):
+    """For each front matter of a README.md and list of paths, the files of each split; None where a name is needed."""
+    import datasets
+
+    found = []
+    for card, paths in cards:
+        with tempfile.TemporaryDirectory() as root:
+            for path in paths:
+                target = Path(root, path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text('{"text": "x"}\n')
+            Path(root, "README.md").write_text(f"---\n{card}---\n# Card\n")
+            try:
+                files = datasets.load_dataset_builder(root).config.data_files
+                found.append({str(split): [os.path.relpath(file, root) for file in files[split]] for split in files})
+            except ValueError:
+                found.append(None)
+    return found
+
+
 def prepare(data, tokenizer, assistant_only_loss=False, completion_only_loss=None, remove_none=False):
     """Ids and labels of each sample of a file or folder, as TRL's SFTTrainer prepares them."""
     import datasets

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from data import prepare, sides
+from data import card_sides, prepare, sides
 
 FOLDER = Path(__file__).parents[2] / "golden/trl"
 ASSISTANT = {"assistant_only_loss": True}
@@ -90,6 +90,26 @@ FOLDERS = [
     ["__cache__/train.jsonl", "train.jsonl"],
 ]
 
+# The front matter of README.md, and the files beside it.
+CARDS = [
+    ("license: mit\n", ["train.jsonl", "a.jsonl"]),
+    (
+        "configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: data/train-*\n"
+        "  - split: test\n    path: data/test-*\n",
+        ["data/train-00000-of-00001.jsonl", "data/test-00000-of-00001.jsonl"],
+    ),
+    (
+        "configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: a.jsonl\n"
+        "  - split: validation\n    path: [b.jsonl, 'c?.jsonl']\n",
+        ["a.jsonl", "b.jsonl", "c1.jsonl", "d.jsonl"],
+    ),
+    ("configs:\n- config_name: default\n  data_files: more.jsonl\n", ["train.jsonl", "more.jsonl"]),
+    ("configs:\n- config_name: default\n  data_files: ['x/*.jsonl', 'part-[0-4].jsonl']\n", ["x/a.jsonl", "x/y/b.jsonl", "part-3.jsonl", "part-7.jsonl"]),
+    ("configs:\n- config_name: en\n  default: true\n  data_dir: en\n- config_name: fr\n  data_dir: fr\n", ["en/train.jsonl", "en/test.jsonl", "fr/train.jsonl"]),
+    ("configs:\n- config_name: en\n  data_files: en/*.jsonl\n- config_name: fr\n  data_files: fr/*.jsonl\n", ["en/train.jsonl", "fr/train.jsonl"]),
+    ("configs:\n- config_name: only\n  data_files: '**/part.jsonl'\n", ["en/part.jsonl", "part.jsonl", "apart.jsonl", "en/x/part.jsonl"]),
+]
+
 
 def write(path, rows):
     if path.suffix == ".parquet":
@@ -108,7 +128,9 @@ if __name__ == "__main__":
         write(FOLDER / name, rows)
         samples[name] = {"how": how, "samples": prepare(str(FOLDER / name), str(FOLDER / "tokenizer"), **how)}
     folders = [{"files": files, "sides": found} for files, found in zip(FOLDERS, sides(FOLDERS))]
+    cards = [{"card": c, "files": f, "sides": s} for (c, f), s in zip(CARDS, card_sides(CARDS))]
     lines = lambda items: ",\n".join("  " + item for item in items)
     text = '{"files": {\n' + lines(f"{json.dumps(n)}: {json.dumps(s)}" for n, s in samples.items())
-    text += '\n},\n"folders": [\n' + lines(map(json.dumps, folders)) + "\n]}\n"
+    text += '\n},\n"folders": [\n' + lines(map(json.dumps, folders))
+    text += '\n],\n"cards": [\n' + lines(map(json.dumps, cards)) + "\n]}\n"
     (FOLDER / "expected.json").write_text(text)
