@@ -61,7 +61,12 @@ function requireDepth(text: string): void {
 
 /** A value from a file, for a message: JSON, cut off if it is long. */
 export function shownValue(value: unknown): string {
-  return shortened(JSON.stringify(value) ?? "missing");
+  return shortened(JSON.stringify(value, withBigInts) ?? "missing");
+}
+
+/** For `JSON.stringify`, which knows no bigint: its digits, as a text. */
+export function withBigInts(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? `${value}` : value;
 }
 
 /** The beginning of a text from a file, for a message. */

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { SETTINGS } from "../config/settings.js";
 import { readTemplateFile } from "../data/chat-template.js";
-import { type Dataset, loadDataset } from "../data/dataset.js";
+import { type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
 import { type DataDescription, describeDataset, type SampleToken } from "../data/describe.js";
 import type { TokenCounts } from "../data/encoded-data.js";
 import { type DataKind, textOfRecord } from "../data/records.js";
@@ -45,6 +45,7 @@ const FORMATS: Readonly<Record<DataDescription["format"], string>> = {
   txt: "plain text",
   md: "Markdown",
   jsonl: "JSON lines",
+  json: "JSON",
   parquet: "Parquet",
 };
 
@@ -53,6 +54,7 @@ const KINDS: Readonly<Record<DataKind, readonly [name: string, scored: string]>>
   "prompt-completion": ["prompt and completion", "only the completion is scored"],
   instruction: ["instruction and output", "only the output is scored"],
   messages: ["messages", "only the assistant's are scored"],
+  "prompt-completion messages": ["prompt and completion in messages", "only the completion is scored"],
   "token rows": ["rows of input_ids", "each scored on its own"],
 };
 
@@ -106,7 +108,7 @@ async function tokenizerFor(
 }
 
 function lines(
-  { format, kind, samples, characters, train, validation }: Omit<DataDescription, "sampleTokens">,
+  { format, unused, kind, samples, characters, train, validation }: Omit<DataDescription, "sampleTokens">,
   described: string,
   columns: number,
 ): string[] {
@@ -122,7 +124,13 @@ function lines(
     side("held-out", samples.validation, characters.validation, validation),
     "",
     ...lengthLines(train),
+    ...unusedLines(unused),
   ];
+}
+
+function unusedLines(unused: DataDescription["unused"]): string[] {
+  const described = describeUnused(unused);
+  return described === "" ? [] : [`not used    ${described}`];
 }
 
 function lengthLines(counts: TokenCounts | null): string[] {

@@ -1,5 +1,6 @@
+import { Template } from "@huggingface/jinja";
 import { DataError } from "../base/errors.js";
-import { Template } from "../jinja/template.js";
+import { shownValue } from "../base/json.js";
 
 /** One turn of a conversation: `role`, `content`, and other keys that its template reads. */
 export type ChatMessage = Readonly<Record<string, unknown>> & { readonly role: string };
@@ -8,6 +9,10 @@ export interface Conversation {
   readonly messages: readonly ChatMessage[];
   /** Descriptions of functions, for templates that show them. */
   readonly tools?: readonly unknown[];
+  /** Texts to answer from, for templates that show them. */
+  readonly documents?: readonly unknown[];
+  /** Other names that the template sees, such as `enable_thinking` (`chat_template_kwargs` of a record). */
+  readonly templateVariables?: Readonly<Record<string, unknown>>;
 }
 
 /** Half-open ranges of UTF-16 units, in order. */
@@ -20,11 +25,24 @@ export interface RenderedConversation {
 }
 
 /**
+ * Marks around the assistant's text. Unicode reserves these characters for use inside programs, so texts contain them
+ * only if somebody put them there.
+ */
+const MARKS = { begin: "\ufdd0begin\ufdd1", end: "\ufdd0end\ufdd1" } as const;
+
+/** A template that writes the date would give other tokens tomorrow. Those that can do without it find none. */
+const WITHOUT_DATE = '{% set strftime_now = no_such_name %}{{ "" }}';
+
+/** `{% generation %}` and `{% endgeneration %}`, which enclose the assistant's text in templates of transformers. */
+const GENERATION_TAG = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
+
+/**
  * A chat template ready to render. It may loop forever or fill the memory, so `renderConversations` renders untrusted
  * templates.
  */
 export class ChatRenderer {
   readonly #template: Template;
+  readonly #marked: Template | undefined;
   readonly #variables: Readonly<Record<string, unknown>>;
 
   /**
@@ -34,7 +52,11 @@ export class ChatRenderer {
   constructor(source: string, variables: Readonly<Record<string, unknown>>) {
     this.#variables = variables;
     try {
-      this.#template = new Template(source);
+      this.#template = new Template(WITHOUT_DATE + source);
+      const marked = source.replace(GENERATION_TAG, (_, left: string, end: string | undefined, right: string) => {
+        return `{%${left} if true %}{{ "${end === undefined ? MARKS.begin : MARKS.end}" }}{% endif ${right}%}`;
+      });
+      this.#marked = marked === source ? undefined : new Template(WITHOUT_DATE + marked);
     } catch (cause) {
       throw new DataError(`the chat template is not valid Jinja: ${messageOf(cause)}`, { cause });
     }
@@ -42,8 +64,7 @@ export class ChatRenderer {
 
   /** @throws DataError with the template's own message, or for a failure in it. */
   render(conversation: Conversation, options: { addGenerationPrompt: boolean }): string {
-    const variables = this.#given(conversation, options.addGenerationPrompt);
-    return refusing(() => this.#template.render(variables));
+    return this.#render(this.#template, conversation, options.addGenerationPrompt);
   }
 
   /**
@@ -52,13 +73,31 @@ export class ChatRenderer {
    * @throws DataError if the template refuses the conversation, or does not show what the assistant wrote.
    */
   renderWithSpans(conversation: Conversation): RenderedConversation {
-    if (!this.#template.marksGenerations) {
-      const text = this.render(conversation, { addGenerationPrompt: false });
-      return { text, assistantSpans: this.#addedSpans(conversation, text) };
+    const text = this.render(conversation, { addGenerationPrompt: false });
+    const spans =
+      this.#marked === undefined ? this.#addedSpans(conversation, text) : this.#markedSpans(conversation, text);
+    return { text, assistantSpans: spans };
+  }
+
+  #markedSpans(conversation: Conversation, text: string): Spans {
+    const marked = this.#render(this.#marked!, conversation, false);
+    const spans: [number, number][] = [];
+    const pieces = marked.split(/(\ufdd0(?:begin|end)\ufdd1)/);
+    let position = 0;
+    let begun: number | undefined;
+    for (const piece of pieces) {
+      if (piece === MARKS.begin) begun = position;
+      else if (piece !== MARKS.end) position += piece.length;
+      else if (begun !== undefined) {
+        if (position > begun) spans.push([begun, position]);
+        begun = undefined;
+      }
     }
-    const variables = this.#given(conversation, false);
-    const { text, generations } = refusing(() => this.#template.renderWithGenerations(variables));
-    return { text, assistantSpans: generations.filter(([start, end]) => end > start) };
+    const plain = pieces.filter((piece) => piece !== MARKS.begin && piece !== MARKS.end).join("");
+    if (plain === text && begun === undefined) return spans;
+    throw new DataError(
+      "the {% generation %} tags of the chat template must come in pairs and leave the text unchanged",
+    );
   }
 
   #addedSpans({ messages, ...rest }: Conversation, text: string): Spans {
@@ -85,7 +124,7 @@ export class ChatRenderer {
 
   #renderPart(conversation: Conversation, addGenerationPrompt: boolean, index: number): string {
     try {
-      return this.render(conversation, { addGenerationPrompt });
+      return this.#render(this.#template, conversation, addGenerationPrompt);
     } catch (cause) {
       if (!(cause instanceof DataError)) throw cause;
       const remedy =
@@ -96,16 +135,23 @@ export class ChatRenderer {
     }
   }
 
-  #given({ messages, tools }: Conversation, addGenerationPrompt: boolean): Record<string, unknown> {
-    return { ...this.#variables, messages, tools, add_generation_prompt: addGenerationPrompt };
-  }
-}
-
-function refusing<T>(render: () => T): T {
-  try {
-    return render();
-  } catch (cause) {
-    throw new DataError(`the chat template says: ${messageOf(cause)}`, { cause });
+  #render(template: Template, conversation: Conversation, addGenerationPrompt: boolean): string {
+    const { messages, tools, documents, templateVariables } = conversation;
+    let text: unknown;
+    try {
+      text = template.render({
+        ...this.#variables,
+        ...templateVariables,
+        messages,
+        tools,
+        documents,
+        add_generation_prompt: addGenerationPrompt,
+      });
+    } catch (cause) {
+      throw new DataError(`the chat template says: ${messageOf(cause)}`, { cause });
+    }
+    if (typeof text === "string") return text;
+    throw new DataError(`the chat template must give a text, got ${shownValue(text)}`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { exists, fileSize, joinPath, pathInside, readText, runLimited } from "#platform";
 import { CheckpointError, DataError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
+import { writePythonJson } from "../base/python-json.js";
 import type { Conversation, RenderedConversation } from "./chat-rendering.js";
 import type { TokenizerConfig } from "./tokenizer.js";
 
@@ -18,7 +19,8 @@ export type ChatTask = "spans" | "prompt" | "plain";
 export interface ChatWork {
   readonly source: string;
   readonly variables: Readonly<Record<string, string>>;
-  readonly conversations: readonly Conversation[];
+  /** As JSON with the numbers of Python, which would be lost between processes. */
+  readonly conversations: readonly string[];
   readonly task: ChatTask;
 }
 
@@ -67,7 +69,8 @@ export class ChatTemplate {
   async renderAll(conversations: readonly Conversation[], task: ChatTask): Promise<ChatAnswer[]> {
     const answers: ChatAnswer[] = [];
     if (conversations.length === 0) return answers;
-    const work: ChatWork = { source: this.#source, variables: this.#variables, conversations, task };
+    const texts = conversations.map(writePythonJson);
+    const work: ChatWork = { source: this.#source, variables: this.#variables, conversations: texts, task };
     try {
       await runLimited(new URL("./chat-worker.js", import.meta.url), work, LIMITS, (answer) => {
         answers.push(answer as ChatAnswer);

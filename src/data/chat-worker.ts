@@ -1,5 +1,6 @@
 import { workerPort } from "#platform";
 import { DataError } from "../base/errors.js";
+import { parsePythonJson } from "../base/python-json.js";
 import { ChatRenderer, type Conversation } from "./chat-rendering.js";
 import type { ChatAnswer, ChatTask, ChatWork } from "./chat-template.js";
 
@@ -17,9 +18,9 @@ port.onMessage(async (work) => {
   for (const conversation of conversations) {
     try {
       renderer ??= new ChatRenderer(source, variables);
-      port.post(answer(renderer, conversation, task));
+      port.post(answer(renderer, parsePythonJson(conversation) as Conversation, task));
     } catch (error) {
-      if (!(error instanceof DataError)) throw error;
+      if (!(error instanceof DataError || error instanceof SyntaxError)) throw error;
       port.post({ fault: error.message });
     }
     // Messages leave between two turns of the event loop, and each one shows progress.

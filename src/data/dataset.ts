@@ -1,12 +1,34 @@
-import { baseName, exists, extension, filesBelow, isDirectory, joinPath, readText } from "#platform";
+import {
+  baseName,
+  decompress,
+  exists,
+  extension,
+  filesBelow,
+  isDirectory,
+  joinPath,
+  readBytes,
+  readText,
+} from "#platform";
 import { DataError } from "../base/errors.js";
 import { loadWordNet } from "./builtin-wordnet.js";
+import { readDatasetCard } from "./dataset-card.js";
 import { splitDocuments } from "./document-split.js";
-import { readJsonLines, requireNoFaults } from "./jsonl-format.js";
+import { readJson, readJsonLines, requireNoFaults } from "./jsonl-format.js";
 import { markdownDocuments } from "./markdown-format.js";
 import { readParquet } from "./parquet-format.js";
-import { type DataKind, type DataRecord, describePlace, identityOf, RecordReader } from "./records.js";
+import {
+  asConversations,
+  type DataKind,
+  type DataRecord,
+  describePlace,
+  identityOf,
+  NEWEST_RULES,
+  type ReadingRules,
+  RecordReader,
+} from "./records.js";
+import { type SplitFiles, splitFiles, splitWholeNames } from "./split-files.js";
 import { textDocuments } from "./text-format.js";
+import { unzstd } from "./zstandard.js";
 
 /** Records to train on and records held out, all of one kind. */
 export interface Dataset {
@@ -17,35 +39,53 @@ export interface Dataset {
   readonly train: DataRecord[];
   /** Empty if the source has only one record, or if the fraction is 0. */
   readonly validation: DataRecord[];
+  readonly unused: UnusedData;
 }
 
-export type DataFormat = "builtin" | "folder" | "txt" | "md" | "jsonl" | "parquet";
+/** What a source holds beside the data that are used. */
+export interface UnusedData {
+  /** Data files of a folder that are left out: those for tests, and those about the data. Paths are relative to it. */
+  readonly files: readonly string[];
+  /** Keys or columns of records. */
+  readonly keys: readonly string[];
+}
+
+export type DataFormat = "builtin" | "folder" | "txt" | "md" | "jsonl" | "json" | "parquet";
 
 export interface DatasetOptions {
   /** Share of the records to hold out, from 0 to below 1; not used if a folder names its own split. */
   validationFraction?: number;
   /** Determines which records are held out. */
   seed?: number;
+  /** Default: the newest. */
+  rules?: ReadingRules;
 }
 
 const BUILTINS: ReadonlyMap<string, () => Promise<string[]>> = new Map([["wordnet", loadWordNet]]);
 
 type FileReader = (path: string, reader: RecordReader) => Promise<DataRecord[]>;
 
+/** By extension, before that of a compression. */
 const FILE_READERS: Readonly<Record<string, FileReader>> = {
   ".txt": documentsOf(textDocuments),
   ".md": documentsOf(markdownDocuments),
   ".jsonl": async (path, reader) =>
     readJsonLines(await plainText(path), path, (fields, number) => {
-      return { place: { path, unit: "line", number }, ...reader.read(fields) };
+      return { place: { path, unit: "line", number }, ...reader.read(fields, path) };
+    }),
+  ".json": async (path, reader) =>
+    readJson(await plainText(path), path, (fields, unit, number) => {
+      return { place: { path, unit, number }, ...reader.read(fields, path) };
     }),
   ".parquet": async (path, reader) => {
     const records: DataRecord[] = [];
     const faults: string[] = [];
-    for (const [index, fields] of (await readParquet(path)).entries()) {
+    const { rows, unread } = await readParquet(path);
+    reader.leaveOut(unread);
+    for (const [index, fields] of rows.entries()) {
       const place = { path, unit: "row", number: index + 1 } as const;
       try {
-        records.push({ place, ...reader.read(fields) });
+        records.push({ place, ...reader.read(fields, path) });
       } catch (error) {
         if (!(error instanceof DataError)) throw error;
         faults.push(`${describePlace(place)}: ${error.message}`);
@@ -56,52 +96,71 @@ const FILE_READERS: Readonly<Record<string, FileReader>> = {
   },
 };
 
-/** File names, without extension, that put a file on one side of the split. Files named for tests are left out. */
-const SIDES: ReadonlyMap<string, "train" | "validation" | "test"> = new Map([
-  ["train", "train"],
-  ["valid", "validation"],
-  ["validation", "validation"],
-  ["test", "test"],
-]);
+/** Extensions that version 1 of the rules knew. */
+const FIRST_EXTENSIONS: readonly string[] = [".txt", ".md", ".jsonl", ".parquet"];
+
+/** Formats whose files may be compressed. */
+const COMPRESSIBLE: readonly string[] = [".jsonl", ".json", ".txt"];
+
+const COMPRESSIONS: readonly string[] = [".gz", ".zst"];
+
+/** Most bytes of a text that was compressed: about the longest string, and what its file can account for. */
+const MAX_TEXT_BYTES = { ever: 2 ** 29 - 24, least: 2 ** 26, each: 256 } as const;
 
 /**
  * Reads data to train on.
  * - `.txt`: documents are paragraphs, or the texts between `<|endoftext|>` marks (`textDocuments`).
  * - `.md`: documents are sections (`markdownDocuments`).
- * - `.jsonl`: each line is an object and one record; `.parquet`: each row is one record. Its keys determine the kind:
- *   `input_ids`; `messages`; `prompt` and `completion`; `instruction` and `output`; or `text`.
- * - a folder: all of these in it and below, by path in code unit order, except hidden ones; no link may lead out of it.
- *   Files named train, valid or validation, and test make the split, as in mlx-lm; without a file for validation the
- *   training files are split.
+ * - `.jsonl`: each line is an object and one record; `.json`: a list of them, or as `.jsonl`; `.parquet`: each row is
+ *   one record. Its keys determine the kind: `input_ids`; `messages` or `conversations`; `prompt` and `completion`;
+ *   `instruction` and `output`; or `text`.
+ * - a folder: all of these in it and below, by path in code unit order, except hidden ones and those about the data; no
+ *   link may lead out of it. Names of files and folders make the split (`splitFiles`); without a file for validation
+ *   the training files are split.
  * - `builtin:wordnet`: WordNet 3.1 as sentences (`loadWordNet`).
+ *
+ * `.txt`, `.jsonl` and `.json` may be compressed, with `.gz` or `.zst` at the end of their names.
  * @throws DataError naming the path and the way out if there is nothing to read, or it is not such data, or of several
  * kinds.
  */
 export async function loadDataset(source: string, options: DatasetOptions = {}): Promise<Dataset> {
-  const { validationFraction = 0.02, seed = 0 } = options;
-  const split = (records: DataRecord[]) => splitDocuments(records, { validationFraction, seed }, identityOf);
+  const { validationFraction = 0.02, seed = 0, rules = NEWEST_RULES } = options;
+  const split = (records: readonly DataRecord[]) => splitDocuments(records, { validationFraction, seed }, identityOf);
 
   if (source.startsWith("builtin:")) {
     const records = textRecords(source, await loadBuiltin(source));
-    return { name: source, format: "builtin", kind: "text", ...split(records) };
+    return { name: source, format: "builtin", kind: "text", ...split(records), unused: { files: [], keys: [] } };
   }
   if (!(await exists(source))) {
     throw new DataError(`${source}: there is no such file or folder; check the path, or use ${builtinNames()}`);
   }
-  const reader = new RecordReader();
-  if (!(await isDirectory(source))) {
-    const records = await loadFiles([source], reader);
-    return { name: source, format: extension(source).slice(1) as DataFormat, kind: kindOf(records), ...split(records) };
-  }
-  const files = await filesToTrainFrom(source);
-  const train = await loadFiles(files.train, reader);
-  const found = { name: source, format: "folder", kind: kindOf(train) } as const;
-  if (files.validation.length === 0) return { ...found, ...split(train) };
-  return { ...found, train, validation: await loadFiles(files.validation, reader) };
+  const reader = new RecordReader(rules);
+  const isFile = !(await isDirectory(source));
+  const files = isFile ? { train: [source], validation: [], leftOut: [] } : await filesToTrainFrom(source, rules);
+  const inTrain = await loadFiles(files.train, reader);
+  const inValidation = files.validation.length === 0 ? [] : await loadFiles(files.validation, reader);
+  const records = asConversations([...inTrain, ...inValidation]);
+  const [train, validation] = [records.slice(0, inTrain.length), records.slice(inTrain.length)];
+  return {
+    name: source,
+    format: isFile ? (formatOf(source).slice(1) as DataFormat) : "folder",
+    kind: records[0]!.kind,
+    ...(validation.length === 0 ? split(train) : { train, validation }),
+    unused: { files: files.leftOut, keys: [...reader.unused].sort() },
+  };
 }
 
-function kindOf(records: readonly DataRecord[]): DataKind {
-  return records[0]!.kind;
+/** Names that a list shows. */
+const SHOWN_NAMES = 8;
+
+/** What is not used, in words: `keys id, source; files README.md`. Empty if that is nothing. */
+export function describeUnused({ keys, files }: UnusedData): string {
+  const listed = (what: string, names: readonly string[]): string[] => {
+    if (names.length === 0) return [];
+    const more = names.length > SHOWN_NAMES ? ` and ${names.length - SHOWN_NAMES} more` : "";
+    return [`${what} ${names.slice(0, SHOWN_NAMES).join(", ")}${more}`];
+  };
+  return [...listed("keys", keys), ...listed("files", files)].join("; ");
 }
 
 function textRecords(path: string, documents: readonly string[]): DataRecord[] {
@@ -114,15 +173,28 @@ function documentsOf(parse: (text: string) => string[]): FileReader {
     if (reader.kind !== undefined && reader.kind !== "text") {
       throw new DataError(`${path}: is text, but the files before it are ${reader.kind}; one source has one kind`);
     }
-    for (const text of documents.slice(0, 1)) reader.read({ text });
+    for (const text of documents.slice(0, 1)) reader.read({ text }, path);
     return textRecords(path, documents);
   };
 }
 
 async function plainText(path: string): Promise<string> {
-  const text = await readText(path);
+  const text = COMPRESSIONS.includes(extension(path)) ? await decompressedText(path) : await readText(path);
   if (text.includes("\0")) throw new DataError(`${path}: holds zero bytes, so it is not text; name a text file`);
   return text;
+}
+
+async function decompressedText(path: string): Promise<string> {
+  const bytes = await readBytes(path);
+  const { ever, least, each } = MAX_TEXT_BYTES;
+  const most = Math.min(ever, least + each * bytes.length);
+  try {
+    const content = extension(path) === ".gz" ? decompress(bytes, "gzip", most) : unzstd(bytes, most);
+    return new TextDecoder("utf-8", { fatal: true }).decode(content);
+  } catch (cause) {
+    const reason = cause instanceof DataError ? cause.message : "it does not hold UTF-8 text";
+    throw new DataError(`${path}: ${reason}; decompress it, or name another file`, { cause });
+  }
 }
 
 async function loadBuiltin(source: string): Promise<string[]> {
@@ -135,15 +207,22 @@ function builtinNames(): string {
   return [...BUILTINS.keys()].map((name) => `builtin:${name}`).join(", ");
 }
 
+/** The extension that decides how a file is read: that before `.gz` or `.zst`. */
+function formatOf(path: string): string {
+  const last = extension(path);
+  const inner = COMPRESSIONS.includes(last) ? extension(path.slice(0, -last.length)) : "";
+  return COMPRESSIBLE.includes(inner) ? inner : last;
+}
+
 function isDataFile(path: string): boolean {
-  return Object.hasOwn(FILE_READERS, extension(path));
+  return Object.hasOwn(FILE_READERS, formatOf(path));
 }
 
 async function loadFile(path: string, reader: RecordReader): Promise<DataRecord[]> {
   if (!isDataFile(path)) {
     throw new DataError(`${path}: the name must end in ${formatNames()}; rename or convert the file`);
   }
-  const records = await FILE_READERS[extension(path)]!(path, reader);
+  const records = await FILE_READERS[formatOf(path)]!(path, reader);
   return records.filter((record) => record.kind !== "text" || record.text.trim() !== "");
 }
 
@@ -161,26 +240,30 @@ async function loadFiles(paths: readonly string[], reader: RecordReader): Promis
   return records;
 }
 
-async function filesToTrainFrom(folder: string): Promise<{ train: string[]; validation: string[] }> {
-  const paths = await dataFilesBelow(folder);
-  if (paths.length === 0) {
+async function filesToTrainFrom(folder: string, rules: ReadingRules): Promise<SplitFiles> {
+  const found = await filesBelow(folder, (name) => name.startsWith("."));
+  const files = found.filter((file) => (rules === 1 ? FIRST_EXTENSIONS.includes(extension(file)) : isDataFile(file)));
+  if (files.length === 0) {
     throw new DataError(
       `${folder}: the folder has no file whose name ends in ${formatNames()}; add one or name another`,
     );
   }
-  const ofSide = (side: string | undefined) => paths.filter((path) => SIDES.get(stem(path)) === side);
-  const [named, validation] = [ofSide("train"), ofSide("validation")];
-  if (named.length === 0 && validation.length === 0) return { train: paths, validation };
-  const train = named.length > 0 ? named : ofSide(undefined);
-  if (train.length > 0) return { train, validation };
-  throw new DataError(`${folder}: there is only ${validation.map(baseName).join(", ")}; add files to train on`);
+  const { train, validation, leftOut } = await splitOf(folder, files, rules);
+  if (train.length === 0) {
+    const others = (validation.length > 0 ? validation : leftOut).map(baseName).join(", ");
+    throw new DataError(`${folder}: there is only ${others}; add files to train on, or name one of these`);
+  }
+  const inFolder = (names: readonly string[]) => names.map((name) => joinPath(folder, name));
+  return { train: inFolder(train), validation: inFolder(validation), leftOut };
 }
 
-function stem(path: string): string {
-  return baseName(path).slice(0, -extension(path).length).toLowerCase();
-}
-
-async function dataFilesBelow(folder: string): Promise<string[]> {
-  const files = await filesBelow(folder, (name) => name.startsWith("."));
-  return files.filter(isDataFile).map((file) => joinPath(folder, file));
+async function splitOf(folder: string, files: readonly string[], rules: ReadingRules): Promise<SplitFiles> {
+  if (rules === 1) return splitWholeNames(files);
+  try {
+    const card = files.includes("README.md") ? readDatasetCard(await readText(joinPath(folder, "README.md"))) : null;
+    return splitFiles(files, card);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw new DataError(`${folder}: ${error.message}`, { cause: error });
+  }
 }

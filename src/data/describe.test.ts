@@ -25,7 +25,15 @@ test("text is counted in documents, characters and tokens", async () => {
   const source = await write("one.txt", "é🙂");
   const plain = await describeData(source);
   expect(plain).toEqual({
-    ...{ kind: "text", source, format: "txt", train: null, validation: null, sampleTokens: null },
+    ...{
+      kind: "text",
+      source,
+      format: "txt",
+      train: null,
+      validation: null,
+      sampleTokens: null,
+      unused: { files: [], keys: [] },
+    },
     samples: { train: 1, validation: 0 },
     characters: { train: 2, validation: 0 },
   });

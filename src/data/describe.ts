@@ -1,4 +1,4 @@
-import { type DataFormat, type Dataset, loadDataset } from "./dataset.js";
+import { type DataFormat, type Dataset, loadDataset, type UnusedData } from "./dataset.js";
 import { type EncodedRecords, encodeRecords, type TokenCounts } from "./encoded-data.js";
 import { type DataKind, textOfRecord } from "./records.js";
 import { IGNORED_LABEL } from "./rows.js";
@@ -9,6 +9,7 @@ export interface DataDescription {
   readonly kind: DataKind;
   readonly source: string;
   readonly format: DataFormat;
+  readonly unused: UnusedData;
   /** Documents of a text, or samples. */
   readonly samples: SideCounts;
   /** Unicode code points of texts, prompts and completions, or messages. */
@@ -56,7 +57,7 @@ export async function describeDataset(
   tokenizer: Tokenizer | undefined,
   { trainOnInputs = false, sequenceLength = null }: DescriptionOptions = {},
 ): Promise<DataDescription> {
-  const { name: source, kind, format, train, validation } = dataset;
+  const { name: source, kind, format, unused, train, validation } = dataset;
   const bothSides = (count: (records: typeof train) => number): SideCounts => ({
     train: count(train),
     validation: count(validation),
@@ -71,6 +72,7 @@ export async function describeDataset(
     kind,
     source,
     format,
+    unused,
     samples: bothSides((records) => records.length),
     characters: bothSides((records) =>
       records.reduce((sum, record) => sum + countCodePoints(textOfRecord(record) ?? ""), 0),

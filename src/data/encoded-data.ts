@@ -51,7 +51,8 @@ export async function encodeRecords(
     return encodedStream(encodeTexts(records, tokenizer), options.sequenceLength, records.length);
   }
   const { sequenceLength, packing, trainOnInputs, truncate = true } = options;
-  const template = kind === "messages" && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
+  const isChat = kind === "messages" || kind === "prompt-completion messages";
+  const template = isChat && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
   const maxTokens = sequenceLength + 1;
   const { samples, truncation } = await encodeSamples(records, {
     tokenizer,
@@ -76,7 +77,7 @@ export async function encodeRecords(
  */
 export async function encodeDataset(
   { name, kind, train, validation }: Dataset,
-  tokenizer: Tokenizer,
+  tokenizer: Tokenizer | undefined,
   { validationFraction, ...options }: EncodingOptions & { readonly validationFraction: number },
 ): Promise<{ train: EncodedRecords; validation: EncodedRecords }> {
   if (validation.length > 0) {
@@ -85,9 +86,10 @@ export async function encodeDataset(
       validation: await encodeRecords(kind, validation, tokenizer, options),
     };
   }
-  if (kind !== "text" || options.packing === false) {
-    const remedy = "bring more, or a folder with files train and valid";
-    throw new DataError(`${name}: too few different samples to hold some out: ${train.length}; ${remedy}`);
+  if (tokenizer === undefined || kind !== "text" || options.packing === false) {
+    const remedy = "bring others, or a folder with files train and valid";
+    const found = train.length === 1 ? "there is 1 sample" : `all ${train.length} samples are the same`;
+    throw new DataError(`${name}: ${found}, and none can be held out; ${remedy}`);
   }
   const tokens = encodeTexts(train, tokenizer);
   const held = Math.max(2, Math.floor(tokens.length * validationFraction));

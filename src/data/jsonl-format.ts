@@ -1,5 +1,6 @@
 import { DataError } from "../base/errors.js";
-import { isObject, parseJson, shortened } from "../base/json.js";
+import { isObject, shortened, shownValue } from "../base/json.js";
+import { parsePythonJson } from "../base/python-json.js";
 
 /** Number of faults that one message lists. */
 const MAX_FAULTS = 5;
@@ -29,6 +30,55 @@ export function readJsonLines<T>(
   return values;
 }
 
+/**
+ * Reads a `.json` text as `datasets` does: a list of objects or of texts, one object, or, as in a `.jsonl` file, one
+ * object per line. Unlike there, an object whose `data` is a list of objects stands for these.
+ * @param readRecord as in `readJsonLines`; also says what the number counts.
+ * @throws DataError naming the file and the number of each faulty record.
+ */
+export function readJson<T>(
+  text: string,
+  path: string,
+  readRecord: (record: Readonly<Record<string, unknown>>, unit: "line" | "record", number: number) => T,
+): T[] {
+  const byLine = () => readJsonLines(text, path, (record, line) => readRecord(record, "line", line));
+  let whole: unknown;
+  try {
+    whole = parsePythonJson(text);
+  } catch (cause) {
+    const [first = "", ...others] = text.split("\n").filter((line) => line.trim() !== "");
+    // The first line of a list or of an object that is written over several lines is no JSON.
+    if (others.length > 0 && isObjectText(first)) return byLine();
+    const reason = (cause as Error).message;
+    throw new DataError(`${path}: not JSON (${reason}); it must be one list of objects, or one object per line`, {
+      cause,
+    });
+  }
+  if (isObject(whole) && Array.isArray(whole.data) && whole.data.every(isObject)) whole = whole.data;
+  const faults: string[] = [];
+  const values: T[] = [];
+  for (const [index, item] of (Array.isArray(whole) ? whole : [whole]).entries()) {
+    try {
+      const record = typeof item === "string" ? { text: item } : item;
+      if (!isObject(record)) throw new DataError(`must be a JSON object, got ${shownValue(item)}`);
+      values.push(readRecord(record, "record", index + 1));
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      faults.push(`${path}, record ${index + 1}: ${error.message}`);
+    }
+  }
+  requireNoFaults(faults, "records");
+  return values;
+}
+
+function isObjectText(line: string): boolean {
+  try {
+    return isObject(parsePythonJson(line));
+  } catch {
+    return false;
+  }
+}
+
 /** @throws DataError listing the first faults and counting the others. */
 export function requireNoFaults(faults: readonly string[], unit: string): void {
   if (faults.length === 0) return;
@@ -39,7 +89,7 @@ export function requireNoFaults(faults: readonly string[], unit: string): void {
 function parseObject(line: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = parseJson(line);
+    value = parsePythonJson(line);
   } catch (cause) {
     throw new DataError(`not JSON (${(cause as Error).message}); each line must be one JSON object`, { cause });
   }

@@ -1,5 +1,7 @@
 import { fileSize, runLimited } from "#platform";
 import { DataError } from "../base/errors.js";
+import type { ParquetTable } from "./parquet-rows.js";
+import { parquetFields } from "./parquet-values.js";
 
 /** Largest file that is read, in bytes, because it is held in memory whole. */
 const MAX_FILE_BYTES = 2 ** 30;
@@ -7,21 +9,30 @@ const MAX_FILE_BYTES = 2 ** 30;
 /** Limits of reading, which grow by `each` for every MiB of the file. */
 const LIMITS = { seconds: 20, heapMegabytes: 256, each: { seconds: 0.5, heapMegabytes: 48 } } as const;
 
-export type ParquetAnswer = { readonly rows: readonly ParquetRow[] } | { readonly fault: string };
+export type ParquetAnswer =
+  | { readonly shape: Omit<ParquetTable, "rows"> }
+  | { readonly rows: ParquetTable["rows"] }
+  | { readonly fault: string };
 
-type ParquetRow = Readonly<Record<string, unknown>>;
+/** Content of a `.parquet` file. */
+export interface ParquetContent {
+  /** The fields of each row, only of columns that data may have. */
+  readonly rows: readonly Readonly<Record<string, unknown>>[];
+  /** Names of the other columns. */
+  readonly unread: readonly string[];
+}
 
 /**
- * Reads the rows of a `.parquet` file, only the columns that data may have, in a process that is stopped if it takes
- * more than a file of that size can need.
+ * Reads a `.parquet` file in a process that is stopped if it takes more than a file of that size can need.
  * @throws DataError naming the file.
  */
-export async function readParquet(path: string): Promise<ParquetRow[]> {
+export async function readParquet(path: string): Promise<ParquetContent> {
   const bytes = await fileSize(path);
   if (bytes > MAX_FILE_BYTES) {
     throw new DataError(`cannot read ${path}: it has ${bytes} bytes, more than ${MAX_FILE_BYTES}; split it`);
   }
-  const rows: ParquetRow[] = [];
+  let shape: Omit<ParquetTable, "rows"> = { columns: [], unread: [] };
+  const rows: Readonly<Record<string, unknown>>[] = [];
   let fault: string | undefined;
   const mebibytes = bytes / 2 ** 20;
   const limits = {
@@ -32,6 +43,7 @@ export async function readParquet(path: string): Promise<ParquetRow[]> {
     await runLimited(new URL("./parquet-worker.js", import.meta.url), path, limits, (message) => {
       const answer = message as ParquetAnswer;
       if ("fault" in answer) fault = answer.fault;
+      else if ("shape" in answer) shape = answer.shape;
       else for (const row of answer.rows) rows.push(row);
     });
   } catch (cause) {
@@ -41,5 +53,5 @@ export async function readParquet(path: string): Promise<ParquetRow[]> {
     });
   }
   if (fault !== undefined) throw new DataError(fault.startsWith("cannot read") ? fault : `${path}: ${fault}`);
-  return rows;
+  return { rows: rows.map((row) => parquetFields(row, shape.columns)), unread: shape.unread };
 }

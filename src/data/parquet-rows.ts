@@ -1,48 +1,77 @@
 import { parquetMetadata, parquetReadObjects, parquetSchema, snappyUncompress } from "hyparquet";
+import { decompress } from "#platform";
 import { DataError } from "../base/errors.js";
 import { shortened, shownValue } from "../base/json.js";
+import { unlz4, unlz4Framed } from "./lz4.js";
+import type { ParquetColumn } from "./parquet-values.js";
+import { DATA_COLUMNS, KIND_COLUMNS } from "./records.js";
+import { unzstd } from "./zstandard.js";
 
-/** Snappy makes at most 64 bytes from three. */
-const MAX_SNAPPY_RATIO = 32;
+/** Most bytes of a page that may come from one compressed byte; more only in pages of up to `SMALL_PAGE` bytes. */
+const MAX_RATIOS = { SNAPPY: 32, LZ4: 256, LZ4_RAW: 256, GZIP: 1100, BROTLI: 1100, ZSTD: 1100 } as const;
 
-/** Columns that some kind of data has; others are not read. */
-export const DATA_COLUMNS: readonly string[] = [
-  ...["text", "prompt", "completion", "messages", "tools", "instruction", "input", "output", "input_ids", "labels"],
-];
+/** Writers put at most about a million bytes into a page, which may be the same text over and over. */
+const SMALL_PAGE = 2 ** 22;
 
-type Row = Record<string, unknown>;
+/** Bytes that all small pages together may have beyond their ratio. */
+const MAX_EXCESS = 2 ** 28;
+
+type Codec = keyof typeof MAX_RATIOS;
+type Decompressor = (input: Uint8Array, length: number) => Uint8Array;
+
+/** Rows as the library gives them, and the columns that they are read from. */
+export interface ParquetTable {
+  readonly columns: readonly ParquetColumn[];
+  /** Names of columns that are not read. */
+  readonly unread: readonly string[];
+  readonly rows: readonly Record<string, unknown>[];
+}
+
+const DECOMPRESSORS: Readonly<Record<Codec, Decompressor>> = {
+  SNAPPY: (input, length) => {
+    const output = new Uint8Array(length);
+    snappyUncompress(input, output);
+    return output;
+  },
+  GZIP: (input, length) => decompress(input, "gzip", length),
+  BROTLI: (input, length) => decompress(input, "brotli", length),
+  ZSTD: unzstd,
+  LZ4: unlz4Framed,
+  LZ4_RAW: unlz4,
+};
 
 /**
- * Reads the rows of a Parquet file, uncompressed or compressed with Snappy, only the columns that data may have. A null
- * value is left out of its row, and of the objects in it. The file may claim any sizes, so `readParquet` reads
- * untrusted files.
+ * Reads the rows of a Parquet file, only the columns that data may have. The file may claim any sizes, so `readParquet`
+ * reads untrusted files.
  * @throws DataError if it is not such a file.
  */
-export async function parquetRows(bytes: Uint8Array): Promise<Row[]> {
+export async function parquetRows(bytes: Uint8Array): Promise<ParquetTable> {
   const file = copyOf(bytes);
   try {
     const metadata = parquetMetadata(file);
-    const present = parquetSchema(metadata).children.map(({ element }) => element.name);
-    const columns = present.filter((name) => DATA_COLUMNS.includes(name));
+    const present = parquetSchema(metadata).children;
+    const columns = present.filter(({ element }) => DATA_COLUMNS.includes(element.name));
+    const names = present.map(({ element }) => element.name);
     if (columns.length === 0) {
       throw new DataError(
-        `it has none of the columns ${DATA_COLUMNS.join(", ")}; ` +
-          `its columns are ${shortened(present.join(", ")) || "none"}`,
+        `it has none of the columns ${KIND_COLUMNS.join(", ")}; ` +
+          `its columns are ${shortened(names.join(", ")) || "none"}`,
       );
     }
     const rows = await parquetReadObjects({
       file: { byteLength: file.byteLength, slice: (start, end) => file.slice(start, end) },
       metadata,
-      columns,
+      columns: columns.map(({ element }) => element.name),
       geoparquet: false,
-      compressors: { SNAPPY: uncompress },
+      compressors: boundedDecompressors(),
+      parsers: { jsonFromBytes: (text) => text && new TextDecoder().decode(text) },
     });
-    return rows.map((row) => plainObject(row));
+    return { columns, unread: names.filter((name) => !DATA_COLUMNS.includes(name)), rows };
   } catch (cause) {
     if (cause instanceof DataError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new DataError(
-      `it is not a Parquet file that can be read here: ${reason}; write it anew, uncompressed or with Snappy`,
+      `it is not a Parquet file that can be read here: ${reason}; write it anew, with Zstandard or Snappy`,
       { cause },
     );
   }
@@ -53,25 +82,19 @@ function copyOf({ buffer, byteOffset, byteLength }: Uint8Array): ArrayBuffer {
   return (buffer as ArrayBuffer).slice(byteOffset, byteOffset + byteLength);
 }
 
-function uncompress(input: Uint8Array, length: number): Uint8Array {
-  if (!(length >= 0 && length <= MAX_SNAPPY_RATIO * input.length + 64)) {
-    throw new DataError(`${input.length} compressed bytes cannot hold ${shownValue(length)}`);
-  }
-  const output = new Uint8Array(length);
-  snappyUncompress(input, output);
-  return output;
-}
-
-function plainObject(object: object): Row {
-  const present = Object.entries(object).filter(([, value]) => value !== null && value !== undefined);
-  return Object.fromEntries(present.map(([key, value]) => [key, plainValue(value)]));
-}
-
-/** Converts to values that JSON can hold: 64-bit integers to numbers, typed arrays to arrays. */
-function plainValue(value: unknown): unknown {
-  if (typeof value === "bigint") return Number(value);
-  if (Array.isArray(value)) return value.map(plainValue);
-  if (ArrayBuffer.isView(value)) return Array.from(value as Uint8Array, plainValue);
-  if (typeof value === "object" && value !== null && !(value instanceof Date)) return plainObject(value);
-  return value ?? null;
+/** Decompressors of one file, which refuse lengths that its bytes cannot account for. */
+function boundedDecompressors(): Record<Codec, Decompressor> {
+  let excess = 0;
+  const bounded = ([codec, work]: [string, Decompressor]): [string, Decompressor] => [
+    codec,
+    (input, length) => {
+      const expected = MAX_RATIOS[codec as Codec] * input.length + 64;
+      if (length > expected) excess += length - expected;
+      if (!(length >= 0) || (length > expected && (length > SMALL_PAGE || excess > MAX_EXCESS))) {
+        throw new DataError(`${input.length} compressed bytes cannot hold ${shownValue(length)}`);
+      }
+      return work(input, length);
+    },
+  ];
+  return Object.fromEntries(Object.entries(DECOMPRESSORS).map(bounded)) as Record<Codec, Decompressor>;
 }

@@ -12,7 +12,8 @@ const port = workerPort();
 const post = (answer: ParquetAnswer): void => port.post(answer);
 port.onMessage(async (path) => {
   try {
-    const rows = await parquetRows(await readBytes(path as string));
+    const { rows, ...shape } = await parquetRows(await readBytes(path as string));
+    post({ shape });
     for (let start = 0; start < rows.length; start += ROWS) {
       post({ rows: rows.slice(start, start + ROWS) });
       await new Promise((resolve) => setImmediate(resolve));

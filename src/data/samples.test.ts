@@ -71,6 +71,30 @@ test("a conversation whose template ends no turn is ended", async () => {
   expect(labels.at(-1)).toBe(tokenizer.endOfTextId);
 });
 
+test("messages that the data leave out are not scored", async () => {
+  const marked = CHAT.messages.map((message, index) => (index === 1 ? { ...message, weight: 0 } : message));
+  const user = (text: string) => `<|im_start|>user\n${text}<|im_end|>\n<|im_start|>assistant\n`;
+  expect(await shown({ messages: marked })).toBe(`${user("Hi")}Yes<|im_end|>\n${user("So")}[No<|im_end|>]\n`);
+  await expect(shown({ messages: marked }, { trainOnInputs: true })).rejects.toThrow(
+    /line 1: its messages say which of them are scored; leave that out, or --train-on-inputs/,
+  );
+  const joined = tokenizer.withChatTemplate(
+    "{% generation %}{% for m in messages %}{{ m.content }} {% endfor %}{% endgeneration %}",
+  );
+  await expect(encode([{ messages: marked }], {}, joined)).rejects.toThrow(
+    /line 1: some messages are not to be scored, but its chat template shows 1 parts of the assistant for 2 messages/,
+  );
+});
+
+test("a completion in messages is scored whole, after the prompt with its generation prompt", async () => {
+  const record = { prompt: CHAT.messages.slice(0, 1), completion: CHAT.messages.slice(1) };
+  const user = (text: string) => `<|im_start|>user\n${text}<|im_end|>\n<|im_start|>assistant\n`;
+  expect(await shown(record)).toBe(`${user("Hi")}[Yes<|im_end|>\n${user("So")}No<|im_end|>\n]`);
+  expect(await shown(record, { trainOnInputs: true })).toBe(
+    `[${user("Hi")}Yes<|im_end|>\n${user("So")}No<|im_end|>\n]`,
+  );
+});
+
 test("only the completion and the end of text are scored after a prompt", async () => {
   expect(await shown({ prompt: "Q:", completion: " no" })).toBe("Q:[ no<|endoftext|>]");
   expect(await shown({ prompt: "", completion: "all" })).toBe("[all<|endoftext|>]");

@@ -103,6 +103,8 @@ async function wholeSamples(records: readonly DataRecord[], options: SampleOptio
         return { place, ...scoreAll(ended(tokenizer, encodeScored(tokenizer, record.text, []))) };
       case "messages":
         return { place, ...score(encodeConversation(tokenizer, record.conversation, answers[index]!)) };
+      case "prompt-completion messages":
+        return { place, ...score(encodeCompletion(tokenizer, record.conversation, answers[index]!)) };
       default: {
         const { prompt, completion } = record;
         const text = prompt + completion;
@@ -112,11 +114,20 @@ async function wholeSamples(records: readonly DataRecord[], options: SampleOptio
   });
 }
 
+type MessagesRecord = Extract<DataRecord, { kind: "messages" }>;
+
+/** A conversation as its template writes it, with the text of its prompt alone where the completion is scored. */
+interface RenderedRecord extends RenderedConversation {
+  readonly prompt: string;
+}
+
 async function rendered(
   records: readonly DataRecord[],
   { template, trainOnInputs }: SampleOptions,
-): Promise<readonly RenderedConversation[]> {
-  const conversations = records.flatMap((record) => (record.kind === "messages" ? [record.conversation] : []));
+): Promise<readonly RenderedRecord[]> {
+  const conversations = records.flatMap((record) =>
+    record.kind === "messages" || record.kind === "prompt-completion messages" ? [record.conversation] : [],
+  );
   if (conversations.length === 0) return [];
   if (template === null) {
     throw new DataError(
@@ -124,12 +135,63 @@ async function rendered(
         "name one with --chat-template FILE, or a model that has one",
     );
   }
-  const answers = await template.renderAll(conversations, trainOnInputs ? "plain" : "spans");
-  const faults = answers.flatMap((answer, i) =>
-    "fault" in answer ? [`${describePlace(records[i]!.place)}: ${answer.fault}`] : [],
+  const prompts = records.flatMap((record) =>
+    record.kind === "prompt-completion messages"
+      ? [{ ...record.conversation, messages: record.conversation.messages.slice(0, record.promptMessages) }]
+      : [],
   );
+  const isScoredWhole = trainOnInputs || prompts.length > 0;
+  const answers = await template.renderAll(conversations, isScoredWhole ? "plain" : "spans");
+  const promptAnswers = trainOnInputs ? [] : await template.renderAll(prompts, "prompt");
+  const faults: string[] = [];
+  const done = answers.flatMap((answer, i): RenderedRecord[] => {
+    const [record, prompt] = [records[i]!, promptAnswers[i]];
+    try {
+      if ("fault" in answer) throw new DataError(answer.fault);
+      if (prompt !== undefined && "fault" in prompt) throw new DataError(prompt.fault);
+      const isMarked = record.kind === "messages" && record.scored !== undefined;
+      const assistantSpans = isMarked ? scoredSpans(record, answer, trainOnInputs) : answer.assistantSpans;
+      return [{ ...answer, assistantSpans, prompt: prompt?.text ?? "" }];
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      faults.push(`${describePlace(record.place)}: ${error.message}`);
+      return [];
+    }
+  });
   requireNoFaults(faults, "samples");
-  return answers as RenderedConversation[];
+  return done;
+}
+
+/** The spans of the turns that the data want scored. @throws DataError if the spans are not one for each turn. */
+function scoredSpans(
+  { conversation, scored = [] }: MessagesRecord,
+  { assistantSpans }: RenderedConversation,
+  trainOnInputs: boolean,
+): Spans {
+  if (trainOnInputs) {
+    throw new DataError("its messages say which of them are scored; leave that out, or --train-on-inputs");
+  }
+  const wanted = scored.filter((_, index) => conversation.messages[index]!.role === "assistant");
+  if (wanted.length === assistantSpans.length) return assistantSpans.filter((_, turn) => wanted[turn]);
+  throw new DataError(
+    `some messages are not to be scored, but its chat template shows ${assistantSpans.length} parts of the assistant ` +
+      `for ${wanted.length} messages; write the conversation as input_ids with labels, or name another template`,
+  );
+}
+
+/**
+ * Scores all that the completion adds to the prompt with its generation prompt, as TRL does: from the first token that
+ * they do not share.
+ */
+function encodeCompletion(
+  tokenizer: Tokenizer,
+  { messages }: Conversation,
+  { text, prompt }: RenderedRecord,
+): TokenLabels {
+  const { ids } = encodeScored(tokenizer, text, []);
+  const { common } = commonTokens(tokenizer, prompt, ids);
+  const labels = ids.slice().fill(IGNORED_LABEL, 0, common);
+  return endedTurn(tokenizer, messages, text, { ids, labels });
 }
 
 /** Scores the assistant's turns up to the token that ends them, and adds an end of text after one that has none. */
@@ -142,7 +204,16 @@ function encodeConversation(
     const written = text.slice(start, end).trimEnd();
     return tokenizer.endsInAddedToken(written) ? ([start, start + written.length] as const) : ([start, end] as const);
   });
-  const encoded = encodeScored(tokenizer, text, spans);
+  return endedTurn(tokenizer, messages, text, encodeScored(tokenizer, text, spans));
+}
+
+/** Adds an end of text after the assistant's last turn if the template ends it with no special token. */
+function endedTurn(
+  tokenizer: Tokenizer,
+  messages: Conversation["messages"],
+  text: string,
+  encoded: TokenLabels,
+): TokenLabels {
   const isOpen = messages.at(-1)!.role === "assistant" && !tokenizer.endsInAddedToken(text.trimEnd());
   return isOpen ? ended(tokenizer, encoded) : encoded;
 }

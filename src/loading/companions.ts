@@ -25,25 +25,30 @@ const TEMPLATES = /^(tokenizer_config\.json|chat_template\..+)$/;
 /**
  * Files beside the weights in the folders that a run writes: those of the model that it starts from, unless the
  * settings give it another tokenizer or template.
+ * @param tokenizer of the run; null if it has none.
  * @param folder that model; null where its weights are random.
  */
 export async function runCompanions(
-  tokenizer: Tokenizer,
+  tokenizer: Tokenizer | null,
   folder: string | null,
   given: Pick<Settings, "tokenizer" | "chatTemplate">,
 ): Promise<Map<string, string | Uint8Array>> {
-  const { endOfTextId } = tokenizer;
-  const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
-  const made = new Map<string, string | Uint8Array>([
-    ["tokenizer.json", text(tokenizer.toJson())],
-    ["tokenizer_config.json", text(tokenizer.config)],
-    ["generation_config.json", text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
-  ]);
+  const made = new Map<string, string | Uint8Array>(tokenizer === null ? [] : tokenizerFiles(tokenizer));
   if (folder === null || given.tokenizer !== null) return made;
   for (const [name, content] of await companionFiles(folder)) {
     if (given.chatTemplate === null || !TEMPLATES.test(name)) made.set(name, content);
   }
   return made;
+}
+
+function tokenizerFiles(tokenizer: Tokenizer): [name: string, content: string][] {
+  const { endOfTextId } = tokenizer;
+  const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+  return [
+    ["tokenizer.json", text(tokenizer.toJson())],
+    ["tokenizer_config.json", text(tokenizer.config)],
+    ["generation_config.json", text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
+  ];
 }
 
 /** The files of a model folder that go with any copy of the model, byte for byte. */

@@ -55,7 +55,7 @@ export interface ModelSource {
 /** A size preset with random weights. */
 export function presetSource(
   preset: string,
-  sizes: { vocabSize: number; maxSequenceLength: number; endOfTextId: number },
+  sizes: { vocabSize: number; maxSequenceLength: number; endOfTextId: number | null },
   seed: number,
 ): ModelSource {
   const { hiddenSize, numHiddenLayers, numAttentionHeads, intermediateSize } = MODEL_PRESETS[preset]!;

@@ -23,7 +23,8 @@ export interface TrainedRun {
   readonly model: CausalLM;
   /** The format of the frozen weights under the adapters; null for float32. */
   readonly quantizer: Quantizer | null;
-  readonly tokenizer: Tokenizer;
+  /** Null for rows of tokens and a model without one: no samples are written. */
+  readonly tokenizer: Tokenizer | null;
   readonly cursor: BatchCursor;
   /** Training data to see what layers are fed. */
   readonly calibration: Batch;
@@ -42,7 +43,8 @@ export interface Measured {
 interface Graphs {
   readonly step: TrainingStep;
   readonly heldOut: HeldOutLoss;
-  readonly generator: TextGenerator;
+  /** Null without a tokenizer. */
+  readonly generator: TextGenerator | null;
   /** Null while the model has no adapters. */
   readonly probe: Probe | null;
 }
@@ -89,7 +91,7 @@ export class CompiledPhase {
     return this.#graphs.step;
   }
 
-  get generator(): TextGenerator {
+  get generator(): TextGenerator | null {
     return this.#graphs.generator;
   }
 
@@ -155,7 +157,7 @@ async function compileGraphs(
   const shape = { batchSize, sequenceLength, lossChunk, ...machine };
   const step = await TrainingStep.compile(model, trained, { ...shape, checkpointing });
   const heldOutLoss = await HeldOutLoss.compile(model, shape);
-  const generator = new TextGenerator(model, tokenizer, machine);
+  const generator = tokenizer === null ? null : new TextGenerator(model, tokenizer, machine);
   const hasAdapters = adapterParameters(model).size > 0;
   const probe = hasAdapters ? await Probe.compile(model, probeBatch(heldOut[0]!, sequenceLength), machine) : null;
   return { step, heldOut: heldOutLoss, generator, probe };

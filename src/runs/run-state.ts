@@ -2,6 +2,7 @@ import { z } from "zod";
 import { CheckpointError } from "../base/errors.js";
 import { COUNT, type Fields, fieldFaults, IF_KNOWN, TEXT } from "../base/fields.js";
 import type { DataPosition } from "../data/cursor.js";
+import type { ReadingRules } from "../data/records.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
 import { PHASE_NAMES } from "../relora/plan.js";
 
@@ -15,6 +16,7 @@ export interface LossAtStep extends Fields<typeof LOSS_AT_STEP> {}
 const lossAtStep: z.ZodType<LossAtStep | null> = z.object(LOSS_AT_STEP).nullable();
 const dataPosition: z.ZodType<DataPosition> = z.object({ epoch: COUNT, row: COUNT });
 const baseIdentity: z.ZodType<BaseIdentity> = z.object({ sha256: SHA256, quantizer: TEXT.nullable() });
+const readingRules: z.ZodType<ReadingRules> = z.literal([1, 2]);
 const checksums: z.ZodType<readonly string[]> = z.array(SHA256);
 const counts: z.ZodType<Readonly<Record<string, number>>> = z.record(z.string(), COUNT);
 
@@ -38,6 +40,8 @@ const RUN_STATE = {
   dataPosition,
   /** SHA-256 of the tokens to train on and those held out. */
   dataSha256: SHA256,
+  /** Rules by which the files of the data became records; runs without the entry have those of version 1. */
+  readingRules: readingRules.default(1),
   seed: COUNT,
   /** The checkpoint with the lowest held-out loss; null where none was evaluated. */
   best: lossAtStep,

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -7,6 +7,8 @@ import { SMALL_RUN } from "../../tests/small-run.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import type { MetricsRecord } from "../runs/metrics.js";
+import { parseRunState } from "../runs/run-state.js";
+import { openRun } from "../runs/saved-run.js";
 import { prepareRun } from "./prepare.js";
 import { resume } from "./resume.js";
 import { train } from "./train.js";
@@ -22,6 +24,8 @@ beforeAll(async () => {
     Array.from({ length: 30 }, (_, i) => JSON.stringify(record(i))).join("\n");
   const pairs = lines((i) => ({ prompt: `${i} + ${i} = `, completion: `${2 * i}` }));
   await writeFile(path.join(folder, "pairs.jsonl"), pairs);
+  const rows = lines((i) => ({ input_ids: [i, i + 1, 299 - i, 7], completion_mask: [0, 0, 1, 1] }));
+  await writeFile(path.join(folder, "rows.jsonl"), rows);
   const turns = (i: number) => [
     { role: "user", content: `${i}?` },
     { role: "assistant", content: `${i}!` },
@@ -42,6 +46,7 @@ describe.each<[name: string, data: string, change: Partial<Settings>]>([
   ["padded pairs", "pairs.jsonl", {}],
   ["packed pairs", "pairs.jsonl", { packing: true }],
   ["messages", "chat.jsonl", { sequenceLength: 48 }],
+  ["rows of tokens without a tokenizer", "rows.jsonl", {}],
 ])("%s", (name, data, change) => {
   test("stopped, a run ends as it would have, to the last bit", async () => {
     const all = data === "chat.jsonl" ? { ...change, chatTemplate: path.join(folder, "chat.jinja") } : change;
@@ -66,6 +71,27 @@ test("the hash of the data covers what is scored", async () => {
   const hashes = [await hash({}), await hash({ trainOnInputs: true }), await hash({ packing: true })];
   expect(new Set(hashes).size).toBe(3);
   expect(await hash({})).toBe(hashes[0]);
+});
+
+test("a run goes on by the rules of reading that it began with", async () => {
+  const data = path.join(folder, "texts");
+  await mkdir(data);
+  await writeFile(path.join(data, "a.jsonl"), await readFile(path.join(folder, "pairs.jsonl")));
+  await writeFile(
+    path.join(data, "b.jsonl"),
+    '{"prompt": "x", "completion": "y"}\n{"prompt": "v", "completion": "w"}\n',
+  );
+  const settings = settingsOf("rules", "texts");
+  await train(settings);
+  const saved = await openRun(settings.out!);
+  expect(saved.state.readingRules).toBe(2);
+  const { readingRules: _, ...before } = saved.state;
+  expect(parseRunState(before, "state.json").readingRules).toBe(1);
+  await rename(path.join(data, "b.jsonl"), path.join(data, "my_test.jsonl"));
+  const hash = async (readingRules: 1 | 2) =>
+    (await prepareRun(saved.settings, { ...saved, state: { readingRules } })).dataSha256;
+  expect(await hash(1)).toBe(saved.state.dataSha256);
+  expect(await hash(2)).not.toBe(saved.state.dataSha256);
 });
 
 test("what is cut is said where the run starts", async () => {

@@ -1,12 +1,12 @@
-import { availableMemoryBytes, cpuCount, residentMemoryBytes, sha256 } from "#platform";
-import { ConfigError, DataError } from "../base/errors.js";
+import { availableMemoryBytes, cpuCount, exists, joinPath, residentMemoryBytes, sha256 } from "#platform";
+import { ConfigError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
 import { readTemplateFile } from "../data/chat-template.js";
 import { BatchCursor } from "../data/cursor.js";
-import { type Dataset, loadDataset } from "../data/dataset.js";
+import { type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
 import { encodeDataset, type TokenCounts } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
-import { textOfRecord } from "../data/records.js";
+import { NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
 import type { DownloadEvents } from "../hub/model-download.js";
@@ -17,6 +17,8 @@ import { locateModels } from "../loading/named-models.js";
 import { frozenQuantizer } from "../loading/quantizing.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { TrainedRun } from "../relora/compiled-phase.js";
+import type { RunState } from "../runs/run-state.js";
+import type { SavedRun } from "../runs/saved-run.js";
 import { requireBatchMemory } from "./memory-limit.js";
 
 /**
@@ -30,8 +32,12 @@ export interface PreparedRun extends TrainedRun {
   readonly isStream: boolean;
   /** Sizes of the training split. */
   readonly trainCounts: TokenCounts;
+  /** Keys and files of the data that are not used, in words. */
+  readonly unused: string;
   /** SHA-256 of the tokens and labels to train on and those held out. */
   readonly dataSha256: string;
+  /** Rules by which the files of the data became records. */
+  readonly readingRules: ReadingRules;
 }
 
 /**
@@ -41,7 +47,7 @@ export interface PreparedRun extends TrainedRun {
  */
 export async function prepareRun(
   given: Settings,
-  saved?: { readonly source: ModelSource; readonly baseFolder: string },
+  saved?: Pick<SavedRun, "source" | "baseFolder"> & { readonly state: Pick<RunState, "readingRules"> },
   events?: DownloadEvents,
 ): Promise<PreparedRun> {
   const { sequenceLength, batchSize, evalTokens, seed } = given;
@@ -49,19 +55,21 @@ export async function prepareRun(
   const settings = located?.settings ?? given;
   const folder = located?.modelFolder ?? null;
   const opened = saved?.source ?? (folder === null ? undefined : await folderSource(folder));
-  const dataset = await loadDataset(settings.data, { validationFraction: settings.validationFraction, seed });
+  const readingRules = saved?.state.readingRules ?? NEWEST_RULES;
+  const { validationFraction } = settings;
+  const dataset = await loadDataset(settings.data, { validationFraction, seed, rules: readingRules });
   const tokenizer = await (saved === undefined
     ? tokenizerFor(settings, located!.tokenizerFolder, dataset)
-    : Tokenizer.fromFolder(saved.baseFolder));
+    : storedTokenizer(saved.baseFolder, dataset));
   // What stands in the base of a run has become its own.
   const others = saved === undefined ? settings : { tokenizer: null, chatTemplate: null };
   const companions = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
-  const { vocabSize, endOfTextId } = tokenizer;
+  const { vocabSize, endOfTextId } = tokenizer ?? { vocabSize: settings.vocabSize, endOfTextId: null };
   const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId };
   const modelSource = opened ?? presetSource(settings.model, sizes, seed);
   const model = modelSource.build();
   requireBatchMemory(model.config, residentMemoryBytes() + availableMemoryBytes(), settings);
-  const { train, validation } = await encodeDataset(dataset, tokenizer, settings);
+  const { train, validation } = await encodeDataset(dataset, tokenizer ?? undefined, settings);
   const [trainRows, heldOutRows] = [train.trainingRows(), validation.evaluationRows()];
   const cursor = new BatchCursor(trainRows, { batchSize, seed });
   const start = cursor.position;
@@ -82,29 +90,38 @@ export async function prepareRun(
     heldOut,
     isStream: train.isStream,
     trainCounts: train.counts,
+    unused: describeUnused(dataset.unused),
+    readingRules,
     dataSha256: sha256([...trainRows.content, ...heldOutRows.content]),
     threads: settings.threads ?? cpuCount(),
   };
 }
 
-async function tokenizerFor(settings: Settings, folder: string | null, dataset: Dataset): Promise<Tokenizer> {
+async function tokenizerFor(settings: Settings, folder: string | null, dataset: Dataset): Promise<Tokenizer | null> {
   const { vocabSize, sequenceLength: maxLength, chatTemplate } = settings;
+  if (folder === null && dataset.kind === "token rows") return null;
   const tokenizer =
-    folder === null ? trainTokenizer(textsOf(dataset), { vocabSize, maxLength }) : await Tokenizer.fromFolder(folder);
+    folder === null
+      ? trainTokenizer(textsOf(dataset), { vocabSize, maxLength })
+      : await storedTokenizer(folder, settings.tokenizer === null ? dataset : null);
+  if (tokenizer === null) return null;
   return chatTemplate === null ? tokenizer : tokenizer.withChatTemplate(await readTemplateFile(chatTemplate));
 }
 
-/** @throws DataError where the data has no text for a tokenizer to learn from. */
-function textsOf({ name, kind, train }: Dataset): string[] {
-  if (kind === "token rows")
-    throw new DataError(`${name}: holds tokens; name the tokenizer that made them (--tokenizer)`);
+/** The tokenizer of a folder; null if it has none, which is enough for a data set of tokens. */
+async function storedTokenizer(folder: string, dataset: Dataset | null): Promise<Tokenizer | null> {
+  if (dataset?.kind === "token rows" && !(await exists(joinPath(folder, "tokenizer.json")))) return null;
+  return Tokenizer.fromFolder(folder);
+}
+
+function textsOf({ train }: Dataset): string[] {
   return train.map((record) => textOfRecord(record) ?? "");
 }
 
-function checkFit(model: CausalLM, tokenizer: Tokenizer, { model: source, sequenceLength }: Settings): void {
+function checkFit(model: CausalLM, tokenizer: Tokenizer | null, { model: source, sequenceLength }: Settings): void {
   const { vocabSize, maxSequenceLength } = model.config;
   const faults: string[] = [];
-  if (tokenizer.vocabSize > vocabSize) {
+  if (tokenizer !== null && tokenizer.vocabSize > vocabSize) {
     faults.push(
       `tokenizer: has ${tokenizer.vocabSize} tokens, the model ${source} embeds ${vocabSize}; name the model's own`,
     );

@@ -133,13 +133,15 @@ function describeStart(
 /** The training data in words: its size, how much of it is scored, and what was cut. */
 function describeCounts(
   source: string,
-  { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream, cursor, settings }: PreparedRun,
+  { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream, cursor, settings, unused }: PreparedRun,
 ): string {
-  if (isStream) return `${source}, ${formatCount(tokens)} tokens`;
+  const leftOut = unused === "" ? "" : `; not used: ${unused}`;
+  if (isStream) return `${source}, ${formatCount(tokens)} tokens${leftOut}`;
   const stepsOfEpoch = (cursor.rowsPerEpoch / settings.totalBatchSize).toPrecision(3);
   const whole =
     `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored, ` +
     `${Number(stepsOfEpoch)} steps an epoch`;
-  if (truncation.samples === 0) return whole;
-  return `${whole}; ${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;
+  if (truncation.samples === 0) return whole + leftOut;
+  const cut = `${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;
+  return `${whole}; ${cut}${leftOut}`;
 }

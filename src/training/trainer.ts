@@ -215,8 +215,8 @@ export class Trainer {
     const { sampleTokens, samplePrompt, seed } = this.#settings;
     const { loss, perplexity, tokens } = await this.#phase.evaluate();
     const options = { ...SAMPLING, maxNewTokens: sampleTokens };
-    const written = await this.#phase.generator.generate(samplePrompt, options, new Rng(seed, "sample", step));
-    const sample = sampleTokens === 0 ? "" : samplePrompt + written.text;
+    const written = await this.#phase.generator?.generate(samplePrompt, options, new Rng(seed, "sample", step));
+    const sample = sampleTokens === 0 || written === undefined ? "" : samplePrompt + written.text;
     const isWarmStart = planStep(Math.max(1, step), this.#settings).phase === "warm-start";
     this.#progress.evaluate(loss, trainingLoss, this.#settings, !isWarmStart);
     await this.#output.record({ kind: "eval", step, loss, perplexity, tokens, sample });
@@ -225,7 +225,7 @@ export class Trainer {
   }
 
   async #save({ step, phase, cycle }: StepPlan): Promise<void> {
-    const { model, cursor, dataSha256 } = this.#run;
+    const { model, cursor, dataSha256, readingRules } = this.#run;
     const { seed, maxSteps, keepCheckpoints } = this.#settings;
     const { path } = this.#output.folder;
     const base = this.#base;
@@ -234,7 +234,18 @@ export class Trainer {
     const best = progress.markBest();
     const records = await this.#output.folder.syncRecords();
     const dataPosition = { ...cursor.position };
-    const state = { ...progress.state, phase, cycle, maxSteps, dataPosition, dataSha256, seed, base, records };
+    const state = {
+      ...progress.state,
+      phase,
+      cycle,
+      maxSteps,
+      dataPosition,
+      dataSha256,
+      readingRules,
+      seed,
+      base,
+      records,
+    };
     const { trained: parameters, optimizer } = this.#phase;
     const parts = { parameters, optimizer, adapters: adaptersOf(model), state };
     await this.#output.waitForSpace(checkpointBytes(parts), `checkpoint ${step}`);

@@ -1,6 +1,6 @@
 """Writes the .parquet files of ../golden/parquet/ with pyarrow, which none of the tests needs.
 
-    pip install pyarrow==25.0.1 && python3 tests/data/parquet_golden.py
+    pip install pyarrow==26.0.1 && python3 tests/data/parquet_golden.py
 """
 from pathlib import Path
 
@@ -39,3 +39,26 @@ write(
 )
 write("text-zstd", {"text": ["compressed another way"] * 3}, compression="zstd")
 write("other-columns", {"question": ["a"], "answer": ["b"]})
+
+for codec in ["gzip", "brotli", "lz4"]:
+    write(f"text-{codec}", {"text": ["compressed another way"] * 3 + ["é🙂" * 40] * 30}, compression=codec, use_dictionary=False)
+
+# Objects of which each has its own keys, as Arrow joins them, and numbers that JavaScript would change.
+write(
+    "numbers-zstd",
+    {
+        "messages": [
+            [
+                {"role": "user", "content": "go"},
+                {"role": "assistant", "content": None, "tool_calls": [{"name": "f", "arguments": {"id": 9007199254740993}}]},
+                {"role": "assistant", "content": "", "tool_calls": [{"name": "g", "arguments": {"x": 20.0, "y": 0.5, "n": 3}}]},
+            ]
+        ]
+    },
+    compression="zstd",
+)
+texts = ['{"role": "user", "content": null, "n": 20.0}', '{"role": "assistant", "content": "a"}']
+items = pa.ExtensionArray.from_storage(pa.json_(), pa.array(texts))
+write("json-zstd", {"messages": pa.ListArray.from_arrays(pa.array([0, 2], pa.int32()), items)}, compression="zstd")
+with pa.CompressedOutputStream(str(FOLDER / "text.jsonl.zst"), "zstd") as out:
+    out.write('{"text": "one"}\n{"text": "two"}\n'.encode())

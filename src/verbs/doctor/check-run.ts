@@ -328,7 +328,7 @@ class Checkup {
     const isDone = endingOf(from.step, from.state!, settings) !== null;
     const elsewhere = "restore the data, or say where they are: resume --data";
     try {
-      const { dataSha256, cursor } = await prepareRun(settings, { source, baseFolder: folder });
+      const { dataSha256, cursor } = await prepareRun(settings, { source, baseFolder: folder, state: from.state! });
       if (dataSha256 !== from.state!.dataSha256) {
         const what = `${settings.data}: its tokens are not those that the run was trained on`;
         if (isDone) this.#add("data", "unchecked", `${what}; the run no longer needs them`);

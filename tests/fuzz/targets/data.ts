@@ -25,6 +25,8 @@ export const text: FuzzTarget = {
   sources: [
     "data/corpus",
     "data/dataset",
+    "data/dataset-card",
+    "data/split-files",
     "data/records",
     "data/jsonl-format",
     "data/markdown-format",
@@ -41,6 +43,12 @@ export const text: FuzzTarget = {
       "train.jsonl": lines({ text: "first" }, { text: "second" }),
       "valid.jsonl": lines({ text: "third" }),
       "test.jsonl": lines({ text: "fourth" }),
+    });
+    await writeFiles(path.join(folder, "card"), {
+      "README.md":
+        "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: '**/a-[0-9]*.json'\n---\n",
+      "x/a-1.json": '[{"text": "first"}, {"text": "second"}]',
+      "train.json": lines({ text: "third" }),
     });
     await writeFiles(path.join(folder, "marks"), { "train.txt": "one<|endoftext|>two<|endoftext|>", "more.txt": "x" });
   },
@@ -67,7 +75,8 @@ export const rows: FuzzTarget = {
     await writeFiles(path.join(folder, "rows"), {
       "rows.jsonl": lines(
         { input_ids: [1, 2, 3], labels: [-100, 2, 3] },
-        { input_ids: [4, 5] },
+        { input_ids: [4, 5], completion_mask: [0, 1], attention_mask: [1, 1] },
+        { input_ids: [0, 4, 5, 0], attention_mask: [0, 1, 1, 0], assistant_masks: [0, 1, 1, 0] },
         { input_ids: [7, 8, 9, 10], labels: [7, 8, 9, 10] },
       ),
     });

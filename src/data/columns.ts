@@ -1,0 +1,95 @@
+import { DataError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
+import { PythonFloat } from "../base/python-numbers.js";
+import type { DataKind } from "./records.js";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A column that would change what is trained on, if it were understood, so that it is not left out in silence. */
+interface RefusedColumn {
+  readonly names: readonly string[];
+  readonly kinds: readonly DataKind[];
+  /** True for values that change nothing. */
+  isHarmless(value: unknown, fields: Fields): boolean;
+  readonly remedy: string;
+}
+
+const PROMPTED: readonly DataKind[] = ["prompt-completion", "prompt-completion messages", "instruction"];
+const CHATS: readonly DataKind[] = ["messages", "prompt-completion messages"];
+
+const isEmpty = (value: unknown): boolean =>
+  value === null || value === undefined || value === "" || (Array.isArray(value) && value.length === 0);
+const isOne = (value: unknown): boolean => (value instanceof PythonFloat ? value.value : value) === 1;
+
+const REFUSED: readonly RefusedColumn[] = [
+  {
+    names: ["label", "kto_tag"],
+    kinds: PROMPTED,
+    isHarmless: (value) => typeof value !== "boolean",
+    remedy: "it says whether the answer is a good one (KTO): keep the good ones, and leave the column out",
+  },
+  {
+    names: ["image", "images", "video", "videos", "audio", "audios"],
+    kinds: [...PROMPTED, ...CHATS],
+    isHarmless: isEmpty,
+    remedy: "only text is trained on: keep samples without it, or leave the column out",
+  },
+  {
+    names: ["system", "history"],
+    kinds: ["prompt-completion"],
+    isHarmless: isEmpty,
+    remedy: "a prompt is a text and has no place for it: write it into the prompt, or the sample as messages",
+  },
+  {
+    names: ["history"],
+    kinds: CHATS,
+    isHarmless: isEmpty,
+    remedy: "put its turns before the messages",
+  },
+  {
+    names: ["weight", "weights", "sample_weight", "loss_weight"],
+    kinds: [...PROMPTED, ...CHATS, "token rows"],
+    isHarmless: isOne,
+    remedy: "all samples weigh the same here: repeat or leave out samples instead, and leave the column out",
+  },
+  {
+    names: ["loss_mask", "prompt_mask"],
+    kinds: ["token rows"],
+    isHarmless: () => false,
+    remedy: 'write it as "completion_mask", 1 where a token is scored, or as "labels"',
+  },
+  {
+    names: ["position_ids"],
+    kinds: ["token rows"],
+    isHarmless: (value) => Array.isArray(value) && value.every((position, index) => Number(position) === index),
+    remedy: "positions count from 0 in each row: split rows of several samples, and leave the column out",
+  },
+  {
+    names: ["seq_lengths"],
+    kinds: ["token rows"],
+    isHarmless: (value) => Array.isArray(value) && value.length <= 1,
+    remedy: "it says that the row holds several samples: give each a row, and leave the column out",
+  },
+];
+
+/** Names of columns that a Parquet file is read for, although they are refused. */
+export const REFUSED_COLUMNS: readonly string[] = ["chosen", "rejected", ...REFUSED.flatMap(({ names }) => names)];
+
+/** @throws DataError for pairs of answers, which other methods learn from. */
+export function requireOneAnswer(fields: Fields): void {
+  if (!("chosen" in fields && "rejected" in fields)) return;
+  throw new DataError(
+    'has "chosen" and "rejected", pairs for methods such as DPO; ' +
+      'to train on the better answers, write "chosen" as "completion" (or as "messages"), and leave out "rejected"',
+  );
+}
+
+/** @throws DataError for a column that would change what is trained on, if it were understood. */
+export function requireHonoured(kind: DataKind, fields: Fields): void {
+  for (const { names, kinds, isHarmless, remedy } of REFUSED) {
+    if (!kinds.includes(kind)) continue;
+    const name = names.find((each) => each in fields && !isHarmless(fields[each], fields));
+    if (name !== undefined)
+      throw new DataError(`"${name}" is not understood, got ${shownValue(fields[name])}; ${remedy}`);
+  }
+}

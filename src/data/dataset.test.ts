@@ -1,0 +1,85 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { DataError } from "../base/errors.js";
+import { describeUnused, loadDataset } from "./dataset.js";
+
+let folder = "";
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "highrank-dataset-"));
+});
+afterEach(async () => rm(folder, { recursive: true }));
+
+async function write(files: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), content);
+  }
+}
+
+const line = (text: string) => `{"text": "${text}"}\n`;
+
+/** The texts of each side of the folder, or of a file in it. */
+async function texts(name = "", rules: 1 | 2 = 2): Promise<[train: string[], validation: string[], unused: string]> {
+  const { train, validation, unused } = await loadDataset(join(folder, name), { validationFraction: 0, rules });
+  const of = (records: typeof train) => records.map((record) => (record.kind === "text" ? record.text : record.kind));
+  return [of(train), of(validation), describeUnused(unused)];
+}
+
+test.each([
+  ["a list of objects", '[\n {"text": "a"},\n {"text": "b"}\n]', "record 2"],
+  ["a list of texts", '["a", "b"]', "record 2"],
+  ["an object per line", '{"text": "a"}\r\n\n{"text": "b"}\n', "line 3"],
+  ["a list under data", '{"version": "1", "data": [{"text": "a"}, {"text": "b"}]}', "record 2"],
+])(".json that is %s", async (_, content, last) => {
+  await write({ "a.json": content });
+  expect((await texts("a.json"))[0]).toEqual(["a", "b"]);
+  const { place } = (await loadDataset(join(folder, "a.json"), { validationFraction: 0 })).train[1]!;
+  expect(`${place.unit} ${place.number}`).toBe(last);
+});
+
+test.each([
+  ['[{"text": "a"}, 3]', /a\.json, record 2: must be a JSON object, got 3/],
+  ['[{"text": "a"},]', /a\.json: not JSON \(.*\); it must be one list of objects, or one object per line/],
+  ['{"train": [{"text": "a"}]}', /a\.json, record 1: must have .*; the keys found are "train"/],
+  ['{"text": "a"}\n{"text":', /a\.json, line 2: not JSON/],
+  ["3", /record 1: must be a JSON object, got 3/],
+])(".json with %s is refused", async (content, message) => {
+  await write({ "a.json": content });
+  await expect(texts("a.json")).rejects.toThrow(DataError);
+  await expect(texts("a.json")).rejects.toThrow(message);
+});
+
+test("files about the data and those of tests are left out and named", async () => {
+  await write({
+    ...{ "README.md": "# Card\n\nText.", "LICENSE.txt": "Do.", "dataset_infos.json": "{}", "picture.png": "x" },
+    ...{ "data/a.jsonl": line("a"), "data/my_test.jsonl": line("t") },
+  });
+  expect(await texts()).toEqual([["a"], [], "files LICENSE.txt, README.md, data/my_test.jsonl, dataset_infos.json"]);
+});
+
+test("a folder of Markdown is split by whole names only", async () => {
+  await write({ "how-to-test.md": "t", "training.notes.md": "n", "valid.md": "v" });
+  expect((await texts()).slice(0, 2)).toEqual([["t", "n"], ["v"]]);
+});
+
+test("a file on both sides, and shards without one for training, are refused by name", async () => {
+  await write({ "train_dev.jsonl": line("a"), "train.jsonl": line("b") });
+  await expect(texts()).rejects.toThrow(/train_dev\.jsonl is named for training and for validation/);
+  await write({ "data/train_sft-00000-of-00001.jsonl": line("a"), "data/test_sft-00000-of-00001.jsonl": line("b") });
+  await expect(texts()).rejects.toThrow(/it holds the splits test_sft, train_sft, but none named train/);
+});
+
+test("only files for tests leave nothing to train on", async () => {
+  await write({ "test.jsonl": line("a"), "README.md": "x" });
+  await expect(texts()).rejects.toThrow(/there is only README\.md, test\.jsonl; add files to train on/);
+});
+
+test("by the rules of version 1, whole names alone make a split and every file is data", async () => {
+  await write({ "README.md": "card", "data/train-00000-of-00001.jsonl": line("a"), "my_test.jsonl": line("t") });
+  await write({ "a.json": "[]" });
+  expect(await texts("", 1)).toEqual([["card", "a", "t"], [], ""]);
+  await write({ "Valid.jsonl": line("v"), "test.jsonl": line("u") });
+  expect(await texts("", 1)).toEqual([["card", "a", "t"], ["v"], ""]);
+});
