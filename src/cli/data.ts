@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { SETTINGS } from "../config/settings.js";
-import { readTemplateFile } from "../data/chat-template.js";
 import { type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
 import { type DataDescription, describeDataset, type SampleToken } from "../data/describe.js";
 import type { TokenCounts } from "../data/encoded-data.js";
+import { withTemplate } from "../data/model-tokenizer.js";
 import { type DataKind, textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
@@ -28,6 +28,7 @@ const OPTIONS = {
   },
   chatTemplate: SETTINGS.chatTemplate,
   trainOnInputs: SETTINGS.trainOnInputs,
+  chatDate: SETTINGS.chatDate,
   sequenceLength: {
     type: "integer",
     default: null,
@@ -104,7 +105,7 @@ async function tokenizerFor(
           { vocabSize },
         )
       : await Tokenizer.fromFolder(path);
-  return chatTemplate === null ? tokenizer : tokenizer.withChatTemplate(await readTemplateFile(chatTemplate));
+  return withTemplate(tokenizer, chatTemplate);
 }
 
 function lines(

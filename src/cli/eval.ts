@@ -18,6 +18,7 @@ const OPTIONS = {
   },
   batchSize: SETTINGS.batchSize,
   trainOnInputs: SETTINGS.trainOnInputs,
+  chatDate: SETTINGS.chatDate,
   chatTemplate: SETTINGS.chatTemplate,
   maxTokens: {
     type: "integer",

@@ -16,6 +16,11 @@ interface CrossCheck {
 
 export const CROSS_CHECKS: readonly CrossCheck[] = [
   {
+    keys: ["chatDate"],
+    fault: ({ chatDate }) =>
+      chatDate === null || isDay(chatDate) ? null : `chatDate: must be a day such as 2026-03-31, got ${chatDate}`,
+  },
+  {
     keys: ["quantize", "method"],
     fault: ({ quantize, method }) =>
       quantize === "none" || method !== "full"
@@ -170,3 +175,8 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     },
   },
 ];
+
+function isDay(text: string): boolean {
+  const day = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(day.getTime()) && day.toISOString().slice(0, 10) === text;
+}

@@ -88,7 +88,15 @@ export const SETTINGS = {
     group: "Model and data",
     default: null,
     none: "the tokenizer's own",
-    help: "File with the Jinja template that messages are rendered with.",
+    help: "Template that messages are rendered with: one of the tokenizer's by name, or a file.",
+  },
+  chatDate: {
+    type: "string",
+    group: "Model and data",
+    study: "shared",
+    default: null,
+    none: "today; a run keeps the day of its start",
+    help: "Day that chat templates are told, such as 2026-03-31.",
   },
   trainOnInputs: {
     type: "boolean",

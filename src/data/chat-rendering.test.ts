@@ -46,15 +46,16 @@ const TURNS = [
 ];
 
 test.each([
-  // Like templates of reasoning models: only the last answer keeps all of its parts.
+  // Texts that are gathered before they are written do not say which message they come from.
   [
     "a turn that looks different later",
-    "{% for m in messages %}{{ m.content }}{% if loop.last %}.{% endif %}{% endfor %}",
+    "{% set all = namespace(text='') %}{% for m in messages %}" +
+      "{% set all.text = all.text + m.content + ('.' if loop.last else '') %}{% endfor %}{{ all.text }}",
   ],
   [
     "a turn that cannot be rendered alone",
     "{% if messages|length < 3 %}{{ raise_exception('too short') }}{% endif %}" +
-      "{% for m in messages %}{{ m.content }}{% endfor %}",
+      "{{ messages[0].content + messages[1].content + messages[2].content + messages[3].content }}",
   ],
 ])("%s is an error that names the ways out", (_, source) => {
   const render = () => new ChatRenderer(source, {}).renderWithSpans({ messages: TURNS });

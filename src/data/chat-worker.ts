@@ -7,17 +7,18 @@ import type { ChatAnswer, ChatTask, ChatWork } from "./chat-template.js";
 // The process that runs a chat template, so that it can be stopped.
 
 function answer(renderer: ChatRenderer, conversation: Conversation, task: ChatTask): ChatAnswer {
-  if (task === "spans") return renderer.renderWithSpans(conversation);
-  return { text: renderer.render(conversation, { addGenerationPrompt: task === "prompt" }), assistantSpans: [] };
+  if (task === "whole" || task === "reply") return renderer.renderWithSpans(conversation, task);
+  const text = renderer.render(conversation, { addGenerationPrompt: task === "prompt" });
+  return { text, assistantSpans: [], spanMessages: [], isClosed: false };
 }
 
 const port = workerPort();
 port.onMessage(async (work) => {
-  const { source, variables, conversations, task } = work as ChatWork;
+  const { source, variables, conversations, task, date } = work as ChatWork;
   let renderer: ChatRenderer | undefined;
   for (const conversation of conversations) {
     try {
-      renderer ??= new ChatRenderer(source, variables);
+      renderer ??= new ChatRenderer(source, variables, date);
       port.post(answer(renderer, parsePythonJson(conversation) as Conversation, task));
     } catch (error) {
       if (!(error instanceof DataError || error instanceof SyntaxError)) throw error;

@@ -1,3 +1,4 @@
+import { today } from "./chat-template.js";
 import { type DataFormat, type Dataset, loadDataset, type UnusedData } from "./dataset.js";
 import { type EncodedRecords, encodeRecords, type TokenCounts } from "./encoded-data.js";
 import { type DataKind, textOfRecord } from "./records.js";
@@ -35,6 +36,8 @@ export interface SampleToken {
 
 export interface DescriptionOptions {
   readonly trainOnInputs?: boolean;
+  /** Day that chat templates are told, as YYYY-MM-DD. Default and null: today. */
+  readonly chatDate?: string | null;
   /** Tokens per row, to which samples are cut. Default: none is cut. */
   readonly sequenceLength?: number | null;
 }
@@ -55,7 +58,7 @@ export async function describeData(
 export async function describeDataset(
   dataset: Dataset,
   tokenizer: Tokenizer | undefined,
-  { trainOnInputs = false, sequenceLength = null }: DescriptionOptions = {},
+  { trainOnInputs = false, chatDate, sequenceLength = null }: DescriptionOptions = {},
 ): Promise<DataDescription> {
   const { name: source, kind, format, unused, train, validation } = dataset;
   const bothSides = (count: (records: typeof train) => number): SideCounts => ({
@@ -65,7 +68,12 @@ export async function describeDataset(
   const hasTokens = tokenizer !== undefined || kind === "token rows";
   const length = sequenceLength ?? Number.MAX_SAFE_INTEGER - 1;
   const encode = (records: typeof train, packing: boolean | null): Promise<EncodedRecords> =>
-    encodeRecords(kind, records, tokenizer, { sequenceLength: length, packing, trainOnInputs });
+    encodeRecords(kind, records, tokenizer, {
+      sequenceLength: length,
+      packing,
+      trainOnInputs,
+      chatDate: chatDate ?? today(),
+    });
   const counts = async (records: typeof train): Promise<TokenCounts | null> =>
     hasTokens && records.length > 0 ? (await encode(records, null)).counts : null;
   return {

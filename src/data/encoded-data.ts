@@ -1,5 +1,6 @@
 import { DataError } from "../base/errors.js";
-import { ChatTemplate } from "./chat-template.js";
+import type { ScoredTurns } from "./chat-rendering.js";
+import { ChatTemplate, today } from "./chat-template.js";
 import type { Dataset } from "./dataset.js";
 import { countScoredLabels, type Rows, SampleRows, StreamRows, type TokenStream } from "./packing.js";
 import type { DataKind, DataRecord } from "./records.js";
@@ -12,6 +13,10 @@ export interface EncodingOptions {
   /** Null packs text only. */
   readonly packing: boolean | null;
   readonly trainOnInputs: boolean;
+  /** Default `whole`. */
+  readonly scoredTurns?: ScoredTurns;
+  /** Day that chat templates are told, as YYYY-MM-DD; null for none. Default: today. */
+  readonly chatDate?: string | null;
   /** True if longer samples are cut; otherwise they are errors. */
   readonly truncate?: boolean;
 }
@@ -50,7 +55,8 @@ export async function encodeRecords(
   if (tokenizer !== undefined && kind === "text" && options.packing !== false) {
     return encodedStream(encodeTexts(records, tokenizer), options.sequenceLength, records.length);
   }
-  const { sequenceLength, packing, trainOnInputs, truncate = true } = options;
+  const { sequenceLength, packing, trainOnInputs, scoredTurns = "whole", truncate = true } = options;
+  const { chatDate = today() } = options;
   const isChat = kind === "messages" || kind === "prompt-completion messages";
   const template = isChat && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
   const maxTokens = sequenceLength + 1;
@@ -58,6 +64,8 @@ export async function encodeRecords(
     tokenizer,
     template,
     trainOnInputs,
+    scoredTurns,
+    chatDate,
     maxTokens,
     truncate,
   });

@@ -1,11 +1,30 @@
-import { readTemplateFile } from "./chat-template.js";
+import { exists } from "#platform";
+import { DataError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
+import { readTemplateFile, templateNamed, templateNames } from "./chat-template.js";
 import { Tokenizer } from "./tokenizer.js";
 
 /**
- * Reads the tokenizer of a model folder, with its chat template replaced by `templateFile` if that is given.
+ * Reads the tokenizer of a model folder, with another chat template if one is named.
  * @throws as reading the two.
  */
-export async function modelTokenizer(folder: string, templateFile: string | null): Promise<Tokenizer> {
-  const tokenizer = await Tokenizer.fromFolder(folder);
-  return templateFile === null ? tokenizer : tokenizer.withChatTemplate(await readTemplateFile(templateFile));
+export async function modelTokenizer(folder: string, chatTemplate: string | null): Promise<Tokenizer> {
+  return withTemplate(await Tokenizer.fromFolder(folder), chatTemplate);
+}
+
+/**
+ * The tokenizer with that of its templates which has this name, or with the template in the file of this name.
+ * @throws DataError if there is neither, and as `readTemplateFile`.
+ */
+export async function withTemplate(tokenizer: Tokenizer, nameOrFile: string | null): Promise<Tokenizer> {
+  if (nameOrFile === null) return tokenizer;
+  const named = templateNamed(tokenizer.config, nameOrFile);
+  if (named !== undefined) return tokenizer.withChatTemplate(named);
+  const names = templateNames(tokenizer.config);
+  if (names.length === 0 || (await exists(nameOrFile))) {
+    return tokenizer.withChatTemplate(await readTemplateFile(nameOrFile));
+  }
+  throw new DataError(
+    `chatTemplate: there is no file ${nameOrFile}, and the tokenizer's templates are ${shownValue(names)}; name one`,
+  );
 }

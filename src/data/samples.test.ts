@@ -58,9 +58,12 @@ const CHAT = {
   ],
 };
 
-test("each turn of the assistant in a conversation is scored, with the token that ends it", async () => {
+test("each turn of the assistant in a conversation is scored, with all that the template writes at its end", async () => {
   const user = (text: string) => `<|im_start|>user\n${text}<|im_end|>\n<|im_start|>assistant\n`;
-  expect(await shown(CHAT)).toBe(`${user("Hi")}[Yes<|im_end|>]\n${user("So")}[No<|im_end|>]\n`);
+  expect(await shown(CHAT)).toBe(`${user("Hi")}[Yes<|im_end|>\n]${user("So")}[No<|im_end|>\n]`);
+  expect(await shown(CHAT, { scoredTurns: "reply" })).toBe(
+    `${user("Hi")}[Yes<|im_end|>]\n${user("So")}[No<|im_end|>]\n`,
+  );
   expect(await shown(CHAT, { trainOnInputs: true })).toBe(`[${user("Hi")}Yes<|im_end|>\n${user("So")}No<|im_end|>\n]`);
 });
 

@@ -1,11 +1,12 @@
 import { DataError } from "../base/errors.js";
-import type { Conversation, RenderedConversation, Spans } from "./chat-rendering.js";
+import type { Conversation, RenderedConversation, ScoredTurns, Spans } from "./chat-rendering.js";
 import type { ChatTemplate } from "./chat-template.js";
 import { requireNoFaults } from "./jsonl-format.js";
 import { countScoredLabels } from "./packing.js";
 import { type DataRecord, describePlace, type Place } from "./records.js";
 import type { TokenLabels } from "./rows.js";
 import { IGNORED_LABEL } from "./rows.js";
+import { commonTokens, encodeScored, encodeTurns } from "./scored-tokens.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 /** One sample in tokens, and the place of its record. */
@@ -20,6 +21,9 @@ export interface SampleOptions {
   readonly template: ChatTemplate | null;
   /** Score prompts and the turns of all roles as well. Labels in the data stay as they are. */
   readonly trainOnInputs: boolean;
+  readonly scoredTurns: ScoredTurns;
+  /** Day that templates are told, as YYYY-MM-DD; null for none. */
+  readonly chatDate: string | null;
   /** Most tokens of a sample. */
   readonly maxTokens: number;
   /** Cut longer samples at their end; otherwise they are errors. */
@@ -91,7 +95,7 @@ function nothingScored({ ids, labels }: TokenLabels, maxTokens: number): string 
 }
 
 async function wholeSamples(records: readonly DataRecord[], options: SampleOptions): Promise<Sample[]> {
-  const { tokenizer, trainOnInputs } = options;
+  const { tokenizer, trainOnInputs, scoredTurns } = options;
   const answers = await rendered(records, options);
   return records.map((record, index) => {
     const { place } = record;
@@ -102,7 +106,7 @@ async function wholeSamples(records: readonly DataRecord[], options: SampleOptio
       case "text":
         return { place, ...scoreAll(ended(tokenizer, encodeScored(tokenizer, record.text, []))) };
       case "messages":
-        return { place, ...score(encodeConversation(tokenizer, record.conversation, answers[index]!)) };
+        return { place, ...score(encodeConversation(tokenizer, record.conversation, answers[index]!, scoredTurns)) };
       case "prompt-completion messages":
         return { place, ...score(encodeCompletion(tokenizer, record.conversation, answers[index]!)) };
       default: {
@@ -123,7 +127,7 @@ interface RenderedRecord extends RenderedConversation {
 
 async function rendered(
   records: readonly DataRecord[],
-  { template, trainOnInputs }: SampleOptions,
+  { template, trainOnInputs, scoredTurns, chatDate }: SampleOptions,
 ): Promise<readonly RenderedRecord[]> {
   const conversations = records.flatMap((record) =>
     record.kind === "messages" || record.kind === "prompt-completion messages" ? [record.conversation] : [],
@@ -141,8 +145,8 @@ async function rendered(
       : [],
   );
   const isScoredWhole = trainOnInputs || prompts.length > 0;
-  const answers = await template.renderAll(conversations, isScoredWhole ? "plain" : "spans");
-  const promptAnswers = trainOnInputs ? [] : await template.renderAll(prompts, "prompt");
+  const answers = await template.renderAll(conversations, isScoredWhole ? "plain" : scoredTurns, chatDate);
+  const promptAnswers = trainOnInputs ? [] : await template.renderAll(prompts, "prompt", chatDate);
   const faults: string[] = [];
   const done = answers.flatMap((answer, i): RenderedRecord[] => {
     const [record, prompt] = [records[i]!, promptAnswers[i]];
@@ -162,20 +166,19 @@ async function rendered(
   return done;
 }
 
-/** The spans of the turns that the data want scored. @throws DataError if the spans are not one for each turn. */
+/** The spans of the turns that the data want scored. @throws DataError if the spans' messages are not known. */
 function scoredSpans(
-  { conversation, scored = [] }: MessagesRecord,
-  { assistantSpans }: RenderedConversation,
+  { scored = [] }: MessagesRecord,
+  { assistantSpans, spanMessages }: RenderedConversation,
   trainOnInputs: boolean,
 ): Spans {
   if (trainOnInputs) {
     throw new DataError("its messages say which of them are scored; leave that out, or --train-on-inputs");
   }
-  const wanted = scored.filter((_, index) => conversation.messages[index]!.role === "assistant");
-  if (wanted.length === assistantSpans.length) return assistantSpans.filter((_, turn) => wanted[turn]);
+  if (!spanMessages.includes(-1)) return assistantSpans.filter((_, index) => scored[spanMessages[index]!]);
   throw new DataError(
-    `some messages are not to be scored, but its chat template shows ${assistantSpans.length} parts of the assistant ` +
-      `for ${wanted.length} messages; write the conversation as input_ids with labels, or name another template`,
+    "some messages are not to be scored, but its chat template does not show which part is which message's; " +
+      "write the conversation as input_ids with labels, or name another template",
   );
 }
 
@@ -194,17 +197,22 @@ function encodeCompletion(
   return endedTurn(tokenizer, messages, text, { ids, labels });
 }
 
-/** Scores the assistant's turns up to the token that ends them, and adds an end of text after one that has none. */
+/** Scores the assistant's turns, and adds an end of text after a last one that has none. */
 function encodeConversation(
   tokenizer: Tokenizer,
   { messages }: Conversation,
-  { text, assistantSpans }: RenderedConversation,
+  { text, assistantSpans, isClosed }: RenderedConversation,
+  scoredTurns: ScoredTurns,
 ): TokenLabels {
-  const spans = assistantSpans.map(([start, end]) => {
-    const written = text.slice(start, end).trimEnd();
-    return tokenizer.endsInAddedToken(written) ? ([start, start + written.length] as const) : ([start, end] as const);
-  });
-  return endedTurn(tokenizer, messages, text, encodeScored(tokenizer, text, spans));
+  const encoded =
+    scoredTurns === "whole"
+      ? encodeTurns(tokenizer, text, assistantSpans)
+      : encodeScored(
+          tokenizer,
+          text,
+          assistantSpans.map((span) => replyOf(tokenizer, text, span)),
+        );
+  return isClosed ? encoded : endedTurn(tokenizer, messages, text, encoded);
 }
 
 /** Adds an end of text after the assistant's last turn if the template ends it with no special token. */
@@ -216,6 +224,12 @@ function endedTurn(
 ): TokenLabels {
   const isOpen = messages.at(-1)!.role === "assistant" && !tokenizer.endsInAddedToken(text.trimEnd());
   return isOpen ? ended(tokenizer, encoded) : encoded;
+}
+
+/** A turn without what the template writes behind the token that ends it. */
+function replyOf(tokenizer: Tokenizer, text: string, [start, end]: Spans[number]): Spans[number] {
+  const written = text.slice(start, end).trimEnd();
+  return tokenizer.endsInAddedToken(written) ? [start, start + written.length] : [start, end];
 }
 
 /** Appends the end of text, scored. */
@@ -232,31 +246,4 @@ function ended(tokenizer: Tokenizer, { ids, labels }: TokenLabels): TokenLabels 
 
 function scoreAll({ ids }: TokenLabels): TokenLabels {
   return { ids, labels: ids };
-}
-
-/**
- * Encodes a text as a whole and scores the tokens that hold a character of a span. The ends of a span are found by
- * encoding the text before them, so a token across the border counts as part of the span.
- */
-function encodeScored(tokenizer: Tokenizer, text: string, spans: Spans): TokenLabels {
-  const ids = Int32Array.from(tokenizer.encode(text));
-  const labels = new Int32Array(ids.length).fill(IGNORED_LABEL);
-  for (const [start, end] of spans) {
-    const from = commonTokens(tokenizer, text.slice(0, start), ids).common;
-    let to = ids.length;
-    if (end < text.length) {
-      const before = commonTokens(tokenizer, text.slice(0, end), ids);
-      to = before.common === before.length ? before.common : before.common + 1;
-    }
-    labels.set(ids.subarray(from, to), from);
-  }
-  return { ids, labels };
-}
-
-/** Number of tokens of a text's beginning by itself, and how many of them the whole text starts with. */
-function commonTokens(tokenizer: Tokenizer, beginning: string, ids: Int32Array): { length: number; common: number } {
-  const own = beginning === "" ? [] : tokenizer.encode(beginning);
-  let common = 0;
-  while (common < own.length && own[common] === ids[common]) common++;
-  return { length: own.length, common };
 }

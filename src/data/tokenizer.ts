@@ -4,7 +4,7 @@ import { CheckpointError } from "../base/errors.js";
 import { isObject, MAX_JSON_BYTES, parseJsonObject, shownValue } from "../base/json.js";
 import { PRE_TOKEN_PATTERN } from "./byte-level.js";
 import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
-import { templateBeside } from "./chat-template.js";
+import { templatesBeside } from "./chat-template.js";
 
 /** Tokens that end a text in common model families, tried in order if tokenizer_config.json names none. */
 const END_OF_TEXT_TOKENS = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"];
@@ -24,8 +24,11 @@ export interface TokenizerConfig {
   readonly clean_up_tokenization_spaces?: boolean;
   readonly bos_token?: unknown;
   readonly unk_token?: unknown;
+  readonly sep_token?: unknown;
   readonly pad_token?: unknown;
-  /** A Jinja template, or a list of named ones. */
+  readonly cls_token?: unknown;
+  readonly mask_token?: unknown;
+  /** A Jinja template, or several by name. */
   readonly chat_template?: unknown;
 }
 
@@ -71,8 +74,8 @@ export class Tokenizer {
   }
 
   /**
-   * Reads tokenizer.json and, if present, tokenizer_config.json and chat_template.jinja, which becomes part of the
-   * config.
+   * Reads tokenizer.json and, if present, tokenizer_config.json and the files of chat templates, which become part of
+   * the config.
    * @param path a folder with these files, such as a Hugging Face model folder, or the tokenizer.json itself.
    * @throws CheckpointError if there is no tokenizer.json, or a file does not hold what its name says.
    */
@@ -86,7 +89,7 @@ export class Tokenizer {
     }
     const configPath = await pathInside(folder, "tokenizer_config.json");
     const stored: TokenizerConfig = (await exists(configPath)) ? await readJsonObject(configPath) : {};
-    const template = await templateBeside(folder);
+    const template = await templatesBeside(folder);
     const config = template === undefined ? stored : { ...stored, chat_template: template };
     const json = await readJsonObject(jsonPath);
     try {

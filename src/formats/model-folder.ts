@@ -1,4 +1,15 @@
-import { baseName, copyFile, exists, isDirectory, joinPath, listFolder, readText, writeFileAtomic } from "#platform";
+import {
+  baseName,
+  copyFile,
+  exists,
+  folderOf,
+  isDirectory,
+  joinPath,
+  listFolder,
+  makeFolder,
+  readText,
+  writeFileAtomic,
+} from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { isObject, kindOf, shortened, shownValue } from "../base/json.js";
 import type { HostTensor } from "../tensor/dtype.js";
@@ -104,7 +115,16 @@ async function writeTexts(
   files: NonNullable<ModelFolderContent["files"]>,
 ): Promise<void> {
   await writeFileAtomic(joinPath(folder, CONFIG), toJsonText(config, CONFIG));
-  for (const [name, content] of files) await writeFileAtomic(joinPath(folder, name), content);
+  await writeFiles(folder, files);
+}
+
+/** Writes files by name, which may begin with that of a folder. */
+export async function writeFiles(folder: string, files: NonNullable<ModelFolderContent["files"]>): Promise<void> {
+  for (const [name, content] of files) {
+    const path = joinPath(folder, name);
+    await makeFolder(folderOf(path));
+    await writeFileAtomic(path, content);
+  }
 }
 
 /** Splits the tensors, in their order, into parts of at most so many bytes or of one tensor. */

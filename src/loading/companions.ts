@@ -1,6 +1,7 @@
 import { exists, isDirectory, listFolder, readBytes } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
+import { additionalTemplates } from "../data/chat-template.js";
 import type { Tokenizer } from "../data/tokenizer.js";
 import { checkpointPath } from "../formats/open-file.js";
 
@@ -20,7 +21,7 @@ const COMPANIONS = [
 ];
 
 /** Names of the files that hold a chat template. */
-const TEMPLATES = /^(tokenizer_config\.json|chat_template\..+)$/;
+const TEMPLATES = /^(tokenizer_config\.json|chat_template\..+|additional_chat_templates\/.+)$/;
 
 /**
  * Files beside the weights in the folders that a run writes: those of the model that it starts from, unless the
@@ -54,8 +55,8 @@ function tokenizerFiles(tokenizer: Tokenizer): [name: string, content: string][]
 /** The files of a model folder that go with any copy of the model, byte for byte. */
 export async function companionFiles(folder: string): Promise<Map<string, Uint8Array>> {
   const present = new Set(await listFolder(folder));
+  const names = [...COMPANIONS.filter((name) => present.has(name)), ...(await additionalTemplates(folder))];
   const files = new Map<string, Uint8Array>();
-  for (const name of COMPANIONS)
-    if (present.has(name)) files.set(name, await readBytes(await checkpointPath(folder, name)));
+  for (const name of names) files.set(name, await readBytes(await checkpointPath(folder, name)));
   return files;
 }

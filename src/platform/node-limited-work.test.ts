@@ -6,7 +6,7 @@ import { runLimited } from "./node-limited-work.js";
 /** Renders a conversation with the template under these limits. */
 async function render(source: string, limits: { seconds: number; heapMegabytes: number }): Promise<unknown[]> {
   const conversations = [JSON.stringify({ messages: [{ role: "user", content: "a" }] })];
-  const work: ChatWork = { source, variables: {}, conversations, task: "plain" };
+  const work: ChatWork = { source, variables: {}, conversations, task: "plain", date: null };
   const answers: unknown[] = [];
   const worker = new URL("../data/chat-worker.ts", import.meta.url);
   await runLimited(worker, work, limits, (answer) => answers.push(answer));

@@ -1,11 +1,12 @@
 import { availableMemoryBytes, cpuCount, exists, joinPath, residentMemoryBytes, sha256 } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
-import { readTemplateFile } from "../data/chat-template.js";
+import { ChatTemplate, today } from "../data/chat-template.js";
 import { BatchCursor } from "../data/cursor.js";
 import { type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
 import { encodeDataset, type TokenCounts } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
+import { withTemplate } from "../data/model-tokenizer.js";
 import { NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
@@ -52,15 +53,17 @@ export async function prepareRun(
 ): Promise<PreparedRun> {
   const { sequenceLength, batchSize, evalTokens, seed } = given;
   const located = saved === undefined ? await locateModels(given, events) : undefined;
-  const settings = located?.settings ?? given;
+  const asked = located?.settings ?? given;
   const folder = located?.modelFolder ?? null;
   const opened = saved?.source ?? (folder === null ? undefined : await folderSource(folder));
   const readingRules = saved?.state.readingRules ?? NEWEST_RULES;
-  const { validationFraction } = settings;
-  const dataset = await loadDataset(settings.data, { validationFraction, seed, rules: readingRules });
+  const { validationFraction } = asked;
+  const dataset = await loadDataset(asked.data, { validationFraction, seed, rules: readingRules });
   const tokenizer = await (saved === undefined
-    ? tokenizerFor(settings, located!.tokenizerFolder, dataset)
+    ? tokenizerFor(asked, located!.tokenizerFolder, dataset)
     : storedTokenizer(saved.baseFolder, dataset));
+  const settings =
+    saved === undefined ? { ...asked, chatDate: asked.chatDate ?? startDate(dataset, tokenizer) } : asked;
   // What stands in the base of a run has become its own.
   const others = saved === undefined ? settings : { tokenizer: null, chatTemplate: null };
   const companions = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
@@ -69,7 +72,10 @@ export async function prepareRun(
   const modelSource = opened ?? presetSource(settings.model, sizes, seed);
   const model = modelSource.build();
   requireBatchMemory(model.config, residentMemoryBytes() + availableMemoryBytes(), settings);
-  const { train, validation } = await encodeDataset(dataset, tokenizer ?? undefined, settings);
+  const { train, validation } = await encodeDataset(dataset, tokenizer ?? undefined, {
+    ...settings,
+    scoredTurns: readingRules === 1 ? "reply" : "whole",
+  });
   const [trainRows, heldOutRows] = [train.trainingRows(), validation.evaluationRows()];
   const cursor = new BatchCursor(trainRows, { batchSize, seed });
   const start = cursor.position;
@@ -104,8 +110,12 @@ async function tokenizerFor(settings: Settings, folder: string | null, dataset: 
     folder === null
       ? trainTokenizer(textsOf(dataset), { vocabSize, maxLength })
       : await storedTokenizer(folder, settings.tokenizer === null ? dataset : null);
-  if (tokenizer === null) return null;
-  return chatTemplate === null ? tokenizer : tokenizer.withChatTemplate(await readTemplateFile(chatTemplate));
+  return tokenizer === null ? null : withTemplate(tokenizer, chatTemplate);
+}
+
+/** The day on which a run begins, if its data are rendered by a template that writes it. */
+function startDate({ kind }: Dataset, tokenizer: Tokenizer | null): string | null {
+  return tokenizer !== null && kind.endsWith("messages") && ChatTemplate.of(tokenizer)?.readsDate ? today() : null;
 }
 
 /** The tokenizer of a folder; null if it has none, which is enough for a data set of tokens. */

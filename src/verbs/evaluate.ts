@@ -1,5 +1,6 @@
 import { cpuCount } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { today } from "../data/chat-template.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
@@ -19,6 +20,8 @@ export interface EvaluationOptions extends TargetOptions {
   readonly maxTokens: number | null;
   /** Score prompts and the turns of all roles too. Default false. */
   readonly trainOnInputs?: boolean;
+  /** Day that chat templates are told, as YYYY-MM-DD. Default and null: today. */
+  readonly chatDate?: string | null;
   /** File with the template for messages. Default and null: the tokenizer's own. */
   readonly chatTemplate?: string | null;
 }
@@ -69,10 +72,16 @@ async function encode(
   { kind, train }: Dataset,
   folder: string,
   longest: number,
-  { sequenceLength, trainOnInputs = false, chatTemplate = null }: EvaluationOptions,
+  { sequenceLength, trainOnInputs = false, chatDate, chatTemplate = null }: EvaluationOptions,
 ): Promise<EncodedRecords> {
   const isRows = kind === "token rows";
   const usual = kind === "text" ? Math.min(longest, USUAL_LENGTH) : longest;
-  const options = { sequenceLength: sequenceLength ?? usual, packing: null, trainOnInputs, truncate: !isRows };
+  const options = {
+    sequenceLength: sequenceLength ?? usual,
+    packing: null,
+    trainOnInputs,
+    chatDate: chatDate ?? today(),
+    truncate: !isRows,
+  };
   return encodeRecords(kind, train, isRows ? undefined : await modelTokenizer(folder, chatTemplate), options);
 }

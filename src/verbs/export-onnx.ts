@@ -4,6 +4,7 @@ import { modelChunks, type OnnxNode, type OnnxStoredInitializer, tensorBytes } f
 import { writeFolder } from "../formats/checksums.js";
 import { toJsonText } from "../formats/json-file.js";
 import type { TensorToWrite } from "../formats/lazy-tensor.js";
+import { writeFiles } from "../formats/model-folder.js";
 import { tensorChunks } from "../formats/safetensors.js";
 import { companionFiles } from "../loading/companions.js";
 import { floatConfig } from "../loading/model-source.js";
@@ -70,7 +71,7 @@ export async function exportOnnx(
     out,
     async (partial) => {
       await writeFileAtomic(joinPath(partial, "config.json"), toJsonText(config, "config.json"));
-      for (const [name, content] of files) await writeFileAtomic(joinPath(partial, name), content);
+      await writeFiles(partial, files);
       const folder = joinPath(partial, FOLDER);
       await makeFolder(folder);
       for (const { name, content } of dataFiles) await writeFileAtomic(joinPath(folder, name), content());

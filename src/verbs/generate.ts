@@ -18,7 +18,7 @@ export interface GenerationOptions extends TargetOptions, WritingOptions {
 
 /** Options of {@link Writer.open}. */
 export interface WriterOptions extends TargetOptions {
-  /** A file with a chat template in place of the tokenizer's own. Default null. */
+  /** One of the tokenizer's chat templates by name, or a file with one. Default null: as the messages need it. */
   readonly chatTemplate?: string | null;
   /** Hold 16-bit weights in float32, which is faster and takes twice the memory. Default false. */
   readonly float32?: boolean;

@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { ChatTemplate, templateBeside } from "../../../src/data/chat-template.js";
+import { ChatTemplate, templatesBeside } from "../../../src/data/chat-template.js";
 import { loadDataset } from "../../../src/data/dataset.js";
 import { encodeRecords } from "../../../src/data/encoded-data.js";
 import type { Tokenizer } from "../../../src/data/tokenizer.js";
@@ -47,7 +47,8 @@ export const chatTemplate: FuzzTarget = {
     }
   },
   run: async (folder) => {
-    const by = tokenizer().withChatTemplate((await templateBeside(folder)) ?? "");
+    const template = await templatesBeside(folder);
+    const by = tokenizer().withChatTemplate(typeof template === "string" ? template : "");
     expectThat(ChatTemplate.of(by) !== null, "there is no template");
     await encodeAll(path.join(folder, "chat.jsonl"), by);
   },

@@ -1,0 +1,107 @@
+import type { Spans } from "./assistant-turns.js";
+import { IGNORED_LABEL, type TokenLabels } from "./rows.js";
+import type { Tokenizer } from "./tokenizer.js";
+
+/**
+ * Encodes a text as a whole and scores the tokens that hold a character of a span. The ends of a span are found by
+ * encoding the text before them, so a token across the border counts as part of the span.
+ */
+export function encodeScored(tokenizer: Tokenizer, text: string, spans: Spans): TokenLabels {
+  const ids = Int32Array.from(tokenizer.encode(text));
+  return { ids, labels: labelsOf(tokenizer, text, ids, spans) };
+}
+
+/**
+ * Encodes a text and scores each span from the token with its first character to the first token with its last one, as
+ * transformers does (`return_assistant_tokens_mask`).
+ */
+export function encodeTurns(tokenizer: Tokenizer, text: string, spans: Spans): TokenLabels {
+  const ids = Int32Array.from(tokenizer.encode(text));
+  const starts = tokenStarts(tokenizer, text, ids);
+  if (starts === undefined) return { ids, labels: labelsOf(tokenizer, text, ids, spans) };
+  const labels = new Int32Array(ids.length).fill(IGNORED_LABEL);
+  for (const [start, end] of spans) {
+    if (start >= text.length || end === 0) continue;
+    const [from, to] = [firstTokenAt(starts, start), firstTokenAt(starts, end - 1) + 1];
+    if (from < to) labels.set(ids.subarray(from, to), from);
+  }
+  return { ids, labels };
+}
+
+function labelsOf(tokenizer: Tokenizer, text: string, ids: Int32Array, spans: Spans): Int32Array {
+  const labels = new Int32Array(ids.length).fill(IGNORED_LABEL);
+  for (const [start, end] of spans) {
+    const from = commonTokens(tokenizer, text.slice(0, start), ids).common;
+    let to = ids.length;
+    if (end < text.length) {
+      const before = commonTokens(tokenizer, text.slice(0, end), ids);
+      to = before.common === before.length ? before.common : before.common + 1;
+    }
+    labels.set(ids.subarray(from, to), from);
+  }
+  return labels;
+}
+
+/** Number of tokens of a text's beginning by itself, and how many of them the whole text starts with. */
+export function commonTokens(
+  tokenizer: Tokenizer,
+  beginning: string,
+  ids: Int32Array,
+): { length: number; common: number } {
+  const own = beginning === "" ? [] : tokenizer.encode(beginning);
+  let common = 0;
+  while (common < own.length && own[common] === ids[common]) common++;
+  return { length: own.length, common };
+}
+
+/** Tokens that share a character are at most so many: those of its bytes. */
+const MAX_SHARED = 8;
+
+/** Texts of tokens by themselves. */
+const PIECES = new WeakMap<Tokenizer, Map<number, string>>();
+
+/**
+ * Where each token begins in the text, in UTF-16 units; tokens that share a character begin together. Undefined if the
+ * tokens do not make up the text, since the tokenizer changes it.
+ */
+function tokenStarts(tokenizer: Tokenizer, text: string, ids: Int32Array): Int32Array | undefined {
+  const options = { skipSpecialTokens: false, cleanUpSpaces: false };
+  const pieces = PIECES.get(tokenizer) ?? new Map<number, string>();
+  PIECES.set(tokenizer, pieces);
+  const pieceOf = (id: number): string => {
+    const known = pieces.get(id) ?? tokenizer.decode([id], options);
+    pieces.set(id, known);
+    return known;
+  };
+  const starts = new Int32Array(ids.length);
+  let position = 0;
+  for (let first = 0; first < ids.length; ) {
+    let found: { readonly length: number; readonly tokens: number } | undefined;
+    for (let tokens = 1; tokens <= MAX_SHARED && first + tokens <= ids.length; tokens++) {
+      const group = ids.subarray(first, first + tokens);
+      const piece = tokens === 1 ? pieceOf(group[0]!) : tokenizer.decode(group, options);
+      // A token that begins with a space loses it where it stands alone.
+      const shown = [piece, ` ${piece}`].find((each) => text.startsWith(each, position));
+      if (shown === undefined || shown === "") continue;
+      found = { length: shown.length, tokens };
+      break;
+    }
+    if (found === undefined) return undefined;
+    starts.fill(position, first, first + found.tokens);
+    position += found.length;
+    first += found.tokens;
+  }
+  return position === text.length ? starts : undefined;
+}
+
+/** The first of the tokens that hold the character. */
+function firstTokenAt(starts: Int32Array, position: number): number {
+  let [low, high] = [0, starts.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (starts[middle]! <= position) low = middle;
+    else high = middle - 1;
+  }
+  while (low > 0 && starts[low - 1] === starts[low]) low--;
+  return low;
+}
