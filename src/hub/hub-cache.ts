@@ -1,4 +1,4 @@
-import { exists, fileSize, joinPath, linkFile, makeFolder, readText, writeFileAtomic } from "#platform";
+import { exists, fileSize, folderOf, joinPath, linkFile, makeFolder, readText, writeFileAtomic } from "#platform";
 import { type HubModel, isCommit } from "./hub-name.js";
 
 /**
@@ -59,8 +59,9 @@ export class CachedModel {
 
   /** Links a file of the snapshot to its content in `blobs/`. */
   async link(commit: string, file: string, hash: string): Promise<void> {
-    await makeFolder(this.snapshot(commit));
-    await linkFile(joinPath(this.snapshot(commit), file), this.blob(hash));
+    const link = joinPath(this.snapshot(commit), file);
+    await makeFolder(folderOf(link));
+    await linkFile(link, this.blob(hash));
   }
 }
 

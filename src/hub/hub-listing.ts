@@ -1,4 +1,5 @@
 import { CheckpointError, HighrankError } from "../base/errors.js";
+import { ADDITIONAL_TEMPLATES } from "../data/chat-template.js";
 import type { HubClient } from "./hub-client.js";
 import { type HubModel, isCommit } from "./hub-name.js";
 import type { HubFile } from "./model-files.js";
@@ -6,7 +7,7 @@ import type { HubFile } from "./model-files.js";
 /** Current state of a model's revision. */
 export interface Listing {
   readonly commit: string;
-  /** Files at the top level. */
+  /** Files at the top level, and in the folder of chat templates. */
   readonly files: readonly HubFile[];
 }
 
@@ -34,15 +35,24 @@ export async function listModel(client: HubClient, { name, revision }: HubModel)
     const { sha: commit } = await modelInfo({ name, revision, additionalFields: ["sha"], ...hub });
     if (!isCommit(commit)) throw client.fault("names no commit of the model");
     const files: HubFile[] = [];
-    for await (const { type, path, size, oid, lfs } of listFiles({ repo: name, revision: commit, ...hub })) {
-      if (type !== "file") continue;
-      const hash = lfs?.oid ?? oid;
-      if (!isPlainName(path) || !isHash(hash) || !Number.isSafeInteger(size) || size < 0) {
-        throw client.fault(`lists an impossible file: ${JSON.stringify({ path, size, hash }).slice(0, 200)}`);
+    const list = async (folder?: string): Promise<boolean> => {
+      let hasTemplates = false;
+      const place = { repo: name, revision: commit, ...(folder !== undefined && { path: folder }) };
+      for await (const { type, path, size, oid, lfs } of listFiles({ ...place, ...hub })) {
+        if (type !== "file") {
+          hasTemplates ||= path === ADDITIONAL_TEMPLATES;
+          continue;
+        }
+        const hash = lfs?.oid ?? oid;
+        if (!isNameIn(folder, path) || !isHash(hash) || !Number.isSafeInteger(size) || size < 0) {
+          throw client.fault(`lists an impossible file: ${JSON.stringify({ path, size, hash }).slice(0, 200)}`);
+        }
+        files.push({ path, size, hash });
+        if (files.length > MOST_FILES) throw client.fault("sends an endless list of files");
       }
-      files.push({ path, size, hash });
-      if (files.length > MOST_FILES) throw client.fault("sends an endless list of files");
-    }
+      return hasTemplates;
+    };
+    if (await list()) await list(ADDITIONAL_TEMPLATES);
     return { commit, files };
   } catch (error) {
     if (error instanceof HighrankError) throw error;
@@ -54,9 +64,15 @@ export async function listModel(client: HubClient, { name, revision }: HubModel)
   }
 }
 
-/** True if the name is that of a file directly in the folder. */
-function isPlainName(name: unknown): name is string {
-  return typeof name === "string" && /^[^/\\\p{Control}]{1,255}$/u.test(name) && !/^\.\.?$/.test(name);
+/** True if the path is that of a file directly in the folder, or in the model's own. */
+function isNameIn(folder: string | undefined, path: unknown): path is string {
+  if (typeof path !== "string") return false;
+  if (folder !== undefined) return path.startsWith(`${folder}/`) && isNameIn(undefined, path.slice(folder.length + 1));
+  return isPlainName(path);
+}
+
+function isPlainName(name: string): boolean {
+  return /^[^/\\\p{Control}]{1,255}$/u.test(name) && !/^\.\.?$/.test(name);
 }
 
 function isHash(hash: unknown): hash is string {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { HubServer, type SeenRequest } from "../../tests/hub/hub-server.js";
 import { type Files, withFolder } from "../../tests/run-command.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
+import { templatesBeside } from "../data/chat-template.js";
 import { acquireLock } from "../platform/node-lock.js";
 import type { HubAccess } from "./hub-access.js";
 import { parseHubName } from "./hub-name.js";
@@ -72,6 +73,17 @@ test("a model is downloaded whole, without the files that highrank does not read
     expect(await readFile(path.join(folder, "config.json"), "utf8")).toBe(SMALL["config.json"]);
     // A folder and five files in pages of three.
     expect(hub.seen.filter(({ url }) => url.includes("/tree/"))).toHaveLength(2);
+  });
+});
+
+test("chat templates with names of their own come along, in their folder", async () => {
+  const templates = { "additional_chat_templates/tool_use.jinja": "a", "additional_chat_templates/notes.md": "b" };
+  hub.push("org/small", { ...SMALL, ...templates, "onnx/model.onnx": "c" });
+  await inCache(async (cache) => {
+    const { folder } = await download(cache);
+    expect((await readdir(folder)).sort()).toEqual(["additional_chat_templates", ...READ]);
+    expect(await readdir(path.join(folder, "additional_chat_templates"))).toEqual(["tool_use.jinja"]);
+    expect(await templatesBeside(folder)).toEqual([{ name: "tool_use", template: "a" }]);
   });
 });
 

@@ -6,7 +6,7 @@ import { isPickleName, pickleError } from "../formats/pickle.js";
 
 /** A file of a model on the hub. */
 export interface HubFile {
-  /** A name without folders. */
+  /** A name, behind that of the folder for a chat template. */
   readonly path: string;
   readonly size: number;
   /** Hash of the content: SHA-256 for large files, which git does not hold itself, or git's own hash. */
@@ -26,7 +26,7 @@ const TOKENIZER = "tokenizer.json";
 const BESIDE: readonly RegExp[] = [
   /^(config|generation_config|special_tokens_map|added_tokens|vocab|chat_template)\.json$/,
   /^tokenizer[\w-]*\.(json|model)$/,
-  /^(merges\.txt|chat_template\.jinja)$/,
+  /^(merges\.txt|chat_template\.jinja|additional_chat_templates\/[^/]+\.jinja)$/,
 ];
 
 /** Files to download, and the index that names more if the weights are in several files. */

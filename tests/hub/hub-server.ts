@@ -135,14 +135,14 @@ export class HubServer {
     const [, model = "", kind, rest = ""] =
       /^\/(?:api\/models\/)?([^/]+\/[^/]+)\/(revision|tree|resolve)\/(.+)$/.exec(pathname) ?? [];
     if (![...this.#refs.keys()].some((key) => key.startsWith(`${model}@`))) return refusal(404, "RepoNotFound");
-    const [revision, ...file] = (kind === "resolve" ? rest.split("/") : [rest]).map(decodeURIComponent);
+    const [revision, ...file] = (kind === "revision" ? [rest] : rest.split("/")).map(decodeURIComponent);
     const commit = this.#refs.get(`${model}@${revision}`) ?? revision!;
     const files = this.#commits.get(`${model}@${commit}`);
     if (files === undefined) return refusal(404, "RevisionNotFound");
     if (kind === "resolve") return this.#fileAnswer(files, commit, file.join("/"));
     if (kind === "revision")
       return json({ _id: "1", id: model, sha: commit, lastModified: "2026-01-01T00:00:00.000Z" });
-    const entries = this.list([FOLDER, ...[...files].map(([name, bytes]) => entryOf(name, bytes))]);
+    const entries = this.list([FOLDER, ...entriesIn(files, file.join("/"))]);
     const start = Number(searchParams.get("cursor") ?? 0);
     const end = start + this.pageSize;
     const next = `<${this.endpoint}${pathname}?cursor=${end}>; rel="next"`;
@@ -203,6 +203,16 @@ function sendFile(
   request.sent = sent.length;
   if (sent.length === bytes.length) response.end(sent);
   else response.write(sent, () => void wait().then(() => response.destroy()));
+}
+
+/** The files directly in a folder, and the folders there. */
+function entriesIn(files: ReadonlyMap<string, Buffer>, folder: string): HubEntry[] {
+  const prefix = folder === "" ? "" : `${folder}/`;
+  const below = [...files].filter(([name]) => name.startsWith(prefix));
+  const isFile = ([name]: readonly [string, Buffer]) => !name.slice(prefix.length).includes("/");
+  const folders = below.filter((one) => !isFile(one)).map(([name]) => name.slice(0, name.indexOf("/", prefix.length)));
+  const entries = [...new Set(folders)].map((path): HubEntry => ({ ...FOLDER, path }));
+  return [...entries, ...below.filter(isFile).map(([name, bytes]) => entryOf(name, bytes))];
 }
 
 function entryOf(name: string, bytes: Buffer): HubEntry {
