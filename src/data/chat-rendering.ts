@@ -129,11 +129,15 @@ export class ChatRenderer {
     if (turns === undefined || !isShown) return undefined;
     const spans: [number, number][] = [];
     const spanMessages: number[] = [];
+    /** By the role of the message before, which is what they follow. */
+    const prompts = new Map<string | undefined, readonly string[]>();
     for (const [index, { role }] of messages.entries()) {
       if (role !== "assistant") continue;
       const own = turns.spans.get(index)!.map(([start, end]): [number, number] => [start, end]);
       const [first, last] = [own[0]!, own.at(-1)!];
-      const cue = this.#cueOf(conversation, index, turns, text.slice(...first), style);
+      const before = messages[index - 1]?.role;
+      if (!prompts.has(before)) prompts.set(before, this.#promptsAt(conversation, index));
+      const cue = cueOf(text.slice(...first), prompts.get(before)!, index === 0, turns.tail, style);
       first[0] += cue.end;
       // What stands behind the last turn ends it, unless it is the generation prompt, written always.
       if (index === messages.length - 1 && !cue.isAlways) last[1] = text.length;
@@ -169,24 +173,10 @@ export class ChatRenderer {
     }
   }
 
-  /** End of what the generation prompt writes of the turn at `index`, which the assistant need not. */
-  #cueOf(conversation: Conversation, index: number, { tail }: Turns, turn: string, { cue }: TurnStyle): Cue {
-    const at = (prompt: string): number => {
-      // What a template writes before the first message, it may write in the turn of that message.
-      const start = index === 0 ? turn.indexOf(prompt) : turn.startsWith(prompt) ? 0 : -1;
-      return start < 0 ? -1 : start + (SCORED_CUES.includes(prompt) ? 0 : prompt.length);
-    };
-    if (cue !== undefined) return { end: Math.max(0, at(cue)), isAlways: false };
+  /** Generation prompts of the messages before one, and of the whole conversation. */
+  #promptsAt(conversation: Conversation, index: number): string[] {
     const before = { ...conversation, messages: conversation.messages.slice(0, index) };
-    for (const part of [before, conversation]) {
-      const added = this.#generationPrompt(part);
-      if (added === undefined) continue;
-      if (added === "" && tail !== "" && at(tail) >= 0) return { end: at(tail), isAlways: true };
-      const lines = added.split(THOUGHTS)[0]!.match(/.*\n|.+/g) ?? [];
-      while (lines.length > 0 && at(lines.join("")) < 0) lines.pop();
-      if (lines.length > 0) return { end: at(lines.join("")), isAlways: false };
-    }
-    return { end: 0, isAlways: false };
+    return [before, conversation].flatMap((part) => this.#generationPrompt(part) ?? []);
   }
 
   /** What `add_generation_prompt` adds; undefined if the template refuses these messages. */
@@ -269,6 +259,23 @@ function notShown(): never {
       "first messages are rendered differently when others follow; put {% generation %} and {% endgeneration %} " +
       "around the assistant's part in the template, or train on all turns (--train-on-inputs)",
   );
+}
+
+/** Finds the end of what a generation prompt writes of a turn, which the assistant need not. */
+function cueOf(turn: string, prompts: readonly string[], isFirst: boolean, tail: string, { cue }: TurnStyle): Cue {
+  const at = (prompt: string): number => {
+    // What a template writes before the first message, it may write in the turn of that message.
+    const start = isFirst ? turn.indexOf(prompt) : turn.startsWith(prompt) ? 0 : -1;
+    return start < 0 ? -1 : start + (SCORED_CUES.includes(prompt) ? 0 : prompt.length);
+  };
+  if (cue !== undefined) return { end: Math.max(0, at(cue)), isAlways: false };
+  for (const prompt of prompts) {
+    if (prompt === "" && tail !== "" && at(tail) >= 0) return { end: at(tail), isAlways: true };
+    const lines = prompt.split(THOUGHTS)[0]!.match(/.*\n|.+/g) ?? [];
+    while (lines.length > 0 && at(lines.join("")) < 0) lines.pop();
+    if (lines.length > 0) return { end: at(lines.join("")), isAlways: false };
+  }
+  return { end: 0, isAlways: false };
 }
 
 /** The part of a turn before the assistant's words, and true if the template writes it behind the last turn too. */
