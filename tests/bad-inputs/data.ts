@@ -105,6 +105,30 @@ export const data: Area = {
       code: 3,
     },
     {
+      name: "a chat with an image",
+      args: ["data", "chat.jsonl", "--chat-template", "t.jinja"],
+      files: {
+        "chat.jsonl":
+          '{"messages": [{"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "content": "a"}]}\n',
+        "t.jinja": "{% for m in messages %}{{ m.content }}{% endfor %}",
+      },
+      says: ['chat.jsonl, line 1: message 1: has a part of type "image"', "leave such records out"],
+      code: 3,
+    },
+    {
+      name: "a chat template that makes an enormous text",
+      args: ["data", "chat.jsonl", "--chat-template", "t.jinja"],
+      files: { "chat.jsonl": CHAT, "t.jinja": "{% for i in range(20000) %}{{ 'x' * 1000 }}{% endfor %}" },
+      says: ["chat.jsonl, line 1: the chat template makes 20000000 characters", "the most is 16777216"],
+      code: 3,
+    },
+    {
+      name: "a day that is none",
+      args: ["train", "--chat-date", "31.3.2026"],
+      says: ["chatDate: must be a day such as 2026-03-31, got 31.3.2026"],
+      code: 2,
+    },
+    {
       name: "a sample without scored tokens",
       args: ["data", "rows.jsonl"],
       files: { "rows.jsonl": '{"input_ids": [1, 2]}\n{"input_ids": [1, 2], "labels": [1, -100]}\n' },
