@@ -151,11 +151,11 @@ export class ChatRenderer {
     return { assistantSpans: spans, spanMessages };
   }
 
-  /** For each span the message whose turn it begins in. */
+  /** For each span the message in whose turn it lies, or -1. */
   #messagesOf(conversation: Conversation, spans: Spans): number[] {
     const turns = [...(this.#readTurns(conversation, false)?.spans ?? [])];
-    return spans.map(([start]) => {
-      return turns.find(([, own]) => own.some(([from, to]) => from <= start && start < to))?.[0] ?? -1;
+    return spans.map(([start, end]) => {
+      return turns.find(([, own]) => own.some(([from, to]) => from <= start && end <= to))?.[0] ?? -1;
     });
   }
 

@@ -166,9 +166,9 @@ async function rendered(
   return done;
 }
 
-/** The spans of the turns that the data want scored. @throws DataError if the spans' messages are not known. */
+/** The spans of the turns that the data want scored. @throws DataError if it is not known whose they are. */
 function scoredSpans(
-  { scored = [] }: MessagesRecord,
+  { conversation, scored = [] }: MessagesRecord,
   { assistantSpans, spanMessages }: RenderedConversation,
   trainOnInputs: boolean,
 ): Spans {
@@ -176,9 +176,10 @@ function scoredSpans(
     throw new DataError("its messages say which of them are scored; leave that out, or --train-on-inputs");
   }
   if (!spanMessages.includes(-1)) return assistantSpans.filter((_, index) => scored[spanMessages[index]!]);
+  const { length } = conversation.messages.filter(({ role }) => role === "assistant");
   throw new DataError(
-    "some messages are not to be scored, but its chat template does not show which part is which message's; " +
-      "write the conversation as input_ids with labels, or name another template",
+    `some messages are not to be scored, but its chat template shows ${assistantSpans.length} parts of the assistant ` +
+      `for ${length} messages; write the conversation as input_ids with labels, or name another template`,
   );
 }
 
