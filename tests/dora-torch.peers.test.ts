@@ -1,6 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { describe, test } from "vitest";
+import { test } from "vitest";
 import { DoRAAdapter } from "../src/adapters/dora-adapter.js";
 import { frozenWeight } from "../src/adapters/frozen-weight.js";
 import { MergeableLinear, MergeableQuantizedLinear } from "../src/adapters/mergeable-layer.js";
@@ -15,7 +13,7 @@ import { evaluate } from "../src/runtime/evaluate.js";
 import { Rng } from "../src/tensor/random.js";
 import { tensor } from "../src/tensor/tensor.js";
 import { expectClose } from "./ops/close.js";
-import { PYTHON, torchAvailable } from "./torch/reference.js";
+import { ask, describePeers } from "./peers/peer.js";
 
 const [OUT, IN, RANK, ROWS] = [6, 32, 3, 5];
 const rng = new Rng(5, "dora");
@@ -31,7 +29,7 @@ function quantized(weight: FourBitWeight | Int8Weight): QuantizedLinear {
   return new QuantizedLinear(weight);
 }
 
-describe.runIf(torchAvailable())("DoRA as PyTorch has it", () => {
+describePeers("DoRA as PyTorch has it", () => {
   test.each([
     ["float32", () => new Linear(new Parameter(WEIGHT.slice(), [OUT, IN]))],
     ["nf4", () => quantized(new FourBitWeight([OUT, IN], { format: "nf4", blockSize: 64, doubleQuant: false }))],
@@ -63,10 +61,7 @@ describe.runIf(torchAvailable())("DoRA as PyTorch has it", () => {
         scaling: adapter.scaling,
         mask: dropout === 0 ? null : rowsOf(await maskOf(adapter, x), IN),
       };
-      const script = fileURLToPath(new URL("torch/dora.py", import.meta.url));
-      const expected: Record<string, number[]> = JSON.parse(
-        execFileSync(PYTHON, [script], { input: JSON.stringify(given) }).toString(),
-      );
+      const expected = await ask<Record<string, number[]>>("dora", "dora", given);
       expectClose("output", y!.data, expected.output!, 2e-6);
       ["loraA", "loraB", "magnitude", "x"].forEach((name, i) => {
         expectClose(`gradient of ${name}`, gradients[i]!.data, expected[name]!, 5e-6);

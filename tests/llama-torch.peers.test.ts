@@ -4,7 +4,8 @@ import { Program } from "../src/runtime/program.js";
 import type { HostTensor } from "../src/tensor/dtype.js";
 import { buildStep, LORA_SCALING, type Step, type StepOptions } from "./llama/step.js";
 import { expectClose } from "./ops/close.js";
-import { type LlamaConfigJson, runTorchReference, type TorchResult, torchAvailable } from "./torch/reference.js";
+import { peersAvailable } from "./peers/peer.js";
+import { type LlamaConfigJson, runTorchReference, type TorchResult } from "./torch/reference.js";
 
 /** Of the largest entry of each tensor. PyTorch computes in float64, so that the error is ours alone. */
 const TOLERANCE = 1e-5;
@@ -27,7 +28,7 @@ const VARIANTS: readonly (readonly [what: string, options: StepOptions])[] = [
   ["checkpointing and chunks of 5 tokens", { checkpointing: true, chunkSize: 5 }],
 ];
 
-describe.runIf(torchAvailable()).each(CASES)(
+describe.runIf(peersAvailable()).each(CASES)(
   "loss and every gradient as PyTorch autograd has them: %s",
   (_, options) => {
     const reference = askTorch(buildStep(options));

@@ -1,8 +1,6 @@
-import { execFileSync } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeModelFolder } from "../src/formats/model-folder.js";
 import { toStorage } from "../src/formats/model-tensors.js";
@@ -16,7 +14,7 @@ import { tensor } from "../src/tensor/tensor.js";
 import { mergeTarget } from "../src/verbs/merge.js";
 import { loadTarget } from "../src/verbs/target.js";
 import { expectClose } from "./ops/close.js";
-import { PYTHON, torchAvailable } from "./torch/reference.js";
+import { ask, peersAvailable } from "./peers/peer.js";
 
 const LLAMA = {
   ...{ model_type: "llama", vocab_size: 23, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 3 },
@@ -141,7 +139,7 @@ const MODELS: readonly (readonly [what: string, base: object, cases: Readonly<Re
 const [BATCH, TIME] = [2, 9];
 const ids = Int32Array.from({ length: BATCH * TIME }, (_, i) => (i * 7 + 3) % 23);
 
-describe.runIf(torchAvailable()).each(MODELS)(
+describe.runIf(peersAvailable()).each(MODELS)(
   "PEFT adapters of %s as PyTorch computes them",
   (architecture, config, cases) => {
     let root = "";
@@ -162,9 +160,8 @@ describe.runIf(torchAvailable()).each(MODELS)(
         cases: Object.values(cases).map(({ config, dtype = "F32" }) => ({ config, dtype })),
       };
       await writeFile(path.join(root, "cases.json"), JSON.stringify(given));
-      const script = fileURLToPath(new URL("torch/peft_reference.py", import.meta.url));
-      const paths = ["base", "cases.json", "out"].map((name) => path.join(root, name));
-      execFileSync(PYTHON, [script, architecture, ...paths], { stdio: "pipe" });
+      const [base, written, out] = ["base", "cases.json", "out"].map((name) => path.join(root, name));
+      await ask("peft_reference", "write", { architecture, base, cases: written, out });
     });
     afterAll(async () => rm(root, { recursive: true }));
 

@@ -1,9 +1,6 @@
-import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { injectAdapters, mergeableLayers } from "../../src/adapters/inject.js";
 import { LoRAAdapter } from "../../src/adapters/lora-adapter.js";
@@ -22,8 +19,8 @@ import type { HostTensor, TypedArray } from "../../src/tensor/dtype.js";
 import { Rng } from "../../src/tensor/random.js";
 import { placeholder } from "../../src/tensor/tensor.js";
 import { expectClose } from "../ops/close.js";
+import { ask, peersAvailable } from "../peers/peer.js";
 import { runCommand, withFolder } from "../run-command.js";
-import { PYTHON, torchAvailable } from "../torch/reference.js";
 
 /**
  * Of the largest entry of each tensor. PyTorch computes in float64, and so does the oracle, which differs by tables and results in
@@ -45,9 +42,9 @@ export interface ArchitectureCases {
 
 /** Compares loss, logits and every gradient of random models, adapters on all linear layers, with PyTorch's. */
 export function compareWithTorch({ reference, targets, cases }: ArchitectureCases): void {
-  describe.runIf(torchAvailable())(`${reference}: loss, logits and every gradient as PyTorch has them`, () => {
+  describe.runIf(peersAvailable())(`${reference}: loss, logits and every gradient as PyTorch has them`, () => {
     const questions = new Map(cases.map(([what, config]) => [what, randomQuestion(config, targets)] as const));
-    const answers = torchAvailable() ? askTorch(reference, [...questions.values()]) : undefined;
+    const answers = peersAvailable() ? askTorch(reference, [...questions.values()]) : undefined;
 
     test.each(cases)("%s", async (what) => {
       const question = questions.get(what)!;
@@ -200,8 +197,7 @@ async function askTorch(
       const metadata = { config: JSON.stringify(config), lora_scaling: String(LORA_SCALING) };
       await writeSafetensors(files(index)[0]!, tensors, metadata);
     }
-    const script = fileURLToPath(new URL("../torch/architectures/reference.py", import.meta.url));
-    await promisify(execFile)(PYTHON, [script, reference, ...questions.flatMap((_, index) => files(index))]);
+    await ask("reference", "compare", { name: reference, files: questions.map((_, index) => files(index)) });
     const answers = new Map<Question, Map<string, HostTensor>>();
     for (const [index, question] of questions.entries()) {
       answers.set(question, await readAnswer(files(index)[1]!, question.model));

@@ -1,17 +1,15 @@
-"""Loss, logits and every gradient of a LLaMA, by PyTorch autograd: llama_reference.py IN.safetensors OUT.safetensors
+"""Loss, logits and every gradient of a LLaMA, by PyTorch autograd.
 
-IN    metadata  config        JSON with the keys of a Hugging Face LLaMA config.json
-                lora_scaling  number, default 1
-                dtype         float32 (default) or float64: what to compute in
-      tensors   weights under their Hugging Face names, NAME.lora_A.weight and NAME.lora_B.weight,
-                input_ids and labels [batch, length] int32 (labels already shifted; -100 is not scored)
-OUT   tensors   loss [], logits [batch, length, vocab], grad.NAME for each float tensor; always stored as float32
+source  metadata  config        JSON with the keys of a Hugging Face LLaMA config.json
+                  lora_scaling  number, default 1
+                  dtype         float32 (default) or float64: what to compute in
+        tensors   weights under their Hugging Face names, NAME.lora_A.weight and NAME.lora_B.weight,
+                  input_ids and labels [batch, length] int32 (labels already shifted; -100 is not scored)
+target  tensors   loss [], logits [batch, length, vocab], grad.NAME for each float tensor; always stored as float32
 """
 
 import json
-import os
 import struct
-import sys
 
 import numpy
 import torch
@@ -48,8 +46,7 @@ def write_safetensors(path, tensors):
         file.write(struct.pack("<Q", len(encoded)) + encoded + b"".join(chunks))
 
 
-def main(source, target):
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+def compare(source, target):
     tensors, metadata = read_safetensors(source)
     config = json.loads(metadata["config"])
     dtype = {"float32": torch.float32, "float64": torch.float64}[metadata.get("dtype", "float32")]
@@ -61,11 +58,7 @@ def main(source, target):
     loss.backward()
     unused = [name for name, weight in weights.items() if weight.grad is None]
     if unused:
-        raise SystemExit(f"llama_reference: no part of the model uses {', '.join(unused)}; check the names")
+        raise ValueError(f"llama_reference: no part of the model uses {', '.join(unused)}; check the names")
     outputs = {"loss": loss, "logits": logits}
     outputs.update({f"grad.{name}": weight.grad for name, weight in weights.items()})
     write_safetensors(target, outputs)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])

@@ -1,27 +1,24 @@
-"""PEFT adapters and the logits of base + adapter, by PyTorch in float64: peft_reference.py ARCHITECTURE BASE CASES.json OUT
+"""PEFT adapters and the logits of base + adapter, by PyTorch in float64.
 
 Written from PEFT's documented rules, with Python's own `re`: which modules an adapter_config.json targets, the keys and shapes of their
 tensors, ranks and scalings by pattern, and what each kind of tensor does to the weights.
 
-ARCHITECTURE  llama or gpt2
-BASE          a model folder
-CASES.json    {"input_ids": [[...]], "cases": [{"config": adapter_config.json, "dtype": "F32" or "BF16"}]}
-OUT           gets a folder for each case: adapter_config.json, adapter_model.safetensors, logits.safetensors
+architecture  llama or gpt2
+base          a model folder
+cases         {"input_ids": [[...]], "cases": [{"config": adapter_config.json, "dtype": "F32" or "BF16"}]}
+out           gets a folder for each case: adapter_config.json, adapter_model.safetensors, logits.safetensors
 """
 
 import importlib
 import json
 import re
 import struct
-import sys
 from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent / "architectures"))
-from llama import llama_logits  # noqa: E402
-from llama_reference import read_safetensors, write_safetensors  # noqa: E402
+from llama import llama_logits
+from llama_reference import read_safetensors, write_safetensors
 
 PREFIX = "base_model.model."
 
@@ -138,8 +135,7 @@ def write_bfloat16(path, tensors):
     Path(path).write_bytes(struct.pack("<Q", len(encoded)) + encoded + b"".join(chunks))
 
 
-def main(architecture, base, cases, out):
-    torch.set_num_threads(1)
+def write(architecture, base, cases, out):
     model = json.loads((Path(base) / "config.json").read_text())
     weights, _ = read_safetensors(Path(base) / "model.safetensors")
     given = json.loads(Path(cases).read_text())
@@ -158,7 +154,3 @@ def main(architecture, base, cases, out):
         write = write_bfloat16 if case["dtype"] == "BF16" else write_safetensors
         write(folder / "adapter_model.safetensors", made.tensors)
         write_safetensors(folder / "logits.safetensors", {"logits": logits})
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

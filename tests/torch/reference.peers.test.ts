@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { HostTensor } from "../../src/tensor/dtype.js";
-import { type LlamaConfigJson, runTorchReference, type TorchInputs, torchAvailable } from "./reference.js";
+import { peersAvailable } from "../peers/peer.js";
+import { type LlamaConfigJson, runTorchReference, type TorchInputs } from "./reference.js";
 
 const CONFIG: LlamaConfigJson = {
   hidden_size: 8,
@@ -52,7 +53,7 @@ function smallModel(weights: Iterable<[string, HostTensor]> = []): TorchInputs {
   };
 }
 
-describe.skipIf(!torchAvailable())("the PyTorch reference", () => {
+describe.runIf(peersAvailable())("the PyTorch reference", () => {
   test("scores the positions whose label is not -100, each against its own label", async () => {
     const { loss, logits } = await runTorchReference(smallModel());
     let sum = 0;

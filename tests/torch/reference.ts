@@ -1,16 +1,9 @@
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";
-import { peersPython } from "../peers/environment.js";
-
-const python = peersPython();
-
-/** The interpreter that has PyTorch; for tests that `torchAvailable` lets run. */
-export const PYTHON: string = python ?? "python3";
+import { ask } from "../peers/peer.js";
 
 /** Keys of a Hugging Face LLaMA config.json. */
 export interface LlamaConfigJson {
@@ -48,12 +41,7 @@ export interface TorchResult {
   readonly gradients: ReadonlyMap<string, HostTensor>;
 }
 
-/** For `describe.skipIf(!torchAvailable())`; see `peersPython`. */
-export function torchAvailable(): boolean {
-  return python !== null;
-}
-
-/** Loss, logits and gradients of a LLaMA by PyTorch autograd, in a process of its own (1 to 2 seconds). */
+/** Loss, logits and gradients of a LLaMA by PyTorch autograd. */
 export async function runTorchReference(inputs: TorchInputs): Promise<TorchResult> {
   const folder = mkdtempSync(join(tmpdir(), "highrank-torch-"));
   try {
@@ -65,10 +53,7 @@ export async function runTorchReference(inputs: TorchInputs): Promise<TorchResul
       lora_scaling: String(inputs.loraScaling ?? 1),
       dtype: inputs.dtype ?? "float32",
     });
-    execFileSync(PYTHON, [fileURLToPath(new URL("llama_reference.py", import.meta.url)), source, target], {
-      env: { ...process.env, OMP_NUM_THREADS: "2" },
-      stdio: "pipe",
-    });
+    await ask("llama_reference", "compare", { source, target });
     return unpack((await readSafetensors(target)).tensors);
   } finally {
     rmSync(folder, { recursive: true });

@@ -1,6 +1,7 @@
 """Answers questions of the tests: serve.py SOCKET
 
-A question is a line {"module": ..., "name": ..., "given": {...}}: it calls name(**given) of module.py beside this file.
+A question is a line {"module": ..., "name": ..., "given": {...}}: it calls name(**given) of module.py, which lies beside
+this file, or in tests/torch or tests/torch/architectures.
 The answer is a line {"result": ...} or {"error": TRACEBACK}. Ends with its standard input.
 """
 
@@ -12,7 +13,10 @@ import sys
 import threading
 import traceback
 import warnings
+from pathlib import Path
 
+TORCH = Path(__file__).parents[2] / "torch"
+sys.path += [str(TORCH), str(TORCH / "architectures")]
 warnings.filterwarnings("ignore")
 one_at_a_time = threading.Lock()
 

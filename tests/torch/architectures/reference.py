@@ -1,4 +1,4 @@
-"""Loss, logits and every gradient of one architecture, by PyTorch autograd in float64: reference.py NAME IN.safetensors OUT.safetensors …
+"""Loss, logits and every gradient of one architecture, by PyTorch autograd in float64.
 
 NAME  a file beside this one that has `logits(weights, config, input_ids, lora)`
 IN    metadata  config        JSON with the keys of a Hugging Face config.json
@@ -10,20 +10,16 @@ OUT   tensors   loss [], logits [batch, length, vocab], grad.NAME for each float
 
 import importlib
 import json
-import sys
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from llama_reference import read_safetensors, write_safetensors  # noqa: E402
+from llama_reference import read_safetensors, write_safetensors
 
 
-def main(name, *files):
-    torch.set_num_threads(1)
+def compare(name, files):
+    """files: pairs of IN and OUT."""
     architecture = importlib.import_module(name)
-    for source, target in zip(files[::2], files[1::2]):
+    for source, target in files:
         compute(architecture, source, target)
 
 
@@ -44,7 +40,3 @@ def compute(architecture, source, target):
     if unused:
         raise SystemExit(f"{architecture.__name__}: no part of the model uses {', '.join(unused)}; check the names")
     write_safetensors(target, {"loss": loss, "logits": logits, **{f"grad.{name}": w.grad for name, w in weights.items()}})
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
