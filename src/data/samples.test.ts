@@ -73,8 +73,8 @@ test("a conversation whose template ends no turn is ended", async () => {
 
 test("messages that the data leave out are not scored", async () => {
   const marked = CHAT.messages.map((message, index) => (index === 1 ? { ...message, weight: 0 } : message));
-  const user = (text: string) => `<|im_start|>user\n${text}<|im_end|>\n<|im_start|>assistant\n`;
-  expect(await shown({ messages: marked })).toBe(`${user("Hi")}Yes<|im_end|>\n${user("So")}[No<|im_end|>]\n`);
+  const scored = [...(await shown({ messages: marked })).matchAll(/\[(.*?)\]/gs)].map(([, text]) => text!.trim());
+  expect(scored).toEqual(["No<|im_end|>"]);
   await expect(shown({ messages: marked }, { trainOnInputs: true })).rejects.toThrow(
     /line 1: its messages say which of them are scored; leave that out, or --train-on-inputs/,
   );
