@@ -122,12 +122,15 @@ export interface LoraScaling {
 
 /** Rank, alpha and scaling of each of the modules. */
 export function loraScalings(modules: Iterable<string>, config: PeftSettings): Map<string, LoraScaling> {
-  const names = [...modules];
-  const ranks = patternValues(names, config.rankPattern ?? {}, config.rank);
-  const alphas = patternValues(names, config.alphaPattern ?? {}, config.alpha);
+  // Patterns are compared with the name of the parameter where that is what is adapted.
+  const names = new Map(
+    [...modules].map((module) => [module, isParameterTarget(config, module) ? `${module}.weight` : module] as const),
+  );
+  const ranks = patternValues(names.values(), config.rankPattern ?? {}, config.rank);
+  const alphas = patternValues(names.values(), config.alphaPattern ?? {}, config.alpha);
   return new Map(
-    names.map((module) => {
-      const [rank, alpha] = [ranks.get(module)!, alphas.get(module)!];
+    [...names].map(([module, name]) => {
+      const [rank, alpha] = [ranks.get(name)!, alphas.get(name)!];
       return [module, { rank, alpha, scaling: config.useRslora ? alpha / Math.sqrt(rank) : alpha / rank }] as const;
     }),
   );
@@ -155,6 +158,30 @@ function readBase(metadata: Readonly<Record<string, string>>, faults: string[]):
 
 type LayerRule = PeftSettings & Pick<PeftConfig, "targetModules">;
 
+/** True for a module whose weight is adapted as a parameter: not a layer's input and output, but the tensor as such. */
+export function isParameterTarget({ targetParameters = [] }: PeftSettings, module: string): boolean {
+  return targetParameters.some((name) => `.${module}.weight`.endsWith(`.${name}`));
+}
+
+/**
+ * True for the pair of a tied output projection, which ensure_weight_tying adds unnamed: that of the table, transposed.
+ */
+function isTiedPair(
+  { tiesWeights = false }: PeftSettings,
+  pair: LoraPair,
+  embeddings: PeftTensors["embeddings"],
+): boolean {
+  return (
+    tiesWeights &&
+    [...embeddings.values()].some(({ loraA, loraB }) => {
+      return (
+        sameShape(pair.loraA.shape, [...loraB.shape].reverse()) &&
+        sameShape(pair.loraB.shape, [...loraA.shape].reverse())
+      );
+    })
+  );
+}
+
 function layerFaults(tensors: Pick<PeftTensors, "layers"> & Partial<PeftTensors>, config: LayerRule): string[] {
   const { layers, embeddings = new Map<string, LoraPair>() } = tensors;
   const others = [embeddings, tensors.tokens, tensors.biases, tensors.modulesToSave];
@@ -166,15 +193,23 @@ function layerFaults(tensors: Pick<PeftTensors, "layers"> & Partial<PeftTensors>
     const named = typeof targetModules === "string" ? targetModules : targetModules.join(", ");
     const targeted = new Set(selectModules(scalings.keys(), { targetModules }));
     for (const module of scalings.keys()) {
-      if (chosen.has(module)) continue;
+      if (chosen.has(module) || isParameterTarget(config, module)) continue;
+      if (layers.has(module) && isTiedPair(config, layers.get(module)!, embeddings)) continue;
       const reason = targeted.has(module)
         ? "exclude_modules or layers_to_transform leaves it out"
         : `target_modules (${shortened(named)}) does not name it`;
       faults.push(`${module} has LoRA tensors but ${reason}`);
     }
   }
+  for (const name of config.targetParameters ?? []) {
+    if ([...layers.keys()].some((module) => isParameterTarget({ ...config, targetParameters: [name] }, module)))
+      continue;
+    faults.push(`target_parameters names ${name}, but there are no tensors of the weight of such a linear layer`);
+  }
   for (const [module, { loraA, loraB, magnitude, bias }] of [...layers, ...embeddings]) {
-    const { rank } = scalings.get(module)!;
+    const pair = layers.get(module);
+    const isTied = pair !== undefined && isTiedPair(config, pair, embeddings);
+    const rank = isTied ? loraA.shape[0] : scalings.get(module)!.rank;
     const isMatrix = ({ dtype, shape }: HostTensor, rankAxis: 0 | 1): boolean =>
       dtype === "float32" && shape.length === 2 && shape[rankAxis] === rank;
     if (!isMatrix(loraA, 0))

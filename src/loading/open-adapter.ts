@@ -5,7 +5,7 @@ import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { requireBase } from "./base-identity.js";
 import { folderSource, type ModelSource } from "./model-source.js";
-import { type PeftEffect, peftEffect } from "./peft-effect.js";
+import { type PeftEffect, peftEffect, untiesBase } from "./peft-effect.js";
 
 /** True if a folder holds a PEFT adapter. */
 export function isAdapterFolder(folder: string): Promise<boolean> {
@@ -17,6 +17,7 @@ export interface OpenAdapter {
   readonly folder: string;
   readonly adapter: ReadPeftAdapter;
   readonly effect: PeftEffect;
+  /** The base, untied where the adapter asks for that. */
   readonly source: ModelSource;
   readonly baseFolder: string;
 }
@@ -32,10 +33,13 @@ export async function openAdapter(folder: string, base: string | null, events?: 
   const named = base ?? (await baseNameOf(adapter));
   if (named === null) throw new ConfigError(`${folder}: the adapter names no base model; give one with --base`);
   const baseFolder = await existing(await modelFolder(named, events), "give the adapter's base model with --base");
-  const source = await folderSource(baseFolder);
-  const model = source.build();
+  const asWritten = await folderSource(baseFolder);
+  const model = asWritten.build();
   await requireBase(baseFolder, model, adapter.base, folder);
-  return { folder, adapter, effect: peftEffect(adapter, source, model, folder), source, baseFolder };
+  const unties = untiesBase(adapter, model);
+  const source = unties ? await folderSource(baseFolder, { untied: true }) : asWritten;
+  const effect = peftEffect(adapter, source, unties ? source.build() : model, folder);
+  return { folder, adapter, effect: { ...effect, unties }, source, baseFolder };
 }
 
 /** The base that the adapter names: a path, or a name of the hub with the revision, where it has one. */

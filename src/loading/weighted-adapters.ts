@@ -41,7 +41,7 @@ export function combineEffects(effects: readonly WeightedEffect[], kind: "linear
   }
   if (terms.size === 0) throw new ConfigError("combine: name at least one adapter");
   const updates = new Map([...terms].map(([layer, each]) => [layer, combineTerms(each, kind)] as const));
-  return { replaced: new Map(), updates };
+  return { replaced: new Map(), updates, unties: false };
 }
 
 /**

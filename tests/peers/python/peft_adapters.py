@@ -1,0 +1,85 @@
+"""Adapters that PEFT writes on tiny models of transformers, and what it computes with them or with ours."""
+
+import os
+
+import torch
+import transformers
+from peft import PeftModel, get_peft_model
+import peft
+from transformers import AutoModelForCausalLM
+
+COMMON = {"vocab_size": 96, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+LLAMA = {
+    **COMMON,
+    **{"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4},
+    **{"num_key_value_heads": 2, "max_position_embeddings": 64, "tie_word_embeddings": False},
+}
+BASES = {
+    "llama": ("Llama", LLAMA),
+    "tied": ("Llama", {**LLAMA, "tie_word_embeddings": True}),
+    "gpt2": ("GPT2", {**COMMON, "n_embd": 32, "n_head": 4, "n_layer": 3, "n_positions": 64}),
+    "qwen2": ("Qwen2", {**LLAMA, "num_hidden_layers": 2}),
+    "phi3": ("Phi3", {**LLAMA, "num_hidden_layers": 2}),
+    "gemma3": ("Gemma3Text", {**LLAMA, "head_dim": 8, "sliding_window": 8, "tie_word_embeddings": True}),
+}
+
+
+def write_bases(folder, names):
+    """Models with random weights, of which biases and norms are not at their usual values either."""
+    for name in names:
+        kind, config = BASES[name]
+        torch.manual_seed(len(name))
+        model = AutoModelForCausalLM.from_config(getattr(transformers, f"{kind}Config")(**config))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+        model.save_pretrained(os.path.join(folder, name))
+
+
+def open_base(folder, **options):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options).eval()
+
+
+def mean_loss(model, rows):
+    """Mean loss of all tokens but the first of each row."""
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for row in rows:
+            ids = torch.tensor([row])
+            losses = torch.nn.functional.cross_entropy(model(ids).logits[0, :-1].double(), ids[0, 1:], reduction="sum")
+            total, count = total + losses.item(), count + len(row) - 1
+    return total / count
+
+
+def disturb(model, seed, size=0.05):
+    """Gives every trained parameter another value, as if it was trained."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * size)
+
+
+def write_adapter(base, out, config, rows, kind="Lora", base_options=None):
+    """Writes an adapter. Returns the loss that PEFT has with what it reads from there beside the base."""
+    settings = {"task_type": "CAUSAL_LM", **config}
+    model = get_peft_model(open_base(base), getattr(peft, f"{kind}Config")(**settings))
+    disturb(model, len(str(config)))
+    model.save_pretrained(out)
+    return adapter_loss(base, out, rows)
+
+
+def adapter_loss(base, adapter, rows):
+    return mean_loss(PeftModel.from_pretrained(open_base(base), adapter).eval(), rows)
+
+
+def write_adapters(bases, out, cases, rows):
+    """Losses by case, or the error that PEFT has itself."""
+    results = {}
+    for name, case in cases.items():
+        base = os.path.join(bases, case["base"])
+        try:
+            results[name] = write_adapter(base, os.path.join(out, name), case["config"], rows, case.get("kind", "Lora"))
+        except Exception as error:  # noqa: BLE001
+            results[name] = f"{type(error).__name__}: {error}"
+    return results
