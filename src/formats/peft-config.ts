@@ -40,6 +40,8 @@ export interface PeftSettings {
   readonly tiesWeights?: boolean;
   /** Weights that are adapted as parameters, by the ends of their names, such as `q_proj.weight`. */
   readonly targetParameters?: readonly string[];
+  /** Options that change training alone, in words. */
+  readonly trainingOptions?: readonly string[];
 }
 
 export type TokenIndices = readonly number[] | Readonly<Record<string, readonly number[]>>;
@@ -172,6 +174,9 @@ export function parsePeftConfig(all: Readonly<Record<string, unknown>>, faults: 
     modulesToSave: read<string[]>("modules_to_save", [], isFewNamesOrNull, "a list of at most 1000 names or null"),
     tokenIndices: readTokenIndices(fields.trainable_token_indices, faults),
     tiesWeights: read("ensure_weight_tying", false, isBoolean, "true or false"),
+    trainingOptions: OF_TRAINING.flatMap(([key, isOn]) =>
+      isOn(fields[key]) ? [`${key} ${shownValue(fields[key])}`] : [],
+    ),
     targetParameters: read<string[]>("target_parameters", [], isFewNamesOrNull, "a list of at most 1000 names or null"),
   };
 }
@@ -222,6 +227,13 @@ const isOffOrEmpty = (value: unknown): boolean => isOff(value) || (Array.isArray
  * Initialisations that leave the base weights unchanged, so that the file's tensors describe the adapter completely.
  */
 const NEUTRAL_INITIALISATIONS: readonly unknown[] = [null, true, false, "gaussian", "eva", "orthogonal", "mica"];
+
+/** Fields that change how an adapter is trained, and nothing else. */
+const OF_TRAINING: readonly (readonly [key: string, isOn: (value: unknown) => boolean])[] = [
+  ["velora_config", (value) => value !== undefined && !isOff(value)],
+  // It keeps B as it is.
+  ["init_lora_weights", (value) => value === "mica"],
+];
 
 /** Unsupported fields that change numbers: a test for harmless values, and the meaning of others. */
 const UNSUPPORTED: readonly (readonly [key: string, isNeutral: (value: unknown) => boolean, meaning: string])[] = [

@@ -38,6 +38,7 @@ export async function adapterPhase(
   const { model, settings } = run;
   const rng = new Rng(settings.seed, "adapters", step);
   addAdapters(model, settings, rng, (layer) => createMergePolicy(settings.mergePolicy, () => master.weight(layer)));
+  await run.start?.give(model);
   await startFromResiduals(run, (layer) => readWeight(`${layer}.weight`), rng);
   const seen = await startCores(run, step);
   const phase = await compilePhase(run, known);

@@ -17,6 +17,7 @@ import { locateModels } from "../loading/named-models.js";
 import { frozenQuantizer } from "../loading/quantizing.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { TrainedRun } from "../relora/compiled-phase.js";
+import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
 import { requireBatchMemory } from "./memory-limit.js";
 
 /**
@@ -28,6 +29,8 @@ export interface PreparedRun extends TrainedRun {
   readonly companions: CompanionFiles;
   /** True for packed text, of which no sample stands by itself. */
   readonly isStream: boolean;
+  /** The adapter that its own go on from; null where they start anew, or have started. */
+  readonly start: AdapterStart | null;
   /** Sizes of the training split. */
   readonly trainCounts: TokenCounts;
   /** SHA-256 of the tokens and labels to train on and those held out. */
@@ -46,8 +49,10 @@ export async function prepareRun(
 ): Promise<PreparedRun> {
   const { sequenceLength, batchSize, evalTokens, seed } = given;
   const located = saved === undefined ? await locateModels(given, events) : undefined;
-  const settings = located?.settings ?? given;
   const folder = located?.modelFolder ?? null;
+  const isGoingOn = located !== undefined && located.adapterFolder !== null && folder !== null;
+  const start = isGoingOn ? await openAdapterStart(located.adapterFolder!, folder, located.settings, events) : null;
+  const settings = start?.settings ?? located?.settings ?? given;
   const opened = saved?.source ?? (folder === null ? undefined : await folderSource(folder));
   const dataset = await loadDataset(settings.data, { validationFraction: settings.validationFraction, seed });
   const tokenizer = await (saved === undefined
@@ -64,15 +69,16 @@ export async function prepareRun(
   const { train, validation } = await encodeDataset(dataset, tokenizer, settings);
   const [trainRows, heldOutRows] = [train.trainingRows(), validation.evaluationRows()];
   const cursor = new BatchCursor(trainRows, { batchSize, seed });
-  const start = cursor.position;
+  const first = cursor.position;
   const calibration = cursor.next();
-  cursor.seek(start);
+  cursor.seek(first);
   const heldOut = [...evaluationBatches(heldOutRows, { batchSize, maxTokens: evalTokens })];
   checkFit(model, tokenizer, settings);
   for (const side of [train, validation]) side.requireVocabulary(model.config.vocabSize);
   return {
     settings,
     source: modelSource,
+    start,
     model,
     quantizer: frozenQuantizer(model, settings),
     tokenizer,

@@ -8,7 +8,7 @@ from peft import PeftModel, get_peft_model
 import peft
 from transformers import AutoModelForCausalLM
 
-COMMON = {"vocab_size": 96, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+COMMON = {"vocab_size": 300, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 LLAMA = {
     **COMMON,
     **{"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4},
