@@ -24,6 +24,7 @@ import type { StoredTensor } from "./stored-tensor.js";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
+const OF_MLX = "adapters.safetensors";
 
 /** Identity of the weights that an adapter was trained on. PEFT ignores it. */
 export interface PeftBase {
@@ -31,6 +32,8 @@ export interface PeftBase {
   readonly sha256: string | null;
   /** Description of the base's quantizer in training; null for float32. */
   readonly quantizer: string | null;
+  /** What the files of the base hold, such as `bfloat16`. Absent: what the quantizer says, or float32. */
+  readonly storage?: string | undefined;
 }
 
 /** A LoRA adapter as PEFT stores it. */
@@ -88,11 +91,7 @@ export async function writePeftAdapter(
  */
 export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> {
   const path = await checkpointPath(folder, WEIGHTS);
-  if (!(await exists(path))) {
-    const pickles = (await isDirectory(folder)) ? (await listFolder(folder)).filter(isPickleName) : [];
-    if (pickles.length > 0) throw pickleError(folder, pickles);
-    throw new CheckpointError(`${path} is missing; name a folder with ${CONFIG} and ${WEIGHTS}`);
-  }
+  if (!(await exists(path))) throw await missingWeights(folder, path);
   const faults: string[] = [];
   const config = parsePeftConfig(await readJsonObject(await checkpointPath(folder, CONFIG)), faults);
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
@@ -104,6 +103,35 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
   faults.push(...layerFaults(sorted, config));
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
   return { ...config, targetModules: config.targetModules ?? [...sorted.layers.keys()], ...sorted, base };
+}
+
+/** Names of the folders in a folder that hold adapters: PEFT saves those that it has by name so. */
+export async function namedAdapters(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of (await isDirectory(folder)) ? await listFolder(folder) : []) {
+    if (await exists(joinPath(folder, name, CONFIG))) found.push(name);
+  }
+  return found.sort();
+}
+
+/** The reason why there is no adapter of PEFT, and the way to one. */
+async function missingWeights(folder: string, path: string): Promise<CheckpointError> {
+  const names = (await isDirectory(folder)) ? await listFolder(folder) : [];
+  const pickles = names.filter(isPickleName);
+  if (pickles.length > 0) return pickleError(folder, pickles);
+  if (names.includes(OF_MLX)) {
+    return new CheckpointError(
+      `${folder} is an adapter of mlx-lm (${OF_MLX}), not of PEFT; write the whole model with mlx_lm.fuse and name that`,
+    );
+  }
+  const named = await namedAdapters(folder);
+  if (named.length > 0) {
+    return new CheckpointError(
+      `${folder} holds the ${named.length === 1 ? "adapter" : "adapters"} ${named.join(", ")} in folders of their own; ` +
+        `name one of them, as ${joinPath(folder, named[0]!)}`,
+    );
+  }
+  return new CheckpointError(`${path} is missing; name a folder with ${CONFIG} and ${WEIGHTS}`);
 }
 
 async function readPeftTensor(stored: StoredTensor): Promise<PeftTensor> {
@@ -145,15 +173,19 @@ function baseFault(sha256: string): string {
 /** The base as metadata of the tensors' file. */
 function baseMetadata(base: PeftBase | null): Record<string, string> {
   if (base === null) return {};
-  const { sha256, quantizer } = base;
-  return { ...(sha256 !== null && { base_sha256: sha256 }), ...(quantizer !== null && { base_quantizer: quantizer }) };
+  const { sha256, quantizer, storage } = base;
+  return {
+    ...(sha256 !== null && { base_sha256: sha256 }),
+    ...(quantizer !== null && { base_quantizer: quantizer }),
+    ...(storage !== undefined && { base_storage: storage }),
+  };
 }
 
 function readBase(metadata: Readonly<Record<string, string>>, faults: string[]): PeftBase | null {
-  const { base_sha256: sha256 = null, base_quantizer: quantizer = null } = metadata;
+  const { base_sha256: sha256 = null, base_quantizer: quantizer = null, base_storage: storage } = metadata;
   if (sha256 === null && quantizer === null) return null;
   if (sha256 !== null && !SHA256.test(sha256)) faults.push(baseFault(sha256));
-  return { sha256, quantizer };
+  return { sha256, quantizer, ...(storage !== undefined && { storage }) };
 }
 
 type LayerRule = PeftSettings & Pick<PeftConfig, "targetModules">;

@@ -52,7 +52,7 @@ export class AdapterSet {
    */
   async load(name: string, adapter: string, events?: DownloadEvents): Promise<void> {
     this.#requireNew(name);
-    const { effect } = await openAdapter(await modelFolder(adapter, events), this.#folder);
+    const { effect } = await openAdapter(await modelFolder(adapter, events), this.#folder, events);
     if (effect.unties) {
       throw new CheckpointError(
         `${adapter}: makes the embedding table and the output projection differ, which this base ties; ` +

@@ -58,7 +58,7 @@ export async function openWeighted(
   if (adapters.length === 0) return null;
   const effects: WeightedEffect[] = [];
   for (const { adapter: name, weight } of adapters) {
-    effects.push({ name, weight, effect: (await openAdapter(await modelFolder(name, events), base)).effect });
+    effects.push({ name, weight, effect: (await openAdapter(await modelFolder(name, events), base, events)).effect });
   }
   const [first] = effects;
   return effects.length === 1 && first!.weight === 1 ? first!.effect : combineEffects(effects, "cat");

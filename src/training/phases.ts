@@ -70,5 +70,5 @@ export async function saveRunBase(
 ): Promise<BaseIdentity> {
   const folder = joinPath(runFolder, "base");
   await saveBase(folder, source, companions);
-  return identify(folder, quantizer);
+  return identify(folder, source, quantizer);
 }
