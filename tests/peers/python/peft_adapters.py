@@ -2,11 +2,12 @@
 
 import os
 
+import peft
 import torch
 import transformers
-from peft import PeftModel, get_peft_model
-import peft
-from transformers import AutoModelForCausalLM
+from peft import PeftModel, get_peft_model, set_peft_model_state_dict
+from peft.utils.save_and_load import load_peft_weights
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 COMMON = {"vocab_size": 300, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 LLAMA = {
@@ -83,3 +84,43 @@ def write_adapters(bases, out, cases, rows):
         except Exception as error:  # noqa: BLE001
             results[name] = f"{type(error).__name__}: {error}"
     return results
+
+
+def read_adapter(base, adapter, rows, bits=None):
+    """What PEFT has with an adapter that it did not write: the loss, and the names that it lacks or does not know."""
+    model = PeftModel.from_pretrained(open_base(base, **quantized(bits)), adapter).eval()
+    result = set_peft_model_state_dict(model, load_peft_weights(adapter))
+    own = [name for name in result.missing_keys if "lora_" in name or "modules_to_save" in name]
+    return {"loss": mean_loss(model, rows), "missing": own, "unexpected": result.unexpected_keys}
+
+
+def train_on(base, adapter, rows, steps, lr, out=None):
+    """Losses of AdamW steps from an adapter, each on all rows, and the loss after the last."""
+    model = PeftModel.from_pretrained(open_base(base), adapter, is_trainable=True).eval()  # without dropout
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=lr, weight_decay=0.0)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        total, count = 0.0, 0
+        for row in rows:
+            ids = torch.tensor([row])
+            total += torch.nn.functional.cross_entropy(model(ids).logits[0, :-1], ids[0, 1:], reduction="sum")
+            count += len(row) - 1
+        (total / count).backward()
+        optimizer.step()
+        losses.append(total.item() / count)
+    return {"losses": losses, "loss": mean_loss(model.eval(), rows)}
+
+
+def quantized(bits):
+    """Options of a base that bitsandbytes quantizes when it is loaded."""
+    if bits is None:
+        return {}
+    if bits == 8:
+        return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}
+    settings = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.float32, "bnb_4bit_use_double_quant": bits == "4d"}
+    return {"quantization_config": BitsAndBytesConfig(load_in_4bit=True, **settings)}
+
+
+def write_quantized(base, out, bits):
+    open_base(base, **quantized(bits)).save_pretrained(out)
