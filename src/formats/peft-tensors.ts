@@ -69,9 +69,10 @@ export function peftTensors({
     add(`${module}.lora_magnitude_vector`, magnitude);
   }
   const embeddings = others.embeddings ?? new Map<string, LoraPair>();
-  for (const [module, { loraA, loraB }] of embeddings) {
+  for (const [module, { loraA, loraB, magnitude }] of embeddings) {
     add(`${module}.lora_embedding_A`, loraA);
     add(`${module}.lora_embedding_B`, loraB);
+    add(`${module}.lora_magnitude_vector`, magnitude);
   }
   for (const [module, rows] of others.tokens ?? []) add(`${module}.token_adapter.trainable_tokens_delta`, rows);
   for (const [name, tensor] of [...(others.biases ?? []), ...(others.modulesToSave ?? [])]) {

@@ -1,5 +1,7 @@
 """Adapters that PEFT writes on tiny models of transformers, and what it computes with them or with ours."""
 
+import copy
+import functools
 import os
 
 import peft
@@ -38,7 +40,14 @@ def write_bases(folder, names):
 
 
 def open_base(folder, **options):
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options).eval()
+    if options:
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options).eval()
+    return copy.deepcopy(read_base(folder))
+
+
+@functools.lru_cache(maxsize=8)
+def read_base(folder):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
 def mean_loss(model, rows):
@@ -61,7 +70,7 @@ def disturb(model, seed, size=0.05):
                 parameter.add_(torch.randn_like(parameter) * size)
 
 
-def write_adapter(base, out, config, rows, kind="Lora", base_options=None):
+def write_adapter(base, out, config, rows, kind="Lora"):
     """Writes an adapter. Returns the loss that PEFT has with what it reads from there beside the base."""
     settings = {"task_type": "CAUSAL_LM", **config}
     model = get_peft_model(open_base(base), getattr(peft, f"{kind}Config")(**settings))
@@ -75,14 +84,11 @@ def adapter_loss(base, adapter, rows):
 
 
 def write_adapters(bases, out, cases, rows):
-    """Losses by case, or the error that PEFT has itself."""
+    """Losses by case."""
     results = {}
     for name, case in cases.items():
         base = os.path.join(bases, case["base"])
-        try:
-            results[name] = write_adapter(base, os.path.join(out, name), case["config"], rows, case.get("kind", "Lora"))
-        except Exception as error:  # noqa: BLE001
-            results[name] = f"{type(error).__name__}: {error}"
+        results[name] = write_adapter(base, os.path.join(out, name), case["config"], rows, case.get("kind", "Lora"))
     return results
 
 
@@ -92,6 +98,14 @@ def read_adapter(base, adapter, rows, bits=None):
     result = set_peft_model_state_dict(model, load_peft_weights(adapter))
     own = [name for name in result.missing_keys if "lora_" in name or "modules_to_save" in name]
     return {"loss": mean_loss(model, rows), "missing": own, "unexpected": result.unexpected_keys}
+
+
+def read_adapters(adapters, rows):
+    return {name: read_adapter(each["base"], each["adapter"], rows, each.get("bits")) for name, each in adapters.items()}
+
+
+def model_losses(folders, rows):
+    return {name: mean_loss(open_base(folder), rows) for name, folder in folders.items()}
 
 
 def train_on(base, adapter, rows, steps, lr, out=None):
@@ -124,3 +138,11 @@ def quantized(bits):
 
 def write_quantized(base, out, bits):
     open_base(base, **quantized(bits)).save_pretrained(out)
+
+
+def write_on_quantized(base, out, bits, config, rows):
+    """An adapter that PEFT puts on a base that bitsandbytes quantizes. Returns the losses on both bases."""
+    model = get_peft_model(open_base(base, **quantized(bits)), peft.LoraConfig(task_type="CAUSAL_LM", **config))
+    disturb(model, 1)
+    model.save_pretrained(out)
+    return {"quantized": mean_loss(model.eval(), rows), "float": adapter_loss(base, out, rows)}
