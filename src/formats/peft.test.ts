@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CheckpointError } from "../base/errors.js";
 import type { HostTensor } from "../tensor/dtype.js";
-import { type PeftAdapter, readPeftAdapter, writePeftAdapter } from "./peft.js";
+import { namedAdapters, type PeftAdapter, readPeftAdapter, writePeftAdapter } from "./peft.js";
 import { readSafetensors, writeSafetensors } from "./safetensors.js";
 
 let root = "";
@@ -298,6 +298,43 @@ test("a pickled adapter is refused with the way out, a missing one is named", as
   await mkdir(folder);
   await writeFile(path.join(folder, "adapter_model.bin"), "");
   await expect(readPeftAdapter(folder)).rejects.toThrow("safe_serialization=True");
+});
+
+test("an adapter of mlx-lm is read: its factors are turned, and its scale is the scaling", async () => {
+  const folder = path.join(root, "mlx");
+  await mkdir(folder);
+  const fields = { fine_tune_type: "dora", num_layers: 2, lora_parameters: { rank: 2, scale: 2.5, dropout: 0.1 } };
+  await writeFile(path.join(folder, "adapter_config.json"), JSON.stringify(fields));
+  const matrix = (shape: number[], data: number[]) =>
+    ({ dtype: "float32", shape, data: Float32Array.from(data) }) as const;
+  const tensors = {
+    [`${QUERY}.lora_a`]: matrix([3, 2], [1, 2, 3, 4, 5, 6]),
+    [`${QUERY}.lora_b`]: matrix([2, 1], [7, 8]),
+    [`${QUERY}.m`]: matrix([1], [9]),
+  };
+  await writeSafetensors(path.join(folder, "adapters.safetensors"), new Map(Object.entries(tensors)));
+  const read = await readPeftAdapter(folder);
+  expect(read).toMatchObject({ rank: 2, alpha: 5, dropout: 0.1, useDora: true, useRslora: false });
+  expect(read.layers.get(QUERY)).toEqual({
+    loraA: matrix([2, 3], [1, 3, 5, 2, 4, 6]),
+    loraB: matrix([1, 2], [7, 8]),
+    magnitude: matrix([1], [9]),
+  });
+  const whole = { fine_tune_type: "full", lora_parameters: null };
+  await writeFile(path.join(folder, "adapter_config.json"), JSON.stringify(whole));
+  await expect(readPeftAdapter(folder)).rejects.toThrow(/fine_tune_type must be .*, not "full"; write .* mlx_lm.fuse/);
+  await expect(readPeftAdapter(folder)).rejects.toThrow(
+    "lora_parameters must have numbers for rank and scale, not null",
+  );
+});
+
+test("adapters in folders of their own are named", async () => {
+  const folder = path.join(root, "several");
+  for (const name of ["poems", "recipes"]) await writePeftAdapter(path.join(folder, name), adapter);
+  await expect(readPeftAdapter(folder)).rejects.toThrow(
+    `holds the adapters poems, recipes in folders of their own; name one of them, as ${folder}/poems`,
+  );
+  expect(await namedAdapters(folder)).toEqual(["poems", "recipes"]);
 });
 
 test("an adapter whose factors do not fit its rank is not written", async () => {

@@ -8,6 +8,7 @@ import { type FolderOptions, writeFolder } from "./checksums.js";
 import { checkpointFault } from "./faults.js";
 import { readJsonObject } from "./json-file.js";
 import { readHostTensor } from "./lazy-tensor.js";
+import { asPeftTensor, MLX_WEIGHTS, mlxFields } from "./mlx-adapter.js";
 import { checkpointPath } from "./open-file.js";
 import { formatPeftConfig, type PeftConfig, type PeftSettings, parsePeftConfig } from "./peft-config.js";
 import {
@@ -24,7 +25,6 @@ import type { StoredTensor } from "./stored-tensor.js";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
-const OF_MLX = "adapters.safetensors";
 
 /** Identity of the weights that an adapter was trained on. PEFT ignores it. */
 export interface PeftBase {
@@ -85,19 +85,26 @@ export async function writePeftAdapter(
 }
 
 /**
- * Reads a folder written by PEFT or `writePeftAdapter`. If the file names no targets, they are the modules that have
+ * Reads a folder written by PEFT, `writePeftAdapter` or mlx-lm. If the file names no targets, they are the modules that have
  * tensors.
  * @throws CheckpointError listing every fault and every option that would silently change numbers.
  */
 export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> {
-  const path = await checkpointPath(folder, WEIGHTS);
+  const own = await checkpointPath(folder, WEIGHTS);
+  const ofMlx = await checkpointPath(folder, MLX_WEIGHTS);
+  const isOfMlx = !(await exists(own)) && (await exists(ofMlx));
+  const path = isOfMlx ? ofMlx : own;
   if (!(await exists(path))) throw await missingWeights(folder, path);
   const faults: string[] = [];
-  const config = parsePeftConfig(await readJsonObject(await checkpointPath(folder, CONFIG)), faults);
+  const fields = await readJsonObject(await checkpointPath(folder, CONFIG));
+  const config = parsePeftConfig(isOfMlx ? mlxFields(fields, faults) : fields, faults);
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
   const { tensors: stored, metadata } = await openSafetensors(path);
   const tensors = new Map<string, PeftTensor>();
-  for (const [name, tensor] of stored) tensors.set(name, await readPeftTensor(tensor));
+  for (const [name, tensor] of stored) {
+    const read = await readPeftTensor(tensor);
+    tensors.set(...(isOfMlx ? asPeftTensor(name, read) : ([name, read] as const)));
+  }
   const sorted = sortTensors(tensors, config, faults);
   const base = readBase(metadata, faults);
   faults.push(...layerFaults(sorted, config));
@@ -119,11 +126,6 @@ async function missingWeights(folder: string, path: string): Promise<CheckpointE
   const names = (await isDirectory(folder)) ? await listFolder(folder) : [];
   const pickles = names.filter(isPickleName);
   if (pickles.length > 0) return pickleError(folder, pickles);
-  if (names.includes(OF_MLX)) {
-    return new CheckpointError(
-      `${folder} is an adapter of mlx-lm (${OF_MLX}), not of PEFT; write the whole model with mlx_lm.fuse and name that`,
-    );
-  }
   const named = await namedAdapters(folder);
   if (named.length > 0) {
     return new CheckpointError(
