@@ -19,7 +19,7 @@ interface Case {
   readonly kind?: string;
 }
 
-const BASES = ["llama", "tied", "gpt2", "qwen2", "phi3", "gemma3"];
+const BASES = ["llama", "tied", "gpt2", "qwen2", "phi3", "gemma3", "wide"];
 const lora = (base: string, config: Readonly<Record<string, unknown>>): Case => {
   return { base, config: { r: 4, lora_alpha: 8, ...config } };
 };
@@ -333,7 +333,7 @@ describePeers("adapters of PEFT", () => {
     ["nf4 with double quantization", "4d"],
     ["int8", 8],
   ] as const)("a base in %s, both ways", async (format, bits) => {
-    const base = path.join(root, "bases/qwen2");
+    const base = path.join(root, "bases/wide");
     const packed = path.join(root, `packed-${bits}`);
     const adapter = path.join(root, `on-${bits}`);
     await ask("peft_adapters", "write_quantized", { base, out: packed, bits });

@@ -22,6 +22,8 @@ BASES = {
     "tied": ("Llama", {**LLAMA, "tie_word_embeddings": True}),
     "gpt2": ("GPT2", {**COMMON, "n_embd": 32, "n_head": 4, "n_layer": 3, "n_positions": 64}),
     "qwen2": ("Qwen2", {**LLAMA, "num_hidden_layers": 2}),
+    # Wide enough for the 4-bit kernels of bitsandbytes.
+    "wide": ("Qwen2", {**LLAMA, "num_hidden_layers": 1, "hidden_size": 64, "intermediate_size": 128}),
     "phi3": ("Phi3", {**LLAMA, "num_hidden_layers": 2}),
     "gemma3": ("Gemma3Text", {**LLAMA, "head_dim": 8, "sliding_window": 8, "tie_word_embeddings": True}),
 }
