@@ -1,6 +1,9 @@
 import { COUNT, type Fields, IF_KNOWN, listOf, MEASURED, TEXT } from "../base/fields.js";
 
-/** Singular values above it are the ReLoRA paper's measure of the rank of an update (Lialin et al. 2023, arXiv:2307.05695, section 4). */
+/**
+ * Singular values above it are the ReLoRA paper's measure of the rank of an update (Lialin et al. 2023,
+ * arXiv:2307.05695, section 4).
+ */
 export const RANK_THRESHOLD = 0.1;
 
 /** Of the largest singular value: those above it count towards the rank of an update, whatever its size. */

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { resolveSettings } from "../../src/config/resolve.js";
 import type { Settings } from "../../src/config/settings.js";
 import { trainTokenizer } from "../../src/data/train-tokenizer.js";
+import { openSafetensors } from "../../src/formats/safetensors.js";
 import { train } from "../../src/training/train.js";
 import { evaluateTarget } from "../../src/verbs/evaluate.js";
 import { exportPeft } from "../../src/verbs/export-peft.js";
@@ -17,6 +18,7 @@ interface Case {
   readonly base: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly kind?: string;
+  readonly dtype?: string;
 }
 
 const BASES = ["llama", "tied", "gpt2", "qwen2", "phi3", "gemma3", "wide"];
@@ -118,6 +120,7 @@ const EQUAL: Readonly<Record<string, Case>> = {
       lora("llama", { ...q, init_lora_weights: kind }),
     ]),
   ),
+  "bfloat16, DoRA": { ...lora("llama", { ...all, use_dora: true }), dtype: "bfloat16" },
   VeLoRA: lora("llama", { ...q, velora_config: {} }),
 };
 
@@ -184,6 +187,7 @@ const REFUSED: Readonly<Record<string, readonly [words: string, example: Case]>>
 /** Those that are merged and written again: one of each form. */
 const WRITTEN = [
   "patterns of ranks and alphas",
+  "bfloat16, DoRA",
   "DoRA, gpt2",
   "DoRA of a scaled table",
   "a bias of B",
@@ -268,6 +272,7 @@ describePeers("adapters of PEFT", () => {
       const [base, adapter] = [baseOf(name), path.join(root, "again", folderNames.get(name)!)];
       await exportPeft(await openTarget(adapterOf(name), { base }), adapter);
       again[name] = { base, adapter };
+      expect(await bytesOf(adapter), name).toEqual(await bytesOf(adapterOf(name)));
       // A layer without a bias cannot take up that of B.
       if (config.lora_bias === true) continue;
       merged[name] = path.join(root, "merged", folderNames.get(name)!);
@@ -363,3 +368,12 @@ describePeers("adapters of PEFT", () => {
     expect(Math.abs(onPacked.loss - (await lossOf(own, packed))), format).toBeLessThan(tolerance);
   });
 });
+
+/** Each tensor of an adapter as it lies in the file, by its key. */
+async function bytesOf(folder: string): Promise<object> {
+  const { tensors } = await openSafetensors(path.join(folder, "adapter_model.safetensors"));
+  const entries = [...tensors].map(
+    async ([key, stored]) => [key, [stored.fileType, stored.shape, await stored.readBytes()]] as const,
+  );
+  return Object.fromEntries(await Promise.all(entries));
+}

@@ -72,12 +72,12 @@ def disturb(model, seed, size=0.05):
                 parameter.add_(torch.randn_like(parameter) * size)
 
 
-def write_adapter(base, out, config, rows, kind="Lora"):
+def write_adapter(base, out, config, rows, kind="Lora", dtype="float32"):
     """Writes an adapter. Returns the loss that PEFT has with what it reads from there beside the base."""
     settings = {"task_type": "CAUSAL_LM", **config}
     model = get_peft_model(open_base(base), getattr(peft, f"{kind}Config")(**settings))
     disturb(model, len(str(config)))
-    model.save_pretrained(out)
+    model.to(getattr(torch, dtype)).save_pretrained(out)
     return adapter_loss(base, out, rows)
 
 
@@ -89,8 +89,8 @@ def write_adapters(bases, out, cases, rows):
     """Losses by case."""
     results = {}
     for name, case in cases.items():
-        base = os.path.join(bases, case["base"])
-        results[name] = write_adapter(base, os.path.join(out, name), case["config"], rows, case.get("kind", "Lora"))
+        base, options = os.path.join(bases, case["base"]), {key: case[key] for key in ("kind", "dtype") if key in case}
+        results[name] = write_adapter(base, os.path.join(out, name), case["config"], rows, **options)
     return results
 
 
