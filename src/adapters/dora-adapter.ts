@@ -58,6 +58,11 @@ export class DoRAAdapter extends LoRAAdapter {
     throw new ConfigError("DoRAAdapter can only start at zero; use another merge policy than residual");
   }
 
+  override goOnFrom(learned: LowRankTerm): void {
+    super.goOnFrom(learned);
+    this.magnitude.assign(learned.magnitude!);
+  }
+
   override async learned(): Promise<LowRankTerm> {
     return { ...(await super.learned()), magnitude: this.magnitude.values.slice() };
   }

@@ -134,6 +134,14 @@ export abstract class LinearAdapter extends Module {
     throw new ConfigError(`${this.constructor.name} can only start at zero; use another merge policy than residual`);
   }
 
+  /**
+   * Goes on from what an adapter of its kind has learned, in the very factors of the term. @throws ConfigError for
+   * adapters that are not made of two factors, as by default.
+   */
+  goOnFrom(_learned: LowRankTerm): void {
+    throw new ConfigError(`${this.constructor.name} is not made of two factors, which it could go on from`);
+  }
+
   /** The search for a start in gradients; undefined, by default, for an adapter that needs none. */
   get gradientStart(): GradientStart | undefined {
     return undefined;

@@ -1,3 +1,4 @@
+import { ConfigError } from "../base/errors.js";
 import { kaimingUniform, normal, xavierUniform } from "../nn/initializers.js";
 import type { Rng } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
@@ -106,6 +107,19 @@ export class LoRAAdapter extends LowRankAdapter {
       ["loraA", a.slice()],
       ["loraB", b.slice()],
     ]);
+  }
+
+  /** @throws ConfigError for a term of another rank or scaling. */
+  override goOnFrom({ rank, scaling, loraA, loraB }: LowRankTerm): void {
+    if (rank !== this.rank || scaling !== this.scaling) {
+      throw new ConfigError(
+        `${this.constructor.name}: cannot go on from rank ${rank} with scaling ${scaling}; ` +
+          `it has rank ${this.rank} and ${this.scaling}`,
+      );
+    }
+    this.#start = new Map();
+    this.loraA.assign(loraA);
+    this.loraB.assign(loraB);
   }
 
   /** Empty for an adapter that started at zero. */

@@ -38,8 +38,8 @@ function targetMatcher({ targetModules, layersToTransform, layersPattern }: Targ
   if (!layersToTransform?.length) return matches;
   const exact = new Set(targetModules);
   const wanted = new Set(layersToTransform);
-  const names = layersPattern?.length ? layersPattern.join("|") : "[^.]*";
-  const place = new RegExp(`^.*?\\.(?:${names})\\.(\\d+)\\.`, "u");
+  const list = layersPattern?.length ? `(?:^|.*?\\.)(?:${layersPattern.join("|")})` : ".*?\\.[^.]*";
+  const place = new RegExp(`^${list}\\.(\\d+)\\.`, "u");
   return (module) =>
     exact.has(module) || (matches(module) && wanted.has(Number(place.exec(module)?.[1] ?? Number.NaN)));
 }

@@ -4,6 +4,7 @@ import { isFourBitType } from "../ops/four-bit-codes.js";
 import { isPruning } from "../optim/reset.js";
 import { firstStretch } from "./derive.js";
 import { flagOf } from "./names.js";
+import { isModelPreset } from "./presets.js";
 import type { SettingKey, Settings } from "./settings.js";
 
 /** A rule that ties several settings together. */
@@ -19,6 +20,29 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     keys: ["chatDate"],
     fault: ({ chatDate }) =>
       chatDate === null || isDay(chatDate) ? null : `chatDate: must be a day such as 2026-03-31, got ${chatDate}`,
+  },
+  {
+    keys: ["adapterFrom", "method", "model"],
+    fault: ({ adapterFrom, method, model }) =>
+      adapterFrom === null || method === "full" || !isModelPreset(model)
+        ? null
+        : `adapterFrom: is for the model that its adapter was trained on, and ${model} is a preset with random weights; ` +
+          `name the model with ${flagOf("model")}`,
+  },
+  {
+    keys: ["warmStartSteps", "adapterFrom", "method"],
+    fault: ({ warmStartSteps, adapterFrom, method }) =>
+      adapterFrom === null || method === "full" || warmStartSteps === 0
+        ? null
+        : `warmStartSteps: must be 0 with adapterFrom, whose adapter is for the model as it is, got ${warmStartSteps}`,
+  },
+  {
+    keys: ["mergePolicy", "adapterFrom", "method", "quantize"],
+    fault: ({ mergePolicy, adapterFrom, method }) =>
+      adapterFrom === null || method === "full" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
+        ? null
+        : `mergePolicy: ${mergePolicy} starts adapters near what rounding changes, and adapterFrom from its adapter; ` +
+          "choose another policy, as delta-log",
   },
   {
     keys: ["quantize", "method"],

@@ -20,6 +20,7 @@ export const SETTING_GROUPS = [
 /** Conditions under which a setting means something; `unused.ts` has each in code and in words. */
 export type SettingUse =
   | "adapters"
+  | "new adapters"
   | "relora"
   | "cycles"
   | "pruning"
@@ -149,10 +150,20 @@ export const SETTINGS = {
     default: "relora",
     help: "full trains every weight; lora trains adapters; relora merges and restarts them again and again.",
   },
+  adapterFrom: {
+    type: "string",
+    group: "Method",
+    usedBy: ["adapters"],
+    warmStart: "none",
+    default: null,
+    none: "the adapters start anew",
+    help: "A PEFT adapter of the model, a folder or a name of the hub, from which training goes on: its factors, rank, alpha, dropout, targets, kind, and what it trains in full.",
+    aliases: ["lora_model_dir"],
+  },
   adapterKind: {
     type: "choice",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     choices: adapterKinds,
     default: "lora",
@@ -165,7 +176,7 @@ export const SETTINGS = {
   rank: {
     type: "integer",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     default: 32,
     min: 1,
@@ -175,7 +186,7 @@ export const SETTINGS = {
   alpha: {
     type: "number",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     derived: "the rank, so that the scaling is 1",
     above: 0,
@@ -185,7 +196,7 @@ export const SETTINGS = {
   rslora: {
     type: "boolean",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     default: false,
     help: "Scale by alpha / √rank (Kalajdzievski 2023).",
@@ -194,7 +205,7 @@ export const SETTINGS = {
   dropout: {
     type: "number",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     default: 0,
     min: 0,
@@ -214,7 +225,7 @@ export const SETTINGS = {
   targetModules: {
     type: "list",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     default: ["all-linear"],
     help: "Linear layers that get an adapter: all-linear is all of the decoder's; else the ends of their paths, such as q_proj or 3.mlp.up_proj, or regular expressions of Python's for whole paths.",
@@ -223,7 +234,7 @@ export const SETTINGS = {
   excludeModules: {
     type: "list",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     default: [],
     help: "Layers among them that get none, named in the same way.",
@@ -232,7 +243,7 @@ export const SETTINGS = {
   layersToTransform: {
     type: "list",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     default: [],
     help: "Numbers, from 0, of the decoder layers that get adapters; none for all of them.",
@@ -241,7 +252,7 @@ export const SETTINGS = {
   rankPattern: {
     type: "list",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     default: [],
     help: "Ranks that differ, as NAME=RANK: the end of a path, or a regular expression for it; the first that matches counts.",
@@ -249,7 +260,7 @@ export const SETTINGS = {
   alphaPattern: {
     type: "list",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     default: [],
     help: "Alphas that differ, as NAME=ALPHA.",
@@ -257,7 +268,7 @@ export const SETTINGS = {
   bias: {
     type: "choice",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     choices: ["none", "lora_only", "all"],
     default: "none",
@@ -266,7 +277,7 @@ export const SETTINGS = {
   trainModules: {
     type: "list",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     choices: ["embeddings", "norms", "head"],
     derived: "all three; none for method lora on a model folder",

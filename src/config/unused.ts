@@ -8,6 +8,10 @@ import type { Settings, SettingUse } from "./settings.js";
 /** When a use of settings holds, and the words for it. */
 const USES: Readonly<Record<SettingUse, { isMet(settings: Settings): boolean; words: string }>> = {
   adapters: { isMet: ({ method }) => method !== "full", words: "adapters, of which method full has none" },
+  "new adapters": {
+    isMet: ({ adapterFrom }) => adapterFrom === null,
+    words: `adapters that start anew; ${flagOf("adapterFrom")} keeps what its adapter has`,
+  },
   relora: { isMet: ({ method }) => method === "relora", words: "method relora" },
   cycles: {
     isMet: ({ method, schedule }) => method === "relora" || schedule === "cosine_restarts",

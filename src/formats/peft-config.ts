@@ -34,11 +34,17 @@ export interface PeftSettings {
   readonly layersToTransform?: readonly number[] | null;
   /** Name of the list of layers in a module's path. */
   readonly layersPattern?: readonly string[] | null;
-  /** Trained rows of embedding tables, by the name of the table. */
-  readonly tokenIndices?: Readonly<Record<string, readonly number[]>>;
-  /** True if the trained parts of tied weights are tied as well. */
+  /** Trained rows of embedding tables, by the name of the table; a list is of the table of the input. */
+  readonly tokenIndices?: TokenIndices;
+  /** True if PEFT is to give tied weights the same update. Files hold the tensors of both, so reading needs it not. */
   readonly tiesWeights?: boolean;
+  /** Weights that are adapted as parameters, by the ends of their names, such as `q_proj.weight`. */
+  readonly targetParameters?: readonly string[];
+  /** Options that change training alone, in words. */
+  readonly trainingOptions?: readonly string[];
 }
+
+export type TokenIndices = readonly number[] | Readonly<Record<string, readonly number[]>>;
 
 export type PeftBias = (typeof BIASES)[number];
 const BIASES = ["none", "all", "lora_only"] as const;
@@ -58,7 +64,7 @@ export interface PeftConfig extends Required<PeftSettings> {
  * only if they are not at their defaults.
  */
 export function formatPeftConfig(config: PeftSettings & Pick<PeftConfig, "targetModules" | "modulesToSave">): string {
-  const tokens = config.tokenIndices ?? {};
+  const { tokenIndices = {}, targetParameters = [] } = config;
   const fields: Record<string, unknown> = {
     alpha_pattern: config.alphaPattern ?? {},
     auto_mapping: null,
@@ -83,7 +89,8 @@ export function formatPeftConfig(config: PeftSettings & Pick<PeftConfig, "target
     ...(config.loraBias && { lora_bias: true }),
     ...(config.excludeModules != null && { exclude_modules: config.excludeModules }),
     ...(config.tiesWeights && { ensure_weight_tying: true }),
-    ...(Object.keys(tokens).length > 0 && { trainable_token_indices: tokens }),
+    ...(Object.keys(tokenIndices).length > 0 && { trainable_token_indices: tokenIndices }),
+    ...(targetParameters.length > 0 && { target_parameters: targetParameters }),
   };
   return JSON.stringify(Object.fromEntries(Object.entries(fields).sort()), null, 2);
 }
@@ -92,14 +99,18 @@ export function formatPeftConfig(config: PeftSettings & Pick<PeftConfig, "target
  * Reads the fields of adapter_config.json, with PEFT's defaults for missing ones. Faults are added to `faults`,
  * including every field that changes numbers in an unsupported way. Other unknown fields are ignored, as in PEFT.
  */
-export function parsePeftConfig(fields: Readonly<Record<string, unknown>>, faults: string[]): PeftConfig {
+export function parsePeftConfig(all: Readonly<Record<string, unknown>>, faults: string[]): PeftConfig {
+  // The fields of another kind of adapter have other meanings.
+  const fields = all.peft_type === "LORA" ? all : {};
   const read = <T>(key: string, fallback: T, accepts: (value: unknown) => boolean, rule: string): T => {
     const value = fields[key];
     if (value === undefined || accepts(value)) return (value ?? fallback) as T;
     faults.push(`${key} must be ${rule}, not ${shownValue(value)}`);
     return fallback;
   };
-  if (fields.peft_type !== "LORA") faults.push(`peft_type must be "LORA", not ${shownValue(fields.peft_type)}`);
+  if (fields !== all) {
+    faults.push(`peft_type must be "LORA", not ${shownValue(all.peft_type)}; merge the adapter in PEFT instead`);
+  }
   for (const [key, isNeutral, meaning] of UNSUPPORTED) {
     const value = fields[key];
     if (value !== undefined && !isNeutral(value)) {
@@ -163,6 +174,10 @@ export function parsePeftConfig(fields: Readonly<Record<string, unknown>>, fault
     modulesToSave: read<string[]>("modules_to_save", [], isFewNamesOrNull, "a list of at most 1000 names or null"),
     tokenIndices: readTokenIndices(fields.trainable_token_indices, faults),
     tiesWeights: read("ensure_weight_tying", false, isBoolean, "true or false"),
+    trainingOptions: OF_TRAINING.flatMap(([key, isOn]) =>
+      isOn(fields[key]) ? [`${key} ${shownValue(fields[key])}`] : [],
+    ),
+    targetParameters: read<string[]>("target_parameters", [], isFewNamesOrNull, "a list of at most 1000 names or null"),
   };
 }
 
@@ -174,11 +189,11 @@ function readTargets<T extends readonly string[] | string | null>(key: string, t
   return null as T;
 }
 
-function readTokenIndices(value: unknown, faults: string[]): Record<string, number[]> {
+function readTokenIndices(value: unknown, faults: string[]): TokenIndices {
   if (isOffOrEmpty(value) || value === undefined) return {};
   const isIndices = (indices: unknown): indices is number[] =>
     Array.isArray(indices) && indices.every((index) => Number.isSafeInteger(index) && index >= 0);
-  if (isIndices(value)) return { embed_tokens: value };
+  if (isIndices(value)) return value;
   if (isObject(value) && Object.values(value).every(isIndices)) return value as Record<string, number[]>;
   faults.push(
     `trainable_token_indices must be a list of token numbers or an object of such lists, not ${shownValue(value)}`,
@@ -213,6 +228,13 @@ const isOffOrEmpty = (value: unknown): boolean => isOff(value) || (Array.isArray
  */
 const NEUTRAL_INITIALISATIONS: readonly unknown[] = [null, true, false, "gaussian", "eva", "orthogonal", "mica"];
 
+/** Fields that change how an adapter is trained, and nothing else. */
+const OF_TRAINING: readonly (readonly [key: string, isOn: (value: unknown) => boolean])[] = [
+  ["velora_config", (value) => value !== undefined && !isOff(value)],
+  // It keeps B as it is.
+  ["init_lora_weights", (value) => value === "mica"],
+];
+
 /** Unsupported fields that change numbers: a test for harmless values, and the meaning of others. */
 const UNSUPPORTED: readonly (readonly [key: string, isNeutral: (value: unknown) => boolean, meaning: string])[] = [
   [
@@ -221,11 +243,10 @@ const UNSUPPORTED: readonly (readonly [key: string, isNeutral: (value: unknown) 
     "an initialisation that changes the base, so that the adapter is wrong on the base as it was published, is",
   ],
   ["layer_replication", isOffOrEmpty, "replicated layers are"],
-  ["target_parameters", isOffOrEmpty, "adapters on bare parameters are"],
   ["use_qalora", isOff, "QA-LoRA is"],
   ["use_bdlora", isOff, "BD-LoRA is"],
   ["alora_invocation_tokens", isOffOrEmpty, "aLoRA is"],
-  ...["corda", "lora_ga", "arrow", "kasa", "velora", "monteclora"].map(
+  ...["corda", "lora_ga", "arrow", "kasa", "monteclora"].map(
     (variant) => [`${variant}_config`, isOff, `the variant ${variant} is`] as const,
   ),
 ];

@@ -1,7 +1,7 @@
 import type { LowRankTerm } from "../adapters/low-rank-term.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { type LazyTensor, readHostTensor } from "./lazy-tensor.js";
-import type { PeftConfig } from "./peft-config.js";
+import type { PeftConfig, TokenIndices } from "./peft-config.js";
 import type { SafetensorsDType } from "./safetensors-header.js";
 
 const PREFIX = "base_model.model.";
@@ -69,9 +69,10 @@ export function peftTensors({
     add(`${module}.lora_magnitude_vector`, magnitude);
   }
   const embeddings = others.embeddings ?? new Map<string, LoraPair>();
-  for (const [module, { loraA, loraB }] of embeddings) {
+  for (const [module, { loraA, loraB, magnitude }] of embeddings) {
     add(`${module}.lora_embedding_A`, loraA);
     add(`${module}.lora_embedding_B`, loraB);
+    add(`${module}.lora_magnitude_vector`, magnitude);
   }
   for (const [module, rows] of others.tokens ?? []) add(`${module}.token_adapter.trainable_tokens_delta`, rows);
   for (const [name, tensor] of [...(others.biases ?? []), ...(others.modulesToSave ?? [])]) {
@@ -118,6 +119,9 @@ const TOKENS = /\.token_adapter\.trainable_tokens_delta$/;
 /** Tables of tokens that PEFT writes unasked if they are adapted or were resized. */
 const SAVED_UNASKED = ["embed_tokens", "lm_head", "wte", "embed_in", "embed_out"];
 
+/** What VeLoRA compresses activations with in training; it changes no output. */
+const OF_TRAINING = /\.lora_velora_embed$/;
+
 /** Sorts the tensors of an adapter's file by kind. Unknown tensors and incomplete pairs are added to `faults`. */
 export function sortTensors<T>(tensors: ReadonlyMap<string, T>, rule: TensorRule, faults: string[]): PeftTensors<T> {
   const parts = {
@@ -134,27 +138,39 @@ export function sortTensors<T>(tensors: ReadonlyMap<string, T>, rule: TensorRule
       kind.set(module, { ...kind.get(module), [part!]: tensor });
       continue;
     }
+    if (OF_TRAINING.test(path)) continue;
     const name = path.replace(/\.base_layer(?=\.[^.]+$)/, "");
-    const ofAdaptedTable = path.endsWith(".base_layer.weight");
+    const isSaved =
+      path.endsWith(".base_layer.weight") ||
+      rule.modulesToSave.some((module) => isInEnd(name, module)) ||
+      SAVED_UNASKED.some((module) => isInEnd(`.${name}`, `.${module}`));
     if (TOKENS.test(path)) tokens.set(path.replace(TOKENS, ""), tensor);
-    else if (ofAdaptedTable || [...rule.modulesToSave, ...SAVED_UNASKED].some((module) => isInside(name, module)))
-      modulesToSave.set(name, tensor);
+    else if (isSaved) modulesToSave.set(name, tensor);
     else if (rule.bias !== "none" && name.endsWith(".bias")) biases.set(name, tensor);
     else faults.push(`tensor "${key}" is neither half of a LoRA pair nor part of modules_to_save`);
   }
-  const layers = completePairs(parts.layers, "lora", rule, faults);
-  const plain = { loraBias: false, useDora: false };
-  const embeddings = completePairs(parts.embeddings, "lora_embedding", plain, faults);
-  for (const module of tokens.keys()) {
-    if (!Object.keys(rule.tokenIndices).some((name) => isInside(`${module}.weight`, name))) {
-      faults.push(`${module} has trained tokens, but trainable_token_indices does not say which`);
-    }
+  // Linear layers and tables have the same name for their magnitudes.
+  for (const [module, pair] of parts.embeddings) {
+    const magnitude = parts.layers.get(module)?.magnitude;
+    if (magnitude === undefined) continue;
+    parts.embeddings.set(module, { ...pair, magnitude });
+    parts.layers.delete(module);
   }
-  for (const name of Object.keys(rule.tokenIndices)) {
-    if ([...tokens.keys()].some((module) => isInside(`${module}.weight`, name))) continue;
-    faults.push(`trainable_token_indices names ${name}, but there are no trained tokens of it`);
+  const layers = completePairs(parts.layers, "lora", rule, faults);
+  const embeddings = completePairs(parts.embeddings, "lora_embedding", { ...rule, loraBias: false }, faults);
+  for (const module of tokens.keys()) {
+    if (indicesOf(rule.tokenIndices, module) !== undefined) continue;
+    faults.push(`${module} has trained tokens, but trainable_token_indices does not say which`);
   }
   return { layers, embeddings, tokens, biases, modulesToSave };
+}
+
+/** The rows of a table that are trained; undefined where there are none. */
+export function indicesOf(indices: TokenIndices, table: string): readonly number[] | undefined {
+  if (Array.isArray(indices)) return indices;
+  return Object.entries(indices as Exclude<TokenIndices, readonly number[]>).find(([name]) =>
+    table.endsWith(name),
+  )?.[1];
 }
 
 function completePairs<T>(
@@ -192,9 +208,7 @@ function parameterPath(key: string): string {
     .replace(".modules_to_save.default.", ".");
 }
 
-/**
- * True if the parameter lies in a module of this name, which is made of whole segments of the path, without its last.
- */
-function isInside(parameter: string, module: string): boolean {
-  return `.${parameter}`.includes(`.${module}.`);
+/** True if the parameter lies in a module whose path ends in this text, by PEFT's rule for modules_to_save. */
+function isInEnd(parameter: string, end: string): boolean {
+  return parameter.includes(`${end}.`);
 }

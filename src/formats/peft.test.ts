@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CheckpointError } from "../base/errors.js";
 import type { HostTensor } from "../tensor/dtype.js";
-import { type PeftAdapter, readPeftAdapter, writePeftAdapter } from "./peft.js";
+import { namedAdapters, type PeftAdapter, readPeftAdapter, writePeftAdapter } from "./peft.js";
 import { readSafetensors, writeSafetensors } from "./safetensors.js";
 
 let root = "";
@@ -191,7 +191,7 @@ const refused: [string, unknown][] = [
   ["init_lora_weights", "pissa"],
   ["layer_replication", [[0, 2]]],
   ["trainable_token_indices", [-1]],
-  ["target_parameters", ["experts.gate"]],
+  ["target_parameters", "experts.gate"],
   ["ensure_weight_tying", 1],
   ["use_qalora", true],
   ["corda_config", { corda_method: "kpm" }],
@@ -202,7 +202,6 @@ const refused: [string, unknown][] = [
   ["use_rslora", 1],
   ["modules_to_save", "lm_head"],
   ["target_modules", 3],
-  ["peft_type", "LOHA"],
 ];
 
 test("every option that would change numbers is refused by name, all at once", async () => {
@@ -222,6 +221,37 @@ test.each(refused)("%s of %j is refused", async (key, value) => {
   await expect(readPeftAdapter(folder)).rejects.toThrow(new RegExp(`cannot be used: ${key} (is|must be) `));
 });
 
+test.each(["LOHA", "IA3", "ADALORA", undefined])(
+  "an adapter of the type %s is refused for that alone",
+  async (peft_type) => {
+    const read = readPeftAdapter(await foreign({ peft_type, r: "x" }, pair(QUERY, 8)));
+    await expect(read).rejects.toThrow(/cannot be used: peft_type must be "LORA", not .*; merge the adapter in PEFT/);
+  },
+);
+
+test("a parameter that is targeted must have its tensors", async () => {
+  const folder = await foreign(
+    { peft_type: "LORA", target_parameters: ["q_proj.weight", "mlp.experts"] },
+    pair(QUERY, 8),
+  );
+  await expect(readPeftAdapter(folder)).rejects.toThrow(
+    "target_parameters names mlp.experts, but there are no tensors",
+  );
+});
+
+test("names of modules_to_save are ends of a path's text", async () => {
+  const folder = await foreign(
+    { peft_type: "LORA", target_modules: ["q_proj"], modules_to_save: ["norm", "p_proj"] },
+    {
+      ...pair(QUERY, 8),
+      "base_model.model.model.layers.0.post_layernorm.weight": tensor(1),
+      "base_model.model.model.layers.0.mlp.up_proj.weight": tensor(1),
+    },
+  );
+  const saved = [...(await readPeftAdapter(folder)).modulesToSave.keys()].sort();
+  expect(saved).toEqual(["model.layers.0.mlp.up_proj.weight", "model.layers.0.post_layernorm.weight"]);
+});
+
 test("tensors that do not fit the rank, the targets or any pair are named together", async () => {
   const config = { peft_type: "LORA", r: 2, target_modules: ["q_proj"], modules_to_save: ["lm_head"] };
   const folder = await foreign(config, {
@@ -229,7 +259,7 @@ test("tensors that do not fit the rank, the targets or any pair are named togeth
     ...pair("model.layers.0.mlp.xq_proj", 2),
     "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight": tensor(2, 3),
     "base_model.model.model.embed_tokens.lora_embedding_A": tensor(2, 3),
-    "base_model.model.xlm_head.weight": tensor(1),
+    "base_model.model.lm_head_x.weight": tensor(1),
     "model.lm_head.weight": tensor(1),
     "base_model.model.lm_head.weight": tensor(1),
   });
@@ -242,7 +272,7 @@ test("tensors that do not fit the rank, the targets or any pair are named togeth
     "model.layers.0.mlp.xq_proj has LoRA tensors but target_modules (q_proj) does not name it",
     "model.layers.1.self_attn.q_proj has lora_A but no lora_B",
     "model.embed_tokens has lora_embedding_A but no lora_embedding_B",
-    '"base_model.model.xlm_head.weight" is neither',
+    '"base_model.model.lm_head_x.weight" is neither',
     '"model.lm_head.weight" is neither',
   ]) {
     await expect(read).rejects.toThrow(fault);
@@ -268,6 +298,43 @@ test("a pickled adapter is refused with the way out, a missing one is named", as
   await mkdir(folder);
   await writeFile(path.join(folder, "adapter_model.bin"), "");
   await expect(readPeftAdapter(folder)).rejects.toThrow("safe_serialization=True");
+});
+
+test("an adapter of mlx-lm is read: its factors are turned, and its scale is the scaling", async () => {
+  const folder = path.join(root, "mlx");
+  await mkdir(folder);
+  const fields = { fine_tune_type: "dora", num_layers: 2, lora_parameters: { rank: 2, scale: 2.5, dropout: 0.1 } };
+  await writeFile(path.join(folder, "adapter_config.json"), JSON.stringify(fields));
+  const matrix = (shape: number[], data: number[]) =>
+    ({ dtype: "float32", shape, data: Float32Array.from(data) }) as const;
+  const tensors = {
+    [`${QUERY}.lora_a`]: matrix([3, 2], [1, 2, 3, 4, 5, 6]),
+    [`${QUERY}.lora_b`]: matrix([2, 1], [7, 8]),
+    [`${QUERY}.m`]: matrix([1], [9]),
+  };
+  await writeSafetensors(path.join(folder, "adapters.safetensors"), new Map(Object.entries(tensors)));
+  const read = await readPeftAdapter(folder);
+  expect(read).toMatchObject({ rank: 2, alpha: 5, dropout: 0.1, useDora: true, useRslora: false });
+  expect(read.layers.get(QUERY)).toEqual({
+    loraA: matrix([2, 3], [1, 3, 5, 2, 4, 6]),
+    loraB: matrix([1, 2], [7, 8]),
+    magnitude: matrix([1], [9]),
+  });
+  const whole = { fine_tune_type: "full", lora_parameters: null };
+  await writeFile(path.join(folder, "adapter_config.json"), JSON.stringify(whole));
+  await expect(readPeftAdapter(folder)).rejects.toThrow(/fine_tune_type must be .*, not "full"; write .* mlx_lm.fuse/);
+  await expect(readPeftAdapter(folder)).rejects.toThrow(
+    "lora_parameters must have numbers for rank and scale, not null",
+  );
+});
+
+test("adapters in folders of their own are named", async () => {
+  const folder = path.join(root, "several");
+  for (const name of ["poems", "recipes"]) await writePeftAdapter(path.join(folder, name), adapter);
+  await expect(readPeftAdapter(folder)).rejects.toThrow(
+    `holds the adapters poems, recipes in folders of their own; name one of them, as ${folder}/poems`,
+  );
+  expect(await namedAdapters(folder)).toEqual(["poems", "recipes"]);
 });
 
 test("an adapter whose factors do not fit its rank is not written", async () => {

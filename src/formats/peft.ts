@@ -8,6 +8,7 @@ import { type FolderOptions, writeFolder } from "./checksums.js";
 import { checkpointFault } from "./faults.js";
 import { readJsonObject } from "./json-file.js";
 import { readHostTensor } from "./lazy-tensor.js";
+import { asPeftTensor, MLX_WEIGHTS, mlxFields } from "./mlx-adapter.js";
 import { checkpointPath } from "./open-file.js";
 import { formatPeftConfig, type PeftConfig, type PeftSettings, parsePeftConfig } from "./peft-config.js";
 import {
@@ -31,6 +32,8 @@ export interface PeftBase {
   readonly sha256: string | null;
   /** Description of the base's quantizer in training; null for float32. */
   readonly quantizer: string | null;
+  /** What the files of the base hold, such as `bfloat16`. Absent: what the quantizer says, or float32. */
+  readonly storage?: string | undefined;
 }
 
 /** A LoRA adapter as PEFT stores it. */
@@ -82,28 +85,55 @@ export async function writePeftAdapter(
 }
 
 /**
- * Reads a folder written by PEFT or `writePeftAdapter`. If the file names no targets, they are the modules that have
+ * Reads a folder written by PEFT, `writePeftAdapter` or mlx-lm. If the file names no targets, they are the modules that have
  * tensors.
  * @throws CheckpointError listing every fault and every option that would silently change numbers.
  */
 export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> {
-  const path = await checkpointPath(folder, WEIGHTS);
-  if (!(await exists(path))) {
-    const pickles = (await isDirectory(folder)) ? (await listFolder(folder)).filter(isPickleName) : [];
-    if (pickles.length > 0) throw pickleError(folder, pickles);
-    throw new CheckpointError(`${path} is missing; name a folder with ${CONFIG} and ${WEIGHTS}`);
-  }
+  const own = await checkpointPath(folder, WEIGHTS);
+  const ofMlx = await checkpointPath(folder, MLX_WEIGHTS);
+  const isOfMlx = !(await exists(own)) && (await exists(ofMlx));
+  const path = isOfMlx ? ofMlx : own;
+  if (!(await exists(path))) throw await missingWeights(folder, path);
   const faults: string[] = [];
-  const config = parsePeftConfig(await readJsonObject(await checkpointPath(folder, CONFIG)), faults);
+  const fields = await readJsonObject(await checkpointPath(folder, CONFIG));
+  const config = parsePeftConfig(isOfMlx ? mlxFields(fields, faults) : fields, faults);
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
   const { tensors: stored, metadata } = await openSafetensors(path);
   const tensors = new Map<string, PeftTensor>();
-  for (const [name, tensor] of stored) tensors.set(name, await readPeftTensor(tensor));
+  for (const [name, tensor] of stored) {
+    const read = await readPeftTensor(tensor);
+    tensors.set(...(isOfMlx ? asPeftTensor(name, read) : ([name, read] as const)));
+  }
   const sorted = sortTensors(tensors, config, faults);
   const base = readBase(metadata, faults);
   faults.push(...layerFaults(sorted, config));
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
   return { ...config, targetModules: config.targetModules ?? [...sorted.layers.keys()], ...sorted, base };
+}
+
+/** Names of the folders in a folder that hold adapters: PEFT saves those that it has by name so. */
+export async function namedAdapters(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of (await isDirectory(folder)) ? await listFolder(folder) : []) {
+    if (await exists(joinPath(folder, name, CONFIG))) found.push(name);
+  }
+  return found.sort();
+}
+
+/** The reason why there is no adapter of PEFT, and the way to one. */
+async function missingWeights(folder: string, path: string): Promise<CheckpointError> {
+  const names = (await isDirectory(folder)) ? await listFolder(folder) : [];
+  const pickles = names.filter(isPickleName);
+  if (pickles.length > 0) return pickleError(folder, pickles);
+  const named = await namedAdapters(folder);
+  if (named.length > 0) {
+    return new CheckpointError(
+      `${folder} holds the ${named.length === 1 ? "adapter" : "adapters"} ${named.join(", ")} in folders of their own; ` +
+        `name one of them, as ${joinPath(folder, named[0]!)}`,
+    );
+  }
+  return new CheckpointError(`${path} is missing; name a folder with ${CONFIG} and ${WEIGHTS}`);
 }
 
 async function readPeftTensor(stored: StoredTensor): Promise<PeftTensor> {
@@ -122,12 +152,15 @@ export interface LoraScaling {
 
 /** Rank, alpha and scaling of each of the modules. */
 export function loraScalings(modules: Iterable<string>, config: PeftSettings): Map<string, LoraScaling> {
-  const names = [...modules];
-  const ranks = patternValues(names, config.rankPattern ?? {}, config.rank);
-  const alphas = patternValues(names, config.alphaPattern ?? {}, config.alpha);
+  // Patterns are compared with the name of the parameter where that is what is adapted.
+  const names = new Map(
+    [...modules].map((module) => [module, isParameterTarget(config, module) ? `${module}.weight` : module] as const),
+  );
+  const ranks = patternValues(names.values(), config.rankPattern ?? {}, config.rank);
+  const alphas = patternValues(names.values(), config.alphaPattern ?? {}, config.alpha);
   return new Map(
-    names.map((module) => {
-      const [rank, alpha] = [ranks.get(module)!, alphas.get(module)!];
+    [...names].map(([module, name]) => {
+      const [rank, alpha] = [ranks.get(name)!, alphas.get(name)!];
       return [module, { rank, alpha, scaling: config.useRslora ? alpha / Math.sqrt(rank) : alpha / rank }] as const;
     }),
   );
@@ -142,18 +175,46 @@ function baseFault(sha256: string): string {
 /** The base as metadata of the tensors' file. */
 function baseMetadata(base: PeftBase | null): Record<string, string> {
   if (base === null) return {};
-  const { sha256, quantizer } = base;
-  return { ...(sha256 !== null && { base_sha256: sha256 }), ...(quantizer !== null && { base_quantizer: quantizer }) };
+  const { sha256, quantizer, storage } = base;
+  return {
+    ...(sha256 !== null && { base_sha256: sha256 }),
+    ...(quantizer !== null && { base_quantizer: quantizer }),
+    ...(storage !== undefined && { base_storage: storage }),
+  };
 }
 
 function readBase(metadata: Readonly<Record<string, string>>, faults: string[]): PeftBase | null {
-  const { base_sha256: sha256 = null, base_quantizer: quantizer = null } = metadata;
+  const { base_sha256: sha256 = null, base_quantizer: quantizer = null, base_storage: storage } = metadata;
   if (sha256 === null && quantizer === null) return null;
   if (sha256 !== null && !SHA256.test(sha256)) faults.push(baseFault(sha256));
-  return { sha256, quantizer };
+  return { sha256, quantizer, ...(storage !== undefined && { storage }) };
 }
 
 type LayerRule = PeftSettings & Pick<PeftConfig, "targetModules">;
+
+/** True for a module whose weight is adapted as a parameter: not a layer's input and output, but the tensor as such. */
+export function isParameterTarget({ targetParameters = [] }: PeftSettings, module: string): boolean {
+  return targetParameters.some((name) => `.${module}.weight`.endsWith(`.${name}`));
+}
+
+/**
+ * True for the pair of a tied output projection, which ensure_weight_tying adds unnamed: that of the table, transposed.
+ */
+function isTiedPair(
+  { tiesWeights = false }: PeftSettings,
+  pair: LoraPair,
+  embeddings: PeftTensors["embeddings"],
+): boolean {
+  return (
+    tiesWeights &&
+    [...embeddings.values()].some(({ loraA, loraB }) => {
+      return (
+        sameShape(pair.loraA.shape, [...loraB.shape].reverse()) &&
+        sameShape(pair.loraB.shape, [...loraA.shape].reverse())
+      );
+    })
+  );
+}
 
 function layerFaults(tensors: Pick<PeftTensors, "layers"> & Partial<PeftTensors>, config: LayerRule): string[] {
   const { layers, embeddings = new Map<string, LoraPair>() } = tensors;
@@ -166,15 +227,23 @@ function layerFaults(tensors: Pick<PeftTensors, "layers"> & Partial<PeftTensors>
     const named = typeof targetModules === "string" ? targetModules : targetModules.join(", ");
     const targeted = new Set(selectModules(scalings.keys(), { targetModules }));
     for (const module of scalings.keys()) {
-      if (chosen.has(module)) continue;
+      if (chosen.has(module) || isParameterTarget(config, module)) continue;
+      if (layers.has(module) && isTiedPair(config, layers.get(module)!, embeddings)) continue;
       const reason = targeted.has(module)
         ? "exclude_modules or layers_to_transform leaves it out"
         : `target_modules (${shortened(named)}) does not name it`;
       faults.push(`${module} has LoRA tensors but ${reason}`);
     }
   }
+  for (const name of config.targetParameters ?? []) {
+    if ([...layers.keys()].some((module) => isParameterTarget({ ...config, targetParameters: [name] }, module)))
+      continue;
+    faults.push(`target_parameters names ${name}, but there are no tensors of the weight of such a linear layer`);
+  }
   for (const [module, { loraA, loraB, magnitude, bias }] of [...layers, ...embeddings]) {
-    const { rank } = scalings.get(module)!;
+    const pair = layers.get(module);
+    const isTied = pair !== undefined && isTiedPair(config, pair, embeddings);
+    const rank = isTied ? loraA.shape[0] : scalings.get(module)!.rank;
     const isMatrix = ({ dtype, shape }: HostTensor, rankAxis: 0 | 1): boolean =>
       dtype === "float32" && shape.length === 2 && shape[rankAxis] === rank;
     if (!isMatrix(loraA, 0))

@@ -98,6 +98,8 @@ function parseHeader(path: string, bytes: Uint8Array, dataStart: number, fileByt
   const entries: SafetensorsEntry[] = [];
   for (const [name, value] of Object.entries(header)) {
     if (name === "__metadata__") {
+      // MLX writes null.
+      if (value === null) continue;
       if (!isObject(value)) faults.push(`__metadata__ must be an object of strings, not ${kindOf(value)}`);
       for (const [key, entry] of Object.entries(isObject(value) ? value : {})) {
         if (typeof entry === "string") metadata.push([key, entry]);

@@ -347,7 +347,7 @@ test("all faults of a header come at once", async () => {
   await expect(readSafetensors(file)).rejects.toThrow(/3 faults\n.*"a".*\n.*"b".*\n.*"x"/);
 });
 
-test("harmless oddities are read: spaces after the header, empty tensors, brackets in strings", async () => {
+test("harmless oddities are read: spaces after the header, empty tensors, brackets in strings, no metadata", async () => {
   await writeFile(
     file,
     fileOf(
@@ -358,6 +358,8 @@ test("harmless oddities are read: spaces after the header, empty tensors, bracke
   const { tensors, metadata } = await readSafetensors(file);
   expect([...tensors.keys()]).toEqual(["e", "a"]);
   expect(metadata).toEqual({ "}{": "[\\", a: "a" });
+  await writeFile(file, fileOf(`{"__metadata__":null,"a":${entry("U8", [1], 0, 1)}}`, 1));
+  expect((await readSafetensors(file)).metadata).toEqual({});
 });
 
 test("types without a dtype in memory are named, and headers still list them", async () => {

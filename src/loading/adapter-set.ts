@@ -1,5 +1,5 @@
 import { linearLayers, type TargetedLinear } from "../adapters/inject.js";
-import { ConfigError } from "../base/errors.js";
+import { CheckpointError, ConfigError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
@@ -52,7 +52,14 @@ export class AdapterSet {
    */
   async load(name: string, adapter: string, events?: DownloadEvents): Promise<void> {
     this.#requireNew(name);
-    this.#effects.set(name, (await openAdapter(await modelFolder(adapter, events), this.#folder)).effect);
+    const { effect } = await openAdapter(await modelFolder(adapter, events), this.#folder, events);
+    if (effect.unties) {
+      throw new CheckpointError(
+        `${adapter}: makes the embedding table and the output projection differ, which this base ties; ` +
+          "use it by itself, or merge it",
+      );
+    }
+    this.#effects.set(name, effect);
   }
 
   /**

@@ -78,10 +78,13 @@ export function presetSource(
 
 /**
  * A Hugging Face folder. Its headers and all weights that are quantized on disk are read at once.
+ * @param untied gives a model whose output projection is its embedding table a projection of its own, with the values
+ * of the table.
  * @throws CheckpointError that lists every weight that is missing, damaged or does not fit.
  */
-export async function folderSource(folder: string): Promise<ModelSource> {
-  const { config, tensors: stored } = await openModelFolder(folder);
+export async function folderSource(folder: string, { untied = false } = {}): Promise<ModelSource> {
+  const { config: written, tensors: stored } = await openModelFolder(folder);
+  const config = untied ? { ...written, tie_word_embeddings: false } : written;
   parseQuantizationConfig(config); // refuses what cannot be read
   const described = describeModel(config);
   const { numLayers } = described.config;
@@ -90,7 +93,8 @@ export async function folderSource(folder: string): Promise<ModelSource> {
       `${folder}: config.json has num_hidden_layers ${numLayers}, but there are ${stored.size} tensors in all`,
     );
   }
-  const named = fromStorage(stored, described.storage);
+  const { quantized, tensors } = fromStorage(stored, described.storage);
+  const named = { quantized, tensors: untied ? withOwnHead(tensors, described.create(new Rng(0))) : tensors };
   const weights = new Map<string, StoredQuantizedWeight>();
   for (const name of named.quantized.keys()) weights.set(name, await readQuantized(name, named));
   const build = (): CausalLM => {
@@ -103,6 +107,12 @@ export async function folderSource(folder: string): Promise<ModelSource> {
   };
   checkWeights(described.create(new Rng(0)), build(), named.tensors, folder);
   return { folder, config, ...named, build, readWeight: weightReader(named) };
+}
+
+function withOwnHead(tensors: ReadonlyMap<string, ModelTensor>, model: CausalLM): Map<string, ModelTensor> {
+  const table = tensors.get(tiedNames(model).embeddings);
+  const head = model.checkpointName("lmHead.weight");
+  return new Map([...(table === undefined ? [] : [[head, table] as const]), ...tensors]);
 }
 
 /**

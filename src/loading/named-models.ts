@@ -14,6 +14,8 @@ export interface NamedModels {
   readonly modelFolder: string | null;
   /** Null for a tokenizer that is to be trained. */
   readonly tokenizerFolder: string | null;
+  /** The adapter that training goes on from; null for new ones. */
+  readonly adapterFolder: string | null;
 }
 
 /**
@@ -21,14 +23,21 @@ export interface NamedModels {
  * @throws ConfigError for a model that is neither a preset nor anything on disk; CheckpointError as `downloadModel`.
  */
 export async function locateModels(settings: Settings, events: DownloadEvents = {}): Promise<NamedModels> {
-  const { model, tokenizer } = settings;
+  const { model, tokenizer, adapterFrom, method } = settings;
   await requireModel(model);
   const found = isModelPreset(model) ? null : await locateModel(model, events);
   const own = tokenizer === null ? null : await locateModel(tokenizer, { ...events, wanted: "tokenizer" });
+  const adapter = adapterFrom === null || method === "full" ? null : await locateModel(adapterFrom, events);
+  const names = {
+    model: found?.name ?? model,
+    tokenizer: own?.name ?? null,
+    adapterFrom: adapter?.name ?? adapterFrom,
+  };
   return {
-    settings: { ...settings, model: found?.name ?? model, tokenizer: own?.name ?? null },
+    settings: { ...settings, ...names },
     modelFolder: found?.folder ?? null,
     tokenizerFolder: (own ?? found)?.folder ?? null,
+    adapterFolder: adapter?.folder ?? null,
   };
 }
 

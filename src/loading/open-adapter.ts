@@ -1,22 +1,27 @@
 import { exists, joinPath } from "#platform";
 import { CheckpointError, ConfigError } from "../base/errors.js";
-import { type ReadPeftAdapter, readPeftAdapter } from "../formats/peft.js";
+import { namedAdapters, type ReadPeftAdapter, readPeftAdapter } from "../formats/peft.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
-import { requireBase } from "./base-identity.js";
+import { checkBase } from "./base-identity.js";
 import { folderSource, type ModelSource } from "./model-source.js";
-import { type PeftEffect, peftEffect } from "./peft-effect.js";
+import { type PeftEffect, peftEffect, untiesBase } from "./peft-effect.js";
 
-/** True if a folder holds a PEFT adapter. */
-export function isAdapterFolder(folder: string): Promise<boolean> {
-  return exists(joinPath(folder, "adapter_config.json"));
+/** True if a folder holds a PEFT adapter, or nothing but folders that do. */
+export async function isAdapterFolder(folder: string): Promise<boolean> {
+  if (await exists(joinPath(folder, "adapter_config.json"))) return true;
+  return !(await exists(joinPath(folder, "config.json"))) && (await namedAdapters(folder)).length > 0;
 }
+
+/** The name that the trainer of transformers gives to the states on the way to an adapter. */
+const TRAINER_CHECKPOINT = /^checkpoint-\d+$/;
 
 /** A PEFT adapter and the model that it is for. */
 export interface OpenAdapter {
   readonly folder: string;
   readonly adapter: ReadPeftAdapter;
   readonly effect: PeftEffect;
+  /** The base, untied where the adapter asks for that. */
   readonly source: ModelSource;
   readonly baseFolder: string;
 }
@@ -24,18 +29,26 @@ export interface OpenAdapter {
 /**
  * Reads a PEFT adapter and opens its base: `base`, a folder or a name of the hub, or else the one that the adapter
  * names.
- * @throws CheckpointError if the adapter was trained on other weights or does not fit these; ConfigError if there is
+ * @throws CheckpointError if the adapter was trained on other weights in the same storage or does not fit these; ConfigError if there is
  * no base.
  */
 export async function openAdapter(folder: string, base: string | null, events?: DownloadEvents): Promise<OpenAdapter> {
   const adapter = await readPeftAdapter(folder);
+  const others = (await namedAdapters(folder)).filter((name) => !TRAINER_CHECKPOINT.test(name));
+  if (others.length > 0) {
+    const example = joinPath(folder, others[0]!);
+    events?.onNotice?.(`${folder}: holds ${others.join(", ")} beside this adapter; name one to have it, as ${example}`);
+  }
   const named = base ?? (await baseNameOf(adapter));
   if (named === null) throw new ConfigError(`${folder}: the adapter names no base model; give one with --base`);
   const baseFolder = await existing(await modelFolder(named, events), "give the adapter's base model with --base");
-  const source = await folderSource(baseFolder);
-  const model = source.build();
-  await requireBase(baseFolder, model, adapter.base, folder);
-  return { folder, adapter, effect: peftEffect(adapter, source, model, folder), source, baseFolder };
+  const asWritten = await folderSource(baseFolder);
+  const model = asWritten.build();
+  await checkBase(baseFolder, asWritten, adapter.base, folder, events?.onNotice);
+  const unties = untiesBase(adapter, model);
+  const source = unties ? await folderSource(baseFolder, { untied: true }) : asWritten;
+  const effect = peftEffect(adapter, source, unties ? source.build() : model, folder);
+  return { folder, adapter, effect: { ...effect, unties }, source, baseFolder };
 }
 
 /** The base that the adapter names: a path, or a name of the hub with the revision, where it has one. */

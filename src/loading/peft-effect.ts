@@ -4,15 +4,15 @@ import { selectModules } from "../adapters/target-modules.js";
 import { suggest } from "../base/suggest.js";
 import { checkpointFault } from "../formats/faults.js";
 import { type LazyTensor, readHostTensor, type TensorToWrite } from "../formats/lazy-tensor.js";
-import { fromStorage, transposed } from "../formats/model-tensors.js";
-import { loraScalings, type ReadPeftAdapter } from "../formats/peft.js";
-import { type LoraPair, readPair, termOf } from "../formats/peft-tensors.js";
+import { fromStorage } from "../formats/model-tensors.js";
+import { isParameterTarget, loraScalings, type ReadPeftAdapter } from "../formats/peft.js";
+import { indicesOf, type LoraPair, moduleOf, termOf } from "../formats/peft-tensors.js";
 import { type CausalLM, LanguageModelHead } from "../models/causal-lm.js";
 import { Embedding } from "../nn/embedding.js";
 import { moduleSlots } from "../nn/module.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.js";
-import { diskParameters, type ModelSource } from "./model-source.js";
+import { diskParameters, type ModelSource, tiedNames } from "./model-source.js";
 import type { LayerUpdate } from "./updated-linear.js";
 
 /** The changes that a PEFT adapter makes to its base. */
@@ -21,13 +21,15 @@ export interface PeftEffect {
   readonly replaced: ReadonlyMap<string, LazyTensor>;
   /** Updates beside the weights of linear layers. */
   readonly updates: ReadonlyMap<string, LayerUpdate>;
+  /** True if the base ties its table and its output projection, and the adapter makes them differ, as in PEFT. */
+  readonly unties: boolean;
 }
 
 /**
  * Computes the changes of the adapter. Adapters and trained rows of embedding tables, and adapters of the output
  * projection, are added to a copy of the table; all else stays beside the weights.
- * @throws CheckpointError that names every tensor without a place in the model, every module that lacks its tensors,
- * and every change that would untie tied weights.
+ * @param model built from the source, which is untied where `untiesBase` says so.
+ * @throws CheckpointError that names every tensor without a place in the model and every module that lacks its tensors.
  */
 export function peftEffect(
   adapter: ReadPeftAdapter,
@@ -40,6 +42,7 @@ export function peftEffect(
   const updates = new Map<string, LayerUpdate>();
   const linears = linearLayers(model);
   const tables = tablesOf(model);
+  const { head: tiedHead } = tiedNames(model);
   const scalings = loraScalings([...adapter.layers.keys(), ...adapter.embeddings.keys()], adapter);
   requireTargets(adapter, [...linears.keys()], [...tables.keys()], faults);
   const changeTable = (module: string, change: (table: Float32Array) => Promise<Float32Array>): void => {
@@ -52,21 +55,25 @@ export function peftEffect(
   };
   for (const [module, pair] of adapter.layers) {
     const { scaling } = scalings.get(module)!;
+    // Of tied weights, the pair of the table stands for both.
+    if (`${module}.weight` === tiedHead) continue;
     const term = termOf(pair, scaling);
     const linear = linears.get(module)?.linear;
     const table = tables.get(module);
-    if (linear === undefined && table?.isHead) {
+    if (linear === undefined && (table?.isHead || (table && isParameterTarget(adapter, module)))) {
       requireShape(module, table.shape, [pair.loraB.shape[0]!, pair.loraA.shape[1]!], faults);
-      if (pair.magnitude ?? pair.bias)
-        faults.push(`${module}: DoRA and lora_bias on the output projection are not supported`);
+      if (pair.bias) faults.push(`${module}: lora_bias on the output projection is not supported`);
       changeTable(module, (values) => addTerms(values, [term]));
     } else if (linear === undefined)
       faults.push(`the model has no linear layer ${module}${hint(module, linears.keys())}`);
     else {
-      const shape = [linear.outFeatures, linear.inFeatures];
-      requireShape(module, shape, [pair.loraB.shape[0]!, pair.loraA.shape[1]!], faults);
+      // A parameter is adapted as the files of its architecture hold it.
+      const asStored = isParameterTarget(adapter, module) && model.storage.isTransposed(`${module}.weight`);
+      const { loraA, loraB } = asStored ? turnedPair(pair) : pair;
+      requireShape(module, [linear.outFeatures, linear.inFeatures], [loraB.shape[0]!, loraA.shape[1]!], faults);
+      const update = asStored ? termOf({ loraA, loraB }, scaling) : term;
       const bias = pair.bias && floats(pair.bias).map((value) => value * scaling);
-      updates.set(module, bias === undefined ? term : { ...term, bias });
+      updates.set(module, bias === undefined ? update : { ...update, bias });
     }
   }
   for (const [module, pair] of adapter.embeddings) {
@@ -77,11 +84,20 @@ export function peftEffect(
     }
     requireShape(module, table.shape, [pair.loraA.shape[1]!, pair.loraB.shape[0]!], faults);
     const { scaling } = scalings.get(module)!;
-    changeTable(module, async (values) => addTerms(values, [termOf(await transposedPair(pair), scaling)]));
+    if (pair.magnitude === undefined) {
+      changeTable(module, (values) => addTerms(values, [termOf(turnedPair(pair), scaling)]));
+    } else {
+      // The lengths are those of the columns.
+      changeTable(module, async (values) => {
+        const [rows, columns] = table.shape as [number, number];
+        const turned = await addTerms(turnedValues(values, rows, columns), [termOf(pair, scaling)]);
+        return turnedValues(turned, columns, rows);
+      });
+    }
   }
   for (const [module, rows] of adapter.tokens) {
     const table = tables.get(module);
-    const indices = Object.entries(adapter.tokenIndices).find(([name]) => `.${module}`.endsWith(`.${name}`))![1];
+    const indices = indicesOf(adapter.tokenIndices, module)!;
     if (table === undefined) faults.push(`the model has no embedding table ${module}${hint(module, tables.keys())}`);
     else if (indices.some((index) => index >= table.shape[0]!)) {
       faults.push(`trainable_token_indices goes up to ${Math.max(...indices)}, ${module} has ${table.shape[0]} rows`);
@@ -90,9 +106,36 @@ export function peftEffect(
       changeTable(module, async (values) => withRows(values, indices, rows));
     }
   }
-  requireTiedAlike(adapter, replaced, model, faults);
+  if (tiedHead !== undefined) replaced.delete(tiedHead);
+  requireTokens(adapter, tiedHead !== undefined, faults);
   if (faults.length > 0) throw checkpointFault(`${where}: the adapter does not fit its base; check the base`, faults);
-  return { replaced, updates };
+  return { replaced, updates, unties: false };
+}
+
+/**
+ * True if the adapter makes the table and the output projection of a model that ties them differ. As in PEFT: it ties
+ * trained tokens by itself, and files hold whatever else is tied for both.
+ */
+export function untiesBase(adapter: ReadPeftAdapter, model: CausalLM): boolean {
+  const { embeddings, head } = tiedNames(model);
+  if (head === undefined) return false;
+  const [table, output] = [moduleOf(embeddings), moduleOf(head)];
+  const { modulesToSave, layers, tokens } = adapter;
+  const [pair, outputPair] = [adapter.embeddings.get(table), layers.get(output)];
+  const turned = outputPair && turnedPair(outputPair);
+  const scalings = new Set([...loraScalings([table, output], adapter).values()].map(({ scaling }) => scaling));
+  const isAlike =
+    isSame(modulesToSave.get(embeddings), modulesToSave.get(head)) &&
+    isSame(pair?.loraA, turned?.loraA) &&
+    isSame(pair?.loraB, turned?.loraB) &&
+    (pair === undefined || (scalings.size === 1 && pair.magnitude === undefined)) &&
+    ![layers.get(table), outputPair?.magnitude, tokens.get(output)].some((change) => change !== undefined);
+  return !isAlike;
+}
+
+function isSame(a: HostTensor | undefined, b: HostTensor | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return sameShape(a.shape, b.shape) && a.data.every((value, i) => value === b.data[i]);
 }
 
 interface Table {
@@ -118,9 +161,8 @@ function savedParameters(
   faults: string[],
 ): Map<string, LazyTensor> {
   const parameters = diskParameters(model);
-  const head = model.checkpointName("lmHead.weight");
-  const embeddings = [...parameters].find(([, parameter]) => parameter === model.embedTokens.weight)![0];
-  if (model.headWeight === model.embedTokens.weight) parameters.set(head, parameters.get(embeddings)!);
+  const { embeddings, head } = tiedNames(model);
+  if (head !== undefined) parameters.set(head, parameters.get(embeddings)!);
   const saved = new Map<string, LazyTensor>();
   const stored = fromStorage<TensorToWrite>(new Map([...modulesToSave, ...biases]), model.storage);
   for (const [name, tensor] of stored.tensors) {
@@ -133,36 +175,16 @@ function savedParameters(
   return saved;
 }
 
-/** If the model ties embeddings and head, both are one table, so changes that would untie them are refused. */
-function requireTiedAlike(
-  { tiesWeights, embeddings, tokens }: ReadPeftAdapter,
-  replaced: Map<string, LazyTensor>,
-  model: CausalLM,
-  faults: string[],
-): void {
-  if (model.headWeight !== model.embedTokens.weight) return;
-  const head = model.checkpointName("lmHead.weight");
-  const table = [...diskParameters(model)].find(([, parameter]) => parameter === model.embedTokens.weight)![0];
-  const [ofHead, ofTable] = [replaced.get(head), replaced.get(table)];
-  replaced.delete(head);
-  if (ofHead === undefined && ofTable === undefined) return;
-  const module = table.replace(/\.weight$/, "");
-  const isTied = tiesWeights || (ofHead === undefined && tokens.has(module) && !embeddings.has(module));
-  if (isTied && ofHead === undefined) return;
-  if (ofHead !== undefined && ofTable !== undefined) {
-    const both = async (): Promise<Float32Array> => {
-      const [a, b] = [(await ofTable.read()) as Float32Array, (await ofHead.read()) as Float32Array];
-      if (a.every((value, i) => value === b[i])) return a;
-      throw checkpointFault("the adapter cannot be used", [
-        `${table} and ${head} differ, but the base has them as one`,
-      ]);
-    };
-    replaced.set(table, { ...ofTable, read: both });
-    return;
+/** Tables whose rows are said to be trained must have them. */
+function requireTokens({ tokens, tokenIndices }: ReadPeftAdapter, isTied: boolean, faults: string[]): void {
+  if (Array.isArray(tokenIndices)) return;
+  const present = [...tokens.keys()];
+  for (const [name, indices] of Object.entries(tokenIndices as Readonly<Record<string, readonly number[]>>)) {
+    if (present.some((module) => module.endsWith(name))) continue;
+    // Tied tables that train the same rows have them once.
+    if (isTied && present.some((module) => String(indicesOf(tokenIndices, module)) === String(indices))) continue;
+    faults.push(`trainable_token_indices names ${name}, but there are no trained tokens of it`);
   }
-  if (isTied) replaced.set(table, ofHead!);
-  else
-    faults.push(`it changes only one of ${table} and ${head}, which the base has as one; train both, or none of them`);
 }
 
 /** Modules that the config targets must have their tensors. */
@@ -201,8 +223,21 @@ function floats({ data }: HostTensor): Float32Array {
 }
 
 /** (loraB · loraA)ᵀ as a pair. */
-function transposedPair({ loraA, loraB }: LoraPair): Promise<LoraPair> {
-  return readPair({ loraA: transposed(loraB), loraB: transposed(loraA) });
+function turnedPair({ loraA, loraB }: LoraPair<HostTensor>): LoraPair<HostTensor> {
+  return { loraA: turned(loraB), loraB: turned(loraA) };
+}
+
+function turned(tensor: HostTensor): HostTensor {
+  const [rows, columns] = tensor.shape as [number, number];
+  return { dtype: "float32", shape: [columns, rows], data: turnedValues(floats(tensor), rows, columns) };
+}
+
+function turnedValues(values: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) result[column * rows + row] = values[row * columns + column]!;
+  }
+  return result;
 }
 
 function withRows(table: Float32Array, indices: readonly number[], rows: HostTensor): Float32Array {

@@ -41,7 +41,7 @@ export function combineEffects(effects: readonly WeightedEffect[], kind: "linear
   }
   if (terms.size === 0) throw new ConfigError("combine: name at least one adapter");
   const updates = new Map([...terms].map(([layer, each]) => [layer, combineTerms(each, kind)] as const));
-  return { replaced: new Map(), updates };
+  return { replaced: new Map(), updates, unties: false };
 }
 
 /**
@@ -58,7 +58,7 @@ export async function openWeighted(
   if (adapters.length === 0) return null;
   const effects: WeightedEffect[] = [];
   for (const { adapter: name, weight } of adapters) {
-    effects.push({ name, weight, effect: (await openAdapter(await modelFolder(name, events), base)).effect });
+    effects.push({ name, weight, effect: (await openAdapter(await modelFolder(name, events), base, events)).effect });
   }
   const [first] = effects;
   return effects.length === 1 && first!.weight === 1 ? first!.effect : combineEffects(effects, "cat");

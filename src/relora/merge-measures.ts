@@ -4,7 +4,7 @@ import type { MergeOutcome } from "../adapters/mergeable-layer.js";
 import { singularValues } from "../adapters/spectrum.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { MasterWeights } from "./master-weights.js";
-import { type MergedLayer, RANK_THRESHOLD } from "./merge-report.js";
+import { type MergedLayer, RELATIVE_THRESHOLD } from "./merge-report.js";
 
 /** Ranks summed over the cycles beyond which only some layers are analysed: singular values cost the cube of it. */
 const LARGEST_FULL_ANALYSIS = 256;
@@ -49,7 +49,8 @@ async function rankOf(layer: string, model: CausalLM, master: MasterWeights): Pr
   const { inFeatures, outFeatures } = mergeableLayers(model).get(layer)!;
   const terms: LowRankTerm[] = [];
   for await (const term of master.terms(layer)) terms.push(term);
-  return singularValues(terms, outFeatures, inFeatures).filter((value) => value > RANK_THRESHOLD).length;
+  const values = singularValues(terms, outFeatures, inFeatures);
+  return values.filter((value) => value > RELATIVE_THRESHOLD * values[0]!).length;
 }
 
 function analysedLayers(names: readonly string[], master: MasterWeights): ReadonlySet<string> {

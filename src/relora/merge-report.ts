@@ -1,7 +1,13 @@
 import { COUNT, type Fields, IF_KNOWN, listOf, MEASURED, TEXT } from "../base/fields.js";
 
-/** Singular values above it count towards the rank of an update (Lialin et al. 2023, arXiv:2307.05695, section 4). */
+/**
+ * Singular values above it are the ReLoRA paper's measure of the rank of an update (Lialin et al. 2023,
+ * arXiv:2307.05695, section 4).
+ */
 export const RANK_THRESHOLD = 0.1;
+
+/** Of the largest singular value: those above it count towards the rank of an update, whatever its size. */
+export const RELATIVE_THRESHOLD = 0.01;
 
 const MERGED_LAYER = {
   name: TEXT,
@@ -11,7 +17,10 @@ const MERGED_LAYER = {
   recovered: MEASURED,
   /** Share of the quantized weight's codes that the merge changed, from 0 to 1; null on float32 weights. */
   codesChanged: IF_KNOWN,
-  /** Singular values of the layer's accumulated update above RANK_THRESHOLD; null where they were not computed. */
+  /**
+   * Singular values of the layer's accumulated update above RELATIVE_THRESHOLD of the largest, 0 where nothing changed;
+   * null where they were not computed.
+   */
   rank: IF_KNOWN,
 };
 

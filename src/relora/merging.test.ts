@@ -79,11 +79,11 @@ function setDiagonal({ run }: Adapted, layer: string, entries: readonly number[]
   }
 }
 
-test("a merge reports norms and counts the singular values above 0.1 of all cycles together", async () => {
+test("a merge reports norms and counts the singular values of all cycles above a hundredth of the largest", async () => {
   const cycles = await adapted("norms", 3);
   const { phase, log } = cycles;
-  setDiagonal(cycles, Q, [3, 4, 0.09]);
-  setDiagonal(cycles, UP, [0, 12]);
+  setDiagonal(cycles, Q, [3, 4, 0.03]);
+  setDiagonal(cycles, UP, [0, 0.012]);
   const evaluation = await phase.evaluate();
   const { report: first, zeroedFraction } = await cycles.end(4);
   expect(first).toMatchObject({ step: 4, cycle: 1, policy: null, rank: 3 });
@@ -91,8 +91,8 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
     [Q, 2],
     [UP, 1],
   ]);
-  expect(first.layers[0]!.deltaNorm).toBeCloseTo(Math.hypot(3, 4, 0.09), 5);
-  expect(first.deltaNorm).toBeCloseTo(Math.hypot(3, 4, 0.09, 12), 5);
+  expect(first.layers[0]!.deltaNorm).toBeCloseTo(Math.hypot(3, 4, 0.03), 5);
+  expect(first.deltaNorm).toBeCloseTo(Math.hypot(3, 4, 0.03, 0.012), 5);
   expect(first.lossBefore).toBe(evaluation.loss);
   expect(await phase.evaluate()).not.toBe(evaluation);
   expect(first.lossAfter).toBeCloseTo(first.lossBefore, 5);
@@ -104,12 +104,12 @@ test("a merge reports norms and counts the singular values above 0.1 of all cycl
   const { loraB } = loraOf(phase.model, Q);
   expect(loraB.values.every((value) => value === 0)).toBe(true);
 
-  // With the first cycle's 0.09 the third value is now above the threshold, and the first cancels out.
-  setDiagonal(cycles, Q, [-3, 0, 0.09]);
-  setDiagonal(cycles, UP, [0, 0, 1]);
+  // With the first cycle's 0.03 the third value is now above the threshold, and the first cancels out.
+  setDiagonal(cycles, Q, [-3, 0, 0.03]);
+  setDiagonal(cycles, UP, [0, 0, 0.001]);
   const { report: second } = await cycles.end(8);
   expect(second.layers.map(({ rank }) => rank)).toEqual([2, 2]);
-  expect(second.deltaNorm).toBeCloseTo(Math.hypot(3, 0.09, 1), 5);
+  expect(second.deltaNorm).toBeCloseTo(Math.hypot(3, 0.03, 0.001), 5);
   const deltas = await logged(log);
   expect(deltas.map(({ cycle, step, scaling }) => [cycle, step, scaling])).toEqual([
     [1, 4, 2],

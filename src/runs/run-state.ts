@@ -15,8 +15,12 @@ export interface LossAtStep extends Fields<typeof LOSS_AT_STEP> {}
 
 const lossAtStep: z.ZodType<LossAtStep | null> = z.object(LOSS_AT_STEP).nullable();
 const dataPosition: z.ZodType<DataPosition> = z.object({ epoch: COUNT, row: COUNT });
-const baseIdentity: z.ZodType<BaseIdentity> = z.object({ sha256: SHA256, quantizer: TEXT.nullable() });
 const readingRules: z.ZodType<ReadingRules> = z.literal([1, 2]);
+const baseIdentity: z.ZodType<BaseIdentity> = z.object({
+  sha256: SHA256,
+  quantizer: TEXT.nullable(),
+  storage: TEXT.optional(),
+});
 const checksums: z.ZodType<readonly string[]> = z.array(SHA256);
 const counts: z.ZodType<Readonly<Record<string, number>>> = z.record(z.string(), COUNT);
 

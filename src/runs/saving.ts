@@ -194,7 +194,11 @@ function ranksAndAlphas(
   return { rank, alpha, rankPattern, alphaPattern };
 }
 
-function mostAndOthers(names: readonly string[], valueFor: (name: string) => number): [number, Record<string, number>] {
+/** The value of most names, and those of the others by patterns for the ends of names. */
+export function mostAndOthers(
+  names: readonly string[],
+  valueFor: (name: string) => number,
+): [number, Record<string, number>] {
   const counts = new Map<number, number>();
   for (const name of names) counts.set(valueFor(name), (counts.get(valueFor(name)) ?? 0) + 1);
   const [[most]] = [...counts].sort(([, a], [, b]) => b - a) as [[number, number]];

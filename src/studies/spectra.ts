@@ -5,16 +5,13 @@ import { matrixSingularValues } from "../adapters/spectrum.js";
 import type { Settings } from "../config/settings.js";
 import { openTensors, openWeights } from "../loading/model-source.js";
 import { describeModel } from "../models/architectures.js";
-import { RANK_THRESHOLD } from "../relora/merge-report.js";
+import { RANK_THRESHOLD, RELATIVE_THRESHOLD } from "../relora/merge-report.js";
 import { mergedDirections } from "../relora/plan.js";
 import { targetRule } from "../relora/settings-adapters.js";
 import { byKind } from "../runs/report/layer-kinds.js";
 import { Rng } from "../tensor/random.js";
 import type { Study } from "./study.js";
 import { lossAt, type RunEvidence, summarizeRun } from "./summary.js";
-
-/** As a share of the largest singular value of the same layer. */
-export const RELATIVE_THRESHOLD = 0.01;
 
 /**
  * Singular values of W_end − W_start, W_start being the weights at the end of the warm start, of the layers of one

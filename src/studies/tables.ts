@@ -1,8 +1,8 @@
 import { formatBytes, formatChange, formatCount, formatDuration } from "../base/numbers.js";
-import { RANK_THRESHOLD } from "../relora/merge-report.js";
+import { RANK_THRESHOLD, RELATIVE_THRESHOLD } from "../relora/merge-report.js";
 import { settingText } from "../runs/report/report.js";
 import { percent } from "./conclusion.js";
-import { type ArmSpectra, type KindSpectrum, type LayerSpectra, RELATIVE_THRESHOLD } from "./spectra.js";
+import type { ArmSpectra, KindSpectrum, LayerSpectra } from "./spectra.js";
 import type { Difference, Spread } from "./statistics.js";
 import { type ArmSummary, MERGE_TOLERANCE, type RunSummary, type StudySummary } from "./summary.js";
 

@@ -38,6 +38,7 @@ export async function adapterPhase(
   const { model, settings } = run;
   const rng = new Rng(settings.seed, "adapters", step);
   addAdapters(model, settings, rng, (layer) => createMergePolicy(settings.mergePolicy, () => master.weight(layer)));
+  await run.start?.give(model);
   await startFromResiduals(run, (layer) => readWeight(`${layer}.weight`), rng);
   const seen = await startCores(run, step);
   const phase = await compilePhase(run, known);
@@ -69,5 +70,5 @@ export async function saveRunBase(
 ): Promise<BaseIdentity> {
   const folder = joinPath(runFolder, "base");
   await saveBase(folder, source, companions);
-  return identify(folder, quantizer);
+  return identify(folder, source, quantizer);
 }

@@ -20,6 +20,7 @@ import type { CausalLM } from "../models/causal-lm.js";
 import type { TrainedRun } from "../relora/compiled-phase.js";
 import type { RunState } from "../runs/run-state.js";
 import type { SavedRun } from "../runs/saved-run.js";
+import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
 import { requireBatchMemory } from "./memory-limit.js";
 
 /**
@@ -31,6 +32,8 @@ export interface PreparedRun extends TrainedRun {
   readonly companions: CompanionFiles;
   /** True for packed text, of which no sample stands by itself. */
   readonly isStream: boolean;
+  /** The adapter that its own go on from; null where they start anew, or have started. */
+  readonly start: AdapterStart | null;
   /** Sizes of the training split. */
   readonly trainCounts: TokenCounts;
   /** Keys and files of the data that are not used, in words. */
@@ -53,8 +56,10 @@ export async function prepareRun(
 ): Promise<PreparedRun> {
   const { sequenceLength, batchSize, evalTokens, seed } = given;
   const located = saved === undefined ? await locateModels(given, events) : undefined;
-  const asked = located?.settings ?? given;
   const folder = located?.modelFolder ?? null;
+  const isGoingOn = located !== undefined && located.adapterFolder !== null && folder !== null;
+  const start = isGoingOn ? await openAdapterStart(located.adapterFolder!, folder, located.settings, events) : null;
+  const asked = start?.settings ?? located?.settings ?? given;
   const opened = saved?.source ?? (folder === null ? undefined : await folderSource(folder));
   const readingRules = saved?.state.readingRules ?? NEWEST_RULES;
   const { validationFraction } = asked;
@@ -78,15 +83,16 @@ export async function prepareRun(
   });
   const [trainRows, heldOutRows] = [train.trainingRows(), validation.evaluationRows()];
   const cursor = new BatchCursor(trainRows, { batchSize, seed });
-  const start = cursor.position;
+  const first = cursor.position;
   const calibration = cursor.next();
-  cursor.seek(start);
+  cursor.seek(first);
   const heldOut = [...evaluationBatches(heldOutRows, { batchSize, maxTokens: evalTokens })];
   checkFit(model, tokenizer, settings);
   for (const side of [train, validation]) side.requireVocabulary(model.config.vocabSize);
   return {
     settings,
     source: modelSource,
+    start,
     model,
     quantizer: frozenQuantizer(model, settings),
     tokenizer,

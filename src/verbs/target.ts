@@ -127,8 +127,8 @@ export async function modelOf(target: Target, { adapter, device }: LoadOptions):
       return load(baseFolder, source, adapter ? effect : null, options);
     }
     case "model": {
-      const source = await folderSource(folder);
-      return load(folder, source, adapter ? await openWeighted(target.adapters, folder, events) : null, options);
+      const effect = adapter ? await openWeighted(target.adapters, folder, events) : null;
+      return load(folder, await folderSource(folder, { untied: effect?.unties ?? false }), effect, options);
     }
   }
 }
@@ -165,8 +165,8 @@ export async function unmergedOf(target: Target): Promise<UnmergedModel> {
       return { source, baseFolder, ...effect, quantizer: adapter.base?.quantizer ?? heldIn(source) };
     }
     case "model": {
-      const source = await folderSource(folder);
       const effect = await openWeighted(target.adapters, folder, events);
+      const source = await folderSource(folder, { untied: effect?.unties ?? false });
       const { replaced, updates } = effect ?? { replaced: new Map(), updates: new Map() };
       return { source, baseFolder: folder, replaced, updates, quantizer: heldIn(source) };
     }

@@ -1,6 +1,5 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { cp, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { quantizeModel } from "../../src/verbs/quantize.js";
 import { TEXT, writeSmallModel } from "../small-model.js";
 import type { Area } from "./bad-input.js";
 import { adapterFor, packed } from "./faulty-models.js";
@@ -66,16 +65,36 @@ export const adapters: Area = {
       code: 3,
     },
     {
-      name: "eval: an adapter that was trained on the same model from another quantizer",
-      args: ["eval", "adapter", "--base", "eight", "--data", "a.txt"],
+      name: "adapters in folders of their own",
+      args: ["eval", "several", "--data", "a.txt"],
       files: { "a.txt": TEXT },
       prepare: async (cwd) => {
-        await packed()(cwd);
-        const quantizer = { format: "int8", blockSize: 0, doubleQuant: false } as const;
-        await quantizeModel(path.join(cwd, "float"), { out: path.join(cwd, "eight"), quantizer });
-        await adapterFor(cwd, "packed", "nf4 in blocks of 64");
+        await writeSmallModel(path.join(cwd, "float"), { numLayers: 1 });
+        await adapterFor(cwd, "float", null);
+        for (const name of ["one", "two"]) {
+          await cp(path.join(cwd, "adapter"), path.join(cwd, "several", name), { recursive: true });
+        }
       },
-      says: ["adapter: was trained on weights", "held in nf4 in blocks of 64", "those of eight", "held in int8 by row"],
+      says: ["several holds the adapters one, two in folders of their own", "name one of them, as several/one"],
+      code: 3,
+    },
+    {
+      name: "train: settings of an adapter that training goes on from",
+      args: ["train", "--model", "float", "--adapter-from", "adapter", "--method", "lora", "--rank", "4"],
+      says: ["--rank: is for adapters that start anew; --adapter-from keeps what its adapter has; leave it out"],
+      code: 2,
+    },
+    {
+      name: "train: going on from an adapter that trains what a run does not",
+      args: ["train", "--model", "float", "--adapter-from", "adapter", "--method", "lora", "--data", "a.txt"],
+      files: { "a.txt": TEXT },
+      prepare: async (cwd) => {
+        await writeSmallModel(path.join(cwd, "float"), { numLayers: 1 });
+        await adapterFor(cwd, "float", null);
+        const fields = { peft_type: "LORA", r: 2, target_modules: ["up_proj"], velora_config: { num_groups: 64 } };
+        await writeFile(path.join(cwd, "adapter/adapter_config.json"), JSON.stringify(fields));
+      },
+      says: ["training cannot go on from adapter: it trains with velora_config", "which a run does not"],
       code: 3,
     },
     {
