@@ -171,14 +171,14 @@ const HUGGING_FACE_NAMES: Readonly<Record<string, string>> = {
   downProj: "dense_4h_to_h",
 };
 
-const neoxName = prefixed("gpt_neox", ["embed_in", "layers", "final_layer_norm"], "embed_out");
+const neoxName = prefixed("gpt_neox", ["embed_in", "layers", "final_layer_norm"], "lm_head");
 
 /** Weight files of older versions hold masks and wavelengths as well. */
 const STORAGE: WeightStorage = {
   nameOf(stored) {
     if (/\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/.test(stored)) return undefined;
     // transformers' own name of the head since version 5, though it writes the older one.
-    return neoxName(stored.replace(/^lm_head\./, "embed_out."));
+    return neoxName(stored).replace(/^lm_head\./, "embed_out.");
   },
   isTransposed: () => false,
 };

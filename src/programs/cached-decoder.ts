@@ -68,7 +68,7 @@ export class CachedDecoder {
       this.clear();
       return this.read(text);
     }
-    this.#text.push(...ids);
+    for (const id of ids) this.#text.push(id);
     this.#cache.reserve(length);
     let logits: Float32Array = new Float32Array();
     let start = 0;
