@@ -3,6 +3,7 @@ import path from "node:path";
 import { readSafetensors } from "../../src/formats/safetensors.js";
 import { loadModel } from "../../src/loading/model-source.js";
 import type { CausalLM } from "../../src/models/causal-lm.js";
+import type { CachedDecoder } from "../../src/programs/cached-decoder.js";
 import { Program } from "../../src/runtime/program.js";
 import { placeholder } from "../../src/tensor/tensor.js";
 
@@ -47,6 +48,23 @@ function meanLoss(logits: Float32Array, rows: readonly (readonly number[])[]): n
     }),
   );
   return losses.reduce((a, b) => a + b) / losses.length;
+}
+
+/** The likeliest tokens after a prompt, one after another, and the scores of the first of them. */
+export async function continueGreedily(
+  decoder: CachedDecoder,
+  prompt: readonly number[],
+  tokens: number,
+): Promise<{ readonly ids: number[]; readonly logits: Float32Array }> {
+  decoder.clear();
+  const logits = (await decoder.read(prompt)).slice();
+  const ids = [likeliest(logits)];
+  while (ids.length < tokens) ids.push(likeliest(await decoder.read(ids.slice(-1))));
+  return { ids, logits };
+}
+
+function likeliest(logits: Float32Array): number {
+  return logits.reduce((best, logit, id) => (logit > logits[best]! ? id : best), 0);
 }
 
 /** Largest difference of any logit, as a share of the largest logit. */

@@ -8,7 +8,7 @@ import os
 import safetensors.torch
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 
 def write(folder, config, seed=0, dtype="float32", max_shard_size="50GB", drop=(), rename=(), add=None, head=None):
@@ -91,12 +91,18 @@ def read(folder, ids, logits=None):
     }
 
 
-def generate(folder, prompts, tokens):
-    """Greedy continuations of so many tokens, without an end."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    continuations = []
-    for prompt in prompts:
+def generate(folder, prompts, tokens, logits, anew=False):
+    """Greedy continuations of so many tokens, without an end. logits: file for the scores after each prompt, by number.
+
+    anew: loads the model for each prompt, since dynamic positions remember the longest text that they have seen.
+    """
+    continuations, scores = [], {}
+    for number, prompt in enumerate(prompts):
+        if anew or number == 0:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         ids = torch.tensor([prompt])
+        with torch.no_grad():
+            scores[str(number)] = model(ids, logits_to_keep=1).logits[0, 0].clone()
         made = model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
@@ -107,18 +113,24 @@ def generate(folder, prompts, tokens):
             pad_token_id=0,
         )
         continuations.append(made[0, len(prompt) :].tolist())
+    safetensors.torch.save_file(scores, logits)
     return continuations
 
 
-def read_variants(folder, variants, ids, logits):
-    """The loss of the folder's weights under each of several configs, or the first line of an error.
+def encode(folder, texts):
+    """Tokens of texts."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return [tokenizer(text)["input_ids"] for text in texts]
 
-    variants: {name: config.json}. A folder of that name with the same weights is made below `folder` for each. The
-    logits go to one file, by the same names.
+
+def read_variants(folder, variants, ids, logits):
+    """What transformers computes with the folder's weights under each of several configs, or the beginning of an error.
+
+    A folder of its number with the same weights is made below `folder` for each. The logits go to one file, by number.
     """
-    answers, computed = {}, {}
-    for name, config in variants.items():
-        variant = os.path.join(folder, name)
+    answers, computed = [], {}
+    for number, config in enumerate(variants):
+        variant = os.path.join(folder, str(number))
         os.makedirs(variant)
         for file in os.listdir(folder):
             if "safetensors" in file:
@@ -127,10 +139,10 @@ def read_variants(folder, variants, ids, logits):
             json.dump(config, stream)
         try:
             path = os.path.join(variant, "logits")
-            answers[name] = read(variant, ids, path)
-            computed[name] = safetensors.torch.load_file(path)["logits"]
+            answers.append(read(variant, ids, path))
+            computed[str(number)] = safetensors.torch.load_file(path)["logits"]
         except Exception as error:
-            answers[name] = {"error": f"{type(error).__name__}: {error}"[:400]}
+            answers.append({"error": f"{type(error).__name__}: {error}"[:200]})
     safetensors.torch.save_file(computed, logits)
     return answers
 
