@@ -16,7 +16,7 @@ import type { FloatDType } from "../formats/quant-state.js";
 import { parseQuantizationConfig } from "../formats/quantization-config.js";
 import type { SafetensorsDType } from "../formats/safetensors-header.js";
 import { describeModel } from "../models/architectures.js";
-import type { CausalLM } from "../models/causal-lm.js";
+import type { CausalLM, ModelDescription } from "../models/causal-lm.js";
 import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig, writeLlamaConfig } from "../models/llama-config.js";
 import { namedParameters, type Parameter } from "../nn/module.js";
@@ -83,18 +83,8 @@ export function presetSource(
  * @throws CheckpointError that lists every weight that is missing, damaged or does not fit.
  */
 export async function folderSource(folder: string, { untied = false } = {}): Promise<ModelSource> {
-  const { config: written, tensors: stored } = await openModelFolder(folder);
-  const config = untied ? { ...written, tie_word_embeddings: false } : written;
-  parseQuantizationConfig(config); // refuses what cannot be read
-  const described = describeModel(config);
-  const { numLayers } = described.config;
-  if (numLayers > stored.size) {
-    throw new CheckpointError(
-      `${folder}: config.json has num_hidden_layers ${numLayers}, but there are ${stored.size} tensors in all`,
-    );
-  }
-  const { quantized, tensors } = fromStorage(stored, described.storage);
-  const named = { quantized, tensors: untied ? withOwnHead(tensors, described.create(new Rng(0))) : tensors };
+  const opened = await openDescribed(folder);
+  const { described, config, ...named } = untied ? withOwnHead(opened) : opened;
   const weights = new Map<string, StoredQuantizedWeight>();
   for (const name of named.quantized.keys()) weights.set(name, await readQuantized(name, named));
   const build = (): CausalLM => {
@@ -105,14 +95,23 @@ export async function folderSource(folder: string, { untied = false } = {}): Pro
     }
     return model;
   };
-  checkWeights(described.create(new Rng(0)), build(), named.tensors, folder);
+  checkWeights(described.create(new Rng(0)), build(), named, folder);
   return { folder, config, ...named, build, readWeight: weightReader(named) };
 }
 
-function withOwnHead(tensors: ReadonlyMap<string, ModelTensor>, model: CausalLM): Map<string, ModelTensor> {
-  const table = tensors.get(tiedNames(model).embeddings);
-  const head = model.checkpointName("lmHead.weight");
-  return new Map([...(table === undefined ? [] : [[head, table] as const]), ...tensors]);
+/** A model whose output projection is its embedding table gets one of its own, with the values of the table. */
+function withOwnHead(opened: DescribedTensors): DescribedTensors {
+  if (!opened.described.config.tieWordEmbeddings) return opened;
+  const { embeddings } = tiedNames(opened.described.create(new Rng(0)));
+  const apart = untied(opened);
+  const head = apart.described.create(new Rng(0)).checkpointName("lmHead.weight");
+  const table = opened.tensors.get(embeddings);
+  return table === undefined ? apart : { ...apart, tensors: new Map([...opened.tensors, [head, table]]) };
+}
+
+function untied(opened: DescribedTensors): DescribedTensors {
+  const config = { ...opened.config, tie_word_embeddings: false };
+  return { ...opened, config, described: describeModel(config) };
 }
 
 /**
@@ -122,10 +121,46 @@ export async function openWeights(folder: string): Promise<(name: string) => Pro
   return weightReader(await openTensors(folder));
 }
 
+/** What a Hugging Face folder holds, as the model names and shapes it. */
+type FolderTensors = Pick<ModelSource, "config" | "tensors" | "quantized">;
+
+type DescribedTensors = FolderTensors & { readonly described: ModelDescription };
+
 /** config.json and tensors of a Hugging Face folder, as the model names and shapes them. */
-export async function openTensors(folder: string): Promise<Pick<ModelSource, "config" | "tensors" | "quantized">> {
-  const { config, tensors } = await openModelFolder(folder);
-  return { config, ...fromStorage(tensors, describeModel(config).storage) };
+export async function openTensors(folder: string): Promise<FolderTensors> {
+  const { described: _, ...opened } = await openDescribed(folder);
+  return opened;
+}
+
+async function openDescribed(folder: string): Promise<DescribedTensors> {
+  const { config, tensors: stored } = await openModelFolder(folder);
+  parseQuantizationConfig(config); // refuses what cannot be read
+  const described = describeModel(config);
+  const { numLayers } = described.config;
+  if (numLayers > stored.size) {
+    throw new CheckpointError(
+      `${folder}: config.json has num_hidden_layers ${numLayers}, but there are ${stored.size} tensors in all`,
+    );
+  }
+  const named = fromStorage(stored, described.storage);
+  const opened = { config, ...named, described };
+  if (!described.config.tieWordEmbeddings) return opened;
+  const { embeddings, head } = tiedNames(described.create(new Rng(0)));
+  const tensors = new Map(named.tensors);
+  const [table, own] = [tensors.get(embeddings), tensors.get(head!)];
+  if (own === undefined) return opened;
+  if (table === undefined) {
+    // The one that is there is both.
+    tensors.delete(head!);
+    return { ...opened, tensors: tensors.set(embeddings, own) };
+  }
+  return (await sameElements(table, own)) ? opened : untied(opened);
+}
+
+async function sameElements(a: ModelTensor, b: ModelTensor): Promise<boolean> {
+  if (!sameShape(a.shape, b.shape)) return false;
+  const [first, second] = [await a.read(), await b.read()];
+  return first.every((value, i) => value === second[i]);
 }
 
 /** Writes a model folder; its tensors are given as the model names and shapes them. @throws as `writeModelFolder`. */
@@ -246,15 +281,27 @@ export function assignSome(model: CausalLM, tensors: ReadonlyMap<string, HostTen
 
 /**
  * @param asDescribed a model of the same config without quantized layers.
- * @throws CheckpointError unless the tensors hold every float32 weight and fit every quantized layer of the model.
+ * @throws CheckpointError unless the tensors hold every float32 weight and fit every quantized layer of the model, and
+ * its layers have no others.
  */
 function checkWeights(
   asDescribed: CausalLM,
   model: CausalLM,
-  tensors: ReadonlyMap<string, LazyTensor>,
+  { tensors, quantized }: Pick<ModelSource, "tensors" | "quantized">,
   folder: string,
 ): void {
-  const faults = weightFaults(diskParameters(model), tensors);
+  const parameters = diskParameters(model);
+  const wrapper = wrapperOf(parameters.keys(), tensors);
+  if (wrapper !== undefined) {
+    throw new CheckpointError(
+      `${folder}: names of weights begin with "${wrapper}", as they do in a model within another; ` +
+        "transformers does not read them either; save them without it",
+    );
+  }
+  const faults = weightFaults(parameters, tensors);
+  const headless = faults.indexOf(`"${model.checkpointName("lmHead.weight")}" is missing`);
+  if (headless >= 0)
+    faults[headless] += "; if the embedding table is the head, set tie_word_embeddings to true in config.json";
   const fresh = linearLayers(asDescribed);
   for (const [name, { linear }] of linearLayers(model)) {
     const { inFeatures, outFeatures } = fresh.get(name)!.linear;
@@ -265,7 +312,31 @@ function checkWeights(
     ].map(formatShape);
     faults.push(`"${name}.weight" has shape ${is}, the model needs ${needed}`);
   }
+  const known = new Set([...diskParameters(asDescribed).keys(), ...[...quantized.values()].flat()]);
+  const layers = new Set([...known].map(layerOf));
+  layers.delete(undefined);
+  for (const name of tensors.keys()) {
+    if (!known.has(name) && layers.has(layerOf(name)))
+      faults.push(`"${name}" has no place in the model that config.json describes; change either`);
+  }
   throwFaults(faults, folder);
+}
+
+/** The beginning that all names in a file have before those of the model, or undefined if they have none. */
+function wrapperOf(names: Iterable<string>, tensors: ReadonlyMap<string, unknown>): string | undefined {
+  const stored = [...tensors.keys()];
+  let wrapper: string | undefined;
+  for (const name of names) {
+    if (tensors.has(name)) return undefined;
+    wrapper ??= stored.find((each) => each.endsWith(`.${name}`))?.slice(0, -name.length);
+    if (wrapper === undefined || !tensors.has(`${wrapper}${name}`)) return undefined;
+  }
+  return wrapper;
+}
+
+/** `model.layers.0` of a weight of that layer. */
+function layerOf(name: string): string | undefined {
+  return /^.+?\.\d+(?=\.)/.exec(name)?.[0];
 }
 
 function weightFaults(

@@ -88,8 +88,13 @@ export class ConfigReader {
     const value = this.json[key] ?? {};
     const isObject = typeof value === "object" && !Array.isArray(value);
     if (!isObject) this.faults.push(`${key} must be an object, got ${shownValue(value)}`);
-    const inner = new ConfigReader(isObject ? (value as Json) : {});
-    this.#inner.push([key, inner]);
+    return this.part(key, isObject ? (value as Json) : {});
+  }
+
+  /** A reader of an object whose faults count among these, under that name. */
+  part(name: string, json: Json): ConfigReader {
+    const inner = new ConfigReader(json);
+    this.#inner.push([name, inner]);
     return inner;
   }
 

@@ -2,7 +2,8 @@ import type { Rope, RopeScaling } from "../nn/rope.js";
 import { ACTIVATIONS, type Activation } from "./activation.js";
 import type { CausalLMConfig } from "./causal-lm.js";
 import type { ConfigReader } from "./config-reader.js";
-import { readRope } from "./rope-config.js";
+import { refuseForeignKeys } from "./foreign-keys.js";
+import { type RopeKeys, readRope, usableLength } from "./rope-config.js";
 
 /** LLaMA (Touvron et al. 2023, arXiv:2302.13971) with the variations of models built after it, in our names. */
 export interface DecoderConfig extends CausalLMConfig {
@@ -42,8 +43,8 @@ export interface DecoderDefaults {
   readonly headDim?: number;
   /** Default 1e-6. */
   readonly rmsNormEpsilon?: number;
-  /** Share of each head that turns, if the config may set it. Default: it may not, and all of it turns. */
-  readonly rotaryShare?: number;
+  /** What differs in rotary positions. */
+  readonly rope?: Omit<RopeKeys, "maxLength">;
 }
 
 /** Rotary positions of every layer. */
@@ -53,13 +54,11 @@ export function ropeOf({ headDim, rotaryDim, ropeTheta: theta, ropeScaling: scal
 
 /** Reads the keys that all these architectures share. */
 export function readDecoder(reader: ConfigReader, defaults: DecoderDefaults): DecoderConfig {
-  for (const key of ["num_experts", "num_local_experts"]) reader.only(key, null);
+  refuseForeignKeys(reader);
   const hiddenSize = reader.count("hidden_size");
   const heads = readHeads(reader, hiddenSize, defaults);
-  const { rotaryShare } = defaults;
-  const rope = readRope(reader, heads.headDim, {
-    ...(rotaryShare !== undefined && { share: ["partial_rotary_factor", rotaryShare] }),
-  });
+  const maxLength = reader.count("max_position_embeddings", defaults.maxSequenceLength);
+  const rope = readRope(reader, heads.headDim, { ...originalLength(reader), ...defaults.rope, maxLength });
   const config: DecoderConfig = {
     vocabSize: reader.count("vocab_size"),
     hiddenSize,
@@ -71,12 +70,18 @@ export function readDecoder(reader: ConfigReader, defaults: DecoderDefaults): De
     ropeScaling: rope.scaling,
     activation: reader.choice("hidden_act", ACTIVATIONS, "silu"),
     rmsNormEpsilon: reader.positive("rms_norm_eps", defaults.rmsNormEpsilon ?? 1e-6),
-    maxSequenceLength: reader.count("max_position_embeddings", defaults.maxSequenceLength),
+    maxSequenceLength: usableLength(maxLength, rope.scaling),
     tieWordEmbeddings: reader.boolean("tie_word_embeddings", false),
     initializerRange: reader.atLeastZero("initializer_range", 0.02),
   };
   reader.matrices(hiddenSize, [config.vocabSize, config.intermediateSize, heads.numHeads * heads.headDim]);
   return config;
+}
+
+/** Length before the stretching, if it stands beside the rotary positions; it then goes before any in them. */
+export function originalLength(reader: ConfigReader): Pick<RopeKeys, "originalLength"> {
+  const key = "original_max_position_embeddings";
+  return reader.has(key) ? { originalLength: reader.count(key) } : {};
 }
 
 /** Reads the heads, with rotary positions and shared key heads. */

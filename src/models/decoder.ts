@@ -12,7 +12,7 @@ import { CausalLM, type DecoderLayer, LanguageModelHead, runLayers } from "./cau
 import { ConfigReader } from "./config-reader.js";
 import { type DecoderConfig, ropeOf } from "./decoder-config.js";
 import { GatedMLP } from "./mlp.js";
-import type { WeightStorage } from "./weight-storage.js";
+import { prefixed, type WeightStorage } from "./weight-storage.js";
 
 /** The blocks of a layer, without its norms. */
 export interface DecoderBlocks {
@@ -125,9 +125,11 @@ export const DECODER_NAMES: Readonly<Record<string, string>> = {
   downProj: "down_proj",
 };
 
+const decoderName = prefixed("model", ["embed_tokens", "layers", "norm"], "lm_head");
+
 /** Weight files of older versions hold wavelengths as well. */
 export const DECODER_STORAGE: WeightStorage = {
-  nameOf: (stored) => (stored.endsWith(".rotary_emb.inv_freq") ? undefined : stored),
+  nameOf: (stored) => (/(^|\.)rotary_emb\.inv_freq$/.test(stored) ? undefined : decoderName(stored)),
   isTransposed: () => false,
 };
 

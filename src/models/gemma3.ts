@@ -1,7 +1,7 @@
 import { Embedding } from "../nn/embedding.js";
 import { Module } from "../nn/module.js";
 import { RMSNorm } from "../nn/rms-norm.js";
-import type { RopeScaling } from "../nn/rope.js";
+import type { Rope } from "../nn/rope.js";
 import type { Sequence } from "../nn/sequence.js";
 import { add, mul } from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
@@ -12,12 +12,13 @@ import { Attention, type AttentionOptions } from "./attention.js";
 import type { Architecture } from "./causal-lm.js";
 import { CausalLM, type CausalLMConfig, LanguageModelHead, runLayers } from "./causal-lm.js";
 import { ConfigReader } from "./config-reader.js";
-import { DECODER_NAMES } from "./decoder.js";
+import { DECODER_NAMES, DECODER_STORAGE } from "./decoder.js";
 import { readHeads } from "./decoder-config.js";
+import { refuseForeignKeys } from "./foreign-keys.js";
 import { readLayerTypes } from "./layer-types.js";
 import { GatedMLP } from "./mlp.js";
-import { readScaling } from "./rope-config.js";
-import { PLAIN_STORAGE } from "./weight-storage.js";
+import { readParameters, usableLength } from "./rope-config.js";
+import type { WeightStorage } from "./weight-storage.js";
 
 /** Gemma 3's text model (Gemma Team 2025, arXiv:2503.19786), in our names. */
 export interface Gemma3Config extends CausalLMConfig {
@@ -29,16 +30,14 @@ export interface Gemma3Config extends CausalLMConfig {
   readonly rmsNormEpsilon: number;
   /** Scores are divided by its square root. */
   readonly queryPreAttentionScalar: number;
-  readonly attentionSoftcap: number | undefined;
   readonly attentionBias: boolean;
   /** True if a layer, from 0, looks back only on a window and has its own positions. */
   readonly isLocal: (layer: number) => boolean;
   /** Tokens that a local layer looks back on, including its own. */
   readonly window: number;
-  readonly localRopeTheta: number;
-  readonly ropeTheta: number;
-  /** Scaling in the layers that look back on all tokens. */
-  readonly ropeScaling: RopeScaling | undefined;
+  readonly localRope: Rope;
+  /** That of the layers that look back on all tokens. */
+  readonly rope: Rope;
   /** Standard deviation of random weights. */
   readonly initializerRange: number;
 }
@@ -49,29 +48,33 @@ export interface Gemma3Config extends CausalLMConfig {
  */
 export function readGemma3Config(json: Readonly<Record<string, unknown>>): Gemma3Config {
   const reader = new ConfigReader(json);
-  reader.only("use_bidirectional_attention", false);
+  refuseForeignKeys(reader, ["query_pre_attn_scalar", "final_logit_softcapping"]);
   const hiddenSize = reader.count("hidden_size");
   const heads = readHeads(reader, hiddenSize, { numKeyValueHeads: 4, headDim: 256 });
   const numLayers = reader.count("num_hidden_layers");
   const intermediateSize = reader.count("intermediate_size");
   const vocabSize = reader.count("vocab_size");
+  const maxLength = reader.count("max_position_embeddings", 131_072);
+  const ropes = readRopes(reader, heads.headDim, maxLength);
+  const isLocal = readLayerTypes(reader, numLayers, everyLayerBut(reader.count("sliding_window_pattern", 6)));
+  if (reader.isNull("sliding_window") && Array.from({ length: numLayers }, (_, i) => isLocal(i)).includes(true))
+    reader.faults.push("sliding_window must be a positive integer where a layer has sliding_attention, got null");
   const config: Gemma3Config = {
     vocabSize,
     hiddenSize,
     intermediateSize,
     numLayers,
     ...heads,
-    maxSequenceLength: reader.count("max_position_embeddings", 131_072),
+    maxSequenceLength: usableLength(maxLength, ropes.rope.scaling),
     tieWordEmbeddings: reader.boolean("tie_word_embeddings", true),
     logitSoftcap: reader.optional("final_logit_softcapping"),
     activation: reader.choice("hidden_activation", ACTIVATIONS, "gelu_pytorch_tanh"),
     rmsNormEpsilon: reader.positive("rms_norm_eps", 1e-6),
     queryPreAttentionScalar: reader.positive("query_pre_attn_scalar", 256),
-    attentionSoftcap: reader.optional("attn_logit_softcapping"),
     attentionBias: reader.boolean("attention_bias", false),
-    isLocal: readLayerTypes(reader, numLayers, everyLayerBut(reader.count("sliding_window_pattern", 6))),
+    isLocal,
     window: reader.count("sliding_window", 4096),
-    ...readPositions(reader),
+    ...ropes,
     initializerRange: reader.atLeastZero("initializer_range", 0.02),
   };
   reader.matrices(hiddenSize, [vocabSize, intermediateSize, heads.numHeads * heads.headDim]);
@@ -84,17 +87,34 @@ function everyLayerBut(nth: number): (layer: number) => boolean {
   return (layer) => (layer + 1) % nth !== 0;
 }
 
-/** Newer versions of transformers keep the positions of both kinds of layer in `rope_parameters`. */
-function readPositions(reader: ConfigReader): Pick<Gemma3Config, "localRopeTheta" | "ropeTheta" | "ropeScaling"> {
+/**
+ * Both kinds of layers have positions of their own, in `rope_parameters` or beside it; `rope_scaling` of older configs
+ * is about the layers that look back on all tokens.
+ */
+function readRopes(reader: ConfigReader, headDim: number, maxLength: number): Pick<Gemma3Config, "localRope" | "rope"> {
   const parameters = reader.object("rope_parameters");
+  // Of these transformers reads only those of a kind of layer, apart from `truncate`.
   parameters.only("rope_type", "default");
+  parameters.only("truncate", true);
   const [local, global] = [parameters.object("sliding_attention"), parameters.object("full_attention")];
-  local.only("rope_type", "default");
+  for (const each of [local, global]) each.only("truncate", true);
+  const keys = { maxLength };
+  const rope = (kind: ConfigReader, key: string, fallback: number): Rope =>
+    readParameters(reader, kind, headDim, { ...keys, theta: [key, fallback] });
   return {
-    localRopeTheta: local.positive("rope_theta", reader.positive("rope_local_base_freq", 10_000)),
-    ropeTheta: global.positive("rope_theta", reader.positive("rope_theta", 1_000_000)),
-    ropeScaling: readScaling(reader, reader.object("rope_scaling"), global),
+    localRope: rope(local, "rope_local_base_freq", 10_000),
+    rope: rope(withScaling(reader, global), "rope_theta", 1_000_000),
   };
+}
+
+/** transformers lets `rope_scaling` replace what `rope_parameters` says, but not the type by its older name. */
+function withScaling(reader: ConfigReader, global: ConfigReader): ConfigReader {
+  const scaling = reader.object("rope_scaling");
+  if (Object.keys(scaling.json).length === 0) return global;
+  if (scaling.has("type") && !scaling.has("rope_type"))
+    scaling.refuse("type must be called rope_type in this architecture: transformers does not read it");
+  scaling.only("truncate", true);
+  return reader.part("rope_scaling", { ...global.json, ...scaling.json });
 }
 
 function gemmaAttention(config: Gemma3Config, layer: number, rng: Rng): Attention {
@@ -103,13 +123,11 @@ function gemmaAttention(config: Gemma3Config, layer: number, rng: Rng): Attentio
   const options: AttentionOptions = {
     hiddenSize,
     sizes: {
-      ...{ numHeads, numKeyValueHeads, headDim, softcap: config.attentionSoftcap },
+      ...{ numHeads, numKeyValueHeads, headDim },
       scale: config.queryPreAttentionScalar ** -0.5,
       window: isLocal ? config.window : undefined,
     },
-    rope: isLocal
-      ? { headDim, theta: config.localRopeTheta }
-      : { headDim, theta: config.ropeTheta, scaling: config.ropeScaling },
+    rope: isLocal ? config.localRope : config.rope,
     bias: config.attentionBias,
     headNorm: { epsilon, offset: 1 },
     initializerRange,
@@ -176,6 +194,10 @@ export class Gemma3ForCausalLM extends CausalLM {
   protected override get namesOnDisk(): Readonly<Record<string, string>> {
     return HUGGING_FACE_NAMES;
   }
+
+  override get storage(): WeightStorage {
+    return DECODER_STORAGE;
+  }
 }
 
 const HUGGING_FACE_NAMES: Readonly<Record<string, string>> = {
@@ -189,6 +211,6 @@ export const GEMMA3: Architecture = {
   modelType: "gemma3_text",
   describe(json) {
     const config = readGemma3Config(json);
-    return { config, storage: PLAIN_STORAGE, create: (rng) => new Gemma3ForCausalLM(config, rng) };
+    return { config, storage: DECODER_STORAGE, create: (rng) => new Gemma3ForCausalLM(config, rng) };
   },
 };

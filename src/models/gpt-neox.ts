@@ -12,9 +12,11 @@ import { ACTIVATIONS, type Activation } from "./activation.js";
 import type { Architecture } from "./causal-lm.js";
 import { CausalLM, type CausalLMConfig, LanguageModelHead, runLayers } from "./causal-lm.js";
 import { ConfigReader } from "./config-reader.js";
+import { originalLength } from "./decoder-config.js";
+import { refuseForeignKeys } from "./foreign-keys.js";
 import { MLP } from "./mlp.js";
-import { readRope } from "./rope-config.js";
-import type { WeightStorage } from "./weight-storage.js";
+import { readRope, usableLength } from "./rope-config.js";
+import { prefixed, type WeightStorage } from "./weight-storage.js";
 
 /** GPT-NeoX (Black et al. 2022, arXiv:2204.06745) and Pythia (Biderman et al. 2023, arXiv:2304.01373), in our names. */
 export interface GPTNeoXConfig extends CausalLMConfig {
@@ -38,11 +40,17 @@ export interface GPTNeoXConfig extends CausalLMConfig {
  */
 export function readGPTNeoXConfig(json: Readonly<Record<string, unknown>>): GPTNeoXConfig {
   const reader = new ConfigReader(json);
+  refuseForeignKeys(reader);
   const hiddenSize = reader.count("hidden_size");
   const numHeads = reader.count("num_attention_heads");
   const headDim = hiddenSize / numHeads;
   if (!Number.isSafeInteger(headDim))
     reader.faults.push(`hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${numHeads})`);
+  const maxLength = reader.count("max_position_embeddings", 2048);
+  const rope = readRope(reader, headDim, {
+    ...originalLength(reader),
+    ...{ theta: ["rotary_emb_base", 10_000], share: ["rotary_pct", 0.25], maxLength },
+  });
   const config: GPTNeoXConfig = {
     vocabSize: reader.count("vocab_size"),
     hiddenSize,
@@ -50,8 +58,8 @@ export function readGPTNeoXConfig(json: Readonly<Record<string, unknown>>): GPTN
     numLayers: reader.count("num_hidden_layers"),
     numHeads,
     headDim,
-    rope: readRope(reader, headDim, { theta: "rotary_emb_base", share: ["rotary_pct", 0.25] }),
-    maxSequenceLength: reader.count("max_position_embeddings", 2048),
+    rope,
+    maxSequenceLength: usableLength(maxLength, rope.scaling),
     tieWordEmbeddings: reader.boolean("tie_word_embeddings", false),
     activation: reader.choice("hidden_act", ACTIVATIONS, "gelu"),
     layerNormEpsilon: reader.positive("layer_norm_eps", 1e-5),
@@ -163,9 +171,15 @@ const HUGGING_FACE_NAMES: Readonly<Record<string, string>> = {
   downProj: "dense_4h_to_h",
 };
 
+const neoxName = prefixed("gpt_neox", ["embed_in", "layers", "final_layer_norm"], "lm_head");
+
 /** Weight files of older versions hold masks and wavelengths as well. */
 const STORAGE: WeightStorage = {
-  nameOf: (stored) => (/\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/.test(stored) ? undefined : stored),
+  nameOf(stored) {
+    if (/\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/.test(stored)) return undefined;
+    // transformers' own name of the head since version 5, though it writes the older one.
+    return neoxName(stored).replace(/^lm_head\./, "embed_out.");
+  },
   isTransposed: () => false,
 };
 

@@ -11,8 +11,9 @@ import { ACTIVATIONS, type Activation } from "./activation.js";
 import type { Architecture } from "./causal-lm.js";
 import { CausalLM, type CausalLMConfig, LanguageModelHead, runLayers } from "./causal-lm.js";
 import { ConfigReader } from "./config-reader.js";
+import { refuseForeignKeys } from "./foreign-keys.js";
 import { MLP } from "./mlp.js";
-import type { WeightStorage } from "./weight-storage.js";
+import { prefixed, type WeightStorage } from "./weight-storage.js";
 
 /** GPT-2 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"), in our names. */
 export interface GPT2Config extends CausalLMConfig {
@@ -34,7 +35,8 @@ export interface GPT2Config extends CausalLMConfig {
  * @throws ModelError naming all that highrank does not compute; CheckpointError for invalid values.
  */
 export function readGPT2Config(json: Readonly<Record<string, unknown>>): GPT2Config {
-  const reader = new ConfigReader(json);
+  const reader = new ConfigReader(renamed(json));
+  refuseForeignKeys(reader);
   reader.only("add_cross_attention", false);
   const hiddenSize = reader.count("n_embd", 768);
   const numHeads = reader.count("n_head", 12);
@@ -59,6 +61,19 @@ export function readGPT2Config(json: Readonly<Record<string, unknown>>): GPT2Con
   reader.matrices(hiddenSize, [config.vocabSize, config.maxSequenceLength, config.intermediateSize, 3 * hiddenSize]);
   reader.finish();
   return config;
+}
+
+/** Names of other architectures for keys of GPT-2; transformers reads both, and the other one goes first. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  hidden_size: "n_embd",
+  max_position_embeddings: "n_positions",
+  num_attention_heads: "n_head",
+  num_hidden_layers: "n_layer",
+};
+
+function renamed(json: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const given = Object.entries(OTHER_NAMES).filter(([other]) => json[other] !== undefined);
+  return { ...json, ...Object.fromEntries(given.map(([other, own]) => [own, json[other]])) };
 }
 
 class GPT2Attention extends Module {
@@ -158,11 +173,13 @@ const HUGGING_FACE_NAMES: Readonly<Record<string, string>> = {
   downProj: "c_proj",
 };
 
-/** Weight files of the model without its head leave out `transformer.`; linear layers are transformers' Conv1D. */
+const gpt2Name = prefixed("transformer", ["wte", "wpe", "h", "ln_f"], "lm_head");
+
+/** Older files hold masks; linear layers are transformers' Conv1D. */
 const STORAGE: WeightStorage = {
   nameOf(stored) {
     if (/(^|\.)h\.\d+\.attn\.(bias|masked_bias)$/.test(stored)) return undefined;
-    return /^(wte|wpe|h|ln_f)\./.test(stored) ? `transformer.${stored}` : stored;
+    return gpt2Name(stored);
   },
   isTransposed: (weight) => /\.(c_attn|c_proj|c_fc)\.weight$/.test(weight),
 };

@@ -73,7 +73,7 @@ describe("config.json", () => {
         mlp_bias: 1,
         sliding_window: 4096,
         num_local_experts: 8,
-        rope_scaling: { rope_type: "yarn", factor: 8 },
+        rope_scaling: { rope_type: "mrope", factor: 8 },
         partial_rotary_factor: 0.5,
         rope_interleaved: true,
       });
@@ -85,7 +85,7 @@ describe("config.json", () => {
       "mlp_bias must be true or false, got 1",
       "sliding_window is 4096, supported is null",
       "num_local_experts is 8, supported is null",
-      'rope_scaling: rope_type is "yarn", supported is "default", "linear", "llama3"',
+      'rope_scaling: rope_type is "mrope", supported is "default", "linear", "llama3", "dynamic", "yarn"',
       "partial_rotary_factor is 0.5, supported is 1",
       "rope_interleaved is true, supported is false",
     ]) {

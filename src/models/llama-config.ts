@@ -101,7 +101,9 @@ export function writeLlamaConfig(config: LlamaConfig): Record<string, unknown> {
     num_key_value_heads: config.numKeyValueHeads,
     head_dim: config.headDim,
     hidden_act: activationName(config.activation ?? silu),
-    max_position_embeddings: config.maxSequenceLength,
+    // A dynamic scaling reaches beyond the positions that the config names.
+    max_position_embeddings:
+      config.ropeScaling?.kind === "dynamic" ? config.ropeScaling.originalLength : config.maxSequenceLength,
     initializer_range: config.initializerRange,
     rms_norm_eps: config.rmsNormEpsilon,
     rope_theta: config.ropeTheta,

@@ -10,6 +10,7 @@ import type { Activation } from "./activation.js";
 import type { Architecture } from "./causal-lm.js";
 import { decoderArchitecture } from "./decoder.js";
 import { type DecoderConfig, readDecoder, ropeOf } from "./decoder-config.js";
+import { PHI3_SCALING_TYPES } from "./rope-config.js";
 
 /** LLaMA's attention with one projection for queries, keys and values. */
 class Phi3Attention extends Module {
@@ -72,7 +73,15 @@ export const PHI3: Architecture = decoderArchitecture(
     for (const key of ["attention_bias", "mlp_bias"]) reader.only(key, false);
     reader.only("layer_types", null);
     const window = reader.has("sliding_window") ? reader.count("sliding_window") : undefined;
-    const config = readDecoder(reader, { maxSequenceLength: 4096, rmsNormEpsilon: 1e-5, rotaryShare: 1 });
+    const config = readDecoder(reader, {
+      maxSequenceLength: 4096,
+      rmsNormEpsilon: 1e-5,
+      rope: {
+        share: ["partial_rotary_factor", 1],
+        originalLength: reader.count("original_max_position_embeddings", 4096),
+        types: PHI3_SCALING_TYPES,
+      },
+    });
     const { hiddenSize, intermediateSize, numHeads, numKeyValueHeads, headDim } = config;
     reader.matrices(hiddenSize, [2 * intermediateSize, (numHeads + 2 * numKeyValueHeads) * headDim]);
     return { ...config, window: () => window };

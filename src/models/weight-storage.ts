@@ -9,5 +9,17 @@ export interface WeightStorage {
   isTransposed(weight: string): boolean;
 }
 
+/**
+ * Names in the model of tensors in files of the model without its head, whose names lack the prefix, and in those of a
+ * model within another, whose names have it once too often. transformers reads both.
+ * @param children what has the prefix in the model.
+ */
+export function prefixed(prefix: string, children: readonly string[], head: string): (stored: string) => string {
+  const bare = new RegExp(`^(${children.join("|")})\\.`);
+  const doubled = new RegExp(`^${prefix}\\.(${prefix}|${head})\\.`);
+  return (stored) =>
+    bare.test(stored) ? `${prefix}.${stored}` : doubled.test(stored) ? stored.slice(prefix.length + 1) : stored;
+}
+
 /** Storage that agrees with the model. */
 export const PLAIN_STORAGE: WeightStorage = { nameOf: (stored) => stored, isTransposed: () => false };

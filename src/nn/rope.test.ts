@@ -46,16 +46,16 @@ describe("rotary positions", () => {
 
 describe("scaling", () => {
   test("linear: every pair turns slower by the factor", () => {
-    const plain = rotaryFrequencies({ headDim: 6, theta: 100 });
-    const scaled = rotaryFrequencies({ headDim: 6, theta: 100, scaling: { kind: "linear", factor: 4 } });
+    const plain = rotaryFrequencies({ headDim: 6, theta: 100 }, 1);
+    const scaled = rotaryFrequencies({ headDim: 6, theta: 100, scaling: { kind: "linear", factor: 4 } }, 1);
     expect([...scaled]).toEqual([...plain].map((frequency) => frequency / 4));
   });
 
   test("llama3: pairs that turn often stay, those that turn seldom are slowed down, those between in part", () => {
     // Pairs turn once in 2π, 20π, 200π and 2000π tokens, so 50, 5, 0.5 and 0.05 times within 100π.
-    const plain = rotaryFrequencies({ headDim: 8, theta: 10_000 });
+    const plain = rotaryFrequencies({ headDim: 8, theta: 10_000 }, 1);
     const scaling = { kind: "llama3", factor: 8, originalLength: 100 * Math.PI, seldom: 1, often: 6 } as const;
-    const scaled = rotaryFrequencies({ headDim: 8, theta: 10_000, scaling });
+    const scaled = rotaryFrequencies({ headDim: 8, theta: 10_000, scaling }, 1);
     [1, 0.8 + 0.2 / 8, 1 / 8, 1 / 8].forEach((share, i) => {
       expect(scaled[i]! / plain[i]!).toBeCloseTo(share, 12);
     });

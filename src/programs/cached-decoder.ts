@@ -2,7 +2,7 @@ import { DynamicSizes, primeFrom } from "../compiler/dynamic-sizes.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { CachedSequence } from "../nn/cached-sequence.js";
 import type { AngleInputs } from "../nn/fed-sequence.js";
-import { rotaryFrequencies } from "../nn/rope.js";
+import { anglesAt, switchLength } from "../nn/rope.js";
 import { gatherRows } from "../ops/gather.js";
 import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
@@ -29,12 +29,19 @@ export class CachedDecoder {
   readonly #options: SessionOptions;
   readonly #steps: Map<number, Step> = new Map();
   readonly #cache: KeyValueCache;
+  /** Lengths of texts above which the tokens in the cache turn otherwise. */
+  readonly #switches: readonly number[];
+  #text: number[] = [];
 
   /** Must be released. Later changes of the parameters are seen; later changes of the model's structure are not. */
   constructor(model: CausalLM, options: SessionOptions) {
     this.#model = model;
     this.#options = options;
-    this.#cache = new KeyValueCache(buildStep(model, 1).sequence.layers);
+    const { layers, angles } = buildStep(model, 1).sequence;
+    this.#cache = new KeyValueCache(layers);
+    this.#switches = [...angles.values()]
+      .map(({ rope }) => switchLength(rope))
+      .filter((length) => length !== undefined);
   }
 
   /** Tokens in the cache: at most the model's maxSequenceLength. */
@@ -45,6 +52,7 @@ export class CachedDecoder {
   /** Begins a new text. */
   clear(): void {
     this.#cache.clear();
+    this.#text = [];
   }
 
   /** Compiles what reads so many tokens, which is done anyway when they are read. */
@@ -54,11 +62,18 @@ export class CachedDecoder {
 
   /** Reads at least one token and adds them to the cache. → scores of the token after them, (vocabSize). */
   async read(ids: readonly number[]): Promise<Float32Array> {
-    this.#cache.reserve(this.length + ids.length);
+    const length = this.length + ids.length;
+    if (this.length > 0 && this.#switches.some((at) => this.length <= at && at < length)) {
+      const text = [...this.#text, ...ids];
+      this.clear();
+      return this.read(text);
+    }
+    for (const id of ids) this.#text.push(id);
+    this.#cache.reserve(length);
     let logits: Float32Array = new Float32Array();
     let start = 0;
     for (const count of parts(ids.length)) {
-      logits = await this.#readStep(await this.#stepFor(count), ids.slice(start, start + count));
+      logits = await this.#readStep(await this.#stepFor(count), ids.slice(start, start + count), length);
       start += count;
     }
     if (ids.length > 1) await this.#release((time) => time > 1);
@@ -89,7 +104,8 @@ export class CachedDecoder {
     return step;
   }
 
-  async #readStep({ program, sequence }: Step, part: readonly number[]): Promise<Float32Array> {
+  /** @param length tokens of the text as far as it is being read. */
+  async #readStep({ program, sequence }: Step, part: readonly number[], length: number): Promise<Float32Array> {
     const { time, angles, masks } = sequence;
     const cache = this.#cache;
     // What fills the step after the last token comes later than all of them, so that none sees it.
@@ -102,7 +118,7 @@ export class CachedDecoder {
       {
         ...{ ids, positions, last: Int32Array.of(part.length - 1) },
         ...cache.feeds(),
-        ...Object.assign({}, ...[...angles.values()].map((each) => angleFeeds(each, positions))),
+        ...Object.assign({}, ...[...angles.values()].map((each) => angleFeeds(each, positions, length))),
         ...Object.fromEntries(windows.map((window, i) => [`mask${i}`, cache.mask(window, time)])),
       },
       Object.fromEntries(
@@ -160,15 +176,13 @@ function buildStep(
   return { sequence, outputs, sizes: new DynamicSizes(standIns) };
 }
 
-/** Cosines and sines at the positions, by the names of their placeholders. */
-function angleFeeds({ rope, cos, sin }: AngleInputs, positions: Int32Array): Record<string, Float32Array> {
-  const frequencies = rotaryFrequencies(rope);
-  const angles = new Float64Array(positions.length * frequencies.length);
-  positions.forEach((position, i) => {
-    frequencies.forEach((frequency, j) => {
-      angles[i * frequencies.length + j] = position * frequency;
-    });
-  });
+/** Cosines and sines at the positions of a text of that length, by the names of their placeholders. */
+function angleFeeds(
+  { rope, cos, sin }: AngleInputs,
+  positions: Int32Array,
+  length: number,
+): Record<string, Float32Array> {
+  const angles = anglesAt(positions, rope, length);
   const named = ({ source }: Tensor): string => (source as { readonly name: string }).name;
-  return { [named(cos)]: Float32Array.from(angles, Math.cos), [named(sin)]: Float32Array.from(angles, Math.sin) };
+  return { [named(cos)]: angles.cos, [named(sin)]: angles.sin };
 }

@@ -13,9 +13,8 @@ import {
 import type { CausalLM } from "../models/causal-lm.js";
 import { MASKED } from "../nn/attention.js";
 import { ExportedSequence } from "../nn/exported-sequence.js";
-import type { AngleInputs } from "../nn/fed-sequence.js";
 import { namedParameters, Parameter } from "../nn/module.js";
-import { rotaryFrequencies } from "../nn/rope.js";
+import { attentionFactor, dynamicExponent, type Rope, rotaryFrequencies } from "../nn/rope.js";
 import { reshape } from "../ops/movement.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";
 
@@ -166,12 +165,19 @@ function emitInputs(sequence: ExportedSequence, leaves: ReadonlyMap<string, Tens
   cast("input:ids", "input_ids", INT32);
   const positions = emit("%positions", "Reshape", ["position_ids", emitter.integers([-1])]);
   if (leaves.has("input:positions")) cast("input:positions", positions, INT32);
-  const column = emit("%column", "Unsqueeze", [cast("%float_positions", positions, FLOAT), emitter.integers([1])]);
+  const floatPositions = cast("%float_positions", positions, FLOAT);
+  const column = emit("%column", "Unsqueeze", [floatPositions, emitter.integers([1])]);
   for (const { rope, cos, sin } of sequence.angles.values()) {
     const { name } = cos.source as { readonly name: string };
-    const angles = emit(`%${name}`, "Mul", [column, frequencies(`%${name}.frequencies`, rope, emitter)]);
-    emit(inputName(cos), "Cos", [angles]);
-    emit(inputName(sin), "Sin", [angles]);
+    const angles = emit(`%${name}`, "Mul", [column, emitFrequencies(`%${name}`, rope, floatPositions, emitter)]);
+    const factor = attentionFactor(rope);
+    for (const [input, opType] of [
+      [cos, "Cos"],
+      [sin, "Sin"],
+    ] as const) {
+      if (factor === 1) emit(inputName(input), opType, [angles]);
+      else emit(inputName(input), "Mul", [emit(`%${name}.${opType}`, opType, [angles]), emitter.scalar(factor)]);
+    }
   }
   const scalar = (size: string): string => emit(`${size}.scalar`, "Squeeze", [size]);
   const end = scalar(total);
@@ -197,10 +203,30 @@ function inputName({ source }: Tensor): string {
   return `input:${(source as { readonly name: string }).name}`;
 }
 
-function frequencies(name: string, rope: AngleInputs["rope"], { initializers }: Emitter): string {
-  const data = Float32Array.from(rotaryFrequencies(rope));
-  initializers.set(name, { name, dtype: "float32", shape: [1, data.length], data });
-  return name;
+/** Angles of one position, (1, pairs); for some ropes they depend on the last position that the file is given. */
+function emitFrequencies(name: string, rope: Rope, positions: string, emitter: Emitter): string {
+  const row = (part: string, values: ArrayLike<number>): string => {
+    const data = Float32Array.from(values);
+    emitter.initializers.set(part, { name: part, dtype: "float32", shape: [1, data.length], data });
+    return part;
+  };
+  const { scaling, headDim } = rope;
+  const base = row(`${name}.frequencies`, rotaryFrequencies(rope, 0));
+  if (scaling?.kind !== "longrope" && scaling?.kind !== "dynamic") return base;
+  const emit = (part: string, opType: string, inputs: readonly string[], attributes = {}): string =>
+    emitter.emit(opType, inputs, { attributes, outputs: [`${name}.${part}`] });
+  const last = emit("last", "ReduceMax", [positions], { keepdims: { int: 0 } });
+  const length = emit("length", "Add", [last, emitter.scalar(1)]);
+  const original = emitter.scalar(scaling.originalLength);
+  if (scaling.kind === "longrope") {
+    const long = row(`${name}.long`, rotaryFrequencies(rope, scaling.originalLength + 1));
+    return emit("chosen", "Where", [emit("is_long", "Greater", [length, original]), long, base]);
+  }
+  const ratio = emit("ratio", "Div", [emit("longest", "Max", [length, original]), original]);
+  const grown = emit("grown", "Mul", [ratio, emitter.scalar(scaling.factor)]);
+  const stretch = emit("stretch", "Sub", [grown, emitter.scalar(scaling.factor - 1)]);
+  const exponents = Array.from({ length: headDim / 2 }, (_, i) => dynamicExponent(i, headDim));
+  return emit("chosen", "Mul", [base, emit("factors", "Pow", [stretch, row(`${name}.exponents`, exponents)])]);
 }
 
 function integer(value: number, { initializers }: Emitter): string {

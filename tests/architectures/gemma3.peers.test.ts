@@ -31,7 +31,6 @@ compareWithTorch({
     ["Llama 3's scaling of positions", { ...CONFIG, rope_scaling: { rope_type: "llama3", ...LLAMA3 } }],
     ["other wavelengths", { ...CONFIG, rope_theta: 100, rope_local_base_freq: 50 }],
     ["another scale of scores", { ...CONFIG, query_pre_attn_scalar: 20 }],
-    ["capped scores", { ...CONFIG, attn_logit_softcapping: 1.5 }],
     ["capped logits", { ...CONFIG, final_logit_softcapping: 2 }],
     ["biases in attention", { ...CONFIG, attention_bias: true }],
     ["a head of its own", { ...CONFIG, tie_word_embeddings: false }],

@@ -28,7 +28,6 @@ compareWithTorch({
       { ...CONFIG, rope_parameters: { rope_type: "default", rope_theta: 600, partial_rotary_factor: 0.5 } },
     ],
     ["heads of another size", { ...CONFIG, head_dim: 6, num_key_value_heads: 1 }],
-    ["scaled positions", { ...CONFIG, rope_scaling: { type: "linear", factor: 4 } }],
     [
       "a tied head, gelu and another epsilon",
       { ...CONFIG, tie_word_embeddings: true, hidden_act: "gelu", rms_norm_eps: 0.1 },

@@ -59,7 +59,7 @@ export const SMALL_CONFIGS: Readonly<Record<SmallConfig, Readonly<Record<string,
     ...LLAMA,
     ...{ model_type: "gemma3_text", num_hidden_layers: 3, num_key_value_heads: 2, head_dim: 6 },
     ...{ hidden_activation: "gelu_pytorch_tanh", sliding_window: 3, query_pre_attn_scalar: 6 },
-    ...{ rope_theta: 1_000_000, rope_local_base_freq: 10_000, attn_logit_softcapping: 1.5 },
+    ...{ rope_theta: 1_000_000, rope_local_base_freq: 10_000 },
     layer_types: ["sliding_attention", "full_attention", "sliding_attention"],
   },
 };

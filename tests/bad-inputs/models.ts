@@ -93,9 +93,9 @@ export const models: Area = {
       prepare: (cwd) =>
         writeConfigured(cwd, {
           ...{ model_type: "phi3", vocab_size: 32_064, hidden_size: 3072, intermediate_size: 8192 },
-          ...{ num_hidden_layers: 32, num_attention_heads: 32, rope_scaling: { type: "longrope" } },
+          ...{ num_hidden_layers: 32, num_attention_heads: 32, rope_scaling: { type: "mrope" } },
         }),
-      says: ['rope_scaling: type is "longrope", supported is "default", "linear", "llama3"'],
+      says: ['rope_scaling: type is "mrope", supported is "default", "longrope", "su", "yarn"'],
       code: 3,
     },
     {

@@ -44,7 +44,7 @@ def logits(weights, config, input_ids, lora):
         q = rotate(norm(prefix + "q_norm", project("q_proj", heads)), turns)
         k = rotate(norm(prefix + "k_norm", project("k_proj", groups)), turns)
         k, v = (t.repeat_interleave(heads // groups, dim=1) for t in (k, project("v_proj", groups)))
-        scores = capped(q @ k.transpose(-1, -2) / math.sqrt(config["query_pre_attn_scalar"]), config.get("attn_logit_softcapping"))
+        scores = q @ k.transpose(-1, -2) / math.sqrt(config["query_pre_attn_scalar"])
         hidden = (distance < 0) | (distance >= config["sliding_window"]) if local else distance < 0
         mixed = scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v
         return linear(prefix + "o_proj", mixed.transpose(1, 2).reshape(batch, length, heads * head))
