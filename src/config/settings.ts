@@ -90,6 +90,13 @@ export const SETTINGS = {
     none: "the tokenizer's own",
     help: "File with the Jinja template that messages are rendered with.",
   },
+  addSpecialTokens: {
+    type: "boolean",
+    group: "Model and data",
+    study: "shared",
+    default: true,
+    help: "Put what the tokenizer puts around a text, such as <bos>, around texts, prompts and instructions. Chat templates write it themselves.",
+  },
   trainOnInputs: {
     type: "boolean",
     group: "Model and data",

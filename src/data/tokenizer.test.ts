@@ -6,9 +6,9 @@ import { CheckpointError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 import { trainBytePairEncoding } from "./bpe-trainer.js";
 import { loadWordNet } from "./builtin-wordnet.js";
-import { BYTE_CHARACTERS } from "./byte-level.js";
 import { Tokenizer } from "./tokenizer.js";
 import { tokenizerConfigJson } from "./tokenizer-json.js";
+import { BYTE_CHARACTERS } from "./tokenizers/byte-level.js";
 
 const ENGLISH = (await loadWordNet()).filter((_, index) => index % 40 === 0);
 const JSON_CONTENT = trainBytePairEncoding(ENGLISH, { vocabSize: 2000 });

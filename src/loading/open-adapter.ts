@@ -6,10 +6,16 @@ import type { DownloadEvents } from "../hub/model-download.js";
 import { requireBase } from "./base-identity.js";
 import { folderSource, type ModelSource } from "./model-source.js";
 import { type PeftEffect, peftEffect } from "./peft-effect.js";
+import { resizedSource } from "./resized-source.js";
 
 /** True if a folder holds a PEFT adapter. */
 export function isAdapterFolder(folder: string): Promise<boolean> {
   return exists(joinPath(folder, "adapter_config.json"));
+}
+
+/** The folder of the tokenizer that an adapter was trained with: its own, or else that of its base. */
+export async function tokenizerFolder(adapter: string, base: string): Promise<string> {
+  return (await exists(joinPath(adapter, "tokenizer.json"))) ? adapter : base;
 }
 
 /** A PEFT adapter and the model that it is for. */
@@ -22,20 +28,20 @@ export interface OpenAdapter {
 }
 
 /**
- * Reads a PEFT adapter and opens its base: `base`, a folder or a name of the hub, or else the one that the adapter
+ * Reads a PEFT adapter and opens its base: `given`, a folder or a name of the hub, or else the one that the adapter
  * names.
  * @throws CheckpointError if the adapter was trained on other weights or does not fit these; ConfigError if there is
  * no base.
  */
-export async function openAdapter(folder: string, base: string | null, events?: DownloadEvents): Promise<OpenAdapter> {
+export async function openAdapter(folder: string, given: string | null, events?: DownloadEvents): Promise<OpenAdapter> {
   const adapter = await readPeftAdapter(folder);
-  const named = base ?? (await baseNameOf(adapter));
+  const named = given ?? (await baseNameOf(adapter));
   if (named === null) throw new ConfigError(`${folder}: the adapter names no base model; give one with --base`);
   const baseFolder = await existing(await modelFolder(named, events), "give the adapter's base model with --base");
-  const source = await folderSource(baseFolder);
-  const model = source.build();
-  await requireBase(baseFolder, model, adapter.base, folder);
-  return { folder, adapter, effect: peftEffect(adapter, source, model, folder), source, baseFolder };
+  const base = await folderSource(baseFolder);
+  await requireBase(baseFolder, base.build(), adapter.base, folder);
+  const source = resizedSource(base, adapter);
+  return { folder, adapter, effect: peftEffect(adapter, source, source.build(), folder), source, baseFolder };
 }
 
 /** The base that the adapter names: a path, or a name of the hub with the revision, where it has one. */

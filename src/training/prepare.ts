@@ -9,8 +9,9 @@ import { evaluationBatches } from "../data/evaluation-batches.js";
 import { textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
+import { findTurnEnd } from "../data/turn-end.js";
 import type { DownloadEvents } from "../hub/model-download.js";
-import { runCompanions } from "../loading/companions.js";
+import { endingAt, runCompanions } from "../loading/companions.js";
 import type { CompanionFiles } from "../loading/model-source.js";
 import { folderSource, type ModelSource, presetSource } from "../loading/model-source.js";
 import { locateModels } from "../loading/named-models.js";
@@ -50,12 +51,14 @@ export async function prepareRun(
   const folder = located?.modelFolder ?? null;
   const opened = saved?.source ?? (folder === null ? undefined : await folderSource(folder));
   const dataset = await loadDataset(settings.data, { validationFraction: settings.validationFraction, seed });
-  const tokenizer = await (saved === undefined
+  const stored = await (saved === undefined
     ? tokenizerFor(settings, located!.tokenizerFolder, dataset)
     : Tokenizer.fromFolder(saved.baseFolder));
+  const tokenizer = settings.addSpecialTokens ? stored : stored.withoutSurround();
   // What stands in the base of a run has become its own.
   const others = saved === undefined ? settings : { tokenizer: null, chatTemplate: null };
-  const companions = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
+  const files = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
+  const companions = await withTurnEnd(files, tokenizer, dataset);
   const { vocabSize, endOfTextId } = tokenizer;
   const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId };
   const modelSource = opened ?? presetSource(settings.model, sizes, seed);
@@ -94,6 +97,12 @@ async function tokenizerFor(settings: Settings, folder: string | null, dataset: 
   return chatTemplate === null ? tokenizer : tokenizer.withChatTemplate(await readTemplateFile(chatTemplate));
 }
 
+/** What ends the assistant's turns in training ends a text that the model writes. */
+async function withTurnEnd(files: CompanionFiles, tokenizer: Tokenizer, { kind }: Dataset): Promise<CompanionFiles> {
+  const turnEnd = kind.endsWith("messages") ? await findTurnEnd(tokenizer) : undefined;
+  return turnEnd === undefined ? files : endingAt(files, [turnEnd]);
+}
+
 /** @throws DataError where the data has no text for a tokenizer to learn from. */
 function textsOf({ name, kind, train }: Dataset): string[] {
   if (kind === "token rows")
@@ -104,9 +113,9 @@ function textsOf({ name, kind, train }: Dataset): string[] {
 function checkFit(model: CausalLM, tokenizer: Tokenizer, { model: source, sequenceLength }: Settings): void {
   const { vocabSize, maxSequenceLength } = model.config;
   const faults: string[] = [];
-  if (tokenizer.vocabSize > vocabSize) {
+  if (tokenizer.storedVocabSize > vocabSize) {
     faults.push(
-      `tokenizer: has ${tokenizer.vocabSize} tokens, the model ${source} embeds ${vocabSize}; name the model's own`,
+      `tokenizer: has ${tokenizer.storedVocabSize} tokens, the model ${source} embeds ${vocabSize}; name the model's own`,
     );
   }
   if (sequenceLength > maxSequenceLength) {

@@ -3,7 +3,7 @@ import { ConfigError } from "../base/errors.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
-import { modelTokenizer } from "../data/model-tokenizer.js";
+import { modelTokenizer, type TokenizerSource } from "../data/model-tokenizer.js";
 import type { Evaluation } from "../programs/held-out.js";
 import { HeldOutLoss } from "../programs/held-out.js";
 import type { TargetOptions } from "./target.js";
@@ -42,7 +42,7 @@ const USUAL_LENGTH = 1024;
  */
 export async function evaluateTarget(target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
   const { data, batchSize, maxTokens, device, threads } = options;
-  const { model, folder } = await loadTarget(target, options);
+  const { model, tokenizer } = await loadTarget(target, options);
   const longest = model.config.maxSequenceLength;
   if ((options.sequenceLength ?? 0) > longest) {
     throw new ConfigError(
@@ -50,7 +50,7 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
     );
   }
   const dataset = await loadDataset(data, { validationFraction: 0 });
-  const encoded = await encode(dataset, folder, longest, options);
+  const encoded = await encode(dataset, tokenizer, longest, options);
   encoded.requireVocabulary(model.config.vocabSize);
   const { lengths, truncation } = encoded.counts;
   const rows = encoded.evaluationRows(lengths === null ? undefined : lengths.max - 1);
@@ -67,12 +67,12 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
 
 async function encode(
   { kind, train }: Dataset,
-  folder: string,
+  source: TokenizerSource,
   longest: number,
   { sequenceLength, trainOnInputs = false, chatTemplate = null }: EvaluationOptions,
 ): Promise<EncodedRecords> {
   const isRows = kind === "token rows";
   const usual = kind === "text" ? Math.min(longest, USUAL_LENGTH) : longest;
   const options = { sequenceLength: sequenceLength ?? usual, packing: null, trainOnInputs, truncate: !isRows };
-  return encodeRecords(kind, train, isRows ? undefined : await modelTokenizer(folder, chatTemplate), options);
+  return encodeRecords(kind, train, isRows ? undefined : await modelTokenizer(source, chatTemplate), options);
 }
