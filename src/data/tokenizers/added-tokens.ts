@@ -2,6 +2,8 @@ import { isObject, shownValue } from "../../base/json.js";
 import type { Normalizer } from "./normalizers.js";
 import { trailingSpace } from "./normalizers.js";
 import { flagIn, type Part } from "./part.js";
+import { WORD_CHARACTERS } from "./pattern.js";
+import { UNKNOWN_TO_PATTERNS } from "./unicode-versions.js";
 
 /** A token that is found in a text before anything else is done with it. */
 export interface AddedToken {
@@ -39,7 +41,7 @@ export function addedTokenOf(value: unknown): AddedToken {
 /** A stretch of a text: the id of an added token, or text between them. */
 export type Section = { readonly id: number } | { readonly text: string; readonly isFirst: boolean };
 
-const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
+const WORD = new RegExp(`(?![${UNKNOWN_TO_PATTERNS}])[${WORD_CHARACTERS}]`, "u");
 
 /** The added tokens of a tokenizer with their ids. */
 export class AddedTokens {

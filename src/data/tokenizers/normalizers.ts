@@ -50,8 +50,12 @@ const KINDS: Readonly<Record<string, (part: Part) => Normalizer>> = {
 };
 
 const KNOWN_PIECES = new RegExp(`[^${UNKNOWN_TO_NORMALIZATION}]+`, "gu");
-const MARK = new RegExp(`(?![${UNKNOWN_TO_NORMALIZATION}])\\p{M}`, "gu");
-const NONSPACING_MARK = new RegExp(`(?![${UNKNOWN_TO_CATEGORIES}])\\p{Mn}`, "gu");
+// With the few characters that were marks then and are none now, or the reverse.
+const MARK = new RegExp(`[\\u1cf2\\u1cf3]|(?![\\u{111c9}${UNKNOWN_TO_NORMALIZATION}])\\p{M}`, "gu");
+const NONSPACING_MARK = new RegExp(
+  `[\\u1734\\u{1171e}]|(?![\\u1885\\u1886\\ua9bd\\u{111c9}${UNKNOWN_TO_CATEGORIES}])\\p{Mn}`,
+  "gu",
+);
 const CHINESE =
   /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
 

@@ -1,5 +1,5 @@
-import { Tokenizer } from "@huggingface/tokenizers";
 import { shownValue } from "../../base/json.js";
+import { translated } from "./oniguruma.js";
 import { type Part, partOf } from "./part.js";
 import { UNKNOWN_TO_PATTERNS } from "./unicode-versions.js";
 
@@ -61,6 +61,9 @@ export class Pattern {
   }
 }
 
+/** Characters of a word in Rust's regular expressions, for use in a character class. */
+export const WORD_CHARACTERS = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
+
 const UNKNOWN = new RegExp(`[\u0295${UNKNOWN_TO_PATTERNS}]`, "gu");
 
 /**
@@ -71,12 +74,4 @@ function asOniguruma(text: string): string {
   return text.replace(UNKNOWN, (character) =>
     character === "\u0295" ? "\u0259" : character.length === 1 ? "\u0378" : "\u{1fffe}",
   );
-}
-
-/** A regular expression of Oniguruma's as one of JavaScript's. @throws Error for what JavaScript has no words for. */
-function translated(source: string): RegExp {
-  const part = { type: "Split", pattern: { Regex: source }, behavior: "Isolated", invert: false };
-  const model = { type: "BPE", vocab: { a: 0 }, merges: [] };
-  const empty = { model, added_tokens: [], normalizer: null, post_processor: null, decoder: null };
-  return new Tokenizer({ ...empty, pre_tokenizer: part }, {}).pre_tokenizer.pattern;
 }

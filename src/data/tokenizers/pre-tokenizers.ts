@@ -1,6 +1,6 @@
 import { PRE_TOKEN_PATTERN, toByteCharacters } from "./byte-level.js";
 import { build, countIn, flagIn, type Part, partsOf, textIn } from "./part.js";
-import { Pattern, type Stretch } from "./pattern.js";
+import { Pattern, type Stretch, WORD_CHARACTERS } from "./pattern.js";
 import { UNKNOWN_TO_CATEGORIES } from "./unicode-versions.js";
 
 /** A piece of a normalized text. */
@@ -28,6 +28,11 @@ const PUNCTUATION = Pattern.from(
   false,
 );
 
+const WORDS_AND_SIGNS = Pattern.from(
+  new RegExp(`[${WORD_CHARACTERS}]+|[^${WORD_CHARACTERS}\\p{White_Space}]+`, "gu"),
+  true,
+);
+
 const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
   Sequence: (part) => {
     const steps = partsOf(part, "pretokenizers").map((each) => build(KINDS, each, "pre_tokenizer"));
@@ -53,7 +58,7 @@ const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
     const pattern = Pattern.of(part.pattern);
     return splitter(pattern, textIn(part, "behavior"), flagIn(part, "invert", false));
   },
-  Whitespace: () => splitter(Pattern.of({ Regex: "\\w+|[^\\w\\s]+" }), "Removed", true),
+  Whitespace: () => splitter(WORDS_AND_SIGNS, "Removed", true),
   WhitespaceSplit: () => splitter(WHITE_SPACE, "Removed"),
   BertPreTokenizer: () => {
     const [spaces, signs] = [splitter(WHITE_SPACE, "Removed"), splitter(PUNCTUATION, "Isolated")];
@@ -64,7 +69,7 @@ const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
     splitter(Pattern.from(/\p{N}/gu, false), flagIn(part, "individual_digits", false) ? "Isolated" : "Contiguous"),
   CharDelimiterSplit: (part) => splitter(Pattern.of({ String: textIn(part, "delimiter") }), "Removed"),
   FixedLength: (part) => {
-    const pattern = Pattern.from(new RegExp(`[^]{1,${countIn(part, "length", 5)}}`, "gu"), false);
+    const pattern = Pattern.from(new RegExp(`[\\s\\S]{1,${countIn(part, "length", 5)}}`, "gu"), false);
     return splitter(pattern, "Isolated");
   },
 };

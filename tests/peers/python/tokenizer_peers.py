@@ -72,3 +72,9 @@ def folder(path, texts, messages=None):
         "size": len(loaded),
         "chat": messages and loaded.apply_chat_template(messages, tokenize=False),
     }
+
+
+def decode_json(tokenizer, ids):
+    """Texts of lists of ids, with and without special tokens, for the content of a tokenizer.json."""
+    loaded = Tokenizer.from_str(json.dumps(tokenizer))
+    return [[loaded.decode(each, skip_special_tokens=skip) for skip in (False, True)] for each in ids]
