@@ -14,18 +14,18 @@ interface Answer {
 
 describePeers("each part of a tokenizer.json against the library tokenizers", () => {
   test("the values in tests/golden are the library's (rewrite them with -u)", async () => {
-    const kinds: Record<string, readonly Answer[]> = {};
+    const lines: string[] = [];
     for (const [name, tokenizer] of Object.entries(TOKENIZER_KINDS)) {
-      kinds[name] = await ask<Answer[]>("tokenizer_peers", "encode_json", { tokenizer, texts: KIND_TEXTS });
+      const answers = await ask<Answer[]>("tokenizer_peers", "encode_json", { tokenizer, texts: KIND_TEXTS });
+      lines.push(`${JSON.stringify(name)}: ${JSON.stringify(answers.map(({ whole, text }) => [whole, text]))}`);
     }
-    const text = Object.entries(kinds).map(([name, answers]) => `${JSON.stringify(name)}: ${JSON.stringify(answers)}`);
-    await expect(`{\n${text.join(",\n")}\n}\n`).toMatchFileSnapshot("../golden/tokenizers.json");
+    await expect(`{\n${lines.join(",\n")}\n}\n`).toMatchFileSnapshot("../golden/tokenizers.json");
   });
 
   test.each(Object.entries(TOKENIZER_KINDS))("%s: other texts, and ids drawn at random", async (_, tokenizer) => {
     const pipeline = new TokenizerPipeline(tokenizer);
     const { before, after } = pipeline.surround;
-    const texts = strangeTexts(20_000, 11);
+    const texts = strangeTexts(8000, 11);
     const theirs = await ask<Answer[]>("tokenizer_peers", "encode_json", { tokenizer, texts });
     const ours = texts.map((text) => {
       const ids = pipeline.encode(text);
