@@ -10,7 +10,15 @@ const MAX_TEMPLATE_BYTES = 1_000_000;
 const LIMITS = { seconds: 10, heapMegabytes: 256 } as const;
 
 /** Special tokens that templates know by these names. */
-const TOKEN_NAMES = ["bos_token", "eos_token", "unk_token", "pad_token"] as const;
+const TOKEN_NAMES = [
+  "bos_token",
+  "eos_token",
+  "unk_token",
+  "sep_token",
+  "pad_token",
+  "cls_token",
+  "mask_token",
+] as const;
 
 /** Purpose of a rendering: with the assistant's text, for its next turn, or neither. */
 export type ChatTask = "spans" | "prompt" | "plain";

@@ -37,7 +37,13 @@ export function withLegacyFiles(
   added: readonly unknown[],
 ): TokenizerConfig {
   if (config.added_tokens_decoder !== undefined) return config;
-  const merged: TokenizerConfig = { ...config, ...specialTokens };
+  const listed = (token: unknown): unknown =>
+    isObject(token) ? { __type: "AddedToken", ...token, special: true } : token;
+  const named = Object.entries(specialTokens ?? {}).map(([name, token]) => {
+    const isToken = !isObject(token) || contentOf(token) !== undefined;
+    return [name, Array.isArray(token) ? token.map(listed) : isToken ? listed(token) : token] as const;
+  });
+  const merged: TokenizerConfig = { ...config, ...Object.fromEntries(named) };
   if (addedTokens === undefined) return merged;
   const special = new Set([...namedTokens(merged).values(), ...extraTokens(merged)].map(contentOf));
   const inFile = new Set(added.map(contentOf));

@@ -2,7 +2,7 @@ import { exists, folderOf, isDirectory, pathInside, readText, withTimeLimit } fr
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { MAX_JSON_BYTES, parseJsonObject, shownValue } from "../base/json.js";
 import { templateBeside } from "./chat-template.js";
-import { contentOf, legacyFiles, withConfigTokens, withLegacyFiles } from "./outside-tokens.js";
+import { contentOf, legacyFiles, namedTokens, withConfigTokens, withLegacyFiles } from "./outside-tokens.js";
 import { cleanedUp } from "./tokenizers/decoders.js";
 import { TokenizerPipeline } from "./tokenizers/pipeline.js";
 import type { Surround } from "./tokenizers/post-processors.js";
@@ -151,6 +151,11 @@ export class Tokenizer {
   findBeginOfText(): number | undefined {
     const named = contentOf(this.config.bos_token);
     return named === undefined ? undefined : this.#pipeline.idOf(named);
+  }
+
+  /** The tokens that have names, such as `bos_token`, which chat templates see by these. */
+  get namedTokens(): ReadonlyMap<string, string> {
+    return new Map([...namedTokens(this.config)].map(([name, token]) => [name, contentOf(token)!]));
   }
 
   /** What the tokenizer puts around each text, such as `<s>` in front; many put nothing there. */
