@@ -32,7 +32,7 @@ describePeers("what stands before and after a text, against transformers and PEF
   test.each([
     ["gemma3-270m", ["", "The lighthouse"], 6],
     ["smollm2-135m", [null, "The lighthouse", " and"], 8],
-  ] as const)("%s: held-out loss and greedy text", { timeout: 300_000 }, async (name, prompts, maxNewTokens) => {
+  ] as const)("%s: held-out loss and greedy text", { timeout: 600_000 }, async (name, prompts, maxNewTokens) => {
     const folder = await realModel(name);
     const theirs = await ask<Beginnings>("tokenizer_peers", "beginnings", {
       path: folder,
@@ -55,7 +55,7 @@ describePeers("what stands before and after a text, against transformers and PEF
   });
 
   test("a chat that was trained on ends where its template ends turns, in transformers too", {
-    timeout: 300_000,
+    timeout: 600_000,
   }, async () => {
     const model = path.join(root, "model");
     await writeSmallModel(model, { maxSequenceLength: 64 });
@@ -117,7 +117,7 @@ describePeers("what stands before and after a text, against transformers and PEF
     }
   });
 
-  test("an adapter with added tokens brings its tokenizer and its vocabulary", { timeout: 300_000 }, async () => {
+  test("an adapter with added tokens brings its tokenizer and its vocabulary", { timeout: 600_000 }, async () => {
     const [base, adapter, merged] = ["base", "adapter", "merged"].map((name) => path.join(root, name)) as [
       string,
       string,
