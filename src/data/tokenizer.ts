@@ -34,6 +34,14 @@ export interface TokenizerConfig {
   readonly chat_template?: unknown;
 }
 
+interface Parts {
+  readonly json: object;
+  readonly config: TokenizerConfig;
+  readonly pipeline: TokenizerPipeline;
+  readonly storedVocabSize: number;
+  readonly surrounds: boolean;
+}
+
 /** A tokenizer.json ready for use. Encoding never adds special tokens; those in the text are recognised. */
 export class Tokenizer {
   /** Content of tokenizer_config.json, with the tokens of older files beside it. */
@@ -47,17 +55,28 @@ export class Tokenizer {
   /** False for a tokenizer of a run that began before what it puts around texts counted. */
   readonly #surrounds: boolean;
 
-  private constructor(json: object, config: TokenizerConfig, surrounds: boolean) {
-    this.#surrounds = surrounds;
-    this.config = config;
+  private constructor(parts: Parts) {
+    this.config = parts.config;
+    this.storedVocabSize = parts.storedVocabSize;
+    this.vocabSize = parts.pipeline.vocabSize;
+    this.#json = parts.json;
+    this.#pipeline = parts.pipeline;
+    this.#surrounds = parts.surrounds;
+  }
+
+  static #of(json: object, config: TokenizerConfig): Tokenizer {
     const { added_tokens: stored = [], ...rest } = json as { added_tokens?: unknown };
     if (!Array.isArray(stored)) throw new CheckpointError(`added_tokens must be a list, not ${shownValue(stored)}`);
     const { added, named } = withConfigTokens(stored, config);
-    this.#pipeline = new TokenizerPipeline({ ...rest, added_tokens: [...added, ...named] });
+    const pipeline = new TokenizerPipeline({ ...rest, added_tokens: [...added, ...named] });
     const isWhole = added.length + named.length === stored.length;
-    this.#json = isWhole ? json : { ...json, added_tokens: this.#pipeline.storedTokens };
-    this.vocabSize = this.#pipeline.vocabSize;
-    this.storedVocabSize = this.#pipeline.rowsWithout(named);
+    return new Tokenizer({
+      json: isWhole ? json : { ...json, added_tokens: pipeline.storedTokens },
+      config,
+      pipeline,
+      storedVocabSize: pipeline.rowsWithout(named),
+      surrounds: true,
+    });
   }
 
   /**
@@ -66,7 +85,7 @@ export class Tokenizer {
    */
   static fromJson(tokenizerJson: object, tokenizerConfig: TokenizerConfig = {}): Tokenizer {
     try {
-      return new Tokenizer(tokenizerJson, tokenizerConfig, true);
+      return Tokenizer.#of(tokenizerJson, tokenizerConfig);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new CheckpointError(`tokenizer.json: cannot build a tokenizer from its content: ${reason}`, { cause });
@@ -102,7 +121,7 @@ export class Tokenizer {
 
   /** The same tokenizer with another chat template in its config. */
   withChatTemplate(template: string): Tokenizer {
-    return new Tokenizer(this.#json, { ...this.config, chat_template: template }, this.#surrounds);
+    return this.#with({ config: { ...this.config, chat_template: template } });
   }
 
   /**
@@ -110,7 +129,13 @@ export class Tokenizer {
    * that are generated begin with what the tokenizer puts there, or else after an end of text.
    */
   withoutSurround(): Tokenizer {
-    return new Tokenizer(this.#json, this.config, false);
+    return this.#with({ surrounds: false });
+  }
+
+  #with(change: Partial<Parts>): Tokenizer {
+    const { config, storedVocabSize } = this;
+    const parts = { json: this.#json, config, pipeline: this.#pipeline, storedVocabSize, surrounds: this.#surrounds };
+    return new Tokenizer({ ...parts, ...change });
   }
 
   /** True if the text ends in one of the added tokens, such as those that end a turn. */
