@@ -315,7 +315,7 @@ const FILES: readonly HostileFile[] = [
     name: "an added token with an id that is none",
     ...tokenizer(
       ({ added_tokens: [token] }) => void Object.assign(token!, { id: -1 }),
-      "must be an integer from 0 to 4194303, not -1",
+      'the id of "<|endoftext|>" must be 0, the one of the vocabulary or the next, not -1',
     ),
   },
   {

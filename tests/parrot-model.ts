@@ -1,6 +1,6 @@
 import { trainBytePairEncoding } from "../src/data/bpe-trainer.js";
-import { BYTE_CHARACTERS } from "../src/data/byte-level.js";
 import { Tokenizer } from "../src/data/tokenizer.js";
+import { BYTE_CHARACTERS } from "../src/data/tokenizers/byte-level.js";
 import { describeModel } from "../src/models/architectures.js";
 import type { GPT2ForCausalLM } from "../src/models/gpt2.js";
 import { namedParameters } from "../src/nn/module.js";

@@ -99,6 +99,13 @@ export const SETTINGS = {
     none: "today; a run keeps the day of its start",
     help: "Day that chat templates are told, such as 2026-03-31.",
   },
+  addSpecialTokens: {
+    type: "boolean",
+    group: "Model and data",
+    study: "shared",
+    default: true,
+    help: "Put what the tokenizer puts around a text, such as <bos>, around texts, prompts and instructions. Chat templates write it themselves.",
+  },
   trainOnInputs: {
     type: "boolean",
     group: "Model and data",

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { ConfigError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 import { trainBytePairEncoding } from "./bpe-trainer.js";
-import { BYTE_CHARACTERS } from "./byte-level.js";
+import { BYTE_CHARACTERS } from "./tokenizers/byte-level.js";
 
 // Merges of tokenizers 0.23.2 (Python): BpeTrainer(vocab_size=284, special_tokens=["<|endoftext|>"], min_frequency=2,
 // initial_alphabet=ByteLevel.alphabet()) over ByteLevel(add_prefix_space=False) pre-tokens of the same documents.

@@ -1,7 +1,7 @@
 import { ConfigError } from "../base/errors.js";
-import { BYTE_CHARACTERS, PRE_TOKEN_PATTERN } from "./byte-level.js";
 import { type Pair, PairHeap } from "./pair-heap.js";
 import { byteLevelTokenizerJson, type TokenizerJson } from "./tokenizer-json.js";
+import { BYTE_CHARACTERS, PRE_TOKEN_PATTERN } from "./tokenizers/byte-level.js";
 
 export interface BytePairEncodingOptions {
   /** Number of ids, including special tokens and the 256 bytes. Fewer result when no pair is frequent enough. */

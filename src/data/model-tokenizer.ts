@@ -4,12 +4,24 @@ import { shownValue } from "../base/json.js";
 import { readTemplateFile, templateNamed, templateNames } from "./chat-template.js";
 import { Tokenizer } from "./tokenizer.js";
 
+/** A tokenizer's files, and how a model was trained with it. */
+export interface TokenizerSource {
+  /** The folder with its tokenizer.json. */
+  readonly folder: string;
+  /** False if nothing stood around the texts that the model was trained on. */
+  readonly addSpecialTokens: boolean;
+}
+
 /**
- * Reads the tokenizer of a model folder, with another chat template if one is named.
+ * Reads the tokenizer of a model, with another chat template if one is named.
  * @throws as reading the two.
  */
-export async function modelTokenizer(folder: string, chatTemplate: string | null): Promise<Tokenizer> {
-  return withTemplate(await Tokenizer.fromFolder(folder), chatTemplate);
+export async function modelTokenizer(
+  { folder, addSpecialTokens }: TokenizerSource,
+  chatTemplate: string | null,
+): Promise<Tokenizer> {
+  const stored = await Tokenizer.fromFolder(folder);
+  return withTemplate(addSpecialTokens ? stored : stored.withoutSurround(), chatTemplate);
 }
 
 /**

@@ -17,7 +17,8 @@ const json = trainBytePairEncoding([" yes", " yes yes"], {
   vocabSize: 270,
   specialTokens: ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
 });
-const tokenizer = Tokenizer.fromJson(json, { eos_token: "<|endoftext|>", chat_template: CHATML });
+const surrounding = Tokenizer.fromJson(json, { eos_token: "<|endoftext|>", chat_template: CHATML });
+const tokenizer = surrounding.withoutSurround();
 const bare = Tokenizer.fromJson(json, { eos_token: "<|endoftext|>" });
 
 let folder = "";
@@ -40,8 +41,8 @@ async function encode(
 }
 
 /** The text of a sample with its scored parts in brackets. */
-async function shown(record: object, change: Partial<EncodingOptions> = {}): Promise<string> {
-  const { ids, labels } = (await encode([record], change)).samples[0]!;
+async function shown(record: object, change: Partial<EncodingOptions> = {}, by = tokenizer): Promise<string> {
+  const { ids, labels } = (await encode([record], change, by)).samples[0]!;
   const marks = Array.from(ids, (id, i) => {
     expect([id, IGNORED_LABEL]).toContain(labels[i]);
     return labels[i] === id ? `[${tokenizer.decode([id])}]` : tokenizer.decode([id]);
@@ -207,4 +208,20 @@ test("packed samples stay whole, and none predicts the first token of the next",
   rows.copyTo(0, batch, 0);
   expect([...batch.inputIds]).toEqual([70, 71, 72, 73, 74, 75, 76, 30, 31]);
   expect([...batch.labels]).toEqual([71, 72, 73, 74, 75, 76, IGNORED_LABEL, 31, 32]);
+});
+
+test("what the tokenizer puts around a text stands there, unscored in front; a chat template writes it itself", async () => {
+  expect(await shown({ prompt: "Q:", completion: " no" }, {}, surrounding)).toBe("<|endoftext|>Q:[ no<|endoftext|>]");
+  const ends = { type: "RobertaProcessing", sep: ["<|endoftext|>", 0], cls: ["<|im_end|>", 2] };
+  const both = Tokenizer.fromJson({ ...json, post_processor: ends }, { eos_token: "<|endoftext|>" });
+  expect(await shown({ prompt: "Q:", completion: " no" }, {}, both)).toBe("<|im_end|>Q:[ no<|endoftext|>]");
+  expect(await shown({ instruction: "I", output: "o" }, {}, both)).toMatch(
+    /^<\|im_end\|>Below[\s\S]*\[o<\|endoftext\|>\]$/,
+  );
+  const { samples } = await encode([{ text: "ab" }], { packing: false }, both);
+  expect(both.decode(samples[0]!.ids)).toBe("<|im_end|>ab<|endoftext|>");
+  expect(await shown(CHAT, {}, surrounding)).toBe(await shown(CHAT));
+  const stream = both.encodeDocuments(["ab", "c"]);
+  expect(both.decode(stream)).toBe("<|im_end|>ab<|endoftext|><|im_end|>c<|endoftext|>");
+  expect(tokenizer.decode(surrounding.encodeDocuments(["ab", "c"]))).toBe("ab<|endoftext|>c<|endoftext|>");
 });

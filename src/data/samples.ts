@@ -104,7 +104,7 @@ async function wholeSamples(records: readonly DataRecord[], options: SampleOptio
     const score = trainOnInputs ? scoreAll : <T>(labels: T): T => labels;
     switch (record.kind) {
       case "text":
-        return { place, ...scoreAll(ended(tokenizer, encodeScored(tokenizer, record.text, []))) };
+        return { place, ...scoreAll(ended(tokenizer, encodeSurrounded(tokenizer, record.text, []))) };
       case "messages":
         return { place, ...score(encodeConversation(tokenizer, record.conversation, answers[index]!, scoredTurns)) };
       case "prompt-completion messages":
@@ -112,7 +112,7 @@ async function wholeSamples(records: readonly DataRecord[], options: SampleOptio
       default: {
         const { prompt, completion } = record;
         const text = prompt + completion;
-        return { place, ...score(ended(tokenizer, encodeScored(tokenizer, text, [[prompt.length, text.length]]))) };
+        return { place, ...score(ended(tokenizer, encodeSurrounded(tokenizer, text, [[prompt.length, text.length]]))) };
       }
     }
   });
@@ -233,6 +233,20 @@ function replyOf(tokenizer: Tokenizer, text: string, [start, end]: Spans[number]
   return tokenizer.endsInAddedToken(written) ? [start, start + written.length] : [start, end];
 }
 
+/** Encodes a text with what the tokenizer puts around it. What stands in front is not scored, what stands after is. */
+function encodeSurrounded(tokenizer: Tokenizer, text: string, spans: Spans): TokenLabels {
+  const { before, after } = tokenizer.surround;
+  const { ids, labels } = encodeScored(tokenizer, text, spans);
+  return {
+    ids: joined(before, ids, after),
+    labels: joined(
+      before.map(() => IGNORED_LABEL),
+      labels,
+      after,
+    ),
+  };
+}
+
 /** Appends the end of text, scored. */
 function ended(tokenizer: Tokenizer, { ids, labels }: TokenLabels): TokenLabels {
   const { endOfTextId } = tokenizer;
@@ -243,6 +257,16 @@ function ended(tokenizer: Tokenizer, { ids, labels }: TokenLabels): TokenLabels 
     return result;
   };
   return { ids: longer(ids), labels: longer(labels) };
+}
+
+function joined(...parts: readonly ArrayLike<number>[]): Int32Array {
+  const result = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    result.set(part, at);
+    at += part.length;
+  }
+  return result;
 }
 
 function scoreAll({ ids }: TokenLabels): TokenLabels {

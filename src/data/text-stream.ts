@@ -4,14 +4,14 @@ import type { Tokenizer } from "./tokenizer.js";
 const INCOMPLETE = "\ufffd";
 
 /**
- * Tokens are decoded together with those before them, because spaces depend on these, but not with all of a long text.
+ * Decodes tokens as they come, in whole characters. They are decoded together with those of the piece before, because
+ * spaces depend on these, but not with all of a long text.
  */
-const [LONGEST_WINDOW, KEPT] = [32, 8] as const;
-
-/** Decodes tokens as they come, in whole characters. */
 export class TextStream {
   readonly #tokenizer: Tokenizer;
   #window: number[] = [];
+  /** Number of tokens in the window whose text was returned. */
+  #returned = 0;
   #shown = "";
 
   constructor(tokenizer: Tokenizer) {
@@ -22,13 +22,11 @@ export class TextStream {
   push(id: number): string {
     this.#window.push(id);
     const text = this.#decode();
-    if (text.endsWith(INCOMPLETE)) return "";
     const piece = text.slice(this.#shown.length);
-    this.#shown = text;
-    if (this.#window.length >= LONGEST_WINDOW) {
-      this.#window = this.#window.slice(-KEPT);
-      this.#shown = this.#decode();
-    }
+    if (piece === "" || text.endsWith(INCOMPLETE)) return "";
+    this.#window = this.#window.slice(this.#returned);
+    this.#returned = this.#window.length;
+    this.#shown = this.#decode();
     return piece;
   }
 

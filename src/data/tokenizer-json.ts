@@ -6,7 +6,7 @@ export interface TokenizerJson {
   added_tokens: AddedToken[];
   normalizer: null;
   pre_tokenizer: ByteLevel;
-  post_processor: ByteLevel;
+  post_processor: TemplateProcessing;
   decoder: ByteLevel;
   model: {
     type: "BPE";
@@ -39,6 +39,16 @@ interface ByteLevel {
   use_regex: true;
 }
 
+/** Puts a token in front of each text. */
+interface TemplateProcessing {
+  type: "TemplateProcessing";
+  single: TemplatePiece[];
+  pair: TemplatePiece[];
+  special_tokens: Record<string, { id: string; ids: [number]; tokens: [string] }>;
+}
+
+type TemplatePiece = { SpecialToken: { id: string; type_id: 0 | 1 } } | { Sequence: { id: "A" | "B"; type_id: 0 | 1 } };
+
 /** Content of the `tokenizer_config.json` beside it. */
 export interface TokenizerConfigJson {
   tokenizer_class: "PreTrainedTokenizerFast";
@@ -50,7 +60,11 @@ export interface TokenizerConfigJson {
   model_max_length: number;
 }
 
-/** @param tokens by id, special tokens included. @param merges in the order learned, as byte-level characters. */
+/**
+ * A text begins after the first special token, as the documents do that a model is trained on.
+ * @param tokens by id, special tokens included.
+ * @param merges in the order learned, as byte-level characters.
+ */
 export function byteLevelTokenizerJson(
   tokens: readonly string[],
   merges: [string, string][],
@@ -72,7 +86,7 @@ export function byteLevelTokenizerJson(
     })),
     normalizer: null,
     pre_tokenizer: byteLevel,
-    post_processor: byteLevel,
+    post_processor: beginningWith(specialTokens[0]!, tokens.indexOf(specialTokens[0]!)),
     decoder: byteLevel,
     model: {
       type: "BPE",
@@ -86,6 +100,18 @@ export function byteLevelTokenizerJson(
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
       merges,
     },
+  };
+}
+
+function beginningWith(token: string, id: number): TemplateProcessing {
+  const begin = (type_id: 0 | 1): TemplatePiece => ({ SpecialToken: { id: token, type_id } });
+  const first: TemplatePiece = { Sequence: { id: "A", type_id: 0 } };
+  const second: TemplatePiece = { Sequence: { id: "B", type_id: 1 } };
+  return {
+    type: "TemplateProcessing",
+    single: [begin(0), first],
+    pair: [begin(0), first, begin(1), second],
+    special_tokens: { [token]: { id: token, ids: [id], tokens: [token] } },
   };
 }
 

@@ -6,9 +6,9 @@ import { CheckpointError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 import { trainBytePairEncoding } from "./bpe-trainer.js";
 import { loadWordNet } from "./builtin-wordnet.js";
-import { BYTE_CHARACTERS } from "./byte-level.js";
 import { Tokenizer } from "./tokenizer.js";
 import { tokenizerConfigJson } from "./tokenizer-json.js";
+import { BYTE_CHARACTERS } from "./tokenizers/byte-level.js";
 
 const ENGLISH = (await loadWordNet()).filter((_, index) => index % 40 === 0);
 const JSON_CONTENT = trainBytePairEncoding(ENGLISH, { vocabSize: 2000 });
@@ -73,13 +73,15 @@ test("the vocabulary counts special tokens, and decoding can leave them out", ()
   expect(tokenizer.decode(ids, { skipSpecialTokens: true })).toBe("to be .");
 });
 
-test("the end of text is the configured token, and a missing one is named", () => {
+test("the end of text is the configured token, which is added if the file lacks it", () => {
   const json = trainBytePairEncoding([], { vocabSize: 258, specialTokens: ["<stop>", "</s>"] });
   expect(Tokenizer.fromJson(json).endOfTextId).toBe(1);
   expect(Tokenizer.fromJson(json, { eos_token: { content: "<stop>" } }).endOfTextId).toBe(0);
-  expect(() => Tokenizer.fromJson(json, { eos_token: "<none>" }).endOfTextId).toThrow(
-    /<none> is not in the vocabulary/,
-  );
+  const added = Tokenizer.fromJson(json, { eos_token: "<new>" });
+  expect([added.endOfTextId, added.vocabSize, added.storedVocabSize]).toEqual([258, 259, 258]);
+  expect(
+    () => Tokenizer.fromJson(trainBytePairEncoding([], { vocabSize: 257, specialTokens: ["<x>"] })).endOfTextId,
+  ).toThrow(/no token ends a text/);
 });
 
 test("a folder with tokenizer files loads, and its faults name the file", async () => {

@@ -1,21 +1,16 @@
-import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { exists, folderOf, isDirectory, pathInside, readText, withTimeLimit } from "#platform";
-import { CheckpointError } from "../base/errors.js";
-import { isObject, MAX_JSON_BYTES, parseJsonObject, shownValue } from "../base/json.js";
-import { PRE_TOKEN_PATTERN } from "./byte-level.js";
-import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
+import { CheckpointError, ConfigError } from "../base/errors.js";
+import { MAX_JSON_BYTES, parseJsonObject, shownValue } from "../base/json.js";
 import { templatesBeside } from "./chat-template.js";
+import { contentOf, legacyFiles, namedTokens, withConfigTokens, withLegacyFiles } from "./outside-tokens.js";
+import { cleanedUp } from "./tokenizers/decoders.js";
+import { TokenizerPipeline } from "./tokenizers/pipeline.js";
+import type { Surround } from "./tokenizers/post-processors.js";
 
 /** Tokens that end a text in common model families, tried in order if tokenizer_config.json names none. */
 const END_OF_TEXT_TOKENS = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"];
 
-/** Longer pre-tokens, in UTF-16 units, go to the library, whose merging is not quadratic. */
-const MAX_FAST_WORD_LENGTH = 64;
-
-/** Ids must stay below this; otherwise a file of a few bytes could make arrays and embeddings of any size. */
-const MAX_VOCAB_SIZE = 2 ** 22;
-
-/** Seconds for one call to the library, plus some per character: a pattern in the file may backtrack without end. */
+/** Seconds for a call that runs patterns of the file, some per character: they may backtrack without end. */
 const TIME_LIMIT = { call: 10, character: 1e-4 } as const;
 
 /** Keys of tokenizer_config.json that highrank uses; the rest is kept unchanged. */
@@ -28,45 +23,69 @@ export interface TokenizerConfig {
   readonly pad_token?: unknown;
   readonly cls_token?: unknown;
   readonly mask_token?: unknown;
+  /** Added tokens by id. */
+  readonly added_tokens_decoder?: unknown;
+  /** A list of more special tokens, or an object of named ones. */
+  readonly extra_special_tokens?: unknown;
+  /** The older name of the list. */
+  readonly additional_special_tokens?: unknown;
+  readonly model_specific_special_tokens?: unknown;
   /** A Jinja template, or several by name. */
   readonly chat_template?: unknown;
 }
 
+interface Parts {
+  readonly json: object;
+  readonly config: TokenizerConfig;
+  readonly pipeline: TokenizerPipeline;
+  readonly storedVocabSize: number;
+  readonly surrounds: boolean;
+}
+
 /** A tokenizer.json ready for use. Encoding never adds special tokens; those in the text are recognised. */
 export class Tokenizer {
-  /** Content of tokenizer_config.json. */
+  /** Content of tokenizer_config.json, with the tokens of older files beside it. */
   readonly config: TokenizerConfig;
   /** One more than the highest id: the number of rows that an embedding needs. */
   readonly vocabSize: number;
+  /** The same without tokens that nothing but a name such as `pad_token` brings: a model may do without their rows. */
+  readonly storedVocabSize: number;
   readonly #json: object;
-  readonly #library: HuggingFaceTokenizer;
-  readonly #addedTokens: readonly string[];
-  readonly #fastEncoder: BytePairEncoder | undefined;
+  readonly #pipeline: TokenizerPipeline;
+  /** False for a tokenizer of a run that began before what it puts around texts counted. */
+  readonly #surrounds: boolean;
 
-  private constructor(json: object, config: TokenizerConfig) {
-    this.config = config;
-    this.#json = json;
-    requireIds(json);
-    this.#library = withTimeLimit(TIME_LIMIT.call, () => new HuggingFaceTokenizer(json, config));
-    this.#addedTokens = [...this.#library.get_added_tokens_decoder().values()].map(({ content }) => content);
-    for (const token of this.#addedTokens) {
-      if (typeof token !== "string")
-        throw new CheckpointError(`an added token must be a text, not ${shownValue(token)}`);
-    }
-    let highest = -1;
-    for (const [token, id] of this.#library.get_vocab()) {
-      requireId(token, id);
-      highest = Math.max(highest, id);
-    }
-    if (highest < 0) throw new CheckpointError("the vocabulary is empty");
-    this.vocabSize = highest + 1;
-    this.#fastEncoder = BytePairEncoder.of(json as BytePairModel);
+  private constructor(parts: Parts) {
+    this.config = parts.config;
+    this.storedVocabSize = parts.storedVocabSize;
+    this.vocabSize = parts.pipeline.vocabSize;
+    this.#json = parts.json;
+    this.#pipeline = parts.pipeline;
+    this.#surrounds = parts.surrounds;
   }
 
-  /** @throws CheckpointError if the content is not that of a tokenizer.json. */
+  static #of(json: object, config: TokenizerConfig): Tokenizer {
+    const { added_tokens: stored = [], ...rest } = json as { added_tokens?: unknown };
+    if (!Array.isArray(stored)) throw new CheckpointError(`added_tokens must be a list, not ${shownValue(stored)}`);
+    const { added, named } = withConfigTokens(stored, config);
+    const pipeline = new TokenizerPipeline({ ...rest, added_tokens: [...added, ...named] });
+    const isWhole = added.length + named.length === stored.length;
+    return new Tokenizer({
+      json: isWhole ? json : { ...json, added_tokens: pipeline.storedTokens },
+      config,
+      pipeline,
+      storedVocabSize: pipeline.rowsWithout(named),
+      surrounds: true,
+    });
+  }
+
+  /**
+   * @param tokenizerConfig may name tokens that the tokenizer.json lacks, as in transformers.
+   * @throws CheckpointError if the content is not that of a tokenizer.json.
+   */
   static fromJson(tokenizerJson: object, tokenizerConfig: TokenizerConfig = {}): Tokenizer {
     try {
-      return new Tokenizer(tokenizerJson, tokenizerConfig);
+      return Tokenizer.#of(tokenizerJson, tokenizerConfig);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new CheckpointError(`tokenizer.json: cannot build a tokenizer from its content: ${reason}`, { cause });
@@ -74,8 +93,8 @@ export class Tokenizer {
   }
 
   /**
-   * Reads tokenizer.json and, if present, tokenizer_config.json and the files of chat templates, which become part of
-   * the config.
+   * Reads tokenizer.json and, if present, tokenizer_config.json, the files of chat templates, special_tokens_map.json
+   * and added_tokens.json, which become part of the config.
    * @param path a folder with these files, such as a Hugging Face model folder, or the tokenizer.json itself.
    * @throws CheckpointError if there is no tokenizer.json, or a file does not hold what its name says.
    */
@@ -90,10 +109,11 @@ export class Tokenizer {
     const configPath = await pathInside(folder, "tokenizer_config.json");
     const stored: TokenizerConfig = (await exists(configPath)) ? await readJsonObject(configPath) : {};
     const template = await templatesBeside(folder);
-    const config = template === undefined ? stored : { ...stored, chat_template: template };
     const json = await readJsonObject(jsonPath);
+    const added = Array.isArray(json.added_tokens) ? json.added_tokens : [];
+    const config = withLegacyFiles(stored, await legacyFiles(folder, readJsonObject), added);
     try {
-      return Tokenizer.fromJson(json, config);
+      return Tokenizer.fromJson(json, template === undefined ? config : { ...config, chat_template: template });
     } catch (cause) {
       throw new CheckpointError(`${jsonPath}: ${(cause as Error).message}`, { cause });
     }
@@ -101,12 +121,32 @@ export class Tokenizer {
 
   /** The same tokenizer with another chat template in its config. */
   withChatTemplate(template: string): Tokenizer {
-    return new Tokenizer(this.#json, { ...this.config, chat_template: template });
+    return this.#with({ config: { ...this.config, chat_template: template } });
+  }
+
+  /**
+   * The same tokenizer as runs before `addSpecialTokens` used it: nothing stands around texts to train on, and texts
+   * that are generated begin with what the tokenizer puts there, or else after an end of text.
+   */
+  withoutSurround(): Tokenizer {
+    return this.#with({ surrounds: false });
+  }
+
+  #with(change: Partial<Parts>): Tokenizer {
+    const { config, storedVocabSize } = this;
+    const parts = { json: this.#json, config, pipeline: this.#pipeline, storedVocabSize, surrounds: this.#surrounds };
+    return new Tokenizer({ ...parts, ...change });
   }
 
   /** True if the text ends in one of the added tokens, such as those that end a turn. */
   endsInAddedToken(text: string): boolean {
-    return this.#addedTokens.some((token) => token !== "" && text.endsWith(token));
+    return [...this.#pipeline.addedTokens.values()].some(({ content }) => text.endsWith(content));
+  }
+
+  /** The added token that the text begins with; undefined if it does not. */
+  addedTokenAt(text: string): number | undefined {
+    const beginnings = [...this.#pipeline.addedTokens].filter(([, { content }]) => text.startsWith(content));
+    return beginnings.sort(([, a], [, b]) => b.content.length - a.content.length)[0]?.[0];
   }
 
   /** The id after each document of a packed stream. @throws CheckpointError if the tokenizer names none. */
@@ -121,8 +161,8 @@ export class Tokenizer {
   /** The same id; undefined if the tokenizer names none. @throws CheckpointError if its name is not a text. */
   findEndOfText(): number | undefined {
     const named = this.#endOfTextName;
-    const ids = (named === undefined ? END_OF_TEXT_TOKENS : [named]).map((token) => this.#library.token_to_id(token));
-    return ids.find((id) => isId(id, this.vocabSize));
+    const ids = (named === undefined ? END_OF_TEXT_TOKENS : [named]).map((token) => this.#pipeline.idOf(token));
+    return ids.find((id) => id !== undefined);
   }
 
   get #endOfTextName(): string | undefined {
@@ -132,30 +172,55 @@ export class Tokenizer {
     throw new CheckpointError(`tokenizer_config.json: eos_token must be a text, not ${shownValue(named)}`);
   }
 
+  /** The id of its `bos_token`; undefined if it names none that it has. */
+  findBeginOfText(): number | undefined {
+    const named = contentOf(this.config.bos_token);
+    return named === undefined ? undefined : this.#pipeline.idOf(named);
+  }
+
+  /** The tokens that have names, such as `bos_token`, which chat templates see by these. */
+  get namedTokens(): ReadonlyMap<string, string> {
+    return new Map([...namedTokens(this.config)].map(([name, token]) => [name, contentOf(token)!]));
+  }
+
+  /** What the tokenizer puts around each text, such as `<s>` in front; many put nothing there. */
+  get surround(): Surround {
+    return this.#surrounds ? this.#pipeline.surround : { before: [], after: [] };
+  }
+
   /**
-   * Ids at the start of a text: those that the tokenizer's own template puts there, such as `<s>`, or else the end of
-   * text, after which documents begin.
-   * @throws CheckpointError as `endOfTextId`.
+   * Encodes a text that is to be continued, with what stands in front of it.
+   * @param beginId begins an empty text in front of which nothing stands.
+   * @throws ConfigError for such a text if that is null.
    */
-  get startIds(): readonly number[] {
-    const probe = "a";
-    const plain = this.encode(probe);
-    const { ids } = this.#call("encode", probe.length, () => this.#library.encode(probe));
-    const start = ids.findIndex((_: number, at: number) => plain.every((id, i) => ids[at + i] === id));
-    return start > 0 && ids.every((id: unknown) => isId(id, this.vocabSize)) ? ids.slice(0, start) : [this.endOfTextId];
+  encodePrompt(text: string, beginId: number | null): number[] {
+    const ids = [...this.#front, ...this.encode(text)];
+    if (ids.length > 0) return ids;
+    if (beginId !== null) return [beginId];
+    throw new ConfigError(
+      "the prompt is empty, the tokenizer puts nothing in front of a text, and neither generation_config.json " +
+        "(bos_token_id) nor tokenizer_config.json (bos_token) says what begins one; give a prompt",
+    );
   }
 
-  /** @throws CheckpointError if the tokenizer has no id for a part of the text, or does not come to an end. */
+  get #front(): readonly number[] {
+    const { before } = this.#pipeline.surround;
+    return this.#surrounds || before.length > 0 ? before : [this.endOfTextId];
+  }
+
+  /**
+   * Characters that no token stands for are left out, as in the library tokenizers, where the model has none for the
+   * unknown.
+   * @throws CheckpointError if the file's patterns do not come to an end.
+   */
   encode(text: string): number[] {
-    const { ids } = this.#call("encode", text.length, () => this.#library.encode(text, { add_special_tokens: false }));
-    const fault = ids.findIndex((id: unknown) => !isId(id, this.vocabSize));
-    if (fault < 0) return ids;
-    throw new CheckpointError(`tokenizer.json: the vocabulary has no token for a part of ${shownValue(text)}`);
+    return this.#call("encode", text.length, () => this.#pipeline.encode(text));
   }
 
-  /** Calls the library and turns its failures on malformed files into our own errors. */
+  /** Turns failures on malformed files into our own errors. */
   #call<T>(verb: string, characters: number, call: () => T): T {
     try {
+      if (!this.#pipeline.isForeign) return call();
       return withTimeLimit(TIME_LIMIT.call + TIME_LIMIT.character * characters, call);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -166,37 +231,24 @@ export class Tokenizer {
     }
   }
 
-  /** Encodes all documents into one stream, with `endOfTextId` after each; the ids are those of `encode`. */
+  /**
+   * Encodes all documents into one stream, with `endOfTextId` after each. What the tokenizer puts in front of a text
+   * stands before each, unless it is the end of the text before.
+   */
   encodeDocuments(documents: Iterable<string>): Int32Array {
     const endOfText = this.endOfTextId;
+    const { before, after } = this.surround;
+    const front = before.at(-1) === endOfText ? [] : before;
+    const end = after.at(-1) === endOfText ? after : [...after, endOfText];
     const stream = new GrowingInt32Array();
-    const known = new Map<string, readonly number[]>();
-    for (const document of documents) {
-      if (this.#fastEncoder === undefined || this.#addedTokens.some((token) => document.includes(token))) {
-        stream.append(this.encode(document));
-      } else {
-        for (const word of document.match(PRE_TOKEN_PATTERN) ?? []) {
-          stream.append(this.#encodeWord(word, this.#fastEncoder, known));
-        }
-      }
-      stream.append([endOfText]);
-    }
+    for (const document of documents) for (const ids of [front, this.encode(document), end]) stream.append(ids);
     return stream.toArray();
-  }
-
-  #encodeWord(word: string, encoder: BytePairEncoder, known: Map<string, readonly number[]>): readonly number[] {
-    if (word.length > MAX_FAST_WORD_LENGTH) return this.encode(word);
-    let ids = known.get(word);
-    if (ids === undefined) {
-      ids = encoder.encodeWord(word);
-      known.set(word, ids);
-    }
-    return ids;
   }
 
   /**
    * Decodes ids. Those beyond the vocabulary are ignored; bytes that are not UTF-8 become U+FFFD.
-   * @param options.cleanUpSpaces true drops spaces before punctuation. Default: as set in tokenizer_config.json.
+   * @param options.cleanUpSpaces true drops spaces before punctuation, but never for byte-pair encoding, which has none
+   * to drop. Default: as set in tokenizer_config.json.
    */
   decode(
     ids: ArrayLike<number>,
@@ -205,44 +257,15 @@ export class Tokenizer {
       cleanUpSpaces = this.config.clean_up_tokenization_spaces === true,
     }: { skipSpecialTokens?: boolean; cleanUpSpaces?: boolean } = {},
   ): string {
-    if (ids.length === 0) return "";
-    return this.#call("decode", ids.length, () =>
-      this.#library.decode(Array.from(ids), {
-        skip_special_tokens: skipSpecialTokens,
-        clean_up_tokenization_spaces: cleanUpSpaces,
-      }),
-    );
+    const decode = (): string => this.#pipeline.decode(Array.from(ids), skipSpecialTokens);
+    const text = this.#call("decode", ids.length, decode);
+    return cleanUpSpaces && !this.#pipeline.model.isBytePairs ? cleanedUp(text) : text;
   }
 
-  /** The content of tokenizer.json, unchanged. */
+  /** The content of tokenizer.json, with the tokens that its folder has elsewhere. */
   toJson(): object {
     return this.#json;
   }
-}
-
-/** Token ids in a well-formed tokenizer.json. */
-interface TokenIds {
-  readonly model?: { readonly vocab?: unknown } | null;
-  readonly added_tokens?: unknown;
-}
-
-/** @throws CheckpointError for ids out of range, because the library would make arrays up to the highest. */
-function requireIds({ model, added_tokens: added }: TokenIds): void {
-  const vocab = model?.vocab;
-  if (isObject(vocab)) {
-    for (const [token, id] of Object.entries(vocab)) requireId(token, id);
-  }
-  for (const token of Array.isArray(added) ? added : []) requireId(token?.content, token?.id);
-}
-
-function requireId(token: unknown, id: unknown): void {
-  if (isId(id, MAX_VOCAB_SIZE)) return;
-  const rule = `an integer from 0 to ${MAX_VOCAB_SIZE - 1}`;
-  throw new CheckpointError(`the id of ${shownValue(token)} must be ${rule}, not ${shownValue(id)}`);
-}
-
-function isId(value: unknown, vocabSize: number): value is number {
-  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < vocabSize;
 }
 
 async function readJsonObject(path: string): Promise<Record<string, unknown>> {

@@ -5,7 +5,7 @@ import { readJsonObject } from "./json-file.js";
 import { checkpointPath } from "./open-file.js";
 
 /** Files of a model folder with generation settings, in order of precedence. */
-const FILES = ["generation_config.json", "config.json"];
+const FILES = ["generation_config.json", "config.json"] as const;
 
 /**
  * Reads the tokens that end a generated text: `eos_token_id`, one or several, of generation_config.json or else of
@@ -13,16 +13,46 @@ const FILES = ["generation_config.json", "config.json"];
  * @throws CheckpointError if it is anything else.
  */
 export async function readEndIds(folder: string): Promise<readonly number[]> {
+  return (await readIds(folder, "eos_token_id")) ?? [];
+}
+
+/**
+ * Reads the token that begins a generated text: `bos_token_id` of the same files; undefined if both lack it.
+ * @throws CheckpointError if it is anything else.
+ */
+export async function readBeginId(folder: string): Promise<number | undefined> {
+  return (await readIds(folder, "bos_token_id"))?.[0];
+}
+
+async function readIds(folder: string, key: string): Promise<readonly number[] | undefined> {
   for (const name of FILES) {
     if (!(await exists(joinPath(folder, name)))) continue;
     const path = await checkpointPath(folder, name);
-    const { eos_token_id: given } = await readJsonObject(path);
-    if (given === undefined || given === null) continue;
-    const ids: readonly unknown[] = Array.isArray(given) ? given : [given];
-    if (ids.every((id): id is number => Number.isSafeInteger(id) && (id as number) >= 0)) return ids;
-    throw new CheckpointError(
-      `${path}: eos_token_id must be a token's number or a list of them, got ${shownValue(given)}`,
-    );
+    const given = idsIn(await readJsonObject(path), key, path);
+    if (given !== undefined) return given;
   }
-  return [];
+  return undefined;
+}
+
+function idsIn(config: Readonly<Record<string, unknown>>, key: string, path: string): readonly number[] | undefined {
+  const given = config[key];
+  if (given === undefined || given === null) return undefined;
+  const ids: readonly unknown[] = Array.isArray(given) ? given : [given];
+  if (ids.every((id): id is number => Number.isSafeInteger(id) && (id as number) >= 0)) return ids;
+  throw new CheckpointError(`${path}: ${key} must be a token's number or a list of them, got ${shownValue(given)}`);
+}
+
+/**
+ * The content of a generation_config.json in which these tokens end a text too, before those that did.
+ * @throws CheckpointError if its `eos_token_id` is no token.
+ */
+export function withEndIds(
+  config: Readonly<Record<string, unknown>>,
+  endIds: readonly number[],
+): Readonly<Record<string, unknown>> {
+  const present = idsIn(config, "eos_token_id", FILES[0]) ?? [];
+  const missing = endIds.filter((id) => !present.includes(id));
+  if (missing.length === 0) return config;
+  const ids = [...missing, ...present];
+  return { ...config, eos_token_id: ids.length === 1 ? ids[0] : ids };
 }

@@ -1,9 +1,14 @@
 import { exists, isDirectory, listFolder, readBytes } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { parseJsonObject } from "../base/json.js";
 import type { Settings } from "../config/settings.js";
 import { additionalTemplates } from "../data/chat-template.js";
-import type { Tokenizer } from "../data/tokenizer.js";
+import { Tokenizer } from "../data/tokenizer.js";
+import { findTurnEnd } from "../data/turn-end.js";
+import { readEndIds, withEndIds } from "../formats/generation-config.js";
+import { toJsonText } from "../formats/json-file.js";
 import { checkpointPath } from "../formats/open-file.js";
+import type { CompanionFiles } from "./model-source.js";
 
 /** @throws ConfigError if there is something at the path that a new folder would replace. */
 export async function requireNewFolder(out: string): Promise<void> {
@@ -19,6 +24,8 @@ const COMPANIONS = [
   ...["tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"],
   ...["vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"],
 ];
+
+const GENERATION = "generation_config.json";
 
 /** Names of the files that hold a chat template. */
 const TEMPLATES = /^(tokenizer_config\.json|chat_template\..+|additional_chat_templates\/.+)$/;
@@ -48,8 +55,35 @@ function tokenizerFiles(tokenizer: Tokenizer): [name: string, content: string][]
   return [
     ["tokenizer.json", text(tokenizer.toJson())],
     ["tokenizer_config.json", text(tokenizer.config)],
-    ["generation_config.json", text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
+    [GENERATION, text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
   ];
+}
+
+/** The same files, but with a generation_config.json in which these tokens end a text too. */
+export function endingAt(files: CompanionFiles, endIds: readonly number[]): Map<string, string | Uint8Array> {
+  const stored = files.get(GENERATION) ?? "{}";
+  const config = parseJsonObject(typeof stored === "string" ? stored : new TextDecoder().decode(stored), GENERATION);
+  const ending = withEndIds(config, endIds);
+  return ending === config ? new Map(files) : new Map([...files, [GENERATION, toJsonText(ending, GENERATION)]]);
+}
+
+/**
+ * The files that go with a model whose tokenizer lies in a folder of its own, such as beside an adapter: no file of the
+ * model's tokenizer is left. What ends a text or a turn for this tokenizer ends a generated text.
+ */
+export async function companionsWithTokenizer(
+  folder: string,
+  tokenizerFolder: string,
+): Promise<Map<string, string | Uint8Array>> {
+  const ofModel = await companionFiles(folder);
+  if (tokenizerFolder === folder) return new Map(ofModel);
+  const generation = ofModel.get(GENERATION);
+  const files = new Map<string, string | Uint8Array>(generation === undefined ? [] : [[GENERATION, generation]]);
+  for (const [name, content] of await companionFiles(tokenizerFolder)) files.set(name, content);
+  const tokenizer = await Tokenizer.fromFolder(tokenizerFolder);
+  const ends = [await findTurnEnd(tokenizer), tokenizer.findEndOfText()];
+  const stored = files.has(GENERATION) ? [] : await readEndIds(folder);
+  return endingAt(files, [...new Set([...ends.filter((id) => id !== undefined), ...stored])]);
 }
 
 /** The files of a model folder that go with any copy of the model, byte for byte. */

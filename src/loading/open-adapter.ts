@@ -6,6 +6,7 @@ import type { DownloadEvents } from "../hub/model-download.js";
 import { checkBase } from "./base-identity.js";
 import { folderSource, type ModelSource } from "./model-source.js";
 import { type PeftEffect, peftEffect, untiesBase } from "./peft-effect.js";
+import { resizedSource } from "./resized-source.js";
 
 /** True if a folder holds a PEFT adapter, or nothing but folders that do. */
 export async function isAdapterFolder(folder: string): Promise<boolean> {
@@ -15,6 +16,11 @@ export async function isAdapterFolder(folder: string): Promise<boolean> {
 
 /** The name that the trainer of transformers gives to the states on the way to an adapter. */
 const TRAINER_CHECKPOINT = /^checkpoint-\d+$/;
+
+/** The folder of the tokenizer that an adapter was trained with: its own, or else that of its base. */
+export async function tokenizerFolder(adapter: string, base: string): Promise<string> {
+  return (await exists(joinPath(adapter, "tokenizer.json"))) ? adapter : base;
+}
 
 /** A PEFT adapter and the model that it is for. */
 export interface OpenAdapter {
@@ -27,27 +33,27 @@ export interface OpenAdapter {
 }
 
 /**
- * Reads a PEFT adapter and opens its base: `base`, a folder or a name of the hub, or else the one that the adapter
+ * Reads a PEFT adapter and opens its base: `given`, a folder or a name of the hub, or else the one that the adapter
  * names.
  * @throws CheckpointError if the adapter was trained on other weights in the same storage or does not fit these; ConfigError if there is
  * no base.
  */
-export async function openAdapter(folder: string, base: string | null, events?: DownloadEvents): Promise<OpenAdapter> {
+export async function openAdapter(folder: string, given: string | null, events?: DownloadEvents): Promise<OpenAdapter> {
   const adapter = await readPeftAdapter(folder);
   const others = (await namedAdapters(folder)).filter((name) => !TRAINER_CHECKPOINT.test(name));
   if (others.length > 0) {
     const example = joinPath(folder, others[0]!);
     events?.onNotice?.(`${folder}: holds ${others.join(", ")} beside this adapter; name one to have it, as ${example}`);
   }
-  const named = base ?? (await baseNameOf(adapter));
+  const named = given ?? (await baseNameOf(adapter));
   if (named === null) throw new ConfigError(`${folder}: the adapter names no base model; give one with --base`);
   const baseFolder = await existing(await modelFolder(named, events), "give the adapter's base model with --base");
   const asWritten = await folderSource(baseFolder);
   const model = asWritten.build();
   await checkBase(baseFolder, asWritten, adapter.base, folder, events?.onNotice);
   const unties = untiesBase(adapter, model);
-  const source = unties ? await folderSource(baseFolder, { untied: true }) : asWritten;
-  const effect = peftEffect(adapter, source, unties ? source.build() : model, folder);
+  const source = resizedSource(unties ? await folderSource(baseFolder, { untied: true }) : asWritten, adapter);
+  const effect = peftEffect(adapter, source, source.build(), folder);
   return { folder, adapter, effect: { ...effect, unties }, source, baseFolder };
 }
 

@@ -38,6 +38,8 @@ export interface UnmergedModel {
   readonly source: ModelSource;
   /** The Hugging Face folder of the source. */
   readonly baseFolder: string;
+  /** The folder of its tokenizer. */
+  readonly tokenizerFolder: string;
   /** Weights in place of those of the source, by name on disk. */
   readonly replaced: ReadonlyMap<string, HostTensor | LazyTensor>;
   /** Updates on top, by the name of their layer. */

@@ -59,6 +59,7 @@ export class TextGenerator {
   readonly #tokenizer: Tokenizer;
   readonly #decoder: CachedDecoder;
   readonly #endIds: ReadonlySet<number>;
+  readonly #beginId: number | null;
   readonly #contextTokens: number;
   /** All that the model has read of the text; the cache has all of it or the end. */
   #read: number[] = [];
@@ -67,31 +68,45 @@ export class TextGenerator {
   /**
    * Must be released. Later changes of the model's structure are not seen.
    * @param endIds tokens that end a text, and are not part of it. Default: the tokenizer's end of text.
+   * @param beginId begins an empty text if the tokenizer puts nothing in front of texts. Default: the tokenizer's
+   * beginning of text, or else its end of text, after which documents begin in training.
    */
   constructor(
     model: CausalLM,
     tokenizer: Tokenizer,
     options: SessionOptions,
     endIds: Iterable<number> = [tokenizer.endOfTextId],
+    beginId: number | null = tokenizer.findBeginOfText() ?? tokenizer.findEndOfText() ?? null,
   ) {
     this.#vocabSize = model.config.vocabSize;
     this.#contextTokens = model.config.maxSequenceLength;
     this.#tokenizer = tokenizer;
     this.#decoder = new CachedDecoder(model, options);
     this.#endIds = new Set(endIds);
+    this.#beginId = beginId;
   }
 
-  /** Continues `prompt`, or an empty one as if a document begins. Sees the parameters as they are now. */
+  /**
+   * Continues `prompt`, or an empty one as if a document begins. Sees the parameters as they are now.
+   * @throws ConfigError as `Tokenizer.encodePrompt`.
+   */
   async generate(prompt: string, options: TextOptions, rng: Rng): Promise<Generation> {
     this.#forget();
-    return this.continueTokens([...this.#tokenizer.startIds, ...this.#tokenizer.encode(prompt)], options, rng);
+    return this.continueTokens(this.#tokenizer.encodePrompt(prompt, this.#beginId), options, rng);
   }
 
   /**
    * Continues tokens. Where they begin with all that the last call read and wrote, that is not computed again: the
-   * parameters must not have changed since. @throws DataError for tokens that the model does not have.
+   * parameters must not have changed since.
+   * @param endIds more tokens that end this text.
+   * @throws DataError for tokens that the model does not have.
    */
-  async continueTokens(prompt: readonly number[], options: TextOptions, rng: Rng): Promise<Generation> {
+  async continueTokens(
+    prompt: readonly number[],
+    options: TextOptions,
+    rng: Rng,
+    endIds: readonly number[] = [],
+  ): Promise<Generation> {
     requireVocabulary(prompt, this.#vocabSize);
     const { maxNewTokens, onText = () => {} } = options;
     const stream = new TextStream(this.#tokenizer);
@@ -114,7 +129,7 @@ export class TextGenerator {
         clock.skip();
       }
       const token = sampleToken(logits, options, rng);
-      if (this.#endIds.has(token)) {
+      if (this.#endIds.has(token) || endIds.includes(token)) {
         finish = "end-of-text";
         break;
       }

@@ -17,6 +17,7 @@ import {
   writeFileAtomic,
 } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { BEFORE_SETTING } from "../config/earlier.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { readJsonObject } from "../formats/json-file.js";
@@ -162,7 +163,8 @@ export async function readRunSettings(
   changes: Readonly<Record<string, unknown>> = {},
 ): Promise<Settings> {
   const file = await checkpointPath(path, SETTINGS_FILE);
-  return resolveSettings({ flags: changes, file: { path: file, values: await readJsonObject(file) } });
+  const values = await readJsonObject(file);
+  return resolveSettings({ flags: changes, file: { path: file, values }, defaults: BEFORE_SETTING });
 }
 
 /**

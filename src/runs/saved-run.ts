@@ -174,7 +174,7 @@ export async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
   const trained = restoreTrained(run);
   const replaced = new Map<string, HostTensor | LazyTensor>(checkpoint.tensorFiles.trainable ?? []);
   for (const name of adapterParameters(trained).keys()) replaced.delete(name);
-  const parts = { source, baseFolder, replaced, quantizer: describeHeld(run.quantizer) };
+  const parts = { source, baseFolder, tokenizerFolder: baseFolder, replaced, quantizer: describeHeld(run.quantizer) };
   const learned = isMerged(run) ? new Map<string, LowRankTerm>() : await learnedTerms(trained);
   if (run.quantizer === null || MERGE_POLICY_KINDS[settings.mergePolicy].exactFrom === "log") {
     const terms = new Map([...learned].map(([layer, term]): [string, LowRankTerm[]] => [layer, [term]]));

@@ -10,8 +10,9 @@ import { withTemplate } from "../data/model-tokenizer.js";
 import { NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
+import { findTurnEnd } from "../data/turn-end.js";
 import type { DownloadEvents } from "../hub/model-download.js";
-import { runCompanions } from "../loading/companions.js";
+import { endingAt, runCompanions } from "../loading/companions.js";
 import type { CompanionFiles } from "../loading/model-source.js";
 import { folderSource, type ModelSource, presetSource } from "../loading/model-source.js";
 import { locateModels } from "../loading/named-models.js";
@@ -64,14 +65,16 @@ export async function prepareRun(
   const readingRules = saved?.state.readingRules ?? NEWEST_RULES;
   const { validationFraction } = asked;
   const dataset = await loadDataset(asked.data, { validationFraction, seed, rules: readingRules });
-  const tokenizer = await (saved === undefined
+  const stored = await (saved === undefined
     ? tokenizerFor(asked, located!.tokenizerFolder, dataset)
     : storedTokenizer(saved.baseFolder, dataset));
+  const tokenizer = asked.addSpecialTokens ? stored : (stored?.withoutSurround() ?? null);
   const settings =
     saved === undefined ? { ...asked, chatDate: asked.chatDate ?? startDate(dataset, tokenizer) } : asked;
   // What stands in the base of a run has become its own.
   const others = saved === undefined ? settings : { tokenizer: null, chatTemplate: null };
-  const companions = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
+  const files = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
+  const companions = await withTurnEnd(files, tokenizer, dataset);
   const { vocabSize, endOfTextId } = tokenizer ?? { vocabSize: settings.vocabSize, endOfTextId: null };
   const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId };
   const modelSource = opened ?? presetSource(settings.model, sizes, seed);
@@ -130,6 +133,16 @@ async function storedTokenizer(folder: string, dataset: Dataset | null): Promise
   return Tokenizer.fromFolder(folder);
 }
 
+/** What ends the assistant's turns in training ends a text that the model writes. */
+async function withTurnEnd(
+  files: CompanionFiles,
+  tokenizer: Tokenizer | null,
+  { kind }: Dataset,
+): Promise<CompanionFiles> {
+  const turnEnd = tokenizer !== null && kind.endsWith("messages") ? await findTurnEnd(tokenizer) : undefined;
+  return turnEnd === undefined ? files : endingAt(files, [turnEnd]);
+}
+
 function textsOf({ train }: Dataset): string[] {
   return train.map((record) => textOfRecord(record) ?? "");
 }
@@ -137,9 +150,9 @@ function textsOf({ train }: Dataset): string[] {
 function checkFit(model: CausalLM, tokenizer: Tokenizer | null, { model: source, sequenceLength }: Settings): void {
   const { vocabSize, maxSequenceLength } = model.config;
   const faults: string[] = [];
-  if (tokenizer !== null && tokenizer.vocabSize > vocabSize) {
+  if (tokenizer !== null && tokenizer.storedVocabSize > vocabSize) {
     faults.push(
-      `tokenizer: has ${tokenizer.vocabSize} tokens, the model ${source} embeds ${vocabSize}; name the model's own`,
+      `tokenizer: has ${tokenizer.storedVocabSize} tokens, the model ${source} embeds ${vocabSize}; name the model's own`,
     );
   }
   if (sequenceLength > maxSequenceLength) {

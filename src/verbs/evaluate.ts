@@ -4,7 +4,7 @@ import { today } from "../data/chat-template.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
-import { modelTokenizer } from "../data/model-tokenizer.js";
+import { modelTokenizer, type TokenizerSource } from "../data/model-tokenizer.js";
 import type { Evaluation } from "../programs/held-out.js";
 import { HeldOutLoss } from "../programs/held-out.js";
 import type { TargetOptions } from "./target.js";
@@ -45,7 +45,7 @@ const USUAL_LENGTH = 1024;
  */
 export async function evaluateTarget(target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
   const { data, batchSize, maxTokens, device, threads } = options;
-  const { model, folder } = await loadTarget(target, options);
+  const { model, tokenizer } = await loadTarget(target, options);
   const longest = model.config.maxSequenceLength;
   if ((options.sequenceLength ?? 0) > longest) {
     throw new ConfigError(
@@ -53,7 +53,7 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
     );
   }
   const dataset = await loadDataset(data, { validationFraction: 0 });
-  const encoded = await encode(dataset, folder, longest, options);
+  const encoded = await encode(dataset, tokenizer, longest, options);
   encoded.requireVocabulary(model.config.vocabSize);
   const { lengths, truncation } = encoded.counts;
   const rows = encoded.evaluationRows(lengths === null ? undefined : lengths.max - 1);
@@ -70,7 +70,7 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
 
 async function encode(
   { kind, train }: Dataset,
-  folder: string,
+  source: TokenizerSource,
   longest: number,
   { sequenceLength, trainOnInputs = false, chatDate, chatTemplate = null }: EvaluationOptions,
 ): Promise<EncodedRecords> {
@@ -83,5 +83,5 @@ async function encode(
     chatDate: chatDate ?? today(),
     truncate: !isRows,
   };
-  return encodeRecords(kind, train, isRows ? undefined : await modelTokenizer(folder, chatTemplate), options);
+  return encodeRecords(kind, train, isRows ? undefined : await modelTokenizer(source, chatTemplate), options);
 }

@@ -6,7 +6,7 @@ import { toJsonText } from "../formats/json-file.js";
 import type { TensorToWrite } from "../formats/lazy-tensor.js";
 import { writeFiles } from "../formats/model-folder.js";
 import { tensorChunks } from "../formats/safetensors.js";
-import { companionFiles } from "../loading/companions.js";
+import { companionsWithTokenizer } from "../loading/companions.js";
 import { floatConfig } from "../loading/model-source.js";
 import type { UnmergedModel } from "../loading/unmerged-model.js";
 import { countParameters, mergedTensors } from "../loading/unmerged-model.js";
@@ -57,7 +57,7 @@ export async function exportOnnx(
   unmerged: UnmergedModel,
   { out, dtype, largestFile = LARGEST_FILE }: OnnxOptions,
 ): Promise<ExportedOnnx> {
-  const { source, baseFolder, quantizer } = unmerged;
+  const { source, baseFolder, tokenizerFolder, quantizer } = unmerged;
   const { constants, weights, ...graph } = decoderGraph(describeModel(source.config).create(new Rng(0)));
   const merged = mergedTensors(unmerged, "F32");
   const tensors = new Map([...weights.keys()].map((name) => [name, merged.get(name)!] as const));
@@ -66,7 +66,7 @@ export async function exportOnnx(
   const file = `model${dtype === "float16" ? "_fp16" : ""}.onnx`;
   const dataFiles = placeInFiles(stored, file, largestFile);
   const config = transformersConfig(source.config, dtype, file, dataFiles.length);
-  const files = await onnxCompanions(baseFolder, source.config);
+  const files = onnxCompanions(await companionsWithTokenizer(baseFolder, tokenizerFolder), source.config);
   await writeFolder(
     out,
     async (partial) => {
@@ -182,11 +182,10 @@ function transformersConfig(
 }
 
 /** The files that go with the model, and those that transformers.js needs where the base has none. */
-async function onnxCompanions(
-  folder: string,
+function onnxCompanions(
+  files: Map<string, string | Uint8Array>,
   { bos_token_id, eos_token_id }: Readonly<Record<string, unknown>>,
-): Promise<Map<string, string | Uint8Array>> {
-  const files = new Map<string, string | Uint8Array>(await companionFiles(folder));
+): Map<string, string | Uint8Array> {
   const add = (name: string, value: unknown): void => {
     if (!files.has(name)) files.set(name, toJsonText(value, name));
   };

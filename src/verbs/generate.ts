@@ -4,7 +4,8 @@ import type { ChatMessage } from "../data/chat-rendering.js";
 import { ChatTemplate } from "../data/chat-template.js";
 import { modelTokenizer } from "../data/model-tokenizer.js";
 import type { Tokenizer } from "../data/tokenizer.js";
-import { readEndIds } from "../formats/generation-config.js";
+import { findTurnEnd } from "../data/turn-end.js";
+import { readBeginId, readEndIds } from "../formats/generation-config.js";
 import type { Generation, WritingOptions } from "../programs/text-generator.js";
 import { TextGenerator } from "../programs/text-generator.js";
 import { Rng } from "../tensor/random.js";
@@ -29,6 +30,7 @@ export class Writer {
   readonly #target: string;
   readonly #tokenizer: Tokenizer;
   readonly #generator: TextGenerator;
+  #turnEnd: Promise<number | undefined> | undefined;
 
   private constructor(target: string, tokenizer: Tokenizer, generator: TextGenerator) {
     this.#target = target;
@@ -41,12 +43,13 @@ export class Writer {
     target: string,
     { chatTemplate = null, float32 = false, device, threads, ...options }: WriterOptions,
   ): Promise<Writer> {
-    const { model, folder } = await loadTarget(target, { ...options, ...(!float32 && { device }) });
-    const tokenizer = await modelTokenizer(folder, chatTemplate);
+    const { model, folder, ...loaded } = await loadTarget(target, { ...options, ...(!float32 && { device }) });
+    const tokenizer = await modelTokenizer(loaded.tokenizer, chatTemplate);
     const endOfText = tokenizer.findEndOfText();
     const endIds = [...(await readEndIds(folder)), ...(endOfText === undefined ? [] : [endOfText])];
+    const beginId = (await readBeginId(folder)) ?? tokenizer.findBeginOfText() ?? null;
     const session = { device, threads: threads ?? cpuCount() };
-    return new Writer(target, tokenizer, new TextGenerator(model, tokenizer, session, endIds));
+    return new Writer(target, tokenizer, new TextGenerator(model, tokenizer, session, endIds, beginId));
   }
 
   /** Continues a prompt. */
@@ -55,7 +58,7 @@ export class Writer {
   }
 
   /**
-   * Writes the assistant's next turn. If the messages continue those of the last call, only the new ones are computed.
+   * Writes the assistant's next turn, up to the token that ends turns in the template. If the messages continue those of the last call, only the new ones are computed.
    * @throws ConfigError if the tokenizer has no chat template; DataError if the template rejects the messages.
    */
   async answer(messages: readonly ChatMessage[], options: WritingOptions): Promise<Generation> {
@@ -67,7 +70,10 @@ export class Writer {
       );
     }
     const ids = this.#tokenizer.encode(await template.prompt({ messages }));
-    return this.#generator.continueTokens(ids, options, new Rng(options.seed, "generate", messages.length));
+    this.#turnEnd ??= findTurnEnd(this.#tokenizer);
+    const turnEnd = await this.#turnEnd;
+    const endIds = turnEnd === undefined ? [] : [turnEnd];
+    return this.#generator.continueTokens(ids, options, new Rng(options.seed, "generate", messages.length), endIds);
   }
 
   release(): Promise<void> {

@@ -1,7 +1,7 @@
 import { fileSize } from "#platform";
 import { weightFiles } from "../formats/model-folder.js";
 import type { FloatDType } from "../formats/quant-state.js";
-import { companionFiles, requireNewFolder } from "../loading/companions.js";
+import { companionsWithTokenizer, requireNewFolder } from "../loading/companions.js";
 import { floatConfig, type ModelSource, writeModel } from "../loading/model-source.js";
 import {
   compareMerged,
@@ -51,10 +51,10 @@ export async function mergeTarget(
 ): Promise<MergedModel> {
   await requireNewFolder(out);
   const unmerged = await unmergedOf(await openTarget(target, origin));
-  const { source, baseFolder, quantizer } = unmerged;
+  const { source, baseFolder, tokenizerFolder, quantizer } = unmerged;
   const chosen = dtype ?? dtypeOf(source);
   const tensors = mergedTensors(unmerged, FILE_TYPES[chosen]);
-  const files = await companionFiles(baseFolder);
+  const files = await companionsWithTokenizer(baseFolder, tokenizerFolder);
   const baseSizes = await weightSizes(baseFolder);
   const shardBytes = baseSizes.length > 1 ? Math.max(...baseSizes) : Number.POSITIVE_INFINITY;
   await writeModel(out, { config: floatConfig(source.config, chosen), tensors, shardBytes, files });

@@ -1,13 +1,14 @@
 import { exists } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
+import type { TokenizerSource } from "../data/model-tokenizer.js";
 import { requireWhole } from "../formats/checksums.js";
 import { readHostTensor } from "../formats/lazy-tensor.js";
 import { checkpointPath } from "../formats/open-file.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { assignSome, type FillOptions, fillModel, folderSource, type ModelSource } from "../loading/model-source.js";
-import { existing, isAdapterFolder, openAdapter } from "../loading/open-adapter.js";
+import { existing, isAdapterFolder, openAdapter, tokenizerFolder } from "../loading/open-adapter.js";
 import type { PeftEffect } from "../loading/peft-effect.js";
 import { quantizerOfModel } from "../loading/quantizing.js";
 import { describeHeld, type UnmergedModel } from "../loading/unmerged-model.js";
@@ -15,7 +16,7 @@ import { applyUpdates } from "../loading/updated-linear.js";
 import { openWeighted, type WeightedAdapter } from "../loading/weighted-adapters.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
-import { isRunFolder } from "../runs/run-folder.js";
+import { isRunFolder, readRunSettings } from "../runs/run-folder.js";
 import { openRunAsModel, restoreModel, unmergedRun } from "../runs/saved-run.js";
 
 /** Options that may go with the name of a target. */
@@ -92,8 +93,10 @@ export interface TargetOptions extends Origin, LoadOptions {
 /** A model to evaluate or to generate with. Its adapters, if any, are part of it. */
 export interface LoadedTarget {
   readonly model: CausalLM;
-  /** The model folder, which holds its tokenizer. */
+  /** The model folder. */
   readonly folder: string;
+  /** That beside an adapter, or else the one in the model folder. */
+  readonly tokenizer: TokenizerSource;
 }
 
 /**
@@ -113,24 +116,36 @@ export async function modelOf(target: Target, { adapter, device }: LoadOptions):
     case "run": {
       if (!adapter) {
         const base = await existing(await checkpointPath(folder, "base"), "the run wrote none");
-        return loadWritten(base, "bring it back from a copy of the run folder", options);
+        return asTrained(await loadWritten(base, "bring it back from a copy of the run folder", options), folder);
       }
       const finished = await checkpointPath(folder, "model");
       if (target.checkpoint === null && (await exists(finished))) {
-        return loadWritten(finished, `highrank resume ${folder} writes it again`, options);
+        return asTrained(await loadWritten(finished, `highrank resume ${folder} writes it again`, options), folder);
       }
       const run = await openRunAsModel(folder, target.checkpoint);
-      return { model: await restoreModel(run), folder: run.baseFolder };
+      return asTrained(loaded(await restoreModel(run), run.baseFolder), folder);
     }
     case "adapter": {
       const { effect, source, baseFolder } = await openAdapter(folder, target.base, events);
-      return load(baseFolder, source, adapter ? effect : null, options);
+      const found = await load(baseFolder, source, adapter ? effect : null, options);
+      if (!adapter) return found;
+      return { ...found, tokenizer: { ...found.tokenizer, folder: await tokenizerFolder(folder, baseFolder) } };
     }
     case "model": {
       const effect = adapter ? await openWeighted(target.adapters, folder, events) : null;
       return load(folder, await folderSource(folder, { untied: effect?.unties ?? false }), effect, options);
     }
   }
+}
+
+function loaded(model: CausalLM, folder: string): LoadedTarget {
+  return { model, folder, tokenizer: { folder, addSpecialTokens: true } };
+}
+
+/** The target with its tokenizer used as in the run. */
+async function asTrained(target: LoadedTarget, run: string): Promise<LoadedTarget> {
+  const { addSpecialTokens } = await readRunSettings(run);
+  return { ...target, tokenizer: { ...target.tokenizer, addSpecialTokens } };
 }
 
 /** Loads a folder that a run wrote. */
@@ -151,7 +166,7 @@ async function load(
     assignSome(model, new Map([[name, await readHostTensor(tensor)]]), folder);
   }
   if (effect !== null) await applyUpdates(model, effect.updates);
-  return { model, folder };
+  return loaded(model, folder);
 }
 
 /** The target as the parts that merging joins. @throws CheckpointError for what does not fit together. */
@@ -162,13 +177,14 @@ export async function unmergedOf(target: Target): Promise<UnmergedModel> {
       return unmergedRun(await openRunAsModel(folder, target.checkpoint));
     case "adapter": {
       const { adapter, effect, source, baseFolder } = await openAdapter(folder, target.base, events);
-      return { source, baseFolder, ...effect, quantizer: adapter.base?.quantizer ?? heldIn(source) };
+      const quantizer = adapter.base?.quantizer ?? heldIn(source);
+      return { source, baseFolder, tokenizerFolder: await tokenizerFolder(folder, baseFolder), ...effect, quantizer };
     }
     case "model": {
       const effect = await openWeighted(target.adapters, folder, events);
       const source = await folderSource(folder, { untied: effect?.unties ?? false });
       const { replaced, updates } = effect ?? { replaced: new Map(), updates: new Map() };
-      return { source, baseFolder: folder, replaced, updates, quantizer: heldIn(source) };
+      return { source, baseFolder: folder, tokenizerFolder: folder, replaced, updates, quantizer: heldIn(source) };
     }
   }
 }

@@ -149,10 +149,10 @@ export const weightFiles: Area = {
         const file = path.join(cwd, "float/tokenizer.json");
         const tokenizer = JSON.parse(await readFile(file, "utf8"));
         const added = { special: true, single_word: false, lstrip: false, rstrip: false, normalized: false };
-        tokenizer.added_tokens.push({ id: 999, content: "cat", ...added });
+        tokenizer.added_tokens.push({ id: 280, content: "cat", ...added });
         await writeFile(file, JSON.stringify(tokenizer));
       },
-      says: ["the text has token 999, but the model has 280", "its tokenizer is another model's"],
+      says: ["the text has token 280, but the model has 280", "its tokenizer is another model's"],
       code: 3,
     },
     {

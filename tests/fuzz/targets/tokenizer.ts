@@ -69,7 +69,24 @@ function sentencePieceLike(): object {
 
 export const tokenizer: FuzzTarget = {
   name: "tokenizer",
-  sources: ["data/tokenizer", "data/byte-pair-encoder"],
+  sources: [
+    "data/tokenizer",
+    "data/outside-tokens",
+    "data/tokenizers/added-tokens",
+    "data/tokenizers/byte-pairs",
+    "data/tokenizers/decoders",
+    "data/tokenizers/normalizers",
+    "data/tokenizers/oniguruma",
+    "data/tokenizers/part",
+    "data/tokenizers/pattern",
+    "data/tokenizers/pipeline",
+    "data/tokenizers/post-processors",
+    "data/tokenizers/pre-tokenizers",
+    "data/tokenizers/precompiled",
+    "data/tokenizers/token-model",
+    "data/tokenizers/token-models",
+    "data/tokenizers/unigram",
+  ],
   writeSamples: async (folder) => {
     const trained = trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280, maxLength: 32 });
     const samples = {
