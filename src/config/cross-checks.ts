@@ -26,7 +26,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: ({ adapterFrom, method, model }) =>
       adapterFrom === null || method === "full" || !isModelPreset(model)
         ? null
-        : `adapterFrom: is for the model that its adapter was trained on, and ${model} is a preset with random weights; ` +
+        : `adapterFrom: is for the model that its adapter was trained on, and ${model} has random weights; ` +
           `name the model with ${flagOf("model")}`,
   },
   {

@@ -104,3 +104,37 @@ test("a folder with tokenizer files loads, and its faults name the file", async 
     await rm(folder, { recursive: true });
   }
 });
+
+test("tokens that only the config or older files name are found, and written into tokenizer.json", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "highrank-tokenizer-"));
+  const write = (name: string, content: object) => writeFile(join(folder, name), JSON.stringify(content));
+  try {
+    await write("tokenizer.json", JSON_CONTENT);
+    await write("special_tokens_map.json", { eos_token: { content: "<end>", rstrip: true }, sep_token: "<sep>" });
+    await write("added_tokens.json", { "<tool>": 2000 });
+    const read = await Tokenizer.fromFolder(folder);
+    expect(read.encode("<tool><end>  <sep>")).toEqual([2000, 2001, 2002]);
+    expect([read.endOfTextId, read.vocabSize, read.storedVocabSize]).toEqual([2001, 2003, 2001]);
+    expect(Tokenizer.fromJson(read.toJson()).encode("<tool><end> <sep>")).toEqual([2000, 2001, 2002]);
+    await write("tokenizer_config.json", { added_tokens_decoder: { 2000: { content: "<turn>", special: true } } });
+    const decoder = await Tokenizer.fromFolder(folder);
+    expect(decoder.encode("<turn>")).toEqual([2000]);
+    expect(decoder.encode("<tool>").length).toBeGreaterThan(1);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a prompt begins with what the tokenizer puts in front; an empty one with nothing in front needs a beginning", () => {
+  expect(tokenizer.encodePrompt("", null)).toEqual([0]);
+  const bare = Tokenizer.fromJson({ ...JSON_CONTENT, post_processor: null }, { eos_token: "<|endoftext|>" });
+  expect(bare.encodePrompt("to be", 7)).toEqual(bare.encode("to be"));
+  expect(bare.encodePrompt("", 7)).toEqual([7]);
+  expect(() => bare.encodePrompt("", null)).toThrow(/the prompt is empty/);
+  expect(bare.withoutSurround().encodePrompt("to be", null)).toEqual([0, ...bare.encode("to be")]);
+});
+
+test("spaces before punctuation stay in byte-pair encoding, whatever the config says", () => {
+  const cleaning = Tokenizer.fromJson(JSON_CONTENT, { clean_up_tokenization_spaces: true });
+  expect(cleaning.decode(cleaning.encode("well , so ."))).toBe("well , so .");
+});

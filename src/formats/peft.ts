@@ -85,8 +85,8 @@ export async function writePeftAdapter(
 }
 
 /**
- * Reads a folder written by PEFT, `writePeftAdapter` or mlx-lm. If the file names no targets, they are the modules that have
- * tensors.
+ * Reads a folder written by PEFT, `writePeftAdapter` or mlx-lm. If the file names no targets, they are the modules that
+ * have tensors.
  * @throws CheckpointError listing every fault and every option that would silently change numbers.
  */
 export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> {
@@ -128,8 +128,9 @@ async function missingWeights(folder: string, path: string): Promise<CheckpointE
   if (pickles.length > 0) return pickleError(folder, pickles);
   const named = await namedAdapters(folder);
   if (named.length > 0) {
+    const adapters = named.length === 1 ? "adapter" : "adapters";
     return new CheckpointError(
-      `${folder} holds the ${named.length === 1 ? "adapter" : "adapters"} ${named.join(", ")} in folders of their own; ` +
+      `${folder} holds the ${adapters} ${named.join(", ")} in folders of their own; ` +
         `name one of them, as ${joinPath(folder, named[0]!)}`,
     );
   }

@@ -1,5 +1,7 @@
+import { toIndex } from "./numbers.js";
+import { Builtin } from "./objects.js";
 import { typeError } from "./python-error.js";
-import { type Arguments, Builtin, type PythonObject, type Value } from "./values.js";
+import { type Arguments, type PythonObject, typeName, type Value } from "./values.js";
 
 /** Parameters as they are written in Python's documentation: `["width", ["fillchar", " "]]`. */
 export type Signature = readonly (string | readonly [name: string, fallback: Value])[];
@@ -58,4 +60,9 @@ export function bound<T>(table: MethodTable<T>, name: string, self: T): PythonOb
     if (!entry.takesNames && given.named.size > 0) throw typeError(`${name}() takes no keyword arguments`);
     return entry.run(self, ...bind(name, entry.signature, given));
   });
+}
+
+/** An argument that must be an int. @throws TypeError. */
+export function intArgument(value: Value): number {
+  return toIndex(value, typeName(value));
 }

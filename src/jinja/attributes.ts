@@ -1,17 +1,16 @@
 import { PythonFloat } from "../base/python-numbers.js";
-import { bound, type MethodTable, method, positional } from "./arguments.js";
+import { bound, intArgument, type MethodTable, method, positional } from "./arguments.js";
 import { formatFields } from "./format-fields.js";
 import { escapeHtml } from "./html.js";
-import { type Float, float, type Int, isInt, toIndex } from "./numbers.js";
+import { type Float, float, type Int, isInt } from "./numbers.js";
+import { Builtin, DictView, Range } from "./objects.js";
 import { sliceBounds } from "./operators.js";
 import { except, typeError, valueError } from "./python-error.js";
 import { stringMethod } from "./string-methods.js";
 import {
   type Arguments,
-  Builtin,
   charactersOf,
   Dict,
-  DictView,
   equals,
   isText,
   itemOf,
@@ -19,7 +18,6 @@ import {
   List,
   Markup,
   PythonObject,
-  Range,
   repr,
   Tuple,
   typeName,
@@ -49,7 +47,7 @@ const SEQUENCE_METHODS: MethodTable<List | Tuple | Range> = {
   ),
   index: positional(["value", ["start", 0], ["stop", Number.MAX_SAFE_INTEGER]], (self, value, start, stop) => {
     const items = [...iterableOf(self)];
-    const bounds = [start!, stop!].map((bound) => toIndex(bound, typeName(bound)));
+    const bounds = [start!, stop!].map(intArgument);
     const [from, to] = sliceBounds(items.length, [bounds[0]!, bounds[1]!, 1]);
     const index = items.findIndex((item, at) => at >= from && at < to && equals(item, value!));
     if (index < 0) throw valueError(`${repr(value!)} is not in ${self.typeName}`);
@@ -99,14 +97,19 @@ const MARKUP_METHODS: MethodTable<Markup> = {
   unescape: method([], (self) => unescaped(self.value)),
 };
 
-const ENTITIES: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\xa0" };
+const ENTITIES = new Map(Object.entries({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\xa0" }));
 
-/** `html.unescape`, for the entities that a text escaped here can have. */
+/** Characters whose numbers HTML replaces or drops, among others. */
+const STRANGE = /[^\P{C}\t\n]/u;
+
+/** `html.unescape`, for numbers and the commonest names. @throws TypeError for others, of which HTML has thousands. */
 function unescaped(text: string): string {
-  return text.replace(/&(?:#(\d+)|#x([\da-f]+)|(\w+));/gi, (entity, decimal, hex, name) => {
-    if (name !== undefined) return ENTITIES[name] ?? entity;
-    const code = decimal === undefined ? Number.parseInt(hex, 16) : Number(decimal);
-    return code <= 0x10ffff ? String.fromCodePoint(code) : "\ufffd";
+  return text.replace(/&(?:#(\d+)|#x([\da-f]+)|([a-z]\w*));?/gi, (entity, decimal, hex, name) => {
+    const code = name === undefined ? Number(decimal ?? `0x${hex}`) : 0;
+    const char = name === undefined ? (code <= 0x10ffff ? String.fromCodePoint(code) : undefined) : ENTITIES.get(name);
+    const isKnown = char !== undefined && (name === undefined ? !STRANGE.test(char) : entity.endsWith(";"));
+    if (isKnown) return char;
+    throw typeError(`${entity} is no entity of HTML that is known here; write the character itself`);
   });
 }
 

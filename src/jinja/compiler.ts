@@ -1,13 +1,17 @@
-import { attribute, item } from "./attributes.js";
-import { filterNamed } from "./filters.js";
+import {
+  callOf,
+  compileArguments,
+  compileExpression,
+  compileFilter,
+  type Evaluate,
+  NOTHING_NAMED,
+} from "./expressions.js";
+import { type Frame, outward, Slots, slotReader } from "./frames.js";
 import { Namespace } from "./globals.js";
 import {
   type BlockNode,
-  type CallArguments,
   type CallBlockNode,
   descendants,
-  type Expression,
-  type FilterNode,
   type ForNode,
   type GenerationNode,
   type IfNode,
@@ -15,26 +19,19 @@ import {
   type Node,
   type OutputPart,
   type SignatureNodes,
-  type SliceNode,
   type Statement,
   type Target,
 } from "./nodes.js";
-import { binary, compare, slice, unary } from "./operators.js";
+import { LazyItems } from "./objects.js";
 import { PythonError, typeError, valueError } from "./python-error.js";
 import { BlockTable, type LookUp, Loop, Macro, Output, type Rendering, Scope } from "./rendering.js";
 import { Names, readBeforeAssigned } from "./scopes.js";
-import { testNamed } from "./tests.js";
 import {
-  type Arguments,
   charactersOf,
-  Dict,
   isText,
   isTruthy,
   itemsOf,
   iterableOf,
-  LazyItems,
-  List,
-  PythonObject,
   str,
   Tuple,
   typeName,
@@ -50,44 +47,7 @@ export type Program = (rendering: Rendering) => void;
 /** What a statement says to the loop around it. */
 type Signal = undefined | "break" | "continue";
 type Run = (scope: Scope, out: Output) => Signal;
-type Evaluate = (scope: Scope) => Value;
 type Assign = (scope: Scope, value: Value) => void;
-
-/** Slots of one function of the template: its top, a macro, a recursive loop, the test of a loop or a block. */
-class Slots {
-  readonly #outer: Slots | undefined;
-  readonly #indices = new Map<string, number>();
-
-  constructor(outer?: Slots) {
-    this.#outer = outer;
-  }
-
-  /** Index of a slot, which is made if there is none. */
-  own(slot: string): number {
-    const index = this.#indices.get(slot) ?? this.#indices.size;
-    this.#indices.set(slot, index);
-    return index;
-  }
-
-  find(slot: string): readonly [depth: number, index: number] {
-    const index = this.#indices.get(slot);
-    if (index !== undefined) return [0, index];
-    if (this.#outer === undefined) throw new Error(`slot ${slot} is in no scope`);
-    const [depth, further] = this.#outer.find(slot);
-    return [depth + 1, further];
-  }
-}
-
-/** Where a statement stands. */
-interface Frame {
-  readonly names: Names;
-  readonly slots: Slots;
-  /** At the top of the template, or in an `if` there: what is assigned is seen by blocks. */
-  readonly isTop: boolean;
-  /** In an `if`: a filter that does not exist fails when it runs, not before. */
-  readonly isConditional: boolean;
-  readonly isInLoop: boolean;
-}
 
 /** @throws SyntaxError for what only shows when the whole template is known. */
 export function compile(nodes: readonly Statement[]): Program {
@@ -161,7 +121,7 @@ class Compiler {
           scope.slots[index] = scope.lookUp(name);
         };
       }
-      const read = source.from === "outer" ? this.#slot(slots, source.slot) : () => undefined;
+      const read = source.from === "outer" ? slotReader(slots, source.slot) : () => undefined;
       return (scope) => {
         scope.slots[index] = read(scope);
       };
@@ -181,12 +141,6 @@ class Compiler {
 
   #inner(frame: Frame): Frame {
     return { ...frame, names: new Names(frame.names), isTop: false, isConditional: false };
-  }
-
-  #slot(slots: Slots, slot: string): (scope: Scope) => Value | undefined {
-    const [depth, index] = slots.find(slot);
-    if (depth === 0) return (scope) => scope.slots[index];
-    return (scope) => outward(scope, depth).slots[index];
   }
 
   // Statements
@@ -213,7 +167,7 @@ class Compiler {
       case "if":
         return this.#if(node, frame);
       case "set":
-        return this.#set(node.line, node.target, this.#expression(node.value, frame), frame);
+        return this.#set(node.line, node.target, compileExpression(node.value, frame), frame);
       case "set block":
         return this.#setBlock(node, frame);
       case "macro":
@@ -227,7 +181,7 @@ class Compiler {
         inner.names.visit([...node.body, node.filter]);
         const enter = this.#enter(inner);
         const run = this.#statements(node.body, inner);
-        const filter = this.#filter(node.filter, inner);
+        const filter = compileFilter(node.filter, inner);
         const leave = this.#leave(inner);
         return (scope, out) => {
           enter(scope);
@@ -245,7 +199,7 @@ class Compiler {
         for (const target of node.targets) inner.names.visit([target]);
         inner.names.visit(node.body);
         const enter = this.#enter(inner);
-        const values = node.values.map((value) => this.#expression(value, frame));
+        const values = node.values.map((value) => compileExpression(value, frame));
         const targets = node.targets.map((target) => this.#target(target, inner));
         const run = this.#statements(node.body, inner);
         const leave = this.#leave(inner);
@@ -299,7 +253,7 @@ class Compiler {
           return undefined;
         };
       }
-      const evaluate = this.#expression(content, frame);
+      const evaluate = compileExpression(content, frame);
       return (scope, out) => {
         scope.rendering.line = line;
         out.write(str(evaluate(scope)));
@@ -317,7 +271,7 @@ class Compiler {
   #if(node: IfNode, frame: Frame): Run {
     const soft: Frame = { ...frame, isConditional: true };
     const branches = [node, ...node.elseIfs].map(({ line, test, body }) => {
-      return { line, test: this.#expression(test, soft), run: this.#statements(body, soft) };
+      return { line, test: compileExpression(test, soft), run: this.#statements(body, soft) };
     });
     const otherwise = this.#statements(node.otherwise, soft);
     return (scope, out) => {
@@ -348,7 +302,7 @@ class Compiler {
     otherwiseFrame.names.visit(node.otherwise);
 
     const chosen = this.#chosen(node, frame);
-    const iterable = this.#expression(node.iterable, frame);
+    const iterable = compileExpression(node.iterable, frame);
     const enter = this.#enter(inner);
     const assign = this.#target(target, inner);
     const body = this.#statements(node.body, inner);
@@ -417,7 +371,7 @@ class Compiler {
     inner.names.visit([condition]);
     const enter = this.#enter(inner);
     const assign = this.#target(target, inner);
-    const test = this.#expression(condition, inner);
+    const test = compileExpression(condition, inner);
     const kept = (value: Value): Value => (target.kind === "tuple" ? new Tuple(itemsOf(value)) : value);
     return (outer, items) => {
       const choose = function* (): Generator<Value> {
@@ -447,7 +401,7 @@ class Compiler {
   /** Attributes can be assigned to namespaces alone, which is checked before the value is computed. */
   #namespaceCheck(target: Target, frame: Frame): (scope: Scope) => void {
     const reads = descendants([target]).flatMap((node) =>
-      node.kind === "attribute target" ? [this.#slot(frame.slots, frame.names.slot(node.name))] : [],
+      node.kind === "attribute target" ? [slotReader(frame.slots, frame.names.slot(node.name))] : [],
     );
     return (scope) => {
       for (const read of reads) {
@@ -463,7 +417,7 @@ class Compiler {
     inner.names.visit(node.body);
     const enter = this.#enter(inner);
     const run = this.#statements(node.body, inner);
-    const filter = node.filter === undefined ? undefined : this.#filter(node.filter, inner);
+    const filter = node.filter === undefined ? undefined : compileFilter(node.filter, inner);
     const assign = this.#target(node.target, frame);
     const leave = this.#leave(inner);
     return (scope) => {
@@ -513,7 +467,7 @@ class Compiler {
     const enter = this.#enter(inner);
     const fallbacks = given.map((one, index): Evaluate => {
       const fallback = defaults[index - firstDefault];
-      if (index >= firstDefault && fallback !== undefined) return this.#expression(fallback, inner);
+      if (index >= firstDefault && fallback !== undefined) return compileExpression(fallback, inner);
       return () => new Undefined(`parameter '${one}' was not provided`);
     });
     const run = this.#statements(body, inner);
@@ -541,8 +495,8 @@ class Compiler {
 
   #callBlock({ call, signature, body, line }: CallBlockNode, frame: Frame): Run {
     const make = this.#macroMaker(undefined, signature, body, line, frame);
-    const callee = this.#expression(call.callee, frame);
-    const given = this.#arguments(call.given, frame);
+    const callee = compileExpression(call.callee, frame);
+    const given = compileArguments(call.given, frame);
     return (scope, out) => {
       scope.rendering.line = line;
       const caller = make(scope);
@@ -567,7 +521,7 @@ class Compiler {
 
   #block({ name, line, isScoped, isRequired }: BlockNode, frame: Frame): Run {
     const locals = isScoped
-      ? Array.from(frame.names.assigned(), ([local, slot]) => [local, this.#slot(frame.slots, slot)] as const)
+      ? Array.from(frame.names.assigned(), ([local, slot]) => [local, slotReader(frame.slots, slot)] as const)
       : [];
     return (scope, out) => {
       if (isRequired) {
@@ -605,7 +559,7 @@ class Compiler {
       };
     }
     if (target.kind === "attribute target") {
-      const read = this.#slot(frame.slots, frame.names.slot(target.name));
+      const read = slotReader(frame.slots, frame.names.slot(target.name));
       return (scope, value) => {
         const namespace = read(scope);
         if (namespace instanceof Namespace) namespace.assign(target.attribute, value);
@@ -622,231 +576,12 @@ class Compiler {
       for (const [index, assign] of targets.entries()) assign(scope, values[index]!);
     };
   }
-
-  // Expressions
-
-  #expression(node: Expression, frame: Frame): Evaluate {
-    switch (node.kind) {
-      case "constant": {
-        const { value } = node;
-        return () => value;
-      }
-      case "name":
-        return this.#name(node.name, frame);
-      case "tuple": {
-        const items = node.items.map((one) => this.#expression(one, frame));
-        return (scope) => new Tuple(items.map((one) => one(scope)));
-      }
-      case "list": {
-        const items = node.items.map((one) => this.#expression(one, frame));
-        return (scope) => new List(items.map((one) => one(scope)));
-      }
-      case "dict": {
-        const items = node.items.map(
-          ({ key, value }) => [this.#expression(key, frame), this.#expression(value, frame)] as const,
-        );
-        return (scope) => new Dict(items.map(([key, value]) => [key(scope), value(scope)] as const));
-      }
-      case "binary": {
-        const { operator } = node;
-        const [left, right] = [this.#expression(node.left, frame), this.#expression(node.right, frame)];
-        return (scope) => binary(operator, left(scope), right(scope));
-      }
-      case "logical": {
-        const [left, right] = [this.#expression(node.left, frame), this.#expression(node.right, frame)];
-        const isAnd = node.operator === "and";
-        return (scope) => {
-          const value = left(scope);
-          return isTruthy(value) === isAnd ? right(scope) : value;
-        };
-      }
-      case "unary": {
-        const { operator } = node;
-        const value = this.#expression(node.value, frame);
-        if (operator === "not") return (scope) => !isTruthy(value(scope));
-        return (scope) => unary(operator, value(scope));
-      }
-      case "comparison": {
-        const first = this.#expression(node.first, frame);
-        const rest = node.rest.map(({ operator, value }) => ({ operator, value: this.#expression(value, frame) }));
-        return (scope) => {
-          let left = first(scope);
-          for (const { operator, value } of rest) {
-            const right = value(scope);
-            if (!compare(operator, left, right)) return false;
-            left = right;
-          }
-          return true;
-        };
-      }
-      case "concatenation": {
-        const parts = node.parts.map((part) => this.#expression(part, frame));
-        return (scope) =>
-          parts
-            .map((part) => part(scope))
-            .map(str)
-            .join("");
-      }
-      case "conditional": {
-        const soft: Frame = { ...frame, isConditional: true };
-        const [test, yes] = [this.#expression(node.test, soft), this.#expression(node.yes, soft)];
-        const no = node.no === undefined ? undefined : this.#expression(node.no, soft);
-        return (scope) => {
-          if (isTruthy(test(scope))) return yes(scope);
-          return no === undefined ? withoutElse() : no(scope);
-        };
-      }
-      case "attribute": {
-        const { name } = node;
-        const value = this.#expression(node.value, frame);
-        return (scope) => attribute(value(scope), name);
-      }
-      case "item":
-        return this.#item(node.value, node.key, frame);
-      case "call": {
-        const callee = this.#expression(node.callee, frame);
-        const given = this.#arguments(node.given, frame);
-        return (scope) => {
-          const called = callee(scope);
-          return callOf(called, given(scope));
-        };
-      }
-      case "filter": {
-        const value = node.value === undefined ? undefined : this.#expression(node.value, frame);
-        if (value === undefined) throw new Error("a filter of a block stands in an expression");
-        const filter = this.#filter(node, frame);
-        return (scope) => filter(scope, value(scope));
-      }
-      case "test": {
-        const value = this.#expression(node.value, frame);
-        const given = this.#arguments(node.given, frame);
-        const run = this.#existing("test", node.name, testNamed, node.line, frame);
-        return (scope) => {
-          const tested = value(scope);
-          const { positional, named } = given(scope);
-          return run({ positional: [tested, ...positional], named });
-        };
-      }
-      case "attribute target":
-        throw new Error("a target stands in an expression");
-    }
-  }
-
-  #name(name: string, frame: Frame): Evaluate {
-    const [depth, index] = frame.slots.find(frame.names.slot(name));
-    return (scope) => {
-      const value = outward(scope, depth).slots[index];
-      return value === undefined ? undefinedName(name) : value;
-    };
-  }
-
-  #item(node: Expression, key: Expression | SliceNode, frame: Frame): Evaluate {
-    const value = this.#expression(node, frame);
-    if (key.kind !== "slice") {
-      const evaluate = this.#expression(key, frame);
-      return (scope) => {
-        const container = value(scope);
-        return item(container, evaluate(scope));
-      };
-    }
-    const [start, stop, step] = [key.start, key.stop, key.step].map(
-      (bound): Evaluate => (bound === undefined ? () => null : this.#expression(bound, frame)),
-    ) as [Evaluate, Evaluate, Evaluate];
-    return (scope) => slice(value(scope), start(scope), stop(scope), step(scope));
-  }
-
-  #filter(node: FilterNode, frame: Frame): Filtered {
-    const inner = node.value?.kind === "filter" && isOfBlock(node) ? this.#filter(node.value, frame) : undefined;
-    const given = this.#arguments(node.given, frame);
-    const run = this.#existing("filter", node.name, filterNamed, node.line, frame);
-    return (scope, value) => {
-      const filtered = inner === undefined ? value : inner(scope, value);
-      const { positional, named } = given(scope);
-      return run({ positional: [filtered, ...positional], named });
-    };
-  }
-
-  /** A filter or test by its name. @throws SyntaxError if there is none, unless it stands in an `if`. */
-  #existing<T>(
-    kind: "filter" | "test",
-    name: string,
-    lookUp: (name: string) => ((given: Arguments) => T) | undefined,
-    line: number,
-    frame: Frame,
-  ): (given: Arguments) => T {
-    const found = lookUp(name);
-    if (found !== undefined) return found;
-    if (!frame.isConditional) throw new PythonError("SyntaxError", `No ${kind} named '${name}'.`, line);
-    return () => {
-      throw new PythonError("RuntimeError", `No ${kind} named '${name}' found.`);
-    };
-  }
-
-  #arguments(nodes: CallArguments, frame: Frame): (scope: Scope) => Arguments {
-    const positional = nodes.positional.map((node) => this.#expression(node, frame));
-    const named = nodes.named.map(({ key, value }) => [key, this.#expression(value, frame)] as const);
-    const moreOfThem = nodes.moreOfThem === undefined ? undefined : this.#expression(nodes.moreOfThem, frame);
-    const moreNamed = nodes.moreNamed === undefined ? undefined : this.#expression(nodes.moreNamed, frame);
-    if (named.length === 0 && moreOfThem === undefined && moreNamed === undefined) {
-      if (positional.length === 0) return () => NO_ARGUMENTS;
-      return (scope) => ({ positional: positional.map((one) => one(scope)), named: NOTHING_NAMED });
-    }
-    return (scope) => {
-      const values = positional.map((one) => one(scope));
-      const entries = new Map(named.map(([key, value]) => [key, value(scope)] as const));
-      if (moreOfThem !== undefined) values.push(...itemsOf(moreOfThem(scope)));
-      if (moreNamed !== undefined) addNamed(entries, moreNamed(scope));
-      return { positional: values, named: entries };
-    };
-  }
 }
 
 type Recurse = (items: Value, depth: number) => Value;
-type Filtered = (scope: Scope, value: Value) => Value;
-
-const NOTHING_NAMED: ReadonlyMap<string, Value> = new Map();
-const NO_ARGUMENTS: Arguments = { positional: [], named: NOTHING_NAMED };
-
-/** True if the first of a chain of filters has no value, because it filters the text of a block. */
-function isOfBlock({ value }: FilterNode): boolean {
-  return value === undefined || (value.kind === "filter" && isOfBlock(value));
-}
-
-function outward(scope: Scope, depth: number): Scope {
-  let found = scope;
-  for (let i = 0; i < depth; i++) found = found.outer!;
-  return found;
-}
-
-function undefinedName(name: string): Undefined {
-  if (name !== "strftime_now") return new Undefined(`'${name}' is undefined`);
-  return new Undefined(
-    "strftime_now gives today's date, with which the tokens would depend on the day; " +
-      "write the date itself into the template",
-  );
-}
-
-function withoutElse(): Undefined {
-  return new Undefined("the inline if-expression evaluated to false and no else section was defined.");
-}
-
-function callOf(value: Value, given: Arguments): Value {
-  if (value instanceof PythonObject) return value.call(given);
-  throw typeError(`'${typeName(value)}' object is not callable`);
-}
 
 /** Blocks print texts alone. */
 function printable(value: Value): string {
   if (isText(value)) return charactersOf(value);
   throw typeError(`sequence item: expected str instance, ${typeName(value)} found`);
-}
-
-function addNamed(entries: Map<string, Value>, more: Value): void {
-  if (!(more instanceof Dict)) throw typeError(`argument after ** must be a mapping, not ${typeName(more)}`);
-  for (const [key, value] of more.entries()) {
-    if (!isText(key)) throw typeError("keywords must be strings");
-    const name = charactersOf(key);
-    if (entries.has(name)) throw typeError(`got multiple values for keyword argument '${name}'`);
-    entries.set(name, value);
-  }
 }

@@ -1,4 +1,5 @@
-/** https://jinja.palletsprojects.com/en/stable/templates/#list-of-builtin-filters, in a list of its own for the test `filter`. */
+// A list of their own, so that the test `filter` need not know the filters, which use tests.
+/** https://jinja.palletsprojects.com/en/stable/templates/#list-of-builtin-filters */
 const FILTER_NAMES = [
   ...(["abs", "attr", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "e", "escape"] as const),
   ...(["filesizeformat", "first", "float", "forceescape", "format", "groupby", "indent", "int", "items"] as const),

@@ -1,25 +1,16 @@
-import { bind, type Signature } from "./arguments.js";
-import { attribute, hasAttribute, item, strippedTags } from "./attributes.js";
+import { bind, intArgument, type Signature } from "./arguments.js";
+import { attribute, hasAttribute, strippedTags } from "./attributes.js";
+import { attributesForXml, pairsForUrl, prettyText, rounded, toFloat, toInt } from "./conversions.js";
 import { type FilterName, isFilterName } from "./filter-names.js";
 import { escapeHtml, escapeValue, like, softText } from "./html.js";
-import {
-  float,
-  type Int,
-  isInt,
-  negate,
-  parseFloatText,
-  parseInteger,
-  round,
-  toDouble,
-  toIndex,
-  truncate,
-} from "./numbers.js";
+import { float, isInt, negate, toDouble, truncate } from "./numbers.js";
+import { DictView, LazyItems } from "./objects.js";
 import { binary } from "./operators.js";
 import { percentFormat } from "./percent-format.js";
-import { except, PythonError, typeError, valueError } from "./python-error.js";
+import { except, PythonError, typeError } from "./python-error.js";
+import { batches, getter, grouped, keyOf, pairs, reversed, slices, sortedBy, unique } from "./sequences.js";
 import { callStringMethod } from "./string-methods.js";
 import { testNamed } from "./tests.js";
-import { isOfClass } from "./text.js";
 import {
   fileSize,
   indented,
@@ -35,21 +26,17 @@ import {
   type Arguments,
   charactersOf,
   Dict,
-  DictView,
   equals,
-  hashOf,
   isLess,
   isText,
   isTruthy,
   itemsOf,
   iterableOf,
   iterate,
-  LazyItems,
   List,
   length,
   Markup,
   numeric,
-  Range,
   repr,
   str,
   Tuple,
@@ -72,50 +59,14 @@ function textMethod(name: string, signature: Signature = []): Filter {
   return filter(signature, (value, ...values) => callStringMethod(softText(value), name, ...values));
 }
 
-function index(value: Value): number {
-  return toIndex(value as Int | boolean, typeName(value));
-}
-
 function optionalText(value: Value): string | undefined {
   return value === null ? undefined : str(value);
-}
-
-/** Looks up `a.b.0` of a value; null is the value itself. */
-function getter(path: Value, { fallback = null, ignoresCase = false }: GetterOptions = {}): (value: Value) => Value {
-  const parts = path === null ? [] : isText(path) ? charactersOf(path).split(".").map(part) : [path];
-  return (value) => {
-    let found = value;
-    for (const key of parts) {
-      found = item(found, key);
-      if (fallback !== null && found instanceof Undefined) found = fallback;
-    }
-    return ignoresCase && isText(found) ? callStringMethod(found, "lower") : found;
-  };
-
-  function part(text: string): Value {
-    return isOfClass("isdigit", text) ? parseInteger(text, 10) : text;
-  }
-}
-
-interface GetterOptions {
-  readonly fallback?: Value;
-  readonly ignoresCase?: boolean;
 }
 
 const CASE_AND_ATTRIBUTE: Signature = [
   ["case_sensitive", false],
   ["attribute", null],
 ];
-
-function keyOf(isCaseSensitive: Value, path: Value): (value: Value) => Value {
-  return getter(path, { ignoresCase: !isTruthy(isCaseSensitive) });
-}
-
-function sortedBy(items: readonly Value[], key: (item: Value) => Value, isReversed: boolean): Value[] {
-  const keyed = items.map((value) => [key(value), value] as const);
-  const order = (a: Value, b: Value): number => (isLess(a, b) ? -1 : isLess(b, a) ? 1 : 0);
-  return keyed.sort(([a], [b]) => (isReversed ? order(b, a) : order(a, b))).map(([, value]) => value);
-}
 
 function extreme(isBetter: (key: Value, best: Value) => boolean): Filter {
   return filter(CASE_AND_ATTRIBUTE, (value, isCaseSensitive, path) => {
@@ -127,12 +78,6 @@ function extreme(isBetter: (key: Value, best: Value) => boolean): Filter {
     }
     return best?.[1] ?? (best === undefined ? new Undefined("No aggregated item, sequence was empty.") : null);
   });
-}
-
-/** `reversed(value)`; undefined if it has no order. */
-function reversed(value: Value): readonly Value[] | undefined {
-  const isReversible = [List, Tuple, Dict, DictView, Range, Undefined].some((type) => value instanceof type);
-  return isReversible || isText(value) ? itemsOf(value).toReversed() : undefined;
 }
 
 /** A filter that gives its items one by one, and looks at nothing before the first is asked for. */
@@ -182,164 +127,6 @@ function chooser(isChosen: boolean, looksUp: boolean): Filter {
       if (holds === isChosen) yield one;
     }
   });
-}
-
-/** One group: a tuple whose parts have names. */
-class Group extends Tuple {
-  override attribute(name: string): Value | undefined {
-    return name === "grouper" ? this.items[0] : name === "list" ? this.items[1] : undefined;
-  }
-}
-
-function grouped(value: Value, path: Value, fallback: Value, isCaseSensitive: Value): Value {
-  const key = getter(path, { fallback, ignoresCase: !isTruthy(isCaseSensitive) });
-  const groups: { readonly key: Value; readonly items: Value[] }[] = [];
-  for (const one of sortedBy(itemsOf(value), key, false)) {
-    const own = key(one);
-    const last = groups.at(-1);
-    if (last !== undefined && equals(last.key, own)) last.items.push(one);
-    else groups.push({ key: own, items: [one] });
-  }
-  const shown = getter(path, { fallback });
-  return new List(groups.map(({ items }) => new Group([shown(items[0]!), new List(items)])));
-}
-
-/** `float(value)`. */
-function toFloat(value: Value): number {
-  if (isText(value)) return toDouble(parseFloatText(charactersOf(value)));
-  const number = numeric(value);
-  if (number !== undefined) return toDouble(number);
-  if (value instanceof Undefined) value.fail();
-  throw typeError(`float() argument must be a string or a real number, not '${typeName(value)}'`);
-}
-
-function toInt(value: Value, base: Value): Value {
-  if (isText(value)) return parseInteger(charactersOf(value), index(base));
-  const number = numeric(value);
-  if (number !== undefined) return isInt(number) ? number : truncate(number);
-  if (value instanceof Undefined) value.fail();
-  throw typeError(`int() argument must be a string or a real number, not '${typeName(value)}'`);
-}
-
-function rounded(value: Value, precision: Value, method: Value): Value {
-  if (!["common", "ceil", "floor"].some((known) => equals(method, known))) {
-    throw typeError("method must be common, ceil or floor");
-  }
-  const number = numeric(value);
-  if (equals(method, "common")) {
-    if (number === undefined) throw typeError(`type ${typeName(value)} doesn't define __round__ method`);
-    return precision === null ? toInt(round(number, 0), 10) : round(number, index(precision));
-  }
-  const scale = binary("**", 10, precision);
-  const scaled = numeric(binary("*", value, scale));
-  if (scaled === undefined) throw typeError(`must be real number, not ${typeName(value)}`);
-  const whole = isInt(scaled) ? scaled : equals(method, "ceil") ? ceil(toDouble(scaled)) : floor(toDouble(scaled));
-  return binary("/", whole, scale);
-}
-
-function floor(value: number): Int {
-  return truncate(float(Math.floor(value)));
-}
-
-function ceil(value: number): Int {
-  return truncate(float(Math.ceil(value)));
-}
-
-function pairsForUrl(value: Value): string {
-  const pairs = value instanceof Dict ? [...value.entries()] : itemsOf(value).map((pair) => itemsOf(pair));
-  return pairs
-    .map((pair) => {
-      if (pair.length !== 2) throw valueError("urlencode takes pairs of key and value");
-      return pair.map((part) => urlQuoted(str(part), true)).join("=");
-    })
-    .join("&");
-}
-
-function attributesForXml(value: Value, autospace: Value): Value {
-  if (!(value instanceof Dict)) throw typeError(`'${typeName(value)}' object has no attribute 'items'`);
-  const parts: string[] = [];
-  for (const [key, one] of value.entries()) {
-    if (one === null || one instanceof Undefined) continue;
-    if (!isText(key)) throw typeError("expected string or bytes-like object");
-    if (/[ \t-\r/>=]/.test(charactersOf(key))) throw valueError(`Invalid character in attribute name: ${repr(key)}`);
-    parts.push(`${escapeValue(key).value}="${escapeValue(one).value}"`);
-  }
-  const text = parts.join(" ");
-  return isTruthy(autospace) && text !== "" ? ` ${text}` : text;
-}
-
-/** Columns that Python's `pprint` fills before it breaks a line. */
-const PRETTY_WIDTH = 80;
-
-/** `pprint.pformat` of what fits a line: dicts are sorted. */
-function prettyText(value: Value): string {
-  const text = prettyRepr(value);
-  if (text.length <= PRETTY_WIDTH) return text;
-  throw typeError(`pprint takes values of up to ${PRETTY_WIDTH} characters here; use tojson(indent=2)`);
-}
-
-function prettyRepr(value: Value): string {
-  if (value instanceof List) return `[${value.items.map(prettyRepr).join(", ")}]`;
-  if (value instanceof Tuple) {
-    return value.items.length === 1
-      ? `(${prettyRepr(value.items[0]!)},)`
-      : `(${value.items.map(prettyRepr).join(", ")})`;
-  }
-  if (!(value instanceof Dict)) return repr(value);
-  // Keys that have no order go by the names of their types.
-  const isBefore = (a: Value, b: Value): boolean =>
-    except(
-      ["TypeError"],
-      () => isLess(a, b),
-      () => typeName(a) < typeName(b),
-    );
-  const keys = [...value.keys()].sort((a, b) => (isBefore(a, b) ? -1 : isBefore(b, a) ? 1 : 0));
-  return `{${keys.map((key) => `${prettyRepr(key)}: ${prettyRepr(value.item(key))}`).join(", ")}}`;
-}
-
-function* unique(value: Value, isCaseSensitive: Value, path: Value): Generator<Value> {
-  const key = keyOf(isCaseSensitive, path);
-  const seen = new Set();
-  for (const one of iterableOf(value)) {
-    const hash = hashOf(key(one));
-    if (seen.has(hash)) continue;
-    seen.add(hash);
-    yield one;
-  }
-}
-
-function* batches(value: Value, size: Value, fill: Value): Generator<Value> {
-  let batch: Value[] = [];
-  for (const one of iterableOf(value)) {
-    if (equals(batch.length, size)) {
-      yield new List(batch);
-      batch = [];
-    }
-    batch.push(one);
-  }
-  if (batch.length === 0) return;
-  if (fill !== null) for (let missing = index(size) - batch.length; missing > 0; missing--) batch.push(fill);
-  yield new List(batch);
-}
-
-function* slices(value: Value, given: Value, fill: Value): Generator<Value> {
-  const items = itemsOf(value);
-  const count = index(given);
-  if (count === 0) throw new PythonError("ZeroDivisionError", "integer division or modulo by zero");
-  const size = Math.floor(items.length / count);
-  const longer = items.length - size * count;
-  let start = 0;
-  for (let number = 0; number < count; number++) {
-    const end = start + size + (number < longer ? 1 : 0);
-    yield new List([...items.slice(start, end), ...(fill !== null && number >= longer ? [fill] : [])]);
-    start = end;
-  }
-}
-
-function* pairs(value: Value): Generator<Value> {
-  if (value instanceof Undefined) return;
-  if (!(value instanceof Dict)) throw typeError("Can only get item pairs from a mapping.");
-  yield* iterableOf(new DictView("dict_items", value));
 }
 
 const counted = filter([], length);
@@ -419,7 +206,7 @@ const FILTERS: Readonly<Record<FilterName, Filter>> = {
     (value, width, first, blank) => {
       if (value instanceof Undefined) value.fail();
       if (!isText(value)) throw typeError(`'${typeName(value)}' object cannot be indented`);
-      const unit = isText(width!) ? charactersOf(width) : " ".repeat(Math.max(0, index(width!)));
+      const unit = isText(width!) ? charactersOf(width) : " ".repeat(Math.max(0, intArgument(width!)));
       return like(value, indented(charactersOf(value), unit, isTruthy(first!), isTruthy(blank!)));
     },
   ),
@@ -542,7 +329,7 @@ const FILTERS: Readonly<Record<FilterName, Filter>> = {
       ["leeway", null],
     ],
     (value, size, killWords, end, leeway) => {
-      const [count, slack] = [index(size!), leeway === null ? 5 : index(leeway!)];
+      const [count, slack] = [intArgument(size!), leeway === null ? 5 : intArgument(leeway!)];
       if (!isText(value) && length(value) <= count + slack) return value;
       if (!isText(value) || !isText(end!)) throw typeError(`'${typeName(value)}' object cannot be truncated`);
       return like(value, truncated(charactersOf(value), count, isTruthy(killWords!), charactersOf(end), slack));
@@ -576,7 +363,7 @@ const FILTERS: Readonly<Record<FilterName, Filter>> = {
       ]);
       if (isTruthy(nofollow!)) relations.add("nofollow");
       return withLinks(escapeValue(value).value, {
-        limit: limit === null ? undefined : index(limit!),
+        limit: limit === null ? undefined : intArgument(limit!),
         relation: [...relations].sort().join(" "),
         target: optionalText(target!),
         schemes: schemes === null ? [] : itemsOf(schemes!).map(str),
@@ -595,7 +382,7 @@ const FILTERS: Readonly<Record<FilterName, Filter>> = {
       if (value instanceof Undefined) value.fail();
       if (!isText(value)) throw typeError(`'${typeName(value)}' object has no attribute 'splitlines'`);
       return wordWrapped(charactersOf(value), optionalText(separator!) ?? "\n", {
-        width: index(width!),
+        width: intArgument(width!),
         breaksLongWords: isTruthy(breaksLongWords!),
         breaksOnHyphens: isTruthy(breaksOnHyphens!),
       });

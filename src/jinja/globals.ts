@@ -1,22 +1,19 @@
-import { bind } from "./arguments.js";
+import { bind, intArgument } from "./arguments.js";
 import { dictFromKeys } from "./attributes.js";
-import { toIndex } from "./numbers.js";
+import { Builtin, Range, withoutText } from "./objects.js";
 import { PythonError, typeError, valueError } from "./python-error.js";
 import { strftime } from "./strftime.js";
 import {
   type Arguments,
-  Builtin,
   Dict,
   isText,
   itemsOf,
   PythonObject,
-  Range,
   repr,
   str,
   typeName,
   Undefined,
   type Value,
-  withoutText,
 } from "./values.js";
 
 // Names that every template knows: https://jinja.palletsprojects.com/en/stable/templates/#list-of-global-functions
@@ -27,7 +24,7 @@ const MAX_RANGE = 100_000;
 function range({ positional: bounds, named }: Arguments): Range {
   if (named.size > 0) throw typeError("range() takes no keyword arguments");
   if (bounds.length < 1 || bounds.length > 3) throw typeError(`range expected 1 to 3 arguments, got ${bounds.length}`);
-  const [first = 0, second, step = 1] = bounds.map((bound) => toIndex(bound, typeName(bound)));
+  const [first = 0, second, step = 1] = bounds.map(intArgument);
   if (step === 0) throw valueError("range() arg 3 must not be zero");
   const made = second === undefined ? new Range(0, first, 1) : new Range(first, second, step);
   if (made.length() <= MAX_RANGE) return made;

@@ -3,7 +3,8 @@ import { PythonError, typeError, valueError } from "./python-error.js";
 import { digitValue, strip } from "./text.js";
 
 // Numbers of Python. An int is an integral number, or a bigint beyond 2^53; a float is any other number, or a
-// `PythonFloat` where its value is integral. https://docs.python.org/3.11/library/stdtypes.html#numeric-types-int-float-complex
+// `PythonFloat` where its value is integral.
+// https://docs.python.org/3.11/library/stdtypes.html#numeric-types-int-float-complex
 
 export type Int = number | bigint;
 export type Float = number | PythonFloat;

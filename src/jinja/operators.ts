@@ -12,6 +12,7 @@ import {
   subtract,
   toIndex,
 } from "./numbers.js";
+import { Range } from "./objects.js";
 import { percentFormat } from "./percent-format.js";
 import { PythonError, typeError, valueError } from "./python-error.js";
 import { characters } from "./text.js";
@@ -24,7 +25,6 @@ import {
   Markup,
   numeric,
   ordered,
-  Range,
   Tuple,
   typeName,
   Undefined,

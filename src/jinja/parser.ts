@@ -336,7 +336,8 @@ class Parser {
     const isRequired = this.#skipName("required");
     if (this.#isOperator("-")) {
       throw this.#fail(
-        "Block names in Jinja have to be valid Python identifiers and may not contain hyphens, use an underscore instead.",
+        "Block names in Jinja have to be valid Python identifiers and may not contain hyphens, " +
+          "use an underscore instead.",
       );
     }
     const body = this.#wholeBody("endblock");

@@ -1,22 +1,10 @@
 import { escapeHtml } from "./html.js";
 import { floatDigits, intDigits, isNegative } from "./number-format.js";
 import { type Float, type Int, isInt, toIndex, truncate } from "./numbers.js";
+import { Range } from "./objects.js";
 import { PythonError, typeError, valueError } from "./python-error.js";
 import { codePointEscape, lengthOf, substring } from "./text.js";
-import {
-  Dict,
-  isText,
-  List,
-  Markup,
-  numeric,
-  Range,
-  repr,
-  str,
-  Tuple,
-  typeName,
-  Undefined,
-  type Value,
-} from "./values.js";
+import { Dict, isText, List, Markup, numeric, repr, str, Tuple, typeName, Undefined, type Value } from "./values.js";
 
 /** Characters of a field in the longest format; wider ones would only fill the memory. */
 const MAX_WIDTH = 1_000_000;

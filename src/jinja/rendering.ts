@@ -1,17 +1,15 @@
 import { bind } from "./arguments.js";
+import { Builtin, DictView, Range } from "./objects.js";
 import { PythonError, typeError } from "./python-error.js";
 import {
   type Arguments,
-  Builtin,
   Dict,
-  DictView,
   equals,
   isText,
   iterate,
   List,
   length,
   PythonObject,
-  Range,
   Tuple,
   Undefined,
   type Value,

@@ -1,8 +1,8 @@
 import { childrenOf, type Node, type Statement } from "./nodes.js";
 
 /**
- * Where the value of a name comes from when its scope is entered: it is set there (a parameter or loop variable), looked
- * up among the template's variables, taken from an outer scope, or not there yet.
+ * Where the value of a name comes from when its scope is entered: it is set there (a parameter or loop variable),
+ * looked up among the template's variables, taken from an outer scope, or not there yet.
  */
 type Source =
   | { readonly from: "parameter" | "nothing" }

@@ -1,4 +1,4 @@
-import { bound, type MethodEntry, type MethodTable, method, positional } from "./arguments.js";
+import { bound, intArgument, type MethodEntry, type MethodTable, method, positional } from "./arguments.js";
 import { escapeHtml, like, takenInto } from "./html.js";
 import { type Int, isInt, toIndex } from "./numbers.js";
 import { sliceBounds } from "./operators.js";
@@ -54,10 +54,6 @@ function textArgument(value: Value, what: string): string {
 
 function optionalText(value: Value, what: string): string | undefined {
   return value === null ? undefined : textArgument(value, what);
-}
-
-function intArgument(value: Value): number {
-  return toIndex(value, typeName(value));
 }
 
 function widthArgument(value: Value): number {

@@ -84,8 +84,10 @@ test("data keeps ints and floats apart, at any size", () => {
     g: new PythonFloat(1e22),
   };
   expect(new Template("{{ d }} {{ d|tojson }}").render({ d: data })).toBe(
-    "{'a': 20, 'b': 20.0, 'c': -0.0, 'd': 1e-07, 'e': 1180591620717411303424, 'f': 10000000000000000000000, 'g': 1e+22} " +
-      '{"a": 20, "b": 20.0, "c": -0.0, "d": 1e-07, "e": 1180591620717411303424, "f": 10000000000000000000000, "g": 1e+22}',
+    "{'a': 20, 'b': 20.0, 'c': -0.0, 'd': 1e-07, 'e': 1180591620717411303424, 'f': 10000000000000000000000, " +
+      "'g': 1e+22} " +
+      '{"a": 20, "b": 20.0, "c": -0.0, "d": 1e-07, "e": 1180591620717411303424, "f": 10000000000000000000000, ' +
+      '"g": 1e+22}',
   );
   expect(new Template("{{ e + 1 }} {{ e // 3 }} {{ a / 3 }}").render({ e: 2n ** 70n, a: 20 })).toBe(
     "1180591620717411303425 393530540239137101141 6.666666666666667",
@@ -98,6 +100,15 @@ test("data comes as objects or maps, a key without value is none, and the data i
     "{'list': [1, None, None], 'map': {'k': True}}False",
   );
   expect(() => new Template("{{ v }}").render({ v: () => 1 })).toThrow(/data alone/);
+});
+
+test("the form of a sigma, and entities of HTML, are Python's", () => {
+  const render = (source: string): string => new Template(source).render({});
+  expect(render("{{ \"ΑΣ'Α ΒΣ\".title() }} {{ 'ΑΣ'.swapcase() }} {{ 'ὈΔΥΣΣΕΎΣ'.capitalize() }}")).toBe(
+    "Ασ'Α Βς ας Ὀδυσσεύς",
+  );
+  expect(render("{{ '&lt;&#233;&#x1F600;&amp;'|striptags }}")).toBe("<é😀&");
+  expect(() => render("{{ '&constructor;'|striptags }}")).toThrow(/no entity of HTML that is known here/);
 });
 
 test("nothing of JavaScript can be reached", () => {

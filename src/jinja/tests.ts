@@ -1,6 +1,7 @@
 import { bind, type Signature } from "./arguments.js";
 import { isFilterName } from "./filter-names.js";
 import { isFloat, isInt } from "./numbers.js";
+import { Range } from "./objects.js";
 import { binary, type ComparisonOperator, compare } from "./operators.js";
 import { except } from "./python-error.js";
 import { isLower, isUpper } from "./text.js";
@@ -19,7 +20,6 @@ import {
   length,
   Markup,
   PythonObject,
-  Range,
   str,
   Tuple,
   Undefined,

@@ -249,21 +249,25 @@ export function capitalize(text: string): string {
   return titleCase(first) + text.toLowerCase().slice(first.toLowerCase().length);
 }
 
+/** A part of a text in lower case. What stands around a sigma decides on its form. */
+function loweredWithin(text: string, start: number, part: string): string {
+  if (!part.includes("Σ")) return part.toLowerCase();
+  const from = text.slice(0, start).toLowerCase().length;
+  return text.toLowerCase().slice(from, from + part.toLowerCase().length);
+}
+
 /** `text.title()`: every letter that follows no cased letter begins a word. */
 export function titled(text: string): string {
-  const lower = (word: string): string => {
+  return text.replace(/\p{Cased}+/gu, (word: string, start: number) => {
     const [first = ""] = Array.from(word.slice(0, 2));
-    return titleCase(first) + word.toLowerCase().slice(first.toLowerCase().length);
-  };
-  return text.replace(/\p{Cased}+/gu, lower);
+    return titleCase(first) + loweredWithin(text, start + first.length, word.slice(first.length));
+  });
 }
 
 export function swapCase(text: string): string {
-  return text.replace(/\p{Lu}|\p{Ll}|\p{Cased}/gu, (char, offset: number) => {
-    if (char === char.toLowerCase()) return char.toUpperCase();
-    // The form of a lower sigma depends on what stands around it.
-    return char === "Σ" ? text.toLowerCase()[text.slice(0, offset).toLowerCase().length]! : char.toLowerCase();
-  });
+  return text.replace(/\p{Lu}|\p{Ll}|\p{Cased}/gu, (char: string, start: number) =>
+    char === char.toLowerCase() ? char.toUpperCase() : loweredWithin(text, start, char),
+  );
 }
 
 export function caseFold(text: string): string {

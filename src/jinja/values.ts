@@ -1,5 +1,5 @@
 import { PythonFloat } from "../base/python-numbers.js";
-import { type Float, floatText, type Int, int, intText, isInt, toDouble, toIndex } from "./numbers.js";
+import { type Float, floatText, type Int, intText, isInt, toDouble, toIndex } from "./numbers.js";
 import { PythonError, typeError } from "./python-error.js";
 import { characters, compareTexts, lengthOf, quoted, unitsBefore } from "./text.js";
 
@@ -244,122 +244,6 @@ export class Dict extends PythonObject {
   }
 }
 
-/** `dict.keys()`, `dict.values()` and `dict.items()`. */
-export class DictView extends PythonObject {
-  readonly typeName: "dict_keys" | "dict_values" | "dict_items";
-  readonly #dict: Dict;
-
-  constructor(typeName: DictView["typeName"], dict: Dict) {
-    super();
-    this.typeName = typeName;
-    this.#dict = dict;
-  }
-
-  repr(): string {
-    return `${this.typeName}(${new List([...iterableOf(this)]).repr()})`;
-  }
-
-  override isTruthy(): boolean {
-    return this.length() > 0;
-  }
-
-  override *iterate(): Iterator<Value> {
-    if (this.typeName === "dict_keys") yield* this.#dict.keys();
-    else if (this.typeName === "dict_values") yield* this.#dict.values();
-    else for (const [key, value] of this.#dict.entries()) yield new Tuple([key, value]);
-  }
-
-  override length(): number {
-    return this.#dict.length();
-  }
-
-  override contains(value: Value): boolean {
-    return this.typeName === "dict_keys" ? this.#dict.contains(value) : super.contains(value);
-  }
-
-  override equals(other: PythonObject): boolean {
-    if (this === other) return true;
-    if (!(other instanceof DictView) || this.typeName === "dict_values" || other.typeName === "dict_values")
-      return false;
-    const others = [...iterableOf(other)];
-    return this.length() === others.length && others.every((item) => this.contains(item));
-  }
-
-  override hash(): HashKey {
-    if (this.typeName === "dict_values") return this;
-    throw typeError(`unhashable type: '${this.typeName}'`);
-  }
-}
-
-export class Range extends PythonObject {
-  readonly typeName = "range";
-  readonly start: number;
-  readonly stop: number;
-  readonly step: number;
-
-  constructor(start: number, stop: number, step: number) {
-    super();
-    this.start = start;
-    this.stop = stop;
-    this.step = step;
-  }
-
-  repr(): string {
-    return `range(${this.start}, ${this.stop}${this.step === 1 ? "" : `, ${this.step}`})`;
-  }
-
-  override isTruthy(): boolean {
-    return this.length() > 0;
-  }
-
-  override attribute(name: string): Value | undefined {
-    return name === "start" || name === "stop" || name === "step" ? this[name] : undefined;
-  }
-
-  override item(key: Value): Value {
-    return this.start + this.step * indexOf(key, this.length(), "range object");
-  }
-
-  override *iterate(): Iterator<Value> {
-    for (let index = 0; index < this.length(); index++) yield this.start + this.step * index;
-  }
-
-  override length(): number {
-    return Math.max(0, Math.ceil((this.stop - this.start) / this.step));
-  }
-
-  override equals(other: PythonObject): boolean {
-    if (!(other instanceof Range) || other.length() !== this.length()) return false;
-    if (this.length() === 0) return true;
-    return this.start === other.start && (this.length() === 1 || this.step === other.step);
-  }
-
-  override hash(): HashKey {
-    return new Tuple([this.length(), ...(this.length() === 0 ? [] : [this.start, this.step])]).hash();
-  }
-}
-
-/** A generator, such as `map` gives: it can be read once. */
-export class LazyItems extends PythonObject {
-  readonly typeName: string;
-  readonly #iterator: Iterator<Value, unknown>;
-
-  constructor(iterator: Iterator<Value, unknown>, typeName = "generator") {
-    super();
-    this.typeName = typeName;
-    this.#iterator = iterator;
-  }
-
-  repr(): string {
-    throw withoutText(`a ${this.typeName}`, "put |list behind it");
-  }
-
-  override iterate(): Iterator<Value, unknown> {
-    // Left early, as by `first`, it goes on where it stopped.
-    return { next: () => this.#iterator.next() };
-  }
-}
-
 /** A text that is safe in HTML: `|safe`, `|escape`. https://markupsafe.palletsprojects.com/en/stable/escaping/ */
 export class Markup extends PythonObject {
   readonly typeName = "Markup";
@@ -465,36 +349,6 @@ export class Undefined extends PythonObject {
   override hash(): HashKey {
     return `${HASH_MARK}undefined`;
   }
-}
-
-/** A function or method that templates can call. */
-export class Builtin extends PythonObject {
-  readonly typeName = "builtin_function_or_method";
-  readonly name: string;
-  readonly #run: (given: Arguments) => Value;
-
-  constructor(name: string, run: (given: Arguments) => Value) {
-    super();
-    this.name = name;
-    this.#run = run;
-  }
-
-  repr(): string {
-    throw withoutText(`the function ${this.name}`, "call it");
-  }
-
-  override get isCallable(): boolean {
-    return true;
-  }
-
-  override call(given: Arguments): Value {
-    return this.#run(given);
-  }
-}
-
-/** Python prints the object with its address in memory, which is another in every run. */
-export function withoutText(what: string, wayOut: string): PythonError {
-  return typeError(`${what} has no text that is the same in every run; ${wayOut}`);
 }
 
 export function isText(value: Value): value is string | Markup {
@@ -634,33 +488,13 @@ export function itemOf(value: Value, key: Value): Value {
   throw typeError(`'${typeName(value)}' object is not subscriptable`);
 }
 
-function indexOf(key: Value, count: number, what: string): number {
+/** A valid index from a key. @throws TypeError or IndexError. */
+export function indexOf(key: Value, count: number, what: string): number {
   if (typeof key !== "boolean" && !isInt(key)) throw typeError(`${what} indices must be integers`);
   const index = toIndex(key, typeName(key));
   const fromStart = index < 0 ? index + count : index;
   if (fromStart >= 0 && fromStart < count) return fromStart;
   throw new PythonError("IndexError", `${what} index out of range`);
-}
-
-/**
- * A value from JavaScript, copied: only the data itself can be reached from a template. A key without value is left
- * out.
- * @throws TypeError for anything but data.
- */
-export function fromData(data: unknown): Value {
-  if (data === null || typeof data === "string" || typeof data === "boolean" || typeof data === "number") return data;
-  if (data instanceof PythonFloat) return Number.isInteger(data.value) ? data : data.value;
-  if (typeof data === "bigint") return int(data);
-  if (Array.isArray(data)) return new List(data.map((item) => (item === undefined ? null : fromData(item))));
-  if (data instanceof Map) return dictOf(data.entries());
-  if (typeof data === "object") return dictOf(Object.entries(data));
-  throw typeError(`a template takes data alone, got a ${typeof data}`);
-}
-
-function dictOf(entries: Iterable<readonly [unknown, unknown]>): Dict {
-  const dict = new Dict();
-  for (const [key, value] of entries) if (value !== undefined) dict.set(fromData(key), fromData(value));
-  return dict;
 }
 
 /** True for floats as well as ints and booleans: `numbers.Number`. */

@@ -35,8 +35,8 @@ export interface OpenAdapter {
 /**
  * Reads a PEFT adapter and opens its base: `given`, a folder or a name of the hub, or else the one that the adapter
  * names.
- * @throws CheckpointError if the adapter was trained on other weights in the same storage or does not fit these; ConfigError if there is
- * no base.
+ * @throws CheckpointError if the adapter was trained on other weights in the same storage or does not fit these;
+ * ConfigError if there is no base.
  */
 export async function openAdapter(folder: string, given: string | null, events?: DownloadEvents): Promise<OpenAdapter> {
   const adapter = await readPeftAdapter(folder);

@@ -177,8 +177,11 @@ function savedParameters(
 
 /** Tables whose rows are said to be trained must have them. */
 function requireTokens({ tokens, tokenIndices }: ReadPeftAdapter, isTied: boolean, faults: string[]): void {
-  if (Array.isArray(tokenIndices)) return;
   const present = [...tokens.keys()];
+  if (Array.isArray(tokenIndices)) {
+    if (present.length === 0) faults.push("trainable_token_indices lists tokens, but there are no trained tokens");
+    return;
+  }
   for (const [name, indices] of Object.entries(tokenIndices as Readonly<Record<string, readonly number[]>>)) {
     if (present.some((module) => module.endsWith(name))) continue;
     // Tied tables that train the same rows have them once.

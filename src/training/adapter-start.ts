@@ -22,8 +22,8 @@ export interface AdapterStart {
 /**
  * Opens an adapter for training.
  * @param base the folder of the model that it is for.
- * @throws CheckpointError as `openAdapter`, and for an adapter that trains what a run does not; ConfigError for settings
- * that its form does not go with.
+ * @throws CheckpointError as `openAdapter`, and for an adapter that trains what a run does not; ConfigError for
+ * settings that its form does not go with.
  */
 export async function openAdapterStart(
   folder: string,

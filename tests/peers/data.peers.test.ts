@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { loadDataset } from "../../src/data/dataset.js";
 import { encodeRecords } from "../../src/data/encoded-data.js";
 import { Tokenizer } from "../../src/data/tokenizer.js";
@@ -29,6 +29,8 @@ async function own(data: string, folder: string): Promise<Sample[]> {
 }
 
 describePeers("what datasets and TRL make of files", () => {
+  beforeAll(() => ask("data", "load"));
+
   test.each(Object.entries(golden.files))("%s: the golden samples are theirs", async (name, { how, samples }) => {
     const tokenizer = `${FOLDER}tokenizer`;
     expect(await ask("data", "prepare", { data: FOLDER + name, tokenizer, ...how })).toEqual(samples);

@@ -50,14 +50,20 @@ function meanLoss(logits: Float32Array, rows: readonly (readonly number[])[]): n
   return losses.reduce((a, b) => a + b) / losses.length;
 }
 
-/** The likeliest tokens after a prompt, one after another, and the scores of the first of them. */
+/**
+ * The likeliest tokens after a prompt, one after another, and the scores of the first of them.
+ * @param atOnce most tokens of a prompt that is read one by one, for which nothing must be compiled.
+ */
 export async function continueGreedily(
   decoder: CachedDecoder,
   prompt: readonly number[],
   tokens: number,
+  atOnce = 0,
 ): Promise<{ readonly ids: number[]; readonly logits: Float32Array }> {
   decoder.clear();
-  const logits = (await decoder.read(prompt)).slice();
+  const parts = prompt.length > atOnce ? [prompt] : prompt.map((id) => [id]);
+  let logits = new Float32Array();
+  for (const part of parts) logits = (await decoder.read(part)).slice();
   const ids = [likeliest(logits)];
   while (ids.length < tokens) ids.push(likeliest(await decoder.read(ids.slice(-1))));
   return { ids, logits };

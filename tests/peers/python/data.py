@@ -8,6 +8,13 @@ from types import SimpleNamespace
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+def load():
+    """Imports the libraries, which takes longer than any question."""
+    import datasets  # noqa: F401
+    import trl  # noqa: F401
+    from trl import SFTTrainer  # noqa: F401
+
+
 def sides(folders):
     """For each list of paths in a folder, the files of each split that `load_dataset(folder)` would read."""
     from datasets.data_files import DataFilesDict, EmptyDatasetError, get_data_patterns
