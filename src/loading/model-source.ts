@@ -1,4 +1,7 @@
+// Updates are computed with `Tensor.data()`.
+import "../runtime/evaluate.js";
 import { adapterParameters, linearLayers, mergeableLayers } from "../adapters/inject.js";
+import { addTerms } from "../adapters/low-rank-term.js";
 import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { CheckpointError } from "../base/errors.js";
 import { MODEL_PRESETS } from "../config/presets.js";
@@ -302,23 +305,32 @@ export async function saveBase(folder: string, source: ModelSource, files: Compa
 
 const SAVED = { replace: true, checksums: true } as const;
 
-/**
- * The model as it stands, its adapters left out, all in float32.
- * @param frozenWeight gives the weight of a quantized layer without an adapter.
- */
+/** How `finishedModel` gets at what a model does not hold. */
+export interface FinishedOptions {
+  /** Gives the weight of a quantized layer without an adapter. */
+  readonly frozenWeight: (layer: string) => Promise<Float32Array>;
+  /** True if the adapters hold a cycle that the weights have not taken up; where there is a delta log, it has. */
+  readonly keepsLastCycle: boolean;
+}
+
+/** The model with its exact weights, all in float32 and without adapters. */
 export function finishedModel(
   model: CausalLM,
   config: Readonly<Record<string, unknown>>,
-  frozenWeight: (layer: string) => Promise<Float32Array>,
+  { frozenWeight, keepsLastCycle }: FinishedOptions,
 ): ModelToSave {
   const tensors = new Map<string, HostTensor | LazyTensor>(hostTensors(modelParameters(model)));
   const add = (layer: string, shape: Shape, read: () => Promise<Float32Array>): void => {
     tensors.set(`${layer}.weight`, { dtype: "float32", shape, read });
   };
   for (const [name, layer] of mergeableLayers(model)) {
-    if (!(layer instanceof MergeableQuantizedLinear)) continue;
-    const { weight, policy } = layer;
-    add(name, weight.shape, () => policy.exactWeight(weight));
+    const isQuantized = layer instanceof MergeableQuantizedLinear;
+    const lacksLast = keepsLastCycle && !(isQuantized && layer.policy.exactFrom === "log");
+    if (!isQuantized && !lacksLast) continue;
+    add(name, [layer.outFeatures, layer.inFeatures], async () => {
+      const weight = await layer.exactWeight();
+      return lacksLast ? addTerms(weight, [await layer.adapter.learned()]) : weight;
+    });
   }
   for (const [name, { linear }] of linearLayers(model)) {
     if (linear instanceof QuantizedLinear) add(name, linear.weight.shape, () => frozenWeight(name));

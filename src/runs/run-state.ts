@@ -16,6 +16,7 @@ const lossAtStep: z.ZodType<LossAtStep | null> = z.object(LOSS_AT_STEP).nullable
 const dataPosition: z.ZodType<DataPosition> = z.object({ epoch: COUNT, row: COUNT });
 const baseIdentity: z.ZodType<BaseIdentity> = z.object({ sha256: SHA256, quantizer: TEXT.nullable() });
 const checksums: z.ZodType<readonly string[]> = z.array(SHA256);
+const lastMerge: z.ZodType<"log" | undefined> = z.literal("log").optional();
 const counts: z.ZodType<Readonly<Record<string, number>>> = z.record(z.string(), COUNT);
 
 const RUN_STATE = {
@@ -55,6 +56,11 @@ const RUN_STATE = {
   base: baseIdentity,
   /** SHA-256 of each file of the delta log, one for each merged cycle. */
   deltas: checksums,
+  /**
+   * `log` where the last cycle on a quantized base is merged into the delta log alone, so that the last checkpoint holds
+   * the trained weights. Absent in runs begun by versions that merged it into the codes as well: they still do.
+   */
+  lastMerge,
   /** Lines of metrics.jsonl up to here. */
   records: COUNT,
   /** The number of updates of each trained tensor since its optimizer state began. */

@@ -6,8 +6,7 @@ import { evaluationBatches } from "../data/evaluation-batches.js";
 import { modelTokenizer } from "../data/model-tokenizer.js";
 import type { Evaluation } from "../programs/held-out.js";
 import { HeldOutLoss } from "../programs/held-out.js";
-import type { TargetOptions } from "./target.js";
-import { loadTarget } from "./target.js";
+import { type LoadedTarget, loadTarget, type TargetOptions } from "./target.js";
 
 /** Options of {@link evaluateTarget}. */
 export interface EvaluationOptions extends TargetOptions {
@@ -24,7 +23,7 @@ export interface EvaluationOptions extends TargetOptions {
 }
 
 /** The score of a source of data. */
-export interface TargetEvaluation extends Evaluation {
+export interface TargetEvaluation extends Evaluation, Pick<LoadedTarget, "weights"> {
   /** Samples that were cut, and the tokens left out of them. */
   readonly truncation: { readonly samples: number; readonly tokens: number };
 }
@@ -42,7 +41,7 @@ const USUAL_LENGTH = 1024;
  */
 export async function evaluateTarget(target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
   const { data, batchSize, maxTokens, device, threads } = options;
-  const { model, folder } = await loadTarget(target, options);
+  const { model, folder, weights } = await loadTarget(target, options);
   const longest = model.config.maxSequenceLength;
   if ((options.sequenceLength ?? 0) > longest) {
     throw new ConfigError(
@@ -59,7 +58,7 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
   const shape = { batchSize, sequenceLength, lossChunk: LOSS_CHUNK, device, threads: threads ?? cpuCount() };
   const heldOut = await HeldOutLoss.compile(model, shape);
   try {
-    return { ...(await heldOut.run(evaluationBatches(rows, { batchSize, ...limit }))), truncation };
+    return { ...(await heldOut.run(evaluationBatches(rows, { batchSize, ...limit }))), truncation, weights };
   } finally {
     await heldOut.release();
   }

@@ -94,6 +94,12 @@ export interface LoadedTarget {
   readonly model: CausalLM;
   /** The model folder, which holds its tokenizer. */
   readonly folder: string;
+  /**
+   * Of a run: `trained` for one of its checkpoints, the base as its steps saw it with the adapter; `exact` for its
+   * finished model, in which nothing is rounded. They differ only on a quantized base. Null for the base alone and for
+   * what is no run.
+   */
+  readonly weights: "trained" | "exact" | null;
 }
 
 /**
@@ -117,10 +123,11 @@ export async function modelOf(target: Target, { adapter, device }: LoadOptions):
       }
       const finished = await checkpointPath(folder, "model");
       if (target.checkpoint === null && (await exists(finished))) {
-        return loadWritten(finished, `highrank resume ${folder} writes it again`, options);
+        const model = await loadWritten(finished, `highrank resume ${folder} writes it again`, options);
+        return { ...model, weights: "exact" };
       }
       const run = await openRunAsModel(folder, target.checkpoint);
-      return { model: await restoreModel(run), folder: run.baseFolder };
+      return { model: await restoreModel(run), folder: run.baseFolder, weights: "trained" };
     }
     case "adapter": {
       const { effect, source, baseFolder } = await openAdapter(folder, target.base, events);
@@ -151,7 +158,7 @@ async function load(
     assignSome(model, new Map([[name, await readHostTensor(tensor)]]), folder);
   }
   if (effect !== null) await applyUpdates(model, effect.updates);
-  return { model, folder };
+  return { model, folder, weights: null };
 }
 
 /** The target as the parts that merging joins. @throws CheckpointError for what does not fit together. */
