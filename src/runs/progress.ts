@@ -40,10 +40,11 @@ export class Progress {
     this.#secondsBefore = state.seconds;
   }
 
-  static fresh(): Progress {
+  /** @param lastMerge as in the state of a checkpoint. */
+  static fresh(lastMerge: RunState["lastMerge"]): Progress {
     const counts = { tokens: 0, badSteps: 0, skipped: 0, divergingEvals: 0, waited: 0, seconds: 0, savingSeconds: 0 };
     const losses = { best: null, evaluated: null, lowestLoss: null, toBeat: null };
-    return new Progress(0, { ...counts, ...losses, deltas: [], lastMerge: "log" });
+    return new Progress(0, { ...counts, ...losses, deltas: [], lastMerge });
   }
 
   static savedAt(step: number, state: RunState): Progress {
