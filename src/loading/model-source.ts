@@ -18,6 +18,7 @@ import { fromStorage, toStorage } from "../formats/model-tensors.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import { parseQuantizationConfig } from "../formats/quantization-config.js";
 import type { SafetensorsDType } from "../formats/safetensors-header.js";
+import type { StoredTensor } from "../formats/stored-tensor.js";
 import { describeModel } from "../models/architectures.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { LlamaForCausalLM } from "../models/llama.js";
@@ -93,7 +94,8 @@ export async function folderSource(folder: string): Promise<ModelSource> {
       `${folder}: config.json has num_hidden_layers ${numLayers}, but there are ${stored.size} tensors in all`,
     );
   }
-  const named = fromStorage(stored, described.storage);
+  const asDescribed = described.create(new Rng(0));
+  const named = await widenOthers(fromStorage(stored, described.storage), asDescribed);
   const weights = new Map<string, StoredQuantizedWeight>();
   for (const name of named.quantized.keys()) weights.set(name, await readQuantized(name, named));
   const build = (): CausalLM => {
@@ -104,8 +106,32 @@ export async function folderSource(folder: string): Promise<ModelSource> {
     }
     return model;
   };
-  checkWeights(described.create(new Rng(0)), build(), named.tensors, folder);
+  checkWeights(asDescribed, build(), named.tensors, folder);
   return { folder, config, ...named, build, readWeight: weightReader(named) };
+}
+
+/**
+ * Lets quantized weights that are no layer of blocks be read as float32. transformers quantizes the head too where
+ * `llm_int8_skip_modules` does not name it; here only the layers that may get adapters compute with codes.
+ */
+async function widenOthers(
+  { tensors, quantized }: ReturnType<typeof fromStorage<StoredTensor>>,
+  model: CausalLM,
+): Promise<Pick<ModelSource, "tensors" | "quantized">> {
+  const layers = linearLayers(model);
+  const others = [...diskParameters(model).keys()].filter(
+    (name) => quantized.has(name) && !layers.has(name.replace(/\.weight$/, "")),
+  );
+  if (others.length === 0) return { tensors, quantized };
+  const [floats, packed] = [new Map<string, ModelTensor>(tensors), new Map(quantized)];
+  for (const name of others) {
+    const { shape } = await readQuantized(name, { tensors, quantized });
+    const read = async () => quantizedWeight(await readQuantized(name, { tensors, quantized })).values();
+    for (const part of quantized.get(name)!) floats.delete(part);
+    floats.set(name, { dtype: "float32", shape, read });
+    packed.delete(name);
+  }
+  return { tensors: floats, quantized: packed };
 }
 
 /**
