@@ -110,15 +110,14 @@ describePeers("bitsandbytes, small models in every shape", () => {
     ["int8", INT8, {}],
     ["int8 in shards, a tied head", INT8, { base: "tied-true", shard: "20KB" }],
     ["int8 but for a layer, with the head", { ...INT8, llm_int8_skip_modules: ["v_proj"] }, {}],
-    ["int8 with another threshold", { ...INT8, llm_int8_threshold: 4 }, {}],
+    ["int8 with another threshold", { ...INT8, llm_int8_threshold: 4.5 }, {}],
   ])("%s is read", async (name, options, { base = "tied-false", dtype = "float32", shard = "1GB" }) => {
     await ask("quantized", "write", { model: at(base), out: at(name), options, dtype, shard });
     const ours = await logitsOf(at(name), ROWS);
-    // Its integer products round activations, too; a bfloat16 model computes in bfloat16. Then the weights are compared.
-    if (dtype === "bfloat16")
-      return expect(apart(ours.logits, (await theirs(at(name), ROWS)).logits)).toBeLessThan(0.05);
+    // Its integer products round activations, too: there, the weights are compared.
+    const inHalf = dtype === "bfloat16" || "bnb_4bit_compute_dtype" in options;
     const { logits } = await theirs(at(name), ROWS, "load_in_8bit" in options);
-    expect(apart(ours.logits, logits)).toBeLessThan(1e-5);
+    expect(apart(ours.logits, logits)).toBeLessThan(inHalf ? 0.05 : 1e-5);
   });
 
   test.each<Case>([
@@ -126,7 +125,7 @@ describePeers("bitsandbytes, small models in every shape", () => {
     ["fp4", FP4, {}],
     ["int8", INT8, {}],
     ["nf4, a tied head", NF4, { base: "tied-true" }],
-    ["nf4 of bfloat16 weights", NF4, { base: "half", dtype: "bfloat16" }],
+    ["nf4 of bfloat16 weights", { ...NF4, bnb_4bit_compute_dtype: "bfloat16" }, { base: "half", dtype: "bfloat16" }],
     ["int8 of bfloat16 weights", INT8, { base: "half", dtype: "bfloat16" }],
   ])("%s is written byte for byte", async (name, options, { base = "tied-false", dtype = "float32" }) => {
     const [mine, other] = [at(`${name} of ours`), at(`${name} of theirs`)];
@@ -136,7 +135,7 @@ describePeers("bitsandbytes, small models in every shape", () => {
     expect(missing).toEqual([]);
     for (const [kind, { different }] of Object.entries(kinds)) expect([kind, different]).toEqual([kind, 0]);
     expect(kinds.weight!.tensors).toBeGreaterThan(14);
-    // As it computes: 4-bit weights in float32, int8 ones with rounded activations.
+    // As it computes: int8 weights with rounded activations.
     const [first, second] = [await theirs(mine, ROWS), await theirs(other, ROWS)];
     expect(first.logits).toEqual(second.logits);
   });
@@ -196,7 +195,6 @@ describePeers("bitsandbytes, SmolLM2-135M", () => {
       if (kind === "nested codes") expect(apart / elements).toBeLessThan(0.003);
       else if (kind === "nested_absmax") expect(most).toBeLessThan(1e-7);
       else expect([kind, different]).toEqual([kind, 0]);
-      if (kind === "nested codes") expect(most).toBeLessThanOrEqual(1);
     }
     const [we, they] = [await logitsOf(other, rows), await theirs(other, rows, isInt8)];
     console.log(name, "theirs read", apart(we.logits, they.logits), we.loss, they.loss);
