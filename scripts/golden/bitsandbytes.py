@@ -113,7 +113,7 @@ def near_thresholds(kind: str, scale: float) -> np.ndarray:
 def int8(values: np.ndarray, rows: int, columns: int) -> dict:
     half = values.reshape(rows, columns).astype(np.float16).astype(f32)
     scales = np.abs(half).max(axis=1)
-    inverse = f32(127) * (f32(1) / np.where(scales == 0, f32(1), scales))
+    inverse = f32(127) / np.where(scales == 0, f32(1), scales)
     codes = np.rint(half * inverse[:, None]).astype(np.int8)
     restored = codes.astype(f32) * scales[:, None] * INT8_UNIT
     return {

@@ -140,9 +140,7 @@ function quantizeCode(): Code {
     const scale = vector(toFloat16(get(largest)));
     f.add(store.low32(get(scales), get(scale)));
     // The inverse of 0 is taken as 0, so that rows of zeros have codes 0.
-    // torch divides 127 by a tensor like this.
-    const reciprocal = f32x4.mul(f32x4.div(splat.f32(1), get(scale)), splat.f32(127));
-    const inverse = vector(v128.andNot(reciprocal, i32x4.eq(get(scale), splat.i32(0))));
+    const inverse = vector(v128.andNot(f32x4.div(splat.f32(127), get(scale)), i32x4.eq(get(scale), splat.i32(0))));
     f.loop(() => {
       const rounded = [0, 16, 32, 48].map((offset) => {
         const weight = vector(load.v128(get(from), offset));

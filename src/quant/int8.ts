@@ -19,7 +19,7 @@ export interface MatrixShape {
 
 /**
  * Quantizes each row by its largest magnitude. Nearest rounding is that of bitsandbytes: weights are rounded to float16
- * first, then multiplied by 127 times the float32 reciprocal of the scale, and ties go to the even number. Stochastic rounding starts from the unrounded weights and is unbiased for
+ * first, and ties go to the even number. Stochastic rounding starts from the unrounded weights and is unbiased for
  * them; rounding to float16 would lose small changes. A row of zeros gets the scale 0 and codes 0.
  * @param options.into written in place.
  * @throws ShapeError if sizes do not fit together.

@@ -133,11 +133,17 @@ describePeers("bitsandbytes, small models in every shape", () => {
     await ask("quantized", "write", { model: at(base), out: other, options, dtype });
     const { missing, kinds } = await ask<Compared>("quantized", "compare", { ours: mine, theirs: other });
     expect(missing).toEqual([]);
-    for (const [kind, { different }] of Object.entries(kinds)) expect([kind, different]).toEqual([kind, 0]);
+    const isInt8 = "load_in_8bit" in options;
+    for (const [kind, { different, elements, apart, most }] of Object.entries(kinds)) {
+      // torch multiplies with the reciprocal of a scale where we divide.
+      if (isInt8 && kind === "weight") expect([apart < 5e-4 * elements, most <= 1]).toEqual([true, true]);
+      else expect([kind, different]).toEqual([kind, 0]);
+    }
     expect(kinds.weight!.tensors).toBeGreaterThan(14);
     // As it computes: int8 weights with rounded activations.
     const [first, second] = [await theirs(mine, ROWS), await theirs(other, ROWS)];
-    expect(first.logits).toEqual(second.logits);
+    if (isInt8) expect(apart(first.logits, second.logits)).toBeLessThan(0.05);
+    else expect(first.logits).toEqual(second.logits);
   });
 
   test("scales are quantized as every backend does it; the CPU's kernel looks some up in a neighbouring place", async () => {
@@ -186,13 +192,13 @@ describePeers("bitsandbytes, SmolLM2-135M", () => {
     });
     await ask("quantized", "write", { model: base, out: other, options });
     const { missing, kinds } = await ask<Compared>("quantized", "compare", { ours: mine, theirs: other });
-    console.log(name, missing, JSON.stringify(kinds));
     expect(missing).toEqual([]);
     expect(kinds.weight!.tensors).toBeGreaterThan(200);
     for (const [kind, { different, elements, apart, most }] of Object.entries(kinds)) {
       // Theirs are looked up in a table, and depend on how the machine sums the mean.
       if (kind === "nested codes") expect(apart / elements).toBeLessThan(0.003);
       else if (kind === "nested_absmax") expect(most).toBeLessThan(1e-7);
+      else if (isInt8 && kind === "weight") expect([apart < 5e-4 * elements, most <= 1]).toEqual([true, true]);
       else expect([kind, different]).toEqual([kind, 0]);
     }
     const [we, they] = [await logitsOf(other, rows), await theirs(other, rows, isInt8)];
@@ -202,6 +208,6 @@ describePeers("bitsandbytes, SmolLM2-135M", () => {
     const [read, own] = [await theirs(mine, rows, isInt8), await logitsOf(mine, rows)];
     console.log(name, "ours read", apart(read.logits, own.logits), read.loss, own.loss);
     expect(apart(read.logits, own.logits)).toBeLessThan(1e-4);
-    expect(Math.abs(read.loss - they.loss)).toBeLessThan(doubleQuant ? 1e-3 : 1e-6);
+    expect(Math.abs(read.loss - they.loss)).toBeLessThan(doubleQuant || isInt8 ? 1e-3 : 1e-6);
   });
 });
