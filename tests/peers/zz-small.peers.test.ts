@@ -36,7 +36,12 @@ afterAll(async () => {
 /** What a run of ours starts from and sees, in files for Python, and the losses of its steps. */
 async function trained(model: string, name: string, quantize: "none" | "nf4") {
   const flags = {
-    ...{ model, quantize, data: fileURLToPath(new URL("../../LICENSE", import.meta.url)), method: "lora" },
+    ...{
+      model,
+      quantize,
+      data: fileURLToPath(new URL("../../docs/hostile-files.md", import.meta.url)),
+      method: "lora",
+    },
     ...{ rank: LORA.r, alpha: LORA.lora_alpha, dropout: 0, targetModules: TARGETS, schedule: "constant" },
     ...{ lr: OPTIMIZER.lr, weightDecay: 0, warmupSteps: 0, beta1: OPTIMIZER.betas[0], beta2: OPTIMIZER.betas[1] },
     ...{ clipGradNorm: OPTIMIZER.clip, maxSteps: STEPS, batchSize: BATCH, sequenceLength: LENGTH, threads: 2 },
