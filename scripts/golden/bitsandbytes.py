@@ -148,15 +148,16 @@ def every_int8_code() -> dict:
     return {"scale": float(scale), "sha256OfDequantized": hashlib.sha256(restored.tobytes()).hexdigest()}
 
 
-def dynamic_map(dtype) -> np.ndarray:
+def dynamic_map() -> np.ndarray:
     values = []
     for i in range(7):
-        edges = torch.linspace(0.1, 1, 2**i + 1, dtype=dtype)
+        edges = torch.linspace(0.1, 1, 2**i + 1, dtype=torch.float32)
         values += ((10 ** (i - 6)) * ((edges[:-1] + edges[1:]) / 2)).tolist()
-    return np.array(sorted([*values, *(-x for x in values), 0.0, 1.0]))
+    return np.array(sorted([*values, *(-x for x in values), 0.0, 1.0])).astype(f32)
 
 
-CLOSED_FORM = dynamic_map(torch.float64).astype(f32)
+MAP = dynamic_map()
+MIDPOINTS = ((MAP[:-1] + MAP[1:]) / f32(2)).astype(f32)
 
 
 def nested(absmax: np.ndarray) -> dict:
@@ -166,12 +167,12 @@ def nested(absmax: np.ndarray) -> dict:
     for start in range(0, len(distances), 256):
         block = distances[start : start + 256]
         largest = np.abs(block).max()
-        x = (block / largest).astype(np.float64)
-        # argmin takes the first of equals, so the lower code of a tie.
-        block_codes = np.abs(x[:, None] - CLOSED_FORM.astype(np.float64)[None, :]).argmin(axis=1)
+        x = (block * (f32(1) / largest)).astype(f32)
+        # The lower code of a tie.
+        block_codes = np.searchsorted(MIDPOINTS, x, side="left")
         codes.append(block_codes)
         nested_absmax.append(largest)
-        restored.append(CLOSED_FORM[block_codes] * largest + offset)
+        restored.append(MAP[block_codes] * largest + offset)
     return {
         "codes": hex_of(np.concatenate(codes).astype(np.uint8)),
         "absmax": hex_of(np.array(nested_absmax, dtype=f32)),
@@ -211,6 +212,6 @@ golden = {
         {"seed": seed, "length": length, **nested(np.abs(weights(seed, length)))}
         for seed, length in ((21, 2), (22, 255), (23, 256), (24, 257), (25, 700))
     ],
-    "dynamicMap": hex_of(dynamic_map(torch.float32).astype(f32)),
+    "dynamicMap": hex_of(MAP),
 }
 Path("tests/golden/bitsandbytes.json").write_text(json.dumps(golden, indent=1) + "\n")

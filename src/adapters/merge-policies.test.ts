@@ -112,7 +112,7 @@ test.each(MERGE_POLICIES)("%s is what its record says", async (name) => {
     asked++;
     return master;
   });
-  expect(policy.startsFromResidual).toBe(startsFromResidual);
+  expect(policy).toMatchObject({ startsFromResidual, exactFrom });
   await policy.merge(weight, random(SIZE, DEVIATION / 50, "update"), new Rng(1, "rounding"));
   const exact = await policy.exactWeight(weight);
   expect(asked > 0).toBe(exactFrom === "log");

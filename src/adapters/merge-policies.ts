@@ -11,6 +11,8 @@ export interface MergePolicy {
   /** The layer's weight in float32 by what the policy knows, row-major: what is saved as the model. */
   exactWeight(weight: QuantizedWeight): Promise<Float32Array>;
   /** As in the policy's {@link MergePolicyKind}. */
+  readonly exactFrom: "log" | "layer";
+  /** As in the policy's {@link MergePolicyKind}. */
   readonly startsFromResidual: boolean;
 }
 
@@ -25,6 +27,7 @@ export function deltaLog(master: MasterWeight): MergePolicy {
   return {
     merge: async (weight) => weight.assign(await master()),
     exactWeight: master,
+    exactFrom: "log",
     startsFromResidual: false,
   };
 }
@@ -42,6 +45,7 @@ export function requantize(): MergePolicy {
   return {
     merge: async (weight, update) => weight.assign(addInto(update.slice(), weight.values())),
     exactWeight: async (weight) => weight.values(),
+    exactFrom: "layer",
     startsFromResidual: false,
   };
 }
@@ -70,6 +74,7 @@ export function errorFeedback(): MergePolicy {
       error = target;
     },
     exactWeight: async (weight) => (error === undefined ? weight.values() : addInto(weight.values(), error)),
+    exactFrom: "layer",
     startsFromResidual: false,
   };
 }

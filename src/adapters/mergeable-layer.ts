@@ -68,6 +68,9 @@ export abstract class MergeableLayer extends LinearLayer {
   /** W ← W + ΔW for ΔW = `update`, (outFeatures, inFeatures) row-major. Draws from `rng` where rounding is random. */
   abstract mergeUpdate(update: Float32Array, rng: Rng): Promise<MergeOutcome>;
 
+  /** The exact weight in float32, (outFeatures, inFeatures) row-major: with all that was merged, and not rounded. */
+  abstract exactWeight(): Promise<Float32Array>;
+
   /** The same for the change that a term makes to the weight as it is. */
   async mergeTerm(term: LowRankTerm, rng: Rng): Promise<MergeOutcome> {
     return this.mergeUpdate(await floats(updateOf(term, this.#frozen.tensor())), rng);
@@ -102,6 +105,10 @@ export class MergeableLinear extends MergeableLayer {
     for (let i = 0; i < values.length; i++) values[i]! += update[i]!;
     return { ...compare(before, values, update), codesChanged: null };
   }
+
+  override async exactWeight(): Promise<Float32Array> {
+    return this.weight.values;
+  }
 }
 
 /** A `MergeableLayer` whose weight stays quantized; a policy decides how it takes up updates. */
@@ -121,6 +128,10 @@ export class MergeableQuantizedLinear extends MergeableLayer {
     const [before, codes] = [weight.values(), weight.snapshot()];
     await policy.merge(weight, update, rng.fork("rounding"));
     return { ...compare(before, weight.values(), update), codesChanged: weight.countChanged(codes) / weight.size };
+  }
+
+  override exactWeight(): Promise<Float32Array> {
+    return this.policy.exactWeight(this.weight);
   }
 
   override async mergeAdapter(rng: Rng, { inputs, directions }: RestartOptions = {}): Promise<MergeOutcome> {

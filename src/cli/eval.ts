@@ -47,9 +47,15 @@ export function addEval(program: Command, context: Context): void {
       `perplexity  ${formatNumber(evaluation.perplexity)}`,
       `tokens      ${evaluation.tokens}`,
       ...cutLines(evaluation.truncation),
+      ...(evaluation.weights === null ? [] : [`weights     ${WEIGHTS[evaluation.weights]}`]),
     ]);
   });
 }
+
+const WEIGHTS: Readonly<Record<"trained" | "exact", string>> = {
+  trained: "trained, as the steps saw them",
+  exact: "exact, of the finished model",
+};
 
 /** Says what the figures leave out, if anything. */
 function cutLines({ samples, tokens }: { samples: number; tokens: number }): string[] {

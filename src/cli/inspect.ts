@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { isObject } from "../base/json.js";
 import { formatCount, formatDuration, formatNumber, formatShare } from "../base/numbers.js";
 import { modelFolder } from "../hub/locate-model.js";
+import { RANK_THRESHOLD } from "../relora/merge-report.js";
 import type { Context } from "./context.js";
 import {
   elementCount,
@@ -126,13 +127,17 @@ function runLines(run: RunInspection): string[] {
     const perplexity = `perplexity ${formatNumber(lastEval.perplexity)}`;
     lines.push(`  held-out     loss ${firstEval.loss.toFixed(4)} -> ${lastEval.loss.toFixed(4)}, ${perplexity}`);
   }
+  if (end?.losses !== undefined) {
+    const [trained, exact] = [end.losses.trained, end.losses.exact].map((loss) => loss?.toFixed(4) ?? "unknown");
+    lines.push(`  model        loss ${trained} with the trained weights, ${exact} with the exact ones`);
+  }
   if (run.skippedSteps > 0) lines.push(`  skipped      ${run.skippedSteps} updates`);
   if (end !== null) lines.push(`  time         ${formatDuration(end.seconds)}`);
   lines.push(`  checkpoints  ${run.checkpoints.join(", ") || "none"}`);
   const last = merges.at(-1);
   if (last === undefined) return lines;
   lines.push(`  merges       ${merges.length}`, "");
-  const isQuantized = last.policy !== null;
+  const isQuantized = merges.some(({ policy }) => policy !== null);
   const rows = merges.map(({ cycle, step, lossBefore, lossAfter, deltaNorm, rank, recovered }) => [
     String(cycle),
     String(step),
@@ -143,7 +148,7 @@ function runLines(run: RunInspection): string[] {
   ]);
   const header = ["cycle", "step", "loss before -> after", "|ΔW|", "rank", ...(isQuantized ? ["recovered"] : [])];
   lines.push(...tableLines("rrlrrr", header, rows).map((line) => `  ${line}`));
-  lines.push("", "  rank of the accumulated update, by layer");
+  lines.push("", `  rank of the accumulated update (singular values above ${RANK_THRESHOLD}), by layer`);
   const ranks = last.layers.map(({ name, rank }) => [name, String(rank ?? "not computed")]);
   const nameColumns = Math.max(...ranks.map(([name]) => name!.length), 0);
   for (const [name, rank] of ranks) lines.push(`  ${name!.padEnd(nameColumns)}  ${rank}`);

@@ -1,12 +1,5 @@
-import {
-  formatBytes,
-  formatChange,
-  formatCount,
-  formatDuration,
-  formatNumber,
-  formatRanks,
-  formatShare,
-} from "../base/numbers.js";
+import { formatBytes, formatChange, formatCount, formatDuration, formatNumber, formatShare } from "../base/numbers.js";
+import { rankText } from "../relora/merge-report.js";
 import type { PhaseName } from "../relora/plan.js";
 import type {
   EndRecord,
@@ -170,9 +163,9 @@ export function quantizeLines(record: QuantizeRecord, columns: number, style: St
 const SOUND_RECOVERY: readonly [least: number, most: number] = [0.5, 1.5];
 
 /**
- * A merge: the change of the loss, the size of the update, and the rank that the merged updates have reached. On
- * quantized weights also the share of the update that they took up, in yellow if it is far from all, and the share of
- * codes that changed.
+ * A merge: the change of the loss, the size of the update, and the singular values above the threshold that the merged
+ * updates have reached, which is how their rank is counted. On quantized weights also the share of the update that they
+ * took up, in yellow if it is far from all, and the share of codes that changed.
  */
 export function mergeLines(record: MergeRecord, columns: number, style: Style): string[] {
   const pieces = [
@@ -180,8 +173,8 @@ export function mergeLines(record: MergeRecord, columns: number, style: Style): 
     lossPiece(record.lossBefore, record.lossAfter),
     `|ΔW| ${formatNumber(record.deltaNorm)}`,
   ];
-  const ranks = formatRanks(record.layers.map((layer) => layer.rank));
-  if (ranks !== null) pieces.push(`rank ${ranks}`);
+  const rank = rankText(record.layers);
+  if (rank !== null) pieces.push(rank);
   const [least, most] = SOUND_RECOVERY;
   const verdict = record.recovered < least ? ", largely lost" : record.recovered > most ? ", far too much" : "";
   const recovered = `recovered ${formatShare(record.recovered)}${verdict}`;

@@ -1,5 +1,5 @@
 import { joinPath, readText } from "#platform";
-import type { MetricsRecord, StartRecord } from "../runs/metrics.js";
+import type { MetricsRecord, PublishedLosses, StartRecord } from "../runs/metrics.js";
 import type { TrainResult } from "../training/ending.js";
 import type { TrainingHandle } from "../training/start.js";
 import type { TrainingOptions } from "../training/train.js";
@@ -53,15 +53,26 @@ export async function supervise(
   }
 }
 
-function outcomeLines({ outcome, runFolder, step, checkpoint, modelFolder, modelStep }: TrainResult): string[] {
+function outcomeLines(result: TrainResult): string[] {
+  const { outcome, runFolder, step, checkpoint, modelFolder, modelStep, losses } = result;
   if (outcome === "planned") return ["dry run: nothing was trained or written"];
-  const lines = ["", `report  ${runFolder}/report.html`];
+  const lines = ["", ...(losses === null ? [] : lossLines(losses)), `report  ${runFolder}/report.html`];
   const best = modelStep === step ? "" : `, of step ${modelStep}, the best`;
   if (modelFolder !== null) lines.push(`model   ${modelFolder}${best}`);
   if (checkpoint !== null && outcome === "stopped") lines.push(`saved   ${checkpoint}`);
   if (outcome === "stopped") lines.push("", `Next: ${resumeCommand(runFolder)}`);
   if (modelFolder !== null) lines.push("", `Next: highrank generate ${shellWord(runFolder)} --prompt "a tree"`);
   return lines;
+}
+
+/** The held-out losses of the finished model; one line where its trained and its exact weights are the same. */
+function lossLines({ trained, exact }: PublishedLosses): string[] {
+  const text = (loss: number | null): string => (loss === null ? "not measured" : loss.toFixed(4));
+  if (trained === exact) return [`loss    ${text(trained)} held out`];
+  return [
+    `loss    ${text(trained)} held out, with the trained weights: the quantized base and the adapter`,
+    `        ${text(exact)} held out, with the exact weights, which are the model: in float32, nothing rounded`,
+  ];
 }
 
 /** Prints how to resume from the last checkpoint, if there is one, after a failure. */

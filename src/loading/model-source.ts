@@ -1,4 +1,7 @@
+// Updates are computed with `Tensor.data()`.
+import "../runtime/evaluate.js";
 import { adapterParameters, linearLayers, mergeableLayers } from "../adapters/inject.js";
+import { addTerms } from "../adapters/low-rank-term.js";
 import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { CheckpointError } from "../base/errors.js";
 import { MODEL_PRESETS } from "../config/presets.js";
@@ -115,6 +118,30 @@ function untied(opened: DescribedTensors): DescribedTensors {
 }
 
 /**
+ * Lets quantized weights that are no layer of blocks be read as float32. transformers quantizes the head too where
+ * `llm_int8_skip_modules` does not name it; here only the layers that may get adapters compute with codes.
+ */
+async function widenOthers(opened: DescribedTensors): Promise<DescribedTensors> {
+  const { tensors, quantized } = opened;
+  if (quantized.size === 0) return opened;
+  const model = opened.described.create(new Rng(0));
+  const layers = linearLayers(model);
+  const others = [...diskParameters(model).keys()].filter(
+    (name) => quantized.has(name) && !layers.has(name.replace(/\.weight$/, "")),
+  );
+  if (others.length === 0) return opened;
+  const [floats, packed] = [new Map<string, ModelTensor>(tensors), new Map(quantized)];
+  for (const name of others) {
+    const { shape } = await readQuantized(name, { tensors, quantized });
+    const read = async () => quantizedWeight(await readQuantized(name, { tensors, quantized })).values();
+    for (const part of quantized.get(name)!) floats.delete(part);
+    floats.set(name, { dtype: "float32", shape, read });
+    packed.delete(name);
+  }
+  return { ...opened, tensors: floats, quantized: packed };
+}
+
+/**
  * Reads weights of a Hugging Face folder in float32, one when it is asked for; dequantized where they are quantized.
  */
 export async function openWeights(folder: string): Promise<(name: string) => Promise<Float32Array>> {
@@ -142,11 +169,14 @@ async function openDescribed(folder: string): Promise<DescribedTensors> {
       `${folder}: config.json has num_hidden_layers ${numLayers}, but there are ${stored.size} tensors in all`,
     );
   }
-  const named = fromStorage(stored, described.storage);
-  const opened = { config, ...named, described };
-  if (!described.config.tieWordEmbeddings) return opened;
-  const { embeddings, head } = tiedNames(described.create(new Rng(0)));
-  const tensors = new Map(named.tensors);
+  return widenOthers(await withHead({ config, ...fromStorage(stored, described.storage), described }));
+}
+
+/** A tied model whose file holds a head of its own keeps that head; one whose file holds the head alone is tied to it. */
+async function withHead(opened: DescribedTensors): Promise<DescribedTensors> {
+  if (!opened.described.config.tieWordEmbeddings) return opened;
+  const { embeddings, head } = tiedNames(opened.described.create(new Rng(0)));
+  const tensors = new Map(opened.tensors);
   const [table, own] = [tensors.get(embeddings), tensors.get(head!)];
   if (own === undefined) return opened;
   if (table === undefined) {
@@ -383,23 +413,32 @@ export async function saveBase(folder: string, source: ModelSource, files: Compa
 
 const SAVED = { replace: true, checksums: true } as const;
 
-/**
- * The model as it stands, its adapters left out, all in float32.
- * @param frozenWeight gives the weight of a quantized layer without an adapter.
- */
+/** How `finishedModel` gets at what a model does not hold. */
+export interface FinishedOptions {
+  /** Gives the weight of a quantized layer without an adapter. */
+  readonly frozenWeight: (layer: string) => Promise<Float32Array>;
+  /** True if the adapters hold a cycle that the weights have not taken up; where there is a delta log, it has. */
+  readonly keepsLastCycle: boolean;
+}
+
+/** The model with its exact weights, all in float32 and without adapters. */
 export function finishedModel(
   model: CausalLM,
   config: Readonly<Record<string, unknown>>,
-  frozenWeight: (layer: string) => Promise<Float32Array>,
+  { frozenWeight, keepsLastCycle }: FinishedOptions,
 ): ModelToSave {
   const tensors = new Map<string, HostTensor | LazyTensor>(hostTensors(modelParameters(model)));
   const add = (layer: string, shape: Shape, read: () => Promise<Float32Array>): void => {
     tensors.set(`${layer}.weight`, { dtype: "float32", shape, read });
   };
   for (const [name, layer] of mergeableLayers(model)) {
-    if (!(layer instanceof MergeableQuantizedLinear)) continue;
-    const { weight, policy } = layer;
-    add(name, weight.shape, () => policy.exactWeight(weight));
+    const isQuantized = layer instanceof MergeableQuantizedLinear;
+    const lacksLast = keepsLastCycle && !(isQuantized && layer.policy.exactFrom === "log");
+    if (!isQuantized && !lacksLast) continue;
+    add(name, [layer.outFeatures, layer.inFeatures], async () => {
+      const weight = await layer.exactWeight();
+      return lacksLast ? addTerms(weight, [await layer.adapter.learned()]) : weight;
+    });
   }
   for (const [name, { linear }] of linearLayers(model)) {
     if (linear instanceof QuantizedLinear) add(name, linear.weight.shape, () => frozenWeight(name));

@@ -17,7 +17,8 @@ export interface NestedAbsmax {
 export const NESTED_BLOCK_SIZE = 256;
 
 /**
- * Quantizes the scales to 8 bits. Their mean is taken in float64; a tie between two codes goes to the lower one.
+ * Quantizes the scales to 8 bits: times the float32 reciprocal, ties to the lower code, as bitsandbytes does on GPUs.
+ * Their mean is taken in float64, since that of torch depends on the machine.
  * @param into written in place, its map included. @throws ShapeError if it has other sizes.
  * @throws NumericError for NaN or Infinity.
  */
@@ -39,10 +40,11 @@ export function nestAbsmax(absmax: Float32Array, into: NestedAbsmax = allocate(a
       largest = Math.max(largest, Math.abs(distances[i]!));
     }
     into.absmax[block] = largest;
-    // Equal scales: all lie at the offset, and 0 / 0 must not become NaN.
-    const divisor = largest === 0 ? 1 : largest;
+    // Equal scales all lie at the offset. Distances may be so small that their reciprocal is no float32.
+    const reciprocal = Math.fround(1 / (largest || 1));
+    const isTiny = reciprocal === Number.POSITIVE_INFINITY;
     for (let i = 0; i < count; i++) {
-      distances[i]! /= divisor;
+      distances[i]! = isTiny ? distances[i]! / largest : distances[i]! * reciprocal;
       const x = distances[i]!;
       let code = CODE_OF_UPPER_HALF[bits[i]! >>> 16]!;
       while (x > UPPER_BOUNDS[code]!) code++;
@@ -93,9 +95,9 @@ function checkSizes(where: string, nested: NestedAbsmax, length: number): void {
   if (faults.length > 0) throw new ShapeError(`${where}: of ${length} scales ${faults.join("; ")}`);
 }
 
-/** The largest x whose nearest code is this one: halfway to the next, exact in float64. */
-const UPPER_BOUNDS: Float64Array = Float64Array.from({ length: 256 }, (_, code) =>
-  code === 255 ? Number.POSITIVE_INFINITY : (DYNAMIC_MAP[code]! + DYNAMIC_MAP[code + 1]!) / 2,
+/** The largest x whose nearest code is this one: halfway to the next, in float32 as in bitsandbytes. */
+const UPPER_BOUNDS: Float32Array = Float32Array.from({ length: 256 }, (_, code) =>
+  code === 255 ? Number.POSITIVE_INFINITY : Math.fround(DYNAMIC_MAP[code]! + DYNAMIC_MAP[code + 1]!) / 2,
 );
 
 /**

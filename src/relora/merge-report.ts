@@ -1,4 +1,5 @@
 import { COUNT, type Fields, IF_KNOWN, listOf, MEASURED, TEXT } from "../base/fields.js";
+import { formatRanks } from "../base/numbers.js";
 
 /**
  * Singular values above it are the ReLoRA paper's measure of the rank of an update (Lialin et al. 2023,
@@ -32,7 +33,10 @@ export const MERGE_REPORT = {
   step: COUNT,
   /** The cycle that this merge ends, from 1. */
   cycle: COUNT,
-  /** The policy by which quantized weights took up the update; null on float32 weights. */
+  /**
+   * The policy by which quantized weights took up the update; null on float32 weights, and for the last cycle of a run,
+   * which quantized weights do not take up: it goes to the delta log alone.
+   */
   policy: TEXT.nullable(),
   /** Held-out loss right before the merge. */
   lossBefore: MEASURED,
@@ -53,3 +57,13 @@ export const MERGE_REPORT = {
 
 /** One merge of the adapters into the weights, as it is recorded. */
 export interface MergeReport extends Fields<typeof MERGE_REPORT> {}
+
+/** The rank that the merged updates of layers have reached, in words; null where it is not known. */
+export function rankText(layers: readonly Pick<MergedLayer, "rank">[]): string | null {
+  const ranks = layers.map(({ rank }) => rank);
+  const text = formatRanks(ranks);
+  // "Rank 0" would be the rank of no update at all.
+  return text === null || ranks.some((rank) => rank !== null && rank > 0)
+    ? text && `rank ${text}`
+    : `no singular value above ${RANK_THRESHOLD}`;
+}

@@ -2,9 +2,11 @@
 import "../runtime/evaluate.js";
 import { adaptersOf, mergeAdapters, mergeableLayers } from "../adapters/inject.js";
 import type { LayerInputs } from "../adapters/low-rank-approximation.js";
-import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
+import { type LowRankTerm, updateOf } from "../adapters/low-rank-term.js";
+import { MergeableQuantizedLinear, type MergeOutcome } from "../adapters/mergeable-layer.js";
 import { sum } from "../base/numbers.js";
 import type { CausalLM } from "../models/causal-lm.js";
+import { globalNorm } from "../optim/clip.js";
 import { recordLayerInputs } from "../programs/layer-inputs.js";
 import { largestChange } from "../programs/probe.js";
 import { Rng } from "../tensor/random.js";
@@ -27,6 +29,15 @@ export interface EndedCycle {
   readonly zeroedFraction: number | null;
 }
 
+/** The way in which a cycle ends. */
+export interface CycleEnd {
+  /**
+   * True if the cycle is merged into the delta log alone: quantized weights and adapters stay what was trained. This is
+   * how the last cycle ends, since no step follows that would need the adapters empty.
+   */
+  readonly keepsTrained: boolean;
+}
+
 /**
  * Ends a cycle, which is what ReLoRA adds to LoRA (Lialin et al. 2023, arXiv:2307.05695, algorithm 1): adds to the
  * weights what the adapters have learned, and starts them anew, with moments of their own. With a share below 1 only
@@ -39,26 +50,25 @@ export async function endCycle(
   phase: CompiledPhase,
   plan: StepPlan,
   master: MasterWeights,
+  { keepsTrained }: CycleEnd = { keepsTrained: false },
 ): Promise<EndedCycle> {
   const { model, settings, quantizer } = run;
   const { step, cycle, mergeShare } = plan;
   const directions = weakestDirections(model, mergeShare);
   const learned = await learnedTerms(model, directions);
   const before = await phase.measure();
-  const inputs = startsFromResidual(model) ? await layerInputs(run) : undefined;
 
   const sha256 = await master.log({ cycle, step, ...scalingsOf(learned), layers: pairsOf(learned) });
-  const outcomes = await mergeAdapters(model, mergeRng(settings.seed, step), (name) => {
-    return { inputs: inputs?.get(name), directions: directions.get(name) };
-  });
-  phase.changed();
+  const outcomes = keepsTrained
+    ? await unrounded(model, learned)
+    : await mergeIntoWeights(run, phase, plan, directions);
 
   const after = await phase.measure();
   const layers = await mergedLayers(model, outcomes, master);
   const report = {
     step,
     cycle,
-    policy: quantizer && settings.mergePolicy,
+    policy: keepsTrained ? null : quantizer && settings.mergePolicy,
     lossBefore: before.heldOutLoss,
     lossAfter: after.heldOutLoss,
     ...totalOutcome(model, outcomes),
@@ -66,24 +76,55 @@ export async function endCycle(
     rank: sum(layers.map(({ rank }) => rank ?? 0)),
     layers,
   };
+  if (keepsTrained) return { sha256, report, zeroedFraction: null };
   // Starts in gradients, and moments.
   const zeroedFraction = await restart(run, phase, plan, directions);
   return { sha256, report, zeroedFraction };
 }
 
+/** Merges the adapters of a logged cycle into the weights, and starts them anew but for gradients and moments. */
+export async function mergeIntoWeights(
+  run: TrainedRun,
+  phase: CompiledPhase,
+  { step }: Pick<StepPlan, "step">,
+  directions: RestartedDirections = new Map(),
+): Promise<Map<string, MergeOutcome>> {
+  const { model, settings } = run;
+  const inputs = startsFromResidual(model) ? await layerInputs(run) : undefined;
+  const outcomes = await mergeAdapters(model, mergeRng(settings.seed, step), (name) => {
+    return { inputs: inputs?.get(name), directions: directions.get(name) };
+  });
+  phase.changed();
+  return outcomes;
+}
+
+/** The outcome of a merge into the delta log, which holds float32. */
+async function unrounded(model: CausalLM, terms: ReadonlyMap<string, LowRankTerm>): Promise<Map<string, MergeOutcome>> {
+  const outcomes = new Map<string, MergeOutcome>();
+  for (const [name, { frozen }] of mergeableLayers(model)) {
+    const update = (await updateOf(terms.get(name)!, frozen.tensor()).data()) as Float32Array;
+    outcomes.set(name, { deltaNorm: globalNorm([update]), recovered: 1, codesChanged: null });
+  }
+  return outcomes;
+}
+
 /**
  * Brings the weights of a model fresh from its base to where the logged cycles brought them in training, quantized ones
- * bit for bit. `master` gets the cycles.
+ * bit for bit.
+ * @param master gets the cycles.
+ * @param taken the number of cycles that the weights took up; one after these is in the log alone.
  */
 export async function replayMerges(
   model: CausalLM,
   deltas: AsyncIterable<Delta>,
   master: MasterWeights,
   seed: number,
+  taken: number,
 ): Promise<void> {
   for await (const delta of deltas) {
     const terms = termsOf(delta);
     await master.append(delta.cycle);
+    if (delta.cycle > taken) continue;
     for (const [name, layer] of mergeableLayers(model)) {
       await layer.mergeTerm(terms.get(name)!, mergeRng(seed, delta.step).fork(name));
     }

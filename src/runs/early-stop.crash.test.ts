@@ -193,7 +193,7 @@ describe("the best checkpoint", () => {
 describe("patience", () => {
   const settings = { divergenceFactor: null, minImprovement: 0.1 };
   const waited = (losses: readonly number[], counts = true): number[] => {
-    const progress = Progress.fresh();
+    const progress = Progress.fresh(undefined);
     return losses.map((loss) => {
       progress.step++;
       progress.evaluate(loss, 0, settings, counts);

@@ -141,6 +141,18 @@ const SKIP = {
 /** An update that was left out because its numbers were not finite. */
 export interface SkipRecord extends Fields<typeof SKIP> {}
 
+const PUBLISHED_LOSSES = {
+  /** With the trained weights: the quantized base, as the steps saw it, and the adapter. Null where it is unknown. */
+  trained: IF_KNOWN,
+  /** With the exact weights, which are the model: the base in float32, all cycles and the adapter. Null if unknown. */
+  exact: IF_KNOWN,
+};
+
+/** Held-out losses of what a run publishes, in nats. On a base that is not quantized, both are one. */
+export interface PublishedLosses extends Fields<typeof PUBLISHED_LOSSES> {}
+
+const publishedLosses: z.ZodType<PublishedLosses | undefined> = objectOf(PUBLISHED_LOSSES).optional();
+
 const END = {
   kind: z.literal("end"),
   step: COUNT,
@@ -148,6 +160,8 @@ const END = {
   outcome: z.enum(["done", "early", "stopped", "diverged"]),
   /** The step that the finished model is of; null where there is none. */
   modelStep: COUNT.nullable(),
+  /** Held-out losses of the finished model; absent unless the base is quantized, and where there is none. */
+  losses: publishedLosses,
   /** Tokens trained on since the start of the run. */
   tokens: COUNT,
   /** Updates left out since the start of the run. */
@@ -160,7 +174,9 @@ const END = {
 };
 
 /** The last record of a run. */
-export interface EndRecord extends Fields<typeof END> {}
+export interface EndRecord extends Omit<Fields<typeof END>, "losses"> {
+  readonly losses?: PublishedLosses | undefined;
+}
 
 /** A line of `metrics.jsonl`, and the message that the training worker posts when the line is written. */
 export type MetricsRecord =

@@ -17,6 +17,7 @@ export class Progress {
   divergingEvals: number;
   toBeat: number | null;
   waited: number;
+  readonly lastMerge: RunState["lastMerge"];
   /** Wall time spent writing checkpoints. */
   savingSeconds: number;
   readonly #secondsBefore: number;
@@ -35,13 +36,15 @@ export class Progress {
     this.toBeat = state.toBeat;
     this.waited = state.waited;
     this.savingSeconds = state.savingSeconds;
+    this.lastMerge = state.lastMerge;
     this.#secondsBefore = state.seconds;
   }
 
-  static fresh(): Progress {
+  /** @param lastMerge as in the state of a checkpoint. */
+  static fresh(lastMerge: RunState["lastMerge"]): Progress {
     const counts = { tokens: 0, badSteps: 0, skipped: 0, divergingEvals: 0, waited: 0, seconds: 0, savingSeconds: 0 };
     const losses = { best: null, evaluated: null, lowestLoss: null, toBeat: null };
-    return new Progress(0, { ...counts, ...losses, deltas: [] });
+    return new Progress(0, { ...counts, ...losses, deltas: [], lastMerge });
   }
 
   static savedAt(step: number, state: RunState): Progress {
@@ -94,12 +97,12 @@ export class Progress {
 
   get state(): Pick<RunState, ProgressKey> {
     const { tokens, badSteps, skipped, deltas, best, evaluated, lowestLoss, divergingEvals, toBeat, waited } = this;
-    const { seconds, savingSeconds } = this;
+    const { seconds, savingSeconds, lastMerge } = this;
     const losses = { best, evaluated, lowestLoss, divergingEvals, toBeat, waited };
-    return { tokens, badSteps, skipped, deltas: [...deltas], ...losses, seconds, savingSeconds };
+    return { tokens, badSteps, skipped, deltas: [...deltas], ...losses, seconds, savingSeconds, lastMerge };
   }
 }
 
 type ProgressKey =
   | ("tokens" | "badSteps" | "skipped" | "deltas" | "best" | "evaluated")
-  | ("lowestLoss" | "divergingEvals" | "toBeat" | "waited" | "seconds" | "savingSeconds");
+  | ("lowestLoss" | "divergingEvals" | "toBeat" | "waited" | "seconds" | "savingSeconds" | "lastMerge");

@@ -22,6 +22,7 @@ const baseIdentity: z.ZodType<BaseIdentity> = z.object({
   storage: TEXT.optional(),
 });
 const checksums: z.ZodType<readonly string[]> = z.array(SHA256);
+const lastMerge: z.ZodType<"log" | undefined> = z.literal("log").optional();
 const counts: z.ZodType<Readonly<Record<string, number>>> = z.record(z.string(), COUNT);
 
 const RUN_STATE = {
@@ -63,6 +64,12 @@ const RUN_STATE = {
   base: baseIdentity,
   /** SHA-256 of each file of the delta log, one for each merged cycle. */
   deltas: checksums,
+  /**
+   * `log` in runs on a quantized base: the last cycle is merged into the delta log alone, so that the last checkpoint
+   * holds the trained weights. Absent where the base is float32, and in runs begun by versions that merged it into the
+   * codes as well: they still do.
+   */
+  lastMerge,
   /** Lines of metrics.jsonl up to here. */
   records: COUNT,
   /** The number of updates of each trained tensor since its optimizer state began. */

@@ -3,7 +3,6 @@ import { adapterParameters, adaptersOf, mergeableLayers } from "../adapters/inje
 import type { LowRankTerm } from "../adapters/low-rank-term.js";
 import { joinTerms } from "../adapters/low-rank-term.js";
 import { createMergePolicy, MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
-import { MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { CheckpointError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
 import { requireWhole } from "../formats/checksums.js";
@@ -88,13 +87,22 @@ function isAdapted({ state }: Pick<SavedRun, "state">): boolean {
   return state.phase === "adapter";
 }
 
-/** True if the adapter was merged whole just before the checkpoint was saved, so that it has learned nothing since. */
+/** True if the delta log holds all that was learned when the checkpoint was saved. */
 export function isMerged({
   checkpoint,
   settings,
   state,
 }: Pick<SavedRun, "settings" | "state"> & { readonly checkpoint: Pick<Checkpoint, "step"> }): boolean {
   return isMergedWhole(planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps }));
+}
+
+/**
+ * True if the last cycle is in the delta log, and still in the adapters too: the weights under them are those that it
+ * was trained on.
+ */
+export function keepsLastCycle(run: Pick<SavedRun, "settings" | "state" | "checkpoint">): boolean {
+  const { state, checkpoint } = run;
+  return state.lastMerge === "log" && checkpoint.step === state.maxSteps && isMerged(run);
 }
 
 /**
@@ -107,7 +115,7 @@ export function restoreTrained(run: SavedRun): CausalLM {
   return model;
 }
 
-/** The model that computes: what was trained, on the base and the cycles merged until then. */
+/** The model that computes, with its trained weights: the adapters on the base and the cycles merged into it. */
 export async function restoreModel(run: SavedRun): Promise<CausalLM> {
   const model = run.source.build();
   const { folder, source } = run;
@@ -129,7 +137,8 @@ export async function restoreInto(model: CausalLM, run: SavedRun, master: Master
     addAdapters(model, settings, new Rng(settings.seed, "adapters"), (layer) =>
       createMergePolicy(settings.mergePolicy, () => master.weight(layer)),
     );
-    await replayMerges(model, mergedCycles(run), master, settings.seed);
+    const taken = run.state.deltas.length - (keepsLastCycle(run) ? 1 : 0);
+    await replayMerges(model, mergedCycles(run), master, settings.seed, taken);
   }
   assignTrained(model, run);
 }
@@ -168,15 +177,18 @@ function assignTrained(model: CausalLM, { checkpoint }: SavedRun): void {
   assignSome(model, tensorFiles.trainable ?? new Map(), folder);
 }
 
-/** A run as one of its checkpoints has it. */
+/** A run as one of its checkpoints has it, with its exact weights. */
 export async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
   const { source, baseFolder, settings, checkpoint } = run;
   const trained = restoreTrained(run);
   const replaced = new Map<string, HostTensor | LazyTensor>(checkpoint.tensorFiles.trainable ?? []);
   for (const name of adapterParameters(trained).keys()) replaced.delete(name);
   const parts = { source, baseFolder, tokenizerFolder: baseFolder, replaced, quantizer: describeHeld(run.quantizer) };
-  const learned = isMerged(run) ? new Map<string, LowRankTerm>() : await learnedTerms(trained);
-  if (run.quantizer === null || MERGE_POLICY_KINDS[settings.mergePolicy].exactFrom === "log") {
+  const isLogged = isMerged(run);
+  const fromLog = run.quantizer === null || MERGE_POLICY_KINDS[settings.mergePolicy].exactFrom === "log";
+  const isLearned = !isLogged || (!fromLog && keepsLastCycle(run));
+  const learned = isLearned ? await learnedTerms(trained) : new Map<string, LowRankTerm>();
+  if (fromLog) {
     const terms = new Map([...learned].map(([layer, term]): [string, LowRankTerm[]] => [layer, [term]]));
     for await (const cycle of mergedCycles(run)) {
       for (const [layer, term] of termsOf(cycle)) terms.set(layer, [...(terms.get(layer) ?? []), term]);
@@ -184,15 +196,9 @@ export async function unmergedRun(run: SavedRun): Promise<UnmergedModel> {
     return { ...parts, updates: new Map([...terms].map(([layer, each]) => [layer, joinTerms(each)] as const)) };
   }
   // What such a policy made of the cycles can only be had by merging them once more.
-  for (const [layer, { weight, policy }] of mergeableQuantizedLayers(await restoreModel(run))) {
-    const { shape } = weight;
-    replaced.set(`${layer}.weight`, { dtype: "float32", shape, read: () => policy.exactWeight(weight) });
+  for (const [name, layer] of mergeableLayers(await restoreModel(run))) {
+    const shape = [layer.outFeatures, layer.inFeatures];
+    replaced.set(`${name}.weight`, { dtype: "float32", shape, read: () => layer.exactWeight() });
   }
   return { ...parts, updates: learned };
-}
-
-function mergeableQuantizedLayers(model: CausalLM): [string, MergeableQuantizedLinear][] {
-  return [...mergeableLayers(model)].flatMap(([name, layer]) =>
-    layer instanceof MergeableQuantizedLinear ? [[name, layer]] : [],
-  );
 }

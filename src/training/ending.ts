@@ -1,11 +1,13 @@
-import { peakMemoryBytes } from "#platform";
+import { availableMemoryBytes, peakMemoryBytes } from "#platform";
 import { NumericError } from "../base/errors.js";
+import { formatBytes } from "../base/numbers.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
-import { finishedModel } from "../loading/model-source.js";
+import { fillModel, finishedModel, folderSource, modelBytes } from "../loading/model-source.js";
+import { HeldOutLoss } from "../programs/held-out.js";
 import type { MasterWeights } from "../relora/master-weights.js";
 import { isMergedWhole, planStep } from "../relora/plan.js";
 import { type Ending, publishedStep } from "../runs/early-stop.js";
-import type { EndRecord } from "../runs/metrics.js";
+import type { EndRecord, PublishedLosses } from "../runs/metrics.js";
 import type { Progress } from "../runs/progress.js";
 import { publishAdapter, publishCheckpoint, publishModel } from "../runs/publishing.js";
 import type { PreparedRun } from "./prepare.js";
@@ -23,8 +25,10 @@ export interface TrainResult {
   readonly step: number;
   /** Tokens trained on. */
   readonly tokens: number;
-  /** The last evaluation's loss in nats, or null where none was made. */
+  /** The last evaluation's loss in nats, with the trained weights, or null where none was made. */
   readonly heldOutLoss: number | null;
+  /** Held-out losses of the finished model, or null unless the outcome is `done` or `early`. */
+  readonly losses: PublishedLosses | null;
   /** The last checkpoint, or null where none was written. */
   readonly checkpoint: string | null;
   /** The finished Hugging Face folder, or null unless the outcome is `done` or `early`. */
@@ -61,12 +65,54 @@ export async function finishRun(ended: EndedRun, ending: Ending): Promise<TrainR
   // Only after the last step of the plan is all that is in memory merged.
   if (ending !== "done" || published !== step) {
     const folder = await publishCheckpoint(path, published, companions, waitForSpace);
-    return endRun(ended, ending, { step: published, folder });
+    return endRun(ended, ending, { step: published, folder, losses: await lossesOf(ended, published, folder) });
   }
-  const finished = finishedModel(model, source.config, (layer) => master.weight(layer));
+  const frozenWeight = (layer: string): Promise<Float32Array> => master.weight(layer);
+  const keepsLastCycle = progress.lastMerge === "log";
+  const finished = finishedModel(model, source.config, { frozenWeight, keepsLastCycle });
   const folder = await publishModel(path, finished, companions, waitForSpace);
   await publishPresentAdapter(ended);
-  return endRun(ended, ending, { step, folder });
+  return endRun(ended, ending, { step, folder, losses: await lossesOf(ended, step, folder) });
+}
+
+/** The model that a run publishes. */
+interface Published {
+  readonly step: number;
+  readonly folder: string;
+  readonly losses: PublishedLosses;
+}
+
+/** @param step that of the model in the folder. */
+async function lossesOf(ended: EndedRun, step: number, folder: string): Promise<PublishedLosses> {
+  const { run, progress } = ended;
+  const { loss = null } = (step === progress.step ? progress.evaluated : progress.best) ?? {};
+  if (run.quantizer === null) return { trained: loss, exact: loss };
+  // Such a run was evaluated last when its codes had taken up the last cycle.
+  const isRounded = progress.lastMerge === undefined && step === run.settings.maxSteps;
+  return { trained: isRounded ? null : loss, exact: await exactLoss(ended, folder) };
+}
+
+/** The held-out loss of the model in the folder; null where the memory does not suffice for its float32 weights. */
+async function exactLoss({ run, output }: EndedRun, folder: string): Promise<number | null> {
+  const { settings, threads, heldOut } = run;
+  const { device, batchSize, sequenceLength, lossChunk } = settings;
+  const source = await folderSource(folder);
+  const [needed, available] = [modelBytes(source), availableMemoryBytes()];
+  if (needed > available && !settings.force) {
+    output.hooks.onNotice(
+      `The loss of the finished model is not measured: its weights take ${formatBytes(needed)} in float32, and ` +
+        `${formatBytes(available)} are at hand; highrank eval ${output.folder.path} does it elsewhere.`,
+    );
+    return null;
+  }
+  const model = source.build();
+  await fillModel(model, source);
+  const program = await HeldOutLoss.compile(model, { device, threads, batchSize, sequenceLength, lossChunk });
+  try {
+    return (await program.run(heldOut)).loss;
+  } finally {
+    await program.release();
+  }
 }
 
 /** Publishes the adapter of a run that was asked to stop. */
@@ -90,17 +136,18 @@ async function publishPresentAdapter({ run, output, progress, base }: EndedRun):
   await publishAdapter(output.folder.path, adapter, output.waitForSpace.bind(output));
 }
 
-/** Writes the last record and the report. @param model the published model, and the step that it is of. */
+/** Writes the last record and the report. */
 async function endRun(
-  { output, progress, checkpoint }: EndedRun,
+  { run, output, progress, checkpoint }: EndedRun,
   outcome: EndRecord["outcome"],
-  model: { readonly step: number; readonly folder: string } | null = null,
+  model: Published | null = null,
 ): Promise<TrainResult> {
   const { step, tokens, skipped, seconds, savingSeconds, evaluated } = progress;
   const { folder } = output;
   const times = { seconds, savingSeconds, peakMemoryBytes: peakMemoryBytes() };
   const modelStep = model?.step ?? null;
-  await output.record({ kind: "end", step, outcome, modelStep, tokens, skipped, ...times });
+  const losses = run.quantizer !== null && model !== null ? { losses: model.losses } : {};
+  await output.record({ kind: "end", step, outcome, modelStep, ...losses, tokens, skipped, ...times });
   await folder.writeReport();
   return {
     outcome: outcome === "diverged" ? "stopped" : outcome,
@@ -108,6 +155,7 @@ async function endRun(
     step,
     tokens,
     heldOutLoss: evaluated?.loss ?? null,
+    losses: model?.losses ?? null,
     checkpoint,
     modelFolder: model?.folder ?? null,
     modelStep,

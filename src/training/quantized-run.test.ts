@@ -8,10 +8,12 @@ import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { readSafetensors } from "../formats/safetensors.js";
 import { HeldOutLoss } from "../programs/held-out.js";
+import type { CheckpointName } from "../runs/checkpoint.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import { clearEvaluationCache } from "../runtime/evaluate.js";
 import { loadTarget } from "../verbs/target.js";
 import { prepareRun } from "./prepare.js";
+import { resume } from "./resume.js";
 import { train } from "./train.js";
 
 let folder = "";
@@ -63,8 +65,8 @@ function ofKind<K extends MetricsRecord["kind"]>(records: readonly MetricsRecord
 }
 
 /** The loss of a loaded run on the very batches that its evaluations used. */
-async function lossOf(target: string, settings: Settings): Promise<number> {
-  const { model } = await loadTarget(target, { base: null, adapter: true });
+async function lossOf(target: string, settings: Settings, checkpoint?: CheckpointName): Promise<number> {
+  const { model } = await loadTarget(target, { base: null, adapter: true, ...(checkpoint && { checkpoint }) });
   const { heldOut } = await prepareRun(settings);
   const { batchSize, sequenceLength, lossChunk, device } = settings;
   const shape = { batchSize, sequenceLength, lossChunk, device, threads: 1 };
@@ -87,14 +89,17 @@ test("a run quantizes after the warm start, says what that costs, and takes up i
   expect(quantized!.relativeError).toBeLessThan(0.12);
   const merges = ofKind(records, "merge");
   expect(merges.map(({ step }) => step)).toEqual([6, 9, 12]);
-  for (const { policy, recovered, codesChanged, layers, lossBefore, lossAfter } of merges) {
+  for (const { policy, recovered, codesChanged, layers, lossBefore, lossAfter } of merges.slice(0, -1)) {
     expect(policy).toBe("delta-log");
     expect(Math.abs(recovered - 1)).toBeLessThan(0.05);
     expect(codesChanged).toBeGreaterThan(0.05);
     expect(layers.every((layer) => layer.codesChanged! > 0 && Math.abs(layer.recovered - 1) < 0.2)).toBe(true);
     expect(Math.abs(lossAfter - lossBefore)).toBeLessThan(0.05);
   }
-  expect(merges.at(-1)!.lossAfter).toBe(ofKind(records, "eval").at(-1)!.loss);
+  // The last cycle goes to the log alone.
+  const { loss } = ofKind(records, "eval").at(-1)!;
+  expect(merges.at(-1)).toMatchObject({ policy: null, recovered: 1, codesChanged: null });
+  expect([merges.at(-1)!.lossBefore, merges.at(-1)!.lossAfter]).toEqual([loss, loss]);
   expect(await readdir(path.join(out, "deltas"))).toHaveLength(3);
 });
 
@@ -111,14 +116,45 @@ describe.each([...MERGE_POLICIES])("with the policy %s", (mergePolicy) => {
     const { settings, records, out } = await run(`finished-${mergePolicy}`, { mergePolicy });
     const last = ofKind(records, "eval").at(-1)!.loss;
     const model = await lossOf(out, settings);
-    // What computes is rounded to 4 bits, what is saved is not.
+    // What trains is rounded to 4 bits, what is saved is not.
     expect(Math.abs(model - last)).toBeLessThan(0.03);
+    expect(ofKind(records, "end")).toMatchObject([{ losses: { trained: last, exact: model } }]);
     const adapter = await lossOf(path.join(out, "adapter"), settings);
     if (mergePolicy === "delta-log" || mergePolicy === "residual") expect(adapter).toBeCloseTo(model, 5);
     await rm(path.join(out, "model"), { recursive: true });
     expect(await lossOf(out, settings)).toBe(last);
+    // From its last checkpoint, the same model to the bit, or to what another order of sums does.
+    await resume(out);
+    expect(await lossOf(out, settings)).toBe(model);
   });
 });
+
+test.each(["residual", "error-feedback"] as const)(
+  "with %s, a run that is made longer goes on as if it had always been as long",
+  async (mergePolicy) => {
+    const change = { mergePolicy, schedule: "constant", maxSteps: 12 } as const;
+    const whole = await run(`whole-${mergePolicy}`, change);
+    const { out, records } = await run(`longer-${mergePolicy}`, { ...change, maxSteps: 9 });
+    await resume(out, { changes: { maxSteps: 12 } }, { onRecord: (record) => void records.push(record) });
+    const steps = (all: readonly MetricsRecord[]) => ofKind(all, "step").map(({ step, loss }) => [step, loss]);
+    expect(steps(records)).toEqual(steps(whole.records));
+    expect(ofKind(records, "eval").at(-1)!.loss).toBe(ofKind(whole.records, "eval").at(-1)!.loss);
+  },
+);
+
+test.each(["delta-log", "requantize"] as const)(
+  "with %s, the best checkpoint is found by the trained weights",
+  async (mergePolicy) => {
+    const change = { mergePolicy, loadBest: true, evalEvery: 1, saveEvery: null } as const;
+    const { settings, records, out } = await run(`best-${mergePolicy}`, change);
+    const evals = ofKind(records, "eval").filter(({ step }) => step > 0);
+    const best = evals.reduce((least, each) => (each.loss < least.loss ? each : least));
+    const [end] = ofKind(records, "end");
+    expect(end).toMatchObject({ modelStep: best.step, losses: { trained: best.loss } });
+    expect(end!.losses!.exact).toBe(await lossOf(out, settings));
+    expect(await lossOf(out, settings, "best")).toBe(best.loss);
+  },
+);
 
 test("LoRA on int8 without a warm start keeps the base as the weights were drawn", async () => {
   const change = { method: "lora", quantize: "int8", warmStartSteps: 0, maxSteps: 4, warmupSteps: 0 } as const;

@@ -9,7 +9,7 @@ import { planConflict } from "../relora/plan-change.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
 import { goBackTo, listCheckpoints } from "../runs/checkpoint.js";
 import { bestOf, type Ending, endingOf, publishedStep } from "../runs/early-stop.js";
-import type { MetricsRecord } from "../runs/metrics.js";
+import type { MetricsRecord, PublishedLosses } from "../runs/metrics.js";
 import { isRunFolder, RunFolder, readRunSettings } from "../runs/run-folder.js";
 import { openRun, type SavedRun } from "../runs/saved-run.js";
 import type { TrainResult } from "./ending.js";
@@ -66,7 +66,7 @@ export async function resume(
       );
       await goBackTo(path, step, best?.step ?? null);
       await folder.writeReport(settings);
-      return finishedAlready(saved, ending, published);
+      return finishedAlready(saved, ending, published, lossesIn(records.at(-1)));
     }
     if (records.length < saved.state.records) {
       onNotice(
@@ -116,13 +116,26 @@ async function isWhole(folder: string): Promise<boolean> {
   return (await exists(folder)) && ((await damageOf(folder)) ?? []).length === 0;
 }
 
-function finishedAlready({ folder, checkpoint, state }: SavedRun, outcome: Ending, modelStep: number): TrainResult {
+function lossesIn(last: MetricsRecord | undefined): PublishedLosses | undefined {
+  return last?.kind === "end" ? last.losses : undefined;
+}
+
+/** @param recorded the losses of the model where the base is quantized, as the last record has them. */
+function finishedAlready(
+  { folder, checkpoint, state, quantizer }: SavedRun,
+  outcome: Ending,
+  modelStep: number,
+  recorded: PublishedLosses | undefined,
+): TrainResult {
+  const loss = (modelStep === checkpoint.step ? state.evaluated : state.best)?.loss ?? null;
+  const losses = quantizer === null ? { trained: loss, exact: loss } : (recorded ?? { trained: null, exact: null });
   return {
     outcome,
     runFolder: folder,
     step: checkpoint.step,
     tokens: state.tokens,
     heldOutLoss: state.evaluated?.loss ?? null,
+    losses,
     checkpoint: checkpoint.folder,
     modelFolder: joinPath(folder, "model"),
     modelStep,

@@ -99,6 +99,7 @@ const NOTHING_DONE = {
   step: 0,
   tokens: 0,
   heldOutLoss: null,
+  losses: null,
   checkpoint: null,
   modelFolder: null,
   modelStep: null,

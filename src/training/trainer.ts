@@ -7,7 +7,7 @@ import { discardGradient } from "../optim/gradient.js";
 import { countScored } from "../programs/training-step.js";
 import type { CompiledPhase } from "../relora/compiled-phase.js";
 import type { MasterWeights } from "../relora/master-weights.js";
-import { endCycle } from "../relora/merging.js";
+import { endCycle, mergeIntoWeights } from "../relora/merging.js";
 import { planStep, type StepPlan } from "../relora/plan.js";
 import { restart } from "../relora/restarts.js";
 import { markBest, pruneCheckpoints } from "../runs/checkpoint.js";
@@ -16,7 +16,7 @@ import { type Ending, endingOf } from "../runs/early-stop.js";
 import type { StartRecord } from "../runs/metrics.js";
 import type { Progress } from "../runs/progress.js";
 import type { LossAtStep } from "../runs/run-state.js";
-import type { SavedRun } from "../runs/saved-run.js";
+import { keepsLastCycle, type SavedRun } from "../runs/saved-run.js";
 import { adapterBytes, checkpointBytes, saveCheckpoint } from "../runs/saving.js";
 import { Rng } from "../tensor/random.js";
 import { beginRun, type ReadyRun, releasedOnFailure, restoreRun } from "./begin.js";
@@ -88,6 +88,8 @@ export class Trainer {
       const { step } = ready.progress;
       // A run that is made longer has not done what its last step had left out.
       if (step === saved.state.maxSteps) {
+        const isLonger = step < run.settings.maxSteps;
+        if (isLonger && keepsLastCycle(saved)) await mergeIntoWeights(run, ready.phase, { step });
         await trainer.#recordReset(await restart(run, ready.phase, planStep(step, run.settings)));
       }
       return trainer;
@@ -191,7 +193,9 @@ export class Trainer {
   async #endCycle(plan: StepPlan): Promise<void> {
     await this.#requireSound();
     await this.#output.waitForSpace(adapterBytes(this.#run.model), "the update of this cycle");
-    const { sha256, report, zeroedFraction } = await endCycle(this.#run, this.#phase, plan, this.#master);
+    const keepsTrained = plan.step === this.#settings.maxSteps && this.#progress.lastMerge === "log";
+    const ended = await endCycle(this.#run, this.#phase, plan, this.#master, { keepsTrained });
+    const { sha256, report, zeroedFraction } = ended;
     this.#progress.deltas.push(sha256);
     await this.#output.record({ kind: "merge", ...report });
     await this.#recordReset(zeroedFraction);

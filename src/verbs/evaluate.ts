@@ -7,8 +7,7 @@ import { evaluationBatches } from "../data/evaluation-batches.js";
 import { modelTokenizer, type TokenizerSource } from "../data/model-tokenizer.js";
 import type { Evaluation } from "../programs/held-out.js";
 import { HeldOutLoss } from "../programs/held-out.js";
-import type { TargetOptions } from "./target.js";
-import { loadTarget } from "./target.js";
+import { type LoadedTarget, loadTarget, type TargetOptions } from "./target.js";
 
 /** Options of {@link evaluateTarget}. */
 export interface EvaluationOptions extends TargetOptions {
@@ -27,7 +26,7 @@ export interface EvaluationOptions extends TargetOptions {
 }
 
 /** The score of a source of data. */
-export interface TargetEvaluation extends Evaluation {
+export interface TargetEvaluation extends Evaluation, Pick<LoadedTarget, "weights"> {
   /** Samples that were cut, and the tokens left out of them. */
   readonly truncation: { readonly samples: number; readonly tokens: number };
 }
@@ -45,7 +44,7 @@ const USUAL_LENGTH = 1024;
  */
 export async function evaluateTarget(target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
   const { data, batchSize, maxTokens, device, threads } = options;
-  const { model, tokenizer } = await loadTarget(target, options);
+  const { model, tokenizer, weights } = await loadTarget(target, options);
   const longest = model.config.maxSequenceLength;
   if ((options.sequenceLength ?? 0) > longest) {
     throw new ConfigError(
@@ -62,7 +61,7 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
   const shape = { batchSize, sequenceLength, lossChunk: LOSS_CHUNK, device, threads: threads ?? cpuCount() };
   const heldOut = await HeldOutLoss.compile(model, shape);
   try {
-    return { ...(await heldOut.run(evaluationBatches(rows, { batchSize, ...limit }))), truncation };
+    return { ...(await heldOut.run(evaluationBatches(rows, { batchSize, ...limit }))), truncation, weights };
   } finally {
     await heldOut.release();
   }

@@ -97,6 +97,12 @@ export interface LoadedTarget {
   readonly folder: string;
   /** That beside an adapter, or else the one in the model folder. */
   readonly tokenizer: TokenizerSource;
+  /**
+   * Of a run: `trained` for one of its checkpoints, the base as its steps saw it with the adapter; `exact` for its
+   * finished model, in which nothing is rounded. They differ only on a quantized base. Null for the base alone and for
+   * what is no run.
+   */
+  readonly weights: "trained" | "exact" | null;
 }
 
 /**
@@ -120,10 +126,11 @@ export async function modelOf(target: Target, { adapter, device }: LoadOptions):
       }
       const finished = await checkpointPath(folder, "model");
       if (target.checkpoint === null && (await exists(finished))) {
-        return asTrained(await loadWritten(finished, `highrank resume ${folder} writes it again`, options), folder);
+        const model = await loadWritten(finished, `highrank resume ${folder} writes it again`, options);
+        return asTrained({ ...model, weights: "exact" }, folder);
       }
       const run = await openRunAsModel(folder, target.checkpoint);
-      return asTrained(loaded(await restoreModel(run), run.baseFolder), folder);
+      return asTrained({ ...loaded(await restoreModel(run), run.baseFolder), weights: "trained" }, folder);
     }
     case "adapter": {
       const { effect, source, baseFolder } = await openAdapter(folder, target.base, events);
@@ -139,7 +146,7 @@ export async function modelOf(target: Target, { adapter, device }: LoadOptions):
 }
 
 function loaded(model: CausalLM, folder: string): LoadedTarget {
-  return { model, folder, tokenizer: { folder, addSpecialTokens: true } };
+  return { model, folder, tokenizer: { folder, addSpecialTokens: true }, weights: null };
 }
 
 /** The target with its tokenizer used as in the run. */

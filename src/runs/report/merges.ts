@@ -22,16 +22,17 @@ export function mergesCard(merges: readonly MergeRecord[]): string {
   ];
   const measured = "the held-out loss right before and after, and the largest change of any logit of a probe batch";
   const note = quantized
-    ? `Quantized weights take up an update only as far as their codes can express it (policy: ${merges.at(-1)?.policy}): ` +
-      `${measured}; the share of the update found in the weights that compute, and of the codes that changed.`
+    ? `Quantized weights take up an update only as far as their codes can express it (policy: ${policyOf(merges)}): ` +
+      `${measured}; the share of the update found in the weights that compute, and of the codes that changed. ` +
+      "The last cycle goes to the exact weights alone, which hold all of it; the trained weights stay as they are."
     : `A merge must not change what the model computes: ${measured}.`;
   return card("Merges", note, table(columns, merges));
 }
 
 /** The last merge into quantized weights, as means over the layers of each kind; nothing for float32 weights. */
 export function layerKindsCard(merges: readonly MergeRecord[]): string {
-  const last = merges.at(-1);
-  if (last === undefined || !isQuantized(merges)) return "";
+  const last = merges.findLast(({ policy }) => policy !== null);
+  if (last === undefined) return "";
   const columns: Column<[string, MergedLayer[]]>[] = [
     ["Kind", ([kind]) => kind],
     ["Layers", ([, layers]) => String(layers.length)],
@@ -71,6 +72,10 @@ const recoveryColumns: readonly Column<Pick<MergedLayer, "recovered" | "codesCha
 function rankText({ rank, layers }: MergeRecord): string {
   const known = layers.filter((layer) => layer.rank !== null).length;
   return known === 0 ? "–" : known === layers.length ? String(rank) : `${rank} (${known} layers)`;
+}
+
+function policyOf(merges: readonly MergeRecord[]): string | null {
+  return merges.find(({ policy }) => policy !== null)?.policy ?? null;
 }
 
 function isQuantized(merges: readonly MergeRecord[]): boolean {

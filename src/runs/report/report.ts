@@ -1,12 +1,6 @@
-import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatNumber,
-  formatRanks,
-  formatShare,
-} from "../../base/numbers.js";
-import type { EvalRecord, MetricsRecord } from "../metrics.js";
+import { formatBytes, formatCount, formatDuration, formatNumber, formatShare } from "../../base/numbers.js";
+import { rankText } from "../../relora/merge-report.js";
+import type { EvalRecord, MetricsRecord, PublishedLosses } from "../metrics.js";
 import { chartsOf } from "./charts.js";
 import { card, escapeHtml, pairs } from "./html.js";
 import { memoryCard } from "./memory.js";
@@ -83,8 +77,8 @@ function summaryOf(records: readonly MetricsRecord[]): [string, string][] {
   rows.push(...heldOutRows(records));
   const lastMerge = merges.at(-1);
   if (lastMerge !== undefined) {
-    const ranks = formatRanks(lastMerge.layers.map((layer) => layer.rank));
-    rows.push(["Merges", `${merges.length}${ranks === null ? "" : `, rank ${ranks}`}`]);
+    const rank = rankText(lastMerge.layers);
+    rows.push(["Merges", `${merges.length}${rank === null ? "" : `, ${rank}`}`]);
   }
   if (skips > 0) rows.push(["Skipped updates", String(skips)]);
   if (end !== undefined) {
@@ -106,6 +100,13 @@ function heldOutRows(records: readonly MetricsRecord[]): [string, string][] {
   const rows: [string, string][] = [["Held-out loss at first", text(first)]];
   if (warm !== undefined && warm !== first && warm !== last) rows.push(["… after the warm start", text(warm)]);
   if (last !== first) rows.push(["… at last", text(last)]);
+  const { losses } = records.findLast((record) => record.kind === "end") ?? {};
+  if (losses === undefined) return rows;
+  const published = ({ trained, exact }: PublishedLosses): [string, number | null][] => [
+    ["… of the model, trained weights (quantized base and adapter)", trained],
+    ["… of the model, exact weights (as published, in float32)", exact],
+  ];
+  rows.push(...published(losses).map(([name, loss]): [string, string] => [name, loss?.toFixed(4) ?? "not measured"]));
   return rows;
 }
 

@@ -1,0 +1,107 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { adapterTensors } from "../../src/adapters/inject.js";
+import { resolveSettings } from "../../src/config/resolve.js";
+import { writeSafetensors } from "../../src/formats/safetensors.js";
+import { addAdapters } from "../../src/relora/settings-adapters.js";
+import { clearEvaluationCache } from "../../src/runtime/evaluate.js";
+import type { HostTensor } from "../../src/tensor/dtype.js";
+import { Rng } from "../../src/tensor/random.js";
+import { prepareRun } from "../../src/training/prepare.js";
+import { train } from "../../src/training/train.js";
+import { ask, describePeers, realModel } from "./peer.js";
+
+// The loss of each of 40 LoRA steps on real models, from one adapter and over the same tokens, by highrank and by the
+// libraries that people train with.
+
+const STEPS = 40;
+const BATCH = 2;
+const LENGTH = 64;
+const OPTIMIZER = { lr: 5e-4, betas: [0.9, 0.999], clip: 1 };
+const TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+const LORA = { r: 4, lora_alpha: 8, lora_dropout: 0, target_modules: TARGETS };
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-step-losses-"));
+});
+afterAll(async () => {
+  await clearEvaluationCache();
+  await rm(folder, { recursive: true });
+});
+
+/** What a run of ours starts from and sees, in files for Python, and the losses of its steps. */
+async function trained(model: string, name: string, quantize: "none" | "nf4") {
+  const flags = {
+    ...{
+      model,
+      quantize,
+      data: fileURLToPath(new URL("../../docs/hostile-files.md", import.meta.url)),
+      method: "lora",
+    },
+    ...{ rank: LORA.r, alpha: LORA.lora_alpha, dropout: 0, targetModules: TARGETS, schedule: "constant" },
+    ...{ lr: OPTIMIZER.lr, weightDecay: 0, warmupSteps: 0, beta1: OPTIMIZER.betas[0], beta2: OPTIMIZER.betas[1] },
+    ...{ clipGradNorm: OPTIMIZER.clip, maxSteps: STEPS, batchSize: BATCH, sequenceLength: LENGTH, threads: 2 },
+    ...{ evalEvery: null, evalTokens: 64, sampleTokens: 0, saveEvery: null, out: path.join(folder, name) },
+  };
+  const settings = resolveSettings({ flags });
+  const { model: built, cursor } = await prepareRun(settings);
+  addAdapters(built, settings, new Rng(settings.seed, "adapters", 0));
+  const adapter = path.join(folder, `${name}-adapter.safetensors`);
+  const starts = new Map<string, HostTensor>();
+  for (const { layer, name: part, parameter } of adapterTensors(built).values()) {
+    const { shape, values } = parameter;
+    if (part === "loraA") starts.set(layer, { dtype: "float32", shape, data: values });
+  }
+  await writeSafetensors(adapter, starts);
+  const ids = new Int32Array(STEPS * BATCH * (LENGTH + 1));
+  cursor.take(STEPS).forEach(({ inputIds, labels }, step) => {
+    for (let row = 0; row < BATCH; row++) {
+      const [start, end] = [row * LENGTH, (row + 1) * LENGTH];
+      const at = (step * BATCH + row) * (LENGTH + 1);
+      ids.set(inputIds.subarray(start, end), at);
+      ids[at + LENGTH] = labels[end - 1]!;
+    }
+  });
+  const rows = path.join(folder, `${name}-rows.safetensors`);
+  const shape = [STEPS, BATCH, LENGTH + 1];
+  await writeSafetensors(rows, new Map([["rows", { dtype: "int32", shape, data: ids }]]));
+  const losses: number[] = [];
+  await train(settings, { onRecord: (record) => record.kind === "step" && void losses.push(record.loss) });
+  return { losses, given: { model, adapter, rows, options: LORA, optimizer: OPTIMIZER } };
+}
+
+/** The largest difference of a step. */
+function apart(ours: readonly number[], others: readonly number[]): number {
+  expect([ours.length, others.length]).toEqual([STEPS, STEPS]);
+  return Math.max(...ours.map((loss, step) => Math.abs(loss - others[step]!)));
+}
+
+describePeers("40 LoRA steps of SmolLM2-135M", () => {
+  let model = "";
+  beforeAll(async () => {
+    model = await realModel("smollm2-135m");
+  });
+
+  test("on float32 weights have the losses of PEFT and of TRL", { timeout: 600_000 }, async () => {
+    const { losses, given } = await trained(model, "float32", "none");
+    const peft = await ask<number[]>("step_losses", "peft_losses", given);
+    console.log("float32, PEFT", apart(losses, peft), losses[0], losses.at(-1));
+    const trl = await ask<number[]>("step_losses", "trl_losses", { ...given, out: path.join(folder, "trl") });
+    console.log("float32, TRL", apart(losses, trl));
+    expect(losses.at(-1)).toBeLessThan(losses[0]! - 0.2);
+    expect(apart(losses, peft)).toBeLessThan(1e-4);
+    expect(apart(losses, trl)).toBeLessThan(1e-4);
+  });
+
+  test("on NF4 have the losses of PEFT on bitsandbytes", { timeout: 600_000 }, async () => {
+    const { losses, given } = await trained(model, "nf4", "nf4");
+    const quantization = { load_in_4bit: true, bnb_4bit_quant_type: "nf4" };
+    const peft = await ask<number[]>("step_losses", "peft_losses", { ...given, quantization });
+    console.log("nf4", apart(losses, peft), losses[0], losses.at(-1));
+    expect(apart(losses, peft)).toBeLessThan(1e-4);
+  });
+});
