@@ -166,10 +166,10 @@ test("data says what is scored of samples, and shows it", async () => {
     const args = ["data", "sums.jsonl", "--vocab-size", "280"];
     const { stdout } = await runCommand(args, { cwd });
     expect(stdout).toContain("prompt and completion, only the completion is scored");
-    expect(stdout).toContain("0 + 1 =[ 1<|endoftext|>]");
+    expect(stdout).toContain("<|endoftext|>0 + 1 =[ 1<|endoftext|>]");
     const all = (await runCommand([...args, "--train-on-inputs"], { cwd })).stdout;
     expect(all).toContain("prompt and completion, all scored");
-    expect(all).toContain("0[ + 1 = 1<|endoftext|>]");
+    expect(all).toContain("<|endoftext|>[0 + 1 = 1<|endoftext|>]");
   });
 });
 

@@ -3,9 +3,9 @@ import { filterNamed } from "./filters.js";
 import { type Frame, outward } from "./frames.js";
 import type { CallArguments, Expression, FilterNode, SliceNode } from "./nodes.js";
 import { binary, compare, slice, unary } from "./operators.js";
+import { testNamed } from "./predicates.js";
 import { PythonError, typeError } from "./python-error.js";
 import type { Scope } from "./rendering.js";
-import { testNamed } from "./tests.js";
 import {
   type Arguments,
   charactersOf,

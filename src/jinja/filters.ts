@@ -7,10 +7,10 @@ import { float, isInt, negate, toDouble, truncate } from "./numbers.js";
 import { DictView, LazyItems } from "./objects.js";
 import { binary } from "./operators.js";
 import { percentFormat } from "./percent-format.js";
+import { testNamed } from "./predicates.js";
 import { except, PythonError, typeError } from "./python-error.js";
 import { batches, getter, grouped, keyOf, pairs, reversed, slices, sortedBy, unique } from "./sequences.js";
 import { callStringMethod } from "./string-methods.js";
-import { testNamed } from "./tests.js";
 import {
   fileSize,
   indented,

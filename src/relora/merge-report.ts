@@ -62,8 +62,6 @@ export interface MergeReport extends Fields<typeof MERGE_REPORT> {}
 export function rankText(layers: readonly Pick<MergedLayer, "rank">[]): string | null {
   const ranks = layers.map(({ rank }) => rank);
   const text = formatRanks(ranks);
-  // "Rank 0" would be the rank of no update at all.
-  return text === null || ranks.some((rank) => rank !== null && rank > 0)
-    ? text && `rank ${text}`
-    : `no singular value above ${RANK_THRESHOLD}`;
+  if (text === null) return null;
+  return ranks.some((rank) => rank !== null && rank > 0) ? `rank ${text}` : "nothing changed";
 }

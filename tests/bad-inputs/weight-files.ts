@@ -149,7 +149,9 @@ export const weightFiles: Area = {
         const file = path.join(cwd, "float/tokenizer.json");
         const tokenizer = JSON.parse(await readFile(file, "utf8"));
         const added = { special: true, single_word: false, lstrip: false, rstrip: false, normalized: false };
-        tokenizer.added_tokens.push({ id: 280, content: "cat", ...added });
+        const first = Object.keys(tokenizer.model.vocab).length;
+        for (let id = first; id < 280; id++) tokenizer.added_tokens.push({ id, content: `<extra ${id}>`, ...added });
+        tokenizer.added_tokens.push({ id: 280, content: "cat sat on mat", ...added });
         await writeFile(file, JSON.stringify(tokenizer));
       },
       says: ["the text has token 280, but the model has 280", "its tokenizer is another model's"],

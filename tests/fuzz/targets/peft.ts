@@ -58,7 +58,7 @@ export const peft: FuzzTarget = {
       ...{ rankPattern: { up_proj: 2 }, alphaPattern: { "0\\..*": 3 }, tokenIndices: { embed_tokens: [0, 2] } },
       targetModules: ["q_proj", "model.embed_tokens"],
       layers: new Map([["model.layers.0.self_attn.q_proj", { ...pair, magnitude: vector }]]),
-      embeddings: new Map([["model.embed_tokens", { loraA: matrix(2, 5), loraB: matrix(3, 2) }]]),
+      embeddings: new Map([["model.embed_tokens", { loraA: matrix(2, 5), loraB: matrix(3, 2), magnitude: vector }]]),
       tokens: new Map([["model.embed_tokens", matrix(2, 3)]]),
       biases: new Map([["model.layers.0.self_attn.q_proj.bias", vector]]),
       modulesToSave: new Map([["model.embed_tokens.weight", matrix(5, 3)]]),
