@@ -1,65 +1,14 @@
-import path from "node:path";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { openSafetensors } from "../src/formats/safetensors.js";
 import { AREAS } from "./bad-inputs/areas.js";
-import type { BadInput } from "./bad-inputs/bad-input.js";
-import { errorsPage } from "./bad-inputs/errors-page.js";
-import { listTree, runCommand, withFolder } from "./run-command.js";
+import { messageOf } from "./bad-inputs/message-of.js";
 
-const messages = new Map<BadInput, string>();
+/** Every fifth row of each area; the suite "crash" makes the calls of all of them. */
+const SOME = AREAS.map(({ title, rows }) => ({ title, rows: rows.filter((_, index) => index % 5 === 0) }));
+const page = readFileSync(new URL("../docs/errors.md", import.meta.url), "utf8");
 
-/** Makes the calls of a row, and resolves to the message that they all give. */
-async function messageOf(row: BadInput): Promise<string> {
-  const known = messages.get(row);
-  if (known !== undefined) return known;
-  const message = await fail(row, row.args);
-  for (const args of row.alike ?? []) expect(await fail(row, args)).toBe(message);
-  messages.set(row, message);
-  return message;
-}
-
-function fail(row: BadInput, args: readonly string[]): Promise<string> {
-  return withFolder(row.files ?? {}, async (cwd) => {
-    await row.prepare?.(cwd);
-    const before = await listTree(cwd);
-    const { code, stdout, stderr } = await runCommand(args, { cwd, env: row.env ?? {}, ...row.limits });
-    for (const text of row.says) expect(stderr).toContain(text);
-    expect(stderr).toMatch(/^(error: |Usage: )/);
-    expect(stderr).not.toMatch(/^\s+at /m);
-    expect(code).toBe(row.code);
-    if (row.prints === undefined) expect(stdout).toMatch(/^(Reading .* and preparing the model …\n)?$/);
-    else expect(stdout).toContain(row.prints);
-    if (row.leavesFiles) await expectWholeFiles(cwd);
-    else expect(await listTree(cwd)).toEqual(before);
-    return stable(stderr, cwd);
-  });
-}
-
-async function expectWholeFiles(folder: string): Promise<void> {
-  const names = await listTree(folder);
-  expect(names.filter((name) => name.includes("partial"))).toEqual([]);
-  for (const name of names.filter((name) => name.endsWith(".safetensors"))) {
-    await openSafetensors(path.join(folder, name));
-  }
-}
-
-/** A message without what differs from one call, or one machine, to the next; of a help text only how it begins. */
-function stable(message: string, cwd: string): string {
-  const text = message.startsWith("Usage: ") ? `${message.split("\n")[0]}\n…` : message.trimEnd();
-  const ofMachine = /\b[\d.]+ \w?i?B are at hand/g;
-  return text
-    .replaceAll(cwd, "/path")
-    .replaceAll(/\b[0-9a-f]{64}\b/g, "<SHA-256>")
-    .replaceAll(ofMachine, "<memory> are at hand");
-}
-
-describe.each(AREAS)("$title", ({ rows }) => {
+describe.each(SOME)("$title", ({ rows }) => {
   test.each(rows)("$name", async (row) => {
-    await messageOf(row);
+    expect(page).toContain(await messageOf(row));
   });
 });
-
-test("docs/errors.md is current (rewrite it with `npx vitest run tests/bad-inputs -u`)", async () => {
-  for (const row of AREAS.flatMap(({ rows }) => rows)) await messageOf(row);
-  await expect(errorsPage(AREAS, messages)).toMatchFileSnapshot("../docs/errors.md");
-}, 600_000);

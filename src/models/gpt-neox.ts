@@ -46,6 +46,8 @@ export function readGPTNeoXConfig(json: Readonly<Record<string, unknown>>): GPTN
   const headDim = hiddenSize / numHeads;
   if (!Number.isSafeInteger(headDim))
     reader.faults.push(`hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${numHeads})`);
+  // transformers would turn positions by it, and split heads by the quotient.
+  reader.only("head_dim", headDim);
   const maxLength = reader.count("max_position_embeddings", 2048);
   const rope = readRope(reader, headDim, {
     ...originalLength(reader),

@@ -197,16 +197,14 @@ describePeers("bitsandbytes, SmolLM2-135M", () => {
     for (const [kind, { different, elements, apart, most }] of Object.entries(kinds)) {
       // Theirs are looked up in a table, and depend on how the machine sums the mean.
       if (kind === "nested codes") expect(apart / elements).toBeLessThan(0.003);
-      else if (kind === "nested_absmax") expect(most).toBeLessThan(1e-7);
+      else if (kind === "nested_absmax") expect(most).toBeLessThan(5e-7);
       else if (isInt8 && kind === "weight") expect([apart < 5e-4 * elements, most <= 1]).toEqual([true, true]);
       else expect([kind, different]).toEqual([kind, 0]);
     }
     const [we, they] = [await logitsOf(other, rows), await theirs(other, rows, isInt8)];
-    console.log(name, "theirs read", apart(we.logits, they.logits), we.loss, they.loss);
     expect(apart(we.logits, they.logits)).toBeLessThan(1e-4);
     expect(Math.abs(we.loss - they.loss)).toBeLessThan(1e-4);
     const [read, own] = [await theirs(mine, rows, isInt8), await logitsOf(mine, rows)];
-    console.log(name, "ours read", apart(read.logits, own.logits), read.loss, own.loss);
     expect(apart(read.logits, own.logits)).toBeLessThan(1e-4);
     expect(Math.abs(read.loss - they.loss)).toBeLessThan(doubleQuant || isInt8 ? 1e-3 : 1e-6);
   });

@@ -89,9 +89,7 @@ describePeers("40 LoRA steps of SmolLM2-135M", () => {
   test("on float32 weights have the losses of PEFT and of TRL", { timeout: 600_000 }, async () => {
     const { losses, given } = await trained(model, "float32", "none");
     const peft = await ask<number[]>("step_losses", "peft_losses", given);
-    console.log("float32, PEFT", apart(losses, peft), losses[0], losses.at(-1));
     const trl = await ask<number[]>("step_losses", "trl_losses", { ...given, out: path.join(folder, "trl") });
-    console.log("float32, TRL", apart(losses, trl));
     expect(losses.at(-1)).toBeLessThan(losses[0]! - 0.2);
     expect(apart(losses, peft)).toBeLessThan(1e-4);
     expect(apart(losses, trl)).toBeLessThan(1e-4);
@@ -101,7 +99,6 @@ describePeers("40 LoRA steps of SmolLM2-135M", () => {
     const { losses, given } = await trained(model, "nf4", "nf4");
     const quantization = { load_in_4bit: true, bnb_4bit_quant_type: "nf4" };
     const peft = await ask<number[]>("step_losses", "peft_losses", { ...given, quantization });
-    console.log("nf4", apart(losses, peft), losses[0], losses.at(-1));
     expect(apart(losses, peft)).toBeLessThan(1e-4);
   });
 });
