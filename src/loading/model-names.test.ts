@@ -64,7 +64,7 @@ describe.each(Object.keys(KINDS) as (keyof typeof KINDS)[])("%s", (kind) => {
   });
 
   test.each([undefined, 4000])(
-    "a head of its own is kept, and so are both when written (files of %s bytes)",
+    "a head of its own is kept, and so are both when written (shardBytes %s)",
     async (shardBytes) => {
       const { folder, model } = await write(
         `own head ${shardBytes}`,
