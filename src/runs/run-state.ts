@@ -65,9 +65,8 @@ const RUN_STATE = {
   /** SHA-256 of each file of the delta log, one for each merged cycle. */
   deltas: checksums,
   /**
-   * `log` in runs on a quantized base: the last cycle is merged into the delta log alone, so that the last checkpoint
-   * holds the trained weights. Absent where the base is float32, and in runs begun by versions that merged it into the
-   * codes as well: they still do.
+   * `log`: on a quantized base, the last cycle is merged into the delta log alone, so that the last checkpoint holds
+   * the trained weights. Absent in runs begun by versions that merged it into the codes as well: they still do.
    */
   lastMerge,
   /** Lines of metrics.jsonl up to here. */

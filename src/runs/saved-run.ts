@@ -100,9 +100,9 @@ export function isMerged({
  * True if the last cycle is in the delta log, and still in the adapters too: the weights under them are those that it
  * was trained on.
  */
-export function keepsLastCycle(run: Pick<SavedRun, "settings" | "state" | "checkpoint">): boolean {
-  const { state, checkpoint } = run;
-  return state.lastMerge === "log" && checkpoint.step === state.maxSteps && isMerged(run);
+export function keepsLastCycle(run: Pick<SavedRun, "settings" | "state" | "checkpoint" | "quantizer">): boolean {
+  const { state, checkpoint, quantizer } = run;
+  return quantizer !== null && state.lastMerge === "log" && checkpoint.step === state.maxSteps && isMerged(run);
 }
 
 /**

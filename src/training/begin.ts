@@ -32,7 +32,7 @@ export async function beginRun(
   start: StartRecord,
 ): Promise<ReadyRun & { readonly quantized: Quantized | null }> {
   const { model, source, settings, threads } = run;
-  const progress = Progress.fresh(run.quantizer === null ? undefined : "log");
+  const progress = Progress.fresh("log");
   const master = masterWeights(folder.path);
   const isAdapted = planStep(1, settings).addAdapters;
   // Before the other weights are read, so that no quantized layer is ever held in float32.

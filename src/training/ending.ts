@@ -68,7 +68,7 @@ export async function finishRun(ended: EndedRun, ending: Ending): Promise<TrainR
     return endRun(ended, ending, { step: published, folder, losses: await lossesOf(ended, published, folder) });
   }
   const frozenWeight = (layer: string): Promise<Float32Array> => master.weight(layer);
-  const keepsLastCycle = progress.lastMerge === "log";
+  const keepsLastCycle = run.quantizer !== null && progress.lastMerge === "log";
   const finished = finishedModel(model, source.config, { frozenWeight, keepsLastCycle });
   const folder = await publishModel(path, finished, companions, waitForSpace);
   await publishPresentAdapter(ended);

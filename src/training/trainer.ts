@@ -193,7 +193,8 @@ export class Trainer {
   async #endCycle(plan: StepPlan): Promise<void> {
     await this.#requireSound();
     await this.#output.waitForSpace(adapterBytes(this.#run.model), "the update of this cycle");
-    const keepsTrained = plan.step === this.#settings.maxSteps && this.#progress.lastMerge === "log";
+    const isLast = plan.step === this.#settings.maxSteps;
+    const keepsTrained = isLast && this.#run.quantizer !== null && this.#progress.lastMerge === "log";
     const ended = await endCycle(this.#run, this.#phase, plan, this.#master, { keepsTrained });
     const { sha256, report, zeroedFraction } = ended;
     this.#progress.deltas.push(sha256);
