@@ -1,4 +1,5 @@
 import type { Rng } from "../tensor/random.js";
+import { transposedElements } from "../tensor/transposed.js";
 
 /**
  * Rows of (rows, columns), made orthonormal by Gram–Schmidt, each twice for accuracy, in float64. Rows that those
@@ -23,7 +24,11 @@ export function orthonormalRows(values: Float32Array, rows: number, columns: num
 
 /** As `orthonormalRows`, for the columns. */
 export function orthonormalColumns(values: Float32Array, rows: number, columns: number, rng?: Rng): Float32Array {
-  return transposed(orthonormalRows(transposed(values, rows, columns), columns, rows, rng), columns, rows);
+  return transposedElements(
+    orthonormalRows(transposedElements(values, rows, columns), columns, rows, rng),
+    columns,
+    rows,
+  );
 }
 
 /** The L2 norm, summed in float64. */
@@ -45,10 +50,4 @@ function awayFrom(basis: readonly Float64Array[], given: Float64Array): Float64A
   }
   const [before, after] = [norm(given), norm(vector)];
   return after > 1e-5 * before && after > 0 ? vector.map((value) => value / after) : null;
-}
-
-function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let i = 0; i < rows; i++) for (let k = 0; k < columns; k++) result[k * rows + i] = values[i * columns + k]!;
-  return result;
 }

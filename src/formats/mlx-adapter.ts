@@ -1,5 +1,6 @@
 import { isObject, shownValue } from "../base/json.js";
 import type { HostTensor } from "../tensor/dtype.js";
+import { transposedElements } from "../tensor/transposed.js";
 
 /** The file of weights of an adapter of mlx-lm. */
 export const MLX_WEIGHTS = "adapters.safetensors";
@@ -40,10 +41,8 @@ export function asPeftTensor(name: string, tensor: HostTensor): readonly [name: 
   const part = NAMES[name.slice(dot + 1)];
   if (part === undefined) return [name, tensor];
   const known = `base_model.model.${name.slice(0, dot)}.${part}`;
-  const [rows, columns] = tensor.shape;
   if (tensor.shape.length !== 2) return [known, tensor];
-  const data = tensor.data.slice();
-  for (let i = 0; i < rows!; i++)
-    for (let j = 0; j < columns!; j++) data[j * rows! + i] = tensor.data[i * columns! + j]!;
-  return [known, { dtype: tensor.dtype, shape: [columns!, rows!], data } as HostTensor];
+  const [rows, columns] = tensor.shape as [number, number];
+  const data = transposedElements(tensor.data, rows, columns);
+  return [known, { dtype: tensor.dtype, shape: [columns, rows], data } as HostTensor];
 }

@@ -1,6 +1,7 @@
 import { CheckpointError } from "../base/errors.js";
 import type { WeightStorage } from "../models/weight-storage.js";
 import type { DType, TypedArray } from "../tensor/dtype.js";
+import { transposedElements } from "../tensor/transposed.js";
 import { quantizedWeightNames } from "./bitsandbytes.js";
 import { type LazyTensor, readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
 import type { SafetensorsDType } from "./safetensors-header.js";
@@ -53,7 +54,7 @@ function turned<T extends TensorToWrite>(
 }
 
 /** The same tensor with its two axes swapped when it is read. */
-export function transposed<T extends TensorToWrite>(tensor: T): T | TransposedTensor {
+function transposed<T extends TensorToWrite>(tensor: T): T | TransposedTensor {
   // Transposed twice, a tensor of a file passes through with its bytes.
   return tensor instanceof TransposedTensor ? (tensor.source as T) : new TransposedTensor(tensor);
 }
@@ -83,10 +84,6 @@ class TransposedTensor implements LazyTensor {
   /** The elements of the source in this tensor's order. */
   #turn<T extends TypedArray | Uint16Array>(elements: T): T {
     const [columns, rows] = this.shape as [number, number];
-    const turned = elements.slice() as T;
-    for (let row = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++) turned[column * rows + row] = elements[row * columns + column]!;
-    }
-    return turned;
+    return transposedElements(elements, rows, columns);
   }
 }

@@ -12,6 +12,7 @@ import { Embedding } from "../nn/embedding.js";
 import { moduleSlots } from "../nn/module.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.js";
+import { transposedElements } from "../tensor/transposed.js";
 import { diskParameters, type ModelSource, tiedNames } from "./model-source.js";
 import type { LayerUpdate } from "./updated-linear.js";
 
@@ -90,8 +91,8 @@ export function peftEffect(
       // The lengths are those of the columns.
       changeTable(module, async (values) => {
         const [rows, columns] = table.shape as [number, number];
-        const turned = await addTerms(turnedValues(values, rows, columns), [termOf(pair, scaling)]);
-        return turnedValues(turned, columns, rows);
+        const turned = await addTerms(transposedElements(values, rows, columns), [termOf(pair, scaling)]);
+        return transposedElements(turned, columns, rows);
       });
     }
   }
@@ -232,15 +233,7 @@ function turnedPair({ loraA, loraB }: LoraPair<HostTensor>): LoraPair<HostTensor
 
 function turned(tensor: HostTensor): HostTensor {
   const [rows, columns] = tensor.shape as [number, number];
-  return { dtype: "float32", shape: [columns, rows], data: turnedValues(floats(tensor), rows, columns) };
-}
-
-function turnedValues(values: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) result[column * rows + row] = values[row * columns + column]!;
-  }
-  return result;
+  return { dtype: "float32", shape: [columns, rows], data: transposedElements(floats(tensor), rows, columns) };
 }
 
 function withRows(table: Float32Array, indices: readonly number[], rows: HostTensor): Float32Array {
