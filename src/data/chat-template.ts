@@ -13,6 +13,7 @@ import { CheckpointError, DataError } from "../base/errors.js";
 import { isObject, shownValue } from "../base/json.js";
 import { writePythonJson } from "../base/python-json.js";
 import type { Conversation, RenderedConversation, ScoredTurns } from "./chat-rendering.js";
+import { contentOf } from "./outside-tokens.js";
 import type { TokenizerConfig } from "./tokenizer.js";
 
 /** Longest template that is read, in bytes; published ones have up to some ten thousand. */
@@ -69,7 +70,7 @@ export class ChatTemplate {
   constructor(source: string, config: TokenizerConfig, forTools: string = source) {
     this.#usual = source;
     this.#forTools = forTools;
-    const tokens = TOKEN_NAMES.map((name) => [name, tokenText(config[name])] as const);
+    const tokens = TOKEN_NAMES.map((name) => [name, contentOf(config[name])] as const);
     this.#variables = Object.fromEntries(tokens.filter((entry): entry is [never, string] => entry[1] !== undefined));
   }
 
@@ -206,9 +207,4 @@ function namedTemplates({ chat_template: stored }: TokenizerConfig): NamedTempla
 
 function isNamedTemplate(value: unknown): value is NamedTemplate {
   return isObject(value) && typeof value.name === "string" && typeof value.template === "string";
-}
-
-function tokenText(token: unknown): string | undefined {
-  const text = typeof token === "object" && token !== null ? (token as { content?: unknown }).content : token;
-  return typeof text === "string" ? text : undefined;
 }

@@ -1,6 +1,6 @@
 import { DataError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
-import { PythonFloat } from "../base/python-numbers.js";
+import { plainNumbers } from "../base/python-json.js";
 import type { DataKind } from "./records.js";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -19,7 +19,7 @@ const CHATS: readonly DataKind[] = ["messages", "prompt-completion messages"];
 
 const isEmpty = (value: unknown): boolean =>
   value === null || value === undefined || value === "" || (Array.isArray(value) && value.length === 0);
-const isOne = (value: unknown): boolean => (value instanceof PythonFloat ? value.value : value) === 1;
+const isOne = (value: unknown): boolean => plainNumbers(value) === 1;
 
 const REFUSED: readonly RefusedColumn[] = [
   {

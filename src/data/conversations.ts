@@ -1,7 +1,6 @@
 import { DataError } from "../base/errors.js";
 import { isObject, shownValue } from "../base/json.js";
-import { parsePythonJson } from "../base/python-json.js";
-import { PythonFloat } from "../base/python-numbers.js";
+import { parsePythonJson, plainNumbers } from "../base/python-json.js";
 import type { ChatMessage, Conversation } from "./chat-rendering.js";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -30,17 +29,6 @@ const NOT_VARIABLES = new Set([
   ...["truncation", "max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask"],
   ...["tokenizer_kwargs", "messages"],
 ]);
-
-/**
- * Reads the conversation of a record: messages with `role` and `content`, or ShareGPT's with `from` and `value`, and the
- * keys beside them. JSON in a text is parsed where a list or an object must stand.
- * @param keys whose lists follow one another.
- * @throws DataError with the fault of the record.
- */
-export function readConversation(fields: Fields, keys: readonly string[]): Conversation {
-  const messages = keys.flatMap((key) => readMessages(fields, key));
-  return withColumns(messages, fields);
-}
 
 /** Adds what stands beside the messages of a record. @throws DataError with its fault. */
 export function withColumns(messages: readonly ChatMessage[], fields: Fields): Conversation {
@@ -98,7 +86,12 @@ function parsed(value: unknown, key: string): unknown {
   }
 }
 
-function readMessages(fields: Fields, key: string): ChatMessage[] {
+/**
+ * Reads the messages under a key of a record: with `role` and `content`, or ShareGPT's with `from` and `value`. JSON in
+ * a text is parsed where a list or an object must stand.
+ * @throws DataError with the fault of the record.
+ */
+export function readMessages(fields: Fields, key: string): ChatMessage[] {
   const messages = parsed(fields[key], key);
   if (!Array.isArray(messages) || messages.length === 0) {
     throw new DataError(`"${key}" must be a list of at least one message, got ${shownValue(fields[key])}`);
@@ -165,7 +158,7 @@ function withSystem(messages: readonly ChatMessage[], system: unknown): readonly
 }
 
 function readMark(value: unknown, key: string, index: number): boolean {
-  const mark = value instanceof PythonFloat ? value.value : value;
+  const mark = plainNumbers(value);
   if (mark === 0 || mark === false) return false;
   if (mark === 1 || mark === true) return true;
   throw new DataError(`message ${index + 1}: "${key}" must be 0 or 1, got ${shownValue(value)}`);

@@ -3,7 +3,7 @@ import type { ScoredTurns } from "./chat-rendering.js";
 import { ChatTemplate, today } from "./chat-template.js";
 import type { Dataset } from "./dataset.js";
 import { countScoredLabels, type Rows, SampleRows, StreamRows, type TokenStream } from "./packing.js";
-import type { DataKind, DataRecord } from "./records.js";
+import { type DataKind, type DataRecord, isChat } from "./records.js";
 import { encodeSamples, requireVocabulary, type Sample, type Truncation } from "./samples.js";
 import type { Tokenizer } from "./tokenizer.js";
 
@@ -57,8 +57,7 @@ export async function encodeRecords(
   }
   const { sequenceLength, packing, trainOnInputs, scoredTurns = "whole", truncate = true } = options;
   const { chatDate = today() } = options;
-  const isChat = kind === "messages" || kind === "prompt-completion messages";
-  const template = isChat && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
+  const template = isChat(kind) && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
   const maxTokens = sequenceLength + 1;
   const { samples, truncation } = await encodeSamples(records, {
     tokenizer,

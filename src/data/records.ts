@@ -3,7 +3,7 @@ import { shownValue, withBigInts } from "../base/json.js";
 import { plainNumbers } from "../base/python-json.js";
 import type { ChatMessage, Conversation } from "./chat-rendering.js";
 import { REFUSED_COLUMNS, requireHonoured, requireOneAnswer } from "./columns.js";
-import { CONVERSATION_KEYS, readConversation, scoredMessages, withColumns } from "./conversations.js";
+import { CONVERSATION_KEYS, readMessages, scoredMessages, withColumns } from "./conversations.js";
 import { shownKeys } from "./jsonl-format.js";
 import { readTokens, TOKEN_KEYS, type TokenLabels } from "./rows.js";
 
@@ -109,6 +109,11 @@ export const KIND_COLUMNS: readonly string[] = [...new Set(KINDS.flatMap(({ keys
 export const DATA_COLUMNS: readonly string[] = [
   ...new Set([...KINDS.flatMap(({ keys, also }) => [...keys, ...also]), ...REFUSED_COLUMNS]),
 ];
+
+/** True for records of messages, which a chat template renders. */
+export function isChat(kind: DataKind): kind is "messages" | "prompt-completion messages" {
+  return kind === "messages" || kind === "prompt-completion messages";
+}
 
 /** Keys that version 1 knew. */
 const FIRST_KEYS: readonly string[] = [
@@ -281,15 +286,15 @@ function turn(asked: string, told: string): ChatMessage[] {
 }
 
 function readChat(fields: Fields, key: string): RecordContent {
-  const conversation = readConversation(fields, [key]);
+  const conversation = withColumns(readMessages(fields, key), fields);
   // A system message in front comes from beside the messages, and is not scored anyway.
   const scored = scoredMessages(conversation.messages);
   return { kind: "messages", conversation, ...(scored !== undefined && { scored }) };
 }
 
 function readCompletion(fields: Fields): RecordContent {
-  const conversation = readConversation(fields, ["prompt", "completion"]);
-  const completion = readConversation({ completion: fields.completion }, ["completion"]).messages;
+  const [prompt, completion] = [readMessages(fields, "prompt"), readMessages(fields, "completion")];
+  const conversation = withColumns([...prompt, ...completion], fields);
   if (scoredMessages(completion) !== undefined) {
     throw new DataError('a completion is scored whole; write the sample as "messages", of which some are not scored');
   }

@@ -7,7 +7,7 @@ import { type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
 import { encodeDataset, type TokenCounts } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
 import { withTemplate } from "../data/model-tokenizer.js";
-import { NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
+import { isChat, NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { trainTokenizer } from "../data/train-tokenizer.js";
 import { findTurnEnd } from "../data/turn-end.js";
@@ -124,7 +124,7 @@ async function tokenizerFor(settings: Settings, folder: string | null, dataset: 
 
 /** The day on which a run begins, if its data are rendered by a template that writes it. */
 function startDate({ kind }: Dataset, tokenizer: Tokenizer | null): string | null {
-  return tokenizer !== null && kind.endsWith("messages") && ChatTemplate.of(tokenizer)?.readsDate ? today() : null;
+  return tokenizer !== null && isChat(kind) && ChatTemplate.of(tokenizer)?.readsDate ? today() : null;
 }
 
 /** The tokenizer of a folder; null if it has none, which is enough for a data set of tokens. */
@@ -139,7 +139,7 @@ async function withTurnEnd(
   tokenizer: Tokenizer | null,
   { kind }: Dataset,
 ): Promise<CompanionFiles> {
-  const turnEnd = tokenizer !== null && kind.endsWith("messages") ? await findTurnEnd(tokenizer) : undefined;
+  const turnEnd = tokenizer !== null && isChat(kind) ? await findTurnEnd(tokenizer) : undefined;
   return turnEnd === undefined ? files : endingAt(files, [turnEnd]);
 }
 
