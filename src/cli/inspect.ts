@@ -2,7 +2,8 @@ import type { Command } from "commander";
 import { isObject } from "../base/json.js";
 import { formatCount, formatDuration, formatNumber, formatShare } from "../base/numbers.js";
 import { modelFolder } from "../hub/locate-model.js";
-import { RANK_THRESHOLD } from "../relora/merge-report.js";
+import { RELATIVE_THRESHOLD } from "../relora/merge-report.js";
+import { policyOf } from "../runs/report/merges.js";
 import type { Context } from "./context.js";
 import {
   elementCount,
@@ -137,7 +138,7 @@ function runLines(run: RunInspection): string[] {
   const last = merges.at(-1);
   if (last === undefined) return lines;
   lines.push(`  merges       ${merges.length}`, "");
-  const isQuantized = merges.some(({ policy }) => policy !== null);
+  const isQuantized = policyOf(merges) !== null;
   const rows = merges.map(({ cycle, step, lossBefore, lossAfter, deltaNorm, rank, recovered }) => [
     String(cycle),
     String(step),
@@ -148,7 +149,8 @@ function runLines(run: RunInspection): string[] {
   ]);
   const header = ["cycle", "step", "loss before -> after", "|ΔW|", "rank", ...(isQuantized ? ["recovered"] : [])];
   lines.push(...tableLines("rrlrrr", header, rows).map((line) => `  ${line}`));
-  lines.push("", `  rank of the accumulated update (singular values above ${RANK_THRESHOLD}), by layer`);
+  const counted = `singular values above ${formatShare(RELATIVE_THRESHOLD)} of the layer's largest`;
+  lines.push("", `  rank of the accumulated update (${counted}), by layer`);
   const ranks = last.layers.map(({ name, rank }) => [name, String(rank ?? "not computed")]);
   const nameColumns = Math.max(...ranks.map(([name]) => name!.length), 0);
   for (const [name, rank] of ranks) lines.push(`  ${name!.padEnd(nameColumns)}  ${rank}`);

@@ -163,9 +163,9 @@ export function quantizeLines(record: QuantizeRecord, columns: number, style: St
 const SOUND_RECOVERY: readonly [least: number, most: number] = [0.5, 1.5];
 
 /**
- * A merge: the change of the loss, the size of the update, and the singular values above the threshold that the merged
- * updates have reached, which is how their rank is counted. On quantized weights also the share of the update that they
- * took up, in yellow if it is far from all, and the share of codes that changed.
+ * A merge: the change of the loss, the size of the update, and the rank that the merged updates have reached. On
+ * quantized weights also the share of the update that they took up, in yellow if it is far from all, and the share of
+ * codes that changed.
  */
 export function mergeLines(record: MergeRecord, columns: number, style: Style): string[] {
   const pieces = [

@@ -1,9 +1,14 @@
 import { ConfigError } from "../base/errors.js";
 import { findSetting, flagOf, SETTING_KEYS, settingOf } from "./names.js";
-import type { SettingKey } from "./settings.js";
+import type { SettingKey, Settings } from "./settings.js";
 
 /** The settings that may change when a run goes on. The others made its model, its data or its plan. */
 export const RESUME_SETTINGS: readonly SettingKey[] = SETTING_KEYS.filter((key) => settingOf(key).mayChange);
+
+/** Settings of runs that began before these were there, and whose files do not name them. */
+export const EARLIER_SETTINGS: Partial<Settings> = Object.fromEntries(
+  SETTING_KEYS.map((key) => [key, settingOf(key).before] as const).filter(([, before]) => before !== undefined),
+);
 
 /** @throws ConfigError for names of settings that may not change, and for unknown ones. */
 export function requireResumable(names: Iterable<string>): void {

@@ -57,6 +57,8 @@ export interface Setting {
   readonly mayChange?: true;
   /** The share that it has in a warm start: none, or that of the learning rates of its steps. Absent: all of it. */
   readonly warmStart?: "none" | "rates";
+  /** Its value in runs that began before the setting was there, whose files do not name it. Absent: the default. */
+  readonly before?: boolean;
   /** True if no number of a run depends on it. */
   readonly computesNothing?: true;
   /** `own`: a study gives it to each run. `shared`: all arms must have it in common, or their losses do not compare. */
@@ -104,6 +106,7 @@ export const SETTINGS = {
     group: "Model and data",
     study: "shared",
     default: true,
+    before: false,
     help: "Put what the tokenizer puts around a text, such as <bos>, around texts, prompts and instructions. Chat templates write it themselves.",
   },
   trainOnInputs: {

@@ -17,8 +17,8 @@ import {
   writeFileAtomic,
 } from "#platform";
 import { ConfigError } from "../base/errors.js";
-import { BEFORE_SETTING } from "../config/earlier.js";
 import { resolveSettings } from "../config/resolve.js";
+import { EARLIER_SETTINGS } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
 import { readJsonObject } from "../formats/json-file.js";
 import { checkpointPath } from "../formats/open-file.js";
@@ -164,7 +164,7 @@ export async function readRunSettings(
 ): Promise<Settings> {
   const file = await checkpointPath(path, SETTINGS_FILE);
   const values = await readJsonObject(file);
-  return resolveSettings({ flags: changes, file: { path: file, values }, defaults: BEFORE_SETTING });
+  return resolveSettings({ flags: changes, file: { path: file, values }, defaults: EARLIER_SETTINGS });
 }
 
 /**

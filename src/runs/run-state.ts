@@ -4,6 +4,7 @@ import { COUNT, type Fields, fieldFaults, IF_KNOWN, TEXT } from "../base/fields.
 import type { DataPosition } from "../data/cursor.js";
 import type { ReadingRules } from "../data/records.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
+import type { Quantizer } from "../quant/quantizer.js";
 import { PHASE_NAMES } from "../relora/plan.js";
 
 const SHA256: z.ZodType<string> = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hexadecimal");
@@ -80,6 +81,11 @@ const RUN_STATE = {
  * machine.
  */
 export interface RunState extends Fields<typeof RUN_STATE> {}
+
+/** True if the last cycle of a run with this state goes to the delta log alone, and the adapters keep it. */
+export function logsLastCycle(quantizer: Quantizer | null, { lastMerge }: Pick<RunState, "lastMerge">): boolean {
+  return quantizer !== null && lastMerge === "log";
+}
 
 const SCHEMA: z.ZodType<RunState> = z.object(RUN_STATE);
 

@@ -28,7 +28,7 @@ import { Rng } from "../tensor/random.js";
 import { type Checkpoint, type CheckpointName, listCheckpoints, readCheckpoint } from "./checkpoint.js";
 import { bestOf, publishedStep } from "./early-stop.js";
 import { readRunSettings } from "./run-folder.js";
-import { parseRunState, type RunState } from "./run-state.js";
+import { logsLastCycle, parseRunState, type RunState } from "./run-state.js";
 import { restoreStarts } from "./saving.js";
 
 /** A run as one of its checkpoints has it. */
@@ -102,7 +102,7 @@ export function isMerged({
  */
 export function keepsLastCycle(run: Pick<SavedRun, "settings" | "state" | "checkpoint" | "quantizer">): boolean {
   const { state, checkpoint, quantizer } = run;
-  return quantizer !== null && state.lastMerge === "log" && checkpoint.step === state.maxSteps && isMerged(run);
+  return logsLastCycle(quantizer, state) && checkpoint.step === state.maxSteps && isMerged(run);
 }
 
 /**

@@ -10,6 +10,7 @@ import { type Ending, publishedStep } from "../runs/early-stop.js";
 import type { EndRecord, PublishedLosses } from "../runs/metrics.js";
 import type { Progress } from "../runs/progress.js";
 import { publishAdapter, publishCheckpoint, publishModel } from "../runs/publishing.js";
+import { logsLastCycle } from "../runs/run-state.js";
 import type { PreparedRun } from "./prepare.js";
 import type { RunOutput } from "./run-output.js";
 
@@ -68,7 +69,7 @@ export async function finishRun(ended: EndedRun, ending: Ending): Promise<TrainR
     return endRun(ended, ending, { step: published, folder, losses: await lossesOf(ended, published, folder) });
   }
   const frozenWeight = (layer: string): Promise<Float32Array> => master.weight(layer);
-  const keepsLastCycle = run.quantizer !== null && progress.lastMerge === "log";
+  const keepsLastCycle = logsLastCycle(run.quantizer, progress);
   const finished = finishedModel(model, source.config, { frozenWeight, keepsLastCycle });
   const folder = await publishModel(path, finished, companions, waitForSpace);
   await publishPresentAdapter(ended);

@@ -15,7 +15,7 @@ import { divergenceMessage } from "../runs/divergence.js";
 import { type Ending, endingOf } from "../runs/early-stop.js";
 import type { StartRecord } from "../runs/metrics.js";
 import type { Progress } from "../runs/progress.js";
-import type { LossAtStep } from "../runs/run-state.js";
+import { type LossAtStep, logsLastCycle } from "../runs/run-state.js";
 import { keepsLastCycle, type SavedRun } from "../runs/saved-run.js";
 import { adapterBytes, checkpointBytes, saveCheckpoint } from "../runs/saving.js";
 import { Rng } from "../tensor/random.js";
@@ -194,7 +194,7 @@ export class Trainer {
     await this.#requireSound();
     await this.#output.waitForSpace(adapterBytes(this.#run.model), "the update of this cycle");
     const isLast = plan.step === this.#settings.maxSteps;
-    const keepsTrained = isLast && this.#run.quantizer !== null && this.#progress.lastMerge === "log";
+    const keepsTrained = isLast && logsLastCycle(this.#run.quantizer, this.#progress);
     const ended = await endCycle(this.#run, this.#phase, plan, this.#master, { keepsTrained });
     const { sha256, report, zeroedFraction } = ended;
     this.#progress.deltas.push(sha256);

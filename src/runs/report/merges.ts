@@ -9,23 +9,24 @@ type Column<T> = readonly [head: string, text: (row: T) => string];
 
 /** All merges of a run, one a row. */
 export function mergesCard(merges: readonly MergeRecord[]): string {
-  const quantized = isQuantized(merges);
+  const policy = policyOf(merges);
   const columns: Column<MergeRecord>[] = [
     ["Cycle", ({ cycle }) => String(cycle)],
     ["Step", ({ step }) => String(step)],
     ["Loss before", ({ lossBefore }) => lossBefore.toFixed(4)],
     ["Loss after", ({ lossAfter }) => lossAfter.toFixed(4)],
     ["|ΔW|", ({ deltaNorm }) => formatNumber(deltaNorm)],
-    ...(quantized ? recoveryColumns : []),
+    ...(policy === null ? [] : recoveryColumns),
     ["Logits moved", ({ probeLogitsChange }) => probeLogitsChange.toExponential(1)],
     ["Rank", rankText],
   ];
   const measured = "the held-out loss right before and after, and the largest change of any logit of a probe batch";
-  const note = quantized
-    ? `Quantized weights take up an update only as far as their codes can express it (policy: ${policyOf(merges)}): ` +
-      `${measured}; the share of the update found in the weights that compute, and of the codes that changed. ` +
-      "The last cycle goes to the exact weights alone, which hold all of it; the trained weights stay as they are."
-    : `A merge must not change what the model computes: ${measured}.`;
+  const note =
+    policy !== null
+      ? `Quantized weights take up an update only as far as their codes can express it (policy: ${policy}): ` +
+        `${measured}; the share of the update found in the weights that compute, and of the codes that changed. ` +
+        "The last cycle goes to the exact weights alone, which hold all of it; the trained weights stay as they are."
+      : `A merge must not change what the model computes: ${measured}.`;
   return card("Merges", note, table(columns, merges));
 }
 
@@ -54,7 +55,7 @@ export function layersCard(merges: readonly MergeRecord[]): string {
   const columns: Column<MergedLayer>[] = [
     ["Layer", ({ name }) => name],
     ["|ΔW|", ({ deltaNorm }) => formatNumber(deltaNorm)],
-    ...(isQuantized(merges) ? recoveryColumns : []),
+    ...(policyOf(merges) === null ? [] : recoveryColumns),
     ["First rank", ({ name }) => String(first.get(name) ?? "–")],
     ["Last rank", ({ rank }) => String(rank ?? "–")],
   ];
@@ -74,12 +75,9 @@ function rankText({ rank, layers }: MergeRecord): string {
   return known === 0 ? "–" : known === layers.length ? String(rank) : `${rank} (${known} layers)`;
 }
 
-function policyOf(merges: readonly MergeRecord[]): string | null {
+/** The policy by which quantized weights took up the merges; null for float32 weights. */
+export function policyOf(merges: readonly MergeRecord[]): string | null {
   return merges.find(({ policy }) => policy !== null)?.policy ?? null;
-}
-
-function isQuantized(merges: readonly MergeRecord[]): boolean {
-  return merges.some(({ policy }) => policy !== null);
 }
 
 function meanOf(

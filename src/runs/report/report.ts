@@ -1,6 +1,6 @@
 import { formatBytes, formatCount, formatDuration, formatNumber, formatShare } from "../../base/numbers.js";
 import { rankText } from "../../relora/merge-report.js";
-import type { EvalRecord, MetricsRecord, PublishedLosses } from "../metrics.js";
+import type { EvalRecord, MetricsRecord } from "../metrics.js";
 import { chartsOf } from "./charts.js";
 import { card, escapeHtml, pairs } from "./html.js";
 import { memoryCard } from "./memory.js";
@@ -102,11 +102,9 @@ function heldOutRows(records: readonly MetricsRecord[]): [string, string][] {
   if (last !== first) rows.push(["… at last", text(last)]);
   const { losses } = records.findLast((record) => record.kind === "end") ?? {};
   if (losses === undefined) return rows;
-  const published = ({ trained, exact }: PublishedLosses): [string, number | null][] => [
-    ["… of the model, trained weights (quantized base and adapter)", trained],
-    ["… of the model, exact weights (as published, in float32)", exact],
-  ];
-  rows.push(...published(losses).map(([name, loss]): [string, string] => [name, loss?.toFixed(4) ?? "not measured"]));
+  const measured = (loss: number | null): string => loss?.toFixed(4) ?? "not measured";
+  rows.push(["… of the model, trained weights (quantized base and adapter)", measured(losses.trained)]);
+  rows.push(["… of the model, exact weights (as published, in float32)", measured(losses.exact)]);
   return rows;
 }
 
