@@ -3,6 +3,7 @@ import type { Normalizer } from "./normalizers.js";
 import { trailingSpace } from "./normalizers.js";
 import { flagIn, type Part } from "./part.js";
 import { WORD_CHARACTERS } from "./pattern.js";
+import { type TrieNode, trieOf } from "./trie.js";
 import { UNKNOWN_TO_PATTERNS } from "./unicode-versions.js";
 
 /** A token that is found in a text before anything else is done with it. */
@@ -75,28 +76,12 @@ interface Target extends AddedToken {
   readonly id: number;
 }
 
-interface Node {
-  readonly children: Map<string, Node>;
-  target: Target | undefined;
-}
-
 /** Finds the leftmost, longest of some texts. */
 class Finder {
-  readonly #root: Node = { children: new Map(), target: undefined };
+  readonly #root: TrieNode<string, Target>;
 
   constructor(targets: readonly (readonly [text: string, target: Target])[]) {
-    for (const [text, target] of targets) {
-      let node = this.#root;
-      for (const unit of text.split("")) {
-        let child = node.children.get(unit);
-        if (child === undefined) {
-          child = { children: new Map(), target: undefined };
-          node.children.set(unit, child);
-        }
-        node = child;
-      }
-      if (text !== "") node.target = target;
-    }
+    this.#root = trieOf(targets.map(([text, target]) => [text.split(""), target]));
   }
 
   sections(text: string, isFirst: boolean): Section[] {
@@ -120,7 +105,7 @@ class Finder {
       let found: { end: number; target: Target } | undefined;
       let node = this.#root.children.get(text[start]!);
       for (let end = start + 1; node !== undefined; end++) {
-        if (node.target !== undefined) found = { end, target: node.target };
+        if (node.value !== undefined) found = { end, target: node.value };
         node = node.children.get(text[end]!);
       }
       if (found !== undefined) yield { start, ...found };

@@ -1,15 +1,10 @@
 import { shownValue } from "../../base/json.js";
 import { flagIn, type Part } from "./part.js";
 import { byteTokens, MAX_VOCAB_SIZE, requireId, type TokenModel } from "./token-model.js";
+import { type TrieNode, trieOf } from "./trie.js";
 
 /** What an unknown character costs beyond the least likely token. */
 const UNKNOWN_PENALTY = 10;
-
-interface Node {
-  readonly children: Map<number, Node>;
-  /** The token that ends here, if one does. */
-  id: number;
-}
 
 /** The likeliest split into tokens (Kudo 2018). */
 export function unigram(part: Part): TokenModel {
@@ -19,8 +14,7 @@ export function unigram(part: Part): TokenModel {
   if (unknown !== null) requireId("unk_id", unknown);
   const bytes = flagIn(part, "byte_fallback", false) ? byteTokens(vocab) : undefined;
   const unknownScore = entries.reduce((least, [, score]) => Math.min(least, score), 0) - UNKNOWN_PENALTY;
-  const root: Node = { children: new Map(), id: -1 };
-  for (const [token, id] of vocab) insert(root, token, id);
+  const root = trieOf(entries.map(([token], id) => [codesOf(token), id]));
 
   /** For each place in the word, where the best last token before it starts, and its id or -1. */
   const bestPaths = (word: string): { starts: Int32Array; ids: Int32Array } => {
@@ -35,14 +29,15 @@ export function unigram(part: Part): TokenModel {
     for (let start = 0; start < word.length; ) {
       const width = word.codePointAt(start)! > 0xffff ? 2 : 1;
       let isCovered = false;
-      let node: Node | undefined = root;
+      let node: TrieNode<number, number> | undefined = root;
       for (let end = start; end < word.length; ) {
         const code = word.codePointAt(end)!;
         node = node.children.get(code);
         if (node === undefined) break;
         end += code > 0xffff ? 2 : 1;
-        if (node.id < 0) continue;
-        offer(start, end, node.id, scores[start]! + entries[node.id]![1]);
+        const { value: id } = node;
+        if (id === undefined) continue;
+        offer(start, end, id, scores[start]! + entries[id]![1]);
         isCovered ||= end - start === width;
       }
       if (!isCovered) offer(start, start + width, -1, scores[start]! + unknownScore);
@@ -89,16 +84,6 @@ function entriesOf(vocab: unknown): (readonly [string, number])[] {
   return vocab;
 }
 
-function insert(root: Node, token: string, id: number): void {
-  let node = root;
-  for (const character of token) {
-    const code = character.codePointAt(0)!;
-    let child = node.children.get(code);
-    if (child === undefined) {
-      child = { children: new Map(), id: -1 };
-      node.children.set(code, child);
-    }
-    node = child;
-  }
-  if (token !== "") node.id = id;
+function codesOf(token: string): number[] {
+  return Array.from(token, (character) => character.codePointAt(0)!);
 }
