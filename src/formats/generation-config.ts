@@ -4,8 +4,10 @@ import { shownValue } from "../base/json.js";
 import { readJsonObject } from "./json-file.js";
 import { checkpointPath } from "./open-file.js";
 
+export const GENERATION_CONFIG = "generation_config.json";
+
 /** Files of a model folder with generation settings, in order of precedence. */
-const FILES = ["generation_config.json", "config.json"] as const;
+const FILES = [GENERATION_CONFIG, "config.json"];
 
 /**
  * Reads the tokens that end a generated text: `eos_token_id`, one or several, of generation_config.json or else of
@@ -50,7 +52,7 @@ export function withEndIds(
   config: Readonly<Record<string, unknown>>,
   endIds: readonly number[],
 ): Readonly<Record<string, unknown>> {
-  const present = idsIn(config, "eos_token_id", FILES[0]) ?? [];
+  const present = idsIn(config, "eos_token_id", GENERATION_CONFIG) ?? [];
   const missing = endIds.filter((id) => !present.includes(id));
   if (missing.length === 0) return config;
   const ids = [...missing, ...present];

@@ -5,7 +5,7 @@ import type { Settings } from "../config/settings.js";
 import { additionalTemplates } from "../data/chat-template.js";
 import { Tokenizer } from "../data/tokenizer.js";
 import { findTurnEnd } from "../data/turn-end.js";
-import { readEndIds, withEndIds } from "../formats/generation-config.js";
+import { GENERATION_CONFIG, readEndIds, withEndIds } from "../formats/generation-config.js";
 import { toJsonText } from "../formats/json-file.js";
 import { checkpointPath } from "../formats/open-file.js";
 import type { CompanionFiles } from "./model-source.js";
@@ -22,10 +22,8 @@ export async function requireNewFolder(out: string): Promise<void> {
 /** Files that transformers and others write beside the weights for a model's tokenizer and its generation settings. */
 const COMPANIONS = [
   ...["tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"],
-  ...["vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"],
+  ...["vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", GENERATION_CONFIG],
 ];
-
-const GENERATION = "generation_config.json";
 
 /** Names of the files that hold a chat template. */
 const TEMPLATES = /^(tokenizer_config\.json|chat_template\..+|additional_chat_templates\/.+)$/;
@@ -55,16 +53,21 @@ function tokenizerFiles(tokenizer: Tokenizer): [name: string, content: string][]
   return [
     ["tokenizer.json", text(tokenizer.toJson())],
     ["tokenizer_config.json", text(tokenizer.config)],
-    [GENERATION, text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
+    [GENERATION_CONFIG, text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
   ];
 }
 
 /** The same files, but with a generation_config.json in which these tokens end a text too. */
 export function endingAt(files: CompanionFiles, endIds: readonly number[]): Map<string, string | Uint8Array> {
-  const stored = files.get(GENERATION) ?? "{}";
-  const config = parseJsonObject(typeof stored === "string" ? stored : new TextDecoder().decode(stored), GENERATION);
+  const stored = files.get(GENERATION_CONFIG) ?? "{}";
+  const config = parseJsonObject(
+    typeof stored === "string" ? stored : new TextDecoder().decode(stored),
+    GENERATION_CONFIG,
+  );
   const ending = withEndIds(config, endIds);
-  return ending === config ? new Map(files) : new Map([...files, [GENERATION, toJsonText(ending, GENERATION)]]);
+  return ending === config
+    ? new Map(files)
+    : new Map([...files, [GENERATION_CONFIG, toJsonText(ending, GENERATION_CONFIG)]]);
 }
 
 /**
@@ -77,12 +80,12 @@ export async function companionsWithTokenizer(
 ): Promise<Map<string, string | Uint8Array>> {
   const ofModel = await companionFiles(folder);
   if (tokenizerFolder === folder) return new Map(ofModel);
-  const generation = ofModel.get(GENERATION);
-  const files = new Map<string, string | Uint8Array>(generation === undefined ? [] : [[GENERATION, generation]]);
+  const generation = ofModel.get(GENERATION_CONFIG);
+  const files = new Map<string, string | Uint8Array>(generation === undefined ? [] : [[GENERATION_CONFIG, generation]]);
   for (const [name, content] of await companionFiles(tokenizerFolder)) files.set(name, content);
   const tokenizer = await Tokenizer.fromFolder(tokenizerFolder);
   const ends = [await findTurnEnd(tokenizer), tokenizer.findEndOfText()];
-  const stored = files.has(GENERATION) ? [] : await readEndIds(folder);
+  const stored = files.has(GENERATION_CONFIG) ? [] : await readEndIds(folder);
   return endingAt(files, [...new Set([...ends.filter((id) => id !== undefined), ...stored])]);
 }
 

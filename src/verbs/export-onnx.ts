@@ -2,6 +2,7 @@ import { fileSize, joinPath, makeFolder, writeFileAtomic } from "#platform";
 import { PORTABLE_ENCODING } from "../compiler/lower-portable.js";
 import { modelChunks, type OnnxNode, type OnnxStoredInitializer, tensorBytes } from "../compiler/onnx-model.js";
 import { writeFolder } from "../formats/checksums.js";
+import { GENERATION_CONFIG } from "../formats/generation-config.js";
 import { toJsonText } from "../formats/json-file.js";
 import type { TensorToWrite } from "../formats/lazy-tensor.js";
 import { writeFiles } from "../formats/model-folder.js";
@@ -189,7 +190,7 @@ function onnxCompanions(
   const add = (name: string, value: unknown): void => {
     if (!files.has(name)) files.set(name, toJsonText(value, name));
   };
-  add("generation_config.json", { bos_token_id, eos_token_id });
+  add(GENERATION_CONFIG, { bos_token_id, eos_token_id });
   if (files.has("tokenizer.json")) add("tokenizer_config.json", { tokenizer_class: "PreTrainedTokenizerFast" });
   return files;
 }
