@@ -87,7 +87,7 @@ export interface Turns {
   readonly text: string;
   /** By index of the message; missing for one that no loop went over. */
   readonly spans: ReadonlyMap<number, Spans>;
-  /** What stands behind the last turn. */
+  /** The text behind the last turn. */
   readonly tail: string;
 }
 

@@ -179,7 +179,7 @@ export class ChatRenderer {
     return [before, conversation].flatMap((part) => this.#generationPrompt(part) ?? []);
   }
 
-  /** What `add_generation_prompt` adds; undefined if the template refuses these messages. */
+  /** The text that `add_generation_prompt` adds; undefined if the template refuses these messages. */
   #generationPrompt(conversation: Conversation): string | undefined {
     const [without, added] = [false, true].map((add) => this.#renderPart(conversation, add));
     if (without === undefined || added === undefined) return undefined;

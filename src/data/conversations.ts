@@ -55,7 +55,8 @@ export function scoredMessages(messages: readonly ChatMessage[]): readonly boole
     const parts = PART_KEYS.find((key) => isPresent(message[key]));
     if (parts !== undefined) {
       throw new DataError(
-        `message ${index + 1}: "${parts}" is not known; write the conversation as input_ids with labels, or leave it out`,
+        `message ${index + 1}: "${parts}" is not known; ` +
+          "write the conversation as input_ids with labels, or leave it out",
       );
     }
     const marked = SCORING_KEYS.filter((key) => isPresent(message[key]));

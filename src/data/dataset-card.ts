@@ -88,7 +88,7 @@ function matchesPattern(pattern: string, path: string): boolean {
 interface Step {
   accepts(char: string): boolean;
   readonly repeats: boolean;
-  /** How far ahead are the steps that may follow without a character. */
+  /** Distances to the steps that may follow without a character. */
   readonly skips: readonly number[];
 }
 

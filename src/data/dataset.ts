@@ -42,7 +42,7 @@ export interface Dataset {
   readonly unused: UnusedData;
 }
 
-/** What a source holds beside the data that are used. */
+/** The part of a source that is not used. */
 export interface UnusedData {
   /** Data files of a folder that are left out: those for tests, and those about the data. Paths are relative to it. */
   readonly files: readonly string[];
@@ -153,7 +153,7 @@ export async function loadDataset(source: string, options: DatasetOptions = {}):
 /** Names that a list shows. */
 const SHOWN_NAMES = 8;
 
-/** What is not used, in words: `keys id, source; files README.md`. Empty if that is nothing. */
+/** The unused part in words: `keys id, source; files README.md`. Empty if that is nothing. */
 export function describeUnused({ keys, files }: UnusedData): string {
   const listed = (what: string, names: readonly string[]): string[] => {
     if (names.length === 0) return [];

@@ -10,8 +10,8 @@ export function unlz4(bytes: Uint8Array, length: number): Uint8Array {
 }
 
 /**
- * Decompresses what Parquet calls LZ4: one block, or Hadoop's blocks, before each of which two big-endian integers stand
- * for its lengths out and in. @throws DataError if it is neither.
+ * Decompresses what Parquet calls LZ4: one block, or Hadoop's blocks, each behind two big-endian integers, its lengths
+ * out and in. @throws DataError if it is neither.
  */
 export function unlz4Framed(bytes: Uint8Array, length: number): Uint8Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -40,8 +40,8 @@ const RULES: readonly Rule[] = [ofFolders, ofNames];
 /**
  * Splits a folder's files as `datasets.load_dataset` does: as its dataset card says, or by the names of shards, or else
  * by those of folders, or else by those of files. The first rule that knows a name decides alone; if it names no file
- * for training, these are all that it does not name. Unlike there, upper case counts as lower case, and the keyword must
- * be the whole name of a Markdown file. Beside Parquet files, `.json` is about the data.
+ * for training, these are all that it does not name. Unlike there, upper case counts as lower case, and the keyword
+ * must be the whole name of a Markdown file. Beside Parquet files, `.json` is about the data.
  * @param card README.md of the folder, if it says where data are.
  * @throws DataError if a file is named for both sides, or none of the splits is for training.
  */

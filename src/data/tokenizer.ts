@@ -183,7 +183,7 @@ export class Tokenizer {
     return new Map([...namedTokens(this.config)].map(([name, token]) => [name, contentOf(token)!]));
   }
 
-  /** What the tokenizer puts around each text, such as `<s>` in front; many put nothing there. */
+  /** The tokens that stand around each text, such as `<s>` in front; many tokenizers put none there. */
   get surround(): Surround {
     return this.#surrounds ? this.#pipeline.surround : { before: [], after: [] };
   }

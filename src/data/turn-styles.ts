@@ -6,11 +6,11 @@ import type { ChatMessage } from "./chat-messages.js";
  * TRL mark them. https://huggingface.co/docs/trl/chat_templates
  */
 export interface TurnStyle {
-  /** What stands before the assistant's words in its turn. Default: the generation prompt. */
+  /** Text before the assistant's words in its turn. Default: the generation prompt. */
   readonly cue?: string;
   /** End of a turn that ends at `end` by the template. */
   readonly end?: (text: string, end: number) => number;
-  /** What is to follow the conversation's last turn, for templates that end no turn. */
+  /** Text to follow the conversation's last turn, for templates that end no turn. */
   readonly closing?: (message: ChatMessage) => string;
 }
 

@@ -119,7 +119,7 @@ const TOKENS = /\.token_adapter\.trainable_tokens_delta$/;
 /** Tables of tokens that PEFT writes unasked if they are adapted or were resized. */
 const SAVED_UNASKED = ["embed_tokens", "lm_head", "wte", "embed_in", "embed_out"];
 
-/** What VeLoRA compresses activations with in training; it changes no output. */
+/** VeLoRA's means of compressing activations in training; it changes no output. */
 const OF_TRAINING = /\.lora_velora_embed$/;
 
 /** Sorts the tensors of an adapter's file by kind. Unknown tensors and incomplete pairs are added to `faults`. */

@@ -32,7 +32,7 @@ export interface PeftBase {
   readonly sha256: string | null;
   /** Description of the base's quantizer in training; null for float32. */
   readonly quantizer: string | null;
-  /** What the files of the base hold, such as `bfloat16`. Absent: what the quantizer says, or float32. */
+  /** Type of the numbers in the base's files, such as `bfloat16`. Absent: what the quantizer says, or float32. */
   readonly storage?: string | undefined;
 }
 

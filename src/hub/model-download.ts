@@ -149,7 +149,8 @@ async function fetchFile(
   const { path, size, hash } = file;
   report(0);
   if (!(await cached.hasBlob(hash, size))) {
-    const url = `${client.access.endpoint}/${model.name}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
+    const names = path.split("/").map(encodeURIComponent);
+    const url = `${client.access.endpoint}/${model.name}/resolve/${commit}/${names.join("/")}`;
     await downloadFile(client, url, file, cached.blob(hash), report);
   }
   await cached.link(commit, path, hash);

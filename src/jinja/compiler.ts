@@ -44,7 +44,7 @@ import {
 /** A template ready to render. */
 export type Program = (rendering: Rendering) => void;
 
-/** What a statement says to the loop around it. */
+/** A statement's word to the loop around it. */
 type Signal = undefined | "break" | "continue";
 type Run = (scope: Scope, out: Output) => Signal;
 type Assign = (scope: Scope, value: Value) => void;

@@ -3,7 +3,7 @@ import { asciiRepr } from "./percent-format.js";
 import { PythonError, valueError } from "./python-error.js";
 import { repr, str, type Value } from "./values.js";
 
-/** What the fields of a text are filled with. */
+/** Values for the fields of a text. */
 export interface FieldSource {
   readonly values: readonly Value[];
   readonly named: (key: string) => Value | undefined;

@@ -29,7 +29,7 @@ export function like(text: string | Markup, result: Value): Value {
   return result instanceof List ? new List(result.items.map((item) => like(text, item))) : result;
 }
 
-/** What a safe text takes in from another value: escaped, unless that is safe too. */
+/** A value as a safe text takes it in: escaped, unless it is safe too. */
 export function takenInto(text: string | Markup, value: Value): Value {
   return typeof text === "string" || !isText(value) ? value : charactersOf(escapeValue(value));
 }

@@ -81,7 +81,7 @@ export type Target = Expression;
 
 export interface SignatureNodes {
   readonly parameters: readonly NameNode[];
-  /** Of the last parameters. */
+  /** Values of the last parameters where a call gives none. */
   readonly defaults: readonly Expression[];
 }
 

@@ -201,7 +201,7 @@ class Parser {
     return this.#fail(message.join(" "), line);
   }
 
-  /** What stands behind the name of each tag. */
+  /** The rule for the text behind the name of each tag. */
   readonly #tags: Readonly<Record<string, (line: number) => Statement>> = {
     for: (line) => this.#for(line),
     if: (line) => this.#if(line),

@@ -17,7 +17,7 @@ export class Names {
   readonly level: number;
   readonly #parent: Names | undefined;
   readonly #slots: Map<string, string>;
-  /** How each slot of this scope begins. */
+  /** The source of each slot's first value. */
   readonly sources: Map<string, Source>;
   readonly #stored: Set<string>;
 

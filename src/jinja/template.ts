@@ -17,7 +17,7 @@ export interface TemplateOptions {
 
 export interface RenderedTemplate {
   readonly text: string;
-  /** What `{% generation %}` encloses, in the order in which it was written. */
+  /** The ranges that `{% generation %}` encloses, in the order in which they were written. */
   readonly generations: readonly Span[];
 }
 

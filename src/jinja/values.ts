@@ -428,7 +428,7 @@ export function isLess(left: Value, right: Value): boolean {
   return ordered(left, right, "<", (order) => order < 0);
 }
 
-/** Whether the order of two values holds. @throws TypeError if they have none. */
+/** True if the order of two values holds. @throws TypeError if they have none. */
 export function ordered(left: Value, right: Value, operator: string, holds: (order: number) => boolean): boolean {
   const [a, b] = [numeric(left), numeric(right)];
   if (a !== undefined && b !== undefined) {

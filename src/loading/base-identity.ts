@@ -13,7 +13,7 @@ export interface BaseIdentity {
   readonly sha256: string;
   /** The quantizer of training, in words; null for float32. */
   readonly quantizer: string | null;
-  /** What the files hold; absent for float32 that training leaves so. */
+  /** Type of the numbers in the files; absent for float32 that training leaves so. */
   readonly storage?: string | undefined;
 }
 
@@ -32,7 +32,7 @@ export async function identify(
 const FLOAT32 = "float32";
 const FILE_TYPES: Readonly<Record<string, string>> = { BF16: "bfloat16", F16: "float16" };
 
-/** What the files of the model hold, in words: that of most of its matrices. */
+/** The type of the numbers in the model's files, in words: that of most of its matrices. */
 function storageOf(source: ModelSource): string {
   const quantizer = quantizerOfModel(source.build());
   if (quantizer !== null) return describeQuantizer(quantizer);

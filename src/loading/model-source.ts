@@ -148,7 +148,7 @@ export async function openWeights(folder: string): Promise<(name: string) => Pro
   return weightReader(await openTensors(folder));
 }
 
-/** What a Hugging Face folder holds, as the model names and shapes it. */
+/** The content of a Hugging Face folder, as the model names and shapes it. */
 type FolderTensors = Pick<ModelSource, "config" | "tensors" | "quantized">;
 
 type DescribedTensors = FolderTensors & { readonly described: ModelDescription };
@@ -172,7 +172,7 @@ async function openDescribed(folder: string): Promise<DescribedTensors> {
   return widenOthers(await withHead({ config, ...fromStorage(stored, described.storage), described }));
 }
 
-/** A tied model whose file holds a head of its own keeps that head; one whose file holds the head alone is tied to it. */
+/** A tied model keeps a head of its own that its file holds; one whose file holds the head alone is tied to it. */
 async function withHead(opened: DescribedTensors): Promise<DescribedTensors> {
   if (!opened.described.config.tieWordEmbeddings) return opened;
   const { embeddings, head } = tiedNames(opened.described.create(new Rng(0)));
@@ -413,7 +413,7 @@ export async function saveBase(folder: string, source: ModelSource, files: Compa
 
 const SAVED = { replace: true, checksums: true } as const;
 
-/** How `finishedModel` gets at what a model does not hold. */
+/** Sources of what a model does not hold itself. */
 export interface FinishedOptions {
   /** Gives the weight of a quantized layer without an adapter. */
   readonly frozenWeight: (layer: string) => Promise<Float32Array>;

@@ -43,7 +43,7 @@ export interface DecoderDefaults {
   readonly headDim?: number;
   /** Default 1e-6. */
   readonly rmsNormEpsilon?: number;
-  /** What differs in rotary positions. */
+  /** Differences in rotary positions. */
   readonly rope?: Omit<RopeKeys, "maxLength">;
 }
 

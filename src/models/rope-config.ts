@@ -2,7 +2,7 @@ import { shownValue } from "../base/json.js";
 import type { Rope, RopeScaling } from "../nn/rope.js";
 import type { ConfigReader } from "./config-reader.js";
 
-/** What an architecture says about its rotary positions. */
+/** The keys of an architecture's rotary positions. */
 export interface RopeKeys {
   /** Key and default of the base. Default: "rope_theta", 10,000. */
   readonly theta?: readonly [key: string, fallback: number];
@@ -73,14 +73,14 @@ function typeOf(parameters: ConfigReader, types: Readonly<Record<string, Scaling
   return parameters.choice(parameters.has("rope_type") ? "rope_type" : "type", types, "default");
 }
 
-/** What the parameters of a scaling refer to. */
+/** Sizes that the parameters of a scaling refer to. */
 interface ScalingContext extends Pick<RopeKeys, "maxLength" | "originalLength"> {
   /** Features of a head that turn. */
   readonly headDim: number;
   readonly share: number;
 }
 
-/** How configs say one type of scaling. */
+/** One type of scaling, as configs say it. */
 export interface ScalingType {
   /** Keys beside those that all types have. */
   readonly keys: readonly string[];

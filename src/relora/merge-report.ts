@@ -7,7 +7,7 @@ import { formatRanks } from "../base/numbers.js";
  */
 export const RANK_THRESHOLD = 0.1;
 
-/** Of the largest singular value: those above it count towards the rank of an update, whatever its size. */
+/** Share of the largest singular value above which others count towards the rank of an update, whatever its size. */
 export const RELATIVE_THRESHOLD = 0.01;
 
 const MERGED_LAYER = {

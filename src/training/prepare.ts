@@ -133,7 +133,7 @@ async function storedTokenizer(folder: string, dataset: Dataset | null): Promise
   return Tokenizer.fromFolder(folder);
 }
 
-/** What ends the assistant's turns in training ends a text that the model writes. */
+/** Lets the token that ends the assistant's turns in training end a text that the model writes. */
 async function withTurnEnd(
   files: CompanionFiles,
   tokenizer: Tokenizer | null,
@@ -152,7 +152,8 @@ function checkFit(model: CausalLM, tokenizer: Tokenizer | null, { model: source,
   const faults: string[] = [];
   if (tokenizer !== null && tokenizer.storedVocabSize > vocabSize) {
     faults.push(
-      `tokenizer: has ${tokenizer.storedVocabSize} tokens, the model ${source} embeds ${vocabSize}; name the model's own`,
+      `tokenizer: has ${tokenizer.storedVocabSize} tokens, the model ${source} embeds ${vocabSize}; ` +
+        "name the model's own",
     );
   }
   if (sequenceLength > maxSequenceLength) {

@@ -58,7 +58,8 @@ export class Writer {
   }
 
   /**
-   * Writes the assistant's next turn, up to the token that ends turns in the template. If the messages continue those of the last call, only the new ones are computed.
+   * Writes the assistant's next turn, up to the token that ends turns in the template. If the messages continue those
+   * of the last call, only the new ones are computed.
    * @throws ConfigError if the tokenizer has no chat template; DataError if the template rejects the messages.
    */
   async answer(messages: readonly ChatMessage[], options: WritingOptions): Promise<Generation> {

@@ -3,7 +3,7 @@ import { flagIn, type Part } from "./part.js";
 import { byteTokens, MAX_VOCAB_SIZE, requireId, type TokenModel } from "./token-model.js";
 import { type TrieNode, trieOf } from "./trie.js";
 
-/** What an unknown character costs beyond the least likely token. */
+/** Cost of an unknown character beyond the least likely token. */
 const UNKNOWN_PENALTY = 10;
 
 /** The likeliest split into tokens (Kudo 2018). */
