@@ -13,7 +13,7 @@ import { writeChecksums } from "../src/formats/checksums.js";
 import { readPeftAdapter, writePeftAdapter } from "../src/formats/peft.js";
 import { readSafetensors, writeSafetensors } from "../src/formats/safetensors.js";
 import { companionFiles } from "../src/loading/companions.js";
-import { folderSource, loadModel } from "../src/loading/model-source.js";
+import { folderSource, loadModel } from "../src/loading/folder-source.js";
 import { appendDelta, readDeltas } from "../src/relora/delta-log.js";
 import { readCheckpoint, writeCheckpoint } from "../src/runs/checkpoint.js";
 import { parseMetrics } from "../src/runs/metrics.js";

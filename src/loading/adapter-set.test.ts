@@ -16,7 +16,8 @@ import { exportTarget } from "../verbs/export.js";
 import { mergeTarget } from "../verbs/merge.js";
 import { loadTarget } from "../verbs/target.js";
 import { AdapterSet } from "./adapter-set.js";
-import { diskParameters, loadModel } from "./model-source.js";
+import { loadModel } from "./folder-source.js";
+import { diskParameters } from "./model-source.js";
 
 const [QUERY, UP] = ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.up_proj"];
 let root = "";

@@ -6,7 +6,7 @@ import { adapterFor } from "../../tests/bad-inputs/faulty-models.js";
 import { writeSmallModel } from "../../tests/small-model.js";
 import { quantizeModel } from "../verbs/quantize.js";
 import { identify } from "./base-identity.js";
-import { folderSource } from "./model-source.js";
+import { folderSource } from "./folder-source.js";
 import { openAdapter } from "./open-adapter.js";
 
 let root = "";

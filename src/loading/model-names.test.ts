@@ -8,7 +8,8 @@ import { readModelFolder, writeModelFolder } from "../formats/model-folder.js";
 import { toStorage } from "../formats/model-tensors.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { mergeTarget } from "../verbs/merge.js";
-import { diskParameters, folderSource, hostTensors, loadModel, tiedNames } from "./model-source.js";
+import { folderSource, loadModel } from "./folder-source.js";
+import { diskParameters, hostTensors, tiedNames } from "./model-source.js";
 
 let root = "";
 beforeAll(async () => {

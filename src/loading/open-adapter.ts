@@ -4,7 +4,8 @@ import { namedAdapters, type ReadPeftAdapter, readPeftAdapter } from "../formats
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { checkBase } from "./base-identity.js";
-import { folderSource, type ModelSource } from "./model-source.js";
+import { folderSource } from "./folder-source.js";
+import type { ModelSource } from "./model-source.js";
 import { type PeftEffect, peftEffect, untiesBase } from "./peft-effect.js";
 import { resizedSource } from "./resized-source.js";
 

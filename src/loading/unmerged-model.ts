@@ -18,7 +18,8 @@ import type { HostTensor } from "../tensor/dtype.js";
 import { Rng } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
 import { sizeOf } from "../tensor/shape.js";
-import { diskParameters, loadModel, type ModelSource, tiedNames } from "./model-source.js";
+import { loadModel } from "./folder-source.js";
+import { diskParameters, type ModelSource, tiedNames } from "./model-source.js";
 import { applyUpdates, type LayerUpdate } from "./updated-linear.js";
 
 /** Difference between the written folder and base + updates, both computed in float32. */

@@ -3,7 +3,7 @@ import { targetedLinears } from "../adapters/inject.js";
 import { MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
 import { matrixSingularValues } from "../adapters/spectrum.js";
 import type { Settings } from "../config/settings.js";
-import { openTensors, openWeights } from "../loading/model-source.js";
+import { openTensors, openWeights } from "../loading/folder-source.js";
 import { describeModel } from "../models/architectures.js";
 import { RANK_THRESHOLD, RELATIVE_THRESHOLD } from "../relora/merge-report.js";
 import { mergedDirections } from "../relora/plan.js";

@@ -1,6 +1,7 @@
 import { joinPath, removeFolderAtomic } from "#platform";
 import type { BaseIdentity } from "../loading/base-identity.js";
-import { fillModel, openWeights, trainedParameters } from "../loading/model-source.js";
+import { openWeights } from "../loading/folder-source.js";
+import { fillModel, trainedParameters } from "../loading/model-source.js";
 import type { CompiledPhase } from "../relora/compiled-phase.js";
 import { truncateDeltas } from "../relora/delta-log.js";
 import { MasterWeights } from "../relora/master-weights.js";

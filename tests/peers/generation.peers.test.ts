@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { loadModel } from "../../src/loading/model-source.js";
+import { loadModel } from "../../src/loading/folder-source.js";
 import { CachedDecoder } from "../../src/programs/cached-decoder.js";
 import {
   ARCHITECTURES,

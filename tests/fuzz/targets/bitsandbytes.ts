@@ -1,7 +1,7 @@
 import path from "node:path";
 import { inspectPath } from "../../../src/cli/inspect-files.js";
 import { parseQuantizationConfig } from "../../../src/formats/quantization-config.js";
-import { folderSource } from "../../../src/loading/model-source.js";
+import { folderSource } from "../../../src/loading/folder-source.js";
 import { quantizeModel } from "../../../src/verbs/quantize.js";
 import { writeSmallModel } from "../../small-model.js";
 import type { FuzzTarget } from "../target.js";

@@ -3,7 +3,7 @@ import path from "node:path";
 import { hashModelFolder } from "../../../src/formats/base-hash.js";
 import { readSafetensors, writeSafetensors } from "../../../src/formats/safetensors.js";
 import { companionFiles } from "../../../src/loading/companions.js";
-import { loadModel } from "../../../src/loading/model-source.js";
+import { loadModel } from "../../../src/loading/folder-source.js";
 import { writeSmallModel } from "../../small-model.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 
