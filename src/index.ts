@@ -8,14 +8,13 @@
 export * from "./adapters/index.js";
 export * from "./autograd/index.js";
 export * from "./base/errors.js";
+export type { ChatMessage, Conversation } from "./chats/chat-rendering.js";
+export { ChatTemplate } from "./chats/chat-template.js";
 export { type ConfigFile, loadConfigFile } from "./config/config-file.js";
 export { MODEL_PRESETS, type ModelPreset, RECIPES } from "./config/presets.js";
 export { resolveSettings, type SettingSources } from "./config/resolve.js";
 export { settingsJsonSchema } from "./config/schema.js";
 export type { Settings } from "./config/settings.js";
-export { type BytePairEncodingOptions, trainBytePairEncoding } from "./data/bpe-trainer.js";
-export type { ChatMessage, Conversation } from "./data/chat-rendering.js";
-export { ChatTemplate } from "./data/chat-template.js";
 export { type Corpus, loadCorpus } from "./data/corpus.js";
 export { BatchCursor, type BatchCursorOptions, type DataPosition } from "./data/cursor.js";
 export { type DataFormat, type Dataset, type DatasetOptions, loadDataset, type UnusedData } from "./data/dataset.js";
@@ -23,8 +22,6 @@ export { type EvaluationBatchesOptions, evaluationBatches } from "./data/evaluat
 export { type Batch, type Rows, SampleRows, StreamRows, type TokenStream } from "./data/packing.js";
 export type { DataKind, DataRecord, Place, ReadingRules, RecordContent } from "./data/records.js";
 export { IGNORED_LABEL, loadTokenRows, type TokenLabels, type TokenRow } from "./data/rows.js";
-export { Tokenizer, type TokenizerConfig } from "./data/tokenizer.js";
-export { type TokenizerConfigJson, type TokenizerJson, tokenizerConfigJson } from "./data/tokenizer-json.js";
 export { hashModelFolder } from "./formats/base-hash.js";
 export {
   bitsandbytesTensors,
@@ -107,6 +104,9 @@ export { parseStudy } from "./studies/study-config.js";
 export type { RunPhase, RunStatus, StudyRun } from "./studies/study-run.js";
 export type { ArmSummary, RunSummary, StudySummary } from "./studies/summary.js";
 export * from "./tensor/index.js";
+export { type BytePairEncodingOptions, trainBytePairEncoding } from "./tokenizers/bpe-trainer.js";
+export { Tokenizer, type TokenizerConfig } from "./tokenizers/tokenizer.js";
+export { type TokenizerConfigJson, type TokenizerJson, tokenizerConfigJson } from "./tokenizers/tokenizer-json.js";
 export type { TrainResult } from "./training/ending.js";
 export { type ResumeOptions, resume } from "./training/resume.js";
 export { startResuming, startTraining, type TrainingHandle } from "./training/start.js";

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadDataset } from "../src/data/dataset.js";
 import { encodeRecords } from "../src/data/encoded-data.js";
-import { Tokenizer } from "../src/data/tokenizer.js";
+import { Tokenizer } from "../src/tokenizers/tokenizer.js";
 
 const page = await readFile(new URL("../docs/data.md", import.meta.url), "utf8");
 /** A record, and the text of its sample with what is scored in brackets. */

@@ -1,11 +1,11 @@
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { Tokenizer } from "../src/data/tokenizer.js";
-import { trainTokenizer } from "../src/data/train-tokenizer.js";
 import { diskParameters, hostTensors, writeModel } from "../src/loading/model-source.js";
 import { TextGenerator } from "../src/programs/text-generator.js";
 import { Rng } from "../src/tensor/random.js";
+import { Tokenizer } from "../src/tokenizers/tokenizer.js";
+import { trainTokenizer } from "../src/tokenizers/train-tokenizer.js";
 import { generateText } from "../src/verbs/generate.js";
 import { loadTarget } from "../src/verbs/target.js";
 import { BYTE_TOKENIZER, byteIds, parrot } from "./parrot-model.js";

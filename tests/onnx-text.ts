@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { Tokenizer } from "../src/data/tokenizer.js";
+import { Tokenizer } from "../src/tokenizers/tokenizer.js";
 
 /** The model files of an exported folder, the first one first. */
 export async function onnxFiles(model: string): Promise<string[]> {

@@ -1,10 +1,10 @@
-import { trainBytePairEncoding } from "../src/data/bpe-trainer.js";
-import { Tokenizer } from "../src/data/tokenizer.js";
-import { BYTE_CHARACTERS } from "../src/data/tokenizers/byte-level.js";
 import { describeModel } from "../src/models/architectures.js";
 import type { GPT2ForCausalLM } from "../src/models/gpt2.js";
 import { namedParameters } from "../src/nn/module.js";
 import { Rng } from "../src/tensor/random.js";
+import { trainBytePairEncoding } from "../src/tokenizers/bpe-trainer.js";
+import { BYTE_CHARACTERS } from "../src/tokenizers/byte-level.js";
+import { Tokenizer } from "../src/tokenizers/tokenizer.js";
 
 const TOKENIZER = trainBytePairEncoding([], { vocabSize: 257 });
 

@@ -1,5 +1,4 @@
 import path from "node:path";
-import { trainTokenizer } from "../src/data/train-tokenizer.js";
 import { storeAs } from "../src/formats/lazy-tensor.js";
 import { writeModelFolder } from "../src/formats/model-folder.js";
 import { readSafetensors, writeSafetensors } from "../src/formats/safetensors.js";
@@ -9,6 +8,7 @@ import { LlamaForCausalLM } from "../src/models/llama.js";
 import { llamaConfig, writeLlamaConfig } from "../src/models/llama-config.js";
 import type { HostTensor } from "../src/tensor/dtype.js";
 import { Rng } from "../src/tensor/random.js";
+import { trainTokenizer } from "../src/tokenizers/train-tokenizer.js";
 
 /** What the tokenizer of small models has learned on. */
 export const TEXT: string = Array.from({ length: 60 }, (_, i) => `The ${i % 7}th cat sat on mat number ${i}.`).join(

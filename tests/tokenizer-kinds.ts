@@ -1,4 +1,4 @@
-import { BYTE_CHARACTERS } from "../src/data/tokenizers/byte-level.js";
+import { BYTE_CHARACTERS } from "../src/tokenizers/byte-level.js";
 
 type Json = Readonly<Record<string, unknown>>;
 

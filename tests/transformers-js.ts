@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
-import { Tokenizer } from "../src/data/tokenizer.js";
+import { Tokenizer } from "../src/tokenizers/tokenizer.js";
 
 const SCRIPT = fileURLToPath(new URL("transformers-js/generate.mjs", import.meta.url));
 

@@ -1,6 +1,6 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
-import type { ChatMessage } from "../data/chat-rendering.js";
+import type { ChatMessage } from "../chats/chat-rendering.js";
 import type { WritingOptions } from "../programs/text-generator.js";
 import type { Writer } from "../verbs/generate.js";
 import type { Context } from "./context.js";

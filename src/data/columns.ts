@@ -1,6 +1,6 @@
 import { DataError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
-import { plainNumbers } from "../base/python-json.js";
+import { plainNumbers } from "../python/json.js";
 import type { DataKind } from "./records.js";
 
 type Fields = Readonly<Record<string, unknown>>;

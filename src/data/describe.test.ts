@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
-import { trainBytePairEncoding } from "./bpe-trainer.js";
+import { trainBytePairEncoding } from "../tokenizers/bpe-trainer.js";
+import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { describeData } from "./describe.js";
-import { Tokenizer } from "./tokenizer.js";
 
 const bytes = Tokenizer.fromJson(trainBytePairEncoding([], { vocabSize: 257 })).withoutSurround();
 

@@ -1,9 +1,9 @@
-import { today } from "./chat-template.js";
+import { today } from "../chats/chat-template.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { type DataFormat, type Dataset, loadDataset, type UnusedData } from "./dataset.js";
 import { type EncodedRecords, encodeRecords, type TokenCounts } from "./encoded-data.js";
 import { type DataKind, textOfRecord } from "./records.js";
 import { IGNORED_LABEL } from "./rows.js";
-import type { Tokenizer } from "./tokenizer.js";
 
 /** Content of a source of data, in the default split. */
 export interface DataDescription {

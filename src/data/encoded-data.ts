@@ -1,11 +1,11 @@
 import { DataError } from "../base/errors.js";
-import type { ScoredTurns } from "./chat-rendering.js";
-import { ChatTemplate, today } from "./chat-template.js";
+import type { ScoredTurns } from "../chats/chat-rendering.js";
+import { ChatTemplate, today } from "../chats/chat-template.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { Dataset } from "./dataset.js";
 import { countScoredLabels, type Rows, SampleRows, StreamRows, type TokenStream } from "./packing.js";
 import { type DataKind, type DataRecord, isChat } from "./records.js";
 import { encodeSamples, requireVocabulary, type Sample, type Truncation } from "./samples.js";
-import type { Tokenizer } from "./tokenizer.js";
 
 export interface EncodingOptions {
   /** Tokens per row; a sample has at most one more. */

@@ -1,6 +1,6 @@
 import { DataError } from "../base/errors.js";
 import { isObject, shortened, shownValue } from "../base/json.js";
-import { parsePythonJson } from "../base/python-json.js";
+import { parsePythonJson } from "../python/json.js";
 
 /** Number of faults that one message lists. */
 const MAX_FAULTS = 5;

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
-import { PythonFloat } from "../base/python-numbers.js";
+import { PythonFloat } from "../python/float.js";
 import { loadDataset } from "./dataset.js";
 import { unlz4, unlz4Framed } from "./lz4.js";
 

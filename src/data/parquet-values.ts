@@ -1,5 +1,5 @@
-import { parsePythonJson } from "../base/python-json.js";
-import { PythonFloat } from "../base/python-numbers.js";
+import { PythonFloat } from "../python/float.js";
+import { parsePythonJson } from "../python/json.js";
 
 /** A column of a Parquet file, or a part of one. */
 export interface ParquetColumn {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
-import { parsePythonJson } from "../base/python-json.js";
-import { PythonFloat } from "../base/python-numbers.js";
+import { PythonFloat } from "../python/float.js";
+import { parsePythonJson } from "../python/json.js";
 import { asConversations, type DataRecord, type RecordContent, RecordReader } from "./records.js";
 
 const read = (json: string, rules: 1 | 2 = 2): RecordContent =>

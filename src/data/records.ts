@@ -1,9 +1,9 @@
 import { DataError } from "../base/errors.js";
 import { shownValue, withBigInts } from "../base/json.js";
-import { plainNumbers } from "../base/python-json.js";
-import type { ChatMessage, Conversation } from "./chat-rendering.js";
+import type { ChatMessage, Conversation } from "../chats/chat-rendering.js";
+import { CONVERSATION_KEYS, readMessages, scoredMessages, withColumns } from "../chats/conversations.js";
+import { plainNumbers } from "../python/json.js";
 import { REFUSED_COLUMNS, requireHonoured, requireOneAnswer } from "./columns.js";
-import { CONVERSATION_KEYS, readMessages, scoredMessages, withColumns } from "./conversations.js";
 import { shownKeys } from "./jsonl-format.js";
 import { readTokens, TOKEN_KEYS, type TokenLabels } from "./rows.js";
 

@@ -1,7 +1,7 @@
 import { readText } from "#platform";
 import { DataError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
-import { PythonFloat } from "../base/python-numbers.js";
+import { PythonFloat } from "../python/float.js";
 import { readJsonLines, shownKeys } from "./jsonl-format.js";
 
 /** One tokenized row, scored by itself. Both arrays are one shorter than the row's `input_ids`. */

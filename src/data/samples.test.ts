@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
-import { trainBytePairEncoding } from "./bpe-trainer.js";
+import { trainBytePairEncoding } from "../tokenizers/bpe-trainer.js";
+import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { loadDataset } from "./dataset.js";
 import { type EncodedRecords, type EncodingOptions, encodeRecords } from "./encoded-data.js";
 import { IGNORED_LABEL } from "./rows.js";
-import { Tokenizer } from "./tokenizer.js";
 
 const CHATML =
   "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}" +

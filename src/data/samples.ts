@@ -1,13 +1,13 @@
 import { DataError } from "../base/errors.js";
-import type { Conversation, RenderedConversation, ScoredTurns, Spans } from "./chat-rendering.js";
-import type { ChatTemplate } from "./chat-template.js";
+import type { Conversation, RenderedConversation, ScoredTurns, Spans } from "../chats/chat-rendering.js";
+import type { ChatTemplate } from "../chats/chat-template.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { requireNoFaults } from "./jsonl-format.js";
 import { countScoredLabels } from "./packing.js";
 import { type DataRecord, describePlace, type Place } from "./records.js";
 import type { TokenLabels } from "./rows.js";
 import { IGNORED_LABEL } from "./rows.js";
 import { commonTokens, encodeScored, encodeTurns } from "./scored-tokens.js";
-import type { Tokenizer } from "./tokenizer.js";
 
 /** One sample in tokens, and the place of its record. */
 export interface Sample extends TokenLabels {

@@ -1,6 +1,6 @@
-import type { Spans } from "./assistant-turns.js";
+import type { Spans } from "../chats/assistant-turns.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { IGNORED_LABEL, type TokenLabels } from "./rows.js";
-import type { Tokenizer } from "./tokenizer.js";
 
 /**
  * Encodes a text as a whole and scores the tokens that hold a character of a span. The ends of a span are found by

@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { loadDataset } from "./dataset.js";
 import { readDatasetCard } from "./dataset-card.js";
 import { encodeRecords } from "./encoded-data.js";
 import { splitFiles } from "./split-files.js";
-import { Tokenizer } from "./tokenizer.js";
 
 // Made by tests/peers/python/data_golden.py with datasets and TRL.
 const FOLDER = fileURLToPath(new URL("../../tests/golden/trl/", import.meta.url));

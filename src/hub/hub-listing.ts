@@ -1,5 +1,5 @@
 import { CheckpointError, HighrankError } from "../base/errors.js";
-import { ADDITIONAL_TEMPLATES } from "../data/chat-template.js";
+import { ADDITIONAL_TEMPLATES } from "../tokenizers/stored-templates.js";
 import type { HubClient } from "./hub-client.js";
 import { type HubModel, isCommit } from "./hub-name.js";
 import type { HubFile } from "./model-files.js";

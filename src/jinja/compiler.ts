@@ -1,3 +1,17 @@
+import { PythonError, typeError, valueError } from "../python/error.js";
+import { LazyItems } from "../python/objects.js";
+import {
+  charactersOf,
+  isText,
+  isTruthy,
+  itemsOf,
+  iterableOf,
+  str,
+  Tuple,
+  typeName,
+  Undefined,
+  type Value,
+} from "../python/values.js";
 import {
   callOf,
   compileArguments,
@@ -22,22 +36,8 @@ import {
   type Statement,
   type Target,
 } from "./nodes.js";
-import { LazyItems } from "./objects.js";
-import { PythonError, typeError, valueError } from "./python-error.js";
 import { BlockTable, type LookUp, Loop, Macro, Output, type Rendering, Scope } from "./rendering.js";
 import { Names, readBeforeAssigned } from "./scopes.js";
-import {
-  charactersOf,
-  isText,
-  isTruthy,
-  itemsOf,
-  iterableOf,
-  str,
-  Tuple,
-  typeName,
-  Undefined,
-  type Value,
-} from "./values.js";
 
 // A tree becomes JavaScript functions, once, so that rendering many conversations does not walk it again.
 
@@ -176,55 +176,12 @@ class Compiler {
         return this.#callBlock(node, frame);
       case "generation":
         return this.#generation(node, frame);
-      case "filter block": {
-        const inner = this.#inner(frame);
-        inner.names.visit([...node.body, node.filter]);
-        const enter = this.#enter(inner);
-        const run = this.#statements(node.body, inner);
-        const filter = compileFilter(node.filter, inner);
-        const leave = this.#leave(inner);
-        return (scope, out) => {
-          enter(scope);
-          const captured = new Output();
-          const signal = run(scope, captured);
-          if (signal !== undefined) return signal;
-          scope.rendering.line = node.line;
-          out.write(printable(filter(scope, captured.text)));
-          leave(scope);
-          return undefined;
-        };
-      }
-      case "with": {
-        const inner = this.#inner(frame);
-        for (const target of node.targets) inner.names.visit([target]);
-        inner.names.visit(node.body);
-        const enter = this.#enter(inner);
-        const values = node.values.map((value) => compileExpression(value, frame));
-        const targets = node.targets.map((target) => this.#target(target, inner));
-        const run = this.#statements(node.body, inner);
-        const leave = this.#leave(inner);
-        return (scope, out) => {
-          scope.rendering.line = node.line;
-          enter(scope);
-          for (const [index, assign] of targets.entries()) assign(scope, values[index]!(scope));
-          const signal = run(scope, out);
-          leave(scope);
-          return signal;
-        };
-      }
-      case "scope": {
-        const inner = this.#inner(frame);
-        inner.names.visit(node.body);
-        const enter = this.#enter(inner);
-        const run = this.#statements(node.body, inner);
-        const leave = this.#leave(inner);
-        return (scope, out) => {
-          enter(scope);
-          const signal = run(scope, out);
-          leave(scope);
-          return signal;
-        };
-      }
+      case "filter block":
+        return this.#filterBlock(node, frame);
+      case "with":
+        return this.#with(node, frame);
+      case "scope":
+        return this.#scoped(this.#inner(frame), node.body, (inner) => this.#statements(node.body, inner));
       case "block":
         return this.#block(node, frame);
       case "break":
@@ -298,18 +255,14 @@ class Compiler {
     const loopSlot = usesLoop ? slots.own(inner.names.declareParameter("loop")) : undefined;
     inner.names.visitAsParameters(target);
     inner.names.visit(node.body);
-    const otherwiseFrame: Frame = { ...this.#inner(frame), slots, isInLoop: !isRecursive && frame.isInLoop };
-    otherwiseFrame.names.visit(node.otherwise);
-
+    const outside: Frame = { ...this.#inner(frame), slots, isInLoop: !isRecursive && frame.isInLoop };
     const chosen = this.#chosen(node, frame);
     const iterable = compileExpression(node.iterable, frame);
     const enter = this.#enter(inner);
     const assign = this.#target(target, inner);
     const body = this.#statements(node.body, inner);
     const leave = this.#leave(inner);
-    const enterOtherwise = this.#enter(otherwiseFrame);
-    const runOtherwise = this.#statements(node.otherwise, otherwiseFrame);
-    const leaveOtherwise = this.#leave(otherwiseFrame);
+    const otherwise = this.#scoped(outside, node.otherwise, (inside) => this.#statements(node.otherwise, inside));
     const hasOtherwise = node.otherwise.length > 0;
 
     /** True if no round came to its end, in which case `else` runs. */
@@ -340,10 +293,7 @@ class Compiler {
         };
       }
       if (!rounds(scope, out, next) || !hasOtherwise) return undefined;
-      enterOtherwise(scope);
-      const signal = runOtherwise(scope, out);
-      leaveOtherwise(scope);
-      return signal;
+      return otherwise(scope, out);
     };
     if (!isRecursive) {
       return (scope, out) => {
@@ -412,24 +362,66 @@ class Compiler {
     };
   }
 
-  #setBlock(node: Extract<Statement, { kind: "set block" }>, frame: Frame): Run {
-    const inner = this.#inner(frame);
-    inner.names.visit(node.body);
+  /** Compiles statements into a frame of their own: the names that `nodes` assign end with them. */
+  #scoped(inner: Frame, nodes: readonly Node[], compile: (inner: Frame) => Run): Run {
+    inner.names.visit(nodes);
     const enter = this.#enter(inner);
-    const run = this.#statements(node.body, inner);
-    const filter = node.filter === undefined ? undefined : compileFilter(node.filter, inner);
-    const assign = this.#target(node.target, frame);
+    const run = compile(inner);
     const leave = this.#leave(inner);
-    return (scope) => {
+    return (scope, out) => {
       enter(scope);
+      const signal = run(scope, out);
+      leave(scope);
+      return signal;
+    };
+  }
+
+  /** Runs statements and hands over their text, unless a `break` or `continue` cuts it off. */
+  #captured(
+    body: readonly Statement[],
+    line: number,
+    inner: Frame,
+    use: (scope: Scope, text: string, out: Output) => void,
+  ): Run {
+    const run = this.#statements(body, inner);
+    return (scope, out) => {
       const captured = new Output();
       const signal = run(scope, captured);
       if (signal !== undefined) return signal;
-      scope.rendering.line = node.line;
-      assign(scope, filter === undefined ? captured.text : filter(scope, captured.text));
-      leave(scope);
+      scope.rendering.line = line;
+      use(scope, captured.text, out);
       return undefined;
     };
+  }
+
+  #filterBlock({ body, filter, line }: Extract<Statement, { kind: "filter block" }>, frame: Frame): Run {
+    return this.#scoped(this.#inner(frame), [...body, filter], (inner) => {
+      const apply = compileFilter(filter, inner);
+      return this.#captured(body, line, inner, (scope, text, out) => out.write(printable(apply(scope, text))));
+    });
+  }
+
+  #setBlock({ body, filter, target, line }: Extract<Statement, { kind: "set block" }>, frame: Frame): Run {
+    const assign = this.#target(target, frame);
+    return this.#scoped(this.#inner(frame), body, (inner) => {
+      const apply = filter === undefined ? undefined : compileFilter(filter, inner);
+      return this.#captured(body, line, inner, (scope, text) => {
+        assign(scope, apply === undefined ? text : apply(scope, text));
+      });
+    });
+  }
+
+  #with({ targets, values, body, line }: Extract<Statement, { kind: "with" }>, frame: Frame): Run {
+    const given = values.map((value) => compileExpression(value, frame));
+    return this.#scoped(this.#inner(frame), [...targets, ...body], (inner) => {
+      const assigns = targets.map((target) => this.#target(target, inner));
+      const run = this.#statements(body, inner);
+      return (scope, out) => {
+        scope.rendering.line = line;
+        for (const [index, assign] of assigns.entries()) assign(scope, given[index]!(scope));
+        return run(scope, out);
+      };
+    });
   }
 
   #macro(node: MacroNode, frame: Frame): Run {

@@ -1,9 +1,8 @@
-import { intArgument } from "./arguments.js";
-import { escapeValue } from "./html.js";
-import { float, type Int, isInt, parseFloatText, parseInteger, round, toDouble, truncate } from "./numbers.js";
-import { binary } from "./operators.js";
-import { except, typeError, valueError } from "./python-error.js";
-import { urlQuoted } from "./text-filters.js";
+import { intArgument } from "../python/arguments.js";
+import { except, typeError, valueError } from "../python/error.js";
+import { escapeValue } from "../python/html.js";
+import { float, type Int, isInt, parseFloatText, parseInteger, round, toDouble, truncate } from "../python/numbers.js";
+import { binary } from "../python/operators.js";
 import {
   charactersOf,
   Dict,
@@ -20,7 +19,8 @@ import {
   typeName,
   Undefined,
   type Value,
-} from "./values.js";
+} from "../python/values.js";
+import { urlQuoted } from "./text-filters.js";
 
 // What filters make of a single value.
 

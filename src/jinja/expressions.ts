@@ -1,11 +1,6 @@
-import { attribute, item } from "./attributes.js";
-import { filterNamed } from "./filters.js";
-import { type Frame, outward } from "./frames.js";
-import type { CallArguments, Expression, FilterNode, SliceNode } from "./nodes.js";
-import { binary, compare, slice, unary } from "./operators.js";
-import { testNamed } from "./predicates.js";
-import { PythonError, typeError } from "./python-error.js";
-import type { Scope } from "./rendering.js";
+import { attribute, item } from "../python/attributes.js";
+import { PythonError, typeError } from "../python/error.js";
+import { binary, compare, slice, unary } from "../python/operators.js";
 import {
   type Arguments,
   charactersOf,
@@ -20,7 +15,12 @@ import {
   typeName,
   Undefined,
   type Value,
-} from "./values.js";
+} from "../python/values.js";
+import { filterNamed } from "./filters.js";
+import { type Frame, outward } from "./frames.js";
+import type { CallArguments, Expression, FilterNode, SliceNode } from "./nodes.js";
+import { testNamed } from "./predicates.js";
+import type { Scope } from "./rendering.js";
 
 // Expressions become JavaScript functions: https://jinja.palletsprojects.com/en/stable/templates/#expressions
 

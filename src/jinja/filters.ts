@@ -1,27 +1,13 @@
-import { bind, intArgument, type Signature } from "./arguments.js";
-import { attribute, hasAttribute, strippedTags } from "./attributes.js";
-import { attributesForXml, pairsForUrl, prettyText, rounded, toFloat, toInt } from "./conversions.js";
-import { type FilterName, isFilterName } from "./filter-names.js";
-import { escapeHtml, escapeValue, like, softText } from "./html.js";
-import { float, isInt, negate, toDouble, truncate } from "./numbers.js";
-import { DictView, LazyItems } from "./objects.js";
-import { binary } from "./operators.js";
-import { percentFormat } from "./percent-format.js";
-import { testNamed } from "./predicates.js";
-import { except, PythonError, typeError } from "./python-error.js";
-import { batches, getter, grouped, keyOf, pairs, reversed, slices, sortedBy, unique } from "./sequences.js";
-import { callStringMethod } from "./string-methods.js";
-import {
-  fileSize,
-  indented,
-  titleWords,
-  truncated,
-  urlQuoted,
-  withLinks,
-  wordCount,
-  wordWrapped,
-} from "./text-filters.js";
-import { toJson } from "./to-json.js";
+import { bind, intArgument, type Signature } from "../python/arguments.js";
+import { attribute, hasAttribute, strippedTags } from "../python/attributes.js";
+import { except, PythonError, typeError } from "../python/error.js";
+import { escapeHtml, escapeValue, like, softText } from "../python/html.js";
+import { toJson } from "../python/json-dumps.js";
+import { float, isInt, negate, toDouble, truncate } from "../python/numbers.js";
+import { DictView, LazyItems } from "../python/objects.js";
+import { binary } from "../python/operators.js";
+import { percentFormat } from "../python/percent-format.js";
+import { callStringMethod } from "../python/string-methods.js";
 import {
   type Arguments,
   charactersOf,
@@ -43,7 +29,21 @@ import {
   typeName,
   Undefined,
   type Value,
-} from "./values.js";
+} from "../python/values.js";
+import { attributesForXml, pairsForUrl, prettyText, rounded, toFloat, toInt } from "./conversions.js";
+import { type FilterName, isFilterName } from "./filter-names.js";
+import { testNamed } from "./predicates.js";
+import { batches, getter, grouped, keyOf, pairs, reversed, slices, sortedBy, unique } from "./sequences.js";
+import {
+  fileSize,
+  indented,
+  titleWords,
+  truncated,
+  urlQuoted,
+  withLinks,
+  wordCount,
+  wordWrapped,
+} from "./text-filters.js";
 
 // https://jinja.palletsprojects.com/en/stable/templates/#list-of-builtin-filters
 

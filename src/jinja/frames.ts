@@ -1,6 +1,6 @@
+import type { Value } from "../python/values.js";
 import type { Scope } from "./rendering.js";
 import type { Names } from "./scopes.js";
-import type { Value } from "./values.js";
 
 // Where names are kept: known when a template is compiled, so that rendering looks nothing up by name.
 

@@ -1,8 +1,8 @@
-import { bind, intArgument } from "./arguments.js";
-import { dictFromKeys } from "./attributes.js";
-import { Builtin, Range, withoutText } from "./objects.js";
-import { PythonError, typeError, valueError } from "./python-error.js";
-import { strftime } from "./strftime.js";
+import { bind, intArgument } from "../python/arguments.js";
+import { dictFromKeys } from "../python/attributes.js";
+import { PythonError, typeError, valueError } from "../python/error.js";
+import { Builtin, Range, withoutText } from "../python/objects.js";
+import { strftime } from "../python/strftime.js";
 import {
   type Arguments,
   Dict,
@@ -14,7 +14,7 @@ import {
   typeName,
   Undefined,
   type Value,
-} from "./values.js";
+} from "../python/values.js";
 
 // Names that every template knows: https://jinja.palletsprojects.com/en/stable/templates/#list-of-global-functions
 

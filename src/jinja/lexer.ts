@@ -1,6 +1,6 @@
-import { type Float, float, type Int, parseInteger } from "./numbers.js";
-import { PythonError } from "./python-error.js";
-import { codePointEscape, isOfClass, quoted, SPACE, stripEnd } from "./text.js";
+import { PythonError } from "../python/error.js";
+import { type Float, float, type Int, parseInteger } from "../python/numbers.js";
+import { codePointEscape, isOfClass, quoted, SPACE, stripEnd } from "../python/text.js";
 
 // https://jinja.palletsprojects.com/en/stable/templates/#whitespace-control with `trim_blocks` and `lstrip_blocks` on.
 

@@ -1,5 +1,5 @@
-import type { BinaryOperator, ComparisonOperator } from "./operators.js";
-import type { Value } from "./values.js";
+import type { BinaryOperator, ComparisonOperator } from "../python/operators.js";
+import type { Value } from "../python/values.js";
 
 // The tree of a template. Fields stand in the order in which Jinja2 visits them, on which the scope of names depends.
 

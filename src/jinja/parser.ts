@@ -1,3 +1,6 @@
+import { PythonError } from "../python/error.js";
+import type { BinaryOperator, ComparisonOperator } from "../python/operators.js";
+import { isOfClass, quoted } from "../python/text.js";
 import { type Token, tokenize } from "./lexer.js";
 import type {
   BlockNode,
@@ -14,9 +17,6 @@ import type {
   Target,
   TupleNode,
 } from "./nodes.js";
-import type { BinaryOperator, ComparisonOperator } from "./operators.js";
-import { PythonError } from "./python-error.js";
-import { isOfClass, quoted } from "./text.js";
 
 /** The tree of a template. @throws SyntaxError. */
 export function parse(template: string): Statement[] {

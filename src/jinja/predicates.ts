@@ -1,10 +1,9 @@
-import { bind, type Signature } from "./arguments.js";
-import { isFilterName } from "./filter-names.js";
-import { isFloat, isInt } from "./numbers.js";
-import { Range } from "./objects.js";
-import { binary, type ComparisonOperator, compare } from "./operators.js";
-import { except } from "./python-error.js";
-import { isLower, isUpper } from "./text.js";
+import { bind, type Signature } from "../python/arguments.js";
+import { except } from "../python/error.js";
+import { isFloat, isInt } from "../python/numbers.js";
+import { Range } from "../python/objects.js";
+import { binary, type ComparisonOperator, compare } from "../python/operators.js";
+import { isLower, isUpper } from "../python/text.js";
 import {
   type Arguments,
   charactersOf,
@@ -24,7 +23,8 @@ import {
   Tuple,
   Undefined,
   type Value,
-} from "./values.js";
+} from "../python/values.js";
+import { isFilterName } from "./filter-names.js";
 
 // https://jinja.palletsprojects.com/en/stable/templates/#list-of-builtin-tests
 

@@ -1,6 +1,6 @@
-import { bind } from "./arguments.js";
-import { Builtin, DictView, Range } from "./objects.js";
-import { PythonError, typeError } from "./python-error.js";
+import { bind } from "../python/arguments.js";
+import { PythonError, typeError } from "../python/error.js";
+import { Builtin, DictView, Range } from "../python/objects.js";
 import {
   type Arguments,
   Dict,
@@ -13,7 +13,7 @@ import {
   Tuple,
   Undefined,
   type Value,
-} from "./values.js";
+} from "../python/values.js";
 
 // What exists while a template renders.
 

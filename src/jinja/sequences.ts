@@ -1,10 +1,10 @@
-import { intArgument } from "./arguments.js";
-import { item } from "./attributes.js";
-import { parseInteger } from "./numbers.js";
-import { DictView, Range } from "./objects.js";
-import { PythonError, typeError } from "./python-error.js";
-import { callStringMethod } from "./string-methods.js";
-import { isOfClass } from "./text.js";
+import { intArgument } from "../python/arguments.js";
+import { item } from "../python/attributes.js";
+import { PythonError, typeError } from "../python/error.js";
+import { parseInteger } from "../python/numbers.js";
+import { DictView, Range } from "../python/objects.js";
+import { callStringMethod } from "../python/string-methods.js";
+import { isOfClass } from "../python/text.js";
 import {
   charactersOf,
   Dict,
@@ -19,7 +19,7 @@ import {
   Tuple,
   Undefined,
   type Value,
-} from "./values.js";
+} from "../python/values.js";
 
 // What filters do with lists and other sequences: look up, sort, group, cut.
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
-import { PythonFloat } from "../base/python-numbers.js";
+import { PythonFloat } from "../python/float.js";
 import { Template } from "./template.js";
 
 type Result = string | null;

@@ -1,12 +1,12 @@
 import { DataError } from "../base/errors.js";
+import { PythonError } from "../python/error.js";
+import { fromData } from "../python/from-data.js";
+import type { Value } from "../python/values.js";
 import { compile, type Program } from "./compiler.js";
-import { fromData } from "./data-values.js";
 import { globals } from "./globals.js";
 import { descendants } from "./nodes.js";
 import { parse } from "./parser.js";
-import { PythonError } from "./python-error.js";
 import { Rendering, type Span } from "./rendering.js";
-import type { Value } from "./values.js";
 
 export type { Span };
 

@@ -1,8 +1,8 @@
-import { escapeHtml } from "./html.js";
-import { floatDigits } from "./number-format.js";
-import { toDouble } from "./numbers.js";
-import { PythonError, valueError } from "./python-error.js";
-import { ALPHANUMERIC, lengthOf, SPACE, splitLines, strip, substring, unitsBefore } from "./text.js";
+import { PythonError, valueError } from "../python/error.js";
+import { escapeHtml } from "../python/html.js";
+import { floatDigits } from "../python/number-format.js";
+import { toDouble } from "../python/numbers.js";
+import { ALPHANUMERIC, lengthOf, SPACE, splitLines, strip, substring, unitsBefore } from "../python/text.js";
 
 // Filters that make one text of another: https://jinja.palletsprojects.com/en/stable/templates/#list-of-builtin-filters
 

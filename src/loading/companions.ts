@@ -1,13 +1,13 @@
 import { exists, isDirectory, listFolder, readBytes } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { parseJsonObject } from "../base/json.js";
+import { findTurnEnd } from "../chats/turn-end.js";
 import type { Settings } from "../config/settings.js";
-import { additionalTemplates } from "../data/chat-template.js";
-import { Tokenizer } from "../data/tokenizer.js";
-import { findTurnEnd } from "../data/turn-end.js";
 import { GENERATION_CONFIG, readEndIds, withEndIds } from "../formats/generation-config.js";
 import { toJsonText } from "../formats/json-file.js";
 import { checkpointPath } from "../formats/open-file.js";
+import { additionalTemplates } from "../tokenizers/stored-templates.js";
+import { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { CompanionFiles } from "./model-source.js";
 
 /** @throws ConfigError if there is something at the path that a new folder would replace. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
-import type { ChatWork } from "../data/chat-template.js";
+import type { ChatWork } from "../chats/chat-template.js";
 import { runLimited } from "./node-limited-work.js";
 
 /** Renders a conversation with the template under these limits. */
@@ -8,7 +8,7 @@ async function render(source: string, limits: { seconds: number; heapMegabytes: 
   const conversations = [JSON.stringify({ messages: [{ role: "user", content: "a" }] })];
   const work: ChatWork = { source, variables: {}, conversations, task: "plain", date: null };
   const answers: unknown[] = [];
-  const worker = new URL("../data/chat-worker.ts", import.meta.url);
+  const worker = new URL("../chats/chat-worker.ts", import.meta.url);
   await runLimited(worker, work, limits, (answer) => answers.push(answer));
   return answers;
 }

@@ -1,10 +1,10 @@
 import { DataError } from "../base/errors.js";
-import { StopTexts } from "../data/stop-texts.js";
-import { TextStream } from "../data/text-stream.js";
-import type { Tokenizer } from "../data/tokenizer.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { SessionOptions } from "../runtime/session.js";
 import type { Rng } from "../tensor/random.js";
+import { StopTexts } from "../tokenizers/stop-texts.js";
+import { TextStream } from "../tokenizers/text-stream.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { CachedDecoder } from "./cached-decoder.js";
 import { type SamplingOptions, sampleToken } from "./sampling.js";
 

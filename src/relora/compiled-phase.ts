@@ -2,7 +2,6 @@ import { adapterParameters } from "../adapters/inject.js";
 import type { Settings } from "../config/settings.js";
 import type { BatchCursor } from "../data/cursor.js";
 import type { Batch } from "../data/packing.js";
-import type { Tokenizer } from "../data/tokenizer.js";
 import { trainedParameters } from "../loading/model-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { Parameter } from "../nn/module.js";
@@ -14,6 +13,7 @@ import { Probe, type ProbeResult, probeBatch } from "../programs/probe.js";
 import { TextGenerator } from "../programs/text-generator.js";
 import { TrainingStep } from "../programs/training-step.js";
 import type { Quantizer } from "../quant/quantizer.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { createOptimizer } from "./optimizer.js";
 
 /** A run's model and data, as its phases and the ends of its cycles need them. */

@@ -1,16 +1,13 @@
 import { availableMemoryBytes, cpuCount, exists, joinPath, residentMemoryBytes, sha256 } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { ChatTemplate, today } from "../chats/chat-template.js";
+import { findTurnEnd } from "../chats/turn-end.js";
 import type { Settings } from "../config/settings.js";
-import { ChatTemplate, today } from "../data/chat-template.js";
 import { BatchCursor } from "../data/cursor.js";
 import { type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
 import { encodeDataset, type TokenCounts } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
-import { withTemplate } from "../data/model-tokenizer.js";
 import { isChat, NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
-import { Tokenizer } from "../data/tokenizer.js";
-import { trainTokenizer } from "../data/train-tokenizer.js";
-import { findTurnEnd } from "../data/turn-end.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { endingAt, runCompanions } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
@@ -22,6 +19,9 @@ import type { CausalLM } from "../models/causal-lm.js";
 import type { TrainedRun } from "../relora/compiled-phase.js";
 import type { RunState } from "../runs/run-state.js";
 import type { SavedRun } from "../runs/saved-run.js";
+import { withTemplate } from "../tokenizers/model-tokenizer.js";
+import { Tokenizer } from "../tokenizers/tokenizer.js";
+import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
 import { requireBatchMemory } from "./memory-limit.js";
 

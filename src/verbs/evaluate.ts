@@ -1,12 +1,12 @@
 import { cpuCount } from "#platform";
 import { ConfigError } from "../base/errors.js";
-import { today } from "../data/chat-template.js";
+import { today } from "../chats/chat-template.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
-import { modelTokenizer, type TokenizerSource } from "../data/model-tokenizer.js";
 import type { Evaluation } from "../programs/held-out.js";
 import { HeldOutLoss } from "../programs/held-out.js";
+import { modelTokenizer, type TokenizerSource } from "../tokenizers/model-tokenizer.js";
 import { type LoadedTarget, loadTarget, type TargetOptions } from "./target.js";
 
 /** Options of {@link evaluateTarget}. */

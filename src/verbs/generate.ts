@@ -1,14 +1,14 @@
 import { cpuCount } from "#platform";
 import { ConfigError } from "../base/errors.js";
-import type { ChatMessage } from "../data/chat-rendering.js";
-import { ChatTemplate } from "../data/chat-template.js";
-import { modelTokenizer } from "../data/model-tokenizer.js";
-import type { Tokenizer } from "../data/tokenizer.js";
-import { findTurnEnd } from "../data/turn-end.js";
+import type { ChatMessage } from "../chats/chat-rendering.js";
+import { ChatTemplate } from "../chats/chat-template.js";
+import { findTurnEnd } from "../chats/turn-end.js";
 import { readBeginId, readEndIds } from "../formats/generation-config.js";
 import type { Generation, WritingOptions } from "../programs/text-generator.js";
 import { TextGenerator } from "../programs/text-generator.js";
 import { Rng } from "../tensor/random.js";
+import { modelTokenizer } from "../tokenizers/model-tokenizer.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { TargetOptions } from "./target.js";
 import { loadTarget } from "./target.js";
 

@@ -1,7 +1,6 @@
 import { exists } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
-import type { TokenizerSource } from "../data/model-tokenizer.js";
 import { requireWhole } from "../formats/checksums.js";
 import { readHostTensor } from "../formats/lazy-tensor.js";
 import { checkpointPath } from "../formats/open-file.js";
@@ -19,6 +18,7 @@ import type { CausalLM } from "../models/causal-lm.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
 import { isRunFolder, readRunSettings } from "../runs/run-folder.js";
 import { openRunAsModel, restoreModel, unmergedRun } from "../runs/saved-run.js";
+import type { TokenizerSource } from "../tokenizers/model-tokenizer.js";
 
 /** Options that may go with the name of a target. */
 export interface Origin extends DownloadEvents {

@@ -1,9 +1,9 @@
-import { trainTokenizer } from "../../src/data/train-tokenizer.js";
 import { diskParameters, hostTensors, writeModel } from "../../src/loading/model-source.js";
 import { describeModel } from "../../src/models/architectures.js";
 import type { CausalLM } from "../../src/models/causal-lm.js";
 import { namedParameters } from "../../src/nn/module.js";
 import { Rng } from "../../src/tensor/random.js";
+import { trainTokenizer } from "../../src/tokenizers/train-tokenizer.js";
 import { TEXT } from "../small-model.js";
 
 const LLAMA = {

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { Tokenizer } from "../../src/data/tokenizer.js";
+import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
 import { evaluateTarget } from "../../src/verbs/evaluate.js";
 import { Writer } from "../../src/verbs/generate.js";
 import { mergeTarget } from "../../src/verbs/merge.js";

@@ -1,9 +1,9 @@
 import { readFile, rm } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { ChatRenderer } from "../../src/data/chat-rendering.js";
-import { today } from "../../src/data/chat-template.js";
+import { ChatRenderer } from "../../src/chats/chat-rendering.js";
+import { today } from "../../src/chats/chat-template.js";
 import { encodeTurns } from "../../src/data/scored-tokens.js";
-import { Tokenizer } from "../../src/data/tokenizer.js";
+import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
 import { CONVERSATIONS } from "./conversations.js";
 import { ask, describePeers, realModel } from "./peer.js";
 

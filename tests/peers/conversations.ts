@@ -1,4 +1,4 @@
-import type { Conversation } from "../../src/data/chat-rendering.js";
+import type { Conversation } from "../../src/chats/chat-rendering.js";
 
 const user = (content: unknown) => ({ role: "user", content });
 const model = (content: unknown, more: object = {}) => ({ role: "assistant", content, ...more });

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { loadDataset } from "../../src/data/dataset.js";
 import { encodeRecords } from "../../src/data/encoded-data.js";
-import { Tokenizer } from "../../src/data/tokenizer.js";
+import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
 import { ask, describePeers, realModel } from "./peer.js";
 
 const FOLDER = fileURLToPath(new URL("../golden/trl/", import.meta.url));

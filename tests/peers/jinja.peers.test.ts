@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { DataError } from "../../src/base/errors.js";
-import { PythonFloat } from "../../src/base/python-numbers.js";
 import { Template } from "../../src/jinja/template.js";
+import { PythonFloat } from "../../src/python/float.js";
 import { ask, describePeers } from "./peer.js";
 import { realTokenizer } from "./real-tokenizers.js";
 

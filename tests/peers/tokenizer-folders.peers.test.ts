@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { ChatTemplate } from "../../src/data/chat-template.js";
-import { Tokenizer } from "../../src/data/tokenizer.js";
-import { trainTokenizer } from "../../src/data/train-tokenizer.js";
+import { ChatTemplate } from "../../src/chats/chat-template.js";
+import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
+import { trainTokenizer } from "../../src/tokenizers/train-tokenizer.js";
 import { KIND_TEXTS, TOKENIZER_KINDS } from "../tokenizer-kinds.js";
 import { ask, describePeers } from "./peer.js";
 

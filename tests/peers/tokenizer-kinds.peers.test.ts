@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { TokenizerPipeline } from "../../src/data/tokenizers/pipeline.js";
 import { Rng } from "../../src/tensor/random.js";
+import { TokenizerPipeline } from "../../src/tokenizers/pipeline.js";
 import { KIND_TEXTS, TOKENIZER_KINDS } from "../tokenizer-kinds.js";
 import { strangeTexts } from "../tokenizer-text.js";
 import { ask, describePeers } from "./peer.js";

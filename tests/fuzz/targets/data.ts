@@ -5,8 +5,8 @@ import { loadDataset } from "../../../src/data/dataset.js";
 import { describeData } from "../../../src/data/describe.js";
 import { encodeRecords } from "../../../src/data/encoded-data.js";
 import { loadTokenRows } from "../../../src/data/rows.js";
-import type { Tokenizer } from "../../../src/data/tokenizer.js";
-import { trainTokenizer } from "../../../src/data/train-tokenizer.js";
+import type { Tokenizer } from "../../../src/tokenizers/tokenizer.js";
+import { trainTokenizer } from "../../../src/tokenizers/train-tokenizer.js";
 import { TEXT } from "../../small-model.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 

@@ -1,11 +1,12 @@
 import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { ChatTemplate, templatesBeside } from "../../../src/data/chat-template.js";
+import { ChatTemplate } from "../../../src/chats/chat-template.js";
 import { loadDataset } from "../../../src/data/dataset.js";
 import { encodeRecords } from "../../../src/data/encoded-data.js";
-import type { Tokenizer } from "../../../src/data/tokenizer.js";
-import { trainTokenizer } from "../../../src/data/train-tokenizer.js";
+import { templatesBeside } from "../../../src/tokenizers/stored-templates.js";
+import type { Tokenizer } from "../../../src/tokenizers/tokenizer.js";
+import { trainTokenizer } from "../../../src/tokenizers/train-tokenizer.js";
 import { TEXT } from "../../small-model.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 
@@ -32,7 +33,7 @@ async function encodeAll(file: string, by: Tokenizer): Promise<void> {
 /** A chat template and the messages that it renders. */
 export const chatTemplate: FuzzTarget = {
   name: "chat template",
-  sources: ["data/chat-rendering", "data/chat-template", "data/records", "data/samples"],
+  sources: ["chats/chat-rendering", "chats/chat-template", "data/records", "data/samples"],
   writeSamples: async (folder) => {
     const templates = path.join(ROOT, "tests/data/templates");
     const messages = [

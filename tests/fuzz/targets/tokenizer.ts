@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { Tokenizer } from "../../../src/data/tokenizer.js";
-import { trainTokenizer } from "../../../src/data/train-tokenizer.js";
+import { Tokenizer } from "../../../src/tokenizers/tokenizer.js";
+import { trainTokenizer } from "../../../src/tokenizers/train-tokenizer.js";
 import { TEXT } from "../../small-model.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 
@@ -70,22 +70,22 @@ function sentencePieceLike(): object {
 export const tokenizer: FuzzTarget = {
   name: "tokenizer",
   sources: [
-    "data/tokenizer",
-    "data/outside-tokens",
-    "data/tokenizers/added-tokens",
-    "data/tokenizers/byte-pairs",
-    "data/tokenizers/decoders",
-    "data/tokenizers/normalizers",
-    "data/tokenizers/oniguruma",
-    "data/tokenizers/part",
-    "data/tokenizers/pattern",
-    "data/tokenizers/pipeline",
-    "data/tokenizers/post-processors",
-    "data/tokenizers/pre-tokenizers",
-    "data/tokenizers/precompiled",
-    "data/tokenizers/token-model",
-    "data/tokenizers/token-models",
-    "data/tokenizers/unigram",
+    "tokenizers/tokenizer",
+    "tokenizers/outside-tokens",
+    "tokenizers/added-tokens",
+    "tokenizers/byte-pairs",
+    "tokenizers/decoders",
+    "tokenizers/normalizers",
+    "tokenizers/oniguruma",
+    "tokenizers/part",
+    "tokenizers/pattern",
+    "tokenizers/pipeline",
+    "tokenizers/post-processors",
+    "tokenizers/pre-tokenizers",
+    "tokenizers/precompiled",
+    "tokenizers/token-model",
+    "tokenizers/token-models",
+    "tokenizers/unigram",
   ],
   writeSamples: async (folder) => {
     const trained = trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280, maxLength: 32 });

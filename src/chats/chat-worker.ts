@@ -1,0 +1,31 @@
+import { workerPort } from "#platform";
+import { DataError } from "../base/errors.js";
+import { parsePythonJson } from "../python/json.js";
+import { ChatRenderer, type Conversation } from "./chat-rendering.js";
+import type { ChatAnswer, ChatTask, ChatWork } from "./chat-template.js";
+
+// The process that runs a chat template, so that it can be stopped.
+
+function answer(renderer: ChatRenderer, conversation: Conversation, task: ChatTask): ChatAnswer {
+  if (task === "whole" || task === "reply") return renderer.renderWithSpans(conversation, task);
+  const text = renderer.render(conversation, { addGenerationPrompt: task === "prompt" });
+  return { text, assistantSpans: [], spanMessages: [], isClosed: false };
+}
+
+const port = workerPort();
+port.onMessage(async (work) => {
+  const { source, variables, conversations, task, date } = work as ChatWork;
+  let renderer: ChatRenderer | undefined;
+  for (const conversation of conversations) {
+    try {
+      renderer ??= new ChatRenderer(source, variables, date);
+      port.post(answer(renderer, parsePythonJson(conversation) as Conversation, task));
+    } catch (error) {
+      if (!(error instanceof DataError || error instanceof SyntaxError)) throw error;
+      port.post({ fault: error.message });
+    }
+    // Messages leave between two turns of the event loop, and each one shows progress.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  port.close();
+});

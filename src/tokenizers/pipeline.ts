@@ -1,0 +1,130 @@
+import { isObject, shownValue } from "../base/json.js";
+import { type AddedToken, AddedTokens, addedTokenOf } from "./added-tokens.js";
+import { type Decoder, decoderOf } from "./decoders.js";
+import { normalizerOf } from "./normalizers.js";
+import { type Part, partOf } from "./part.js";
+import { type Surround, surroundOf } from "./post-processors.js";
+import { type PreTokenizer, preTokenizerOf } from "./pre-tokenizers.js";
+import { MAX_VOCAB_SIZE, type TokenModel } from "./token-model.js";
+import { tokenModelOf } from "./token-models.js";
+
+/**
+ * A tokenizer.json at work, with the ids and texts of the library tokenizers 0.23: a text is split at added tokens,
+ * normalized, split into pieces, and these into tokens.
+ */
+export class TokenizerPipeline {
+  readonly model: TokenModel;
+  /** The tokens that stand around each text. */
+  readonly surround: Surround;
+  /** True if a text may run a regular expression of the file, which may backtrack without end. */
+  readonly isForeign: boolean;
+  /** By id. */
+  readonly addedTokens: ReadonlyMap<number, AddedToken>;
+  readonly #ids: ReadonlyMap<string, number>;
+  readonly #tokens: ReadonlyMap<number, string>;
+  readonly #finder: AddedTokens;
+  readonly #preTokenizer: PreTokenizer | null;
+  readonly #decoder: Decoder | null;
+
+  /** @throws Error for content that is not that of a tokenizer.json, or that names a part that is not known. */
+  constructor(json: Part) {
+    const normalizer = normalizerOf(partOf(json.normalizer, "normalizer"));
+    this.#preTokenizer = preTokenizerOf(partOf(json.pre_tokenizer, "pre_tokenizer"));
+    this.model = tokenModelOf(partOf(json.model, "model"));
+    this.surround = surroundOf(partOf(json.post_processor, "post_processor"));
+    this.#decoder = decoderOf(partOf(json.decoder, "decoder"));
+    const { vocab } = this.model;
+    this.addedTokens = withIds(json.added_tokens ?? [], vocab);
+    this.#finder = new AddedTokens(this.addedTokens, normalizer);
+    const tokens = new Map([...vocab].map(([token, id]) => [id, token]));
+    for (const [id, { content }] of this.addedTokens) tokens.set(id, content);
+    this.#tokens = tokens;
+    this.#ids = new Map([...this.addedTokens].map(([id, { content }]) => [content, id]));
+    this.isForeign = this.#preTokenizer?.isForeign === true || hasRegex(json.normalizer) || hasRegex(json.decoder);
+  }
+
+  /** One more than the highest id. */
+  get vocabSize(): number {
+    return this.rowsWithout([]);
+  }
+
+  /** One more than the highest id among those of the vocabulary and all added tokens but these. */
+  rowsWithout(tokens: readonly { readonly content: string }[]): number {
+    const left = new Set(tokens.map(({ content }) => content));
+    let highest = -1;
+    for (const id of this.model.vocab.values()) highest = Math.max(highest, id);
+    for (const [id, { content }] of this.addedTokens) if (!left.has(content)) highest = Math.max(highest, id);
+    return highest + 1;
+  }
+
+  /** `added_tokens` as they stand in a tokenizer.json. */
+  get storedTokens(): object[] {
+    const sorted = [...this.addedTokens].sort(([a], [b]) => a - b);
+    return sorted.map(([id, { content, singleWord, lstrip, rstrip, normalized, special }]) => {
+      return { id, content, single_word: singleWord, lstrip, rstrip, normalized, special };
+    });
+  }
+
+  idOf(token: string): number | undefined {
+    return this.#ids.get(token) ?? this.model.vocab.get(token);
+  }
+
+  /** @throws Error for a piece that has no token. */
+  encode(text: string): number[] {
+    const ids: number[] = [];
+    for (const section of this.#finder.sections(text.replace(/\p{Surrogate}/gu, "\ufffd"))) {
+      if ("id" in section) {
+        ids.push(section.id);
+        continue;
+      }
+      for (const piece of this.#preTokenizer?.split(section) ?? [section]) {
+        if (piece.text !== "") for (const id of this.model.encode(piece.text)) ids.push(id);
+      }
+    }
+    return ids;
+  }
+
+  /** Ids beyond the vocabulary are ignored. */
+  decode(ids: readonly number[], skipSpecialTokens: boolean): string {
+    const tokens: string[] = [];
+    for (const id of ids) {
+      const token = this.#tokens.get(id);
+      if (token !== undefined && !(skipSpecialTokens && this.addedTokens.get(id)?.special)) tokens.push(token);
+    }
+    return this.#decoder === null ? tokens.join(" ") : this.#decoder(tokens).join("");
+  }
+}
+
+/**
+ * Gives added tokens their ids: that of the vocabulary, or else the next beyond it. The same token again takes the
+ * place of the one before.
+ * @throws Error for what is no token, and for a token whose `id` says otherwise.
+ */
+function withIds(given: unknown, vocab: ReadonlyMap<string, number>): Map<number, AddedToken> {
+  if (!Array.isArray(given)) throw new Error(`added_tokens must be a list, not ${shownValue(given)}`);
+  const tokens = new Map<number, AddedToken>();
+  const ids = new Map<string, number>();
+  let next = vocab.size;
+  for (const entry of given as readonly unknown[]) {
+    const token = addedTokenOf(entry);
+    if (token.content === "") continue;
+    const id = vocab.get(token.content) ?? ids.get(token.content) ?? next;
+    const said = isObject(entry) ? entry.id : undefined;
+    if (said !== undefined && said !== id) {
+      throw new Error(
+        `the id of ${shownValue(token.content)} must be ${id}, the one of the vocabulary or the next, ` +
+          `not ${shownValue(said)}`,
+      );
+    }
+    if (id === next) next++;
+    ids.set(token.content, id);
+    tokens.set(id, token);
+  }
+  if (vocab.size + tokens.size === 0) throw new Error("the vocabulary is empty");
+  if (next > MAX_VOCAB_SIZE) throw new Error(`there must be at most ${MAX_VOCAB_SIZE} tokens, not ${next}`);
+  return tokens;
+}
+
+function hasRegex(part: unknown): boolean {
+  return JSON.stringify(part ?? null).includes('"Regex"');
+}
