@@ -23,25 +23,33 @@ export function orderForExecution(
   desired: readonly number[] = nodes.map((_, index) => index),
 ): number[] {
   const producers = producersOf(nodes);
+  const isUnread = new Array<boolean>(nodes.length).fill(true);
+  for (const index of producers.flat()) isUnread[index] = false;
   const position = new Int32Array(nodes.length);
   desired.forEach((index, at) => {
     position[index] = at;
   });
   const countNeeded = neededCounter(producers);
+  /** The first node that has not run, in the desired order: those before it are not looked at again. */
+  let firstDue = 0;
   const { entered } = depthFirst(producers, (candidates, hasRun) => {
+    while (hasRun[desired[firstDue]!]) firstDue++;
     // Entering a node runs everything it needs, which delays whatever is due before it and not needed by it.
     let best = -1;
     let leastDelayed = Infinity;
-    let at = 0;
+    let at = firstDue;
     let due = 0;
+    let surelyDelayed = 0;
     for (const candidate of candidates.sort((a, b) => position[a]! - position[b]!)) {
+      if (leastDelayed === 0 || surelyDelayed >= leastDelayed) break;
       for (; at <= position[candidate]!; at++) if (!hasRun[desired[at]!]) due++;
       const delayed = due - countNeeded(candidate, hasRun);
       if (delayed < leastDelayed) {
         best = candidate;
         leastDelayed = delayed;
       }
-      if (delayed === 0) break;
+      // Nothing needs a node that is not read, so all candidates behind it delay it.
+      if (isUnread[candidate]) surelyDelayed++;
     }
     return best;
   });
