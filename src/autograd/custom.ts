@@ -1,19 +1,19 @@
 import { applyOp, type Op, type Tensor } from "../tensor/tensor.js";
 
 /**
- * `value` with a custom gradient: `vjp(dy, inputs)` returns the gradients with respect to `inputs`, computed from the
- * inputs it is given. Differentiation sees the result as a function of `inputs`. The value is unchanged; devices
- * compute nothing extra.
+ * `value` with a custom gradient: `vjp(dy, inputs, value)` returns the gradients with respect to `inputs`, computed from
+ * the inputs and the value it is given, which `checkpoint` may have computed again. Differentiation sees the result as a
+ * function of `inputs`. The value is unchanged; devices compute nothing extra.
  */
 export function withGradient(
   value: Tensor,
   inputs: readonly Tensor[],
-  vjp: (dy: Tensor, inputs: readonly Tensor[]) => readonly (Tensor | undefined)[],
+  vjp: (dy: Tensor, inputs: readonly Tensor[], value: Tensor) => readonly (Tensor | undefined)[],
 ): Tensor {
   const op: Op = {
     name: "alias",
     infer: ([spec]) => spec!,
-    vjp: (dy, [, ...sources]) => [undefined, ...vjp(dy, sources)],
+    vjp: (dy, [, ...sources], value) => [undefined, ...vjp(dy, sources, value)],
     reference: (y, [x]) => y.set(x!),
   };
   return applyOp(op, [value, ...inputs]);

@@ -2,7 +2,7 @@ import { add, mul } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { concat, reshape, slice, transpose } from "../ops/movement.js";
 import { softmax } from "../ops/softmax.js";
-import { type Tensor, tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { softcap } from "./softcap.js";
 
 export interface AttentionShape {
@@ -24,14 +24,6 @@ export interface AttentionShape {
 
 /** Added to masked scores. Finite, so that no device meets ∞ − ∞; e^(−1e30) is still 0 in float32. */
 export const MASKED = -1e30;
-
-/**
- * Causal scaled dot-product attention. q: (batch · time, numHeads · headDim), k and v:
- * (batch · time, numKeyValueHeads · headDim), mask: from `causalMask` → (batch · time, numHeads · headDim).
- */
-export function causalAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, shape: AttentionShape): Tensor {
-  return attendTo(q, splitHeads(k, shape), splitHeads(v, shape), mask, shape);
-}
 
 /**
  * Scaled dot-product attention of `time` tokens to at least as many `keys`. q: (batch · time, numHeads · headDim), key
@@ -89,7 +81,7 @@ function ungroup(
   return reshape(transpose(byHead, [0, 3, 1, 2, 4]), [batch * time, numHeads * headDim]);
 }
 
-function scaleOf({ headDim, scale = 1 / Math.sqrt(headDim) }: AttentionShape): number {
+export function scaleOf({ headDim, scale = 1 / Math.sqrt(headDim) }: AttentionShape): number {
   return scale;
 }
 
@@ -103,24 +95,4 @@ function weigh(scores: Tensor, mask: Tensor, shape: AttentionShape): Tensor {
  */
 export function splitHeads(x: Tensor, { batch, time, numKeyValueHeads, headDim }: AttentionShape): Tensor {
   return transpose(reshape(x, [batch, time, numKeyValueHeads, headDim]), [0, 2, 1, 3]);
-}
-
-/**
- * Mask for the scores of `numHeads / numKeyValueHeads` stacked queries: 0 up to the diagonal and within the window,
- * −1e30 elsewhere.
- */
-export function causalMask({
-  time,
-  numHeads,
-  numKeyValueHeads,
-  window = time,
-}: Omit<AttentionShape, "batch" | "headDim">): Tensor {
-  const rows = (numHeads / numKeyValueHeads) * time;
-  const mask = new Float32Array(rows * time);
-  for (let row = 0; row < rows; row++) {
-    const [start, position] = [row * time, row % time];
-    mask.fill(MASKED, start, start + Math.max(0, position + 1 - window));
-    mask.fill(MASKED, start + position + 1, start + time);
-  }
-  return tensor(mask, [rows, time]);
 }

@@ -8,7 +8,7 @@ import { concat, reshape, slice } from "../ops/movement.js";
 import { max } from "../ops/reduce.js";
 import { softmax } from "../ops/softmax.js";
 import { computeTogether, type Tensor } from "../tensor/tensor.js";
-import { softcap } from "./softcap.js";
+import { softcap, softcapSlope } from "./softcap.js";
 
 export interface CrossEntropyOptions {
   /** Scalar factor of the summed loss, such as 1 / number of scored tokens in the whole step. Default 1. */
@@ -77,8 +77,7 @@ interface Chunk {
 
 function scoreChunk(hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor, cap: number | undefined): Chunk {
   const logits = softcap(matmul(hidden, weight, { transposeB: true }), cap);
-  const share = cap === undefined ? undefined : mul(logits, 1 / cap);
-  const slope = share && sub(1, mul(share, share));
+  const slope = softcapSlope(logits, cap);
   const target = takePerRow(logits, targets);
   // The largest probability is 1 / Σ e^(z − max z): exact where the target's own probability underflows.
   const largest = max(logits, { axes: [1], keepDims: true });

@@ -2,7 +2,8 @@ import { broadcastTo } from "../ops/broadcast.js";
 import { concat, reshape, slice } from "../ops/movement.js";
 import { rotary } from "../ops/rotary.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type AttentionShape, causalAttention, causalMask } from "./attention.js";
+import type { AttentionShape } from "./attention.js";
+import { causalAttention, causalBlocks, type QueryBlock } from "./causal-attention.js";
 import { type Rope, rotaryAngles } from "./rope.js";
 
 /** The sizes of one attention layer. */
@@ -51,7 +52,7 @@ export abstract class Sequence {
 export class WholeSequence extends Sequence {
   /** Shared by the layers. */
   readonly #angles: Map<string, { readonly cos: Tensor; readonly sin: Tensor }> = new Map();
-  readonly #masks: Map<string, Tensor> = new Map();
+  readonly #blocks: Map<number | undefined, readonly QueryBlock[]> = new Map();
 
   protected override turn(x: Tensor, rope: Rope): Tensor {
     const { cos, sin } = known(this.#angles, JSON.stringify(rope), () => rotaryAngles(this.time, rope));
@@ -66,10 +67,8 @@ export class WholeSequence extends Sequence {
 
   override attend(_layer: number, q: Tensor, k: Tensor, v: Tensor, sizes: AttentionSizes): Tensor {
     const { batch, time } = this;
-    const { numHeads, numKeyValueHeads, window } = sizes;
-    const key = `${numHeads / numKeyValueHeads}/${window}`;
-    const mask = known(this.#masks, key, () => causalMask({ time, numHeads, numKeyValueHeads, window }));
-    return causalAttention(q, k, v, mask, { batch, time, ...sizes });
+    const blocks = known(this.#blocks, sizes.window, () => causalBlocks(time, sizes.window));
+    return causalAttention(q, k, v, blocks, { batch, time, ...sizes });
   }
 }
 
