@@ -27,22 +27,26 @@ export interface SmallModelOptions {
 /** Writes a random model folder with a tokenizer. */
 export async function writeSmallModel(
   folder: string,
-  { fileType = "F32", seed = 0, numLayers = 2, maxSequenceLength = 32, change = () => {} }: SmallModelOptions = {},
+  { fileType = "F32", seed = 0, numLayers = 2, maxSequenceLength = 32, change }: SmallModelOptions = {},
 ): Promise<void> {
   const tokenizer = trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280, maxLength: maxSequenceLength });
   const sizes = { hiddenSize: 16, intermediateSize: 24, numLayers, numHeads: 2 };
   const { vocabSize, endOfTextId } = tokenizer;
   const config = llamaConfig({ ...sizes, vocabSize, endOfTextId, maxSequenceLength, initializerRange: 0.2 });
   const tensors = hostTensors(diskParameters(new LlamaForCausalLM(config, new Rng(seed))));
-  change(tensors);
+  const stored = () => new Map([...tensors].map(([name, tensor]) => [name, storeAs(tensor, fileType)] as const));
   await writeModelFolder(folder, {
     config: { ...writeLlamaConfig(config), torch_dtype: { F32: "float32", BF16: "bfloat16" }[fileType as string] },
-    tensors: new Map([...tensors].map(([name, tensor]) => [name, storeAs(tensor, fileType)])),
+    tensors: stored(),
     files: new Map([
       ["tokenizer.json", JSON.stringify(tokenizer.toJson())],
       ["tokenizer_config.json", JSON.stringify(tokenizer.config)],
     ]),
   });
+  if (change === undefined) return;
+  // A model folder takes no numbers that are not finite.
+  change(tensors);
+  await writeSafetensors(path.join(folder, "model.safetensors"), stored());
 }
 
 /** Changes the tensors of a model folder. */

@@ -65,7 +65,8 @@ export interface ModelFolderContent {
 /**
  * Writes config.json, the weights and the given files; the folder appears whole or not at all. Lazy tensors are read
  * and written one after another.
- * @throws CheckpointError if the folder holds files already and `replace` is not set.
+ * @throws CheckpointError if the folder holds files already and `replace` is not set, and for weights that are not
+ * finite.
  */
 export async function writeModelFolder(
   folder: string,
@@ -77,7 +78,8 @@ export async function writeModelFolder(
     async (partial) => {
       await writeTexts(partial, config, files);
       const shards = fillShards(tensors, shardBytes);
-      if (shards.length === 1) await writeSafetensors(joinPath(partial, WEIGHTS), tensors);
+      if (shards.length === 1)
+        await writeSafetensors(joinPath(partial, WEIGHTS), tensors, undefined, { isModel: true });
       else await writeShards(partial, shards);
     },
     options,
@@ -149,7 +151,7 @@ async function writeShards(folder: string, shards: readonly Map<string, TensorTo
   let totalSize = 0;
   for (const [index, shard] of shards.entries()) {
     const file = `model-${number(index + 1)}-of-${number(shards.length)}.safetensors`;
-    await writeSafetensors(joinPath(folder, file), shard);
+    await writeSafetensors(joinPath(folder, file), shard, undefined, { isModel: true });
     for (const [name, tensor] of shard) {
       weightMap.push([name, file]);
       totalSize += storedBytes(tensor);

@@ -78,7 +78,8 @@ export async function writePeftAdapter(
     folder,
     async (partial) => {
       await writeFileAtomic(joinPath(partial, CONFIG), config);
-      await writeSafetensors(joinPath(partial, WEIGHTS), tensors, { format: "pt", ...baseMetadata(base) });
+      const metadata = { format: "pt", ...baseMetadata(base) };
+      await writeSafetensors(joinPath(partial, WEIGHTS), tensors, metadata, { isModel: true });
     },
     options,
   );

@@ -90,21 +90,25 @@ export interface Placed {
   readonly name: string;
   readonly tensor: TensorToWrite;
   readonly fileType: SafetensorsDType;
+  /** True if it is part of a model: its float32 numbers must be finite. */
+  readonly isModel: boolean;
 }
 
 /**
  * Writes a safetensors file that appears whole or not at all, byte for byte like the reference implementation. Tensors
  * in memory are written without a copy; lazy ones are read, written and released one after another; those of an open
  * file pass through byte for byte.
+ * @param isModel refuses float32 numbers that are not finite, in tensors that are not copied from a file. Default false.
  * @throws CheckpointError, also for a finite value that the type in the file cannot hold.
  */
 export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, TensorToWrite>,
   metadata: Readonly<Record<string, string>> = { format: "pt" },
+  { isModel = false }: { readonly isModel?: boolean } = {},
 ): Promise<void> {
   const placed = [...tensors].map(
-    ([name, tensor]): Placed => ({ name, tensor, fileType: tensor.fileType ?? FILE_TYPES[tensor.dtype] }),
+    ([name, tensor]): Placed => ({ name, tensor, fileType: tensor.fileType ?? FILE_TYPES[tensor.dtype], isModel }),
   );
   const faults = placed.flatMap(placementFaults);
   if (faults.length > 0) throw checkpointFault(`cannot write ${path}`, faults);
@@ -182,7 +186,10 @@ function headerBytes(placed: readonly Placed[], metadata: Readonly<Record<string
  * Yields a tensor's bytes in the file's type.
  * @throws CheckpointError naming `path` for a value that the type cannot hold.
  */
-export async function* tensorChunks(path: string, { name, tensor, fileType }: Placed): AsyncGenerator<Uint8Array> {
+export async function* tensorChunks(
+  path: string,
+  { name, tensor, fileType, isModel }: Placed,
+): AsyncGenerator<Uint8Array> {
   if (passesThrough(tensor, fileType)) {
     yield* tensor.chunks();
     return;
@@ -190,6 +197,7 @@ export async function* tensorChunks(path: string, { name, tensor, fileType }: Pl
   const host = await readHostTensor(tensor);
   const faults = dataFaults(name, host);
   if (faults.length > 0) throw checkpointFault(`cannot write ${path}`, faults);
+  if (isModel && host.dtype === "float32") requireFinite(path, name, host.data);
   const rounded = ROUNDED[fileType];
   if (rounded !== undefined) {
     yield* roundedChunks(`cannot write ${path}: tensor "${name}"`, host.data as Float32Array, fileType, rounded);
@@ -199,6 +207,16 @@ export async function* tensorChunks(path: string, { name, tensor, fileType }: Pl
     // A consumer may hold a chunk until the next one comes, so a lazy tensor's own memory is not given out.
     const bytes = bytesOf(host.data);
     for (let done = 0; done < bytes.length; done += PIECE_BYTES) yield bytes.slice(done, done + PIECE_BYTES);
+  }
+}
+
+function requireFinite(path: string, name: string, values: TypedArray): void {
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isFinite(values[i])) continue;
+    throw new CheckpointError(
+      `cannot write ${path}: tensor "${name}" would hold ${values[i]}, and a model with it computes nothing; ` +
+        "look for numbers that are too large in what it is made of, such as lora_alpha of an adapter",
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { DataError } from "../base/errors.js";
+import { DataError, NumericError } from "../base/errors.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { SessionOptions } from "../runtime/session.js";
 import type { Rng } from "../tensor/random.js";
@@ -127,6 +127,11 @@ export class TextGenerator {
       if (clock.tick() === 1) {
         await this.#decoder.prepare(1);
         clock.skip();
+      }
+      if (!logits.every(Number.isFinite)) {
+        throw new NumericError(
+          "the model computes scores of tokens that are not finite; retrain it, or name weights that are whole",
+        );
       }
       const token = sampleToken(logits, options, rng);
       if (this.#endIds.has(token) || endIds.includes(token)) {

@@ -1,5 +1,5 @@
 import { cpuCount } from "#platform";
-import { ConfigError } from "../base/errors.js";
+import { ConfigError, NumericError } from "../base/errors.js";
 import { today } from "../chats/chat-template.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
@@ -40,7 +40,8 @@ const USUAL_LENGTH = 1024;
 /**
  * Scores every token of a text but the first, in rows of `sequenceLength`. In other data each sample is scored on its
  * own, in its scored parts. Rows of `input_ids` need no tokenizer and are scored whole.
- * @throws ConfigError if the sequence is longer than the model's; DataError; CheckpointError.
+ * @throws ConfigError if the sequence is longer than the model's; DataError; CheckpointError; NumericError if the loss is
+ * not finite.
  */
 export async function evaluateTarget(target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
   const { data, batchSize, maxTokens, device, threads } = options;
@@ -61,7 +62,14 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
   const shape = { batchSize, sequenceLength, lossChunk: LOSS_CHUNK, device, threads: threads ?? cpuCount() };
   const heldOut = await HeldOutLoss.compile(model, shape);
   try {
-    return { ...(await heldOut.run(evaluationBatches(rows, { batchSize, ...limit }))), truncation, weights };
+    const evaluation = await heldOut.run(evaluationBatches(rows, { batchSize, ...limit }));
+    if (evaluation.tokens > 0 && !Number.isFinite(evaluation.loss)) {
+      throw new NumericError(
+        `${target}: the loss on ${data} is ${evaluation.loss}, because the model computes numbers that are not ` +
+          "finite; retrain it, or name weights that are whole",
+      );
+    }
+    return { ...evaluation, truncation, weights };
   } finally {
     await heldOut.release();
   }

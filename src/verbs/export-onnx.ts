@@ -109,7 +109,7 @@ interface StoredWeight {
 function storedWeight(name: string, tensor: TensorToWrite, dtype: ExportedOnnx["dtype"]): StoredWeight {
   const { shape } = tensor;
   const content = (fileType: "F32" | "F16") => ({
-    chunks: () => tensorChunks("the ONNX model", { name, tensor, fileType }),
+    chunks: () => tensorChunks("the ONNX model", { name, tensor, fileType, isModel: true }),
   });
   if (dtype === "float32" || shape.length < 2) {
     return { initializer: { name, dtype: "float32", shape, content: content("F32") } };

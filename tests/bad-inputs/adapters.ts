@@ -122,5 +122,35 @@ export const adapters: Area = {
       says: ["the adapter does not fit its base", "the model has no linear layer model.layers.7.mlp.up_proj"],
       code: 3,
     },
+    {
+      name: "merge: an adapter whose numbers are too large",
+      args: ["merge", "adapter", "--base", "float", "--out", "merged"],
+      prepare: tooLarge,
+      says: ['"model.layers.0.', "would hold ", "such as lora_alpha of an adapter"],
+      code: 3,
+    },
+    {
+      name: "eval: a model that computes numbers that are not finite",
+      args: ["eval", "adapter", "--base", "float", "--data", "a.txt"],
+      files: { "a.txt": TEXT },
+      prepare: tooLarge,
+      says: ["adapter: the loss on a.txt is NaN"],
+      code: 4,
+    },
+    {
+      name: "generate: a model that computes numbers that are not finite",
+      args: ["generate", "adapter", "--base", "float", "--prompt", "The cat"],
+      prepare: tooLarge,
+      says: ["the model computes scores of tokens that are not finite"],
+      code: 4,
+    },
   ],
 };
+
+async function tooLarge(cwd: string): Promise<void> {
+  await writeSmallModel(path.join(cwd, "float"), { numLayers: 1 });
+  await adapterFor(cwd, "float", null);
+  const file = path.join(cwd, "adapter", "adapter_config.json");
+  const config = JSON.parse(await readFile(file, "utf8"));
+  await writeFile(file, JSON.stringify({ ...config, lora_alpha: 1e308 }));
+}

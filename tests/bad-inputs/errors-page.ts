@@ -7,7 +7,7 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   internal: "A device failed, or highrank has a defect.",
   usage: "A verb, flag, setting or config file must be written otherwise.",
   data: "A file cannot be read or written, does not hold what it must, or holds a model that is not supported.",
-  numbers: "A run stopped because of its numbers: they are no longer finite.",
+  numbers: "A run stopped, or a model gave no result, because numbers are no longer finite.",
   hungUp: "The terminal of a run was closed; what it had reached is saved.",
   interrupted: "A run was interrupted; what it had reached is saved.",
   terminated: "A run was told to end; what it had reached is saved.",
