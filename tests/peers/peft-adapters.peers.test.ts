@@ -303,7 +303,7 @@ describePeers("adapters of PEFT", () => {
       rows: ROWS,
     });
     losses = Object.fromEntries([...folderNames].map(([name, folder]) => [name, found[folder]!]));
-  });
+  }, 600_000);
   afterAll(async () => rm(root, { recursive: true }));
 
   test.each(Object.keys(EQUAL))("the same loss: %s", async (name) => {

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { InferenceSession, Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { resolveSettings } from "../../src/config/resolve.js";
 import type { Settings } from "../../src/config/settings.js";
@@ -12,7 +13,7 @@ import { evaluateTarget } from "../../src/verbs/evaluate.js";
 import { exportTarget } from "../../src/verbs/export.js";
 import { quantizeModel } from "../../src/verbs/quantize.js";
 import { TEXT } from "../small-model.js";
-import { ARCHITECTURES, configOf, type Read, someRows } from "./folders.js";
+import { ARCHITECTURES, configOf, logitsApart, type Read, readLogits, someRows } from "./folders.js";
 import { ask, describePeers } from "./peer.js";
 
 let root = "";
@@ -151,6 +152,56 @@ describePeers("transformers and PEFT read what is exported", () => {
   });
 });
 
+/** Logits of a row of tokens by an exported file alone. */
+async function onnxLogits(folder: string, ids: readonly number[]): Promise<Float32Array> {
+  const session = await InferenceSession.create(path.join(folder, "onnx/model.onnx"));
+  const list = (values: readonly number[]) => new Tensor("int64", BigInt64Array.from(values, BigInt), [1, ids.length]);
+  const feeds: Record<string, Tensor> = {
+    input_ids: list(ids),
+    attention_mask: list(ids.map(() => 1)),
+    position_ids: list(ids.map((_, i) => i)),
+  };
+  for (const { name, ...meta } of session.inputMetadata) {
+    const { shape } = meta as { readonly shape: readonly number[] };
+    if (name in feeds) continue;
+    feeds[name] = new Tensor("float32", new Float32Array(0), [1, shape[1]!, 0, shape[3]!]);
+  }
+  const { logits } = await session.run(feeds);
+  await session.release();
+  return logits!.data as Float32Array;
+}
+
+const FACTORS = { short_factor: [1, 1.1, 1.3, 1.6], long_factor: [1.5, 2, 4, 8] };
+describePeers("ONNX Runtime computes what transformers computes", () => {
+  test.each([
+    ["llama", "linear", { factor: 3 }],
+    ["llama", "llama3", { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 12 }],
+    ["llama", "yarn", { factor: 4, original_max_position_embeddings: 12 }],
+    ["llama", "longrope", { original_max_position_embeddings: 12, ...FACTORS }],
+    ["phi3", "longrope", { original_max_position_embeddings: 12, ...FACTORS }],
+    ["llama", "dynamic", { factor: 3 }],
+    ["qwen2", "dynamic", { factor: 2 }],
+    ["llama", "proportional", { partial_rotary_factor: 0.5, factor: 2 }],
+  ])("of %s with positions %s, in short and long texts", async (type, rope_type, scaling) => {
+    const folder = at(`${type} ${rope_type}`);
+    const { original_max_position_embeddings } = scaling as { original_max_position_embeddings?: number };
+    const lengths = {
+      ...(rope_type === "dynamic" && { max_position_embeddings: 12 }),
+      ...(type === "phi3" && { original_max_position_embeddings }),
+    };
+    const rope_parameters = { rope_theta: 700, rope_type, ...scaling };
+    const config = { model_type: type, ...ARCHITECTURES[type], ...lengths, rope_parameters };
+    await ask("model_folders", "write", { folder, config });
+    await exportTarget(folder, { base: null, to: "onnx", dtype: null, out: `${folder} exported` });
+    for (const length of [5, 12, 13, 24]) {
+      const [row] = someRows(61, 1, length);
+      await ask<Read>("model_folders", "read", { folder, ids: [row], logits: `${folder}.logits` });
+      const theirs = (await readLogits(`${folder}.logits`)).get("logits")!;
+      expect(logitsApart(await onnxLogits(`${folder} exported`, row!), theirs)).toBeLessThan(2e-5);
+    }
+  });
+});
+
 const FORMATS = {
   nf4: { load_in_4bit: true, bnb_4bit_quant_type: "nf4" },
   "nf4, scales too": { load_in_4bit: true, bnb_4bit_quant_type: "nf4", bnb_4bit_use_double_quant: true },
@@ -168,7 +219,7 @@ interface Compared {
 describePeers("bitsandbytes reads what is quantized", () => {
   test.each(
     Object.keys(ARCHITECTURES).flatMap((type) => Object.keys(FORMATS).map((format) => [type, format] as const)),
-  )("of %s in %s", async (type, format) => {
+  )("of %s in %s", { timeout: 300_000 }, async (type, format) => {
     // Heads in which 4-bit kernels find whole blocks.
     const base = await writeBase(type, ["qwen3", "gemma3_text"].includes(type) ? { head_dim: 16 } : {});
     const [ours, theirs] = [`${base} ${format} ours`, `${base} ${format} theirs`];
