@@ -49,6 +49,7 @@ const SETTINGS: Readonly<Record<string, Partial<Settings>>> = {
     trainModules: ["norms"],
     adapterLr: 0.05,
   },
+  "lora-chats": { method: "lora", trainOnInputs: false, sequenceLength: 48 },
 };
 
 /** The same, with each fraction standing for all numbers within 1e-5 of it. */

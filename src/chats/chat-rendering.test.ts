@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
-import { type ChatMessage, ChatRenderer } from "./chat-rendering.js";
+import { parsePythonJson } from "../python/json.js";
+import { type ChatMessage, ChatRenderer, type Conversation } from "./chat-rendering.js";
 
 interface GoldenCase {
   readonly template: string;
@@ -36,6 +37,18 @@ test.each(golden.cases)("$template renders $name like jinja2 and finds what the 
   expect(text).toBe(one.text);
   expect(assistantSpans).toEqual(one.spans);
   expect(renderer.render(conversation, { addGenerationPrompt: true })).toBe(one.prompt);
+});
+
+// Made by tests/peers/python/chat_numbers_golden.py with transformers.
+const numbers = JSON.parse(readFileSync(new URL("../../tests/golden/chat-numbers.json", import.meta.url), "utf8")) as {
+  template: string;
+  tokens: Record<string, string>;
+  cases: { readonly record: string; readonly text: string }[];
+};
+
+test.each(numbers.cases)("numbers are printed as in transformers: $record", ({ record, text }) => {
+  const renderer = new ChatRenderer(numbers.template, numbers.tokens);
+  expect(renderer.render(parsePythonJson(record) as Conversation, { addGenerationPrompt: false })).toBe(text);
 });
 
 const TURNS = [

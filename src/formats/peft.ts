@@ -9,6 +9,7 @@ import { checkpointFault } from "./faults.js";
 import { readJsonObject } from "./json-file.js";
 import { readHostTensor } from "./lazy-tensor.js";
 import { asPeftTensor, MLX_WEIGHTS, mlxFields } from "./mlx-adapter.js";
+import { writeFiles } from "./model-folder.js";
 import { checkpointPath } from "./open-file.js";
 import { formatPeftConfig, type PeftConfig, type PeftSettings, parsePeftConfig } from "./peft-config.js";
 import {
@@ -47,6 +48,12 @@ export interface PeftAdapter
   readonly targetModules: readonly string[] | string;
 }
 
+/** Options of {@link writePeftAdapter}. */
+export interface AdapterFolderOptions extends FolderOptions {
+  /** Contents of the files beside the adapter, such as those of its tokenizer, by name. */
+  readonly files?: ReadonlyMap<string, string | Uint8Array>;
+}
+
 /** An adapter as read, with all of its parts. */
 export type ReadPeftAdapter = Required<PeftAdapter>;
 
@@ -57,7 +64,7 @@ export type ReadPeftAdapter = Required<PeftAdapter>;
 export async function writePeftAdapter(
   folder: string,
   adapter: Omit<PeftAdapter, "base"> & Partial<Pick<PeftAdapter, "base">>,
-  options: FolderOptions = {},
+  { files = new Map(), ...options }: AdapterFolderOptions = {},
 ): Promise<void> {
   const faults = layerFaults(adapter, adapter);
   for (const name of adapter.modulesToSave.keys()) {
@@ -80,6 +87,7 @@ export async function writePeftAdapter(
       await writeFileAtomic(joinPath(partial, CONFIG), config);
       const metadata = { format: "pt", ...baseMetadata(base) };
       await writeSafetensors(joinPath(partial, WEIGHTS), tensors, metadata, { isModel: true });
+      await writeFiles(partial, files);
     },
     options,
   );

@@ -39,7 +39,7 @@ export async function runCompanions(
   folder: string | null,
   given: Pick<Settings, "tokenizer" | "chatTemplate">,
 ): Promise<Map<string, string | Uint8Array>> {
-  const made = new Map<string, string | Uint8Array>(tokenizer === null ? [] : tokenizerFiles(tokenizer));
+  const made = new Map<string, string | Uint8Array>(tokenizer === null ? [] : filesOf(tokenizer));
   if (folder === null || given.tokenizer !== null) return made;
   for (const [name, content] of await companionFiles(folder)) {
     if (given.chatTemplate === null || !TEMPLATES.test(name)) made.set(name, content);
@@ -47,7 +47,7 @@ export async function runCompanions(
   return made;
 }
 
-function tokenizerFiles(tokenizer: Tokenizer): [name: string, content: string][] {
+function filesOf(tokenizer: Tokenizer): [name: string, content: string][] {
   const { endOfTextId } = tokenizer;
   const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   return [
@@ -87,6 +87,13 @@ export async function companionsWithTokenizer(
   const ends = [await findTurnEnd(tokenizer), tokenizer.findEndOfText()];
   const stored = files.has(GENERATION_CONFIG) ? [] : await readEndIds(folder);
   return endingAt(files, [...new Set([...ends.filter((id) => id !== undefined), ...stored])]);
+}
+
+/** The files of a folder's tokenizer and its chat templates, byte for byte. They go with an adapter. */
+export async function tokenizerFiles(folder: string): Promise<Map<string, Uint8Array>> {
+  const files = await companionFiles(folder);
+  files.delete(GENERATION_CONFIG);
+  return files;
 }
 
 /** The files of a model folder that go with any copy of the model, byte for byte. */

@@ -2,6 +2,7 @@ import { ConfigError } from "../base/errors.js";
 import { type PeftAdapter, readPeftAdapter, writePeftAdapter } from "../formats/peft.js";
 import { isCommit, parseHubName } from "../hub/hub-name.js";
 import { hubModelOf } from "../hub/locate-model.js";
+import { tokenizerFiles } from "../loading/companions.js";
 import { tiedNames } from "../loading/model-source.js";
 import { isMerged, openRunAsModel, restoreTrained, type SavedRun } from "../runs/saved-run.js";
 import { joinAdapter } from "../runs/saving.js";
@@ -24,10 +25,13 @@ export interface ExportedAdapter {
   readonly quantizer: string | null;
 }
 
-/** Writes a run or an adapter as one PEFT adapter. @throws ConfigError for a target that is no adapter. */
+/**
+ * Writes a run or an adapter as one PEFT adapter, with the tokenizer of the run or that beside the adapter.
+ * @throws ConfigError for a target that is no adapter.
+ */
 export async function exportPeft(target: Target, out: string): Promise<ExportedAdapter> {
-  const adapter = await adapterOf(target);
-  await writePeftAdapter(out, adapter);
+  const { adapter, folder } = await adapterOf(target);
+  await writePeftAdapter(out, adapter, { files: await tokenizerFiles(folder) });
   return {
     format: "peft",
     folder: out,
@@ -39,16 +43,19 @@ export async function exportPeft(target: Target, out: string): Promise<ExportedA
   };
 }
 
-async function adapterOf(target: Target): Promise<PeftAdapter> {
+/** The adapter, and the folder that holds its tokenizer if there is one. */
+async function adapterOf(target: Target): Promise<{ readonly adapter: PeftAdapter; readonly folder: string }> {
   const { folder } = target;
   const wayOut = "write the whole model with --to hf";
   switch (target.kind) {
     case "adapter": {
       const adapter = await readPeftAdapter(folder);
-      return target.base === null ? adapter : { ...adapter, ...(await namedBase(target.base)) };
+      return { adapter: target.base === null ? adapter : { ...adapter, ...(await namedBase(target.base)) }, folder };
     }
-    case "run":
-      return runAdapter(await openRunAsModel(folder, target.checkpoint), wayOut);
+    case "run": {
+      const run = await openRunAsModel(folder, target.checkpoint);
+      return { adapter: await runAdapter(run, wayOut), folder: run.baseFolder };
+    }
     case "model":
       throw new ConfigError(`${folder} is a whole model, which has no adapter; ${wayOut}, or name a run or an adapter`);
   }

@@ -1,5 +1,6 @@
-// Makes tests/old-runs/b3f4354 anew: node tests/old-runs/make.mjs CHECKOUT, where CHECKOUT is that commit, installed and built.
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+// Makes tests/old-runs/b3f4354 anew, or only the named runs of it: node tests/old-runs/make.mjs CHECKOUT [RUN...], where
+// CHECKOUT is that commit, installed and built.
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -84,25 +85,38 @@ const RUNS = {
     maxSteps: 12,
     seed: 3,
   },
+  // With columns and keys that this version read nothing from.
+  "lora-chats": {
+    untilStep: 5,
+    method: "lora",
+    data: "chats.jsonl",
+    chatTemplate: "template.jinja",
+    sequenceLength: 48,
+    maxSteps: 10,
+    seed: 4,
+  },
 };
+const named = process.argv.slice(3);
 
 const target = path.join(import.meta.dirname, "b3f4354");
 const folder = mkdtempSync(path.join(tmpdir(), "highrank-old-runs-"));
 process.chdir(folder); // With relative names only, no path of the machine gets into a run.
-rmSync(target, { recursive: true, force: true });
+if (named.length === 0) rmSync(target, { recursive: true, force: true });
 writeData();
 await writeModel();
 
-const expected = {};
+const file = path.join(target, "expected.json");
+const expected = named.length === 0 ? {} : JSON.parse(readFileSync(file, "utf8"));
 for (const [name, { untilStep, ...settings }] of Object.entries(RUNS)) {
+  if (named.length > 0 && !named.includes(name)) continue;
   const flags = { ...COMMON, ...settings, out: name };
   await startTraining(resolveSettings({ flags }), { untilStep, onRecord: () => {} }).done;
   rmSync(path.join(name, "report.html"), { force: true });
   cpSync(name, path.join(target, name), { recursive: true });
   expected[name] = await observe(path.join(checkout, "dist/cli/main.js"), { name, folder });
 }
-for (const file of ["text.txt", "samples.jsonl"]) cpSync(file, path.join(target, file));
-writeFileSync(path.join(target, "expected.json"), `${JSON.stringify(expected, null, 2)}\n`);
+for (const data of ["text.txt", "samples.jsonl", "chats.jsonl"]) cpSync(data, path.join(target, data));
+writeFileSync(file, `${JSON.stringify(expected, null, 2)}\n`);
 rmSync(folder, { recursive: true });
 
 function writeData() {
@@ -117,6 +131,26 @@ function writeData() {
     completion: ` The ${animal}${i % 3 === 0 ? `, and the ${animals[i % 5]} sees it` : ""}.`,
   }));
   writeFileSync("text.txt", `${sentences.join("\n\n")}\n`);
+  const chats = pairs.map(([animal, deed], i) => ({
+    messages: [
+      ...(i % 2 === 1 ? [{ role: "system", content: "Be" }] : []),
+      { role: "user", content: `Who ${deed}?` },
+      { role: "assistant", content: `The ${animal}.`, ...(i % 4 === 0 && { weight: 0 }) },
+      ...(i % 3 === 0
+        ? [
+            { role: "user", content: "So?" },
+            { role: "assistant", content: "It is." },
+          ]
+        : []),
+    ],
+    ...(i % 5 === 0 && { tools: [{ type: "function", function: { name: deed, parameters: {} } }] }),
+    ...(i % 6 === 0 && { chat_template_kwargs: { loud: true }, system: "No", note: animal }),
+  }));
+  const template =
+    "{% if tools %}{{ tools | length }}{% endif %}{% for m in messages %}{{ m.role[0] }}:" +
+    "{{ m.content | upper if loud else m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}a:{% endif %}";
+  writeFileSync("template.jinja", template);
+  writeFileSync("chats.jsonl", `${chats.map((chat) => JSON.stringify(chat)).join("\n")}\n`);
   writeFileSync("samples.jsonl", `${samples.map((sample) => JSON.stringify(sample)).join("\n")}\n`);
 }
 

@@ -24,8 +24,10 @@ export async function observe(main, { name, folder }) {
   };
 
   const { kind, step, checkpoints, settings } = await command("inspect", name);
+  // Chats that are read anew mean what they mean today. A run goes on with what they meant when it began.
+  const data = settings.data === "chats.jsonl" ? "samples.jsonl" : settings.data;
   const evaluate = async (...target) => {
-    const { loss, tokens } = await command("eval", ...target, "--data", settings.data, "--max-tokens", "600");
+    const { loss, tokens } = await command("eval", ...target, "--data", data, "--max-tokens", "600");
     return { loss, tokens };
   };
   const { state, findings } = await command("doctor", name);

@@ -1,6 +1,9 @@
+import { appendFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
 import { describe, inject } from "vitest";
+import { HighrankError } from "../../src/base/errors.js";
 
 /** Whether there are libraries to compare with. `setup.ts` warns if not, and fails where CI=true. */
 export function peersAvailable(): boolean {
@@ -25,6 +28,36 @@ export async function ask<Result>(module: string, name: string, given: object = 
 /** Folder of a real model in float32, with its tokenizer, as transformers writes it. */
 export async function realModel(name: "smollm2-135m" | "gemma3-270m"): Promise<string> {
   return ask("real_models", "folder", { name });
+}
+
+/** Losses of one file as a library and highrank compute them, or the words by which highrank refuses it. */
+type Comparison = { readonly theirs: number; readonly ours: number } | { readonly refused: string };
+
+/** Adds a row of Markdown to the file that the environment variable PEERS_TABLE names, if it names one. */
+export function record(what: string, comparison: Comparison): void {
+  const file = process.env.PEERS_TABLE;
+  if (file === undefined) return;
+  const cells =
+    "refused" in comparison
+      ? ["", "", `refused: ${comparison.refused.replaceAll(new RegExp(`${tmpdir()}/[^\\s:]*/`, "g"), "")}`]
+      : [
+          comparison.theirs.toFixed(6),
+          comparison.ours.toFixed(6),
+          (comparison.ours - comparison.theirs).toExponential(1),
+        ];
+  const text = [what, ...cells].map((cell) => cell.replaceAll("|", "\\|").replaceAll(/\s+/g, " ")).join(" | ");
+  appendFileSync(file, `| ${text} |\n`);
+}
+
+/** The words by which highrank refuses something. @throws Error if it does not. */
+export async function refusal(attempt: Promise<unknown>): Promise<string> {
+  try {
+    await attempt;
+  } catch (cause) {
+    if (cause instanceof HighrankError) return cause.message;
+    throw cause;
+  }
+  throw new Error("it is not refused");
 }
 
 let connection: Connection | undefined;

@@ -72,14 +72,14 @@ def change(folder, model, drop, rename, add, head):
 def read(folder, ids, logits=None):
     """What transformers computes with the folder in float32. ids: rows of tokens. logits: file for (rows, time, vocab).
 
-    "missing" and "unexpected" are the names that its loading reports.
+    "missing", "unexpected" and "mismatched" are the names that its loading reports, "warnings" what it warns of.
     """
     with warnings_of_transformers() as messages:
         model, report = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
-        model.eval()
-        with torch.no_grad():
-            inputs = torch.tensor(ids)
-            result = model(inputs, labels=inputs)
+    model.eval()
+    with torch.no_grad():
+        inputs = torch.tensor(ids)
+        result = model(inputs, labels=inputs)
     if logits is not None:
         safetensors.torch.save_file({"logits": result.logits.contiguous()}, logits)
     return {

@@ -2,7 +2,9 @@
 
 import copy
 import functools
+import json
 import os
+import warnings
 
 import peft
 import torch
@@ -25,6 +27,9 @@ BASES = {
     # Wide enough for the 4-bit kernels of bitsandbytes.
     "wide": ("Qwen2", {**LLAMA, "num_hidden_layers": 1, "hidden_size": 64, "intermediate_size": 128}),
     "phi3": ("Phi3", {**LLAMA, "num_hidden_layers": 2}),
+    "mistral": ("Mistral", {**LLAMA, "sliding_window": 8}),
+    "qwen3": ("Qwen3", {**LLAMA, "head_dim": 8}),
+    "neox": ("GPTNeoX", {key: value for key, value in LLAMA.items() if key != "num_key_value_heads"}),
     "gemma3": ("Gemma3Text", {**LLAMA, "head_dim": 8, "sliding_window": 8, "tie_word_embeddings": True}),
 }
 
@@ -72,13 +77,22 @@ def disturb(model, seed, size=0.05):
                 parameter.add_(torch.randn_like(parameter) * size)
 
 
-def write_adapter(base, out, config, rows, kind="Lora", dtype="float32"):
-    """Writes an adapter. Returns the loss that PEFT has with what it reads from there beside the base."""
+def write_adapter(base, out, config, rows, kind="Lora", dtype="float32", says=None):
+    """Writes an adapter. Returns the loss that PEFT has with what it reads from there beside the base.
+
+    Kinds other than LoRA, some of which take more than rows of tokens, have none. says: what the config says besides.
+    """
     settings = {"task_type": "CAUSAL_LM", **config}
     model = get_peft_model(open_base(base), getattr(peft, f"{kind}Config")(**settings))
     disturb(model, len(str(config)))
     model.to(getattr(torch, dtype)).save_pretrained(out)
-    return adapter_loss(base, out, rows)
+    if says is not None:
+        path = os.path.join(out, "adapter_config.json")
+        with open(path) as stream:
+            written = json.load(stream)
+        with open(path, "w") as stream:
+            json.dump({**written, **says}, stream)
+    return adapter_loss(base, out, rows) if kind == "Lora" and says is None else None
 
 
 def adapter_loss(base, adapter, rows):
@@ -89,18 +103,25 @@ def write_adapters(bases, out, cases, rows):
     """Losses by case."""
     results = {}
     for name, case in cases.items():
-        base, options = os.path.join(bases, case["base"]), {key: case[key] for key in ("kind", "dtype") if key in case}
+        base, options = os.path.join(bases, case["base"]), {key: case[key] for key in ("kind", "dtype", "says") if key in case}
         results[name] = write_adapter(base, os.path.join(out, name), case["config"], rows, **options)
     return results
 
 
 def read_adapter(base, adapter, rows, bits=None):
-    """What PEFT has with an adapter that it did not write: the loss, and the names that it lacks or does not know."""
-    # In evaluation mode the 4-bit kernels of the CPU compute in bfloat16. There is no dropout here.
-    model = PeftModel.from_pretrained(open_base(base, **quantized(bits)), adapter).train(bits is not None)
+    """
+    What PEFT has with an adapter that it did not write: the loss, the names that it lacks or does not know, and what it
+    warns of.
+    """
+    opened = open_base(base, **quantized(bits))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        # In evaluation mode the 4-bit kernels of the CPU compute in bfloat16. There is no dropout here.
+        model = PeftModel.from_pretrained(opened, adapter).train(bits is not None)
     result = set_peft_model_state_dict(model, load_peft_weights(adapter))
     own = [name for name in result.missing_keys if "lora_" in name or "modules_to_save" in name]
-    return {"loss": mean_loss(model, rows), "missing": own, "unexpected": result.unexpected_keys}
+    messages = [str(each.message) for each in caught if each.category is UserWarning]
+    return {"loss": mean_loss(model, rows), "missing": own, "unexpected": result.unexpected_keys, "warnings": messages}
 
 
 def read_adapters(adapters, rows):
