@@ -109,12 +109,12 @@ export function parsePeftConfig(all: Readonly<Record<string, unknown>>, faults: 
     return fallback;
   };
   if (fields !== all) {
-    faults.push(`peft_type must be "LORA", not ${shownValue(all.peft_type)}; merge the adapter in PEFT instead`);
+    faults.push(`peft_type must be "LORA", not ${shownValue(all.peft_type)}; ${MERGE}`);
   }
-  for (const [key, isNeutral, meaning] of UNSUPPORTED) {
+  for (const [key, isNeutral, meaning, wayOut = MERGE] of UNSUPPORTED) {
     const value = fields[key];
     if (value !== undefined && !isNeutral(value)) {
-      faults.push(`${key} is ${shownValue(value)}: ${meaning} not supported; merge the adapter in PEFT instead`);
+      faults.push(`${key} is ${shownValue(value)}: ${meaning} not supported; ${wayOut}`);
     }
   }
   const names = "a list of at most 1000 names, a regular expression or null";
@@ -227,6 +227,9 @@ const isOffOrEmpty = (value: unknown): boolean => isOff(value) || (Array.isArray
  * Initialisations that leave the base weights unchanged, so that the file's tensors describe the adapter completely.
  */
 const NEUTRAL_INITIALISATIONS: readonly unknown[] = [null, true, false, "gaussian", "eva", "orthogonal", "mica"];
+/** Initialisations that subtract the adapter's start from the base. PEFT can write the difference from the start. */
+const isSubtracted = (value: unknown): boolean =>
+  typeof value === "string" && /^(pissa|olora|corda|lora_ga)/i.test(value);
 
 /** Fields that change how an adapter is trained, and nothing else. */
 const OF_TRAINING: readonly (readonly [key: string, isOn: (value: unknown) => boolean])[] = [
@@ -235,18 +238,29 @@ const OF_TRAINING: readonly (readonly [key: string, isOn: (value: unknown) => bo
   ["init_lora_weights", (value) => value === "mica"],
 ];
 
-/** Unsupported fields that change numbers: a test for harmless values, and the meaning of others. */
-const UNSUPPORTED: readonly (readonly [key: string, isNeutral: (value: unknown) => boolean, meaning: string])[] = [
+const CHANGES_BASE =
+  "an initialisation that changes the base, so that the adapter is wrong on the base as it was published, is";
+const MERGE = "merge the adapter in PEFT instead";
+
+/** Unsupported fields that change numbers: a test for harmless values, the meaning of others, and the way out. */
+const UNSUPPORTED: readonly (readonly [
+  key: string,
+  isNeutral: (value: unknown) => boolean,
+  meaning: string,
+  wayOut?: string,
+])[] = [
   [
     "init_lora_weights",
-    (value) => NEUTRAL_INITIALISATIONS.includes(value),
-    "an initialisation that changes the base, so that the adapter is wrong on the base as it was published, is",
+    (value) => !isSubtracted(value),
+    CHANGES_BASE,
+    "merge the adapter in PEFT, or save it there with path_initial_model_for_weight_conversion, instead",
   ],
+  ["init_lora_weights", (value) => isSubtracted(value) || NEUTRAL_INITIALISATIONS.includes(value), CHANGES_BASE],
   ["layer_replication", isOffOrEmpty, "replicated layers are"],
   ["use_qalora", isOff, "QA-LoRA is"],
   ["use_bdlora", isOff, "BD-LoRA is"],
   ["alora_invocation_tokens", isOffOrEmpty, "aLoRA is"],
-  ...["corda", "lora_ga", "arrow", "kasa", "monteclora"].map(
+  ...["arrow", "kasa", "monteclora"].map(
     (variant) => [`${variant}_config`, isOff, `the variant ${variant} is`] as const,
   ),
 ];

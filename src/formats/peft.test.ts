@@ -166,7 +166,8 @@ test("options that PEFT writes at their neutral values are accepted", async () =
     layer_replication: null,
     loftq_config: {},
     megatron_core: "megatron.core",
-    eva_config: null,
+    // How an initialisation that is converted by now was made.
+    ...{ eva_config: null, corda_config: { corda_method: "kpm" }, lora_ga_config: { scale: "stable" } },
     trainable_token_indices: null,
     use_qalora: false,
     qalora_group_size: 16,
@@ -188,13 +189,13 @@ const refused: [string, unknown][] = [
   ["exclude_modules", "all-linear"],
   ["layers_to_transform", "1"],
   ["layers_pattern", "a|b"],
-  ["init_lora_weights", "pissa"],
+  ["init_lora_weights", "loftq"],
   ["layer_replication", [[0, 2]]],
   ["trainable_token_indices", [-1]],
   ["target_parameters", "experts.gate"],
   ["ensure_weight_tying", 1],
   ["use_qalora", true],
-  ["corda_config", { corda_method: "kpm" }],
+  ["arrow_config", { top_k: 3 }],
   ["alora_invocation_tokens", [3]],
   ["r", 0],
   ["lora_alpha", "8"],
@@ -220,6 +221,16 @@ test.each(refused)("%s of %j is refused", async (key, value) => {
   const folder = await foreign({ peft_type: "LORA", [key]: value }, pair(QUERY, 8));
   await expect(readPeftAdapter(folder)).rejects.toThrow(new RegExp(`cannot be used: ${key} (is|must be) `));
 });
+
+test.each(["pissa", "pissa_niter_4", "olora", "corda", "lora_ga", "OLoRA"])(
+  "an initialisation %s is refused with the reason and PEFT's ways out",
+  async (kind) => {
+    const folder = await foreign({ peft_type: "LORA", r: 2, init_lora_weights: kind }, pair(QUERY, 2));
+    await expect(readPeftAdapter(folder)).rejects.toThrow(
+      /init_lora_weights is "\w+": an initialisation that changes the base, .* with path_initial_model_for_weight_conve/,
+    );
+  },
+);
 
 test.each(["LOHA", "IA3", "ADALORA", undefined])(
   "an adapter of the type %s is refused for that alone",

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { drawWeights, floatsOf, golden, hexOf, sha256Of } from "../../tests/quant/golden.js";
 import { NumericError, ShapeError } from "../base/errors.js";
+import { float16ToFloat32, float32ToFloat16 } from "../tensor/half-precision.js";
 import { Rng } from "../tensor/random.js";
 import { dequantizeInt8, quantizeInt8 } from "./int8.js";
 
@@ -14,6 +15,27 @@ describe("against bitsandbytes", () => {
     expect(Array.from(quantized.codes)).toEqual(codes);
     expect(Array.from(quantized.scales)).toEqual([scale]);
   });
+});
+
+test("torch on CPUs, which multiplies with a reciprocal of the scale, has 1 code in 10,000 beside ours", () => {
+  const shape = { rows: 1024, columns: 1024 };
+  const weights = drawWeights(11, shape.rows * shape.columns);
+  const { codes, scales } = quantizeInt8(weights, shape);
+  const halves = new Uint16Array(weights.length);
+  float32ToFloat16(weights, halves);
+  const rounded = new Float32Array(weights.length);
+  float16ToFloat32(halves, rounded);
+  let apart = 0;
+  codes.forEach((code, i) => {
+    const inverse = Math.fround(Math.fround(1 / scales[Math.floor(i / shape.columns)]!) * 127);
+    const scaled = Math.fround(rounded[i]! * inverse);
+    const theirs = Math.fround(scaled + 1.5 * 2 ** 23) - 1.5 * 2 ** 23;
+    if (theirs === code) return;
+    apart++;
+    expect(Math.abs(theirs - code)).toBe(1);
+  });
+  expect(apart).toBeGreaterThan(0);
+  expect(apart).toBeLessThanOrEqual(2e-4 * codes.length);
 });
 
 describe("against NumPy", () => {

@@ -134,9 +134,10 @@ describePeers("bitsandbytes, small models in every shape", () => {
     const { missing, kinds } = await ask<Compared>("quantized", "compare", { ours: mine, theirs: other });
     expect(missing).toEqual([]);
     const isInt8 = "load_in_8bit" in options;
+    // torch multiplies with the reciprocal of a scale where we divide; of bfloat16 weights more come close to a tie.
+    const share = dtype === "bfloat16" ? 5e-4 : 2e-4;
     for (const [kind, { different, elements, apart, most }] of Object.entries(kinds)) {
-      // torch multiplies with the reciprocal of a scale where we divide.
-      if (isInt8 && kind === "weight") expect([apart < 5e-4 * elements, most <= 1]).toEqual([true, true]);
+      if (isInt8 && kind === "weight") expect([apart <= share * elements, most <= 1]).toEqual([true, true]);
       else expect([kind, different]).toEqual([kind, 0]);
     }
     expect(kinds.weight!.tensors).toBeGreaterThan(14);
@@ -198,7 +199,7 @@ describePeers("bitsandbytes, SmolLM2-135M", () => {
       // Theirs are looked up in a table, and depend on how the machine sums the mean.
       if (kind === "nested codes") expect(apart / elements).toBeLessThan(0.003);
       else if (kind === "nested_absmax") expect(most).toBeLessThan(5e-7);
-      else if (isInt8 && kind === "weight") expect([apart < 5e-4 * elements, most <= 1]).toEqual([true, true]);
+      else if (isInt8 && kind === "weight") expect([apart <= 2e-4 * elements, most <= 1]).toEqual([true, true]);
       else expect([kind, different]).toEqual([kind, 0]);
     }
     const [we, they] = [await logitsOf(other, rows), await theirs(other, rows, isInt8)];

@@ -140,6 +140,9 @@ const EQUAL: Readonly<Record<string, Case>> = {
   ...Object.fromEntries(
     ["bfloat16", "float16"].map((dtype) => [dtype, { ...lora("llama", { ...all, bias: "all" }), dtype }]),
   ),
+  "options of initialisations that are not used": lora("llama", {
+    ...{ ...q, corda_config: { corda_method: "kpm" }, lora_ga_config: { direction: "ArB2r" } },
+  }),
   "bfloat16, DoRA": { ...lora("llama", { ...all, use_dora: true }), dtype: "bfloat16" },
   VeLoRA: lora("llama", { ...q, velora_config: {} }),
 };
@@ -310,6 +313,19 @@ describePeers("adapters of PEFT", () => {
     const [theirs, ours] = [losses[name]!, await lossOf(adapterOf(name), baseOf(name))];
     record(`${name} (${CASES[name]!.base})`, { theirs, ours });
     expect(Math.abs(ours - theirs)).toBeLessThan(2e-5);
+  });
+
+  test.each<[kind: string, base: string, options: Readonly<Record<string, unknown>>]>([
+    ["pissa", "llama", all],
+    ["pissa_niter_4", "gpt2", { ...gpt2, use_rslora: true }],
+    ["olora", "gemma3", { ...all, rank_pattern: { q_proj: 2 }, alpha_pattern: { up_proj: 3 } }],
+    ["lora_ga", "qwen2", { target_modules: ["q_proj", "down_proj"] }],
+  ])("the same loss once PEFT has converted it: %s", async (kind, name, options) => {
+    const [base, adapter] = [path.join(root, "bases", name), path.join(root, `converted-${kind}`)];
+    const config = { r: 4, lora_alpha: 8, init_lora_weights: kind, ...options };
+    const loss = await ask<number>("peft_adapters", "write_converted", { base, out: adapter, config, rows: ROWS });
+    expect(Math.abs(loss - (await lossOf(base, null)))).toBeGreaterThan(1e-3);
+    expect(Math.abs((await lossOf(adapter, base)) - loss)).toBeLessThan(2e-5);
   });
 
   test("every one of them changes the loss", async () => {

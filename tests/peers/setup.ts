@@ -25,7 +25,11 @@ export default async function setup(project: TestProject): Promise<() => void> {
   const socket = path.join(folder, "socket");
   const child = spawn(python, [fileURLToPath(new URL("python/serve.py", import.meta.url)), socket], {
     stdio: ["pipe", "inherit", "inherit"],
-    env: { ...process.env, HF_HUB_OFFLINE: "1", OMP_NUM_THREADS: "2", TOKENIZERS_PARALLELISM: "false" },
+    env: {
+      ...{ ...process.env, HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false" },
+      // Tests compute beside it: a thread that waits gives its core away.
+      ...{ OMP_NUM_THREADS: "2", OMP_WAIT_POLICY: "PASSIVE" },
+    },
   });
   while (!existsSync(socket)) {
     if (child.exitCode !== null) throw new Error(`python/serve.py ended with ${child.exitCode}`);

@@ -10,6 +10,8 @@ import peft
 import torch
 import transformers
 from peft import PeftModel, get_peft_model, set_peft_model_state_dict
+from peft.tuners.lora.config import LoraGAConfig
+from peft.tuners.lora.loraga import preprocess_loraga
 from peft.utils.save_and_load import load_peft_weights
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -93,6 +95,26 @@ def write_adapter(base, out, config, rows, kind="Lora", dtype="float32", says=No
         with open(path, "w") as stream:
             json.dump({**written, **says}, stream)
     return adapter_loss(base, out, rows) if kind == "Lora" and says is None else None
+
+
+def write_converted(base, out, config, rows):
+    """
+    Writes an adapter whose initialisation changed its base, converted to one for the base as it was. Returns the loss
+    on the changed base.
+    """
+    model = open_base(base)
+    lora = peft.LoraConfig(task_type="CAUSAL_LM", **config)
+    if lora.init_lora_weights == "lora_ga":
+        lora.lora_ga_config = LoraGAConfig()
+        ids = torch.tensor(rows[:1])
+        preprocess_loraga(model, lora, lambda: model(input_ids=ids, labels=ids).loss.backward())
+    model = get_peft_model(model, lora)
+    initial = f"{out}-initial"
+    model.save_pretrained(initial)
+    disturb(model, len(out))
+    loss = mean_loss(model.eval(), rows)
+    model.save_pretrained(out, path_initial_model_for_weight_conversion=initial)
+    return loss
 
 
 def adapter_loss(base, adapter, rows):

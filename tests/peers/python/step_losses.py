@@ -3,15 +3,19 @@
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+
+def round_weights(model, out, dtype):
+    """Writes a model's folder with its weights stored in another type."""
+    AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype)).save_pretrained(out)
+    AutoTokenizer.from_pretrained(model).save_pretrained(out)
 
 
 def adapted(model, adapter, options, quantization=None, dtype="float32"):
-    """A model with a fresh adapter of given A; its weights are rounded to `dtype` and then float32."""
+    """A model that computes in `dtype`, with a fresh adapter in float32 of given A."""
     quantized = {} if quantization is None else {"quantization_config": BitsAndBytesConfig(**quantization)}
-    base = AutoModelForCausalLM.from_pretrained(model, device_map={"": "cpu"}, dtype=torch.float32, **quantized)
-    if dtype != "float32":
-        base = base.to(getattr(torch, dtype)).float()
+    base = AutoModelForCausalLM.from_pretrained(model, device_map={"": "cpu"}, dtype=getattr(torch, dtype), **quantized)
     base.config.use_cache = False
     peft = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **options))
     starts = load_file(adapter)
@@ -20,23 +24,19 @@ def adapted(model, adapter, options, quantization=None, dtype="float32"):
             if hasattr(module, "lora_A"):
                 module.lora_A["default"].weight.copy_(starts.pop(name))
     assert not starts, starts.keys()
+    assert all(each.dtype == torch.float32 for each in peft.parameters() if each.requires_grad)
     return peft
 
 
-def peft_losses(model, adapter, options, rows, optimizer, quantization=None, dtype="float32", compute=None):
-    """`rows`: a file with the tokens of each step. With `compute`, the base computes in that type."""
+def peft_losses(model, adapter, options, rows, optimizer, quantization=None, dtype="float32"):
+    """`rows`: a file with the tokens of each step."""
     peft = adapted(model, adapter, options, quantization, dtype)
-    if compute is not None:
-        for parameter in peft.parameters():
-            if not parameter.requires_grad:
-                parameter.data = parameter.data.to(getattr(torch, compute))
     peft.train()
     trained = [parameter for parameter in peft.parameters() if parameter.requires_grad]
     adamw = torch.optim.AdamW(trained, lr=optimizer["lr"], weight_decay=0, betas=optimizer["betas"], eps=1e-8)
     losses = []
     for ids in load_file(rows)["rows"].long():
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=compute is not None):
-            loss = peft(input_ids=ids, labels=ids).loss
+        loss = peft(input_ids=ids, labels=ids).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, optimizer["clip"])
         adamw.step()
