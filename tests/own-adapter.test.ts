@@ -7,7 +7,7 @@ import type { AdapterKind } from "../src/adapters/adapter-kind.js";
 import { registerAdapter } from "../src/adapters/kinds.js";
 import { LoRAAdapter } from "../src/adapters/lora-adapter.js";
 import { ConfigError } from "../src/base/errors.js";
-import { resolveSettings } from "../src/config/resolve.js";
+import { completeSettings, resolveSettings } from "../src/config/resolve.js";
 import type { Settings } from "../src/config/settings.js";
 import type { MetricsRecord } from "../src/runs/metrics.js";
 import { resume } from "../src/training/resume.js";
@@ -42,7 +42,7 @@ function settingsOf(name: string, change: Partial<Settings> = {}): Settings {
   const steps = { maxSteps: 11, warmStartSteps: 3, reloraEvery: 3, saveEvery: 4, evalEvery: 4, sampleTokens: 0 };
   const rates = { lr: 3e-3, adapterLr: 2e-2, evalTokens: 100_000 };
   const flags = { method: "relora", adapterKind: "kronecker", rank: 8, ...sizes, ...steps, ...rates, ...change };
-  return resolveSettings({ flags: { ...flags, data: at("data"), out: at(name) } });
+  return completeSettings(resolveSettings({ flags: { ...flags, data: at("data"), out: at(name) } }));
 }
 
 async function lossOf(target: string, checkpoint: number | null = null): Promise<number> {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { formatLearningRate } from "../base/numbers.js";
+import { completeSettings } from "../config/resolve.js";
 import { describePlan, planRun, planStep } from "../relora/plan.js";
 import type { Context } from "./context.js";
 import { addSettingFlags, adviceFromSettings, settingsOf } from "./settings-flags.js";
@@ -14,7 +15,7 @@ export function addInspectSchedule(inspect: Command, context: Context): void {
   );
   addSettingFlags(command);
   command.action(async (configPath: string | undefined) => {
-    const settings = await settingsOf(command, configPath);
+    const settings = completeSettings(await settingsOf(command, configPath));
     const learningRates: number[] = [];
     for (let step = 1; step <= settings.maxSteps; step++) {
       const { phase, lrMultiplier } = planStep(step, settings);

@@ -1,10 +1,11 @@
 import { type Command, Option } from "commander";
 import { readText } from "#platform";
 import { loadConfigFile } from "../config/config-file.js";
+import type { OpenSettings } from "../config/derive.js";
 import { flagDefinitions } from "../config/flags.js";
 import { adviceForUnknown, flagOf } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
-import type { SettingKey, Settings } from "../config/settings.js";
+import type { SettingKey } from "../config/settings.js";
 import { requireUsed } from "../config/unused.js";
 import { adviceFromOptions, type UnknownOptionAdvice } from "./usage.js";
 
@@ -34,10 +35,10 @@ export function adviceFromSettings(command: Command): UnknownOptionAdvice {
 
 /**
  * Settings from a command's flags over those of the config file. Without a config file the quickstart recipe stands in
- * for what no flag names.
+ * for what no flag names, where the model starts at random.
  * @throws DataError if the file cannot be read. @throws ConfigError with every fault of file and flags.
  */
-export async function settingsOf(command: Command, configPath: string | undefined): Promise<Settings> {
+export async function settingsOf(command: Command, configPath: string | undefined): Promise<OpenSettings> {
   const { json: _, ...flags } = command.opts();
   const settings =
     configPath === undefined

@@ -7,6 +7,8 @@ export interface ConfigFile {
   /** Named in error messages. */
   readonly path: string;
   readonly values: Readonly<Record<string, unknown>>;
+  /** True for the settings of a run as it resolved them, each of which agrees with the others. */
+  readonly isResolved?: boolean;
 }
 
 /** Longest config file, in UTF-16 units: every key of a mapping is compared with all that stand before it. */

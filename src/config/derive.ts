@@ -1,33 +1,128 @@
-import { isModelPreset } from "./presets.js";
+import { jobOf } from "./jobs.js";
 import type { DerivedKey, SettingKey, Settings } from "./settings.js";
+
+/** What is known of model and data when settings are derived; each is absent until it is known. */
+export interface DataFacts {
+  readonly hiddenSize?: number;
+  /** The longest row that the model takes, in tokens. */
+  readonly modelLength?: number;
+  /** Records before any is held out; absent where data for validation are named. */
+  readonly records?: number;
+  /** Tokens of the longest sample but one, which is those of the row that it needs; absent for text. */
+  readonly longestRow?: number;
+  /** Tokens of text that is cut into rows. */
+  readonly textTokens?: number;
+  /** Rows of one pass, at most, that the memory takes. */
+  readonly fittingRows?: number;
+  readonly rowsPerEpoch?: number;
+  /** Rows of one evaluation. */
+  readonly evaluationRows?: number;
+}
+
+/** Settings of which some still follow from the model or the data. */
+export type OpenSettings = Omit<Settings, LateKey> & { readonly [K in LateKey]?: Settings[K] | undefined };
+
+/** Settings that can be open until model and data are seen. */
+type LateKey =
+  | (
+      | "maxSteps"
+      | "batchSize"
+      | "sequenceLength"
+      | "validationFraction"
+      | "lr"
+      | "adapterLr"
+      | "evalEvery"
+      | "saveEvery"
+    )
+  | ("warmStartSteps" | "reloraEvery" | "cycleLength" | "restartWarmupSteps" | "warmupSteps");
 
 interface Derivation<K extends DerivedKey> {
   /** Settings that the value is computed from; it is computed after them. */
   readonly from: readonly SettingKey[];
-  readonly value: (settings: Settings) => Settings[K];
+  /** The value; undefined while a fact is missing. */
+  readonly value: (settings: Settings, facts: DataFacts) => Settings[K] | undefined;
+  /** True if it is computed even while one of those settings is open. */
+  readonly takesOpen?: true;
 }
 
 const LENGTH = ["maxSteps", "maxTrainTokens", "totalBatchSize", "sequenceLength"] as const;
 
+/** Evaluations of a run, the share of its time that they may take, and what one costs of a training step's row. */
+const EVALUATIONS = { most: 10, share: 0.1, cost: 0.5 };
+
+/** Rows of text, where there is enough for so many of them. */
+const TEXT_ROWS = { length: 512, count: 64 };
+
+/** Samples that an evaluation should have, and the shares that may be held out for it. */
+const HELD_OUT = { samples: 10, least: 0.02, most: 0.1 };
+
+const EPOCHS = 3;
+const BATCH = 8;
+
+/** Learning rate of adapters times the width of the model, which the rate suits: see docs/fine-tuning.md. */
+const RATE_BY_WIDTH = 0.6;
+
+const isFineTune = (settings: Settings): boolean => jobOf(settings) === "fine-tune";
+
 /** The rule of each setting without a default, in an order in which they can be computed. */
 export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
-  totalBatchSize: { from: ["batchSize"], value: ({ batchSize }) => batchSize },
-  alpha: { from: ["rank"], value: ({ rank }) => rank },
-  trainModules: {
-    from: ["method", "model"],
-    value: ({ method, model }) => (method === "lora" && !isModelPreset(model) ? [] : ["embeddings", "norms", "head"]),
+  totalBatchSize: { from: ["batchSize"], value: ({ batchSize }) => batchSize ?? BATCH, takesOpen: true },
+  batchSize: {
+    from: ["totalBatchSize"],
+    value: ({ totalBatchSize }, { fittingRows }) => {
+      if (fittingRows === undefined) return undefined;
+      let size = Math.max(1, Math.min(totalBatchSize, Math.floor(fittingRows)));
+      while (totalBatchSize % size !== 0) size--;
+      return size;
+    },
   },
-  lr: { from: ["model"], value: ({ model }) => (isModelPreset(model) ? 1e-3 : 2e-4) },
+  alpha: { from: ["rank"], value: (settings) => settings.rank * (isFineTune(settings) ? 2 : 1) },
+  lr: {
+    from: ["model", "method"],
+    value: ({ method }, { hiddenSize }) =>
+      hiddenSize === undefined
+        ? undefined
+        : Number(((RATE_BY_WIDTH / hiddenSize) * (method === "full" ? 0.1 : 1)).toPrecision(2)),
+  },
   adapterLr: { from: ["lr"], value: ({ lr }) => lr },
   schedule: {
-    from: ["method", "restartShare"],
-    // What goes on is not to stand still for what restarts.
-    value: ({ method, restartShare }) => (method === "relora" && restartShare === 1 ? "cosine_restarts" : "cosine"),
+    from: ["method", "restartShare", "model"],
+    value: (settings) => {
+      // What goes on is not to stand still for what restarts.
+      if (settings.method === "relora") return settings.restartShare === 1 ? "cosine_restarts" : "cosine";
+      return isFineTune(settings) ? "linear" : "cosine";
+    },
+  },
+  validationFraction: {
+    from: ["data", "validData"],
+    value: (_, { records }) =>
+      records === undefined
+        ? undefined
+        : Math.min(HELD_OUT.most, Math.max(HELD_OUT.least, Number((HELD_OUT.samples / records).toPrecision(2)))),
+  },
+  sequenceLength: {
+    from: ["model", "data"],
+    value: (_, { modelLength = Number.POSITIVE_INFINITY, longestRow, textTokens }) => {
+      if (longestRow === undefined && textTokens === undefined) return undefined;
+      const wanted = longestRow ?? Math.min(TEXT_ROWS.length, (textTokens! - 1) / TEXT_ROWS.count);
+      return Math.min(Math.max(16, 16 * Math.ceil(wanted / 16)), modelLength);
+    },
+  },
+  epochs: {
+    from: ["maxSteps", "maxTrainTokens"],
+    value: ({ maxSteps, maxTrainTokens }) => (maxSteps === undefined && maxTrainTokens === null ? EPOCHS : null),
+    takesOpen: true,
+  },
+  maxSteps: {
+    from: ["epochs", "totalBatchSize"],
+    value: ({ epochs, maxTrainTokens, totalBatchSize }, { rowsPerEpoch }) => {
+      if (epochs === null) return maxTrainTokens === null ? undefined : Number.MAX_SAFE_INTEGER;
+      return rowsPerEpoch === undefined ? undefined : Math.max(1, Math.ceil((epochs * rowsPerEpoch) / totalBatchSize));
+    },
   },
   warmStartSteps: {
-    from: ["method", "model", ...LENGTH],
-    value: (settings) =>
-      settings.method !== "full" && isModelPreset(settings.model) ? Math.floor(stepsOfRun(settings) / 4) : 0,
+    from: ["method", ...LENGTH],
+    value: (settings) => (settings.method === "full" ? 0 : Math.floor(stepsOfRun(settings) / 4)),
   },
   reloraEvery: {
     from: ["warmStartSteps", ...LENGTH],
@@ -42,7 +137,53 @@ export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
     from: ["method", "warmStartSteps", "cycleLength", ...LENGTH],
     value: (settings) => Math.min(100, Math.floor(firstStretch(settings).steps / 10)),
   },
+  evalEvery: {
+    from: LENGTH,
+    value: (settings, { evaluationRows }) => {
+      if (evaluationRows === undefined) return undefined;
+      const { most, share, cost } = EVALUATIONS;
+      const steps = stepsOfRun(settings);
+      const affordable = (share * steps * settings.totalBatchSize) / (cost * Math.max(1, evaluationRows));
+      return Math.ceil(steps / Math.max(1, Math.min(most, Math.floor(affordable))));
+    },
+  },
+  evalMilestones: { from: ["evalEvery"], value: ({ evalEvery }) => evalEvery !== null, takesOpen: true },
+  saveEvery: { from: LENGTH, value: (settings) => Math.ceil(stepsOfRun(settings) / EVALUATIONS.most) },
 };
+
+/** Computes what these facts decide of the settings that are undefined. */
+export function derive(settings: OpenSettings, facts: DataFacts): OpenSettings {
+  const values: Record<string, unknown> = { ...settings };
+  for (const key of Object.keys(DERIVATIONS) as DerivedKey[]) {
+    if (values[key] !== undefined) continue;
+    const { from, value, takesOpen = false } = DERIVATIONS[key];
+    if (takesOpen || from.every((source) => values[source] !== undefined)) {
+      values[key] = value(values as Settings, facts);
+    }
+  }
+  const derived = values as OpenSettings;
+  return isComplete(derived) ? { ...derived, ...lengthsInSteps(derived) } : derived;
+}
+
+/** True if nothing is left to derive. */
+export function isComplete(settings: OpenSettings): settings is Settings {
+  return openKeys(settings).length === 0;
+}
+
+/** The settings that are still open. */
+export function openKeys(settings: OpenSettings): DerivedKey[] {
+  return (Object.keys(DERIVATIONS) as DerivedKey[]).filter((key) => settings[key] === undefined);
+}
+
+/** The steps of the run, and a warm-up that was given as a share of them. */
+function lengthsInSteps(settings: Settings): Pick<Settings, "maxSteps" | "warmupSteps"> {
+  const maxSteps = stepsOfRun(settings);
+  const { warmupSteps } = settings;
+  return {
+    maxSteps,
+    warmupSteps: warmupSteps < 1 ? Math.ceil(warmupSteps * firstStretch(settings).steps) : warmupSteps,
+  };
+}
 
 /**
  * The number of optimizer steps of the run: maxSteps, or fewer where maxTrainTokens is used up before.

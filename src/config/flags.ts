@@ -1,4 +1,6 @@
+import { defaultIn, type Job } from "./jobs.js";
 import { flagOf, kebabCase, SETTING_KEYS, settingOf } from "./names.js";
+import { RECIPES } from "./presets.js";
 import { choicesOf } from "./schema.js";
 import type { Setting, SettingKey } from "./settings.js";
 
@@ -8,7 +10,7 @@ export interface FlagDefinition {
   /** `--rank <integer>`, `--rslora`, `--no-rslora`. */
   readonly flags: string;
   readonly help: string;
-  /** The value without the flag, in words. */
+  /** The value without flag and config file, in words: of a fine-tune, and from scratch where that is another. */
   readonly fallback: string;
   readonly group: Setting["group"];
   /** Accepted but not listed: aliases, switches, and the form of a boolean that states its default. */
@@ -26,11 +28,11 @@ export function flagDefinitions(): FlagDefinition[] {
       key,
       flags,
       help: setting.help,
-      fallback: defaultText(setting),
+      fallback: defaultsText(key),
       group: setting.group,
       hidden,
     });
-    const { type, default: fallback, aliases = [], switches = {} } = setting;
+    const { type, default: fallback, aliases = [], switches = {}, factors = {} } = setting;
     const onAndOff = (name: string, alias: boolean): FlagDefinition[] => [
       definition(flagOf(name), alias || fallback === true),
       definition(`--no-${kebabCase(name)}`, alias || fallback === false),
@@ -42,6 +44,7 @@ export function flagDefinitions(): FlagDefinition[] {
           : [definition(`${flagOf(name)} <${placeholder(setting)}>`, name !== key)],
       ),
       ...Object.keys(switches).flatMap((name) => onAndOff(name, true)),
+      ...Object.keys(factors).map((name) => definition(`${flagOf(name)} <${placeholder(setting)}>`, true)),
     ];
   });
 }
@@ -54,10 +57,22 @@ function placeholder(setting: Setting): string {
 }
 
 /** The default of a setting in words. */
-export function defaultText(setting: Setting): string {
-  const value = setting.default;
-  if (value === undefined) return setting.derived!;
+export function defaultText(setting: Setting, job: Job = "from scratch"): string {
+  const found = defaultIn(job, setting);
+  if ("required" in found) return "none: it must be given";
+  if ("derived" in found) return found.derived;
+  const { value } = found;
   if (value === null) return `none: ${setting.none}`;
   if (value === "") return "empty";
-  return Array.isArray(value) ? value.join(",") : String(value);
+  if (Array.isArray(value)) return value.join(",") || "none";
+  return String(value);
+}
+
+/** What is used without a config file, in words: `16; from scratch 32`. */
+function defaultsText(key: SettingKey): string {
+  const setting = settingOf(key);
+  const fineTune = defaultText(setting, "fine-tune");
+  const recipe = RECIPES.quickstart[key];
+  const scratch = defaultText(recipe === undefined ? setting : { ...setting, default: recipe });
+  return fineTune === scratch ? scratch : `${fineTune}; from scratch ${scratch}`;
 }

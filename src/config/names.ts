@@ -23,18 +23,24 @@ function normalize(name: string): string {
   return name.replace(/[-_]/g, "").toLowerCase();
 }
 
-/** The setting that a name stands for; for a switch, also the value that it chooses. */
+/** The setting that a name stands for. */
 export interface NamedSetting {
   readonly key: SettingKey;
+  /** The value that a switch chooses. */
   readonly choice?: string;
+  /** The setting that a factor is multiplied by. */
+  readonly times?: SettingKey;
 }
 
 const NAMED: ReadonlyMap<string, NamedSetting> = new Map(
   SETTING_KEYS.flatMap((key) => {
-    const { aliases = [], switches = {} } = settingOf(key);
+    const { aliases = [], switches = {}, factors = {} } = settingOf(key);
     return [
       ...[key, ...aliases].map((name) => [normalize(name), { key }] as const),
       ...Object.entries(switches).map(([name, choice]) => [normalize(name), { key, choice }] as const),
+      ...Object.entries(factors).map(
+        ([name, times]) => [normalize(name), { key, times: times as SettingKey }] as const,
+      ),
     ];
   }),
 );
@@ -44,22 +50,53 @@ export function findSetting(name: string): NamedSetting | undefined {
   return NAMED.get(normalize(name));
 }
 
-/** Keys that other trainers have and that translate, but not one to one. */
+const FLOAT32 = "training computes in float32; leave it out, or take less memory with quantize nf4";
+const ANSWERS = "answers alone are scored by default, prompts too with trainOnInputs; leave it out";
+const EVALUATIONS = "set evalEvery to a number of steps, or to none";
+const LOGS = "every step is in metrics.jsonl and report.html of the run; leave it out";
+const ADAMW = "the optimizer is AdamW; leave it out";
+const MODULES = "set trainModules to embeddings, norms, head or several of them";
+const CHECKED = "which parts of the data are used, and how, is said when a run starts; leave it out";
+
+/** Names that other trainers have and that translate, but not one to one; the advice for each. */
 const TRANSLATIONS: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    gradient_accumulation_steps: "set totalBatchSize to batchSize times that number",
-    gradient_accumulation: "set totalBatchSize to batchSize times that number",
-    num_epochs: "set maxSteps or maxTrainTokens",
-    warmup_ratio: "set warmupSteps",
     adapter: "set method to lora or relora",
-    load_in_4bit: "set quantize",
-    load_in_8bit: "set quantize",
     warmed_up_model: "set model to that folder, or warmStartSteps",
     reset_optimizer_on_relora: "set optimizerReset",
     optimizer_magnitude_pruning: "set optimizerReset to magnitude, and pruneRatio",
     optimizer_random_pruning: "set optimizerReset to random, and pruneRatio",
+    ...named(FLOAT32, "bf16", "fp16", "tf32", "dtype", "torch_dtype", "precision", "mixed_precision"),
+    ...named(ANSWERS, "mask_prompt", "completion_only_loss", "assistant_only_loss", "train_on_responses_only"),
+    ...named(EVALUATIONS, "eval_strategy", "evaluation_strategy", "do_eval", "evals_per_epoch", "eval_on_start"),
+    ...named(LOGS, "logging_steps", "logging_strategy", "steps_per_report", "report_to", "use_wandb", "wandb_project"),
+    ...named(ADAMW, "optim", "optimizer"),
+    ...named(MODULES, "modules_to_save", "lora_modules_to_save"),
+    ...named(CHECKED, "dataset_text_field", "dataset_num_proc", "datasets", "dataset_format"),
+    save_strategy: "set saveEvery to a number of steps, or to none",
+    saves_per_epoch: "set saveEvery to a number of steps",
+    use_peft: "method lora is the default of a fine-tune; leave it out",
+    peft_type: "set method to lora, and adapterKind",
+    lora_target_linear: "targetModules is all-linear by default; leave it out",
+    num_layers: "all layers get adapters by default; set layersToTransform to their numbers, from 0, as 28,29",
+    lora_layers: "all layers get adapters by default; set layersToTransform to their numbers, from 0, as 28,29",
+    scale: "set alpha to that number times rank",
+    lora_parameters: "set rank, alpha (scale times rank) and dropout",
+    val_batches: "set evalTokens",
+    eval_batch_size: "evaluations take batchSize; leave it out",
+    per_device_eval_batch_size: "evaluations take batchSize; leave it out",
+    adapter_path: "set out to the run folder, in which adapter/ will be; adapterFrom names one to go on from",
+    resume_adapter_file: "set adapterFrom to the folder of the adapter",
+    resume_from_checkpoint: "highrank resume RUN goes on with a run",
+    bnb_4bit_quant_type: "set quantize to nf4 or fp4",
+    push_to_hub: "a run writes folders only; leave it out",
+    train: "training is what this verb does; leave it out",
   }).map(([name, advice]) => [normalize(name), advice]),
 );
+
+function named(advice: string, ...names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.map((name) => [name, advice]));
+}
 
 /** Advice for a name that is no setting: `; did you mean "rank"?`, or empty where nothing is near. */
 export function adviceForUnknown(name: string, show: (key: string) => string): string {

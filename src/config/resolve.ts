@@ -1,7 +1,8 @@
 import { ConfigError } from "../base/errors.js";
 import type { ConfigFile } from "./config-file.js";
 import { CROSS_CHECKS } from "./cross-checks.js";
-import { DERIVATIONS, stepsOfRun } from "./derive.js";
+import { type DataFacts, DERIVATIONS, derive, isComplete, type OpenSettings, openKeys } from "./derive.js";
+import { defaultIn, jobOf } from "./jobs.js";
 import { adviceForUnknown, findSetting, flagOf, SETTING_KEYS, settingOf } from "./names.js";
 import { parseValue } from "./parse-value.js";
 import { isModelPreset, RECIPES } from "./presets.js";
@@ -19,34 +20,57 @@ export interface SettingSources {
 }
 
 /**
- * The complete settings of a run. A missing value comes from the next weaker source; `derived` ones are computed, and
- * maxSteps is lowered to what maxTrainTokens allows. Resolving the result again gives the result.
+ * The settings of a run, complete but for those that follow from the model or the data: `train` completes them when it
+ * has seen both, and `completeSettings` where nothing is open. A missing value comes from the next weaker source;
+ * derived ones are computed, and maxSteps is lowered to what maxTrainTokens allows. Resolving the result again gives the
+ * result.
  * @throws ConfigError with every fault, one a line: unknown names with a suggestion, values out of range, and values
  * that do not fit together.
  */
-export function resolveSettings({ flags = {}, file, changes, defaults = {} }: SettingSources = {}): Settings {
+export function resolveSettings({ flags = {}, file, changes, defaults = {} }: SettingSources = {}): OpenSettings {
   const faults: string[] = [];
   const bad = new Set<SettingKey>();
-  const fromFlags = readLayer(flags, flagOf, "unknown flag", faults, bad);
+  const fromFlags = readLayer({ values: flags, isFlag: true }, faults, bad);
   const read = (from: ConfigFile | undefined): Layer =>
-    from === undefined
-      ? { values: {} }
-      : readLayer(from.values, (name) => `${from.path}: ${name}`, `${from.path}: unknown setting`, faults, bad);
+    from === undefined ? { values: {} } : readLayer(from, faults, bad);
   const fromFile = read(file);
   const fromChanges = read(changes);
   const given = { ...fromFile.values, ...fromChanges.values, ...fromFlags.values };
-  const preset = given.preset ?? defaults.preset ?? "none";
+  // A recipe that nobody asked for is for models that start at random.
+  const isScratch = given.model === undefined || isModelPreset(given.model);
+  const preset = given.preset ?? (isScratch ? defaults.preset : undefined) ?? "none";
   const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], { ...defaults, ...given });
   const weaker = { values: { ...defaults, ...recipe } };
-  const settings = complete([weaker, fromFile, fromChanges, fromFlags, { values: { preset } }], bad);
-  for (const { keys, fault } of CROSS_CHECKS) {
-    const found = keys.some((key) => bad.has(key)) ? null : fault(settings);
-    if (found === null) continue;
-    faults.push(found);
-    bad.add(keys[0]);
-  }
+  const settings = complete([weaker, fromFile, fromChanges, fromFlags, { values: { preset } }], faults, bad);
+  faults.push(...faultsOf(settings, bad));
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return settings;
+}
+
+/**
+ * The settings with those that were open, as the facts decide them.
+ * @throws ConfigError for values that do not fit together, and for what the facts leave open.
+ */
+export function completeSettings(settings: OpenSettings, facts: DataFacts = {}): Settings {
+  const completed = derive(settings, { evaluationRows: 0, fittingRows: Number.POSITIVE_INFINITY, ...facts });
+  const faults = faultsOf(completed, new Set());
+  if (faults.length === 0 && !isComplete(completed)) {
+    const [open] = openKeys(completed);
+    faults.push(`${open}: follows from the model or the data, which are not read here; set it`);
+  }
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+  return completed as Settings;
+}
+
+/** The faults of values that do not fit together, as far as these are known. Extends `bad`. */
+function faultsOf(settings: OpenSettings, bad: Set<SettingKey>): string[] {
+  return CROSS_CHECKS.flatMap(({ keys, fault }) => {
+    if (keys.some((key) => bad.has(key) || settings[key] === undefined)) return [];
+    const found = fault(settings as Settings);
+    if (found === null) return [];
+    bad.add(keys[0]);
+    return [found];
+  });
 }
 
 /**
@@ -60,7 +84,7 @@ function recipeFor(recipe: Values, { model = recipe.model, method, lr }: Values)
     for (const key of keys) delete suited[key];
   };
   if (method === "full" || model !== recipe.model) leaveOut("quantize", "mergePolicy");
-  if (model !== undefined && !isModelPreset(model)) leaveOut("lr", "adapterLr", "beta2");
+  if (model !== undefined && !isModelPreset(model)) leaveOut("data", "lr", "adapterLr", "beta2");
   if (lr !== undefined) leaveOut("adapterLr");
   return suited;
 }
@@ -74,81 +98,109 @@ interface Layer {
   readonly ruledOut?: readonly { readonly key: SettingKey; readonly choice: string }[];
 }
 
-/** The value that a switch must have. */
-const SWITCH: Setting = { type: "boolean", group: "Run", help: "" };
+/** Values as they were written, by the names that were used. */
+type Source = { readonly values: Readonly<Record<string, unknown>> } & (
+  | { readonly isFlag: true }
+  | (ConfigFile & { readonly isFlag?: false })
+);
 
-function readLayer(
-  values: Readonly<Record<string, unknown>>,
-  show: (name: string) => string,
-  unknown: string,
-  faults: string[],
-  bad: Set<SettingKey>,
-): Layer {
+/** The value that a switch, or a factor, must have. */
+const SWITCH: Setting = { type: "boolean", group: "Run", help: "" };
+const FACTOR: Setting = { type: "integer", group: "Run", min: 1, help: "" };
+
+/** The units in which a source can state the length of the run. */
+const LENGTHS = ["maxSteps", "epochs", "maxTrainTokens"] as const;
+
+function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Layer {
   const layer: Partial<Record<SettingKey, unknown>> = {};
   const ruledOut: { name: string; key: SettingKey; choice: string }[] = [];
+  const factors: { name: string; key: SettingKey; times: SettingKey; factor: number }[] = [];
   const nameOf = new Map<SettingKey, string>();
-  const isFlag = show === flagOf;
-  const label = isFlag ? flagOf : (name: string) => name;
-  for (const [name, raw] of Object.entries(values)) {
+  const label = source.isFlag ? flagOf : (name: string) => name;
+  const show = source.isFlag ? flagOf : (name: string) => `${source.path}: ${name}`;
+  const refuse = (key: SettingKey, fault: string): void => {
+    faults.push(fault);
+    bad.add(key);
+  };
+  /** @param isName true if the name says the setting, and not one of its values. */
+  const assign = (name: string, key: SettingKey, value: unknown, isName: boolean): void => {
+    const earlier = nameOf.get(key);
+    if (earlier !== undefined && layer[key] !== value) {
+      const sets = !isName || findSetting(earlier)?.key !== key || findSetting(earlier)?.choice !== undefined;
+      const fault = sets ? `sets ${key}, as ${label(earlier)} does` : `is another name of ${earlier}`;
+      refuse(key, `${show(name)}: ${fault}; give one of them`);
+    }
+    nameOf.set(key, name);
+    layer[key] = value;
+  };
+  for (const [name, raw] of Object.entries(source.values)) {
     if (raw === undefined) continue;
     const found = findSetting(name);
     if (found === undefined) {
-      const shown = isFlag ? flagOf(name) : `"${name}"`;
-      faults.push(`${unknown} ${shown}${adviceForUnknown(name, isFlag ? flagOf : (near) => `"${near}"`)}`);
+      const unknown = source.isFlag ? `unknown flag ${flagOf(name)}` : `${source.path}: unknown setting "${name}"`;
+      faults.push(`${unknown}${adviceForUnknown(name, source.isFlag ? flagOf : (near) => `"${near}"`)}`);
       continue;
     }
-    const { key, choice } = found;
-    const parsed = parseValue(choice === undefined ? settingOf(key) : SWITCH, raw);
-    if (choice !== undefined && "value" in parsed && parsed.value === false) {
-      ruledOut.push({ name, key, choice });
+    const { key, choice, times } = found;
+    const spelling = typeof raw === "string" ? settingOf(key).spellings?.[raw.trim()] : undefined;
+    if (spelling !== undefined) {
+      for (const [other, value] of Object.entries(spelling)) assign(name, other as SettingKey, value, other === key);
       continue;
     }
-    const earlier = nameOf.get(key);
-    if (earlier !== undefined) {
-      const areSwitches = [name, earlier].some((each) => findSetting(each)!.choice !== undefined);
-      const fault = areSwitches ? `sets ${key}, as ${label(earlier)} does` : `is another name of ${earlier}`;
-      faults.push(`${show(name)}: ${fault}; give one of them`);
-      bad.add(key);
-    }
-    nameOf.set(key, name);
-    if ("fault" in parsed) {
-      faults.push(`${show(name)}: ${parsed.fault}`);
-      bad.add(key);
-    } else {
-      layer[key] = choice ?? parsed.value;
-    }
+    const parsed = parseValue(choice !== undefined ? SWITCH : times !== undefined ? FACTOR : settingOf(key), raw);
+    if ("fault" in parsed) refuse(key, `${show(name)}: ${parsed.fault}`);
+    else if (choice !== undefined && parsed.value === false) ruledOut.push({ name, key, choice });
+    else if (times !== undefined) factors.push({ name, key, times, factor: parsed.value as number });
+    else assign(name, key, choice ?? parsed.value, choice === undefined);
+  }
+  for (const { name, key, times, factor } of factors) {
+    if (bad.has(times)) continue;
+    if (layer[times] === undefined) {
+      refuse(key, `${show(name)}: multiplies ${label(times)}; give that beside it, or ${label(key)} instead of both`);
+    } else assign(name, key, (layer[times] as number) * factor, false);
   }
   for (const { name, key, choice } of ruledOut) {
     if (layer[key] !== choice) continue;
-    bad.add(key);
-    faults.push(`${show(name)}: rules out ${key} ${choice}, which ${label(nameOf.get(key)!)} sets; give one of them`);
+    refuse(key, `${show(name)}: rules out ${key} ${choice}, which ${label(nameOf.get(key)!)} sets; give one of them`);
+  }
+  if (layer.epochs != null && layer.maxSteps !== undefined && !(!source.isFlag && source.isResolved)) {
+    refuse(
+      "epochs",
+      `${show(nameOf.get("epochs")!)}: says how long the run is, as ${label(nameOf.get("maxSteps")!)} does; give one of them`,
+    );
   }
   return { values: layer as Values, ruledOut };
 }
 
 /**
- * Lays the layers over the defaults, weakest first, and computes what is missing. Extends `bad` to what follows from
- * it.
+ * Lays the layers over the defaults of the job, weakest first, and computes what is missing and can be. Extends `bad` to
+ * what follows from it.
  */
-function complete(layers: readonly Layer[], bad: Set<SettingKey>): Settings {
-  const values: Record<string, unknown> = {};
-  for (const key of SETTING_KEYS) {
-    const { default: fallback } = settingOf(key);
-    if (fallback !== undefined) values[key] = fallback;
-  }
+function complete(layers: readonly Layer[], faults: string[], bad: Set<SettingKey>): OpenSettings {
+  const model = layers.reduce((named, { values }) => values.model ?? named, settingOf("model").default as string);
+  const job = jobOf({ model });
+  const fallbackOf = (key: SettingKey): unknown => {
+    const found = defaultIn(job, settingOf(key));
+    return "value" in found ? found.value : undefined;
+  };
+  const values: Record<string, unknown> = Object.fromEntries(SETTING_KEYS.map((key) => [key, fallbackOf(key)]));
   for (const { values: layer, ruledOut = [] } of layers) {
-    for (const { key, choice } of ruledOut) if (values[key] === choice) values[key] = settingOf(key).default;
+    for (const { key, choice } of ruledOut) if (values[key] === choice) values[key] = fallbackOf(key);
     // The length of the run is one decision: a stronger source that states it in one unit drops the weaker one's other.
-    if (layer.maxSteps !== undefined && layer.maxTrainTokens === undefined) values.maxTrainTokens = null;
-    if (layer.maxTrainTokens != null && layer.maxSteps === undefined) values.maxSteps = Number.MAX_SAFE_INTEGER;
+    if (LENGTHS.some((key) => layer[key] != null)) {
+      Object.assign(values, { maxSteps: undefined, epochs: null, maxTrainTokens: null });
+    }
     Object.assign(values, layer);
   }
-  const settings = values as Settings;
-  for (const key of Object.keys(DERIVATIONS) as DerivedKey[]) {
-    if (values[key] !== undefined) continue;
-    if (DERIVATIONS[key].from.some((source) => bad.has(source))) bad.add(key);
-    values[key] = DERIVATIONS[key].value(settings);
+  for (const key of SETTING_KEYS) {
+    const fallback = defaultIn(job, settingOf(key));
+    if ("required" in fallback && values[key] === undefined && !bad.has(key)) {
+      faults.push(`${key}: ${fallback.required}`);
+      bad.add(key);
+    }
   }
-  values.maxSteps = stepsOfRun(settings);
-  return settings;
+  for (const key of Object.keys(DERIVATIONS) as DerivedKey[]) {
+    if (values[key] === undefined && DERIVATIONS[key].from.some((source) => bad.has(source))) bad.add(key);
+  }
+  return derive(values as unknown as OpenSettings, {});
 }

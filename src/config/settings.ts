@@ -29,14 +29,20 @@ export type SettingUse =
   | "four bits"
   | "patience";
 
+/** A value that stands in where none is given. */
+type DefaultValue = number | string | boolean | readonly string[] | null;
+
 /** One declared setting: what types, flags, checks, JSON Schema and the reference page follow from. */
 export interface Setting {
   readonly type: "integer" | "number" | "string" | "boolean" | "choice" | "list";
   readonly group: (typeof SETTING_GROUPS)[number];
   readonly help: string;
-  readonly default?: number | string | boolean | readonly string[] | null;
-  /** In place of a default: the rule, in words, by which a missing value follows from the other settings. */
+  /** The default where a model is trained from random weights, and of a fine-tune unless that has another. */
+  readonly default?: DefaultValue;
+  /** In place of a default: the rule, in words, by which a missing value follows from other settings or the data. */
   readonly derived?: string;
+  /** The default of a fine-tune, where it is another: a value, such a rule, or the reason why there is none. */
+  readonly fineTune?: DefaultValue | { readonly derived: string } | { readonly required: string };
   /** Null is a value: `none` on the command line. The text says what it means. */
   readonly none?: string;
   /**
@@ -58,25 +64,32 @@ export interface Setting {
   /** The share that it has in a warm start: none, or that of the learning rates of its steps. Absent: all of it. */
   readonly warmStart?: "none" | "rates";
   /** Its value in runs that began before the setting was there, whose files do not name it. Absent: the default. */
-  readonly before?: boolean;
+  readonly before?: boolean | null;
   /** True if no number of a run depends on it. */
   readonly computesNothing?: true;
   /** `own`: a study gives it to each run. `shared`: all arms must have it in common, or their losses do not compare. */
   readonly study?: "own" | "shared";
-  /** Names of axolotl or of the official ReLoRA code that mean the same and are accepted. */
+  /** Names of other trainers that mean the same and are accepted: {@link SETTINGS} has those of six. */
   readonly aliases?: readonly string[];
+  /** Names of numbers that give the value when they are multiplied by another setting, which stands beside them. */
+  readonly factors?: Readonly<Record<string, string>>;
+  /** Values of other trainers, and what they are here, perhaps of several settings. */
+  readonly spellings?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Names of booleans that each stand for one value of a choice: true chooses it, false rules it out. */
   readonly switches?: Readonly<Record<string, string>>;
 }
 
-/** Every setting of a training run, declared once. Names take camelCase, kebab-case and snake_case alike. */
+/**
+ * Every setting of a training run, declared once. Names take camelCase, kebab-case and snake_case alike. Aliases are
+ * those of TRL and transformers, axolotl, Unsloth, LLaMA-Factory, mlx-lm and the official ReLoRA code.
+ */
 export const SETTINGS = {
   model: {
     type: "string",
     group: "Model and data",
     default: "small",
-    help: "A size preset, trained from random weights, or a Hugging Face model: a folder or a name of the hub.",
-    aliases: ["base_model"],
+    help: "A size preset, trained from random weights, or a model that has learned, to fine-tune: a Hugging Face folder, a name of the hub, or a run.",
+    aliases: ["base_model", "model_name_or_path", "model_name"],
   },
   data: {
     type: "string",
@@ -84,7 +97,15 @@ export const SETTINGS = {
     mayChange: true,
     study: "shared",
     default: "builtin:wordnet",
+    fineTune: {
+      required:
+        "is missing: a model that has learned is fine-tuned on data of yours, such as\n" +
+        '--data chats.jsonl  chats, a line each: {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}\n' +
+        '--data pairs.jsonl  questions and answers, a line each: {"prompt": "…", "completion": "…"}\n' +
+        "--data notes.txt    text, or a folder of text files",
+    },
     help: "Training data: a .txt, .md, .jsonl or .parquet file, a folder of them, or builtin:NAME.",
+    aliases: ["dataset", "dataset_name", "dataset_path", "train_file"],
   },
   chatTemplate: {
     type: "string",
@@ -141,15 +162,26 @@ export const SETTINGS = {
     unit: "tokens",
     help: "Size of the vocabulary when a tokenizer is trained.",
   },
+  validData: {
+    type: "string",
+    group: "Model and data",
+    mayChange: true,
+    study: "shared",
+    default: null,
+    none: "files for validation in the data's folder, or else a share of the data",
+    help: "Data that are held out for evaluation: a file or a folder, as for data.",
+    aliases: ["validation_data", "validation_file", "eval_data", "eval_dataset"],
+  },
   validationFraction: {
     type: "number",
     group: "Model and data",
     study: "shared",
     default: 0.02,
+    fineTune: { derived: "0.02, or what gives 10 samples, at most 0.1" },
     above: 0,
     max: 0.5,
-    help: "Share of the documents or samples held out for evaluation, where no file for validation is named.",
-    aliases: ["val_set_size", "valid_fraction"],
+    help: "Share of the documents or samples held out for evaluation, where no data for validation are named.",
+    aliases: ["val_set_size", "val_size", "valid_fraction"],
   },
 
   method: {
@@ -158,7 +190,10 @@ export const SETTINGS = {
     warmStart: "none",
     choices: ["full", "lora", "relora"],
     default: "relora",
-    help: "full trains every weight; lora trains adapters; relora merges and restarts them again and again.",
+    fineTune: "lora",
+    help: "full trains every weight; lora trains adapters; relora merges and restarts them again and again. qlora is lora with quantize nf4.",
+    aliases: ["fine_tune_type", "finetuning_type"],
+    spellings: { qlora: { method: "lora", quantize: "nf4" }, dora: { method: "lora", adapterKind: "dora" } },
   },
   adapterFrom: {
     type: "string",
@@ -189,9 +224,10 @@ export const SETTINGS = {
     usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     default: 32,
+    fineTune: 16,
     min: 1,
     help: "Rank of each adapter; at most the smaller side of every layer it is put on.",
-    aliases: ["lora_r"],
+    aliases: ["lora_r", "lora_rank", "r"],
   },
   alpha: {
     type: "number",
@@ -199,6 +235,7 @@ export const SETTINGS = {
     usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     derived: "the rank, so that the scaling is 1",
+    fineTune: { derived: "twice the rank" },
     above: 0,
     help: "The update is scaled by alpha / rank (alpha / √rank with rslora).",
     aliases: ["lora_alpha"],
@@ -239,7 +276,7 @@ export const SETTINGS = {
     warmStart: "none",
     default: ["all-linear"],
     help: "Linear layers that get an adapter: all-linear is all of the decoder's; else the ends of their paths, such as q_proj or 3.mlp.up_proj, or regular expressions of Python's for whole paths.",
-    aliases: ["lora_target_modules"],
+    aliases: ["lora_target_modules", "lora_target"],
   },
   excludeModules: {
     type: "list",
@@ -290,7 +327,8 @@ export const SETTINGS = {
     usedBy: ["adapters", "new adapters"],
     warmStart: "none",
     choices: ["embeddings", "norms", "head"],
-    derived: "all three; none for method lora on a model folder",
+    default: ["embeddings", "norms", "head"],
+    fineTune: [],
     help: "What is trained in full beside the adapters.",
   },
   quantize: {
@@ -300,6 +338,7 @@ export const SETTINGS = {
     choices: ["none", ...QUANTIZATION_FORMATS],
     default: "none",
     help: "Format of the frozen weights under the adapters, bitsandbytes' own; none is float32, or what the model folder has.",
+    switches: { load_in_4bit: "nf4", load_in_8bit: "int8" },
   },
   doubleQuant: {
     type: "boolean",
@@ -334,7 +373,8 @@ export const SETTINGS = {
     type: "integer",
     group: "Restarts",
     usedBy: ["adapters"],
-    derived: "a quarter of the run for a size preset, 0 for a model folder",
+    derived: "a quarter of the run",
+    fineTune: 0,
     min: 0,
     unit: "steps",
     help: "Full-rank steps before the adapters take over, counted in maxSteps.",
@@ -412,15 +452,29 @@ export const SETTINGS = {
     aliases: ["relora_prune_ratio"],
   },
 
+  epochs: {
+    type: "number",
+    group: "Batches and length",
+    mayChange: true,
+    default: null,
+    fineTune: { derived: "3, unless maxSteps or maxTrainTokens is given" },
+    before: null,
+    none: "the run is as long as maxSteps and maxTrainTokens say",
+    above: 0,
+    unit: "epochs",
+    help: "Length of the run in passes over the data, from which maxSteps follows.",
+    aliases: ["num_train_epochs", "num_epochs"],
+  },
   maxSteps: {
     type: "integer",
     group: "Batches and length",
     mayChange: true,
     default: 10_000,
+    fineTune: { derived: "those of the epochs" },
     min: 1,
     unit: "steps",
     help: "Optimizer steps of the whole run, warm start included. With maxTrainTokens, whichever ends first.",
-    aliases: ["num_training_steps"],
+    aliases: ["num_training_steps", "iters"],
   },
   maxTrainTokens: {
     type: "integer",
@@ -435,35 +489,46 @@ export const SETTINGS = {
     type: "integer",
     group: "Batches and length",
     default: 8,
+    fineTune: { derived: "totalBatchSize, or a part of it where memory is short" },
     min: 1,
     unit: "sequences",
     help: "Sequences of one forward and backward pass.",
-    aliases: ["micro_batch_size"],
+    aliases: ["micro_batch_size", "per_device_train_batch_size", "per_device_batch_size"],
   },
   totalBatchSize: {
     type: "integer",
     group: "Batches and length",
     derived: "batchSize",
+    fineTune: { derived: "batchSize where that is given, else 8" },
     min: 1,
     unit: "sequences",
     help: "Sequences of one optimizer step, a multiple of batchSize; gradients are accumulated.",
+    factors: {
+      gradient_accumulation_steps: "batchSize",
+      gradient_accumulation: "batchSize",
+      grad_accumulation_steps: "batchSize",
+    },
   },
   sequenceLength: {
     type: "integer",
     group: "Batches and length",
     study: "shared",
     default: 256,
+    fineTune: {
+      derived: "the longest sample, at most what model and memory take; for text 512, or less where it is short",
+    },
     min: 2,
     unit: "tokens",
     help: "Length of a row; longer samples are cut.",
-    aliases: ["sequence_len", "max_length"],
+    aliases: ["sequence_len", "max_length", "max_seq_length", "cutoff_len"],
   },
 
   lr: {
     type: "number",
     group: "Optimizer",
     mayChange: true,
-    derived: "0.001; 0.0002 for a model folder",
+    default: 1e-3,
+    fineTune: { derived: "0.6 / the hidden size of the model; a tenth of that for method full" },
     above: 0,
     help: "Peak learning rate.",
     aliases: ["learning_rate"],
@@ -494,17 +559,24 @@ export const SETTINGS = {
     warmStart: "rates",
     choices: ["constant", "linear", "cosine", "cosine_restarts"],
     derived: "cosine_restarts for method relora, else cosine",
+    fineTune: { derived: "cosine_restarts for method relora, else linear" },
     help: "Learning rate over the steps, after the warm-up.",
-    aliases: ["scheduler", "lr_scheduler"],
+    aliases: ["scheduler", "lr_scheduler", "lr_scheduler_type"],
+    spellings: {
+      constant_with_warmup: { schedule: "constant" },
+      cosine_with_min_lr: { schedule: "cosine" },
+      cosine_with_restarts: { schedule: "cosine_restarts" },
+    },
   },
   warmupSteps: {
-    type: "integer",
+    type: "number",
     group: "Optimizer",
     warmStart: "rates",
     derived: "a tenth of the warm start or else of the first cycle, at most 100",
     min: 0,
     unit: "steps",
-    help: "Warm-up of the learning rate at the start of the run.",
+    help: "Warm-up of the learning rate at the start of the run; below 1, as a share of its steps.",
+    aliases: ["warmup_ratio"],
   },
   minLrRatio: {
     type: "number",
@@ -593,11 +665,19 @@ export const SETTINGS = {
     group: "Evaluation and checkpoints",
     mayChange: true,
     default: 100,
-    none: "only before the first step and at the end",
+    fineTune: { derived: "a tenth of the run, or more where evaluations would take more than a tenth of its time" },
+    none: "only at the end",
     min: 1,
     unit: "steps",
     help: "Steps between evaluations.",
-    aliases: ["eval_steps"],
+    aliases: ["eval_steps", "steps_per_eval"],
+  },
+  evalMilestones: {
+    type: "boolean",
+    group: "Evaluation and checkpoints",
+    derived: "true; false where evalEvery is none",
+    before: true,
+    help: "Evaluate also before the first step, where adapters take over from a warm start, and around merges and quantizing.",
   },
   evalTokens: {
     type: "integer",
@@ -660,6 +740,7 @@ export const SETTINGS = {
     mayChange: true,
     warmStart: "none",
     default: 1000,
+    fineTune: { derived: "a tenth of the run" },
     none: "only at the end",
     min: 1,
     unit: "steps",
@@ -700,7 +781,7 @@ export const SETTINGS = {
     group: "Machine",
     default: false,
     help: "Recompute activations in the backward pass: less memory, more time.",
-    aliases: ["gradient_checkpointing"],
+    aliases: ["gradient_checkpointing", "grad_checkpoint"],
   },
   lossChunk: {
     type: "integer",
@@ -765,9 +846,9 @@ export const SETTINGS = {
 
 export type SettingKey = keyof typeof SETTINGS;
 
-/** Keys whose missing value is computed from other settings. */
+/** Keys whose missing value is computed, in one of the jobs at least. */
 export type DerivedKey = {
-  [K in SettingKey]: (typeof SETTINGS)[K] extends { derived: string } ? K : never;
+  [K in SettingKey]: (typeof SETTINGS)[K] extends { derived: string } | { fineTune: { derived: string } } ? K : never;
 }[SettingKey];
 
 /** The checked value of a setting or of another option declared as one. */

@@ -2,11 +2,12 @@ import { adapterKind } from "../adapters/kinds.js";
 import { ConfigError } from "../base/errors.js";
 import { isFourBitType } from "../ops/four-bit-codes.js";
 import { isPruning, PRUNING_METHODS } from "../optim/reset.js";
+import type { OpenSettings } from "./derive.js";
 import { findSetting, flagOf, settingOf } from "./names.js";
-import type { Settings, SettingUse } from "./settings.js";
+import type { SettingUse } from "./settings.js";
 
 /** When a use of settings holds, and the words for it. */
-const USES: Readonly<Record<SettingUse, { isMet(settings: Settings): boolean; words: string }>> = {
+const USES: Readonly<Record<SettingUse, { isMet(settings: OpenSettings): boolean; words: string }>> = {
   adapters: { isMet: ({ method }) => method !== "full", words: "adapters, of which method full has none" },
   "new adapters": {
     isMet: ({ adapterFrom }) => adapterFrom === null,
@@ -44,7 +45,7 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: Settings): boolean; wo
  * @param flags by name, as they were given.
  * @throws ConfigError that names each of them.
  */
-export function requireUsed(flags: Readonly<Record<string, unknown>>, settings: Settings): void {
+export function requireUsed(flags: Readonly<Record<string, unknown>>, settings: OpenSettings): void {
   const faults = new Map<string, string>();
   const ignored: readonly string[] = adapterKind(settings.adapterKind).ignores ?? [];
   for (const [name, value] of Object.entries(flags)) {

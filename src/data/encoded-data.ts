@@ -5,7 +5,7 @@ import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { Dataset } from "./dataset.js";
 import { countScoredLabels, type Rows, SampleRows, StreamRows, type TokenStream } from "./packing.js";
 import { type DataKind, type DataRecord, isChat } from "./records.js";
-import { encodeSamples, requireVocabulary, type Sample, type Truncation } from "./samples.js";
+import { cutSamples, requireVocabulary, type Sample, type Truncation, wholeSamples } from "./samples.js";
 
 export interface EncodingOptions {
   /** Tokens per row; a sample has at most one more. */
@@ -45,56 +45,76 @@ export interface TokenCounts {
   readonly truncation: Truncation;
 }
 
+/** Options that do not depend on the length of the rows. */
+type TokenizingOptions = Omit<EncodingOptions, "sequenceLength">;
+
+/** Records as tokens before they are cut to rows of a length. */
+export interface TokenizedRecords {
+  /** Tokens of the row that the longest sample needs; undefined for a stream. */
+  readonly longestRow: number | undefined;
+  /** Tokens of a stream; undefined for samples. */
+  readonly textTokens: number | undefined;
+  /** @throws DataError as `encodeSamples`. */
+  cut(sequenceLength: number): EncodedRecords;
+}
+
 /** @throws DataError as `encodeSamples`; CheckpointError as the tokenizer. */
 export async function encodeRecords(
   kind: DataKind,
   records: readonly DataRecord[],
   tokenizer: Tokenizer | undefined,
-  options: EncodingOptions,
+  { sequenceLength, ...options }: EncodingOptions,
 ): Promise<EncodedRecords> {
+  return (await tokenizeRecords(kind, records, tokenizer, options)).cut(sequenceLength);
+}
+
+/** As `encodeRecords`, before anything is cut. */
+async function tokenizeRecords(
+  kind: DataKind,
+  records: readonly DataRecord[],
+  tokenizer: Tokenizer | undefined,
+  options: TokenizingOptions,
+): Promise<TokenizedRecords> {
   if (tokenizer !== undefined && kind === "text" && options.packing !== false) {
-    return encodedStream(encodeTexts(records, tokenizer), options.sequenceLength, records.length);
+    return tokenizedStream(encodeTexts(records, tokenizer), records.length);
   }
-  const { sequenceLength, packing, trainOnInputs, scoredTurns = "whole", truncate = true } = options;
-  const { chatDate = today() } = options;
+  const { packing, trainOnInputs, scoredTurns = "whole", truncate = true, chatDate = today() } = options;
   const template = isChat(kind) && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
-  const maxTokens = sequenceLength + 1;
-  const { samples, truncation } = await encodeSamples(records, {
-    tokenizer,
-    template,
-    trainOnInputs,
-    scoredTurns,
-    chatDate,
-    maxTokens,
-    truncate,
-  });
+  const whole = await wholeSamples(records, { tokenizer, template, trainOnInputs, scoredTurns, chatDate });
   return {
-    isStream: false,
-    samples,
-    trainingRows: () => (packing === true ? SampleRows.packed : SampleRows.padded)(samples, sequenceLength),
-    evaluationRows: (length = sequenceLength) => SampleRows.padded(samples, length),
-    requireVocabulary: (vocabSize) => requireVocabulary(samples, vocabSize),
-    counts: countTokens(samples, truncation),
+    longestRow: whole.reduce((most, { ids }) => Math.max(most, ids.length - 1), 0),
+    textTokens: undefined,
+    cut(sequenceLength) {
+      const { samples, truncation } = cutSamples(whole, { maxTokens: sequenceLength + 1, truncate });
+      return {
+        isStream: false,
+        samples,
+        trainingRows: () => (packing === true ? SampleRows.packed : SampleRows.padded)(samples, sequenceLength),
+        evaluationRows: (length = sequenceLength) => SampleRows.padded(samples, length),
+        requireVocabulary: (vocabSize) => requireVocabulary(samples, vocabSize),
+        counts: countTokens(samples, truncation),
+      };
+    },
   };
 }
 
 /**
- * Encodes both sides of a dataset. Packed text of only one document is cut near its end.
+ * Tokenizes both sides of a dataset. Packed text of only one document is cut near its end.
  * @throws DataError if nothing can be held out.
  */
-export async function encodeDataset(
+export async function tokenizeDataset(
   { name, kind, train, validation }: Dataset,
   tokenizer: Tokenizer | undefined,
-  { validationFraction, ...options }: EncodingOptions & { readonly validationFraction: number },
-): Promise<{ train: EncodedRecords; validation: EncodedRecords }> {
+  { validationFraction, ...options }: TokenizingOptions & { readonly validationFraction: number },
+): Promise<{ train: TokenizedRecords; validation: TokenizedRecords }> {
   if (validation.length > 0) {
     return {
-      train: await encodeRecords(kind, train, tokenizer, options),
-      validation: await encodeRecords(kind, validation, tokenizer, options),
+      train: await tokenizeRecords(kind, train, tokenizer, options),
+      validation: await tokenizeRecords(kind, validation, tokenizer, options),
     };
   }
   if (tokenizer === undefined || kind !== "text" || options.packing === false) {
-    const remedy = "bring others, or a folder with files train and valid";
+    const remedy = "bring others, or name data for validation with --valid-data";
     const found = train.length === 1 ? "there is 1 sample" : `all ${train.length} samples are the same`;
     throw new DataError(`${name}: ${found}, and none can be held out; ${remedy}`);
   }
@@ -103,10 +123,17 @@ export async function encodeDataset(
   if (tokens.length <= held) {
     throw new DataError(`${name}: has ${tokens.length} tokens, too few to hold some out; bring more data`);
   }
-  const { sequenceLength } = options;
   return {
-    train: encodedStream(tokens.subarray(0, tokens.length - held), sequenceLength, train.length),
-    validation: encodedStream(tokens.subarray(tokens.length - held), sequenceLength, 0),
+    train: tokenizedStream(tokens.subarray(0, tokens.length - held), train.length),
+    validation: tokenizedStream(tokens.subarray(tokens.length - held), 0),
+  };
+}
+
+function tokenizedStream(tokens: TokenStream, documents: number): TokenizedRecords {
+  return {
+    longestRow: undefined,
+    textTokens: tokens.length,
+    cut: (sequenceLength) => encodedStream(tokens, sequenceLength, documents),
   };
 }
 

@@ -6,13 +6,18 @@ export interface EvaluationBatchesOptions {
   maxTokens?: number;
 }
 
+/** Rows of an evaluation that scores about so many tokens at most: at least one. */
+export function evaluationRowCount(rows: Rows, maxTokens: number = Number.POSITIVE_INFINITY): number {
+  return Math.max(1, Math.min(rows.count, Math.floor(maxTokens / rows.scoredPerRow)));
+}
+
 /**
  * Batches with each row exactly once, in a fixed order. All have the same shape: missing rows of the last one are token
  * 0 with label -100.
  */
 export function evaluationBatches(rows: Rows, options: EvaluationBatchesOptions): Iterable<Batch> {
-  const { batchSize, maxTokens = Number.POSITIVE_INFINITY } = options;
-  const count = Math.max(1, Math.min(rows.count, Math.floor(maxTokens / rows.scoredPerRow)));
+  const { batchSize, maxTokens } = options;
+  const count = evaluationRowCount(rows, maxTokens);
   return {
     *[Symbol.iterator]() {
       for (let first = 0; first < count; first += batchSize) {

@@ -50,8 +50,14 @@ export interface Truncation {
  * the tokenizer's errors.
  */
 export async function encodeSamples(records: readonly DataRecord[], options: SampleOptions): Promise<EncodedSamples> {
-  const { maxTokens, truncate } = options;
-  const whole = await wholeSamples(records, options);
+  return cutSamples(await wholeSamples(records, options), options);
+}
+
+/** Cuts samples to the length of a row. @throws DataError as `encodeSamples`. */
+export function cutSamples(
+  whole: readonly Sample[],
+  { maxTokens, truncate }: Pick<SampleOptions, "maxTokens" | "truncate">,
+): EncodedSamples {
   const faults: string[] = [];
   let [cut, tokens] = [0, 0];
   const samples = whole.map((sample) => {
@@ -94,7 +100,11 @@ function nothingScored({ ids, labels }: TokenLabels, maxTokens: number): string 
   );
 }
 
-async function wholeSamples(records: readonly DataRecord[], options: SampleOptions): Promise<Sample[]> {
+/** Encodes samples as `encodeSamples`, but cuts none. */
+export async function wholeSamples(
+  records: readonly DataRecord[],
+  options: Omit<SampleOptions, "maxTokens" | "truncate">,
+): Promise<Sample[]> {
   const { tokenizer, trainOnInputs, scoredTurns } = options;
   const answers = await rendered(records, options);
   return records.map((record, index) => {
@@ -127,7 +137,7 @@ interface RenderedRecord extends RenderedConversation {
 
 async function rendered(
   records: readonly DataRecord[],
-  { template, trainOnInputs, scoredTurns, chatDate }: SampleOptions,
+  { template, trainOnInputs, scoredTurns, chatDate }: Omit<SampleOptions, "maxTokens" | "truncate">,
 ): Promise<readonly RenderedRecord[]> {
   const conversations = records.flatMap((record) =>
     record.kind === "messages" || record.kind === "prompt-completion messages" ? [record.conversation] : [],

@@ -6,10 +6,13 @@ import type { Settings } from "../config/settings.js";
 import { locateModel } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 
+/** The settings that name models, and whether an adapter is looked for. */
+type ModelNames = Pick<Settings, "model" | "tokenizer" | "adapterFrom" | "method">;
+
 /** The models that the settings of a run name, and where they are. */
-export interface NamedModels {
+export interface NamedModels<S extends ModelNames = Settings> {
   /** The settings with the commit of each hub model that they name, so that they mean the same at any time. */
-  readonly settings: Settings;
+  readonly settings: S;
   /** Null for a model that starts at random. */
   readonly modelFolder: string | null;
   /** Null for a tokenizer that is to be trained. */
@@ -22,7 +25,10 @@ export interface NamedModels {
  * Finds the model and the tokenizer that the settings name; those of the hub are downloaded.
  * @throws ConfigError for a model that is neither a preset nor anything on disk; CheckpointError as `downloadModel`.
  */
-export async function locateModels(settings: Settings, events: DownloadEvents = {}): Promise<NamedModels> {
+export async function locateModels<S extends ModelNames>(
+  settings: S,
+  events: DownloadEvents = {},
+): Promise<NamedModels<S>> {
   const { model, tokenizer, adapterFrom, method } = settings;
   await requireModel(model);
   const found = isModelPreset(model) ? null : await locateModel(model, events);

@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { adaptersOf } from "../adapters/inject.js";
 import type { LoRAAdapter } from "../adapters/lora-adapter.js";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { BatchCursor } from "../data/cursor.js";
 import { StreamRows } from "../data/packing.js";
@@ -46,7 +46,7 @@ async function adapted(name: string, rank: number, change: Partial<Settings> = {
   const flags = { model: "tiny", method: "relora", rank, alpha: 2 * rank, targetModules: ["q_proj", "up_proj"] };
   const steps = { maxSteps: 12, reloraEvery: 4, warmStartSteps: 0, restartWarmupSteps: 1, warmupSteps: 1 };
   const shape = { batchSize: 1, sequenceLength: 3, threads: 1, trainModules: [], seed: 2 };
-  const settings = resolveSettings({ flags: { ...flags, ...steps, ...shape, ...change } });
+  const settings = completeSettings(resolveSettings({ flags: { ...flags, ...steps, ...shape, ...change } }));
   addAdapters(model, settings, new Rng(1));
   const tokens = Int32Array.from({ length: 31 }, (_, i) => (7 * i) % 300);
   const cursor = new BatchCursor(StreamRows.complete(tokens, 3), { batchSize: 1, seed: 0 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import { describePlan, planRun, planStep, type ReloraConfig } from "./plan.js";
 
 const BASE: ReloraConfig = {
@@ -202,7 +202,7 @@ test.each<[Partial<ReloraConfig>, string]>([
 });
 
 test("the quick start warms up in full rank, then merges at least three times", () => {
-  const { phases, merges } = planRun(resolveSettings({ defaults: { preset: "quickstart" } }));
+  const { phases, merges } = planRun(completeSettings(resolveSettings({ defaults: { preset: "quickstart" } })));
   expect(phases.map(({ name }) => name)).toEqual(["warm-start", "adapter"]);
   expect(merges.length).toBeGreaterThanOrEqual(3);
 });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
 import { runContents } from "../../tests/run-contents.js";
 import { SMALL_RUN } from "../../tests/small-run.js";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { resume } from "../training/resume.js";
 import { train } from "../training/train.js";
@@ -21,7 +21,9 @@ afterAll(() => rm(folder, { recursive: true }));
 /** Cycles that end beyond the warm start's schedule, so that arms may differ in them. */
 function settingsOf(name: string, change: Partial<Settings> = {}): Settings {
   const own = { data: path.join(folder, "text.txt"), out: path.join(folder, name) };
-  return resolveSettings({ flags: { ...SMALL_RUN, threads: 1, warmupSteps: 1, saveEvery: 11, ...own, ...change } });
+  return completeSettings(
+    resolveSettings({ flags: { ...SMALL_RUN, threads: 1, warmupSteps: 1, saveEvery: 11, ...own, ...change } }),
+  );
 }
 
 /** Trains the warm start alone. */

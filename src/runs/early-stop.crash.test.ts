@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
 import { runContents } from "../../tests/run-contents.js";
 import { SMALL_RUN } from "../../tests/small-run.js";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { readModelFolder } from "../formats/model-folder.js";
 import { resume } from "../training/resume.js";
@@ -31,7 +31,7 @@ const EARLY: Partial<Settings> = { evalEvery: 2, patience: 2, minImprovement: 5 
 
 function settingsOf(name: string, change: Partial<Settings>): Settings {
   const flags = { ...SMALL_RUN, threads: 1, sampleTokens: 0, data: at("text.txt"), out: at(name), ...change };
-  return resolveSettings({ flags });
+  return completeSettings(resolveSettings({ flags }));
 }
 
 /** Trains, or trains until that step as an interrupt ends it. */

@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { installFaults } from "../../tests/file-faults/faults.mjs";
 import { ConfigError } from "../base/errors.js";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { checkRun } from "../verbs/doctor/check-run.js";
 import { chooseRunFolder, isRunFolder, RunFolder, readRunSettings } from "./run-folder.js";
@@ -16,7 +16,7 @@ beforeEach(async () => {
 afterEach(() => rm(path.dirname(out), { recursive: true }));
 
 const settings = (change: Partial<Settings> = {}): Settings =>
-  resolveSettings({ flags: { model: "tiny", out, ...change } });
+  completeSettings(resolveSettings({ flags: { model: "tiny", out, ...change } }));
 
 async function finishedRun(): Promise<void> {
   const folder = new RunFolder(out);

@@ -17,7 +17,8 @@ import {
   writeFileAtomic,
 } from "#platform";
 import { ConfigError } from "../base/errors.js";
-import { resolveSettings } from "../config/resolve.js";
+import type { DataFacts } from "../config/derive.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import { EARLIER_SETTINGS } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
 import { readJsonObject } from "../formats/json-file.js";
@@ -156,22 +157,30 @@ export function isRunFolder(path: string): Promise<boolean> {
 /**
  * The settings that a run was started with.
  * @param changes values from now on, by setting name, as text or typed.
+ * @param facts what changes of the length in epochs need to know.
  * @throws ConfigError for invalid settings; CheckpointError for a file that is not JSON.
  */
 export async function readRunSettings(
   path: string,
   changes: Readonly<Record<string, unknown>> = {},
+  facts: DataFacts = {},
 ): Promise<Settings> {
   const file = await checkpointPath(path, SETTINGS_FILE);
   const values = await readJsonObject(file);
-  return resolveSettings({ flags: changes, file: { path: file, values }, defaults: EARLIER_SETTINGS });
+  const resolved = { path: file, values, isResolved: true };
+  return completeSettings(resolveSettings({ flags: changes, file: resolved, defaults: EARLIER_SETTINGS }), facts);
 }
 
 /**
  * The folder that the run will write; nothing is written yet. Without `out` it is the next number under runs/.
  * @throws ConfigError if the folder holds files that the run must not replace.
  */
-export async function chooseRunFolder({ out, overwrite, model, method }: Settings): Promise<string> {
+export async function chooseRunFolder({
+  out,
+  overwrite,
+  model,
+  method,
+}: Pick<Settings, "out" | "overwrite" | "model" | "method">): Promise<string> {
   if (out === null) return nextUnder("runs", `${baseName(absolutePath(parseHubName(model)?.name ?? model))}-${method}`);
   if (!(await exists(out))) return out;
   if (!(await isDirectory(out))) throw new ConfigError(`out: ${out} is a file; name a folder`);

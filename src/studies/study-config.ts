@@ -2,7 +2,7 @@ import { ConfigError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
 import { loadConfigFile } from "../config/config-file.js";
 import { findSetting } from "../config/names.js";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { type Arm, OWN_SETTINGS, type Reference, SHARED_SETTINGS, type Study } from "./study.js";
 
@@ -106,7 +106,7 @@ function resolved(file: Source, changes: Source): Settings | string[] {
       .map((name) => `${path}: ${name}: the study sets it; leave it out`),
   );
   try {
-    const settings = resolveSettings({ file, changes });
+    const settings = completeSettings(resolveSettings({ file, changes }));
     return faults.length > 0 ? faults : settings;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

@@ -4,6 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
 import { writeSmallModel } from "../../tests/small-model.js";
+import type { OpenSettings } from "../config/derive.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { readPeftAdapter, writePeftAdapter } from "../formats/peft.js";
@@ -32,7 +33,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 const at = (...parts: string[]): string => path.join(folder, ...parts);
 
-function settingsOf(out: string, change: Partial<Settings>): Settings {
+function settingsOf(out: string, change: Partial<Settings>): OpenSettings {
   const sizes = { batchSize: 4, sequenceLength: 16, evalTokens: 200, sampleTokens: 0, threads: 1 };
   const schedule = { maxSteps: 4, lr: 1e-2, evalEvery: 4, saveEvery: 2, warmupSteps: 0, overwrite: true } as const;
   const flags = {

@@ -1,5 +1,6 @@
 import { adaptersOf, linearLayers } from "../adapters/inject.js";
 import { shortestNames } from "../adapters/target-modules.js";
+import type { OpenSettings } from "../config/derive.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { checkpointFault } from "../formats/faults.js";
@@ -14,7 +15,7 @@ import { mostAndOthers } from "../runs/saving.js";
 /** A PEFT adapter that the adapters of a run go on from. */
 export interface AdapterStart {
   /** The settings of the run with those that the adapter has, so that `addAdapters` makes adapters of its form. */
-  readonly settings: Settings;
+  readonly settings: OpenSettings;
   /** Gives the adapters of a model its factors and lengths, and the model what it trains in full. */
   give(model: CausalLM): Promise<void>;
 }
@@ -28,7 +29,7 @@ export interface AdapterStart {
 export async function openAdapterStart(
   folder: string,
   base: string,
-  given: Settings,
+  given: OpenSettings,
   events?: DownloadEvents,
 ): Promise<AdapterStart> {
   const opened = await openAdapter(folder, base, events);

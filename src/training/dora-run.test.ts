@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
+import type { OpenSettings } from "../config/derive.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { readSafetensors } from "../formats/safetensors.js";
@@ -20,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 const at = (...parts: string[]): string => path.join(folder, ...parts);
 
-function settingsOf(out: string, change: Partial<Settings>): Settings {
+function settingsOf(out: string, change: Partial<Settings>): OpenSettings {
   const sizes = { model: "tiny", vocabSize: 300, batchSize: 4, sequenceLength: 32, evalTokens: 500, sampleTokens: 0 };
   const method = {
     method: "lora",

@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runContents } from "../../tests/run-contents.js";
 import { SMALL_RUN } from "../../tests/small-run.js";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import { parseRunState } from "../runs/run-state.js";
@@ -39,7 +39,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 function settingsOf(out: string, data: string, change: Partial<Settings> = {}): Settings {
   const flags = { ...SMALL_RUN, threads: 1, data: path.join(folder, data), out: path.join(folder, out), ...change };
-  return resolveSettings({ flags });
+  return completeSettings(resolveSettings({ flags }));
 }
 
 describe.each<[name: string, data: string, change: Partial<Settings>]>([

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { presetSource } from "../loading/model-source.js";
 import { quantizerOf } from "../loading/quantizing.js";
@@ -11,7 +11,7 @@ const held = { atStart: 2 ** 27, loaded: 2 ** 27 + 1000, peak: 0 };
 
 function estimate(change: Partial<Settings>, memory = held): MemoryEstimate {
   const flags = { model: "tiny", method: "lora", rank: 4, batchSize: 2, sequenceLength: 64, maxSteps: 8, ...change };
-  const settings = resolveSettings({ flags: { warmStartSteps: 0, trainModules: [], ...flags } });
+  const settings = completeSettings(resolveSettings({ flags: { warmStartSteps: 0, trainModules: [], ...flags } }));
   const sizes = { vocabSize: 300, maxSequenceLength: 64, endOfTextId: 0 };
   const { build } = presetSource("tiny", sizes, 0);
   return estimateMemory(runShapes(build, settings, quantizerOf(settings)), settings, memory);

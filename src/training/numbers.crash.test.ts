@@ -7,7 +7,7 @@ import { runContents } from "../../tests/run-contents.js";
 import { writeSmallModel } from "../../tests/small-model.js";
 import { LoRAAdapter } from "../adapters/lora-adapter.js";
 import { NumericError } from "../base/errors.js";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { TrainingStep } from "../programs/training-step.js";
 import { readCheckpoint } from "../runs/checkpoint.js";
@@ -47,7 +47,9 @@ const RELORA: Partial<Settings> = { method: "relora", warmStartSteps: 0, reloraE
 
 function settingsOf(name: string, change: Partial<Settings> = {}): Settings {
   const out = path.join(folder, name);
-  return resolveSettings({ flags: { ...SMALL, data: path.join(folder, "text.txt"), out, ...change } });
+  return completeSettings(
+    resolveSettings({ flags: { ...SMALL, data: path.join(folder, "text.txt"), out, ...change } }),
+  );
 }
 
 /** Trains and stops after that step, as an interrupt does. Returns the run folder. */

@@ -2,11 +2,14 @@ import { availableMemoryBytes, cpuCount, exists, joinPath, residentMemoryBytes, 
 import { ConfigError } from "../base/errors.js";
 import { ChatTemplate, today } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
+import { type DataFacts, derive, type OpenSettings } from "../config/derive.js";
+import { completeSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { BatchCursor } from "../data/cursor.js";
 import { type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
-import { encodeDataset, type TokenCounts } from "../data/encoded-data.js";
-import { evaluationBatches } from "../data/evaluation-batches.js";
+import { type TokenCounts, tokenizeDataset } from "../data/encoded-data.js";
+import { evaluationBatches, evaluationRowCount } from "../data/evaluation-batches.js";
+import { holdOut, validatedBy } from "../data/hold-out.js";
 import { isChat, NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { endingAt, runCompanions } from "../loading/companions.js";
@@ -38,6 +41,8 @@ export interface PreparedRun extends TrainedRun {
   readonly start: AdapterStart | null;
   /** Sizes of the training split. */
   readonly trainCounts: TokenCounts;
+  /** The data that evaluations are made on. */
+  readonly heldOutData: HeldOutData;
   /** Keys and files of the data that are not used, in words. */
   readonly unused: string;
   /** SHA-256 of the tokens and labels to train on and those held out. */
@@ -46,17 +51,27 @@ export interface PreparedRun extends TrainedRun {
   readonly readingRules: ReadingRules;
 }
 
+/** Data that are held out, and the way in which they were chosen. */
+export interface HeldOutData {
+  readonly counts: TokenCounts;
+  /** `files`: as the names in the data's folder say; `named`: those of validData; `share`: drawn, or cut off a text. */
+  readonly chosen: "files" | "named" | "share";
+  /** Rows of one evaluation, of all that are held out. */
+  readonly evaluationRows: number;
+  readonly rows: number;
+}
+
 /**
  * Loads data and tokenizer, and opens the model, which is downloaded where it is named by its name on the hub.
  * @param saved the run that is to go on: its base and its tokenizer stand in for those that the settings name.
  * @throws ConfigError, DataError or CheckpointError for everything that would stop the run.
  */
 export async function prepareRun(
-  given: Settings,
+  given: OpenSettings,
   saved?: Pick<SavedRun, "source" | "baseFolder"> & { readonly state: Pick<RunState, "readingRules"> },
   events?: DownloadEvents,
 ): Promise<PreparedRun> {
-  const { sequenceLength, batchSize, evalTokens, seed } = given;
+  const { seed } = given;
   const located = saved === undefined ? await locateModels(given, events) : undefined;
   const folder = located?.modelFolder ?? null;
   const isGoingOn = located !== undefined && located.adapterFolder !== null && folder !== null;
@@ -64,34 +79,57 @@ export async function prepareRun(
   const asked = start?.settings ?? located?.settings ?? given;
   const opened = saved?.source ?? (folder === null ? undefined : await folderSource(folder));
   const readingRules = saved?.state.readingRules ?? NEWEST_RULES;
-  const { validationFraction } = asked;
-  const dataset = await loadDataset(asked.data, { validationFraction, seed, rules: readingRules });
+  const loaded = await loadDataset(asked.data, { validationFraction: 0, seed, rules: readingRules });
+  const { hiddenSize, maxSequenceLength: modelLength } = opened?.build().config ?? {};
+  const seen = derive(asked, {
+    records: loaded.train.length,
+    ...(hiddenSize !== undefined && { hiddenSize }),
+    ...(modelLength !== undefined && { modelLength }),
+  });
+  const validationFraction = seen.validationFraction!;
+  const dataset =
+    asked.validData === null
+      ? holdOut(loaded, { validationFraction, seed })
+      : validatedBy(loaded, await loadDataset(asked.validData, { validationFraction: 0, seed, rules: readingRules }));
   const stored = await (saved === undefined
-    ? tokenizerFor(asked, located!.tokenizerFolder, dataset)
+    ? tokenizerFor(seen, located!.tokenizerFolder, dataset)
     : storedTokenizer(saved.baseFolder, dataset));
   const tokenizer = asked.addSpecialTokens ? stored : (stored?.withoutSurround() ?? null);
-  const settings =
-    saved === undefined ? { ...asked, chatDate: asked.chatDate ?? startDate(dataset, tokenizer) } : asked;
+  const chatDate = saved === undefined ? (asked.chatDate ?? startDate(dataset, tokenizer)) : asked.chatDate;
   // What stands in the base of a run has become its own.
-  const others = saved === undefined ? settings : { tokenizer: null, chatTemplate: null };
+  const others = saved === undefined ? asked : { tokenizer: null, chatTemplate: null };
   const files = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
   const companions = await withTurnEnd(files, tokenizer, dataset);
-  const { vocabSize, endOfTextId } = tokenizer ?? { vocabSize: settings.vocabSize, endOfTextId: null };
-  const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId };
-  const modelSource = opened ?? presetSource(settings.model, sizes, seed);
-  const model = modelSource.build();
-  requireBatchMemory(model.config, residentMemoryBytes() + availableMemoryBytes(), settings);
-  const { train, validation } = await encodeDataset(dataset, tokenizer ?? undefined, {
-    ...settings,
-    scoredTurns: readingRules === 1 ? "reply" : "whole",
+  const { packing, trainOnInputs } = asked;
+  const scoredTurns = readingRules === 1 ? "reply" : "whole";
+  const tokenizing = { packing, trainOnInputs, chatDate, scoredTurns, validationFraction } as const;
+  const tokenized = await tokenizeDataset(dataset, tokenizer ?? undefined, tokenizing);
+  const { longestRow, textTokens } = tokenized.train;
+  const longest = longestRow === undefined ? undefined : Math.max(longestRow, tokenized.validation.longestRow ?? 0);
+  const sized = derive(seen, {
+    ...(modelLength !== undefined && { modelLength }),
+    ...(longest !== undefined && { longestRow: longest }),
+    ...(textTokens !== undefined && { textTokens }),
   });
+  const sequenceLength = sized.sequenceLength!;
+  const { vocabSize, endOfTextId } = tokenizer ?? { vocabSize: asked.vocabSize, endOfTextId: null };
+  const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId };
+  const modelSource = opened ?? presetSource(asked.model, sizes, seed);
+  const model = modelSource.build();
+  checkFit(model, tokenizer, { model: asked.model, sequenceLength });
+  const train = tokenized.train.cut(sequenceLength);
+  const validation = tokenized.validation.cut(sequenceLength);
   const [trainRows, heldOutRows] = [train.trainingRows(), validation.evaluationRows()];
+  const evaluationRows = evaluationRowCount(heldOutRows, asked.evalTokens);
+  const facts: DataFacts = { rowsPerEpoch: trainRows.count, evaluationRows };
+  const settings = { ...completeSettings(sized, facts), chatDate };
+  const { batchSize, evalTokens } = settings;
+  requireBatchMemory(model.config, residentMemoryBytes() + availableMemoryBytes(), settings);
   const cursor = new BatchCursor(trainRows, { batchSize, seed });
   const first = cursor.position;
   const calibration = cursor.next();
   cursor.seek(first);
   const heldOut = [...evaluationBatches(heldOutRows, { batchSize, maxTokens: evalTokens })];
-  checkFit(model, tokenizer, settings);
   for (const side of [train, validation]) side.requireVocabulary(model.config.vocabSize);
   return {
     settings,
@@ -106,6 +144,12 @@ export async function prepareRun(
     heldOut,
     isStream: train.isStream,
     trainCounts: train.counts,
+    heldOutData: {
+      counts: validation.counts,
+      chosen: asked.validData !== null ? "named" : loaded.validation.length > 0 ? "files" : "share",
+      evaluationRows,
+      rows: heldOutRows.count,
+    },
     unused: describeUnused(dataset.unused),
     readingRules,
     dataSha256: sha256([...trainRows.content, ...heldOutRows.content]),
@@ -113,12 +157,16 @@ export async function prepareRun(
   };
 }
 
-async function tokenizerFor(settings: Settings, folder: string | null, dataset: Dataset): Promise<Tokenizer | null> {
+async function tokenizerFor(
+  settings: OpenSettings,
+  folder: string | null,
+  dataset: Dataset,
+): Promise<Tokenizer | null> {
   const { vocabSize, sequenceLength: maxLength, chatTemplate } = settings;
   if (folder === null && dataset.kind === "token rows") return null;
   const tokenizer =
     folder === null
-      ? trainTokenizer(textsOf(dataset), { vocabSize, maxLength })
+      ? trainTokenizer(textsOf(dataset), { vocabSize, maxLength: maxLength! })
       : await storedTokenizer(folder, settings.tokenizer === null ? dataset : null);
   return tokenizer === null ? null : withTemplate(tokenizer, chatTemplate);
 }
@@ -148,7 +196,11 @@ function textsOf({ train }: Dataset): string[] {
   return train.map((record) => textOfRecord(record) ?? "");
 }
 
-function checkFit(model: CausalLM, tokenizer: Tokenizer | null, { model: source, sequenceLength }: Settings): void {
+function checkFit(
+  model: CausalLM,
+  tokenizer: Tokenizer | null,
+  { model: source, sequenceLength }: Pick<Settings, "model" | "sequenceLength">,
+): void {
   const { vocabSize, maxSequenceLength } = model.config;
   const faults: string[] = [];
   if (tokenizer !== null && tokenizer.storedVocabSize > vocabSize) {

@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
 import { MERGE_POLICIES } from "../adapters/merge-policies.js";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { readSafetensors } from "../formats/safetensors.js";
 import { HeldOutLoss } from "../programs/held-out.js";
@@ -48,7 +48,7 @@ function settingsOf(out: string, change: Partial<Settings>): Settings {
     out,
     ...change,
   };
-  return resolveSettings({ flags });
+  return completeSettings(resolveSettings({ flags }));
 }
 
 async function run(name: string, change: Partial<Settings> = {}, stopAfter = Number.POSITIVE_INFINITY) {

@@ -8,7 +8,7 @@ import { runContents } from "../../tests/run-contents.js";
 import { changeTensors } from "../../tests/small-model.js";
 import { SMALL_RUN } from "../../tests/small-run.js";
 import { CheckpointError, ConfigError, DataError } from "../base/errors.js";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { writeChecksums } from "../formats/checksums.js";
 import { readCheckpoint } from "../runs/checkpoint.js";
@@ -28,9 +28,11 @@ afterAll(() => rm(folder, { recursive: true }));
 const SMALL: Partial<Settings> = { ...SMALL_RUN, threads: 1 };
 
 function settingsOf(name: string, change: Partial<Settings>): Settings {
-  return resolveSettings({
-    flags: { ...SMALL, data: path.join(folder, "text.txt"), out: path.join(folder, name), ...change },
-  });
+  return completeSettings(
+    resolveSettings({
+      flags: { ...SMALL, data: path.join(folder, "text.txt"), out: path.join(folder, name), ...change },
+    }),
+  );
 }
 
 /** Trains and stops after that step, as an interrupt does. */

@@ -1,5 +1,5 @@
 import { startProcess, startWorker } from "#platform";
-import type { Settings } from "../config/settings.js";
+import type { OpenSettings } from "../config/derive.js";
 import type { TrainResult } from "./ending.js";
 import type { ResumeOptions } from "./resume.js";
 import { putTogether, STOP, type TrainingJob, type WorkerMessage } from "./thread-messages.js";
@@ -17,7 +17,7 @@ export interface TrainingHandle {
 }
 
 /** Starts a training run in a worker; faults come through `done`. */
-export function startTraining(settings: Settings, options: TrainingOptions): TrainingHandle {
+export function startTraining(settings: OpenSettings, options: TrainingOptions): TrainingHandle {
   return start({ kind: "train", settings, untilStep: options.untilStep }, options);
 }
 

@@ -1,5 +1,5 @@
 import * as errors from "../base/errors.js";
-import type { Settings } from "../config/settings.js";
+import type { OpenSettings } from "../config/derive.js";
 import type { DownloadProgress } from "../hub/model-download.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import type { TrainResult } from "./ending.js";
@@ -7,7 +7,7 @@ import type { ResumeOptions } from "./resume.js";
 
 /** The job that the training worker is started with. */
 export type TrainingJob = { readonly untilStep: number | undefined } & (
-  | { readonly kind: "train"; readonly settings: Settings }
+  | { readonly kind: "train"; readonly settings: OpenSettings }
   | { readonly kind: "resume"; readonly runFolder: string; readonly resume: ResumeOptions }
 );
 

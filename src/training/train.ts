@@ -1,6 +1,7 @@
 import { availableMemoryBytes, collectGarbage, peakMemoryBytes, residentMemoryBytes } from "#platform";
 import { DataError } from "../base/errors.js";
 import { formatCount } from "../base/numbers.js";
+import type { OpenSettings } from "../config/derive.js";
 import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import { shownModel } from "../hub/hub-name.js";
@@ -43,7 +44,7 @@ export interface TrainOptions extends Partial<TrainingOptions> {
  * and memory have been found to fit.
  * @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
  */
-export async function train(settings: Settings, options: TrainOptions = {}): Promise<TrainResult> {
+export async function train(settings: OpenSettings, options: TrainOptions = {}): Promise<TrainResult> {
   const folder = new RunFolder(await chooseRunFolder(settings));
   try {
     return await runIn(folder, settings, options);
@@ -58,7 +59,7 @@ export async function train(settings: Settings, options: TrainOptions = {}): Pro
  */
 export async function runIn(
   folder: RunFolder,
-  given: Settings,
+  given: OpenSettings,
   { onRecord = () => {}, onNotice = () => {}, stopRequested = () => false, untilStep, ...options }: TrainOptions,
   saved?: SavedRun,
 ): Promise<TrainResult> {
