@@ -21,9 +21,19 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(minutes / 60)}h ${pad(minutes % 60)}m`;
 }
 
+/** A loss with four decimals; a dash where it was not measured. */
+export function formatLoss(loss: number): string {
+  return Number.isNaN(loss) ? "–" : loss.toFixed(4);
+}
+
 /** A learning rate such as `9.50e-4`; zero is `0`. */
 export function formatLearningRate(rate: number): string {
   return rate === 0 ? "0" : rate.toExponential(2);
+}
+
+/** A learning rate as people write it: `1e-3`, `0.6`, `2.5e-4`. */
+export function formatRate(rate: number): string {
+  return rate >= 0.1 ? String(Number(rate.toPrecision(3))) : Number(rate.toPrecision(3)).toExponential();
 }
 
 /** A share from 0 to 1 in percent. Less than all is never 100 %, more than nothing never 0 %. */

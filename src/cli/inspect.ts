@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { isObject } from "../base/json.js";
-import { formatCount, formatDuration, formatNumber, formatShare } from "../base/numbers.js";
+import { formatCount, formatDuration, formatLoss, formatNumber, formatShare } from "../base/numbers.js";
 import { modelFolder } from "../hub/locate-model.js";
 import { RELATIVE_THRESHOLD } from "../relora/merge-report.js";
 import { policyOf } from "../runs/report/merges.js";
@@ -142,7 +142,7 @@ function runLines(run: RunInspection): string[] {
   const rows = merges.map(({ cycle, step, lossBefore, lossAfter, deltaNorm, rank, recovered }) => [
     String(cycle),
     String(step),
-    `${lossBefore.toFixed(4)} -> ${lossAfter.toFixed(4)}`,
+    `${formatLoss(lossBefore)} -> ${formatLoss(lossAfter)}`,
     formatNumber(deltaNorm),
     String(rank),
     ...(isQuantized ? [formatShare(recovered)] : []),

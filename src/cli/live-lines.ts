@@ -8,6 +8,7 @@ import type {
   QuantizeRecord,
   ResetRecord,
   SkipRecord,
+  RunOutline,
   StartRecord,
   StepRecord,
 } from "../runs/metrics.js";
@@ -49,15 +50,48 @@ export function headerLines(start: StartRecord, columns: number, style: Style): 
     labelled(label(name, color), words, { gap: " ", columns });
   const text = (name: string, value: string): string[] => row(name, value.split(" "));
   const tooMuch = totalBytes(start.memory) > start.availableMemoryBytes;
+  const { outline } = start;
   return [
     ...text("model", `${start.model}, ${formatCount(start.parameters)} parameters, ${trainable}`),
+    ...(outline === undefined ? [] : text("job", `${outline.job}: ${outline.method}`)),
     ...(start.quantizer === null ? [] : text("base", start.quantizer)),
+    ...(outline === undefined ? [] : text("rate", outline.rate)),
+    ...text("data", start.data),
+    ...(outline === undefined
+      ? []
+      : [
+          ...text("rows", rowWords(outline)),
+          ...text("steps", stepWords(outline) + (outline.hasCycles ? "" : from)),
+          ...row("valid", heldOutWords(outline).split(" "), outline.isRough ? style.yellow : style.dim),
+        ]),
+    ...(outline?.hasCycles === false ? [] : text("plan", `${start.plan}${from}`)),
     ...row("memory", memoryWords(start.memory, start.availableMemoryBytes), tooMuch ? style.yellow : style.dim),
     ...text("device", start.device),
-    ...text("data", start.data),
-    ...text("plan", `${start.plan}${from}`),
     ...text("run", start.runFolder),
   ];
+}
+
+/** The length of rows, how many of them a step takes, and how much of them is padding. */
+function rowWords({ rowLength, batchSize, totalBatchSize, padding }: RunOutline): string {
+  const step = totalBatchSize === batchSize ? `${batchSize} a step` : `${totalBatchSize} a step, ${batchSize} at a time`;
+  const share = padding === 0 ? "" : `, ${formatShare(padding)} padding`;
+  const hint = padding < MUCH_PADDING ? "" : " (--packing puts several samples in a row)";
+  return `${rowLength} tokens each${share}${hint}; ${step}`;
+}
+
+/** Share of padding above which several samples in a row save much. */
+const MUCH_PADDING = 0.5;
+
+function stepWords({ maxSteps, epochs, stepsPerEpoch }: RunOutline): string {
+  const [passes, each] = [epochs, stepsPerEpoch].map((number) => Number(number.toPrecision(3)));
+  return `${maxSteps}: ${passes} ${passes === 1 ? "epoch" : "epochs"} of ${each}`;
+}
+
+function heldOutWords({ heldOutSamples, heldOutTokens, evaluated, isRough, ...rest }: RunOutline): string {
+  const size = heldOutSamples === null ? `${formatCount(heldOutTokens)} tokens` : `${heldOutSamples} samples`;
+  const part = evaluated === 1 ? "" : `, ${formatShare(evaluated)} of them at a time`;
+  const rough = isRough ? "; so few that the loss on them is rough" : "";
+  return `${size} held out, ${rest.heldOut}; ${rest.evaluations}${part}${rough}`;
 }
 
 const MIB = 2 ** 20;
@@ -90,9 +124,26 @@ export function phaseLine(phase: PhaseName, style: Style): string {
   return `${style.cyan(name)}: ${meaning}`;
 }
 
+/** The time that the steps to come will take. */
+export function timeLine(seconds: number, steps: number, style: Style): string {
+  return `${label("time", style.dim)}about ${formatDuration(seconds)} for the next ${steps} steps, by the first ones`;
+}
+
 /** `987`, `1.2K`, `12K`: a number that changes while one looks at it needs no more digits. */
 function shortCount(count: number): string {
   return count < 1000 ? count.toFixed(0) : `${(count / 1000).toFixed(count < 9950 ? 1 : 0)}K`;
+}
+
+/** Tokens that are computed, and where these are others the scored ones. */
+function speedParts({ computedPerSecond, tokensPerSecond }: StepRecord): [name: string, value: string, unit: string][] {
+  const scored = shortCount(tokensPerSecond);
+  const computed = computedPerSecond === undefined ? scored : shortCount(computedPerSecond);
+  return computed === scored
+    ? [["", computed, " tok/s"]]
+    : [
+        ["", computed, " tok/s"],
+        ["", scored, " scored"],
+      ];
 }
 
 export interface StepLineOptions {
@@ -118,7 +169,7 @@ export function stepLine(
     ["loss ", record.loss.toFixed(4), ""],
     ["lr ", record.learningRate === 0 ? "0" : record.learningRate.toExponential(1), ""],
     ["grad ", record.gradNorm >= 100 ? record.gradNorm.toFixed(0) : record.gradNorm.toPrecision(2), ""],
-    ["", shortCount(record.tokensPerSecond), " tok/s"],
+    ...speedParts(record),
   ];
   if (record.cycle > 0) parts.push(["cycle ", String(record.cycle), ""]);
   if (skipped > 0) parts.push(["", String(skipped), " skipped"]);
@@ -153,7 +204,7 @@ export function quantizeLines(record: QuantizeRecord, columns: number, style: St
   const pieces = [
     record.quantizer,
     `error ${formatShare(record.relativeError)}`,
-    lossPiece(record.lossBefore, record.lossAfter),
+    ...lossPieces(record.lossBefore, record.lossAfter),
     formatBytes(record.bytes),
   ];
   return labelled(label("quant", style.green), pieces, { gap: "  ", columns });
@@ -170,7 +221,7 @@ const SOUND_RECOVERY: readonly [least: number, most: number] = [0.5, 1.5];
 export function mergeLines(record: MergeRecord, columns: number, style: Style): string[] {
   const pieces = [
     `cycle ${record.cycle}`,
-    lossPiece(record.lossBefore, record.lossAfter),
+    ...lossPieces(record.lossBefore, record.lossAfter),
     `|ΔW| ${formatNumber(record.deltaNorm)}`,
   ];
   const rank = rankText(record.layers);
@@ -184,8 +235,10 @@ export function mergeLines(record: MergeRecord, columns: number, style: Style): 
   return labelled(label("merge", style.green), pieces, { gap: "  ", columns, paint });
 }
 
-function lossPiece(before: number | null, after: number): string {
-  return `loss ${before === null ? "" : `${before.toFixed(4)} -> `}${after.toFixed(4)}`;
+/** Nothing where the loss was not measured. */
+function lossPieces(before: number | null, after: number): string[] {
+  if (Number.isNaN(after)) return [];
+  return [`loss ${before === null || Number.isNaN(before) ? "" : `${before.toFixed(4)} -> `}${after.toFixed(4)}`];
 }
 
 export function resetLine(record: ResetRecord, style: Style): string {

@@ -9,6 +9,7 @@ import {
   resetLine,
   skipLine,
   stepLine,
+  timeLine,
 } from "./live-lines.js";
 import { type Environment, isInteractive, type Style, styleFor, type Terminal } from "./terminal.js";
 
@@ -16,6 +17,8 @@ const REDRAW_MS = 100;
 const PLAIN_INTERVAL_MS = 10_000;
 /** Time left is extrapolated from this many steps, so that evaluations count but an early phase is soon forgotten. */
 const RATE_WINDOW = 50;
+/** Steps of this process after which the time of the whole run is told. */
+const FIRST_STEPS = 3;
 
 /** Options of {@link LiveView}; the clock, in milliseconds, can be replaced in tests. */
 export interface LiveViewOptions {
@@ -106,9 +109,21 @@ export class LiveView {
     if (record.phase !== this.#lastStep?.phase) this.#print(phaseLine(record.phase, this.#style));
     this.#lastStep = record;
     this.#times.push({ step: record.step, at: this.#now() });
+    this.#tellTime();
     if (this.#times.length > RATE_WINDOW) this.#times.shift();
     const interval = this.#interactive ? REDRAW_MS : PLAIN_INTERVAL_MS;
     if (this.#now() - this.#shownAt >= interval) this.#draw();
+  }
+
+  /** Says once, after the first steps, how long the others will take. */
+  #tellTime(): void {
+    if (this.#times.length !== FIRST_STEPS + 1) return;
+    const { maxSteps } = this.#start ?? { maxSteps: 0 };
+    // The first step comes after compiling and an evaluation.
+    const [first, last] = [this.#times[1]!, this.#times.at(-1)!];
+    const left = maxSteps - last.step;
+    const seconds = ((last.at - first.at) / 1000 / (last.step - first.step)) * left;
+    if (left > 0) this.#print(timeLine(seconds, left, this.#style));
   }
 
   /** Without a live line, the step that an evaluation or merge follows is worth a line of its own. */

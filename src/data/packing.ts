@@ -24,6 +24,8 @@ export interface Rows {
   readonly sequenceLength: number;
   /** Mean number of scored tokens per row. */
   readonly scoredPerRow: number;
+  /** Share of the tokens of all rows that is padding, from 0 to below 1. */
+  readonly padding: number;
   /** Bytes that determine all tokens and labels. */
   readonly content: readonly Uint8Array[];
   /** Copies a row into a row of an empty batch. A short row leaves token 0 with label -100 at its end. */
@@ -37,6 +39,7 @@ export class StreamRows implements Rows {
   readonly count: number;
   readonly sequenceLength: number;
   readonly scoredPerRow: number;
+  readonly padding = 0;
   readonly #tokens: TokenStream;
 
   private constructor(tokens: TokenStream, sequenceLength: number, count: number) {
@@ -117,6 +120,12 @@ export class SampleRows implements Rows {
   get scoredPerRow(): number {
     const scored = this.#rows.flat().reduce((sum, { labels }) => sum + countScoredLabels(labels), 0);
     return scored / Math.max(1, this.count);
+  }
+
+  get padding(): number {
+    const lengths = this.#rows.map((row) => row.reduce((sum, { ids }) => sum + ids.length, 0));
+    const used = lengths.reduce((sum, length) => sum + Math.min(length, this.sequenceLength), 0);
+    return 1 - used / Math.max(1, this.count * this.sequenceLength);
   }
 
   get content(): Uint8Array[] {

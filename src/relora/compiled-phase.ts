@@ -36,6 +36,7 @@ export interface TrainedRun {
 /** Measures of a model before or after a merge, which must not change what it computes. */
 export interface Measured {
   readonly probe: ProbeResult;
+  /** Not a number where milestones are not evaluated. */
   readonly heldOutLoss: number;
 }
 
@@ -124,11 +125,12 @@ export class CompiledPhase {
     return loss;
   }
 
-  /** Runs the probe and the held-out batches. @throws Error in a phase without adapters. */
+  /** Runs the probe, and where milestones are evaluated the held-out batches. @throws Error in a phase without adapters. */
   async measure(): Promise<Measured> {
     const { probe } = this.#graphs;
     if (probe === null) throw new Error("a phase without adapters has no merges to measure");
-    return { probe: await probe.run(), heldOutLoss: (await this.evaluate()).loss };
+    const { evalMilestones } = this.#run.settings;
+    return { probe: await probe.run(), heldOutLoss: evalMilestones ? (await this.evaluate()).loss : Number.NaN };
   }
 
   /** Does work that needs the memory of the graphs, and compiles them anew. The model must then compute the same. */

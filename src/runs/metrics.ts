@@ -33,6 +33,44 @@ export function totalBytes(estimate: MemoryEstimate): number {
   return sum(Object.values(estimate));
 }
 
+const OUTLINE = {
+  /** `fine-tune`, of a model that has learned, or `from scratch`. */
+  job: TEXT,
+  /** What is trained, in words: `LoRA of rank 16, alpha 32 on all 210 linear layers`. */
+  method: TEXT,
+  /** The peak learning rate and its course. */
+  rate: TEXT,
+  /** Rows of one pass, and of one optimizer step. */
+  batchSize: COUNT,
+  totalBatchSize: COUNT,
+  maxSteps: COUNT,
+  epochs: MEASURED,
+  stepsPerEpoch: MEASURED,
+  rowsPerEpoch: COUNT,
+  /** Tokens of a row. */
+  rowLength: COUNT,
+  /** Share of the tokens of all rows that is padding. */
+  padding: MEASURED,
+  /** Null for text. */
+  heldOutSamples: IF_KNOWN,
+  heldOutTokens: COUNT,
+  /** The way in which they were chosen. */
+  heldOut: TEXT,
+  /** Share of them in an evaluation. */
+  evaluated: MEASURED,
+  /** When evaluations are made. */
+  evaluations: TEXT,
+  /** True if the plan has several phases or merges. */
+  hasCycles: z.boolean(),
+  /** True if the held-out samples are so few that the loss on them is rough. */
+  isRough: z.boolean(),
+};
+
+/** What a run will do. */
+export interface RunOutline extends Fields<typeof OUTLINE> {}
+
+const outline: z.ZodType<RunOutline | undefined> = objectOf(OUTLINE).optional();
+
 const START = {
   kind: z.literal("start"),
   /** Completed optimizer steps when training starts: 0, or those of the checkpoint it resumes from. */
@@ -54,6 +92,8 @@ const START = {
   /** A name and a size to show, such as `builtin:wordnet, 3.1M tokens`. */
   data: TEXT,
   maxSteps: COUNT,
+  /** Absent in runs of earlier versions. */
+  outline,
   /** The steps and merges to come, in one line, as `describePlan` has it. */
   plan: TEXT,
   /** The folder of the run's files. */
@@ -61,7 +101,11 @@ const START = {
 };
 
 /** The first record of a run: what is trained, on what, and for how long. */
-export interface StartRecord extends Fields<typeof START> {}
+export interface StartRecord extends Omit<Fields<typeof START>, "outline"> {
+  readonly outline?: RunOutline | undefined;
+}
+
+const computed: z.ZodType<number | undefined> = MEASURED.optional();
 
 const STEP = {
   kind: z.literal("step"),
@@ -74,14 +118,19 @@ const STEP = {
   learningRate: MEASURED,
   /** Global norm of the gradient before clipping. */
   gradNorm: MEASURED,
+  /** Tokens that were scored. */
   tokensPerSecond: MEASURED,
+  /** All tokens of the rows, padding included. Absent in runs of earlier versions. */
+  computedPerSecond: computed,
   /** The merge period that the step belongs to, from 1; 0 while there are no adapters. */
   cycle: COUNT,
   phase: z.enum(PHASE_NAMES),
 };
 
 /** One optimizer step. */
-export interface StepRecord extends Fields<typeof STEP> {}
+export interface StepRecord extends Omit<Fields<typeof STEP>, "computedPerSecond"> {
+  readonly computedPerSecond?: number | undefined;
+}
 
 const EVAL = {
   kind: z.literal("eval"),

@@ -134,6 +134,8 @@ export function summarizeRun({ run, phase, step, records, files }: RunEvidence):
 
 /** Infinity if a loss was no number, which JSON writes as null. */
 function changeOf({ lossBefore, lossAfter }: MergeRecord): number {
+  // Not measured, as with evaluations at the end only.
+  if (Number.isNaN(lossBefore) && Number.isNaN(lossAfter)) return 0;
   const known = Number.isFinite(lossBefore) && Number.isFinite(lossAfter);
   return known ? Math.abs(lossAfter - lossBefore) : Number.POSITIVE_INFINITY;
 }

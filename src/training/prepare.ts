@@ -41,6 +41,8 @@ export interface PreparedRun extends TrainedRun {
   readonly start: AdapterStart | null;
   /** Sizes of the training split. */
   readonly trainCounts: TokenCounts;
+  /** Share of the tokens of its rows that is padding. */
+  readonly padding: number;
   /** The data that evaluations are made on. */
   readonly heldOutData: HeldOutData;
   /** Keys and files of the data that are not used, in words. */
@@ -144,6 +146,7 @@ export async function prepareRun(
     heldOut,
     isStream: train.isStream,
     trainCounts: train.counts,
+    padding: trainRows.padding,
     heldOutData: {
       counts: validation.counts,
       chosen: asked.validData !== null ? "named" : loaded.validation.length > 0 ? "files" : "share",

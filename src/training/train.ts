@@ -14,6 +14,7 @@ import type { SavedRun } from "../runs/saved-run.js";
 import type { TrainResult } from "./ending.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory } from "./memory-limit.js";
+import { outlineOf } from "./outline.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
 import { RunOutput } from "./run-output.js";
 import { runShapes } from "./run-shape.js";
@@ -127,6 +128,7 @@ function describeStart(
     device: `${settings.device}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
     data: describeCounts(settings.data, run),
     maxSteps: settings.maxSteps,
+    outline: outlineOf(run, phases.at(-1)!),
     plan: describePlan(planRun(settings)),
     runFolder,
   };
@@ -135,14 +137,11 @@ function describeStart(
 /** The training data in words: its size, how much of it is scored, and what was cut. */
 function describeCounts(
   source: string,
-  { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream, cursor, settings, unused }: PreparedRun,
+  { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream, unused }: PreparedRun,
 ): string {
   const leftOut = unused === "" ? "" : `; not used: ${unused}`;
   if (isStream) return `${source}, ${formatCount(tokens)} tokens${leftOut}`;
-  const stepsOfEpoch = (cursor.rowsPerEpoch / settings.totalBatchSize).toPrecision(3);
-  const whole =
-    `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored, ` +
-    `${Number(stepsOfEpoch)} steps an epoch`;
+  const whole = `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored`;
   if (truncation.samples === 0) return whole + leftOut;
   const cut = `${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;
   return `${whole}; ${cut}${leftOut}`;

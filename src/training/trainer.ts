@@ -67,6 +67,7 @@ export class Trainer {
     const trainer = new Trainer(run, output, ready);
     return releasedOnFailure(ready.phase, async () => {
       if (quantized !== null) await trainer.#recordQuantization(quantized, null);
+      if (!run.settings.evalMilestones) return trainer;
       const loss = await trainer.#evaluate(Number.NaN);
       if (!Number.isFinite(loss)) {
         const { model } = run.settings;
@@ -108,7 +109,7 @@ export class Trainer {
 
   async #train(): Promise<Ending | "stopped"> {
     const progress = this.#progress;
-    const { maxSteps, evalEvery, saveEvery, loadBest } = this.#settings;
+    const { maxSteps, evalEvery, evalMilestones, saveEvery, loadBest } = this.#settings;
     const { untilStep, stopRequested } = this.#output.hooks;
     let ending = this.#ending;
     while (ending === null) {
@@ -121,7 +122,7 @@ export class Trainer {
       const last = step === maxSteps;
       const switches = !last && planStep(step + 1, this.#settings).addAdapters;
       const due = (every: number | null): boolean => last || (every !== null && step % every === 0);
-      if (due(evalEvery) || switches) await this.#evaluate(update.loss);
+      if (due(evalEvery) || (switches && evalMilestones)) await this.#evaluate(update.loss);
       await this.#stopIfDiverged(plan, update);
 
       ending = this.#ending;
@@ -145,7 +146,7 @@ export class Trainer {
 
   async #update({ step, phase, cycle, lrMultiplier }: StepPlan): Promise<Update> {
     const { model, cursor } = this.#run;
-    const { lr, adapterLr, seed, batchSize, totalBatchSize, clipGradNorm } = this.#settings;
+    const { lr, adapterLr, seed, batchSize, totalBatchSize, sequenceLength, clipGradNorm } = this.#settings;
     const started = performance.now();
     const progress = this.#progress;
     progress.step = step;
@@ -165,6 +166,7 @@ export class Trainer {
     await this.#phase.update(gradients, { lrMultiplier, gradientScale: clipCoefficient(gradNorm, clipGradNorm) });
     for (const gradient of gradients.values()) discardGradient(gradient);
     progress.tokens += tokens;
+    const seconds = (performance.now() - started) / 1000;
     await this.#output.record({
       kind: "step",
       step,
@@ -172,7 +174,8 @@ export class Trainer {
       loss,
       learningRate: (phase === "adapter" ? adapterLr : lr) * lrMultiplier,
       gradNorm,
-      tokensPerSecond: tokens / ((performance.now() - started) / 1000),
+      tokensPerSecond: tokens / seconds,
+      computedPerSecond: (totalBatchSize * sequenceLength) / seconds,
       cycle,
       phase,
     });
@@ -307,7 +310,8 @@ export class Trainer {
 
   async #recordQuantization({ quantizer, ...error }: Quantized, lossBefore: number | null): Promise<void> {
     const { step } = this.#progress;
-    const { loss: lossAfter } = await this.#phase.evaluate();
+    const { evalMilestones } = this.#settings;
+    const lossAfter = evalMilestones ? (await this.#phase.evaluate()).loss : Number.NaN;
     await this.#output.record({ kind: "quantize", step, quantizer, lossBefore, lossAfter, ...error });
   }
 

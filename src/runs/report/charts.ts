@@ -101,7 +101,7 @@ function stepCharts(steps: readonly StepRecord[], marks: Chart["marks"]): Chart[
   return [
     chart("Learning rate", restarts, "rate", "green", (record) => record.learningRate),
     chart("Gradient norm", "Global norm before clipping.", "number", "purple", (record) => record.gradNorm),
-    chart("Tokens a second", "", "count", "blue", (record) => record.tokensPerSecond),
+    chart("Tokens a second", "", "count", "blue", speedOf),
   ];
 }
 
@@ -188,6 +188,10 @@ function marksOf(records: readonly MetricsRecord[]): Chart["marks"] {
   return marks;
 }
 
+function speedOf({ computedPerSecond, tokensPerSecond }: StepRecord): number {
+  return computedPerSecond ?? tokensPerSecond;
+}
+
 /** At most MAX_POINTS records: means of loss and speed, the largest gradient norm and the last rate of each bucket. */
 function thin(steps: readonly StepRecord[]): StepRecord[] {
   const size = Math.ceil(steps.length / MAX_POINTS);
@@ -199,6 +203,7 @@ function thin(steps: readonly StepRecord[]): StepRecord[] {
       ...bucket.at(-1)!,
       loss: sum(bucket.map((record) => record.loss)) / bucket.length,
       tokensPerSecond: sum(bucket.map((record) => record.tokensPerSecond)) / bucket.length,
+      computedPerSecond: sum(bucket.map(speedOf)) / bucket.length,
       gradNorm: Math.max(...bucket.map((record) => record.gradNorm)),
     });
   }

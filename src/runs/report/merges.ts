@@ -1,4 +1,4 @@
-import { formatNumber, formatShare } from "../../base/numbers.js";
+import { formatLoss, formatNumber, formatShare } from "../../base/numbers.js";
 import type { MergedLayer } from "../../relora/merge-report.js";
 import type { MergeRecord } from "../metrics.js";
 import { card, numbers } from "./html.js";
@@ -13,8 +13,8 @@ export function mergesCard(merges: readonly MergeRecord[]): string {
   const columns: Column<MergeRecord>[] = [
     ["Cycle", ({ cycle }) => String(cycle)],
     ["Step", ({ step }) => String(step)],
-    ["Loss before", ({ lossBefore }) => lossBefore.toFixed(4)],
-    ["Loss after", ({ lossAfter }) => lossAfter.toFixed(4)],
+    ["Loss before", ({ lossBefore }) => formatLoss(lossBefore)],
+    ["Loss after", ({ lossAfter }) => formatLoss(lossAfter)],
     ["|ΔW|", ({ deltaNorm }) => formatNumber(deltaNorm)],
     ...(policy === null ? [] : recoveryColumns),
     ["Logits moved", ({ probeLogitsChange }) => probeLogitsChange.toExponential(1)],

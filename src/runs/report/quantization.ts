@@ -1,4 +1,4 @@
-import { formatBytes, formatChange, formatNumber, formatShare } from "../../base/numbers.js";
+import { formatBytes, formatChange, formatLoss, formatNumber, formatShare } from "../../base/numbers.js";
 import type { QuantizeRecord } from "../metrics.js";
 import { card, numbers } from "./html.js";
 import { byKind, meanText } from "./layer-kinds.js";
@@ -7,7 +7,7 @@ import { byKind, meanText } from "./layer-kinds.js";
 export function quantizationCard(record: QuantizeRecord): string {
   const { step, quantizer, lossBefore, lossAfter, relativeError, bytes, layers } = record;
   const when = step === 0 ? "before the first step" : `after step ${step}`;
-  const after = lossAfter.toFixed(4);
+  const after = formatLoss(lossAfter);
   const loss =
     lossBefore === null
       ? `${after} after`
