@@ -44,9 +44,10 @@ function targetMatcher({ targetModules, layersToTransform, layersPattern }: Targ
     exact.has(module) || (matches(module) && wanted.has(Number(place.exec(module)?.[1] ?? Number.NaN)));
 }
 
-/** True if the targets are the keyword for all linear layers. */
+/** True if the targets are the keyword for all linear layers, alone or as a list of it. */
 export function isAllLinear(targets: readonly string[] | string): boolean {
-  return typeof targets === "string" && targets.toLowerCase() === ALL_LINEAR;
+  const [only, ...others] = typeof targets === "string" ? [targets] : targets;
+  return others.length === 0 && only?.toLowerCase() === ALL_LINEAR;
 }
 
 function matcherOf(targets: readonly string[] | string): (module: string) => boolean {

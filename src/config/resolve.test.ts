@@ -1,13 +1,15 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { ConfigError } from "../base/errors.js";
 import { loadConfigFile } from "./config-file.js";
+import type { OpenSettings } from "./derive.js";
 import { flagDefinitions } from "./flags.js";
+import { defaultIn } from "./jobs.js";
 import { findSetting, SETTING_KEYS, settingOf } from "./names.js";
 import { parseValue } from "./parse-value.js";
 import { MODEL_PRESETS, RECIPES } from "./presets.js";
 import { resolveSettings, type SettingSources } from "./resolve.js";
 import { choicesOf, settingsJsonSchema } from "./schema.js";
-import type { Settings } from "./settings.js";
+import type { SettingKey, Settings } from "./settings.js";
 
 function faultsOf(sources: SettingSources): string[] {
   try {
@@ -24,14 +26,22 @@ describe("declarations", () => {
     for (const key of SETTING_KEYS) {
       const setting = settingOf(key);
       expect((setting.default === undefined) === (setting.derived !== undefined), key).toBe(true);
-      if (setting.default !== undefined) expect(parseValue(setting, setting.default), key).toHaveProperty("value");
-      if (setting.default === null) expect(setting.none, key).toBeDefined();
+      for (const job of ["from scratch", "fine-tune"] as const) {
+        const found = defaultIn(job, setting);
+        if (!("value" in found)) continue;
+        expect(parseValue(setting, found.value), key).toHaveProperty("value");
+        if (found.value === null) expect(setting.none, key).toBeDefined();
+      }
     }
   });
 
   test("names and aliases are unambiguous and become distinct flags", () => {
     for (const key of SETTING_KEYS) {
-      const { aliases = [], switches = {} } = settingOf(key);
+      const { aliases = [], switches = {}, factors = {}, spellings = {} } = settingOf(key);
+      for (const [name, times] of Object.entries(factors)) expect(findSetting(name), name).toEqual({ key, times });
+      for (const [other, value] of Object.values(spellings).flatMap(Object.entries)) {
+        expect(parseValue(settingOf(other as SettingKey), value), other).toEqual({ value });
+      }
       for (const name of [key, ...aliases]) expect(findSetting(name), name).toEqual({ key });
       for (const [name, choice] of Object.entries(switches)) {
         expect(findSetting(name), name).toEqual({ key, choice });
@@ -54,8 +64,10 @@ describe("declarations", () => {
 
   test("flags carry their placeholder, their default and both forms of a boolean", () => {
     const byFlag = new Map(flagDefinitions().map((definition) => [definition.flags, definition]));
-    expect(byFlag.get("--method <full|lora|relora>")?.fallback).toBe("relora");
-    expect(byFlag.get("--alpha <number>")?.fallback).toBe("the rank, so that the scaling is 1");
+    expect(byFlag.get("--method <full|lora|relora>")?.fallback).toBe("lora; from scratch relora");
+    expect(byFlag.get("--alpha <number>")?.fallback).toBe(
+      "twice the rank; from scratch the rank, so that the scaling is 1",
+    );
     expect(byFlag.get("--rslora")?.hidden).toBe(false);
     expect(byFlag.get("--no-rslora")?.hidden).toBe(true);
     expect(byFlag.get("--adapter-kind <lora|dora|core>")).toMatchObject({ fallback: "lora", hidden: false });
@@ -99,9 +111,14 @@ describe("resolving", () => {
     expect(resolveSettings({ file: { path: "a", values: {} }, defaults: { preset: "quickstart" } }).model).toBe("nano");
     expect(resolveSettings({ flags: { preset: "none" }, defaults: { preset: "quickstart" } }).model).toBe("small");
     expect(resolveSettings({ defaults: { preset: "quickstart" } }).quantize).toBe("nf4");
-    for (const flags of [{ method: "full" }, { model: "path/to/llama" }]) {
+    const llama = { model: "path/to/llama", data: "a.jsonl" };
+    for (const [flags, ranks] of [
+      [{ method: "full" }, 32],
+      [llama, 16],
+      [{ ...llama, preset: "quickstart" }, 32],
+    ] as const) {
       const { quantize, mergePolicy, rank } = resolveSettings({ flags, defaults: { preset: "quickstart" } });
-      expect([quantize, mergePolicy, rank]).toEqual(["none", "delta-log", 32]);
+      expect([quantize, mergePolicy, rank]).toEqual(["none", "delta-log", ranks]);
     }
     const rates = (flags: Partial<Settings>) => {
       const { lr, adapterLr, beta2 } = resolveSettings({ flags, defaults: { preset: "quickstart" } });
@@ -112,7 +129,7 @@ describe("resolving", () => {
     expect(rates({ lr: 1e-3 })).toEqual([1e-3, 1e-3, 0.99]);
     expect(rates({ lr: 1e-3, adapterLr: 3e-3 })).toEqual([1e-3, 3e-3, 0.99]);
     // What suits random weights would undo what a model has learned.
-    expect(rates({ model: "path/to/llama" })).toEqual([2e-4, 2e-4, 0.999]);
+    expect(rates(llama)).toEqual([undefined, undefined, 0.999]);
     expect(resolveSettings({ defaults: { rank: 3 } }).rank).toBe(3);
     expect(resolveSettings({ flags: { rank: undefined }, defaults: { rank: 3 } }).rank).toBe(3);
   });
@@ -179,14 +196,15 @@ describe("resolving", () => {
     expect(resolveSettings({ flags: { ...both, maxSteps: 50_000 } })).toMatchObject({ maxSteps: 9765 });
   });
 
-  test("method lora freezes the rest of a model folder, but not of a model that starts at random", () => {
-    expect(resolveSettings({ flags: { method: "lora", model: "./llama" } }).trainModules).toEqual([]);
+  test("adapters freeze the rest of a model that has learned, but not of one that starts at random", () => {
+    const data = "a.jsonl";
+    expect(resolveSettings({ flags: { method: "lora", model: "./llama", data } }).trainModules).toEqual([]);
+    expect(resolveSettings({ flags: { method: "relora", model: "./llama", data } }).trainModules).toEqual([]);
     expect(resolveSettings({ flags: { method: "lora", model: "9m" } }).trainModules).toHaveLength(3);
-    expect(resolveSettings({ flags: { method: "relora", model: "./llama" } }).trainModules).toHaveLength(3);
   });
 
   test("a short run gets short phases, so that its length alone can be set", () => {
-    const lengths = ({ warmStartSteps, warmupSteps, reloraEvery, restartWarmupSteps }: Settings) => [
+    const lengths = ({ warmStartSteps, warmupSteps, reloraEvery, restartWarmupSteps }: OpenSettings) => [
       warmStartSteps,
       warmupSteps,
       reloraEvery,
@@ -194,7 +212,8 @@ describe("resolving", () => {
     ];
     expect(lengths(resolveSettings({ flags: { maxSteps: 400 } }))).toEqual([100, 10, 75, 7]);
     expect(lengths(resolveSettings({ flags: { maxSteps: 1 } }))).toEqual([0, 0, 1, 0]);
-    expect(lengths(resolveSettings({ flags: { maxSteps: 400, model: "./llama" } }))).toEqual([0, 10, 100, 10]);
+    const tuned = { maxSteps: 400, model: "./llama", data: "a.txt", sequenceLength: 64, method: "relora" };
+    expect(lengths(resolveSettings({ flags: tuned }))).toEqual([0, 10, 100, 10]);
     expect(lengths(resolveSettings({ flags: { maxSteps: 400, method: "full" } }))).toEqual([0, 40, 100, 10]);
     for (let maxSteps = 1; maxSteps < 60; maxSteps++) {
       for (const method of ["full", "lora", "relora"]) resolveSettings({ flags: { maxSteps, method } });
@@ -235,13 +254,13 @@ describe("resolving", () => {
 
 describe("faults", () => {
   test("all are reported at once, one a line, each with its source", () => {
-    const file = loadConfigFile("rnak: 8\ndropout: 1\nmethod: qlora\n", "run.yml");
+    const file = loadConfigFile("rnak: 8\ndropout: 1\nmethod: pissa\n", "run.yml");
     expect(faultsOf({ file, flags: { seed: "x", bathSize: "4", totalBatchSize: "12" } })).toEqual([
       '--seed: must be an integer of at least 0 and at most 4294967295, got "x"',
       "unknown flag --bath-size; did you mean --batch-size?",
       'run.yml: unknown setting "rnak"; did you mean "rank"?',
       "run.yml: dropout: must be a number of at least 0 and below 1, got 1",
-      'run.yml: method: must be one of full, lora, relora, got "qlora"',
+      'run.yml: method: must be one of full, lora, relora, got "pissa"',
       "totalBatchSize: must be a multiple of batchSize (8), got 12; 16 is the next",
     ]);
   });
@@ -279,7 +298,7 @@ describe("faults", () => {
     [{ relora: true }, "--relora: must be an integer of at least 1, got true"],
     [{ trainModules: "heads" }, '--train-modules: must be a list out of embeddings, norms, head, got "heads"'],
     [{ rank: "none" }, '--rank: must be an integer of at least 1, got "none"'],
-    [{ gradientAccumulationSteps: 4 }, /^unknown flag --gradient-accumulation-steps; set totalBatchSize to/],
+    [{ gradientAccumulationSteps: 4 }, /^--gradient-accumulation-steps: multiplies --batch-size; give that beside it/],
     [{ colour: 1 }, /^unknown flag --colour$/],
     [{ quantize: "nf4", method: "full" }, "quantize: nf4 is for weights that stay frozen; method full trains them"],
     [{ doubleQuant: true }, "doubleQuant: is for nf4 and fp4, whose scales it quantizes, not for quantize none"],

@@ -13,15 +13,16 @@ export function settingsPage(): string {
     [
       "Every setting of `highrank train` is a flag and a key of the config file (YAML or JSON). Keys may be written",
       "in camelCase, kebab-case or snake_case. Flags override the config file, which overrides the preset, which",
-      "overrides the defaults. Numbers may have `_` between digits and the suffixes `k`, `M` and `B`. Lists are",
+      "overrides the defaults, of which there are two columns: for a model that has learned, and for a size preset,",
+      "which starts at random. Numbers may have `_` between digits and the suffixes `k`, `M` and `B`. Lists are",
       "separated by commas. `--name` sets a boolean, and `--no-name` clears it.",
     ].join(" "),
     "",
     ...SETTING_GROUPS.flatMap((group) => [
       `## ${group}`,
       "",
-      "| key and flag | value | default | meaning | also accepted |",
-      "|---|---|---|---|---|",
+      "| key and flag | value | fine-tune | from scratch | meaning | also accepted |",
+      "|---|---|---|---|---|---|",
       ...SETTING_KEYS.filter((key) => settingOf(key).group === group).map(row),
       "",
     ]),
@@ -56,10 +57,14 @@ function row(key: SettingKey): string {
   const setting = settingOf(key);
   const unit = setting.unit === undefined ? "" : ` (${setting.unit})`;
   const switches = Object.keys(setting.switches ?? {}).map((name) => `${name}: true`);
-  const aliases = [...(setting.aliases ?? []), ...switches].map((alias) => `\`${alias}\``).join(", ");
+  const { aliases: others = [], spellings = {}, factors = {} } = setting;
+  const values = Object.keys(spellings).map((spelling) => `${key}: ${spelling}`);
+  const products = Object.entries(factors).map(([name, times]) => `\`${name}\` (times ${times})`);
+  const aliases = [...[...others, ...switches, ...values].map((alias) => `\`${alias}\``), ...products].join(", ");
   const cells = [
     `\`${key}\` \`${flagOf(key)}\``,
     describeRange(setting) + unit,
+    defaultText(setting, "fine-tune"),
     defaultText(setting),
     setting.help,
     aliases,

@@ -1,9 +1,9 @@
-import { exists } from "#platform";
+import { exists, joinPath } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
 import { isModelPreset, MODEL_PRESETS } from "../config/presets.js";
 import type { Settings } from "../config/settings.js";
-import { locateModel } from "../hub/locate-model.js";
+import { type LocatedModel, locateModel } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 
 /** The settings that name models, and whether an adapter is looked for. */
@@ -31,7 +31,7 @@ export async function locateModels<S extends ModelNames>(
 ): Promise<NamedModels<S>> {
   const { model, tokenizer, adapterFrom, method } = settings;
   await requireModel(model);
-  const found = isModelPreset(model) ? null : await locateModel(model, events);
+  const found = isModelPreset(model) ? null : await finishedModel(await locateModel(model, events));
   const own = tokenizer === null ? null : await locateModel(tokenizer, { ...events, wanted: "tokenizer" });
   const adapter = adapterFrom === null || method === "full" ? null : await locateModel(adapterFrom, events);
   const names = {
@@ -45,6 +45,20 @@ export async function locateModels<S extends ModelNames>(
     tokenizerFolder: (own ?? found)?.folder ?? null,
     adapterFolder: adapter?.folder ?? null,
   };
+}
+
+/** The model that a run has finished, where the folder is that of a run. @throws ConfigError if it has not. */
+async function finishedModel(located: LocatedModel): Promise<LocatedModel> {
+  const { folder } = located;
+  const holds = (...names: string[]): Promise<boolean> => exists(joinPath(folder, ...names));
+  if ((await holds("config.json")) || !(await holds("config.resolved.json"))) return located;
+  if (!(await holds("model", "config.json"))) {
+    throw new ConfigError(
+      `model: ${folder} is a run that has not finished its model yet; highrank resume ${folder} goes on with it`,
+    );
+  }
+  const model = joinPath(folder, "model");
+  return { folder: model, name: model };
 }
 
 /**

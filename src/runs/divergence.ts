@@ -1,4 +1,6 @@
+import { formatRate, sum } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
+import type { MetricsRecord } from "./metrics.js";
 import type { LossAtStep } from "./run-state.js";
 
 /** Floor of the lowest loss, in nats: so far down, a factor is a difference that means nothing. */
@@ -20,6 +22,30 @@ export interface LossLimits {
 export function isDiverging(heldOut: number, training: number, { lowest, factor }: LossLimits): boolean {
   if (lowest === null || factor === null) return false;
   return !(heldOut <= factor * Math.max(lowest, LEAST_LOSS)) && !(training <= lowest);
+}
+
+/** Mean training loss of the last steps, as a multiple of the first, above which a run has unlearned. */
+const UNLEARNED = 1.2;
+const LAST_STEPS = 10;
+
+/**
+ * A warning about a run that came to its end with a training loss far above that of its start; null for any other.
+ * @param records of the whole run.
+ */
+export function unlearningNotice(
+  records: readonly MetricsRecord[],
+  { method, lr, adapterLr }: Pick<Settings, "method" | "lr" | "adapterLr">,
+): string | null {
+  const losses = records.flatMap((record) => (record.kind === "step" ? [record.loss] : []));
+  const last = losses.slice(1).slice(-LAST_STEPS);
+  if (last.length === 0) return null;
+  const [first, end] = [losses[0]!, sum(last) / last.length];
+  if (end <= UNLEARNED * Math.max(first, LEAST_LOSS)) return null;
+  const rate = formatRate(method === "full" ? lr : adapterLr);
+  return (
+    `Training made the model worse: its loss rose from ${first.toFixed(4)} to ${end.toFixed(4)}. ` +
+    `The learning rate of ${rate} is too high; train again with a tenth of it.`
+  );
 }
 
 /** A run whose numbers say that it should not go on. */

@@ -117,6 +117,11 @@ export class RunFolder {
     await appendLine(joinPath(this.path, METRICS_FILE), formatMetricsLine(record).trimEnd());
   }
 
+  /** The records of the run so far, in order. */
+  get records(): readonly MetricsRecord[] {
+    return this.#records;
+  }
+
   /** Makes the metrics so far durable. Returns their number. */
   async syncRecords(): Promise<number> {
     await syncFile(joinPath(this.path, METRICS_FILE));

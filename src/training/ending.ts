@@ -7,6 +7,7 @@ import { fillModel, finishedModel, modelBytes } from "../loading/model-source.js
 import { HeldOutLoss } from "../programs/held-out.js";
 import type { MasterWeights } from "../relora/master-weights.js";
 import { isMergedWhole, planStep } from "../relora/plan.js";
+import { unlearningNotice } from "../runs/divergence.js";
 import { type Ending, publishedStep } from "../runs/early-stop.js";
 import type { EndRecord, PublishedLosses } from "../runs/metrics.js";
 import type { Progress } from "../runs/progress.js";
@@ -57,6 +58,8 @@ export async function finishRun(ended: EndedRun, ending: Ending): Promise<TrainR
   const { step, toBeat } = progress;
   const { path } = output.folder;
   const waitForSpace = output.waitForSpace.bind(output);
+  const warning = unlearningNotice(output.folder.records, settings);
+  if (warning !== null) output.hooks.onNotice(warning);
   if (ending === "early") {
     output.hooks.onNotice(
       `None of the last ${patience} evaluations was below ${toBeat?.toFixed(4)}: ` +

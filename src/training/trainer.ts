@@ -1,4 +1,5 @@
 import { adapterParts, adaptersOf, redrawDropout } from "../adapters/inject.js";
+import { formatRate } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
 import { memorySource } from "../loading/model-source.js";
@@ -46,6 +47,8 @@ export class Trainer {
   #phase: CompiledPhase;
   #base: BaseIdentity;
   #checkpoint: string | null;
+  /** Loss of the batch of the adapters' first update. */
+  #firstLoss: number = Number.NaN;
 
   private constructor(run: PreparedRun, output: RunOutput, ready: ReadyRun) {
     this.#run = run;
@@ -161,6 +164,14 @@ export class Trainer {
     if (phase === "adapter" && cycle === 1) {
       const { updates: before } = this.#phase;
       const fault = adapterGradientFault({ parts: adapterParts(model), gradients, before });
+      if (before === 0) this.#firstLoss = loss;
+      // Where the first update has ruined the model, no gradient is left for the second.
+      else if (fault !== null && loss > this.#firstLoss) {
+        await this.#diverge(
+          `the first update took the loss from ${this.#firstLoss} to ${loss} and left no gradient, ` +
+            `so the learning rate of ${formatRate(adapterLr)} is far too high`,
+        );
+      }
       if (fault !== null) await failRun(this.#asEnded(), fault);
     }
     await this.#phase.update(gradients, { lrMultiplier, gradientScale: clipCoefficient(gradNorm, clipGradNorm) });
