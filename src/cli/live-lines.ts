@@ -64,11 +64,19 @@ export function headerLines(start: StartRecord, columns: number, style: Style): 
           ...text("steps", stepWords(outline) + (outline.hasCycles ? "" : from)),
           ...row("valid", heldOutWords(outline).split(" "), outline.isRough ? style.yellow : style.dim),
         ]),
+    ...(outline?.unreachableLoss == null ? [] : row("needs", needWords(outline.unreachableLoss).split(" "), style.yellow)),
     ...(outline?.hasCycles === false ? [] : text("plan", `${start.plan}${from}`)),
     ...row("memory", memoryWords(start.memory, start.availableMemoryBytes), tooMuch ? style.yellow : style.dim),
     ...text("device", start.device),
     ...text("run", start.runFolder),
   ];
+}
+
+function needWords(loss: number): string {
+  return (
+    `--train-modules embeddings,norms,head: the head of this model is weak, ` +
+    `and while it is frozen the loss stays above about ${loss.toFixed(1)}`
+  );
 }
 
 /** The length of rows, how many of them a step takes, and how much of them is padding. */

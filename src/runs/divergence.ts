@@ -24,12 +24,14 @@ export function isDiverging(heldOut: number, training: number, { lowest, factor 
   return !(heldOut <= factor * Math.max(lowest, LEAST_LOSS)) && !(training <= lowest);
 }
 
-/** Mean training loss of the last steps, as a multiple of the first, above which a run has unlearned. */
+/** Mean training loss of the last steps, as a multiple of the first, above which a run has unlearned, or not learned. */
 const UNLEARNED = 1.2;
+const NOT_LEARNED = 0.99;
 const LAST_STEPS = 10;
 
 /**
- * A warning about a run that came to its end with a training loss far above that of its start; null for any other.
+ * A warning about a run that came to its end with a training loss far above that of its start, or no lower after more
+ * than a few steps; null for any other.
  * @param records of the whole run.
  */
 export function unlearningNotice(
@@ -40,11 +42,18 @@ export function unlearningNotice(
   const last = losses.slice(1).slice(-LAST_STEPS);
   if (last.length === 0) return null;
   const [first, end] = [losses[0]!, sum(last) / last.length];
-  if (end <= UNLEARNED * Math.max(first, LEAST_LOSS)) return null;
   const rate = formatRate(method === "full" ? lr : adapterLr);
+  const [before, after] = [first.toFixed(4), end.toFixed(4)];
+  if (!(end <= UNLEARNED * Math.max(first, LEAST_LOSS))) {
+    return (
+      `Training made the model worse: its loss rose from ${before} to ${after}. ` +
+      `The learning rate of ${rate} is too high; train again with a tenth of it.`
+    );
+  }
+  if (end <= NOT_LEARNED * first || losses.length < 2 * LAST_STEPS || first < LEAST_LOSS) return null;
   return (
-    `Training made the model worse: its loss rose from ${first.toFixed(4)} to ${end.toFixed(4)}. ` +
-    `The learning rate of ${rate} is too high; train again with a tenth of it.`
+    `Training has not lowered the loss: it was ${before} in the first step and is ${after} in the last ones. ` +
+    `The learning rate of ${rate} is too high for this model, or too low.`
   );
 }
 

@@ -60,6 +60,8 @@ const OUTLINE = {
   evaluated: MEASURED,
   /** When evaluations are made. */
   evaluations: TEXT,
+  /** The loss below which the frozen head keeps the adapters; null where that is low, or not known. */
+  unreachableLoss: IF_KNOWN,
   /** True if the plan has several phases or merges. */
   hasCycles: z.boolean(),
   /** True if the held-out samples are so few that the loss on them is rough. */

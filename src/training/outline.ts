@@ -12,7 +12,7 @@ const FEW_SAMPLES = 30;
 
 /** What a run will do, in words and numbers. @param shape its last phase. */
 export function outlineOf(
-  { settings, cursor, isStream, padding, heldOutData }: PreparedRun,
+  { settings, cursor, isStream, padding, heldOutData, unreachable }: PreparedRun,
   shape: RunShape,
 ): RunOutline {
   const { epochs, maxSteps, batchSize, totalBatchSize, sequenceLength } = settings;
@@ -36,6 +36,7 @@ export function outlineOf(
     heldOut: chosenWords(chosen, settings),
     evaluated: evaluationRows < rows ? evaluationRows / rows : 1,
     evaluations: evaluationWords(settings),
+    unreachableLoss: unreachable,
     hasCycles: plan.phases.length > 1 || plan.merges.length > 1,
     isRough: !isStream && counts.samples < FEW_SAMPLES,
   };

@@ -27,6 +27,7 @@ import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
 import { requireBatchMemory } from "./memory-limit.js";
+import { unreachableLoss } from "./reachable-loss.js";
 
 /**
  * A run's model, built from its source with weights still to be read, and its data. Nothing has been written yet.
@@ -41,6 +42,8 @@ export interface PreparedRun extends TrainedRun {
   readonly start: AdapterStart | null;
   /** Sizes of the training split. */
   readonly trainCounts: TokenCounts;
+  /** The loss below which the frozen head keeps the adapters; null where that is low, or not known. */
+  readonly unreachable: number | null;
   /** Share of the tokens of its rows that is padding. */
   readonly padding: number;
   /** The data that evaluations are made on. */
@@ -146,6 +149,11 @@ export async function prepareRun(
     heldOut,
     isStream: train.isStream,
     trainCounts: train.counts,
+    // The table of a preset is drawn, and a run that goes on was told.
+    unreachable:
+      opened === undefined || saved !== undefined
+        ? null
+        : await unreachableLoss(opened, model, settings, calibration),
     padding: trainRows.padding,
     heldOutData: {
       counts: validation.counts,
