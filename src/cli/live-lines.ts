@@ -7,8 +7,8 @@ import type {
   MergeRecord,
   QuantizeRecord,
   ResetRecord,
-  SkipRecord,
   RunOutline,
+  SkipRecord,
   StartRecord,
   StepRecord,
 } from "../runs/metrics.js";
@@ -64,7 +64,9 @@ export function headerLines(start: StartRecord, columns: number, style: Style): 
           ...text("steps", stepWords(outline) + (outline.hasCycles ? "" : from)),
           ...row("valid", heldOutWords(outline).split(" "), outline.isRough ? style.yellow : style.dim),
         ]),
-    ...(outline?.unreachableLoss == null ? [] : row("needs", needWords(outline.unreachableLoss).split(" "), style.yellow)),
+    ...(outline?.unreachableLoss == null
+      ? []
+      : row("needs", needWords(outline.unreachableLoss).split(" "), style.yellow)),
     ...(outline?.hasCycles === false ? [] : text("plan", `${start.plan}${from}`)),
     ...row("memory", memoryWords(start.memory, start.availableMemoryBytes), tooMuch ? style.yellow : style.dim),
     ...text("device", start.device),
@@ -81,7 +83,8 @@ function needWords(loss: number): string {
 
 /** The length of rows, how many of them a step takes, and how much of them is padding. */
 function rowWords({ rowLength, batchSize, totalBatchSize, padding }: RunOutline): string {
-  const step = totalBatchSize === batchSize ? `${batchSize} a step` : `${totalBatchSize} a step, ${batchSize} at a time`;
+  const step =
+    totalBatchSize === batchSize ? `${batchSize} a step` : `${totalBatchSize} a step, ${batchSize} at a time`;
   const share = padding === 0 ? "" : `, ${formatShare(padding)} padding`;
   const hint = padding < MUCH_PADDING ? "" : " (--packing puts several samples in a row)";
   return `${rowLength} tokens each${share}${hint}; ${step}`;

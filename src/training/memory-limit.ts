@@ -41,20 +41,28 @@ export function requireMemory(memory: MemoryEstimate, available: number, setting
  * @throws ConfigError
  */
 export function requireBatchMemory(
-  { hiddenSize, numLayers }: Pick<CausalLMConfig, "hiddenSize" | "numLayers">,
+  config: Pick<CausalLMConfig, "hiddenSize" | "numLayers">,
   available: number,
   settings: Pick<Settings, "batchSize" | "sequenceLength" | "checkpointing" | "force">,
 ): void {
-  const { batchSize, sequenceLength, checkpointing, force } = settings;
-  // The gradient takes what each layer, or each of its norms and what is behind them, was given.
-  const kept = numLayers * (checkpointing ? 1 : 4);
-  const least = 4 * kept * hiddenSize * batchSize * sequenceLength;
+  const { batchSize, sequenceLength, force } = settings;
+  const least = leastActivations(config, settings);
   if (force || least <= available) return;
   throw new ConfigError(
     `memory: a batch of ${batchSize} × ${sequenceLength} tokens has at least ${formatBytes(least)} of activations, ` +
       `and ${formatBytes(available)} are at hand. Less is needed with a smaller ${flagOf("batchSize")}; ` +
       `${flagOf("totalBatchSize")} makes the same steps out of smaller batches`,
   );
+}
+
+/** Bytes of activations that a pass has at least. */
+export function leastActivations(
+  { hiddenSize, numLayers }: Pick<CausalLMConfig, "hiddenSize" | "numLayers">,
+  { batchSize, sequenceLength, checkpointing }: Pick<Settings, "batchSize" | "sequenceLength" | "checkpointing">,
+): number {
+  // The gradient takes what each layer, or each of its norms and what is behind them, was given.
+  const kept = numLayers * (checkpointing ? 1 : 4);
+  return 4 * kept * hiddenSize * batchSize * sequenceLength;
 }
 
 /** Changes that would lower the estimate, the settings being what they are. */

@@ -64,7 +64,16 @@ function methodWords(settings: Settings, { model }: RunShape): string {
 
 const ADAPTERS: Readonly<Record<string, string>> = { lora: "LoRA", dora: "DoRA", core: "LoRA-XS cores" };
 
-function rateWords({ method, lr, adapterLr, schedule, minLrRatio, warmupSteps, weightDecay, ...rest }: Settings): string {
+function rateWords({
+  method,
+  lr,
+  adapterLr,
+  schedule,
+  minLrRatio,
+  warmupSteps,
+  weightDecay,
+  ...rest
+}: Settings): string {
   const adapters = method === "full" || rest.warmStartSteps === 0 ? "" : `, ${formatRate(adapterLr)} of the adapters`;
   const rate = method === "full" || rest.warmStartSteps > 0 ? lr : adapterLr;
   const least = formatShare(minLrRatio);
@@ -74,7 +83,7 @@ function rateWords({ method, lr, adapterLr, schedule, minLrRatio, warmupSteps, w
     cosine: `falling along a cosine to ${least}`,
     cosine_restarts: `falling along a cosine to ${least} in each cycle of ${rest.cycleLength} steps`,
   };
-  const warmup = warmupSteps === 0 ? "" : `, after ${warmupSteps} steps of warm-up`;
+  const warmup = warmupSteps === 0 ? "" : `, after ${warmupSteps} ${warmupSteps === 1 ? "step" : "steps"} of warm-up`;
   const decay = weightDecay === 0 ? "" : `; weight decay ${weightDecay}`;
   return `${formatRate(rate)}${adapters}, ${courses[schedule]}${warmup}${decay}`;
 }
@@ -88,6 +97,9 @@ function chosenWords(chosen: "files" | "named" | "share", settings: Settings): s
 }
 
 function evaluationWords({ evalEvery, evalMilestones, maxSteps }: Settings): string {
-  if (evalEvery === null) return evalMilestones ? "evaluated at milestones and at the end" : "evaluated at the end only, with no loss to compare";
+  if (evalEvery === null)
+    return evalMilestones
+      ? "evaluated at milestones and at the end"
+      : "evaluated at the end only, with no loss to compare";
   return evalEvery >= maxSteps ? "evaluated at the end" : `evaluated every ${evalEvery} steps`;
 }

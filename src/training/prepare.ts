@@ -26,6 +26,7 @@ import { withTemplate } from "../tokenizers/model-tokenizer.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
+import { fitMemory } from "./memory-fit.js";
 import { requireBatchMemory } from "./memory-limit.js";
 import { unreachableLoss } from "./reachable-loss.js";
 
@@ -69,12 +70,14 @@ export interface HeldOutData {
 /**
  * Loads data and tokenizer, and opens the model, which is downloaded where it is named by its name on the hub.
  * @param saved the run that is to go on: its base and its tokenizer stand in for those that the settings name.
+ * @param available bytes that the process may hold in all; by default those that it holds and that can still be taken.
  * @throws ConfigError, DataError or CheckpointError for everything that would stop the run.
  */
 export async function prepareRun(
   given: OpenSettings,
   saved?: Pick<SavedRun, "source" | "baseFolder"> & { readonly state: Pick<RunState, "readingRules"> },
   events?: DownloadEvents,
+  available?: number,
 ): Promise<PreparedRun> {
   const { seed } = given;
   const located = saved === undefined ? await locateModels(given, events) : undefined;
@@ -116,20 +119,33 @@ export async function prepareRun(
     ...(longest !== undefined && { longestRow: longest }),
     ...(textTokens !== undefined && { textTokens }),
   });
-  const sequenceLength = sized.sequenceLength!;
   const { vocabSize, endOfTextId } = tokenizer ?? { vocabSize: asked.vocabSize, endOfTextId: null };
-  const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId };
+  const sizes = { vocabSize, maxSequenceLength: sized.sequenceLength!, endOfTextId };
   const modelSource = opened ?? presetSource(asked.model, sizes, seed);
   const model = modelSource.build();
-  checkFit(model, tokenizer, { model: asked.model, sequenceLength });
-  const train = tokenized.train.cut(sequenceLength);
-  const validation = tokenized.validation.cut(sequenceLength);
-  const [trainRows, heldOutRows] = [train.trainingRows(), validation.evaluationRows()];
-  const evaluationRows = evaluationRowCount(heldOutRows, asked.evalTokens);
-  const facts: DataFacts = { rowsPerEpoch: trainRows.count, evaluationRows };
-  const settings = { ...completeSettings(sized, facts), chatDate };
+  checkFit(model, tokenizer, { model: asked.model, sequenceLength: sized.sequenceLength! });
+  const cutTo = (length: number) => {
+    const [train, validation] = [tokenized.train.cut(length), tokenized.validation.cut(length)];
+    const [trainRows, heldOutRows] = [train.trainingRows(), validation.evaluationRows()];
+    const evaluationRows = evaluationRowCount(heldOutRows, asked.evalTokens);
+    const complete = (facts: DataFacts): Settings => {
+      const known = { rowsPerEpoch: trainRows.count, evaluationRows, ...facts };
+      return { ...completeSettings({ ...sized, sequenceLength: length }, known), chatDate };
+    };
+    return { train, validation, trainRows, heldOutRows, evaluationRows, complete };
+  };
+  const memory = available ?? residentMemoryBytes() + availableMemoryBytes();
+  let cut = cutTo(sized.sequenceLength!);
+  let settings = cut.complete({});
+  // What was not asked for gives way where memory is short: the rows of a pass, then their length.
+  if (seen.batchSize === undefined) {
+    const { fittingRows, rowLength } = fitMemory(modelSource.build, settings, memory);
+    if (rowLength < settings.sequenceLength && seen.sequenceLength === undefined) cut = cutTo(rowLength);
+    settings = cut.complete({ fittingRows });
+  }
+  const { train, validation, trainRows, heldOutRows, evaluationRows } = cut;
   const { batchSize, evalTokens } = settings;
-  requireBatchMemory(model.config, residentMemoryBytes() + availableMemoryBytes(), settings);
+  requireBatchMemory(model.config, memory, settings);
   const cursor = new BatchCursor(trainRows, { batchSize, seed });
   const first = cursor.position;
   const calibration = cursor.next();
@@ -151,9 +167,7 @@ export async function prepareRun(
     trainCounts: train.counts,
     // The table of a preset is drawn, and a run that goes on was told.
     unreachable:
-      opened === undefined || saved !== undefined
-        ? null
-        : await unreachableLoss(opened, model, settings, calibration),
+      opened === undefined || saved !== undefined ? null : await unreachableLoss(opened, model, settings, calibration),
     padding: trainRows.padding,
     heldOutData: {
       counts: validation.counts,

@@ -1,5 +1,6 @@
 import { exists, joinPath } from "#platform";
 import { CheckpointError, ConfigError } from "../base/errors.js";
+import type { DataFacts } from "../config/derive.js";
 import { flagOf } from "../config/names.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
@@ -46,7 +47,10 @@ export async function resume(
     const takenOver = await folder.lock();
     if (takenOver !== null) onNotice(takenOver);
     const records = await folder.recover();
-    const settings: Settings = { ...(await readRunSettings(path, { force: false, ...changes })), out: path };
+    const settings: Settings = {
+      ...(await readRunSettings(path, { force: false, ...changes }, factsIn(records))),
+      out: path,
+    };
     if (checkpoint === "last" && (await listCheckpoints(path)).length === 0) {
       onNotice(`${path} has no checkpoint yet: it begins anew.`);
       return await runIn(folder, settings, options);
@@ -77,6 +81,12 @@ export async function resume(
   } finally {
     await folder.release();
   }
+}
+
+/** What a length in epochs needs to know of the data. */
+function factsIn(records: readonly MetricsRecord[]): DataFacts {
+  const rowsPerEpoch = records.findLast((record) => record.kind === "start")?.outline?.rowsPerEpoch;
+  return rowsPerEpoch === undefined ? {} : { rowsPerEpoch };
 }
 
 /** @throws ConfigError unless the steps done fit a run of the length that is asked for. */

@@ -66,7 +66,7 @@ export async function runIn(
 ): Promise<TrainResult> {
   const atStart = residentMemoryBytes();
   const available = options.availableMemoryBytes ?? atStart + availableMemoryBytes();
-  const run = await prepareRun(given, saved, { onDownload: options.onDownload, onNotice });
+  const run = await prepareRun(given, saved, { onDownload: options.onDownload, onNotice }, available);
   const { settings } = run;
   if (saved !== undefined) requireSameData(run, saved, settings);
   // Training a tokenizer leaves much behind.
