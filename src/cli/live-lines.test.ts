@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { MergeRecord, QuantizeRecord, StartRecord } from "../runs/metrics.js";
-import { headerLines, mergeLines, quantizeLines } from "./live-lines.js";
+import type { MergeRecord, QuantizeRecord, RunOutline, StartRecord, StepRecord } from "../runs/metrics.js";
+import { headerLines, mergeLines, quantizeLines, stepLine } from "./live-lines.js";
 import { type Style, styleFor, textWidth } from "./terminal.js";
 
 const MIB = 2 ** 20;
@@ -97,7 +97,11 @@ describe("the header", () => {
     headerLines({ ...start, ...over }, 80, style).join("\n");
 
   test("shows how the base is held and what takes how much memory", () => {
-    expect(headerLines(start, 80, plain).slice(0, 5)).toEqual([
+    expect(
+      headerLines(start, 80, plain)
+        .filter((_, line) => line < 2 || line > 4)
+        .slice(0, 5),
+    ).toEqual([
       "model   llama tiny, 1.90M parameters, 600K trainable (31.6%)",
       "base    nf4 in blocks of 64, double quantization",
       "memory  about 412 MiB of 18.2 GiB available: program 160, data 96, base 21,",
@@ -183,4 +187,63 @@ describe("the line of a merge", () => {
     const none = { ...floatMerge, rank: 0, layers: some.layers.map((known) => ({ ...known, rank: null })) };
     expect(mergeLines(none, 120, plain)[0]).not.toContain("rank");
   });
+});
+
+test("the head of a run says job, rate, rows, steps and what is held out", () => {
+  const outline: RunOutline = {
+    job: "fine-tune",
+    method: "LoRA of rank 16, alpha 32 on all 210 linear layers",
+    rate: "1e-3, falling linearly to 0, after 10 steps of warm-up",
+    batchSize: 4,
+    totalBatchSize: 8,
+    maxSteps: 109,
+    epochs: 3,
+    stepsPerEpoch: 36.25,
+    rowsPerEpoch: 290,
+    rowLength: 64,
+    padding: 0.123,
+    heldOutSamples: 10,
+    heldOutTokens: 560,
+    heldOut: "drawn from the data (3.3%, seed 0)",
+    evaluated: 1,
+    evaluations: "evaluated every 11 steps",
+    unreachableLoss: 2.91,
+    hasCycles: false,
+    isRough: true,
+  };
+  const lines = headerLines({ ...start, quantizer: null, outline }, 200, plain);
+  expect(lines).toEqual([
+    "model   llama tiny, 1.90M parameters, 600K trainable (31.6%)",
+    "job     fine-tune: LoRA of rank 16, alpha 32 on all 210 linear layers",
+    "rate    1e-3, falling linearly to 0, after 10 steps of warm-up",
+    "data    builtin:wordnet, 3.1M tokens",
+    "rows    64 tokens each, 12.3% padding; 8 a step, 4 at a time",
+    "steps   109: 3 epochs of 36.3",
+    "valid   10 samples held out, drawn from the data (3.3%, seed 0); evaluated every 11 steps; so few that the loss on them is rough",
+    expect.stringMatching(/^needs {3}--train-modules embeddings,norms,head: .* loss stays above about 2\.9$/),
+    expect.stringMatching(/^memory {2}about 412 MiB/),
+    "device  cpu, 2 threads",
+    "run     runs/first",
+  ]);
+  for (const columns of [40, 80]) {
+    for (const line of headerLines({ ...start, outline }, columns, plain))
+      expect(textWidth(line)).toBeLessThanOrEqual(columns);
+  }
+});
+
+test("tokens a second are those computed, with the scored ones beside them where these are fewer", () => {
+  const record: StepRecord = {
+    ...{ kind: "step", step: 3, tokens: 100, loss: 2, learningRate: 1e-3, gradNorm: 1, cycle: 1, phase: "adapter" },
+    ...{ tokensPerSecond: 300, computedPerSecond: 900 },
+  };
+  const line = (change: Partial<StepRecord>) =>
+    stepLine({ ...record, ...change }, { maxSteps: 9, secondsLeft: undefined, columns: 100 }, plain);
+  expect(line({})).toContain("900 tok/s  300 scored");
+  expect(line({ computedPerSecond: 300 })).toContain("300 tok/s  cycle");
+  expect(line({ computedPerSecond: undefined })).toContain("300 tok/s  cycle");
+});
+
+test("a loss that was not measured is left out", () => {
+  const [line] = mergeLines({ ...floatMerge, lossBefore: Number.NaN, lossAfter: Number.NaN }, 100, plain);
+  expect(line).toMatch(/^merge +cycle 1 {2}\|ΔW\| /);
 });

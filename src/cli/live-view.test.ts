@@ -124,18 +124,19 @@ test("without a terminal the view is plain lines", () => {
     `Reading data …
 model   llama tiny, 1.90M parameters, 600K trainable (31.6%)
 base    nf4 in blocks of 64
-memory  about 300 MiB of 16.0 GiB available: program 160, data 96, base 4,
-        adapters 2, gradients 8, optimizer 16, activations 14 (MiB)
-device  cpu, 2 threads
 data    builtin:wordnet, 3.1M tokens
 plan    200 full-rank steps, then 400 steps with adapters; 4 merges, after steps
         300, 400, 500, 600
+memory  about 300 MiB of 16.0 GiB available: program 160, data 96, base 4,
+        adapters 2, gradients 8, optimizer 16, activations 14 (MiB)
+device  cpu, 2 threads
 run     runs/first
 
 eval    step 0  loss 8.3000  perplexity 4024
         zz·[2Jq
 Warm start: every weight trains before the adapters take over
   1/600  loss 4.1235  lr 9.5e-4  grad 0.83  12K tok/s  19m58s left
+time    about 4s for the next 400 steps, by the first ones
 200/600  loss 4.1235  lr 9.5e-4  grad 0.83  12K tok/s  8s left
 eval    step 200  loss 4.0500  perplexity 57.40  (-4.2500)
         a kind of tree

@@ -99,6 +99,7 @@ test("what is cut is said where the run starts", async () => {
   const settings = settingsOf("cut", "pairs.jsonl", { sequenceLength: 4, trainOnInputs: true, dryRun: true });
   await train(settings, { onRecord: (record) => void records.push(record) });
   expect(records[0]).toMatchObject({
-    data: expect.stringMatching(/29 samples, .* scored, 7\.25 steps an epoch; \d+ samples cut, which left out/),
+    data: expect.stringMatching(/29 samples, .* scored; \d+ samples cut, which left out/),
+    outline: { stepsPerEpoch: 7.25 },
   });
 });
