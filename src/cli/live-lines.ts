@@ -56,6 +56,7 @@ export function headerLines(start: StartRecord, columns: number, style: Style): 
     ...text("device", start.device),
     ...text("data", start.data),
     ...text("plan", `${start.plan}${from}`),
+    ...(start.change === undefined ? [] : text("change", start.change)),
     ...text("run", start.runFolder),
   ];
 }

@@ -33,6 +33,8 @@ export function totalBytes(estimate: MemoryEstimate): number {
   return sum(Object.values(estimate));
 }
 
+const text: z.ZodType<string | undefined> = TEXT.optional();
+
 const START = {
   kind: z.literal("start"),
   /** Completed optimizer steps when training starts: 0, or those of the checkpoint it resumes from. */
@@ -56,12 +58,16 @@ const START = {
   maxSteps: COUNT,
   /** The steps and merges to come, in one line, as `describePlan` has it. */
   plan: TEXT,
+  /** Where the run's length was changed: what becomes of the learning rate. */
+  change: text,
   /** The folder of the run's files. */
   runFolder: TEXT,
 };
 
 /** The first record of a run: what is trained, on what, and for how long. */
-export interface StartRecord extends Fields<typeof START> {}
+export interface StartRecord extends Omit<Fields<typeof START>, "change"> {
+  readonly change?: string | undefined;
+}
 
 const STEP = {
   kind: z.literal("step"),

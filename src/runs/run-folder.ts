@@ -98,10 +98,18 @@ export class RunFolder {
     return this.#records;
   }
 
-  /** Cuts the recovered metrics to their first `records`, of steps up to `step`, to go on with these settings. */
-  async goOn(settings: Settings, { step: last, records }: { step: number; records: number }): Promise<void> {
+  /**
+   * Cuts the recovered metrics to their first `records`, of steps up to `step`, to go on with these settings.
+   * @param reopens true if the merge of that step is taken back.
+   */
+  async goOn(
+    settings: Settings,
+    { step: last, records, reopens }: { step: number; records: number; reopens: boolean },
+  ): Promise<void> {
     // Where lines are missing, the first ones reach beyond the step.
-    this.#records = this.#records.slice(0, records).filter(({ step }) => step <= last);
+    this.#records = this.#records
+      .slice(0, records)
+      .filter(({ kind, step }) => step <= last && !(reopens && kind === "merge" && step === last));
     await this.#rewriteMetrics();
     await this.#writeSettings(settings);
   }

@@ -78,10 +78,10 @@ export const runs: Area = {
       code: 2,
     },
     {
-      name: "resume: more steps than the schedule allows",
-      args: ["resume", "run", "--max-steps", "9"],
+      name: "resume: fewer steps than are done",
+      args: ["resume", "run", "--max-steps", "1"],
       prepare: stoppedRun,
-      says: ["maxSteps: the run was planned for 4 steps", "schedule cosine_restarts depends", "start a new run"],
+      says: ["maxSteps: must be at least 2, the steps done at run/checkpoint-000002", "name an earlier checkpoint"],
       code: 2,
     },
     {
