@@ -1,6 +1,6 @@
 import { exists, isDirectory, joinPath, listFolder, readText, sha256File } from "#platform";
 import { CheckpointError, ConfigError } from "../base/errors.js";
-import { settingOf } from "../config/names.js";
+import { SETTING_KEYS, settingOf } from "../config/names.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { readJsonObject } from "../formats/json-file.js";
 import { checkpointPath } from "../formats/open-file.js";
@@ -172,7 +172,7 @@ function isSame(one: Read, other: Read): boolean {
 
 function differences(runs: readonly ComparedRun[]): RunComparison["settings"] {
   const text = (value: unknown): string => JSON.stringify(value ?? null);
-  return (Object.keys(runs[0]!.settings) as SettingKey[]).flatMap((key) => {
+  return SETTING_KEYS.flatMap((key) => {
     const values = runs.map(({ settings }) => settings[key]);
     const isSameInAll = values.every((value) => text(value) === text(values[0]));
     return isSameInAll || settingOf(key).computesNothing ? [] : [{ key, values }];
