@@ -5,6 +5,7 @@ import { isModelPreset, MODEL_PRESETS } from "../config/presets.js";
 import type { Settings } from "../config/settings.js";
 import { locateModel } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
+import { modelToBeginFrom } from "./run-model.js";
 
 /** The models that the settings of a run name, and where they are. */
 export interface NamedModels {
@@ -20,12 +21,13 @@ export interface NamedModels {
 
 /**
  * Finds the model and the tokenizer that the settings name; those of the hub are downloaded.
+ * A run that is named as the model stands for its finished model.
  * @throws ConfigError for a model that is neither a preset nor anything on disk; CheckpointError as `downloadModel`.
  */
 export async function locateModels(settings: Settings, events: DownloadEvents = {}): Promise<NamedModels> {
   const { model, tokenizer, adapterFrom, method } = settings;
   await requireModel(model);
-  const found = isModelPreset(model) ? null : await locateModel(model, events);
+  const found = isModelPreset(model) ? null : await locateModel(await modelToBeginFrom(model), events);
   const own = tokenizer === null ? null : await locateModel(tokenizer, { ...events, wanted: "tokenizer" });
   const adapter = adapterFrom === null || method === "full" ? null : await locateModel(adapterFrom, events);
   const names = {

@@ -23,10 +23,11 @@ import type { Settings } from "../config/settings.js";
 import { readJsonObject } from "../formats/json-file.js";
 import { checkpointPath } from "../formats/open-file.js";
 import { parseHubName, shownModel } from "../hub/hub-name.js";
+import { RUN_SETTINGS } from "../loading/run-model.js";
 import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 import { renderReport } from "./report/report.js";
 
-const SETTINGS_FILE = "config.resolved.json";
+const SETTINGS_FILE = RUN_SETTINGS;
 const METRICS_FILE = "metrics.jsonl";
 const LOCK_FILE = "lock";
 
