@@ -70,10 +70,15 @@ export class RunFolder {
     this.#lock = undefined;
   }
 
-  /** Makes and locks the folder, empties it of an earlier run, and writes settings and environment. */
+  /**
+   * Makes and locks the folder, empties it of an earlier run, and writes settings and environment.
+   * @throws ConfigError while another process holds it, and where one has made a run there since it was chosen.
+   */
   async create(settings: Settings, threads: number): Promise<void> {
     await makeFolder(this.path);
+    const isOurs = this.#lock !== undefined;
     await this.lock();
+    if (!isOurs && !settings.overwrite && (await isRunFolder(this.path))) throw holdsRun(this.path);
     for (const name of await ownEntries(this.path)) {
       // Without its settings a folder is no run, should this be interrupted; they are replaced anyhow.
       if (name !== LOCK_FILE && name !== SETTINGS_FILE) await removeTree(joinPath(this.path, name));
@@ -193,9 +198,7 @@ export async function chooseRunFolder({ out, overwrite, model, method }: Setting
       `out: ${out} is not empty and holds no run of highrank, so nothing in it is replaced; name another folder`,
     );
   }
-  if (!overwrite) {
-    throw new ConfigError(`out: ${out} holds a run already; name another folder, or replace it with --overwrite`);
-  }
+  if (!overwrite) throw holdsRun(out);
   const others = names.filter((name) => !own.has(name));
   if (others.length > 0) {
     throw new ConfigError(
@@ -204,6 +207,10 @@ export async function chooseRunFolder({ out, overwrite, model, method }: Setting
     );
   }
   return out;
+}
+
+function holdsRun(out: string): ConfigError {
+  return new ConfigError(`out: ${out} holds a run already; name another folder, or replace it with --overwrite`);
 }
 
 async function nextUnder(parent: string, suffix: string): Promise<string> {
