@@ -45,7 +45,7 @@ export function parseSweeps(texts: readonly string[]): Sweep[] {
           "train such runs one by one, and see them side by side with highrank compare RUN RUN",
       );
     } else if (values.length < 2 || values.includes("") || new Set(values).size < values.length) {
-      faults.push(`--sweep ${name}: must have two or more different values, separated by ${separator}, got ${list}`);
+      faults.push(`--sweep ${name}: must have two or more different values, separated by "${separator}", got ${list}`);
     } else if (sweeps.some((sweep) => sweep.key === key)) {
       faults.push(`--sweep ${name}: is given twice; put all values into one`);
     } else sweeps.push({ key, values });

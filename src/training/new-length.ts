@@ -21,6 +21,12 @@ export function withLength(saved: SavedRun, settings: Settings): RunToGoOn {
     );
   }
   const change = changePlan({ ...state, step }, before, settings);
+  if (typeof change === "string" && maxSteps === step) {
+    throw new ConfigError(
+      `maxSteps: ${step} steps are done already, of a run that was planned for ${state.maxSteps}; name more, ` +
+        `or write the model as it is with highrank merge ${saved.folder} --out DIR`,
+    );
+  }
   if (typeof change === "string") {
     throw new ConfigError(
       `maxSteps: the run was planned for ${state.maxSteps} steps and cannot go on to ${maxSteps}: ${change}; ` +

@@ -78,10 +78,10 @@ export const runs: Area = {
       code: 2,
     },
     {
-      name: "resume: fewer steps than are done",
-      args: ["resume", "run", "--max-steps", "1"],
+      name: "resume: no more steps than are done",
+      args: ["resume", "run", "--max-steps", "2"],
       prepare: stoppedRun,
-      says: ["maxSteps: must be at least 2, the steps done at run/checkpoint-000002", "name an earlier checkpoint"],
+      says: ["maxSteps: 2 steps are done already", "planned for 4", "highrank merge run --out DIR"],
       code: 2,
     },
     {

@@ -59,10 +59,10 @@ export const studies: Area = {
       code: 2,
     },
     {
-      name: "train: a value of a sweep that is out of range, and one that a flag gives as well",
-      args: train("--sweep", "rank=4,many"),
+      name: "train: a value of a sweep that cannot be",
+      args: train("--sweep", "weight-decay=0,many"),
       files: { "a.txt": TEXT },
-      says: ["--rank: must be an integer of at least 1"],
+      says: ['--weight-decay: must be a number of at least 0, got "many"'],
       code: 2,
     },
     {
