@@ -35,7 +35,7 @@ test("a run named as the model stands for its finished model", async () => {
 test("a run without a finished model, and an adapter, are named with the way out", async () => {
   await train(settingsOf("stopped", {}), { untilStep: 1 });
   await expect(train(settingsOf("third", { model: at("stopped") }))).rejects.toThrow(
-    /is a run that has no finished model yet; finish it with highrank resume .*stopped, or write its model/,
+    /is a run that has not finished its model yet; finish it with highrank resume .*stopped, or write its model/,
   );
   await expect(train(settingsOf("third", { model: at("first/adapter") }))).rejects.toThrow(
     /is an adapter; name its base with --model, and train it on with --adapter-from/,

@@ -15,7 +15,7 @@ export async function modelToBeginFrom(path: string): Promise<string> {
     const finished = joinPath(path, "model");
     if (await exists(finished)) return finished;
     throw new ConfigError(
-      `model: ${path} is a run that has no finished model yet; finish it with highrank resume ${path}, ` +
+      `model: ${path} is a run that has not finished its model yet; finish it with highrank resume ${path}, ` +
         `or write its model as it is with highrank merge ${path} --out DIR and name that`,
     );
   }
