@@ -18,12 +18,12 @@ export interface Arm {
   readonly settings: Settings;
 }
 
-/** The arms between which the gap is measured, by name. */
+/** The arms that the others are measured against, by name. */
 export interface Reference {
   /** The arm to improve on, such as LoRA. */
   readonly low: string;
-  /** The arm to come near to, such as full-rank training. */
-  readonly high: string;
+  /** The arm to come near to, such as full-rank training; null where there is none, and no gap to measure. */
+  readonly high: string | null;
 }
 
 /** Settings that every run of a study is given. */

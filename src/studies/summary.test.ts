@@ -229,6 +229,23 @@ describe("the conclusion", () => {
     expect(grounds[0]).toContain("With 3 seeds the standard error itself is rough.");
   });
 
+  test("does not take seeds for lengths: what they hold out differs, and so what is trained on", () => {
+    const bySeed = (change: (arm: string, seed: number) => number): StudySummary => {
+      const evidence = evidenceFor(LOSSES).map((known): RunEvidence => {
+        const tokens = change(known.run.arm, known.run.seed);
+        const records = known.records.map((record) => (record.kind === "end" ? { ...record, tokens } : record));
+        return { ...known, records };
+      });
+      return summarize(STUDY, evidence, { machines: [], spectra: null });
+    };
+    expect(conclusion(bySeed((_, seed) => 800 + seed)).findings[0]).toBe(
+      "3 arms with 3 seeds: 9 runs of 8 steps, 800 to 802 tokens each.",
+    );
+    expect(conclusion(bySeed((arm) => (arm === "lora" ? 900 : 800))).findings[0]).toContain(
+      "the arms differ in length",
+    );
+  });
+
   test("says nothing of chance with one seed", () => {
     const undone: Ending = { loss: null, phase: "new" };
     const summary = summaryOf({

@@ -2,7 +2,7 @@ import { availableMemoryBytes, cpuCount, exists, joinPath, residentMemoryBytes, 
 import { ConfigError } from "../base/errors.js";
 import { ChatTemplate, today } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
-import { type DataFacts, derive, type OpenSettings } from "../config/derive.js";
+import { type DataFacts, derive, isComplete, type OpenSettings } from "../config/derive.js";
 import { completeSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { BatchCursor } from "../data/cursor.js";
@@ -53,6 +53,8 @@ export interface PreparedRun extends TrainedRun {
   readonly unused: string;
   /** SHA-256 of the tokens and labels to train on and those held out. */
   readonly dataSha256: string;
+  /** SHA-256 of the tokens and labels held out. */
+  readonly heldOutSha256: string;
   /** Rules by which the files of the data became records. */
   readonly readingRules: ReadingRules;
 }
@@ -178,8 +180,14 @@ export async function prepareRun(
     unused: describeUnused(dataset.unused),
     readingRules,
     dataSha256: sha256([...trainRows.content, ...heldOutRows.content]),
+    heldOutSha256: sha256([...heldOutRows.content]),
     threads: settings.threads ?? cpuCount(),
   };
+}
+
+/** The settings, completed from model and data where they are still open. @throws as `prepareRun`. */
+export async function completedSettings(given: OpenSettings): Promise<Settings> {
+  return isComplete(given) ? given : (await prepareRun(given)).settings;
 }
 
 async function tokenizerFor(
