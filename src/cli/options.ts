@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { ConfigError } from "../base/errors.js";
+import { flagOf } from "../base/naming.js";
 import { defaultText } from "../config/flags.js";
-import { flagOf } from "../config/names.js";
 import { parseValue } from "../config/parse-value.js";
 import { choicesOf } from "../config/schema.js";
 import type { Setting, ValueOf } from "../config/settings.js";

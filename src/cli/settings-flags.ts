@@ -1,8 +1,9 @@
 import { type Command, Option } from "commander";
 import { readText } from "#platform";
+import { flagOf } from "../base/naming.js";
 import { loadConfigFile } from "../config/config-file.js";
 import { flagDefinitions } from "../config/flags.js";
-import { adviceForUnknown, flagOf } from "../config/names.js";
+import { adviceForUnknown } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { requireUsed } from "../config/unused.js";

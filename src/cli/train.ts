@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { flagOf } from "../config/names.js";
+import { flagOf } from "../base/naming.js";
 import { RECIPES } from "../config/presets.js";
 import type { Context } from "./context.js";
 import { addSettingFlags, adviceFromSettings, settingsOf } from "./settings-flags.js";

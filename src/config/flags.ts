@@ -1,4 +1,5 @@
-import { flagOf, kebabCase, SETTING_KEYS, settingOf } from "./names.js";
+import { flagOf, kebabCase } from "../base/naming.js";
+import { SETTING_KEYS, settingOf } from "./names.js";
 import { choicesOf } from "./schema.js";
 import type { Setting, SettingKey } from "./settings.js";
 

@@ -1,3 +1,4 @@
+import { optionName } from "../base/naming.js";
 import { suggest } from "../base/suggest.js";
 import { SETTINGS, type Setting, type SettingKey } from "./settings.js";
 
@@ -6,16 +7,6 @@ export const SETTING_KEYS: readonly SettingKey[] = Object.keys(SETTINGS) as Sett
 /** The declaration of a setting, without its literal types. */
 export function settingOf(key: SettingKey): Setting {
   return SETTINGS[key];
-}
-
-/** `totalBatchSize` and `total_batch_size` -> `total-batch-size`. */
-export function kebabCase(name: string): string {
-  return name.replaceAll("_", "-").replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-/** The flag of a setting as it is typed: `--total-batch-size`. */
-export function flagOf(name: string): string {
-  return `--${kebabCase(name)}`;
 }
 
 /** camelCase, kebab-case and snake_case forms of a name are the same name. */
@@ -58,7 +49,7 @@ const TRANSLATIONS: ReadonlyMap<string, string> = new Map(
     reset_optimizer_on_relora: "set optimizerReset",
     optimizer_magnitude_pruning: "set optimizerReset to magnitude, and pruneRatio",
     optimizer_random_pruning: "set optimizerReset to random, and pruneRatio",
-  }).map(([name, advice]) => [normalize(name), advice]),
+  }).map(([name, advice]) => [normalize(name), advice.replace(/\b[a-z]+[A-Z]\w+/g, (key) => optionName(key))]),
 );
 
 /** Advice for a name that is no setting: `; did you mean "rank"?`, or empty where nothing is near. */

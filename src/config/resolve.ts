@@ -1,8 +1,9 @@
 import { ConfigError } from "../base/errors.js";
+import { either, optionName } from "../base/naming.js";
 import type { ConfigFile } from "./config-file.js";
 import { CROSS_CHECKS } from "./cross-checks.js";
 import { DERIVATIONS, stepsOfRun } from "./derive.js";
-import { adviceForUnknown, findSetting, flagOf, SETTING_KEYS, settingOf } from "./names.js";
+import { adviceForUnknown, findSetting, SETTING_KEYS, settingOf } from "./names.js";
 import { parseValue } from "./parse-value.js";
 import { isModelPreset, RECIPES } from "./presets.js";
 import type { DerivedKey, Setting, SettingKey, Settings } from "./settings.js";
@@ -27,7 +28,7 @@ export interface SettingSources {
 export function resolveSettings({ flags = {}, file, changes, defaults = {} }: SettingSources = {}): Settings {
   const faults: string[] = [];
   const bad = new Set<SettingKey>();
-  const fromFlags = readLayer(flags, flagOf, "unknown flag", faults, bad);
+  const fromFlags = readLayer(flags, optionName, either("unknown setting", "unknown flag"), faults, bad);
   const read = (from: ConfigFile | undefined): Layer =>
     from === undefined
       ? { values: {} }
@@ -87,14 +88,14 @@ function readLayer(
   const layer: Partial<Record<SettingKey, unknown>> = {};
   const ruledOut: { name: string; key: SettingKey; choice: string }[] = [];
   const nameOf = new Map<SettingKey, string>();
-  const isFlag = show === flagOf;
-  const label = isFlag ? flagOf : (name: string) => name;
+  const isFlag = show === optionName;
+  const label = isFlag ? optionName : (name: string) => name;
   for (const [name, raw] of Object.entries(values)) {
     if (raw === undefined) continue;
     const found = findSetting(name);
     if (found === undefined) {
-      const shown = isFlag ? flagOf(name) : `"${name}"`;
-      faults.push(`${unknown} ${shown}${adviceForUnknown(name, isFlag ? flagOf : (near) => `"${near}"`)}`);
+      const quoted = (each: string): string => (isFlag ? optionName(each) : `"${each}"`);
+      faults.push(`${unknown} ${quoted(name)}${adviceForUnknown(name, quoted)}`);
       continue;
     }
     const { key, choice } = found;

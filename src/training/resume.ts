@@ -1,6 +1,6 @@
 import { exists, joinPath } from "#platform";
 import { CheckpointError, ConfigError } from "../base/errors.js";
-import { flagOf } from "../config/names.js";
+import { optionName } from "../base/naming.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
 import { damageOf } from "../formats/checksums.js";
@@ -61,8 +61,7 @@ export async function resume(
       onNotice(
         ending === "done"
           ? `${path} is done: nothing is left of its ${settings.maxSteps} steps.`
-          : `${path} ended early, after ${step} of ${settings.maxSteps} steps; ` +
-              `a larger ${flagOf("patience")} lets it go on.`,
+          : `${path} ended early, after ${step} of ${settings.maxSteps} steps; a larger patience lets it go on.`,
       );
       await goBackTo(path, step, best?.step ?? null);
       await folder.writeReport(settings);
@@ -84,13 +83,15 @@ function requirePlan({ checkpoint: { step, folder }, state, settings: before }: 
   const { maxSteps } = settings;
   if (maxSteps < step) {
     throw new ConfigError(
-      `maxSteps: must be at least ${step}, the steps done at ${folder}, got ${maxSteps}; or name an earlier checkpoint`,
+      `${optionName("maxSteps")}: must be at least ${step}, the steps done at ${folder}, got ${maxSteps}; or name ` +
+        "an earlier checkpoint",
     );
   }
   const conflict = planConflict({ ...before, maxSteps: state.maxSteps }, settings, step);
   if (conflict === null) return;
   throw new ConfigError(
-    `maxSteps: the run was planned for ${state.maxSteps} steps and cannot go on to ${maxSteps}: ${conflict}; ` +
+    `${optionName("maxSteps")}: the run was planned for ${state.maxSteps} steps and cannot go on to ${maxSteps}: ` +
+      `${conflict}; ` +
       `to train on, start a new run from its model/`,
   );
 }

@@ -1,5 +1,6 @@
 import { cpuCount } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { either, optionName } from "../base/naming.js";
 import type { ChatMessage } from "../chats/chat-rendering.js";
 import { ChatTemplate } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
@@ -66,8 +67,8 @@ export class Writer {
     const template = ChatTemplate.of(this.#tokenizer);
     if (template === null) {
       throw new ConfigError(
-        `${this.#target}: its tokenizer has no chat template; name a file with one as --chat-template, ` +
-          "or leave out --chat to continue a text",
+        `${this.#target}: its tokenizer has no chat template; name a file with one as ${optionName("chatTemplate")}, ` +
+          `or ${either("use generate", "leave out --chat")} to continue a text`,
       );
     }
     const ids = this.#tokenizer.encode(await template.prompt({ messages }));
