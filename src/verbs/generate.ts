@@ -7,10 +7,11 @@ import { findTurnEnd } from "../chats/turn-end.js";
 import { readBeginId, readEndIds } from "../formats/generation-config.js";
 import type { Generation, WritingOptions } from "../programs/text-generator.js";
 import { TextGenerator } from "../programs/text-generator.js";
+import type { SessionOptions } from "../runtime/session.js";
 import { Rng } from "../tensor/random.js";
 import { modelTokenizer } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import type { TargetOptions } from "./target.js";
+import type { LoadedTarget, TargetOptions } from "./target.js";
 import { loadTarget } from "./target.js";
 
 /** Options of {@link generateText}. */
@@ -44,12 +45,21 @@ export class Writer {
     target: string,
     { chatTemplate = null, float32 = false, device, threads, ...options }: WriterOptions,
   ): Promise<Writer> {
-    const { model, folder, ...loaded } = await loadTarget(target, { ...options, ...(!float32 && { device }) });
+    const loaded = await loadTarget(target, { ...options, ...(!float32 && { device }) });
     const tokenizer = await modelTokenizer(loaded.tokenizer, chatTemplate);
+    return Writer.of(target, loaded, tokenizer, { device, threads: threads ?? cpuCount() });
+  }
+
+  /** A writer with a model that is loaded already; it must be released. @param target named in errors. */
+  static async of(
+    target: string,
+    { model, folder }: LoadedTarget,
+    tokenizer: Tokenizer,
+    session: SessionOptions,
+  ): Promise<Writer> {
     const endOfText = tokenizer.findEndOfText();
     const endIds = [...(await readEndIds(folder)), ...(endOfText === undefined ? [] : [endOfText])];
     const beginId = (await readBeginId(folder)) ?? tokenizer.findBeginOfText() ?? null;
-    const session = { device, threads: threads ?? cpuCount() };
     return new Writer(target, tokenizer, new TextGenerator(model, tokenizer, session, endIds, beginId));
   }
 

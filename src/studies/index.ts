@@ -1,0 +1,6 @@
+export { type CompareOptions, compare, type StudyDescription } from "./compare.js";
+export { type StudyHandle, type StudyOptions, type StudyResult, startStudy } from "./run-study.js";
+export type { Arm, Reference, Study } from "./study.js";
+export { parseStudy } from "./study-config.js";
+export type { RunPhase, RunStatus, StudyRun } from "./study-run.js";
+export type { ArmSummary, RunSummary, StudySummary } from "./summary.js";
