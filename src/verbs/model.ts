@@ -113,14 +113,15 @@ export class LanguageModel {
     return this.#tokenizer;
   }
 
-  /** The ids of a text, without what stands around texts. */
+  /** The ids of a text that is to be continued, with what the tokenizer puts in front of texts. */
   async encode(text: string): Promise<number[]> {
-    return (await this.tokenizer).encode(text);
+    const tokenizer = await this.tokenizer;
+    return text === "" ? [...tokenizer.surround.before] : tokenizer.encodePrompt(text, null);
   }
 
-  /** The text of ids. */
-  async decode(ids: ArrayLike<number>): Promise<string> {
-    return (await this.tokenizer).decode(ids);
+  /** The text of ids, by default without special tokens. */
+  async decode(ids: ArrayLike<number>, { skipSpecialTokens = true } = {}): Promise<string> {
+    return (await this.tokenizer).decode(ids, { skipSpecialTokens });
   }
 
   /** Continues a text; an empty one as if a document begins. `await` gives the whole, `for await` its pieces. */
