@@ -81,7 +81,7 @@ export const runs: Area = {
       name: "resume: more steps than the schedule allows",
       args: ["resume", "run", "--max-steps", "9"],
       prepare: stoppedRun,
-      says: ["maxSteps: the run was planned for 4 steps", "schedule cosine_restarts depends", "start a new run"],
+      says: ["--max-steps: the run was planned for 4 steps", "schedule cosine_restarts depends", "start a new run"],
       code: 2,
     },
     {

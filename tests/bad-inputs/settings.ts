@@ -154,7 +154,7 @@ export const settings: Area = {
     {
       name: "restarts that the run is too short for",
       args: ["inspect", "schedule", "--max-steps", "10", "--relora-every", "20"],
-      says: ["reloraEvery: must be at most the 8 steps with adapters", "use --method lora"],
+      says: ["--relora-every: must be at most the 8 steps with adapters", "use --method lora"],
       code: 2,
     },
     {
