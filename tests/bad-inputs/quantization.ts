@@ -65,7 +65,10 @@ export const quantization: Area = {
       args: train("--model", "packed", "--quantize", "int8", "--method", "lora"),
       files: { "a.txt": TEXT },
       prepare: packed(),
-      says: ["quantize: packed is quantized already (nf4 in blocks of 64), not with int8 by row", "leave --quantize out"],
+      says: [
+        "quantize: packed is quantized already (nf4 in blocks of 64), not with int8 by row",
+        "leave --quantize out",
+      ],
       code: 2,
     },
     {
