@@ -24,14 +24,15 @@ import {
 import { completeOptions, type GivenOptions, requireKnown } from "./option-table.js";
 import { EVALUATION_OPTIONS, EXPORT_OPTIONS, MERGE_OPTIONS, QUANTIZATION_OPTIONS, quantizerOf } from "./options.js";
 import { type ModelQuantization, quantizeModel } from "./quantize.js";
+import type { TargetOptions } from "./target.js";
 
 // The verbs as functions of a name and a few options. What is left out is as on the command line.
 
 /** Options of {@link evaluate}; only the data must be given. */
 export interface EvaluateOptions
   extends LoadModelOptions,
-    Partial<Pick<EvaluationOptions, "batchSize" | "sequenceLength" | "maxTokens">>,
-    Pick<EvaluationOptions, "data" | "trainOnInputs" | "chatDate" | "chatTemplate"> {}
+    Pick<EvaluationOptions, "data">,
+    Partial<Omit<EvaluationOptions, keyof TargetOptions | "data">> {}
 
 /**
  * Scores a model on data: the mean loss of a token, and its perplexity. See {@link evaluateTarget}.
