@@ -110,7 +110,7 @@ function resolved(file: Source, changes: Source): Settings | string[] {
     return faults.length > 0 ? faults : settings;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return [...faults, ...error.text.split("\n")];
+    return [...faults, ...error.message.split("\n")];
   }
 }
 
