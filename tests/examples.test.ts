@@ -1,6 +1,11 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { expect, test, vi } from "vitest";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { parseStudy } from "../src/studies/study-config.js";
+import { writeStandIn } from "./stand-in-model.js";
 
 const EXAMPLES = {
   "01-adapter.ts": () => import("../examples/01-adapter.js"),
@@ -11,7 +16,30 @@ const EXAMPLES = {
   "06-saved-adapter.ts": () => import("../examples/06-saved-adapter.js"),
   "07-lazy-tensors.ts": () => import("../examples/07-lazy-tensors.js"),
   "08-own-adapter.ts": () => import("../examples/08-own-adapter.js"),
+  "continue-adapter.ts": () => import("../examples/continue-adapter.js"),
+  "evaluate.ts": () => import("../examples/evaluate.js"),
+  "fine-tune.ts": () => import("../examples/fine-tune.js"),
+  "from-scratch.ts": () => import("../examples/from-scratch.js"),
+  "merge-and-export.ts": () => import("../examples/merge-and-export.js"),
+  "training-loop.ts": () => import("../examples/training-loop.js"),
 };
+
+// The examples run elsewhere, and the model that they name is a small one of the same name.
+const folder = mkdtempSync(path.join(tmpdir(), "highrank-examples-"));
+const root = process.cwd();
+const EXAMPLES_FOLDER = fileURLToPath(new URL("../examples/", import.meta.url));
+beforeAll(async () => {
+  const chats = readFileSync(path.join(EXAMPLES_FOLDER, "chats.jsonl"), "utf8").split("\n");
+  await writeStandIn(path.join(folder, "hub"), "HuggingFaceTB/SmolLM2-135M-Instruct", chats);
+  vi.stubEnv("HF_HUB_CACHE", path.join(folder, "hub"));
+  vi.stubEnv("HF_HUB_OFFLINE", "1");
+  symlinkSync(EXAMPLES_FOLDER, path.join(folder, "examples"));
+  process.chdir(folder);
+});
+afterAll(() => {
+  process.chdir(root);
+  rmSync(folder, { recursive: true });
+});
 
 /** Runs an example and gives the lines that it printed. */
 async function linesOf(example: keyof typeof EXAMPLES): Promise<string[]> {
@@ -34,7 +62,7 @@ const isFalling = (values: readonly number[]): boolean => values.every((value, i
 test("every file in examples/ is run here", () => {
   const files = readdirSync(new URL("../examples/", import.meta.url)).sort();
   // tests/fine-tuning-demo.size.test.ts runs the one in a folder.
-  expect([...Object.keys(EXAMPLES), "fine-tuning", "studies"]).toEqual(files);
+  expect([...Object.keys(EXAMPLES), "chats.jsonl", "fine-tuning", "studies"].sort()).toEqual(files);
 });
 
 test("every study in examples/ is a sound one", () => {
@@ -127,4 +155,46 @@ test("lazy tensors check shapes at once, and checkpointing computes more for the
   expect(lines[3]).toBe("checkpointing false: 8 matrix products");
   expect(lines[4]).toBe("checkpointing true: 12 matrix products");
   expect(lines[5]).toBe("equal gradients, bit for bit: true");
+});
+
+test("a fine-tune on chats lowers the loss, and the model answers", async () => {
+  const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  const lines = await linesOf("fine-tune.ts");
+  write.mockRestore();
+  const losses = numbers(lines, /^step \d+: loss (.+)$/);
+  expect(losses).toHaveLength(40);
+  expect(losses.at(-1)).toBeLessThan(losses[0]!);
+});
+
+test("a PEFT adapter is where training goes on", async () => {
+  const [losses, adapter] = await linesOf("continue-adapter.ts");
+  const [, first, second] = /^held-out loss (\S+), then (\S+)$/.exec(losses!)!.map(Number);
+  expect(second).toBeLessThan(first!);
+  expect(adapter).toMatch(/^the adapter goes on in runs\/\d+-/);
+});
+
+test("a model scores better after training than before", async () => {
+  const [before, after] = numbers(await linesOf("evaluate.ts"), /^loss (\S+), perplexity \S+ of \d+ tokens$/);
+  expect(after).toBeLessThan(before!);
+});
+
+test("one run becomes a merged folder, an adapter and an ONNX file", async () => {
+  const [merged, adapter, onnx] = await linesOf("merge-and-export.ts");
+  expect(merged).toMatch(/^merging changed the logits by (0e\+0|\de-\d+) of the largest$/);
+  expect(adapter).toMatch(/^an adapter of rank \d+ for 14 layers$/);
+  expect(onnx).toBe("onnx/model_fp16.onnx, which transformers.js loads");
+});
+
+test("a tiny model that starts at random learns to count", async () => {
+  const lines = await linesOf("from-scratch.ts");
+  const losses = numbers(lines, /held-out loss (.+)$/);
+  expect(losses.at(-1)).toBeLessThan(losses[0]! / 2);
+  expect(lines.at(-2)).toMatch(/^4 merges, best loss /);
+  expect(lines.at(-1)).toMatch(/^ \d+\./);
+});
+
+test("a loop of one's own on imports of single folders trains the adapters", async () => {
+  const losses = numbers(await linesOf("training-loop.ts"), /^step \d+: loss (.+)$/);
+  expect(losses).toHaveLength(10);
+  expect(losses.at(-1)).toBeLessThan(losses[0]! * 0.9);
 });

@@ -192,7 +192,7 @@ describe("--to peft", () => {
       await expect(exporting).rejects.toThrow(ConfigError);
       await expect(exporting).rejects.toThrow(why);
     }
-    await expect(exportAs("peft", "relora", "nowhere", { dtype: "float32" })).rejects.toThrow(/--dtype is for --to hf/);
+    await expect(exportAs("peft", "relora", "nowhere", { dtype: "float32" })).rejects.toThrow(/dtype is for to hf/);
     expect(await readdir(folder)).not.toContain("nowhere");
   });
 });

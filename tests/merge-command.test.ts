@@ -250,7 +250,7 @@ test("what holds something is not written over, and a base is for adapters alone
   await expect(merge(at("float"), "packed")).rejects.toThrow(/packed is not empty, and nothing in it is replaced/);
   const merging = merge(at("float"), "nowhere", { base: at("float") });
   await expect(merging).rejects.toThrow(ConfigError);
-  await expect(merging).rejects.toThrow(/--base is for PEFT adapters/);
+  await expect(merging).rejects.toThrow(/base is for PEFT adapters/);
 });
 
 test("the command says what it wrote and what verifying compared, within 80 columns", async () => {

@@ -134,7 +134,7 @@ describe("a kind of adapter", () => {
     expect(() => settingsOf("near", { quantize: "nf4", mergePolicy: "residual" })).toThrow("the kind kronecker cannot");
     registerAdapter("once", { ...LORA, noCycles: "a cycle would forget those before it" });
     expect(() => settingsOf("once", { adapterKind: "once" })).toThrow(
-      "adapterKind: once is for method lora. With relora a cycle would forget those before it; use --method lora",
+      'adapterKind: once is for method lora. With relora a cycle would forget those before it; use method: "lora"',
     );
   });
 

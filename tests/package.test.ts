@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -84,6 +85,29 @@ test("the installed package computes", async () => {
   expect(output).toBe("2 3\ntrue\n");
 });
 
+/** Folders of the package that can be imported by their names. */
+const ROOMS = readdirSync(path.join(ROOT, "src"), { recursive: true, encoding: "utf8" })
+  .map((file) => /^([a-z]+)\/index\.ts$/.exec(file.replaceAll("\\", "/"))?.[1])
+  .filter((room) => room !== undefined)
+  .sort();
+
+test("every room is a subpath whose names are those of the entry, and tensors compute without the entry", async () => {
+  expect(ROOMS).toEqual(expect.arrayContaining(["adapters", "data", "formats", "nn", "optim", "quant"]));
+  const output = await outputOf(`
+    import { add } from "highrank/ops";
+    import { tensor } from "highrank/tensor";
+    console.log(...(await add(tensor([1, 2]), 1).data()));
+    const entry = await import("highrank");
+    for (const room of ${JSON.stringify(ROOMS)}) {
+      const names = Object.entries(await import("highrank/" + room));
+      // The entry's evaluate takes tensors too.
+      const others = names.filter(([name, value]) => entry[name] !== value && name !== "evaluate");
+      if (others.length > 0) console.log(room, others.map(([name]) => name));
+    }
+    await import("highrank/cli").catch(({ code }) => console.log(code));`);
+  expect(output).toBe("2 3\nERR_MODULE_NOT_FOUND\n");
+});
+
 test("a bundle keeps what computes tensors and leaves out what is not used", async () => {
   await writeFile(
     path.join(project, "entry.js"),
@@ -119,7 +143,15 @@ test.each([
   ["esnext", "bundler"],
 ])("types resolve with module %s and moduleResolution %s", async (module, moduleResolution) => {
   const code = [
-    `import { LoRAAdapter, Rng, type Settings } from "highrank";`,
+    `import { LoRAAdapter, loadModel, Rng, type Settings, train } from "highrank";`,
+    `import { type LinearAdapter, LoRAAdapter as Same, MergeableLayer } from "highrank/adapters";`,
+    ...ROOMS.map((room) => `export * as ${room}Room from "highrank/${room}";`),
+    `export const adapter: LinearAdapter = new Same(4, 4, { rank: 2 }, new Rng(0));`,
+    `export const layer: typeof MergeableLayer = MergeableLayer;`,
+    `export const run = train({ model: "nano", data: "x.txt", rank: 16 }, { onStep: ({ loss }) => loss.toFixed(2) });`,
+    `export const text: Promise<string> = loadModel(await run).then((model) => model.chat("Hello"));`,
+    "// @ts-expect-error there is no such setting",
+    `export const other = train({ maxStep: 1 });`,
     `export const rank: number = new LoRAAdapter(4, 4, { rank: 2 }, new Rng(0)).rank;`,
     `export const model: Settings["model"] = "nano";`,
     "// @ts-expect-error rank is a number, so the types were found",

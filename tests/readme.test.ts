@@ -11,9 +11,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { runCommand } from "./run-command.js";
+import { writeStandIn } from "./stand-in-model.js";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const PAGES = ["README.md", ...readdirSync(path.join(ROOT, "docs")).map((name) => `docs/${name}`)].filter((name) =>
@@ -50,8 +52,9 @@ const programs = snippets.flatMap((snippet, i) => {
 
 // The programs lie outside the repository, in a project that has the package installed.
 const project = mkdtempSync(path.join(tmpdir(), "highrank-snippets-"));
+const root = process.cwd();
 
-beforeAll(() => {
+beforeAll(async () => {
   mkdirSync(path.join(project, "node_modules"));
   symlinkSync(ROOT, path.join(project, "node_modules/highrank"));
   for (const { file, code } of programs) writeFileSync(path.join(project, file), code);
@@ -62,9 +65,19 @@ beforeAll(() => {
   };
   writeFileSync(path.join(project, "tsconfig.json"), JSON.stringify(options));
   writeFileSync(path.join(project, "package.json"), JSON.stringify({ type: "module" }));
+  // They run there too, and the model that they name is a small one of the same name.
+  for (const name of ["README.md", "docs", "examples"]) symlinkSync(path.join(ROOT, name), path.join(project, name));
+  const chats = readFileSync(path.join(ROOT, "examples/chats.jsonl"), "utf8").split("\n");
+  await writeStandIn(path.join(project, "hub"), "HuggingFaceTB/SmolLM2-135M-Instruct", chats);
+  vi.stubEnv("HF_HUB_CACHE", path.join(project, "hub"));
+  vi.stubEnv("HF_HUB_OFFLINE", "1");
+  process.chdir(project);
 });
 
-afterAll(() => rmSync(project, { recursive: true }));
+afterAll(() => {
+  process.chdir(root);
+  rmSync(project, { recursive: true });
+});
 
 test("the TypeScript of README and docs has no type error", () => {
   expect(programs.length).toBeGreaterThanOrEqual(4);

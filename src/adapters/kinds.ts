@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { AdapterKind } from "./adapter-kind.js";
 import { CoreAdapter } from "./core-adapter.js";
 import { DoRAAdapter } from "./dora-adapter.js";
@@ -25,7 +26,9 @@ export function adapterKinds(): readonly AdapterKindName[] {
 export function adapterKind(name: string): AdapterKind {
   const kind = KINDS.get(name);
   if (kind !== undefined) return kind;
-  throw new ConfigError(`adapterKind: must be one of ${adapterKinds().join(", ")}, got "${name}"; ${REGISTER_FIRST}`);
+  throw new ConfigError(
+    `${optionName("adapterKind")}: must be one of ${adapterKinds().join(", ")}, got "${name}"; ${REGISTER_FIRST}`,
+  );
 }
 
 /**

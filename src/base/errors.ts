@@ -1,15 +1,35 @@
+import { forCommandLine, forProgram } from "./naming.js";
+
 /** Messages are for people; one that quotes a file could otherwise grow as long as the file. */
 const MAX_MESSAGE_LENGTH = 8000;
 
 /**
  * Base of every error that highrank throws on purpose. A message says where, what must hold, what came, and the way
- * out.
+ * out. It names settings and options by their keys, as `maxSteps`.
  */
 export class HighrankError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message.length <= MAX_MESSAGE_LENGTH ? message : `${message.slice(0, MAX_MESSAGE_LENGTH)}…`, options);
+  readonly #text: string;
+
+  /** @param text may name settings with `optionName`. */
+  constructor(text: string, options?: ErrorOptions) {
+    super(shortened(forProgram(text)), options);
     this.name = new.target.name;
+    this.#text = text;
   }
+
+  /** The text that the error was made of, to make that of another of it. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** The message with flags in place of keys, as `--max-steps`. */
+  get commandLineMessage(): string {
+    return shortened(forCommandLine(this.#text));
+  }
+}
+
+function shortened(message: string): string {
+  return message.length <= MAX_MESSAGE_LENGTH ? message : `${message.slice(0, MAX_MESSAGE_LENGTH)}…`;
 }
 
 /** Shapes that do not fit together. Thrown when the graph is built, not when it runs. */

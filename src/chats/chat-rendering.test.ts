@@ -73,7 +73,7 @@ test.each([
 ])("%s is an error that names the ways out", (_, source) => {
   const render = () => new ChatRenderer(source, {}).renderWithSpans({ messages: TURNS });
   expect(render).toThrow(DataError);
-  expect(render).toThrow(/\{% generation %\}.*--train-on-inputs/);
+  expect(render).toThrow(/\{% generation %\}.*trainOnInputs/);
 });
 
 test("generation tags that do not come in pairs are refused", () => {

@@ -1,4 +1,5 @@
 import { DataError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { type RenderedTemplate, Template } from "../jinja/template.js";
 import { markedMessages, markTurns, readTurns, type Spans, type Turns } from "./assistant-turns.js";
 import { type ChatMessage, hasParts, joinedParts, templateMessages } from "./chat-messages.js";
@@ -249,7 +250,7 @@ function withinLimit<T>(render: () => T, textOf: (rendered: T) => string): T {
   if (length <= MAX_RENDERED_LENGTH) return rendered;
   throw new DataError(
     `the chat template makes ${length} characters of the conversation, the most is ${MAX_RENDERED_LENGTH}; ` +
-      "name another with --chat-template, or leave the record out",
+      `name another with ${optionName("chatTemplate")}, or leave the record out`,
   );
 }
 
@@ -257,7 +258,7 @@ function notShown(): never {
   throw new DataError(
     "the chat template does not show what the assistant wrote: no loop over the messages writes the turns, and the " +
       "first messages are rendered differently when others follow; put {% generation %} and {% endgeneration %} " +
-      "around the assistant's part in the template, or train on all turns (--train-on-inputs)",
+      `around the assistant's part in the template, or train on all turns (${optionName("trainOnInputs", true)})`,
   );
 }
 

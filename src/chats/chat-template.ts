@@ -1,5 +1,6 @@
 import { runLimited } from "#platform";
 import { DataError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { writePythonJson } from "../python/json.js";
 import { contentOf } from "../tokenizers/outside-tokens.js";
 import { storedTemplates } from "../tokenizers/stored-templates.js";
@@ -102,8 +103,8 @@ async function renderSome(work: ChatWork, places: readonly number[], answers: Ch
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
     throw new DataError(
-      `the chat template was stopped at conversation ${places[done]! + 1}: ${cause.message}; ` +
-        "name another with --chat-template",
+      `the chat template was stopped at conversation ${places[done]! + 1}: ${cause.text}; ` +
+        `name another with ${optionName("chatTemplate")}`,
       { cause },
     );
   }

@@ -22,7 +22,7 @@ port.onMessage(async (work) => {
       port.post(answer(renderer, parsePythonJson(conversation) as Conversation, task));
     } catch (error) {
       if (!(error instanceof DataError || error instanceof SyntaxError)) throw error;
-      port.post({ fault: error.message });
+      port.post({ fault: error instanceof DataError ? error.text : error.message });
     }
     // Messages leave between two turns of the event loop, and each one shows progress.
     await new Promise((resolve) => setImmediate(resolve));

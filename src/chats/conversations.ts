@@ -1,5 +1,6 @@
 import { DataError } from "../base/errors.js";
 import { isObject, shownValue } from "../base/json.js";
+import { optionName } from "../base/naming.js";
 import { parsePythonJson, plainNumbers } from "../python/json.js";
 import type { ChatMessage, Conversation } from "./chat-rendering.js";
 
@@ -67,7 +68,7 @@ export function scoredMessages(messages: readonly ChatMessage[]): readonly boole
     if (values[0] === true && message.role !== "assistant") {
       throw new DataError(
         `message ${index + 1}: "${marked[0]}" must not be 1 for the role ${shownValue(message.role)}; ` +
-          "only the assistant's messages are scored, or all of them (--train-on-inputs)",
+          `only the assistant's messages are scored, or all of them (${optionName("trainOnInputs", true)})`,
       );
     }
     return values[0];

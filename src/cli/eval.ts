@@ -1,34 +1,10 @@
 import type { Command } from "commander";
 import { formatNumber } from "../base/numbers.js";
-import { SETTINGS } from "../config/settings.js";
+import { EVALUATION_OPTIONS } from "../verbs/options.js";
 import type { Context } from "./context.js";
-import { addOptions, type OptionTable, readOptions } from "./options.js";
+import { addOptions, readOptions } from "./options.js";
 import { addTargetOptions, readTargetOptions, TARGET_HELP } from "./target-options.js";
 import { addVerb } from "./usage.js";
-
-const OPTIONS = {
-  data: { type: "string", help: SETTINGS.data.help },
-  sequenceLength: {
-    type: "integer",
-    default: null,
-    none: "that of the run, or what the model allows",
-    min: 2,
-    unit: "tokens",
-    help: SETTINGS.sequenceLength.help,
-  },
-  batchSize: SETTINGS.batchSize,
-  trainOnInputs: SETTINGS.trainOnInputs,
-  chatDate: SETTINGS.chatDate,
-  chatTemplate: SETTINGS.chatTemplate,
-  maxTokens: {
-    type: "integer",
-    default: null,
-    none: "all",
-    min: 1,
-    unit: "tokens",
-    help: "Score at most this many tokens.",
-  },
-} as const satisfies OptionTable;
 
 /** `highrank eval TARGET --data F` */
 export function addEval(program: Command, context: Context): void {
@@ -36,10 +12,10 @@ export function addEval(program: Command, context: Context): void {
     "<TARGET>",
     TARGET_HELP,
   );
-  addOptions(command, OPTIONS);
+  addOptions(command, EVALUATION_OPTIONS);
   addTargetOptions(command);
   command.action(async (target: string) => {
-    const options = { ...readOptions(command, OPTIONS), ...readTargetOptions(command) };
+    const options = { ...readOptions(command, EVALUATION_OPTIONS), ...readTargetOptions(command) };
     const { evaluateTarget } = await import("../verbs/evaluate.js");
     const evaluation = await evaluateTarget(target, { ...options, ...context.events });
     context.result(evaluation, () => [

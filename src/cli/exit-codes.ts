@@ -28,10 +28,16 @@ export function exitCodeOf(error: unknown): ExitCode {
  */
 export function describeError(error: unknown, { debug }: { debug: boolean }): string {
   if (debug && error instanceof Error) return `error: ${error.stack}`;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const shown = escaped(message).split("\n").join("\n  ");
   if (error instanceof HighrankError) return `error: ${shown}`;
   return `internal error: ${shown}\n  This is a defect of highrank; HIGHRANK_DEBUG=1 shows where it happened.`;
+}
+
+/** The message of an error, which names settings by their flags. */
+export function messageOf(error: unknown): string {
+  if (error instanceof HighrankError) return error.commandLineMessage;
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The text without characters that a terminal would obey, which names from files may hold. */

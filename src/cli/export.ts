@@ -1,26 +1,13 @@
 import type { Command } from "commander";
 import { formatBytes, formatCount } from "../base/numbers.js";
-import { FLOAT_DTYPES } from "../formats/quant-state.js";
 import type { ExportedModel } from "../verbs/export.js";
-import { EXPORT_FORMATS } from "../verbs/export-formats.js";
 import type { ExportedOnnx } from "../verbs/export-onnx.js";
 import type { ExportedAdapter } from "../verbs/export-peft.js";
+import { EXPORT_OPTIONS } from "../verbs/options.js";
 import type { Context } from "./context.js";
-import { addOptions, type OptionTable, readOptions } from "./options.js";
+import { addOptions, readOptions } from "./options.js";
 import { addOriginOptions, readOriginOptions, TARGET_HELP } from "./target-options.js";
 import { addVerb } from "./usage.js";
-
-const OPTIONS = {
-  to: { type: "choice", choices: EXPORT_FORMATS, help: "peft: one adapter; hf: the merged model; onnx: a decoder." },
-  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
-  dtype: {
-    type: "choice",
-    choices: FLOAT_DTYPES,
-    default: null,
-    none: "hf: that of the base, or float32 where it is quantized; onnx: float32",
-    help: "Type of the weights.",
-  },
-} as const satisfies OptionTable;
 
 const HELP_AFTER = `
 For a run, finished or not, a checkpoint is exported. peft joins all cycles of
@@ -33,10 +20,10 @@ export function addExport(program: Command, context: Context): void {
   const command = addVerb(program, "export", "write a model for PEFT, transformers or transformers.js")
     .argument("<TARGET>", TARGET_HELP)
     .addHelpText("after", HELP_AFTER);
-  addOptions(command, OPTIONS);
+  addOptions(command, EXPORT_OPTIONS);
   addOriginOptions(command);
   command.action(async (target: string) => {
-    const options = { ...readOptions(command, OPTIONS), ...readOriginOptions(command), ...context.events };
+    const options = { ...readOptions(command, EXPORT_OPTIONS), ...readOriginOptions(command), ...context.events };
     const { exportTarget } = await import("../verbs/export.js");
     const exported = await exportTarget(target, options);
     context.result(exported, () => [...exportedLines(exported), `wrote     ${exported.folder}`]);

@@ -1,51 +1,13 @@
 import { type Command, Option } from "commander";
 import { ConfigError } from "../base/errors.js";
-import { SETTINGS } from "../config/settings.js";
 import type { Generation } from "../programs/text-generator.js";
+import { GENERATION_OPTIONS } from "../verbs/options.js";
 import type { Context } from "./context.js";
 import { converse } from "./conversation.js";
-import { addOptions, type OptionTable, type OptionValues, readOptions } from "./options.js";
+import { addOptions, type OptionValues, readOptions } from "./options.js";
 import { addTargetOptions, readTargetOptions, TARGET_HELP } from "./target-options.js";
 import { addVerb } from "./usage.js";
 import { noteRestarts, printer } from "./written-text.js";
-
-const OPTIONS = {
-  prompt: {
-    type: "string",
-    default: "",
-    help: "Text to continue; empty for the start of a document. With --chat, what the user says.",
-  },
-  maxNewTokens: { type: "integer", default: 100, min: 1, unit: "tokens", help: "Tokens to generate." },
-  temperature: { type: "number", default: 0.8, min: 0, help: "Spread of the sampling; 0 takes the likeliest token." },
-  topK: {
-    type: "integer",
-    default: null,
-    none: "all",
-    min: 1,
-    unit: "tokens",
-    help: "Sample from this many of the likeliest tokens.",
-  },
-  topP: {
-    type: "number",
-    default: 1,
-    above: 0,
-    max: 1,
-    help: "Sample from the likeliest tokens that together have this probability.",
-  },
-  seed: SETTINGS.seed,
-  chat: {
-    type: "boolean",
-    default: false,
-    help: "Answer the prompt as the assistant of a chat; without a prompt, line after line of standard input.",
-  },
-  system: { type: "string", default: null, none: "no system message", help: "With --chat, the system message." },
-  chatTemplate: SETTINGS.chatTemplate,
-  float32: {
-    type: "boolean",
-    default: false,
-    help: "Hold 16-bit weights in float32: faster, for twice the memory.",
-  },
-} as const satisfies OptionTable;
 
 const STOP = "--stop <text>";
 const STOP_HELP = "Stop before this text; may be given several times.";
@@ -60,12 +22,12 @@ export function addGenerate(program: Command, context: Context): void {
   const command = addVerb(program, "generate", "continue a prompt, or chat")
     .argument("<TARGET>", TARGET_HELP)
     .addHelpText("after", HELP_AFTER);
-  addOptions(command, OPTIONS);
+  addOptions(command, GENERATION_OPTIONS);
   const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
   command.addOption(new Option(STOP, STOP_HELP).argParser(collect).default([], "none"));
   addTargetOptions(command);
   command.action(async (target: string) => {
-    const own = readOptions(command, OPTIONS);
+    const own = readOptions(command, GENERATION_OPTIONS);
     const { stop } = command.opts<{ readonly stop: readonly string[] }>();
     requireSense(own, stop, context);
     const options = { ...own, ...readTargetOptions(command), ...context.events, stop };
@@ -90,7 +52,7 @@ export function addGenerate(program: Command, context: Context): void {
 
 /** @throws ConfigError for options that do not go together. */
 function requireSense(
-  { chat, prompt, system, chatTemplate }: OptionValues<typeof OPTIONS>,
+  { chat, prompt, system, chatTemplate }: OptionValues<typeof GENERATION_OPTIONS>,
   stop: readonly string[],
   { json }: Context,
 ): void {

@@ -1,27 +1,11 @@
 import type { Command } from "commander";
 import { formatBytes, formatCount, formatNumber } from "../base/numbers.js";
-import { FLOAT_DTYPES } from "../formats/quant-state.js";
 import type { MergedModel } from "../verbs/merge.js";
+import { MERGE_OPTIONS } from "../verbs/options.js";
 import type { Context } from "./context.js";
-import { addOptions, type OptionTable, readOptions } from "./options.js";
+import { addOptions, readOptions } from "./options.js";
 import { addOriginOptions, readOriginOptions, TARGET_HELP } from "./target-options.js";
 import { addVerb } from "./usage.js";
-
-const OPTIONS = {
-  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
-  dtype: {
-    type: "choice",
-    choices: FLOAT_DTYPES,
-    default: null,
-    none: "that of the base; float32 where it is quantized",
-    help: "Type of the weights.",
-  },
-  verify: {
-    type: "boolean",
-    default: false,
-    help: "Compare the logits of base + updates with those of the written model.",
-  },
-} as const satisfies OptionTable;
 
 const HELP_AFTER = `
 For a run, finished or not, a checkpoint is merged: base + finished cycles +
@@ -33,10 +17,10 @@ export function addMerge(program: Command, context: Context): void {
   const command = addVerb(program, "merge", "write a run or an adapter as a plain Hugging Face folder")
     .argument("<TARGET>", TARGET_HELP)
     .addHelpText("after", HELP_AFTER);
-  addOptions(command, OPTIONS);
+  addOptions(command, MERGE_OPTIONS);
   addOriginOptions(command);
   command.action(async (target: string) => {
-    const options = { ...readOptions(command, OPTIONS), ...readOriginOptions(command), ...context.events };
+    const options = { ...readOptions(command, MERGE_OPTIONS), ...readOriginOptions(command), ...context.events };
     const { mergeTarget } = await import("../verbs/merge.js");
     const result = await mergeTarget(target, options);
     context.result(result, () => resultLines(result));

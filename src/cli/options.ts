@@ -1,16 +1,10 @@
 import { type Command, Option } from "commander";
-import { ConfigError } from "../base/errors.js";
+import { flagOf } from "../base/naming.js";
 import { defaultText } from "../config/flags.js";
-import { flagOf } from "../config/names.js";
-import { parseValue } from "../config/parse-value.js";
 import { choicesOf } from "../config/schema.js";
-import type { Setting, ValueOf } from "../config/settings.js";
+import { completeOptions, type OptionTable, type OptionValues } from "../verbs/option-table.js";
 
-/** The options of a verb by camelCase name, declared as settings are; `group` does not matter. */
-export type OptionTable = Readonly<Record<string, Omit<Setting, "group" | "derived"> & { readonly derived?: never }>>;
-
-/** The checked values of an option table. */
-export type OptionValues<T extends OptionTable> = { readonly [K in keyof T]: ValueOf<T[K]> };
+export type { OptionTable, OptionValues };
 
 /** Adds the options to the command's help and parser. Values stay text until {@link readOptions}. */
 export function addOptions(command: Command, table: OptionTable): void {
@@ -31,19 +25,5 @@ function placeholder({ type }: OptionTable[string]): string {
  * @throws ConfigError with every value that is missing or out of range.
  */
 export function readOptions<const T extends OptionTable>(command: Command, table: T): OptionValues<T> {
-  const raw: Readonly<Record<string, unknown>> = command.opts();
-  const values: Record<string, unknown> = {};
-  const faults: string[] = [];
-  for (const [name, option] of Object.entries(table)) {
-    if (raw[name] === undefined) {
-      if (option.default === undefined) faults.push(`${flagOf(name)} is missing: ${option.help}`);
-      values[name] = option.default;
-      continue;
-    }
-    const parsed = parseValue({ group: "Run", ...option }, raw[name]);
-    if ("fault" in parsed) faults.push(`${flagOf(name)}: ${parsed.fault}`);
-    else values[name] = parsed.value;
-  }
-  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
-  return values as OptionValues<T>;
+  return completeOptions(table, command.opts());
 }

@@ -4,7 +4,7 @@ import { Context, type Surroundings } from "./context.js";
 import { addData } from "./data.js";
 import { addDoctor } from "./doctor.js";
 import { addEval } from "./eval.js";
-import { describeError, EXIT, type ExitCode, exitCodeOf } from "./exit-codes.js";
+import { describeError, EXIT, type ExitCode, exitCodeOf, messageOf } from "./exit-codes.js";
 import { addExport } from "./export.js";
 import { addGenerate } from "./generate.js";
 import { addInspect } from "./inspect.js";
@@ -63,7 +63,5 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
 }
 
 function jsonError(error: unknown): { name: string; message: string } {
-  return error instanceof Error
-    ? { name: error.name, message: error.message }
-    : { name: "Error", message: String(error) };
+  return { name: error instanceof Error ? error.name : "Error", message: messageOf(error) };
 }

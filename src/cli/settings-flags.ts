@@ -1,10 +1,11 @@
 import { type Command, Option } from "commander";
 import { readText } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { flagOf } from "../base/naming.js";
 import { loadConfigFile } from "../config/config-file.js";
 import type { OpenSettings } from "../config/derive.js";
 import { flagDefinitions } from "../config/flags.js";
-import { adviceForUnknown, flagOf } from "../config/names.js";
+import { adviceForUnknown } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { SettingKey } from "../config/settings.js";
 import { requireUsed } from "../config/unused.js";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { ConfigError } from "../base/errors.js";
-import { flagOf } from "../config/names.js";
+import { flagOf } from "../base/naming.js";
 import { RECIPES } from "../config/presets.js";
 import { addSweepOption, runStudy, sweptBy } from "./compare.js";
 import type { Context } from "./context.js";

@@ -1,9 +1,9 @@
 import { adapterKind } from "../adapters/kinds.js";
 import { MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
+import { optionName } from "../base/naming.js";
 import { isFourBitType } from "../ops/four-bit-codes.js";
 import { isPruning } from "../optim/reset.js";
 import { firstStretch } from "./derive.js";
-import { flagOf } from "./names.js";
 import { isModelPreset } from "./presets.js";
 import type { SettingKey, Settings } from "./settings.js";
 
@@ -19,29 +19,35 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
   {
     keys: ["chatDate"],
     fault: ({ chatDate }) =>
-      chatDate === null || isDay(chatDate) ? null : `chatDate: must be a day such as 2026-03-31, got ${chatDate}`,
+      chatDate === null || isDay(chatDate)
+        ? null
+        : `${optionName("chatDate")}: must be a day such as 2026-03-31, got ${chatDate}`,
   },
   {
     keys: ["adapterFrom", "method", "model"],
     fault: ({ adapterFrom, method, model }) =>
       adapterFrom === null || method === "full" || !isModelPreset(model)
         ? null
-        : `adapterFrom: is for the model that its adapter was trained on, and ${model} has random weights; ` +
-          `name the model with ${flagOf("model")}`,
+        : `${optionName("adapterFrom")}: is for the model that its adapter was trained on, and ${model} has random ` +
+          "weights; " +
+          `name the model with ${optionName("model")}`,
   },
   {
     keys: ["warmStartSteps", "adapterFrom", "method"],
     fault: ({ warmStartSteps, adapterFrom, method }) =>
       adapterFrom === null || method === "full" || warmStartSteps === 0
         ? null
-        : `warmStartSteps: must be 0 with adapterFrom, whose adapter is for the model as it is, got ${warmStartSteps}`,
+        : `${optionName("warmStartSteps")}: must be 0 with ${optionName("adapterFrom")}, whose adapter is for the ` +
+          "model as " +
+          `it is, got ${warmStartSteps}`,
   },
   {
     keys: ["mergePolicy", "adapterFrom", "method", "quantize"],
     fault: ({ mergePolicy, adapterFrom, method }) =>
       adapterFrom === null || method === "full" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
         ? null
-        : `mergePolicy: ${mergePolicy} starts adapters near what rounding changes, and adapterFrom from its adapter; ` +
+        : `${optionName("mergePolicy")}: ${mergePolicy} starts adapters near what rounding changes, and ` +
+          `${optionName("adapterFrom")} from its adapter; ` +
           "choose another policy, as delta-log",
   },
   {
@@ -49,21 +55,22 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: ({ quantize, method }) =>
       quantize === "none" || method !== "full"
         ? null
-        : `quantize: ${quantize} is for weights that stay frozen; method full trains them, so use ${flagOf("method")} lora or relora`,
+        : `${optionName("quantize")}: ${quantize} is for weights that stay frozen; method full trains them, so use ` +
+          `${optionName("method")} lora or relora`,
   },
   {
     keys: ["doubleQuant", "quantize"],
     fault: ({ doubleQuant, quantize }) =>
       !doubleQuant || isFourBitType(quantize)
         ? null
-        : `doubleQuant: is for nf4 and fp4, whose scales it quantizes, not for quantize ${quantize}`,
+        : `${optionName("doubleQuant")}: is for nf4 and fp4, whose scales it quantizes, not for quantize ${quantize}`,
   },
   {
     keys: ["quantBlockSize"],
     fault: ({ quantBlockSize: size }) =>
       Number.isInteger(Math.log2(size))
         ? null
-        : `quantBlockSize: must be a power of two from 16 to 4096, got ${size}; ` +
+        : `${optionName("quantBlockSize")}: must be a power of two from 16 to 4096, got ${size}; ` +
           `${2 ** Math.round(Math.log2(size))} is the nearest`,
   },
   {
@@ -71,7 +78,8 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: ({ totalBatchSize, batchSize }) =>
       totalBatchSize % batchSize === 0
         ? null
-        : `totalBatchSize: must be a multiple of batchSize (${batchSize}), got ${totalBatchSize}; ` +
+        : `${optionName("totalBatchSize")}: must be a multiple of ${optionName("batchSize")} (${batchSize}), got ` +
+          `${totalBatchSize}; ` +
           `${Math.ceil(totalBatchSize / batchSize) * batchSize} is the next`,
   },
   {
@@ -79,7 +87,8 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: ({ maxSteps, maxTrainTokens, totalBatchSize, sequenceLength }) =>
       maxSteps > 0
         ? null
-        : `maxTrainTokens: must cover one step of totalBatchSize × sequenceLength = ` +
+        : `${optionName("maxTrainTokens")}: must cover one step of ${optionName("totalBatchSize")} × ` +
+          `${optionName("sequenceLength")} = ` +
           `${totalBatchSize * sequenceLength} tokens, got ${maxTrainTokens}`,
   },
   {
@@ -87,28 +96,31 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: ({ targetModules, method }) =>
       method === "full" || targetModules.length > 0
         ? null
-        : `targetModules: must name at least one layer for method ${method}; method full trains without adapters`,
+        : `${optionName("targetModules")}: must name at least one layer for method ${method}; method full trains ` +
+          "without adapters",
   },
   {
     keys: ["layersToTransform"],
     fault: ({ layersToTransform }) =>
       layersToTransform.every((layer) => /^\d+$/.test(layer))
         ? null
-        : `layersToTransform: must be numbers of layers, from 0, got ${layersToTransform.join(", ")}`,
+        : `${optionName("layersToTransform")}: must be numbers of layers, from 0, got ${layersToTransform.join(", ")}`,
   },
   {
     keys: ["rankPattern"],
     fault: ({ rankPattern }) =>
       rankPattern.every((entry) => /^.+=0*[1-9]\d*$/.test(entry))
         ? null
-        : `rankPattern: must be a list of NAME=RANK with ranks of at least 1, such as q_proj=8, got ${rankPattern.join(", ")}`,
+        : `${optionName("rankPattern")}: must be a list of NAME=RANK with ranks of at least 1, such as q_proj=8, got ` +
+          `${rankPattern.join(", ")}`,
   },
   {
     keys: ["alphaPattern"],
     fault: ({ alphaPattern }) =>
       alphaPattern.every((entry) => /^.+=\d*\.?\d+$/.test(entry) && Number(entry.slice(entry.lastIndexOf("=") + 1)) > 0)
         ? null
-        : `alphaPattern: must be a list of NAME=ALPHA with alphas above 0, such as q_proj=16, got ${alphaPattern.join(", ")}`,
+        : `${optionName("alphaPattern")}: must be a list of NAME=ALPHA with alphas above 0, such as q_proj=16, got ` +
+          `${alphaPattern.join(", ")}`,
   },
   {
     keys: ["adapterKind", "method"],
@@ -116,7 +128,8 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       const { noCycles } = adapterKind(name);
       return noCycles === undefined || method !== "relora"
         ? null
-        : `adapterKind: ${name} is for method lora. With relora ${noCycles}; use ${flagOf("method")} lora, ` +
+        : `${optionName("adapterKind")}: ${name} is for method lora. With relora ${noCycles}; use ` +
+            `${optionName("method", "lora")}, ` +
             "or leave it out";
     },
   },
@@ -125,15 +138,18 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: ({ adapterKind: name, restartShare }) =>
       restartShare === 1 || adapterKind(name).hasDirections
         ? null
-        : `restartShare: an adapter of the kind ${name} has no directions that restart alone; leave it out with ` +
-          `${flagOf("adapterKind")} ${name}`,
+        : `${optionName("restartShare")}: an adapter of the kind ${name} has no directions that restart alone; leave ` +
+          "it out with " +
+          `${optionName("adapterKind")} ${name}`,
   },
   {
     keys: ["mergePolicy", "adapterKind", "quantize"],
     fault: ({ adapterKind: name, mergePolicy, quantize }) =>
       adapterKind(name).startsNear || quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
         ? null
-        : `mergePolicy: ${mergePolicy} starts adapters elsewhere than at zero, which the kind ${name} cannot; ` +
+        : `${optionName("mergePolicy")}: ${mergePolicy} starts adapters elsewhere than at zero, which the kind ` +
+          `${name} ` +
+          "cannot; " +
           "use delta-log",
   },
   {
@@ -141,21 +157,27 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: ({ restartShare, mergePolicy, quantize }) =>
       restartShare === 1 || quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
         ? null
-        : `mergePolicy: ${mergePolicy} starts whole adapters anew, and restartShare below 1 only a part of them; use delta-log`,
+        : `${optionName("mergePolicy")}: ${mergePolicy} starts whole adapters anew, and ` +
+          `${optionName("restartShare")} below ` +
+          "1 only a part of them; use delta-log",
   },
   {
     keys: ["optimizerReset", "restartShare"],
     fault: ({ optimizerReset, restartShare }) =>
       restartShare === 1 || !isPruning(optimizerReset)
         ? null
-        : `optimizerReset: ${optimizerReset} prunes whole tensors, and restartShare below 1 restarts a part of them; use reset or primed`,
+        : `${optionName("optimizerReset")}: ${optimizerReset} prunes whole tensors, and ` +
+          `${optionName("restartShare")} below ` +
+          "1 restarts a part of them; use reset or primed",
   },
   {
     keys: ["patience", "evalEvery"],
     fault: ({ patience, evalEvery }) =>
       patience === null || evalEvery !== null
         ? null
-        : `patience: counts evaluations, and ${flagOf("evalEvery")} none makes none before the last step; ` +
+        : `${optionName("patience")}: counts evaluations, and ${optionName("evalEvery", null)} makes none before ` +
+          "the last " +
+          "step; " +
           `say how many steps lie between them`,
   },
   {
@@ -163,23 +185,28 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: ({ warmStartSteps, maxSteps, method }) =>
       method === "full" || warmStartSteps < maxSteps
         ? null
-        : `warmStartSteps: must be below the ${maxSteps} steps of the run, or no step is left for the adapters, ` +
-          `got ${warmStartSteps}; lower it, or use ${flagOf("method")} full`,
+        : `${optionName("warmStartSteps")}: must be below the ${maxSteps} steps of the run, or no step is left ` +
+          "for the " +
+          "adapters, " +
+          `got ${warmStartSteps}; lower it, or use ${optionName("method", "full")}`,
   },
   {
     keys: ["reloraEvery", "warmStartSteps", "maxSteps", "method"],
     fault: ({ reloraEvery, warmStartSteps, maxSteps, method }) =>
       method !== "relora" || reloraEvery <= maxSteps - warmStartSteps
         ? null
-        : `reloraEvery: must be at most the ${maxSteps - warmStartSteps} steps with adapters ` +
-          `(maxSteps − warmStartSteps), got ${reloraEvery}; lower it, or use ${flagOf("method")} lora to never restart`,
+        : `${optionName("reloraEvery")}: must be at most the ${maxSteps - warmStartSteps} steps with adapters ` +
+          `(${optionName("maxSteps")} − ${optionName("warmStartSteps")}), got ${reloraEvery}; lower it, or use ` +
+          `${optionName("method", "lora")} to never restart`,
   },
   {
     keys: ["cycleLength", "reloraEvery", "method"],
     fault: ({ cycleLength, reloraEvery, method }) =>
       method !== "relora" || cycleLength % reloraEvery === 0
         ? null
-        : `cycleLength: must be a multiple of reloraEvery (${reloraEvery}), so that restarts fall on merges, ` +
+        : `${optionName("cycleLength")}: must be a multiple of ${optionName("reloraEvery")} (${reloraEvery}), so ` +
+          "that " +
+          "restarts fall on merges, " +
           `got ${cycleLength}`,
   },
   {
@@ -187,7 +214,8 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: ({ restartWarmupSteps, cycleLength, schedule }) =>
       schedule !== "cosine_restarts" || restartWarmupSteps < cycleLength
         ? null
-        : `restartWarmupSteps: must be below cycleLength (${cycleLength}), got ${restartWarmupSteps}`,
+        : `${optionName("restartWarmupSteps")}: must be below ${optionName("cycleLength")} (${cycleLength}), got ` +
+          `${restartWarmupSteps}`,
   },
   {
     keys: ["warmupSteps", "maxSteps", "warmStartSteps", "cycleLength", "method"],
@@ -195,7 +223,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       const { steps, name } = firstStretch(settings);
       return settings.warmupSteps <= steps
         ? null
-        : `warmupSteps: must be at most ${name} (${steps}), got ${settings.warmupSteps}`;
+        : `${optionName("warmupSteps")}: must be at most ${name} (${steps}), got ${settings.warmupSteps}`;
     },
   },
 ];

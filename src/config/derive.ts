@@ -1,3 +1,4 @@
+import { optionName } from "../base/naming.js";
 import { jobOf } from "./jobs.js";
 import type { DerivedKey, SettingKey, Settings } from "./settings.js";
 
@@ -199,7 +200,7 @@ export function stepsOfRun(settings: Settings): number {
 export function firstStretch(settings: Settings): { steps: number; name: string } {
   const { method, warmStartSteps, cycleLength } = settings;
   const run = stepsOfRun(settings);
-  if (method !== "full" && warmStartSteps > 0) return { steps: warmStartSteps, name: "warmStartSteps" };
-  if (method === "relora" && cycleLength < run) return { steps: cycleLength, name: "cycleLength" };
+  if (method !== "full" && warmStartSteps > 0) return { steps: warmStartSteps, name: optionName("warmStartSteps") };
+  if (method === "relora" && cycleLength < run) return { steps: cycleLength, name: optionName("cycleLength") };
   return { steps: run, name: "the steps of the run" };
 }

@@ -1,5 +1,6 @@
+import { flagOf, kebabCase } from "../base/naming.js";
 import { defaultIn, type Job } from "./jobs.js";
-import { flagOf, kebabCase, SETTING_KEYS, settingOf } from "./names.js";
+import { SETTING_KEYS, settingOf } from "./names.js";
 import { RECIPES } from "./presets.js";
 import { choicesOf } from "./schema.js";
 import type { Setting, SettingKey } from "./settings.js";

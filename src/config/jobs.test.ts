@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
+import type { ConfigError } from "../base/errors.js";
+import { flagOf } from "../base/naming.js";
 import { loadConfigFile } from "./config-file.js";
 import { flagDefinitions } from "./flags.js";
-import { flagOf, SETTING_KEYS, settingOf } from "./names.js";
+import { SETTING_KEYS, settingOf } from "./names.js";
 import { completeSettings, resolveSettings } from "./resolve.js";
 import { choicesOf } from "./schema.js";
 import type { SettingKey } from "./settings.js";
@@ -21,7 +23,7 @@ const faultOf = (flags: Record<string, unknown>): string => {
   try {
     return JSON.stringify(resolveSettings({ flags }));
   } catch (error) {
-    return (error as Error).message;
+    return (error as ConfigError).commandLineMessage;
   }
 };
 
@@ -150,10 +152,10 @@ test("names and values of adapters, rates and quantizing that mean the same are 
 
 test.each([
   [{ bf16: true }, /^unknown flag --bf16; training computes in float32/],
-  [{ num_layers: 8 }, /--num-layers; .* layersToTransform/],
-  [{ eval_strategy: "epoch" }, /--eval-strategy; set evalEvery/],
-  [{ lora_modules_to_save: "lm_head" }, /; set trainModules to embeddings, norms, head/],
-  [{ mask_prompt: true }, /trainOnInputs/],
+  [{ num_layers: 8 }, /--num-layers; .* --layers-to-transform/],
+  [{ eval_strategy: "epoch" }, /--eval-strategy; set --eval-every/],
+  [{ lora_modules_to_save: "lm_head" }, /; set --train-modules to embeddings, norms, head/],
+  [{ mask_prompt: true }, /--train-on-inputs/],
   [{ gradient_accumulation_steps: 4 }, /multiplies --batch-size; give that beside it, or --total-batch-size/],
 ])("%j, which means something else here, is answered with the name that does it", (flags, answer) => {
   expect(faultOf({ ...TUNED, ...flags })).toMatch(answer);

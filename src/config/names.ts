@@ -1,3 +1,4 @@
+import { optionName } from "../base/naming.js";
 import { suggest } from "../base/suggest.js";
 import { SETTINGS, type Setting, type SettingKey } from "./settings.js";
 
@@ -6,16 +7,6 @@ export const SETTING_KEYS: readonly SettingKey[] = Object.keys(SETTINGS) as Sett
 /** The declaration of a setting, without its literal types. */
 export function settingOf(key: SettingKey): Setting {
   return SETTINGS[key];
-}
-
-/** `totalBatchSize` and `total_batch_size` -> `total-batch-size`. */
-export function kebabCase(name: string): string {
-  return name.replaceAll("_", "-").replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-/** The flag of a setting as it is typed: `--total-batch-size`. */
-export function flagOf(name: string): string {
-  return `--${kebabCase(name)}`;
 }
 
 /** camelCase, kebab-case and snake_case forms of a name are the same name. */
@@ -91,7 +82,7 @@ const TRANSLATIONS: ReadonlyMap<string, string> = new Map(
     bnb_4bit_quant_type: "set quantize to nf4 or fp4",
     push_to_hub: "a run writes folders only; leave it out",
     train: "training is what this verb does; leave it out",
-  }).map(([name, advice]) => [normalize(name), advice]),
+  }).map(([name, advice]) => [normalize(name), advice.replace(/\b[a-z]+[A-Z]\w+/g, (key) => optionName(key))]),
 );
 
 function named(advice: string, ...names: readonly string[]): Record<string, string> {

@@ -256,8 +256,8 @@ describe("faults", () => {
   test("all are reported at once, one a line, each with its source", () => {
     const file = loadConfigFile("rnak: 8\ndropout: 1\nmethod: pissa\n", "run.yml");
     expect(faultsOf({ file, flags: { seed: "x", bathSize: "4", totalBatchSize: "12" } })).toEqual([
-      '--seed: must be an integer of at least 0 and at most 4294967295, got "x"',
-      "unknown flag --bath-size; did you mean --batch-size?",
+      'seed: must be an integer of at least 0 and at most 4294967295, got "x"',
+      "unknown setting bathSize; did you mean batchSize?",
       'run.yml: unknown setting "rnak"; did you mean "rank"?',
       "run.yml: dropout: must be a number of at least 0 and below 1, got 1",
       'run.yml: method: must be one of full, lora, relora, got "pissa"',
@@ -266,40 +266,38 @@ describe("faults", () => {
   });
 
   test("a name given twice under two spellings is a fault", () => {
-    expect(faultsOf({ flags: { rank: 4, lora_r: 8 } })).toEqual([
-      "--lora-r: is another name of rank; give one of them",
-    ]);
+    expect(faultsOf({ flags: { rank: 4, lora_r: 8 } })).toEqual(["lora_r: is another name of rank; give one of them"]);
   });
 
   test("two kinds of adapter at once are a fault, also under their former names", () => {
     expect(faultsOf({ flags: { core: true, dora: true } })).toEqual([
-      "--dora: sets adapterKind, as --core does; give one of them",
+      "dora: sets adapterKind, as core does; give one of them",
     ]);
     expect(faultsOf({ flags: { dora: true, adapterKind: "core" } })).toEqual([
-      "--adapter-kind: sets adapterKind, as --dora does; give one of them",
+      "adapterKind: sets adapterKind, as dora does; give one of them",
     ]);
     expect(faultsOf({ file: { path: "run.yml", values: { adapter_kind: "core", core: false } } })).toEqual([
       "run.yml: core: rules out adapterKind core, which adapter_kind sets; give one of them",
     ]);
-    expect(faultsOf({ flags: { core: "yes" } })).toEqual(['--core: must be true or false, got "yes"']);
+    expect(faultsOf({ flags: { core: "yes" } })).toEqual(['core: must be true or false, got "yes"']);
     expect(faultsOf({ flags: { adapterKind: "loha" } })).toEqual([
-      expect.stringMatching(/^--adapter-kind: must be one of lora, dora, core, got "loha"; .*registerAdapter/),
+      expect.stringMatching(/^adapterKind: must be one of lora, dora, core, got "loha"; .*registerAdapter/),
     ]);
   });
 
   test.each([
-    [{ rank: 0 }, "--rank: must be an integer of at least 1, got 0"],
-    [{ rank: 2.5 }, "--rank: must be an integer of at least 1, got 2.5"],
-    [{ rank: "" }, '--rank: must be an integer of at least 1, got ""'],
-    [{ rank: "e" }, '--rank: must be an integer of at least 1, got "e"'],
-    [{ lr: 0 }, "--lr: must be a number above 0, got 0"],
-    [{ lr: "1e400" }, '--lr: must be a number above 0, got "1e400"'],
-    [{ threads: 0 }, "--threads: must be an integer of at least 1, or none, got 0"],
-    [{ relora: true }, "--relora: must be an integer of at least 1, got true"],
-    [{ trainModules: "heads" }, '--train-modules: must be a list out of embeddings, norms, head, got "heads"'],
-    [{ rank: "none" }, '--rank: must be an integer of at least 1, got "none"'],
-    [{ gradientAccumulationSteps: 4 }, /^--gradient-accumulation-steps: multiplies --batch-size; give that beside it/],
-    [{ colour: 1 }, /^unknown flag --colour$/],
+    [{ rank: 0 }, "rank: must be an integer of at least 1, got 0"],
+    [{ rank: 2.5 }, "rank: must be an integer of at least 1, got 2.5"],
+    [{ rank: "" }, 'rank: must be an integer of at least 1, got ""'],
+    [{ rank: "e" }, 'rank: must be an integer of at least 1, got "e"'],
+    [{ lr: 0 }, "lr: must be a number above 0, got 0"],
+    [{ lr: "1e400" }, 'lr: must be a number above 0, got "1e400"'],
+    [{ threads: 0 }, "threads: must be an integer of at least 1, or none, got 0"],
+    [{ relora: true }, "relora: must be an integer of at least 1, got true"],
+    [{ trainModules: "heads" }, 'trainModules: must be a list out of embeddings, norms, head, got "heads"'],
+    [{ rank: "none" }, 'rank: must be an integer of at least 1, got "none"'],
+    [{ gradientAccumulationSteps: 4 }, /^gradientAccumulationSteps: multiplies batchSize; give that beside it/],
+    [{ colour: 1 }, /^unknown setting colour$/],
     [{ quantize: "nf4", method: "full" }, "quantize: nf4 is for weights that stay frozen; method full trains them"],
     [{ doubleQuant: true }, "doubleQuant: is for nf4 and fp4, whose scales it quantizes, not for quantize none"],
     [{ doubleQuant: true, quantize: "int8" }, "whose scales it quantizes, not for quantize int8"],

@@ -1,9 +1,10 @@
 import { ConfigError } from "../base/errors.js";
+import { either, optionName } from "../base/naming.js";
 import type { ConfigFile } from "./config-file.js";
 import { CROSS_CHECKS } from "./cross-checks.js";
 import { type DataFacts, DERIVATIONS, derive, isComplete, type OpenSettings, openKeys } from "./derive.js";
 import { defaultIn, jobOf } from "./jobs.js";
-import { adviceForUnknown, findSetting, flagOf, SETTING_KEYS, settingOf } from "./names.js";
+import { adviceForUnknown, findSetting, SETTING_KEYS, settingOf } from "./names.js";
 import { parseValue } from "./parse-value.js";
 import { isModelPreset, RECIPES } from "./presets.js";
 import type { DerivedKey, Setting, SettingKey, Settings } from "./settings.js";
@@ -56,7 +57,7 @@ export function completeSettings(settings: OpenSettings, facts: DataFacts = {}):
   const faults = faultsOf(completed, new Set());
   if (faults.length === 0 && !isComplete(completed)) {
     const [open] = openKeys(completed);
-    faults.push(`${open}: follows from the model or the data, which are not read here; set it`);
+    faults.push(`${optionName(open!)}: follows from the model or the data, which are not read here; set it`);
   }
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return completed as Settings;
@@ -116,8 +117,8 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
   const ruledOut: { name: string; key: SettingKey; choice: string }[] = [];
   const factors: { name: string; key: SettingKey; times: SettingKey; factor: number }[] = [];
   const nameOf = new Map<SettingKey, string>();
-  const label = source.isFlag ? flagOf : (name: string) => name;
-  const show = source.isFlag ? flagOf : (name: string) => `${source.path}: ${name}`;
+  const label = source.isFlag ? optionName : (name: string) => name;
+  const show = source.isFlag ? optionName : (name: string) => `${source.path}: ${name}`;
   const refuse = (key: SettingKey, fault: string): void => {
     faults.push(fault);
     bad.add(key);
@@ -137,8 +138,9 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
     if (raw === undefined) continue;
     const found = findSetting(name);
     if (found === undefined) {
-      const unknown = source.isFlag ? `unknown flag ${flagOf(name)}` : `${source.path}: unknown setting "${name}"`;
-      faults.push(`${unknown}${adviceForUnknown(name, source.isFlag ? flagOf : (near) => `"${near}"`)}`);
+      const quoted = (each: string): string => (source.isFlag ? optionName(each) : `"${each}"`);
+      const unknown = source.isFlag ? either("unknown setting", "unknown flag") : `${source.path}: unknown setting`;
+      faults.push(`${unknown} ${quoted(name)}${adviceForUnknown(name, quoted)}`);
       continue;
     }
     const { key, choice, times } = found;
@@ -195,7 +197,7 @@ function complete(layers: readonly Layer[], faults: string[], bad: Set<SettingKe
   for (const key of SETTING_KEYS) {
     const fallback = defaultIn(job, settingOf(key));
     if ("required" in fallback && values[key] === undefined && !bad.has(key)) {
-      faults.push(`${key}: ${fallback.required}`);
+      faults.push(`${optionName(key)}: ${fallback.required}`);
       bad.add(key);
     }
   }

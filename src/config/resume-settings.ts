@@ -1,5 +1,6 @@
 import { ConfigError } from "../base/errors.js";
-import { findSetting, flagOf, SETTING_KEYS, settingOf } from "./names.js";
+import { optionName } from "../base/naming.js";
+import { findSetting, SETTING_KEYS, settingOf } from "./names.js";
 import type { SettingKey, Settings } from "./settings.js";
 
 /** The settings that may change when a run goes on. The others made its model, its data or its plan. */
@@ -16,9 +17,9 @@ export function requireResumable(names: Iterable<string>): void {
   for (const name of names) {
     const key = findSetting(name)?.key;
     if (key !== undefined && RESUME_SETTINGS.includes(key)) continue;
-    faults.push(`${flagOf(name)}: ${key === undefined ? "is no setting" : "stays as the run was started"}`);
+    faults.push(`${optionName(name)}: ${key === undefined ? "is no setting" : "stays as the run was started"}`);
   }
   if (faults.length === 0) return;
-  const changeable = RESUME_SETTINGS.map(flagOf).join(", ");
+  const changeable = RESUME_SETTINGS.map((key) => optionName(key)).join(", ");
   throw new ConfigError([...faults, `what may change when a run goes on: ${changeable}`].join("\n"));
 }

@@ -1,6 +1,14 @@
-import { expect, test } from "vitest";
+import { expect, expectTypeOf, test } from "vitest";
+import type { Settings } from "./settings.js";
+import { settingsInterface } from "./settings-interface.js";
 import { settingsPage } from "./settings-page.js";
+import type { TrainSettings } from "./train-settings.js";
 
 test("docs/settings.md is current (rewrite it with `npx vitest run src/config -u`)", async () => {
   await expect(settingsPage()).toMatchFileSnapshot("../../docs/settings.md");
+});
+
+test("train-settings.ts is current, and its types are those of the settings", async () => {
+  await expect(settingsInterface()).toMatchFileSnapshot("train-settings.ts");
+  expectTypeOf<{ [K in keyof TrainSettings]-?: Exclude<TrainSettings[K], undefined> }>().toEqualTypeOf<Settings>();
 });

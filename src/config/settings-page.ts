@@ -1,5 +1,6 @@
+import { flagOf } from "../base/naming.js";
 import { defaultText } from "./flags.js";
-import { flagOf, SETTING_KEYS, settingOf } from "./names.js";
+import { SETTING_KEYS, settingOf } from "./names.js";
 import { MODEL_PRESETS, RECIPES } from "./presets.js";
 import { RESUME_SETTINGS } from "./resume-settings.js";
 import { describeRange } from "./schema.js";

@@ -1,6 +1,7 @@
 import { adapterKind, adapterKinds, REGISTER_FIRST } from "../adapters/kinds.js";
 import { LORA_INITIALIZATIONS } from "../adapters/low-rank-adapter.js";
 import { MERGE_POLICIES } from "../adapters/merge-policies.js";
+import { optionName } from "../base/naming.js";
 import { PRUNING_METHODS } from "../optim/reset.js";
 import { QUANTIZATION_FORMATS } from "../quant/quantizer.js";
 import { DEVICES } from "../runtime/session.js";
@@ -100,9 +101,9 @@ export const SETTINGS = {
     fineTune: {
       required:
         "is missing: a model that has learned is fine-tuned on data of yours, such as\n" +
-        '--data chats.jsonl  chats, a line each: {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}\n' +
-        '--data pairs.jsonl  questions and answers, a line each: {"prompt": "…", "completion": "…"}\n' +
-        "--data notes.txt    text, or a folder of text files",
+        `${optionName("data", "chats.jsonl")}  chats, a line each: {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}\n` +
+        `${optionName("data", "pairs.jsonl")}  questions and answers, a line each: {"prompt": "…", "completion": "…"}\n` +
+        `${optionName("data", "notes.txt")}    text, or a folder of text files`,
     },
     help: "Training data: a .txt, .md, .jsonl or .parquet file, a folder of them, or builtin:NAME.",
     aliases: ["dataset", "dataset_name", "dataset_path", "train_file"],

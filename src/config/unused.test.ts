@@ -16,34 +16,34 @@ function faultsOf(flags: Readonly<Record<string, unknown>>, file: Readonly<Recor
 
 test("every flag that the method has no use for is named", () => {
   expect(faultsOf({ method: "full", rank: "8", loraAlpha: "16", lr: "1e-3", dora: false })).toEqual([
-    "--rank: is for adapters, of which method full has none; leave it out",
-    "--lora-alpha: is for adapters, of which method full has none; leave it out",
+    "rank: is for adapters, of which method full has none; leave it out",
+    "loraAlpha: is for adapters, of which method full has none; leave it out",
   ]);
   expect(faultsOf({ method: "lora", reloraEvery: "8", pruneRatio: "0.5", cycleLength: "8" })).toEqual([
-    "--relora-every: is for method relora; leave it out",
-    "--prune-ratio: is for method relora; leave it out",
-    "--cycle-length: is for method relora, or for schedule cosine_restarts; leave it out",
+    "reloraEvery: is for method relora; leave it out",
+    "pruneRatio: is for method relora; leave it out",
+    "cycleLength: is for method relora, or for schedule cosine_restarts; leave it out",
   ]);
 });
 
 test.each<[flags: Record<string, unknown>, fault: string | null]>([
-  [{ pruneRatio: 0.5 }, "--prune-ratio: is for --optimizer-reset magnitude or random; leave it out"],
+  [{ pruneRatio: 0.5 }, "pruneRatio: is for optimizerReset magnitude or random; leave it out"],
   [{ pruneRatio: 0.5, optimizerReset: "random" }, null],
   [
     { restartBatches: 4 },
-    "--restart-batches: is for --optimizer-reset primed and for adapters that start in gradients, as --adapter-kind core; leave it out",
+    "restartBatches: is for optimizerReset primed and for adapters that start in gradients, as adapterKind core; leave it out",
   ],
   [{ restartBatches: 4, core: true, method: "lora" }, null],
   [
     { adapterKind: "core", adapterInit: "kaiming" },
-    "--adapter-init: is for other adapters than those of --adapter-kind core; leave it out",
+    "adapterInit: is for other adapters than those of adapterKind core; leave it out",
   ],
   [{ method: "lora", schedule: "cosine_restarts", cycleLength: 20 }, null],
-  [{ minLrRatio: 0, schedule: "linear" }, "--min-lr-ratio: is for the cosine schedules; leave it out"],
+  [{ minLrRatio: 0, schedule: "linear" }, "minLrRatio: is for the cosine schedules; leave it out"],
   [{ minLrRatio: 0 }, null],
-  [{ quantBlockSize: 128 }, "--quant-block-size: is for --quantize nf4 or fp4; leave it out"],
+  [{ quantBlockSize: 128 }, "quantBlockSize: is for quantize nf4 or fp4; leave it out"],
   [{ quantBlockSize: 128, quantize: "fp4" }, null],
-  [{ minImprovement: 0.1 }, "--min-improvement: is for --patience; leave it out"],
+  [{ minImprovement: 0.1 }, "minImprovement: is for patience; leave it out"],
   [{ minImprovement: 0.1, patience: 3 }, null],
 ])("%j", (flags, fault) => {
   expect(faultsOf(flags)).toEqual(fault === null ? [] : [fault]);

@@ -1,9 +1,10 @@
 import { adapterKind } from "../adapters/kinds.js";
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { isFourBitType } from "../ops/four-bit-codes.js";
 import { isPruning, PRUNING_METHODS } from "../optim/reset.js";
 import type { OpenSettings } from "./derive.js";
-import { findSetting, flagOf, settingOf } from "./names.js";
+import { findSetting, settingOf } from "./names.js";
 import type { SettingUse } from "./settings.js";
 
 /** When a use of settings holds, and the words for it. */
@@ -11,7 +12,7 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: OpenSettings): boolean
   adapters: { isMet: ({ method }) => method !== "full", words: "adapters, of which method full has none" },
   "new adapters": {
     isMet: ({ adapterFrom }) => adapterFrom === null,
-    words: `adapters that start anew; ${flagOf("adapterFrom")} keeps what its adapter has`,
+    words: `adapters that start anew; ${optionName("adapterFrom")} keeps what its adapter has`,
   },
   relora: { isMet: ({ method }) => method === "relora", words: "method relora" },
   cycles: {
@@ -20,14 +21,14 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: OpenSettings): boolean
   },
   pruning: {
     isMet: ({ optimizerReset }) => isPruning(optimizerReset),
-    words: `${flagOf("optimizerReset")} ${PRUNING_METHODS.join(" or ")}`,
+    words: `${optionName("optimizerReset")} ${PRUNING_METHODS.join(" or ")}`,
   },
   "seen gradients": {
     isMet: ({ method, optimizerReset, adapterKind: name }) =>
       method !== "full" && (adapterKind(name).startsInGradients === true || optimizerReset === "primed"),
     words:
-      `${flagOf("optimizerReset")} primed and for adapters that start in gradients, as ` +
-      `${flagOf("adapterKind")} core`,
+      `${optionName("optimizerReset")} primed and for adapters that start in gradients, as ` +
+      `${optionName("adapterKind")} core`,
   },
   cosine: {
     isMet: ({ schedule }) => schedule !== "constant" && schedule !== "linear",
@@ -35,9 +36,9 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: OpenSettings): boolean
   },
   "four bits": {
     isMet: ({ quantize }) => isFourBitType(quantize),
-    words: `${flagOf("quantize")} nf4 or fp4`,
+    words: `${optionName("quantize")} nf4 or fp4`,
   },
-  patience: { isMet: ({ patience }) => patience !== null, words: flagOf("patience") },
+  patience: { isMet: ({ patience }) => patience !== null, words: optionName("patience") },
 };
 
 /**
@@ -52,10 +53,10 @@ export function requireUsed(flags: Readonly<Record<string, unknown>>, settings: 
     const key = findSetting(name)?.key;
     if (key === undefined || value === undefined || value === false) continue;
     const unmet = settingOf(key).usedBy?.find((use) => !USES[use].isMet(settings));
-    if (unmet !== undefined) faults.set(name, `${flagOf(name)}: is for ${USES[unmet].words}; leave it out`);
+    if (unmet !== undefined) faults.set(name, `${optionName(name)}: is for ${USES[unmet].words}; leave it out`);
     else if (ignored.includes(key)) {
-      const chosen = `${flagOf("adapterKind")} ${settings.adapterKind}`;
-      faults.set(name, `${flagOf(name)}: is for other adapters than those of ${chosen}; leave it out`);
+      const chosen = `${optionName("adapterKind")} ${settings.adapterKind}`;
+      faults.set(name, `${optionName(name)}: is for other adapters than those of ${chosen}; leave it out`);
     }
   }
   if (faults.size > 0) throw new ConfigError([...faults.values()].join("\n"));

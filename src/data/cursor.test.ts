@@ -57,7 +57,7 @@ test("the seed fixes the order", () => {
 test("errors for too few tokens and for a position outside the data say what there is", () => {
   const short = () => new BatchCursor(rowsOf(4), OPTIONS);
   expect(short).toThrow(DataError);
-  expect(short).toThrow(/needs at least 5 tokens, the data has 4; shorten --sequence-length or bring more data/);
+  expect(short).toThrow(/needs at least 5 tokens, the data has 4; shorten sequenceLength or bring more data/);
   const cursor = new BatchCursor(rowsOf(9), OPTIONS);
   for (const position of [
     { epoch: 0, row: 2 },

@@ -88,7 +88,7 @@ const FILE_READERS: Readonly<Record<string, FileReader>> = {
         records.push({ place, ...reader.read(fields, path) });
       } catch (error) {
         if (!(error instanceof DataError)) throw error;
-        faults.push(`${describePlace(place)}: ${error.message}`);
+        faults.push(`${describePlace(place)}: ${error.text}`);
       }
     }
     requireNoFaults(faults, "rows");
@@ -192,7 +192,7 @@ async function decompressedText(path: string): Promise<string> {
     const content = extension(path) === ".gz" ? decompress(bytes, "gzip", most) : unzstd(bytes, most);
     return new TextDecoder("utf-8", { fatal: true }).decode(content);
   } catch (cause) {
-    const reason = cause instanceof DataError ? cause.message : "it does not hold UTF-8 text";
+    const reason = cause instanceof DataError ? cause.text : "it does not hold UTF-8 text";
     throw new DataError(`${path}: ${reason}; decompress it, or name another file`, { cause });
   }
 }
@@ -264,6 +264,6 @@ async function splitOf(folder: string, files: readonly string[], rules: ReadingR
     return splitFiles(files, card);
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    throw new DataError(`${folder}: ${error.message}`, { cause: error });
+    throw new DataError(`${folder}: ${error.text}`, { cause: error });
   }
 }

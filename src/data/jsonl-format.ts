@@ -23,7 +23,7 @@ export function readJsonLines<T>(
       values.push(readRecord(parseObject(line), index + 1));
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
-      faults.push(`${path}, line ${index + 1}: ${error.message}`);
+      faults.push(`${path}, line ${index + 1}: ${error.text}`);
     }
   }
   requireNoFaults(faults, "lines");
@@ -64,7 +64,7 @@ export function readJson<T>(
       values.push(readRecord(record, "record", index + 1));
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
-      faults.push(`${path}, record ${index + 1}: ${error.message}`);
+      faults.push(`${path}, record ${index + 1}: ${error.text}`);
     }
   }
   requireNoFaults(faults, "records");

@@ -1,4 +1,5 @@
 import { DataError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { TokenLabels } from "./rows.js";
 import { IGNORED_LABEL } from "./rows.js";
 
@@ -163,6 +164,6 @@ function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
 /** @throws DataError unless the stream holds at least `needed` tokens. */
 function requireTokens(tokens: TokenStream, needed: number, purpose: string): void {
   if (tokens.length >= needed) return;
-  const remedy = "shorten --sequence-length or bring more data";
+  const remedy = `shorten ${optionName("sequenceLength")} or bring more data`;
   throw new DataError(`${purpose}: needs at least ${needed} tokens, the data has ${tokens.length}; ${remedy}`);
 }

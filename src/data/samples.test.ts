@@ -80,7 +80,7 @@ test("messages that the data leave out are not scored", async () => {
   const user = (text: string) => `<|im_start|>user\n${text}<|im_end|>\n<|im_start|>assistant\n`;
   expect(await shown({ messages: marked })).toBe(`${user("Hi")}Yes<|im_end|>\n${user("So")}[No<|im_end|>\n]`);
   await expect(shown({ messages: marked }, { trainOnInputs: true })).rejects.toThrow(
-    /line 1: its messages say which of them are scored; leave that out, or --train-on-inputs/,
+    /line 1: its messages say which of them are scored; leave that out, or trainOnInputs/,
   );
   const joined = tokenizer.withChatTemplate(
     "{% generation %}{% for m in messages %}{{ m.content }} {% endfor %}{% endgeneration %}",
@@ -157,9 +157,7 @@ test.each([
 });
 
 test("messages without a template, and a template that refuses them, say so", async () => {
-  await expect(encode([CHAT], {}, bare)).rejects.toThrow(
-    /no chat template; name one with --chat-template FILE, or a model/,
-  );
+  await expect(encode([CHAT], {}, bare)).rejects.toThrow(/no chat template; name one with chatTemplate, or a model/);
   const refusing = bare.withChatTemplate("{{ raise_exception('Only users here') }}");
   await expect(encode([CHAT, CHAT], {}, refusing)).rejects.toThrow(/line 1: .*Only users here\n.*line 2: /);
 });

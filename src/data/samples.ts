@@ -1,4 +1,5 @@
 import { DataError } from "../base/errors.js";
+import { either, optionName } from "../base/naming.js";
 import type { Conversation, RenderedConversation, ScoredTurns, Spans } from "../chats/chat-rendering.js";
 import type { ChatTemplate } from "../chats/chat-template.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
@@ -91,12 +92,12 @@ export function requireVocabulary(samples: readonly Sample[], vocabSize: number)
 
 function nothingScored({ ids, labels }: TokenLabels, maxTokens: number): string {
   if (countScoredLabels(labels) > 0) {
-    const remedy = "raise --sequence-length, shorten its prompt, or leave it out";
+    const remedy = `raise ${optionName("sequenceLength")}, shorten its prompt, or leave it out`;
     return `no token is scored: only the first ${maxTokens} of its ${ids.length} tokens fit; ${remedy}`;
   }
   return (
     "no token is scored: it has no turn of the assistant, or all its labels are -100; " +
-    "leave it out, or score all turns of messages (--train-on-inputs)"
+    `leave it out, or score all turns of messages (${optionName("trainOnInputs", true)})`
   );
 }
 
@@ -146,7 +147,7 @@ async function rendered(
   if (template === null) {
     throw new DataError(
       `${records[0]!.place.path}: has messages, for which the tokenizer has no chat template; ` +
-        "name one with --chat-template FILE, or a model that has one",
+        `name one with ${either("chatTemplate", "--chat-template FILE")}, or a model that has one`,
     );
   }
   const prompts = records.flatMap((record) =>
@@ -168,7 +169,7 @@ async function rendered(
       return [{ ...answer, assistantSpans, prompt: prompt?.text ?? "" }];
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
-      faults.push(`${describePlace(record.place)}: ${error.message}`);
+      faults.push(`${describePlace(record.place)}: ${error.text}`);
       return [];
     }
   });
@@ -183,7 +184,9 @@ function scoredSpans(
   trainOnInputs: boolean,
 ): Spans {
   if (trainOnInputs) {
-    throw new DataError("its messages say which of them are scored; leave that out, or --train-on-inputs");
+    throw new DataError(
+      `its messages say which of them are scored; leave that out, or ${optionName("trainOnInputs", true)}`,
+    );
   }
   if (!spanMessages.includes(-1)) return assistantSpans.filter((_, index) => scored[spanMessages[index]!]);
   const { length } = conversation.messages.filter(({ role }) => role === "assistant");

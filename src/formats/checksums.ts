@@ -78,7 +78,7 @@ export async function damageOf(folder: string): Promise<string[] | null> {
   try {
     return (await readChecksums(folder)).size === 0 ? null : await checksumFaults(folder);
   } catch (error) {
-    if (error instanceof CheckpointError) return [error.message];
+    if (error instanceof CheckpointError) return [error.text];
     throw error;
   }
 }
@@ -98,7 +98,7 @@ async function fileFaults(folder: string, file: string, checksum: unknown): Prom
   try {
     return (await sha256File(joinPath(folder, file))) === checksum ? [] : [`${file} differs from its checksum`];
   } catch (error) {
-    if (error instanceof DataError) return [error.message];
+    if (error instanceof DataError) return [error.text];
     throw error;
   }
 }

@@ -24,6 +24,6 @@ export async function orCheckpointError<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading;
   } catch (error) {
-    throw error instanceof DataError ? new CheckpointError(error.message, { cause: error }) : error;
+    throw error instanceof DataError ? new CheckpointError(error.text, { cause: error }) : error;
   }
 }

@@ -1,6 +1,7 @@
 import { exists, isDirectory, listFolder, readBytes } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { parseJsonObject } from "../base/json.js";
+import { optionName } from "../base/naming.js";
 import { findTurnEnd } from "../chats/turn-end.js";
 import type { Settings } from "../config/settings.js";
 import { GENERATION_CONFIG, readEndIds, withEndIds } from "../formats/generation-config.js";
@@ -13,9 +14,11 @@ import type { CompanionFiles } from "./model-source.js";
 /** @throws ConfigError if there is something at the path that a new folder would replace. */
 export async function requireNewFolder(out: string): Promise<void> {
   if (!(await exists(out))) return;
-  if (!(await isDirectory(out))) throw new ConfigError(`out: ${out} is a file; name a folder`);
+  if (!(await isDirectory(out))) throw new ConfigError(`${optionName("out")}: ${out} is a file; name a folder`);
   if ((await listFolder(out)).length > 0) {
-    throw new ConfigError(`out: ${out} is not empty, and nothing in it is replaced; name another folder`);
+    throw new ConfigError(
+      `${optionName("out")}: ${out} is not empty, and nothing in it is replaced; name another folder`,
+    );
   }
 }
 

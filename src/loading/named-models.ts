@@ -1,5 +1,6 @@
 import { exists } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { suggest } from "../base/suggest.js";
 import { isModelPreset, MODEL_PRESETS } from "../config/presets.js";
 import type { Settings } from "../config/settings.js";
@@ -59,6 +60,6 @@ async function requireModel(model: string): Promise<void> {
   const nearest = suggest(model, presets);
   const hint = nearest === undefined ? "" : `; did you mean "${nearest}"?`;
   throw new ConfigError(
-    `model: "${model}" is neither a model folder nor one of the presets ${presets.join(", ")}${hint}`,
+    `${optionName("model")}: "${model}" is neither a model folder nor one of the presets ${presets.join(", ")}${hint}`,
   );
 }

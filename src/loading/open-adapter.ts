@@ -1,5 +1,6 @@
 import { absolutePath, baseName, exists, folderOf, joinPath } from "#platform";
 import { CheckpointError, ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { namedAdapters, type ReadPeftAdapter, readPeftAdapter } from "../formats/peft.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
@@ -47,8 +48,12 @@ export async function openAdapter(folder: string, given: string | null, events?:
     events?.onNotice?.(`${folder}: holds ${others.join(", ")} beside this adapter; name one to have it, as ${example}`);
   }
   const named = given ?? (await baseNameOf(folder, adapter));
-  if (named === null) throw new ConfigError(`${folder}: the adapter names no base model; give one with --base`);
-  const baseFolder = await existing(await modelFolder(named, events), "give the adapter's base model with --base");
+  if (named === null)
+    throw new ConfigError(`${folder}: the adapter names no base model; give one with ${optionName("base")}`);
+  const baseFolder = await existing(
+    await modelFolder(named, events),
+    `give the adapter's base model with ${optionName("base")}`,
+  );
   const asWritten = await folderSource(baseFolder);
   const model = asWritten.build();
   await checkBase(baseFolder, asWritten, adapter.base, folder, events?.onNotice);

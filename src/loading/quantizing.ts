@@ -1,5 +1,6 @@
 import { linearLayers } from "../adapters/inject.js";
 import { CheckpointError, ConfigError, NumericError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { Settings } from "../config/settings.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { Linear } from "../nn/linear.js";
@@ -39,12 +40,14 @@ export function frozenQuantizer(
   const held = `${settings.model} is quantized already (${describeQuantizer(present)})`;
   if (settings.method === "full" || settings.warmStartSteps > 0) {
     throw new ConfigError(
-      `method: ${held}, so its weights cannot be trained; use method lora or relora without warmStartSteps`,
+      `${optionName("method")}: ${held}, so its weights cannot be trained; use method lora or relora without ` +
+        optionName("warmStartSteps"),
     );
   }
   if (wanted !== null && describeQuantizer(wanted) !== describeQuantizer(present)) {
     throw new ConfigError(
-      `quantize: ${held}, not with ${describeQuantizer(wanted)}; leave quantize out, or start from the float model`,
+      `${optionName("quantize")}: ${held}, not with ${describeQuantizer(wanted)}; leave ` +
+        `${optionName("quantize")} out, or start from the float model`,
     );
   }
   return present;

@@ -1,5 +1,6 @@
 import { exists, joinPath } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { isAdapterFolder } from "./open-adapter.js";
 
 /** The file whose presence makes a folder that of a run: its settings. */
@@ -15,13 +16,14 @@ export async function modelToBeginFrom(path: string): Promise<string> {
     const finished = joinPath(path, "model");
     if (await exists(finished)) return finished;
     throw new ConfigError(
-      `model: ${path} is a run that has not finished its model yet; finish it with highrank resume ${path}, ` +
+      `${optionName("model")}: ${path} is a run that has not finished its model yet; finish it with highrank resume ${path}, ` +
         `or write its model as it is with highrank merge ${path} --out DIR and name that`,
     );
   }
   if ((await exists(path)) && (await isAdapterFolder(path))) {
     throw new ConfigError(
-      `model: ${path} is an adapter; name its base with --model, and train it on with --adapter-from ${path}`,
+      `${optionName("model")}: ${path} is an adapter; name its base as ${optionName("model")}, and train it on with ` +
+        optionName("adapterFrom", path),
     );
   }
   return path;

@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { compileGraph } from "../compiler/compile.js";
 import { DynamicSizes, primeFrom } from "../compiler/dynamic-sizes.js";
 import { Emitter, sizeName } from "../compiler/emitter.js";
@@ -46,7 +47,8 @@ export function decoderGraph(model: CausalLM): DecoderGraph {
   const [graph, other] = [1000, 2000].map((least) => trace(model, standIns(fixed, least)));
   if (!sameBytes(constantPart(graph!), constantPart(other!))) {
     throw new ConfigError(
-      "export: the graph of this architecture depends on the number of tokens; only --to hf can write it",
+      `export: the graph of this architecture depends on the number of tokens; only ${optionName("to", "hf")} can ` +
+        "write it",
     );
   }
   return graph!;

@@ -22,6 +22,8 @@ export interface WritingOptions {
   readonly stop?: readonly string[];
   /** Hears each piece of text as soon as it is whole characters; together they are `text`. */
   readonly onText?: (piece: string) => void;
+  /** Ends the generation before its next token; its reason is thrown. */
+  readonly signal?: AbortSignal;
 }
 
 /** The text that follows the prompt, and why it ended. */
@@ -48,6 +50,8 @@ export interface TextOptions extends SamplingOptions {
   readonly stop?: readonly string[] | undefined;
   /** Hears each piece of text as soon as it is whole characters and cannot be part of a stop text. */
   readonly onText?: ((piece: string) => void) | undefined;
+  /** Ends the generation before its next token; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -108,7 +112,7 @@ export class TextGenerator {
     endIds: readonly number[] = [],
   ): Promise<Generation> {
     requireVocabulary(prompt, this.#vocabSize);
-    const { maxNewTokens, onText = () => {} } = options;
+    const { maxNewTokens, signal, onText = () => {} } = options;
     const stream = new TextStream(this.#tokenizer);
     const stop = new StopTexts(options.stop ?? []);
     let text = "";
@@ -123,6 +127,7 @@ export class TextGenerator {
     const clock = new Clock();
     let tokens = 0;
     while (tokens < maxNewTokens) {
+      signal?.throwIfAborted();
       const logits = await this.#advance(next);
       if (clock.tick() === 1) {
         await this.#decoder.prepare(1);

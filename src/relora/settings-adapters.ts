@@ -10,6 +10,7 @@ import { adapterKind } from "../adapters/kinds.js";
 import type { MergePolicy } from "../adapters/merge-policies.js";
 import { ALL_LINEAR, isAllLinear, patternFault, patternValues, type TargetRule } from "../adapters/target-modules.js";
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { Settings } from "../config/settings.js";
 import { type CausalLM, modelParts } from "../models/causal-lm.js";
 import { namedParameters, type Parameter } from "../nn/module.js";
@@ -153,8 +154,8 @@ function requireRanks(
   }
   for (const [rank, found] of faults) {
     throw new ConfigError(
-      `rank: ${rank} exceeds ${found.length} of the targeted layers; lower the rank or leave them out of ` +
-        `targetModules:\n${found.slice(0, 8).join("\n")}`,
+      `${optionName("rank")}: ${rank} exceeds ${found.length} of the targeted layers; lower the rank ` +
+        `or leave them out of ${optionName("targetModules")}:\n${found.slice(0, 8).join("\n")}`,
     );
   }
 }

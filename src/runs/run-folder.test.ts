@@ -38,7 +38,7 @@ test("a folder that does not exist or is empty is taken; choosing writes nothing
 test("an earlier run is replaced only when that is asked for, and then wholly", async () => {
   await finishedRun();
   expect(await isRunFolder(out)).toBe(true);
-  await expect(chooseRunFolder(settings())).rejects.toThrow(/holds a run already.*--overwrite/);
+  await expect(chooseRunFolder(settings())).rejects.toThrow(/holds a run already.*overwrite: true/);
   expect(await chooseRunFolder(settings({ overwrite: true }))).toBe(out);
   const folder = new RunFolder(out);
   await folder.create(settings({ seed: 5, overwrite: true }), 2);

@@ -17,6 +17,7 @@ import {
   writeFileAtomic,
 } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { DataFacts } from "../config/derive.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
 import { EARLIER_SETTINGS } from "../config/resume-settings.js";
@@ -202,21 +203,23 @@ export async function chooseRunFolder({
 }: Pick<Settings, "out" | "overwrite" | "model" | "method">): Promise<string> {
   if (out === null) return nextUnder("runs", `${baseName(absolutePath(parseHubName(model)?.name ?? model))}-${method}`);
   if (!(await exists(out))) return out;
-  if (!(await isDirectory(out))) throw new ConfigError(`out: ${out} is a file; name a folder`);
+  if (!(await isDirectory(out))) throw new ConfigError(`${optionName("out")}: ${out} is a file; name a folder`);
   const names = await listFolder(out);
   const own = new Set(await ownEntries(out));
   // Nothing, or a process was killed before it wrote the settings.
   if (names.every((name) => LOCK_FILES.test(name) || LEFTOVER.test(name))) return out;
   if (!(await isRunFolder(out))) {
     throw new ConfigError(
-      `out: ${out} is not empty and holds no run of highrank, so nothing in it is replaced; name another folder`,
+      `${optionName("out")}: ${out} is not empty and holds no run of highrank, so nothing in it is replaced; name ` +
+        "another folder",
     );
   }
   if (!overwrite) throw holdsRun(out);
   const others = names.filter((name) => !own.has(name));
   if (others.length > 0) {
     throw new ConfigError(
-      `out: ${out} holds ${others.join(", ")} beside a run, which --overwrite does not replace; ` +
+      `${optionName("out")}: ${out} holds ${others.join(", ")} beside a run, which ${optionName("overwrite")} ` +
+        "does not replace; " +
         `move it or name another`,
     );
   }
@@ -224,7 +227,10 @@ export async function chooseRunFolder({
 }
 
 function holdsRun(out: string): ConfigError {
-  return new ConfigError(`out: ${out} holds a run already; name another folder, or replace it with --overwrite`);
+  return new ConfigError(
+    `${optionName("out")}: ${out} holds a run already; name another folder, or replace it with ` +
+      `${optionName("overwrite", true)}`,
+  );
 }
 
 async function nextUnder(parent: string, suffix: string): Promise<string> {

@@ -1,5 +1,6 @@
 import { acquireLock, exists, isDirectory, joinPath, listFolder, makeFolder } from "#platform";
 import { ConfigError, HighrankError, NumericError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import { LOCK_FILES } from "../runs/run-folder.js";
@@ -91,12 +92,14 @@ const OWN_ENTRIES: readonly string[] = ["runs", "spectra", ...REPORT_FILES];
 /** @throws ConfigError if the folder holds something that no study made. */
 async function requireStudyFolder(out: string): Promise<void> {
   if (!(await exists(out))) return;
-  if (!(await isDirectory(out))) throw new ConfigError(`--out: ${out} is a file; name a folder`);
+  if (!(await isDirectory(out))) throw new ConfigError(`${optionName("out")}: ${out} is a file; name a folder`);
   const others = (await listFolder(out)).filter(
     (name) => !OWN_ENTRIES.includes(name) && !LOCK_FILES.test(name) && !name.startsWith("."),
   );
   if (others.length === 0) return;
-  throw new ConfigError(`--out: ${out} holds ${others.join(", ")}, which is no part of a study; name another folder`);
+  throw new ConfigError(
+    `${optionName("out")}: ${out} holds ${others.join(", ")}, which is no part of a study; name another folder`,
+  );
 }
 
 async function runAll(
@@ -168,7 +171,7 @@ async function doRun(
 function namedAfter({ arm, seed }: StudyRun, error: unknown): unknown {
   if (!(error instanceof HighrankError)) return error;
   const named = new (error.constructor as new (message: string) => HighrankError)(
-    `arm ${arm}, seed ${seed}: ${error.message}`,
+    `arm ${arm}, seed ${seed}: ${error.text}`,
   );
   return Object.assign(named, { stack: error.stack });
 }

@@ -1,5 +1,6 @@
 import { cpuCount, exists, joinPath, readText } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { settingOf } from "../config/names.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { checkpointPath } from "../formats/open-file.js";
@@ -69,7 +70,9 @@ export async function lookAtRuns(runs: readonly StudyRun[]): Promise<RunStatus[]
   }
   if (faults.length === 0) return statuses;
   throw new ConfigError(
-    [...faults, "give the changed study another --out, or remove these folders to repeat the runs"].join("\n"),
+    [...faults, `give the changed study another ${optionName("out")}, or remove these folders to repeat the runs`].join(
+      "\n",
+    ),
   );
 }
 

@@ -1,5 +1,6 @@
 import { ConfigError } from "../base/errors.js";
-import { adviceForUnknown, findSetting, flagOf, settingOf } from "../config/names.js";
+import { optionName } from "../base/naming.js";
+import { adviceForUnknown, findSetting, settingOf } from "../config/names.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { type Arm, OWN_SETTINGS, SHARED_SETTINGS, type Study } from "./study.js";
 
@@ -26,28 +27,30 @@ export function parseSweeps(texts: readonly string[]): Sweep[] {
   for (const text of texts) {
     const [, name = "", list = ""] = /^\s*([\w-]+)\s*[=:](.*)$/s.exec(text) ?? [];
     if (name === "") {
-      faults.push(`--sweep: must be a setting and its values, such as lr=1e-4,2e-4,5e-4, got ${text}`);
+      faults.push(`${optionName("sweep")}: must be a setting and its values, such as lr=1e-4,2e-4,5e-4, got ${text}`);
       continue;
     }
     const found = findSetting(name);
     if (found === undefined || found.choice !== undefined) {
-      faults.push(`--sweep ${name}: is no setting${adviceForUnknown(name, (key) => key)}`);
+      faults.push(`${optionName("sweep")} ${name}: is no setting${adviceForUnknown(name, (key) => key)}`);
       continue;
     }
     const { key } = found;
     const separator = settingOf(key).type === "list" ? ";" : ",";
     const values = list.split(separator).map((value) => value.trim());
     if (key !== "seed" && OWN_SETTINGS.includes(key)) {
-      faults.push(`--sweep ${name}: each run of a sweep is given its own; leave it out`);
+      faults.push(`${optionName("sweep")} ${name}: each run of a sweep is given its own; leave it out`);
     } else if (SHARED_SETTINGS.includes(key)) {
       faults.push(
-        `--sweep ${name}: decides what the held-out loss is measured on, so losses with several values do not compare; ` +
+        `${optionName("sweep")} ${name}: decides what the held-out loss is measured on, so losses with several values do not compare; ` +
           "train such runs one by one, and see them side by side with highrank compare RUN RUN",
       );
     } else if (values.length < 2 || values.includes("") || new Set(values).size < values.length) {
-      faults.push(`--sweep ${name}: must have two or more different values, separated by "${separator}", got ${list}`);
+      faults.push(
+        `${optionName("sweep")} ${name}: must have two or more different values, separated by "${separator}", got ${list}`,
+      );
     } else if (sweeps.some((sweep) => sweep.key === key)) {
-      faults.push(`--sweep ${name}: is given twice; put all values into one`);
+      faults.push(`${optionName("sweep")} ${name}: is given twice; put all values into one`);
     } else sweeps.push({ key, values });
   }
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
@@ -101,7 +104,7 @@ export async function sweepStudy(
   const seeds = sweptSeeds(sweeps) ?? [arms[0]!.settings.seed];
   const bad = seeds.filter((seed) => !Number.isInteger(seed) || seed < 0 || seed > 0xffffffff);
   if (bad.length > 0)
-    throw new ConfigError(`--sweep seed: must be integers from 0 to 4294967295, got ${bad.join(", ")}`);
+    throw new ConfigError(`${optionName("sweep")} seed: must be integers from 0 to 4294967295, got ${bad.join(", ")}`);
   return { title, notes: "", seeds, arms, reference: { low: arms[0]!.name, high: null } };
 }
 
@@ -128,6 +131,8 @@ export function requireUnset(flags: Readonly<Record<string, unknown>>, sweeps: r
   );
   if (both.length === 0) return;
   throw new ConfigError(
-    both.map(([name]) => `${flagOf(name)}: is given beside --sweep of the same setting; leave it out`).join("\n"),
+    both
+      .map(([name]) => `${optionName(name)}: is given beside ${optionName("sweep")} of the same setting; leave it out`)
+      .join("\n"),
   );
 }

@@ -108,8 +108,9 @@ export class Tensor {
    */
   async data(): Promise<TypedArray> {
     if (this.source?.kind === "data") return heldValues(this.source);
-    if (evaluator === undefined)
-      throw new Error("Tensor.data: no runtime is loaded; import from the package's entry point");
+    // A program that imports single folders of the package has no runtime yet.
+    if (evaluator === undefined) await import("#runtime");
+    if (evaluator === undefined) throw new Error("Tensor.data: the runtime has not registered itself");
     const [result] = await evaluator([this]);
     return result!.data;
   }

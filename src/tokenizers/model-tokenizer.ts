@@ -1,6 +1,7 @@
 import { exists } from "#platform";
 import { DataError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
+import { optionName } from "../base/naming.js";
 import { readTemplateFile, templateNamed, templateNames } from "./stored-templates.js";
 import { Tokenizer } from "./tokenizer.js";
 
@@ -37,6 +38,7 @@ export async function withTemplate(tokenizer: Tokenizer, nameOrFile: string | nu
     return tokenizer.withChatTemplate(await readTemplateFile(nameOrFile));
   }
   throw new DataError(
-    `chatTemplate: there is no file ${nameOrFile}, and the tokenizer's templates are ${shownValue(names)}; name one`,
+    `${optionName("chatTemplate")}: there is no file ${nameOrFile}, and the tokenizer's templates are ` +
+      `${shownValue(names)}; name one`,
   );
 }

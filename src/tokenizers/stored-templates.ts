@@ -1,6 +1,7 @@
 import { baseName, exists, extension, fileSize, isDirectory, listFolder, pathInside, readText } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { isObject, shownValue } from "../base/json.js";
+import { optionName } from "../base/naming.js";
 import type { TokenizerConfig } from "./tokenizer.js";
 
 /** Longest template that is read, in bytes; published ones have up to some ten thousand. */
@@ -72,7 +73,7 @@ export function storedTemplates(config: TokenizerConfig): ChatTemplates | null {
   const names = shownValue(named.map(({ name }) => name));
   throw new CheckpointError(
     `tokenizer_config.json: chat_template has no template named "${DEFAULT}" among ${names}; ` +
-      "name one of them, or a file with one, as --chat-template",
+      `name one of them, or a file with one, as ${optionName("chatTemplate")}`,
   );
 }
 

@@ -47,8 +47,8 @@ test("a refusal tells the estimate by part, what there is, and every way out", (
   expect(refusal()).toBe(
     "memory: training would take about 2.88 GiB, and 1.00 GiB are at hand:\n" +
       "program 128 MiB, base 2.00 GiB, adapters 64.0 MiB, gradients 64.0 MiB, optimizer 128 MiB, activations 512 MiB.\n" +
-      "Less is needed with --warm-start-steps 0, --quantize nf4, --checkpointing, a smaller --batch-size, " +
-      "a smaller --sequence-length or a lower --rank; --force starts all the same",
+      'Less is needed with warmStartSteps: 0, quantize: "nf4", checkpointing: true, a smaller batchSize, ' +
+      "a smaller sequenceLength or a lower rank; force: true starts all the same",
   );
 });
 
@@ -58,7 +58,7 @@ test("a batch whose activations alone are too much is refused without a graph, u
   expect(() => requireBatchMemory(model, GIB, batch)).toThrow(
     new ConfigError(
       "memory: a batch of 10000000 × 16 tokens has at least 305 GiB of activations, and 1.00 GiB are at hand. " +
-        "Less is needed with a smaller --batch-size; --total-batch-size makes the same steps out of smaller batches",
+        "Less is needed with a smaller batchSize; totalBatchSize makes the same steps out of smaller batches",
     ),
   );
   const least = 4 * 2 * 64 * 16 * 10_000_000;
@@ -70,10 +70,10 @@ test("a batch whose activations alone are too much is refused without a graph, u
 test("ways out are those that the settings leave", () => {
   const lean = { warmStartSteps: 0, checkpointing: true, batchSize: 1, sequenceLength: 64, rank: 4 };
   const ways = (change: Partial<Settings>): string | undefined =>
-    /Less is needed with (.*); --force/.exec(refusal({ ...lean, ...change }))?.[1];
-  expect(ways({ quantize: "int8" })).toBe("--quantize nf4");
-  expect(ways({ quantize: "nf4" })).toBe("--double-quant");
-  expect(ways({ quantize: "nf4", doubleQuant: true })).toBe("a smaller --model");
-  expect(ways({ quantize: "nf4", doubleQuant: true, rank: 8 })).toBe("a lower --rank");
-  expect(ways({ method: "full", warmStartSteps: 5 })).toBe("--method lora");
+    /Less is needed with (.*); force/.exec(refusal({ ...lean, ...change }))?.[1];
+  expect(ways({ quantize: "int8" })).toBe('quantize: "nf4"');
+  expect(ways({ quantize: "nf4" })).toBe("doubleQuant: true");
+  expect(ways({ quantize: "nf4", doubleQuant: true })).toBe("a smaller model");
+  expect(ways({ quantize: "nf4", doubleQuant: true, rank: 8 })).toBe("a lower rank");
+  expect(ways({ method: "full", warmStartSteps: 5 })).toBe('method: "lora"');
 });

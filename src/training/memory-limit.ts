@@ -1,6 +1,6 @@
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { formatBytes } from "../base/numbers.js";
-import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import type { CausalLMConfig } from "../models/causal-lm.js";
 import { isFourBitType } from "../ops/four-bit-codes.js";
@@ -31,7 +31,7 @@ export function requireMemory(memory: MemoryEstimate, available: number, setting
     `memory: training would take about ${formatBytes(totalBytes(memory))}, ` +
       `and ${formatBytes(available)} are at hand:\n` +
       `${parts.map(([part, bytes]) => `${part} ${formatBytes(bytes)}`).join(", ")}.\n` +
-      `Less is needed with ${listed(remedies(settings))}; ${flagOf("force")} starts all the same`,
+      `Less is needed with ${listed(remedies(settings))}; ${optionName("force", true)} starts all the same`,
   );
 }
 
@@ -50,8 +50,8 @@ export function requireBatchMemory(
   if (force || least <= available) return;
   throw new ConfigError(
     `memory: a batch of ${batchSize} × ${sequenceLength} tokens has at least ${formatBytes(least)} of activations, ` +
-      `and ${formatBytes(available)} are at hand. Less is needed with a smaller ${flagOf("batchSize")}; ` +
-      `${flagOf("totalBatchSize")} makes the same steps out of smaller batches`,
+      `and ${formatBytes(available)} are at hand. Less is needed with a smaller ${optionName("batchSize")}; ` +
+      `${optionName("totalBatchSize")} makes the same steps out of smaller batches`,
   );
 }
 
@@ -71,18 +71,18 @@ function remedies(settings: LimitSettings): string[] {
   const full = method === "full";
   const warm = !full && warmStartSteps > 0;
   const found: [fits: boolean, remedy: string][] = [
-    [full, `${flagOf("method")} lora`],
+    [full, optionName("method", "lora")],
     // A warm start trains every weight, in float32.
-    [warm, `${flagOf("warmStartSteps")} 0`],
-    [!full && (quantize === "none" || quantize === "int8"), `${flagOf("quantize")} nf4`],
-    [!full && isFourBitType(quantize) && !doubleQuant, flagOf("doubleQuant")],
-    [!checkpointing, flagOf("checkpointing")],
-    [batchSize > 1, `a smaller ${flagOf("batchSize")}`],
-    [sequenceLength > SHORT_SEQUENCE, `a smaller ${flagOf("sequenceLength")}`],
-    [!full && rank > SMALL_RANK, `a lower ${flagOf("rank")}`],
+    [warm, optionName("warmStartSteps", 0)],
+    [!full && (quantize === "none" || quantize === "int8"), optionName("quantize", "nf4")],
+    [!full && isFourBitType(quantize) && !doubleQuant, optionName("doubleQuant", true)],
+    [!checkpointing, optionName("checkpointing", true)],
+    [batchSize > 1, `a smaller ${optionName("batchSize")}`],
+    [sequenceLength > SHORT_SEQUENCE, `a smaller ${optionName("sequenceLength")}`],
+    [!full && rank > SMALL_RANK, `a lower ${optionName("rank")}`],
   ];
   const fitting = found.filter(([fits]) => fits).map(([, remedy]) => remedy);
-  return fitting.length > 0 ? fitting : [`a smaller ${flagOf("model")}`];
+  return fitting.length > 0 ? fitting : [`a smaller ${optionName("model")}`];
 }
 
 /** Below these there is nothing worth the name to be gained. */

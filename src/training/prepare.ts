@@ -1,5 +1,6 @@
 import { availableMemoryBytes, cpuCount, exists, joinPath, residentMemoryBytes, sha256 } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { ChatTemplate, today } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
 import { type DataFacts, derive, isComplete, type OpenSettings } from "../config/derive.js";
@@ -238,12 +239,15 @@ function checkFit(
   const faults: string[] = [];
   if (tokenizer !== null && tokenizer.storedVocabSize > vocabSize) {
     faults.push(
-      `tokenizer: has ${tokenizer.storedVocabSize} tokens, the model ${source} embeds ${vocabSize}; ` +
+      `${optionName("tokenizer")}: has ${tokenizer.storedVocabSize} tokens, the model ${source} embeds ${vocabSize}; ` +
         "name the model's own",
     );
   }
   if (sequenceLength > maxSequenceLength) {
-    faults.push(`sequenceLength: must be at most ${maxSequenceLength}, the length of ${source}, got ${sequenceLength}`);
+    faults.push(
+      `${optionName("sequenceLength")}: must be at most ${maxSequenceLength}, the length of ${source}, got ` +
+        `${sequenceLength}`,
+    );
   }
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
 }

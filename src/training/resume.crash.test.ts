@@ -173,8 +173,8 @@ test("half a model is never taken for a finished one", async () => {
 
 test.each<[string, Record<string, unknown>, RegExp]>([
   ["fewer steps than are done", { maxSteps: 7 }, /must be at least 8/],
-  ["another rank", { rank: 8 }, /--rank: stays as the run was started[\s\S]*what may change.*--lr/],
-  ["a setting that there is not", { rnak: 8 }, /--rnak: is no setting/],
+  ["another rank", { rank: 8 }, /rank: stays as the run was started[\s\S]*what may change.*lr/],
+  ["a setting that there is not", { rnak: 8 }, /rnak: is no setting/],
 ])("refused: %s", async (name, changes, message) => {
   const out = await copyOfStopped(`refused ${name}`);
   const before = await runContents(out);

@@ -1,7 +1,6 @@
 import { exists, joinPath } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import type { DataFacts } from "../config/derive.js";
-import { flagOf } from "../config/names.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
 import { damageOf } from "../formats/checksums.js";
@@ -65,8 +64,7 @@ export async function resume(
       onNotice(
         ending === "done"
           ? `${path} is done: nothing is left of its ${settings.maxSteps} steps.`
-          : `${path} ended early, after ${step} of ${settings.maxSteps} steps; ` +
-              `a larger ${flagOf("patience")} lets it go on.`,
+          : `${path} ended early, after ${step} of ${settings.maxSteps} steps; a larger patience lets it go on.`,
       );
       await goBackTo(path, step, best?.step ?? null);
       await folder.writeReport(settings);

@@ -31,7 +31,11 @@ export interface ErrorParts {
 
 export function takeApart(error: unknown): ErrorParts {
   if (!(error instanceof Error)) return { name: "Error", message: String(error), stack: undefined };
-  return { name: error.name, message: error.message, stack: error.stack };
+  return {
+    name: error.name,
+    message: error instanceof errors.HighrankError ? error.text : error.message,
+    stack: error.stack,
+  };
 }
 
 /** The error of the class that `takeApart` was given, where it is one of ours; otherwise an Error. */

@@ -1,8 +1,8 @@
 import { availableMemoryBytes, collectGarbage, peakMemoryBytes, residentMemoryBytes } from "#platform";
 import { DataError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { formatCount } from "../base/numbers.js";
 import type { OpenSettings } from "../config/derive.js";
-import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import { shownModel } from "../hub/hub-name.js";
 import type { DownloadEvents } from "../hub/model-download.js";
@@ -95,7 +95,7 @@ function requireSameData({ dataSha256 }: PreparedRun, { state, folder }: SavedRu
   throw new DataError(
     `${data}: its tokens are not those that ${folder} was trained on ` +
       `(SHA-256 ${dataSha256}, was ${state.dataSha256}); ` +
-      `bring back the data as they were, or name where they are with ${flagOf("data")}`,
+      `bring back the data as they were, or name where they are with ${optionName("data")}`,
   );
 }
 

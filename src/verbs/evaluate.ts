@@ -1,5 +1,6 @@
 import { cpuCount } from "#platform";
 import { ConfigError, NumericError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { today } from "../chats/chat-template.js";
 import { type Dataset, loadDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
@@ -49,7 +50,8 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
   const longest = model.config.maxSequenceLength;
   if ((options.sequenceLength ?? 0) > longest) {
     throw new ConfigError(
-      `sequenceLength: must be at most ${longest}, the length of ${target}, got ${options.sequenceLength}`,
+      `${optionName("sequenceLength")}: must be at most ${longest}, the length of ${target}, got ` +
+        `${options.sequenceLength}`,
     );
   }
   const dataset = await loadDataset(data, { validationFraction: 0 });

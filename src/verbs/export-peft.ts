@@ -1,5 +1,6 @@
 import { absolutePath, exists } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { type PeftAdapter, readPeftAdapter, writePeftAdapter } from "../formats/peft.js";
 import { isCommit, parseHubName } from "../hub/hub-name.js";
 import { hubModelOf } from "../hub/locate-model.js";
@@ -47,7 +48,7 @@ export async function exportPeft(target: Target, out: string): Promise<ExportedA
 /** The adapter, and the folder that holds its tokenizer if there is one. */
 async function adapterOf(target: Target): Promise<{ readonly adapter: PeftAdapter; readonly folder: string }> {
   const { folder } = target;
-  const wayOut = "write the whole model with --to hf";
+  const wayOut = `write the whole model with ${optionName("to", "hf")}`;
   switch (target.kind) {
     case "adapter": {
       const adapter = await readPeftAdapter(folder);

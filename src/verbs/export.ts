@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import { requireNewFolder } from "../loading/companions.js";
 import type { EXPORT_FORMATS } from "./export-formats.js";
@@ -35,9 +36,14 @@ export async function exportTarget(
   await requireNewFolder(out);
   if (to === "peft") {
     if (dtype !== null)
-      throw new ConfigError("--dtype is for --to hf and onnx; an adapter is float32, so leave it out");
+      throw new ConfigError(
+        `${optionName("dtype")} is for ${optionName("to")} hf and onnx; an adapter is float32, so leave it out`,
+      );
     if (origin.adapters !== undefined && origin.adapters.length > 0)
-      throw new ConfigError("--adapters is for --to hf and onnx; an adapter is written from one run or adapter");
+      throw new ConfigError(
+        `${optionName("adapters")} is for ${optionName("to")} hf and onnx; an adapter is written from one run or ` +
+          "adapter",
+      );
     return exportPeft(await openTarget(target, origin), out);
   }
   if (to === "hf") {
@@ -46,7 +52,9 @@ export async function exportTarget(
     return { format: "hf", folder: modelFolder, ...model };
   }
   if (dtype === "bfloat16") {
-    throw new ConfigError("--dtype: ONNX files hold float32 or float16, got bfloat16, which few runtimes compute with");
+    throw new ConfigError(
+      `${optionName("dtype")}: ONNX files hold float32 or float16, got bfloat16, which few runtimes compute with`,
+    );
   }
   return exportOnnx(await unmergedOf(await openTarget(target, origin)), { out, dtype: dtype ?? "float32" });
 }

@@ -1,15 +1,17 @@
 import { cpuCount } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { either, optionName } from "../base/naming.js";
 import type { ChatMessage } from "../chats/chat-rendering.js";
 import { ChatTemplate } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
 import { readBeginId, readEndIds } from "../formats/generation-config.js";
 import type { Generation, WritingOptions } from "../programs/text-generator.js";
 import { TextGenerator } from "../programs/text-generator.js";
+import type { SessionOptions } from "../runtime/session.js";
 import { Rng } from "../tensor/random.js";
 import { modelTokenizer } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import type { TargetOptions } from "./target.js";
+import type { LoadedTarget, TargetOptions } from "./target.js";
 import { loadTarget } from "./target.js";
 
 /** Options of {@link generateText}. */
@@ -43,12 +45,21 @@ export class Writer {
     target: string,
     { chatTemplate = null, float32 = false, device, threads, ...options }: WriterOptions,
   ): Promise<Writer> {
-    const { model, folder, ...loaded } = await loadTarget(target, { ...options, ...(!float32 && { device }) });
+    const loaded = await loadTarget(target, { ...options, ...(!float32 && { device }) });
     const tokenizer = await modelTokenizer(loaded.tokenizer, chatTemplate);
+    return Writer.of(target, loaded, tokenizer, { device, threads: threads ?? cpuCount() });
+  }
+
+  /** A writer with a model that is loaded already; it must be released. @param target named in errors. */
+  static async of(
+    target: string,
+    { model, folder }: LoadedTarget,
+    tokenizer: Tokenizer,
+    session: SessionOptions,
+  ): Promise<Writer> {
     const endOfText = tokenizer.findEndOfText();
     const endIds = [...(await readEndIds(folder)), ...(endOfText === undefined ? [] : [endOfText])];
     const beginId = (await readBeginId(folder)) ?? tokenizer.findBeginOfText() ?? null;
-    const session = { device, threads: threads ?? cpuCount() };
     return new Writer(target, tokenizer, new TextGenerator(model, tokenizer, session, endIds, beginId));
   }
 
@@ -66,8 +77,8 @@ export class Writer {
     const template = ChatTemplate.of(this.#tokenizer);
     if (template === null) {
       throw new ConfigError(
-        `${this.#target}: its tokenizer has no chat template; name a file with one as --chat-template, ` +
-          "or leave out --chat to continue a text",
+        `${this.#target}: its tokenizer has no chat template; name a file with one as ${optionName("chatTemplate")}, ` +
+          `or ${either("use generate", "leave out --chat")} to continue a text`,
       );
     }
     const ids = this.#tokenizer.encode(await template.prompt({ messages }));

@@ -30,13 +30,9 @@ test("a target is what its folder holds, with what may go with it", async () => 
 });
 
 test.each([
-  ["run", { base, adapters }, ["--base is for PEFT adapters", "--adapters is for models; RUN is a run"]],
-  [
-    "adapter",
-    { adapters, checkpoint },
-    ["--adapters is for models; RUN is a PEFT adapter", "--checkpoint is for runs"],
-  ],
-  ["model", { base, checkpoint }, ["--base is for PEFT adapters", "--checkpoint is for runs"]],
+  ["run", { base, adapters }, ["base is for PEFT adapters", "adapters is for models; RUN is a run"]],
+  ["adapter", { adapters, checkpoint }, ["adapters is for models; RUN is a PEFT adapter", "checkpoint is for runs"]],
+  ["model", { base, checkpoint }, ["base is for PEFT adapters", "checkpoint is for runs"]],
 ] as const)("all that does not go with a target is refused at once: %s", async (kind, given, faults) => {
   const folder = path.join(root, kind);
   const message = await openTarget(folder, { base: null, ...given }).catch((error: Error) => error.message);

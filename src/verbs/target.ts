@@ -1,5 +1,6 @@
 import { exists } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { Settings } from "../config/settings.js";
 import { requireWhole } from "../formats/checksums.js";
 import { readHostTensor } from "../formats/lazy-tensor.js";
@@ -50,16 +51,17 @@ export async function openTarget(
   const kind = (await isRunFolder(folder)) ? "run" : (await isAdapterFolder(folder)) ? "adapter" : "model";
   const faults: string[] = [];
   if (base !== null && kind !== "adapter") {
-    faults.push(`--base is for PEFT adapters; ${named} is not one, so leave it out`);
+    faults.push(`${optionName("base")} is for PEFT adapters; ${named} is not one, so leave it out`);
   }
   if (adapters.length > 0 && kind !== "model") {
     const is = kind === "run" ? "a run" : "a PEFT adapter";
     faults.push(
-      `--adapters is for models; ${named} is ${is}, so name its base instead, and its adapter among the others`,
+      `${optionName("adapters")} is for models; ${named} is ${is}, so name its base instead, and its adapter ` +
+        "among the others",
     );
   }
   if (checkpoint !== null && kind !== "run") {
-    faults.push(`--checkpoint is for runs; ${named} is not one, so leave it out`);
+    faults.push(`${optionName("checkpoint")} is for runs; ${named} is not one, so leave it out`);
   }
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   switch (kind) {

@@ -125,7 +125,7 @@ export const data: Area = {
     {
       name: "a day that is none",
       args: ["train", "--chat-date", "31.3.2026"],
-      says: ["chatDate: must be a day such as 2026-03-31, got 31.3.2026"],
+      says: ["--chat-date: must be a day such as 2026-03-31, got 31.3.2026"],
       code: 2,
     },
     {

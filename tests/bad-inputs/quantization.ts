@@ -57,7 +57,7 @@ export const quantization: Area = {
       name: "train: scales to quantize without a 4-bit format",
       args: train("--quantize", "int8", "--double-quant", "--method", "lora"),
       files: { "a.txt": TEXT },
-      says: ["doubleQuant: is for nf4 and fp4"],
+      says: ["--double-quant: is for nf4 and fp4"],
       code: 2,
     },
     {
@@ -65,7 +65,10 @@ export const quantization: Area = {
       args: train("--model", "packed", "--quantize", "int8", "--method", "lora"),
       files: { "a.txt": TEXT },
       prepare: packed(),
-      says: ["quantize: packed is quantized already (nf4 in blocks of 64), not with int8 by row", "leave quantize out"],
+      says: [
+        "quantize: packed is quantized already (nf4 in blocks of 64), not with int8 by row",
+        "leave --quantize out",
+      ],
       code: 2,
     },
     {

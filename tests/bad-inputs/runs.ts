@@ -81,7 +81,7 @@ export const runs: Area = {
       name: "resume: no more steps than are done",
       args: ["resume", "run", "--max-steps", "2"],
       prepare: stoppedRun,
-      says: ["maxSteps: 2 steps are done already", "planned for 4", "highrank merge run --out DIR"],
+      says: ["--max-steps: 2 steps are done already", "planned for 4", "highrank merge run --out DIR"],
       code: 2,
     },
     {

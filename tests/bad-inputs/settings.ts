@@ -46,8 +46,8 @@ export const settings: Area = {
         "0.5",
       ],
       says: [
-        "restartShare: an adapter of the kind core has no directions that restart alone",
-        "mergePolicy: residual starts adapters elsewhere than at zero, which the kind core cannot",
+        "--restart-share: an adapter of the kind core has no directions that restart alone",
+        "--merge-policy: residual starts adapters elsewhere than at zero, which the kind core cannot",
       ],
       code: 2,
     },
@@ -81,9 +81,9 @@ export const settings: Area = {
         "q_proj:8",
       ],
       says: [
-        "adapterKind: dora is for method lora",
-        "layersToTransform: must be numbers of layers, from 0, got first",
-        "rankPattern: must be a list of NAME=RANK",
+        "--adapter-kind: dora is for method lora",
+        "--layers-to-transform: must be numbers of layers, from 0, got first",
+        "--rank-pattern: must be a list of NAME=RANK",
       ],
       code: 2,
     },
@@ -96,7 +96,7 @@ export const settings: Area = {
     {
       name: "settings that do not fit together",
       args: ["train", "--batch-size", "8", "--total-batch-size", "12"],
-      says: ["must be a multiple of batchSize (8), got 12"],
+      says: ["must be a multiple of --batch-size (8), got 12"],
       code: 2,
     },
     {
@@ -154,7 +154,7 @@ export const settings: Area = {
     {
       name: "restarts that the run is too short for",
       args: ["inspect", "schedule", "--max-steps", "10", "--relora-every", "20"],
-      says: ["reloraEvery: must be at most the 8 steps with adapters", "use --method lora"],
+      says: ["--relora-every: must be at most the 8 steps with adapters", "use --method lora"],
       code: 2,
     },
     {

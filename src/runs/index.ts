@@ -1,0 +1,14 @@
+export { type Checkpoint, type CheckpointName, listCheckpoints, readCheckpoint } from "./checkpoint.js";
+export {
+  type EndRecord,
+  type EvalRecord,
+  type MergeRecord,
+  type MetricsRecord,
+  type PublishedLosses,
+  parseMetrics,
+  type QuantizeRecord,
+  type ResetRecord,
+  type SkipRecord,
+  type StartRecord,
+  type StepRecord,
+} from "./metrics.js";

@@ -1,0 +1,3 @@
+export { type BytePairEncodingOptions, trainBytePairEncoding } from "./bpe-trainer.js";
+export { Tokenizer, type TokenizerConfig } from "./tokenizer.js";
+export { type TokenizerConfigJson, type TokenizerJson, tokenizerConfigJson } from "./tokenizer-json.js";

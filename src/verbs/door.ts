@@ -1,0 +1,126 @@
+import type { FloatDType } from "../formats/quant-state.js";
+import type { DownloadEvents } from "../hub/model-download.js";
+import type { QuantizationFormat } from "../quant/quantizer.js";
+import { evaluate as evaluateTensors } from "../runtime/evaluate.js";
+import type { HostTensor } from "../tensor/dtype.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./evaluate.js";
+import type { ExportedModel } from "./export.js";
+import { exportTarget } from "./export.js";
+import type { EXPORT_FORMATS } from "./export-formats.js";
+import type { ExportedOnnx } from "./export-onnx.js";
+import type { ExportedAdapter } from "./export-peft.js";
+import { type MergedModel, mergeTarget } from "./merge.js";
+import {
+  LOAD_NAMES,
+  type LoadModelOptions,
+  type Named,
+  nameOf,
+  ORIGIN_NAMES,
+  type OriginOptions,
+  originOf,
+  targetOptionsOf,
+} from "./model-options.js";
+import { completeOptions, type GivenOptions, requireKnown } from "./option-table.js";
+import { EVALUATION_OPTIONS, EXPORT_OPTIONS, MERGE_OPTIONS, QUANTIZATION_OPTIONS, quantizerOf } from "./options.js";
+import { type ModelQuantization, quantizeModel } from "./quantize.js";
+import type { TargetOptions } from "./target.js";
+
+// The verbs as functions of a name and a few options. What is left out is as on the command line.
+
+/** Options of {@link evaluate}; only the data must be given. */
+export interface EvaluateOptions
+  extends LoadModelOptions,
+    Pick<EvaluationOptions, "data">,
+    Partial<Omit<EvaluationOptions, keyof TargetOptions | "data">> {}
+
+/**
+ * Scores a model on data: the mean loss of a token, and its perplexity. See {@link evaluateTarget}.
+ * @throws ConfigError for unknown options and values out of range; DataError; CheckpointError.
+ */
+export function evaluate(target: Named, options: EvaluateOptions): Promise<TargetEvaluation>;
+/** Computes tensors on the CPU, as `tensor.data()` does, several at once. */
+export function evaluate(tensors: readonly Tensor[]): Promise<HostTensor[]>;
+export async function evaluate(
+  target: Named | readonly Tensor[],
+  options?: EvaluateOptions,
+): Promise<TargetEvaluation | HostTensor[]> {
+  if (Array.isArray(target)) return evaluateTensors(target);
+  const given = options ?? {};
+  requireKnown("evaluate", given, [...LOAD_NAMES, ...Object.keys(EVALUATION_OPTIONS)]);
+  const own = completeOptions(EVALUATION_OPTIONS, given as GivenOptions);
+  return evaluateTarget(nameOf(target as Named), { ...own, ...targetOptionsOf(given) });
+}
+
+/** Options of {@link merge}; only `out` must be given. */
+export interface MergeModelOptions extends OriginOptions {
+  /** The folder to write, which must not hold anything yet. */
+  readonly out: string;
+  /** Type of the weights. Default and null: that of the base, float32 where it is quantized. */
+  readonly dtype?: FloatDType | null;
+  /** Compare the logits of base + updates with those of the written model. Default false. */
+  readonly verify?: boolean;
+}
+
+/**
+ * Writes a run, or an adapter with its base, as a plain Hugging Face folder. See {@link mergeTarget}.
+ * @throws ConfigError for unknown options, and if `out` holds files already; CheckpointError.
+ */
+export async function merge(target: Named, options: MergeModelOptions): Promise<MergedModel> {
+  requireKnown("merge", options, [...ORIGIN_NAMES, ...Object.keys(MERGE_OPTIONS)]);
+  const own = completeOptions(MERGE_OPTIONS, options as unknown as GivenOptions);
+  return mergeTarget(nameOf(target), { ...originOf(options), ...own });
+}
+
+/** A format that a model can be exported in. */
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+
+/** Options of {@link exportTo}; only `out` must be given. */
+export type ExportToOptions = Omit<MergeModelOptions, "verify">;
+
+/** The result of {@link exportTo} by format. */
+export interface ExportedAs {
+  readonly peft: ExportedAdapter;
+  readonly hf: ExportedModel;
+  readonly onnx: ExportedOnnx;
+}
+
+/**
+ * Writes a model for other programs: `peft` as one adapter, `hf` as a Hugging Face folder, `onnx` as a decoder with a
+ * key-value cache. See {@link exportTarget}.
+ * @throws ConfigError for unknown options, for what the format cannot hold, and if `out` holds files already.
+ */
+export async function exportTo<F extends ExportFormat>(
+  target: Named,
+  format: F,
+  options: ExportToOptions,
+): Promise<ExportedAs[F]> {
+  const { to, ...table } = EXPORT_OPTIONS;
+  requireKnown("exportTo", options, [...ORIGIN_NAMES, ...Object.keys(table)]);
+  const own = completeOptions(EXPORT_OPTIONS, { ...options, to: format });
+  return (await exportTarget(nameOf(target), { ...originOf(options), ...own })) as ExportedAs[F];
+}
+
+/** Options of {@link quantize}; `to` and `out` must be given. */
+export interface QuantizeOptions extends DownloadEvents {
+  /** Format of the weights, bitsandbytes' own. */
+  readonly to: QuantizationFormat;
+  /** The folder to write, which must not hold anything yet. */
+  readonly out: string;
+  /** Quantize the scales of nf4 and fp4 too. Default false. */
+  readonly doubleQuant?: boolean;
+  /** Weights that share a scale in nf4 and fp4: a power of two from 16 to 4096. Default 64. */
+  readonly blockSize?: number;
+}
+
+/**
+ * Quantizes a Hugging Face model to 4 or 8 bits a weight. See {@link quantizeModel}.
+ * @throws ConfigError for unknown options, and if `out` holds files already; CheckpointError.
+ */
+export async function quantize(model: string, options: QuantizeOptions): Promise<ModelQuantization> {
+  requireKnown("quantize", options, ["onDownload", "onNotice", ...Object.keys(QUANTIZATION_OPTIONS)]);
+  const given = options as unknown as GivenOptions;
+  const own = completeOptions(QUANTIZATION_OPTIONS, given);
+  const { onDownload, onNotice } = options;
+  return quantizeModel(model, { out: own.out, quantizer: quantizerOf(own, given), onDownload, onNotice });
+}

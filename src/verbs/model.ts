@@ -1,0 +1,224 @@
+import { cpuCount } from "#platform";
+import { ConfigError, DataError } from "../base/errors.js";
+import type { ChatMessage } from "../chats/chat-rendering.js";
+import { SETTINGS } from "../config/settings.js";
+import type { CausalLM } from "../models/causal-lm.js";
+import type { WritingOptions } from "../programs/text-generator.js";
+import { Program } from "../runtime/program.js";
+import type { SessionOptions } from "../runtime/session.js";
+import { placeholder } from "../tensor/tensor.js";
+import { modelTokenizer } from "../tokenizers/model-tokenizer.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
+import { Writer } from "./generate.js";
+import { LOAD_NAMES, type LoadModelOptions, type Named, nameOf, targetOptionsOf } from "./model-options.js";
+import { completeOptions, type GivenOptions, type OptionTable, requireKnown } from "./option-table.js";
+import { GENERATION_OPTIONS } from "./options.js";
+import { Reply } from "./reply.js";
+import { type LoadedTarget, loadTarget } from "./target.js";
+
+/** Options of {@link loadModel}; all may be left out. */
+export interface ModelOptions extends LoadModelOptions {
+  /** One of the tokenizer's chat templates by name, or a file with one. Default and null: as the messages need it. */
+  readonly chatTemplate?: string | null;
+  /** Hold 16-bit weights in float32, which is faster and takes twice the memory. Default false. */
+  readonly float32?: boolean;
+}
+
+/** Options for one text; all may be left out. */
+export interface GenerateOptions extends Partial<WritingOptions> {
+  /** Tokens to write at most. Default 100. */
+  readonly maxNewTokens?: number;
+  /** Spread of the sampling; 0 takes the likeliest token. Default 0.8. */
+  readonly temperature?: number;
+  /** Sample from the k likeliest tokens. Default and null: from all. */
+  readonly topK?: number | null;
+  /** Sample from the likeliest tokens that hold this share of the probability. Default 1: from all. */
+  readonly topP?: number;
+  /** The same seed gives the same text. Default 0. */
+  readonly seed?: number;
+}
+
+/** Options of one answer in a chat; all may be left out. */
+export interface ChatOptions extends GenerateOptions {
+  /** A system message in front of the others. Default and null: none. */
+  readonly system?: string | null;
+}
+
+/** Scores of the next token at each position. */
+export interface Logits {
+  readonly shape: readonly [length: number, vocabulary: number];
+  readonly data: Float32Array;
+}
+
+const { maxNewTokens, temperature, topK, topP, seed } = GENERATION_OPTIONS;
+const SAMPLING = { maxNewTokens, temperature, topK, topP, seed } as const satisfies OptionTable;
+const TEXT_NAMES: readonly string[] = [...Object.keys(SAMPLING), "stop", "onText", "signal"];
+const MODEL_TABLE = {
+  chatTemplate: SETTINGS.chatTemplate,
+  float32: GENERATION_OPTIONS.float32,
+} as const satisfies OptionTable;
+
+/**
+ * Loads a model to talk to: a run folder or a run that ended, a Hugging Face model or a PEFT adapter, quantized or
+ * not; models and adapters are folders or names of the hub.
+ * @throws CheckpointError or ConfigError saying what is missing; ConfigError for unknown options.
+ */
+export async function loadModel(target: Named, options: ModelOptions = {}): Promise<LanguageModel> {
+  requireKnown("loadModel", options, [...LOAD_NAMES, ...Object.keys(MODEL_TABLE)]);
+  const { chatTemplate, float32 } = completeOptions(MODEL_TABLE, options as GivenOptions);
+  const { device, threads, ...rest } = targetOptionsOf(options);
+  const name = nameOf(target);
+  const loaded = await loadTarget(name, { ...rest, ...(!float32 && { device }) });
+  return new LanguageModel(name, loaded, { device, threads: threads ?? cpuCount() }, chatTemplate);
+}
+
+/** A model in memory that writes, answers in chats and scores tokens. Calls at once are served one after the other. */
+export class LanguageModel {
+  /** The name that it was loaded by. */
+  readonly name: string;
+  readonly #loaded: LoadedTarget;
+  readonly #session: SessionOptions;
+  readonly #chatTemplate: string | null;
+  #tokenizer: Promise<Tokenizer> | undefined;
+  #writer: Promise<Writer> | undefined;
+  #scoring: { readonly length: number; readonly program: Program } | undefined;
+  #lastTurn: Promise<unknown> = Promise.resolve();
+  #isDisposed = false;
+
+  /** Made by {@link loadModel}. */
+  constructor(name: string, loaded: LoadedTarget, session: SessionOptions, chatTemplate: string | null) {
+    this.name = name;
+    this.#loaded = loaded;
+    this.#session = session;
+    this.#chatTemplate = chatTemplate;
+  }
+
+  /** The modules and weights, for what `highrank/nn` and `highrank/models` do with them. */
+  get module(): CausalLM {
+    return this.#loaded.model;
+  }
+
+  /** Tokens that the model sees at most. */
+  get maxSequenceLength(): number {
+    return this.module.config.maxSequenceLength;
+  }
+
+  get vocabSize(): number {
+    return this.module.config.vocabSize;
+  }
+
+  /** @throws CheckpointError through the promise if the model has none. */
+  get tokenizer(): Promise<Tokenizer> {
+    this.#tokenizer ??= modelTokenizer(this.#loaded.tokenizer, this.#chatTemplate);
+    return this.#tokenizer;
+  }
+
+  /** The ids of a text that is to be continued, with what the tokenizer puts in front of texts. */
+  async encode(text: string): Promise<number[]> {
+    const tokenizer = await this.tokenizer;
+    return text === "" ? [...tokenizer.surround.before] : tokenizer.encodePrompt(text, null);
+  }
+
+  /** The text of ids, by default without special tokens. */
+  async decode(ids: ArrayLike<number>, { skipSpecialTokens = true } = {}): Promise<string> {
+    return (await this.tokenizer).decode(ids, { skipSpecialTokens });
+  }
+
+  /** Continues a text; an empty one as if a document begins. `await` gives the whole, `for await` its pieces. */
+  generate(prompt: string, options: GenerateOptions = {}): Reply {
+    return this.#reply("generate", options, [], (writer, writing) => writer.continue(prompt, writing));
+  }
+
+  /**
+   * Writes the assistant's next turn. If the messages continue those of the last call, only the new ones are computed.
+   * @param messages what was said, or what the user says.
+   * @throws through the reply: ConfigError if there is no chat template, DataError if it refuses the messages.
+   */
+  chat(messages: string | readonly ChatMessage[], { system = null, ...options }: ChatOptions = {}): Reply {
+    const said = typeof messages === "string" ? [{ role: "user", content: messages }] : messages;
+    const all = system === null ? said : [{ role: "system", content: system }, ...said];
+    return this.#reply("chat", options, ["system"], (writer, writing) => writer.answer(all, writing));
+  }
+
+  /**
+   * Scores of the next token after each of these. A program is compiled for each new number of ids.
+   * @throws DataError unless there is at least one, at most `maxSequenceLength`, all below `vocabSize`.
+   */
+  logits(ids: ArrayLike<number>): Promise<Logits> {
+    return this.#inTurn(async () => {
+      const inputIds = Int32Array.from(ids);
+      const length = inputIds.length;
+      this.#requireIds(ids);
+      if (this.#scoring?.length !== length) {
+        await this.#scoring?.program.release();
+        this.#scoring = undefined;
+        const logits = this.module.logits(placeholder("ids", [1, length], "int32"));
+        this.#scoring = { length, program: await Program.compile({ logits }, this.#session) };
+      }
+      const { logits } = await this.#scoring.program.run({ ids: inputIds });
+      return { shape: [length, this.vocabSize], data: logits!.data as Float32Array };
+    });
+  }
+
+  /** Lets go of what it holds, after the calls under way. The model cannot be used any more. */
+  dispose(): Promise<void> {
+    return this.#lastTurn.then(async () => {
+      this.#isDisposed = true;
+      await (await this.#writer?.catch(() => undefined))?.release();
+      await this.#scoring?.program.release();
+      this.#writer = undefined;
+      this.#scoring = undefined;
+    });
+  }
+
+  #reply(
+    call: string,
+    { onText: hear, signal, stop, ...sampling }: GenerateOptions,
+    more: readonly string[],
+    write: (writer: Writer, options: WritingOptions) => ReturnType<Writer["continue"]>,
+  ): Reply {
+    return new Reply((show, left) =>
+      this.#inTurn(async () => {
+        requireKnown(call, sampling, [...TEXT_NAMES, ...more]);
+        const values = completeOptions(SAMPLING, sampling);
+        const onText = (piece: string): void => {
+          show(piece);
+          hear?.(piece);
+        };
+        signal?.throwIfAborted();
+        signal?.addEventListener("abort", () => left.abort(signal.reason), { signal: left.signal });
+        this.#writer ??= this.tokenizer.then((tokenizer) =>
+          Writer.of(this.name, this.#loaded, tokenizer, this.#session),
+        );
+        return write(await this.#writer, {
+          ...values,
+          ...(stop !== undefined && { stop }),
+          onText,
+          signal: left.signal,
+        });
+      }),
+    );
+  }
+
+  /** A model computes one thing at a time. */
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#lastTurn.then(() => {
+      if (this.#isDisposed) throw new ConfigError(`${this.name}: was disposed of; load it again`);
+      return action();
+    });
+    this.#lastTurn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #requireIds(ids: ArrayLike<number>): void {
+    const { vocabSize, maxSequenceLength } = this;
+    if (ids.length < 1 || ids.length > maxSequenceLength) {
+      throw new DataError(
+        `logits: needs from 1 to ${maxSequenceLength} ids, the length of ${this.name}, got ${ids.length}`,
+      );
+    }
+    const wrong = Array.from(ids).find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (wrong === undefined) return;
+    throw new DataError(`logits: ids must be integers from 0 to ${vocabSize - 1}, the vocabulary, got ${wrong}`);
+  }
+}

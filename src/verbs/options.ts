@@ -1,0 +1,147 @@
+import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
+import { SETTINGS } from "../config/settings.js";
+import { FLOAT_DTYPES } from "../formats/quant-state.js";
+import { createQuantizer, QUANTIZATION_FORMATS, type Quantizer } from "../quant/quantizer.js";
+import { EXPORT_FORMATS } from "./export-formats.js";
+import type { GivenOptions, OptionTable, OptionValues } from "./option-table.js";
+
+// The verbs' options with their defaults, which the command line and the library share.
+
+/** Options of `highrank eval` beside those of its target. */
+export const EVALUATION_OPTIONS = {
+  data: { type: "string", help: SETTINGS.data.help },
+  sequenceLength: {
+    type: "integer",
+    default: null,
+    none: "that of the run, or what the model allows",
+    min: 2,
+    unit: "tokens",
+    help: SETTINGS.sequenceLength.help,
+  },
+  batchSize: SETTINGS.batchSize,
+  trainOnInputs: SETTINGS.trainOnInputs,
+  chatDate: SETTINGS.chatDate,
+  chatTemplate: SETTINGS.chatTemplate,
+  maxTokens: {
+    type: "integer",
+    default: null,
+    none: "all",
+    min: 1,
+    unit: "tokens",
+    help: "Score at most this many tokens.",
+  },
+} as const satisfies OptionTable;
+
+/** Options of `highrank generate` beside those of its target. */
+export const GENERATION_OPTIONS = {
+  prompt: {
+    type: "string",
+    default: "",
+    help: "Text to continue; empty for the start of a document. With --chat, what the user says.",
+  },
+  maxNewTokens: { type: "integer", default: 100, min: 1, unit: "tokens", help: "Tokens to generate." },
+  temperature: { type: "number", default: 0.8, min: 0, help: "Spread of the sampling; 0 takes the likeliest token." },
+  topK: {
+    type: "integer",
+    default: null,
+    none: "all",
+    min: 1,
+    unit: "tokens",
+    help: "Sample from this many of the likeliest tokens.",
+  },
+  topP: {
+    type: "number",
+    default: 1,
+    above: 0,
+    max: 1,
+    help: "Sample from the likeliest tokens that together have this probability.",
+  },
+  seed: SETTINGS.seed,
+  chat: {
+    type: "boolean",
+    default: false,
+    help: "Answer the prompt as the assistant of a chat; without a prompt, line after line of standard input.",
+  },
+  system: { type: "string", default: null, none: "no system message", help: "With --chat, the system message." },
+  chatTemplate: SETTINGS.chatTemplate,
+  float32: {
+    type: "boolean",
+    default: false,
+    help: "Hold 16-bit weights in float32: faster, for twice the memory.",
+  },
+} as const satisfies OptionTable;
+
+/** Options of `highrank merge` beside those of its target. */
+export const MERGE_OPTIONS = {
+  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
+  dtype: {
+    type: "choice",
+    choices: FLOAT_DTYPES,
+    default: null,
+    none: "that of the base; float32 where it is quantized",
+    help: "Type of the weights.",
+  },
+  verify: {
+    type: "boolean",
+    default: false,
+    help: "Compare the logits of base + updates with those of the written model.",
+  },
+} as const satisfies OptionTable;
+
+/** Options of `highrank export` beside those of its target. */
+export const EXPORT_OPTIONS = {
+  to: { type: "choice", choices: EXPORT_FORMATS, help: "peft: one adapter; hf: the merged model; onnx: a decoder." },
+  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
+  dtype: {
+    type: "choice",
+    choices: FLOAT_DTYPES,
+    default: null,
+    none: "hf: that of the base, or float32 where it is quantized; onnx: float32",
+    help: "Type of the weights.",
+  },
+} as const satisfies OptionTable;
+
+/** Options of `highrank quantize`. */
+export const QUANTIZATION_OPTIONS = {
+  to: { type: "choice", choices: QUANTIZATION_FORMATS, help: "Format of the weights, bitsandbytes' own." },
+  doubleQuant: {
+    type: "boolean",
+    default: false,
+    help: "Quantize the scales of nf4 and fp4 too: 4.13 instead of 4.5 bits per weight.",
+  },
+  blockSize: {
+    type: "integer",
+    default: 64,
+    min: 16,
+    max: 4096,
+    unit: "weights",
+    help: "Weights that share a scale in nf4 and fp4: a power of two.",
+  },
+  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
+} as const satisfies OptionTable;
+
+/**
+ * The quantizer that the options ask for.
+ * @param given the options as they were given.
+ * @throws ConfigError for options that do not go together.
+ */
+export function quantizerOf(
+  { to: format, doubleQuant, blockSize }: OptionValues<typeof QUANTIZATION_OPTIONS>,
+  given: GivenOptions,
+): Quantizer {
+  const faults: string[] = [];
+  if (format === "int8") {
+    if (doubleQuant) {
+      faults.push(`${optionName("doubleQuant")} is for nf4 and fp4, whose scales it quantizes, not for int8`);
+    }
+    if (given.blockSize !== undefined) {
+      faults.push(`${optionName("blockSize")} is for nf4 and fp4; int8 has a scale for each row`);
+    }
+  }
+  if (!Number.isInteger(Math.log2(blockSize))) {
+    faults.push(`${optionName("blockSize")}: must be a power of two from 16 to 4096, got ${blockSize}`);
+  }
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+  return createQuantizer(format, { doubleQuant, blockSize });
+}

@@ -1,0 +1,101 @@
+import { joinPath, readText } from "#platform";
+import { resolveSettings } from "../config/resolve.js";
+import type { TrainSettings } from "../config/train-settings.js";
+import { type EvalRecord, type MetricsRecord, parseMetrics, type StepRecord } from "../runs/metrics.js";
+import type { TrainResult } from "../training/ending.js";
+import { type ResumeOptions, resume as resumeRun } from "../training/resume.js";
+import { type TrainOptions, train as trainRun } from "../training/train.js";
+import { type LanguageModel, loadModel, type ModelOptions } from "./model.js";
+import { requireKnown } from "./option-table.js";
+
+/** Listeners of a run, and what ends it; all may be left out. */
+export interface RunOptions extends TrainOptions {
+  /** Hears of each optimizer step. */
+  readonly onStep?: (record: StepRecord) => void;
+  /** Hears of each evaluation on the held-out split. */
+  readonly onEval?: (record: EvalRecord) => void;
+  /** Ends the run after the step under way, with a checkpoint saved; its outcome is then `stopped`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A run that has ended. */
+export interface Run extends TrainResult {
+  /** The run folder, which the verbs take as their target. */
+  readonly folder: string;
+  /** The held-out loss of the last evaluation, in nats; null where none was made. */
+  readonly finalLoss: number | null;
+  /** The lowest held-out loss of all evaluations, in nats; null where none was made. */
+  readonly bestLoss: number | null;
+  /** All that the run recorded, from its first step on: the lines of metrics.jsonl. */
+  readonly metrics: readonly MetricsRecord[];
+  /** The finished model, or else the newest state. */
+  load(options?: ModelOptions): Promise<LanguageModel>;
+}
+
+const OPTION_NAMES: readonly (keyof RunOptions)[] = [
+  ...(["onStep", "onEval", "onRecord", "onNotice", "onDownload", "signal"] as const),
+  ...(["stopRequested", "untilStep", "availableMemoryBytes", "ownProcess"] as const),
+];
+
+/**
+ * Trains a model in this thread, which is blocked while a step computes, and writes a run folder. Settings that are
+ * left out have the defaults of the command line.
+ * @throws ConfigError with every fault of the settings, before anything is written; DataError, CheckpointError,
+ * DeviceError, or NumericError on divergence; the reason of a signal that is aborted already.
+ */
+export async function train(settings: TrainSettings = {}, options: RunOptions = {}): Promise<Run> {
+  const listening = heard("train", options);
+  return ended(await trainRun(resolveSettings({ flags: { ...settings } }), listening.options), listening.records);
+}
+
+/**
+ * Goes on with a run, in this thread. Unless `changes` says otherwise, the result is to the last bit that of the run
+ * without the interruption. A run that was killed before its first checkpoint begins anew; one that is done stays so.
+ * @throws CheckpointError for a folder that is no run or is damaged, ConfigError for changes that its steps so far do
+ * not allow and for a folder that another process writes into, DataError for other data; and what `train` throws.
+ */
+export async function resume(
+  runFolder: string,
+  changes: Partial<ResumeOptions> = {},
+  options: RunOptions = {},
+): Promise<Run> {
+  const listening = heard("resume", options);
+  return ended(await resumeRun(runFolder, changes, listening.options), listening.records);
+}
+
+/** The options of the training loop, which keep what is recorded. */
+function heard(call: string, options: RunOptions): { options: TrainOptions; records: readonly MetricsRecord[] } {
+  requireKnown(call, options, OPTION_NAMES);
+  const { onStep, onEval, onRecord, signal, stopRequested, ...rest } = options;
+  signal?.throwIfAborted();
+  const records: MetricsRecord[] = [];
+  return {
+    records,
+    options: {
+      ...rest,
+      onRecord: (record) => {
+        records.push(record);
+        if (record.kind === "step") onStep?.(record);
+        if (record.kind === "eval") onEval?.(record);
+        onRecord?.(record);
+      },
+      stopRequested: () => signal?.aborted === true || stopRequested?.() === true,
+    },
+  };
+}
+
+/** @param heard what this call recorded; a run that went on has more in its folder. */
+async function ended(result: TrainResult, heard: readonly MetricsRecord[]): Promise<Run> {
+  const { runFolder: folder, outcome } = result;
+  const file = joinPath(folder, "metrics.jsonl");
+  const metrics = outcome === "planned" ? heard : parseMetrics(await readText(file), file);
+  const losses = metrics.flatMap((record) => (record.kind === "eval" ? [record.loss] : []));
+  return {
+    ...result,
+    folder,
+    finalLoss: result.heldOutLoss,
+    bestLoss: losses.length === 0 ? null : Math.min(...losses),
+    metrics,
+    load: (options) => loadModel(folder, options),
+  };
+}

@@ -1,0 +1,268 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import * as highrank from "../src/index.js";
+import {
+  ConfigError,
+  compare,
+  evaluate,
+  exportTo,
+  type LanguageModel,
+  loadModel,
+  type MetricsRecord,
+  merge,
+  quantize,
+  type Run,
+  resolveSettings,
+  type TrainSettings,
+  tensor,
+  train,
+} from "../src/index.js";
+import { writeSmallModel } from "./small-model.js";
+
+let folder: string;
+let data: string;
+let base: string;
+let settings: TrainSettings;
+let run: Run;
+let model: LanguageModel;
+const heard: MetricsRecord[] = [];
+const steps: number[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-library-"));
+  data = path.join(folder, "text.txt");
+  await writeFile(data, Array.from({ length: 200 }, (_, i) => `The ${i}th cat sat on mat ${i % 9}.`).join("\n\n"));
+  base = path.join(folder, "base");
+  await writeSmallModel(base);
+  const size = { sequenceLength: 16, batchSize: 2, evalTokens: 200, threads: 1 };
+  settings = { model: base, data, method: "lora", rank: 4, maxSteps: 6, evalEvery: 3, sampleTokens: 0, ...size };
+  run = await train(
+    { ...settings, out: path.join(folder, "run") },
+    { onRecord: (record) => heard.push(record), onStep: ({ step }) => steps.push(step) },
+  );
+  model = await run.load({ threads: 1 });
+});
+
+afterAll(async () => {
+  await model.dispose();
+  await rm(folder, { recursive: true });
+});
+
+test("a few settings are enough, and the result says how the run went", async () => {
+  expect(steps).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(run).toMatchObject({ outcome: "done", step: 6, folder: run.runFolder });
+  expect(run.metrics).toEqual(heard);
+  const losses = heard.flatMap((record) => (record.kind === "eval" ? [record.loss] : []));
+  expect(run.finalLoss).toBe(losses.at(-1));
+  expect(run.bestLoss).toBe(Math.min(...losses));
+});
+
+test("the settings are those of the same flags", async () => {
+  const { out: _, ...resolved } = JSON.parse(readFileSync(path.join(run.folder, "config.resolved.json"), "utf8"));
+  const { out: __, ...expected } = resolveSettings({
+    flags: Object.fromEntries(Object.entries(settings).map(([key, value]) => [key, String(value)])),
+  });
+  expect(resolved).toEqual(expected);
+});
+
+test("unknown settings and options are type errors, and at run time errors with the nearest name", async () => {
+  // @ts-expect-error there is no such setting
+  await expect(train({ maxStep: 200 })).rejects.toThrow(
+    new ConfigError("unknown setting maxStep; did you mean maxSteps?"),
+  );
+  // @ts-expect-error there is no such listener
+  await expect(train({}, { onSteps: () => {} })).rejects.toThrow(
+    new ConfigError("train: unknown option onSteps; did you mean onStep?"),
+  );
+  // @ts-expect-error there is no such option
+  await expect(loadModel(base, { thread: 1 })).rejects.toThrow(
+    "loadModel: unknown option thread; did you mean threads?",
+  );
+  // @ts-expect-error there is no such option
+  await expect(evaluate(run, { data, maxToken: 1 })).rejects.toThrow(
+    "unknown option maxToken; did you mean maxTokens?",
+  );
+  // @ts-expect-error there is no such option
+  await expect(merge(run, { out: "x", verfy: true })).rejects.toThrow("unknown option verfy; did you mean verify?");
+  // @ts-expect-error there is no such option
+  await expect(exportTo(run, "hf", { ouf: "x" })).rejects.toThrow("exportTo: unknown option ouf; did you mean out?");
+  // @ts-expect-error there is no such option
+  await expect(quantize(base, { to: "nf4", out: "x", blocks: 1 })).rejects.toThrow("quantize: unknown option blocks");
+  // @ts-expect-error there is no such option
+  await expect(model.generate("x", { maxTokens: 3 })).rejects.toThrow("did you mean maxNewTokens?");
+  // @ts-expect-error there is no such option
+  await expect(compare({ seeds: [0], arms: {} }, { paralel: 2 })).rejects.toThrow("did you mean parallel?");
+  // @ts-expect-error rank is a number
+  await expect(train({ rank: true })).rejects.toThrow("rank: must be an integer of at least 1, got true");
+});
+
+test("errors name settings by their keys, and flags only for the command line", async () => {
+  const error: unknown = await train({ maxSteps: -1, batchSize: 3, totalBatchSize: 4 }).catch((reason) => reason);
+  expect(error).toBeInstanceOf(ConfigError);
+  const { message, commandLineMessage } = error as ConfigError;
+  expect(message.split("\n")).toEqual([
+    "maxSteps: must be an integer of at least 1, got -1",
+    "totalBatchSize: must be a multiple of batchSize (3), got 4; 6 is the next",
+  ]);
+  expect(commandLineMessage.split("\n")).toEqual([
+    "--max-steps: must be an integer of at least 1, got -1",
+    "--total-batch-size: must be a multiple of --batch-size (3), got 4; 6 is the next",
+  ]);
+  await expect(train({ ...settings, out: run.folder })).rejects.toThrow(/^out: .* or replace it with overwrite: true$/);
+  await expect(loadModel(run, { base })).rejects.toThrow(/^base is for PEFT adapters/);
+  await expect(exportTo(run, "peft", { out: `${folder}/x`, dtype: "float16" })).rejects.toThrow(/^dtype is for to hf/);
+});
+
+test("no message of the library is written with a flag in it", () => {
+  const root = new URL("../src/", import.meta.url);
+  const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter(
+    (file) => file.endsWith(".ts") && !file.endsWith(".test.ts") && !/^(cli|platform)\//.test(file),
+  );
+  const found = files.flatMap((file) => {
+    const source = readFileSync(new URL(file, root), "utf8")
+      .replace(/^ *(\*|\/\/|\/\*\*).*$/gm, "")
+      .replace(/either\("[^"]*", "[^"]*"\)/g, "");
+    const texts = source.match(/"[^"\n]*"|`[^`]*`/g) ?? [];
+    // A command line that is to be run, a style sheet, and the notation of flags themselves.
+    const flags = texts.filter(
+      (text) => /(^|[\s(`"])--[a-z][a-z-]+/.test(text) && !/highrank |[\w-]+: *[#\d]/.test(text),
+    );
+    return flags.map((text) => `src/${file}: ${text}`);
+  });
+  const notFlags = [
+    "src/adapters/kinds.ts",
+    "src/config/flags.ts",
+    "src/config/settings-page.ts",
+    "src/base/naming.ts",
+  ];
+  const commands = ["src/runs/divergence.ts", "src/verbs/doctor/check-run.ts", "src/verbs/options.ts"];
+  expect(found.filter((text) => ![...notFlags, ...commands].includes(text.split(":")[0]!))).toEqual([]);
+});
+
+test("a signal ends a run after its step, with a checkpoint that it goes on from", async () => {
+  const control = new AbortController();
+  const stopped = await train(
+    { ...settings, out: path.join(folder, "stopped") },
+    {
+      signal: control.signal,
+      onStep: ({ step }) => {
+        if (step === 2) control.abort();
+      },
+    },
+  );
+  expect(stopped).toMatchObject({ outcome: "stopped", step: 2 });
+  expect(readdirSync(stopped.folder)).toContain("checkpoint-000002");
+  const whole = await highrank.resume(stopped.folder);
+  expect(whole).toMatchObject({ outcome: "done", step: 6, finalLoss: run.finalLoss });
+  expect(whole.metrics.filter(({ kind }) => kind === "step")).toHaveLength(6);
+  const aborted = train({ ...settings, out: path.join(folder, "never") }, { signal: AbortSignal.abort() });
+  await expect(aborted).rejects.toThrow("aborted");
+  expect(readdirSync(folder)).not.toContain("never");
+});
+
+test("a reply is awaited for its text, or iterated for its pieces", async () => {
+  const options = { maxNewTokens: 12, seed: 3 };
+  const whole = await model.generate("The 1th cat", options);
+  const pieces: string[] = [];
+  for await (const piece of model.generate("The 1th cat", options)) pieces.push(piece);
+  expect(pieces.length).toBeGreaterThan(1);
+  expect(pieces.join("")).toBe(whole);
+  const reply = model.generate("The 1th cat", options);
+  expect(await reply.generation).toMatchObject({ text: whole, tokens: 12, finish: "length" });
+  expect(await reply).toBe(whole);
+});
+
+test("leaving the loop ends the writing, and a signal throws its reason", async () => {
+  let tokens = 0;
+  for await (const _ of model.generate("The", { maxNewTokens: 1e6 })) if (++tokens === 3) break;
+  expect(tokens).toBe(3);
+  const control = new AbortController();
+  setTimeout(() => control.abort(new Error("enough")), 20);
+  await expect(model.generate("The", { maxNewTokens: 1e6, signal: control.signal })).rejects.toThrow("enough");
+  expect(await model.generate("The", { maxNewTokens: 2 })).toEqual(expect.any(String));
+});
+
+test("calls at once are served one after the other", async () => {
+  const greedy = { maxNewTokens: 6, temperature: 0 };
+  const alone = await model.generate("The 2th", greedy);
+  const [first, ids, second] = await Promise.all([
+    model.generate("The 2th", greedy),
+    model.logits([1, 2, 3]),
+    model.generate("The 2th", greedy),
+  ]);
+  expect([first, second]).toEqual([alone, alone]);
+  expect(ids.shape).toEqual([3, model.vocabSize]);
+});
+
+test("logits are those of the model, and what cannot be scored is refused", async () => {
+  const ids = await model.encode("The 3th cat");
+  expect(await model.decode(ids)).toBe("The 3th cat");
+  const { shape, data: scores } = await model.logits(ids);
+  expect(shape).toEqual([ids.length, model.vocabSize]);
+  const expected = await model.module.logits(tensor(Int32Array.from(ids), [1, ids.length])).data();
+  expect(scores.length).toBe(expected.length);
+  expect(Math.max(...scores.map((score, i) => Math.abs(score - expected[i]!)))).toBeLessThan(1e-5);
+  const last = scores.slice(-model.vocabSize);
+  const next = await model.generate("The 3th cat", { maxNewTokens: 1, temperature: 0 });
+  const likeliest = await model.decode([last.indexOf(Math.max(...last))], { skipSpecialTokens: false });
+  expect(likeliest).toBe(next);
+  await expect(model.logits([])).rejects.toThrow("needs from 1 to 32 ids");
+  await expect(model.logits([model.vocabSize])).rejects.toThrow("ids must be integers from 0 to");
+});
+
+test("chat without a chat template says what to do in words of a program", async () => {
+  await expect(model.chat("Hello")).rejects.toThrow(/name a file with one as chatTemplate, or use generate/);
+  const template = path.join(folder, "chat.jinja");
+  await writeFile(template, "{% for m in messages %}{{ m.content }} {% endfor %}");
+  const chat = await loadModel(run, { chatTemplate: template, threads: 1 });
+  const options = { maxNewTokens: 4, temperature: 0 };
+  const asked = [{ role: "user", content: "The cat" }];
+  expect(await chat.chat(asked, options)).toBe(await chat.chat("The cat", options));
+  expect(await chat.chat(asked, { ...options, system: "On mats" })).toEqual(expect.any(String));
+  await chat.dispose();
+  await expect(chat.chat("The cat")).rejects.toThrow("was disposed of; load it again");
+});
+
+test("one door: a run, its model, its adapter on the base, and quantized weights", async () => {
+  const options = { maxNewTokens: 8, temperature: 0 };
+  const expected = await model.generate("The cat", options);
+  const quantized = path.join(folder, "quantized");
+  const { relativeError } = await quantize(base, { to: "int8", out: quantized });
+  expect(relativeError).toBeLessThan(0.02);
+  const doors = [
+    [run.folder, {}],
+    [`${run.folder}/model`, {}],
+    [`${run.folder}/adapter`, { base }],
+    [base, { adapters: [`${run.folder}/adapter`] }],
+  ] as const;
+  for (const [target, given] of doors) {
+    const loaded = await loadModel(target, { ...given, threads: 1 });
+    expect(await loaded.generate("The cat", options)).toBe(expected);
+    await loaded.dispose();
+  }
+  const loaded = await loadModel(quantized, { threads: 1 });
+  expect(await loaded.generate("The cat", options)).toEqual(expect.any(String));
+  await loaded.dispose();
+});
+
+test("evaluate, merge and exportTo take a run and fill in what is left out", async () => {
+  const { loss, tokens } = await evaluate(run, { data, maxTokens: 300, threads: 1 });
+  const out = path.join(folder, "merged");
+  const merged = await merge(run, { out, verify: true });
+  expect(merged).toMatchObject({ modelFolder: out, dtype: "float32" });
+  expect(await evaluate(out, { data, maxTokens: 300, threads: 1 })).toMatchObject({ tokens });
+  expect((await evaluate(out, { data, maxTokens: 300, threads: 1 })).loss).toBeCloseTo(loss, 5);
+  expect(await exportTo(run, "peft", { out: `${folder}/peft` })).toMatchObject({ rank: 4 });
+  expect(await evaluate([tensor([1, 2])])).toMatchObject([{ shape: [2] }]);
+});
+
+test("compare takes a study as an object", async () => {
+  const out = path.join(folder, "study");
+  const { sampleTokens, ...shared } = settings;
+  const study = { settings: shared, seeds: [0], arms: { lora: {}, full: { method: "full" } } } as const;
+  await expect(compare({ ...study, seeds: [] }, { out })).rejects.toThrow("compare: seeds: must be a list");
+  await expect(compare(study, { out, signal: AbortSignal.abort() })).rejects.toThrow("aborted");
+});
