@@ -8,6 +8,8 @@ import { addVerb } from "./usage.js";
 
 const OPTIONS = {
   data: { type: "string", help: SETTINGS.data.help },
+  columns: SETTINGS.columns,
+  document: SETTINGS.document,
   sequenceLength: {
     type: "integer",
     default: null,

@@ -1,6 +1,7 @@
 import { adapterKind, adapterKinds, REGISTER_FIRST } from "../adapters/kinds.js";
 import { LORA_INITIALIZATIONS } from "../adapters/low-rank-adapter.js";
 import { MERGE_POLICIES } from "../adapters/merge-policies.js";
+import { DOCUMENT_UNITS } from "../data/text-format.js";
 import { PRUNING_METHODS } from "../optim/reset.js";
 import { QUANTIZATION_FORMATS } from "../quant/quantizer.js";
 import { DEVICES } from "../runtime/session.js";
@@ -84,7 +85,23 @@ export const SETTINGS = {
     mayChange: true,
     study: "shared",
     default: "builtin:wordnet",
-    help: "Training data: a .txt, .md, .jsonl or .parquet file, a folder of them, or builtin:NAME.",
+    help: "Training data: a .jsonl, .json, .csv, .tsv, .parquet, .txt or .md file, a folder of them, a data set of the hub (organisation/name or organisation/name:CONFIG), or builtin:NAME.",
+  },
+  columns: {
+    type: "list",
+    group: "Model and data",
+    study: "shared",
+    default: [],
+    help: "Columns or keys whose names do not say what they are, as ROLE=COLUMN: prompt=question,completion=answer,system=persona.",
+  },
+  document: {
+    type: "choice",
+    group: "Model and data",
+    study: "shared",
+    choices: DOCUMENT_UNITS,
+    default: null,
+    none: "paragraphs of .txt, sections of .md",
+    help: "Part of a text file that is one document; between documents stands an end of text.",
   },
   chatTemplate: {
     type: "string",

@@ -9,6 +9,12 @@ const MAX_FILE_BYTES = 2 ** 30;
 /** Limits of reading, which grow by `each` for every MiB of the file. */
 const LIMITS = { seconds: 20, heapMegabytes: 256, each: { seconds: 0.5, heapMegabytes: 48 } } as const;
 
+/** A file to read, and columns that are wanted beside those that data may have. */
+export interface ParquetWork {
+  readonly path: string;
+  readonly asked: readonly string[];
+}
+
 export type ParquetAnswer =
   | { readonly shape: Omit<ParquetTable, "rows"> }
   | { readonly rows: ParquetTable["rows"] }
@@ -16,7 +22,7 @@ export type ParquetAnswer =
 
 /** Content of a `.parquet` file. */
 export interface ParquetContent {
-  /** The fields of each row, only of columns that data may have. */
+  /** The fields of each row, only of columns that data may have or that are asked for. */
   readonly rows: readonly Readonly<Record<string, unknown>>[];
   /** Names of the other columns. */
   readonly unread: readonly string[];
@@ -24,9 +30,10 @@ export interface ParquetContent {
 
 /**
  * Reads a `.parquet` file in a process that is stopped if it takes more than a file of that size can need.
+ * @param asked columns to read beside those whose names say what they are.
  * @throws DataError naming the file.
  */
-export async function readParquet(path: string): Promise<ParquetContent> {
+export async function readParquet(path: string, asked: readonly string[] = []): Promise<ParquetContent> {
   const bytes = await fileSize(path);
   if (bytes > MAX_FILE_BYTES) {
     throw new DataError(`cannot read ${path}: it has ${bytes} bytes, more than ${MAX_FILE_BYTES}; split it`);
@@ -40,7 +47,7 @@ export async function readParquet(path: string): Promise<ParquetContent> {
     heapMegabytes: Math.ceil(LIMITS.heapMegabytes + LIMITS.each.heapMegabytes * mebibytes),
   };
   try {
-    await runLimited(new URL("./parquet-worker.js", import.meta.url), path, limits, (message) => {
+    await runLimited(new URL("./parquet-worker.js", import.meta.url), { path, asked }, limits, (message) => {
       const answer = message as ParquetAnswer;
       if ("fault" in answer) fault = answer.fault;
       else if ("shape" in answer) shape = answer.shape;

@@ -45,17 +45,18 @@ const DECOMPRESSORS: Readonly<Record<Codec, Decompressor>> = {
  * reads untrusted files.
  * @throws DataError if it is not such a file.
  */
-export async function parquetRows(bytes: Uint8Array): Promise<ParquetTable> {
+export async function parquetRows(bytes: Uint8Array, asked: readonly string[] = []): Promise<ParquetTable> {
   const file = copyOf(bytes);
+  const wanted = new Set([...DATA_COLUMNS, ...asked]);
   try {
     const metadata = parquetMetadata(file);
     const present = parquetSchema(metadata).children;
-    const columns = present.filter(({ element }) => DATA_COLUMNS.includes(element.name));
+    const columns = present.filter(({ element }) => wanted.has(element.name));
     const names = present.map(({ element }) => element.name);
     if (columns.length === 0) {
       throw new DataError(
         `it has none of the columns ${KIND_COLUMNS.join(", ")}; ` +
-          `its columns are ${shortened(names.join(", ")) || "none"}`,
+          `its columns are ${shortened(names.join(", ")) || "none"}; say which is which with --columns`,
       );
     }
     const rows = await parquetReadObjects({
@@ -66,7 +67,7 @@ export async function parquetRows(bytes: Uint8Array): Promise<ParquetTable> {
       compressors: boundedDecompressors(),
       parsers: { jsonFromBytes: (text) => text && new TextDecoder().decode(text) },
     });
-    return { columns, unread: names.filter((name) => !DATA_COLUMNS.includes(name)), rows };
+    return { columns, unread: names.filter((name) => !wanted.has(name)), rows };
   } catch (cause) {
     if (cause instanceof DataError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);

@@ -4,10 +4,11 @@ import { ChatTemplate, today } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
 import type { Settings } from "../config/settings.js";
 import { BatchCursor } from "../data/cursor.js";
-import { type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
+import { asAskedOf, type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
 import { encodeDataset, type TokenCounts } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
 import { isChat, NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
+import { locateData, shownData } from "../hub/locate-data.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { endingAt, runCompanions } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
@@ -38,6 +39,8 @@ export interface PreparedRun extends TrainedRun {
   readonly start: AdapterStart | null;
   /** Sizes of the training split. */
   readonly trainCounts: TokenCounts;
+  /** The data in words: what they are, and how their records are taken. */
+  readonly dataWords: DataWords;
   /** Keys and files of the data that are not used, in words. */
   readonly unused: string;
   /** SHA-256 of the tokens and labels to train on and those held out. */
@@ -64,14 +67,20 @@ export async function prepareRun(
   const asked = start?.settings ?? located?.settings ?? given;
   const opened = saved?.source ?? (folder === null ? undefined : await folderSource(folder));
   const readingRules = saved?.state.readingRules ?? NEWEST_RULES;
-  const { validationFraction } = asked;
-  const dataset = await loadDataset(asked.data, { validationFraction, seed, rules: readingRules });
+  const { validationFraction, document, columns } = asked;
+  const data = await locateData(asked.data, events);
+  const { config } = data;
+  const rules = { rules: readingRules, document, columns, config };
+  const loaded = await loadDataset(data.source, { validationFraction, seed, ...rules });
   const stored = await (saved === undefined
-    ? tokenizerFor(asked, located!.tokenizerFolder, dataset)
-    : storedTokenizer(saved.baseFolder, dataset));
+    ? tokenizerFor(asked, located!.tokenizerFolder, loaded)
+    : storedTokenizer(saved.baseFolder, loaded));
   const tokenizer = asked.addSpecialTokens ? stored : (stored?.withoutSurround() ?? null);
+  const dataset = asAskedOf(loaded, tokenizer);
   const settings =
-    saved === undefined ? { ...asked, chatDate: asked.chatDate ?? startDate(dataset, tokenizer) } : asked;
+    saved === undefined
+      ? { ...asked, data: data.name, chatDate: asked.chatDate ?? startDate(dataset, tokenizer) }
+      : asked;
   // What stands in the base of a run has become its own.
   const others = saved === undefined ? settings : { tokenizer: null, chatTemplate: null };
   const files = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
@@ -106,12 +115,30 @@ export async function prepareRun(
     heldOut,
     isStream: train.isStream,
     trainCounts: train.counts,
+    dataWords: {
+      source: shownData(data),
+      unit: dataset.unit,
+      form: loaded.kind === dataset.kind ? null : QUESTION_FORMS[dataset.kind === "messages" ? "chats" : "texts"],
+    },
     unused: describeUnused(dataset.unused),
     readingRules,
     dataSha256: sha256([...trainRows.content, ...heldOutRows.content]),
     threads: settings.threads ?? cpuCount(),
   };
 }
+
+/** Data in words, for the head of a run. */
+export interface DataWords {
+  readonly source: string;
+  readonly unit: Dataset["unit"];
+  /** How questions and answers are taken; null for other data. */
+  readonly form: string | null;
+}
+
+const QUESTION_FORMS = {
+  chats: "questions and answers as chats",
+  texts: "questions and answers as texts, since the tokenizer has no chat template",
+} as const;
 
 async function tokenizerFor(settings: Settings, folder: string | null, dataset: Dataset): Promise<Tokenizer | null> {
   const { vocabSize, sequenceLength: maxLength, chatTemplate } = settings;

@@ -124,7 +124,7 @@ function describeStart(
     memory: estimateMemory(phases, settings, held),
     availableMemoryBytes: available,
     device: `${settings.device}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
-    data: describeCounts(settings.data, run),
+    data: describeCounts(run),
     maxSteps: settings.maxSteps,
     plan: describePlan(planRun(settings)),
     runFolder,
@@ -132,15 +132,20 @@ function describeStart(
 }
 
 /** The training data in words: its size, how much of it is scored, and what was cut. */
-function describeCounts(
-  source: string,
-  { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream, cursor, settings, unused }: PreparedRun,
-): string {
-  const leftOut = unused === "" ? "" : `; not used: ${unused}`;
-  if (isStream) return `${source}, ${formatCount(tokens)} tokens${leftOut}`;
+function describeCounts({
+  trainCounts: { samples, tokens, scoredTokens, truncation },
+  dataWords: { source, unit, form },
+  isStream,
+  cursor,
+  settings,
+  unused,
+}: PreparedRun): string {
+  const leftOut = `${form === null ? "" : `; ${form}`}${unused === "" ? "" : `; not used: ${unused}`}`;
+  const units = `${samples} ${unit}${samples === 1 ? "" : "s"}`;
+  if (isStream) return `${source}, ${units}, ${formatCount(tokens)} tokens${leftOut}`;
   const stepsOfEpoch = (cursor.rowsPerEpoch / settings.totalBatchSize).toPrecision(3);
   const whole =
-    `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored, ` +
+    `${source}, ${units}, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored, ` +
     `${Number(stepsOfEpoch)} steps an epoch`;
   if (truncation.samples === 0) return whole + leftOut;
   const cut = `${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;

@@ -232,7 +232,7 @@ export const data: Area = {
     {
       name: "an empty folder",
       ...readBy("."),
-      says: [".: the folder has no file whose name ends in .txt, .md, .jsonl, .json, .parquet"],
+      says: [".: it has no file whose name ends in .txt, .md, .jsonl, .json, .csv, .tsv, .parquet"],
       code: 3,
     },
     {
