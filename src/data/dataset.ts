@@ -3,6 +3,7 @@ import {
   decompress,
   exists,
   extension,
+  fileSize,
   filesBelow,
   isDirectory,
   joinPath,
@@ -31,6 +32,7 @@ import {
   type ReadingRules,
   RecordReader,
 } from "./records.js";
+import { readSample, Sampling } from "./sampling.js";
 import { type SplitFiles, splitFiles, splitWholeNames } from "./split-files.js";
 import { type DocumentUnit, textDocuments } from "./text-format.js";
 import { unzstd } from "./zstandard.js";
@@ -46,6 +48,8 @@ export interface Dataset {
   readonly train: DataRecord[];
   /** Empty if the source has only one record, or if the fraction is 0. */
   readonly validation: DataRecord[];
+  /** Share of the files that was read: below 1 where a sample was asked for. */
+  readonly share: number;
   readonly unused: UnusedData;
 }
 
@@ -70,32 +74,41 @@ export interface DatasetOptions {
   document?: DocumentUnit | null;
   /** Columns whose names do not say what they are, as ROLE=COLUMN: `prompt=question`. */
   columns?: readonly string[];
+  /** Most bytes of files that are read whole; of more, a sample of some. Default and null: any number. */
+  sampleAbove?: number | null;
   /** The data set to take of a folder whose README.md describes several. Default and null: the default one. */
   config?: string | null;
 }
 
 const BUILTINS: ReadonlyMap<string, () => Promise<string[]>> = new Map([["wordnet", loadWordNet]]);
 
-type FileReader = (path: string, reader: RecordReader, unit: DocumentUnit | null) => Promise<DataRecord[]>;
+/** How files are read. */
+interface Reading {
+  readonly unit: DocumentUnit | null;
+  readonly sampling: Sampling;
+}
+
+type FileReader = (path: string, reader: RecordReader, reading: Reading) => Promise<DataRecord[]>;
 
 /** By extension, before that of a compression. */
 const FILE_READERS: Readonly<Record<string, FileReader>> = {
   ".txt": documentsOf((text, unit) => textDocuments(text, unit ?? "paragraph")),
   ".md": documentsOf((text, unit) => (unit === null ? markdownDocuments(text) : textDocuments(text, unit))),
-  ".jsonl": async (path, reader) =>
-    readJsonLines(await plainText(path), path, (fields, number) => {
+  ".jsonl": async (path, reader, { sampling }) =>
+    readJsonLines(await plainText(path, sampling, true), path, (fields, number) => {
       return { place: { path, unit: "line", number }, ...reader.read(fields, path) };
     }),
-  ".json": async (path, reader) =>
-    readJson(await plainText(path), path, (fields, unit, number) => {
+  ".json": async (path, reader, { sampling }) =>
+    readJson(await plainText(path, sampling, null), path, (fields, unit, number) => {
       return { place: { path, unit, number }, ...reader.read(fields, path) };
     }),
   ".csv": tableOf(SEPARATORS[".csv"]),
   ".tsv": tableOf(SEPARATORS[".tsv"]),
-  ".parquet": async (path, reader) => {
+  ".parquet": async (path, reader, { sampling }) => {
     const records: DataRecord[] = [];
     const faults: string[] = [];
-    const { rows, unread } = await readParquet(path, [...reader.columns.values()]);
+    const { rows, unread, share } = await readParquet(path, [...reader.columns.values()], sampling.share);
+    sampling.note(await fileSize(path), share);
     reader.leaveOut(unread);
     for (const [index, fields] of rows.entries()) {
       const place = { path, unit: "row", number: index + 1 } as const;
@@ -145,7 +158,7 @@ export async function loadDataset(source: string, options: DatasetOptions = {}):
   if (source.startsWith("builtin:")) {
     const records = textRecords(source, await loadBuiltin(source));
     const unused = { files: [], keys: [] };
-    return { name: source, format: "builtin", kind: "text", unit: "document", ...split(records), unused };
+    return { name: source, format: "builtin", kind: "text", unit: "document", share: 1, ...split(records), unused };
   }
   if (!(await exists(source))) {
     throw new DataError(`${source}: there is no such file or folder; check the path, or use ${builtinNames()}`);
@@ -153,8 +166,10 @@ export async function loadDataset(source: string, options: DatasetOptions = {}):
   const reader = new RecordReader(rules, columnRoles(options.columns ?? []));
   const isFile = !(await isDirectory(source));
   const files = isFile ? { train: [source], validation: [], leftOut: [] } : await dataFilesIn(source, rules, config);
-  const inTrain = await loadFiles(files.train, reader, document);
-  const inValidation = files.validation.length === 0 ? [] : await loadFiles(files.validation, reader, document);
+  const paths = [...files.train, ...files.validation];
+  const reading = { unit: document, sampling: new Sampling(await shareOf(paths, options.sampleAbove ?? null)) };
+  const inTrain = await loadFiles(files.train, reader, reading);
+  const inValidation = files.validation.length === 0 ? [] : await loadFiles(files.validation, reader, reading);
   reader.requireAllSeen();
   const records = asConversations([...inTrain, ...inValidation]);
   const [train, validation] = [records.slice(0, inTrain.length), records.slice(inTrain.length)];
@@ -162,7 +177,8 @@ export async function loadDataset(source: string, options: DatasetOptions = {}):
     name: source,
     format: isFile ? (formatOf(source).slice(1) as DataFormat) : "folder",
     kind: records[0]!.kind,
-    unit: unitOf(records[0]!.kind, [...files.train, ...files.validation], document),
+    unit: unitOf(records[0]!.kind, paths, document),
+    share: reading.sampling.done,
     ...(validation.length === 0 ? split(train) : { train, validation }),
     unused: { files: files.leftOut, keys: [...reader.unused].sort() },
   };
@@ -190,6 +206,16 @@ export function asAskedOf(dataset: Dataset, tokenizer: Tokenizer | null | undefi
   return { ...dataset, kind, train: asAsked(train, hasTemplate), validation: asAsked(validation, hasTemplate) };
 }
 
+/** Bytes of a sample. */
+const SAMPLE_BYTES = 2 ** 21;
+
+async function shareOf(paths: readonly string[], sampleAbove: number | null): Promise<number> {
+  if (sampleAbove === null) return 1;
+  let bytes = 0;
+  for (const path of paths) bytes += await fileSize(path);
+  return bytes <= sampleAbove ? 1 : Math.min(1, SAMPLE_BYTES / bytes);
+}
+
 /** What a record of these files is. */
 function unitOf(kind: DataKind, files: readonly string[], document: DocumentUnit | null): Dataset["unit"] {
   if (kind !== "text") return "sample";
@@ -204,8 +230,8 @@ function textRecords(path: string, documents: readonly string[]): DataRecord[] {
 }
 
 function documentsOf(parse: (text: string, unit: DocumentUnit | null) => string[]): FileReader {
-  return async (path, reader, unit) => {
-    const documents = parse(await plainText(path), unit);
+  return async (path, reader, { unit, sampling }) => {
+    const documents = parse(await plainText(path, sampling, true), unit);
     if (reader.kind !== undefined && reader.kind !== "text") {
       throw new DataError(`${path}: is text, but the files before it are ${reader.kind}; one source has one kind`);
     }
@@ -215,17 +241,25 @@ function documentsOf(parse: (text: string, unit: DocumentUnit | null) => string[
 }
 
 function tableOf(separator: string): FileReader {
-  return async (path, reader) => {
+  return async (path, reader, { sampling }) => {
     const read = (fields: Readonly<Record<string, string>>, number: number): DataRecord => {
       return { place: { path, unit: "line", number }, ...reader.read(fields, path) };
     };
     // Where the columns make no kind of data, they do so in no row.
-    return readTable(await plainText(path), path, separator, read, () => reader.kind !== undefined);
+    // A line break may stand inside a value, so only the beginning tells where rows begin.
+    return readTable(await plainText(path, sampling, false), path, separator, read, () => reader.kind !== undefined);
   };
 }
 
-async function plainText(path: string): Promise<string> {
-  const text = COMPRESSIONS.includes(extension(path)) ? await decompressedText(path) : await readText(path);
+/** @param spread true to sample a text in several places, false at its beginning; null for one that is read whole. */
+async function plainText(path: string, sampling: Sampling, spread: boolean | null): Promise<string> {
+  const isCompressed = COMPRESSIONS.includes(extension(path));
+  let text: string;
+  if (sampling.share < 1 && spread !== null && !isCompressed) text = await readSample(path, sampling, spread);
+  else {
+    text = isCompressed ? await decompressedText(path) : await readText(path);
+    sampling.note(await fileSize(path), 1);
+  }
   if (text.includes("\0")) throw new DataError(`${path}: holds zero bytes, so it is not text; name a text file`);
   return text;
 }
@@ -265,11 +299,11 @@ export function isDataFile(path: string): boolean {
   return Object.hasOwn(FILE_READERS, formatOf(path));
 }
 
-async function loadFile(path: string, reader: RecordReader, unit: DocumentUnit | null): Promise<DataRecord[]> {
+async function loadFile(path: string, reader: RecordReader, reading: Reading): Promise<DataRecord[]> {
   if (!isDataFile(path)) {
     throw new DataError(`${path}: the name must end in ${formatNames()}; rename or convert the file`);
   }
-  const records = await FILE_READERS[formatOf(path)]!(path, reader, unit);
+  const records = await FILE_READERS[formatOf(path)]!(path, reader, reading);
   return records.filter((record) => record.kind !== "text" || record.text.trim() !== "");
 }
 
@@ -278,14 +312,10 @@ function formatNames(): string {
 }
 
 /** @throws DataError if all the files together hold nothing. */
-async function loadFiles(
-  paths: readonly string[],
-  reader: RecordReader,
-  unit: DocumentUnit | null,
-): Promise<DataRecord[]> {
+async function loadFiles(paths: readonly string[], reader: RecordReader, reading: Reading): Promise<DataRecord[]> {
   const records: DataRecord[] = [];
   for (const path of paths) {
-    for (const record of await loadFile(path, reader, unit)) records.push(record);
+    for (const record of await loadFile(path, reader, reading)) records.push(record);
   }
   if (records.length === 0) throw new DataError(`${paths.join(", ")}: no text in it; name a file with some`);
   return records;

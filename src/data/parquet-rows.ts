@@ -24,6 +24,8 @@ export interface ParquetTable {
   readonly columns: readonly ParquetColumn[];
   /** Names of columns that are not read. */
   readonly unread: readonly string[];
+  /** Share of the file's rows that are read. */
+  readonly share: number;
   readonly rows: readonly Record<string, unknown>[];
 }
 
@@ -45,7 +47,7 @@ const DECOMPRESSORS: Readonly<Record<Codec, Decompressor>> = {
  * reads untrusted files.
  * @throws DataError if it is not such a file.
  */
-export async function parquetRows(bytes: Uint8Array, asked: readonly string[] = []): Promise<ParquetTable> {
+export async function parquetRows(bytes: Uint8Array, asked: readonly string[] = [], share = 1): Promise<ParquetTable> {
   const file = copyOf(bytes);
   const wanted = new Set([...DATA_COLUMNS, ...asked]);
   try {
@@ -59,15 +61,23 @@ export async function parquetRows(bytes: Uint8Array, asked: readonly string[] = 
           `its columns are ${shortened(names.join(", ")) || "none"}; say which is which with --columns`,
       );
     }
+    const count = Number(metadata.num_rows);
+    const rowEnd = Math.ceil(count * share);
     const rows = await parquetReadObjects({
       file: { byteLength: file.byteLength, slice: (start, end) => file.slice(start, end) },
       metadata,
       columns: columns.map(({ element }) => element.name),
+      ...(rowEnd < count && { rowEnd }),
       geoparquet: false,
       compressors: boundedDecompressors(),
       parsers: { jsonFromBytes: (text) => text && new TextDecoder().decode(text) },
     });
-    return { columns, unread: names.filter((name) => !wanted.has(name)), rows };
+    return {
+      columns,
+      unread: names.filter((name) => !wanted.has(name)),
+      rows,
+      share: rowEnd < count ? rowEnd / count : 1,
+    };
   } catch (cause) {
     if (cause instanceof DataError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);

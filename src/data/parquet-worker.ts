@@ -12,8 +12,8 @@ const port = workerPort();
 const post = (answer: ParquetAnswer): void => port.post(answer);
 port.onMessage(async (work) => {
   try {
-    const { path, asked } = work as ParquetWork;
-    const { rows, ...shape } = await parquetRows(await readBytes(path), asked);
+    const { path, asked, share } = work as ParquetWork;
+    const { rows, ...shape } = await parquetRows(await readBytes(path), asked, share);
     post({ shape });
     for (let start = 0; start < rows.length; start += ROWS) {
       post({ rows: rows.slice(start, start + ROWS) });
