@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { ConfigError } from "../base/errors.js";
 import { defaultText } from "../config/flags.js";
-import { flagOf } from "../config/names.js";
+import { flagOf, kebabCase } from "../config/names.js";
 import { parseValue } from "../config/parse-value.js";
 import { choicesOf } from "../config/schema.js";
 import type { Setting, ValueOf } from "../config/settings.js";
@@ -19,6 +19,8 @@ export function addOptions(command: Command, table: OptionTable): void {
       option.type === "boolean" ? "" : ` <${choicesOf(option)?.join("|") ?? option.unit ?? placeholder(option)}>`;
     const fallback = option.default === undefined ? "required" : `default: ${defaultText({ group: "Run", ...option })}`;
     command.addOption(new Option(`${flagOf(name)}${value}`, `${option.help} (${fallback})`));
+    if (option.type !== "boolean" || option.default === false) continue;
+    command.addOption(new Option(`--no-${kebabCase(name)}`).hideHelp());
   }
 }
 

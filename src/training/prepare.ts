@@ -41,6 +41,8 @@ export interface PreparedRun extends TrainedRun {
   readonly trainCounts: TokenCounts;
   /** The data in words: what they are, and how their records are taken. */
   readonly dataWords: DataWords;
+  /** The chat that samples of text answer; null where they continue a text. */
+  readonly sampleChat: SampleChat | null;
   /** Keys and files of the data that are not used, in words. */
   readonly unused: string;
   /** SHA-256 of the tokens and labels to train on and those held out. */
@@ -84,7 +86,9 @@ export async function prepareRun(
   // What stands in the base of a run has become its own.
   const others = saved === undefined ? settings : { tokenizer: null, chatTemplate: null };
   const files = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
-  const companions = await withTurnEnd(files, tokenizer, dataset);
+  const turnEnd = tokenizer !== null && isChat(dataset.kind) ? await findTurnEnd(tokenizer) : undefined;
+  // The token that ends the assistant's turns in training ends a text that the model writes.
+  const companions = turnEnd === undefined ? files : endingAt(files, [turnEnd]);
   const { vocabSize, endOfTextId } = tokenizer ?? { vocabSize: settings.vocabSize, endOfTextId: null };
   const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId };
   const modelSource = opened ?? presetSource(settings.model, sizes, seed);
@@ -115,6 +119,7 @@ export async function prepareRun(
     heldOut,
     isStream: train.isStream,
     trainCounts: train.counts,
+    sampleChat: await sampleChatOf(dataset, tokenizer, settings, model.config.maxSequenceLength, turnEnd),
     dataWords: {
       source: shownData(data),
       unit: dataset.unit,
@@ -161,14 +166,39 @@ async function storedTokenizer(folder: string, dataset: Dataset | null): Promise
   return Tokenizer.fromFolder(folder);
 }
 
-/** Lets the token that ends the assistant's turns in training end a text that the model writes. */
-async function withTurnEnd(
-  files: CompanionFiles,
+/** A question, and the tokens of its chat up to the answer. */
+export interface SampleChat {
+  readonly question: string;
+  readonly ids: readonly number[];
+  /** Tokens that end the answer, beside those that end a text. */
+  readonly endIds: readonly number[];
+}
+
+/**
+ * The chat that samples of text answer: `samplePrompt`, or the first question that is held out, as the template writes
+ * it. Null for data that are no chats, and for a chat that leaves no room for an answer.
+ */
+async function sampleChatOf(
+  { kind, train, validation }: Dataset,
   tokenizer: Tokenizer | null,
-  { kind }: Dataset,
-): Promise<CompanionFiles> {
-  const turnEnd = tokenizer !== null && isChat(kind) ? await findTurnEnd(tokenizer) : undefined;
-  return turnEnd === undefined ? files : endingAt(files, [turnEnd]);
+  { samplePrompt, sampleTokens, chatDate }: Settings,
+  context: number,
+  turnEnd: number | undefined,
+): Promise<SampleChat | null> {
+  const template = tokenizer !== null && isChat(kind) && sampleTokens > 0 ? ChatTemplate.of(tokenizer) : null;
+  const record = validation[0] ?? train[0]!;
+  if (template === null || !("conversation" in record)) return null;
+  const { conversation } = record;
+  const answer = conversation.messages.findLastIndex(({ role }) => role === "assistant");
+  const messages =
+    samplePrompt === "" ? conversation.messages.slice(0, answer) : [{ role: "user", content: samplePrompt }];
+  const question = messages.at(-1)?.content;
+  if (typeof question !== "string") return null;
+  const [rendered] = await template.renderAll([{ ...conversation, messages }], "prompt", chatDate);
+  if (rendered === undefined || !("text" in rendered)) return null;
+  const ids = tokenizer!.encode(rendered.text);
+  if (ids.length + sampleTokens > context) return null;
+  return { question, ids, endIds: turnEnd === undefined ? [] : [turnEnd] };
 }
 
 function textsOf({ train }: Dataset): string[] {

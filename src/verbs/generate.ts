@@ -52,6 +52,11 @@ export class Writer {
     return new Writer(target, tokenizer, new TextGenerator(model, tokenizer, session, endIds, beginId));
   }
 
+  /** True if the tokenizer has a chat template. */
+  get hasTemplate(): boolean {
+    return ChatTemplate.of(this.#tokenizer) !== null;
+  }
+
   /** Continues a prompt. */
   continue(prompt: string, options: WritingOptions): Promise<Generation> {
     return this.#generator.generate(prompt, options, new Rng(options.seed, "generate"));
