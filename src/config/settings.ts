@@ -108,7 +108,7 @@ export const SETTINGS = {
     group: "Model and data",
     default: null,
     none: "the tokenizer's own",
-    help: "Template that messages are rendered with: one of the tokenizer's by name, or a file.",
+    help: "Template that messages are rendered with: one of the tokenizer's by name, a file, or a built-in one: chatml, llama3, gemma, mistral, phi, zephyr, alpaca, vicuna.",
   },
   chatDate: {
     type: "string",

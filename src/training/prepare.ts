@@ -2,6 +2,7 @@ import { availableMemoryBytes, cpuCount, exists, joinPath, residentMemoryBytes, 
 import { ConfigError } from "../base/errors.js";
 import { ChatTemplate, today } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
+import { flagOf } from "../config/names.js";
 import type { Settings } from "../config/settings.js";
 import { BatchCursor } from "../data/cursor.js";
 import { asAskedOf, type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
@@ -13,14 +14,15 @@ import type { DownloadEvents } from "../hub/model-download.js";
 import { endingAt, runCompanions } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
 import type { CompanionFiles } from "../loading/model-source.js";
-import { type ModelSource, presetSource } from "../loading/model-source.js";
+import { type ModelSource, presetSource, tiedNames } from "../loading/model-source.js";
 import { locateModels } from "../loading/named-models.js";
 import { frozenQuantizer } from "../loading/quantizing.js";
+import { extendedSource } from "../loading/resized-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { TrainedRun } from "../relora/compiled-phase.js";
 import type { RunState } from "../runs/run-state.js";
 import type { SavedRun } from "../runs/saved-run.js";
-import { withTemplate } from "../tokenizers/model-tokenizer.js";
+import { WITHOUT_TOKENS, withTemplate } from "../tokenizers/model-tokenizer.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
@@ -91,7 +93,13 @@ export async function prepareRun(
   const companions = turnEnd === undefined ? files : endingAt(files, [turnEnd]);
   const { vocabSize, endOfTextId } = tokenizer ?? { vocabSize: settings.vocabSize, endOfTextId: null };
   const sizes = { vocabSize, maxSequenceLength: sequenceLength, endOfTextId };
-  const modelSource = opened ?? presetSource(settings.model, sizes, seed);
+  const learnsNew = start === null && tokenizer !== null && tokenizer.newTokens.length > 0;
+  const modelSource =
+    opened === undefined
+      ? presetSource(settings.model, sizes, seed)
+      : learnsNew
+        ? withNewRows(opened, tokenizer, settings)
+        : opened;
   const model = modelSource.build();
   requireBatchMemory(model.config, residentMemoryBytes() + availableMemoryBytes(), settings);
   const { train, validation } = await encodeDataset(dataset, tokenizer ?? undefined, {
@@ -199,6 +207,28 @@ async function sampleChatOf(
   const ids = tokenizer!.encode(rendered.text);
   if (ids.length + sampleTokens > context) return null;
   return { question, ids, endIds: turnEnd === undefined ? [] : [turnEnd] };
+}
+
+/**
+ * The model with a row of its tables for each new token of the tokenizer.
+ * @throws ConfigError unless these rows are trained.
+ */
+function withNewRows(source: ModelSource, tokenizer: Tokenizer, settings: Settings): ModelSource {
+  const { method, trainModules, chatTemplate } = settings;
+  const needed =
+    tiedNames(source.build()).head === undefined ? (["embeddings", "head"] as const) : (["embeddings"] as const);
+  const isTrained = method === "full" || needed.every((each) => trainModules.includes(each));
+  const added = `chatTemplate: ${chatTemplate} needs ${tokenizer.newTokens.join(", ")}, which the tokenizer lacks`;
+  const others = `choose a template that needs no tokens of its own: ${WITHOUT_TOKENS.join(", ")}`;
+  if (source.quantized.size > 0) {
+    throw new ConfigError(`${added}, and a quantized model gets no new tokens; ${others}`);
+  }
+  if (!isTrained) {
+    throw new ConfigError(
+      `${added}, and nothing would train them; add ${flagOf("trainModules")} ${needed.join(",")}, or ${others}`,
+    );
+  }
+  return extendedSource(source, tokenizer.vocabSize);
 }
 
 function textsOf({ train }: Dataset): string[] {

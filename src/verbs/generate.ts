@@ -7,7 +7,7 @@ import { readBeginId, readEndIds } from "../formats/generation-config.js";
 import type { Generation, WritingOptions } from "../programs/text-generator.js";
 import { TextGenerator } from "../programs/text-generator.js";
 import { Rng } from "../tensor/random.js";
-import { modelTokenizer } from "../tokenizers/model-tokenizer.js";
+import { modelTokenizer, WITHOUT_TOKENS } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { TargetOptions } from "./target.js";
 import { loadTarget } from "./target.js";
@@ -71,8 +71,8 @@ export class Writer {
     const template = ChatTemplate.of(this.#tokenizer);
     if (template === null) {
       throw new ConfigError(
-        `${this.#target}: its tokenizer has no chat template; name a file with one as --chat-template, ` +
-          "or leave out --chat to continue a text",
+        `${this.#target}: its tokenizer has no chat template; name one as --chat-template, ` +
+          `a file or one of ${WITHOUT_TOKENS.join(", ")}, or leave out --chat to continue a text`,
       );
     }
     const ids = this.#tokenizer.encode(await template.prompt({ messages }));

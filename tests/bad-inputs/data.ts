@@ -70,7 +70,7 @@ export const data: Area = {
       args: ["data", "chat.jsonl"],
       alike: [["train", "--model", "tiny", "--data", "chat.jsonl"]],
       files: { "chat.jsonl": CHAT + CHAT.replace("Hi", "Ho") },
-      says: ["chat.jsonl: has messages", "no chat template", "--chat-template FILE"],
+      says: ["chat.jsonl: has messages", "no chat template", "--chat-template, a file or one of chatml, llama3"],
       code: 3,
     },
     {
