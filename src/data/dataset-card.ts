@@ -33,8 +33,7 @@ export function readDatasetCard(text: string, name: string | null = null): CardF
   if (configs.length === 0) return null;
   if (chosen === undefined) {
     throw new DataError(
-      `README.md describes the data sets ${names}, and none is the default; ` +
-        "name the folder or the file of one, or on the hub organisation/name:NAME",
+      `README.md describes the data sets ${names}, and none is the default; name one behind a colon, as :${names.split(",")[0]!}`,
     );
   }
   const { data_dir: folder, data_files: files } = chosen;

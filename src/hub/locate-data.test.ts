@@ -72,7 +72,7 @@ test("several data sets without a default want a name", async () => {
   hub.push("datasets/org/set", FILES);
   await withFolder({}, async (cache) => {
     await expect(locate(cache, "org/set")).rejects.toThrow(
-      /README\.md describes the data sets plain, hard, and none is the default; .*organisation\/name:NAME/,
+      /README\.md describes the data sets plain, hard, and none is the default; name one behind a colon, as :plain/,
     );
     await expect(locate(cache, "org/set:soft")).rejects.toThrow(/describes no data set soft; it describes plain, hard/);
   });
@@ -118,6 +118,8 @@ test("a path goes before a name, with its config too, and a misspelt one is not 
       const config = await locate(cwd, "org/set:hard");
       expect(config).toMatchObject({ source: "org/set", config: "hard", origin: "folder" });
       expect(await texts(config)).toEqual(["c"]);
+      // Under any name.
+      expect(await locate(cwd, "org/set/../set:hard")).toMatchObject({ source: "org/set/../set", config: "hard" });
       await expect(locate(cwd, "org/sett")).rejects.toThrow(/no such file or folder in org; .*write org\/sett@main/);
       await expect(locate(cwd, "elsewhere/train.csv")).rejects.toThrow(/there is no such file; check the path/);
       expect(hub.seen).toEqual([]);

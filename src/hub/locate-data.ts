@@ -35,7 +35,7 @@ const SHARD = /^(.*-)\d{5}(-of-(\d{5}).*)$/s;
 /**
  * Finds data by a path or by the name of a data set on the hub: `organisation/name`, `organisation/name:CONFIG`, with
  * `@revision` behind, or `hf://datasets/organisation/name/path`. Its files for training and validation are downloaded
- * unless they are in the cache. A path takes precedence.
+ * unless they are in the cache. A path takes precedence; `PATH:CONFIG` is one of several data sets of a folder.
  * @throws DataError for a name that is probably a misspelt path; CheckpointError as `downloadRepository`.
  */
 export async function locateData(text: string, options: HubOptions = {}): Promise<LocatedData> {
@@ -44,13 +44,12 @@ export async function locateData(text: string, options: HubOptions = {}): Promis
     return { source, config, name: text, origin };
   };
   if (text.startsWith("builtin:") || (await exists(text))) return at(text);
+  const [, folderName = "", own] = /^(.+):([^:/\\@]+)$/.exec(text) ?? [];
+  if (own !== undefined && (await isDirectory(folderName))) return at(folderName, own);
   const found = hubDataOf(text);
   if (found === undefined) return at(text);
   const { name, config, path } = found;
-  if (!text.startsWith(SCHEME)) {
-    if (config !== null && (await exists(name))) return at(name, config);
-    await requireNoMisspeltPath(text, name);
-  }
+  if (!text.startsWith(SCHEME)) await requireNoMisspeltPath(text, name);
   const { folder, commit } = await downloadRepository(found, dataFiles(found), options);
   const origin = "data set of the hub";
   const permanent = path === "" ? nameOf(name, config, commit) : `${SCHEME}${name}@${commit}/${path}`;

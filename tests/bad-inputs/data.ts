@@ -93,13 +93,6 @@ export const data: Area = {
       code: 3,
     },
     {
-      name: "pairs of answers",
-      ...readBy("pairs.jsonl"),
-      files: { "pairs.jsonl": '{"prompt": "a", "chosen": "b", "rejected": "c"}\n' },
-      says: ['pairs.jsonl, line 1: has "chosen" and "rejected"', "--columns prompt=prompt,completion=chosen"],
-      code: 3,
-    },
-    {
       name: "a chat template that there is not",
       args: ["data", "chat.jsonl", "--chat-template", "chatlm"],
       files: { "chat.jsonl": CHAT },
@@ -201,7 +194,7 @@ export const data: Area = {
       name: "pairs of a better and a worse answer",
       ...readBy("dpo.jsonl"),
       files: { "dpo.jsonl": '{"prompt": "a", "chosen": "b", "rejected": "c"}\n' },
-      says: ['dpo.jsonl, line 1: has "chosen" and "rejected"', 'write "chosen" as "completion"'],
+      says: ['dpo.jsonl, line 1: has "chosen" and "rejected"', "--columns prompt=prompt,completion=chosen"],
       code: 3,
     },
     {
@@ -272,9 +265,9 @@ export const data: Area = {
     },
     {
       name: "a data file of unknown kind",
-      ...readBy("table.csv"),
-      files: { "table.csv": "a,b" },
-      says: ["table.csv: the name must end in .txt, .md, .jsonl, .json, .parquet"],
+      ...readBy("table.xlsx"),
+      files: { "table.xlsx": "a,b" },
+      says: ["table.xlsx: the name must end in .txt, .md, .jsonl, .json, .csv, .tsv, .parquet"],
       code: 3,
     },
     {
