@@ -127,7 +127,10 @@ export async function prepareRun(
     heldOut,
     isStream: train.isStream,
     trainCounts: train.counts,
-    sampleChat: await sampleChatOf(dataset, tokenizer, settings, model.config.maxSequenceLength, turnEnd),
+    sampleChat:
+      readingRules === 1
+        ? null // As such runs began.
+        : await sampleChatOf(dataset, tokenizer, settings, model.config.maxSequenceLength, turnEnd),
     dataWords: {
       source: shownData(data),
       unit: dataset.unit,
