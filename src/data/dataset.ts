@@ -32,7 +32,7 @@ import {
   type ReadingRules,
   RecordReader,
 } from "./records.js";
-import { readSample, Sampling } from "./sampling.js";
+import { type Cuts, readSample, Sampling } from "./sampling.js";
 import { type SplitFiles, splitFiles, splitWholeNames } from "./split-files.js";
 import { type DocumentUnit, textDocuments } from "./text-format.js";
 import { unzstd } from "./zstandard.js";
@@ -95,7 +95,7 @@ const FILE_READERS: Readonly<Record<string, FileReader>> = {
   ".txt": documentsOf((text, unit) => textDocuments(text, unit ?? "paragraph")),
   ".md": documentsOf((text, unit) => (unit === null ? markdownDocuments(text) : textDocuments(text, unit))),
   ".jsonl": async (path, reader, { sampling }) =>
-    readJsonLines(await plainText(path, sampling, true), path, (fields, number) => {
+    readJsonLines(await plainText(path, sampling, "lines"), path, (fields, number) => {
       return { place: { path, unit: "line", number }, ...reader.read(fields, path) };
     }),
   ".json": async (path, reader, { sampling }) =>
@@ -231,7 +231,7 @@ function textRecords(path: string, documents: readonly string[]): DataRecord[] {
 
 function documentsOf(parse: (text: string, unit: DocumentUnit | null) => string[]): FileReader {
   return async (path, reader, { unit, sampling }) => {
-    const documents = parse(await plainText(path, sampling, true), unit);
+    const documents = parse(await plainText(path, sampling, "characters"), unit);
     if (reader.kind !== undefined && reader.kind !== "text") {
       throw new DataError(`${path}: is text, but the files before it are ${reader.kind}; one source has one kind`);
     }
@@ -247,15 +247,15 @@ function tableOf(separator: string): FileReader {
     };
     // Where the columns make no kind of data, they do so in no row.
     // A line break may stand inside a value, so only the beginning tells where rows begin.
-    return readTable(await plainText(path, sampling, false), path, separator, read, () => reader.kind !== undefined);
+    return readTable(await plainText(path, sampling, "end"), path, separator, read, () => reader.kind !== undefined);
   };
 }
 
-/** @param spread true to sample a text in several places, false at its beginning; null for one that is read whole. */
-async function plainText(path: string, sampling: Sampling, spread: boolean | null): Promise<string> {
+/** @param cuts where it may be cut for a sample; null for one that is read whole. */
+async function plainText(path: string, sampling: Sampling, cuts: Cuts | null): Promise<string> {
   const isCompressed = COMPRESSIONS.includes(extension(path));
   let text: string;
-  if (sampling.share < 1 && spread !== null && !isCompressed) text = await readSample(path, sampling, spread);
+  if (sampling.share < 1 && cuts !== null && !isCompressed) text = await readSample(path, sampling, cuts);
   else {
     text = isCompressed ? await decompressedText(path) : await readText(path);
     sampling.note(await fileSize(path), 1);

@@ -113,6 +113,17 @@ test.each(["large.csv", "large.txt"])("%s is estimated too", async (name) => {
   expect(Math.abs((samples.train + samples.validation) / 400_000 - 1)).toBeLessThan(0.1);
 });
 
+test("a text of huge paragraphs is estimated by its characters, and a line longer than a sample is read whole", async () => {
+  const text = `${"é words ".repeat(250_000)}\n\n`.repeat(3);
+  const dataset = await loadDataset(await write("huge.txt", text), { sampleAbove: 1_000_000 });
+  const { characters, isEstimated } = await describeDataset(dataset, undefined);
+  expect(isEstimated).toBe(true);
+  expect(Math.abs((characters.train + characters.validation) / text.length - 1)).toBeLessThan(0.02);
+  const line = JSON.stringify({ text: "x".repeat(3_000_000) });
+  const lines = loadDataset(await write("huge.jsonl", `${line}\n${line}\n`), { sampleAbove: 1_000_000 });
+  await expect(lines).rejects.toThrow(/lines too long for a sample/);
+});
+
 test("errors are those of the readers", async () => {
   await expect(describeData(join(folder, "none.jsonl"))).rejects.toThrow(/there is no such file/);
   await expect(describeData(await write("broken.jsonl", "{"))).rejects.toThrow(/line 1: not JSON/);

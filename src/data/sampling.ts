@@ -28,13 +28,18 @@ export class Sampling {
 }
 
 /**
- * Reads a share of a text whose records end with lines: whole lines from its beginning, or from several places.
- * @param isSpread false where only the beginning tells where records begin.
- * @throws DataError if it is no UTF-8, or no line ends in what is read.
+ * Where a text may be cut: between any characters, between lines, or only at its end, where nothing but the beginning
+ * tells where records begin.
  */
-export async function readSample(path: string, sampling: Sampling, isSpread: boolean): Promise<string> {
+export type Cuts = "characters" | "lines" | "end";
+
+/**
+ * Reads a share of a text, from several places or from its beginning.
+ * @throws DataError if it is no UTF-8, or its lines are so long that hardly any is whole in what is read.
+ */
+export async function readSample(path: string, sampling: Sampling, cuts: Cuts): Promise<string> {
   const size = await fileSize(path);
-  const chunks = isSpread ? CHUNKS : 1;
+  const chunks = cuts === "end" ? 1 : CHUNKS;
   const length = Math.max(1, Math.floor((size * sampling.share) / chunks));
   const file = await openForReading(path);
   let text = "";
@@ -42,9 +47,12 @@ export async function readSample(path: string, sampling: Sampling, isSpread: boo
   try {
     for (let chunk = 0; chunk < chunks; chunk++) {
       const bytes = await file.read(Math.floor((chunk * (size - length)) / Math.max(1, chunks - 1)), length);
-      const start = chunk === 0 ? 0 : bytes.indexOf(LINE_FEED) + 1;
-      const end = bytes.lastIndexOf(LINE_FEED) + 1;
+      const isText = cuts === "characters";
+      const first = isText ? bytes.findIndex(beginsCharacter) : bytes.indexOf(LINE_FEED) + 1;
+      const start = chunk === 0 ? 0 : first;
+      const end = isText ? bytes.findLastIndex(beginsCharacter) : bytes.lastIndexOf(LINE_FEED) + 1;
       if (end <= start) continue;
+      if (isText && chunk > 0) text += "\n\n";
       text += new TextDecoder("utf-8", { fatal: true, ignoreBOM: chunk > 0 }).decode(bytes.subarray(start, end));
       read += end - start;
     }
@@ -54,9 +62,13 @@ export async function readSample(path: string, sampling: Sampling, isSpread: boo
   } finally {
     await file.close();
   }
-  if (read === 0) throw new DataError(`${path}: no line ends in the parts that were read`);
+  if (read < (length * chunks) / 4) throw new DataError(`${path}: has lines too long for a sample`);
   sampling.note(size, read / size);
   return text;
 }
 
 const LINE_FEED = 0x0a;
+
+function beginsCharacter(byte: number): boolean {
+  return (byte & 0xc0) !== 0x80;
+}
