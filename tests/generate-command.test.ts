@@ -152,6 +152,23 @@ describe("a chat", () => {
       expect(stdout).toBe(answers.map((text) => `${text}\n`).join(""));
     }));
 
+  test("is what a prompt gets from a tokenizer with a template, which is said; --no-chat continues the text", () =>
+    withChat(async (cwd, answer) => {
+      const { stdout, stderr } = await runCommand(["generate", "model", "--prompt", "The cat?", ...SHORT], { cwd });
+      expect(stdout).toBe(`${await answer("<|user|>The cat?\n<|assistant|>")}\n`);
+      expect(stderr).toBe(
+        "note: answers as a chat, since the tokenizer has a chat template; --no-chat continues the text\n",
+      );
+      const plain = await runCommand(["generate", "model", "--no-chat", "--prompt", "The cat?", ...SHORT], { cwd });
+      expect(plain.stdout).toMatch(/^The cat\?/);
+      expect(plain.stderr).toBe("");
+      // As the shell hands it over: no line break.
+      const literal = ["generate", "model", "--no-chat", "--prompt", "a\\nb", ...SHORT];
+      expect((await runCommand(literal, { cwd })).stderr).toContain(
+        "note: the prompt has a backslash and an n; shells write a line break as in --prompt $'a\\nb'",
+      );
+    }));
+
   test("takes a template from a file", () =>
     withChat(async (cwd, answer) => {
       await writeFile(path.join(cwd, "other.jinja"), "{{ messages[-1].content }}=");

@@ -82,7 +82,7 @@ describe("a run of b3f4354", async () => {
     async (name, before) => {
       await withFolder({}, async (folder) => {
         await cp(OLD, folder, { recursive: true });
-        expect(await observe(MAIN, { name, folder })).toMatchObject(near(before) as object);
+        expect(await observe(MAIN, { name, folder }, ["--no-chat"])).toMatchObject(near(before) as object);
       });
     },
   );

@@ -92,7 +92,7 @@ test("files beside a tokenizer override its config, and each has a name", async 
     expect(await own("default")).toEqual(["[user]a[assistant]b", "[user]a[assistant]b"]);
     expect(await own(`${folder}/other.jinja`)).toEqual(["other", "other"]);
     await expect(own("tools")).rejects.toThrow(
-      /no file tools, and the tokenizer's templates are \["default","tool_use"\]/,
+      /no file tools, the tokenizer's templates are \["default","tool_use"\], and the built-in ones chatml/,
     );
   });
 });

@@ -1,15 +1,19 @@
 import type { Command } from "commander";
+import { DataError } from "../base/errors.js";
+import { formatCount } from "../base/numbers.js";
+import { ChatTemplate } from "../chats/chat-template.js";
 import { SETTINGS } from "../config/settings.js";
-import { type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
-import { type DataDescription, describeDataset, type SampleToken } from "../data/describe.js";
+import { type Dataset, type DatasetOptions, describeUnused, loadDataset } from "../data/dataset.js";
+import { type DataDescription, describeDataset, type ShownRow } from "../data/describe.js";
 import type { TokenCounts } from "../data/encoded-data.js";
 import { type DataKind, textOfRecord } from "../data/records.js";
+import { type LocatedData, locateData, shownData } from "../hub/locate-data.js";
 import { modelFolder } from "../hub/locate-model.js";
 import { withTemplate } from "../tokenizers/model-tokenizer.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import type { Context } from "./context.js";
-import { addOptions, type OptionTable, readOptions } from "./options.js";
+import { addOptions, type OptionTable, type OptionValues, readOptions } from "./options.js";
 import { cutToWidth, type Style, styleFor, withoutControls } from "./terminal.js";
 import { addVerb } from "./usage.js";
 
@@ -26,6 +30,8 @@ const OPTIONS = {
     none: "the model's; without one, one is trained on the text, as train does; rows of tokens need none",
     help: SETTINGS.tokenizer.help,
   },
+  columns: SETTINGS.columns,
+  document: SETTINGS.document,
   chatTemplate: SETTINGS.chatTemplate,
   trainOnInputs: SETTINGS.trainOnInputs,
   chatDate: SETTINGS.chatDate,
@@ -38,6 +44,11 @@ const OPTIONS = {
     help: SETTINGS.sequenceLength.help,
   },
   vocabSize: SETTINGS.vocabSize,
+  exact: {
+    type: "boolean",
+    default: false,
+    help: "Read and count everything. Without it, data of more than 20 MB are estimated from a sample.",
+  },
 } as const satisfies OptionTable;
 
 const FORMATS: Readonly<Record<DataDescription["format"], string>> = {
@@ -45,6 +56,8 @@ const FORMATS: Readonly<Record<DataDescription["format"], string>> = {
   folder: "folder",
   txt: "plain text",
   md: "Markdown",
+  csv: "CSV",
+  tsv: "TSV",
   jsonl: "JSON lines",
   json: "JSON",
   parquet: "Parquet",
@@ -54,18 +67,20 @@ const KINDS: Readonly<Record<DataKind, readonly [name: string, scored: string]>>
   text: ["text", "all of it scored"],
   "prompt-completion": ["prompt and completion", "only the completion is scored"],
   instruction: ["instruction and output", "only the output is scored"],
+  "question-answer": ["question and answer", "only the answer is scored"],
   messages: ["messages", "only the assistant's are scored"],
   "prompt-completion messages": ["prompt and completion in messages", "only the completion is scored"],
   "token rows": ["rows of input_ids", "each scored on its own"],
 };
 
-function kindText(kind: DataKind, trainOnInputs: boolean): string {
+function kindText(kind: DataKind, trainOnInputs: boolean, hasTemplate: boolean): string {
   const [name, scored] = KINDS[kind];
-  return `${name}, ${trainOnInputs && scored.startsWith("only") ? "all scored" : scored}`;
+  const form = kind === "question-answer" ? (hasTemplate ? " as a chat" : " as a text, without a chat template") : "";
+  return `${name}${form}, ${trainOnInputs && scored.startsWith("only") ? "all scored" : scored}`;
 }
 
-/** Longer samples are cut, since people read them. */
-const SAMPLE_TOKENS = 256;
+/** Bytes of data that are counted whole. */
+const EXACT_BYTES = 20_000_000;
 
 /** `highrank data FILE` */
 export function addData(program: Command, context: Context): void {
@@ -74,22 +89,41 @@ export function addData(program: Command, context: Context): void {
   command.action(async (source: string) => {
     const options = readOptions(command, OPTIONS);
     const path = options.tokenizer ?? options.model;
-    const dataset = await loadDataset(source);
+    const data = await locateData(source, context.events);
+    const dataset = await datasetOf(data, options);
     const folder = path && (await modelFolder(path, { ...context.events, wanted: "tokenizer" }));
     const tokenizer = await tokenizerFor(dataset, folder, options);
-    const { sampleTokens, ...description } = await describeDataset(dataset, tokenizer, options);
-    const shown = sampleTokens?.slice(0, SAMPLE_TOKENS) ?? [];
-    const found = { ...description, vocabSize: tokenizer?.vocabSize ?? null, sampleTokens: shown };
+    const description = { ...(await describeDataset(dataset, tokenizer, options)), source: data.name };
+    const found = { ...description, vocabSize: tokenizer?.vocabSize ?? null };
     context.result(found, () => {
       const columns = context.terminal.columns ?? 80;
       const style = styleFor(context.terminal, context.env);
       const vocabulary =
         tokenizer === undefined ? [] : [`vocabulary  ${tokenizer.vocabSize} tokens, ${path ?? "trained on this text"}`];
-      const hidden = (sampleTokens?.length ?? 0) - shown.length;
-      const kind = kindText(description.kind, options.trainOnInputs);
-      return [...lines(found, kind, columns), ...vocabulary, "", ...sampleLines(shown, hidden, tokenizer, style)];
+      const hasTemplate = tokenizer !== undefined && ChatTemplate.of(tokenizer) !== null;
+      const kind = kindText(description.kind, options.trainOnInputs, hasTemplate);
+      const where = data.origin === "file" || data.origin === "built-in text" ? [] : [`data        ${shownData(data)}`];
+      const shown = rowLines(description.rows ?? [], tokenizer, style);
+      return [...where, ...lines(found, kind, dataset.unit, columns), ...vocabulary, "", ...shown];
     });
   });
+}
+
+/**
+ * All of the data, or of large ones a sample. A fault in a sample is looked for in the whole, whose lines can be named.
+ */
+async function datasetOf(
+  { source, config }: LocatedData,
+  { columns, document, exact }: Pick<OptionValues<typeof OPTIONS>, "columns" | "document" | "exact">,
+): Promise<Dataset> {
+  const options: DatasetOptions = { columns, document, config };
+  if (exact) return loadDataset(source, options);
+  try {
+    return await loadDataset(source, { ...options, sampleAbove: EXACT_BYTES });
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    return loadDataset(source, options);
+  }
 }
 
 async function tokenizerFor(
@@ -109,22 +143,24 @@ async function tokenizerFor(
 }
 
 function lines(
-  { format, unused, kind, samples, characters, train, validation }: Omit<DataDescription, "sampleTokens">,
+  { format, unused, isEstimated, samples, characters, train, validation }: DataDescription,
   described: string,
+  unit: Dataset["unit"],
   columns: number,
 ): string[] {
   const row = (name: string, ...cells: readonly (string | number | undefined)[]): string =>
-    name.padEnd(10) + cells.map((cell) => `${cell ?? ""}`.padStart(12)).join("");
+    name.padEnd(10) + cells.map((cell) => countText(cell, isEstimated).padStart(12)).join("");
   const side = (name: string, documents: number, characters: number, counts: TokenCounts | null): string =>
     row(name, documents, characters, counts?.tokens, counts?.scoredTokens);
   return [
     cutToWidth(`format      ${FORMATS[format]}: ${described}`, columns),
     "",
-    row("", kind === "text" ? "documents" : "samples", "characters", "tokens", "scored"),
+    row("", `${unit}s`, "characters", "tokens", "scored"),
     side("train", samples.train, characters.train, train),
     side("held-out", samples.validation, characters.validation, validation),
     "",
-    ...lengthLines(train),
+    ...(isEstimated ? ["counts      about, from a sample of the data; --exact counts all"] : []),
+    ...lengthLines(train, isEstimated),
     ...unusedLines(unused),
   ];
 }
@@ -134,27 +170,35 @@ function unusedLines(unused: DataDescription["unused"]): string[] {
   return described === "" ? [] : [`not used    ${described}`];
 }
 
-function lengthLines(counts: TokenCounts | null): string[] {
+function countText(cell: string | number | undefined, isEstimated: boolean): string {
+  return typeof cell === "number" && isEstimated ? `~${formatCount(cell)}` : `${cell ?? ""}`;
+}
+
+function lengthLines(counts: TokenCounts | null, isEstimated: boolean): string[] {
   if (counts === null || counts.lengths === null) return [];
   const { lengths, truncation } = counts;
   const cut =
     truncation.samples === 0
       ? "none"
-      : `${truncation.samples} training samples, leaving out ${truncation.tokens} tokens`;
+      : `${isEstimated ? "about " : ""}${truncation.samples} training samples, leaving out ${truncation.tokens} tokens`;
   return [`lengths     ${lengths.min} to ${lengths.max} tokens, median ${lengths.median}`, `cut         ${cut}`];
 }
 
-/**
- * The first sample: scored tokens green and the others dim; without colours, scored tokens in brackets.
- */
-function sampleLines(
-  tokens: readonly SampleToken[],
-  hidden: number,
+/** The first samples: scored tokens green and the others dim; without colours, scored tokens in brackets. */
+function rowLines(rows: readonly ShownRow[], tokenizer: Tokenizer | undefined, style: Style): string[] {
+  if (rows.length === 0) return [];
+  const hasColour = style.green("") !== "";
+  const note = hasColour ? "scored tokens in green" : "scored tokens in brackets";
+  const what = rows.length === 1 ? "the first training sample" : `the first ${rows.length} training samples`;
+  return [`${what}, ${note}:`, ...rows.flatMap((row) => ["", rowText(row, tokenizer, style, hasColour)]).slice(1)];
+}
+
+function rowText(
+  { tokens, goesOn }: ShownRow,
   tokenizer: Tokenizer | undefined,
   style: Style,
-): string[] {
-  if (tokens.length === 0) return [];
-  const hasColour = style.green("") !== "";
+  hasColour: boolean,
+): string {
   const runs: { isScored: boolean; ids: number[] }[] = [];
   for (const { id, isScored } of tokens) {
     const last = runs.at(-1);
@@ -166,7 +210,5 @@ function sampleLines(
     if (hasColour) return isScored ? style.green(text) : style.dim(text);
     return isScored ? `[${text}]` : text;
   });
-  const note = hasColour ? "scored tokens in green" : "scored tokens in brackets";
-  const rest = hidden > 0 ? ` … (${hidden} more tokens)` : "";
-  return [`the first training sample, ${note}:`, `${shown.join(tokenizer === undefined ? " " : "")}${rest}`];
+  return shown.join(tokenizer === undefined ? " " : "") + (goesOn ? " …" : "");
 }

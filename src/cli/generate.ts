@@ -33,7 +33,15 @@ export function addGenerate(program: Command, context: Context): void {
     const options = { ...own, ...readTargetOptions(command), ...context.events, stop };
     const { Writer } = await import("../verbs/generate.js");
     const writer = await Writer.open(target, options);
-    const { chat, prompt, system } = own;
+    const { prompt, system, chatTemplate } = own;
+    const isMeant = system !== null || chatTemplate !== null;
+    const chat = own.chat ?? (prompt !== "" && (isMeant || writer.hasTemplate));
+    if (own.chat === null && chat && !isMeant) {
+      context.note("answers as a chat, since the tokenizer has a chat template; --no-chat continues the text");
+    }
+    if (/\\n/.test(prompt)) {
+      context.note("the prompt has a backslash and an n; shells write a line break as in --prompt $'a\\nb'");
+    }
     try {
       const before = system === null ? [] : [{ role: "system", content: system }];
       if (chat && prompt === "") await converse(writer, before, options, context);
@@ -58,9 +66,10 @@ function requireSense(
 ): void {
   const faults: string[] = [];
   if (stop.includes("")) faults.push("--stop: must be a text of at least one character, got an empty one");
-  if (!chat && system !== null) faults.push("--system is for chats; add --chat, or put the text before the prompt");
-  if (!chat && chatTemplate !== null) faults.push("--chat-template is for chats; add --chat, or leave it out");
-  if (chat && json && prompt === "") faults.push("--json: a chat gives one answer; ask for it with --prompt");
+  const isText = chat === false || (chat === null && prompt === "");
+  if (isText && system !== null) faults.push("--system is for chats; add --chat, or put the text before the prompt");
+  if (isText && chatTemplate !== null) faults.push("--chat-template is for chats; add --chat, or leave it out");
+  if (chat === true && json && prompt === "") faults.push("--json: a chat gives one answer; ask for it with --prompt");
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
 }
 

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { flagOf } from "../base/naming.js";
+import { flagOf, kebabCase } from "../base/naming.js";
 import { defaultText } from "../config/flags.js";
 import { choicesOf } from "../config/schema.js";
 import { completeOptions, type OptionTable, type OptionValues } from "../verbs/option-table.js";
@@ -13,6 +13,8 @@ export function addOptions(command: Command, table: OptionTable): void {
       option.type === "boolean" ? "" : ` <${choicesOf(option)?.join("|") ?? option.unit ?? placeholder(option)}>`;
     const fallback = option.default === undefined ? "required" : `default: ${defaultText({ group: "Run", ...option })}`;
     command.addOption(new Option(`${flagOf(name)}${value}`, `${option.help} (${fallback})`));
+    if (option.type !== "boolean" || option.default === false) continue;
+    command.addOption(new Option(`--no-${kebabCase(name)}`).hideHelp());
   }
 }
 

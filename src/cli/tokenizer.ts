@@ -4,6 +4,7 @@ import { ConfigError } from "../base/errors.js";
 import { formatCount } from "../base/numbers.js";
 import { SETTINGS } from "../config/settings.js";
 import { loadCorpus } from "../data/corpus.js";
+import { locateData } from "../hub/locate-data.js";
 import { trainBytePairEncoding } from "../tokenizers/bpe-trainer.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { tokenizerConfigJson } from "../tokenizers/tokenizer-json.js";
@@ -13,6 +14,8 @@ import { addVerb, addVerbGroup } from "./usage.js";
 
 const OPTIONS = {
   vocabSize: SETTINGS.vocabSize,
+  columns: SETTINGS.columns,
+  document: SETTINGS.document,
   out: { type: "string", help: "Folder that tokenizer.json and tokenizer_config.json are written to." },
   overwrite: { type: "boolean", default: false, help: "Replace a tokenizer that the folder has." },
 } as const satisfies OptionTable;
@@ -29,12 +32,14 @@ export function addTokenizer(program: Command, context: Context): void {
   );
   addOptions(command, OPTIONS);
   command.action(async (source: string) => {
-    const { vocabSize, out, overwrite } = readOptions(command, OPTIONS);
+    const { vocabSize, out, overwrite, columns, document } = readOptions(command, OPTIONS);
     const target = joinPath(out, "tokenizer.json");
     if (!overwrite && (await exists(target))) {
       throw new ConfigError(`--out: ${target} exists already; name another folder, or add --overwrite`);
     }
-    const { train: documents } = await loadCorpus(source, { validationFraction: 0 });
+    const data = await locateData(source, context.events);
+    const reading = { columns, document, config: data.config };
+    const { train: documents } = await loadCorpus(data.source, { validationFraction: 0, ...reading });
     const json = trainBytePairEncoding(documents, { vocabSize });
     const [endOfText] = json.added_tokens;
     const config = tokenizerConfigJson(endOfText!.content, Number.MAX_SAFE_INTEGER);

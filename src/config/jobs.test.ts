@@ -113,7 +113,7 @@ test("epochs and steps are one decision: of two sources the stronger says it, on
 
 test("a model that has learned needs data, and the error shows the ways to give them", () => {
   const fault = faultOf({ model: "org/model" });
-  expect(fault).toMatch(/^data: is missing/);
+  expect(fault).toMatch(/^--data: is missing/);
   for (const way of ["chats.jsonl", '"messages"', "pairs.jsonl", '"prompt"', "notes.txt"]) expect(fault).toContain(way);
   expect(faultOf({ model: "tiny" })).toContain("builtin:wordnet");
 });

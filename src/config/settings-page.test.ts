@@ -10,5 +10,13 @@ test("docs/settings.md is current (rewrite it with `npx vitest run src/config -u
 
 test("train-settings.ts is current, and its types are those of the settings", async () => {
   await expect(settingsInterface()).toMatchFileSnapshot("train-settings.ts");
-  expectTypeOf<{ [K in keyof TrainSettings]-?: Exclude<TrainSettings[K], undefined> }>().toEqualTypeOf<Settings>();
+  type Differing = {
+    [K in keyof Settings]: [Exclude<TrainSettings[K], undefined>, Settings[K]] extends [Settings[K], infer Given]
+      ? [Given] extends [Exclude<TrainSettings[K], undefined>]
+        ? never
+        : K
+      : K;
+  }[keyof Settings];
+  expectTypeOf<Differing>().toBeNever();
+  expectTypeOf<keyof TrainSettings>().toEqualTypeOf<keyof Settings>();
 });

@@ -2,6 +2,7 @@ import { adapterKind, adapterKinds, REGISTER_FIRST } from "../adapters/kinds.js"
 import { LORA_INITIALIZATIONS } from "../adapters/low-rank-adapter.js";
 import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { optionName } from "../base/naming.js";
+import { DOCUMENT_UNITS } from "../data/text-format.js";
 import { PRUNING_METHODS } from "../optim/reset.js";
 import { QUANTIZATION_FORMATS } from "../quant/quantizer.js";
 import { DEVICES } from "../runtime/session.js";
@@ -105,15 +106,31 @@ export const SETTINGS = {
         `${optionName("data", "pairs.jsonl")}  questions and answers, a line each: {"prompt": "…", "completion": "…"}\n` +
         `${optionName("data", "notes.txt")}    text, or a folder of text files`,
     },
-    help: "Training data: a .txt, .md, .jsonl or .parquet file, a folder of them, or builtin:NAME.",
+    help: "Training data: a .jsonl, .json, .csv, .tsv, .parquet, .txt or .md file, a folder of them, a data set of the hub (organisation/name or organisation/name:CONFIG), or builtin:NAME.",
     aliases: ["dataset", "dataset_name", "dataset_path", "train_file"],
+  },
+  columns: {
+    type: "list",
+    group: "Model and data",
+    study: "shared",
+    default: [],
+    help: "Columns or keys whose names do not say what they are, as ROLE=COLUMN: prompt=question,completion=answer,system=persona.",
+  },
+  document: {
+    type: "choice",
+    group: "Model and data",
+    study: "shared",
+    choices: DOCUMENT_UNITS,
+    default: null,
+    none: "paragraphs of .txt, sections of .md",
+    help: "Part of a text file that is one document; between documents stands an end of text.",
   },
   chatTemplate: {
     type: "string",
     group: "Model and data",
     default: null,
     none: "the tokenizer's own",
-    help: "Template that messages are rendered with: one of the tokenizer's by name, or a file.",
+    help: "Template that messages are rendered with: one of the tokenizer's by name, a file, or a built-in one: chatml, llama3, gemma, mistral, phi, zephyr, alpaca, vicuna.",
   },
   chatDate: {
     type: "string",

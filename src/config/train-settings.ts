@@ -12,14 +12,31 @@ export interface TrainSettings {
    */
   readonly model?: Settings["model"] | undefined;
   /**
-   * Training data: a .txt, .md, .jsonl or .parquet file, a folder of them, or builtin:NAME.
+   * Training data: a .jsonl, .json, .csv, .tsv, .parquet, .txt or .md file, a folder of them, a data set of the hub
+   * (organisation/name or organisation/name:CONFIG), or builtin:NAME.
    *
    * Value: text.
    * Default: builtin:wordnet.
    */
   readonly data?: Settings["data"] | undefined;
   /**
-   * Template that messages are rendered with: one of the tokenizer's by name, or a file.
+   * Columns or keys whose names do not say what they are, as ROLE=COLUMN:
+   * prompt=question,completion=answer,system=persona.
+   *
+   * Value: a list of names.
+   * Default: none.
+   */
+  readonly columns?: Settings["columns"] | undefined;
+  /**
+   * Part of a text file that is one document; between documents stands an end of text.
+   *
+   * Value: one of file, paragraph, line, or null.
+   * Default: null: paragraphs of .txt, sections of .md.
+   */
+  readonly document?: Settings["document"] | undefined;
+  /**
+   * Template that messages are rendered with: one of the tokenizer's by name, a file, or a built-in one: chatml,
+   * llama3, gemma, mistral, phi, zephyr, alpaca, vicuna.
    *
    * Value: text, or null.
    * Default: null: the tokenizer's own.

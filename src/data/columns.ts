@@ -14,18 +14,26 @@ interface RefusedColumn {
   readonly remedy: string;
 }
 
-const PROMPTED: readonly DataKind[] = ["prompt-completion", "prompt-completion messages", "instruction"];
+const PROMPTED: readonly DataKind[] = [
+  ...(["prompt-completion", "prompt-completion messages", "instruction", "question-answer"] as const),
+];
 const CHATS: readonly DataKind[] = ["messages", "prompt-completion messages"];
 
 const isEmpty = (value: unknown): boolean =>
   value === null || value === undefined || value === "" || (Array.isArray(value) && value.length === 0);
-const isOne = (value: unknown): boolean => plainNumbers(value) === 1;
+// In a table, values are texts.
+const isOne = (value: unknown): boolean => {
+  const weight = plainNumbers(value);
+  return weight === 1 || (typeof weight === "string" && (weight.trim() === "" || Number(weight) === 1));
+};
+const isTruth = (value: unknown): boolean =>
+  typeof value === "boolean" || (typeof value === "string" && /^(true|false)$/i.test(value));
 
 const REFUSED: readonly RefusedColumn[] = [
   {
     names: ["label", "kto_tag"],
     kinds: PROMPTED,
-    isHarmless: (value) => typeof value !== "boolean",
+    isHarmless: (value) => !isTruth(value),
     remedy: "it says whether the answer is a good one (KTO): keep the good ones, and leave the column out",
   },
   {
@@ -78,9 +86,11 @@ export const REFUSED_COLUMNS: readonly string[] = ["chosen", "rejected", ...REFU
 /** @throws DataError for pairs of answers, which other methods learn from. */
 export function requireOneAnswer(fields: Fields): void {
   if (!("chosen" in fields && "rejected" in fields)) return;
+  const isWhole = Array.isArray(fields.chosen) || !("prompt" in fields);
+  const columns = isWhole ? (Array.isArray(fields.chosen) ? "messages=chosen" : "text=chosen") : "completion=chosen";
   throw new DataError(
-    'has "chosen" and "rejected", pairs for methods such as DPO; ' +
-      'to train on the better answers, write "chosen" as "completion" (or as "messages"), and leave out "rejected"',
+    'has "chosen" and "rejected", pairs for methods such as DPO, while here one answer is learned; ' +
+      `to train on the better ones alone, say so: --columns ${isWhole ? "" : "prompt=prompt,"}${columns}`,
   );
 }
 
@@ -93,3 +103,6 @@ export function requireHonoured(kind: DataKind, fields: Fields): void {
       throw new DataError(`"${name}" is not understood, got ${shownValue(fields[name])}; ${remedy}`);
   }
 }
+
+/** The column that plays each role, by the name of the role. */
+export type ColumnRoles = ReadonlyMap<string, string>;

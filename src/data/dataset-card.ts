@@ -14,22 +14,26 @@ export interface CardFiles {
 }
 
 /**
- * Reads `configs` in the front matter of a dataset card (README.md): that of the data set which `load_dataset` takes by
- * default. Null for a card that names no files, or whose front matter is no YAML.
- * @throws DataError if it describes several data sets and no default.
+ * Reads `configs` in the front matter of a dataset card (README.md): that of the data set with this name, or of the one
+ * which `load_dataset` takes by default. Null for a card that names no files, or whose front matter is no YAML.
+ * @throws DataError if it describes several data sets and no default, or none of that name.
  */
-export function readDatasetCard(text: string): CardFiles | null {
+export function readDatasetCard(text: string, name: string | null = null): CardFiles | null {
   const front = /^---\r?\n(.*?)\r?\n---\s/s.exec(text.slice(0, MAX_LENGTH))?.[1];
   const card = front === undefined ? null : parsed(front);
-  if (!isObject(card) || !Array.isArray(card.configs)) return null;
-  const configs = card.configs.filter(isObject);
+  const listed = isObject(card) && Array.isArray(card.configs) ? card.configs : [];
+  const configs = listed.filter(isObject);
   const isDefault = (config: Record<string, unknown>) => config.default === true || config.config_name === "default";
-  const chosen = configs.length === 1 ? configs[0] : configs.find(isDefault);
+  const isNamed = ({ config_name }: Record<string, unknown>) => config_name === name;
+  const chosen = name !== null ? configs.find(isNamed) : configs.length === 1 ? configs[0] : configs.find(isDefault);
+  const names = shortened(configs.map(({ config_name }) => String(config_name)).join(", "));
+  if (name !== null && name !== "default" && chosen === undefined) {
+    throw new DataError(`README.md describes no data set ${name}; it describes ${names || "none by name"}`);
+  }
   if (configs.length === 0) return null;
   if (chosen === undefined) {
-    const names = shortened(configs.map(({ config_name }) => String(config_name)).join(", "));
     throw new DataError(
-      `README.md describes the data sets ${names}, and none is the default; name the folder or the file of one`,
+      `README.md describes the data sets ${names}, and none is the default; name one behind a colon, as :${names.split(",")[0]!}`,
     );
   }
   const { data_dir: folder, data_files: files } = chosen;

@@ -1,9 +1,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
-import { describeUnused, loadDataset } from "./dataset.js";
+import { trainBytePairEncoding } from "../tokenizers/bpe-trainer.js";
+import { Tokenizer } from "../tokenizers/tokenizer.js";
+import { asAskedOf, describeUnused, loadDataset } from "./dataset.js";
 
 let folder = "";
 beforeEach(async () => {
@@ -82,4 +85,51 @@ test("by the rules of version 1, whole names alone make a split and every file i
   expect(await texts("", 1)).toEqual([["card", "a", "t"], [], ""]);
   await write({ "Valid.jsonl": line("v"), "test.jsonl": line("u") });
   expect(await texts("", 1)).toEqual([["card", "a", "t"], ["v"], ""]);
+});
+
+test.each([
+  ["a.csv", 'question,answer,id\nq,a,1\r\n"x\ny",b,2\n'],
+  ["a.tsv", 'question\tanswer\tid\nq\ta\t1\n"x\ny"\tb\t2\n'],
+  ["a.csv with a mark of order", '\ufeffquestion,answer,id\nq,a,1\n"x\ny",b,2\n'],
+])("%s is read through the records, and what no one reads is named", async (name, content) => {
+  const file = name.split(" ")[0]!;
+  await write({ [file]: content });
+  const { kind, train, unused } = await loadDataset(join(folder, file), { validationFraction: 0 });
+  expect(kind).toBe("question-answer");
+  expect(train.map(({ place }) => place.number)).toEqual([2, 3]);
+  expect(train[1]).toMatchObject({ prompt: "x\ny\n", completion: "b" });
+  expect(describeUnused(unused)).toBe("keys id");
+});
+
+test("a compressed table", async () => {
+  await writeFile(join(folder, "a.csv.gz"), gzipSync("text\n007\n1.50\n"));
+  expect((await texts("a.csv.gz"))[0]).toEqual(["007", "1.50"]);
+});
+
+test("a table whose columns say nothing is refused once, with the way out", async () => {
+  await write({ "a.csv": "Frage,Antwort\na,b\nc,d\n" });
+  const message = await loadDataset(join(folder, "a.csv")).catch((error: Error) => error.message);
+  expect(message).toMatch(/a\.csv, line 2: must have .*the keys found are "Frage", "Antwort"; .*--columns prompt=KEY/);
+  expect(message).not.toContain("line 3");
+});
+
+test.each([
+  [null, ["a\nb", "c"], "paragraph"],
+  ["paragraph", ["a\nb", "c"], "paragraph"],
+  ["line", ["a", "b", "c"], "line"],
+  ["file", ["a\nb\n\nc"], "file"],
+] as const)("--document %s", async (document, documents, unit) => {
+  await write({ "a.txt": "a\nb\n\nc\n" });
+  const data = await loadDataset(join(folder, "a.txt"), { validationFraction: 0, document });
+  expect(data.train).toMatchObject(documents.map((text) => ({ text })));
+  expect(data.unit).toBe(unit);
+});
+
+test("questions are chats for a tokenizer with a chat template, and texts for others", async () => {
+  await write({ "a.jsonl": '{"question": "q", "answer": "a"}\n' });
+  const data = await loadDataset(join(folder, "a.jsonl"), { validationFraction: 0 });
+  const plain = Tokenizer.fromJson(trainBytePairEncoding([], { vocabSize: 257 }));
+  expect(asAskedOf(data, plain)).toMatchObject({ kind: "prompt-completion", train: [{ prompt: "q\n" }] });
+  const chat = asAskedOf(data, plain.withChatTemplate("{{ messages }}"));
+  expect(chat).toMatchObject({ kind: "messages", train: [{ kind: "messages" }] });
 });

@@ -3,6 +3,7 @@ import {
   decompress,
   exists,
   extension,
+  fileSize,
   filesBelow,
   isDirectory,
   joinPath,
@@ -10,13 +11,18 @@ import {
   readText,
 } from "#platform";
 import { DataError } from "../base/errors.js";
+import { ChatTemplate } from "../chats/chat-template.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { loadWordNet } from "./builtin-wordnet.js";
-import { readDatasetCard } from "./dataset-card.js";
+import { columnRoles } from "./column-roles.js";
+import { readTable, SEPARATORS } from "./csv-format.js";
+import { type CardFiles, readDatasetCard } from "./dataset-card.js";
 import { splitDocuments } from "./document-split.js";
 import { readJson, readJsonLines, requireNoFaults } from "./jsonl-format.js";
 import { markdownDocuments } from "./markdown-format.js";
 import { readParquet } from "./parquet-format.js";
 import {
+  asAsked,
   asConversations,
   type DataKind,
   type DataRecord,
@@ -26,8 +32,9 @@ import {
   type ReadingRules,
   RecordReader,
 } from "./records.js";
+import { type Cuts, readSample, Sampling } from "./sampling.js";
 import { type SplitFiles, splitFiles, splitWholeNames } from "./split-files.js";
-import { textDocuments } from "./text-format.js";
+import { type DocumentUnit, textDocuments } from "./text-format.js";
 import { unzstd } from "./zstandard.js";
 
 /** Records to train on and records held out, all of one kind. */
@@ -36,9 +43,13 @@ export interface Dataset {
   readonly name: string;
   readonly format: DataFormat;
   readonly kind: DataKind;
+  /** A record: a sample, or the part of a text that is a document. */
+  readonly unit: "sample" | "document" | "section" | DocumentUnit;
   readonly train: DataRecord[];
   /** Empty if the source has only one record, or if the fraction is 0. */
   readonly validation: DataRecord[];
+  /** Share of the files that was read: below 1 where a sample was asked for. */
+  readonly share: number;
   readonly unused: UnusedData;
 }
 
@@ -50,7 +61,7 @@ export interface UnusedData {
   readonly keys: readonly string[];
 }
 
-export type DataFormat = "builtin" | "folder" | "txt" | "md" | "jsonl" | "json" | "parquet";
+export type DataFormat = "builtin" | "folder" | "txt" | "md" | "jsonl" | "json" | "csv" | "tsv" | "parquet";
 
 export interface DatasetOptions {
   /** Share of the records to hold out, from 0 to below 1; not used if a folder names its own split. */
@@ -59,28 +70,45 @@ export interface DatasetOptions {
   seed?: number;
   /** Default: the newest. */
   rules?: ReadingRules;
+  /** Part of a text that is a document. Default and null: paragraphs of `.txt`, sections of `.md`. */
+  document?: DocumentUnit | null;
+  /** Columns whose names do not say what they are, as ROLE=COLUMN: `prompt=question`. */
+  columns?: readonly string[];
+  /** Most bytes of files that are read whole; of more, a sample of some. Default and null: any number. */
+  sampleAbove?: number | null;
+  /** The data set to take of a folder whose README.md describes several. Default and null: the default one. */
+  config?: string | null;
 }
 
 const BUILTINS: ReadonlyMap<string, () => Promise<string[]>> = new Map([["wordnet", loadWordNet]]);
 
-type FileReader = (path: string, reader: RecordReader) => Promise<DataRecord[]>;
+/** How files are read. */
+interface Reading {
+  readonly unit: DocumentUnit | null;
+  readonly sampling: Sampling;
+}
+
+type FileReader = (path: string, reader: RecordReader, reading: Reading) => Promise<DataRecord[]>;
 
 /** By extension, before that of a compression. */
 const FILE_READERS: Readonly<Record<string, FileReader>> = {
-  ".txt": documentsOf(textDocuments),
-  ".md": documentsOf(markdownDocuments),
-  ".jsonl": async (path, reader) =>
-    readJsonLines(await plainText(path), path, (fields, number) => {
+  ".txt": documentsOf((text, unit) => textDocuments(text, unit ?? "paragraph")),
+  ".md": documentsOf((text, unit) => (unit === null ? markdownDocuments(text) : textDocuments(text, unit))),
+  ".jsonl": async (path, reader, { sampling }) =>
+    readJsonLines(await plainText(path, sampling, "lines"), path, (fields, number) => {
       return { place: { path, unit: "line", number }, ...reader.read(fields, path) };
     }),
-  ".json": async (path, reader) =>
-    readJson(await plainText(path), path, (fields, unit, number) => {
+  ".json": async (path, reader, { sampling }) =>
+    readJson(await plainText(path, sampling, null), path, (fields, unit, number) => {
       return { place: { path, unit, number }, ...reader.read(fields, path) };
     }),
-  ".parquet": async (path, reader) => {
+  ".csv": tableOf(SEPARATORS[".csv"]),
+  ".tsv": tableOf(SEPARATORS[".tsv"]),
+  ".parquet": async (path, reader, { sampling }) => {
     const records: DataRecord[] = [];
     const faults: string[] = [];
-    const { rows, unread } = await readParquet(path);
+    const { rows, unread, share } = await readParquet(path, [...reader.columns.values()], sampling.share);
+    sampling.note(await fileSize(path), share);
     reader.leaveOut(unread);
     for (const [index, fields] of rows.entries()) {
       const place = { path, unit: "row", number: index + 1 } as const;
@@ -100,7 +128,7 @@ const FILE_READERS: Readonly<Record<string, FileReader>> = {
 const FIRST_EXTENSIONS: readonly string[] = [".txt", ".md", ".jsonl", ".parquet"];
 
 /** Formats whose files may be compressed. */
-const COMPRESSIBLE: readonly string[] = [".jsonl", ".json", ".txt"];
+const COMPRESSIBLE: readonly string[] = [".jsonl", ".json", ".csv", ".tsv", ".txt"];
 
 const COMPRESSIONS: readonly string[] = [".gz", ".zst"];
 
@@ -111,40 +139,46 @@ const MAX_TEXT_BYTES = { ever: 2 ** 29 - 24, least: 2 ** 26, each: 256 } as cons
  * Reads data to train on.
  * - `.txt`: documents are paragraphs, or the texts between `<|endoftext|>` marks (`textDocuments`).
  * - `.md`: documents are sections (`markdownDocuments`).
- * - `.jsonl`: each line is an object and one record; `.json`: a list of them, or as `.jsonl`; `.parquet`: each row is
- *   one record. Its keys determine the kind: `input_ids`; `messages` or `conversations`; `prompt` and `completion`;
- *   `instruction` and `output`; or `text`.
+ * - `.jsonl`: each line is an object and one record; `.json`: a list of them, or as `.jsonl`; `.csv`, `.tsv` and
+ *   `.parquet`: each row is one record. Its keys determine the kind: `input_ids`; `messages` or `conversations`;
+ *   `prompt` and `completion`; `instruction` and `output`; `question` and `answer`, and names like these; or `text`.
  * - a folder: all of these in it and below, by path in code unit order, except hidden ones and those about the data; no
  *   link may lead out of it. Names of files and folders make the split (`splitFiles`); without a file for validation
  *   the training files are split.
  * - `builtin:wordnet`: WordNet 3.1 as sentences (`loadWordNet`).
  *
- * `.txt`, `.jsonl` and `.json` may be compressed, with `.gz` or `.zst` at the end of their names.
+ * All but `.md` and `.parquet` may be compressed, with `.gz` or `.zst` at the end of their names.
  * @throws DataError naming the path and the way out if there is nothing to read, or it is not such data, or of several
  * kinds.
  */
 export async function loadDataset(source: string, options: DatasetOptions = {}): Promise<Dataset> {
-  const { validationFraction = 0.02, seed = 0, rules = NEWEST_RULES } = options;
+  const { validationFraction = 0.02, seed = 0, rules = NEWEST_RULES, document = null, config = null } = options;
   const split = (records: readonly DataRecord[]) => splitDocuments(records, { validationFraction, seed }, identityOf);
 
   if (source.startsWith("builtin:")) {
     const records = textRecords(source, await loadBuiltin(source));
-    return { name: source, format: "builtin", kind: "text", ...split(records), unused: { files: [], keys: [] } };
+    const unused = { files: [], keys: [] };
+    return { name: source, format: "builtin", kind: "text", unit: "document", share: 1, ...split(records), unused };
   }
   if (!(await exists(source))) {
     throw new DataError(`${source}: there is no such file or folder; check the path, or use ${builtinNames()}`);
   }
-  const reader = new RecordReader(rules);
+  const reader = new RecordReader(rules, columnRoles(options.columns ?? []));
   const isFile = !(await isDirectory(source));
-  const files = isFile ? { train: [source], validation: [], leftOut: [] } : await filesToTrainFrom(source, rules);
-  const inTrain = await loadFiles(files.train, reader);
-  const inValidation = files.validation.length === 0 ? [] : await loadFiles(files.validation, reader);
+  const files = isFile ? { train: [source], validation: [], leftOut: [] } : await dataFilesIn(source, rules, config);
+  const paths = [...files.train, ...files.validation];
+  const reading = { unit: document, sampling: new Sampling(await shareOf(paths, options.sampleAbove ?? null)) };
+  const inTrain = await loadFiles(files.train, reader, reading);
+  const inValidation = files.validation.length === 0 ? [] : await loadFiles(files.validation, reader, reading);
+  reader.requireAllSeen();
   const records = asConversations([...inTrain, ...inValidation]);
   const [train, validation] = [records.slice(0, inTrain.length), records.slice(inTrain.length)];
   return {
     name: source,
     format: isFile ? (formatOf(source).slice(1) as DataFormat) : "folder",
     kind: records[0]!.kind,
+    unit: unitOf(records[0]!.kind, paths, document),
+    share: reading.sampling.done,
     ...(validation.length === 0 ? split(train) : { train, validation }),
     unused: { files: files.leftOut, keys: [...reader.unused].sort() },
   };
@@ -163,13 +197,41 @@ export function describeUnused({ keys, files }: UnusedData): string {
   return [...listed("keys", keys), ...listed("files", files)].join("; ");
 }
 
+/** Questions of a dataset as the model takes them: in its chat template, or as texts if it has none. */
+export function asAskedOf(dataset: Dataset, tokenizer: Tokenizer | null | undefined): Dataset {
+  if (dataset.kind !== "question-answer") return dataset;
+  const hasTemplate = tokenizer !== null && tokenizer !== undefined && ChatTemplate.of(tokenizer) !== null;
+  const { train, validation } = dataset;
+  const kind = hasTemplate ? "messages" : "prompt-completion";
+  return { ...dataset, kind, train: asAsked(train, hasTemplate), validation: asAsked(validation, hasTemplate) };
+}
+
+/** Bytes of a sample. */
+const SAMPLE_BYTES = 2 ** 21;
+
+async function shareOf(paths: readonly string[], sampleAbove: number | null): Promise<number> {
+  if (sampleAbove === null) return 1;
+  let bytes = 0;
+  for (const path of paths) bytes += await fileSize(path);
+  return bytes <= sampleAbove ? 1 : Math.min(1, SAMPLE_BYTES / bytes);
+}
+
+/** What a record of these files is. */
+function unitOf(kind: DataKind, files: readonly string[], document: DocumentUnit | null): Dataset["unit"] {
+  if (kind !== "text") return "sample";
+  const formats = new Set(files.map(formatOf));
+  const [format] = formats;
+  if (formats.size > 1 || (format !== ".txt" && format !== ".md")) return "document";
+  return document ?? (format === ".txt" ? "paragraph" : "section");
+}
+
 function textRecords(path: string, documents: readonly string[]): DataRecord[] {
   return documents.map((text, index) => ({ place: { path, unit: "document", number: index + 1 }, kind: "text", text }));
 }
 
-function documentsOf(parse: (text: string) => string[]): FileReader {
-  return async (path, reader) => {
-    const documents = parse(await plainText(path));
+function documentsOf(parse: (text: string, unit: DocumentUnit | null) => string[]): FileReader {
+  return async (path, reader, { unit, sampling }) => {
+    const documents = parse(await plainText(path, sampling, "characters"), unit);
     if (reader.kind !== undefined && reader.kind !== "text") {
       throw new DataError(`${path}: is text, but the files before it are ${reader.kind}; one source has one kind`);
     }
@@ -178,8 +240,26 @@ function documentsOf(parse: (text: string) => string[]): FileReader {
   };
 }
 
-async function plainText(path: string): Promise<string> {
-  const text = COMPRESSIONS.includes(extension(path)) ? await decompressedText(path) : await readText(path);
+function tableOf(separator: string): FileReader {
+  return async (path, reader, { sampling }) => {
+    const read = (fields: Readonly<Record<string, string>>, number: number): DataRecord => {
+      return { place: { path, unit: "line", number }, ...reader.read(fields, path) };
+    };
+    // Where the columns make no kind of data, they do so in no row.
+    // A line break may stand inside a value, so only the beginning tells where rows begin.
+    return readTable(await plainText(path, sampling, "end"), path, separator, read, () => reader.kind !== undefined);
+  };
+}
+
+/** @param cuts where it may be cut for a sample; null for one that is read whole. */
+async function plainText(path: string, sampling: Sampling, cuts: Cuts | null): Promise<string> {
+  const isCompressed = COMPRESSIONS.includes(extension(path));
+  let text: string;
+  if (sampling.share < 1 && cuts !== null && !isCompressed) text = await readSample(path, sampling, cuts);
+  else {
+    text = isCompressed ? await decompressedText(path) : await readText(path);
+    sampling.note(await fileSize(path), 1);
+  }
   if (text.includes("\0")) throw new DataError(`${path}: holds zero bytes, so it is not text; name a text file`);
   return text;
 }
@@ -214,15 +294,16 @@ function formatOf(path: string): string {
   return COMPRESSIBLE.includes(inner) ? inner : last;
 }
 
-function isDataFile(path: string): boolean {
+/** True if the name is that of a file that is read. */
+export function isDataFile(path: string): boolean {
   return Object.hasOwn(FILE_READERS, formatOf(path));
 }
 
-async function loadFile(path: string, reader: RecordReader): Promise<DataRecord[]> {
+async function loadFile(path: string, reader: RecordReader, reading: Reading): Promise<DataRecord[]> {
   if (!isDataFile(path)) {
     throw new DataError(`${path}: the name must end in ${formatNames()}; rename or convert the file`);
   }
-  const records = await FILE_READERS[formatOf(path)]!(path, reader);
+  const records = await FILE_READERS[formatOf(path)]!(path, reader, reading);
   return records.filter((record) => record.kind !== "text" || record.text.trim() !== "");
 }
 
@@ -231,39 +312,51 @@ function formatNames(): string {
 }
 
 /** @throws DataError if all the files together hold nothing. */
-async function loadFiles(paths: readonly string[], reader: RecordReader): Promise<DataRecord[]> {
+async function loadFiles(paths: readonly string[], reader: RecordReader, reading: Reading): Promise<DataRecord[]> {
   const records: DataRecord[] = [];
   for (const path of paths) {
-    for (const record of await loadFile(path, reader)) records.push(record);
+    for (const record of await loadFile(path, reader, reading)) records.push(record);
   }
   if (records.length === 0) throw new DataError(`${paths.join(", ")}: no text in it; name a file with some`);
   return records;
 }
 
-async function filesToTrainFrom(folder: string, rules: ReadingRules): Promise<SplitFiles> {
+/**
+ * Paths of a folder's data files, on the sides of the split.
+ * @throws DataError if there is none, or none to train on.
+ */
+export async function dataFilesIn(folder: string, rules: ReadingRules, config: string | null): Promise<SplitFiles> {
   const found = await filesBelow(folder, (name) => name.startsWith("."));
-  const files = found.filter((file) => (rules === 1 ? FIRST_EXTENSIONS.includes(extension(file)) : isDataFile(file)));
-  if (files.length === 0) {
-    throw new DataError(
-      `${folder}: the folder has no file whose name ends in ${formatNames()}; add one or name another`,
-    );
-  }
-  const { train, validation, leftOut } = await splitOf(folder, files, rules);
-  if (train.length === 0) {
-    const others = (validation.length > 0 ? validation : leftOut).map(baseName).join(", ");
-    throw new DataError(`${folder}: there is only ${others}; add files to train on, or name one of these`);
-  }
-  const inFolder = (names: readonly string[]) => names.map((name) => joinPath(folder, name));
-  return { train: inFolder(train), validation: inFolder(validation), leftOut };
-}
-
-async function splitOf(folder: string, files: readonly string[], rules: ReadingRules): Promise<SplitFiles> {
-  if (rules === 1) return splitWholeNames(files);
+  const hasCard = rules > 1 && found.includes("README.md");
+  let chosen: SplitFiles;
   try {
-    const card = files.includes("README.md") ? readDatasetCard(await readText(joinPath(folder, "README.md"))) : null;
-    return splitFiles(files, card);
+    const card = readDatasetCard(hasCard ? await readText(joinPath(folder, "README.md")) : "", config);
+    chosen = chooseFiles(folder, found, card, rules);
   } catch (error) {
-    if (!(error instanceof DataError)) throw error;
+    if (!(error instanceof DataError) || error.message.startsWith(folder)) throw error;
     throw new DataError(`${folder}: ${error.text}`, { cause: error });
   }
+  const inFolder = (names: readonly string[]) => names.map((name) => joinPath(folder, name));
+  return { ...chosen, train: inFolder(chosen.train), validation: inFolder(chosen.validation) };
+}
+
+/**
+ * The data files among these, on the sides of the split.
+ * @param where they are, for messages.
+ * @throws DataError as `dataFilesIn`, and as `splitFiles`.
+ */
+export function chooseFiles(
+  where: string,
+  found: readonly string[],
+  card: CardFiles | null,
+  rules: ReadingRules = NEWEST_RULES,
+): SplitFiles {
+  const files = found.filter((file) => (rules === 1 ? FIRST_EXTENSIONS.includes(extension(file)) : isDataFile(file)));
+  if (files.length === 0) {
+    throw new DataError(`${where}: it has no file whose name ends in ${formatNames()}; add one or name another`);
+  }
+  const { train, validation, leftOut } = rules === 1 ? splitWholeNames(files) : splitFiles(files, card);
+  if (train.length > 0) return { train, validation, leftOut };
+  const others = (validation.length > 0 ? validation : leftOut).map(baseName).join(", ");
+  throw new DataError(`${where}: there is only ${others}; add files to train on, or name one of these`);
 }

@@ -1,11 +1,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { DataError } from "../base/errors.js";
 import { trainBytePairEncoding } from "../tokenizers/bpe-trainer.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
-import { describeData } from "./describe.js";
+import { loadDataset } from "./dataset.js";
+import { describeData, describeDataset } from "./describe.js";
 
 const bytes = Tokenizer.fromJson(trainBytePairEncoding([], { vocabSize: 257 })).withoutSurround();
 
@@ -31,7 +32,9 @@ test("text is counted in documents, characters and tokens", async () => {
       format: "txt",
       train: null,
       validation: null,
+      rows: null,
       sampleTokens: null,
+      isEstimated: false,
       unused: { files: [], keys: [] },
     },
     samples: { train: 1, validation: 0 },
@@ -54,7 +57,11 @@ test("token rows are counted with their scored tokens, and shown with their mask
       .join("\n"),
   );
   await write("rows/valid.jsonl", '{"input_ids": [66, 67]}');
-  const { sampleTokens, ...found } = await describeData(join(folder, "rows"), bytes, { sequenceLength: 2 });
+  const {
+    sampleTokens,
+    rows: shown,
+    ...found
+  } = await describeData(join(folder, "rows"), bytes, { sequenceLength: 2 });
   expect(found).toMatchObject({ kind: "token rows", format: "folder", samples: { train: 3, validation: 1 } });
   expect(found.train).toEqual({
     ...{ samples: 3, tokens: 8, scoredTokens: 4 },
@@ -66,6 +73,55 @@ test("token rows are counted with their scored tokens, and shown with their mask
     { id: 67, text: "c", isScored: false },
     { id: 68, text: "d", isScored: true },
   ]);
+});
+
+test("three samples are shown, and of each no more tokens than a person reads", async () => {
+  const long = "word ".repeat(30_000);
+  const source = await write("long.txt", `${long}\n\n${long}x\n\nb\n\nc\n\nd`);
+  const decode = vi.spyOn(Tokenizer.prototype, "decode");
+  const { rows, train, validation } = await describeData(source, bytes);
+  expect(rows).toHaveLength(3);
+  expect(rows!.filter(({ goesOn }) => goesOn).map(({ tokens }) => tokens.length)).toEqual([256, 256]);
+  expect(train!.tokens + validation!.tokens).toBe(2 * 150_000 - 1 + 4 + 5);
+  // A foreign tokenizer takes a tenth of a millisecond for each call: half a minute for a book in one paragraph.
+  expect(decode.mock.calls.length).toBeLessThan(1000);
+  decode.mockRestore();
+});
+
+test("large data are estimated from a sample, in which records of all places are", async () => {
+  const rows = Array.from({ length: 12_000 }, (_, i) => `{"text": "${"x y ".repeat(i % 200)}${i}"}`);
+  const source = await write("large.jsonl", `${rows.join("\n")}\n`);
+  const whole = await describeDataset(await loadDataset(source), bytes);
+  expect(whole.isEstimated).toBe(false);
+  const dataset = await loadDataset(source, { sampleAbove: 1_000_000 });
+  expect(dataset.train.length + dataset.validation.length).toBeLessThan(9_000);
+  const about = await describeDataset(dataset, bytes);
+  expect(about.isEstimated).toBe(true);
+  for (const count of ["samples", "tokens", "scoredTokens"] as const) {
+    const [estimate, exact] = [about.train![count], whole.train![count]];
+    expect(Math.abs(estimate / exact - 1), count).toBeLessThan(0.03);
+  }
+  const last = dataset.train.at(-1)!;
+  expect(last.kind === "text" && Number(/\d+$/.exec(last.text)![0])).toBeGreaterThan(11_800);
+});
+
+test.each(["large.csv", "large.txt"])("%s is estimated too", async (name) => {
+  const line = (i: number) => (name.endsWith("csv") ? `"a\n${i}",b` : `${i} words\n`);
+  const content = `prompt,response\n${Array.from({ length: 400_000 }, (_, i) => line(i)).join("\n")}\n`;
+  const dataset = await loadDataset(await write(name, content), { sampleAbove: 1_000_000 });
+  const { samples } = await describeDataset(dataset, undefined);
+  expect(Math.abs((samples.train + samples.validation) / 400_000 - 1)).toBeLessThan(0.1);
+});
+
+test("a text of huge paragraphs is estimated by its characters, and a line longer than a sample is read whole", async () => {
+  const text = `${"é words ".repeat(250_000)}\n\n`.repeat(3);
+  const dataset = await loadDataset(await write("huge.txt", text), { sampleAbove: 1_000_000 });
+  const { characters, isEstimated } = await describeDataset(dataset, undefined);
+  expect(isEstimated).toBe(true);
+  expect(Math.abs((characters.train + characters.validation) / text.length - 1)).toBeLessThan(0.02);
+  const line = JSON.stringify({ text: "x".repeat(3_000_000) });
+  const lines = loadDataset(await write("huge.jsonl", `${line}\n${line}\n`), { sampleAbove: 1_000_000 });
+  await expect(lines).rejects.toThrow(/lines too long for a sample/);
 });
 
 test("errors are those of the readers", async () => {

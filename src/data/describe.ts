@@ -1,8 +1,8 @@
 import { today } from "../chats/chat-template.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import { type DataFormat, type Dataset, loadDataset, type UnusedData } from "./dataset.js";
+import { asAskedOf, type DataFormat, type Dataset, loadDataset, type UnusedData } from "./dataset.js";
 import { type EncodedRecords, encodeRecords, type TokenCounts } from "./encoded-data.js";
-import { type DataKind, textOfRecord } from "./records.js";
+import { type DataKind, type DataRecord, textOfRecord } from "./records.js";
 import { IGNORED_LABEL } from "./rows.js";
 
 /** Content of a source of data, in the default split. */
@@ -11,6 +11,8 @@ export interface DataDescription {
   readonly source: string;
   readonly format: DataFormat;
   readonly unused: UnusedData;
+  /** True if only a sample of the files was read, from which all counts are estimated. */
+  readonly isEstimated: boolean;
   /** Documents of a text, or samples. */
   readonly samples: SideCounts;
   /** Unicode code points of texts, prompts and completions, or messages. */
@@ -18,13 +20,23 @@ export interface DataDescription {
   /** Tokens of the training split; null if they need a tokenizer and none was given. */
   readonly train: TokenCounts | null;
   readonly validation: TokenCounts | null;
-  /** The first sample to train on; null as above. */
+  /** The first samples to train on, three at most; null as above. */
+  readonly rows: readonly ShownRow[] | null;
+  /** The tokens of the first of them; null as above. */
   readonly sampleTokens: readonly SampleToken[] | null;
 }
 
 export interface SideCounts {
   readonly train: number;
   readonly validation: number;
+}
+
+/** The beginning of a sample. */
+export interface ShownRow {
+  /** 256 at most. */
+  readonly tokens: readonly SampleToken[];
+  /** True if more follow. */
+  readonly goesOn: boolean;
 }
 
 export interface SampleToken {
@@ -41,6 +53,12 @@ export interface DescriptionOptions {
   /** Tokens per row, to which samples are cut. Default: none is cut. */
   readonly sequenceLength?: number | null;
 }
+
+/** Samples that are shown, since people read them, and tokens of each. */
+const SHOWN = { rows: 3, tokens: 256 } as const;
+
+/** UTF-16 units of a text from which the shown tokens come. */
+const SHOWN_TEXT = 4096;
 
 /**
  * Describes a source as training reads it.
@@ -60,10 +78,12 @@ export async function describeDataset(
   tokenizer: Tokenizer | undefined,
   { trainOnInputs = false, chatDate, sequenceLength = null }: DescriptionOptions = {},
 ): Promise<DataDescription> {
-  const { name: source, kind, format, unused, train, validation } = dataset;
+  const { name: source, format, unused, share } = dataset;
+  const { kind, train, validation } = asAskedOf(dataset, tokenizer);
+  const inAll = (count: number): number => Math.round(count / share);
   const bothSides = (count: (records: typeof train) => number): SideCounts => ({
-    train: count(train),
-    validation: count(validation),
+    train: inAll(count(train)),
+    validation: inAll(count(validation)),
   });
   const hasTokens = tokenizer !== undefined || kind === "token rows";
   const length = sequenceLength ?? Number.MAX_SAFE_INTEGER - 1;
@@ -74,30 +94,55 @@ export async function describeDataset(
       trainOnInputs,
       chatDate: chatDate ?? today(),
     });
-  const counts = async (records: typeof train): Promise<TokenCounts | null> =>
-    hasTokens && records.length > 0 ? (await encode(records, null)).counts : null;
+  const counts = async (records: typeof train): Promise<TokenCounts | null> => {
+    if (!hasTokens || records.length === 0) return null;
+    const { samples, tokens, scoredTokens, lengths, truncation } = (await encode(records, null)).counts;
+    const cut = { samples: inAll(truncation.samples), tokens: inAll(truncation.tokens) };
+    const all = { samples: inAll(samples), tokens: inAll(tokens), scoredTokens: inAll(scoredTokens) };
+    return { ...all, lengths, truncation: cut };
+  };
+  const beginnings = train.slice(0, SHOWN.rows).map(beginningOf);
+  const rows = hasTokens
+    ? (await encode(beginnings, false)).samples.map((sample, index) =>
+        shownRow(sample, beginnings[index] !== train[index], tokenizer),
+      )
+    : null;
   return {
-    kind,
+    kind: dataset.kind,
     source,
     format,
     unused,
+    isEstimated: share < 1,
     samples: bothSides((records) => records.length),
     characters: bothSides((records) =>
       records.reduce((sum, record) => sum + countCodePoints(textOfRecord(record) ?? ""), 0),
     ),
     train: await counts(train),
     validation: await counts(validation),
-    sampleTokens: hasTokens ? sampleTokens(await encode(train.slice(0, 1), false), tokenizer) : null,
+    rows,
+    sampleTokens: rows === null ? null : rows[0]!.tokens,
   };
 }
 
-function sampleTokens({ samples }: EncodedRecords, tokenizer: Tokenizer | undefined): SampleToken[] {
-  const { ids, labels } = samples[0]!;
-  return Array.from(ids, (id, index) => ({
+/** A document that is long enough to show, so that a book in one paragraph is not encoded for its first lines. */
+function beginningOf(record: DataRecord): DataRecord {
+  if (record.kind !== "text" || record.text.length <= SHOWN_TEXT) return record;
+  return { ...record, text: record.text.slice(0, SHOWN_TEXT) };
+}
+
+function shownRow(
+  { ids, labels }: EncodedRecords["samples"][number],
+  isCut: boolean,
+  tokenizer: Tokenizer | undefined,
+): ShownRow {
+  // Behind a text that is cut stands an end that it does not have.
+  const count = Math.min(isCut ? ids.length - 1 : ids.length, SHOWN.tokens);
+  const tokens = Array.from(ids.subarray(0, count), (id, index) => ({
     id,
     text: tokenizer?.decode([id]) ?? "",
     isScored: index > 0 && labels[index] !== IGNORED_LABEL,
   }));
+  return { tokens, goesOn: isCut || count < ids.length };
 }
 
 function countCodePoints(text: string): number {

@@ -104,6 +104,13 @@ test("compressed text files are read, and damaged ones refused by name", async (
   }
 });
 
+test("columns of any names are read where --columns gives them roles", async () => {
+  const columns = ["prompt=frage", "completion=antwort"];
+  const { kind, train, unused } = await loadDataset(golden("other-columns"), { validationFraction: 0, columns });
+  expect([kind, unused.keys]).toEqual(["question-answer", []]);
+  expect(train).toMatchObject([{ prompt: "a\n", completion: "b" }]);
+});
+
 test("LZ4 blocks, as they are and in Hadoop's frames", () => {
   // Four literals, a match of eight bytes two back, five literals.
   const block = Uint8Array.of(0x44, 97, 98, 99, 100, 2, 0, 0x50, 1, 2, 3, 4, 5);
@@ -124,7 +131,7 @@ test.each<[name: string, content: () => Promise<Uint8Array>, message: RegExp]>([
   [
     "columns",
     () => readFile(golden("other-columns")),
-    /none of the columns input_ids, .*; its columns are question, answer/,
+    /none of the columns input_ids, .*; its columns are frage, antwort; say which is which with --columns/,
   ],
 ])("a file that is %s is refused by name", async (name, content, message) => {
   const path = join(folder, `${name}.parquet`);

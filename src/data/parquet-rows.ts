@@ -24,6 +24,8 @@ export interface ParquetTable {
   readonly columns: readonly ParquetColumn[];
   /** Names of columns that are not read. */
   readonly unread: readonly string[];
+  /** Share of the file's rows that are read. */
+  readonly share: number;
   readonly rows: readonly Record<string, unknown>[];
 }
 
@@ -45,28 +47,37 @@ const DECOMPRESSORS: Readonly<Record<Codec, Decompressor>> = {
  * reads untrusted files.
  * @throws DataError if it is not such a file.
  */
-export async function parquetRows(bytes: Uint8Array): Promise<ParquetTable> {
+export async function parquetRows(bytes: Uint8Array, asked: readonly string[] = [], share = 1): Promise<ParquetTable> {
   const file = copyOf(bytes);
+  const wanted = new Set([...DATA_COLUMNS, ...asked]);
   try {
     const metadata = parquetMetadata(file);
     const present = parquetSchema(metadata).children;
-    const columns = present.filter(({ element }) => DATA_COLUMNS.includes(element.name));
+    const columns = present.filter(({ element }) => wanted.has(element.name));
     const names = present.map(({ element }) => element.name);
     if (columns.length === 0) {
       throw new DataError(
         `it has none of the columns ${KIND_COLUMNS.join(", ")}; ` +
-          `its columns are ${shortened(names.join(", ")) || "none"}`,
+          `its columns are ${shortened(names.join(", ")) || "none"}; say which is which with --columns`,
       );
     }
+    const count = Number(metadata.num_rows);
+    const rowEnd = Math.ceil(count * share);
     const rows = await parquetReadObjects({
       file: { byteLength: file.byteLength, slice: (start, end) => file.slice(start, end) },
       metadata,
       columns: columns.map(({ element }) => element.name),
+      ...(rowEnd < count && { rowEnd }),
       geoparquet: false,
       compressors: boundedDecompressors(),
       parsers: { jsonFromBytes: (text) => text && new TextDecoder().decode(text) },
     });
-    return { columns, unread: names.filter((name) => !DATA_COLUMNS.includes(name)), rows };
+    return {
+      columns,
+      unread: names.filter((name) => !wanted.has(name)),
+      rows,
+      share: rowEnd < count ? rowEnd / count : 1,
+    };
   } catch (cause) {
     if (cause instanceof DataError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);

@@ -1,6 +1,6 @@
 import { readBytes, workerPort } from "#platform";
 import { HighrankError } from "../base/errors.js";
-import type { ParquetAnswer } from "./parquet-format.js";
+import type { ParquetAnswer, ParquetWork } from "./parquet-format.js";
 import { parquetRows } from "./parquet-rows.js";
 
 // The process that reads a Parquet file, so that it can be stopped.
@@ -10,9 +10,10 @@ const ROWS = 1000;
 
 const port = workerPort();
 const post = (answer: ParquetAnswer): void => port.post(answer);
-port.onMessage(async (path) => {
+port.onMessage(async (work) => {
   try {
-    const { rows, ...shape } = await parquetRows(await readBytes(path as string));
+    const { path, asked, share } = work as ParquetWork;
+    const { rows, ...shape } = await parquetRows(await readBytes(path), asked, share);
     post({ shape });
     for (let start = 0; start < rows.length; start += ROWS) {
       post({ rows: rows.slice(start, start + ROWS) });

@@ -1,9 +1,10 @@
 import { DataError } from "../base/errors.js";
 import { shownValue, withBigInts } from "../base/json.js";
+import { suggest } from "../base/suggest.js";
 import type { ChatMessage, Conversation } from "../chats/chat-rendering.js";
 import { CONVERSATION_KEYS, readMessages, scoredMessages, withColumns } from "../chats/conversations.js";
 import { plainNumbers } from "../python/json.js";
-import { REFUSED_COLUMNS, requireHonoured, requireOneAnswer } from "./columns.js";
+import { type ColumnRoles, REFUSED_COLUMNS, requireHonoured, requireOneAnswer } from "./columns.js";
 import { shownKeys } from "./jsonl-format.js";
 import { readTokens, TOKEN_KEYS, type TokenLabels } from "./rows.js";
 
@@ -21,7 +22,7 @@ export type RecordContent =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "prompt-completion"; readonly prompt: string; readonly completion: string }
   | {
-      readonly kind: "instruction";
+      readonly kind: "instruction" | "question-answer";
       readonly prompt: string;
       readonly completion: string;
       /** The same for a chat template, with the record's `system` and `history`. */
@@ -65,6 +66,10 @@ interface KindReader {
   read(fields: Fields): RecordContent;
 }
 
+/** Names that people give to the columns of a question and of its answer, the surer ones first. */
+const QUESTION_NAMES = ["question", "query", "prompt", "input", "instruction"] as const;
+const ANSWER_NAMES = ["answer", "response", "completion", "output"] as const;
+
 /** A record's kind is the first whose keys are all present. */
 const KINDS: readonly KindReader[] = [
   {
@@ -99,7 +104,15 @@ const KINDS: readonly KindReader[] = [
     }),
   },
   { kind: "instruction", keys: ["instruction", "output"], also: ["input", "system", "history"], read: readInstruction },
+  // Where both stand there, the others are more than a question and an answer.
+  ...QUESTION_NAMES.flatMap((question) => ANSWER_NAMES.map((answer) => questionKind(question, answer))),
   { kind: "text", keys: ["text"], also: [], read: (fields) => ({ kind: "text", text: textOf(fields, "text") }) },
+];
+
+/** What `--columns prompt=…,completion=…` name is a question and its answer. */
+const NAMED_KINDS: readonly KindReader[] = [
+  { ...questionKind("prompt", "completion"), isOne: (fields) => !hasMessages(fields) },
+  ...KINDS,
 ];
 
 /** Columns that make a kind of data. */
@@ -109,6 +122,9 @@ export const KIND_COLUMNS: readonly string[] = [...new Set(KINDS.flatMap(({ keys
 export const DATA_COLUMNS: readonly string[] = [
   ...new Set([...KINDS.flatMap(({ keys, also }) => [...keys, ...also]), ...REFUSED_COLUMNS]),
 ];
+
+/** Names that `--columns` gives to columns. */
+export const COLUMN_ROLES: readonly string[] = [...new Set(KINDS.flatMap(({ keys, also }) => [...keys, ...also]))];
 
 /** True for records of messages, which a chat template renders. */
 export function isChat(kind: DataKind): kind is "messages" | "prompt-completion messages" {
@@ -123,12 +139,18 @@ const FIRST_KEYS: readonly string[] = [
 /** Reads the records of one source; all must be of the kind of the first. */
 export class RecordReader {
   readonly rules: ReadingRules;
+  readonly columns: ColumnRoles;
   readonly #unused = new Set<string>();
+  /** Columns that a record had, of those that have been given a role. */
+  readonly #seen = new Set<string>();
   #reader: KindReader | undefined;
   #first = "";
+  #firstRecord: Fields = {};
 
-  constructor(rules: ReadingRules = NEWEST_RULES) {
+  /** @param columns the column of each role that is not known by its own name. */
+  constructor(rules: ReadingRules = NEWEST_RULES, columns: ColumnRoles = new Map()) {
     this.rules = rules;
+    this.columns = columns;
   }
 
   get kind(): DataKind | undefined {
@@ -142,29 +164,32 @@ export class RecordReader {
 
   /** @param path of the file that holds the record. @throws DataError with the fault of the record. */
   read(given: Fields, path: string): RecordContent {
-    const fields = this.rules === 1 ? firstFields(given) : withoutNulls(given);
+    for (const column of this.columns.values()) if (column in given) this.#seen.add(column);
+    const fields = this.#byRole(this.rules === 1 ? firstFields(given) : withoutNulls(given));
     if (this.rules > 1) requireOneAnswer(fields);
     const isOf = ({ keys, isOne }: KindReader) => keys.every((key) => key in fields) && isOne?.(fields) !== false;
-    const found = KINDS.find(isOf);
+    const found = this.#kindOf(isOf);
     if (this.#reader === undefined) {
       this.#reader = found;
       this.#first = path;
+      this.#firstRecord = given;
     }
-    if (this.#reader === undefined) {
-      const ways = [...new Set(KINDS.map(({ keys }) => shownNames(keys)))];
-      throw new DataError(`must have ${ways.join("; or ")}; the keys found are ${shownKeys(fields)}`);
-    }
+    if (this.#reader === undefined) throw new DataError(this.#unknownKind(given));
     const { keys, kind, also } = this.#reader;
     if (!isOf(this.#reader)) {
-      const need = kind === "text" ? 'a string "text"' : shownNames(keys);
+      const need = kind === "text" && this.columns.size === 0 ? 'a string "text"' : shownNames(this.#columnsOf(keys));
       const before = path === this.#first ? "those before are" : `those in ${this.#first} are`;
       const other =
-        found === undefined ? "" : `; one source has one kind, this record is ${found.kind}, ${before} ${kind}`;
+        found === undefined || found.kind === kind
+          ? ""
+          : `; one source has one kind, this record is ${found.kind}, ${before} ${kind}`;
       throw new DataError(`must have ${need}; the keys found are ${shownKeys(fields)}${other}`);
     }
     if (this.rules > 1) requireHonoured(kind, fields);
-    for (const key of Object.keys(fields)) if (!keys.includes(key) && !also.includes(key)) this.#unused.add(key);
-    const content = this.#reader.read(fields);
+    for (const key of Object.keys(fields)) {
+      if (!keys.includes(key) && !also.includes(key)) this.#unused.add(this.columns.get(key) ?? key);
+    }
+    const content = this.#readAs(this.#reader, fields);
     if (this.rules > 1 || content.kind !== "messages") return content;
     return { kind: "messages", conversation: content.conversation };
   }
@@ -173,6 +198,80 @@ export class RecordReader {
   leaveOut(keys: readonly string[]): void {
     for (const key of keys) this.#unused.add(key);
   }
+
+  /** @throws DataError for a column with a role that no record had. */
+  requireAllSeen(): void {
+    const missing = [...this.columns].find(([, column]) => !this.#seen.has(column));
+    if (missing === undefined) return;
+    const [role, column] = missing;
+    throw new DataError(
+      `columns: no record has "${column}", named by ${role}=${column}; ` +
+        `the keys of the first are ${shownKeys(this.#firstRecord)}${nearest(column, Object.keys(this.#firstRecord))}`,
+    );
+  }
+
+  /** The record with each column under the name of its role. */
+  #byRole(given: Fields): Fields {
+    if (this.columns.size === 0) return given;
+    const named = new Set(this.columns.values());
+    const fields: Record<string, unknown> = {};
+    for (const [key, value] of Object.entries(given)) {
+      if (named.has(key)) continue;
+      if (this.columns.has(key)) this.#unused.add(key);
+      else fields[key] = value;
+    }
+    for (const [role, column] of this.columns) if (column in given) fields[role] = given[column];
+    return fields;
+  }
+
+  /** The kind of a record; columns with a role go before others. */
+  #kindOf(isOf: (reader: KindReader) => boolean): KindReader | undefined {
+    if (this.columns.size === 0) return KINDS.find(isOf);
+    const isNamed = ({ keys }: KindReader) => keys.every((key) => this.columns.has(key));
+    return NAMED_KINDS.find((reader) => isNamed(reader) && isOf(reader)) ?? NAMED_KINDS.find(isOf);
+  }
+
+  #columnsOf(keys: readonly string[]): readonly string[] {
+    return keys.map((key) => this.columns.get(key) ?? key);
+  }
+
+  #readAs(reader: KindReader, fields: Fields): RecordContent {
+    if (this.columns.size === 0) return reader.read(fields);
+    try {
+      return reader.read(fields);
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      const roles = [...this.columns].map(([role, column]) => `${role}=${column}`);
+      throw new DataError(`${error.message} (with --columns ${roles.join(",")})`, { cause: error });
+    }
+  }
+
+  #unknownKind(given: Fields): string {
+    const keys = Object.keys(given);
+    const found = `the keys found are ${shownKeys(given)}`;
+    const missing = [...this.columns.values()].find((column) => !(column in given));
+    if (missing !== undefined) return `must have "${missing}", named by --columns; ${found}${nearest(missing, keys)}`;
+    const others = KINDS.filter(({ kind }) => kind !== "question-answer");
+    const ways = [...new Set(others.map((kind) => shownNames(kind.keys)))];
+    return (
+      `must have ${ways.join("; or ")}; or "question" and "answer" or the like; ${found}; ` +
+      `say which is which: ${columnsFor(keys)}`
+    );
+  }
+}
+
+/** A call that gives the columns their roles, as far as their names differ only in case from those of a kind. */
+function columnsFor(keys: readonly string[]): string {
+  const find = (role: string): string | undefined => keys.find((key) => key.toLowerCase() === role);
+  const kind = KINDS.find((each) => each.keys.every((key) => find(key) !== undefined));
+  if (kind === undefined) return "--columns prompt=KEY,completion=KEY or text=KEY";
+  const roles = kind.kind === "question-answer" ? ["prompt", "completion"] : kind.keys;
+  return `--columns ${kind.keys.map((key, index) => `${roles[index]}=${find(key)}`).join(",")}`;
+}
+
+function nearest(name: string, names: readonly string[]): string {
+  const near = suggest(name, names);
+  return near === undefined ? "" : `; did you mean "${near}"?`;
 }
 
 /**
@@ -194,6 +293,17 @@ export function describePlace({ path, unit, number }: Place): string {
   return `${path}, ${unit} ${number}`;
 }
 
+/** Questions as a model takes them: conversations where its tokenizer has a chat template, else texts. */
+export function asAsked(records: readonly DataRecord[], hasTemplate: boolean): DataRecord[] {
+  return records.map((record) => {
+    if (record.kind !== "question-answer") return record;
+    const { place, prompt, completion, conversation } = record;
+    return hasTemplate
+      ? { place, kind: "messages", conversation }
+      : { place, kind: "prompt-completion", prompt, completion };
+  });
+}
+
 /** The text of a record, for training a tokenizer; undefined for rows of tokens. */
 export function textOfRecord(record: RecordContent): string | undefined {
   switch (record.kind) {
@@ -201,6 +311,7 @@ export function textOfRecord(record: RecordContent): string | undefined {
       return record.text;
     case "prompt-completion":
     case "instruction":
+    case "question-answer":
       return record.prompt + record.completion;
     case "messages":
     case "prompt-completion messages":
@@ -252,10 +363,40 @@ function textOf(fields: Fields, key: string): string {
   throw new DataError(`"${key}" must be a string, got ${shownValue(value)}`);
 }
 
+function optionalText(fields: Fields, key: string): string {
+  return fields[key] === undefined || fields[key] === null ? "" : textOf(fields, key);
+}
+
+/** Records with a question and its answer under these keys. */
+function questionKind(question: string, answer: string): KindReader {
+  const input = question === "instruction" ? ["input"] : [];
+  return {
+    kind: "question-answer",
+    keys: [question, answer],
+    also: ["context", "system", "history", ...input],
+    read: (fields) => readQuestion(fields, question, answer),
+  };
+}
+
+/**
+ * A question behind its context, and the answer. As a text, all that stands before the answer is parted by blank lines,
+ * and the answer begins on a line of its own.
+ */
+function readQuestion(fields: Fields, question: string, answer: string): RecordContent {
+  const [asked, completion] = [textOf(fields, question), textOf(fields, answer)];
+  const input = question === "instruction" ? optionalText(fields, "input") : "";
+  const joined = (parts: readonly string[], between: string) => parts.filter((part) => part !== "").join(between);
+  const request = joined([optionalText(fields, "context"), joined([asked, input], "\n")], "\n\n");
+  const turns = [...readHistory(fields.history), ...turn(request, completion)];
+  const conversation = withColumns(turns, { system: fields.system });
+  const before = conversation.messages.slice(0, -1).map(({ content }) => String(content));
+  return { kind: "question-answer", prompt: `${joined(before, "\n\n")}\n`, completion, conversation };
+}
+
 /** Fills in the prompts of Stanford Alpaca (Taori et al. 2023), without and with an input. */
 function readInstruction(fields: Fields): RecordContent {
   const [instruction, completion] = [textOf(fields, "instruction"), textOf(fields, "output")];
-  const input = fields.input === undefined || fields.input === null ? "" : textOf(fields, "input");
+  const input = optionalText(fields, "input");
   const task =
     input === ""
       ? "Below is an instruction that describes a task. Write a response that appropriately completes the request."

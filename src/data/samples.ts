@@ -2,6 +2,7 @@ import { DataError } from "../base/errors.js";
 import { either, optionName } from "../base/naming.js";
 import type { Conversation, RenderedConversation, ScoredTurns, Spans } from "../chats/chat-rendering.js";
 import type { ChatTemplate } from "../chats/chat-template.js";
+import { BUILT_IN_NAMES } from "../tokenizers/built-in-templates.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { requireNoFaults } from "./jsonl-format.js";
 import { countScoredLabels } from "./packing.js";
@@ -147,7 +148,8 @@ async function rendered(
   if (template === null) {
     throw new DataError(
       `${records[0]!.place.path}: has messages, for which the tokenizer has no chat template; ` +
-        `name one with ${either("chatTemplate", "--chat-template FILE")}, or a model that has one`,
+        `name one with ${either("chatTemplate", "--chat-template")}, a file or one of ${BUILT_IN_NAMES.join(", ")}, or a ` +
+        "model that has one",
     );
   }
   const prompts = records.flatMap((record) =>

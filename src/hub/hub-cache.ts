@@ -1,23 +1,23 @@
 import { exists, fileSize, folderOf, joinPath, linkFile, makeFolder, readText, writeFileAtomic } from "#platform";
-import { type HubModel, isCommit } from "./hub-name.js";
+import { type HubRepository, isCommit, REPOSITORY_KINDS, type RepositoryKind } from "./hub-name.js";
 
 /**
- * A model in the cache shared with Python's huggingface_hub. `blobs/` holds contents by their hash, `snapshots/COMMIT/`
+ * A repository in the cache shared with Python's huggingface_hub. `blobs/` holds contents by their hash, `snapshots/COMMIT/`
  * links to them under the names of the files, and `refs/REVISION` holds the commit of a branch or tag at the last
  * request.
  */
-export class CachedModel {
-  /** `models--organisation--name` */
+export class CachedRepository {
+  /** `models--organisation--name`, or `datasets--organisation--name` */
   readonly folder: string;
   /** Folder of the locks that are held while something is written. */
   readonly lockFolder: string;
-  readonly #model: HubModel;
+  readonly #revision: string;
 
-  constructor(cacheFolder: string, model: HubModel) {
-    const name = `models--${model.name.replace("/", "--")}`;
+  constructor(cacheFolder: string, repository: HubRepository, kind: RepositoryKind) {
+    const name = `${REPOSITORY_KINDS[kind].cache}--${repository.name.replace("/", "--")}`;
     this.folder = joinPath(cacheFolder, name);
     this.lockFolder = joinPath(cacheFolder, ".locks", name);
-    this.#model = model;
+    this.#revision = repository.revision;
   }
 
   snapshot(commit: string): string {
@@ -31,7 +31,7 @@ export class CachedModel {
 
   /** The revision's commit at the last request; undefined if it was never requested. */
   async knownCommit(): Promise<string | undefined> {
-    const { revision } = this.#model;
+    const revision = this.#revision;
     if (isCommit(revision)) return revision;
     const ref = joinPath(this.folder, "refs", revision);
     if (!(await exists(ref))) return undefined;
@@ -40,7 +40,7 @@ export class CachedModel {
   }
 
   async rememberCommit(commit: string): Promise<void> {
-    const { revision } = this.#model;
+    const revision = this.#revision;
     if (isCommit(revision) || (await this.knownCommit()) === commit) return;
     const parts = revision.split("/");
     await makeFolder(joinPath(this.folder, "refs", ...parts.slice(0, -1)));

@@ -1,5 +1,6 @@
 import { CheckpointError } from "../base/errors.js";
 import type { HubAccess } from "./hub-access.js";
+import { REPOSITORY_KINDS, type RepositoryKind } from "./hub-name.js";
 
 /** Limits of retrying. */
 export interface Patience {
@@ -34,21 +35,24 @@ export class ConnectionFault extends Error {
 /** Headers of a request. */
 type Headers = Readonly<Record<string, string>>;
 
-/** Sends the hub requests for one model. */
+/** Sends the hub requests for one repository. */
 export class HubClient {
   readonly access: HubAccess;
-  /** Name of the model, for messages. */
-  readonly #model: string;
+  /** Name of the repository, for messages. */
+  readonly #name: string;
+  readonly #kind: RepositoryKind;
   readonly #patience: Patience;
   readonly #onNotice: (text: string) => void;
 
   constructor(
-    model: string,
+    name: string,
     access: HubAccess,
     onNotice: (text: string) => void = () => {},
     patience: Patience = PATIENCE,
+    kind: RepositoryKind = "model",
   ) {
-    this.#model = model;
+    this.#name = name;
+    this.#kind = kind;
     this.access = access;
     this.#onNotice = onNotice;
     this.#patience = patience;
@@ -110,9 +114,7 @@ export class HubClient {
 
   /** The error for an answer that makes no sense. */
   fault(what: string): CheckpointError {
-    return new CheckpointError(
-      `${this.#model}: ${this.access.endpoint} ${what}; check HF_ENDPOINT, or try again later`,
-    );
+    return new CheckpointError(`${this.#name}: ${this.access.endpoint} ${what}; check HF_ENDPOINT, or try again later`);
   }
 
   async #patiently<T>(work: () => Promise<T>): Promise<T> {
@@ -193,9 +195,9 @@ export class HubClient {
 
   #unreachable(fault: ConnectionFault): CheckpointError {
     return new CheckpointError(
-      `${this.#model}: cannot be downloaded from ${this.access.endpoint} (${fault.message}), ` +
-        "and there is no local folder of that name; check the name, the network and HF_ENDPOINT and try again: " +
-        "what has been downloaded is kept",
+      `${this.#name}: cannot be downloaded from ${this.access.endpoint} (${fault.message}), ` +
+        `and there is no local ${REPOSITORY_KINDS[this.#kind].local} of that name; ` +
+        "check the name, the network and HF_ENDPOINT and try again: what has been downloaded is kept",
       { cause: fault },
     );
   }
@@ -203,15 +205,16 @@ export class HubClient {
   #refusal({ status, headers }: Response): CheckpointError {
     const { endpoint, token } = this.access;
     const code = headers.get("x-error-code") ?? "";
-    const says = `${this.#model}: ${endpoint} answers ${status}`;
-    const [name] = this.#model.split("@") as [string];
+    const says = `${this.#name}: ${endpoint} answers ${status}`;
+    const { noun, local, path } = REPOSITORY_KINDS[this.#kind];
+    const page = `${endpoint}/${path}${this.#name.split("@")[0]!}`;
     if (code === "GatedRepo") {
       const who =
         token === undefined ? "set HF_TOKEN to a token of an account that has" : "do so with the account of your token";
-      return new CheckpointError(`${says}: its terms must be accepted at ${endpoint}/${name}; ${who}`);
+      return new CheckpointError(`${says}: its terms must be accepted at ${page}; ${who}`);
     }
     if (code === "RevisionNotFound") {
-      return new CheckpointError(`${says}: the model has no such revision; see ${endpoint}/${name} for those it has`);
+      return new CheckpointError(`${says}: the ${noun} has no such revision; see ${page} for those it has`);
     }
     if (code === "EntryNotFound") return new CheckpointError(`${says}: a file is gone; try again`);
     const access =
@@ -219,7 +222,7 @@ export class HubClient {
         ? "if it is private, set HF_TOKEN to a token that may read it"
         : "if it is private, see that the token is valid and may read it";
     return new CheckpointError(
-      `${says}: there is no such model, or none that you may read, nor a local folder of that name; ` +
+      `${says}: there is no such ${noun}, or none that you may read, nor a local ${local} of that name; ` +
         `check the name; ${access}`,
     );
   }

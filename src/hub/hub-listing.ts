@@ -1,13 +1,13 @@
 import { CheckpointError, HighrankError } from "../base/errors.js";
 import { ADDITIONAL_TEMPLATES } from "../tokenizers/stored-templates.js";
 import type { HubClient } from "./hub-client.js";
-import { type HubModel, isCommit } from "./hub-name.js";
+import { type HubRepository, isCommit, REPOSITORY_KINDS, type RepositoryKind } from "./hub-name.js";
 import type { HubFile } from "./model-files.js";
 
-/** Current state of a model's revision. */
+/** Current state of a repository's revision. */
 export interface Listing {
   readonly commit: string;
-  /** Files at the top level, and in the folder of chat templates. */
+  /** Of a model: files at the top level, and in the folder of chat templates. Of a data set: all of them. */
   readonly files: readonly HubFile[];
 }
 
@@ -19,9 +19,13 @@ const MOST_REQUESTS = 200;
  * Requests the commit of a revision and its files.
  * @throws CheckpointError as `HubClient.get`, and for an answer that is not the hub's.
  */
-export async function listModel(client: HubClient, { name, revision }: HubModel): Promise<Listing> {
+export async function listRepository(
+  client: HubClient,
+  { name, revision }: HubRepository,
+  kind: RepositoryKind,
+): Promise<Listing> {
   // Loaded only when the network is used.
-  const { listFiles, modelInfo } = await import("@huggingface/hub");
+  const { datasetInfo, listFiles, modelInfo } = await import("@huggingface/hub");
   let requests = 0;
   const hub = {
     hubUrl: client.access.endpoint,
@@ -32,19 +36,28 @@ export async function listModel(client: HubClient, { name, revision }: HubModel)
     },
   };
   try {
-    const { sha: commit } = await modelInfo({ name, revision, additionalFields: ["sha"], ...hub });
-    if (!isCommit(commit)) throw client.fault("names no commit of the model");
+    const wanted = { name, revision, ...hub };
+    const { sha: commit } = await (kind === "model"
+      ? modelInfo({ ...wanted, additionalFields: ["sha"] })
+      : datasetInfo({ ...wanted, additionalFields: ["sha"] }));
+    if (!isCommit(commit)) throw client.fault(`names no commit of the ${REPOSITORY_KINDS[kind].noun}`);
     const files: HubFile[] = [];
     const list = async (folder?: string): Promise<boolean> => {
       let hasTemplates = false;
-      const place = { repo: name, revision: commit, ...(folder !== undefined && { path: folder }) };
+      const place = {
+        repo: { type: kind, name },
+        revision: commit,
+        recursive: kind === "dataset",
+        ...(folder !== undefined && { path: folder }),
+      };
       for await (const { type, path, size, oid, lfs } of listFiles({ ...place, ...hub })) {
         if (type !== "file") {
           hasTemplates ||= path === ADDITIONAL_TEMPLATES;
           continue;
         }
         const hash = lfs?.oid ?? oid;
-        if (!isNameIn(folder, path) || !isHash(hash) || !Number.isSafeInteger(size) || size < 0) {
+        const isPlace = kind === "dataset" ? isPlainPath(path) : isNameIn(folder, path);
+        if (!isPlace || !isHash(hash) || !Number.isSafeInteger(size) || size < 0) {
           throw client.fault(`lists an impossible file: ${JSON.stringify({ path, size, hash }).slice(0, 200)}`);
         }
         files.push({ path, size, hash });
@@ -52,7 +65,7 @@ export async function listModel(client: HubClient, { name, revision }: HubModel)
       }
       return hasTemplates;
     };
-    if (await list()) await list(ADDITIONAL_TEMPLATES);
+    if ((await list()) && kind === "model") await list(ADDITIONAL_TEMPLATES);
     return { commit, files };
   } catch (error) {
     if (error instanceof HighrankError) throw error;
@@ -69,6 +82,10 @@ function isNameIn(folder: string | undefined, path: unknown): path is string {
   if (typeof path !== "string") return false;
   if (folder !== undefined) return path.startsWith(`${folder}/`) && isNameIn(undefined, path.slice(folder.length + 1));
   return isPlainName(path);
+}
+
+function isPlainPath(path: unknown): path is string {
+  return typeof path === "string" && path.split("/").every(isPlainName);
 }
 
 function isPlainName(name: string): boolean {

@@ -1,10 +1,21 @@
-/** A model on the hub. */
-export interface HubModel {
+/** Kinds of repositories: how messages call them, their names in the cache, and where they lie below the endpoint. */
+export const REPOSITORY_KINDS = {
+  model: { noun: "model", local: "folder", cache: "models", path: "" },
+  dataset: { noun: "data set", local: "file or folder", cache: "datasets", path: "datasets/" },
+} as const;
+
+export type RepositoryKind = keyof typeof REPOSITORY_KINDS;
+
+/** A repository on the hub. */
+export interface HubRepository {
   /** Name of the form `organisation/name`. */
   readonly name: string;
   /** A branch, a tag, or the forty digits of a commit; `main` by default. */
   readonly revision: string;
 }
+
+/** A model on the hub. */
+export type HubModel = HubRepository;
 
 /** Names that the hub accepts: letters, digits, and `-`, `_`, `.` between them. */
 const PART = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;

@@ -28,6 +28,9 @@ const COMPANIONS = [
   ...["vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", GENERATION_CONFIG],
 ];
 
+/** Names of the files that say which tokens there are, beside tokenizer_config.json. */
+const TOKENS = /^(tokenizer\.json|tokenizer\.model|special_tokens_map\.json|added_tokens\.json)$/;
+
 /** Names of the files that hold a chat template. */
 const TEMPLATES = /^(tokenizer_config\.json|chat_template\..+|additional_chat_templates\/.+)$/;
 
@@ -45,7 +48,9 @@ export async function runCompanions(
   const made = new Map<string, string | Uint8Array>(tokenizer === null ? [] : filesOf(tokenizer));
   if (folder === null || given.tokenizer !== null) return made;
   for (const [name, content] of await companionFiles(folder)) {
-    if (given.chatTemplate === null || !TEMPLATES.test(name)) made.set(name, content);
+    if (given.chatTemplate !== null && TEMPLATES.test(name)) continue;
+    if (tokenizer !== null && tokenizer.newTokens.length > 0 && TOKENS.test(name)) continue;
+    made.set(name, content);
   }
   return made;
 }

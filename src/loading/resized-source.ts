@@ -4,7 +4,7 @@ import { fromStorage } from "../formats/model-tensors.js";
 import type { ReadPeftAdapter } from "../formats/peft.js";
 import { describeModel } from "../models/architectures.js";
 import { Rng } from "../tensor/random.js";
-import { type ModelSource, tiedNames } from "./model-source.js";
+import { diskParameters, type ModelSource, tiedNames } from "./model-source.js";
 
 /**
  * The base of an adapter with the vocabulary that it was trained with: where tokens were added, PEFT saves the whole
@@ -33,4 +33,34 @@ export function resizedSource(source: ModelSource, { modulesToSave }: ReadPeftAd
     build: () => describeModel(config).create(new Rng(0)),
     readWeight: async (name) => (await tensors.get(name)!.read()) as Float32Array,
   };
+}
+
+/**
+ * A model with more rows in the tables of its vocabulary. New rows are the mean of the others, as transformers has it
+ * (`mean_resizing`) without its noise: they differ once they are trained. The model itself if it has as many already.
+ */
+export function extendedSource(source: ModelSource, rows: number): ModelSource {
+  const present = source.build().config.vocabSize;
+  if (rows <= present) return source;
+  const config = { ...source.config, vocab_size: rows };
+  const build = () => describeModel(config).create(new Rng(0));
+  const tensors = new Map<string, LazyTensor>(source.tensors);
+  for (const [name, { shape }] of diskParameters(build())) {
+    const tensor = source.tensors.get(name);
+    if (tensor === undefined || tensor.shape[0] === shape[0]) continue;
+    const read = async (): Promise<Float32Array> => withMeanRows((await tensor.read()) as Float32Array, present, rows);
+    tensors.set(name, { dtype: "float32", shape, read });
+  }
+  const readWeight = async (name: string) => (await tensors.get(name)!.read()) as Float32Array;
+  return { config, tensors, quantized: source.quantized, build, readWeight };
+}
+
+function withMeanRows(values: Float32Array, present: number, rows: number): Float32Array {
+  const width = values.length / present;
+  const mean = new Float64Array(width);
+  for (let i = 0; i < values.length; i++) mean[i % width]! += values[i]! / present;
+  const all = new Float32Array(rows * width);
+  all.set(values);
+  for (let row = present; row < rows; row++) all.set(mean, row * width);
+  return all;
 }

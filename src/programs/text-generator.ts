@@ -91,12 +91,19 @@ export class TextGenerator {
   }
 
   /**
-   * Continues `prompt`, or an empty one as if a document begins. Sees the parameters as they are now.
+   * Continues `prompt`, a text or tokens, or an empty text as if a document begins. Sees the parameters as they are now.
+   * @param endIds more tokens that end this text.
    * @throws ConfigError as `Tokenizer.encodePrompt`.
    */
-  async generate(prompt: string, options: TextOptions, rng: Rng): Promise<Generation> {
+  async generate(
+    prompt: string | readonly number[],
+    options: TextOptions,
+    rng: Rng,
+    endIds: readonly number[] = [],
+  ): Promise<Generation> {
     this.#forget();
-    return this.continueTokens(this.#tokenizer.encodePrompt(prompt, this.#beginId), options, rng);
+    const ids = typeof prompt === "string" ? this.#tokenizer.encodePrompt(prompt, this.#beginId) : prompt;
+    return this.continueTokens(ids, options, rng, endIds);
   }
 
   /**

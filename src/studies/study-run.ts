@@ -4,6 +4,7 @@ import { optionName } from "../base/naming.js";
 import { settingOf } from "../config/names.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { checkpointPath } from "../formats/open-file.js";
+import { locateData } from "../hub/locate-data.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { locateModels } from "../loading/named-models.js";
 import { listCheckpoints } from "../runs/checkpoint.js";
@@ -32,12 +33,14 @@ export interface RunStatus {
 }
 
 /**
- * The study with the commits of the hub models that it names, so that all runs use the same. Downloads the models.
+ * The study with the commits of what it names on the hub, so that all runs use the same. Downloads it.
  */
 export async function locateStudy(study: Study, events?: DownloadEvents): Promise<Study> {
   const arms: Arm[] = [];
-  for (const { name, settings } of study.arms)
-    arms.push({ name, settings: (await locateModels(settings, events)).settings });
+  for (const { name, settings } of study.arms) {
+    const located = (await locateModels(settings, events)).settings;
+    arms.push({ name, settings: { ...located, data: (await locateData(settings.data, events)).name } });
+  }
   return { ...study, arms };
 }
 

@@ -40,6 +40,7 @@ interface Parts {
   readonly pipeline: TokenizerPipeline;
   readonly storedVocabSize: number;
   readonly surrounds: boolean;
+  readonly newTokens?: readonly string[];
 }
 
 /** A tokenizer.json ready for use. Encoding never adds special tokens; those in the text are recognised. */
@@ -50,6 +51,8 @@ export class Tokenizer {
   readonly vocabSize: number;
   /** The same without tokens that nothing but a name such as `pad_token` brings: a model may do without their rows. */
   readonly storedVocabSize: number;
+  /** Special tokens that `withTokens` has added to those of its files. */
+  readonly newTokens: readonly string[];
   readonly #json: object;
   readonly #pipeline: TokenizerPipeline;
   /** False for a tokenizer of a run that began before what it puts around texts counted. */
@@ -58,6 +61,7 @@ export class Tokenizer {
   private constructor(parts: Parts) {
     this.config = parts.config;
     this.storedVocabSize = parts.storedVocabSize;
+    this.newTokens = parts.newTokens ?? [];
     this.vocabSize = parts.pipeline.vocabSize;
     this.#json = parts.json;
     this.#pipeline = parts.pipeline;
@@ -132,9 +136,23 @@ export class Tokenizer {
     return this.#with({ surrounds: false });
   }
 
+  /** The same tokenizer with these special tokens; those that it lacks get the next ids. */
+  withTokens(contents: readonly string[]): Tokenizer {
+    const known = new Set([...this.#pipeline.addedTokens.values()].map(({ content }) => content));
+    const newTokens = contents.filter((content) => !known.has(content));
+    if (newTokens.length === 0) return this;
+    const { added_tokens: stored = [] } = this.#json as { added_tokens?: readonly object[] };
+    const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+    const added = [...stored, ...newTokens.map((content) => ({ content, ...flags }))];
+    const pipeline = new TokenizerPipeline({ ...this.#json, added_tokens: added });
+    const json = { ...this.#json, added_tokens: pipeline.storedTokens };
+    return this.#with({ json, pipeline, storedVocabSize: pipeline.vocabSize, newTokens });
+  }
+
   #with(change: Partial<Parts>): Tokenizer {
-    const { config, storedVocabSize } = this;
-    const parts = { json: this.#json, config, pipeline: this.#pipeline, storedVocabSize, surrounds: this.#surrounds };
+    const { config, storedVocabSize, newTokens } = this;
+    const own = { json: this.#json, pipeline: this.#pipeline, surrounds: this.#surrounds };
+    const parts = { ...own, config, storedVocabSize, newTokens };
     return new Tokenizer({ ...parts, ...change });
   }
 

@@ -103,3 +103,30 @@ test("what is cut is said where the run starts", async () => {
     outline: { stepsPerEpoch: 7.25 },
   });
 });
+
+test("samples of chats answer a question as the template writes it: the first held out, or samplePrompt", async () => {
+  const template = path.join(folder, "sample.jinja");
+  await writeFile(template, TEMPLATE);
+  const chats = { sequenceLength: 64, chatTemplate: template };
+  const { sampleChat, tokenizer } = await prepareRun(settingsOf("sampled", "chat.jsonl", chats));
+  expect(sampleChat!.question).toMatch(/^\d+\?$/);
+  expect(tokenizer!.decode(sampleChat!.ids)).toBe(`user: ${sampleChat!.question}\nassistant: `);
+  const settings = settingsOf("sampled", "chat.jsonl", { ...chats, samplePrompt: "Hi?" });
+  const asked = await prepareRun(settings);
+  expect(asked.tokenizer!.decode(asked.sampleChat!.ids)).toBe("user: Hi?\nassistant: ");
+  const samples: string[] = [];
+  await train(settings, { onRecord: (record) => record.kind === "eval" && samples.push(record.sample) });
+  for (const sample of samples) expect(sample).toMatch(/^Hi\?\n/);
+  expect(samples.length).toBeGreaterThan(0);
+});
+
+test("the head of a run says what questions became, and what of them is not used", async () => {
+  const lines = Array.from({ length: 30 }, (_, i) => `${i}?,${i}!,x`).join("\n");
+  await writeFile(path.join(folder, "faq.csv"), `question,answer,id\n${lines}\n`);
+  const starts: string[] = [];
+  const settings = settingsOf("faq", "faq.csv");
+  await train(settings, { onRecord: (record) => record.kind === "start" && starts.push(record.data) });
+  expect(starts[0]).toMatch(
+    /faq\.csv, \d+ samples, .*; questions and answers as texts, since the tokenizer has no chat template; not used: keys id$/,
+  );
+});

@@ -7,23 +7,25 @@ import { type DataFacts, derive, isComplete, type OpenSettings } from "../config
 import { completeSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { BatchCursor } from "../data/cursor.js";
-import { type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
+import { asAskedOf, type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
 import { type TokenCounts, tokenizeDataset } from "../data/encoded-data.js";
 import { evaluationBatches, evaluationRowCount } from "../data/evaluation-batches.js";
 import { holdOut, validatedBy } from "../data/hold-out.js";
 import { isChat, NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
+import { locateData, shownData } from "../hub/locate-data.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { endingAt, runCompanions } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
 import type { CompanionFiles } from "../loading/model-source.js";
-import { type ModelSource, presetSource } from "../loading/model-source.js";
+import { type ModelSource, presetSource, tiedNames } from "../loading/model-source.js";
 import { locateModels } from "../loading/named-models.js";
 import { frozenQuantizer } from "../loading/quantizing.js";
+import { extendedSource } from "../loading/resized-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { TrainedRun } from "../relora/compiled-phase.js";
 import type { RunState } from "../runs/run-state.js";
 import type { SavedRun } from "../runs/saved-run.js";
-import { withTemplate } from "../tokenizers/model-tokenizer.js";
+import { WITHOUT_TOKENS, withTemplate } from "../tokenizers/model-tokenizer.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
@@ -50,6 +52,10 @@ export interface PreparedRun extends TrainedRun {
   readonly padding: number;
   /** The data that evaluations are made on. */
   readonly heldOutData: HeldOutData;
+  /** The data in words: what they are, and how their records are taken. */
+  readonly dataWords: DataWords;
+  /** The chat that samples of text answer; null where they continue a text. */
+  readonly sampleChat: SampleChat | null;
   /** Keys and files of the data that are not used, in words. */
   readonly unused: string;
   /** SHA-256 of the tokens and labels to train on and those held out. */
@@ -90,27 +96,41 @@ export async function prepareRun(
   const asked = start?.settings ?? located?.settings ?? given;
   const opened = saved?.source ?? (folder === null ? undefined : await folderSource(folder));
   const readingRules = saved?.state.readingRules ?? NEWEST_RULES;
-  const loaded = await loadDataset(asked.data, { validationFraction: 0, seed, rules: readingRules });
+  const { document, columns } = asked;
+  const [data, validData] = [
+    await locateData(asked.data, events),
+    asked.validData === null ? null : await locateData(asked.validData, events),
+  ];
+  const reading = { validationFraction: 0, seed, rules: readingRules, document, columns };
+  const loaded = await loadDataset(data.source, { ...reading, config: data.config });
   const { hiddenSize, maxSequenceLength: modelLength } = opened?.build().config ?? {};
-  const seen = derive(asked, {
-    records: loaded.train.length,
-    ...(hiddenSize !== undefined && { hiddenSize }),
-    ...(modelLength !== undefined && { modelLength }),
-  });
+  // A name of the hub means the same at any time with its commit.
+  const pinned = saved === undefined ? { data: data.name, validData: validData?.name ?? null } : {};
+  const seen = derive(
+    { ...asked, ...pinned },
+    {
+      records: loaded.train.length,
+      ...(hiddenSize !== undefined && { hiddenSize }),
+      ...(modelLength !== undefined && { modelLength }),
+    },
+  );
   const validationFraction = seen.validationFraction!;
-  const dataset =
-    asked.validData === null
+  const split =
+    validData === null
       ? holdOut(loaded, { validationFraction, seed })
-      : validatedBy(loaded, await loadDataset(asked.validData, { validationFraction: 0, seed, rules: readingRules }));
+      : validatedBy(loaded, await loadDataset(validData.source, { ...reading, config: validData.config }));
   const stored = await (saved === undefined
-    ? tokenizerFor(seen, located!.tokenizerFolder, dataset)
-    : storedTokenizer(saved.baseFolder, dataset));
+    ? tokenizerFor(seen, located!.tokenizerFolder, split)
+    : storedTokenizer(saved.baseFolder, split));
   const tokenizer = asked.addSpecialTokens ? stored : (stored?.withoutSurround() ?? null);
+  const dataset = asAskedOf(split, tokenizer);
   const chatDate = saved === undefined ? (asked.chatDate ?? startDate(dataset, tokenizer)) : asked.chatDate;
   // What stands in the base of a run has become its own.
   const others = saved === undefined ? asked : { tokenizer: null, chatTemplate: null };
   const files = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
-  const companions = await withTurnEnd(files, tokenizer, dataset);
+  const turnEnd = tokenizer !== null && isChat(dataset.kind) ? await findTurnEnd(tokenizer) : undefined;
+  // The token that ends the assistant's turns in training ends a text that the model writes.
+  const companions = turnEnd === undefined ? files : endingAt(files, [turnEnd]);
   const { packing, trainOnInputs } = asked;
   const scoredTurns = readingRules === 1 ? "reply" : "whole";
   const tokenizing = { packing, trainOnInputs, chatDate, scoredTurns, validationFraction } as const;
@@ -124,7 +144,13 @@ export async function prepareRun(
   });
   const { vocabSize, endOfTextId } = tokenizer ?? { vocabSize: asked.vocabSize, endOfTextId: null };
   const sizes = { vocabSize, maxSequenceLength: sized.sequenceLength!, endOfTextId };
-  const modelSource = opened ?? presetSource(asked.model, sizes, seed);
+  const learnsNew = start === null && tokenizer !== null && tokenizer.newTokens.length > 0;
+  const modelSource =
+    opened === undefined
+      ? presetSource(asked.model, sizes, seed)
+      : learnsNew
+        ? withNewRows(opened, tokenizer, seen)
+        : opened;
   const model = modelSource.build();
   checkFit(model, tokenizer, { model: asked.model, sequenceLength: sized.sequenceLength! });
   const cutTo = (length: number) => {
@@ -178,6 +204,15 @@ export async function prepareRun(
       evaluationRows,
       rows: heldOutRows.count,
     },
+    sampleChat:
+      readingRules === 1
+        ? null // As such runs began.
+        : await sampleChatOf(dataset, tokenizer, settings, model.config.maxSequenceLength, turnEnd),
+    dataWords: {
+      source: shownData(data),
+      unit: dataset.unit,
+      form: loaded.kind === dataset.kind ? null : QUESTION_FORMS[dataset.kind === "messages" ? "chats" : "texts"],
+    },
     unused: describeUnused(dataset.unused),
     readingRules,
     dataSha256: sha256([...trainRows.content, ...heldOutRows.content]),
@@ -190,6 +225,19 @@ export async function prepareRun(
 export async function completedSettings(given: OpenSettings): Promise<Settings> {
   return isComplete(given) ? given : (await prepareRun(given)).settings;
 }
+
+/** Data in words, for the head of a run. */
+export interface DataWords {
+  readonly source: string;
+  readonly unit: Dataset["unit"];
+  /** How questions and answers are taken; null for other data. */
+  readonly form: string | null;
+}
+
+const QUESTION_FORMS = {
+  chats: "questions and answers as chats",
+  texts: "questions and answers as texts, since the tokenizer has no chat template",
+} as const;
 
 async function tokenizerFor(
   settings: OpenSettings,
@@ -216,14 +264,61 @@ async function storedTokenizer(folder: string, dataset: Dataset | null): Promise
   return Tokenizer.fromFolder(folder);
 }
 
-/** Lets the token that ends the assistant's turns in training end a text that the model writes. */
-async function withTurnEnd(
-  files: CompanionFiles,
+/** A question, and the tokens of its chat up to the answer. */
+export interface SampleChat {
+  readonly question: string;
+  readonly ids: readonly number[];
+  /** Tokens that end the answer, beside those that end a text. */
+  readonly endIds: readonly number[];
+}
+
+/**
+ * The chat that samples of text answer: `samplePrompt`, or the first question that is held out, as the template writes
+ * it. Null for data that are no chats, and for a chat that leaves no room for an answer.
+ */
+async function sampleChatOf(
+  { kind, train, validation }: Dataset,
   tokenizer: Tokenizer | null,
-  { kind }: Dataset,
-): Promise<CompanionFiles> {
-  const turnEnd = tokenizer !== null && isChat(kind) ? await findTurnEnd(tokenizer) : undefined;
-  return turnEnd === undefined ? files : endingAt(files, [turnEnd]);
+  { samplePrompt, sampleTokens, chatDate }: Settings,
+  context: number,
+  turnEnd: number | undefined,
+): Promise<SampleChat | null> {
+  const template = tokenizer !== null && isChat(kind) && sampleTokens > 0 ? ChatTemplate.of(tokenizer) : null;
+  const record = validation[0] ?? train[0]!;
+  if (template === null || !("conversation" in record)) return null;
+  const { conversation } = record;
+  const answer = conversation.messages.findLastIndex(({ role }) => role === "assistant");
+  const messages =
+    samplePrompt === "" ? conversation.messages.slice(0, answer) : [{ role: "user", content: samplePrompt }];
+  const question = messages.at(-1)?.content;
+  if (typeof question !== "string") return null;
+  const [rendered] = await template.renderAll([{ ...conversation, messages }], "prompt", chatDate);
+  if (rendered === undefined || !("text" in rendered)) return null;
+  const ids = tokenizer!.encode(rendered.text);
+  if (ids.length + sampleTokens > context) return null;
+  return { question, ids, endIds: turnEnd === undefined ? [] : [turnEnd] };
+}
+
+/**
+ * The model with a row of its tables for each new token of the tokenizer.
+ * @throws ConfigError unless these rows are trained.
+ */
+function withNewRows(source: ModelSource, tokenizer: Tokenizer, settings: OpenSettings): ModelSource {
+  const { method, trainModules, chatTemplate } = settings;
+  const needed =
+    tiedNames(source.build()).head === undefined ? (["embeddings", "head"] as const) : (["embeddings"] as const);
+  const isTrained = method === "full" || needed.every((each) => trainModules.includes(each));
+  const added = `${optionName("chatTemplate")}: ${chatTemplate} needs ${tokenizer.newTokens.join(", ")}, which the tokenizer lacks`;
+  const others = `choose a template that needs no tokens of its own: ${WITHOUT_TOKENS.join(", ")}`;
+  if (source.quantized.size > 0) {
+    throw new ConfigError(`${added}, and a quantized model gets no new tokens; ${others}`);
+  }
+  if (!isTrained) {
+    throw new ConfigError(
+      `${added}, and nothing would train them; add ${optionName("trainModules", needed.join(","))}, or ${others}`,
+    );
+  }
+  return extendedSource(source, tokenizer.vocabSize);
 }
 
 function textsOf({ train }: Dataset): string[] {

@@ -129,7 +129,7 @@ function describeStart(
     memory: estimateMemory(phases, settings, held),
     availableMemoryBytes: available,
     device: `${settings.device}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
-    data: describeCounts(settings.data, run),
+    data: describeCounts(run),
     maxSteps: settings.maxSteps,
     outline: outlineOf(run, phases.at(-1)!),
     plan: describePlan(planRun(settings)),
@@ -139,13 +139,16 @@ function describeStart(
 }
 
 /** The training data in words: its size, how much of it is scored, and what was cut. */
-function describeCounts(
-  source: string,
-  { trainCounts: { samples, tokens, scoredTokens, truncation }, isStream, unused }: PreparedRun,
-): string {
-  const leftOut = unused === "" ? "" : `; not used: ${unused}`;
-  if (isStream) return `${source}, ${formatCount(tokens)} tokens${leftOut}`;
-  const whole = `${source}, ${samples} samples, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored`;
+function describeCounts({
+  trainCounts: { samples, tokens, scoredTokens, truncation },
+  dataWords: { source, unit, form },
+  isStream,
+  unused,
+}: PreparedRun): string {
+  const leftOut = `${form === null ? "" : `; ${form}`}${unused === "" ? "" : `; not used: ${unused}`}`;
+  const units = `${samples} ${unit}${samples === 1 ? "" : "s"}`;
+  if (isStream) return `${source}, ${units}, ${formatCount(tokens)} tokens${leftOut}`;
+  const whole = `${source}, ${units}, ${formatCount(tokens)} tokens, ${formatCount(scoredTokens)} scored`;
   if (truncation.samples === 0) return whole + leftOut;
   const cut = `${truncation.samples} samples cut, which left out ${formatCount(truncation.tokens)} tokens`;
   return `${whole}; ${cut}${leftOut}`;

@@ -242,8 +242,11 @@ export class Trainer {
     const { sampleTokens, samplePrompt, seed } = this.#settings;
     const { loss, perplexity, tokens } = await this.#phase.evaluate();
     const options = { ...SAMPLING, maxNewTokens: sampleTokens };
-    const written = await this.#phase.generator?.generate(samplePrompt, options, new Rng(seed, "sample", step));
-    const sample = sampleTokens === 0 || written === undefined ? "" : samplePrompt + written.text;
+    const { sampleChat } = this.#run;
+    const [prompt, endIds] = sampleChat === null ? [samplePrompt, []] : [sampleChat.ids, sampleChat.endIds];
+    const written = await this.#phase.generator?.generate(prompt, options, new Rng(seed, "sample", step), endIds);
+    const shown = sampleChat === null ? samplePrompt : `${sampleChat.question}\n`;
+    const sample = sampleTokens === 0 || written === undefined ? "" : shown + written.text;
     const isWarmStart = this.#planOf(Math.max(1, step)).phase === "warm-start";
     this.#progress.evaluate(loss, trainingLoss, this.#settings, !isWarmStart);
     await this.#output.record({ kind: "eval", step, loss, perplexity, tokens, sample });

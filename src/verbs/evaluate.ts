@@ -2,9 +2,11 @@ import { cpuCount } from "#platform";
 import { ConfigError, NumericError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { today } from "../chats/chat-template.js";
-import { type Dataset, loadDataset } from "../data/dataset.js";
+import { asAskedOf, type Dataset, loadDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
+import type { DocumentUnit } from "../data/text-format.js";
+import { locateData } from "../hub/locate-data.js";
 import type { Evaluation } from "../programs/held-out.js";
 import { HeldOutLoss } from "../programs/held-out.js";
 import { modelTokenizer, type TokenizerSource } from "../tokenizers/model-tokenizer.js";
@@ -12,7 +14,12 @@ import { type LoadedTarget, loadTarget, type TargetOptions } from "./target.js";
 
 /** Options of {@link evaluateTarget}. */
 export interface EvaluationOptions extends TargetOptions {
+  /** A file, a folder, or the name of a data set on the hub. */
   readonly data: string;
+  /** Columns whose names do not say what they are, as ROLE=COLUMN. Default: none. */
+  readonly columns?: readonly string[];
+  /** Part of a text that is a document. Default and null: paragraphs of `.txt`, sections of `.md`. */
+  readonly document?: DocumentUnit | null;
   readonly batchSize: number;
   /** Tokens of a packed sequence, or null for the model's own length. */
   readonly sequenceLength: number | null;
@@ -54,7 +61,9 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
         `${options.sequenceLength}`,
     );
   }
-  const dataset = await loadDataset(data, { validationFraction: 0 });
+  const { source, config } = await locateData(data, options);
+  const { columns = [], document = null } = options;
+  const dataset = await loadDataset(source, { validationFraction: 0, columns, document, config });
   const encoded = await encode(dataset, tokenizer, longest, options);
   encoded.requireVocabulary(model.config.vocabSize);
   const { lengths, truncation } = encoded.counts;
@@ -78,12 +87,14 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
 }
 
 async function encode(
-  { kind, train }: Dataset,
+  dataset: Dataset,
   source: TokenizerSource,
   longest: number,
   { sequenceLength, trainOnInputs = false, chatDate, chatTemplate = null }: EvaluationOptions,
 ): Promise<EncodedRecords> {
-  const isRows = kind === "token rows";
+  const isRows = dataset.kind === "token rows";
+  const tokenizer = isRows ? undefined : await modelTokenizer(source, chatTemplate);
+  const { kind, train } = asAskedOf(dataset, tokenizer);
   const usual = kind === "text" ? Math.min(longest, USUAL_LENGTH) : longest;
   const options = {
     sequenceLength: sequenceLength ?? usual,
@@ -92,5 +103,5 @@ async function encode(
     chatDate: chatDate ?? today(),
     truncate: !isRows,
   };
-  return encodeRecords(kind, train, isRows ? undefined : await modelTokenizer(source, chatTemplate), options);
+  return encodeRecords(kind, train, tokenizer, options);
 }

@@ -9,7 +9,7 @@ import type { Generation, WritingOptions } from "../programs/text-generator.js";
 import { TextGenerator } from "../programs/text-generator.js";
 import type { SessionOptions } from "../runtime/session.js";
 import { Rng } from "../tensor/random.js";
-import { modelTokenizer } from "../tokenizers/model-tokenizer.js";
+import { modelTokenizer, WITHOUT_TOKENS } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { LoadedTarget, TargetOptions } from "./target.js";
 import { loadTarget } from "./target.js";
@@ -63,6 +63,11 @@ export class Writer {
     return new Writer(target, tokenizer, new TextGenerator(model, tokenizer, session, endIds, beginId));
   }
 
+  /** True if the tokenizer has a chat template. */
+  get hasTemplate(): boolean {
+    return ChatTemplate.of(this.#tokenizer) !== null;
+  }
+
   /** Continues a prompt. */
   continue(prompt: string, options: WritingOptions): Promise<Generation> {
     return this.#generator.generate(prompt, options, new Rng(options.seed, "generate"));
@@ -77,8 +82,8 @@ export class Writer {
     const template = ChatTemplate.of(this.#tokenizer);
     if (template === null) {
       throw new ConfigError(
-        `${this.#target}: its tokenizer has no chat template; name a file with one as ${optionName("chatTemplate")}, ` +
-          `or ${either("use generate", "leave out --chat")} to continue a text`,
+        `${this.#target}: its tokenizer has no chat template; name one as ${optionName("chatTemplate")}, ` +
+          `a file or one of ${WITHOUT_TOKENS.join(", ")}, or ${either("use generate", "leave out --chat")} to continue a text`,
       );
     }
     const ids = this.#tokenizer.encode(await template.prompt({ messages }));

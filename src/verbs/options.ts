@@ -11,6 +11,8 @@ import type { GivenOptions, OptionTable, OptionValues } from "./option-table.js"
 /** Options of `highrank eval` beside those of its target. */
 export const EVALUATION_OPTIONS = {
   data: { type: "string", help: SETTINGS.data.help },
+  columns: SETTINGS.columns,
+  document: SETTINGS.document,
   sequenceLength: {
     type: "integer",
     default: null,
@@ -60,8 +62,9 @@ export const GENERATION_OPTIONS = {
   seed: SETTINGS.seed,
   chat: {
     type: "boolean",
-    default: false,
-    help: "Answer the prompt as the assistant of a chat; without a prompt, line after line of standard input.",
+    default: null,
+    none: "yes for a prompt, if the tokenizer has a chat template",
+    help: "Answer the prompt as the assistant of a chat; without a prompt, line after line of standard input. --no-chat continues the text.",
   },
   system: { type: "string", default: null, none: "no system message", help: "With --chat, the system message." },
   chatTemplate: SETTINGS.chatTemplate,

@@ -2,9 +2,9 @@ import { TEXT } from "../small-model.js";
 import { type Area, type BadInput, train } from "./bad-input.js";
 
 /** Every verb that reads training text, with this one. */
-function readBy(source: string): Pick<BadInput, "args" | "alike"> {
-  const train = ["train", "--model", "tiny", "--data", source];
-  return { args: ["data", source], alike: [train, ["tokenizer", "train", "--out", "model", source]] };
+function readBy(source: string, ...more: string[]): Pick<BadInput, "args" | "alike"> {
+  const train = ["train", "--model", "tiny", "--data", source, ...more];
+  return { args: ["data", source, ...more], alike: [train, ["tokenizer", "train", "--out", "model", source, ...more]] };
 }
 
 const CHAT = `${JSON.stringify({
@@ -54,8 +54,49 @@ export const data: Area = {
     {
       name: "a JSON lines file of an unknown kind",
       ...readBy("other.jsonl"),
-      files: { "other.jsonl": '{"question": "a", "answer": "b"}\n' },
-      says: ['other.jsonl, line 1: must have "input_ids"; or "messages"', 'the keys found are "question", "answer"'],
+      files: { "other.jsonl": '{"Question": "a", "Answer": "b"}\n' },
+      says: [
+        'other.jsonl, line 1: must have "input_ids"; or "messages"',
+        'the keys found are "Question", "Answer"; say which is which: --columns prompt=Question,completion=Answer',
+      ],
+      code: 3,
+    },
+    {
+      name: "a column that is not there",
+      ...readBy("faq.csv", "--columns", "prompt=frage,completion=anwort"),
+      files: { "faq.csv": "frage,antwort\na,b\n" },
+      says: [
+        'faq.csv, line 2: must have "anwort", named by --columns; the keys found are "frage", "antwort"; ' +
+          'did you mean "antwort"?',
+      ],
+      code: 3,
+    },
+    {
+      name: "a role of columns that there is not",
+      ...readBy("faq.csv", "--columns", "promt=frage"),
+      files: { "faq.csv": "frage,antwort\na,b\n" },
+      says: ['columns: "promt" is no role of a column; there are', 'did you mean "prompt"?'],
+      code: 2,
+    },
+    {
+      name: "a table with ragged rows",
+      ...readBy("faq.csv"),
+      files: { "faq.csv": "question,answer\na,b\nc\nd,e,f\n" },
+      says: ["faq.csv, line 3: must have 2 values, as the first line, got 1", "faq.csv, line 4: must have 2 values"],
+      code: 3,
+    },
+    {
+      name: "a table with semicolons",
+      ...readBy("faq.csv"),
+      files: { "faq.csv": "question;answer\na;b\n" },
+      says: ["faq.csv, line 1: the first line must name the columns, with commas between them, but has semicolons"],
+      code: 3,
+    },
+    {
+      name: "a chat template that there is not",
+      args: ["data", "chat.jsonl", "--chat-template", "chatlm"],
+      files: { "chat.jsonl": CHAT },
+      says: ["chatTemplate: there is no file chatlm, and the built-in ones chatml, llama3"],
       code: 3,
     },
     {
@@ -70,7 +111,7 @@ export const data: Area = {
       args: ["data", "chat.jsonl"],
       alike: [["train", "--model", "tiny", "--data", "chat.jsonl"]],
       files: { "chat.jsonl": CHAT + CHAT.replace("Hi", "Ho") },
-      says: ["chat.jsonl: has messages", "no chat template", "--chat-template FILE"],
+      says: ["chat.jsonl: has messages", "no chat template", "--chat-template, a file or one of chatml, llama3"],
       code: 3,
     },
     {
@@ -153,7 +194,7 @@ export const data: Area = {
       name: "pairs of a better and a worse answer",
       ...readBy("dpo.jsonl"),
       files: { "dpo.jsonl": '{"prompt": "a", "chosen": "b", "rejected": "c"}\n' },
-      says: ['dpo.jsonl, line 1: has "chosen" and "rejected"', 'write "chosen" as "completion"'],
+      says: ['dpo.jsonl, line 1: has "chosen" and "rejected"', "--columns prompt=prompt,completion=chosen"],
       code: 3,
     },
     {
@@ -224,15 +265,15 @@ export const data: Area = {
     },
     {
       name: "a data file of unknown kind",
-      ...readBy("table.csv"),
-      files: { "table.csv": "a,b" },
-      says: ["table.csv: the name must end in .txt, .md, .jsonl, .json, .parquet"],
+      ...readBy("table.xlsx"),
+      files: { "table.xlsx": "a,b" },
+      says: ["table.xlsx: the name must end in .txt, .md, .jsonl, .json, .csv, .tsv, .parquet"],
       code: 3,
     },
     {
       name: "an empty folder",
       ...readBy("."),
-      says: [".: the folder has no file whose name ends in .txt, .md, .jsonl, .json, .parquet"],
+      says: [".: it has no file whose name ends in .txt, .md, .jsonl, .json, .csv, .tsv, .parquet"],
       code: 3,
     },
     {

@@ -18,6 +18,21 @@ export const hub: Area = {
       code: 3,
     },
     {
+      name: "a data set by name, offline, that was never downloaded",
+      args: ["data", "org/set:config"],
+      alike: [["train", "--model", "tiny", "--data", "org/set:config"]],
+      env: { HF_HUB_OFFLINE: "1", HF_HOME: "hf" },
+      says: ["org/set: there is no local file or folder of that name, hf/hub does not have the whole data set"],
+      code: 3,
+    },
+    {
+      name: "a data set with a fault in its path",
+      args: ["data", "sets/mein"],
+      files: { "sets/mine/a.txt": "a" },
+      says: ["sets/mein: there is no such file or folder in sets", "for the data set of the hub write sets/mein@main"],
+      code: 3,
+    },
+    {
       name: "a path with a fault that could be a name",
       args: ["eval", "runs/mein", "--data", "a.txt"],
       files: { "a.txt": TEXT, "runs/mine/readme.txt": "" },

@@ -38,7 +38,7 @@ write(
     compression="snappy",
 )
 write("text-zstd", {"text": ["compressed another way"] * 3}, compression="zstd")
-write("other-columns", {"question": ["a"], "answer": ["b"]})
+write("other-columns", {"frage": ["a"], "antwort": ["b"]})
 
 for codec in ["gzip", "brotli", "lz4"]:
     write(f"text-{codec}", {"text": ["compressed another way"] * 3 + ["é🙂" * 40] * 30}, compression=codec, use_dictionary=False)

@@ -94,7 +94,7 @@ export class HubServer {
     return this.seen.filter(({ url }) => url.includes(text)).reduce((sum, { sent }) => sum + sent, 0);
   }
 
-  /** Lets a branch of a model have these files. Returns the commit. */
+  /** Lets a branch of a model, or of `datasets/organisation/name`, have these files. Returns the commit. */
   push(model: string, files: Files, branch = "main"): string {
     const content = new Map(Object.entries(files).map(([name, bytes]) => [name, Buffer.from(bytes)]));
     const hash = createHash("sha1").update(model);
@@ -132,8 +132,11 @@ export class HubServer {
     const { pathname, searchParams } = new URL(request.url, this.endpoint);
     if (this.token !== undefined && request.authorization !== `Bearer ${this.token}`)
       return refusal(401, "RepoNotFound");
+    // A data set is stored under its name in addresses: datasets/organisation/name.
     const [, model = "", kind, rest = ""] =
-      /^\/(?:api\/models\/)?([^/]+\/[^/]+)\/(revision|tree|resolve)\/(.+)$/.exec(pathname) ?? [];
+      /^\/(?:api\/models\/|api\/(?=datasets\/))?((?:datasets\/)?[^/]+\/[^/]+)\/(revision|tree|resolve)\/(.+)$/.exec(
+        pathname,
+      ) ?? [];
     if (![...this.#refs.keys()].some((key) => key.startsWith(`${model}@`))) return refusal(404, "RepoNotFound");
     const [revision, ...file] = (kind === "revision" ? [rest] : rest.split("/")).map(decodeURIComponent);
     const commit = this.#refs.get(`${model}@${revision}`) ?? revision!;
@@ -142,10 +145,12 @@ export class HubServer {
     if (kind === "resolve") return this.#fileAnswer(files, commit, file.join("/"));
     if (kind === "revision")
       return json({ _id: "1", id: model, sha: commit, lastModified: "2026-01-01T00:00:00.000Z" });
-    const entries = this.list([FOLDER, ...entriesIn(files, file.join("/"))]);
+    const isWhole = searchParams.get("recursive") === "true";
+    const listed = isWhole ? [...files].map(([name, bytes]) => entryOf(name, bytes)) : entriesIn(files, file.join("/"));
+    const entries = this.list([FOLDER, ...listed]);
     const start = Number(searchParams.get("cursor") ?? 0);
     const end = start + this.pageSize;
-    const next = `<${this.endpoint}${pathname}?cursor=${end}>; rel="next"`;
+    const next = `<${this.endpoint}${pathname}?recursive=${isWhole}&cursor=${end}>; rel="next"`;
     return json(entries.slice(start, end), end < entries.length ? { link: next } : {});
   }
 
@@ -217,7 +222,7 @@ function entriesIn(files: ReadonlyMap<string, Buffer>, folder: string): HubEntry
 
 function entryOf(name: string, bytes: Buffer): HubEntry {
   const oid = createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
-  if (!/\.(safetensors|bin)$/.test(name)) return { type: "file", oid, size: bytes.length, path: name };
+  if (!/\.(safetensors|bin|parquet)$/.test(name)) return { type: "file", oid, size: bytes.length, path: name };
   const lfs = { oid: sha(bytes, "sha256"), size: bytes.length, pointerSize: 134 };
   return { type: "file", oid, size: bytes.length, path: name, lfs };
 }

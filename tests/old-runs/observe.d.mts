@@ -10,5 +10,9 @@ export interface RunPlace {
   readonly folder: string;
 }
 
-/** Inspects, checks, evaluates, exports and resumes a run that was stopped. @param main the built command line of the version. */
-export function observe(main: string, run: RunPlace): Promise<Observation>;
+/**
+ * Inspects, checks, evaluates, exports and resumes a run that was stopped.
+ * @param main the built command line of the version.
+ * @param continuing flags with which `generate` continues a text, where a chat is what it would write.
+ */
+export function observe(main: string, run: RunPlace, continuing?: readonly string[]): Promise<Observation>;

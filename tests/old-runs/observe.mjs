@@ -13,7 +13,7 @@ const KEPT = {
   end: ["step", "outcome", "modelStep", "tokens", "skipped"],
 };
 
-export async function observe(main, { name, folder }) {
+export async function observe(main, { name, folder }, continuing = []) {
   const command = async (...args) => {
     const { stdout } = await promisify(execFile)(process.execPath, [main, ...args, "--json"], { cwd: folder });
     return JSON.parse(stdout);
@@ -32,7 +32,7 @@ export async function observe(main, { name, folder }) {
   };
   const { state, findings } = await command("doctor", name);
   const evaluation = await evaluate(name);
-  const { text } = await command("generate", name, "--prompt", "The cat", "--max-new-tokens", "16");
+  const { text } = await command("generate", name, "--prompt", "The cat", "--max-new-tokens", "16", ...continuing);
 
   const peft = `${name}-peft`;
   await command("export", name, "--to", "peft", "--out", peft);
