@@ -4,7 +4,7 @@ import { type Files, listTree, runCommand, withFolder } from "./run-command.js";
 
 const VERBS = [
   ...["train", "resume", "compare", "eval", "generate", "quantize", "merge", "export"],
-  ...["tokenizer", "data", "inspect", "doctor"],
+  ...["tokenizer", "data", "inspect", "doctor", "completion"],
 ];
 
 test("the help lists every verb, and only those", async () => {
@@ -14,18 +14,39 @@ test("the help lists every verb, and only those", async () => {
   expect(code).toBe(0);
 });
 
-test.each([...VERBS, "tokenizer train", "inspect schedule"])("%s has help of at most 80 columns", async (verb) => {
-  const { code, stdout, stderr } = await runCommand([...verb.split(" "), "--help"]);
-  expect(stdout).toContain(`Usage: highrank ${verb}`);
-  expect(stderr).toBe("");
-  expect(code).toBe(0);
-  // A single word such as a list of defaults may be longer.
-  const wide = stdout.split("\n").filter((line) => line.length > 80 && line.trim().includes(" "));
-  expect(wide).toEqual([]);
+test.each([...VERBS, "tokenizer train", "inspect schedule"])(
+  "%s has help that fits a screen, and all of it with --all",
+  async (verb) => {
+    const flagsOf = (help: string): string[] =>
+      [...help.matchAll(/^ {2}(?:-h, )?(--[a-z0-9-]+)/gm)].map(([, flag]) => flag!);
+    const [short, all] = await Promise.all(
+      [["--help"], ["--help", "--all"]].map((flags) => runCommand([...verb.split(" "), ...flags])),
+    );
+    for (const { code, stdout, stderr } of [short!, all!]) {
+      expect(stdout).toContain(`Usage: highrank ${verb}`);
+      expect(stderr).toBe("");
+      expect(code).toBe(0);
+      // A single word such as a list of defaults may be longer.
+      const wide = stdout.split("\n").filter((line) => line.length > 80 && line.trim().includes(" "));
+      expect(wide).toEqual([]);
+    }
+    expect(short!.stdout.trimEnd().split("\n").length).toBeLessThanOrEqual(40);
+    const left = flagsOf(all!.stdout).filter((flag) => !flagsOf(short!.stdout).includes(flag)).length;
+    if (left > 0) expect(short!.stdout).toContain(`highrank ${verb} --help --all shows ${left} more options.`);
+    else expect(short!.stdout).not.toContain("--all");
+  },
+);
+
+test("the help with which a newcomer begins names data, model, length and rate, and no flag's absence as its default", async () => {
+  const { stdout } = await runCommand(["train", "--help"]);
+  for (const flag of ["model", "data", "method", "rank", "max-steps", "sequence-length", "lr", "out"]) {
+    expect(stdout).toMatch(new RegExp(`^ {2}--${flag} `, "m"));
+  }
+  expect(stdout).not.toContain("default: false");
 });
 
 test("the help of train names every setting with its default", async () => {
-  const { stdout } = await runCommand(["train", "--help"]);
+  const { stdout } = await runCommand(["train", "--help", "--all"]);
   const flags = new Set([...stdout.matchAll(/^ {2}--(?:no-)?([a-z0-9-]+)/gm)].map((match) => match[1]));
   for (const key of SETTING_KEYS) expect(flags).toContain(key.replace(/[A-Z]/g, (x) => `-${x.toLowerCase()}`));
   expect(stdout).toMatch(/--rank <integer> .*\n.*\(default: 32\)/);

@@ -11,7 +11,13 @@ import { shellWord } from "./shell-word.js";
 import { addVerb } from "./usage.js";
 
 const OPTIONS = {
-  out: { type: "string", default: null, none: "studies/ and the name of CONFIG", help: "Folder of the study." },
+  out: {
+    type: "string",
+    path: "path",
+    default: null,
+    none: "studies/ and the name of CONFIG",
+    help: "Folder of the study.",
+  },
   parallel: {
     type: "integer",
     default: 1,

@@ -7,7 +7,7 @@ import { addTargetOptions, readTargetOptions, TARGET_HELP } from "./target-optio
 import { addVerb } from "./usage.js";
 
 const OPTIONS = {
-  data: { type: "string", help: SETTINGS.data.help },
+  data: { type: "string", path: "name or path", help: SETTINGS.data.help },
   sequenceLength: {
     type: "integer",
     default: null,
@@ -18,8 +18,8 @@ const OPTIONS = {
   },
   batchSize: SETTINGS.batchSize,
   trainOnInputs: SETTINGS.trainOnInputs,
-  chatDate: SETTINGS.chatDate,
-  chatTemplate: SETTINGS.chatTemplate,
+  chatDate: { ...SETTINGS.chatDate, isRare: true },
+  chatTemplate: { ...SETTINGS.chatTemplate, isRare: true },
   maxTokens: {
     type: "integer",
     default: null,

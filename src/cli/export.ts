@@ -12,7 +12,7 @@ import { addVerb } from "./usage.js";
 
 const OPTIONS = {
   to: { type: "choice", choices: EXPORT_FORMATS, help: "peft: one adapter; hf: the merged model; onnx: a decoder." },
-  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
+  out: { type: "string", path: "path", unit: "folder", help: "Folder to write; it must be new or empty." },
   dtype: {
     type: "choice",
     choices: FLOAT_DTYPES,

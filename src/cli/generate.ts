@@ -19,6 +19,7 @@ const OPTIONS = {
   temperature: { type: "number", default: 0.8, min: 0, help: "Spread of the sampling; 0 takes the likeliest token." },
   topK: {
     type: "integer",
+    isRare: true,
     default: null,
     none: "all",
     min: 1,
@@ -27,21 +28,23 @@ const OPTIONS = {
   },
   topP: {
     type: "number",
+    isRare: true,
     default: 1,
     above: 0,
     max: 1,
     help: "Sample from the likeliest tokens that together have this probability.",
   },
-  seed: SETTINGS.seed,
+  seed: { ...SETTINGS.seed, isRare: true },
   chat: {
     type: "boolean",
     default: false,
     help: "Answer the prompt as the assistant of a chat; without a prompt, line after line of standard input.",
   },
   system: { type: "string", default: null, none: "no system message", help: "With --chat, the system message." },
-  chatTemplate: SETTINGS.chatTemplate,
+  chatTemplate: { ...SETTINGS.chatTemplate, isRare: true },
   float32: {
     type: "boolean",
+    isRare: true,
     default: false,
     help: "Hold 16-bit weights in float32: faster, for twice the memory.",
   },

@@ -8,7 +8,7 @@ import { addOriginOptions, readOriginOptions, TARGET_HELP } from "./target-optio
 import { addVerb } from "./usage.js";
 
 const OPTIONS = {
-  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
+  out: { type: "string", path: "path", unit: "folder", help: "Folder to write; it must be new or empty." },
   dtype: {
     type: "choice",
     choices: FLOAT_DTYPES,

@@ -1,13 +1,23 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { ConfigError } from "../base/errors.js";
-import { defaultText } from "../config/flags.js";
+import { defaultText, flagValues } from "../config/flags.js";
 import { flagOf } from "../config/names.js";
 import { parseValue } from "../config/parse-value.js";
 import { choicesOf } from "../config/schema.js";
 import type { Setting, ValueOf } from "../config/settings.js";
+import { briefDefault, ListedOption } from "./usage.js";
 
 /** The options of a verb by camelCase name, declared as settings are; `group` does not matter. */
-export type OptionTable = Readonly<Record<string, Omit<Setting, "group" | "derived"> & { readonly derived?: never }>>;
+export type OptionTable = Readonly<
+  Record<
+    string,
+    Omit<Setting, "group" | "derived"> & {
+      readonly derived?: never;
+      /** True if only `--help --all` shows it. */
+      readonly isRare?: true;
+    }
+  >
+>;
 
 /** The checked values of an option table. */
 export type OptionValues<T extends OptionTable> = { readonly [K in keyof T]: ValueOf<T[K]> };
@@ -17,12 +27,16 @@ export function addOptions(command: Command, table: OptionTable): void {
   for (const [name, option] of Object.entries(table)) {
     const value =
       option.type === "boolean" ? "" : ` <${choicesOf(option)?.join("|") ?? option.unit ?? placeholder(option)}>`;
-    const fallback = option.default === undefined ? "required" : `default: ${defaultText({ group: "Run", ...option })}`;
-    command.addOption(new Option(`${flagOf(name)}${value}`, `${option.help} (${fallback})`));
+    const fallback = option.default === undefined ? "" : defaultText({ group: "Run", ...option });
+    const whole = `${option.help} (${option.default === undefined ? "required" : `default: ${fallback}`})`;
+    const brief = option.default === undefined ? whole : `${option.brief ?? option.help}${briefDefault(fallback)}`;
+    const words = { whole, brief: option.isRare ? null : brief };
+    command.addOption(new ListedOption(`${flagOf(name)}${value}`, words, flagValues(option)));
   }
 }
 
-function placeholder({ type }: OptionTable[string]): string {
+function placeholder({ type, path }: OptionTable[string]): string {
+  if (path !== undefined && type !== "list") return path.replace(" or ", "|");
   return type === "string" ? "text" : type === "list" ? "a,b,..." : type;
 }
 

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { addCompare } from "./compare.js";
+import { addCompletion } from "./completion.js";
 import { Context, type Surroundings } from "./context.js";
 import { addData } from "./data.js";
 import { addDoctor } from "./doctor.js";
@@ -13,7 +14,7 @@ import { addQuantize } from "./quantize.js";
 import { addResume } from "./resume.js";
 import { addTokenizer } from "./tokenizer.js";
 import { addTrain } from "./train.js";
-import { explainUsage, HELP_STYLE } from "./usage.js";
+import { explainUsage, helpStyle } from "./usage.js";
 import { packageVersion } from "./version.js";
 
 const VERBS = [
@@ -29,6 +30,7 @@ const VERBS = [
   addData,
   addInspect,
   addDoctor,
+  addCompletion,
 ];
 
 /** Runs the command line and returns its exit code. Every error ends here, as one message. */
@@ -41,7 +43,7 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
     .description("Train language models with LoRA and ReLoRA on ONNX Runtime.")
     .version(await packageVersion(), "--version", "print the version")
     .showSuggestionAfterError(false)
-    .configureHelp(HELP_STYLE)
+    .configureHelp(helpStyle(args.includes("--all")))
     .configureOutput({
       writeOut: (text) => void stdout.write(text),
       writeErr: (text) => void stderr.write(text),

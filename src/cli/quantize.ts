@@ -23,7 +23,7 @@ const OPTIONS = {
     unit: "weights",
     help: "Weights that share a scale in nf4 and fp4: a power of two.",
   },
-  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
+  out: { type: "string", path: "path", unit: "folder", help: "Folder to write; it must be new or empty." },
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `

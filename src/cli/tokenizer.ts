@@ -13,7 +13,7 @@ import { addVerb, addVerbGroup } from "./usage.js";
 
 const OPTIONS = {
   vocabSize: SETTINGS.vocabSize,
-  out: { type: "string", help: "Folder that tokenizer.json and tokenizer_config.json are written to." },
+  out: { type: "string", path: "path", help: "Folder that tokenizer.json and tokenizer_config.json are written to." },
   overwrite: { type: "boolean", default: false, help: "Replace a tokenizer that the folder has." },
 } as const satisfies OptionTable;
 

@@ -34,6 +34,10 @@ export interface Setting {
   readonly type: "integer" | "number" | "string" | "boolean" | "choice" | "list";
   readonly group: (typeof SETTING_GROUPS)[number];
   readonly help: string;
+  /** Its line in the short help. Absent: only `--help --all` shows it. */
+  readonly brief?: string;
+  /** Says that the value is a file or a folder, or may be one. */
+  readonly path?: "path" | "name or path";
   readonly default?: number | string | boolean | readonly string[] | null;
   /** In place of a default: the rule, in words, by which a missing value follows from the other settings. */
   readonly derived?: string;
@@ -73,6 +77,8 @@ export interface Setting {
 export const SETTINGS = {
   model: {
     type: "string",
+    brief: "Model to fine-tune, or a size preset to train anew.",
+    path: "name or path",
     group: "Model and data",
     default: "small",
     help: "A size preset, trained from random weights, or a Hugging Face model: a folder or a name of the hub.",
@@ -80,6 +86,8 @@ export const SETTINGS = {
   },
   data: {
     type: "string",
+    brief: "Training data: a file, a folder or builtin:NAME.",
+    path: "name or path",
     group: "Model and data",
     mayChange: true,
     study: "shared",
@@ -88,6 +96,7 @@ export const SETTINGS = {
   },
   chatTemplate: {
     type: "string",
+    path: "path",
     group: "Model and data",
     default: null,
     none: "the tokenizer's own",
@@ -125,6 +134,7 @@ export const SETTINGS = {
   },
   tokenizer: {
     type: "string",
+    path: "name or path",
     group: "Model and data",
     study: "shared",
     default: null,
@@ -154,6 +164,7 @@ export const SETTINGS = {
 
   method: {
     type: "choice",
+    brief: "full, or with adapters: lora, relora.",
     group: "Method",
     warmStart: "none",
     choices: ["full", "lora", "relora"],
@@ -162,6 +173,7 @@ export const SETTINGS = {
   },
   adapterFrom: {
     type: "string",
+    path: "name or path",
     group: "Method",
     usedBy: ["adapters"],
     warmStart: "none",
@@ -185,6 +197,7 @@ export const SETTINGS = {
   },
   rank: {
     type: "integer",
+    brief: "Rank of each adapter.",
     group: "Method",
     usedBy: ["adapters", "new adapters"],
     warmStart: "none",
@@ -195,6 +208,7 @@ export const SETTINGS = {
   },
   alpha: {
     type: "number",
+    brief: "Scale of the adapters: alpha / rank.",
     group: "Method",
     usedBy: ["adapters", "new adapters"],
     warmStart: "none",
@@ -295,6 +309,7 @@ export const SETTINGS = {
   },
   quantize: {
     type: "choice",
+    brief: "Format of the frozen weights.",
     group: "Method",
     warmStart: "none",
     choices: ["none", ...QUANTIZATION_FORMATS],
@@ -414,6 +429,7 @@ export const SETTINGS = {
 
   maxSteps: {
     type: "integer",
+    brief: "Optimizer steps of the run.",
     group: "Batches and length",
     mayChange: true,
     default: 10_000,
@@ -433,6 +449,7 @@ export const SETTINGS = {
   },
   batchSize: {
     type: "integer",
+    brief: "Sequences of one pass.",
     group: "Batches and length",
     default: 8,
     min: 1,
@@ -450,6 +467,7 @@ export const SETTINGS = {
   },
   sequenceLength: {
     type: "integer",
+    brief: "Length of a row; longer samples are cut.",
     group: "Batches and length",
     study: "shared",
     default: 256,
@@ -461,6 +479,7 @@ export const SETTINGS = {
 
   lr: {
     type: "number",
+    brief: "Peak learning rate.",
     group: "Optimizer",
     mayChange: true,
     derived: "0.001; 0.0002 for a model folder",
@@ -590,6 +609,7 @@ export const SETTINGS = {
 
   evalEvery: {
     type: "integer",
+    brief: "Steps between evaluations.",
     group: "Evaluation and checkpoints",
     mayChange: true,
     default: 100,
@@ -720,6 +740,8 @@ export const SETTINGS = {
   },
   out: {
     type: "string",
+    brief: "Run folder.",
+    path: "path",
     group: "Run",
     computesNothing: true,
     study: "own",
@@ -730,6 +752,7 @@ export const SETTINGS = {
   },
   overwrite: {
     type: "boolean",
+    brief: "Replace what an earlier run left there.",
     group: "Run",
     computesNothing: true,
     study: "own",
@@ -738,6 +761,7 @@ export const SETTINGS = {
   },
   dryRun: {
     type: "boolean",
+    brief: "Print the plan; train nothing.",
     group: "Run",
     computesNothing: true,
     study: "own",
