@@ -23,6 +23,7 @@ function build() {
   const { status } = spawnSync(process.execPath, [compiler, "-p", here("tsconfig.build.json"), "--outDir", partial], {
     stdio: ["ignore", 2, 2],
   });
+  if (status !== 0) rmSync(partial, { recursive: true, force: true });
   if (status !== 0) end("highrank could not be built; npm ci && npm run build shows why");
   try {
     renameSync(partial, here("dist"));

@@ -31,7 +31,7 @@ test.each([...VERBS, "tokenizer train", "inspect schedule"])(
       expect(wide).toEqual([]);
     }
     expect(short!.stdout.trimEnd().split("\n").length).toBeLessThanOrEqual(40);
-    const left = flagsOf(all!.stdout).filter((flag) => !flagsOf(short!.stdout).includes(flag)).length;
+    const left = new Set(flagsOf(all!.stdout)).size - new Set(flagsOf(short!.stdout)).size;
     if (left > 0) expect(short!.stdout).toContain(`highrank ${verb} --help --all shows ${left} more options.`);
     else expect(short!.stdout).not.toContain("--all");
   },
@@ -53,9 +53,33 @@ test("the help of train names every setting with its default", async () => {
   expect(stdout).toContain("--max-steps <steps>");
 });
 
-test("--version is the package's", async () => {
+test("the help and its hints call the program as the user can: by npx where npm started it", async () => {
+  const env = { npm_command: "exec" };
+  const { stdout } = await runCommand(["--help"], { env });
+  expect(stdout).toContain("Usage: npx highrank [options] [command]");
+  expect(stdout).toMatch(/^npx highrank train --model NAME --data FILE /m);
+  for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
+  expect((await runCommand(["train", "--rnk", "3"], { env })).stderr).toContain("npx highrank train --help lists");
+});
+
+test.each([
+  ["finetune", 'did you mean "train"?'],
+  ["chat", 'did you mean "generate"?'],
+  ["evaluate", 'did you mean "eval"?'],
+  ["fuse", 'did you mean "merge"?'],
+  ["quantise", 'did you mean "quantize"?'],
+  ["train --hlep", "did you mean --help?"],
+])("%s is answered with what is meant", async (line, hint) => {
+  const { code, stdout, stderr } = await runCommand(line.split(" "));
+  expect(stderr).toContain(hint);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+});
+
+test("-v and --version are the package's", async () => {
   const { default: manifest } = await import("../package.json", { with: { type: "json" } });
-  expect((await runCommand(["--version"])).stdout).toBe(`${manifest.version}\n`);
+  for (const flag of ["-v", "--version"]) {
+    expect((await runCommand([flag])).stdout).toBe(`${manifest.version}\n`);
+  }
 });
 
 test("with --json an error is one object on standard output and its message on standard error", async () => {

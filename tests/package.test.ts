@@ -47,7 +47,7 @@ async function outputOf(code: string): Promise<string> {
 test("the package holds the build and its sources: no tests, no paths of this machine, not much", async () => {
   const names = packed.files.map((file) => file.path);
   const others = names.filter((name) => !/^(dist|src)\//.test(name));
-  expect(others.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
+  expect(others.sort()).toEqual(["LICENSE", "README.md", "bin/highrank.js", "package.json"]);
   expect(names.filter((name) => /test|golden/.test(name))).toEqual([]);
   expect(names).toContain("dist/index.d.ts");
   expect(packed.unpackedSize).toBeLessThan(7_000_000);
@@ -112,6 +112,16 @@ test("npx highrank runs the command", async () => {
   const { version } = JSON.parse(await readFile(path.join(ROOT, "package.json"), "utf8"));
   const { stdout } = await run("npx", ["--no-install", "highrank", "--version"], { cwd: project });
   expect(stdout).toBe(`${version}\n`);
+});
+
+test("npx highrank trains, and the command that it names next can be copied", async () => {
+  await writeFile(path.join(project, "a.txt"), "The cat sat on the mat.\n\n".repeat(40));
+  const size = "--model tiny --vocab-size 270 --sequence-length 16 --batch-size 2 --rank 4 --max-steps 4";
+  const train = `--no-install highrank train --data a.txt --out run ${size}`;
+  const { stdout } = await run("npx", train.split(" "), { cwd: project });
+  const next = /^Next: npx (.*)$/m.exec(stdout)![1]!.replace('"a tree"', "The");
+  const written = await run("npx", ["--no-install", ...next.split(" ")], { cwd: project });
+  expect(written.stdout).toMatch(/^The/);
 });
 
 test.each([

@@ -45,7 +45,7 @@ export function addCompare(program: Command, context: Context): void {
     const study = parseStudy(await readText(configPath), configPath, name);
     const options = { out: out ?? `studies/${name}`, parallel };
     if (dryRun) return showPlan(context, study, options);
-    const again = ["highrank compare", shellWord(configPath)];
+    const again = [context.name, "compare", shellWord(configPath)];
     if (out !== null) again.push("--out", shellWord(out));
     if (parallel > 1) again.push("--parallel", String(parallel));
     await compare(context, study, options, again.join(" "));

@@ -4,7 +4,7 @@ import type { FlagValues } from "../config/flags.js";
 import type { CommandTree } from "./completion-scripts.js";
 import { bashScript, fishScript, zshScript } from "./completion-scripts.js";
 import type { Context } from "./context.js";
-import { addVerb, commandPath, ListedOption } from "./usage.js";
+import { addVerb, ListedOption } from "./usage.js";
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
 
@@ -28,7 +28,7 @@ export function addCompletion(program: Command, context: Context): void {
 
 /** Every verb by the words after `highrank`, with its flags; the first, without words, is the program itself. */
 function treeOf(command: Command): CommandTree[] {
-  const words = commandPath(command).split(" ").slice(1);
+  const words = pathOf(command);
   const own: CommandTree = {
     words: words.join(" "),
     summary: command.description(),
@@ -51,6 +51,11 @@ function treeOf(command: Command): CommandTree[] {
   const shells = (tree: CommandTree): CommandTree =>
     tree.words === "completion" ? { ...tree, verbs: Object.keys(SCRIPTS), takesFiles: false } : tree;
   return [own, ...verbs.map(shells)];
+}
+
+/** The verbs of the command, without the program's name. */
+function pathOf(command: Command): string[] {
+  return command.parent === null ? [] : [...pathOf(command.parent), command.name()];
 }
 
 const NONE: FlagValues = { kind: "none", choices: [] };

@@ -33,15 +33,23 @@ const VERBS = [
   addCompletion,
 ];
 
+const FIRST_COMMANDS = `
+highrank doctor                          checks that everything is there
+highrank train                           trains a small model on built-in text
+highrank train --model NAME --data FILE  fine-tunes a model (hub or folder)
+highrank generate runs/001-...           writes with what was trained
+highrank VERB --help                     tells more`;
+
 /** Runs the command line and returns its exit code. Every error ends here, as one message. */
 export async function runCommandLine(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
   const { stdout, stderr, env } = surroundings;
   const end = args.indexOf("--");
   const json = args.slice(0, end === -1 ? undefined : end).includes("--json");
   const context = new Context(surroundings, { json });
-  const program = new Command("highrank")
+  const program = new Command(context.name)
     .description("Train language models with LoRA and ReLoRA on ONNX Runtime.")
-    .version(await packageVersion(), "--version", "print the version")
+    .version(await packageVersion(), "-v, --version", "print the version")
+    .addHelpText("after", FIRST_COMMANDS.replaceAll("highrank", context.name))
     .showSuggestionAfterError(false)
     .configureHelp(helpStyle(args.includes("--all")))
     .configureOutput({

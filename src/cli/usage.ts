@@ -78,13 +78,24 @@ export type UnknownOptionAdvice = (flag: string) => string;
 /** Advice from the command's own options. */
 export function adviceFromOptions(command: Command): UnknownOptionAdvice {
   return (flag) => {
-    const nearest = suggest(
-      flag.replace(/^--?/, ""),
-      command.options.map((option) => option.name()),
-    );
+    const nearest = suggest(flag.replace(/^--?/, ""), [...command.options.map((option) => option.name()), "help"]);
     return nearest === undefined ? "" : `; did you mean --${nearest}?`;
   };
 }
+
+/** Verbs as other programs call them. */
+const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
+  train: ["finetune", "fine-tune", "tune", "fit", "sft", "lora", "relora", "qlora", "pretrain", "run", "start"],
+  resume: ["continue", "restart"],
+  compare: ["study", "sweep"],
+  eval: ["evaluate", "test", "score", "perplexity", "validate"],
+  generate: ["chat", "infer", "inference", "predict", "sample", "complete", "ask", "talk"],
+  merge: ["fuse"],
+  export: ["convert", "save"],
+  data: ["dataset", "datasets", "prepare"],
+  inspect: ["info", "show", "plot"],
+  doctor: ["check", "verify", "diagnose", "env"],
+};
 
 /** Turns what commander finds wrong into a ConfigError; lets the ends of `--help` and `--version` pass. */
 export function explainUsage(
@@ -104,10 +115,8 @@ export function explainUsage(
   let hint = "";
   if (error.code === "commander.unknownOption") hint = advice(named);
   if (error.code === "commander.unknownCommand") {
-    const nearest = suggest(
-      named,
-      command.commands.map((verb) => verb.name()),
-    );
+    const verbs = command.commands.map((verb) => verb.name());
+    const nearest = verbs.find((verb) => OTHER_NAMES[verb]?.includes(named)) ?? suggest(named, verbs);
     hint = nearest === undefined ? "" : `; did you mean "${nearest}"?`;
   }
   const path = commandPath(command);
@@ -115,7 +124,7 @@ export function explainUsage(
 }
 
 /** The words by which a command is called: `highrank inspect schedule`. */
-export function commandPath(command: Command): string {
+function commandPath(command: Command): string {
   const parts: string[] = [];
   for (let at: Command | null = command; at !== null; at = at.parent) parts.unshift(at.name());
   return parts.join(" ");
