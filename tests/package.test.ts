@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -162,3 +162,31 @@ test("are the types wrong? No, as ES modules", async () => {
   expect(stdout).toMatch(/node16 \(from ESM\) │ OK \(ESM\)/);
   expect(stdout).toMatch(/bundler +│ OK/);
 });
+
+test("docs/install.md tells how much is installed, and how to remove the binaries for other platforms", async () => {
+  const page = await readFile(path.join(ROOT, "docs/install.md"), "utf8");
+  const modules = path.join(project, "node_modules");
+  const lock = JSON.parse(await readFile(path.join(modules, ".package-lock.json"), "utf8"));
+  expect(page).toContain(`installs ${Object.keys(lock.packages).length} packages, `);
+  const [, whole] = /packages, (\d+) MB\./.exec(page)!;
+  expect(Math.abs((await megabytesIn(modules)) - Number(whole))).toBeLessThan(10);
+  const [, command] = /^```bash\n(node -e .*)\n```$/m.exec(page)!;
+  await run("bash", ["-c", command!], { cwd: project });
+  const [, left] = /which leaves (\d+) MB:/.exec(page)!;
+  // The figure is that of Linux x64.
+  if (process.platform === "linux" && process.arch === "x64") {
+    expect(Math.abs((await megabytesIn(modules)) - Number(left))).toBeLessThan(10);
+  }
+  const computed = await outputOf(
+    'import { add, tensor } from "highrank"; console.log(...(await add(tensor([1, 2]), 1).data()));',
+  );
+  expect(computed).toBe("2 3\n");
+});
+
+async function megabytesIn(parent: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(parent, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) bytes += (await stat(path.join(entry.parentPath, entry.name))).size;
+  }
+  return bytes / 1e6;
+}
