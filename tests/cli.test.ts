@@ -62,6 +62,21 @@ test("the help and its hints call the program as the user can: by npx where npm 
   expect((await runCommand(["train", "--rnk", "3"], { env })).stderr).toContain("npx highrank train --help lists");
 });
 
+test("two runs that begin at once in one folder: one trains, the other says who is there", async () => {
+  const text = "The cat sat on the mat.\n\n".repeat(40);
+  const size =
+    "--model tiny --vocab-size 270 --sequence-length 16 --batch-size 2 --rank 4 --max-steps 4 --eval-every 100";
+  await withFolder({ "a.txt": text }, async (cwd) => {
+    const train = `train --data a.txt ${size} --out run`.split(" ");
+    const both = await Promise.all([runCommand(train, { cwd }), runCommand(train, { cwd })]);
+    const [first, second] = both.sort((a, b) => a.code! - b.code!);
+    expect([first!.code, second!.code]).toEqual([0, 2]);
+    expect(second!.stderr).toMatch(
+      /^error: (run is in use by process \d+ since .*; wait for it|out: run holds a run already)/,
+    );
+  });
+});
+
 test.each([
   ["finetune", 'did you mean "train"?'],
   ["chat", 'did you mean "generate"?'],

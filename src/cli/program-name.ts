@@ -15,5 +15,6 @@ export async function programName(env: Environment): Promise<string> {
   const [, file = ""] = process.argv;
   if (path.basename(file) !== "highrank.js") return "highrank";
   const [runtime] = (await runtimeVersions()).runtime.split(" ");
-  return `${STARTS[runtime!]} ${path.relative("", file)}`;
+  const [shortest] = [path.relative("", file), file].sort((a, b) => a.length - b.length);
+  return `${STARTS[runtime!]} ${shortest}`;
 }

@@ -35,7 +35,7 @@ const VERBS = [
 
 const FIRST_COMMANDS = `
 highrank doctor                          checks that everything is there
-highrank train                           trains a small model on built-in text
+highrank train                           trains a small example model
 highrank train --model NAME --data FILE  fine-tunes a model (hub or folder)
 highrank generate runs/001-...           writes with what was trained
 highrank VERB --help                     tells more`;
