@@ -60,6 +60,8 @@ test("the help and its hints call the program as the user can: by npx where npm 
   expect(stdout).toMatch(/^npx highrank train --model NAME --data FILE /m);
   for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
   expect((await runCommand(["train", "--rnk", "3"], { env })).stderr).toContain("npx highrank train --help lists");
+  const bunx = await runCommand(["--help"], { env: { ...env, npm_lifecycle_event: "bunx" } });
+  expect(bunx.stdout).toContain("Usage: bunx highrank [options] [command]");
 });
 
 test("two runs that begin at once in one folder: one trains, the other says who is there", async () => {

@@ -7,10 +7,12 @@ import type { Environment } from "./terminal.js";
 const STARTS: Readonly<Record<string, string>> = { "Node.js": "node", Deno: "deno run -A", Bun: "bun" };
 
 /**
- * What the user types to call this program, so that the commands that it prints can be copied: `npx highrank` where npm
- * started it, since no shell finds it by name then; the file, where that was named; else `highrank`.
+ * What the user types to call this program, so that the commands that it prints can be copied: `npx highrank` or `bunx
+ * highrank` where these started it, since no shell finds it by name then; the file, where that was named; else `highrank`.
  */
 export async function programName(env: Environment): Promise<string> {
+  if (env.npm_lifecycle_event === "bunx")
+    return process.versions.bun === undefined ? "bunx highrank" : "bunx --bun highrank";
   if (env.npm_command === "exec" || env.npm_lifecycle_event === "start") return "npx highrank";
   const [, file = ""] = process.argv;
   if (path.basename(file) !== "highrank.js") return "highrank";
