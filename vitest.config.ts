@@ -3,6 +3,9 @@ import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 // Tests that load ONNX Runtime by themselves collect no telemetry either.
 process.env.ORT_DISABLE_TELEMETRY ||= "1";
+// Commands that tests start are typed in a shell, not started by npm.
+delete process.env.npm_command;
+delete process.env.npm_lifecycle_event;
 
 /** A file `name.SUITE.test.ts` belongs to that suite, every other test file to the first. */
 const suites = JSON.parse(readFileSync(new URL("tests/suites.json", import.meta.url), "utf8")) as { name: string }[];

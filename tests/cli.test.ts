@@ -4,7 +4,7 @@ import { type Files, listTree, runCommand, withFolder } from "./run-command.js";
 
 const VERBS = [
   ...["train", "resume", "compare", "eval", "generate", "quantize", "merge", "export"],
-  ...["tokenizer", "data", "inspect", "doctor"],
+  ...["tokenizer", "data", "inspect", "doctor", "completion"],
 ];
 
 test("the help lists every verb, and only those", async () => {
@@ -14,27 +14,89 @@ test("the help lists every verb, and only those", async () => {
   expect(code).toBe(0);
 });
 
-test.each([...VERBS, "tokenizer train", "inspect schedule"])("%s has help of at most 80 columns", async (verb) => {
-  const { code, stdout, stderr } = await runCommand([...verb.split(" "), "--help"]);
-  expect(stdout).toContain(`Usage: highrank ${verb}`);
-  expect(stderr).toBe("");
-  expect(code).toBe(0);
-  // A single word such as a list of defaults may be longer.
-  const wide = stdout.split("\n").filter((line) => line.length > 80 && line.trim().includes(" "));
-  expect(wide).toEqual([]);
+test.each([...VERBS, "tokenizer train", "inspect schedule"])(
+  "%s has help that fits a screen, and all of it with --all",
+  async (verb) => {
+    const flagsOf = (help: string): string[] =>
+      [...help.matchAll(/^ {2}(?:-h, )?(--[a-z0-9-]+)/gm)].map(([, flag]) => flag!);
+    const [short, all] = await Promise.all(
+      [["--help"], ["--help", "--all"]].map((flags) => runCommand([...verb.split(" "), ...flags])),
+    );
+    for (const { code, stdout, stderr } of [short!, all!]) {
+      expect(stdout).toContain(`Usage: highrank ${verb}`);
+      expect(stderr).toBe("");
+      expect(code).toBe(0);
+      // A single word such as a list of defaults may be longer.
+      const wide = stdout.split("\n").filter((line) => line.length > 80 && line.trim().includes(" "));
+      expect(wide).toEqual([]);
+    }
+    expect(short!.stdout.trimEnd().split("\n").length).toBeLessThanOrEqual(40);
+    const left = new Set(flagsOf(all!.stdout)).size - new Set(flagsOf(short!.stdout)).size;
+    if (left > 0) expect(short!.stdout).toContain(`highrank ${verb} --help --all shows ${left} more options.`);
+    else expect(short!.stdout).not.toContain("--all");
+  },
+);
+
+test("the help with which a newcomer begins names data, model, length and rate, and no flag's absence as its default", async () => {
+  const { stdout } = await runCommand(["train", "--help"]);
+  for (const flag of ["model", "data", "method", "rank", "max-steps", "sequence-length", "lr", "out"]) {
+    expect(stdout).toMatch(new RegExp(`^ {2}--${flag} `, "m"));
+  }
+  expect(stdout).not.toContain("default: false");
 });
 
 test("the help of train names every setting with its default", async () => {
-  const { stdout } = await runCommand(["train", "--help"]);
+  const { stdout } = await runCommand(["train", "--help", "--all"]);
   const flags = new Set([...stdout.matchAll(/^ {2}--(?:no-)?([a-z0-9-]+)/gm)].map((match) => match[1]));
   for (const key of SETTING_KEYS) expect(flags).toContain(key.replace(/[A-Z]/g, (x) => `-${x.toLowerCase()}`));
   expect(stdout).toMatch(/--rank <integer> .*\n.*\(default: 32\)/);
   expect(stdout).toContain("--max-steps <steps>");
 });
 
-test("--version is the package's", async () => {
+test("the help and its hints call the program as the user can: by npx where npm started it", async () => {
+  const env = { npm_command: "exec" };
+  const { stdout } = await runCommand(["--help"], { env });
+  expect(stdout).toContain("Usage: npx highrank [options] [command]");
+  expect(stdout).toMatch(/^npx highrank train --model NAME --data FILE /m);
+  for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
+  expect((await runCommand(["train", "--rnk", "3"], { env })).stderr).toContain("npx highrank train --help lists");
+  const bunx = await runCommand(["--help"], { env: { ...env, npm_lifecycle_event: "bunx" } });
+  expect(bunx.stdout).toContain("Usage: bunx highrank [options] [command]");
+});
+
+test("two runs that begin at once in one folder: one trains, the other says who is there", async () => {
+  const text = "The cat sat on the mat.\n\n".repeat(40);
+  const size =
+    "--model tiny --vocab-size 270 --sequence-length 16 --batch-size 2 --rank 4 --max-steps 4 --eval-every 100";
+  await withFolder({ "a.txt": text }, async (cwd) => {
+    const train = `train --data a.txt ${size} --out run`.split(" ");
+    const both = await Promise.all([runCommand(train, { cwd }), runCommand(train, { cwd })]);
+    const [first, second] = both.sort((a, b) => a.code! - b.code!);
+    expect([first!.code, second!.code]).toEqual([0, 2]);
+    expect(second!.stderr).toMatch(
+      /^error: (run is in use by process \d+ since .*; wait for it|out: run holds a run already)/,
+    );
+  });
+});
+
+test.each([
+  ["finetune", 'did you mean "train"?'],
+  ["chat", 'did you mean "generate"?'],
+  ["evaluate", 'did you mean "eval"?'],
+  ["fuse", 'did you mean "merge"?'],
+  ["quantise", 'did you mean "quantize"?'],
+  ["train --hlep", "did you mean --help?"],
+])("%s is answered with what is meant", async (line, hint) => {
+  const { code, stdout, stderr } = await runCommand(line.split(" "));
+  expect(stderr).toContain(hint);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+});
+
+test("-v and --version are the package's", async () => {
   const { default: manifest } = await import("../package.json", { with: { type: "json" } });
-  expect((await runCommand(["--version"])).stdout).toBe(`${manifest.version}\n`);
+  for (const flag of ["-v", "--version"]) {
+    expect((await runCommand([flag])).stdout).toBe(`${manifest.version}\n`);
+  }
 });
 
 test("with --json an error is one object on standard output and its message on standard error", async () => {

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -48,7 +48,7 @@ async function outputOf(code: string): Promise<string> {
 test("the package holds the build and its sources: no tests, no paths of this machine, not much", async () => {
   const names = packed.files.map((file) => file.path);
   const others = names.filter((name) => !/^(dist|src)\//.test(name));
-  expect(others.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
+  expect(others.sort()).toEqual(["LICENSE", "README.md", "bin/highrank.js", "package.json"]);
   expect(names.filter((name) => /test|golden/.test(name))).toEqual([]);
   expect(names).toContain("dist/index.d.ts");
   expect(packed.unpackedSize).toBeLessThan(7_000_000);
@@ -138,6 +138,16 @@ test("npx highrank runs the command", async () => {
   expect(stdout).toBe(`${version}\n`);
 });
 
+test("npx highrank trains, and the command that it names next can be copied", async () => {
+  await writeFile(path.join(project, "a.txt"), "The cat sat on the mat.\n\n".repeat(40));
+  const size = "--model tiny --vocab-size 270 --sequence-length 16 --batch-size 2 --rank 4 --max-steps 4";
+  const train = `--no-install highrank train --data a.txt --out run ${size}`;
+  const { stdout } = await run("npx", train.split(" "), { cwd: project });
+  const next = /^Next: npx (.*)$/m.exec(stdout)![1]!.replace('"a tree"', "The");
+  const written = await run("npx", ["--no-install", ...next.split(" ")], { cwd: project });
+  expect(written.stdout).toMatch(/^The/);
+});
+
 test.each([
   ["nodenext", "nodenext"],
   ["esnext", "bundler"],
@@ -184,3 +194,31 @@ test("are the types wrong? No, as ES modules", async () => {
   expect(stdout).toMatch(/node16 \(from ESM\) │ OK \(ESM\)/);
   expect(stdout).toMatch(/bundler +│ OK/);
 });
+
+test("docs/install.md tells how much is installed, and how to remove the binaries for other platforms", async () => {
+  const page = await readFile(path.join(ROOT, "docs/install.md"), "utf8");
+  const modules = path.join(project, "node_modules");
+  const lock = JSON.parse(await readFile(path.join(modules, ".package-lock.json"), "utf8"));
+  expect(page).toContain(`installs ${Object.keys(lock.packages).length} packages, `);
+  const [, whole] = /packages, (\d+) MB\./.exec(page)!;
+  expect(Math.abs((await megabytesIn(modules)) - Number(whole))).toBeLessThan(10);
+  const [, command] = /^```bash\n(node -e .*)\n```$/m.exec(page)!;
+  await run("bash", ["-c", command!], { cwd: project });
+  const [, left] = /which leaves (\d+) MB:/.exec(page)!;
+  // The figure is that of Linux x64.
+  if (process.platform === "linux" && process.arch === "x64") {
+    expect(Math.abs((await megabytesIn(modules)) - Number(left))).toBeLessThan(10);
+  }
+  const computed = await outputOf(
+    'import { add, tensor } from "highrank"; console.log(...(await add(tensor([1, 2]), 1).data()));',
+  );
+  expect(computed).toBe("2 3\n");
+});
+
+async function megabytesIn(parent: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(parent, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) bytes += (await stat(path.join(entry.parentPath, entry.name))).size;
+  }
+  return bytes / 1e6;
+}

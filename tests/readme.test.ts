@@ -115,7 +115,7 @@ const helps = new Map<string, ReturnType<typeof runCommand>>();
 
 function helpOf(verbs: readonly string[]): ReturnType<typeof runCommand> {
   const verb = verbs.join(" ");
-  if (!helps.has(verb)) helps.set(verb, runCommand([...verbs, "--help"]));
+  if (!helps.has(verb)) helps.set(verb, runCommand([...verbs, "--help", "--all"]));
   return helps.get(verb)!;
 }
 

@@ -52,6 +52,6 @@ test("CONTRIBUTING.md, a setting: its declaration alone makes flag, check, help,
   const { refusal, ...found } = JSON.parse(await outputOf("dist/check.js"));
   expect(found).toEqual({ byDefault: 0, byFlag: 0.5, described: true });
   expect(refusal).toMatch(/gradientNoise: must be .* got -1/);
-  expect(await outputOf("dist/cli/main.js", "train", "--help")).toContain("--gradient-noise");
+  expect(await outputOf("dist/cli/main.js", "train", "--help", "--all")).toContain("--gradient-noise");
   await rm(copy, { recursive: true });
 });

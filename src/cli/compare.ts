@@ -14,7 +14,13 @@ import { shellWord } from "./shell-word.js";
 import { addVerb } from "./usage.js";
 
 const OPTIONS = {
-  out: { type: "string", default: null, none: "studies/ and the name of CONFIG", help: "Folder of the study." },
+  out: {
+    type: "string",
+    path: "path",
+    default: null,
+    none: "studies/ and the name of CONFIG",
+    help: "Folder of the study.",
+  },
   parallel: {
     type: "integer",
     default: 1,
@@ -89,7 +95,7 @@ export async function runStudy(
 ): Promise<void> {
   if (dryRun) return showPlan(context, study, request);
   const typed = (command.parent as Command & { readonly rawArgs: readonly string[] }).rawArgs;
-  await compare(context, study, request, ["highrank", ...typed.map(shellWord)].join(" "));
+  await compare(context, study, request, [context.name, ...typed.map(shellWord)].join(" "));
 }
 
 async function showPlan(context: Context, study: Study, { out, parallel }: Placement): Promise<void> {

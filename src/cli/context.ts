@@ -9,12 +9,16 @@ export interface Surroundings {
   readonly stdout: Terminal;
   readonly stderr: Terminal;
   readonly env: Environment;
+  /** What the user types to call the program. Default `highrank`. */
+  readonly name?: string;
 }
 
 /** Surroundings of a verb. With `--json` standard output carries one object and nothing else. */
 export class Context {
   readonly json: boolean;
   readonly env: Environment;
+  /** What the user types to call the program, for commands that are printed to be copied. */
+  readonly name: string;
   /** Where text for people goes: standard output, or with `--json` standard error. */
   readonly terminal: Terminal;
   /** Shows downloads of models on standard error, since standard output may go into a file. */
@@ -24,8 +28,9 @@ export class Context {
   readonly #stdout: Terminal;
   readonly #stderr: Terminal;
 
-  constructor({ stdin, stdout, stderr, env }: Surroundings, { json }: { json: boolean }) {
+  constructor({ stdin, stdout, stderr, env, name = "highrank" }: Surroundings, { json }: { json: boolean }) {
     this.json = json;
+    this.name = name;
     this.stdin = stdin;
     this.env = env;
     this.#stdout = stdout;

@@ -20,12 +20,14 @@ import { addVerb } from "./usage.js";
 const OPTIONS = {
   model: {
     type: "string",
+    path: "name or path",
     default: null,
     none: "the tokenizer's",
     help: "Model whose tokenizer and chat template are used: a folder or a name of the hub.",
   },
   tokenizer: {
     type: "string",
+    path: "name or path",
     default: null,
     none: "the model's; without one, one is trained on the text, as train does; rows of tokens need none",
     help: SETTINGS.tokenizer.help,

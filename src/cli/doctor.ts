@@ -28,7 +28,7 @@ damaged, the exit code is 3.`;
 
 /** `highrank doctor [RUN]` */
 export function addDoctor(program: Command, context: Context): void {
-  const command = addVerb(program, "doctor", "check Node.js, ONNX Runtime, memory and disk; or a run folder")
+  const command = addVerb(program, "doctor", "check the machine (runtime, ONNX Runtime, memory, disk) or a run folder")
     .argument("[RUN]", "the run folder to check instead of the machine")
     .addHelpText("after", HELP_AFTER);
   command.action(async (runFolder: string | undefined) => {
@@ -51,9 +51,10 @@ export function addDoctor(program: Command, context: Context): void {
       freeDiskBytes: await freeDiskBytes("."),
     };
     if (!providers.some(({ name, works }) => name === "cpu" && works)) context.exitCode = EXIT.internal;
+    const [runtime, version] = found.runtime.split(" ");
     context.result(found, () => [
       `highrank      ${found.highrank}`,
-      `Node.js       ${found.node} (${found.platform})`,
+      `${runtime!.padEnd(14)}${version} (${found.platform})`,
       `ONNX Runtime  ${found.onnxruntime}`,
       ...providers.map(
         ({ name, works, fault }) => `  ${name.padEnd(10)}  ${works ? "works" : `does not start: ${fault}`}`,

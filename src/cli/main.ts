@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import process from "node:process";
 import { runCommandLine } from "./program.js";
+import { programName } from "./program-name.js";
 
 // A reader that has seen enough (`highrank inspect … | head`), or a terminal that was closed, is no error. Work that
 // can be interrupted is, so that a run saves what it has.
@@ -15,4 +16,6 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-process.exitCode = await runCommandLine(process.argv.slice(2), process);
+const { stdin, stdout, stderr, env } = process;
+const surroundings = { stdin, stdout, stderr, env, name: await programName(env) };
+process.exitCode = await runCommandLine(process.argv.slice(2), surroundings);

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { addCompare } from "./compare.js";
+import { addCompletion } from "./completion.js";
 import { Context, type Surroundings } from "./context.js";
 import { addData } from "./data.js";
 import { addDoctor } from "./doctor.js";
@@ -13,7 +14,7 @@ import { addQuantize } from "./quantize.js";
 import { addResume } from "./resume.js";
 import { addTokenizer } from "./tokenizer.js";
 import { addTrain } from "./train.js";
-import { explainUsage, HELP_STYLE } from "./usage.js";
+import { explainUsage, helpStyle } from "./usage.js";
 import { packageVersion } from "./version.js";
 
 const VERBS = [
@@ -29,7 +30,15 @@ const VERBS = [
   addData,
   addInspect,
   addDoctor,
+  addCompletion,
 ];
+
+const FIRST_COMMANDS = `
+highrank doctor                          checks that everything is there
+highrank train                           trains a small example model
+highrank train --model NAME --data FILE  fine-tunes a model (hub or folder)
+highrank generate runs/001-...           writes with what was trained
+highrank VERB --help                     tells more`;
 
 /** Runs the command line and returns its exit code. Every error ends here, as one message. */
 export async function runCommandLine(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
@@ -37,11 +46,12 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
   const end = args.indexOf("--");
   const json = args.slice(0, end === -1 ? undefined : end).includes("--json");
   const context = new Context(surroundings, { json });
-  const program = new Command("highrank")
+  const program = new Command(context.name)
     .description("Train language models with LoRA and ReLoRA on ONNX Runtime.")
-    .version(await packageVersion(), "--version", "print the version")
+    .version(await packageVersion(), "-v, --version", "print the version")
+    .addHelpText("after", FIRST_COMMANDS.replaceAll("highrank", context.name))
     .showSuggestionAfterError(false)
-    .configureHelp(HELP_STYLE)
+    .configureHelp(helpStyle(args.includes("--all")))
     .configureOutput({
       writeOut: (text) => void stdout.write(text),
       writeErr: (text) => void stderr.write(text),

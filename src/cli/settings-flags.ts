@@ -1,4 +1,4 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { readText } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { flagOf } from "../base/naming.js";
@@ -9,12 +9,13 @@ import { adviceForUnknown } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { SettingKey } from "../config/settings.js";
 import { requireUsed } from "../config/unused.js";
-import { adviceFromOptions, type UnknownOptionAdvice } from "./usage.js";
+import { adviceFromOptions, briefDefault, ListedOption, type UnknownOptionAdvice } from "./usage.js";
 
 /** Adds a flag for every setting, in the groups of the reference page. */
 export function addSettingFlags(command: Command): void {
-  for (const { flags, help, fallback, group, hidden } of flagDefinitions()) {
-    const option = new Option(flags, `${help} (default: ${fallback})`).helpGroup(`${group}:`);
+  for (const { flags, help, brief, values, fallback, group, hidden } of flagDefinitions()) {
+    const words = { whole: `${help} (default: ${fallback})`, brief: brief && `${brief}${briefDefault(fallback)}` };
+    const option = new ListedOption(flags, words, values).helpGroup(`${group}:`);
     command.addOption(hidden ? option.hideHelp() : option);
   }
 }
@@ -24,8 +25,8 @@ export function addSettingFlags(command: Command): void {
  * but not shown.
  */
 export function addChangeFlags(command: Command, changeable: readonly SettingKey[]): void {
-  for (const { key, flags, help, group, hidden } of flagDefinitions()) {
-    const option = new Option(flags, help).helpGroup(`${group}:`);
+  for (const { key, flags, help, brief, values, group, hidden } of flagDefinitions()) {
+    const option = new ListedOption(flags, { whole: help, brief }, values).helpGroup(`${group}:`);
     command.addOption(hidden || !changeable.includes(key) ? option.hideHelp() : option);
   }
 }

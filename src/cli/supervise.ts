@@ -46,22 +46,22 @@ export async function supervise(
   try {
     const result = await withInterrupts(stop, run.done).finally(() => view.clear());
     if (result.outcome === "stopped") context.exitCode = code;
-    context.result({ ...result, start: started }, () => outcomeLines(result));
+    context.result({ ...result, start: started }, () => outcomeLines(result, context.name));
   } catch (error) {
     if (started !== undefined && trained) await offerResume(context, started.runFolder);
     throw error;
   }
 }
 
-function outcomeLines(result: TrainResult): string[] {
+function outcomeLines(result: TrainResult, program: string): string[] {
   const { outcome, runFolder, step, checkpoint, modelFolder, modelStep, losses } = result;
   if (outcome === "planned") return ["dry run: nothing was trained or written"];
   const lines = ["", ...(losses === null ? [] : lossLines(losses)), `report  ${runFolder}/report.html`];
   const best = modelStep === step ? "" : `, of step ${modelStep}, the best`;
   if (modelFolder !== null) lines.push(`model   ${modelFolder}${best}`);
   if (checkpoint !== null && outcome === "stopped") lines.push(`saved   ${checkpoint}`);
-  if (outcome === "stopped") lines.push("", `Next: ${resumeCommand(runFolder)}`);
-  if (modelFolder !== null) lines.push("", `Next: highrank generate ${shellWord(runFolder)} --prompt "a tree"`);
+  if (outcome === "stopped") lines.push("", `Next: ${program} resume ${shellWord(runFolder)}`);
+  if (modelFolder !== null) lines.push("", `Next: ${program} generate ${shellWord(runFolder)} --prompt "a tree"`);
   return lines;
 }
 
@@ -78,9 +78,7 @@ function lossLines({ trained, exact }: PublishedLosses): string[] {
 /** Prints how to resume from the last checkpoint, if there is one, after a failure. */
 async function offerResume(context: Context, runFolder: string): Promise<void> {
   const last = await readText(joinPath(runFolder, "last")).catch(() => "");
-  if (last !== "") context.print("", `saved   ${runFolder}/${last.trim()}`, `Next: ${resumeCommand(runFolder)}`, "");
-}
-
-function resumeCommand(runFolder: string): string {
-  return `highrank resume ${shellWord(runFolder)}`;
+  if (last === "") return;
+  const next = `Next: ${context.name} resume ${shellWord(runFolder)}`;
+  context.print("", `saved   ${runFolder}/${last.trim()}`, next, "");
 }

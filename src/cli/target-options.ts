@@ -22,6 +22,7 @@ const CHECKPOINT = {
 
 const ADAPTERS = {
   type: "list",
+  path: "name or path",
   default: [],
   help:
     "PEFT adapters for a model, each a folder or a name of the hub, with =WEIGHT to scale its update; " +
@@ -31,20 +32,22 @@ const ADAPTERS = {
 const TARGET_OPTIONS = {
   base: {
     type: "string",
+    path: "name or path",
     default: null,
     none: "the target holds or names it",
     help: BASE_HELP,
   },
   adapter: {
     type: "choice",
+    isRare: true,
     choices: ["with", "none"],
     default: "with",
     help: "none leaves the adapter out and takes the base alone.",
   },
-  adapters: ADAPTERS,
+  adapters: { ...ADAPTERS, isRare: true },
   checkpoint: { ...CHECKPOINT, none: "the finished model, or else the newest state" },
-  device: SETTINGS.device,
-  threads: SETTINGS.threads,
+  device: { ...SETTINGS.device, isRare: true },
+  threads: { ...SETTINGS.threads, isRare: true },
 } as const satisfies OptionTable;
 
 /** Adds the options of loading a trained model. */
@@ -67,6 +70,7 @@ export function readTargetOptions(command: Command): TargetOptions {
 const ORIGIN_OPTIONS = {
   base: {
     type: "string",
+    path: "name or path",
     unit: "model",
     default: null,
     none: "the one that the adapter names",

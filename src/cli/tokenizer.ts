@@ -16,7 +16,7 @@ const OPTIONS = {
   vocabSize: SETTINGS.vocabSize,
   columns: SETTINGS.columns,
   document: SETTINGS.document,
-  out: { type: "string", help: "Folder that tokenizer.json and tokenizer_config.json are written to." },
+  out: { type: "string", path: "path", help: "Folder that tokenizer.json and tokenizer_config.json are written to." },
   overwrite: { type: "boolean", default: false, help: "Replace a tokenizer that the folder has." },
 } as const satisfies OptionTable;
 

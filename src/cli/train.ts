@@ -6,20 +6,23 @@ import { addSweepOption, runStudy, sweptBy } from "./compare.js";
 import type { Context } from "./context.js";
 import { addSettingFlags, adviceFromSettings, settingFlags, settingsOf, settingsResolver } from "./settings-flags.js";
 import { supervise } from "./supervise.js";
-import { addVerb } from "./usage.js";
+import { addDetails, addVerb } from "./usage.js";
 
-const HELP_AFTER = `
+const DETAILS = `
 Flags beat the config file, which beats the preset, which beats the defaults.
 Without CONFIG the preset is quickstart:
 ${Object.entries(RECIPES.quickstart)
   .map(([key, value]) => `  ${flagOf(key)} ${value}`)
-  .join("\n")}`;
+  .join("\n")}
+`;
 
 /** `highrank train [CONFIG]` */
 export function addTrain(program: Command, context: Context): void {
-  const command = addVerb(program, "train", "train a model: full, LoRA or ReLoRA", adviceFromSettings)
-    .argument("[CONFIG]", "settings in YAML or JSON; without it, the quickstart recipe on built-in text")
-    .addHelpText("after", HELP_AFTER);
+  const command = addVerb(program, "train", "train a model: full, LoRA or ReLoRA", adviceFromSettings).argument(
+    "[CONFIG]",
+    "settings in YAML or JSON; without it, the quickstart recipe on built-in text",
+  );
+  addDetails(command, DETAILS);
   addSettingFlags(command);
   addSweepOption(command);
   command.option("--parallel <runs>", "with --sweep, runs at a time, each in its own process (default: 1)");

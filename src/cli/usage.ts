@@ -1,22 +1,77 @@
-import type { Command, CommanderError, HelpConfiguration } from "commander";
+import { type Command, type CommanderError, Help, type HelpConfiguration, Option } from "commander";
 import { ConfigError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
+import type { FlagValues } from "../config/flags.js";
 import { adviceForVerb } from "./verb-advice.js";
 
 const TERM_COLUMNS = 30;
 
-/** Long terms get a line of their own, so that the text beside short ones keeps its width in 80 columns. */
-export const HELP_STYLE: HelpConfiguration = {
-  padWidth: () => TERM_COLUMNS,
-  formatItem: (term, _width, description, helper) => {
-    const indent = " ".repeat(TERM_COLUMNS + 4);
-    const columns = Math.max(40, (helper.helpWidth ?? 80) - indent.length);
-    const text = helper.boxWrap(description, columns).replaceAll("\n", `\n${indent}`);
-    if (text === "") return `  ${term}`;
-    if (helper.displayWidth(term) > TERM_COLUMNS) return `  ${term}\n${indent}${text}`;
-    return `  ${term}${" ".repeat(TERM_COLUMNS + 2 - helper.displayWidth(term))}${text}`;
-  },
-};
+/** An option that the short help shows in fewer words, or leaves to `--help --all`. */
+export class ListedOption extends Option {
+  /** Its words in the short help; null if it is not there. */
+  readonly brief: string | null;
+  readonly values: FlagValues;
+
+  constructor(flags: string, words: { readonly whole: string; readonly brief: string | null }, values: FlagValues) {
+    super(flags, words.whole);
+    this.brief = words.brief;
+    this.values = values;
+  }
+}
+
+/** A default in the short help: nothing where it is a rule of many words, or says that a flag is off if it is not there. */
+export function briefDefault(fallback: string): string {
+  if (fallback.length > 52 || fallback === "false") return "";
+  return ` (default: ${fallback.replace(/^none: /, "")})`;
+}
+
+/** Words that stand after the options in the help of all of them. */
+const details = new WeakMap<Command, string>();
+
+/** Adds lines after the options, which only `--help --all` prints. */
+export function addDetails(command: Command, text: string): void {
+  details.set(command, text);
+}
+
+/**
+ * The look of help. Long terms get a line of their own, so that the text beside short ones keeps its width in 80
+ * columns.
+ * @param all true to show every option; otherwise those that the short help has.
+ */
+export function helpStyle(all: boolean): HelpConfiguration {
+  const plain = new Help();
+  const inShort = (option: Option): boolean => !(option instanceof ListedOption) || option.brief !== null;
+  const whole: HelpConfiguration = {
+    padWidth: () => TERM_COLUMNS,
+    formatItem: (term, _width, description, helper) => {
+      const indent = " ".repeat(TERM_COLUMNS + 4);
+      const columns = Math.max(40, (helper.helpWidth ?? 80) - indent.length);
+      const text = helper.boxWrap(description, columns).replaceAll("\n", `\n${indent}`);
+      if (text === "") return `  ${term}`;
+      if (helper.displayWidth(term) > TERM_COLUMNS) return `  ${term}\n${indent}${text}`;
+      return `  ${term}${" ".repeat(TERM_COLUMNS + 2 - helper.displayWidth(term))}${text}`;
+    },
+    formatHelp: (command, helper) => plain.formatHelp.call(helper, command, helper) + (details.get(command) ?? ""),
+  };
+  if (all) return whole;
+  return {
+    ...whole,
+    visibleOptions: (command) => {
+      const shown = plain.visibleOptions(command).filter(inShort);
+      const isListed = (option: Option): boolean => option instanceof ListedOption;
+      return [...shown.filter(isListed), ...shown.filter((option) => !isListed(option))];
+    },
+    optionDescription: (option) => (option instanceof ListedOption ? option.brief! : plain.optionDescription(option)),
+    // Groups of one or two would be mostly headings.
+    groupItems: (unsorted, visible, groupOf) =>
+      plain.groupItems(unsorted, visible, (item) => (item instanceof Option ? "Options:" : groupOf(item))),
+    formatHelp: (command, helper) => {
+      const left = plain.visibleOptions(command).filter((option) => !inShort(option)).length;
+      const text = plain.formatHelp.call(helper, command, helper);
+      return left === 0 ? text : `${text}\n${commandPath(command)} --help --all shows ${left} more options.\n`;
+    },
+  };
+}
 
 /** Advice for an option that a command does not have; empty if nothing is near. */
 export type UnknownOptionAdvice = (flag: string) => string;
@@ -24,10 +79,7 @@ export type UnknownOptionAdvice = (flag: string) => string;
 /** Advice from the command's own options. */
 export function adviceFromOptions(command: Command): UnknownOptionAdvice {
   return (flag) => {
-    const nearest = suggest(
-      flag.replace(/^--?/, ""),
-      command.options.map((option) => option.name()),
-    );
+    const nearest = suggest(flag.replace(/^--?/, ""), [...command.options.map((option) => option.name()), "help"]);
     return nearest === undefined ? "" : `; did you mean --${nearest}?`;
   };
 }
@@ -59,6 +111,7 @@ export function explainUsage(
   throw new ConfigError(`${message}${hint}\n${path} --help lists what there is`);
 }
 
+/** The words by which a command is called: `highrank inspect schedule`. */
 function commandPath(command: Command): string {
   const parts: string[] = [];
   for (let at: Command | null = command; at !== null; at = at.parent) parts.unshift(at.name());
@@ -79,6 +132,6 @@ export function addVerb(
   advice?: (command: Command) => UnknownOptionAdvice,
 ): Command {
   const command = parent.command(name).description(summary);
-  command.option("--json", "print one JSON object on standard output, everything else on standard error");
+  command.option("--json", "print one JSON object on standard output");
   return command.exitOverride((error) => explainUsage(command, error, advice?.(command)));
 }

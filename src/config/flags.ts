@@ -5,15 +5,34 @@ import { RECIPES } from "./presets.js";
 import { choicesOf } from "./schema.js";
 import type { Setting, SettingKey } from "./settings.js";
 
+/** Values of a flag, as far as a shell can complete them. */
+export interface FlagValues {
+  /** None for a flag that stands alone. */
+  readonly kind: "none" | "choice" | "path" | "other";
+  readonly choices: readonly string[];
+}
+
+/** What a shell can complete after the flag of a setting or another option. */
+export function flagValues(setting: Pick<Setting, "type" | "choices" | "path">): FlagValues {
+  const choices = choicesOf(setting) ?? [];
+  if (setting.type === "boolean") return { kind: "none", choices };
+  if (choices.length > 0) return { kind: "choice", choices };
+  return { kind: setting.path === undefined ? "other" : "path", choices };
+}
+
 /** One command-line option of a setting, in the notation of commander. */
 export interface FlagDefinition {
   readonly key: SettingKey;
   /** `--rank <integer>`, `--rslora`, `--no-rslora`. */
   readonly flags: string;
   readonly help: string;
+  /** Its words in the short help; null if it is not there. */
+  readonly brief: string | null;
   /** The value without flag and config file, in words: of a fine-tune, and from scratch where that is another. */
   readonly fallback: string;
   readonly group: Setting["group"];
+  /** What the flag takes. */
+  readonly values: FlagValues;
   /** Accepted but not listed: aliases, switches, and the form of a boolean that states its default. */
   readonly hidden: boolean;
 }
@@ -29,6 +48,8 @@ export function flagDefinitions(): FlagDefinition[] {
       key,
       flags,
       help: setting.help,
+      brief: setting.brief ?? null,
+      values: flagValues(setting),
       fallback: defaultsText(key),
       group: setting.group,
       hidden,
@@ -51,10 +72,10 @@ export function flagDefinitions(): FlagDefinition[] {
 }
 
 function placeholder(setting: Setting): string {
-  const { type, unit } = setting;
+  const { type, unit, path } = setting;
   if (type === "choice") return choicesOf(setting)!.join("|");
   if (type === "list") return "a,b,...";
-  return unit ?? (type === "string" ? "text" : type);
+  return unit ?? path?.replace(" or ", "|") ?? (type === "string" ? "text" : type);
 }
 
 /** The default of a setting in words. */

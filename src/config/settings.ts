@@ -39,6 +39,10 @@ export interface Setting {
   readonly type: "integer" | "number" | "string" | "boolean" | "choice" | "list";
   readonly group: (typeof SETTING_GROUPS)[number];
   readonly help: string;
+  /** Its line in the short help. Absent: only `--help --all` shows it. */
+  readonly brief?: string;
+  /** Says that the value is a file or a folder, or may be one. */
+  readonly path?: "path" | "name or path";
   /** The default where a model is trained from random weights, and of a fine-tune unless that has another. */
   readonly default?: DefaultValue;
   /** In place of a default: the rule, in words, by which a missing value follows from other settings or the data. */
@@ -88,6 +92,8 @@ export interface Setting {
 export const SETTINGS = {
   model: {
     type: "string",
+    brief: "Model to fine-tune, or a size preset to train anew.",
+    path: "name or path",
     group: "Model and data",
     default: "small",
     help: "A size preset, trained from random weights, or a model that has learned, to fine-tune: a Hugging Face folder, a name of the hub, or a run.",
@@ -95,6 +101,8 @@ export const SETTINGS = {
   },
   data: {
     type: "string",
+    brief: "Training data: a file, a folder or builtin:NAME.",
+    path: "name or path",
     group: "Model and data",
     mayChange: true,
     study: "shared",
@@ -127,6 +135,7 @@ export const SETTINGS = {
   },
   chatTemplate: {
     type: "string",
+    path: "path",
     group: "Model and data",
     default: null,
     none: "the tokenizer's own",
@@ -164,6 +173,7 @@ export const SETTINGS = {
   },
   tokenizer: {
     type: "string",
+    path: "name or path",
     group: "Model and data",
     study: "shared",
     default: null,
@@ -181,6 +191,8 @@ export const SETTINGS = {
     help: "Size of the vocabulary when a tokenizer is trained.",
   },
   validData: {
+    path: "path",
+    brief: "Data that are held out for evaluation.",
     type: "string",
     group: "Model and data",
     mayChange: true,
@@ -204,6 +216,7 @@ export const SETTINGS = {
 
   method: {
     type: "choice",
+    brief: "full, or with adapters: lora, relora.",
     group: "Method",
     warmStart: "none",
     choices: ["full", "lora", "relora"],
@@ -215,6 +228,7 @@ export const SETTINGS = {
   },
   adapterFrom: {
     type: "string",
+    path: "name or path",
     group: "Method",
     usedBy: ["adapters"],
     warmStart: "none",
@@ -238,6 +252,7 @@ export const SETTINGS = {
   },
   rank: {
     type: "integer",
+    brief: "Rank of each adapter.",
     group: "Method",
     usedBy: ["adapters", "new adapters"],
     warmStart: "none",
@@ -249,6 +264,7 @@ export const SETTINGS = {
   },
   alpha: {
     type: "number",
+    brief: "Scale of the adapters: alpha / rank.",
     group: "Method",
     usedBy: ["adapters", "new adapters"],
     warmStart: "none",
@@ -351,6 +367,7 @@ export const SETTINGS = {
   },
   quantize: {
     type: "choice",
+    brief: "Format of the frozen weights.",
     group: "Method",
     warmStart: "none",
     choices: ["none", ...QUANTIZATION_FORMATS],
@@ -471,6 +488,7 @@ export const SETTINGS = {
   },
 
   epochs: {
+    brief: "Length of the run in passes over the data.",
     type: "number",
     group: "Batches and length",
     mayChange: true,
@@ -485,6 +503,7 @@ export const SETTINGS = {
   },
   maxSteps: {
     type: "integer",
+    brief: "Optimizer steps of the run.",
     group: "Batches and length",
     mayChange: true,
     default: 10_000,
@@ -505,6 +524,7 @@ export const SETTINGS = {
   },
   batchSize: {
     type: "integer",
+    brief: "Sequences of one pass.",
     group: "Batches and length",
     default: 8,
     fineTune: { derived: "totalBatchSize, or a part of it where memory is short" },
@@ -529,6 +549,7 @@ export const SETTINGS = {
   },
   sequenceLength: {
     type: "integer",
+    brief: "Length of a row; longer samples are cut.",
     group: "Batches and length",
     study: "shared",
     default: 256,
@@ -543,6 +564,7 @@ export const SETTINGS = {
 
   lr: {
     type: "number",
+    brief: "Peak learning rate.",
     group: "Optimizer",
     mayChange: true,
     default: 1e-3,
@@ -680,6 +702,7 @@ export const SETTINGS = {
 
   evalEvery: {
     type: "integer",
+    brief: "Steps between evaluations.",
     group: "Evaluation and checkpoints",
     mayChange: true,
     default: 100,
@@ -819,6 +842,8 @@ export const SETTINGS = {
   },
   out: {
     type: "string",
+    brief: "Run folder.",
+    path: "path",
     group: "Run",
     computesNothing: true,
     study: "own",
@@ -829,6 +854,7 @@ export const SETTINGS = {
   },
   overwrite: {
     type: "boolean",
+    brief: "Replace what an earlier run left there.",
     group: "Run",
     computesNothing: true,
     study: "own",
@@ -837,6 +863,7 @@ export const SETTINGS = {
   },
   dryRun: {
     type: "boolean",
+    brief: "Print the plan; train nothing.",
     group: "Run",
     computesNothing: true,
     study: "own",

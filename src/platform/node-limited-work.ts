@@ -3,12 +3,13 @@ import { fileURLToPath } from "node:url";
 import { DataError, DeviceError } from "../base/errors.js";
 import { builtModule } from "./node-modules.js";
 import { DATA } from "./node-processes.js";
+import { heapLimit, isOutOfMemory } from "./node-runtimes.js";
 
 /** Bounds on work whose extent an untrusted file decides. */
 export interface WorkLimits {
   /** Longest time between two messages, and before the first. */
   readonly seconds: number;
-  /** Limit of the engine's heap: objects and texts, not array buffers. */
+  /** Limit of the engine's heap: objects and texts, not array buffers. Bun has none. */
   readonly heapMegabytes: number;
 }
 
@@ -24,9 +25,10 @@ export async function runLimited(
   { seconds, heapMegabytes }: WorkLimits,
   onMessage: (message: unknown) => void,
 ): Promise<void> {
+  const limit = heapLimit(heapMegabytes);
   const child = fork(fileURLToPath(builtModule(url)), [], {
-    execArgv: [`--max-old-space-size=${heapMegabytes}`],
-    env: { ...process.env, [DATA]: "null" },
+    execArgv: limit.execArgv,
+    env: { ...process.env, ...limit.env, [DATA]: "null" },
     serialization: "advanced",
     detached: true,
     stdio: ["ignore", "ignore", "ignore", "ipc"],
@@ -53,7 +55,7 @@ export async function runLimited(
       child.on("exit", (code, signal) => {
         ended = () => {
           if (code === 0) resolve();
-          else if (signal === "SIGABRT" || code === OUT_OF_MEMORY) {
+          else if (isOutOfMemory(code, signal)) {
             reject(new DataError(`it took more than ${heapMegabytes} MiB of memory`));
           } else reject(new DeviceError(`process ${url.pathname} ended with ${signal ?? `exit code ${code}`}`));
         };
@@ -66,6 +68,3 @@ export async function runLimited(
     child.kill("SIGKILL");
   }
 }
-
-/** Exit code of an engine that is out of memory, on systems without signals. */
-const OUT_OF_MEMORY = 134;

@@ -4,6 +4,7 @@ import os from "node:os";
 import { readFault } from "./file-faults.js";
 import { readText } from "./node-files.js";
 import { packageFile } from "./node-paths.js";
+import { runtimeName } from "./node-runtimes.js";
 
 /** Memory that can be allocated without swapping, in bytes; a container's limit counts. */
 export function availableMemoryBytes(): number {
@@ -31,10 +32,14 @@ export function peakMemoryBytes(): number {
   return process.resourceUsage().maxRSS * 1024;
 }
 
-/** Versions of Node.js and ONNX Runtime, and operating system and architecture, such as `linux x64`. */
-export async function runtimeVersions(): Promise<{ node: string; onnxruntime: string; platform: string }> {
+/**
+ * The program that runs this one, such as `Node.js 20.20.2` or `Bun 1.4.5`; the version of Node.js that it is or stands
+ * in for, that of ONNX Runtime, and operating system and architecture, such as `linux x64`.
+ */
+export async function runtimeVersions(): Promise<Record<"runtime" | "node" | "onnxruntime" | "platform", string>> {
   const manifest = await readText(packageFile("onnxruntime-node", "package.json"));
   return {
+    runtime: runtimeName(),
     node: process.versions.node,
     onnxruntime: (JSON.parse(manifest) as { version: string }).version,
     platform: `${process.platform} ${process.arch}`,

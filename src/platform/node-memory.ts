@@ -1,6 +1,3 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-
 /** glibc's largest dynamic threshold, less a page table's worth so that the allocator's header fits. */
 const LARGEST_KEPT_BYTES = 32 * 1024 * 1024 - 64 * 1024;
 
@@ -16,15 +13,4 @@ export function keepFreedMemory(): void {
   port2.close();
   port1.postMessage(null, [buffer]);
   port1.close();
-}
-
-/**
- * Collects garbage now. Call it after large data is no longer needed, so that it does not stay resident beside new
- * data; V8 is in no hurry while memory is plentiful.
- */
-export function collectGarbage(): void {
-  // Without the flag on the command line, only a new context has the function.
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  collect();
 }

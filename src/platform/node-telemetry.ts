@@ -1,10 +1,11 @@
 import { isMainThread } from "node:worker_threads";
+import { setProcessVariable } from "./node-runtimes.js";
 
 /** ONNX Runtime 1.30 collects nothing if this is `1`, `true`, `yes`, `on` or `y` when the first session is created. */
 const OPT_OUT = "ORT_DISABLE_TELEMETRY";
 
 // Set on import: threads and processes that are started later inherit it. A user who wants telemetry has set it to 0.
-process.env[OPT_OUT] ||= "1";
+setProcessVariable(OPT_OUT, process.env[OPT_OUT] || "1");
 
 /**
  * Warns if ONNX Runtime, about to be loaded, would collect telemetry unasked. It reads the environment of the process;

@@ -64,10 +64,17 @@ export function workerPort(): WorkerPort {
     if (own !== null) return own;
     throw new DeviceError("workerPort: this is not a worker; start the module with startWorker or startProcess");
   }
+  const listeners: ((message: unknown) => void)[] = [];
   return {
     data: workerData,
     post: (message, transfer = []) => port.postMessage(message, transfer as Transferable[]),
-    onMessage: (listener) => void port.on("message", listener),
-    close: () => port.close(),
+    onMessage: (listener) => {
+      listeners.push(listener);
+      port.on("message", listener);
+    },
+    // A port without listeners keeps no thread alive. Deno's has no close().
+    close: () => {
+      for (const listener of listeners.splice(0)) port.off("message", listener);
+    },
   };
 }

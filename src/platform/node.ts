@@ -33,9 +33,10 @@ export {
   runtimeVersions,
   totalMemoryBytes,
 } from "./node-machine.js";
-export { collectGarbage, keepFreedMemory } from "./node-memory.js";
+export { keepFreedMemory } from "./node-memory.js";
 export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { startProcess } from "./node-processes.js";
+export { collectGarbage } from "./node-runtimes.js";
 export { warnOfTelemetry } from "./node-telemetry.js";
 export { withTimeLimit } from "./node-time-limit.js";
 export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";

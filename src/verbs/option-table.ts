@@ -5,7 +5,16 @@ import { parseValue } from "../config/parse-value.js";
 import type { Setting, ValueOf } from "../config/settings.js";
 
 /** The options of a verb by camelCase name, declared as settings are; `group` does not matter. */
-export type OptionTable = Readonly<Record<string, Omit<Setting, "group" | "derived"> & { readonly derived?: never }>>;
+export type OptionTable = Readonly<
+  Record<
+    string,
+    Omit<Setting, "group" | "derived"> & {
+      readonly derived?: never;
+      /** True if only `--help --all` shows it. */
+      readonly isRare?: true;
+    }
+  >
+>;
 
 /** The checked values of an option table. */
 export type OptionValues<T extends OptionTable> = { readonly [K in keyof T]: ValueOf<T[K]> };

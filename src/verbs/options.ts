@@ -10,9 +10,9 @@ import type { GivenOptions, OptionTable, OptionValues } from "./option-table.js"
 
 /** Options of `highrank eval` beside those of its target. */
 export const EVALUATION_OPTIONS = {
-  data: { type: "string", help: SETTINGS.data.help },
-  columns: SETTINGS.columns,
-  document: SETTINGS.document,
+  data: { type: "string", path: "name or path", help: SETTINGS.data.help },
+  columns: { ...SETTINGS.columns, isRare: true },
+  document: { ...SETTINGS.document, isRare: true },
   sequenceLength: {
     type: "integer",
     default: null,
@@ -23,8 +23,8 @@ export const EVALUATION_OPTIONS = {
   },
   batchSize: SETTINGS.batchSize,
   trainOnInputs: SETTINGS.trainOnInputs,
-  chatDate: SETTINGS.chatDate,
-  chatTemplate: SETTINGS.chatTemplate,
+  chatDate: { ...SETTINGS.chatDate, isRare: true },
+  chatTemplate: { ...SETTINGS.chatTemplate, isRare: true },
   maxTokens: {
     type: "integer",
     default: null,
@@ -45,6 +45,7 @@ export const GENERATION_OPTIONS = {
   maxNewTokens: { type: "integer", default: 100, min: 1, unit: "tokens", help: "Tokens to generate." },
   temperature: { type: "number", default: 0.8, min: 0, help: "Spread of the sampling; 0 takes the likeliest token." },
   topK: {
+    isRare: true,
     type: "integer",
     default: null,
     none: "all",
@@ -53,13 +54,14 @@ export const GENERATION_OPTIONS = {
     help: "Sample from this many of the likeliest tokens.",
   },
   topP: {
+    isRare: true,
     type: "number",
     default: 1,
     above: 0,
     max: 1,
     help: "Sample from the likeliest tokens that together have this probability.",
   },
-  seed: SETTINGS.seed,
+  seed: { ...SETTINGS.seed, isRare: true },
   chat: {
     type: "boolean",
     default: null,
@@ -67,9 +69,10 @@ export const GENERATION_OPTIONS = {
     help: "Answer the prompt as the assistant of a chat; without a prompt, line after line of standard input. --no-chat continues the text.",
   },
   system: { type: "string", default: null, none: "no system message", help: "With --chat, the system message." },
-  chatTemplate: SETTINGS.chatTemplate,
+  chatTemplate: { ...SETTINGS.chatTemplate, isRare: true },
   float32: {
     type: "boolean",
+    isRare: true,
     default: false,
     help: "Hold 16-bit weights in float32: faster, for twice the memory.",
   },
@@ -77,7 +80,7 @@ export const GENERATION_OPTIONS = {
 
 /** Options of `highrank merge` beside those of its target. */
 export const MERGE_OPTIONS = {
-  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
+  out: { type: "string", path: "path", unit: "folder", help: "Folder to write; it must be new or empty." },
   dtype: {
     type: "choice",
     choices: FLOAT_DTYPES,
@@ -95,7 +98,7 @@ export const MERGE_OPTIONS = {
 /** Options of `highrank export` beside those of its target. */
 export const EXPORT_OPTIONS = {
   to: { type: "choice", choices: EXPORT_FORMATS, help: "peft: one adapter; hf: the merged model; onnx: a decoder." },
-  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
+  out: { type: "string", path: "path", unit: "folder", help: "Folder to write; it must be new or empty." },
   dtype: {
     type: "choice",
     choices: FLOAT_DTYPES,
@@ -121,7 +124,7 @@ export const QUANTIZATION_OPTIONS = {
     unit: "weights",
     help: "Weights that share a scale in nf4 and fp4: a power of two.",
   },
-  out: { type: "string", unit: "folder", help: "Folder to write; it must be new or empty." },
+  out: { type: "string", path: "path", unit: "folder", help: "Folder to write; it must be new or empty." },
 } as const satisfies OptionTable;
 
 /**
