@@ -6,11 +6,11 @@ export const settings: Area = {
   rows: [
     {
       name: "several values out of range, all reported at once",
-      args: ["train", "--rank", "0", "--lr", "fast", "--method", "qlora"],
+      args: ["train", "--rank", "0", "--lr", "fast", "--method", "pissa"],
       says: [
         '--rank: must be an integer of at least 1, got "0"',
         '--lr: must be a number above 0, got "fast"',
-        '--method: must be one of full, lora, relora, got "qlora"',
+        '--method: must be one of full, lora, relora, got "pissa"',
       ],
       code: 2,
     },

@@ -43,7 +43,7 @@ export const usage: Area = {
     {
       name: "another trainer's flag that does not translate one to one",
       args: ["train", "--gradient-accumulation-steps", "4"],
-      says: ["--gradient-accumulation-steps", "set --total-batch-size to --batch-size times that number"],
+      says: ["--gradient-accumulation-steps", "multiplies --batch-size; give that beside it"],
       code: 2,
     },
     { name: "a missing argument", args: ["generate"], says: ["missing required argument 'TARGET'"], code: 2 },
