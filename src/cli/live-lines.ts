@@ -70,6 +70,7 @@ export function headerLines(start: StartRecord, columns: number, style: Style): 
     ...(outline?.hasCycles === false ? [] : text("plan", `${start.plan}${from}`)),
     ...row("memory", memoryWords(start.memory, start.availableMemoryBytes), tooMuch ? style.yellow : style.dim),
     ...text("device", start.device),
+    ...(start.change === undefined ? [] : text("change", start.change)),
     ...text("run", start.runFolder),
   ];
 }

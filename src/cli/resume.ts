@@ -8,7 +8,8 @@ import { addVerb } from "./usage.js";
 
 const HELP_AFTER = `
 The result is the same, to the last bit, as without the interruption, whatever
---threads is. Only the settings above can change.`;
+--threads is. Only the settings above can change. A finished run takes more
+--max-steps: its learning rate moves to the schedule over the new length.`;
 
 /** `highrank resume RUN` */
 export function addResume(program: Command, context: Context): void {

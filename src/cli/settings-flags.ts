@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { readText } from "#platform";
+import { ConfigError } from "../base/errors.js";
 import { loadConfigFile } from "../config/config-file.js";
 import type { OpenSettings } from "../config/derive.js";
 import { flagDefinitions } from "../config/flags.js";
@@ -33,17 +34,34 @@ export function adviceFromSettings(command: Command): UnknownOptionAdvice {
   return (flag) => adviceForUnknown(flag.replace(/^-+(no-)?/, ""), flagOf) || adviceFromOptions(command)(flag);
 }
 
+/** The flags of a command that are settings, as they were typed. */
+export function settingFlags(command: Command): Record<string, unknown> {
+  const { json: _, sweep: __, ...flags } = command.opts();
+  return flags;
+}
+
 /**
  * Settings from a command's flags over those of the config file. Without a config file the quickstart recipe stands in
  * for what no flag names, where the model starts at random.
  * @throws DataError if the file cannot be read. @throws ConfigError with every fault of file and flags.
  */
 export async function settingsOf(command: Command, configPath: string | undefined): Promise<OpenSettings> {
-  const { json: _, ...flags } = command.opts();
-  const settings =
-    configPath === undefined
-      ? resolveSettings({ flags, defaults: { preset: "quickstart" } })
-      : resolveSettings({ flags, file: loadConfigFile(await readText(configPath), configPath) });
-  requireUsed(flags, settings);
-  return settings;
+  const { parallel, ...flags } = settingFlags(command);
+  if (parallel !== undefined) throw new ConfigError("--parallel: is for several runs, with --sweep; leave it out");
+  return (await settingsResolver(configPath))(flags);
+}
+
+/** A function from flags to settings, as {@link settingsOf} has them. */
+export async function settingsResolver(
+  configPath: string | undefined,
+): Promise<(flags: Readonly<Record<string, unknown>>) => OpenSettings> {
+  const file = configPath === undefined ? undefined : loadConfigFile(await readText(configPath), configPath);
+  return (flags) => {
+    const settings =
+      file === undefined
+        ? resolveSettings({ flags, defaults: { preset: "quickstart" } })
+        : resolveSettings({ flags, file });
+    requireUsed(flags, settings);
+    return settings;
+  };
 }

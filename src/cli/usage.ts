@@ -1,6 +1,7 @@
 import type { Command, CommanderError, HelpConfiguration } from "commander";
 import { ConfigError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
+import { adviceForVerb } from "./verb-advice.js";
 
 const TERM_COLUMNS = 30;
 
@@ -49,11 +50,10 @@ export function explainUsage(
   let hint = "";
   if (error.code === "commander.unknownOption") hint = advice(named);
   if (error.code === "commander.unknownCommand") {
-    const nearest = suggest(
+    hint = adviceForVerb(
       named,
       command.commands.map((verb) => verb.name()),
     );
-    hint = nearest === undefined ? "" : `; did you mean "${nearest}"?`;
   }
   const path = commandPath(command);
   throw new ConfigError(`${message}${hint}\n${path} --help lists what there is`);

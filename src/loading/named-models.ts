@@ -1,10 +1,11 @@
-import { exists, joinPath } from "#platform";
+import { exists } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
 import { isModelPreset, MODEL_PRESETS } from "../config/presets.js";
 import type { Settings } from "../config/settings.js";
-import { type LocatedModel, locateModel } from "../hub/locate-model.js";
+import { locateModel } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
+import { modelToBeginFrom } from "./run-model.js";
 
 /** The settings that name models, and whether an adapter is looked for. */
 type ModelNames = Pick<Settings, "model" | "tokenizer" | "adapterFrom" | "method">;
@@ -23,6 +24,7 @@ export interface NamedModels<S extends ModelNames = Settings> {
 
 /**
  * Finds the model and the tokenizer that the settings name; those of the hub are downloaded.
+ * A run that is named as the model stands for its finished model.
  * @throws ConfigError for a model that is neither a preset nor anything on disk; CheckpointError as `downloadModel`.
  */
 export async function locateModels<S extends ModelNames>(
@@ -31,7 +33,7 @@ export async function locateModels<S extends ModelNames>(
 ): Promise<NamedModels<S>> {
   const { model, tokenizer, adapterFrom, method } = settings;
   await requireModel(model);
-  const found = isModelPreset(model) ? null : await finishedModel(await locateModel(model, events));
+  const found = isModelPreset(model) ? null : await locateModel(await modelToBeginFrom(model), events);
   const own = tokenizer === null ? null : await locateModel(tokenizer, { ...events, wanted: "tokenizer" });
   const adapter = adapterFrom === null || method === "full" ? null : await locateModel(adapterFrom, events);
   const names = {
@@ -45,20 +47,6 @@ export async function locateModels<S extends ModelNames>(
     tokenizerFolder: (own ?? found)?.folder ?? null,
     adapterFolder: adapter?.folder ?? null,
   };
-}
-
-/** The model that a run has finished, where the folder is that of a run. @throws ConfigError if it has not. */
-async function finishedModel(located: LocatedModel): Promise<LocatedModel> {
-  const { folder } = located;
-  const holds = (...names: string[]): Promise<boolean> => exists(joinPath(folder, ...names));
-  if ((await holds("config.json")) || !(await holds("config.resolved.json"))) return located;
-  if (!(await holds("model", "config.json"))) {
-    throw new ConfigError(
-      `model: ${folder} is a run that has not finished its model yet; highrank resume ${folder} goes on with it`,
-    );
-  }
-  const model = joinPath(folder, "model");
-  return { folder: model, name: model };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { exists, joinPath } from "#platform";
+import { absolutePath, baseName, exists, folderOf, joinPath } from "#platform";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { namedAdapters, type ReadPeftAdapter, readPeftAdapter } from "../formats/peft.js";
 import { modelFolder } from "../hub/locate-model.js";
@@ -46,7 +46,7 @@ export async function openAdapter(folder: string, given: string | null, events?:
     const example = joinPath(folder, others[0]!);
     events?.onNotice?.(`${folder}: holds ${others.join(", ")} beside this adapter; name one to have it, as ${example}`);
   }
-  const named = given ?? (await baseNameOf(adapter));
+  const named = given ?? (await baseNameOf(folder, adapter));
   if (named === null) throw new ConfigError(`${folder}: the adapter names no base model; give one with --base`);
   const baseFolder = await existing(await modelFolder(named, events), "give the adapter's base model with --base");
   const asWritten = await folderSource(baseFolder);
@@ -58,10 +58,15 @@ export async function openAdapter(folder: string, given: string | null, events?:
   return { folder, adapter, effect: { ...effect, unties }, source, baseFolder };
 }
 
-/** The base that the adapter names: a path, or a name of the hub with the revision, where it has one. */
-async function baseNameOf({ baseModel, baseRevision }: ReadPeftAdapter): Promise<string | null> {
-  if (baseModel === null || baseRevision === null || (await exists(baseModel))) return baseModel;
-  return `${baseModel}@${baseRevision}`;
+/**
+ * The base that the adapter names: a path, or a name of the hub with the revision, where it has one. The base of a run
+ * that was moved is beside its adapter.
+ */
+async function baseNameOf(folder: string, { baseModel, baseRevision }: ReadPeftAdapter): Promise<string | null> {
+  if (baseModel === null || (await exists(baseModel))) return baseModel;
+  if (baseRevision !== null) return `${baseModel}@${baseRevision}`;
+  const beside = joinPath(folderOf(absolutePath(folder)), "base");
+  return baseName(baseModel) === "base" && (await exists(beside)) ? beside : baseModel;
 }
 
 /** @throws CheckpointError, with the remedy, if there is no such folder. */

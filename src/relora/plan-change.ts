@@ -1,35 +1,107 @@
-import { planStep, type ReloraConfig, type StepPlan } from "./plan.js";
+import { formatLearningRate } from "../base/numbers.js";
+import type { Settings } from "../config/settings.js";
+import { planStep, type ReloraConfig, type StepPlan, type Stretch, transitionSteps } from "./plan.js";
+
+/** The plan of a run that goes on with another length. */
+export interface PlanChange {
+  /** The lengths of before that its steps had; to go into the {@link ReloraConfig} of the steps to come. */
+  readonly stretches: readonly Stretch[];
+  /** True if the last step merged the adapters only because it was the last: the cycle is to be taken up again. */
+  readonly reopens: boolean;
+  /** The changes in words; null where the length is what it was. */
+  readonly text: string | null;
+}
+
+/** A run up to one of its checkpoints. */
+export interface DonePart {
+  /** Completed steps. */
+  readonly step: number;
+  /** The length that they were planned for last. */
+  readonly maxSteps: number;
+  readonly stretches: readonly Stretch[];
+}
+
+/** The settings that {@link changePlan} reads. */
+export type PlanSettings = ReloraConfig & Pick<Settings, "lr" | "adapterLr">;
 
 /**
- * The reason why a run that has done `steps` steps under one plan cannot go on under another as if that had been its
- * plan from the start; null where it can. A reset that the last step of a plan leaves out can be done later.
+ * The plan of a run that goes on after the steps that are done, or the reason why it cannot. What was done stays as it
+ * was: where the learning rates of those steps depended on the length, they are kept as a stretch of their own.
+ */
+export function changePlan(done: DonePart, before: PlanSettings, after: PlanSettings): PlanChange | string {
+  const { step, maxSteps, stretches } = done;
+  const planned = { ...before, maxSteps, stretches };
+  const isSame = ratesAgree(planned, { ...after, stretches }, step);
+  const kept = isSame ? stretches : [...stretches, { until: step, maxSteps }];
+  const wanted = { ...after, stretches: kept };
+  const conflict = planConflict(planned, wanted, step);
+  if (conflict !== null) return conflict;
+  const reopens = planStep(step, planned).merge && !planStep(step, wanted).merge;
+  const text = maxSteps === after.maxSteps ? null : describeChange(planned, wanted, { step, isSame, reopens });
+  return { stretches: kept, reopens, text };
+}
+
+function ratesAgree(one: ReloraConfig, other: ReloraConfig, steps: number): boolean {
+  for (let step = 1; step <= steps; step++) {
+    if (planStep(step, one).lrMultiplier !== planStep(step, other).lrMultiplier) return false;
+  }
+  return true;
+}
+
+/**
+ * The reason why a run that has done `steps` steps under one plan cannot go on under another; null where it can. What
+ * the last step of a plan does or leaves out, because it is the last, can be taken back or done later.
  */
 export function planConflict(before: ReloraConfig, after: ReloraConfig, steps: number): string | null {
   for (let step = 1; step <= steps; step++) {
     const [done, wanted] = [planStep(step, before), planStep(step, after)];
+    const wasLast = step === steps && step === before.maxSteps;
     for (const key of Object.keys(CONFLICTS) as (keyof typeof CONFLICTS)[]) {
-      if (done[key] === wanted[key] || (key === "resetOptimizer" && step === steps && wanted[key])) continue;
-      return `step ${step} ${CONFLICTS[key](done, wanted, before)}`;
+      if (done[key] === wanted[key] || (wasLast && OF_THE_LAST_STEP.includes(key))) continue;
+      return `step ${step} ${CONFLICTS[key](done, wanted)}`;
     }
   }
   return null;
 }
 
-type Describe = (done: StepPlan, wanted: StepPlan, config: ReloraConfig) => string;
+const OF_THE_LAST_STEP: readonly (keyof StepPlan)[] = ["merge", "mergeShare", "resetOptimizer"];
 
-const CONFLICTS: Readonly<Record<Exclude<keyof StepPlan, "step">, Describe>> = {
+type Describe = (done: StepPlan, wanted: StepPlan) => string;
+
+const CONFLICTS: Readonly<Record<Exclude<keyof StepPlan, "step" | "lrMultiplier">, Describe>> = {
   phase: (done, wanted) => `was part of the phase ${done.phase} and would belong to ${wanted.phase}`,
   cycle: (done, wanted) => `was part of cycle ${done.cycle} and would belong to cycle ${wanted.cycle}`,
   addAdapters: () => "would begin the adapters at another place",
-  lrMultiplier: (done, wanted, { schedule }) =>
-    `ran at ${percent(done.lrMultiplier)} of the peak learning rate and ` +
-    `would run at ${percent(wanted.lrMultiplier)}: ` +
-    `schedule ${schedule} depends on the length of the run, constant does not`,
-  merge: ({ merge }) => (merge ? "merged the adapters because it was the last one" : "would merge the adapters"),
-  mergeShare: () => "merged whole adapters because it was the last one",
-  resetOptimizer: () => "reset the optimizer's state and would not",
+  merge: ({ merge }) =>
+    merge ? "merged the adapters and would not" : "would merge the adapters, as the last one does",
+  mergeShare: () => "would merge another share of the adapters",
+  resetOptimizer: () => "would treat the optimizer's state in another way",
 };
 
-function percent(share: number): string {
-  return `${(100 * share).toFixed(2)} %`;
+/** A sentence on what becomes of the learning rate and of the last cycle. */
+function describeChange(
+  before: PlanSettings & { readonly maxSteps: number },
+  after: PlanSettings,
+  { step, isSame, reopens }: { step: number; isSame: boolean; reopens: boolean },
+): string {
+  const { maxSteps, schedule } = after;
+  const lengths = `${before.maxSteps} steps become ${maxSteps}`;
+  const again = reopens ? "; the adapters of the last step, which the finished model had merged, go on" : "";
+  if (step === maxSteps) return `${lengths}, which are done${again}`;
+  if (isSame) return `${lengths}; the learning rate is that of a run planned so from the start${again}`;
+  const transition = transitionSteps(step, after);
+  const arrives = Math.min(maxSteps, step + Math.max(1, transition));
+  const way =
+    transition > 0
+      ? `it moves within ${transition} ${transition === 1 ? "step" : "steps"} to ${rateText(arrives, after)}`
+      : "a restart begins there anyhow";
+  return (
+    `${lengths}; the learning rate stood at ${rateText(step, before)} on ${schedule} over ${before.maxSteps} steps: ` +
+    `${way}, follows ${schedule} over ${maxSteps} steps and ends at ${rateText(maxSteps, after)}${again}`
+  );
+}
+
+function rateText(step: number, settings: PlanSettings): string {
+  const { phase, lrMultiplier } = planStep(step, settings);
+  return formatLearningRate((phase === "adapter" ? settings.adapterLr : settings.lr) * lrMultiplier);
 }

@@ -16,7 +16,17 @@ export type ReloraConfig = Pick<
   | "schedule"
   | "minLrRatio"
   | "optimizerReset"
->;
+> & {
+  /** Lengths that the run was planned for before `maxSteps`, in order. Default: none. */
+  readonly stretches?: readonly Stretch[];
+};
+
+/** The first steps of a run whose length was changed on the way. */
+export interface Stretch {
+  /** The last step that was done under that length. */
+  readonly until: number;
+  readonly maxSteps: number;
+}
 
 export const PHASE_NAMES = ["full", "warm-start", "adapter"] as const;
 
@@ -57,7 +67,7 @@ export function planStep(step: number, config: ReloraConfig): StepPlan {
   }
   const warmStartSteps = config.method === "full" ? 0 : config.warmStartSteps;
   const phase = config.method === "full" ? "full" : step <= warmStartSteps ? "warm-start" : "adapter";
-  const lrMultiplier = learningRateMultiplier(step, phase, config);
+  const lrMultiplier = learningRateMultiplier(step, config);
   if (phase !== "adapter") {
     return { step, phase, cycle: 0, addAdapters: false, lrMultiplier, ...NO_MERGE };
   }
@@ -79,22 +89,62 @@ export function planStep(step: number, config: ReloraConfig): StepPlan {
 const NO_MERGE = { merge: false, mergeShare: 1, resetOptimizer: false } as const;
 
 /**
+ * The learning rate of a step as a share of the peak. After a change of the run's length it follows the schedule over
+ * the new length, as if that had been the length from the start. It gets there from where it stood in a straight line,
+ * within {@link transitionSteps}: a rate that has decayed warms up again (Ibrahim et al. 2024, arXiv:2403.08763).
+ */
+function learningRateMultiplier(step: number, config: ReloraConfig): number {
+  const { stretches = [] } = config;
+  const own = stretches.findIndex(({ until }) => step <= until);
+  if (own >= 0) {
+    const { maxSteps } = stretches[own]!;
+    return learningRateMultiplier(step, { ...config, maxSteps, stretches: stretches.slice(0, own) });
+  }
+  const planned = scheduleAt(step, config);
+  const last = stretches.at(-1);
+  if (last === undefined) return planned;
+  const transition = transitionSteps(last.until, config);
+  const time = step - last.until - 0.5;
+  if (time >= transition) return planned;
+  const stood = learningRateMultiplier(last.until, config);
+  return stood + (planned - stood) * (time / transition);
+}
+
+/**
+ * The steps within which the learning rate moves to the schedule of a length that was changed after step `until`: a
+ * tenth of those that are left, at most 100, and none beyond the end of the phase or the next restart, which begin at 0.
+ */
+export function transitionSteps(until: number, config: ReloraConfig): number {
+  const { method, maxSteps, warmStartSteps, schedule, cycleLength } = config;
+  const start = startOfSchedule(until, config);
+  let end = maxSteps;
+  if (method !== "full" && until <= warmStartSteps) end = warmStartSteps;
+  else if (schedule === "cosine_restarts") end = start + Math.ceil((until - start) / cycleLength) * cycleLength;
+  return Math.min(100, Math.ceil((maxSteps - until) / 10), end - until);
+}
+
+/** The step, from 0, after which the schedule of a step begins. */
+function startOfSchedule(step: number, { method, warmStartSteps }: ReloraConfig): number {
+  return method !== "full" && step > warmStartSteps ? warmStartSteps : 0;
+}
+
+/**
  * The schedule's value in the middle of the step, so that no update is spent on the zero at the start of a warm-up. The
  * warm start runs the first part of what full-rank training of maxSteps would run, without restarts. The adapters then
  * have a schedule of their own over the remaining steps, which begins with a re-warm.
  */
-function learningRateMultiplier(step: number, phase: PhaseName, config: ReloraConfig): number {
-  const { maxSteps, warmStartSteps, warmupSteps, restartWarmupSteps, cycleLength, minLrRatio, schedule } = config;
-  const afterWarmStart = phase === "adapter" && warmStartSteps > 0;
-  const start = afterWarmStart ? warmStartSteps : 0;
+function scheduleAt(step: number, config: ReloraConfig): number {
+  const { maxSteps, warmupSteps, restartWarmupSteps, cycleLength, minLrRatio, schedule } = config;
+  const start = startOfSchedule(step, config);
+  const isWarmStart = config.method !== "full" && step <= config.warmStartSteps;
   const time = step - start - 0.5;
   const options: DecayOptions = {
     totalSteps: maxSteps - start,
-    warmupSteps: afterWarmStart ? restartWarmupSteps : warmupSteps,
+    warmupSteps: start > 0 ? restartWarmupSteps : warmupSteps,
   };
   if (schedule === "constant") return constant(time, options);
   if (schedule === "linear") return linear(time, options);
-  if (schedule === "cosine" || phase === "warm-start") return cosine(time, { ...options, minLrRatio });
+  if (schedule === "cosine" || isWarmStart) return cosine(time, { ...options, minLrRatio });
   return cosineRestarts(time, { ...options, minLrRatio, cycleLength, restartWarmupSteps });
 }
 

@@ -33,6 +33,8 @@ export function totalBytes(estimate: MemoryEstimate): number {
   return sum(Object.values(estimate));
 }
 
+const text: z.ZodType<string | undefined> = TEXT.optional();
+
 const OUTLINE = {
   /** `fine-tune`, of a model that has learned, or `from scratch`. */
   job: TEXT,
@@ -98,13 +100,16 @@ const START = {
   outline,
   /** The steps and merges to come, in one line, as `describePlan` has it. */
   plan: TEXT,
+  /** Where the run's length was changed: what becomes of the learning rate. */
+  change: text,
   /** The folder of the run's files. */
   runFolder: TEXT,
 };
 
 /** The first record of a run: what is trained, on what, and for how long. */
-export interface StartRecord extends Omit<Fields<typeof START>, "outline"> {
+export interface StartRecord extends Omit<Fields<typeof START>, "outline" | "change"> {
   readonly outline?: RunOutline | undefined;
+  readonly change?: string | undefined;
 }
 
 const computed: z.ZodType<number | undefined> = MEASURED.optional();

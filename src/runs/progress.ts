@@ -18,6 +18,7 @@ export class Progress {
   toBeat: number | null;
   waited: number;
   readonly lastMerge: RunState["lastMerge"];
+  readonly stretches: RunState["stretches"];
   /** Wall time spent writing checkpoints. */
   savingSeconds: number;
   readonly #secondsBefore: number;
@@ -37,6 +38,7 @@ export class Progress {
     this.waited = state.waited;
     this.savingSeconds = state.savingSeconds;
     this.lastMerge = state.lastMerge;
+    this.stretches = state.stretches;
     this.#secondsBefore = state.seconds;
   }
 
@@ -44,7 +46,7 @@ export class Progress {
   static fresh(lastMerge: RunState["lastMerge"]): Progress {
     const counts = { tokens: 0, badSteps: 0, skipped: 0, divergingEvals: 0, waited: 0, seconds: 0, savingSeconds: 0 };
     const losses = { best: null, evaluated: null, lowestLoss: null, toBeat: null };
-    return new Progress(0, { ...counts, ...losses, deltas: [], lastMerge });
+    return new Progress(0, { ...counts, ...losses, deltas: [], lastMerge, stretches: [] });
   }
 
   static savedAt(step: number, state: RunState): Progress {
@@ -97,12 +99,12 @@ export class Progress {
 
   get state(): Pick<RunState, ProgressKey> {
     const { tokens, badSteps, skipped, deltas, best, evaluated, lowestLoss, divergingEvals, toBeat, waited } = this;
-    const { seconds, savingSeconds, lastMerge } = this;
+    const { seconds, savingSeconds, lastMerge, stretches } = this;
     const losses = { best, evaluated, lowestLoss, divergingEvals, toBeat, waited };
-    return { tokens, badSteps, skipped, deltas: [...deltas], ...losses, seconds, savingSeconds, lastMerge };
+    return { tokens, badSteps, skipped, deltas: [...deltas], ...losses, seconds, savingSeconds, lastMerge, stretches };
   }
 }
 
 type ProgressKey =
   | ("tokens" | "badSteps" | "skipped" | "deltas" | "best" | "evaluated")
-  | ("lowestLoss" | "divergingEvals" | "toBeat" | "waited" | "seconds" | "savingSeconds" | "lastMerge");
+  | ("lowestLoss" | "divergingEvals" | "toBeat" | "waited" | "seconds" | "savingSeconds" | "lastMerge" | "stretches");

@@ -41,11 +41,20 @@ test("an earlier run is replaced only when that is asked for, and then wholly", 
   await expect(chooseRunFolder(settings())).rejects.toThrow(/holds a run already.*--overwrite/);
   expect(await chooseRunFolder(settings({ overwrite: true }))).toBe(out);
   const folder = new RunFolder(out);
-  await folder.create(settings({ seed: 5 }), 2);
+  await folder.create(settings({ seed: 5, overwrite: true }), 2);
   expect((await readdir(out)).sort()).toEqual(["config.resolved.json", "env.json", "lock"]);
   await folder.release();
   expect(await readdir(out)).not.toContain("lock");
   expect(await readRunSettings(out)).toMatchObject({ seed: 5, model: "tiny", out });
+});
+
+test("a run that another process has made and ended since the folder was chosen is not replaced", async () => {
+  const folder = new RunFolder(await chooseRunFolder(settings()));
+  await finishedRun();
+  await expect(folder.create(settings({ seed: 5 }), 2)).rejects.toThrow(/holds a run already.*--overwrite/);
+  await folder.release();
+  expect(await readRunSettings(out)).toMatchObject({ seed: 0 });
+  expect(await readdir(out)).toContain("checkpoint-000100");
 });
 
 test("a run of a version that had a boolean for each kind of adapter keeps its kind", async () => {

@@ -24,10 +24,11 @@ import type { Settings } from "../config/settings.js";
 import { readJsonObject } from "../formats/json-file.js";
 import { checkpointPath } from "../formats/open-file.js";
 import { parseHubName, shownModel } from "../hub/hub-name.js";
+import { RUN_SETTINGS } from "../loading/run-model.js";
 import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 import { renderReport } from "./report/report.js";
 
-const SETTINGS_FILE = "config.resolved.json";
+const SETTINGS_FILE = RUN_SETTINGS;
 const METRICS_FILE = "metrics.jsonl";
 const LOCK_FILE = "lock";
 
@@ -70,10 +71,15 @@ export class RunFolder {
     this.#lock = undefined;
   }
 
-  /** Makes and locks the folder, empties it of an earlier run, and writes settings and environment. */
+  /**
+   * Makes and locks the folder, empties it of an earlier run, and writes settings and environment.
+   * @throws ConfigError while another process holds it, and where one has made a run there since it was chosen.
+   */
   async create(settings: Settings, threads: number): Promise<void> {
     await makeFolder(this.path);
+    const isOurs = this.#lock !== undefined;
     await this.lock();
+    if (!isOurs && !settings.overwrite && (await isRunFolder(this.path))) throw holdsRun(this.path);
     for (const name of await ownEntries(this.path)) {
       // Without its settings a folder is no run, should this be interrupted; they are replaced anyhow.
       if (name !== LOCK_FILE && name !== SETTINGS_FILE) await removeTree(joinPath(this.path, name));
@@ -99,10 +105,18 @@ export class RunFolder {
     return this.#records;
   }
 
-  /** Cuts the recovered metrics to their first `records`, of steps up to `step`, to go on with these settings. */
-  async goOn(settings: Settings, { step: last, records }: { step: number; records: number }): Promise<void> {
+  /**
+   * Cuts the recovered metrics to their first `records`, of steps up to `step`, to go on with these settings.
+   * @param reopens true if the merge of that step is taken back.
+   */
+  async goOn(
+    settings: Settings,
+    { step: last, records, reopens }: { step: number; records: number; reopens: boolean },
+  ): Promise<void> {
     // Where lines are missing, the first ones reach beyond the step.
-    this.#records = this.#records.slice(0, records).filter(({ step }) => step <= last);
+    this.#records = this.#records
+      .slice(0, records)
+      .filter(({ kind, step }) => step <= last && !(reopens && kind === "merge" && step === last));
     await this.#rewriteMetrics();
     await this.#writeSettings(settings);
   }
@@ -198,9 +212,7 @@ export async function chooseRunFolder({
       `out: ${out} is not empty and holds no run of highrank, so nothing in it is replaced; name another folder`,
     );
   }
-  if (!overwrite) {
-    throw new ConfigError(`out: ${out} holds a run already; name another folder, or replace it with --overwrite`);
-  }
+  if (!overwrite) throw holdsRun(out);
   const others = names.filter((name) => !own.has(name));
   if (others.length > 0) {
     throw new ConfigError(
@@ -209,6 +221,10 @@ export async function chooseRunFolder({
     );
   }
   return out;
+}
+
+function holdsRun(out: string): ConfigError {
+  return new ConfigError(`out: ${out} holds a run already; name another folder, or replace it with --overwrite`);
 }
 
 async function nextUnder(parent: string, suffix: string): Promise<string> {

@@ -5,9 +5,10 @@ import type { DataPosition } from "../data/cursor.js";
 import type { ReadingRules } from "../data/records.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
 import type { Quantizer } from "../quant/quantizer.js";
-import { PHASE_NAMES } from "../relora/plan.js";
+import { PHASE_NAMES, type Stretch } from "../relora/plan.js";
 
 const SHA256: z.ZodType<string> = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hexadecimal");
+const heldOutSha256: z.ZodType<string | undefined> = SHA256.optional();
 const SECONDS: z.ZodType<number> = z.number().min(0);
 
 const LOSS_AT_STEP = { loss: z.number(), step: COUNT };
@@ -22,6 +23,7 @@ const baseIdentity: z.ZodType<BaseIdentity> = z.object({
   quantizer: TEXT.nullable(),
   storage: TEXT.optional(),
 });
+const stretches: z.ZodType<readonly Stretch[]> = z.array(z.object({ until: z.int().min(1), maxSteps: z.int().min(1) }));
 const checksums: z.ZodType<readonly string[]> = z.array(SHA256);
 const lastMerge: z.ZodType<"log" | undefined> = z.literal("log").optional();
 const counts: z.ZodType<Readonly<Record<string, number>>> = z.record(z.string(), COUNT);
@@ -30,8 +32,10 @@ const RUN_STATE = {
   /** The phase of the last step. */
   phase: z.enum(PHASE_NAMES),
   cycle: COUNT,
-  /** Length of the run that the steps were planned for. */
+  /** Length of the run that the steps were planned for, at last. */
   maxSteps: z.int().min(1),
+  /** Lengths of before, by the last step that was done under each; none in runs whose length never changed. */
+  stretches: stretches.default([]),
   /** Tokens trained on up to here. */
   tokens: COUNT,
   /** Updates in a row, up to here, that were skipped. */
@@ -46,6 +50,8 @@ const RUN_STATE = {
   dataPosition,
   /** SHA-256 of the tokens to train on and those held out. */
   dataSha256: SHA256,
+  /** SHA-256 of the tokens held out alone; absent in runs of earlier versions. */
+  heldOutSha256,
   /** Rules by which the files of the data became records; runs without the entry have those of version 1. */
   readingRules: readingRules.default(1),
   seed: COUNT,
@@ -80,7 +86,9 @@ const RUN_STATE = {
  * The state of a run in a checkpoint, beside the tensors: everything that the next step depends on, and nothing of the
  * machine.
  */
-export interface RunState extends Fields<typeof RUN_STATE> {}
+export interface RunState extends Omit<Fields<typeof RUN_STATE>, "heldOutSha256"> {
+  readonly heldOutSha256?: string | undefined;
+}
 
 /** True if the last cycle of a run with this state goes to the delta log alone, and the adapters keep it. */
 export function logsLastCycle(quantizer: Quantizer | null, { lastMerge }: Pick<RunState, "lastMerge">): boolean {

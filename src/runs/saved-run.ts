@@ -3,7 +3,7 @@ import { adapterParameters, adaptersOf, mergeableLayers } from "../adapters/inje
 import type { LowRankTerm } from "../adapters/low-rank-term.js";
 import { joinTerms } from "../adapters/low-rank-term.js";
 import { createMergePolicy, MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
-import { CheckpointError } from "../base/errors.js";
+import { CheckpointError, ConfigError } from "../base/errors.js";
 import type { Settings } from "../config/settings.js";
 import { requireWhole } from "../formats/checksums.js";
 import { checkpointFault } from "../formats/faults.js";
@@ -19,7 +19,7 @@ import type { CausalLM } from "../models/causal-lm.js";
 import type { AdamWState } from "../optim/adamw.js";
 import type { Quantizer } from "../quant/quantizer.js";
 import { type Delta, readDeltas } from "../relora/delta-log.js";
-import { learnedTerms, termsOf } from "../relora/delta-terms.js";
+import { learnedTerms, openTerms, termsOf } from "../relora/delta-terms.js";
 import { MasterWeights } from "../relora/master-weights.js";
 import { replayMerges } from "../relora/merging.js";
 import { isMergedWhole, planStep } from "../relora/plan.js";
@@ -43,6 +43,8 @@ export interface SavedRun {
   readonly baseFolder: string;
   /** The format of the frozen weights under the adapters; null for float32, and while there are no adapters. */
   readonly quantizer: Quantizer | null;
+  /** A cycle that was merged, at the end of a run, and that goes on: it is no longer among those of the state. */
+  readonly reopened?: { readonly cycle: number; readonly isHeld: boolean };
 }
 
 /**
@@ -86,6 +88,16 @@ export async function openRunAsModel(folder: string, checkpoint: CheckpointName 
 
 function isAdapted({ state }: Pick<SavedRun, "state">): boolean {
   return state.phase === "adapter";
+}
+
+/**
+ * The run with its last cycle taken up again, because its last step is no longer the last: as if that step had not
+ * merged it. @param isHeld true if the adapters of the checkpoint still have what the cycle learned.
+ */
+export function reopenLastCycle(run: SavedRun): SavedRun {
+  const { deltas } = run.state;
+  const reopened = { cycle: deltas.length, isHeld: keepsLastCycle(run) };
+  return { ...run, state: { ...run.state, deltas: deltas.slice(0, -1) }, reopened };
 }
 
 /** True if the delta log holds all that was learned when the checkpoint was saved. */
@@ -138,10 +150,25 @@ export async function restoreInto(model: CausalLM, run: SavedRun, master: Master
     addAdapters(model, settings, new Rng(settings.seed, "adapters"), (layer) =>
       createMergePolicy(settings.mergePolicy, () => master.weight(layer)),
     );
-    const taken = run.state.deltas.length - (keepsLastCycle(run) ? 1 : 0);
+    const taken = run.state.deltas.length - (run.reopened === undefined && keepsLastCycle(run) ? 1 : 0);
     await replayMerges(model, mergedCycles(run), master, settings.seed, taken);
   }
   assignTrained(model, run);
+  if (run.reopened !== undefined && !run.reopened.isHeld) await takeUpAgain(model, run.folder, run.reopened.cycle);
+}
+
+/** Gives adapters that a merge has emptied what they had learned. */
+async function takeUpAgain(model: CausalLM, folder: string, cycle: number): Promise<void> {
+  const terms = await openTerms(folder, cycle);
+  try {
+    for (const [layer, adapter] of adaptersOf(model)) adapter.goOnFrom(await terms.get(layer)!.read());
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new ConfigError(
+      `maxSteps: ${folder} is finished, with its adapters merged, and cannot go on: ${error.message}; ` +
+        "start a new run from its model/",
+    );
+  }
 }
 
 /** The cycles that the run had merged when the checkpoint was saved. */

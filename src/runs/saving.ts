@@ -1,4 +1,4 @@
-import { joinPath } from "#platform";
+import { absolutePath, joinPath } from "#platform";
 import { adaptersOf, linearLayers, mergeableLayers } from "../adapters/inject.js";
 import type { LinearAdapter } from "../adapters/linear-adapter.js";
 import { joinTerms, type LowRankTerm } from "../adapters/low-rank-term.js";
@@ -170,7 +170,8 @@ export async function joinAdapter(
   if (head !== undefined && trained.has(embeddings)) modulesToSave.set(head, modulesToSave.get(embeddings)!);
   return {
     ...ranksAndAlphas(joined),
-    baseModel: joinPath(runDir, "base"),
+    // A relative path would be one of the hub, or of another folder, to whoever reads it elsewhere.
+    baseModel: absolutePath(joinPath(runDir, "base")),
     dropout,
     useRslora: false,
     useDora: [...joined.values()].some(({ magnitude }) => magnitude !== undefined),

@@ -32,11 +32,15 @@ function extent({ arms, seeds }: StudySummary): string {
   const stepsOf = ({ phase, step, maxSteps }: RunSummary): number => (phase === "done" ? step : maxSteps);
   const steps = new Set(arms.flatMap(({ runs }) => runs.map(stepsOf)));
   const done = arms.flatMap(({ runs }) => runs.filter(({ phase }) => phase === "done"));
-  const tokens = new Set(done.map((run) => formatCount(run.tokens)));
+  // What is held out, and so what is trained on, differs between seeds; an arm differs from another with the same seed.
+  const differ = seeds.some(
+    (seed) => new Set(done.flatMap((run) => (run.seed === seed ? formatCount(run.tokens) : []))).size > 1,
+  );
+  const tokens = done.map((run) => run.tokens).sort((a, b) => a - b);
+  const [least, most] = [tokens[0] ?? 0, tokens.at(-1) ?? 0].map(formatCount);
+  const tokensText = tokens.length === 0 ? "" : `, ${least === most ? least : `${least} to ${most}`} tokens`;
   const length =
-    steps.size > 1 || tokens.size > 1
-      ? "; the arms differ in length"
-      : ` of ${count([...steps][0]!, "step")}${tokens.size === 1 ? `, ${[...tokens][0]} tokens` : ""} each`;
+    steps.size > 1 || differ ? "; the arms differ in length" : ` of ${count([...steps][0]!, "step")}${tokensText} each`;
   const runs = count(arms.length * seeds.length, "run");
   return `${count(arms.length, "arm")} with ${count(seeds.length, "seed")}: ${runs}${length}.`;
 }
@@ -52,6 +56,7 @@ function divergence({ name, runs }: ArmSummary): string {
 }
 
 function gapSentence({ gap, reference: { low, high } }: StudySummary): string[] {
+  if (high === null) return [];
   if (gap === null) return [`There is no gap to measure yet: no seed is done with both ${low} and ${high}.`];
   const text = `The held-out loss of ${differenceText(low, gap, high)}.`;
   if (gap.mean <= 0) return [text, "So there is no gap to close."];

@@ -49,7 +49,9 @@ export function curveCharts(study: Study, evidence: readonly RunEvidence[]): Cha
       ),
     ),
     learningRateChart(arms),
-  ].filter(({ series }) => series.some(({ values }) => values.some((value) => value !== null)));
+  ].filter(
+    ({ steps, series }) => steps.length > 1 && series.some(({ values }) => values.some((value) => value !== null)),
+  );
 }
 
 /** Where lines lie so close that their shades would hide them. */

@@ -92,7 +92,6 @@ reference: {low: lora, high: fulll, middle: 3}
       's.yaml: arms: must hold entries, one "name: value" a line, got ["full"]',
     ],
     ["seeds that are none", SOUND.replace("[2, 0]", "[-1]"), "seeds: must be a list of integers from 0 to 4294967295"],
-    ["no seeds", SOUND.replace("seeds: [2, 0]", ""), "such as [0, 1, 2], got none"],
     ["a title that is no text", `title: 3\n${SOUND}`, "s.yaml: title: must be text, got 3"],
     ["one arm as both references", `${SOUND}reference: {high: lora}`, "low and high must be different arms"],
   ])("%s", (_, text, message) => {
@@ -103,5 +102,21 @@ reference: {low: lora, high: fulll, middle: 3}
     expect(faultsOf(SOUND.replace("lr: 0.004", "sequenceLength: 64"))).toEqual([
       expect.stringMatching(/^s\.yaml: arm relora: sequenceLength is 64, but 256 in arm full; held-out losses/),
     ]);
+  });
+});
+
+describe("the reference", () => {
+  const referenceOf = (text: string) => parseStudy(text, "s.yaml", "s").reference;
+  const OWN = "settings: {model: tiny}\narms: {small: {rank: 4}, large: {rank: 16}}\n";
+
+  test("is the first arm where no name is usual, without a gap, and one seed is enough", () => {
+    expect(referenceOf(OWN)).toEqual({ low: "small", high: null });
+    expect(parseStudy(OWN, "s.yaml", "s").seeds).toEqual([0]);
+  });
+
+  test("is the arm that is named", () => {
+    expect(referenceOf(`${OWN}reference: large`)).toEqual({ low: "large", high: null });
+    expect(referenceOf(`${OWN}reference: {high: small}`)).toEqual({ low: "large", high: "small" });
+    expect(referenceOf(SOUND)).toEqual({ low: "lora", high: "full" });
   });
 });

@@ -1,13 +1,15 @@
 import { ConfigError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
 import { loadConfigFile } from "../config/config-file.js";
+import type { OpenSettings } from "../config/derive.js";
 import { findSetting } from "../config/names.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
-import type { Settings } from "../config/settings.js";
-import { type Arm, OWN_SETTINGS, type Reference, SHARED_SETTINGS, type Study } from "./study.js";
+import { type Arm, type AskedStudy, OWN_SETTINGS, type Reference, SHARED_SETTINGS, type Study } from "./study.js";
+import { type Sweep, sweptSeeds, variantsOf } from "./sweep.js";
 
 const KEYS = ["title", "notes", "settings", "seeds", "arms", "reference"];
-const REFERENCE: Reference = { low: "lora", high: "full" };
+/** Arms of these names are the reference, where the config names no other. */
+const USUAL: Readonly<Record<keyof Reference, string>> = { low: "lora", high: "full" };
 /** A name that every file system takes as one folder, and that JavaScript does not sort before others. */
 const ARM_NAME = /^[A-Za-z][\w.-]{0,63}$/;
 
@@ -17,10 +19,12 @@ type Entries = Readonly<Record<string, unknown>>;
  * The study that a config file describes, in YAML or JSON.
  * @param path named in errors.
  * @param name of the study where the file gives no title.
+ * @param sweeps settings of which each arm is trained with several values.
  * @throws ConfigError with every fault, those of arms by name.
  */
-export function parseStudy(text: string, path: string, name: string): Study {
-  const { values } = loadConfigFile(text, path);
+export function parseStudy(text: string, path: string, name: string, sweeps: readonly Sweep[] = []): AskedStudy {
+  const file = loadConfigFile(text, path).values;
+  const values: Entries = { ...file, ...(sweeps.length > 0 && { arms: sweptArms(file.arms, sweeps) }) };
   const faults: string[] = [];
   for (const key of Object.keys(values)) {
     if (KEYS.includes(key)) continue;
@@ -29,16 +33,21 @@ export function parseStudy(text: string, path: string, name: string): Study {
     const advice = nearest === undefined ? misplaced : `; did you mean "${nearest}"?`;
     faults.push(`${path}: unknown key "${key}"${advice}`);
   }
-  const study: Study = {
+  const study: AskedStudy = {
     title: textOf(values.title, `${path}: title`, faults) || name,
     notes: textOf(values.notes, `${path}: notes`, faults),
-    seeds: seedsOf(values.seeds, `${path}: seeds`, faults),
+    seeds: seedsOf(sweptSeeds(sweeps) ?? values.seeds, `${path}: seeds`, faults),
     arms: armsOf(values, path, faults),
-    reference: referenceOf(values, path, faults),
+    reference: referenceOf(values.reference, namesOf(values.arms), path, faults),
   };
   faults.push(...differenceFaults(study.arms, path));
   if (faults.length > 0) throw new ConfigError([...new Set(faults)].join("\n"));
   return study;
+}
+
+/** The study without its models and data. @throws ConfigError for settings that follow from those. */
+export function completeStudy({ arms, ...study }: AskedStudy): Study {
+  return { ...study, arms: arms.map((arm) => ({ ...arm, settings: completeSettings(arm.settings) })) };
 }
 
 function textOf(value: unknown, where: string, faults: string[]): string {
@@ -48,27 +57,29 @@ function textOf(value: unknown, where: string, faults: string[]): string {
   return "";
 }
 
-function seedsOf(value: unknown, where: string, faults: string[]): number[] {
+/** One seed is enough to see which is better; several tell a difference from chance. */
+function seedsOf(value: unknown, where: string, faults: string[]): readonly number[] {
+  if (value === undefined) return [0];
   const isSeed = (seed: unknown): seed is number =>
     Number.isInteger(seed) && Number(seed) >= 0 && Number(seed) < 2 ** 32;
   if (Array.isArray(value) && value.length > 0 && value.every(isSeed)) {
     if (new Set(value).size === value.length) return value;
     faults.push(`${where}: must be different from each other, got ${JSON.stringify(value)}`);
   } else {
-    const got = value === undefined ? "none" : JSON.stringify(value);
+    const got = JSON.stringify(value);
     faults.push(`${where}: must be a list of integers from 0 to 4294967295, such as [0, 1, 2], got ${got}`);
   }
   return [];
 }
 
-function armsOf(values: Entries, path: string, faults: string[]): Arm[] {
+function armsOf(values: Entries, path: string, faults: string[]): Arm<OpenSettings>[] {
   const shared = entriesOf(values.settings, `${path}: settings`, faults);
   const arms = entriesOf(values.arms, `${path}: arms`, faults);
   if (arms !== undefined && Object.keys(arms).length === 0) {
     faults.push(`${path}: arms: must name at least one arm, each with the settings in which it differs`);
   }
   if (shared === undefined || arms === undefined) return [];
-  const resolvedArms: Arm[] = [];
+  const resolvedArms: Arm<OpenSettings>[] = [];
   const found = new Map<string, string[]>();
   for (const [name, value] of Object.entries(arms)) {
     const where = `${path}: arms.${name}`;
@@ -89,6 +100,22 @@ function armsOf(values: Entries, path: string, faults: string[]): Arm[] {
   return resolvedArms;
 }
 
+/** Each arm with each combination of the values; without arms, the combinations alone. */
+function sweptArms(arms: unknown, sweeps: readonly Sweep[]): unknown {
+  const found = variantsOf(sweeps);
+  if (arms === undefined || arms === null) return Object.fromEntries(found.map(({ name, values }) => [name, values]));
+  if (typeof arms !== "object" || Array.isArray(arms)) return arms;
+  return Object.fromEntries(
+    Object.entries(arms).flatMap(([arm, own]) =>
+      found.map(({ name, values }) => [name === "" ? arm : `${arm}_${name}`, { ...(own as Entries), ...values }]),
+    ),
+  );
+}
+
+function namesOf(arms: unknown): string[] {
+  return typeof arms === "object" && arms !== null ? Object.keys(arms) : [];
+}
+
 function armsText(names: readonly string[]): string {
   return `${names.length === 1 ? "arm" : "arms"} ${names.join(", ")}`;
 }
@@ -99,14 +126,14 @@ interface Source {
 }
 
 /** The settings, or the faults in them. */
-function resolved(file: Source, changes: Source): Settings | string[] {
+function resolved(file: Source, changes: Source): OpenSettings | string[] {
   const faults = [file, changes].flatMap(({ path, values }) =>
     Object.keys(values)
       .filter((name) => OWN_SETTINGS.some((key) => key === findSetting(name)?.key))
       .map((name) => `${path}: ${name}: the study sets it; leave it out`),
   );
   try {
-    const settings = completeSettings(resolveSettings({ file, changes }));
+    const settings = resolveSettings({ file, changes });
     return faults.length > 0 ? faults : settings;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -122,27 +149,30 @@ function entriesOf(value: unknown, where: string, faults: string[]): Entries | u
   return undefined;
 }
 
-function referenceOf(values: Entries, path: string, faults: string[]): Reference {
-  const entries = entriesOf(values.reference, `${path}: reference`, faults);
-  if (entries === undefined) return REFERENCE;
+/**
+ * The arms named, or else those that are called as usual; the arm to improve on is then the first one where there is no
+ * such name.
+ */
+function referenceOf(value: unknown, names: readonly string[], path: string, faults: string[]): Reference {
+  const entries = entriesOf(typeof value === "string" ? { low: value } : value, `${path}: reference`, faults) ?? {};
   for (const key of Object.keys(entries)) {
-    if (key !== "low" && key !== "high")
-      faults.push(`${path}: reference: unknown key "${key}"; there are low and high`);
+    if (key in USUAL) continue;
+    faults.push(`${path}: reference: unknown key "${key}"; there are low and high`);
   }
-  const reference = { ...REFERENCE, ...entries } as Reference;
-  const { arms } = values;
-  const names = typeof arms === "object" && arms !== null ? Object.keys(arms) : [];
   for (const end of ["low", "high"] as const) {
-    if (names.includes(reference[end])) continue;
-    faults.push(
-      `${path}: reference: ${end} must be one of the arms ${names.join(", ")}, got ${JSON.stringify(reference[end])}`,
-    );
+    const name = entries[end];
+    if (name === undefined || names.includes(name as string)) continue;
+    const got = JSON.stringify(name);
+    faults.push(`${path}: reference: ${end} must be one of the arms ${names.join(", ")}, got ${got}`);
   }
-  if (reference.low === reference.high) faults.push(`${path}: reference: low and high must be different arms`);
-  return reference;
+  const usual = (end: keyof Reference): string | undefined => names.find((name) => name === USUAL[end]);
+  const { low = usual("low") ?? names.find((name) => name !== entries.high) ?? "", high } =
+    entries as Partial<Reference>;
+  if (low === high) faults.push(`${path}: reference: low and high must be different arms`);
+  return { low, high: high ?? (usual("high") === low ? null : (usual("high") ?? null)) };
 }
 
-function differenceFaults([first, ...others]: readonly Arm[], path: string): string[] {
+export function differenceFaults([first, ...others]: readonly Arm<OpenSettings>[], path: string): string[] {
   const faults: string[] = [];
   for (const { name, settings } of others) {
     for (const key of SHARED_SETTINGS) {

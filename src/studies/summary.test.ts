@@ -5,13 +5,14 @@ import { renderStudyPage } from "./report-html.js";
 import { renderStudyMarkdown } from "./report-markdown.js";
 import { kindSpectrum } from "./spectra.js";
 import type { Study } from "./study.js";
-import { parseStudy } from "./study-config.js";
+import { completeStudy, parseStudy } from "./study-config.js";
 import type { RunPhase } from "./study-run.js";
 import { type RunEvidence, type StudySummary, summarize } from "./summary.js";
 import { seedTable } from "./tables.js";
 
-const STUDY: Study = parseStudy(
-  `
+const STUDY: Study = completeStudy(
+  parseStudy(
+    `
 seeds: [0, 1, 2]
 settings: {model: tiny, maxSteps: 8, warmStartSteps: 2, warmupSteps: 1, rank: 4, reloraEvery: 3, restartWarmupSteps: 0}
 arms:
@@ -19,8 +20,9 @@ arms:
   lora: {method: lora}
   relora: {method: relora}
 `,
-  "s.yaml",
-  "s",
+    "s.yaml",
+    "s",
+  ),
 );
 
 interface Ending {
@@ -227,6 +229,23 @@ describe("the conclusion", () => {
       "That of relora is below that of lora by 0.0667 ± 0.0726 (with 2 of 3 seeds), which may be chance; it closes 17% of the gap.",
     ]);
     expect(grounds[0]).toContain("With 3 seeds the standard error itself is rough.");
+  });
+
+  test("does not take seeds for lengths: what they hold out differs, and so what is trained on", () => {
+    const bySeed = (change: (arm: string, seed: number) => number): StudySummary => {
+      const evidence = evidenceFor(LOSSES).map((known): RunEvidence => {
+        const tokens = change(known.run.arm, known.run.seed);
+        const records = known.records.map((record) => (record.kind === "end" ? { ...record, tokens } : record));
+        return { ...known, records };
+      });
+      return summarize(STUDY, evidence, { machines: [], spectra: null });
+    };
+    expect(conclusion(bySeed((_, seed) => 800 + seed)).findings[0]).toBe(
+      "3 arms with 3 seeds: 9 runs of 8 steps, 800 to 802 tokens each.",
+    );
+    expect(conclusion(bySeed((arm) => (arm === "lora" ? 900 : 800))).findings[0]).toContain(
+      "the arms differ in length",
+    );
   });
 
   test("says nothing of chance with one seed", () => {

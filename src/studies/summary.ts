@@ -89,7 +89,9 @@ export interface StudySummary {
   /** Number of all runs, and of those that have ended. */
   readonly runs: { readonly planned: number; readonly ended: number };
   readonly arms: readonly ArmSummary[];
-  /** Loss of the low arm minus that of the high one. */
+  /** The arm with the lowest mean loss of those whose runs are all done; null while there are fewer than two. */
+  readonly best: { readonly arm: string; readonly loss: number } | null;
+  /** Loss of the low arm minus that of the high one; null without a high one. */
   readonly gap: Difference | null;
   readonly warmStarts: readonly WarmStartGroup[];
   /** Seeds of which two runs were not trained on the same data. */
@@ -171,7 +173,7 @@ export function summarize(
   const { title, notes, seeds, reference } = study;
   const runs = evidence.map(summarizeRun);
   const lossOf = new Map(runs.map(({ arm, seed, loss }) => [`${arm} ${seed}`, loss]));
-  const pairs = (arm: string, other: string): number[] =>
+  const pairs = (arm: string, other: string | null): number[] =>
     seeds.flatMap((seed) => {
       const [own, that] = [lossOf.get(`${arm} ${seed}`), lossOf.get(`${other} ${seed}`)];
       return own == null || that == null ? [] : [own - that];
@@ -222,6 +224,7 @@ export function summarize(
     reference,
     runs: { planned: runs.length, ended: runs.filter(hasEnded).length },
     arms,
+    best: bestOf(arms),
     gap: differenceOf(pairs(low, high)),
     warmStarts: warmStartGroups(study, evidence, runs),
     differentData: seeds.filter(
@@ -230,6 +233,13 @@ export function summarize(
     machines,
     spectra,
   };
+}
+
+function bestOf(arms: readonly ArmSummary[]): StudySummary["best"] {
+  const whole = arms.flatMap(({ name, loss, runs }) =>
+    loss !== null && loss.n === runs.length ? [{ arm: name, loss: loss.mean }] : [],
+  );
+  return whole.length < 2 ? null : whole.reduce((best, each) => (each.loss < best.loss ? each : best));
 }
 
 function hasEnded({ phase }: Pick<RunStatus, "phase">): boolean {
@@ -242,6 +252,7 @@ function gapsClosed(
   arm: string,
   { low, high }: Study["reference"],
 ): number[] {
+  if (high === null) return [];
   return seeds.flatMap((seed) => {
     const [own, top, bottom] = [lossOf(arm, seed), lossOf(low, seed), lossOf(high, seed)];
     return own === null || top === null || bottom === null || top <= bottom ? [] : [(top - own) / (top - bottom)];

@@ -24,18 +24,23 @@ export function resultTable({ arms, reference, seeds }: StudySummary): Table {
     ["Held-out loss", ({ loss }) => spreadText(loss, (value) => value.toFixed(4))],
     ["Perplexity", ({ perplexity }) => spreadText(perplexity, (value) => value.toFixed(value < 1000 ? 2 : 0))],
     [`Over ${low}`, ({ overLow }) => differenceText(overLow)],
-    [`Over ${high}`, ({ overHigh }) => differenceText(overHigh)],
-    ["Gap closed", ({ gapClosed }) => spreadText(gapClosed, percent)],
+    ...(high === null
+      ? []
+      : ([
+          [`Over ${high}`, ({ overHigh }) => differenceText(overHigh)],
+          ["Gap closed", ({ gapClosed }) => spreadText(gapClosed, percent)],
+        ] satisfies Column[])),
   ];
   const spread =
     seeds.length > 1
       ? " Loss, perplexity and gap: mean ± standard deviation over the seeds; " +
         "differences: mean over paired seeds ± standard error."
       : "";
+  const gap = high === null ? "" : ` Gap closed: 0% is ${low}, 100% is ${high}.`;
   return {
     ...table(columns, arms),
     title: "Results",
-    note: `Held-out loss of the finished model, in nats a token. Gap closed: 0% is ${low}, 100% is ${high}.${spread}`,
+    note: `Held-out loss of the finished model, in nats a token, the reference is ${low}.${gap}${spread}`,
   };
 }
 

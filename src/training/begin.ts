@@ -68,11 +68,12 @@ export async function restoreRun(
     // In this order: wherever it ends, `last` names a checkpoint with all that it builds on.
     progress.best = bestOf(step, state, await listCheckpoints(path));
     await goBackTo(path, step, progress.best?.step ?? null);
-    await truncateDeltas(path, state.deltas.length);
+    // A cycle that goes on stays in the log until a checkpoint does without it.
+    await truncateDeltas(path, saved.reopened?.cycle ?? state.deltas.length);
     // They are of another step than this process will end with.
     for (const published of ["model", "adapter"]) await removeFolderAtomic(joinPath(path, published));
     if (settings.keepCheckpoints !== null) await pruneCheckpoints(path, settings.keepCheckpoints);
-    await folder.goOn(settings, { step, records: state.records });
+    await folder.goOn(settings, { step, records: state.records, reopens: saved.reopened !== undefined });
     await folder.record(start);
     return { progress, phase, master, base: state.base, checkpoint: checkpoint.folder };
   });

@@ -53,6 +53,8 @@ export interface PreparedRun extends TrainedRun {
   readonly unused: string;
   /** SHA-256 of the tokens and labels to train on and those held out. */
   readonly dataSha256: string;
+  /** SHA-256 of the tokens and labels held out. */
+  readonly heldOutSha256: string;
   /** Rules by which the files of the data became records. */
   readonly readingRules: ReadingRules;
 }
@@ -178,6 +180,7 @@ export async function prepareRun(
     unused: describeUnused(dataset.unused),
     readingRules,
     dataSha256: sha256([...trainRows.content, ...heldOutRows.content]),
+    heldOutSha256: sha256([...heldOutRows.content]),
     threads: settings.threads ?? cpuCount(),
   };
 }

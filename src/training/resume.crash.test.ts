@@ -172,11 +172,6 @@ test("half a model is never taken for a finished one", async () => {
 });
 
 test.each<[string, Record<string, unknown>, RegExp]>([
-  [
-    "a longer run on a schedule that knows its end",
-    { maxSteps: 20 },
-    /step \d+ ran at .* schedule cosine_restarts depends/,
-  ],
   ["fewer steps than are done", { maxSteps: 7 }, /must be at least 8/],
   ["another rank", { rank: 8 }, /--rank: stays as the run was started[\s\S]*what may change.*--lr/],
   ["a setting that there is not", { rnak: 8 }, /--rnak: is no setting/],

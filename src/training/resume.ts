@@ -1,12 +1,11 @@
 import { exists, joinPath } from "#platform";
-import { CheckpointError, ConfigError } from "../base/errors.js";
+import { CheckpointError } from "../base/errors.js";
 import type { DataFacts } from "../config/derive.js";
 import { flagOf } from "../config/names.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
 import { damageOf } from "../formats/checksums.js";
 import { planStep } from "../relora/plan.js";
-import { planConflict } from "../relora/plan-change.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
 import { goBackTo, listCheckpoints } from "../runs/checkpoint.js";
 import { bestOf, type Ending, endingOf, publishedStep } from "../runs/early-stop.js";
@@ -14,6 +13,7 @@ import type { MetricsRecord, PublishedLosses } from "../runs/metrics.js";
 import { isRunFolder, RunFolder, readRunSettings } from "../runs/run-folder.js";
 import { openRun, type SavedRun } from "../runs/saved-run.js";
 import type { TrainResult } from "./ending.js";
+import { withLength } from "./new-length.js";
 import { runIn, type TrainOptions } from "./train.js";
 
 /** Changes to a run that goes on. */
@@ -56,7 +56,7 @@ export async function resume(
       return await runIn(folder, settings, options);
     }
     const saved = await openRun(path, checkpoint);
-    requirePlan(saved, settings);
+    withLength(saved, settings); // Before the data are read.
     const { step } = saved.checkpoint;
     const ending = endingOf(step, saved.state, settings);
     const best = bestOf(step, saved.state, await listCheckpoints(path));
@@ -87,22 +87,6 @@ export async function resume(
 function factsIn(records: readonly MetricsRecord[]): DataFacts {
   const rowsPerEpoch = records.findLast((record) => record.kind === "start")?.outline?.rowsPerEpoch;
   return rowsPerEpoch === undefined ? {} : { rowsPerEpoch };
-}
-
-/** @throws ConfigError unless the steps done fit a run of the length that is asked for. */
-function requirePlan({ checkpoint: { step, folder }, state, settings: before }: SavedRun, settings: Settings): void {
-  const { maxSteps } = settings;
-  if (maxSteps < step) {
-    throw new ConfigError(
-      `maxSteps: must be at least ${step}, the steps done at ${folder}, got ${maxSteps}; or name an earlier checkpoint`,
-    );
-  }
-  const conflict = planConflict({ ...before, maxSteps: state.maxSteps }, settings, step);
-  if (conflict === null) return;
-  throw new ConfigError(
-    `maxSteps: the run was planned for ${state.maxSteps} steps and cannot go on to ${maxSteps}: ${conflict}; ` +
-      `to train on, start a new run from its model/`,
-  );
 }
 
 /** True if nothing is left to do: the last record is written, and so is what the run publishes. */

@@ -14,6 +14,7 @@ import type { SavedRun } from "../runs/saved-run.js";
 import type { TrainResult } from "./ending.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory } from "./memory-limit.js";
+import { withLength } from "./new-length.js";
 import { outlineOf } from "./outline.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
 import { RunOutput } from "./run-output.js";
@@ -69,20 +70,22 @@ export async function runIn(
   const run = await prepareRun(given, saved, { onDownload: options.onDownload, onNotice }, available);
   const { settings } = run;
   if (saved !== undefined) requireSameData(run, saved, settings);
+  const goingOn = saved === undefined ? undefined : withLength(saved, settings);
   // Training a tokenizer leaves much behind.
   collectGarbage();
   const held = { atStart, loaded: residentMemoryBytes(), peak: peakMemoryBytes() };
   const step = saved?.checkpoint.step ?? 0;
-  const start = describeStart(settings, run, { step, runFolder: folder.path }, { held, available });
+  const place = { step, runFolder: folder.path, change: goingOn?.change ?? null };
+  const start = describeStart(settings, run, place, { held, available });
   if (settings.dryRun) {
     onRecord(start);
     return { ...NOTHING_DONE, runFolder: folder.path };
   }
   requireMemory(start.memory, available, settings);
   const output = new RunOutput(folder, { onRecord, onNotice, stopRequested, untilStep });
-  const trainer = await (saved === undefined
+  const trainer = await (goingOn === undefined
     ? Trainer.begin(run, output, start)
-    : Trainer.resume(run, output, start, saved));
+    : Trainer.resume(run, output, start, goingOn.saved));
   return trainer.run();
 }
 
@@ -110,7 +113,7 @@ const NOTHING_DONE = {
 function describeStart(
   settings: Settings,
   run: PreparedRun,
-  { step, runFolder }: { step: number; runFolder: string },
+  { step, runFolder, change }: { step: number; runFolder: string; change: string | null },
   { held, available }: { held: HeldMemory; available: number },
 ): StartRecord {
   const { source, quantizer, threads } = run;
@@ -130,6 +133,7 @@ function describeStart(
     maxSteps: settings.maxSteps,
     outline: outlineOf(run, phases.at(-1)!),
     plan: describePlan(planRun(settings)),
+    ...(change !== null && { change }),
     runFolder,
   };
 }

@@ -7,6 +7,7 @@ import { clipCoefficient, globalNorm } from "../optim/clip.js";
 import { discardGradient } from "../optim/gradient.js";
 import { countScored } from "../programs/training-step.js";
 import type { CompiledPhase } from "../relora/compiled-phase.js";
+import { truncateDeltas } from "../relora/delta-log.js";
 import type { MasterWeights } from "../relora/master-weights.js";
 import { endCycle, mergeIntoWeights } from "../relora/merging.js";
 import { planStep, type StepPlan } from "../relora/plan.js";
@@ -90,11 +91,14 @@ export class Trainer {
     const trainer = new Trainer(run, output, ready);
     return releasedOnFailure(ready.phase, async () => {
       const { step } = ready.progress;
-      // A run that is made longer has not done what its last step had left out.
-      if (step === saved.state.maxSteps) {
+      if (saved.reopened !== undefined) {
+        await trainer.#save(trainer.#planOf(step));
+        await truncateDeltas(output.folder.path, ready.progress.deltas.length);
+      } else if (step === saved.state.maxSteps) {
+        // A run that is made longer has not done what its last step had left out.
         const isLonger = step < run.settings.maxSteps;
         if (isLonger && keepsLastCycle(saved)) await mergeIntoWeights(run, ready.phase, { step });
-        await trainer.#recordReset(await restart(run, ready.phase, planStep(step, run.settings)));
+        await trainer.#recordReset(await restart(run, ready.phase, trainer.#planOf(step)));
       }
       return trainer;
     });
@@ -116,14 +120,14 @@ export class Trainer {
     const { untilStep, stopRequested } = this.#output.hooks;
     let ending = this.#ending;
     while (ending === null) {
-      const plan = planStep(progress.step + 1, this.#settings);
+      const plan = this.#planOf(progress.step + 1);
       if (plan.addAdapters && progress.step > 0) await this.#switchToAdapters();
       const update = await this.#update(plan);
       if (plan.merge) await this.#endCycle(plan);
 
       const { step } = progress;
       const last = step === maxSteps;
-      const switches = !last && planStep(step + 1, this.#settings).addAdapters;
+      const switches = !last && this.#planOf(step + 1).addAdapters;
       const due = (every: number | null): boolean => last || (every !== null && step % every === 0);
       if (due(evalEvery) || (switches && evalMilestones)) await this.#evaluate(update.loss);
       await this.#stopIfDiverged(plan, update);
@@ -141,6 +145,10 @@ export class Trainer {
 
   get #settings(): Settings {
     return this.#run.settings;
+  }
+
+  #planOf(step: number): StepPlan {
+    return planStep(step, { ...this.#settings, stretches: this.#progress.stretches });
   }
 
   get #ending(): Ending | null {
@@ -236,7 +244,7 @@ export class Trainer {
     const options = { ...SAMPLING, maxNewTokens: sampleTokens };
     const written = await this.#phase.generator?.generate(samplePrompt, options, new Rng(seed, "sample", step));
     const sample = sampleTokens === 0 || written === undefined ? "" : samplePrompt + written.text;
-    const isWarmStart = planStep(Math.max(1, step), this.#settings).phase === "warm-start";
+    const isWarmStart = this.#planOf(Math.max(1, step)).phase === "warm-start";
     this.#progress.evaluate(loss, trainingLoss, this.#settings, !isWarmStart);
     await this.#output.record({ kind: "eval", step, loss, perplexity, tokens, sample });
     await this.#output.folder.writeReport();
@@ -244,7 +252,7 @@ export class Trainer {
   }
 
   async #save({ step, phase, cycle }: StepPlan): Promise<void> {
-    const { model, cursor, dataSha256, readingRules } = this.#run;
+    const { model, cursor, dataSha256, heldOutSha256, readingRules } = this.#run;
     const { seed, maxSteps, keepCheckpoints } = this.#settings;
     const { path } = this.#output.folder;
     const base = this.#base;
@@ -260,6 +268,7 @@ export class Trainer {
       maxSteps,
       dataPosition,
       dataSha256,
+      heldOutSha256,
       readingRules,
       seed,
       base,

@@ -1,3 +1,4 @@
+import { absolutePath, exists } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { type PeftAdapter, readPeftAdapter, writePeftAdapter } from "../formats/peft.js";
 import { isCommit, parseHubName } from "../hub/hub-name.js";
@@ -50,7 +51,9 @@ async function adapterOf(target: Target): Promise<{ readonly adapter: PeftAdapte
   switch (target.kind) {
     case "adapter": {
       const adapter = await readPeftAdapter(folder);
-      return { adapter: target.base === null ? adapter : { ...adapter, ...(await namedBase(target.base)) }, folder };
+      const { baseModel } = adapter;
+      const base = target.base ?? (baseModel !== null && (await exists(baseModel)) ? baseModel : null);
+      return { adapter: base === null ? adapter : { ...adapter, ...(await namedBase(base)) }, folder };
     }
     case "run": {
       const run = await openRunAsModel(folder, target.checkpoint);
@@ -64,7 +67,7 @@ async function adapterOf(target: Target): Promise<{ readonly adapter: PeftAdapte
 /** A base as adapter_config.json names it. */
 async function namedBase(base: string): Promise<Pick<PeftAdapter, "baseModel" | "baseRevision">> {
   const model = await hubModelOf(base);
-  if (model === undefined) return { baseModel: base, baseRevision: null };
+  if (model === undefined) return { baseModel: absolutePath(base), baseRevision: null };
   return { baseModel: model.name, baseRevision: base.includes("@") ? model.revision : null };
 }
 

@@ -1,5 +1,5 @@
 import { TEXT } from "../small-model.js";
-import type { Area } from "./bad-input.js";
+import { type Area, train } from "./bad-input.js";
 
 const SOUND =
   "seeds: [0]\nsettings: {model: tiny, data: a.txt, maxSteps: 8}\narms: {full: {method: full}, lora: {method: lora}}\n";
@@ -28,7 +28,7 @@ export const studies: Area = {
     {
       name: "compare: reference arms that are not there",
       args: ["compare", "study.yaml"],
-      files: { "study.yaml": "seeds: [0]\narms: {a: {}, b: {}}\nreference: {low: a}\n" },
+      files: { "study.yaml": "seeds: [0]\narms: {a: {}, b: {}}\nreference: {low: a, high: full}\n" },
       says: ['study.yaml: reference: high must be one of the arms a, b, got "full"'],
       code: 2,
     },
@@ -37,6 +37,32 @@ export const studies: Area = {
       args: ["compare", "study.yaml"],
       files: { "study.yaml": SOUND.replace("{method: full}", "{method: full, data: b.txt}") },
       says: ["arm lora: data is a.txt, but b.txt in arm full; held-out losses can be compared only if it is the same"],
+      code: 2,
+    },
+    {
+      name: "compare: one run, and a folder that is none",
+      args: ["compare", "old", "photos"],
+      files: { "old/config.resolved.json": "{}", "photos/1.jpg": "" },
+      says: ["photos holds no run", "name the folder that train or compare wrote"],
+      code: 3,
+    },
+    {
+      name: "train: sweeps that cannot be",
+      args: train("--sweep", "rnak=4,8", "--sweep", "lr=1e-4", "--sweep", "sequence-length=16,32", "--sweep", "4,8"),
+      files: { "a.txt": TEXT },
+      says: [
+        "--sweep rnak: is no setting; did you mean rank?",
+        "--sweep lr: must have two or more different values",
+        "--sweep sequence-length: decides what the held-out loss is measured on",
+        "--sweep: must be a setting and its values, such as lr=1e-4,2e-4,5e-4, got 4,8",
+      ],
+      code: 2,
+    },
+    {
+      name: "train: a value of a sweep that cannot be",
+      args: train("--sweep", "weight-decay=0,many"),
+      files: { "a.txt": TEXT },
+      says: ['--weight-decay: must be a number of at least 0, got "many"'],
       code: 2,
     },
     {

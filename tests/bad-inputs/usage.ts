@@ -10,6 +10,18 @@ export const usage: Area = {
       code: 2,
     },
     {
+      name: "a verb by another trainer's word",
+      args: ["finetune"],
+      says: ["unknown command 'finetune'", 'did you mean "train"?'],
+      code: 2,
+    },
+    {
+      name: "a verb that is near none",
+      args: ["frobnicate"],
+      says: ["unknown command 'frobnicate'; there are train, resume, compare, eval, generate"],
+      code: 2,
+    },
+    {
       name: "an unknown verb below a verb",
       args: ["tokenizer", "trian"],
       says: ["unknown command 'trian'", 'did you mean "train"?', "highrank tokenizer --help"],

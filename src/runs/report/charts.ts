@@ -40,8 +40,8 @@ const PHASE_LABELS: Readonly<Record<PhaseName, string>> = {
 };
 
 /**
- * The charts that the records allow: none without steps, those of merges only where there were merges, those of what
- * quantized weights took up only where merges went into such.
+ * The charts that the records allow: none of a single point, those of merges only where there were several, those of
+ * what quantized weights took up only where merges went into such.
  * `rank` is that of one adapter, drawn beside the rank that the merges reached.
  */
 export function chartsOf(records: readonly MetricsRecord[], { rank }: { rank?: number } = {}): Chart[] {
@@ -54,7 +54,8 @@ export function chartsOf(records: readonly MetricsRecord[], { rank }: { rank?: n
   if (merges.length > 0) charts.push(deltaChart(merges));
   if (quantized.length > 0) charts.push(recoveredChart(quantized), lossChangeChart(quantized));
   if (merges.length > 0) charts.push(rankChart(merges, rank));
-  return charts;
+  // A single point is no course of anything, and stands in the tables.
+  return charts.filter((chart) => chart.steps.length > 1);
 }
 
 function lossChart(records: readonly MetricsRecord[], steps: readonly StepRecord[], marks: Chart["marks"]): Chart {

@@ -133,12 +133,12 @@ test("merges and the begin of a phase are marked", () => {
 });
 
 test("the rank chart shows the mean, lowest and highest rank of a layer beside that of one adapter", () => {
-  const rank = chartsOf(records, { rank: 8 }).at(-1);
+  const rank = chartsOf([...records, { ...merge, step: 8, cycle: 2 }], { rank: 8 }).at(-1);
   expect(rank?.series.map((series) => [series.label, series.values])).toEqual([
-    ["mean", [15]],
-    ["lowest", [10]],
-    ["highest", [20]],
-    ["one adapter", [8]],
+    ["mean", [15, 15]],
+    ["lowest", [10, 10]],
+    ["highest", [20, 20]],
+    ["one adapter", [8, 8]],
   ]);
 });
 
@@ -160,7 +160,7 @@ test("the charts of merges into quantized weights show what was recovered and wh
 });
 
 test("layers whose rank was not computed are left out of the rank chart", () => {
-  const unknown = { ...merge, layers: merge.layers.map((layer) => ({ ...layer, rank: null })) };
+  const unknown = { ...merge, step: 8, layers: merge.layers.map((layer) => ({ ...layer, rank: null })) };
   const rank = chartsOf([quantizedMerge, unknown]).at(-1);
   expect(rank?.series.map((series) => series.values)).toEqual([
     [15, null],
@@ -171,14 +171,22 @@ test("layers whose rank was not computed are left out of the rank chart", () => 
 
 test("charts appear only where there is something to show", () => {
   expect(chartsOf([])).toEqual([]);
-  expect(chartsOf([step(1)]).map((chart) => chart.title)).toEqual([
-    "Loss",
-    "Learning rate",
-    "Gradient norm",
-    "Tokens a second",
+  const ofSteps = ["Loss", "Learning rate", "Gradient norm", "Tokens a second"];
+  expect(chartsOf([step(1), step(2)]).map((chart) => chart.title)).toEqual(ofSteps);
+  const twice = [...records, { ...merge, step: 8, cycle: 2 }];
+  expect(chartsOf(twice).map((chart) => chart.title)).toEqual([
+    ...ofSteps,
+    "Norm of ΔW",
+    "Rank of the accumulated update",
   ]);
-  const floatTitles = chartsOf(records).map((chart) => chart.title);
-  expect(floatTitles.slice(4)).toEqual(["Norm of ΔW", "Rank of the accumulated update"]);
+});
+
+test("no chart has a single point, as those of the one merge of LoRA would", () => {
+  expect(chartsOf([step(1)])).toEqual([]);
+  expect(records.filter(({ kind }) => kind === "merge")).toHaveLength(1);
+  const charts = chartsOf(records);
+  expect(charts).toHaveLength(4);
+  expect(charts.every(({ steps }) => steps.length > 1)).toBe(true);
 });
 
 test("a long run is thinned to means of the loss and peaks of the gradient norm", () => {

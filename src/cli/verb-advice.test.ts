@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+import { adviceForVerb } from "./verb-advice.js";
+
+const VERBS = ["train", "resume", "compare", "eval", "generate", "quantize", "merge", "export", "data", "inspect"];
+
+test.each([
+  ["finetune", "train"],
+  ["fine-tune", "train"],
+  ["chat", "generate"],
+  ["run", "generate"],
+  ["infer", "generate"],
+  ["predict", "generate"],
+  ["test", "eval"],
+  ["evaluate", "eval"],
+  ["fuse", "merge"],
+  ["convert", "export"],
+  ["sweep", "train --sweep"],
+  ["help", "--help"],
+  ["trian", "train"],
+  ["genrate", "generate"],
+  ["Train", "train"],
+])("%s means %s", (named, verb) => expect(adviceForVerb(named, VERBS)).toBe(`; did you mean "${verb}"?`));
+
+test.each(["frobnicate", "deploy", "tent", "date9x"])("%s is near no verb, so all are listed", (named) =>
+  expect(adviceForVerb(named, VERBS)).toBe(`; there are ${VERBS.join(", ")}`),
+);

@@ -1,0 +1,57 @@
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { animalText } from "../../tests/animal-text.js";
+import { SMALL_RUN } from "../../tests/small-run.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
+import type { Settings } from "../config/settings.js";
+import { train } from "../training/train.js";
+import { exportTarget } from "../verbs/export.js";
+import { loadTarget } from "../verbs/target.js";
+
+let folder = "";
+/** Relative, as people name their runs. */
+const at = (name: string): string => path.relative(process.cwd(), path.join(folder, name));
+
+function settingsOf(name: string, change: Partial<Settings>): Settings {
+  const base = { ...SMALL_RUN, method: "lora", warmStartSteps: 0, maxSteps: 2, sampleTokens: 0, threads: 1 } as const;
+  return completeSettings(resolveSettings({ flags: { ...base, data: at("text.txt"), out: at(name), ...change } }));
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-run-model-"));
+  await writeFile(at("text.txt"), animalText());
+  await train(settingsOf("first", {}));
+}, 120_000);
+afterAll(() => rm(folder, { recursive: true }));
+
+test("a run named as the model stands for its finished model", async () => {
+  const { runFolder } = await train(settingsOf("second", { model: at("first") }));
+  const { model } = JSON.parse(await readFile(path.join(runFolder, "config.resolved.json"), "utf8"));
+  expect(model).toBe(path.join(at("first"), "model"));
+});
+
+test("a run without a finished model, and an adapter, are named with the way out", async () => {
+  await train(settingsOf("stopped", {}), { untilStep: 1 });
+  await expect(train(settingsOf("third", { model: at("stopped") }))).rejects.toThrow(
+    /is a run that has not finished its model yet; finish it with highrank resume .*stopped, or write its model/,
+  );
+  await expect(train(settingsOf("third", { model: at("first/adapter") }))).rejects.toThrow(
+    /is an adapter; name its base with --model, and train it on with --adapter-from/,
+  );
+});
+
+test("an adapter names its base by an absolute path, and a run that was moved has it beside the adapter", async () => {
+  const baseOf = async (adapter: string): Promise<string> =>
+    JSON.parse(await readFile(path.join(at(adapter), "adapter_config.json"), "utf8")).base_model_name_or_path;
+  const base = path.join(folder, "first", "base");
+  expect(await baseOf("first/adapter")).toBe(base);
+  await exportTarget(at("first"), { to: "peft", out: at("peft"), base: null, dtype: null, adapters: [] });
+  expect(await baseOf("peft")).toBe(base);
+  await exportTarget(at("peft"), { to: "peft", out: at("renamed"), base: at("first/base"), dtype: null, adapters: [] });
+  expect(await baseOf("renamed")).toBe(base);
+
+  await rename(at("first"), at("moved"));
+  await loadTarget(at("moved/adapter"), { base: null, adapter: true });
+});

@@ -1,0 +1,28 @@
+import { exists, joinPath } from "#platform";
+import { ConfigError } from "../base/errors.js";
+import { isAdapterFolder } from "./open-adapter.js";
+
+/** The file whose presence makes a folder that of a run: its settings. */
+export const RUN_SETTINGS = "config.resolved.json";
+
+/**
+ * The folder of a model to begin from, where a run may be named as well: its finished model. Other paths are returned
+ * as they are.
+ * @throws ConfigError for a run without a finished model, and for an adapter, which say what to name instead.
+ */
+export async function modelToBeginFrom(path: string): Promise<string> {
+  if (await exists(joinPath(path, RUN_SETTINGS))) {
+    const finished = joinPath(path, "model");
+    if (await exists(finished)) return finished;
+    throw new ConfigError(
+      `model: ${path} is a run that has not finished its model yet; finish it with highrank resume ${path}, ` +
+        `or write its model as it is with highrank merge ${path} --out DIR and name that`,
+    );
+  }
+  if ((await exists(path)) && (await isAdapterFolder(path))) {
+    throw new ConfigError(
+      `model: ${path} is an adapter; name its base with --model, and train it on with --adapter-from ${path}`,
+    );
+  }
+  return path;
+}
