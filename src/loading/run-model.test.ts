@@ -4,7 +4,8 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { animalText } from "../../tests/animal-text.js";
 import { SMALL_RUN } from "../../tests/small-run.js";
-import { completeSettings, resolveSettings } from "../config/resolve.js";
+import type { OpenSettings } from "../config/derive.js";
+import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { train } from "../training/train.js";
 import { exportTarget } from "../verbs/export.js";
@@ -14,9 +15,9 @@ let folder = "";
 /** Relative, as people name their runs. */
 const at = (name: string): string => path.relative(process.cwd(), path.join(folder, name));
 
-function settingsOf(name: string, change: Partial<Settings>): Settings {
+function settingsOf(name: string, change: Partial<Settings>): OpenSettings {
   const base = { ...SMALL_RUN, method: "lora", warmStartSteps: 0, maxSteps: 2, sampleTokens: 0, threads: 1 } as const;
-  return completeSettings(resolveSettings({ flags: { ...base, data: at("text.txt"), out: at(name), ...change } }));
+  return resolveSettings({ flags: { ...base, data: at("text.txt"), out: at(name), ...change } });
 }
 
 beforeAll(async () => {
