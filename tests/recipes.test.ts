@@ -32,7 +32,7 @@ test("CONTRIBUTING.md, a setting: its declaration alone makes flag, check, help,
   await writeFile(
     path.join(copy, "src/check.ts"),
     `import { resolveSettings, type Settings, settingsJsonSchema } from "./index.js";
-    const noiseOf = ({ gradientNoise }: Settings): number => gradientNoise;
+    const noiseOf = ({ gradientNoise }: Pick<Settings, "gradientNoise">): number => gradientNoise;
     const refusal = (): string => {
       try { return String(noiseOf(resolveSettings({ flags: { gradientNoise: -1 } }))); }
       catch (error) { return (error as Error).message; }

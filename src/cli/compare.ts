@@ -1,8 +1,8 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { baseName, extension, readText } from "#platform";
 import { formatDuration } from "../base/numbers.js";
 import type { StudyOptions } from "../studies/run-study.js";
-import type { Study } from "../studies/study.js";
+import type { AskedStudy } from "../studies/study.js";
 import { parseStudy } from "../studies/study-config.js";
 import type { StudySummary } from "../studies/summary.js";
 import { edgeRemark, parseSweeps, type Sweep } from "../studies/sweep.js";
@@ -32,8 +32,8 @@ const OPTIONS = {
 } as const satisfies OptionTable;
 
 const HELP_AFTER = `
-RUN RUN ...: run folders, or the folder of a study for all its runs. They are put
-side by side: losses, settings that differ, and whether the losses compare.
+RUN RUN ...: run folders, or the folder of a study for all its runs. They are
+put side by side: losses, settings that differ, and whether the losses compare.
 Nothing is trained.
 CONFIG holds the settings that all runs share, the seeds, and the arms with the
 settings in which they differ; see docs/studies.md. The same command continues a
@@ -76,9 +76,8 @@ export interface StudyRequest extends Placement {
 /** Adds `--sweep`, which may be given several times for a grid. */
 export function addSweepOption(command: Command): void {
   const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
-  const help =
-    "Train with each of these values, such as lr=1e-4,2e-4, and compare; several make a grid (default: none)";
-  command.option("--sweep <setting=a,b,...>", help, collect, []);
+  const help = "Train with each, as lr=1e-4,2e-4; several: a grid.";
+  command.addOption(new Option("--sweep <setting=a,b,...>", help).argParser(collect).default([], "none"));
 }
 
 /** The sweeps of a command line, as they were typed. */
@@ -90,7 +89,7 @@ export function sweptBy(command: Command): readonly string[] {
 export async function runStudy(
   context: Context,
   command: Command,
-  study: Study,
+  study: AskedStudy,
   { dryRun, ...request }: StudyRequest,
 ): Promise<void> {
   if (dryRun) return showPlan(context, study, request);
@@ -98,7 +97,7 @@ export async function runStudy(
   await compare(context, study, request, [context.name, ...typed.map(shellWord)].join(" "));
 }
 
-async function showPlan(context: Context, study: Study, { out, parallel }: Placement): Promise<void> {
+async function showPlan(context: Context, study: AskedStudy, { out, parallel }: Placement): Promise<void> {
   const { locateStudy, lookAtRuns, studyRuns } = await import("../studies/study-run.js");
   const { planStudy } = await import("../studies/study-plan.js");
   const { secondsLeft } = await import("../studies/estimate.js");
@@ -118,7 +117,7 @@ async function showPlan(context: Context, study: Study, { out, parallel }: Place
 /** @param again the command that continues the study. */
 async function compare(
   context: Context,
-  study: Study,
+  study: AskedStudy,
   { sweeps, ...placement }: Omit<StudyRequest, "dryRun">,
   again: string,
 ): Promise<void> {

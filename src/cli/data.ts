@@ -36,7 +36,7 @@ const OPTIONS = {
   document: SETTINGS.document,
   chatTemplate: SETTINGS.chatTemplate,
   trainOnInputs: SETTINGS.trainOnInputs,
-  chatDate: SETTINGS.chatDate,
+  chatDate: { ...SETTINGS.chatDate, isRare: true },
   sequenceLength: {
     type: "integer",
     default: null,
@@ -45,7 +45,7 @@ const OPTIONS = {
     unit: "tokens",
     help: SETTINGS.sequenceLength.help,
   },
-  vocabSize: SETTINGS.vocabSize,
+  vocabSize: { ...SETTINGS.vocabSize, isRare: true },
   exact: {
     type: "boolean",
     default: false,

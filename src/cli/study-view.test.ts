@@ -1,14 +1,16 @@
 import { expect, test } from "vitest";
 import type { MetricsRecord } from "../runs/metrics.js";
-import { parseStudy } from "../studies/study-config.js";
+import { completeStudy, parseStudy } from "../studies/study-config.js";
 import { planStudy } from "../studies/study-plan.js";
 import { type RunStatus, studyRuns } from "../studies/study-run.js";
 import { planLines, StudyView } from "./study-view.js";
 
-const STUDY = parseStudy(
-  "seeds: [0]\nsettings: {maxSteps: 10, batchSize: 2, sequenceLength: 50}\narms: {full: {method: full}, lora: {method: lora}, x: {}}",
-  "s.yaml",
-  "s",
+const STUDY = completeStudy(
+  parseStudy(
+    "seeds: [0]\nsettings: {maxSteps: 10, batchSize: 2, sequenceLength: 50}\narms: {full: {method: full}, lora: {method: lora}, x: {}}",
+    "s.yaml",
+    "s",
+  ),
 );
 
 const statuses = studyRuns(STUDY, "out", 1).map((run, i): RunStatus => {

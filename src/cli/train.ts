@@ -25,7 +25,7 @@ export function addTrain(program: Command, context: Context): void {
   addDetails(command, DETAILS);
   addSettingFlags(command);
   addSweepOption(command);
-  command.option("--parallel <runs>", "with --sweep, runs at a time, each in its own process (default: 1)");
+  command.option("--parallel <runs>", "With --sweep, runs at a time. (default: 1)");
   command.action(async (configPath: string | undefined) => {
     if (sweptBy(command).length > 0) return sweep(context, command, configPath);
     const settings = await settingsOf(command, configPath);
@@ -50,8 +50,7 @@ async function sweep(context: Context, command: Command, configPath: string | un
   }
   const resolve = await settingsResolver(configPath);
   const title = `Sweep of ${sweeps.map(({ key }) => key).join(" and ")}`;
-  const { completedSettings } = await import("../training/prepare.js");
-  const study = await sweepStudy(sweeps, (values) => completedSettings(resolve({ ...flags, ...values })), title);
+  const study = sweepStudy(sweeps, (values) => resolve({ ...flags, ...values }), title);
   const folder = `studies/sweep-${sweeps.map(({ key }) => key).join("-")}`;
   const request = { out: typeof out === "string" ? out : folder, parallel, dryRun: dryRun === true, sweeps };
   await runStudy(context, command, study, request);

@@ -96,6 +96,7 @@ export const SETTINGS = {
     path: "name or path",
     group: "Model and data",
     default: "small",
+    fineTune: { required: "names the model to fine-tune" },
     help: "A size preset, trained from random weights, or a model that has learned, to fine-tune: a Hugging Face folder, a name of the hub, or a run.",
     aliases: ["base_model", "model_name_or_path", "model_name"],
   },
@@ -264,7 +265,6 @@ export const SETTINGS = {
   },
   alpha: {
     type: "number",
-    brief: "Scale of the adapters: alpha / rank.",
     group: "Method",
     usedBy: ["adapters", "new adapters"],
     warmStart: "none",

@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { suggest } from "../base/suggest.js";
 import type { ColumnRoles } from "./columns.js";
 import { COLUMN_ROLES } from "./records.js";
@@ -17,6 +18,6 @@ export function columnRoles(items: readonly string[]): ColumnRoles {
     } else if (roles.has(role)) faults.push(`"${role}" is given twice; name one column`);
     else roles.set(role, column);
   }
-  if (faults.length > 0) throw new ConfigError(faults.map((fault) => `columns: ${fault}`).join("\n"));
+  if (faults.length > 0) throw new ConfigError(faults.map((fault) => `${optionName("columns")}: ${fault}`).join("\n"));
   return roles;
 }

@@ -1,5 +1,6 @@
 import { DataError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
+import { either, flagOf } from "../base/naming.js";
 import { plainNumbers } from "../python/json.js";
 import type { DataKind } from "./records.js";
 
@@ -83,14 +84,19 @@ const REFUSED: readonly RefusedColumn[] = [
 /** Names of columns that a Parquet file is read for, although they are refused. */
 export const REFUSED_COLUMNS: readonly string[] = ["chosen", "rejected", ...REFUSED.flatMap(({ names }) => names)];
 
+/** The option that gives columns these roles, for a message. */
+export function columnsOption(roles: readonly string[]): string {
+  return either(`columns: ${JSON.stringify(roles)}`, `${flagOf("columns")} ${roles.join(",")}`);
+}
+
 /** @throws DataError for pairs of answers, which other methods learn from. */
 export function requireOneAnswer(fields: Fields): void {
   if (!("chosen" in fields && "rejected" in fields)) return;
   const isWhole = Array.isArray(fields.chosen) || !("prompt" in fields);
-  const columns = isWhole ? (Array.isArray(fields.chosen) ? "messages=chosen" : "text=chosen") : "completion=chosen";
+  const whole = Array.isArray(fields.chosen) ? "messages=chosen" : "text=chosen";
   throw new DataError(
     'has "chosen" and "rejected", pairs for methods such as DPO, while here one answer is learned; ' +
-      `to train on the better ones alone, say so: --columns ${isWhole ? "" : "prompt=prompt,"}${columns}`,
+      `to train on the better ones alone, say so: ${columnsOption(isWhole ? [whole] : ["prompt=prompt", "completion=chosen"])}`,
   );
 }
 

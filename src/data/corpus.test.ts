@@ -111,7 +111,11 @@ test.each<[name: string, content: string | Uint8Array, message: RegExp]>([
   ["blank.jsonl", "\n \n", /blank\.jsonl: no text in it/],
   ["latin1.txt", new Uint8Array([0x63, 0x61, 0x66, 0xe9]), /latin1\.txt is not UTF-8 text/],
   ["zeros.txt", new Uint8Array(64), /zeros\.txt: holds zero bytes, so it is not text/],
-  ["a.pdf", "x", /a\.pdf: the name must end in \.txt, \.md, \.jsonl, \.json, \.parquet; rename or convert/],
+  [
+    "a.pdf",
+    "x",
+    /a\.pdf: the name must end in \.txt, \.md, \.jsonl, \.json, \.csv, \.tsv, \.parquet; rename or convert/,
+  ],
 ])("%s is refused by name", async (name, content, message) => {
   const loading = loadCorpus(await write(name, content));
   await expect(loading).rejects.toThrow(DataError);
@@ -121,7 +125,7 @@ test.each<[name: string, content: string | Uint8Array, message: RegExp]>([
 test("a missing source is refused, and the message lists the built-in ones", async () => {
   await expect(loadCorpus(join(folder, "no.txt"))).rejects.toThrow(/no\.txt: there is no such .*use builtin:wordnet/);
   await expect(loadCorpus(folder)).rejects.toThrow(
-    /no file whose name ends in \.txt, \.md, \.jsonl, \.json, \.parquet; add one/,
+    /no file whose name ends in \.txt, \.md, \.jsonl, \.json, \.csv, \.tsv, \.parquet; add one/,
   );
   for (const name of ["none", "constructor"]) {
     await expect(loadCorpus(`builtin:${name}`)).rejects.toThrow(

@@ -1,4 +1,5 @@
 import { DataError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { ScoredTurns } from "../chats/chat-rendering.js";
 import { ChatTemplate, today } from "../chats/chat-template.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
@@ -114,7 +115,7 @@ export async function tokenizeDataset(
     };
   }
   if (tokenizer === undefined || kind !== "text" || options.packing === false) {
-    const remedy = "bring others, or name data for validation with --valid-data";
+    const remedy = `bring others, or name data for validation as ${optionName("validData")}`;
     const found = train.length === 1 ? "there is 1 sample" : `all ${train.length} samples are the same`;
     throw new DataError(`${name}: ${found}, and none can be held out; ${remedy}`);
   }

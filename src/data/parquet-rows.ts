@@ -2,6 +2,7 @@ import { parquetMetadata, parquetReadObjects, parquetSchema, snappyUncompress } 
 import { decompress } from "#platform";
 import { DataError } from "../base/errors.js";
 import { shortened, shownValue } from "../base/json.js";
+import { optionName } from "../base/naming.js";
 import { unlz4, unlz4Framed } from "./lz4.js";
 import type { ParquetColumn } from "./parquet-values.js";
 import { DATA_COLUMNS, KIND_COLUMNS } from "./records.js";
@@ -58,7 +59,7 @@ export async function parquetRows(bytes: Uint8Array, asked: readonly string[] = 
     if (columns.length === 0) {
       throw new DataError(
         `it has none of the columns ${KIND_COLUMNS.join(", ")}; ` +
-          `its columns are ${shortened(names.join(", ")) || "none"}; say which is which with --columns`,
+          `its columns are ${shortened(names.join(", ")) || "none"}; say which is which with ${optionName("columns")}`,
       );
     }
     const count = Number(metadata.num_rows);

@@ -1,10 +1,11 @@
 import { DataError } from "../base/errors.js";
 import { shownValue, withBigInts } from "../base/json.js";
+import { optionName } from "../base/naming.js";
 import { suggest } from "../base/suggest.js";
 import type { ChatMessage, Conversation } from "../chats/chat-rendering.js";
 import { CONVERSATION_KEYS, readMessages, scoredMessages, withColumns } from "../chats/conversations.js";
 import { plainNumbers } from "../python/json.js";
-import { type ColumnRoles, REFUSED_COLUMNS, requireHonoured, requireOneAnswer } from "./columns.js";
+import { type ColumnRoles, columnsOption, REFUSED_COLUMNS, requireHonoured, requireOneAnswer } from "./columns.js";
 import { shownKeys } from "./jsonl-format.js";
 import { readTokens, TOKEN_KEYS, type TokenLabels } from "./rows.js";
 
@@ -205,7 +206,7 @@ export class RecordReader {
     if (missing === undefined) return;
     const [role, column] = missing;
     throw new DataError(
-      `columns: no record has "${column}", named by ${role}=${column}; ` +
+      `${optionName("columns")}: no record has "${column}", named by ${role}=${column}; ` +
         `the keys of the first are ${shownKeys(this.#firstRecord)}${nearest(column, Object.keys(this.#firstRecord))}`,
     );
   }
@@ -242,7 +243,7 @@ export class RecordReader {
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       const roles = [...this.columns].map(([role, column]) => `${role}=${column}`);
-      throw new DataError(`${error.message} (with --columns ${roles.join(",")})`, { cause: error });
+      throw new DataError(`${error.text} (with ${columnsOption(roles)})`, { cause: error });
     }
   }
 
@@ -250,7 +251,8 @@ export class RecordReader {
     const keys = Object.keys(given);
     const found = `the keys found are ${shownKeys(given)}`;
     const missing = [...this.columns.values()].find((column) => !(column in given));
-    if (missing !== undefined) return `must have "${missing}", named by --columns; ${found}${nearest(missing, keys)}`;
+    if (missing !== undefined)
+      return `must have "${missing}", named by ${optionName("columns")}; ${found}${nearest(missing, keys)}`;
     const others = KINDS.filter(({ kind }) => kind !== "question-answer");
     const ways = [...new Set(others.map((kind) => shownNames(kind.keys)))];
     return (
@@ -264,9 +266,9 @@ export class RecordReader {
 function columnsFor(keys: readonly string[]): string {
   const find = (role: string): string | undefined => keys.find((key) => key.toLowerCase() === role);
   const kind = KINDS.find((each) => each.keys.every((key) => find(key) !== undefined));
-  if (kind === undefined) return "--columns prompt=KEY,completion=KEY or text=KEY";
+  if (kind === undefined) return `${columnsOption(["prompt=KEY", "completion=KEY"])} or ${columnsOption(["text=KEY"])}`;
   const roles = kind.kind === "question-answer" ? ["prompt", "completion"] : kind.keys;
-  return `--columns ${kind.keys.map((key, index) => `${roles[index]}=${find(key)}`).join(",")}`;
+  return columnsOption(kind.keys.map((key, index) => `${roles[index]}=${find(key)}`));
 }
 
 function nearest(name: string, names: readonly string[]): string {

@@ -39,7 +39,7 @@ test("a run without a finished model, and an adapter, are named with the way out
     /is a run that has not finished its model yet; finish it with highrank resume .*stopped, or write its model/,
   );
   await expect(train(settingsOf("third", { model: at("first/adapter") }))).rejects.toThrow(
-    /is an adapter; name its base with --model, and train it on with --adapter-from/,
+    /is an adapter; name its base as model, and train it on with adapterFrom/,
   );
 });
 

@@ -51,7 +51,7 @@ test("an earlier run is replaced only when that is asked for, and then wholly", 
 test("a run that another process has made and ended since the folder was chosen is not replaced", async () => {
   const folder = new RunFolder(await chooseRunFolder(settings()));
   await finishedRun();
-  await expect(folder.create(settings({ seed: 5 }), 2)).rejects.toThrow(/holds a run already.*--overwrite/);
+  await expect(folder.create(settings({ seed: 5 }), 2)).rejects.toThrow(/holds a run already.*overwrite: true/);
   await folder.release();
   expect(await readRunSettings(out)).toMatchObject({ seed: 0 });
   expect(await readdir(out)).toContain("checkpoint-000100");

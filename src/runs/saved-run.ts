@@ -4,6 +4,7 @@ import type { LowRankTerm } from "../adapters/low-rank-term.js";
 import { joinTerms } from "../adapters/low-rank-term.js";
 import { createMergePolicy, MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { Settings } from "../config/settings.js";
 import { requireWhole } from "../formats/checksums.js";
 import { checkpointFault } from "../formats/faults.js";
@@ -165,7 +166,7 @@ async function takeUpAgain(model: CausalLM, folder: string, cycle: number): Prom
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     throw new ConfigError(
-      `maxSteps: ${folder} is finished, with its adapters merged, and cannot go on: ${error.message}; ` +
+      `${optionName("maxSteps")}: ${folder} is finished, with its adapters merged, and cannot go on: ${error.message}; ` +
         "start a new run from its model/",
     );
   }

@@ -7,7 +7,7 @@ import { LOCK_FILES } from "../runs/run-folder.js";
 import type { TrainingHandle } from "../training/start.js";
 import { startResuming, startTraining } from "../training/start.js";
 import { REPORT_FILES, writeReports } from "./reports.js";
-import type { Study } from "./study.js";
+import type { AskedStudy, Study } from "./study.js";
 import { locateStudy, lookAtRun, lookAtRuns, type RunStatus, type StudyRun, studyRuns } from "./study-run.js";
 import type { StudySummary } from "./summary.js";
 import { WarmStarts } from "./warm-starts.js";
@@ -50,7 +50,7 @@ const LOCK = "lock";
  * Trains the remaining runs of a study and writes its reports after each. @throws through `done`: ConfigError
  * for a folder that holds something else, another process, or runs with other settings.
  */
-export function startStudy(study: Study, options: StudyOptions): StudyHandle {
+export function startStudy(study: AskedStudy, options: StudyOptions): StudyHandle {
   const running = new Set<TrainingHandle>();
   let stopped = false;
   const stop = (): void => {
@@ -66,7 +66,7 @@ interface Control {
   readonly isStopped: () => boolean;
 }
 
-async function runStudy(given: Study, options: StudyOptions, control: Control): Promise<StudyResult> {
+async function runStudy(given: AskedStudy, options: StudyOptions, control: Control): Promise<StudyResult> {
   const { out, parallel = 1, onBegin = () => {}, onNotice = () => {}, onDownload } = options;
   await requireStudyFolder(out);
   const study = await locateStudy(given, { onDownload, onNotice });

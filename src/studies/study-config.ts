@@ -1,10 +1,10 @@
 import { ConfigError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
 import { loadConfigFile } from "../config/config-file.js";
+import type { OpenSettings } from "../config/derive.js";
 import { findSetting } from "../config/names.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
-import type { Settings } from "../config/settings.js";
-import { type Arm, OWN_SETTINGS, type Reference, SHARED_SETTINGS, type Study } from "./study.js";
+import { type Arm, type AskedStudy, OWN_SETTINGS, type Reference, SHARED_SETTINGS, type Study } from "./study.js";
 import { type Sweep, sweptSeeds, variantsOf } from "./sweep.js";
 
 const KEYS = ["title", "notes", "settings", "seeds", "arms", "reference"];
@@ -22,7 +22,7 @@ type Entries = Readonly<Record<string, unknown>>;
  * @param sweeps settings of which each arm is trained with several values.
  * @throws ConfigError with every fault, those of arms by name.
  */
-export function parseStudy(text: string, path: string, name: string, sweeps: readonly Sweep[] = []): Study {
+export function parseStudy(text: string, path: string, name: string, sweeps: readonly Sweep[] = []): AskedStudy {
   const file = loadConfigFile(text, path).values;
   const values: Entries = { ...file, ...(sweeps.length > 0 && { arms: sweptArms(file.arms, sweeps) }) };
   const faults: string[] = [];
@@ -33,7 +33,7 @@ export function parseStudy(text: string, path: string, name: string, sweeps: rea
     const advice = nearest === undefined ? misplaced : `; did you mean "${nearest}"?`;
     faults.push(`${path}: unknown key "${key}"${advice}`);
   }
-  const study: Study = {
+  const study: AskedStudy = {
     title: textOf(values.title, `${path}: title`, faults) || name,
     notes: textOf(values.notes, `${path}: notes`, faults),
     seeds: seedsOf(sweptSeeds(sweeps) ?? values.seeds, `${path}: seeds`, faults),
@@ -43,6 +43,11 @@ export function parseStudy(text: string, path: string, name: string, sweeps: rea
   faults.push(...differenceFaults(study.arms, path));
   if (faults.length > 0) throw new ConfigError([...new Set(faults)].join("\n"));
   return study;
+}
+
+/** The study without its models and data. @throws ConfigError for settings that follow from those. */
+export function completeStudy({ arms, ...study }: AskedStudy): Study {
+  return { ...study, arms: arms.map((arm) => ({ ...arm, settings: completeSettings(arm.settings) })) };
 }
 
 function textOf(value: unknown, where: string, faults: string[]): string {
@@ -67,14 +72,14 @@ function seedsOf(value: unknown, where: string, faults: string[]): readonly numb
   return [];
 }
 
-function armsOf(values: Entries, path: string, faults: string[]): Arm[] {
+function armsOf(values: Entries, path: string, faults: string[]): Arm<OpenSettings>[] {
   const shared = entriesOf(values.settings, `${path}: settings`, faults);
   const arms = entriesOf(values.arms, `${path}: arms`, faults);
   if (arms !== undefined && Object.keys(arms).length === 0) {
     faults.push(`${path}: arms: must name at least one arm, each with the settings in which it differs`);
   }
   if (shared === undefined || arms === undefined) return [];
-  const resolvedArms: Arm[] = [];
+  const resolvedArms: Arm<OpenSettings>[] = [];
   const found = new Map<string, string[]>();
   for (const [name, value] of Object.entries(arms)) {
     const where = `${path}: arms.${name}`;
@@ -121,14 +126,14 @@ interface Source {
 }
 
 /** The settings, or the faults in them. */
-function resolved(file: Source, changes: Source): Settings | string[] {
+function resolved(file: Source, changes: Source): OpenSettings | string[] {
   const faults = [file, changes].flatMap(({ path, values }) =>
     Object.keys(values)
       .filter((name) => OWN_SETTINGS.some((key) => key === findSetting(name)?.key))
       .map((name) => `${path}: ${name}: the study sets it; leave it out`),
   );
   try {
-    const settings = completeSettings(resolveSettings({ file, changes }));
+    const settings = resolveSettings({ file, changes });
     return faults.length > 0 ? faults : settings;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -167,7 +172,7 @@ function referenceOf(value: unknown, names: readonly string[], path: string, fau
   return { low, high: high ?? (usual("high") === low ? null : (usual("high") ?? null)) };
 }
 
-export function differenceFaults([first, ...others]: readonly Arm[], path: string): string[] {
+export function differenceFaults([first, ...others]: readonly Arm<OpenSettings>[], path: string): string[] {
   const faults: string[] = [];
   for (const { name, settings } of others) {
     for (const key of SHARED_SETTINGS) {

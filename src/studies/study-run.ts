@@ -1,6 +1,7 @@
 import { cpuCount, exists, joinPath, readText } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
+import { isComplete, type OpenSettings } from "../config/derive.js";
 import { settingOf } from "../config/names.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { checkpointPath } from "../formats/open-file.js";
@@ -10,7 +11,8 @@ import { locateModels } from "../loading/named-models.js";
 import { listCheckpoints } from "../runs/checkpoint.js";
 import { type MetricsRecord, parseMetrics } from "../runs/metrics.js";
 import { isRunFolder, readRunSettings } from "../runs/run-folder.js";
-import type { Arm, Study } from "./study.js";
+import { prepareRun } from "../training/prepare.js";
+import type { Arm, AskedStudy, Study } from "./study.js";
 
 /** One cell of the matrix. */
 export interface StudyRun {
@@ -18,6 +20,8 @@ export interface StudyRun {
   readonly seed: number;
   readonly folder: string;
   readonly settings: Settings;
+  /** What was asked for; a run that exists must have been made with the same. Default: the settings. */
+  readonly asked?: OpenSettings;
 }
 
 /** A run that ended early is done. `diverged` is an end too: the same run would diverge again. */
@@ -33,13 +37,18 @@ export interface RunStatus {
 }
 
 /**
- * The study with the commits of what it names on the hub, so that all runs use the same. Downloads it.
+ * The study with the commits of the hub models that it names, so that all runs use the same, and with what follows from
+ * models and data: from those of the first seed, so that an arm has the same settings with each. Downloads the models.
  */
-export async function locateStudy(study: Study, events?: DownloadEvents): Promise<Study> {
+export async function locateStudy(study: AskedStudy, events?: DownloadEvents): Promise<Study> {
   const arms: Arm[] = [];
-  for (const { name, settings } of study.arms) {
-    const located = (await locateModels(settings, events)).settings;
-    arms.push({ name, settings: { ...located, data: (await locateData(settings.data, events)).name } });
+  for (const { name, settings: asked } of study.arms) {
+    const named = (await locateModels(asked, events)).settings;
+    const located = { ...named, data: (await locateData(named.data, events)).name };
+    const found = isComplete(located)
+      ? located
+      : (await prepareRun({ ...located, seed: study.seeds[0]! }, undefined, events)).settings;
+    arms.push({ name, settings: { ...found, seed: asked.seed }, asked: located });
   }
   return { ...study, arms };
 }
@@ -51,10 +60,11 @@ export async function locateStudy(study: Study, events?: DownloadEvents): Promis
 export function studyRuns({ arms, seeds }: Study, out: string, parallel: number): StudyRun[] {
   const share = Math.max(1, Math.floor(cpuCount() / parallel));
   return seeds.flatMap((seed) =>
-    arms.map(({ name, settings }) => {
+    arms.map(({ name, settings, asked = settings }) => {
       const folder = joinPath(out, "runs", name, `seed-${seed}`);
       const threads = settings.threads ?? share;
-      return { arm: name, seed, folder, settings: { ...settings, seed, threads, out: folder } };
+      const own = { seed, threads, out: folder };
+      return { arm: name, seed, folder, settings: { ...settings, ...own }, asked: { ...asked, ...own } };
     }),
   );
 }
@@ -79,11 +89,12 @@ export async function lookAtRuns(runs: readonly StudyRun[]): Promise<RunStatus[]
   );
 }
 
-async function changesOf({ folder, settings }: StudyRun): Promise<string[]> {
+async function changesOf({ folder, settings, asked = settings }: StudyRun): Promise<string[]> {
   if (!(await isRunFolder(folder))) return [];
   const before = await readRunSettings(folder);
   const text = (value: unknown): string => JSON.stringify(value);
   return (Object.keys(settings) as SettingKey[])
+    .filter((key) => asked[key] !== undefined && (key !== "chatDate" || asked.chatDate !== null))
     .filter((key) => !settingOf(key).computesNothing && text(settings[key]) !== text(before[key]))
     .map((key) => `${key} was ${text(before[key])}, is ${text(settings[key])}`);
 }

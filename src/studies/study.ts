@@ -1,21 +1,27 @@
+import type { OpenSettings } from "../config/derive.js";
 import { SETTING_KEYS, settingOf } from "../config/names.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 
 /** A matrix of runs, every arm with every seed. */
-export interface Study {
+export interface Study<S extends OpenSettings = Settings> {
   readonly title: string;
   /** Text for the report, or empty. */
   readonly notes: string;
   readonly seeds: readonly number[];
-  readonly arms: readonly Arm[];
+  readonly arms: readonly Arm<S>[];
   readonly reference: Reference;
 }
 
+/** A study as it was asked for: what follows from models and data is still open. */
+export type AskedStudy = Study<OpenSettings>;
+
 /** One way to train. */
-export interface Arm {
+export interface Arm<S extends OpenSettings = Settings> {
   readonly name: string;
   /** Settings of its runs, but for `seed`, `out` and, where it is null, `threads`. */
-  readonly settings: Settings;
+  readonly settings: S;
+  /** What was asked for, of which the settings follow; absent where that is the same. */
+  readonly asked?: OpenSettings;
 }
 
 /** The arms that the others are measured against, by name. */

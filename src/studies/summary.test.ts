@@ -5,13 +5,14 @@ import { renderStudyPage } from "./report-html.js";
 import { renderStudyMarkdown } from "./report-markdown.js";
 import { kindSpectrum } from "./spectra.js";
 import type { Study } from "./study.js";
-import { parseStudy } from "./study-config.js";
+import { completeStudy, parseStudy } from "./study-config.js";
 import type { RunPhase } from "./study-run.js";
 import { type RunEvidence, type StudySummary, summarize } from "./summary.js";
 import { seedTable } from "./tables.js";
 
-const STUDY: Study = parseStudy(
-  `
+const STUDY: Study = completeStudy(
+  parseStudy(
+    `
 seeds: [0, 1, 2]
 settings: {model: tiny, maxSteps: 8, warmStartSteps: 2, warmupSteps: 1, rank: 4, reloraEvery: 3, restartWarmupSteps: 0}
 arms:
@@ -19,8 +20,9 @@ arms:
   lora: {method: lora}
   relora: {method: relora}
 `,
-  "s.yaml",
-  "s",
+    "s.yaml",
+    "s",
+  ),
 );
 
 interface Ending {

@@ -1,8 +1,9 @@
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
+import type { OpenSettings } from "../config/derive.js";
 import { adviceForUnknown, findSetting, settingOf } from "../config/names.js";
-import type { SettingKey, Settings } from "../config/settings.js";
-import { type Arm, OWN_SETTINGS, SHARED_SETTINGS, type Study } from "./study.js";
+import type { SettingKey } from "../config/settings.js";
+import { type Arm, type AskedStudy, OWN_SETTINGS, SHARED_SETTINGS } from "./study.js";
 
 /** A setting and the values with which it is tried, as text. */
 export interface Sweep {
@@ -93,14 +94,14 @@ export function sweptSeeds(sweeps: readonly Sweep[]): number[] | undefined {
  * @param resolve gives the settings with these in place of what the run has.
  * @throws ConfigError as `resolve`, which names the values.
  */
-export async function sweepStudy(
+export function sweepStudy(
   sweeps: readonly Sweep[],
-  resolve: (values: Variant["values"]) => Promise<Settings>,
+  resolve: (values: Variant["values"]) => OpenSettings,
   title: string,
-): Promise<Study> {
-  const arms: Arm[] = [];
-  for (const { name, values } of variantsOf(sweeps))
-    arms.push({ name: name || "run", settings: await resolve(values) });
+): AskedStudy {
+  const arms = variantsOf(sweeps).map(
+    ({ name, values }): Arm<OpenSettings> => ({ name: name || "run", settings: resolve(values) }),
+  );
   const seeds = sweptSeeds(sweeps) ?? [arms[0]!.settings.seed];
   const bad = seeds.filter((seed) => !Number.isInteger(seed) || seed < 0 || seed > 0xffffffff);
   if (bad.length > 0)

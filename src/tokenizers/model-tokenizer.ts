@@ -26,7 +26,7 @@ export async function modelTokenizer(
   const tokenizer = await withTemplate(addSpecialTokens ? stored : stored.withoutSurround(), chatTemplate);
   if (tokenizer.newTokens.length === 0) return tokenizer;
   throw new ConfigError(
-    `chatTemplate: ${chatTemplate} is written with ${tokenizer.newTokens.join(", ")}, which the model has not learned; ` +
+    `${optionName("chatTemplate")}: ${chatTemplate} is written with ${tokenizer.newTokens.join(", ")}, which the model has not learned; ` +
       `train it with that template first, or choose one that needs no tokens of its own: ${WITHOUT_TOKENS.join(", ")}`,
   );
 }
@@ -63,7 +63,7 @@ function withBuiltIn(
 ): Tokenizer {
   if (endsWithEos && tokenizer.namedTokens.get("eos_token") === undefined) {
     throw new ConfigError(
-      `chatTemplate: ${name} ends turns with eos_token, which tokenizer_config.json does not name; name it there`,
+      `${optionName("chatTemplate")}: ${name} ends turns with eos_token, which tokenizer_config.json does not name; name it there`,
     );
   }
   const [first] = tokenizer.surround.before;

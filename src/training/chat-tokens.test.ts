@@ -37,7 +37,7 @@ test("tokens that nothing would train are refused, with the way out", async () =
   const refused = prepareRun(settingsOf("refused", { trainModules: [] }));
   await expect(refused).rejects.toThrow(ConfigError);
   await expect(refused).rejects.toThrow(
-    /chatml needs <\|im_start\|>, <\|im_end\|>, .*nothing would train them; add --train-modules embeddings.*zephyr/,
+    /chatml needs <\|im_start\|>, <\|im_end\|>, .*nothing would train them; add trainModules: "embeddings.*zephyr/,
   );
   expect((await prepareRun(settingsOf("text", { trainModules: [], chatTemplate: "zephyr" }))).model).toBeDefined();
 });

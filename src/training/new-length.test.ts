@@ -6,8 +6,7 @@ import { animalText } from "../../tests/animal-text.js";
 import { runContents } from "../../tests/run-contents.js";
 import { SMALL_RUN } from "../../tests/small-run.js";
 import { ConfigError } from "../base/errors.js";
-import type { OpenSettings } from "../config/derive.js";
-import { resolveSettings } from "../config/resolve.js";
+import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { type MetricsRecord, parseMetrics, type StartRecord } from "../runs/metrics.js";
 import { checkRun } from "../verbs/doctor/check-run.js";
@@ -21,9 +20,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-function settingsOf(name: string, change: Partial<Settings>): OpenSettings {
+function settingsOf(name: string, change: Partial<Settings>): Settings {
   const base = { ...SMALL_RUN, threads: 1, sampleTokens: 0, data: path.join(folder, "text.txt") };
-  return resolveSettings({ flags: { ...base, out: path.join(folder, name), ...change } });
+  return completeSettings(resolveSettings({ flags: { ...base, out: path.join(folder, name), ...change } }));
 }
 
 async function recordsOf(run: string): Promise<MetricsRecord[]> {

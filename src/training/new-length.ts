@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { Settings } from "../config/settings.js";
 import { changePlan } from "../relora/plan-change.js";
 import { reopenLastCycle, type SavedRun } from "../runs/saved-run.js";
@@ -17,19 +18,19 @@ export function withLength(saved: SavedRun, settings: Settings): RunToGoOn {
   const { step, folder } = checkpoint;
   if (maxSteps < step) {
     throw new ConfigError(
-      `maxSteps: must be at least ${step}, the steps done at ${folder}, got ${maxSteps}; or name an earlier checkpoint`,
+      `${optionName("maxSteps")}: must be at least ${step}, the steps done at ${folder}, got ${maxSteps}; or name an earlier checkpoint`,
     );
   }
   const change = changePlan({ ...state, step }, before, settings);
   if (typeof change === "string" && maxSteps === step) {
     throw new ConfigError(
-      `maxSteps: ${step} steps are done already, of a run that was planned for ${state.maxSteps}; name more, ` +
+      `${optionName("maxSteps")}: ${step} steps are done already, of a run that was planned for ${state.maxSteps}; name more, ` +
         `or write the model as it is with highrank merge ${saved.folder} --out DIR`,
     );
   }
   if (typeof change === "string") {
     throw new ConfigError(
-      `maxSteps: the run was planned for ${state.maxSteps} steps and cannot go on to ${maxSteps}: ${change}; ` +
+      `${optionName("maxSteps")}: the run was planned for ${state.maxSteps} steps and cannot go on to ${maxSteps}: ${change}; ` +
         "name another length",
     );
   }

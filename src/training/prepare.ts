@@ -3,7 +3,7 @@ import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { ChatTemplate, today } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
-import { type DataFacts, derive, isComplete, type OpenSettings } from "../config/derive.js";
+import { type DataFacts, derive, type OpenSettings } from "../config/derive.js";
 import { completeSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { BatchCursor } from "../data/cursor.js";
@@ -219,11 +219,6 @@ export async function prepareRun(
     heldOutSha256: sha256([...heldOutRows.content]),
     threads: settings.threads ?? cpuCount(),
   };
-}
-
-/** The settings, completed from model and data where they are still open. @throws as `prepareRun`. */
-export async function completedSettings(given: OpenSettings): Promise<Settings> {
-  return isComplete(given) ? given : (await prepareRun(given)).settings;
 }
 
 /** Data in words, for the head of a run. */

@@ -80,7 +80,7 @@ export const adapters: Area = {
     },
     {
       name: "train: settings of an adapter that training goes on from",
-      args: ["train", "--model", "float", "--adapter-from", "adapter", "--method", "lora", "--rank", "4"],
+      args: ["train", "--model", "float", "--adapter-from", "adapter", "--rank", "4", "--data", "a.txt"],
       says: ["--rank: is for adapters that start anew; --adapter-from keeps what its adapter has; leave it out"],
       code: 2,
     },

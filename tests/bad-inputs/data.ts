@@ -75,7 +75,7 @@ export const data: Area = {
       name: "a role of columns that there is not",
       ...readBy("faq.csv", "--columns", "promt=frage"),
       files: { "faq.csv": "frage,antwort\na,b\n" },
-      says: ['columns: "promt" is no role of a column; there are', 'did you mean "prompt"?'],
+      says: ['--columns: "promt" is no role of a column; there are', 'did you mean "prompt"?'],
       code: 2,
     },
     {
@@ -96,7 +96,7 @@ export const data: Area = {
       name: "a chat template that there is not",
       args: ["data", "chat.jsonl", "--chat-template", "chatlm"],
       files: { "chat.jsonl": CHAT },
-      says: ["chatTemplate: there is no file chatlm, and the built-in ones chatml, llama3"],
+      says: ["--chat-template: there is no file chatlm, and the built-in ones chatml, llama3"],
       code: 3,
     },
     {
