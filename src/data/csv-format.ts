@@ -41,7 +41,7 @@ export function readTable<T>(
         else values.push(readRecord(recordOf(row.values, columns), row.line));
       } catch (error) {
         if (!(error instanceof DataError)) throw error;
-        faults.push(`${path}, line ${row.line}: ${error.message}`);
+        faults.push(`${path}, line ${row.line}: ${error.text}`);
         if (columns === undefined || !goesOn()) break;
       }
     }

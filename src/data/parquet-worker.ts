@@ -21,7 +21,7 @@ port.onMessage(async (work) => {
     }
   } catch (error) {
     if (!(error instanceof HighrankError)) throw error;
-    post({ fault: error.message });
+    post({ fault: error.text });
   }
   port.close();
 });

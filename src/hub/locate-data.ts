@@ -128,7 +128,7 @@ function chosenFiles(
     return new Set([...train, ...validation].map((file) => before + file));
   } catch (error) {
     if (!(error instanceof DataError) || error.message.startsWith(name)) throw error;
-    throw new DataError(`${name}: ${error.message}`, { cause: error });
+    throw new DataError(`${name}: ${error.text}`, { cause: error });
   }
 }
 
