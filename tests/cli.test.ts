@@ -49,7 +49,7 @@ test("the help of train names every setting with its default", async () => {
   const { stdout } = await runCommand(["train", "--help", "--all"]);
   const flags = new Set([...stdout.matchAll(/^ {2}--(?:no-)?([a-z0-9-]+)/gm)].map((match) => match[1]));
   for (const key of SETTING_KEYS) expect(flags).toContain(key.replace(/[A-Z]/g, (x) => `-${x.toLowerCase()}`));
-  expect(stdout).toMatch(/--rank <integer> [^(]*\(default: 16; from\s+scratch 32\)/);
+  expect(stdout).toMatch(/--rank <integer> [^(]*\(default: 16;\s+from scratch 32\)/);
   expect(stdout).toContain("--max-steps <steps>");
 });
 

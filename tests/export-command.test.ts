@@ -186,7 +186,7 @@ describe("--to peft", () => {
     for (const [target, why] of [
       ["full", /trained every weight \(method full\).*to: "hf"/],
       ["warm", /still in its warm start.*resume it/],
-      ["float", /is a whole model.*--to hf/],
+      ["float", /is a whole model.*to: "hf"/],
     ] as const) {
       const exporting = exportAs("peft", target, "nowhere");
       await expect(exporting).rejects.toThrow(ConfigError);

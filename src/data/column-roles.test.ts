@@ -56,10 +56,10 @@ test("columns without a role, and those that another took the name of, are noted
 
 test("the better answer of a pair can be named", () => {
   const pair = { prompt: "q", chosen: "a", rejected: "b" };
-  expect(() => read("", pair)).toThrow(/methods such as DPO.*--columns prompt=prompt,completion=chosen/);
+  expect(() => read("", pair)).toThrow(/methods such as DPO.*columns: \["prompt=prompt","completion=chosen"\]/);
   expect(read("prompt=prompt,completion=chosen", pair)).toMatchObject([{ prompt: "q\n", completion: "a" }]);
   const chosen = [{ role: "user", content: "q" }];
-  expect(() => read("", { chosen, rejected: chosen })).toThrow(/--columns messages=chosen/);
+  expect(() => read("", { chosen, rejected: chosen })).toThrow(/columns: \["messages=chosen"\]/);
 });
 
 test.each([
@@ -71,9 +71,9 @@ test.each([
 
 test("unknown columns are answered with those there are, and the call that names them", () => {
   expect(() => read("", { Question: "q", Answer: "a" })).toThrow(
-    /found are "Question", "Answer"; say which is which: --columns prompt=Question,completion=Answer/,
+    /found are "Question", "Answer"; say which is which: columns: \["prompt=Question","completion=Answer"\]/,
   );
-  expect(() => read("", { frage: "q", antwort: "a" })).toThrow(/--columns prompt=KEY,completion=KEY or text=KEY/);
+  expect(() => read("", { frage: "q", antwort: "a" })).toThrow(/columns: \["prompt=KEY","completion=KEY"\] or columns: \["text=KEY"\]/);
 });
 
 test.each([

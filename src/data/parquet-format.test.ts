@@ -131,7 +131,7 @@ test.each<[name: string, content: () => Promise<Uint8Array>, message: RegExp]>([
   [
     "columns",
     () => readFile(golden("other-columns")),
-    /none of the columns input_ids, .*; its columns are frage, antwort; say which is which with --columns/,
+    /none of the columns input_ids, .*; its columns are frage, antwort; say which is which with columns/,
   ],
 ])("a file that is %s is refused by name", async (name, content, message) => {
   const path = join(folder, `${name}.parquet`);

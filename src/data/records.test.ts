@@ -119,7 +119,7 @@ const CHAT = '"messages": [{"role": "user", "content": "a"}, {"role": "assistant
 test.each([
   [
     '{"prompt": "a", "chosen": "b", "rejected": "c"}',
-    /"chosen" and "rejected", pairs for methods such as DPO, .*--columns/,
+    /"chosen" and "rejected", pairs for methods such as DPO, .*columns: /,
   ],
   ['{"prompt": "a", "completion": "b", "label": false}', /"label" is not understood, got false; .*KTO/],
   ['{"prompt": "a", "completion": "b", "system": "c"}', /"system" is not understood, got "c"; a prompt is a text/],
