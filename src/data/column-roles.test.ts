@@ -73,7 +73,9 @@ test("unknown columns are answered with those there are, and the call that names
   expect(() => read("", { Question: "q", Answer: "a" })).toThrow(
     /found are "Question", "Answer"; say which is which: columns: \["prompt=Question","completion=Answer"\]/,
   );
-  expect(() => read("", { frage: "q", antwort: "a" })).toThrow(/columns: \["prompt=KEY","completion=KEY"\] or columns: \["text=KEY"\]/);
+  expect(() => read("", { frage: "q", antwort: "a" })).toThrow(
+    /columns: \["prompt=KEY","completion=KEY"\] or columns: \["text=KEY"\]/,
+  );
 });
 
 test.each([

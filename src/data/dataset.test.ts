@@ -109,7 +109,9 @@ test("a compressed table", async () => {
 test("a table whose columns say nothing is refused once, with the way out", async () => {
   await write({ "a.csv": "Frage,Antwort\na,b\nc,d\n" });
   const message = await loadDataset(join(folder, "a.csv")).catch((error: Error) => error.message);
-  expect(message).toMatch(/a\.csv, line 2: must have .*the keys found are "Frage", "Antwort"; .*columns: \["prompt=KEY"/);
+  expect(message).toMatch(
+    /a\.csv, line 2: must have .*the keys found are "Frage", "Antwort"; .*columns: \["prompt=KEY"/,
+  );
   expect(message).not.toContain("line 3");
 });
 
