@@ -1,9 +1,9 @@
 import { applyOp, type Op, type Tensor } from "../tensor/tensor.js";
 
 /**
- * `value` with a custom gradient: `vjp(dy, inputs, value)` returns the gradients with respect to `inputs`, computed from
- * the inputs and the value it is given, which `checkpoint` may have computed again. Differentiation sees the result as a
- * function of `inputs`. The value is unchanged; devices compute nothing extra.
+ * `value` with a custom gradient: `vjp(dy, inputs, value)` returns the gradients with respect to `inputs`, computed
+ * from the inputs and the value it is given, which `checkpoint` may have computed again. Differentiation sees the
+ * result as a function of `inputs`. The value is unchanged; devices compute nothing extra.
  */
 export function withGradient(
   value: Tensor,

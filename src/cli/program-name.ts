@@ -8,7 +8,8 @@ const STARTS: Readonly<Record<string, string>> = { "Node.js": "node", Deno: "den
 
 /**
  * What the user types to call this program, so that the commands that it prints can be copied: `npx highrank` or `bunx
- * highrank` where these started it, since no shell finds it by name then; the file, where that was named; else `highrank`.
+ * highrank` where these started it, since no shell finds it by name then; the file, where that was named; else
+ * `highrank`.
  */
 export async function programName(env: Environment): Promise<string> {
   if (env.npm_lifecycle_event === "bunx")

@@ -19,7 +19,9 @@ export class ListedOption extends Option {
   }
 }
 
-/** A default in the short help: nothing where it is a rule of many words, or says that a flag is off if it is not there. */
+/**
+ * A default in the short help: nothing where it is a rule of many words, or says that a flag is off if it is not there.
+ */
 export function briefDefault(fallback: string): string {
   if (fallback.length > 52 || fallback === "false") return "";
   return ` (default: ${fallback.replace(/^none: /, "")})`;

@@ -23,8 +23,8 @@ export interface SettingSources {
 /**
  * The settings of a run, complete but for those that follow from the model or the data: `train` completes them when it
  * has seen both, and `completeSettings` where nothing is open. A missing value comes from the next weaker source;
- * derived ones are computed, and maxSteps is lowered to what maxTrainTokens allows. Resolving the result again gives the
- * result.
+ * derived ones are computed, and maxSteps is lowered to what maxTrainTokens allows. Resolving the result again gives
+ * the result.
  * @throws ConfigError with every fault, one a line: unknown names with a suggestion, values out of range, and values
  * that do not fit together.
  */
@@ -175,8 +175,8 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
 }
 
 /**
- * Lays the layers over the defaults of the job, weakest first, and computes what is missing and can be. Extends `bad` to
- * what follows from it.
+ * Lays the layers over the defaults of the job, weakest first, and computes what is missing and can be. Extends `bad`
+ * to what follows from it.
  */
 function complete(layers: readonly Layer[], faults: string[], bad: Set<SettingKey>): OpenSettings {
   const model = layers.reduce((named, { values }) => values.model ?? named, settingOf("model").default as string);

@@ -98,7 +98,8 @@ export interface Placed {
  * Writes a safetensors file that appears whole or not at all, byte for byte like the reference implementation. Tensors
  * in memory are written without a copy; lazy ones are read, written and released one after another; those of an open
  * file pass through byte for byte.
- * @param isModel refuses float32 numbers that are not finite, in tensors that are not copied from a file. Default false.
+ * @param isModel refuses float32 numbers that are not finite, in tensors that are not copied from a file. Default
+ * false.
  * @throws CheckpointError, also for a finite value that the type in the file cannot hold.
  */
 export async function writeSafetensors(

@@ -2,9 +2,9 @@ import { exists, fileSize, folderOf, joinPath, linkFile, makeFolder, readText, w
 import { type HubRepository, isCommit, REPOSITORY_KINDS, type RepositoryKind } from "./hub-name.js";
 
 /**
- * A repository in the cache shared with Python's huggingface_hub. `blobs/` holds contents by their hash, `snapshots/COMMIT/`
- * links to them under the names of the files, and `refs/REVISION` holds the commit of a branch or tag at the last
- * request.
+ * A repository in the cache shared with Python's huggingface_hub. `blobs/` holds contents by their hash,
+ * `snapshots/COMMIT/` links to them under the names of the files, and `refs/REVISION` holds the commit of a branch or
+ * tag at the last request.
  */
 export class CachedRepository {
   /** `models--organisation--name`, or `datasets--organisation--name` */

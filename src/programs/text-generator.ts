@@ -91,7 +91,8 @@ export class TextGenerator {
   }
 
   /**
-   * Continues `prompt`, a text or tokens, or an empty text as if a document begins. Sees the parameters as they are now.
+   * Continues `prompt`, a text or tokens, or an empty text as if a document begins. Sees the parameters as they are
+   * now.
    * @param endIds more tokens that end this text.
    * @throws ConfigError as `Tokenizer.encodePrompt`.
    */

@@ -125,7 +125,9 @@ export class CompiledPhase {
     return loss;
   }
 
-  /** Runs the probe, and where milestones are evaluated the held-out batches. @throws Error in a phase without adapters. */
+  /**
+   * Runs the probe, and where milestones are evaluated the held-out batches. @throws Error in a phase without adapters.
+   */
   async measure(): Promise<Measured> {
     const { probe } = this.#graphs;
     if (probe === null) throw new Error("a phase without adapters has no merges to measure");

@@ -112,7 +112,8 @@ function learningRateMultiplier(step: number, config: ReloraConfig): number {
 
 /**
  * The steps within which the learning rate moves to the schedule of a length that was changed after step `until`: a
- * tenth of those that are left, at most 100, and none beyond the end of the phase or the next restart, which begin at 0.
+ * tenth of those that are left, at most 100, and none beyond the end of the phase or the next restart, which begin at
+ * 0.
  */
 export function transitionSteps(until: number, config: ReloraConfig): number {
   const { method, maxSteps, warmStartSteps, schedule, cycleLength } = config;

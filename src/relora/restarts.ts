@@ -17,7 +17,8 @@ import {
   resetMoments,
 } from "./restart-moments.js";
 
-// The beginning of adapters, at first and after merges, beside zeros and random draws: starts in gradients, and moments.
+// The beginning of adapters, at first and after merges, beside zeros and random draws: starts in gradients, and
+// moments.
 
 /**
  * Gives adapters that a merge has restarted what they begin with, unless no step follows.

@@ -24,7 +24,9 @@ export function isDiverging(heldOut: number, training: number, { lowest, factor 
   return !(heldOut <= factor * Math.max(lowest, LEAST_LOSS)) && !(training <= lowest);
 }
 
-/** Mean training loss of the last steps, as a multiple of the first, above which a run has unlearned, or not learned. */
+/**
+ * Mean training loss of the last steps, as a multiple of the first, above which a run has unlearned, or not learned.
+ */
 const UNLEARNED = 1.2;
 const NOT_LEARNED = 0.99;
 const LAST_STEPS = 10;

@@ -3,7 +3,9 @@ import type { Batch } from "../data/packing.js";
 import { diskParameters, type ModelSource } from "../loading/model-source.js";
 import { type CausalLM, modelParts } from "../models/causal-lm.js";
 
-/** Tokens that are looked at, and the largest table that is read for it: larger ones belong to models that know more. */
+/**
+ * Tokens that are looked at, and the largest table that is read for it: larger ones belong to models that know more.
+ */
 const MOST_TOKENS = 16;
 const MOST_WEIGHTS = 2 ** 24;
 
@@ -11,9 +13,9 @@ const MOST_WEIGHTS = 2 ** 24;
 const TOO_HIGH = 0.5;
 
 /**
- * The loss that adapters cannot get much below while the head and the final norm are frozen, if that is much; else null.
- * What a norm puts out has a fixed length, so a head whose rows are short or alike, as of a model that has learned
- * little, can favour no token much. Each token gets the state of that length that points along its row.
+ * The loss that adapters cannot get much below while the head and the final norm are frozen, if that is much; else
+ * null. What a norm puts out has a fixed length, so a head whose rows are short or alike, as of a model that has
+ * learned little, can favour no token much. Each token gets the state of that length that points along its row.
  */
 export async function unreachableLoss(
   { readWeight }: ModelSource,

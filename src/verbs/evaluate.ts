@@ -48,8 +48,8 @@ const USUAL_LENGTH = 1024;
 /**
  * Scores every token of a text but the first, in rows of `sequenceLength`. In other data each sample is scored on its
  * own, in its scored parts. Rows of `input_ids` need no tokenizer and are scored whole.
- * @throws ConfigError if the sequence is longer than the model's; DataError; CheckpointError; NumericError if the loss is
- * not finite.
+ * @throws ConfigError if the sequence is longer than the model's; DataError; CheckpointError; NumericError if the loss
+ * is not finite.
  */
 export async function evaluateTarget(target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
   const { data, batchSize, maxTokens, device, threads } = options;
