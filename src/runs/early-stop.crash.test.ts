@@ -112,7 +112,7 @@ describe.each(CASES)("%s", (name, change, step) => {
     const notices: string[] = [];
     const again = await resume(at(name), {}, { onNotice: (text) => void notices.push(text) });
     expect(again).toMatchObject({ outcome: "early", step, modelStep: step });
-    expect(notices).toEqual([expect.stringContaining("a larger --patience lets it go on")]);
+    expect(notices).toEqual([expect.stringContaining("a larger patience lets it go on")]);
     expect(await resume(at(name), { changes: { patience: "none" } })).toMatchObject({ outcome: "done", step: 11 });
     expect(await runContents(at(name))).toEqual(await runContents(whole.out));
   });
@@ -145,7 +145,7 @@ describe("the best checkpoint", () => {
     await mergeTarget(out, { ...options, verify: false, checkpoint: "last", out: at("best-last") });
     expect(await lossOf(at("best-last"))).toBeCloseTo(await lossOf(out, "last"), 5);
     expect(await lossOf(out, "last")).toBeGreaterThan(losses[0]! + 0.1);
-    await expect(lossOf(at("best", "adapter"), "best")).rejects.toThrow("--checkpoint is for runs");
+    await expect(lossOf(at("best", "adapter"), "best")).rejects.toThrow("checkpoint is for runs");
   });
 
   test("can be asked for when the run is done, and the last one again", async () => {
@@ -220,7 +220,7 @@ describe("patience", () => {
 
   test("needs evaluations", () => {
     expect(() => settingsOf("none", { patience: 2, evalEvery: null })).toThrow(
-      "patience: counts evaluations, and --eval-every none makes none before the last step",
+      "patience: counts evaluations, and evalEvery: null makes none before the last step",
     );
   });
 });

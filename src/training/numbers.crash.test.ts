@@ -45,6 +45,9 @@ const SMALL: Partial<Settings> = {
 /** With adapters from the first step, merged after every third. */
 const RELORA: Partial<Settings> = { method: "relora", warmStartSteps: 0, reloraEvery: 3, restartWarmupSteps: 0 };
 
+/** What would follow from the data of a fine-tune. */
+const FINE_TUNED: Partial<Settings> = { validationFraction: 0.02, trainModules: ["embeddings", "norms", "head"] };
+
 function settingsOf(name: string, change: Partial<Settings> = {}): Settings {
   const out = path.join(folder, name);
   return completeSettings(
@@ -236,7 +239,7 @@ test("a model whose loss is not a number does not begin to train", async () => {
   await writeSmallModel(model, {
     change: (tensors) => void tensors.get("model.norm.weight")!.data.fill(Number.NaN),
   });
-  const settings = settingsOf("nan", { model });
+  const settings = settingsOf("nan", { model, ...FINE_TUNED });
   expect(await failure(train(settings))).toMatch(
     /^the held-out loss is NaN before the first step; check the weights of /,
   );
@@ -248,7 +251,7 @@ async function unreachable(name: string, targetModules: readonly string[]): Prom
   await writeSmallModel(model, {
     change: (tensors) => void tensors.get("model.layers.1.self_attn.o_proj.weight")!.data.fill(0),
   });
-  return settingsOf(name, { ...RELORA, model, targetModules });
+  return settingsOf(name, { ...RELORA, model, ...FINE_TUNED, targetModules });
 }
 
 test("an adapter that the loss does not reach is found by its second update, also after an interruption", async () => {

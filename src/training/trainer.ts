@@ -39,6 +39,9 @@ interface Update {
   readonly skipped: string | null;
 }
 
+/** A loss that is so many times that before the first update is no matter of the batch. */
+const RUINED = 1.5;
+
 /** The training loop: does what the plan of each step says, and records it. */
 export class Trainer {
   readonly #run: PreparedRun;
@@ -174,7 +177,7 @@ export class Trainer {
       const fault = adapterGradientFault({ parts: adapterParts(model), gradients, before });
       if (before === 0) this.#firstLoss = loss;
       // Where the first update has ruined the model, no gradient is left for the second.
-      else if (fault !== null && loss > this.#firstLoss) {
+      else if (fault !== null && loss > RUINED * this.#firstLoss) {
         await this.#diverge(
           `the first update took the loss from ${this.#firstLoss} to ${loss} and left no gradient, ` +
             `so the learning rate of ${formatRate(adapterLr)} is far too high`,
