@@ -12,6 +12,9 @@ const suites = JSON.parse(readFileSync(new URL("tests/suites.json", import.meta.
 const [quick, ...others] = suites.map(({ name }) => name);
 const filesOf = (pattern: string): string[] => ["src", "tests"].map((folder) => `${folder}/**/${pattern}.test.ts`);
 
+/** Files ask one Python process, which may have minutes of others' questions to answer first. */
+const PEERS = { globalSetup: "tests/peers/setup.ts", testTimeout: 900_000, hookTimeout: 900_000 };
+
 const config: ViteUserConfig = defineConfig({
   resolve: { conditions: ["highrank-source"] },
   ssr: { resolve: { conditions: ["highrank-source"] } },
@@ -28,7 +31,7 @@ const config: ViteUserConfig = defineConfig({
       },
       ...others.map((name) => ({
         extends: true as const,
-        test: { name, include: filesOf(`*.${name}`), ...(name === "peers" && { globalSetup: "tests/peers/setup.ts" }) },
+        test: { name, include: filesOf(`*.${name}`), ...(name === "peers" && PEERS) },
       })),
     ],
   },

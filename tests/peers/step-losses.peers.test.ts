@@ -97,7 +97,7 @@ for (const [name, batchSize] of MODELS) {
     // Ours and Python's steps are computed at the same time, each on a core.
     const peftLosses = (given: object) => ask<number[]>("step_losses", "peft_losses", given);
 
-    test("on float32 weights have the losses of PEFT and of TRL", { timeout: 600_000 }, async () => {
+    test("on float32 weights have the losses of PEFT and of TRL", { timeout: 900_000 }, async () => {
       const { run, given } = await prepared(model, `${name}-float32`, batchSize);
       const out = path.join(folder, `${name}-trl`);
       const trained = ask<number[]>("step_losses", "trl_losses", { ...given, out });
@@ -107,14 +107,14 @@ for (const [name, batchSize] of MODELS) {
       expect(apart(losses, trl)).toBeLessThan(1e-4);
     });
 
-    test("on NF4 have the losses of PEFT on bitsandbytes", { timeout: 600_000 }, async () => {
+    test("on NF4 have the losses of PEFT on bitsandbytes", { timeout: 900_000 }, async () => {
       const { run, given } = await prepared(model, `${name}-nf4`, batchSize, "nf4");
       const quantization = { load_in_4bit: true, bnb_4bit_quant_type: "nf4" };
       const [losses, peft] = await Promise.all([run(), peftLosses({ ...given, quantization })]);
       expect(apart(losses, peft)).toBeLessThan(1e-4);
     });
 
-    test("on weights stored as bfloat16 have the losses of PEFT on them", { timeout: 600_000 }, async () => {
+    test("on weights stored as bfloat16 have the losses of PEFT on them", { timeout: 900_000 }, async () => {
       const rounded = path.join(folder, `${name}-rounded`);
       await ask("step_losses", "round_weights", { model, out: rounded, dtype: "bfloat16" });
       const { run, given } = await prepared(rounded, `${name}-bfloat16`, batchSize);
