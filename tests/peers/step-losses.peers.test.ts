@@ -20,10 +20,7 @@ import { ask, describePeers, realModel } from "./peer.js";
 const STEPS = 40;
 const LENGTH = 32;
 /** Real models, and how many rows a step has. */
-const MODELS = [
-  ["smollm2-135m", 2],
-  ["gemma3-270m", 1],
-] as const;
+const MODELS = [["smollm2-135m", 2]] as const;
 const OPTIMIZER = { lr: 5e-4, betas: [0.9, 0.999], clip: 1 };
 const TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 const LORA = { r: 4, lora_alpha: 8, lora_dropout: 0, target_modules: TARGETS };
