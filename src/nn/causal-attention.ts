@@ -127,27 +127,27 @@ function attentionGradients(
 
 /** Adds up gradients of keys or values, block by block from the last, each for the keys that the block sees. */
 class OverlappingSum {
-  /** Sums to which no block adds any more, in the order of the keys. */
-  readonly #done: Tensor[] = [];
-  /** The sums of the keys from `#first` on. */
-  #open: Tensor | undefined;
+  /** The sums in the order of the keys; only the first can still grow. */
+  #sums: readonly Tensor[] = [];
+  /** The first key of the first sum. */
   #first = 0;
 
   add(gradient: Tensor, { firstKey, end }: QueryBlock): void {
-    if (this.#open === undefined) {
-      this.#open = gradient;
+    const [open, ...done] = this.#sums;
+    if (open === undefined) {
+      this.#sums = [gradient];
     } else {
       const [shared, fresh] = [end - this.#first, this.#first - firstKey];
-      this.#done.unshift(...part(this.#open, shared, this.#open.shape[2]!));
       const [both] = part(gradient, fresh, end - firstKey);
-      const sum = both && add(both, part(this.#open, 0, shared)[0]!);
-      this.#open = joined([...part(gradient, 0, fresh), ...(sum ? [sum] : [])]);
+      const sum = both === undefined ? [] : [add(both, rowsOf(open, 0, shared))];
+      const rest = part(open, shared, open.shape[2]!);
+      this.#sums = [joined([...part(gradient, 0, fresh), ...sum]), ...rest, ...done];
     }
     this.#first = firstKey;
   }
 
   total(): Tensor {
-    return joined([this.#open!, ...this.#done]);
+    return joined(this.#sums);
   }
 }
 
