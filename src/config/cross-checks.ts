@@ -29,8 +29,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       adapterFrom === null || method === "full" || !isModelPreset(model)
         ? null
         : `${optionName("adapterFrom")}: is for the model that its adapter was trained on, and ${model} has random ` +
-          "weights; " +
-          `name the model with ${optionName("model")}`,
+          `weights; name the model with ${optionName("model")}`,
   },
   {
     keys: ["warmStartSteps", "adapterFrom", "method"],
@@ -38,8 +37,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       adapterFrom === null || method === "full" || warmStartSteps === 0
         ? null
         : `${optionName("warmStartSteps")}: must be 0 with ${optionName("adapterFrom")}, whose adapter is for the ` +
-          "model as " +
-          `it is, got ${warmStartSteps}`,
+          `model as it is, got ${warmStartSteps}`,
   },
   {
     keys: ["mergePolicy", "adapterFrom", "method", "quantize"],
@@ -47,8 +45,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       adapterFrom === null || method === "full" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
         ? null
         : `${optionName("mergePolicy")}: ${mergePolicy} starts adapters near what rounding changes, and ` +
-          `${optionName("adapterFrom")} from its adapter; ` +
-          "choose another policy, as delta-log",
+          `${optionName("adapterFrom")} from its adapter; choose another policy, as delta-log`,
   },
   {
     keys: ["quantize", "method"],
@@ -79,8 +76,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       totalBatchSize % batchSize === 0
         ? null
         : `${optionName("totalBatchSize")}: must be a multiple of ${optionName("batchSize")} (${batchSize}), got ` +
-          `${totalBatchSize}; ` +
-          `${Math.ceil(totalBatchSize / batchSize) * batchSize} is the next`,
+          `${totalBatchSize}; ${Math.ceil(totalBatchSize / batchSize) * batchSize} is the next`,
   },
   {
     keys: ["maxSteps", "maxTrainTokens", "totalBatchSize", "sequenceLength"],
@@ -88,8 +84,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       maxSteps > 0
         ? null
         : `${optionName("maxTrainTokens")}: must cover one step of ${optionName("totalBatchSize")} × ` +
-          `${optionName("sequenceLength")} = ` +
-          `${totalBatchSize * sequenceLength} tokens, got ${maxTrainTokens}`,
+          `${optionName("sequenceLength")} = ${totalBatchSize * sequenceLength} tokens, got ${maxTrainTokens}`,
   },
   {
     keys: ["targetModules", "method"],
@@ -129,8 +124,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       return noCycles === undefined || method !== "relora"
         ? null
         : `${optionName("adapterKind")}: ${name} is for method lora. With relora ${noCycles}; use ` +
-            `${optionName("method", "lora")}, ` +
-            "or leave it out";
+            `${optionName("method", "lora")}, or leave it out`;
     },
   },
   {
@@ -139,8 +133,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       restartShare === 1 || adapterKind(name).hasDirections
         ? null
         : `${optionName("restartShare")}: an adapter of the kind ${name} has no directions that restart alone; leave ` +
-          "it out with " +
-          `${optionName("adapterKind")} ${name}`,
+          `it out with ${optionName("adapterKind")} ${name}`,
   },
   {
     keys: ["mergePolicy", "adapterKind", "quantize"],
@@ -148,9 +141,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       adapterKind(name).startsNear || quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
         ? null
         : `${optionName("mergePolicy")}: ${mergePolicy} starts adapters elsewhere than at zero, which the kind ` +
-          `${name} ` +
-          "cannot; " +
-          "use delta-log",
+          `${name} cannot; use delta-log`,
   },
   {
     keys: ["restartShare", "mergePolicy", "quantize"],
@@ -158,8 +149,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       restartShare === 1 || quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual
         ? null
         : `${optionName("mergePolicy")}: ${mergePolicy} starts whole adapters anew, and ` +
-          `${optionName("restartShare")} below ` +
-          "1 only a part of them; use delta-log",
+          `${optionName("restartShare")} below 1 only a part of them; use delta-log`,
   },
   {
     keys: ["optimizerReset", "restartShare"],
@@ -167,8 +157,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       restartShare === 1 || !isPruning(optimizerReset)
         ? null
         : `${optionName("optimizerReset")}: ${optimizerReset} prunes whole tensors, and ` +
-          `${optionName("restartShare")} below ` +
-          "1 restarts a part of them; use reset or primed",
+          `${optionName("restartShare")} below 1 restarts a part of them; use reset or primed`,
   },
   {
     keys: ["patience", "evalEvery"],
@@ -176,9 +165,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       patience === null || evalEvery !== null
         ? null
         : `${optionName("patience")}: counts evaluations, and ${optionName("evalEvery", null)} makes none before ` +
-          "the last " +
-          "step; " +
-          `say how many steps lie between them`,
+          `the last step; say how many steps lie between them`,
   },
   {
     keys: ["warmStartSteps", "maxSteps", "method"],
@@ -186,9 +173,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       method === "full" || warmStartSteps < maxSteps
         ? null
         : `${optionName("warmStartSteps")}: must be below the ${maxSteps} steps of the run, or no step is left ` +
-          "for the " +
-          "adapters, " +
-          `got ${warmStartSteps}; lower it, or use ${optionName("method", "full")}`,
+          `for the adapters, got ${warmStartSteps}; lower it, or use ${optionName("method", "full")}`,
   },
   {
     keys: ["reloraEvery", "warmStartSteps", "maxSteps", "method"],
@@ -205,9 +190,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
       method !== "relora" || cycleLength % reloraEvery === 0
         ? null
         : `${optionName("cycleLength")}: must be a multiple of ${optionName("reloraEvery")} (${reloraEvery}), so ` +
-          "that " +
-          "restarts fall on merges, " +
-          `got ${cycleLength}`,
+          `that restarts fall on merges, got ${cycleLength}`,
   },
   {
     keys: ["restartWarmupSteps", "cycleLength", "schedule"],

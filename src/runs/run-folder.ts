@@ -219,8 +219,7 @@ export async function chooseRunFolder({
   if (others.length > 0) {
     throw new ConfigError(
       `${optionName("out")}: ${out} holds ${others.join(", ")} beside a run, which ${optionName("overwrite")} ` +
-        "does not replace; " +
-        `move it or name another`,
+        `does not replace; move it or name another`,
     );
   }
   return out;
