@@ -19,7 +19,7 @@ function flagsWith({ flags }: CommandTree, ...kinds: FlagValues["kind"][]): Comm
 
 const single = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** What a flag does, in a few words: those of its help before the default and the second sentence. */
+/** The purpose of a flag, in a few words: those of its help before the default and the second sentence. */
 function summaryOf(help: string): string {
   return help.replace(/ \((?:default: |required\)).*$/s, "").replace(/\.(?: .*)?$/s, "");
 }

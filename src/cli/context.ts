@@ -9,7 +9,7 @@ export interface Surroundings {
   readonly stdout: Terminal;
   readonly stderr: Terminal;
   readonly env: Environment;
-  /** What the user types to call the program. Default `highrank`. */
+  /** The words that call the program, as the user types them. Default `highrank`. */
   readonly name?: string;
 }
 
@@ -17,7 +17,7 @@ export interface Surroundings {
 export class Context {
   readonly json: boolean;
   readonly env: Environment;
-  /** What the user types to call the program, for commands that are printed to be copied. */
+  /** The words that call the program, for commands that are printed to be copied. */
   readonly name: string;
   /** Where text for people goes: standard output, or with `--json` standard error. */
   readonly terminal: Terminal;

@@ -3,7 +3,7 @@ import process from "node:process";
 import { runtimeVersions } from "#platform";
 import type { Environment } from "./terminal.js";
 
-/** How each runtime starts a file. */
+/** The words with which each runtime starts a file. */
 const STARTS: Readonly<Record<string, string>> = { "Node.js": "node", Deno: "deno run -A", Bun: "bun" };
 
 /**

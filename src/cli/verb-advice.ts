@@ -1,6 +1,6 @@
 import { editDistance } from "../base/suggest.js";
 
-/** What other programs call our verbs, and what people try. */
+/** Other programs' names for our verbs, and words that people try. */
 const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
   train: ["finetune", "fine-tune", "tune", "fit", "learn", "sft", "lora", "qlora", "relora", "dora", "pretrain"],
   generate: ["chat", "run", "infer", "inference", "predict", "complete", "completion", "ask", "answer", "sample"],

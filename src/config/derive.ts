@@ -2,7 +2,7 @@ import { optionName } from "../base/naming.js";
 import { jobOf } from "./jobs.js";
 import type { DerivedKey, SettingKey, Settings } from "./settings.js";
 
-/** What is known of model and data when settings are derived; each is absent until it is known. */
+/** Facts of model and data from which settings are derived; each is absent until it is known. */
 export interface DataFacts {
   readonly hiddenSize?: number;
   /** The longest row that the model takes, in tokens. */

@@ -12,7 +12,7 @@ export interface FlagValues {
   readonly choices: readonly string[];
 }
 
-/** What a shell can complete after the flag of a setting or another option. */
+/** The values that a shell can complete after the flag of a setting or another option. */
 export function flagValues(setting: Pick<Setting, "type" | "choices" | "path">): FlagValues {
   const choices = choicesOf(setting) ?? [];
   if (setting.type === "boolean") return { kind: "none", choices };
@@ -31,7 +31,7 @@ export interface FlagDefinition {
   /** The value without flag and config file, in words: of a fine-tune, and from scratch where that is another. */
   readonly fallback: string;
   readonly group: Setting["group"];
-  /** What the flag takes. */
+  /** The values that the flag takes. */
   readonly values: FlagValues;
   /** Accepted but not listed: aliases, switches, and the form of a boolean that states its default. */
   readonly hidden: boolean;
@@ -90,7 +90,7 @@ export function defaultText(setting: Setting, job: Job = "from scratch"): string
   return String(value);
 }
 
-/** What is used without a config file, in words: `16; from scratch 32`. */
+/** The values without a config file, in words: `16; from scratch 32`. */
 function defaultsText(key: SettingKey): string {
   const setting = settingOf(key);
   const fineTune = defaultText(setting, "fine-tune");

@@ -82,7 +82,7 @@ export interface DatasetOptions {
 
 const BUILTINS: ReadonlyMap<string, () => Promise<string[]>> = new Map([["wordnet", loadWordNet]]);
 
-/** How files are read. */
+/** The way in which files are read. */
 interface Reading {
   readonly unit: DocumentUnit | null;
   readonly sampling: Sampling;
@@ -216,7 +216,7 @@ async function shareOf(paths: readonly string[], sampleAbove: number | null): Pr
   return bytes <= sampleAbove ? 1 : Math.min(1, SAMPLE_BYTES / bytes);
 }
 
-/** What a record of these files is. */
+/** The word for a record of these files. */
 function unitOf(kind: DataKind, files: readonly string[], document: DocumentUnit | null): Dataset["unit"] {
   if (kind !== "text") return "sample";
   const formats = new Set(files.map(formatOf));

@@ -110,7 +110,7 @@ const KINDS: readonly KindReader[] = [
   { kind: "text", keys: ["text"], also: [], read: (fields) => ({ kind: "text", text: textOf(fields, "text") }) },
 ];
 
-/** What `--columns prompt=…,completion=…` name is a question and its answer. */
+/** The columns that `--columns prompt=…,completion=…` names are a question and its answer. */
 const NAMED_KINDS: readonly KindReader[] = [
   { ...questionKind("prompt", "completion"), isOne: (fields) => !hasMessages(fields) },
   ...KINDS,

@@ -4,7 +4,7 @@ import { DataError } from "../base/errors.js";
 /** Parts of a file that are read, spread over it. */
 const CHUNKS = 8;
 
-/** How much of the files is read, and how much has been. */
+/** The share of the files that is read, and that has been. */
 export class Sampling {
   /** Share of each file to read, from above 0 to 1. */
   readonly share: number;

@@ -7,7 +7,7 @@ import type { HubFile } from "./model-files.js";
 /** Current state of a repository's revision. */
 export interface Listing {
   readonly commit: string;
-  /** Of a model: files at the top level, and in the folder of chat templates. Of a data set: all of them. */
+  /** The files: of a model those at the top level and in the folder of chat templates, of a data set all. */
   readonly files: readonly HubFile[];
 }
 

@@ -38,7 +38,7 @@ const text: z.ZodType<string | undefined> = TEXT.optional();
 const OUTLINE = {
   /** `fine-tune`, of a model that has learned, or `from scratch`. */
   job: TEXT,
-  /** What is trained, in words: `LoRA of rank 16, alpha 32 on all 210 linear layers`. */
+  /** The trained weights, in words: `LoRA of rank 16, alpha 32 on all 210 linear layers`. */
   method: TEXT,
   /** The peak learning rate and its course. */
   rate: TEXT,
@@ -70,7 +70,7 @@ const OUTLINE = {
   isRough: z.boolean(),
 };
 
-/** What a run will do. */
+/** The course of a run, as it is planned. */
 export interface RunOutline extends Fields<typeof OUTLINE> {}
 
 const outline: z.ZodType<RunOutline | undefined> = objectOf(OUTLINE).optional();

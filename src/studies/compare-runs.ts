@@ -86,7 +86,7 @@ async function runsOfStudy(path: string, needed = false): Promise<string[]> {
   return found.sort();
 }
 
-/** What a held-out loss was measured on. */
+/** The data that a held-out loss was measured on. */
 interface Evaluated {
   readonly heldOutSha256: string | undefined;
   readonly dataSha256: string | undefined;

@@ -20,7 +20,7 @@ export interface StudyRun {
   readonly seed: number;
   readonly folder: string;
   readonly settings: Settings;
-  /** What was asked for; a run that exists must have been made with the same. Default: the settings. */
+  /** The settings that were asked for; a run that exists must have been made with the same. Default: the settings. */
   readonly asked?: OpenSettings;
 }
 

@@ -20,7 +20,7 @@ export interface Arm<S extends OpenSettings = Settings> {
   readonly name: string;
   /** Settings of its runs, but for `seed`, `out` and, where it is null, `threads`. */
   readonly settings: S;
-  /** What was asked for, of which the settings follow; absent where that is the same. */
+  /** The settings that were asked for, of which these follow; absent where they are the same. */
   readonly asked?: OpenSettings;
 }
 

@@ -10,7 +10,7 @@ import { runShapes } from "./run-shape.js";
 /** Activations that the estimate would find, as a multiple of the least that there are: at most so many. */
 const MOST_OF_LEAST = 16;
 
-/** What fits into the memory: rows of one pass at most, and the length of a row where even one of them is too much. */
+/** The rows of one pass that fit into the memory, and the length of a row where even one of them is too much. */
 export interface MemoryFit {
   readonly fittingRows: number;
   readonly rowLength: number;

@@ -7,7 +7,7 @@ import { reopenLastCycle, type SavedRun } from "../runs/saved-run.js";
 /** A run that goes on, with the plan of its new length. */
 export interface RunToGoOn {
   readonly saved: SavedRun;
-  /** What becomes of the learning rate and of the last cycle, in words; null where the length is what it was. */
+  /** The changes of the learning rate and of the last cycle, in words; null where the length is what it was. */
   readonly change: string | null;
 }
 

@@ -10,7 +10,7 @@ import type { RunShape } from "./run-shape.js";
 /** Held-out samples below which the loss on them is rough. */
 const FEW_SAMPLES = 30;
 
-/** What a run will do, in words and numbers. @param shape its last phase. */
+/** The course of a run in words and numbers. @param shape its last phase. */
 export function outlineOf(
   { settings, cursor, isStream, padding, heldOutData, unreachable }: PreparedRun,
   shape: RunShape,

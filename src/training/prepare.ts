@@ -225,7 +225,7 @@ export async function prepareRun(
 export interface DataWords {
   readonly source: string;
   readonly unit: Dataset["unit"];
-  /** How questions and answers are taken; null for other data. */
+  /** The form in which questions and answers are taken; null for other data. */
   readonly form: string | null;
 }
 

@@ -81,7 +81,7 @@ export async function resume(
   }
 }
 
-/** What a length in epochs needs to know of the data. */
+/** The facts of the data that a length in epochs follows from. */
 function factsIn(records: readonly MetricsRecord[]): DataFacts {
   const rowsPerEpoch = records.findLast((record) => record.kind === "start")?.outline?.rowsPerEpoch;
   return rowsPerEpoch === undefined ? {} : { rowsPerEpoch };
