@@ -77,11 +77,22 @@ function countsOf(file, { status, signal }) {
       .filter((each) => !["passed", "failed"].includes(each.status))
       .map((each) => `skipped: ${path.relative(root, name)}: ${each.fullName}`),
   );
+  const failed = results.testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter((each) => each.status === "failed")
+      .map(({ fullName, failureMessages: [why = ""] }) => {
+        return `failed: ${path.relative(root, name)}: ${fullName}: ${why.split("\n", 1)[0].slice(0, 300)}`;
+      }),
+  );
   const filtered = args.some((arg) => arg === "-t" || arg.startsWith("--testNamePattern"));
   return {
     passed: results.numPassedTests,
     failed: results.numFailedTests + broken.length,
-    faults: [...broken.map(({ name }) => `did not load: ${path.relative(root, name)}`), ...(filtered ? [] : skipped)],
+    faults: [
+      ...broken.map(({ name }) => `did not load: ${path.relative(root, name)}`),
+      ...failed,
+      ...(filtered ? [] : skipped),
+    ],
     isGreen: status === 0,
   };
 }

@@ -1,7 +1,7 @@
 // Trains in this process and prints a line of JSON after each of some steps: what the process holds once garbage is collected.
 // node long-run.mjs STEPS SETTINGS, with STEPS as in 50,500 and SETTINGS as JSON; needs the built library.
 import { resolveSettings } from "../../dist/config/resolve.js";
-import { collectGarbage } from "../../dist/platform/node-memory.js";
+import { collectGarbage } from "../../dist/platform/node.js";
 import { liveSessionCount } from "../../dist/runtime/session.js";
 import { train } from "../../dist/training/train.js";
 
