@@ -39,7 +39,7 @@ test.each(samples)("the page's sample %s", async (record, { format, flags, isPla
   const { chat_template: _, ...plain } = own.config;
   const tokenizer = isPlain ? Tokenizer.fromJson(own.toJson(), plain) : own;
   const { kind, train } = asAskedOf(await loadDataset(path, { validationFraction: 0, columns }), tokenizer);
-  const options = { sequenceLength: 1000, packing: false, trainOnInputs: false };
+  const options = { sequenceLength: 1000, packing: "none" as const, trainOnInputs: false };
   const { ids, labels } = (await encodeRecords(kind, train, tokenizer, options)).samples[0]!;
   // The first token is never scored.
   const shown = Array.from(ids, (id, i) =>

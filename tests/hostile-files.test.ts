@@ -338,7 +338,7 @@ const FILES: readonly HostileFile[] = [
       const file = path.join(folder, "a.jsonl");
       await writeFile(file, JSON.stringify({ input_ids: new Array(200_000).fill(1) }));
       const { kind, train } = await loadDataset(file);
-      const options = { sequenceLength: 8, packing: null, trainOnInputs: false, truncate: false };
+      const options = { sequenceLength: 8, packing: "auto" as const, trainOnInputs: false, truncate: false };
       return encodeRecords(kind, train, undefined, options);
     },
     says: "must have at most 9 ids, got 200000",

@@ -10,6 +10,7 @@ import { AdamW } from "../../src/optim/adamw.js";
 import { AdamWKernel } from "../../src/optim/adamw-kernel.js";
 import { clipCoefficient, globalNorm } from "../../src/optim/clip.js";
 import { discardGradient } from "../../src/optim/gradient.js";
+import { batchInput } from "../../src/programs/batch-input.js";
 import { stepGraph, TrainingStep } from "../../src/programs/training-step.js";
 import { createQuantizer } from "../../src/quant/quantizer.js";
 import { Rng } from "../../src/tensor/random.js";
@@ -80,7 +81,11 @@ await serveSide(
     step: trainingStep,
     async matmulShare() {
       const feeds = { ids: data.inputIds, labels: data.labels, scale: Float32Array.of(scale) };
-      const matmul = await matmulMilliseconds(stepGraph(model, trained, shape), feeds, threads);
+      const matmul = await matmulMilliseconds(
+        stepGraph(model, trained, batchInput(shape, shape.lossChunk), checkpointing),
+        feeds,
+        threads,
+      );
       const start = performance.now();
       await trainingStep();
       return matmul / (performance.now() - start);

@@ -121,9 +121,9 @@ export async function mergeAdapters(
   return outcomes;
 }
 
-/** Draws new dropout masks for the next training step. */
-export function redrawDropout(model: Module, rng: Rng): void {
-  for (const [name, layer] of mergeableLayers(model)) layer.adapter.redrawDropout(rng.fork(name));
+/** Draws new dropout masks for the next training step. @param rows as for `LinearAdapter.redrawDropout`. */
+export function redrawDropout(model: Module, rng: Rng, rows?: number): void {
+  for (const [name, layer] of mergeableLayers(model)) layer.adapter.redrawDropout(rng.fork(name), rows);
 }
 
 function describeUnmatched(unmatched: readonly string[], existing: readonly string[]): string {

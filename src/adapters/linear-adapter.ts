@@ -73,8 +73,11 @@ export abstract class LinearAdapter extends Module {
     return applyLinear(x, this.calculateWeightUpdate());
   }
 
-  /** Draws anew whatever is random in training forward passes. Nothing by default. */
-  redrawDropout(_rng: Rng): void {}
+  /**
+   * Draws anew whatever is random in training forward passes. Nothing by default.
+   * @param _rows of the inputs of the next pass. Default: as many as in the pass before.
+   */
+  redrawDropout(_rng: Rng, _rows?: number): void {}
 
   /** The trained tensors. By default every trainable parameter, as a `factor` without directions. */
   get parts(): readonly AdapterPart[] {

@@ -5,7 +5,7 @@ import { cast, mul } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import type { Rng } from "../tensor/random.js";
 import { formatShape } from "../tensor/shape.js";
-import { type Tensor, tensor } from "../tensor/tensor.js";
+import { type DataSource, lazySource, Tensor } from "../tensor/tensor.js";
 import { LinearAdapter } from "./linear-adapter.js";
 
 /**
@@ -38,8 +38,8 @@ export abstract class LowRankAdapter extends LinearAdapter {
   readonly scaling: number;
   readonly dropout: number;
   readonly #rng: Rng;
-  /** One for each shape of input, by shape: several graphs may share the adapter. */
-  readonly #dropoutMasks: Map<string, Uint8Array> = new Map();
+  /** A mask, one byte an element, for each shape of input, by shape: several graphs may share the adapter. */
+  readonly #dropoutMasks: Map<string, DataSource> = new Map();
 
   /** @throws ConfigError unless rank is an integer from 1 to min(inFeatures, outFeatures) and dropout in [0, 1). */
   constructor(inFeatures: number, outFeatures: number, options: LowRankOptions, rng: Rng) {
@@ -94,22 +94,29 @@ export abstract class LowRankAdapter extends LinearAdapter {
     return applyLinear(mul(applyLinear(x, this.loraA), this.scaling), this.loraB);
   }
 
-  override redrawDropout(rng: Rng): void {
-    for (const [shape, mask] of this.#dropoutMasks) drawMask(mask, this.dropout, rng.fork(shape));
+  override redrawDropout(rng: Rng, rows?: number): void {
+    for (const [shape, mask] of this.#dropoutMasks) {
+      const size = rows === undefined ? mask.array.length : rows * this.inFeatures;
+      const kept = mask.pending || mask.array.length !== size ? new Uint8Array(size) : (mask.array as Uint8Array);
+      drawMask(kept, this.dropout, rng.fork(shape));
+      mask.array = kept;
+    }
   }
 
   /** Inverted dropout: kept elements are scaled by 1 / (1 − p). Only while training; `x` itself otherwise. */
   protected dropped(x: Tensor): Tensor {
     if (!this.training || this.dropout === 0) return x;
     const key = formatShape(x.shape);
-    let mask = this.#dropoutMasks.get(key);
-    if (mask === undefined) {
-      // One byte an element: a mask is as large as the activations that it covers.
-      mask = new Uint8Array(x.size);
-      drawMask(mask, this.dropout, this.#rng.fork("dropout").fork(key));
-      this.#dropoutMasks.set(key, mask);
-    }
-    return mul(mul(x, cast(tensor(mask, x.shape), "float32")), 1 / (1 - this.dropout));
+    const mask =
+      this.#dropoutMasks.get(key) ??
+      lazySource(() => {
+        const drawn = new Uint8Array(x.size);
+        drawMask(drawn, this.dropout, this.#rng.fork("dropout").fork(key));
+        return drawn;
+      });
+    this.#dropoutMasks.set(key, mask);
+    const kept = cast(new Tensor({ shape: x.shape, dtype: "uint8" }, mask), "float32");
+    return mul(mul(x, kept), 1 / (1 - this.dropout));
   }
 }
 

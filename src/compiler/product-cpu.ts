@@ -59,7 +59,8 @@ function fastestReproducible(product: ValueProduct, emitter: Emitter): string {
   const { rows, columns, inner, matrices, alpha } = sizes;
   const isDynamic = [rows, columns, inner, matrices].some((size) => emitter.isDynamic(size));
   // For dynamic sizes, only what holds for all sizes counts.
-  if (isDynamic ? rows === 1 && alpha === 1 : addsInOneOrder(sizes)) return emitProduct(product, emitter);
+  const isInOrder = isDynamic ? sizes.transposeA || (rows === 1 && alpha === 1) : addsInOneOrder(sizes);
+  if (isInOrder) return emitProduct(product, emitter);
   if (!isDynamic && product.a.shape.length === 2 && product.b.shape.length === 2) {
     const groups = [2, 4, 8].find((matrices) => {
       const rows = sizes.rows / matrices;

@@ -55,15 +55,19 @@ export function flagDefinitions(): FlagDefinition[] {
       hidden,
     });
     const { type, default: fallback, aliases = [], switches = {}, factors = {} } = setting;
+    const valued = (name: string, hidden: boolean): FlagDefinition[] => {
+      const standsAlone = setting.spellings?.true !== undefined;
+      const value = standsAlone ? `[${placeholder(setting)}]` : `<${placeholder(setting)}>`;
+      const off = standsAlone ? [definition(`--no-${kebabCase(name)}`, true)] : [];
+      return [definition(`${flagOf(name)} ${value}`, hidden), ...off];
+    };
     const onAndOff = (name: string, alias: boolean): FlagDefinition[] => [
       definition(flagOf(name), alias || fallback === true),
       definition(`--no-${kebabCase(name)}`, alias || fallback === false),
     ];
     return [
       ...[key, ...aliases].flatMap((name) =>
-        type === "boolean"
-          ? onAndOff(name, name !== key)
-          : [definition(`${flagOf(name)} <${placeholder(setting)}>`, name !== key)],
+        type === "boolean" ? onAndOff(name, name !== key) : valued(name, name !== key),
       ),
       ...Object.keys(switches).flatMap((name) => onAndOff(name, true)),
       ...Object.keys(factors).map((name) => definition(`${flagOf(name)} <${placeholder(setting)}>`, true)),

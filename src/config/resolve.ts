@@ -144,7 +144,8 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
       continue;
     }
     const { key, choice, times } = found;
-    const spelling = typeof raw === "string" ? settingOf(key).spellings?.[raw.trim()] : undefined;
+    const isWord = typeof raw === "string" || typeof raw === "boolean" || raw === null;
+    const spelling = isWord ? settingOf(key).spellings?.[String(raw).trim()] : undefined;
     if (spelling !== undefined) {
       for (const [other, value] of Object.entries(spelling)) assign(name, other as SettingKey, value, other === key);
       continue;

@@ -2,6 +2,7 @@ import { adapterKind, adapterKinds, REGISTER_FIRST } from "../adapters/kinds.js"
 import { LORA_INITIALIZATIONS } from "../adapters/low-rank-adapter.js";
 import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { optionName } from "../base/naming.js";
+import { PACKINGS } from "../data/packing.js";
 import { DOCUMENT_UNITS } from "../data/text-format.js";
 import { PRUNING_METHODS } from "../optim/reset.js";
 import { QUANTIZATION_FORMATS } from "../quant/quantizer.js";
@@ -79,7 +80,10 @@ export interface Setting {
   readonly aliases?: readonly string[];
   /** Names of numbers that give the value when they are multiplied by another setting, which stands beside them. */
   readonly factors?: Readonly<Record<string, string>>;
-  /** Values of other trainers, and what they are here, perhaps of several settings. */
+  /**
+   * Values of other trainers and of earlier versions, and what they are here, perhaps of several settings. With `true`
+   * among them the flag can stand alone.
+   */
   readonly spellings?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Names of booleans that each stand for one value of a choice: true chooses it, false rules it out. */
   readonly switches?: Readonly<Record<string, string>>;
@@ -165,12 +169,13 @@ export const SETTINGS = {
     help: "Score prompts and the turns of all roles, not only completions and what the assistant wrote.",
   },
   packing: {
-    type: "boolean",
+    type: "choice",
     group: "Model and data",
-    default: null,
-    none: "true for text, false for other data",
-    help: "Several samples in a row; text is split where a row is full, other samples stay whole. Without it each has a padded row of its own.",
+    choices: PACKINGS,
+    default: "auto",
+    help: "auto is joined for text and separate for other data. separate: the samples of a batch stand one after another, and none sees another; joined: text is cut into full rows, and several whole samples share a row, where each sees those before it; none: each has a padded row.",
     aliases: ["sample_packing"],
+    spellings: { true: { packing: "joined" }, false: { packing: "none" }, null: { packing: "auto" } },
   },
   tokenizer: {
     type: "string",

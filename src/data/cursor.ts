@@ -1,6 +1,6 @@
 import { ConfigError, DataError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
-import { type Batch, emptyBatch, type Rows } from "./packing.js";
+import type { Batch, Rows } from "./packing.js";
 
 /** Position of a cursor: its next row is number `row` in the epoch's order. Both count from 0. */
 export interface DataPosition {
@@ -56,14 +56,14 @@ export class BatchCursor {
 
   next(): Batch {
     const { batchSize } = this.#options;
-    const batch = emptyBatch(batchSize, this.#rows.sequenceLength);
-    for (let batchRow = 0; batchRow < batchSize; batchRow++) {
+    const rows: number[] = [];
+    while (rows.length < batchSize) {
       const { epoch, row } = this.#position;
-      this.#rows.copyTo(this.#order[row]!, batch, batchRow);
+      rows.push(this.#order[row]!);
       const isLast = row + 1 === this.rowsPerEpoch;
       this.seek(isLast ? { epoch: epoch + 1, row: 0 } : { epoch, row: row + 1 });
     }
-    return batch;
+    return this.#rows.batch(rows, batchSize);
   }
 
   /** The next batches. */

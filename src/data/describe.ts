@@ -2,6 +2,7 @@ import { today } from "../chats/chat-template.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { asAskedOf, type DataFormat, type Dataset, loadDataset, type UnusedData } from "./dataset.js";
 import { type EncodedRecords, encodeRecords, type TokenCounts } from "./encoded-data.js";
+import type { Packing } from "./packing.js";
 import { type DataKind, type DataRecord, textOfRecord } from "./records.js";
 import { IGNORED_LABEL } from "./rows.js";
 
@@ -87,7 +88,7 @@ export async function describeDataset(
   });
   const hasTokens = tokenizer !== undefined || kind === "token rows";
   const length = sequenceLength ?? Number.MAX_SAFE_INTEGER - 1;
-  const encode = (records: typeof train, packing: boolean | null): Promise<EncodedRecords> =>
+  const encode = (records: typeof train, packing: Packing): Promise<EncodedRecords> =>
     encodeRecords(kind, records, tokenizer, {
       sequenceLength: length,
       packing,
@@ -96,14 +97,14 @@ export async function describeDataset(
     });
   const counts = async (records: typeof train): Promise<TokenCounts | null> => {
     if (!hasTokens || records.length === 0) return null;
-    const { samples, tokens, scoredTokens, lengths, truncation } = (await encode(records, null)).counts;
+    const { samples, tokens, scoredTokens, lengths, truncation } = (await encode(records, "auto")).counts;
     const cut = { samples: inAll(truncation.samples), tokens: inAll(truncation.tokens) };
     const all = { samples: inAll(samples), tokens: inAll(tokens), scoredTokens: inAll(scoredTokens) };
     return { ...all, lengths, truncation: cut };
   };
   const beginnings = train.slice(0, SHOWN.rows).map(beginningOf);
   const rows = hasTokens
-    ? (await encode(beginnings, false)).samples.map((sample, index) =>
+    ? (await encode(beginnings, "separate")).samples.map((sample, index) =>
         shownRow(sample, beginnings[index] !== train[index], tokenizer),
       )
     : null;

@@ -4,15 +4,22 @@ import type { ScoredTurns } from "../chats/chat-rendering.js";
 import { ChatTemplate, today } from "../chats/chat-template.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { Dataset } from "./dataset.js";
-import { countScoredLabels, type Rows, SampleRows, StreamRows, type TokenStream } from "./packing.js";
+import {
+  countScoredLabels,
+  type Packing,
+  type Rows,
+  SampleRows,
+  SeparateSamples,
+  StreamRows,
+  type TokenStream,
+} from "./packing.js";
 import { type DataKind, type DataRecord, isChat } from "./records.js";
 import { cutSamples, requireVocabulary, type Sample, type Truncation, wholeSamples } from "./samples.js";
 
 export interface EncodingOptions {
   /** Tokens per row; a sample has at most one more. */
   readonly sequenceLength: number;
-  /** Null packs text only. */
-  readonly packing: boolean | null;
+  readonly packing: Packing;
   readonly trainOnInputs: boolean;
   /** Default `whole`. */
   readonly scoredTurns?: ScoredTurns;
@@ -29,8 +36,8 @@ export interface EncodedRecords {
   readonly samples: readonly Sample[];
   /** Rows to train on. @throws DataError if a stream is too short for one row. */
   trainingRows(): Rows;
-  /** Rows with each token once and each sample by itself. @param length of the rows; no sample may need more. */
-  evaluationRows(length?: number): Rows;
+  /** Rows with each token once and each sample by itself. */
+  evaluationRows(): Rows;
   /** @throws DataError naming a sample with an id outside the vocabulary. */
   requireVocabulary(vocabSize: number): void;
   readonly counts: TokenCounts;
@@ -69,6 +76,10 @@ export async function encodeRecords(
   return (await tokenizeRecords(kind, records, tokenizer, options)).cut(sequenceLength);
 }
 
+function isJoinedText(kind: DataKind, { packing }: TokenizingOptions): boolean {
+  return kind === "text" && (packing === "joined" || packing === "auto");
+}
+
 /** As `encodeRecords`, before anything is cut. */
 async function tokenizeRecords(
   kind: DataKind,
@@ -76,11 +87,13 @@ async function tokenizeRecords(
   tokenizer: Tokenizer | undefined,
   options: TokenizingOptions,
 ): Promise<TokenizedRecords> {
-  if (tokenizer !== undefined && kind === "text" && options.packing !== false) {
+  if (tokenizer !== undefined && isJoinedText(kind, options)) {
     return tokenizedStream(encodeTexts(records, tokenizer), records.length);
   }
   const { packing, trainOnInputs, scoredTurns = "whole", truncate = true, chatDate = today() } = options;
   const template = isChat(kind) && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
+  const alone = (samples: readonly Sample[], sequenceLength: number): Rows =>
+    packing === "none" ? SampleRows.padded(samples, sequenceLength) : new SeparateSamples(samples);
   const whole = await wholeSamples(records, { tokenizer, template, trainOnInputs, scoredTurns, chatDate });
   return {
     longestRow: whole.reduce((most, { ids }) => Math.max(most, ids.length - 1), 0),
@@ -90,8 +103,9 @@ async function tokenizeRecords(
       return {
         isStream: false,
         samples,
-        trainingRows: () => (packing === true ? SampleRows.packed : SampleRows.padded)(samples, sequenceLength),
-        evaluationRows: (length = sequenceLength) => SampleRows.padded(samples, length),
+        trainingRows: () =>
+          packing === "joined" ? SampleRows.packed(samples, sequenceLength) : alone(samples, sequenceLength),
+        evaluationRows: () => alone(samples, sequenceLength),
         requireVocabulary: (vocabSize) => requireVocabulary(samples, vocabSize),
         counts: countTokens(samples, truncation),
       };
@@ -114,7 +128,7 @@ export async function tokenizeDataset(
       validation: await tokenizeRecords(kind, validation, tokenizer, options),
     };
   }
-  if (tokenizer === undefined || kind !== "text" || options.packing === false) {
+  if (tokenizer === undefined || !isJoinedText(kind, options)) {
     const remedy = `bring others, or name data for validation as ${optionName("validData")}`;
     const found = train.length === 1 ? "there is 1 sample" : `all ${train.length} samples are the same`;
     throw new DataError(`${name}: ${found}, and none can be held out; ${remedy}`);
@@ -157,7 +171,7 @@ function encodedStream(tokens: TokenStream, sequenceLength: number, documents: n
     isStream: true,
     samples: [],
     trainingRows: () => StreamRows.complete(tokens, sequenceLength),
-    evaluationRows: (length = sequenceLength) => StreamRows.all(tokens, length),
+    evaluationRows: () => StreamRows.all(tokens, sequenceLength),
     requireVocabulary: (vocabSize) => requireTextVocabulary(tokens, vocabSize),
     counts: {
       samples: documents,

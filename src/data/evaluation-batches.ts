@@ -1,4 +1,4 @@
-import { type Batch, emptyBatch, type Rows } from "./packing.js";
+import type { Batch, Rows } from "./packing.js";
 
 export interface EvaluationBatchesOptions {
   batchSize: number;
@@ -11,21 +11,16 @@ export function evaluationRowCount(rows: Rows, maxTokens: number = Number.POSITI
   return Math.max(1, Math.min(rows.count, Math.floor(maxTokens / rows.scoredPerRow)));
 }
 
-/**
- * Batches with each row exactly once, in a fixed order. All have the same shape: missing rows of the last one are token
- * 0 with label -100.
- */
+/** Batches with each row exactly once, in a fixed order; the last one may lack rows. */
 export function evaluationBatches(rows: Rows, options: EvaluationBatchesOptions): Iterable<Batch> {
   const { batchSize, maxTokens } = options;
   const count = evaluationRowCount(rows, maxTokens);
   return {
     *[Symbol.iterator]() {
       for (let first = 0; first < count; first += batchSize) {
-        const batch = emptyBatch(batchSize, rows.sequenceLength);
-        for (let i = 0; i < Math.min(batchSize, count - first); i++) {
-          rows.copyTo(Math.floor(((first + i) * rows.count) / count), batch, i);
-        }
-        yield batch;
+        const size = Math.min(batchSize, count - first);
+        const chosen = Array.from({ length: size }, (_, i) => Math.floor(((first + i) * rows.count) / count));
+        yield rows.batch(chosen, batchSize);
       }
     },
   };

@@ -1,36 +1,80 @@
 import { DataError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
+import { sum } from "../base/numbers.js";
 import type { TokenLabels } from "./rows.js";
 import { IGNORED_LABEL } from "./rows.js";
+
+/**
+ * Ways of filling batches. `separate`: samples one after another, none of which sees another; `joined`: text as one
+ * stream that is cut into rows, or several samples in a row, each of which sees those before it; `none`: a padded row
+ * for each sample; `auto`: joined for text, separate for other data.
+ */
+export const PACKINGS = ["auto", "separate", "joined", "none"] as const;
+export type Packing = (typeof PACKINGS)[number];
 
 /** Tokens of many documents one after another, with an end-of-text token after each. */
 export type TokenStream = Int32Array;
 
-/** Token ids and, for each, the id that follows it; both of length batchSize · sequenceLength, row by row. */
+/** Token ids and, for each, the id that follows it: rows of one length, or samples one after another. */
 export interface Batch {
   readonly inputIds: Int32Array;
   /** `labels[i]` is the token after `inputIds[i]`, or -100 if it is not scored. */
   readonly labels: Int32Array;
+  /** Tokens of each sample. Absent: rows of one length. */
+  readonly lengths?: readonly number[];
 }
 
-/** A batch without any labels to score. */
-export function emptyBatch(batchSize: number, sequenceLength: number): Batch {
+/** Sizes of the batches that are made of some rows. */
+export interface BatchShape {
+  /** Rows, or samples. */
+  readonly batchSize: number;
+  /** Tokens of a row, or of the longest sample. */
+  readonly sequenceLength: number;
+  /** Tokens of a batch of samples, at most. Absent: rows of one length. */
+  readonly mostTokens?: number | undefined;
+}
+
+/** Sizes of the batches of a run. */
+export interface BatchShapes {
+  readonly train: BatchShape;
+  readonly heldOut: BatchShape;
+}
+
+function emptyBatch(batchSize: number, sequenceLength: number): Batch {
   const length = batchSize * sequenceLength;
   return { inputIds: new Int32Array(length), labels: new Int32Array(length).fill(IGNORED_LABEL) };
 }
 
-/** Rows of one length, from which batches are made. */
+/** Samples of a batch as rows that are as long as the longest of them, with token 0 and label -100 behind the others. */
+export function asRows({ inputIds, labels, lengths }: Batch): Batch {
+  if (lengths === undefined) return { inputIds, labels };
+  const longest = Math.max(...lengths);
+  const batch = emptyBatch(lengths.length, longest);
+  let from = 0;
+  for (const [row, length] of lengths.entries()) {
+    batch.inputIds.set(inputIds.subarray(from, from + length), row * longest);
+    batch.labels.set(labels.subarray(from, from + length), row * longest);
+    from += length;
+  }
+  return batch;
+}
+
+/** Rows or samples, from which batches are made. */
 export interface Rows {
   readonly count: number;
-  readonly sequenceLength: number;
   /** Mean number of scored tokens per row. */
   readonly scoredPerRow: number;
   /** Share of the tokens of all rows that is padding, from 0 to below 1. */
   readonly padding: number;
   /** Bytes that determine all tokens and labels. */
   readonly content: readonly Uint8Array[];
-  /** Copies a row into a row of an empty batch. A short row leaves token 0 with label -100 at its end. */
-  copyTo(row: number, batch: Batch, batchRow: number): void;
+  /** Sizes of batches of so many rows. */
+  shapeOf(batchSize: number): BatchShape;
+  /**
+   * The rows by their numbers, at most batchSize, as a batch. Short rows have token 0 with label -100 at their end, and
+   * so have rows that are missing.
+   */
+  batch(rows: readonly number[], batchSize: number): Batch;
 }
 
 /**
@@ -66,12 +110,73 @@ export class StreamRows implements Rows {
     return [bytesOf(this.#tokens)];
   }
 
-  copyTo(row: number, batch: Batch, batchRow: number): void {
-    const from = row * this.sequenceLength;
-    const to = batchRow * this.sequenceLength;
-    const available = Math.min(this.sequenceLength, this.#tokens.length - 1 - from);
-    batch.inputIds.set(this.#tokens.subarray(from, from + available), to);
-    batch.labels.set(this.#tokens.subarray(from + 1, from + 1 + available), to);
+  shapeOf(batchSize: number): BatchShape {
+    return { batchSize, sequenceLength: this.sequenceLength };
+  }
+
+  batch(rows: readonly number[], batchSize: number): Batch {
+    const { sequenceLength } = this;
+    const batch = emptyBatch(batchSize, sequenceLength);
+    for (const [batchRow, row] of rows.entries()) {
+      const [from, to] = [row * sequenceLength, batchRow * sequenceLength];
+      const available = Math.min(sequenceLength, this.#tokens.length - 1 - from);
+      batch.inputIds.set(this.#tokens.subarray(from, from + available), to);
+      batch.labels.set(this.#tokens.subarray(from + 1, from + 1 + available), to);
+    }
+    return batch;
+  }
+}
+
+/**
+ * Samples each by itself, in batches that hold them one after another without padding. Tokens behind the last one that
+ * predicts a scored token are left out: nothing depends on them.
+ */
+export class SeparateSamples implements Rows {
+  readonly padding = 0;
+  readonly #samples: readonly TokenLabels[];
+  readonly #lengths: readonly number[];
+
+  /** @param samples of at most sequenceLength + 1 tokens. */
+  constructor(samples: readonly TokenLabels[]) {
+    this.#samples = samples;
+    this.#lengths = samples.map(({ labels }) => {
+      return Math.max(
+        1,
+        labels.findLastIndex((label) => label !== IGNORED_LABEL),
+      );
+    });
+  }
+
+  get count(): number {
+    return this.#samples.length;
+  }
+
+  get scoredPerRow(): number {
+    return scoredTokens(this.#samples) / Math.max(1, this.count);
+  }
+
+  get content(): Uint8Array[] {
+    return this.#samples.flatMap((sample) => contentOf([sample]));
+  }
+
+  shapeOf(batchSize: number): BatchShape {
+    const longest = [...this.#lengths].sort((a, b) => b - a).slice(0, batchSize);
+    return { batchSize, sequenceLength: longest[0] ?? 1, mostTokens: sum(longest) };
+  }
+
+  batch(rows: readonly number[], _batchSize: number): Batch {
+    const lengths = rows.map((row) => this.#lengths[row]!);
+    const size = sum(lengths);
+    const [inputIds, labels] = [new Int32Array(size), new Int32Array(size)];
+    let to = 0;
+    for (const [i, row] of rows.entries()) {
+      const { ids, labels: own } = this.#samples[row]!;
+      const length = lengths[i]!;
+      inputIds.set(ids.subarray(0, length), to);
+      labels.set(own.subarray(1, length + 1), to);
+      to += length;
+    }
+    return { inputIds, labels, lengths };
   }
 }
 
@@ -119,8 +224,7 @@ export class SampleRows implements Rows {
   }
 
   get scoredPerRow(): number {
-    const scored = this.#rows.flat().reduce((sum, { labels }) => sum + countScoredLabels(labels), 0);
-    return scored / Math.max(1, this.count);
+    return scoredTokens(this.#rows.flat()) / Math.max(1, this.count);
   }
 
   get padding(): number {
@@ -130,21 +234,37 @@ export class SampleRows implements Rows {
   }
 
   get content(): Uint8Array[] {
-    return this.#rows.flatMap((row) => [
-      bytesOf(Int32Array.of(row.length, ...row.map(({ ids }) => ids.length))),
-      ...row.flatMap(({ ids, labels }) => [bytesOf(ids), bytesOf(labels)]),
-    ]);
+    return this.#rows.flatMap(contentOf);
   }
 
-  copyTo(row: number, batch: Batch, batchRow: number): void {
-    let to = batchRow * this.sequenceLength;
-    const end = to + this.sequenceLength;
-    for (const { ids, labels } of this.#rows[row]!) {
-      batch.inputIds.set(ids.subarray(0, end - to), to);
-      batch.labels.set(labels.subarray(1), to);
-      to += ids.length;
-    }
+  shapeOf(batchSize: number): BatchShape {
+    return { batchSize, sequenceLength: this.sequenceLength };
   }
+
+  batch(rows: readonly number[], batchSize: number): Batch {
+    const batch = emptyBatch(batchSize, this.sequenceLength);
+    for (const [batchRow, row] of rows.entries()) {
+      let to = batchRow * this.sequenceLength;
+      const end = to + this.sequenceLength;
+      for (const { ids, labels } of this.#rows[row]!) {
+        batch.inputIds.set(ids.subarray(0, end - to), to);
+        batch.labels.set(labels.subarray(1), to);
+        to += ids.length;
+      }
+    }
+    return batch;
+  }
+}
+
+function scoredTokens(samples: readonly TokenLabels[]): number {
+  return sum(samples.map(({ labels }) => countScoredLabels(labels)));
+}
+
+function contentOf(row: readonly TokenLabels[]): Uint8Array[] {
+  return [
+    bytesOf(Int32Array.from([row.length, ...row.map(({ ids }) => ids.length)])),
+    ...row.flatMap(({ ids, labels }) => [bytesOf(ids), bytesOf(labels)]),
+  ];
 }
 
 /** Rows that are searched for room: enough to fill them well, few enough to be quick. */

@@ -47,12 +47,13 @@ export type RecordContent =
 export type DataKind = RecordContent["kind"];
 
 /**
- * Version of the rules by which files become records. Version 1 knew fewer kinds, keys and names of files; a run that
- * began with it goes on with it.
+ * Version of the rules by which files become records, and these batches. Version 1 knew fewer kinds, keys and names of
+ * files; up to version 2 samples had padded rows unless packing said otherwise. A run goes on with those that it began
+ * with.
  */
-export type ReadingRules = 1 | 2;
+export type ReadingRules = 1 | 2 | 3;
 
-export const NEWEST_RULES = 2 satisfies ReadingRules;
+export const NEWEST_RULES = 3 satisfies ReadingRules;
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(async () => rm(folder, { recursive: true }));
 
-const OPTIONS: EncodingOptions = { sequenceLength: 300, packing: null, trainOnInputs: false };
+const OPTIONS: EncodingOptions = { sequenceLength: 300, packing: "auto", trainOnInputs: false };
 
 async function encode(
   records: readonly object[],
@@ -124,7 +124,7 @@ test("Alpaca's records get Alpaca's prompts", async () => {
 });
 
 test("text that is not packed has a sample per document", async () => {
-  const { isStream, samples } = await encode([{ text: "ab" }, { text: "c" }], { packing: false });
+  const { isStream, samples } = await encode([{ text: "ab" }, { text: "c" }], { packing: "none" });
   expect(isStream).toBe(false);
   expect(samples.map(({ ids }) => tokenizer.decode(ids))).toEqual(["ab<|endoftext|>", "c<|endoftext|>"]);
   expect((await encode([{ text: "ab" }])).isStream).toBe(true);
@@ -202,10 +202,9 @@ test("kinds are not mixed, within a file or among files", async () => {
 
 test("packed samples stay whole, and none predicts the first token of the next", async () => {
   const records = [7, 3, 5, 2].map((length) => ({ input_ids: Array.from({ length }, (_, i) => 10 * length + i) }));
-  const rows = (await encode(records, { packing: true, sequenceLength: 9 })).trainingRows();
+  const rows = (await encode(records, { packing: "joined", sequenceLength: 9 })).trainingRows();
   expect(rows.count).toBe(2);
-  const batch = { inputIds: new Int32Array(9), labels: new Int32Array(9).fill(IGNORED_LABEL) };
-  rows.copyTo(0, batch, 0);
+  const batch = rows.batch([0], 1);
   expect([...batch.inputIds]).toEqual([70, 71, 72, 73, 74, 75, 76, 30, 31]);
   expect([...batch.labels]).toEqual([71, 72, 73, 74, 75, 76, IGNORED_LABEL, 31, 32]);
 });
@@ -218,7 +217,7 @@ test("what the tokenizer puts around a text stands there, unscored in front; a c
   expect(await shown({ instruction: "I", output: "o" }, {}, both)).toMatch(
     /^<\|im_end\|>Below[\s\S]*\[o<\|endoftext\|>\]$/,
   );
-  const { samples } = await encode([{ text: "ab" }], { packing: false }, both);
+  const { samples } = await encode([{ text: "ab" }], { packing: "none" }, both);
   expect(both.decode(samples[0]!.ids)).toBe("<|im_end|>ab<|endoftext|>");
   expect(await shown(CHAT, {}, surrounding)).toBe(await shown(CHAT));
   const stream = both.encodeDocuments(["ab", "c"]);

@@ -28,7 +28,7 @@ const expected = JSON.parse(await readFile(`${FOLDER}expected.json`, "utf8")) as
 test.each(Object.entries(expected.files))("%s has the tokens and labels of TRL", async (name, { samples }) => {
   const tokenizer = await Tokenizer.fromFolder(`${FOLDER}tokenizer`);
   const { kind, train } = await loadDataset(FOLDER + name, { validationFraction: 0 });
-  const options = { sequenceLength: 500, packing: false, trainOnInputs: false };
+  const options = { sequenceLength: 500, packing: "none" as const, trainOnInputs: false };
   const encoded = await encodeRecords(kind, train, tokenizer, options);
   const own = encoded.samples.map(({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }));
   expect(own).toEqual(samples);

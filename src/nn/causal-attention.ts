@@ -35,16 +35,25 @@ export function causalBlocks(time: number, window: number = time): QueryBlock[] 
   for (let start = 0; start < time; start += length) {
     const end = Math.min(time, start + length);
     const firstKey = Math.max(0, start - window + 1);
-    const keys = end - firstKey;
-    const mask = new Float32Array((end - start) * keys);
-    for (let query = start; query < end; query++) {
-      const row = (query - start) * keys;
-      mask.fill(MASKED, row, row + Math.max(0, query - window + 1 - firstKey));
-      mask.fill(MASKED, row + query + 1 - firstKey, row + keys);
-    }
-    blocks.push({ start, end, firstKey, mask: tensor(mask, [end - start, 1, keys]) });
+    const mask = blockMask({ start, end, firstKey }, window);
+    blocks.push({ start, end, firstKey, mask: tensor(mask, [end - start, 1, end - firstKey]) });
   }
   return blocks;
+}
+
+/** The mask of a block, (end − start, end − firstKey). @param window as for `causalBlocks`. */
+export function blockMask(
+  { start, end, firstKey }: Pick<QueryBlock, "start" | "end" | "firstKey">,
+  window: number = end,
+): Float32Array {
+  const keys = end - firstKey;
+  const mask = new Float32Array((end - start) * keys);
+  for (let query = start; query < end; query++) {
+    const row = (query - start) * keys;
+    mask.fill(MASKED, row, row + Math.max(0, query - window + 1 - firstKey));
+    mask.fill(MASKED, row + query + 1 - firstKey, row + keys);
+  }
+  return mask;
 }
 
 /**

@@ -72,7 +72,8 @@ export class WholeSequence extends Sequence {
   }
 }
 
-function known<K, V>(values: Map<K, V>, key: K, make: () => V): V {
+/** The value of a key, which is made when it is asked for first. */
+export function known<K, V>(values: Map<K, V>, key: K, make: () => V): V {
   const value = values.get(key) ?? make();
   values.set(key, value);
   return value;

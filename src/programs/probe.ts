@@ -1,9 +1,10 @@
-import type { Batch } from "../data/packing.js";
+import type { Batch, BatchShape } from "../data/packing.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { reshape } from "../ops/movement.js";
 import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
-import { batchPlaceholders, countScored } from "./training-step.js";
+import { placeholder, type Tensor } from "../tensor/tensor.js";
+import { countScored } from "./training-step.js";
 
 /** The model's answer to the probe: mean loss in nats, and all logits. */
 export interface ProbeResult {
@@ -25,7 +26,10 @@ export class Probe {
 
   /** @param batch one row. Must be released. */
   static async compile(model: CausalLM, batch: Batch, options: SessionOptions): Promise<Probe> {
-    const [ids, labels] = batchPlaceholders(1, batch.inputIds.length);
+    const [ids, labels] = ["ids", "labels"].map((name) => placeholder(name, [1, batch.inputIds.length], "int32")) as [
+      Tensor,
+      Tensor,
+    ];
     const hidden = model.hidden(ids);
     const loss = model.score(hidden, reshape(labels, [labels.size]));
     const outputs = { loss, logits: model.project(hidden) };
@@ -50,9 +54,9 @@ export function probeLength(sequenceLength: number): number {
   return Math.min(MOST_TOKENS, sequenceLength);
 }
 
-/** The beginning of the first row of a batch. */
-export function probeBatch({ inputIds, labels }: Batch, sequenceLength: number): Batch {
-  const length = probeLength(sequenceLength);
+/** The beginning of the first row, or of the first sample, of a batch. */
+export function probeBatch({ inputIds, labels, lengths }: Batch, { sequenceLength }: BatchShape): Batch {
+  const length = probeLength(lengths?.[0] ?? sequenceLength);
   return { inputIds: inputIds.slice(0, length), labels: labels.slice(0, length) };
 }
 

@@ -1,6 +1,6 @@
 import { keepFreedMemory } from "#platform";
 import { grad } from "../autograd/grad.js";
-import type { Batch } from "../data/packing.js";
+import type { Batch, BatchShape } from "../data/packing.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { type Parameter, setTraining } from "../nn/module.js";
 import { scatteredRows } from "../ops/gather.js";
@@ -8,11 +8,10 @@ import { addGradients, discardGradient, type Gradient, RowGradient } from "../op
 import { Program } from "../runtime/program.js";
 import type { Device } from "../runtime/session.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";
+import { type BatchInput, batchInput, type FedBatch } from "./batch-input.js";
 
 /** Shape and machine of a graph over batches. */
-export interface StepShape {
-  readonly batchSize: number;
-  readonly sequenceLength: number;
+export interface StepShape extends BatchShape {
   /** Tokens whose logits exist at once. */
   readonly lossChunk: number;
   readonly device: Device;
@@ -35,10 +34,12 @@ export class TrainingStep {
   /** By name on disk; `run` gives gradients under the same names. */
   readonly parameters: ReadonlyMap<string, Parameter>;
   readonly #program: Program;
+  readonly #input: BatchInput;
 
-  private constructor(parameters: ReadonlyMap<string, Parameter>, program: Program) {
+  private constructor(parameters: ReadonlyMap<string, Parameter>, program: Program, input: BatchInput) {
     this.parameters = parameters;
     this.#program = program;
+    this.#input = input;
   }
 
   /** @param parameters of `model`, which get gradients. Must be released. */
@@ -49,21 +50,23 @@ export class TrainingStep {
   ): Promise<TrainingStep> {
     // Every step returns all gradients in new arrays.
     keepFreedMemory();
-    const { device, threads } = options;
-    const outputs = stepGraph(model, parameters, options);
-    return new TrainingStep(parameters, await Program.compile(outputs, { device, threads }));
+    const { device, threads, lossChunk, checkpointing } = options;
+    const input = batchInput(options, lossChunk);
+    const outputs = stepGraph(model, parameters, input, checkpointing);
+    const program = await Program.compile(outputs, { device, threads }, input.sizes);
+    return new TrainingStep(parameters, program, input);
   }
 
   /**
    * `scale` · the summed cross-entropy of the batch, and its gradients. With 1 / (scored tokens of the optimizer
    * step) as the scale, the sums over micro-batches are those of the mean over all tokens, however they are spread.
    */
-  async run(batch: Batch, scale: number): Promise<StepResult> {
-    const results = await this.#program.run({
-      ids: batch.inputIds,
-      labels: batch.labels,
-      scale: Float32Array.of(scale),
-    });
+  run(batch: Batch, scale: number): Promise<StepResult> {
+    return this.#run(this.#input.feed(batch), scale);
+  }
+
+  async #run({ feeds, sizes }: FedBatch, scale: number): Promise<StepResult> {
+    const results = await this.#program.run({ ...feeds, scale: Float32Array.of(scale) }, sizes);
     const gradients = new Map<string, Gradient>();
     [...this.parameters].forEach(([name, parameter], i) => {
       const values = results[`g${i}`]!.data as Float32Array;
@@ -75,15 +78,19 @@ export class TrainingStep {
 
   /**
    * Mean loss of all scored tokens of the micro-batches, and its gradients.
-   * @param beforeEach hears the index of each micro-batch before it runs.
+   * @param beforeEach hears the index of each micro-batch before it runs, and the number of tokens that it computes.
    */
-  async runAll(batches: readonly Batch[], beforeEach: (index: number) => void = () => {}): Promise<StepResult> {
+  async runAll(
+    batches: readonly Batch[],
+    beforeEach: (index: number, tokens: number) => void = () => {},
+  ): Promise<StepResult> {
     const scale = 1 / countScored(batches);
     const gradients = new Map<string, Gradient>();
     let loss = 0;
     for (const [i, batch] of batches.entries()) {
-      beforeEach(i);
-      const part = await this.run(batch, scale);
+      const fed = this.#input.feed(batch);
+      beforeEach(i, fed.tokens);
+      const part = await this.#run(fed, scale);
       loss += part.loss;
       for (const [name, gradient] of part.gradients) {
         const sum = gradients.get(name);
@@ -106,12 +113,11 @@ export class TrainingStep {
 export function stepGraph(
   model: CausalLM,
   parameters: ReadonlyMap<string, Parameter>,
-  options: TrainingStepOptions,
+  input: BatchInput,
+  checkpointing: boolean,
 ): Record<string, Tensor> {
-  const { batchSize, sequenceLength, lossChunk: chunkSize, checkpointing } = options;
-  const [ids, labels] = batchPlaceholders(batchSize, sequenceLength);
   setTraining(model, true);
-  const loss = model.loss(ids, labels, { scale: placeholder("scale", []), chunkSize, checkpointing });
+  const loss = lossOf(model, input, { scale: placeholder("scale", []), checkpointing });
   setTraining(model, false);
   // The loss comes first, so that the forward pass is put in order before the gradients that reuse it.
   const outputs: Record<string, Tensor> = { loss };
@@ -123,10 +129,13 @@ export function stepGraph(
   return outputs;
 }
 
-/** `ids` and `labels`, (batch, time) int32: the inputs of a graph over batches. */
-export function batchPlaceholders(batchSize: number, sequenceLength: number): [ids: Tensor, labels: Tensor] {
-  const shape = [batchSize, sequenceLength];
-  return [placeholder("ids", shape, "int32"), placeholder("labels", shape, "int32")];
+/** The summed cross-entropy of a batch, as `CausalLM.loss`. */
+export function lossOf(
+  model: CausalLM,
+  { ids, labels, sequence, chunkSize }: BatchInput,
+  options: { readonly scale?: Tensor; readonly checkpointing?: boolean } = {},
+): Tensor {
+  return model.loss(ids, labels, { ...options, chunkSize, ...(sequence && { sequence }) });
 }
 
 /** Number of labels that are scored. */

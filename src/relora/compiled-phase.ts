@@ -1,7 +1,7 @@
 import { adapterParameters } from "../adapters/inject.js";
 import type { Settings } from "../config/settings.js";
 import type { BatchCursor } from "../data/cursor.js";
-import type { Batch } from "../data/packing.js";
+import type { Batch, BatchShapes } from "../data/packing.js";
 import { trainedParameters } from "../loading/model-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { Parameter } from "../nn/module.js";
@@ -30,6 +30,8 @@ export interface TrainedRun {
   readonly calibration: Batch;
   /** The held-out batches of every evaluation. */
   readonly heldOut: readonly Batch[];
+  /** Sizes of the batches to train on and of those held out. */
+  readonly shapes: BatchShapes;
   readonly threads: number;
 }
 
@@ -153,16 +155,15 @@ export class CompiledPhase {
 }
 
 async function compileGraphs(
-  { model, tokenizer, heldOut, threads, settings }: TrainedRun,
+  { model, tokenizer, shapes, heldOut, threads, settings }: TrainedRun,
   trained: ReadonlyMap<string, Parameter>,
 ): Promise<Graphs> {
-  const { device, batchSize, sequenceLength, lossChunk, checkpointing } = settings;
+  const { device, lossChunk, checkpointing } = settings;
   const machine = { device, threads };
-  const shape = { batchSize, sequenceLength, lossChunk, ...machine };
-  const step = await TrainingStep.compile(model, trained, { ...shape, checkpointing });
-  const heldOutLoss = await HeldOutLoss.compile(model, shape);
+  const step = await TrainingStep.compile(model, trained, { ...shapes.train, lossChunk, checkpointing, ...machine });
+  const heldOutLoss = await HeldOutLoss.compile(model, { ...shapes.heldOut, lossChunk, ...machine });
   const generator = tokenizer === null ? null : new TextGenerator(model, tokenizer, machine);
   const hasAdapters = adapterParameters(model).size > 0;
-  const probe = hasAdapters ? await Probe.compile(model, probeBatch(heldOut[0]!, sequenceLength), machine) : null;
+  const probe = hasAdapters ? await Probe.compile(model, probeBatch(heldOut[0]!, shapes.heldOut), machine) : null;
   return { step, heldOut: heldOutLoss, generator, probe };
 }

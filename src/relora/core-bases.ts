@@ -49,7 +49,8 @@ export interface SeenUpdate {
  * that the batches are for. The gradient itself, as large as the weight, is never formed: a first pass finds what it
  * spans, a second one its directions within that.
  * @param updates micro-batches of each update.
- * @param redraw is called before each micro-batch, with the numbers of the update and of the batch within it.
+ * @param redraw is called before each micro-batch, with the numbers of the update and of the batch within it, and the
+ * tokens that the batch computes.
  * @returns the second pass's view of each update; without those whose numbers are not finite.
  */
 export async function startInGradient(
@@ -57,7 +58,7 @@ export async function startInGradient(
   updates: readonly (readonly Batch[])[],
   rng: Rng,
   options: TrainingStepOptions,
-  redraw: (update: number, batch: number) => void,
+  redraw: (update: number, batch: number, tokens: number) => void,
 ): Promise<SeenUpdate[]> {
   const searching = searchingAdapters(model);
   for (const [layer, { adapter, search }] of searching) {
@@ -72,7 +73,7 @@ export async function startInGradient(
   const step = await TrainingStep.compile(model, searchedParameters(model), options);
   const eachUpdate = async (use: (gradients: Map<string, Gradient>, norm: number) => void): Promise<void> => {
     for (const [update, batches] of updates.entries()) {
-      const { gradients } = await step.runAll(batches, (batch) => redraw(update, batch));
+      const { gradients } = await step.runAll(batches, (batch, tokens) => redraw(update, batch, tokens));
       const norm = globalNorm(gradients.values());
       if (Number.isFinite(norm)) use(gradients, norm);
       for (const gradient of gradients.values()) discardGradient(gradient);

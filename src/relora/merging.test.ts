@@ -52,7 +52,9 @@ async function adapted(name: string, rank: number, change: Partial<Settings> = {
   const cursor = new BatchCursor(StreamRows.complete(tokens, 3), { batchSize: 1, seed: 0 });
   const [calibration, ...heldOut] = cursor.take(3);
   const tokenizer = trainTokenizer(["a b c"], { vocabSize: 257 });
-  const run = { settings, model, quantizer: null, tokenizer, cursor, calibration: calibration!, heldOut, threads: 1 };
+  const shapes = { train: { batchSize: 1, sequenceLength: 3 }, heldOut: { batchSize: 1, sequenceLength: 3 } };
+  const data = { cursor, shapes, calibration: calibration!, heldOut };
+  const run = { settings, model, quantizer: null, tokenizer, ...data, threads: 1 };
   const phase = await CompiledPhase.compile(run);
   const log = path.join(folder, name);
   const master = new MasterWeights(log, () => Promise.reject(new Error("float32 weights need no base")));

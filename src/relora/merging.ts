@@ -157,9 +157,9 @@ function layerInputs({
   model,
   calibration,
   threads,
-  settings: { device, sequenceLength },
+  settings: { device, batchSize },
 }: TrainedRun): Promise<ReadonlyMap<string, LayerInputs>> {
-  return recordLayerInputs(model, calibration, sequenceLength, { device, threads });
+  return recordLayerInputs(model, calibration, calibration.inputIds.length / batchSize, { device, threads });
 }
 
 /** The randomness of the adapters after a merge, and of its rounding. */

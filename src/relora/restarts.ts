@@ -43,12 +43,12 @@ export async function restart(
  * @returns those updates, as far as moments are primed with them.
  */
 export async function startCores(run: TrainedRun, step: number): Promise<readonly SeenUpdate[]> {
-  const { model, settings, threads } = run;
+  const { model, settings, threads, shapes } = run;
   if (!startsInGradients(model)) return [];
-  const { seed, device, batchSize, sequenceLength, lossChunk, checkpointing } = settings;
-  const redraw = (update: number, batch: number): void =>
-    redrawDropout(model, new Rng(seed, `bases/${update}/${batch}`, step));
-  const options = { batchSize, sequenceLength, lossChunk, checkpointing, device, threads };
+  const { seed, device, lossChunk, checkpointing } = settings;
+  const redraw = (update: number, batch: number, tokens: number): void =>
+    redrawDropout(model, new Rng(seed, `bases/${update}/${batch}`, step), tokens);
+  const options = { ...shapes.train, lossChunk, checkpointing, device, threads };
   const seen = await startInGradient(model, comingUpdates(run), new Rng(seed, "bases", step), options, redraw);
   return primes(settings) ? seen : [];
 }
@@ -105,7 +105,8 @@ async function comingMoments(
   const { seed, clipGradNorm } = run.settings;
   const moments = new GradientMoments(states);
   for (const [update, batches] of comingUpdates(run).entries()) {
-    const redraw = (i: number): void => redrawDropout(run.model, new Rng(seed, `restart/${update}/${i}`, step));
+    const redraw = (i: number, tokens: number): void =>
+      redrawDropout(run.model, new Rng(seed, `restart/${update}/${i}`, step), tokens);
     const { gradients } = await phase.step.runAll(batches, redraw);
     const norm = globalNorm(gradients.values());
     if (Number.isFinite(norm)) moments.add(gradients, clipCoefficient(norm, clipGradNorm));

@@ -101,9 +101,8 @@ export class Program {
     }
     for (const [input, leaf] of leaves) {
       const { source, dtype } = leaf;
-      const isData = source?.kind === "data";
-      const shape = isData ? leaf.shape : (this.#sizes?.resolve(leaf.shape, sizes) ?? leaf.shape);
-      const data = isData ? source.array : feeds[source!.name];
+      const shape = this.#sizes?.resolve(leaf.shape, sizes) ?? leaf.shape;
+      const data = source?.kind === "data" ? source.array : feeds[source!.name];
       if (data?.length !== sizeOf(shape)) throw misfit(leaf, shape, data);
       bound[input] = { dtype, shape, data };
     }

@@ -44,7 +44,7 @@ function settingsOf(out: string, data: string, change: Partial<Settings> = {}): 
 
 describe.each<[name: string, data: string, change: Partial<Settings>]>([
   ["padded pairs", "pairs.jsonl", {}],
-  ["packed pairs", "pairs.jsonl", { packing: true }],
+  ["packed pairs", "pairs.jsonl", { packing: "joined" }],
   ["messages", "chat.jsonl", { sequenceLength: 48 }],
   ["rows of tokens without a tokenizer", "rows.jsonl", {}],
 ])("%s", (name, data, change) => {
@@ -68,7 +68,7 @@ describe.each<[name: string, data: string, change: Partial<Settings>]>([
 test("the hash of the data covers what is scored", async () => {
   const hash = async (change: Partial<Settings>) =>
     (await prepareRun(settingsOf("hash", "pairs.jsonl", change))).dataSha256;
-  const hashes = [await hash({}), await hash({ trainOnInputs: true }), await hash({ packing: true })];
+  const hashes = [await hash({}), await hash({ trainOnInputs: true }), await hash({ packing: "joined" })];
   expect(new Set(hashes).size).toBe(3);
   expect(await hash({})).toBe(hashes[0]);
 });

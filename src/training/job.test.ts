@@ -156,7 +156,8 @@ test("memory that is short takes fewer rows at a time, then shorter ones", () =>
   const flags = { model: "nano", method: "lora", warmStartSteps: 0, sequenceLength: 256 };
   const settings = completeSettings(resolveSettings({ flags }));
   const build = presetSource("nano", { vocabSize: 4096, maxSequenceLength: 256, endOfTextId: null }, 0).build;
-  const fitting = (mib: number) => fitMemory(build, settings, residentMemoryBytes() + mib * 2 ** 20);
+  const fitting = (mib: number) =>
+    fitMemory(build, settings, { train: settings, heldOut: settings }, residentMemoryBytes() + mib * 2 ** 20);
   expect(fitting(20_000)).toEqual({ fittingRows: Number.POSITIVE_INFINITY, rowLength: 256 });
   expect(fitting(20_000).fittingRows).toBeGreaterThan(8);
   const { fittingRows, rowLength } = fitting(200);

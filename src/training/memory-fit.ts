@@ -1,5 +1,6 @@
 import { collectGarbage, peakMemoryBytes, residentMemoryBytes } from "#platform";
 import type { Settings } from "../config/settings.js";
+import type { BatchShapes } from "../data/packing.js";
 import { frozenQuantizer } from "../loading/quantizing.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { totalBytes } from "../runs/metrics.js";
@@ -21,16 +22,21 @@ export interface MemoryFit {
  * @param build gives a new model without its weights.
  * @param available bytes that the process may hold in all.
  */
-export function fitMemory(build: () => CausalLM, settings: Settings, available: number): MemoryFit {
-  const { batchSize, sequenceLength } = settings;
+export function fitMemory(
+  build: () => CausalLM,
+  settings: Settings,
+  shapes: BatchShapes,
+  available: number,
+): MemoryFit {
+  const { batchSize, sequenceLength, checkpointing } = settings;
   const model = build();
   const fits = { fittingRows: Number.POSITIVE_INFINITY, rowLength: sequenceLength };
   // Where there is plenty, the graphs need not be built for it.
-  if (MOST_OF_LEAST * leastActivations(model.config, settings) < available / 2) return fits;
+  if (MOST_OF_LEAST * leastActivations(model.config, shapes.train, checkpointing) < available / 2) return fits;
   collectGarbage();
   const resident = residentMemoryBytes();
   const phases = runShapes(build, settings, frozenQuantizer(model, settings));
-  const estimate = estimateMemory(phases, settings, { atStart: 0, loaded: resident, peak: peakMemoryBytes() });
+  const estimate = estimateMemory(phases, settings, shapes, { atStart: 0, loaded: resident, peak: peakMemoryBytes() });
   const room = available - totalBytes(estimate) + estimate.activations;
   if (room >= estimate.activations) return fits;
   // With several passes a step, their gradients are summed.

@@ -54,17 +54,18 @@ test("a refusal tells the estimate by part, what there is, and every way out", (
 
 test("a batch whose activations alone are too much is refused without a graph, unless it is forced", () => {
   const model = { hiddenSize: 64, numLayers: 2 };
-  const batch = { batchSize: 10_000_000, sequenceLength: 16, checkpointing: false, force: false };
-  expect(() => requireBatchMemory(model, GIB, batch)).toThrow(
+  const batch = { batchSize: 10_000_000, sequenceLength: 16 };
+  const settings = { checkpointing: false, force: false };
+  expect(() => requireBatchMemory(model, GIB, batch, settings)).toThrow(
     new ConfigError(
       "memory: a batch of 10000000 × 16 tokens has at least 305 GiB of activations, and 1.00 GiB are at hand. " +
         "Less is needed with a smaller batchSize; totalBatchSize makes the same steps out of smaller batches",
     ),
   );
   const least = 4 * 2 * 64 * 16 * 10_000_000;
-  expect(() => requireBatchMemory(model, least - 1, { ...batch, checkpointing: true })).toThrow(ConfigError);
-  requireBatchMemory(model, least, { ...batch, checkpointing: true });
-  requireBatchMemory(model, GIB, { ...batch, force: true });
+  expect(() => requireBatchMemory(model, least - 1, batch, { ...settings, checkpointing: true })).toThrow(ConfigError);
+  requireBatchMemory(model, least, batch, { ...settings, checkpointing: true });
+  requireBatchMemory(model, GIB, batch, { ...settings, force: true });
 });
 
 test("ways out are those that the settings leave", () => {

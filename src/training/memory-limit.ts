@@ -2,6 +2,7 @@ import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { formatBytes } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
+import type { BatchShape } from "../data/packing.js";
 import type { CausalLMConfig } from "../models/causal-lm.js";
 import { isFourBitType } from "../ops/four-bit-codes.js";
 import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
@@ -43,10 +44,12 @@ export function requireMemory(memory: MemoryEstimate, available: number, setting
 export function requireBatchMemory(
   config: Pick<CausalLMConfig, "hiddenSize" | "numLayers">,
   available: number,
-  settings: Pick<Settings, "batchSize" | "sequenceLength" | "checkpointing" | "force">,
+  shape: BatchShape,
+  settings: Pick<Settings, "checkpointing" | "force">,
 ): void {
-  const { batchSize, sequenceLength, force } = settings;
-  const least = leastActivations(config, settings);
+  const { batchSize, sequenceLength } = shape;
+  const { force, checkpointing } = settings;
+  const least = leastActivations(config, shape, checkpointing);
   if (force || least <= available) return;
   throw new ConfigError(
     `memory: a batch of ${batchSize} × ${sequenceLength} tokens has at least ${formatBytes(least)} of activations, ` +
@@ -58,11 +61,12 @@ export function requireBatchMemory(
 /** Bytes of activations that a pass has at least. */
 export function leastActivations(
   { hiddenSize, numLayers }: Pick<CausalLMConfig, "hiddenSize" | "numLayers">,
-  { batchSize, sequenceLength, checkpointing }: Pick<Settings, "batchSize" | "sequenceLength" | "checkpointing">,
+  { batchSize, sequenceLength, mostTokens = batchSize * sequenceLength }: BatchShape,
+  checkpointing: boolean,
 ): number {
   // The gradient takes what each layer, or each of its norms and what is behind them, was given.
   const kept = numLayers * (checkpointing ? 1 : 4);
-  return 4 * kept * hiddenSize * batchSize * sequenceLength;
+  return 4 * kept * hiddenSize * mostTokens;
 }
 
 /** Changes that would lower the estimate, the settings being what they are. */

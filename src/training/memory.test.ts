@@ -14,7 +14,12 @@ function estimate(change: Partial<Settings>, memory = held): MemoryEstimate {
   const settings = completeSettings(resolveSettings({ flags: { warmStartSteps: 0, trainModules: [], ...flags } }));
   const sizes = { vocabSize: 300, maxSequenceLength: 64, endOfTextId: 0 };
   const { build } = presetSource("tiny", sizes, 0);
-  return estimateMemory(runShapes(build, settings, quantizerOf(settings)), settings, memory);
+  return estimateMemory(
+    runShapes(build, settings, quantizerOf(settings)),
+    settings,
+    { train: settings, heldOut: settings },
+    memory,
+  );
 }
 
 // tiny: 2 layers of 4 linears (64, 64) and 3 between 64 and 176.

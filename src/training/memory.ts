@@ -4,10 +4,12 @@ import { sum } from "../base/numbers.js";
 import { arenaUse } from "../compiler/arena.js";
 import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.js";
 import type { Settings } from "../config/settings.js";
+import type { BatchShape, BatchShapes } from "../data/packing.js";
 import { trainedParameters } from "../loading/model-source.js";
 import type { Parameter } from "../nn/module.js";
+import { largestInput } from "../programs/batch-input.js";
 import { probeLength } from "../programs/probe.js";
-import { batchPlaceholders, stepGraph } from "../programs/training-step.js";
+import { lossOf, stepGraph } from "../programs/training-step.js";
 import { searchedParameters } from "../relora/core-bases.js";
 import { planRun, type ReloraConfig } from "../relora/plan.js";
 import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
@@ -48,10 +50,11 @@ const MOST_CHUNKS = 64;
 export function estimateMemory(
   phases: readonly RunShape[],
   settings: MemorySettings,
+  shapes: BatchShapes,
   held: HeldMemory,
 ): MemoryEstimate {
   const { merges } = planRun(settings);
-  const estimates = phases.flatMap((phase) => estimatePhase(phase, settings, held, merges.length));
+  const estimates = phases.flatMap((phase) => estimatePhase(phase, settings, shapes, held, merges.length));
   const most = estimates.reduce((largest, each) => (totalBytes(each) > totalBytes(largest) ? each : largest));
   // Reading data and training a tokenizer can take more than training a small model.
   return { ...most, data: most.data + Math.max(0, held.peak - totalBytes(most)) };
@@ -61,18 +64,22 @@ export function estimateMemory(
  * Estimates of a step, with adapters also of a merge, and with a search for their starts of that: sessions keep their
  * memory between their runs.
  */
-function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemory, merges: number): MemoryEstimate[] {
+function estimatePhase(
+  phase: RunShape,
+  settings: MemorySettings,
+  shapes: BatchShapes,
+  held: HeldMemory,
+  merges: number,
+): MemoryEstimate[] {
   const { model, adapterParameters, trainableParameters, baseBytes } = phase;
-  const { sequenceLength, batchSize, totalBatchSize, lossChunk, checkpointing } = settings;
-  // The graph of a batch of many chunks takes long to build, and what it computes grows with the batch.
-  const built = Math.min(batchSize, Math.ceil((MOST_CHUNKS * lossChunk) / sequenceLength));
-  const shape = { batchSize: built, sequenceLength, lossChunk, checkpointing };
-  const step = compileStep(phase, trainedParameters(model), shape);
-  const evaluation = compile({
-    loss: model.loss(...batchPlaceholders(built, sequenceLength), { chunkSize: lossChunk }),
-  });
+  const { totalBatchSize, lossChunk, checkpointing } = settings;
+  const [train, heldOut] = [builtShape(shapes.train, lossChunk), builtShape(shapes.heldOut, lossChunk)];
+  const compileStep = (parameters: ReadonlyMap<string, Parameter>): CompiledGraph =>
+    compile(stepGraph(model, parameters, largestInput(train.shape, lossChunk), checkpointing));
+  const step = compileStep(trainedParameters(model));
+  const evaluation = compile({ loss: lossOf(model, largestInput(heldOut.shape, lossChunk)) });
   const [stepUse, evaluationUse] = [arenaUse(step), arenaUse(evaluation)];
-  const activations = (stepUse.bytes - stepUse.results + evaluationUse.bytes) * (batchSize / built);
+  const activations = (stepUse.bytes - stepUse.results) * train.times + evaluationUse.bytes * heldOut.times;
   const cycles = adapterParameters === 0 ? 0 : merges;
   const learned = sum([...adaptersOf(model).values()].map(({ learnedSize }) => learnedSize));
   const estimate = {
@@ -82,13 +89,13 @@ function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemo
     // While the adapter is published, the cycles are joined.
     adapters: FLOAT * Math.max(adapterParameters, learned * cycles),
     // Over several micro-batches also their sum.
-    gradients: stepUse.results * (totalBatchSize > batchSize ? 3 : 2),
+    gradients: stepUse.results * (totalBatchSize > shapes.train.batchSize ? 3 : 2),
     optimizer: 2 * FLOAT * trainableParameters,
     activations,
   };
   if (cycles === 0) return [estimate];
   const searched = searchedParameters(model);
-  const search = searched.size > 0 ? arenaUse(compileStep(phase, searched, shape)) : undefined;
+  const search = searched.size > 0 ? arenaUse(compileStep(searched)) : undefined;
   const merge = {
     ...estimate,
     adapters: estimate.adapters + FLOAT * learned,
@@ -99,17 +106,21 @@ function estimatePhase(phase: RunShape, settings: MemorySettings, held: HeldMemo
   const restart = {
     ...estimate,
     gradients: 3 * search.results,
-    activations: (search.bytes - search.results) * (batchSize / built),
+    activations: (search.bytes - search.results) * train.times,
   };
   return [estimate, merge, restart];
 }
 
-function compileStep(
-  { model }: RunShape,
-  parameters: ReadonlyMap<string, Parameter>,
-  shape: Pick<Settings, "batchSize" | "sequenceLength" | "lossChunk" | "checkpointing">,
-): CompiledGraph {
-  return compile(stepGraph(model, parameters, { ...shape, device: "cpu", threads: 1 }));
+/**
+ * The shape whose graph is built for the estimate, and how many times as much the batches themselves are: the graph of
+ * a batch of many chunks takes long to build, and what it computes grows with the batch.
+ */
+function builtShape(shape: BatchShape, lossChunk: number): { readonly shape: BatchShape; readonly times: number } {
+  const { batchSize, sequenceLength, mostTokens } = shape;
+  const perRow = (mostTokens ?? batchSize * sequenceLength) / batchSize;
+  const built = Math.min(batchSize, Math.ceil((MOST_CHUNKS * lossChunk) / perRow));
+  const tokens = mostTokens === undefined ? {} : { mostTokens: Math.ceil(perRow * built) };
+  return { shape: { batchSize: built, sequenceLength, ...tokens }, times: batchSize / built };
 }
 
 function compile(outputs: Readonly<Record<string, Tensor>>): CompiledGraph {

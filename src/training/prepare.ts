@@ -11,6 +11,7 @@ import { asAskedOf, type Dataset, describeUnused, loadDataset } from "../data/da
 import { type TokenCounts, tokenizeDataset } from "../data/encoded-data.js";
 import { evaluationBatches, evaluationRowCount } from "../data/evaluation-batches.js";
 import { holdOut, validatedBy } from "../data/hold-out.js";
+import { asRows, type BatchShapes, type Rows } from "../data/packing.js";
 import { isChat, NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
 import { locateData, shownData } from "../hub/locate-data.js";
 import type { DownloadEvents } from "../hub/model-download.js";
@@ -131,7 +132,8 @@ export async function prepareRun(
   const turnEnd = tokenizer !== null && isChat(dataset.kind) ? await findTurnEnd(tokenizer) : undefined;
   // The token that ends the assistant's turns in training ends a text that the model writes.
   const companions = turnEnd === undefined ? files : endingAt(files, [turnEnd]);
-  const { packing, trainOnInputs } = asked;
+  const { trainOnInputs } = asked;
+  const packing = asked.packing === "auto" && readingRules < 3 && dataset.kind !== "text" ? "none" : asked.packing;
   const scoredTurns = readingRules === 1 ? "reply" : "whole";
   const tokenizing = { packing, trainOnInputs, chatDate, scoredTurns, validationFraction } as const;
   const tokenized = await tokenizeDataset(dataset, tokenizer ?? undefined, tokenizing);
@@ -168,16 +170,18 @@ export async function prepareRun(
   let settings = cut.complete({});
   // What was not asked for gives way where memory is short: the rows of a pass, then their length.
   if (seen.batchSize === undefined) {
-    const { fittingRows, rowLength } = fitMemory(modelSource.build, settings, memory);
+    const shapes = shapesOf(cut, settings);
+    const { fittingRows, rowLength } = fitMemory(modelSource.build, settings, shapes, memory);
     if (rowLength < settings.sequenceLength && seen.sequenceLength === undefined) cut = cutTo(rowLength);
     settings = cut.complete({ fittingRows });
   }
   const { train, validation, trainRows, heldOutRows, evaluationRows } = cut;
   const { batchSize, evalTokens } = settings;
-  requireBatchMemory(model.config, memory, settings);
+  const shapes = shapesOf(cut, settings);
+  requireBatchMemory(model.config, memory, shapes.train, settings);
   const cursor = new BatchCursor(trainRows, { batchSize, seed });
   const first = cursor.position;
-  const calibration = cursor.next();
+  const calibration = asRows(cursor.next());
   cursor.seek(first);
   const heldOut = [...evaluationBatches(heldOutRows, { batchSize, maxTokens: evalTokens })];
   for (const side of [train, validation]) side.requireVocabulary(model.config.vocabSize);
@@ -190,6 +194,7 @@ export async function prepareRun(
     tokenizer,
     companions,
     cursor,
+    shapes,
     calibration,
     heldOut,
     isStream: train.isStream,
@@ -219,6 +224,13 @@ export async function prepareRun(
     heldOutSha256: sha256([...heldOutRows.content]),
     threads: settings.threads ?? cpuCount(),
   };
+}
+
+function shapesOf(
+  { trainRows, heldOutRows }: { readonly trainRows: Rows; readonly heldOutRows: Rows },
+  { batchSize }: Settings,
+): BatchShapes {
+  return { train: trainRows.shapeOf(batchSize), heldOut: heldOutRows.shapeOf(batchSize) };
 }
 
 /** Data in words, for the head of a run. */

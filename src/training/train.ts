@@ -126,7 +126,7 @@ function describeStart(
     parameters,
     trainableParameters,
     quantizer: quantizer && describeQuantizer(quantizer),
-    memory: estimateMemory(phases, settings, held),
+    memory: estimateMemory(phases, settings, run.shapes, held),
     availableMemoryBytes: available,
     device: `${settings.device}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
     data: describeCounts(run),

@@ -160,13 +160,17 @@ export class Trainer {
 
   async #update({ step, phase, cycle, lrMultiplier }: StepPlan): Promise<Update> {
     const { model, cursor } = this.#run;
-    const { lr, adapterLr, seed, batchSize, totalBatchSize, sequenceLength, clipGradNorm } = this.#settings;
+    const { lr, adapterLr, seed, batchSize, totalBatchSize, clipGradNorm } = this.#settings;
     const started = performance.now();
     const progress = this.#progress;
     progress.step = step;
     const batches = cursor.take(totalBatchSize / batchSize);
     const tokens = countScored(batches);
-    const redraw = (i: number): void => redrawDropout(model, new Rng(seed, `dropout/${i}`, step));
+    let computed = 0;
+    const redraw = (i: number, rows: number): void => {
+      redrawDropout(model, new Rng(seed, `dropout/${i}`, step), rows);
+      computed += rows;
+    };
     const { loss, gradients } = await this.#phase.step.runAll(batches, redraw);
     const gradNorm = globalNorm(gradients.values());
     if (!Number.isFinite(loss)) return this.#skip(loss, `the loss is ${loss}`);
@@ -197,7 +201,7 @@ export class Trainer {
       learningRate: (phase === "adapter" ? adapterLr : lr) * lrMultiplier,
       gradNorm,
       tokensPerSecond: tokens / seconds,
-      computedPerSecond: (totalBatchSize * sequenceLength) / seconds,
+      computedPerSecond: computed / seconds,
       cycle,
       phase,
     });

@@ -66,11 +66,10 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
   const dataset = await loadDataset(source, { validationFraction: 0, columns, document, config });
   const encoded = await encode(dataset, tokenizer, longest, options);
   encoded.requireVocabulary(model.config.vocabSize);
-  const { lengths, truncation } = encoded.counts;
-  const rows = encoded.evaluationRows(lengths === null ? undefined : lengths.max - 1);
+  const { truncation } = encoded.counts;
+  const rows = encoded.evaluationRows();
   const limit = maxTokens === null ? {} : { maxTokens };
-  const { sequenceLength } = rows;
-  const shape = { batchSize, sequenceLength, lossChunk: LOSS_CHUNK, device, threads: threads ?? cpuCount() };
+  const shape = { ...rows.shapeOf(batchSize), lossChunk: LOSS_CHUNK, device, threads: threads ?? cpuCount() };
   const heldOut = await HeldOutLoss.compile(model, shape);
   try {
     const evaluation = await heldOut.run(evaluationBatches(rows, { batchSize, ...limit }));
@@ -98,7 +97,7 @@ async function encode(
   const usual = kind === "text" ? Math.min(longest, USUAL_LENGTH) : longest;
   const options = {
     sequenceLength: sequenceLength ?? usual,
-    packing: null,
+    packing: "auto" as const,
     trainOnInputs,
     chatDate: chatDate ?? today(),
     truncate: !isRows,

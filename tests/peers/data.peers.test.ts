@@ -23,7 +23,7 @@ const golden = JSON.parse(await readFile(`${FOLDER}expected.json`, "utf8")) as G
 
 async function own(data: string, folder: string): Promise<Sample[]> {
   const { kind, train } = await loadDataset(data, { validationFraction: 0 });
-  const options = { sequenceLength: 500, packing: false, trainOnInputs: false };
+  const options = { sequenceLength: 500, packing: "none" as const, trainOnInputs: false };
   const { samples } = await encodeRecords(kind, train, await Tokenizer.fromFolder(folder), options);
   return samples.map(({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }));
 }

@@ -87,7 +87,11 @@ export const rows: FuzzTarget = {
     shown ??= trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280 });
     await describeData(file, shown);
     const { kind, train } = await loadDataset(file, { validationFraction: 0 });
-    const encoded = await encodeRecords(kind, train, shown, { sequenceLength: 8, packing: null, trainOnInputs: false });
+    const encoded = await encodeRecords(kind, train, shown, {
+      sequenceLength: 8,
+      packing: "auto",
+      trainOnInputs: false,
+    });
     encoded.requireVocabulary(280);
     encoded.trainingRows();
   },

@@ -24,7 +24,7 @@ const tokenizer = (): Tokenizer => {
 
 async function encodeAll(file: string, by: Tokenizer): Promise<void> {
   const { kind, train } = await loadDataset(file, { validationFraction: 0 });
-  const options = { sequenceLength: 4096, packing: true, trainOnInputs: false };
+  const options = { sequenceLength: 4096, packing: "joined" as const, trainOnInputs: false };
   const { counts, evaluationRows } = await encodeRecords(kind, train, by, options);
   expectThat(counts.scoredTokens > 0, "nothing is scored");
   expectThat(evaluationRows().count > 0, "there are no rows");
