@@ -86,8 +86,9 @@ function needWords(loss: number): string {
 function rowWords({ rowLength, batchSize, totalBatchSize, padding }: RunOutline): string {
   const step =
     totalBatchSize === batchSize ? `${batchSize} a step` : `${totalBatchSize} a step, ${batchSize} at a time`;
+  if (padding === null) return `samples of up to ${rowLength} tokens, none of them padded; ${step}`;
   const share = padding === 0 ? "" : `, ${formatShare(padding)} padding`;
-  const hint = padding < MUCH_PADDING ? "" : " (--packing puts several samples in a row)";
+  const hint = padding < MUCH_PADDING ? "" : " (--packing separate computes none of it)";
   return `${rowLength} tokens each${share}${hint}; ${step}`;
 }
 

@@ -65,11 +65,12 @@ export interface TrainSettings {
    */
   readonly trainOnInputs?: Settings["trainOnInputs"] | undefined;
   /**
-   * Several samples in a row; text is split where a row is full, other samples stay whole. Without it each has a
-   * padded row of its own.
+   * auto is joined for text and separate for other data. separate: the samples of a batch stand one after another, and
+   * none sees another; joined: text is cut into full rows, and several whole samples share a row, where each sees
+   * those before it; none: each has a padded row.
    *
-   * Value: true or false, or null.
-   * Default: null: true for text, false for other data.
+   * Value: one of auto, separate, joined, none.
+   * Default: auto.
    */
   readonly packing?: Settings["packing"] | undefined;
   /**

@@ -64,8 +64,8 @@ export interface Rows {
   readonly count: number;
   /** Mean number of scored tokens per row. */
   readonly scoredPerRow: number;
-  /** Share of the tokens of all rows that is padding, from 0 to below 1. */
-  readonly padding: number;
+  /** Share of the tokens of all rows that is padding, from 0 to below 1; null for samples one after another. */
+  readonly padding: number | null;
   /** Bytes that determine all tokens and labels. */
   readonly content: readonly Uint8Array[];
   /** Sizes of batches of so many rows. */
@@ -132,7 +132,7 @@ export class StreamRows implements Rows {
  * predicts a scored token are left out: nothing depends on them.
  */
 export class SeparateSamples implements Rows {
-  readonly padding = 0;
+  readonly padding = null;
   readonly #samples: readonly TokenLabels[];
   readonly #lengths: readonly number[];
 

@@ -51,8 +51,8 @@ const OUTLINE = {
   rowsPerEpoch: COUNT,
   /** Tokens of a row. */
   rowLength: COUNT,
-  /** Share of the tokens of all rows that is padding. */
-  padding: MEASURED,
+  /** Share of the tokens of all rows that is padding; null for samples one after another, which have none. */
+  padding: MEASURED.nullable(),
   /** Null for text. */
   heldOutSamples: IF_KNOWN,
   heldOutTokens: COUNT,

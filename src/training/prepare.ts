@@ -49,8 +49,8 @@ export interface PreparedRun extends TrainedRun {
   readonly trainCounts: TokenCounts;
   /** The loss below which the frozen head keeps the adapters; null where that is low, or not known. */
   readonly unreachable: number | null;
-  /** Share of the tokens of its rows that is padding. */
-  readonly padding: number;
+  /** Share of the tokens of its rows that is padding; null for samples one after another. */
+  readonly padding: number | null;
   /** The data that evaluations are made on. */
   readonly heldOutData: HeldOutData;
   /** The data in words: what they are, and how their records are taken. */
