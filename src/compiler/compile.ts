@@ -54,6 +54,8 @@ export interface CompileOptions {
    * The ONNX specification demands "topological".
    */
   readonly order?: "execution" | "topological";
+  /** Same bits for any number of threads of the CPU. Default true. */
+  readonly deterministic?: boolean;
 }
 
 /**
@@ -63,7 +65,7 @@ export interface CompileOptions {
 export function compileGraph(
   outputs: Readonly<Record<string, Tensor>>,
   profile: Profile,
-  { sizes, order = "execution" }: CompileOptions = {},
+  { sizes, order = "execution", deterministic = true }: CompileOptions = {},
 ): CompiledGraph {
   for (const output of Object.keys(outputs)) {
     if (/^(%|input:)/.test(output))
@@ -72,7 +74,7 @@ export function compileGraph(
   const wanted = Object.values(outputs);
   const tensors = reachable(wanted);
   const { products, absorbed } = fuseProducts(tensors, wanted);
-  const emitter = new Emitter(sizes);
+  const emitter = new Emitter(sizes, deterministic);
   const names = new Map<Tensor, string>();
   const leaves = new Map<string, Tensor>();
   const halves = new Map<string, HalfInput>();

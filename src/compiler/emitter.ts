@@ -25,6 +25,8 @@ export class Emitter {
   readonly initializers: Map<string, OnnxInitializer> = new Map();
   /** Shapes given with the nodes, by the name of the value. */
   readonly shapes: Map<string, Shape> = new Map();
+  /** True if results are to have the same bits for any number of threads. */
+  readonly deterministic: boolean;
   readonly #sizes: DynamicSizes | undefined;
   /** Names of integer lists that the model computes from sizes, by their content. */
   readonly #computed: Map<string, string> = new Map();
@@ -33,8 +35,9 @@ export class Emitter {
   #nextName = 0;
 
   /** @param sizes dynamic sizes; each must be available as `sizeName(name)`. */
-  constructor(sizes?: DynamicSizes) {
+  constructor(sizes?: DynamicSizes, deterministic = true) {
     this.#sizes = sizes;
+    this.deterministic = deterministic;
   }
 
   /** Adds a node and returns the name of its first output. */

@@ -10,7 +10,7 @@ import {
 } from "./lower-common.js";
 import { halfProduct } from "./lower-half.js";
 import type { Profile } from "./lowering.js";
-import { emitReproducibleProduct } from "./product-cpu.js";
+import { emitFastProduct } from "./product-cpu.js";
 import { addsInOneOrder } from "./summation-order.js";
 
 /** x Wᵀ, as computed by linear layers and the kernel for 4-bit weights. */
@@ -25,10 +25,10 @@ function isAtOneEnd(axes: readonly number[], { shape }: Tensor): boolean {
   return reduced.filter((isReduced, i) => i > 0 && isReduced !== reduced[i - 1]).length <= 1;
 }
 
-/** ONNX Runtime's CPU provider, in the fastest formulations whose bits do not depend on the number of threads. */
+/** ONNX Runtime's CPU provider. All that is not a product has the same bits for any number of threads anyway. */
 export const CPU_PROFILE: Profile = {
   product: (product, _node, context) =>
-    halfProduct(product, context) ?? emitReproducibleProduct(valuesOf(product, context), context.emitter),
+    halfProduct(product, context) ?? emitFastProduct(valuesOf(product, context), context.emitter),
   primitives: {
     ...COMMON_PRIMITIVES,
     inverseRms: (node, context) =>
@@ -44,10 +44,10 @@ export const CPU_PROFILE: Profile = {
       const x = { name: context.nameOf(input), shape: input.shape };
       const shape = shapeOfWeight(node);
       const [[columns, inner], rows] = [shape, input.shape[0]!];
-      if (addsInOneOrder({ rows, columns, inner, matrices: 1, ...LINEAR }))
-        return fourBitProduct(x, shape, node, context);
+      const isInOrder = addsInOneOrder({ rows, columns, inner, matrices: 1, ...LINEAR });
+      if (isInOrder || !context.emitter.deterministic) return fourBitProduct(x, shape, node, context);
       const weight = { name: dequantizedFourBit(shape, node, context), shape };
-      return emitReproducibleProduct({ a: x, b: weight, ...LINEAR }, context.emitter);
+      return emitFastProduct({ a: x, b: weight, ...LINEAR }, context.emitter);
     },
     rmsNorm: (node, { emitter, nameOf, byproducts }) => {
       const [x, weight] = node.inputs.map(nameOf) as [string, string];

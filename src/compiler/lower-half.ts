@@ -3,7 +3,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import type { EmitOptions, Emitter } from "./emitter.js";
 import type { Product } from "./fuse.js";
 import type { HalfLeaf, LoweringContext, RowRange } from "./lowering.js";
-import { emitProduct, emitReproducibleProduct, type ValueProduct } from "./product-cpu.js";
+import { emitFastProduct, emitProduct, type ValueProduct } from "./product-cpu.js";
 
 /** ONNX types that lowering casts to, by TensorProto.DataType. */
 const FLOAT = 1;
@@ -47,7 +47,7 @@ export function halfProduct(product: Product, context: LoweringContext): string 
   const piece = Math.ceil(PIECE_ELEMENTS[isOneRow ? "oneRow" : "manyRows"] / inner);
   if (a.rank !== 2 || b.rank !== 2 || !transposeB || piece >= columns) {
     const whole = { a: left, b: right(), transposeA, transposeB, alpha, c: addend };
-    return scaled(emitReproducibleProduct(whole, emitter), scale, emitter);
+    return scaled(emitFastProduct(whole, emitter), scale, emitter);
   }
   const rows = a.shape[transposeA ? 1 : 0]!;
   const pieces: string[] = [];
@@ -57,9 +57,7 @@ export function halfProduct(product: Product, context: LoweringContext): string 
     const one = { a: left, b: right([start, end]), transposeA, transposeB, alpha, c: part };
     // With one row, each column is its own sum, whatever other columns there are.
     pieces.push(
-      isOneRow
-        ? emitProduct(one, emitter, [1, end - start])
-        : emitReproducibleProduct(one, emitter, [rows, end - start]),
+      isOneRow ? emitProduct(one, emitter, [1, end - start]) : emitFastProduct(one, emitter, [rows, end - start]),
     );
   }
   const options: EmitOptions = { attributes: { axis: { int: 1 } }, shape: [rows, columns] };

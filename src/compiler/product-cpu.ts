@@ -45,10 +45,12 @@ export function emitProduct(
 }
 
 /**
- * Emits a product whose bits do not depend on the number of threads, in the fastest such formulation.
+ * Emits a product in its fastest formulation: where the emitter asks for it, of those whose bits do not depend on the
+ * number of threads.
  * @param shape as for `emitProduct`.
  */
-export function emitReproducibleProduct(product: ValueProduct, emitter: Emitter, shape?: Shape): string {
+export function emitFastProduct(product: ValueProduct, emitter: Emitter, shape?: Shape): string {
+  if (!emitter.deterministic) return emitProduct(product, emitter, shape);
   const result = fastestReproducible(product, emitter);
   if (shape !== undefined) emitter.shapes.set(result, shape);
   return result;

@@ -820,7 +820,15 @@ export const SETTINGS = {
     default: null,
     none: "as many as the machine has cores",
     min: 1,
-    help: "Threads of the computation. Results on the CPU have the same bits for every number up to 64.",
+    help: "Threads of the computation. With deterministic, results on the CPU have the same bits for every number up to 64.",
+  },
+  deterministic: {
+    type: "boolean",
+    group: "Machine",
+    mayChange: true,
+    default: false,
+    before: true,
+    help: "Compute products in forms whose bits do not depend on the number of threads, some of them slower. Without it the bits are the same from run to run with one number of threads.",
   },
   checkpointing: {
     type: "boolean",

@@ -518,12 +518,20 @@ export interface TrainSettings {
    */
   readonly device?: Settings["device"] | undefined;
   /**
-   * Threads of the computation. Results on the CPU have the same bits for every number up to 64.
+   * Threads of the computation. With deterministic, results on the CPU have the same bits for every number up to 64.
    *
    * Value: an integer of at least 1, or null.
    * Default: null: as many as the machine has cores.
    */
   readonly threads?: Settings["threads"] | undefined;
+  /**
+   * Compute products in forms whose bits do not depend on the number of threads, some of them slower. Without it the
+   * bits are the same from run to run with one number of threads.
+   *
+   * Value: true or false.
+   * Default: false.
+   */
+  readonly deterministic?: Settings["deterministic"] | undefined;
   /**
    * Recompute activations in the backward pass: less memory, more time.
    *

@@ -23,9 +23,8 @@ export class HeldOutLoss {
 
   /** Must be released. Later changes of the parameters are seen; later changes of the model's structure are not. */
   static async compile(model: CausalLM, shape: StepShape): Promise<HeldOutLoss> {
-    const { lossChunk, device, threads } = shape;
-    const input = batchInput(shape, lossChunk);
-    const program = await Program.compile({ loss: lossOf(model, input) }, { device, threads }, input.sizes);
+    const input = batchInput(shape, shape.lossChunk);
+    const program = await Program.compile({ loss: lossOf(model, input) }, shape, input.sizes);
     return new HeldOutLoss(program, input);
   }
 

@@ -6,16 +6,14 @@ import { type Parameter, setTraining } from "../nn/module.js";
 import { scatteredRows } from "../ops/gather.js";
 import { addGradients, discardGradient, type Gradient, RowGradient } from "../optim/gradient.js";
 import { Program } from "../runtime/program.js";
-import type { Device } from "../runtime/session.js";
+import type { SessionOptions } from "../runtime/session.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";
 import { type BatchInput, batchInput, type FedBatch } from "./batch-input.js";
 
 /** Shape and machine of a graph over batches. */
-export interface StepShape extends BatchShape {
+export interface StepShape extends BatchShape, SessionOptions {
   /** Tokens whose logits exist at once. */
   readonly lossChunk: number;
-  readonly device: Device;
-  readonly threads: number;
 }
 
 export interface TrainingStepOptions extends StepShape {
@@ -50,10 +48,10 @@ export class TrainingStep {
   ): Promise<TrainingStep> {
     // Every step returns all gradients in new arrays.
     keepFreedMemory();
-    const { device, threads, lossChunk, checkpointing } = options;
+    const { lossChunk, checkpointing } = options;
     const input = batchInput(options, lossChunk);
     const outputs = stepGraph(model, parameters, input, checkpointing);
-    const program = await Program.compile(outputs, { device, threads }, input.sizes);
+    const program = await Program.compile(outputs, options, input.sizes);
     return new TrainingStep(parameters, program, input);
   }
 

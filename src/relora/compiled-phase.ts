@@ -158,8 +158,8 @@ async function compileGraphs(
   { model, tokenizer, shapes, heldOut, threads, settings }: TrainedRun,
   trained: ReadonlyMap<string, Parameter>,
 ): Promise<Graphs> {
-  const { device, lossChunk, checkpointing } = settings;
-  const machine = { device, threads };
+  const { device, deterministic, lossChunk, checkpointing } = settings;
+  const machine = { device, threads, deterministic };
   const step = await TrainingStep.compile(model, trained, { ...shapes.train, lossChunk, checkpointing, ...machine });
   const heldOutLoss = await HeldOutLoss.compile(model, { ...shapes.heldOut, lossChunk, ...machine });
   const generator = tokenizer === null ? null : new TextGenerator(model, tokenizer, machine);

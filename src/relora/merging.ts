@@ -157,9 +157,10 @@ function layerInputs({
   model,
   calibration,
   threads,
-  settings: { device, batchSize },
+  settings: { device, deterministic, batchSize },
 }: TrainedRun): Promise<ReadonlyMap<string, LayerInputs>> {
-  return recordLayerInputs(model, calibration, calibration.inputIds.length / batchSize, { device, threads });
+  const sequenceLength = calibration.inputIds.length / batchSize;
+  return recordLayerInputs(model, calibration, sequenceLength, { device, threads, deterministic });
 }
 
 /** The randomness of the adapters after a merge, and of its rounding. */

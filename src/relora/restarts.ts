@@ -45,10 +45,10 @@ export async function restart(
 export async function startCores(run: TrainedRun, step: number): Promise<readonly SeenUpdate[]> {
   const { model, settings, threads, shapes } = run;
   if (!startsInGradients(model)) return [];
-  const { seed, device, lossChunk, checkpointing } = settings;
+  const { seed, device, deterministic, lossChunk, checkpointing } = settings;
   const redraw = (update: number, batch: number, tokens: number): void =>
     redrawDropout(model, new Rng(seed, `bases/${update}/${batch}`, step), tokens);
-  const options = { ...shapes.train, lossChunk, checkpointing, device, threads };
+  const options = { ...shapes.train, lossChunk, checkpointing, device, threads, deterministic };
   const seen = await startInGradient(model, comingUpdates(run), new Rng(seed, "bases", step), options, redraw);
   return primes(settings) ? seen : [];
 }

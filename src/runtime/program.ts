@@ -48,7 +48,8 @@ export class Program {
     options: SessionOptions,
     sizes?: DynamicSizes,
   ): Promise<Program> {
-    const compiled = compileGraph(outputs, PROFILES[options.device], { ...(sizes && { sizes }) });
+    const { device, deterministic = true } = options;
+    const compiled = compileGraph(outputs, PROFILES[device], { deterministic, ...(sizes && { sizes }) });
     const { graph, leaves, halves, encoding } = compiled;
     const model = encodeModel(sizes === undefined ? graph : sizedGraph(graph, sizes), encoding);
     return new Program(outputs, { leaves, halves }, await createSession(model, options), sizes);

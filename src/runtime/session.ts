@@ -12,6 +12,8 @@ export interface SessionOptions {
   readonly device: Device;
   /** CPU threads that one operator may use; at least 1. */
   readonly threads: number;
+  /** Same bits for any number of threads of the CPU, in forms of products that are slower at times. Default true. */
+  readonly deterministic?: boolean;
   /** Fail at creation if a node of a `webgpu` session would run on the CPU. Default false. */
   readonly forbidFallback?: boolean;
 }

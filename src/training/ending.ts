@@ -100,7 +100,7 @@ async function lossesOf(ended: EndedRun, step: number, folder: string): Promise<
 /** The held-out loss of the model in the folder; null where the memory does not suffice for its float32 weights. */
 async function exactLoss({ run, output }: EndedRun, folder: string): Promise<number | null> {
   const { settings, threads, heldOut, shapes } = run;
-  const { device, lossChunk } = settings;
+  const { device, deterministic, lossChunk } = settings;
   const source = await folderSource(folder);
   const [needed, available] = [modelBytes(source), availableMemoryBytes()];
   if (needed > available && !settings.force) {
@@ -112,7 +112,7 @@ async function exactLoss({ run, output }: EndedRun, folder: string): Promise<num
   }
   const model = source.build();
   await fillModel(model, source);
-  const program = await HeldOutLoss.compile(model, { ...shapes.heldOut, lossChunk, device, threads });
+  const program = await HeldOutLoss.compile(model, { ...shapes.heldOut, lossChunk, device, threads, deterministic });
   try {
     return (await program.run(heldOut)).loss;
   } finally {

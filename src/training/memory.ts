@@ -29,7 +29,14 @@ export interface HeldMemory {
 type MemorySettings = ReloraConfig &
   Pick<
     Settings,
-    "batchSize" | "totalBatchSize" | "sequenceLength" | "checkpointing" | "lossChunk" | "quantize" | "mergePolicy"
+    | "batchSize"
+    | "totalBatchSize"
+    | "sequenceLength"
+    | "deterministic"
+    | "checkpointing"
+    | "lossChunk"
+    | "quantize"
+    | "mergePolicy"
   >;
 
 const FLOAT = 4;
@@ -75,9 +82,9 @@ function estimatePhase(
   const { totalBatchSize, lossChunk, checkpointing } = settings;
   const [train, heldOut] = [builtShape(shapes.train, lossChunk), builtShape(shapes.heldOut, lossChunk)];
   const compileStep = (parameters: ReadonlyMap<string, Parameter>): CompiledGraph =>
-    compile(stepGraph(model, parameters, largestInput(train.shape, lossChunk), checkpointing));
+    compile(stepGraph(model, parameters, largestInput(train.shape, lossChunk), checkpointing), settings);
   const step = compileStep(trainedParameters(model));
-  const evaluation = compile({ loss: lossOf(model, largestInput(heldOut.shape, lossChunk)) });
+  const evaluation = compile({ loss: lossOf(model, largestInput(heldOut.shape, lossChunk)) }, settings);
   const [stepUse, evaluationUse] = [arenaUse(step), arenaUse(evaluation)];
   const activations = (stepUse.bytes - stepUse.results) * train.times + evaluationUse.bytes * heldOut.times;
   const cycles = adapterParameters === 0 ? 0 : merges;
@@ -123,8 +130,11 @@ function builtShape(shape: BatchShape, lossChunk: number): { readonly shape: Bat
   return { shape: { batchSize: built, sequenceLength, ...tokens }, times: batchSize / built };
 }
 
-function compile(outputs: Readonly<Record<string, Tensor>>): CompiledGraph {
-  return compileGraph(outputs, PROFILES.cpu);
+function compile(
+  outputs: Readonly<Record<string, Tensor>>,
+  { deterministic }: Pick<Settings, "deterministic">,
+): CompiledGraph {
+  return compileGraph(outputs, PROFILES.cpu, { deterministic });
 }
 
 /** Bytes of the errors that error feedback keeps of every adapted layer. */

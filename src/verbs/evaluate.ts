@@ -69,7 +69,8 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
   const { truncation } = encoded.counts;
   const rows = encoded.evaluationRows();
   const limit = maxTokens === null ? {} : { maxTokens };
-  const shape = { ...rows.shapeOf(batchSize), lossChunk: LOSS_CHUNK, device, threads: threads ?? cpuCount() };
+  const machine = { device, threads: threads ?? cpuCount(), deterministic: false };
+  const shape = { ...rows.shapeOf(batchSize), lossChunk: LOSS_CHUNK, ...machine };
   const heldOut = await HeldOutLoss.compile(model, shape);
   try {
     const evaluation = await heldOut.run(evaluationBatches(rows, { batchSize, ...limit }));

@@ -10,7 +10,8 @@ export interface KillableRun {
   readonly settings: Partial<Settings>;
 }
 
-const SMALL: Partial<Settings> = { ...SMALL_RUN, saveEvery: 2 };
+/** A process may resume with another number of threads. */
+const SMALL: Partial<Settings> = { ...SMALL_RUN, saveEvery: 2, deterministic: true };
 
 const RUNS: Readonly<Record<string, Partial<Settings>>> = {
   "relora, float32": {},
@@ -21,6 +22,7 @@ const RUNS: Readonly<Record<string, Partial<Settings>>> = {
   "int8, error-feedback": { quantize: "int8", mergePolicy: "error-feedback", saveEvery: 4, optimizerReset: "random" },
   "fp4, stochastic, no warm start": { quantize: "fp4", mergePolicy: "stochastic", warmStartSteps: 0, evalEvery: 2 },
   "lora on int8": { method: "lora", warmStartSteps: 2, quantize: "int8", saveEvery: 1, keepCheckpoints: null },
+  "lora on questions and answers": { method: "lora", warmStartSteps: 0, data: "pairs.jsonl", evalEvery: 3 },
   "nf4, ended early, the best": { quantize: "nf4", evalEvery: 2, patience: 2, minImprovement: 5, loadBest: true },
 };
 
@@ -29,6 +31,11 @@ export async function killableRuns(folder: string): Promise<KillableRun[]> {
   const text = animalText();
   await writeFile(path.join(folder, "text.txt"), text);
   await writeFile(path.join(folder, "short.txt"), text.slice(0, 2600));
+  const pairs = text.split(/\n+/).flatMap((line) => {
+    const [first = "", ...rest] = line.split(" ");
+    return rest.length === 0 ? [] : [JSON.stringify({ prompt: first, completion: ` ${rest.join(" ")}` })];
+  });
+  await writeFile(path.join(folder, "pairs.jsonl"), pairs.slice(0, 60).join("\n"));
   return Object.entries(RUNS).map(([name, { data = "text.txt", ...change }]) => ({
     name,
     settings: { ...SMALL, ...change, data: path.join(folder, data) },

@@ -4,6 +4,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { adapterTensors } from "../../src/adapters/inject.js";
+import { sum } from "../../src/base/numbers.js";
 import { resolveSettings } from "../../src/config/resolve.js";
 import { writeSafetensors } from "../../src/formats/safetensors.js";
 import { addAdapters } from "../../src/relora/settings-adapters.js";
@@ -20,7 +21,10 @@ import { ask, describePeers, realModel } from "./peer.js";
 const STEPS = 40;
 const LENGTH = 32;
 /** Real models, and how many rows a step has. */
-const MODELS = [["smollm2-135m", 2]] as const;
+const MODELS = [
+  ["smollm2-135m", 2],
+  ["gemma3-270m", 1],
+] as const;
 const OPTIMIZER = { lr: 5e-4, betas: [0.9, 0.999], clip: 1 };
 const TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 const LORA = { r: 4, lora_alpha: 8, lora_dropout: 0, target_modules: TARGETS };
@@ -78,9 +82,14 @@ async function prepared(model: string, name: string, batchSize: number, quantize
   return { run, given: { model, adapter, rows, options: LORA, optimizer: OPTIMIZER } };
 }
 
+function mean(values: readonly number[]): number {
+  return sum(values) / values.length;
+}
+
 /** The largest difference of a step. */
 function apart(ours: readonly number[], others: readonly number[]): number {
   expect([ours.length, others.length]).toEqual([STEPS, STEPS]);
+  if (process.env.APART) console.log("apart", Math.max(...ours.map((loss, step) => Math.abs(loss - others[step]!))));
   return Math.max(...ours.map((loss, step) => Math.abs(loss - others[step]!)));
 }
 
@@ -99,7 +108,7 @@ for (const [name, batchSize] of MODELS) {
       const out = path.join(folder, `${name}-trl`);
       const trained = ask<number[]>("step_losses", "trl_losses", { ...given, out });
       const [losses, peft, trl] = await Promise.all([run(), peftLosses(given), trained]);
-      expect(losses.at(-1)).toBeLessThan(losses[0]! - 0.2);
+      expect(mean(losses.slice(-10))).toBeLessThan(mean(losses.slice(0, 10)) - 0.1);
       expect(apart(losses, peft)).toBeLessThan(1e-4);
       expect(apart(losses, trl)).toBeLessThan(1e-4);
     });
@@ -114,12 +123,12 @@ for (const [name, batchSize] of MODELS) {
     test("on weights stored as bfloat16 have the losses of PEFT on them", { timeout: 900_000 }, async () => {
       const rounded = path.join(folder, `${name}-rounded`);
       await ask("step_losses", "round_weights", { model, out: rounded, dtype: "bfloat16" });
-      const { run, given } = await prepared(rounded, `${name}-bfloat16`, batchSize);
-      // torch rounds activations to bfloat16, too: over 64 tokens a step, it is 3e-2 from its own float32.
+      // torch rounds activations to bfloat16, too, which a mean over more tokens evens out.
+      const { run, given } = await prepared(rounded, `${name}-bfloat16`, 4 * batchSize);
       const inBfloat16 = peftLosses({ ...given, dtype: "bfloat16" });
       const [losses, widened, narrow] = await Promise.all([run(), peftLosses(given), inBfloat16]);
       expect(apart(losses, widened)).toBeLessThan(1e-4);
-      expect(apart(losses, narrow)).toBeLessThan(5e-2);
+      expect(apart(losses, narrow)).toBeLessThan(2e-2);
     });
   });
 }
