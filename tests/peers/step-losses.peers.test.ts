@@ -20,12 +20,15 @@ import { ask, describePeers, realModel } from "./peer.js";
 
 const STEPS = 40;
 const LENGTH = 32;
-/** Real models, and how many rows a step has. */
+/**
+ * Real models, the rows of a step, and a learning rate at which two ways of rounding stay together: that of Gemma, with
+ * gradients of norm 50, does not hold at 5e-4, where PEFT also leaves itself in float64.
+ */
 const MODELS = [
-  ["smollm2-135m", 2],
-  ["gemma3-270m", 1],
+  ["smollm2-135m", 2, 5e-4],
+  ["gemma3-270m", 1, 1e-4],
 ] as const;
-const OPTIMIZER = { lr: 5e-4, betas: [0.9, 0.999], clip: 1 };
+const OPTIMIZER = { betas: [0.9, 0.999], clip: 1 };
 const TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 const LORA = { r: 4, lora_alpha: 8, lora_dropout: 0, target_modules: TARGETS };
 
@@ -39,7 +42,10 @@ afterAll(async () => {
 });
 
 /** What a run of ours starts from and sees, in files for Python, and the run, which returns the losses of its steps. */
-async function prepared(model: string, name: string, batchSize: number, quantize: "none" | "nf4" = "none") {
+async function prepared(
+  { model, name, batchSize, lr }: { model: string; name: string; batchSize: number; lr: number },
+  quantize: "none" | "nf4" = "none",
+) {
   const flags = {
     ...{
       model,
@@ -48,7 +54,7 @@ async function prepared(model: string, name: string, batchSize: number, quantize
       method: "lora",
     },
     ...{ rank: LORA.r, alpha: LORA.lora_alpha, dropout: 0, targetModules: TARGETS, schedule: "constant" },
-    ...{ lr: OPTIMIZER.lr, weightDecay: 0, warmupSteps: 0, beta1: OPTIMIZER.betas[0], beta2: OPTIMIZER.betas[1] },
+    ...{ lr, weightDecay: 0, warmupSteps: 0, beta1: OPTIMIZER.betas[0], beta2: OPTIMIZER.betas[1] },
     ...{ clipGradNorm: OPTIMIZER.clip, maxSteps: STEPS, batchSize, sequenceLength: LENGTH, threads: 1 },
     ...{ evalEvery: null, evalTokens: 64, sampleTokens: 0, saveEvery: null, out: path.join(folder, name) },
   };
@@ -79,7 +85,7 @@ async function prepared(model: string, name: string, batchSize: number, quantize
     await train(settings, { onRecord: (record) => record.kind === "step" && void losses.push(record.loss) });
     return losses;
   };
-  return { run, given: { model, adapter, rows, options: LORA, optimizer: OPTIMIZER } };
+  return { run, given: { model, adapter, rows, options: LORA, optimizer: { ...OPTIMIZER, lr } } };
 }
 
 function mean(values: readonly number[]): number {
@@ -92,7 +98,7 @@ function apart(ours: readonly number[], others: readonly number[]): number {
   return Math.max(...ours.map((loss, step) => Math.abs(loss - others[step]!)));
 }
 
-for (const [name, batchSize] of MODELS) {
+for (const [name, batchSize, lr] of MODELS) {
   describePeers(`40 LoRA steps of ${name}`, () => {
     let model = "";
     beforeAll(async () => {
@@ -103,7 +109,7 @@ for (const [name, batchSize] of MODELS) {
     const peftLosses = (given: object) => ask<number[]>("step_losses", "peft_losses", given);
 
     test("on float32 weights have the losses of PEFT and of TRL", { timeout: 900_000 }, async () => {
-      const { run, given } = await prepared(model, `${name}-float32`, batchSize);
+      const { run, given } = await prepared({ model, name: `${name}-float32`, batchSize, lr });
       const out = path.join(folder, `${name}-trl`);
       const trained = ask<number[]>("step_losses", "trl_losses", { ...given, out });
       const [losses, peft, trl] = await Promise.all([run(), peftLosses(given), trained]);
@@ -113,7 +119,7 @@ for (const [name, batchSize] of MODELS) {
     });
 
     test("on NF4 have the losses of PEFT on bitsandbytes", { timeout: 900_000 }, async () => {
-      const { run, given } = await prepared(model, `${name}-nf4`, batchSize, "nf4");
+      const { run, given } = await prepared({ model, name: `${name}-nf4`, batchSize, lr }, "nf4");
       const quantization = { load_in_4bit: true, bnb_4bit_quant_type: "nf4" };
       const [losses, peft] = await Promise.all([run(), peftLosses({ ...given, quantization })]);
       expect(apart(losses, peft)).toBeLessThan(1e-4);
@@ -122,7 +128,7 @@ for (const [name, batchSize] of MODELS) {
     test("on weights stored as bfloat16 have the losses of PEFT on them", { timeout: 900_000 }, async () => {
       const rounded = path.join(folder, `${name}-rounded`);
       await ask("step_losses", "round_weights", { model, out: rounded, dtype: "bfloat16" });
-      const { run, given } = await prepared(rounded, `${name}-bfloat16`, batchSize);
+      const { run, given } = await prepared({ model: rounded, name: `${name}-bfloat16`, batchSize, lr });
       // torch rounds activations to bfloat16, too.
       const inBfloat16 = peftLosses({ ...given, dtype: "bfloat16" });
       const [losses, widened, narrow] = await Promise.all([run(), peftLosses(given), inBfloat16]);
