@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { link, open, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { link, open, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { ConfigError } from "../base/errors.js";
@@ -19,7 +19,7 @@ export interface Lock {
 
 /** Holder of a folder according to its lock file. */
 export interface LockHolder {
-  /** Null if unknown, for a process on another host. */
+  /** Null if unknown, for a process that cannot be seen from here. */
   readonly isAlive: boolean | null;
   /** Description such as "process 123 on host x, started 2026-…" or "in use by process 123 since 2026-…". */
   readonly words: string;
@@ -31,6 +31,11 @@ export interface LockHolder {
 interface Holder {
   readonly pid: number;
   readonly host: string;
+  /**
+   * Boot and PID name space in which `pid` and `processStart` mean this process: containers may share their host's
+   * name, machines a file system. Null if unknown; absent from files of version 0.1.0.
+   */
+  readonly scope: string | null;
   /**
    * Start of the process in clock ticks since boot, to tell it from a later process with the same pid; null if unknown.
    */
@@ -53,13 +58,15 @@ const NO_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS",
 /**
  * Takes the folder of the lock file for this process alone, until `release` or the end of the process. The lock of a
  * dead process on this host is taken over. The folder must exist.
- * @throws ConfigError if the lock is held by a living process, including this one, or by one on another host.
+ * @throws ConfigError if the lock is held by a living process, including this one, or by one that cannot be seen from
+ *   here: on another host, in another container, or of another boot.
  * @throws CheckpointError, DataError if the file system fails.
  */
 export async function acquireLock(file: string): Promise<Lock> {
   const holder: Holder = {
     pid: process.pid,
     host: os.hostname(),
+    scope: await processScope(),
     processStart: (await processStatus(process.pid))?.start ?? null,
     since: new Date().toISOString(),
     id: randomBytes(6).toString("hex"),
@@ -171,9 +178,11 @@ async function holderOf(file: string, found: string): Promise<LockHolder> {
     const words = `an unknown process (its lock file of ${new Date(written).toISOString()} cannot be read)`;
     return { isAlive: false, words, wayOut: "" };
   }
-  const { pid, host, since } = holder;
-  if (host !== os.hostname()) {
-    const words = `in use by process ${pid} on host ${host} since ${since}`;
+  const { pid, host, scope, since } = holder;
+  const isElsewhere = host !== os.hostname();
+  if (isElsewhere || (scope !== null && scope !== (await processScope()))) {
+    const where = isElsewhere ? host : `${host} (in another container, or before a restart of the machine)`;
+    const words = `in use by process ${pid} on host ${where} since ${since}`;
     return { isAlive: null, words, wayOut: `choose another folder, or, if that process is gone, delete ${file}` };
   }
   if (await isAlive(holder)) {
@@ -186,9 +195,23 @@ async function holderOf(file: string, found: string): Promise<LockHolder> {
 
 function parse(text: string): Omit<Holder, "id"> | null {
   try {
-    const { pid, host, processStart, since } = JSON.parse(text) as Record<keyof Holder, unknown>;
+    const { pid, host, scope, processStart, since } = JSON.parse(text) as Record<keyof Holder, unknown>;
     if (!Number.isSafeInteger(pid) || typeof host !== "string" || typeof since !== "string") return null;
-    return { pid: pid as number, host, processStart: typeof processStart === "string" ? processStart : null, since };
+    return { pid: pid as number, host, scope: textOrNull(scope), processStart: textOrNull(processStart), since };
+  } catch {
+    return null;
+  }
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+/** Boot and PID name space of this process; null without Linux's /proc. */
+async function processScope(): Promise<string | null> {
+  try {
+    const boot = await readFile("/proc/sys/kernel/random/boot_id", "utf8");
+    return `${boot.trim()} ${await readlink("/proc/self/ns/pid")}`;
   } catch {
     return null;
   }
@@ -207,8 +230,9 @@ async function isAlive({ pid, processStart }: Pick<Holder, "pid" | "processStart
   return !"ZX".includes(status.state) && (processStart === null || status.start === processStart);
 }
 
-/** State and start of a process from Linux's /proc; null if there is none. */
+/** State and start of a process from Linux's /proc; null if there is none, or one of another PID name space. */
 async function processStatus(pid: number): Promise<{ state: string; start: string } | null> {
+  if ((await readlink("/proc/self").catch(() => null)) !== String(process.pid)) return null;
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
   if (text === null) return null;
   // From the third field on: the second is the program's name in parentheses, which may contain anything.
