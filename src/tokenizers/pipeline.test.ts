@@ -37,3 +37,39 @@ test("a part that is not known, and a token whose id is another, are named", () 
   const model = { ...(json.model as object), dropout: 0.1 };
   expect(building({ model })).toThrow("dropout must be null");
 });
+
+const VOCAB = { a: 0, b: 1, ab: 2 };
+const bytePairs = (vocab: object, merges: unknown[] = []): object => ({ model: { type: "BPE", vocab, merges } });
+const unigram = (vocab: unknown[], more: object = {}): object => ({ model: { type: "Unigram", vocab, ...more } });
+const bert = { type: "BertProcessing", cls: ["a", 0], sep: ["b", 7] };
+const template = {
+  type: "TemplateProcessing",
+  single: [{ SpecialToken: { id: "<s>" } }, { Sequence: { id: "A" } }],
+  special_tokens: { "<s>": { id: "<s>", ids: [9], tokens: ["<s>"] } },
+};
+
+test.each<[what: string, json: object, message: string]>([
+  ["two tokens with one id", bytePairs({ a: 0, b: 1, ab: 1 }), '"b" and "ab" have the same id, 1'],
+  [
+    "an added token with the id of another",
+    { ...bytePairs({ a: 0, b: 1, ab: 3 }), added_tokens: [{ id: 3, content: "<x>" }] },
+    '"ab" and "<x>" have the same id, 3',
+  ],
+  [
+    "an empty added token",
+    { ...bytePairs(VOCAB), added_tokens: [{ id: 3, content: "" }] },
+    "the added token with id 3 is empty",
+  ],
+  ["a merge of a token that is not there", bytePairs(VOCAB, [["a", "c"]]), "that the vocabulary lacks"],
+  ["a merge to a token that is not there", bytePairs(VOCAB, ["b a"]), "that the vocabulary lacks"],
+  ["a merge of one token", bytePairs(VOCAB, ["ab"]), 'a merge must be of two tokens, not "ab"'],
+  ["a merge of three tokens", bytePairs(VOCAB, [["a", "b", "ab"]]), "a merge must be of two tokens"],
+  ["a merge of numbers", bytePairs(VOCAB, [[0, 1]]), "a merge must be of two tokens, not [0,1]"],
+  ["an unknown token beyond the vocabulary", unigram([["a", 0]], { unk_id: 1 }), "unk_id must be the place"],
+  ["an unknown token by name", unigram([["a", 0]], { unk_id: "length" }), "unk_id must be the place"],
+  ["a token with two scores", unigram([["a", 0, 1]]), "must have pairs of a token and its score"],
+  ["an end that is no token", { ...bytePairs(VOCAB), post_processor: bert }, "post_processor puts id 7 around texts"],
+  ["a beginning that is none", { ...bytePairs(VOCAB), post_processor: template }, "post_processor puts id 9"],
+])("a tokenizer.json that contradicts itself is refused: %s", (_, json, message) => {
+  expect(() => new TokenizerPipeline(json as ConstructorParameters<typeof TokenizerPipeline>[0])).toThrow(message);
+});
