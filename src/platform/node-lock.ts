@@ -13,8 +13,11 @@ export interface Lock {
    * did.
    */
   readonly takenOverFrom: string | null;
-  /** Removes the lock file if it is still this lock's own. */
-  release(): Promise<void>;
+  /**
+   * Removes the lock file if it is still this lock's own.
+   * @param file where it is now, if its folder was moved.
+   */
+  release(file?: string): Promise<void>;
 }
 
 /** Holder of a folder according to its lock file. */
@@ -72,8 +75,8 @@ export async function acquireLock(file: string): Promise<Lock> {
     id: randomBytes(6).toString("hex"),
   };
   const own = `${JSON.stringify(holder)}\n`;
-  const release = async (): Promise<void> => {
-    if ((await read(file)) === own) await remove(file);
+  const release = async (at = file): Promise<void> => {
+    if ((await read(at)) === own) await remove(at);
   };
   try {
     return { takenOverFrom: await take(file, own), release };

@@ -233,7 +233,7 @@ export class Trainer {
     const { step, evaluated } = this.#progress;
     const warm = memorySource(model, source.config);
     await this.#phase.release();
-    this.#base = await saveRunBase(this.#output.folder.path, this.#run, warm);
+    this.#base = await this.#output.folder.write((path) => saveRunBase(path, this.#run, warm));
     const quantized = await quantizeFrozen(this.#run, warm);
     this.#phase = await adapterPhase(this.#run, warm, this.#master, step, this.#phase.optimizer.state);
     if (quantized !== null) await this.#recordQuantization(quantized, evaluated?.loss ?? null);
@@ -260,7 +260,6 @@ export class Trainer {
   async #save({ step, phase, cycle }: StepPlan): Promise<void> {
     const { model, cursor, dataSha256, heldOutSha256, readingRules } = this.#run;
     const { seed, maxSteps, keepCheckpoints } = this.#settings;
-    const { path } = this.#output.folder;
     const base = this.#base;
     const progress = this.#progress;
     const started = progress.seconds;
@@ -283,9 +282,12 @@ export class Trainer {
     const { trained: parameters, optimizer } = this.#phase;
     const parts = { parameters, optimizer, adapters: adaptersOf(model), state };
     await this.#output.waitForSpace(checkpointBytes(parts), `checkpoint ${step}`);
-    this.#checkpoint = await saveCheckpoint(path, step, parts);
-    if (best) await markBest(path, step);
-    if (keepCheckpoints !== null) await pruneCheckpoints(path, keepCheckpoints);
+    this.#checkpoint = await this.#output.folder.write(async (path) => {
+      const folder = await saveCheckpoint(path, step, parts);
+      if (best) await markBest(path, step);
+      if (keepCheckpoints !== null) await pruneCheckpoints(path, keepCheckpoints);
+      return folder;
+    });
     progress.savingSeconds += progress.seconds - started;
   }
 
