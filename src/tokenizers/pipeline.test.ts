@@ -1,6 +1,9 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { KIND_TEXTS, TOKENIZER_KINDS } from "../../tests/tokenizer-kinds.js";
+import { builtModule } from "../platform/node-modules.js";
 import { TokenizerPipeline } from "./pipeline.js";
 
 /** Made by the library tokenizers 0.23.3, in tests/peers/tokenizer-kinds.peers.test.ts. */
@@ -72,4 +75,19 @@ test.each<[what: string, json: object, message: string]>([
   ["a beginning that is none", { ...bytePairs(VOCAB), post_processor: template }, "post_processor puts id 9"],
 ])("a tokenizer.json that contradicts itself is refused: %s", (_, json, message) => {
   expect(() => new TokenizerPipeline(json as ConstructorParameters<typeof TokenizerPipeline>[0])).toThrow(message);
+});
+
+test("a long text takes little more memory than its ids", async () => {
+  const module = builtModule(new URL("./pipeline.ts", import.meta.url)).href;
+  const json = TOKENIZER_KINDS["byte level"];
+  const script = `
+    const { workerData, parentPort } = require("node:worker_threads");
+    import(workerData.module).then(({ TokenizerPipeline }) => {
+      const ids = new TokenizerPipeline(workerData.json).encode("a b, ".repeat(400_000));
+      parentPort.postMessage(ids.length);
+    });`;
+  const limits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16 };
+  const worker = new Worker(script, { eval: true, workerData: { module, json }, resourceLimits: limits });
+  const [count] = await once(worker, "message");
+  expect(count).toBeGreaterThan(400_000);
 });
