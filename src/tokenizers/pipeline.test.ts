@@ -91,3 +91,51 @@ test("a long text takes little more memory than its ids", async () => {
   const [count] = await once(worker, "message");
   expect(count).toBeGreaterThan(400_000);
 });
+
+const many = <T>(count: number, part: T): T[] => Array.from({ length: count }, () => part);
+const doubling = { type: "Replace", pattern: { String: "a" }, content: "aa" };
+const zeros = { type: "Replace", pattern: { String: "0" }, content: "00" };
+const inBytes = { type: "ByteLevel", use_regex: false };
+const split = { type: "Split", pattern: { Regex: "(a|aa)+$" }, behavior: "Isolated" };
+
+test.each<[what: string, json: object, text: string, message: string]>([
+  [
+    "doubling normalizers",
+    { normalizer: { type: "Sequence", normalizers: many(40, doubling) } },
+    "a",
+    "normalizer makes",
+  ],
+  [
+    "a long replacement",
+    { normalizer: { ...doubling, content: "b".repeat(1e5) } },
+    "a".repeat(900),
+    "normalizer makes",
+  ],
+  ["a long beginning", { normalizer: { type: "Prepend", prepend: "a".repeat(1e6) } }, "a", "normalizer makes 1000001"],
+  [
+    "doubling pieces",
+    { pre_tokenizer: { type: "Sequence", pretokenizers: many(40, inBytes) } },
+    "é",
+    "pre_tokenizer makes",
+  ],
+  ["doubling decoders", { decoder: { type: "Sequence", decoders: many(40, zeros) } }, "a", "decoder makes"],
+  [
+    "many normalizers",
+    { normalizer: { type: "Sequence", normalizers: many(2000, { type: "NFC" }) } },
+    "a",
+    "normalizer must be of at most 1000 parts",
+  ],
+  [
+    "many splits",
+    { pre_tokenizer: { type: "Sequence", pretokenizers: many(2000, split) } },
+    "a",
+    "pre_tokenizer must be of at most 1000 parts",
+  ],
+])("work and memory of a text are bounded: %s", (_, parts, text, message) => {
+  const json = { ...TOKENIZER_KINDS["as it is"], ...parts };
+  const there = (): void => {
+    const pipeline = new TokenizerPipeline(json);
+    pipeline.decode(pipeline.encode(text).concat(many(9, 98)), false);
+  };
+  expect(there).toThrow(message);
+});

@@ -2,7 +2,7 @@ import { isObject, shownValue } from "../base/json.js";
 import { type AddedToken, AddedTokens, addedTokenOf } from "./added-tokens.js";
 import { type Decoder, decoderOf } from "./decoders.js";
 import { normalizerOf } from "./normalizers.js";
-import { type Part, partOf } from "./part.js";
+import { type Part, partOf, requireFewParts } from "./part.js";
 import { type Surround, surroundOf } from "./post-processors.js";
 import { type PreTokenizer, preTokenizerOf } from "./pre-tokenizers.js";
 import { MAX_VOCAB_SIZE, type TokenModel } from "./token-model.js";
@@ -28,6 +28,7 @@ export class TokenizerPipeline {
 
   /** @throws Error for content that is not that of a tokenizer.json, or that names a part that is not known. */
   constructor(json: Part) {
+    for (const name of ["normalizer", "pre_tokenizer", "post_processor", "decoder"]) requireFewParts(json[name], name);
     const normalizer = normalizerOf(partOf(json.normalizer, "normalizer"));
     this.#preTokenizer = preTokenizerOf(partOf(json.pre_tokenizer, "pre_tokenizer"));
     this.model = tokenModelOf(partOf(json.model, "model"));

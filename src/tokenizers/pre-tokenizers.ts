@@ -1,5 +1,5 @@
 import { PRE_TOKEN_PATTERN, toByteCharacters } from "./byte-level.js";
-import { build, countIn, flagIn, type Part, partsOf, textIn } from "./part.js";
+import { build, countIn, flagIn, type Part, partsOf, requireBounded, textIn } from "./part.js";
 import { Pattern, type Stretch, WORD_CHARACTERS } from "./pattern.js";
 import { UNKNOWN_TO_CATEGORIES } from "./unicode-versions.js";
 
@@ -37,7 +37,8 @@ const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
   Sequence: (part) => {
     const steps = partsOf(part, "pretokenizers").map((each) => build(KINDS, each, "pre_tokenizer"));
     return {
-      split: (piece) => steps.reduce<Iterable<Piece>>(splitAll, [piece]),
+      split: (piece) =>
+        steps.reduce<Iterable<Piece>>((pieces, step) => bounded(splitAll(pieces, step), piece.text.length), [piece]),
       isForeign: steps.some(({ isForeign }) => isForeign),
     };
   },
@@ -76,6 +77,15 @@ const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
 
 function* splitAll(pieces: Iterable<Piece>, step: PreTokenizer): Generator<Piece, void> {
   for (const piece of pieces) yield* step.split(piece);
+}
+
+function* bounded(pieces: Iterable<Piece>, given: number): Generator<Piece, void> {
+  let made = 0;
+  for (const piece of pieces) {
+    made += piece.text.length;
+    requireBounded(made, given, "pre_tokenizer");
+    yield piece;
+  }
 }
 
 function* inBytes(pieces: Iterable<Piece>, known: Map<string, string>): Generator<Piece, void> {
