@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { link, open, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { ConfigError } from "../base/errors.js";
+import { ConfigError, HighrankError } from "../base/errors.js";
 import { readFault, writeFault } from "./file-faults.js";
 import { nameBeside, writeFileAtomic } from "./node-writes.js";
 
@@ -14,7 +14,8 @@ export interface Lock {
    */
   readonly takenOverFrom: string | null;
   /**
-   * Removes the lock file if it is still this lock's own.
+   * Removes the lock file if it is still this lock's own. Where that fails, as on a disk that has become read-only, the
+   * file stays, and is taken over when this process has ended.
    * @param file where it is now, if its folder was moved.
    */
   release(file?: string): Promise<void>;
@@ -76,13 +77,18 @@ export async function acquireLock(file: string): Promise<Lock> {
   };
   const own = `${JSON.stringify(holder)}\n`;
   const release = async (at = file): Promise<void> => {
-    if ((await read(at)) === own) await remove(at);
+    try {
+      if ((await read(at)) === own) await remove(at);
+    } catch (error) {
+      // It must not take the place of the error that the folder could not be written for.
+      if (!(error instanceof HighrankError)) throw error;
+    }
   };
   try {
     return { takenOverFrom: await take(file, own), release };
   } catch (error) {
     // A call may fail after it has done its work.
-    await release().catch(() => {});
+    await release();
     throw error;
   }
 }
@@ -112,7 +118,7 @@ async function create(file: string, content: string): Promise<boolean> {
   try {
     await writeFile(partial, content);
   } catch (error) {
-    throw writeFault(file, error);
+    throw folderFault(file, error);
   }
   try {
     await link(partial, file);
@@ -122,7 +128,7 @@ async function create(file: string, content: string): Promise<boolean> {
     // ENOENT: the holder has tidied the folder and removed our file as a leftover.
     if (code === "EEXIST" || code === "ENOENT") return false;
     if (NO_LINKS.includes(code)) return await createInPlace(file, content);
-    throw writeFault(file, error);
+    throw folderFault(file, error);
   } finally {
     await rm(partial, { force: true }).catch(() => {});
   }
@@ -143,8 +149,13 @@ async function createInPlace(file: string, content: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;
-    throw writeFault(file, error);
+    throw folderFault(file, error);
   }
+}
+
+/** The lock is the first file that is written into a folder: where it cannot be, nothing can. */
+function folderFault(file: string, error: unknown): unknown {
+  return writeFault(path.dirname(file), error);
 }
 
 /**
