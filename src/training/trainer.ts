@@ -1,6 +1,7 @@
 import { adapterParts, adaptersOf, redrawDropout } from "../adapters/inject.js";
 import { formatRate } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
+import type { DataPosition } from "../data/cursor.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
 import { memorySource } from "../loading/model-source.js";
 import { clipCoefficient, globalNorm } from "../optim/clip.js";
@@ -23,6 +24,7 @@ import { adapterBytes, checkpointBytes, saveCheckpoint } from "../runs/saving.js
 import { Rng } from "../tensor/random.js";
 import { beginRun, type ReadyRun, releasedOnFailure, restoreRun } from "./begin.js";
 import { type EndedRun, failRun, finishRun, stopRun, type TrainResult } from "./ending.js";
+import { isOutOfMemory } from "./memory-limit.js";
 import { adapterPhase, type Quantized, quantizeFrozen, saveRunBase } from "./phases.js";
 import type { PreparedRun } from "./prepare.js";
 import type { RunOutput } from "./run-output.js";
@@ -164,10 +166,15 @@ export class Trainer {
     const started = performance.now();
     const progress = this.#progress;
     progress.step = step;
+    const { position } = cursor;
     const batches = cursor.take(totalBatchSize / batchSize);
     const tokens = countScored(batches);
     const redraw = (i: number): void => redrawDropout(model, new Rng(seed, `dropout/${i}`, step));
-    const { loss, gradients } = await this.#phase.step.runAll(batches, redraw);
+    const { loss, gradients } = await this.#phase.step.runAll(batches, redraw).catch(async (error) => {
+      // Nothing has changed yet. If the state cannot be saved either, the first error is the one to tell.
+      if (isOutOfMemory(error)) await this.#saveBefore(step, position).catch(() => {});
+      throw error;
+    });
     const gradNorm = globalNorm(gradients.values());
     if (!Number.isFinite(loss)) return this.#skip(loss, `the loss is ${loss}`);
     if (!Number.isFinite(gradNorm)) return this.#skip(loss, `the gradient's norm is ${gradNorm}`);
@@ -202,6 +209,16 @@ export class Trainer {
       phase,
     });
     return { loss, skipped: null };
+  }
+
+  /** Saves the state that a step was to go on from. */
+  async #saveBefore(step: number, position: DataPosition): Promise<void> {
+    this.#progress.step = step - 1;
+    this.#run.cursor.seek(position);
+    // Before the first step of a phase, what is trained is not that of the step before.
+    if (step === 1 || this.#planOf(step).addAdapters) return;
+    await this.#requireSound();
+    await this.#save(this.#planOf(step - 1));
   }
 
   async #skip(loss: number, reason: string): Promise<Update> {
