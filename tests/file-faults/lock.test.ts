@@ -54,7 +54,7 @@ test.each([
   }
 });
 
-test("a disk that becomes read-only is said of the folder, and a lock that stays does not hide another error", async () => {
+test("a disk that becomes read-only is said of the folder, and a lock that stays hides no other error", async () => {
   const lock = await acquireLock(file);
   const { remove } = installFaults({ folder, kinds: ["create", "link", "rm"], at: 1, mode: "dead", code: "EROFS" });
   try {
