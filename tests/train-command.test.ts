@@ -42,6 +42,7 @@ test("a dry run tells the plan and writes nothing", async () => {
 
 test.each<[string, (child: ChildProcessWithoutNullStreams) => void, number]>([
   ["an interrupt", (child) => child.kill("SIGINT"), 130],
+  ["a request to quit", (child) => child.kill("SIGQUIT"), 131],
   ["a request to end", (child) => child.kill("SIGTERM"), 143],
   ["a closed terminal", (child) => child.kill("SIGHUP"), 129],
   ["a reader that goes away", (child) => child.stdout.destroy(), 143],

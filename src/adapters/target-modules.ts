@@ -1,4 +1,6 @@
 import { withTimeLimit } from "#platform";
+import { ConfigError, DataError } from "../base/errors.js";
+import { shortened, shownValue } from "../base/json.js";
 import { translatePythonPattern } from "./python-pattern.js";
 
 /** Stands for all linear layers of the decoder, the output projection not among them. */
@@ -25,11 +27,32 @@ export interface TargetRule {
 /** Seconds that all matching for one rule may take: a regular expression can take for ever. */
 const TIME_LIMIT = 2;
 
-/** Those of `modules` that the rule adapts, in their order. @throws DataError if a pattern takes too long. */
+/** Those of `modules` that the rule adapts, in their order. @throws ConfigError if a pattern takes too long. */
 export function selectModules(modules: Iterable<string>, rule: TargetRule): string[] {
+  const { targetModules, excludeModules } = rule;
   const isTargeted = targetMatcher(rule);
-  const isExcluded = matcherOf(rule.excludeModules ?? []);
-  return withTimeLimit(TIME_LIMIT, () => [...modules].filter((module) => !isExcluded(module) && isTargeted(module)));
+  const isExcluded = matcherOf(excludeModules ?? []);
+  const patterns = [targetModules, excludeModules].filter((each) => typeof each === "string");
+  return inTime(modules, patterns, (all) => all.filter((module) => !isExcluded(module) && isTargeted(module)));
+}
+
+/** Matches patterns with the modules, which may happen more than once. @throws ConfigError if it takes too long. */
+function inTime<T>(
+  modules: Iterable<string>,
+  patterns: readonly string[],
+  match: (modules: readonly string[]) => T,
+): T {
+  const all = [...modules];
+  try {
+    return withTimeLimit(TIME_LIMIT, () => match(all));
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    const shown = patterns.map((pattern) => shownValue(pattern)).join(", ");
+    throw new ConfigError(
+      `matching the names of modules with ${shortened(shown)}: ${cause.message}; give names of modules instead`,
+      { cause },
+    );
+  }
 }
 
 function targetMatcher({ targetModules, layersToTransform, layersPattern }: TargetRule): (module: string) => boolean {
@@ -72,6 +95,7 @@ export function patternFault(pattern: string): string | null {
 
 /**
  * Values for modules by PEFT's rank_pattern and alpha_pattern: the first key that matches the end of the path counts.
+ * @throws ConfigError if they take too long.
  */
 export function patternValues(
   modules: Iterable<string>,
@@ -79,13 +103,9 @@ export function patternValues(
   fallback: number,
 ): Map<string, number> {
   const rules = Object.entries(patterns).map(([key, value]) => [patternMatcher(`(.*\\.)?(${key})`), value] as const);
-  return withTimeLimit(
-    TIME_LIMIT,
-    () =>
-      new Map(
-        [...modules].map((module) => [module, rules.find(([matches]) => matches(module))?.[1] ?? fallback] as const),
-      ),
-  );
+  return inTime(modules, Object.keys(patterns), (all) => {
+    return new Map(all.map((module) => [module, rules.find(([matches]) => matches(module))?.[1] ?? fallback] as const));
+  });
 }
 
 /** Names of a module: any whole segments at the end of its path, the whole path first. */

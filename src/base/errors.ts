@@ -53,5 +53,8 @@ export class ModelError extends CheckpointError {}
 /** An execution provider that is missing, failed to start, or failed while running. */
 export class DeviceError extends HighrankError {}
 
+/** Memory that ran out while something was computed. */
+export class MemoryError extends DeviceError {}
+
 /** NaN, Inf or divergence in numbers that must stay finite. */
 export class NumericError extends HighrankError {}

@@ -23,6 +23,11 @@ test("values are shown by their beginning", () => {
   expect(shortened("abc", 2)).toBe("ab… (3 characters)");
 });
 
+test("numbers that are not finite are shown by their names", () => {
+  const values = [Number.NEGATIVE_INFINITY, Number.NaN, [Number.POSITIVE_INFINITY], 1e21, 7n];
+  expect(values.map(shownValue)).toEqual(["-Infinity", "NaN", '["Infinity"]', "1e+21", '"7"']);
+});
+
 test("the message of an error is limited in length", () => {
   expect(new HighrankError("x".repeat(1e6)).message).toHaveLength(8001);
 });

@@ -59,9 +59,12 @@ function requireDepth(text: string): void {
   }
 }
 
-/** A value from a file, for a message: JSON, cut off if it is long. */
+/** A value from a file, for a message: JSON with numbers that are not finite by their names, cut off if it is long. */
 export function shownValue(value: unknown): string {
-  return shortened(JSON.stringify(value, withBigInts) ?? "missing");
+  if (typeof value === "number") return String(value);
+  const named = (key: string, each: unknown): unknown =>
+    typeof each === "number" && !Number.isFinite(each) ? String(each) : withBigInts(key, each);
+  return shortened(JSON.stringify(value, named) ?? "missing");
 }
 
 /** For `JSON.stringify`, which knows no bigint: its digits, as a text. */

@@ -2,7 +2,12 @@ import process from "node:process";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 
 /** Exit codes by signal, as shells have it. */
-const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EXIT.hungUp } as const;
+const SIGNALS = {
+  SIGINT: EXIT.interrupted,
+  SIGQUIT: EXIT.quit,
+  SIGTERM: EXIT.terminated,
+  SIGHUP: EXIT.hungUp,
+} as const;
 
 /**
  * Runs `work` so that the first interrupt asks `onFirst` whether to wait for it, and the second ends the process at

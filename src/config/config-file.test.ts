@@ -18,6 +18,14 @@ test("a syntax error names file, line and column", () => {
   expect(() => loadConfigFile("rank: 8\nrank: 9\n", "a.yml")).toThrow(/a\.yml: Map keys must be unique at line 2/);
 });
 
+test("several documents in one file are refused in words about settings", () => {
+  expect(() => loadConfigFile("rank: 8\n---\nrank: 9\n", "a.yml")).toThrow(
+    new ConfigError(
+      "a.yml: must hold the settings of one run, but line 2 begins another document; make it a file of its own",
+    ),
+  );
+});
+
 test.each([
   ["- rank\n- 8\n", "got a list"],
   ["hello", 'got the string "hello"'],

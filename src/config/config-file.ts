@@ -1,4 +1,4 @@
-import { isScalar, parseDocument, visit } from "yaml";
+import { isScalar, parseDocument, visit, type YAMLParseError } from "yaml";
 import { ConfigError } from "../base/errors.js";
 import { parseJson, shownValue } from "../base/json.js";
 
@@ -37,7 +37,7 @@ function parseYaml(text: string, path: string): unknown {
   try {
     const document = parseDocument(text, { logLevel: "error" });
     if (document.errors.length > 0) {
-      throw new ConfigError(document.errors.map((error) => `${path}: ${error.message.trimEnd()}`).join("\n"));
+      throw new ConfigError(document.errors.map((error) => `${path}: ${syntaxFault(error)}`).join("\n"));
     }
     // Lists and objects as keys in one another would take twice as long for each level.
     visit(document, {
@@ -54,6 +54,12 @@ function parseYaml(text: string, path: string): unknown {
     // Aliases that stand for too much or for themselves, and what is nested too deep.
     throw new ConfigError(`${path}: cannot be read: ${(error as Error).message}`, { cause: error });
   }
+}
+
+function syntaxFault({ code, message, linePos }: YAMLParseError): string {
+  if (code !== "MULTIPLE_DOCS") return message.trimEnd();
+  const line = linePos?.[0].line;
+  return `must hold the settings of one run, but line ${line} begins another document; make it a file of its own`;
 }
 
 function kindOf(value: unknown): string {

@@ -1,6 +1,6 @@
 import { exists, isDirectory, joinPath, listFolder, writeFileAtomic } from "#platform";
 import { patternValues, selectModules } from "../adapters/target-modules.js";
-import { CheckpointError } from "../base/errors.js";
+import { CheckpointError, ConfigError } from "../base/errors.js";
 import { shortened, shownValue } from "../base/json.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
@@ -116,7 +116,7 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
   }
   const sorted = sortTensors(tensors, config, faults);
   const base = readBase(metadata, faults);
-  faults.push(...layerFaults(sorted, config));
+  faults.push(...faultsOf(() => layerFaults(sorted, config)));
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
   return { ...config, targetModules: config.targetModules ?? [...sorted.layers.keys()], ...sorted, base };
 }
@@ -224,6 +224,16 @@ function isTiedPair(
       );
     })
   );
+}
+
+/** The faults that a check finds; patterns that take too long are one. */
+export function faultsOf(check: () => readonly string[]): readonly string[] {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return [error.text];
+  }
 }
 
 function layerFaults(tensors: Pick<PeftTensors, "layers"> & Partial<PeftTensors>, config: LayerRule): string[] {

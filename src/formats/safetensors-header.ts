@@ -49,6 +49,9 @@ export interface SafetensorsHeader {
 /** The format's own limit: a longer header means a damaged file. */
 const MAX_HEADER_BYTES = 100_000_000;
 
+/** Most tensors of one file; models of experts have tens of thousands in all. */
+const MAX_TENSORS = 200_000;
+
 /** Longest name of a tensor, in UTF-16 units, because names are split at their dots many times. */
 const MAX_NAME_LENGTH = 1000;
 
@@ -77,6 +80,20 @@ function notSafetensors(path: string, fault: string): CheckpointError {
   return new CheckpointError(`${path} is not a safetensors file, or is damaged: ${fault}; download or save it again`);
 }
 
+function tooManyTensors(path: string): CheckpointError {
+  const remedy = "save the model in more files";
+  return new CheckpointError(
+    `${path}: its header lists more than ${MAX_TENSORS} tensors, the most of one file; ${remedy}`,
+  );
+}
+
+/** How often a word is in a text, counted to one more than `most`. */
+function occurrences(text: string, word: string, most: number): number {
+  let count = 0;
+  for (let at = text.indexOf(word); at >= 0 && count <= most; at = text.indexOf(word, at + word.length)) count++;
+  return count;
+}
+
 function parseHeader(path: string, bytes: Uint8Array, dataStart: number, fileBytes: number): SafetensorsHeader {
   let text: string;
   try {
@@ -84,6 +101,8 @@ function parseHeader(path: string, bytes: Uint8Array, dataStart: number, fileByt
   } catch {
     throw notSafetensors(path, "the header is not UTF-8");
   }
+  // Before the header is parsed, which would take more memory than the file.
+  if (occurrences(text, '"data_offsets"', MAX_TENSORS) > MAX_TENSORS) throw tooManyTensors(path);
   let header: unknown;
   try {
     header = parseJson(text);
@@ -93,6 +112,7 @@ function parseHeader(path: string, bytes: Uint8Array, dataStart: number, fileByt
   if (!isObject(header) || !text.startsWith("{")) {
     throw notSafetensors(path, `the header must be a JSON object, not ${kindOf(header)}`);
   }
+  if (Object.keys(header).length > MAX_TENSORS + 1) throw tooManyTensors(path);
   const faults = duplicateKeys(text).map((key) => `the header names ${shortened(key)} twice`);
   const metadata: [string, string][] = [];
   const entries: SafetensorsEntry[] = [];

@@ -347,6 +347,16 @@ test("all faults of a header come at once", async () => {
   await expect(readSafetensors(file)).rejects.toThrow(/3 faults\n.*"a".*\n.*"b".*\n.*"x"/);
 });
 
+test.each(['"data_offsets"', '"data\\u005foffsets"'])("more tensors than any file has are refused: %s", async (key) => {
+  const some = (count: number): string =>
+    Array.from({ length: count }, (_, i) => `"${i}":{"dtype":"F32","shape":[0],${key}:[0,0]}`).join(",");
+  const target = path.join(folder, "many.safetensors");
+  await writeFile(target, fileOf(`{${some(200_002)}}`, 0));
+  const reading = readSafetensorsHeader(target);
+  await expect(reading).rejects.toThrow(CheckpointError);
+  await expect(reading).rejects.toThrow(`${target}: its header lists more than 200000 tensors`);
+});
+
 test("harmless oddities are read: spaces after the header, empty tensors, brackets in strings, no metadata", async () => {
   await writeFile(
     file,

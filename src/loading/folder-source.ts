@@ -1,5 +1,6 @@
 import { linearLayers } from "../adapters/inject.js";
 import { CheckpointError } from "../base/errors.js";
+import { shortened } from "../base/json.js";
 import type { StoredQuantizedWeight } from "../formats/bitsandbytes.js";
 import { readBitsandbytes } from "../formats/bitsandbytes.js";
 import { openModelFolder } from "../formats/model-folder.js";
@@ -17,9 +18,13 @@ import { diskParameters, fillModel, quantizedWeight, throwFaults, tiedNames, wei
  * A Hugging Face folder. Its headers and all weights that are quantized on disk are read at once.
  * @param untied gives a model whose output projection is its embedding table a projection of its own, with the values
  * of the table.
+ * @param onNotice is told of weights in the folder that the model has no place for.
  * @throws CheckpointError that lists every weight that is missing, damaged or does not fit.
  */
-export async function folderSource(folder: string, { untied = false } = {}): Promise<ModelSource> {
+export async function folderSource(
+  folder: string,
+  { untied = false, onNotice }: { untied?: boolean; onNotice?: ((text: string) => void) | undefined } = {},
+): Promise<ModelSource> {
   const opened = await openDescribed(folder);
   const { described, config, ...named } = untied ? withOwnHead(opened) : opened;
   const weights = new Map<string, StoredQuantizedWeight>();
@@ -32,7 +37,8 @@ export async function folderSource(folder: string, { untied = false } = {}): Pro
     }
     return model;
   };
-  checkWeights(described.create(new Rng(0)), build(), named, folder);
+  const unused = checkWeights(described.create(new Rng(0)), build(), named, folder);
+  if (unused.length > 0) onNotice?.(`${folder}: ${unusedWeights(unused)}`);
   return { folder, config, ...named, build, readWeight: weightReader(named) };
 }
 
@@ -136,6 +142,7 @@ function weightReader(named: Pick<ModelSource, "tensors" | "quantized">): ModelS
 
 /**
  * @param asDescribed a model of the same config without quantized layers.
+ * @returns names of tensors elsewhere than in its layers that the model has no place for.
  * @throws CheckpointError unless the tensors hold every float32 weight and fit every quantized layer of the model, and
  * its layers have no others.
  */
@@ -144,7 +151,7 @@ function checkWeights(
   model: CausalLM,
   { tensors, quantized }: Pick<ModelSource, "tensors" | "quantized">,
   folder: string,
-): void {
+): string[] {
   const parameters = diskParameters(model);
   const wrapper = wrapperOf(parameters.keys(), tensors);
   if (wrapper !== undefined) {
@@ -167,14 +174,26 @@ function checkWeights(
     ].map(formatShape);
     faults.push(`"${name}.weight" has shape ${is}, the model needs ${needed}`);
   }
-  const known = new Set([...diskParameters(asDescribed).keys(), ...[...quantized.values()].flat()]);
+  const own = diskParameters(asDescribed);
+  const known = new Set(own.keys());
+  for (const [name, parts] of quantized) if (own.has(name)) for (const part of parts) known.add(part);
   const layers = new Set([...known].map(layerOf));
   layers.delete(undefined);
-  for (const name of tensors.keys()) {
-    if (!known.has(name) && layers.has(layerOf(name)))
+  const { head } = tiedNames(asDescribed);
+  if (head !== undefined) known.add(head);
+  const unknown = [...tensors.keys()].filter((name) => !known.has(name));
+  for (const name of unknown) {
+    if (layers.has(layerOf(name)))
       faults.push(`"${name}" has no place in the model that config.json describes; change either`);
   }
   throwFaults(faults, folder);
+  return unknown;
+}
+
+function unusedWeights(names: readonly string[]): string {
+  const shown = names.slice(0, 3).map((name) => `"${shortened(name)}"`);
+  if (names.length > shown.length) shown.push(`and ${names.length - shown.length} more`);
+  return `weights that the model of config.json has no place for are not used: ${shown.join(", ")}`;
 }
 
 /** The beginning that all names in a file have before those of the model, or undefined if they have none. */

@@ -130,10 +130,24 @@ function model0(kind: keyof typeof KINDS): CausalLM {
   return smallModel(KINDS[kind].small, { tie_word_embeddings: true });
 }
 
-test("a weight of a layer that the config has no place for is refused; others are passed over", async () => {
+test("a weight of a layer that the config has no place for is refused; others are named and passed over", async () => {
   const extra: TensorToWrite = { dtype: "float32", shape: [1], data: Float32Array.of(1) };
-  const beside = await write("beside", "llama", (tensors) => tensors.set("v_head.summary.weight", extra));
-  await loadModel(beside.folder);
+  const others = ["v_head.summary.weight", "model.layers.7.mlp.up_proj.weight", "model.x.weight", "model.y.weight"];
+  const noticesOf = async (name: string, added: readonly string[]): Promise<readonly string[]> => {
+    const { folder } = await write(name, "llama", (tensors) => {
+      for (const each of added) tensors.set(each, extra);
+      return tensors.set(KINDS.llama.head, headOf(model0("llama"), 1));
+    });
+    const notices: string[] = [];
+    await folderSource(folder, { onNotice: (text) => notices.push(text.replace(folder, "FOLDER")) });
+    return notices;
+  };
+  expect(await noticesOf("none beside", ["model.layers.0.self_attn.rotary_emb.inv_freq"])).toEqual([]);
+  const not = "FOLDER: weights that the model of config.json has no place for are not used:";
+  expect(await noticesOf("one beside", others.slice(0, 1))).toEqual([`${not} "v_head.summary.weight"`]);
+  expect(await noticesOf("four beside", others)).toEqual([
+    `${not} "model.layers.7.mlp.up_proj.weight", "model.x.weight", "model.y.weight", and 1 more`,
+  ]);
   const name = "model.layers.1.self_attn.q_proj.bias";
   const within = await write("within", "llama", (tensors) => tensors.set(name, extra));
   await expect(loadModel(within.folder)).rejects.toThrow(`"${name}" has no place in the model`);

@@ -54,7 +54,7 @@ export async function openAdapter(folder: string, given: string | null, events?:
     await modelFolder(named, events),
     `give the adapter's base model with ${optionName("base")}`,
   );
-  const asWritten = await folderSource(baseFolder);
+  const asWritten = await folderSource(baseFolder, { onNotice: events?.onNotice });
   const model = asWritten.build();
   await checkBase(baseFolder, asWritten, adapter.base, folder, events?.onNotice);
   const unties = untiesBase(adapter, model);

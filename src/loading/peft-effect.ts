@@ -5,7 +5,7 @@ import { suggest } from "../base/suggest.js";
 import { checkpointFault } from "../formats/faults.js";
 import { type LazyTensor, readHostTensor, type TensorToWrite } from "../formats/lazy-tensor.js";
 import { fromStorage } from "../formats/model-tensors.js";
-import { isParameterTarget, loraScalings, type ReadPeftAdapter } from "../formats/peft.js";
+import { faultsOf, isParameterTarget, loraScalings, type ReadPeftAdapter } from "../formats/peft.js";
 import { indicesOf, type LoraPair, moduleOf, termOf } from "../formats/peft-tensors.js";
 import { type CausalLM, LanguageModelHead } from "../models/causal-lm.js";
 import { Embedding } from "../nn/embedding.js";
@@ -45,7 +45,7 @@ export function peftEffect(
   const tables = tablesOf(model);
   const { head: tiedHead } = tiedNames(model);
   const scalings = loraScalings([...adapter.layers.keys(), ...adapter.embeddings.keys()], adapter);
-  requireTargets(adapter, [...linears.keys()], [...tables.keys()], faults);
+  faults.push(...faultsOf(() => targetFaults(adapter, [...linears.keys()], [...tables.keys()])));
   const changeTable = (module: string, change: (table: Float32Array) => Promise<Float32Array>): void => {
     const name = `${module}.weight`;
     const before = replaced.get(name);
@@ -192,12 +192,8 @@ function requireTokens({ tokens, tokenIndices }: ReadPeftAdapter, isTied: boolea
 }
 
 /** Modules that the config targets must have their tensors. */
-function requireTargets(
-  adapter: ReadPeftAdapter,
-  linears: readonly string[],
-  tables: readonly string[],
-  faults: string[],
-): void {
+function targetFaults(adapter: ReadPeftAdapter, linears: readonly string[], tables: readonly string[]): string[] {
+  const faults: string[] = [];
   const saved = new Set([...adapter.modulesToSave.keys()].map((name) => name.replace(/\.[^.]+$/, "")));
   const isAllLinear = typeof adapter.targetModules === "string" && adapter.targetModules.toLowerCase() === "all-linear";
   const modules = (isAllLinear ? linears : [...linears, ...tables]).filter((module) => !saved.has(module));
@@ -210,6 +206,7 @@ function requireTargets(
     const found = nearest === undefined ? "" : `; there are tensors of ${nearest}`;
     faults.push(`target_modules names ${module}, but the adapter has no tensors of it${found}`);
   }
+  return faults;
 }
 
 function requireShape(name: string, is: Shape, needed: readonly number[], faults: string[]): void {

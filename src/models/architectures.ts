@@ -1,4 +1,4 @@
-import { ModelError } from "../base/errors.js";
+import { CheckpointError, ModelError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
 import type { Architecture, ModelDescription } from "./causal-lm.js";
 import { GEMMA3 } from "./gemma3.js";
@@ -29,13 +29,19 @@ const REFUSED: Readonly<Record<string, string>> = {
   gemma3: `reads images too (Gemma3ForConditionalGeneration); save its text model alone, with model_type "gemma3_text"`,
 };
 
-/** Reads a model folder's config.json. @throws ModelError for an architecture or an option that is not supported. */
+/**
+ * Reads a model folder's config.json.
+ * @throws ModelError for an architecture or an option that is not supported; CheckpointError for invalid values.
+ */
 export function describeModel(json: Readonly<Record<string, unknown>>): ModelDescription {
   const { model_type: type } = json;
   const architecture = ARCHITECTURES.find(({ modelType }) => modelType === type);
   if (architecture !== undefined) return architecture.describe(json);
   if (typeof type === "string" && Object.hasOwn(REFUSED, type)) {
     throw new ModelError(`config.json: model_type is "${type}", which ${REFUSED[type]}`);
+  }
+  if (typeof type !== "string") {
+    throw new CheckpointError(`config.json: model_type must be the name of an architecture, got ${shownValue(type)}`);
   }
   const supported = ARCHITECTURES.map(({ modelType }) => modelType).join(", ");
   throw new ModelError(

@@ -216,7 +216,15 @@ export async function fileSize(path: string): Promise<number> {
 /** Creates the folder and missing folders above it, durably. */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    const first = await mkdir(path, { recursive: true });
+    const first = await mkdir(path, { recursive: true }).catch(async (error) => {
+      // Node.js says so on a disk that is read-only; without `recursive` it says why.
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      let missing = resolve(path);
+      while (!(await exists(dirname(missing)))) missing = dirname(missing);
+      await mkdir(missing);
+      await mkdir(path, { recursive: true });
+      return missing;
+    });
     if (first === undefined) return;
     for (let made = resolve(path); ; made = dirname(made)) {
       await syncFolder(dirname(made));

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import os from "node:os";
@@ -137,6 +137,44 @@ test("a holder on another host is not judged from here", async () => {
     ),
   );
 });
+
+test.each(["another boot", "another name space"])(
+  "a holder of %s with this host's name is not judged from here",
+  async (what) => {
+    const lock = await acquireLock(file);
+    const { scope } = JSON.parse(await readFile(file, "utf8"));
+    expect(scope).toMatch(/^[0-9a-f-]{36} pid:\[\d+\]$/);
+    await lock.release();
+    const other = what === "another boot" ? scope.replace(/^[0-9a-f]{8}/, "00000000") : scope.replace(/\d+\]$/, "1]");
+    for (const gone of [{ pid: 2 ** 30 }, { processStart: "1" }]) {
+      await leaveLock({ ...gone, scope: other });
+      const { since } = JSON.parse(await readFile(file, "utf8"));
+      await expect(acquireLock(file)).rejects.toThrow(
+        `on host ${os.hostname()} (in another container, or before a restart of the machine) since ${since}; ` +
+          `choose another folder, or, if that process is gone, delete ${file}`,
+      );
+      await leaveLock({ ...gone, scope });
+      await (await acquireLock(file)).release();
+    }
+  },
+);
+
+const SEPARATE = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"];
+const hasNameSpaces = spawnSync("unshare", [...SEPARATE, "true"]).status === 0;
+if (!hasNameSpaces) console.warn("SKIPPED: the test with a PID name space needs Linux that lets users make one");
+
+test.runIf(hasNameSpaces)(
+  "a process in a PID name space of its own does not take over what it cannot see",
+  async () => {
+    const lock = await acquireLock(file);
+    const script = `import { acquireLock } from ${JSON.stringify(MODULE)}; await acquireLock(process.argv[1]);`;
+    const node = [process.execPath, "--input-type=module", "-e", script, file];
+    const { status, stderr } = spawnSync("unshare", [...SEPARATE, ...node], { encoding: "utf8" });
+    expect(stderr).toContain("in another container");
+    expect(status).toBe(1);
+    await lock.release();
+  },
+);
 
 test.each(["", "{", "null", '{"pid":"7"}'])("a lock file that holds %j is taken over when it is old", async (text) => {
   await writeFile(file, text);

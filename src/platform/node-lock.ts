@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { link, open, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { link, open, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { ConfigError } from "../base/errors.js";
+import { ConfigError, HighrankError } from "../base/errors.js";
 import { readFault, writeFault } from "./file-faults.js";
 import { nameBeside, writeFileAtomic } from "./node-writes.js";
 
@@ -13,13 +13,17 @@ export interface Lock {
    * did.
    */
   readonly takenOverFrom: string | null;
-  /** Removes the lock file if it is still this lock's own. */
-  release(): Promise<void>;
+  /**
+   * Removes the lock file if it is still this lock's own. Where that fails, as on a disk that has become read-only, the
+   * file stays, and is taken over when this process has ended.
+   * @param file where it is now, if its folder was moved.
+   */
+  release(file?: string): Promise<void>;
 }
 
 /** Holder of a folder according to its lock file. */
 export interface LockHolder {
-  /** Null if unknown, for a process on another host. */
+  /** Null if unknown, for a process that cannot be seen from here. */
   readonly isAlive: boolean | null;
   /** Description such as "process 123 on host x, started 2026-…" or "in use by process 123 since 2026-…". */
   readonly words: string;
@@ -31,6 +35,11 @@ export interface LockHolder {
 interface Holder {
   readonly pid: number;
   readonly host: string;
+  /**
+   * Boot and PID name space in which `pid` and `processStart` mean this process: containers may share their host's
+   * name, machines a file system. Null if unknown; absent from files of version 0.1.0.
+   */
+  readonly scope: string | null;
   /**
    * Start of the process in clock ticks since boot, to tell it from a later process with the same pid; null if unknown.
    */
@@ -53,26 +62,33 @@ const NO_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS",
 /**
  * Takes the folder of the lock file for this process alone, until `release` or the end of the process. The lock of a
  * dead process on this host is taken over. The folder must exist.
- * @throws ConfigError if the lock is held by a living process, including this one, or by one on another host.
+ * @throws ConfigError if the lock is held by a living process, including this one, or by one that cannot be seen from
+ *   here: on another host, in another container, or of another boot.
  * @throws CheckpointError, DataError if the file system fails.
  */
 export async function acquireLock(file: string): Promise<Lock> {
   const holder: Holder = {
     pid: process.pid,
     host: os.hostname(),
+    scope: await processScope(),
     processStart: (await processStatus(process.pid))?.start ?? null,
     since: new Date().toISOString(),
     id: randomBytes(6).toString("hex"),
   };
   const own = `${JSON.stringify(holder)}\n`;
-  const release = async (): Promise<void> => {
-    if ((await read(file)) === own) await remove(file);
+  const release = async (at = file): Promise<void> => {
+    try {
+      if ((await read(at)) === own) await remove(at);
+    } catch (error) {
+      // It must not take the place of the error that the folder could not be written for.
+      if (!(error instanceof HighrankError)) throw error;
+    }
   };
   try {
     return { takenOverFrom: await take(file, own), release };
   } catch (error) {
     // A call may fail after it has done its work.
-    await release().catch(() => {});
+    await release();
     throw error;
   }
 }
@@ -102,7 +118,7 @@ async function create(file: string, content: string): Promise<boolean> {
   try {
     await writeFile(partial, content);
   } catch (error) {
-    throw writeFault(file, error);
+    throw folderFault(file, error);
   }
   try {
     await link(partial, file);
@@ -112,7 +128,7 @@ async function create(file: string, content: string): Promise<boolean> {
     // ENOENT: the holder has tidied the folder and removed our file as a leftover.
     if (code === "EEXIST" || code === "ENOENT") return false;
     if (NO_LINKS.includes(code)) return await createInPlace(file, content);
-    throw writeFault(file, error);
+    throw folderFault(file, error);
   } finally {
     await rm(partial, { force: true }).catch(() => {});
   }
@@ -133,8 +149,13 @@ async function createInPlace(file: string, content: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;
-    throw writeFault(file, error);
+    throw folderFault(file, error);
   }
+}
+
+/** The lock is the first file that is written into a folder: where it cannot be, nothing can. */
+function folderFault(file: string, error: unknown): unknown {
+  return writeFault(path.dirname(file), error);
 }
 
 /**
@@ -171,9 +192,11 @@ async function holderOf(file: string, found: string): Promise<LockHolder> {
     const words = `an unknown process (its lock file of ${new Date(written).toISOString()} cannot be read)`;
     return { isAlive: false, words, wayOut: "" };
   }
-  const { pid, host, since } = holder;
-  if (host !== os.hostname()) {
-    const words = `in use by process ${pid} on host ${host} since ${since}`;
+  const { pid, host, scope, since } = holder;
+  const isElsewhere = host !== os.hostname();
+  if (isElsewhere || (scope !== null && scope !== (await processScope()))) {
+    const where = isElsewhere ? host : `${host} (in another container, or before a restart of the machine)`;
+    const words = `in use by process ${pid} on host ${where} since ${since}`;
     return { isAlive: null, words, wayOut: `choose another folder, or, if that process is gone, delete ${file}` };
   }
   if (await isAlive(holder)) {
@@ -186,9 +209,23 @@ async function holderOf(file: string, found: string): Promise<LockHolder> {
 
 function parse(text: string): Omit<Holder, "id"> | null {
   try {
-    const { pid, host, processStart, since } = JSON.parse(text) as Record<keyof Holder, unknown>;
+    const { pid, host, scope, processStart, since } = JSON.parse(text) as Record<keyof Holder, unknown>;
     if (!Number.isSafeInteger(pid) || typeof host !== "string" || typeof since !== "string") return null;
-    return { pid: pid as number, host, processStart: typeof processStart === "string" ? processStart : null, since };
+    return { pid: pid as number, host, scope: textOrNull(scope), processStart: textOrNull(processStart), since };
+  } catch {
+    return null;
+  }
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+/** Boot and PID name space of this process; null without Linux's /proc. */
+async function processScope(): Promise<string | null> {
+  try {
+    const boot = await readFile("/proc/sys/kernel/random/boot_id", "utf8");
+    return `${boot.trim()} ${await readlink("/proc/self/ns/pid")}`;
   } catch {
     return null;
   }
@@ -207,8 +244,9 @@ async function isAlive({ pid, processStart }: Pick<Holder, "pid" | "processStart
   return !"ZX".includes(status.state) && (processStart === null || status.start === processStart);
 }
 
-/** State and start of a process from Linux's /proc; null if there is none. */
+/** State and start of a process from Linux's /proc; null if there is none, or one of another PID name space. */
 async function processStatus(pid: number): Promise<{ state: string; start: string } | null> {
+  if ((await readlink("/proc/self").catch(() => null)) !== String(process.pid)) return null;
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
   if (text === null) return null;
   // From the third field on: the second is the program's name in parentheses, which may contain anything.

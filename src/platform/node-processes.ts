@@ -50,7 +50,7 @@ export function processPort(): WorkerPort | null {
   const orphaned = (): never => process.exit(1);
   process.on("disconnect", orphaned);
   // A signal to the whole process group is handled by the process that started this one.
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
+  for (const signal of ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP"]) process.on(signal, () => {});
   let unsent = 0;
   let closed = false;
   const end = (): void => {

@@ -10,37 +10,45 @@ export type ReadBaseWeight = (layer: string) => Promise<Float32Array>;
  * asked for. So a run of many cycles takes no more memory than one of few.
  */
 export class MasterWeights {
-  readonly #runDir: string;
+  readonly #run: { readonly path: string };
   readonly #readBase: ReadBaseWeight;
   /** The terms of each cycle, by layer. */
-  readonly #cycles: ReadonlyMap<string, LazyTerm>[] = [];
+  readonly #cycles: Map<number, ReadonlyMap<string, LazyTerm>> = new Map();
+  /** The folder that they were opened in. */
+  #openedIn: string;
 
-  /** @param runDir holds the delta log of the cycles. */
-  constructor(runDir: string, readBase: ReadBaseWeight) {
-    this.#runDir = runDir;
+  /** @param run the folder with the delta log of the cycles; its path may change. */
+  constructor(run: { readonly path: string }, readBase: ReadBaseWeight) {
+    this.#run = run;
+    this.#openedIn = run.path;
     this.#readBase = readBase;
   }
 
   /** Writes a finished cycle to the log, where it is durable, and adds it. Returns the SHA-256 of its file. */
   async log(delta: Delta): Promise<string> {
-    const sha256 = await appendDelta(this.#runDir, delta);
+    const sha256 = await appendDelta(this.#run.path, delta);
     await this.append(delta.cycle);
     return sha256;
   }
 
   /** Adds a finished cycle that is in the log. */
   async append(cycle: number): Promise<void> {
-    this.#cycles.push(await openTerms(this.#runDir, cycle));
+    this.#cycles.set(cycle, await openTerms(this.#run.path, cycle));
   }
 
   /** Ranks of the layer's terms, summed. */
   summedRank(layer: string): number {
-    return this.#cycles.reduce((sum, terms) => sum + terms.get(layer)!.rank, 0);
+    return [...this.#cycles.values()].reduce((sum, terms) => sum + terms.get(layer)!.rank, 0);
   }
 
   /** The terms of a layer, one for each finished cycle, one in memory at a time; none where it has no adapter. */
   async *terms(layer: string): AsyncGenerator<LowRankTerm, void> {
-    for (const terms of this.#cycles) {
+    const { path } = this.#run;
+    if (path !== this.#openedIn) {
+      this.#openedIn = path;
+      for (const cycle of [...this.#cycles.keys()]) await this.append(cycle);
+    }
+    for (const terms of this.#cycles.values()) {
       const term = terms.get(layer);
       if (term !== undefined) yield await term.read();
     }

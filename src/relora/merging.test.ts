@@ -57,7 +57,7 @@ async function adapted(name: string, rank: number, change: Partial<Settings> = {
   const run = { settings, model, quantizer: null, tokenizer, ...data, threads: 1 };
   const phase = await CompiledPhase.compile(run);
   const log = path.join(folder, name);
-  const master = new MasterWeights(log, () => Promise.reject(new Error("float32 weights need no base")));
+  const master = new MasterWeights({ path: log }, () => Promise.reject(new Error("float32 weights need no base")));
   return { run, phase, log, end: (step) => endCycle(run, phase, planStep(step, settings), master) };
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -126,3 +126,48 @@ test("without a name runs are numbered", async () => {
     process.chdir(before);
   }
 });
+
+test("settings and metrics that somebody removes while the run goes on are written again", async () => {
+  const folder = new RunFolder(out);
+  await folder.create(settings({ seed: 5 }), 2);
+  for (const step of [1, 2]) await folder.record({ kind: "reset", step, zeroedFraction: 1 });
+  const metrics = await readFile(path.join(out, "metrics.jsonl"), "utf8");
+  for (const name of ["config.resolved.json", "metrics.jsonl"]) await rm(path.join(out, name));
+  await folder.record({ kind: "reset", step: 3, zeroedFraction: 1 });
+  expect(await folder.syncRecords()).toBe(3);
+  await folder.release();
+  expect(await readRunSettings(out)).toMatchObject({ seed: 5 });
+  const lines = (await readFile(path.join(out, "metrics.jsonl"), "utf8")).split("\n");
+  expect(lines.slice(0, 2)).toEqual(metrics.trimEnd().split("\n"));
+  expect(lines).toHaveLength(4);
+});
+
+test.runIf(process.platform === "linux")(
+  "a folder that is moved is followed, also in the midst of a write",
+  async () => {
+    const folder = new RunFolder(out);
+    await folder.create(settings(), 2);
+    expect(folder.path).toBe(out);
+    const moved = `${out} moved`;
+    const places: string[] = [];
+    await folder.write(async (place) => {
+      places.push(place);
+      if (places.length === 1) await rename(out, moved);
+      await writeFile(path.join(place, "text"), "");
+    });
+    expect(places).toEqual([out, moved]);
+    expect(folder.path).toBe(moved);
+    await folder.record({ kind: "reset", step: 1, zeroedFraction: 1 });
+    await folder.writeReport();
+    await folder.release();
+    expect((await readdir(moved)).sort()).toEqual([
+      "config.resolved.json",
+      "env.json",
+      "metrics.jsonl",
+      "report.html",
+      "text",
+    ]);
+    await rm(moved, { recursive: true });
+    await expect(folder.write((place) => readFile(path.join(place, "text")))).rejects.toThrow("ENOENT");
+  },
+);

@@ -4,6 +4,8 @@ import {
   appendLine,
   baseName,
   exists,
+  type FollowedFolder,
+  followFolder,
   isDirectory,
   joinPath,
   type Lock,
@@ -45,14 +47,32 @@ const LEFTOVER = /^\..*\.(partial|previous)$/;
  * by others. Must be released.
  */
 export class RunFolder {
-  readonly path: string;
+  readonly #given: string;
   #settings: Settings | undefined;
   #records: MetricsRecord[] = [];
   #lock: Lock | undefined;
+  #followed: FollowedFolder | undefined;
 
   /** Writes nothing yet. */
   constructor(path: string) {
-    this.path = path;
+    this.#given = path;
+  }
+
+  /** Where the folder is: another place than at first where it was moved while this run holds it. */
+  get path(): string {
+    return this.#followed?.path ?? this.#given;
+  }
+
+  /** Does what writes into the folder, and does it again if the folder was moved in the midst of it. */
+  async write<T>(work: (path: string) => Promise<T>): Promise<T> {
+    const { path } = this;
+    try {
+      return await work(path);
+    } catch (error) {
+      if (this.path === path) throw error;
+      await recoverReplaced(this.path);
+      return this.write(work);
+    }
   }
 
   /**
@@ -63,13 +83,15 @@ export class RunFolder {
   async lock(): Promise<string | null> {
     if (this.#lock !== undefined) return null;
     this.#lock = await acquireLock(joinPath(this.path, LOCK_FILE));
+    this.#followed = followFolder(this.path);
     const { takenOverFrom } = this.#lock;
     return takenOverFrom === null ? null : `${this.path}: took over from ${takenOverFrom}, which is gone.`;
   }
 
   async release(): Promise<void> {
-    await this.#lock?.release();
-    this.#lock = undefined;
+    await this.#lock?.release(joinPath(this.path, LOCK_FILE));
+    this.#followed?.close();
+    this.#lock = this.#followed = undefined;
   }
 
   /**
@@ -126,10 +148,14 @@ export class RunFolder {
     await writeFileAtomic(joinPath(this.path, METRICS_FILE), this.#records.map(formatMetricsLine).join(""));
   }
 
-  /** Adds a line to metrics.jsonl. */
+  /** Adds a line to metrics.jsonl, which is written whole if somebody has removed it. */
   async record(record: MetricsRecord): Promise<void> {
     this.#records.push(record);
-    await appendLine(joinPath(this.path, METRICS_FILE), formatMetricsLine(record).trimEnd());
+    await this.write(async (path) => {
+      const file = joinPath(path, METRICS_FILE);
+      if (this.#records.length > 1 && !(await exists(file))) await this.#rewriteMetrics();
+      else await appendLine(file, formatMetricsLine(record).trimEnd());
+    });
   }
 
   /** The records of the run so far, in order. */
@@ -137,8 +163,9 @@ export class RunFolder {
     return this.#records;
   }
 
-  /** Makes the metrics so far durable. Returns their number. */
+  /** Makes the metrics so far durable, and sees to it that the settings are there. Returns the number of records. */
   async syncRecords(): Promise<number> {
+    if (this.#settings !== undefined && !(await isRunFolder(this.path))) await this.#writeSettings(this.#settings);
     await syncFile(joinPath(this.path, METRICS_FILE));
     return this.#records.length;
   }
@@ -148,7 +175,7 @@ export class RunFolder {
     if (settings === undefined) throw new Error("a run folder has no report before it has settings");
     const title = `${baseName(this.path)}: ${settings.method} of ${shownModel(settings.model)}`;
     const report = await renderReport({ title, settings, records: this.#records });
-    await writeFileAtomic(joinPath(this.path, "report.html"), report);
+    await this.write((path) => writeFileAtomic(joinPath(path, "report.html"), report));
   }
 
   async #writeSettings(settings: Settings): Promise<void> {

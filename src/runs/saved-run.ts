@@ -133,7 +133,7 @@ export function restoreTrained(run: SavedRun): CausalLM {
 export async function restoreModel(run: SavedRun): Promise<CausalLM> {
   const model = run.source.build();
   const { folder, source } = run;
-  const master = new MasterWeights(folder, (layer) => source.readWeight(`${layer}.weight`));
+  const master = new MasterWeights({ path: folder }, (layer) => source.readWeight(`${layer}.weight`));
   await restoreInto(model, run, master);
   return model;
 }

@@ -1,6 +1,7 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 import { warnOfTelemetry } from "#platform";
-import { DeviceError, DTypeError } from "../base/errors.js";
+import { DeviceError, DTypeError, MemoryError } from "../base/errors.js";
+import { formatBytes } from "../base/numbers.js";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
 import { sameShape } from "../tensor/shape.js";
 
@@ -136,9 +137,22 @@ async function explainFailure<T>(device: Device, what: string, action: () => Pro
     return await action();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
+    if (OUT_OF_MEMORY.test(reason)) {
+      const lacking = /requested buffer of size (\d+)/.exec(reason)?.[1];
+      const more = lacking === undefined ? "" : ` (${formatBytes(Number(lacking))} more were asked for)`;
+      throw new MemoryError(
+        `${device}: the memory ran out where ONNX Runtime was to ${what}${more}\n` +
+          "Give it less to hold: a smaller batch or sequence, or gradient checkpointing; or close other programs, or " +
+          "raise the limit of this shell or container (ulimit -v).",
+        { cause },
+      );
+    }
     throw new DeviceError(`${device}: ONNX Runtime could not ${what}: ${reason}\n${remedyFor(reason)}`, { cause });
   }
 }
+
+/** Words of ONNX Runtime 1.30 and the standard library of C++ for memory, and threads, that they did not get. */
+const OUT_OF_MEMORY = /bad_alloc|allocat|memory|pthread_create|PosixThread/i;
 
 /** The way out, chosen by ONNX Runtime 1.30's message. */
 function remedyFor(reason: string): string {
@@ -150,9 +164,6 @@ function remedyFor(reason: string): string {
   }
   if (/shared object|dynamic library|Cannot find (module|package)|specified module/i.test(reason)) {
     return "Install the dependencies again (npm ci) on a platform for which onnxruntime-node has binaries.";
-  }
-  if (/allocat|memory/i.test(reason)) {
-    return "Give the run less to hold: a smaller batch or sequence, or gradient checkpointing.";
   }
   return "The model or its inputs do not fit ONNX Runtime; this is a fault of the graph, not of the device.";
 }

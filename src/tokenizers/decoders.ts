@@ -1,5 +1,5 @@
 import { tokenBytes } from "./byte-level.js";
-import { build, countIn, flagIn, type Part, partsOf, textIn } from "./part.js";
+import { build, countIn, flagIn, type Part, partsOf, requireBounded, textIn } from "./part.js";
 import { Pattern } from "./pattern.js";
 
 /** Turns tokens into pieces of text. */
@@ -7,17 +7,30 @@ export type Decoder = (tokens: readonly string[]) => string[];
 
 /** The decoder that a tokenizer.json describes. @throws Error for one that is not known. */
 export function decoderOf(part: Part | null): Decoder | null {
-  return part === null ? null : build(KINDS, part, "decoder");
+  return part === null ? null : sequence([build(KINDS, part, "decoder")]);
+}
+
+function sequence(steps: readonly Decoder[]): Decoder {
+  return (tokens) => {
+    const given = charactersIn(tokens);
+    let result = [...tokens];
+    for (const step of steps) {
+      result = step(result);
+      requireBounded(charactersIn(result), given, "decoder");
+    }
+    return result;
+  };
+}
+
+function charactersIn(tokens: readonly string[]): number {
+  return tokens.reduce((sum, { length }) => sum + length, 0);
 }
 
 const lossy = new TextDecoder("utf-8", { ignoreBOM: true });
 const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
 const KINDS: Readonly<Record<string, (part: Part) => Decoder>> = {
-  Sequence: (part) => {
-    const steps = partsOf(part, "decoders").map((each) => build(KINDS, each, "decoder"));
-    return (tokens) => steps.reduce<string[]>((result, step) => step(result), [...tokens]);
-  },
+  Sequence: (part) => sequence(partsOf(part, "decoders").map((each) => build(KINDS, each, "decoder"))),
   ByteLevel: () => (tokens) => [lossy.decode(Uint8Array.from(tokens.flatMap((token) => [...tokenBytes(token)])))],
   ByteFallback: () => byteFallback,
   Fuse: () => (tokens) => [tokens.join("")],

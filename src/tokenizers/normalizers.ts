@@ -1,5 +1,5 @@
 import { toByteCharacters } from "./byte-level.js";
-import { build, flagIn, type Part, partsOf, textIn } from "./part.js";
+import { build, flagIn, type Part, partsOf, requireBounded, textIn } from "./part.js";
 import { Pattern } from "./pattern.js";
 import { precompiled } from "./precompiled.js";
 import { UNKNOWN_TO_CATEGORIES, UNKNOWN_TO_NORMALIZATION } from "./unicode-versions.js";
@@ -9,14 +9,22 @@ export type Normalizer = (text: string) => string;
 
 /** The normalizer that a tokenizer.json describes. @throws Error for one that is not known. */
 export function normalizerOf(part: Part | null): Normalizer | null {
-  return part === null ? null : build(KINDS, part, "normalizer");
+  return part === null ? null : sequence([build(KINDS, part, "normalizer")]);
+}
+
+function sequence(steps: readonly Normalizer[]): Normalizer {
+  return (text) => {
+    let result = text;
+    for (const step of steps) {
+      result = step(result);
+      requireBounded(result.length, text.length, "normalizer");
+    }
+    return result;
+  };
 }
 
 const KINDS: Readonly<Record<string, (part: Part) => Normalizer>> = {
-  Sequence: (part) => {
-    const steps = partsOf(part, "normalizers").map((each) => build(KINDS, each, "normalizer"));
-    return (text) => steps.reduce((result, step) => step(result), text);
-  },
+  Sequence: (part) => sequence(partsOf(part, "normalizers").map((each) => build(KINDS, each, "normalizer"))),
   NFC: () => (text) => normalized(text, "NFC"),
   NFD: () => (text) => normalized(text, "NFD"),
   NFKC: () => (text) => normalized(text, "NFKC"),
@@ -45,7 +53,7 @@ const KINDS: Readonly<Record<string, (part: Part) => Normalizer>> = {
     if (flagIn(part, "strip_accents", lower))
       steps.push((text) => normalized(text, "NFD").replace(NONSPACING_MARK, ""));
     if (lower) steps.push(lowercase);
-    return (text) => steps.reduce((result, step) => step(result), text);
+    return sequence(steps);
   },
 };
 

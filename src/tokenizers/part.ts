@@ -3,6 +3,26 @@ import { shownValue } from "../base/json.js";
 /** One part of a tokenizer.json, such as a normalizer; its `type` says which. */
 export type Part = Readonly<Record<string, unknown>>;
 
+/** Parts within one, and characters that they make of those of a text: many more than tokenizers have. */
+const MOST = { parts: 1000, times: 100, more: 1000 } as const;
+
+/** @throws Error if a part holds so many others that each text would take long. */
+export function requireFewParts(part: unknown, name: string): void {
+  let parts = 0;
+  const count = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    if ("type" in value && ++parts > MOST.parts) throw new Error(`${name} must be of at most ${MOST.parts} parts`);
+    for (const each of Object.values(value)) count(each);
+  };
+  count(part);
+}
+
+/** @throws Error if a part has made so many characters of a text that it could fill the memory with short ones. */
+export function requireBounded(made: number, given: number, name: string): void {
+  const most = MOST.times * given + MOST.more;
+  if (made > most) throw new Error(`${name} makes ${made} characters of ${given}; at most ${most} are taken`);
+}
+
 /** A part or null for none. @throws Error for anything else. */
 export function partOf(value: unknown, name: string): Part | null {
   if (value === null || value === undefined) return null;

@@ -40,24 +40,23 @@ export class Pattern {
     return new Pattern(regex, { isForeign: false, isOniguruma });
   }
 
-  /** Stretches that cover the text; none of them is empty. */
-  stretches(text: string): Stretch[] {
-    const stretches: Stretch[] = [];
+  /** Stretches that cover the text; none of them is empty. One at a time, so that a long text takes no more memory. */
+  *stretches(text: string): Generator<Stretch, void> {
     const sought = this.#isOniguruma ? asOniguruma(text) : text;
     let end = 0;
     for (const { index, 0: match } of sought.matchAll(this.#regex)) {
-      if (index > end) stretches.push({ start: end, end: index, isMatch: false });
+      if (index > end) yield { start: end, end: index, isMatch: false };
       end = index + match.length;
-      if (match !== "") stretches.push({ start: index, end, isMatch: true });
+      if (match !== "") yield { start: index, end, isMatch: true };
     }
-    if (end < text.length) stretches.push({ start: end, end: text.length, isMatch: false });
-    return stretches;
+    if (end < text.length) yield { start: end, end: text.length, isMatch: false };
   }
 
   replace(text: string, replacement: string): string {
-    return this.stretches(text)
-      .map(({ start, end, isMatch }) => (isMatch ? replacement : text.slice(start, end)))
-      .join("");
+    let result = "";
+    for (const { start, end, isMatch } of this.stretches(text))
+      result += isMatch ? replacement : text.slice(start, end);
+    return result;
   }
 }
 

@@ -2,7 +2,7 @@ import { isObject, shownValue } from "../base/json.js";
 import { type AddedToken, AddedTokens, addedTokenOf } from "./added-tokens.js";
 import { type Decoder, decoderOf } from "./decoders.js";
 import { normalizerOf } from "./normalizers.js";
-import { type Part, partOf } from "./part.js";
+import { type Part, partOf, requireFewParts } from "./part.js";
 import { type Surround, surroundOf } from "./post-processors.js";
 import { type PreTokenizer, preTokenizerOf } from "./pre-tokenizers.js";
 import { MAX_VOCAB_SIZE, type TokenModel } from "./token-model.js";
@@ -28,6 +28,7 @@ export class TokenizerPipeline {
 
   /** @throws Error for content that is not that of a tokenizer.json, or that names a part that is not known. */
   constructor(json: Part) {
+    for (const name of ["normalizer", "pre_tokenizer", "post_processor", "decoder"]) requireFewParts(json[name], name);
     const normalizer = normalizerOf(partOf(json.normalizer, "normalizer"));
     this.#preTokenizer = preTokenizerOf(partOf(json.pre_tokenizer, "pre_tokenizer"));
     this.model = tokenModelOf(partOf(json.model, "model"));
@@ -36,9 +37,11 @@ export class TokenizerPipeline {
     const { vocab } = this.model;
     this.addedTokens = withIds(json.added_tokens ?? [], vocab);
     this.#finder = new AddedTokens(this.addedTokens, normalizer);
-    const tokens = new Map([...vocab].map(([token, id]) => [id, token]));
-    for (const [id, { content }] of this.addedTokens) tokens.set(id, content);
-    this.#tokens = tokens;
+    this.#tokens = tokensById(vocab, this.addedTokens);
+    for (const id of [...this.surround.before, ...this.surround.after]) {
+      if (!this.#tokens.has(id))
+        throw new Error(`post_processor puts id ${id} around texts, which is that of no token`);
+    }
     this.#ids = new Map([...this.addedTokens].map(([id, { content }]) => [content, id]));
     this.isForeign = this.#preTokenizer?.isForeign === true || hasRegex(json.normalizer) || hasRegex(json.decoder);
   }
@@ -95,10 +98,30 @@ export class TokenizerPipeline {
   }
 }
 
+/** @throws Error if two tokens have the same id: which of them it stands for would be a matter of chance. */
+function tokensById(
+  vocab: ReadonlyMap<string, number>,
+  addedTokens: ReadonlyMap<number, AddedToken>,
+): Map<number, string> {
+  const tokens = new Map<number, string>();
+  const add = (id: number, token: string): void => {
+    const other = tokens.get(id);
+    if (other !== undefined && other !== token) {
+      throw new Error(
+        `${shownValue(other)} and ${shownValue(token)} have the same id, ${id}; each token needs its own`,
+      );
+    }
+    tokens.set(id, token);
+  };
+  for (const [token, id] of vocab) add(id, token);
+  for (const [id, { content }] of addedTokens) add(id, content);
+  return tokens;
+}
+
 /**
  * Gives added tokens their ids: that of the vocabulary, or else the next beyond it. The same token again takes the
  * place of the one before.
- * @throws Error for what is no token, and for a token whose `id` says otherwise.
+ * @throws Error for what is no token, for an empty one with an `id`, and for a token whose `id` says otherwise.
  */
 function withIds(given: unknown, vocab: ReadonlyMap<string, number>): Map<number, AddedToken> {
   if (!Array.isArray(given)) throw new Error(`added_tokens must be a list, not ${shownValue(given)}`);
@@ -107,9 +130,12 @@ function withIds(given: unknown, vocab: ReadonlyMap<string, number>): Map<number
   let next = vocab.size;
   for (const entry of given as readonly unknown[]) {
     const token = addedTokenOf(entry);
-    if (token.content === "") continue;
-    const id = vocab.get(token.content) ?? ids.get(token.content) ?? next;
     const said = isObject(entry) ? entry.id : undefined;
+    if (token.content === "") {
+      if (said === undefined) continue;
+      throw new Error(`the added token with id ${shownValue(said)} is empty; a text has it nowhere, so leave it out`);
+    }
+    const id = vocab.get(token.content) ?? ids.get(token.content) ?? next;
     if (said !== undefined && said !== id) {
       throw new Error(
         `the id of ${shownValue(token.content)} must be ${id}, the one of the vocabulary or the next, ` +

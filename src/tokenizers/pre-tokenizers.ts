@@ -1,5 +1,5 @@
 import { PRE_TOKEN_PATTERN, toByteCharacters } from "./byte-level.js";
-import { build, countIn, flagIn, type Part, partsOf, textIn } from "./part.js";
+import { build, countIn, flagIn, type Part, partsOf, requireBounded, textIn } from "./part.js";
 import { Pattern, type Stretch, WORD_CHARACTERS } from "./pattern.js";
 import { UNKNOWN_TO_CATEGORIES } from "./unicode-versions.js";
 
@@ -10,9 +10,9 @@ export interface Piece {
   readonly isFirst: boolean;
 }
 
-/** Splits pieces further; pieces without text may be among the result. */
+/** Splits pieces further, one at a time; pieces without text may be among the result. */
 export interface PreTokenizer {
-  split(piece: Piece): Piece[];
+  split(piece: Piece): Iterable<Piece>;
   /** True if it runs a regular expression of the file, which may backtrack without end. */
   readonly isForeign?: boolean;
 }
@@ -37,7 +37,8 @@ const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
   Sequence: (part) => {
     const steps = partsOf(part, "pretokenizers").map((each) => build(KINDS, each, "pre_tokenizer"));
     return {
-      split: (piece) => steps.reduce<Piece[]>((pieces, step) => pieces.flatMap((each) => step.split(each)), [piece]),
+      split: (piece) =>
+        steps.reduce<Iterable<Piece>>((pieces, step) => bounded(splitAll(pieces, step), piece.text.length), [piece]),
       isForeign: steps.some(({ isForeign }) => isForeign),
     };
   },
@@ -49,7 +50,7 @@ const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
       split: ({ text, isFirst }) => {
         const spaced = addsSpace && !text.startsWith(" ") ? ` ${text}` : text;
         const pieces = splits ? piecesOf(spaced, isFirst, pattern.stretches(spaced)) : [{ text: spaced, isFirst }];
-        return pieces.map((piece) => ({ ...piece, text: remembered(known, piece.text, toByteCharacters) }));
+        return inBytes(pieces, known);
       },
     };
   },
@@ -62,7 +63,7 @@ const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
   WhitespaceSplit: () => splitter(WHITE_SPACE, "Removed"),
   BertPreTokenizer: () => {
     const [spaces, signs] = [splitter(WHITE_SPACE, "Removed"), splitter(PUNCTUATION, "Isolated")];
-    return { split: (piece) => spaces.split(piece).flatMap((each) => signs.split(each)) };
+    return { split: (piece) => splitAll(spaces.split(piece), signs) };
   },
   Punctuation: (part) => splitter(PUNCTUATION, textIn(part, "behavior", "Isolated")),
   Digits: (part) =>
@@ -73,6 +74,23 @@ const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
     return splitter(pattern, "Isolated");
   },
 };
+
+function* splitAll(pieces: Iterable<Piece>, step: PreTokenizer): Generator<Piece, void> {
+  for (const piece of pieces) yield* step.split(piece);
+}
+
+function* bounded(pieces: Iterable<Piece>, given: number): Generator<Piece, void> {
+  let made = 0;
+  for (const piece of pieces) {
+    made += piece.text.length;
+    requireBounded(made, given, "pre_tokenizer");
+    yield piece;
+  }
+}
+
+function* inBytes(pieces: Iterable<Piece>, known: Map<string, string>): Generator<Piece, void> {
+  for (const { text, isFirst } of pieces) yield { text: remembered(known, text, toByteCharacters), isFirst };
+}
 
 function metaspace(part: Part): PreTokenizer {
   const replacement = textIn(part, "replacement", "\u2581");
@@ -93,26 +111,38 @@ function metaspace(part: Part): PreTokenizer {
 }
 
 /** Joins stretches of a text to pieces, or leaves some out. */
-type Behavior = (stretches: readonly Stretch[]) => Stretch[];
+type Behavior = (stretches: Iterable<Stretch>) => Iterable<Stretch>;
 
 const BEHAVIORS: Readonly<Record<string, Behavior>> = {
-  Isolated: (stretches) => [...stretches],
-  Removed: (stretches) => stretches.filter(({ isMatch }) => !isMatch),
+  Isolated: (stretches) => stretches,
+  Removed: withoutMatches,
   Contiguous: (stretches) => joined(stretches, (last, next) => last.isMatch === next.isMatch),
   MergedWithPrevious: (stretches) => joined(stretches, (last, next) => next.isMatch && !last.isMatch),
   MergedWithNext: (stretches) => joined(stretches, (last, next) => last.isMatch && !next.isMatch),
 };
 
+function* withoutMatches(stretches: Iterable<Stretch>): Generator<Stretch, void> {
+  for (const stretch of stretches) if (!stretch.isMatch) yield stretch;
+}
+
 /** Joins each stretch to the last one before it where the two go together. */
-function joined(stretches: readonly Stretch[], goTogether: (last: Stretch, next: Stretch) => boolean): Stretch[] {
-  const result: Stretch[] = [];
-  let last: Stretch | undefined;
+function* joined(
+  stretches: Iterable<Stretch>,
+  goTogether: (last: Stretch, next: Stretch) => boolean,
+): Generator<Stretch, void> {
+  let [last, start]: [Stretch | undefined, number] = [undefined, 0];
   for (const next of stretches) {
-    if (last !== undefined && goTogether(last, next)) result.push({ ...next, start: result.pop()!.start });
-    else result.push(next);
+    if (last === undefined || !goTogether(last, next)) {
+      if (last !== undefined) yield { ...last, start };
+      start = next.start;
+    }
     last = next;
   }
-  return result;
+  if (last !== undefined) yield { ...last, start };
+}
+
+function* inverted(stretches: Iterable<Stretch>): Generator<Stretch, void> {
+  for (const stretch of stretches) yield { ...stretch, isMatch: !stretch.isMatch };
 }
 
 /** @throws Error for an unknown behavior. */
@@ -124,15 +154,14 @@ function splitter(pattern: Pattern, behavior: string, invert = false): PreTokeni
   return {
     split: ({ text, isFirst }) => {
       const stretches = pattern.stretches(text);
-      const turned = invert ? stretches.map((each) => ({ ...each, isMatch: !each.isMatch })) : stretches;
-      return piecesOf(text, isFirst, join(turned));
+      return piecesOf(text, isFirst, join(invert ? inverted(stretches) : stretches));
     },
     isForeign: pattern.isForeign,
   };
 }
 
-function piecesOf(text: string, isFirst: boolean, stretches: readonly Stretch[]): Piece[] {
-  return stretches.map(({ start, end }) => ({ text: text.slice(start, end), isFirst: isFirst && start === 0 }));
+function* piecesOf(text: string, isFirst: boolean, stretches: Iterable<Stretch>): Generator<Piece, void> {
+  for (const { start, end } of stretches) yield { text: text.slice(start, end), isFirst: isFirst && start === 0 };
 }
 
 /** Longest text that is remembered, in UTF-16 units, and number of them. */

@@ -1,6 +1,6 @@
 import { shownValue } from "../base/json.js";
 import { flagIn, type Part } from "./part.js";
-import { byteTokens, MAX_VOCAB_SIZE, requireId, type TokenModel } from "./token-model.js";
+import { byteTokens, MAX_VOCAB_SIZE, type TokenModel } from "./token-model.js";
 import { type TrieNode, trieOf } from "./trie.js";
 
 /** Cost of an unknown character beyond the least likely token. */
@@ -11,7 +11,9 @@ export function unigram(part: Part): TokenModel {
   const entries = entriesOf(part.vocab);
   const vocab = new Map(entries.map(([token], id) => [token, id]));
   const unknown = part.unk_id ?? null;
-  if (unknown !== null) requireId("unk_id", unknown);
+  if (unknown !== null && !(Number.isInteger(unknown) && (unknown as number) in entries)) {
+    throw new Error(`unk_id must be the place of a token in vocab, not ${shownValue(unknown)}`);
+  }
   const bytes = flagIn(part, "byte_fallback", false) ? byteTokens(vocab) : undefined;
   const unknownScore = entries.reduce((least, [, score]) => Math.min(least, score), 0) - UNKNOWN_PENALTY;
   const root = trieOf(entries.map(([token], id) => [codesOf(token), id]));
@@ -78,8 +80,9 @@ function entriesOf(vocab: unknown): (readonly [string, number])[] {
     throw new Error(`vocab must be a list of tokens and their scores, not ${shownValue(vocab)}`);
   }
   for (const entry of vocab) {
-    const isEntry = Array.isArray(entry) && typeof entry[0] === "string" && typeof entry[1] === "number";
-    if (!isEntry) throw new Error(`vocab must have pairs of a token and its score, not ${shownValue(entry)}`);
+    const [token, score, ...rest] = Array.isArray(entry) ? (entry as unknown[]) : [];
+    if (typeof token !== "string" || typeof score !== "number" || rest.length > 0)
+      throw new Error(`vocab must have pairs of a token and its score, not ${shownValue(entry)}`);
   }
   return vocab;
 }

@@ -34,7 +34,7 @@ export async function beginRun(
 ): Promise<ReadyRun & { readonly quantized: Quantized | null }> {
   const { model, source, settings, threads } = run;
   const progress = Progress.fresh("log");
-  const master = masterWeights(folder.path);
+  const master = masterWeights(folder);
   const isAdapted = planStep(1, settings).addAdapters;
   // Before the other weights are read, so that no quantized layer is ever held in float32.
   const quantized = isAdapted ? await quantizeFrozen(run, source) : null;
@@ -43,7 +43,7 @@ export async function beginRun(
   return releasedOnFailure(phase, async () => {
     await folder.create(settings, threads);
     await folder.record(start);
-    const base = await saveRunBase(folder.path, run, source);
+    const base = await folder.write((path) => saveRunBase(path, run, source));
     return { progress, phase, master, base, checkpoint: null, quantized };
   });
 }
@@ -60,7 +60,7 @@ export async function restoreRun(
   const { step } = checkpoint;
   const { path } = folder;
   const progress = Progress.savedAt(step, state);
-  const master = masterWeights(path);
+  const master = masterWeights(folder);
   cursor.seek(state.dataPosition);
   await restoreInto(model, saved, master);
   const phase = await compilePhase(run, savedMoments(saved, trainedParameters(model).keys()));
@@ -89,11 +89,12 @@ export async function releasedOnFailure<T>(phase: CompiledPhase, work: () => Pro
   }
 }
 
-/** The master weights over RUN/base, which is opened when the first is asked for. */
-function masterWeights(runFolder: string): MasterWeights {
-  let base: ReturnType<typeof openWeights> | undefined;
-  return new MasterWeights(runFolder, async (layer) => {
-    base ??= openWeights(joinPath(runFolder, "base"));
+/** The master weights over RUN/base, which is opened when the first is asked for, and again where it was moved. */
+function masterWeights(run: RunFolder): MasterWeights {
+  let [opened, base]: [string | null, ReturnType<typeof openWeights> | null] = [null, null];
+  return new MasterWeights(run, async (layer) => {
+    const { path } = run;
+    if (base === null || path !== opened) [opened, base] = [path, openWeights(joinPath(path, "base"))];
     return (await base)(`${layer}.weight`);
   });
 }

@@ -56,7 +56,6 @@ export async function finishRun(ended: EndedRun, ending: Ending): Promise<TrainR
   const { model, source, companions, settings } = run;
   const { patience, maxSteps } = settings;
   const { step, toBeat } = progress;
-  const { path } = output.folder;
   const waitForSpace = output.waitForSpace.bind(output);
   const warning = unlearningNotice(output.folder.records, settings);
   if (warning !== null) output.hooks.onNotice(warning);
@@ -69,13 +68,13 @@ export async function finishRun(ended: EndedRun, ending: Ending): Promise<TrainR
   const published = publishedStep(step, progress, settings);
   // Only after the last step of the plan is all that is in memory merged.
   if (ending !== "done" || published !== step) {
-    const folder = await publishCheckpoint(path, published, companions, waitForSpace);
+    const folder = await output.folder.write((path) => publishCheckpoint(path, published, companions, waitForSpace));
     return endRun(ended, ending, { step: published, folder, losses: await lossesOf(ended, published, folder) });
   }
   const frozenWeight = (layer: string): Promise<Float32Array> => master.weight(layer);
   const keepsLastCycle = logsLastCycle(run.quantizer, progress);
   const finished = finishedModel(model, source.config, { frozenWeight, keepsLastCycle });
-  const folder = await publishModel(path, finished, companions, waitForSpace);
+  const folder = await output.folder.write((path) => publishModel(path, finished, companions, waitForSpace));
   await publishPresentAdapter(ended);
   return endRun(ended, ending, { step, folder, losses: await lossesOf(ended, step, folder) });
 }
@@ -138,7 +137,8 @@ async function publishPresentAdapter({ run, output, progress, base }: EndedRun):
   const plan = planStep(step, settings);
   if (plan.phase !== "adapter") return;
   const adapter = { model, settings, state: { base, deltas }, merged: isMergedWhole(plan) };
-  await publishAdapter(output.folder.path, adapter, output.waitForSpace.bind(output));
+  const waitForSpace = output.waitForSpace.bind(output);
+  await output.folder.write((path) => publishAdapter(path, adapter, waitForSpace));
 }
 
 /** Writes the last record and the report. */

@@ -1,4 +1,4 @@
-import { ConfigError } from "../base/errors.js";
+import { ConfigError, MemoryError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { formatBytes } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
@@ -33,6 +33,22 @@ export function requireMemory(memory: MemoryEstimate, available: number, setting
       `and ${formatBytes(available)} are at hand:\n` +
       `${parts.map(([part, bytes]) => `${part} ${formatBytes(bytes)}`).join(", ")}.\n` +
       `Less is needed with ${listed(remedies(settings))}; ${optionName("force", true)} starts all the same`,
+  );
+}
+
+/** True for an error of memory that ran out, in ONNX Runtime or in an array of JavaScript. */
+export function isOutOfMemory(error: unknown): error is Error {
+  return error instanceof MemoryError || (error instanceof RangeError && /allocation failed/i.test(error.message));
+}
+
+/** An error of memory that ran out with the estimate beside it; any other error unchanged. */
+export function withEstimate(error: unknown, memory: MemoryEstimate, available: number): unknown {
+  if (!isOutOfMemory(error)) return error;
+  const said = error instanceof MemoryError ? error.text : `the memory ran out: ${error.message}`;
+  return new MemoryError(
+    `${said}\nThe run was estimated to take about ${formatBytes(totalBytes(memory))} of ` +
+      `${formatBytes(available)} that were at hand when it began.`,
+    { cause: error },
   );
 }
 

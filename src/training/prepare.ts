@@ -95,7 +95,8 @@ export async function prepareRun(
   const isGoingOn = located !== undefined && located.adapterFolder !== null && folder !== null;
   const start = isGoingOn ? await openAdapterStart(located.adapterFolder!, folder, located.settings, events) : null;
   const asked = start?.settings ?? located?.settings ?? given;
-  const opened = saved?.source ?? (folder === null ? undefined : await folderSource(folder));
+  const opened =
+    saved?.source ?? (folder === null ? undefined : await folderSource(folder, start === null ? events : {}));
   const readingRules = saved?.state.readingRules ?? NEWEST_RULES;
   const { document, columns } = asked;
   const [data, validData] = [

@@ -16,15 +16,20 @@ export interface RunHooks {
 export class RunOutput {
   readonly folder: RunFolder;
   readonly hooks: RunHooks;
+  #path: string;
 
   constructor(folder: RunFolder, hooks: RunHooks) {
     this.folder = folder;
     this.hooks = hooks;
+    this.#path = folder.path;
   }
 
   /** Writes a line of metrics.jsonl, then tells it. */
   async record(record: MetricsRecord): Promise<void> {
     await this.folder.record(record);
+    const { path } = this.folder;
+    if (path !== this.#path) this.hooks.onNotice(`${this.#path} was moved: the run goes on in ${path}.`);
+    this.#path = path;
     this.hooks.onRecord(record);
   }
 

@@ -13,7 +13,7 @@ import { chooseRunFolder, RunFolder } from "../runs/run-folder.js";
 import type { SavedRun } from "../runs/saved-run.js";
 import type { TrainResult } from "./ending.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
-import { requireMemory } from "./memory-limit.js";
+import { requireMemory, withEstimate } from "./memory-limit.js";
 import { withLength } from "./new-length.js";
 import { outlineOf } from "./outline.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
@@ -83,10 +83,14 @@ export async function runIn(
   }
   requireMemory(start.memory, available, settings);
   const output = new RunOutput(folder, { onRecord, onNotice, stopRequested, untilStep });
-  const trainer = await (goingOn === undefined
-    ? Trainer.begin(run, output, start)
-    : Trainer.resume(run, output, start, goingOn.saved));
-  return trainer.run();
+  try {
+    const trainer = await (goingOn === undefined
+      ? Trainer.begin(run, output, start)
+      : Trainer.resume(run, output, start, goingOn.saved));
+    return await trainer.run();
+  } catch (error) {
+    throw withEstimate(error, start.memory, available);
+  }
 }
 
 /** @throws DataError if the data are not those that the checkpoint was trained on. */

@@ -1,6 +1,7 @@
 import { adapterParts, adaptersOf, redrawDropout } from "../adapters/inject.js";
 import { formatRate } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
+import type { DataPosition } from "../data/cursor.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
 import { memorySource } from "../loading/model-source.js";
 import { clipCoefficient, globalNorm } from "../optim/clip.js";
@@ -23,6 +24,7 @@ import { adapterBytes, checkpointBytes, saveCheckpoint } from "../runs/saving.js
 import { Rng } from "../tensor/random.js";
 import { beginRun, type ReadyRun, releasedOnFailure, restoreRun } from "./begin.js";
 import { type EndedRun, failRun, finishRun, stopRun, type TrainResult } from "./ending.js";
+import { isOutOfMemory } from "./memory-limit.js";
 import { adapterPhase, type Quantized, quantizeFrozen, saveRunBase } from "./phases.js";
 import type { PreparedRun } from "./prepare.js";
 import type { RunOutput } from "./run-output.js";
@@ -164,6 +166,7 @@ export class Trainer {
     const started = performance.now();
     const progress = this.#progress;
     progress.step = step;
+    const { position } = cursor;
     const batches = cursor.take(totalBatchSize / batchSize);
     const tokens = countScored(batches);
     let computed = 0;
@@ -171,7 +174,11 @@ export class Trainer {
       redrawDropout(model, new Rng(seed, `dropout/${i}`, step), rows);
       computed += rows;
     };
-    const { loss, gradients } = await this.#phase.step.runAll(batches, redraw);
+    const { loss, gradients } = await this.#phase.step.runAll(batches, redraw).catch(async (error) => {
+      // Nothing has changed yet. If the state cannot be saved either, the first error is the one to tell.
+      if (isOutOfMemory(error)) await this.#saveBefore(step, position).catch(() => {});
+      throw error;
+    });
     const gradNorm = globalNorm(gradients.values());
     if (!Number.isFinite(loss)) return this.#skip(loss, `the loss is ${loss}`);
     if (!Number.isFinite(gradNorm)) return this.#skip(loss, `the gradient's norm is ${gradNorm}`);
@@ -208,6 +215,16 @@ export class Trainer {
     return { loss, skipped: null };
   }
 
+  /** Saves the state that a step was to go on from. */
+  async #saveBefore(step: number, position: DataPosition): Promise<void> {
+    this.#progress.step = step - 1;
+    this.#run.cursor.seek(position);
+    // Before the first step of a phase, what is trained is not that of the step before.
+    if (step === 1 || this.#planOf(step).addAdapters) return;
+    await this.#requireSound();
+    await this.#save(this.#planOf(step - 1));
+  }
+
   async #skip(loss: number, reason: string): Promise<Update> {
     const progress = this.#progress;
     progress.skip();
@@ -237,7 +254,7 @@ export class Trainer {
     const { step, evaluated } = this.#progress;
     const warm = memorySource(model, source.config);
     await this.#phase.release();
-    this.#base = await saveRunBase(this.#output.folder.path, this.#run, warm);
+    this.#base = await this.#output.folder.write((path) => saveRunBase(path, this.#run, warm));
     const quantized = await quantizeFrozen(this.#run, warm);
     this.#phase = await adapterPhase(this.#run, warm, this.#master, step, this.#phase.optimizer.state);
     if (quantized !== null) await this.#recordQuantization(quantized, evaluated?.loss ?? null);
@@ -264,7 +281,6 @@ export class Trainer {
   async #save({ step, phase, cycle }: StepPlan): Promise<void> {
     const { model, cursor, dataSha256, heldOutSha256, readingRules } = this.#run;
     const { seed, maxSteps, keepCheckpoints } = this.#settings;
-    const { path } = this.#output.folder;
     const base = this.#base;
     const progress = this.#progress;
     const started = progress.seconds;
@@ -287,9 +303,12 @@ export class Trainer {
     const { trained: parameters, optimizer } = this.#phase;
     const parts = { parameters, optimizer, adapters: adaptersOf(model), state };
     await this.#output.waitForSpace(checkpointBytes(parts), `checkpoint ${step}`);
-    this.#checkpoint = await saveCheckpoint(path, step, parts);
-    if (best) await markBest(path, step);
-    if (keepCheckpoints !== null) await pruneCheckpoints(path, keepCheckpoints);
+    this.#checkpoint = await this.#output.folder.write(async (path) => {
+      const folder = await saveCheckpoint(path, step, parts);
+      if (best) await markBest(path, step);
+      if (keepCheckpoints !== null) await pruneCheckpoints(path, keepCheckpoints);
+      return folder;
+    });
     progress.savingSeconds += progress.seconds - started;
   }
 

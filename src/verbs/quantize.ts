@@ -69,7 +69,7 @@ export async function quantizeModel(
     );
   }
   if (kind === "adapter") throw new CheckpointError(`${folder} is a PEFT adapter; merge it into its base first`);
-  const source = await folderSource(folder);
+  const source = await folderSource(folder, { onNotice });
   const model = source.build();
   const present = quantizerOfModel(model);
   if (present !== null) {

@@ -143,7 +143,7 @@ export async function modelOf(target: Target, { adapter, device }: LoadOptions):
     }
     case "model": {
       const effect = adapter ? await openWeighted(target.adapters, folder, events) : null;
-      return load(folder, await folderSource(folder, { untied: effect?.unties ?? false }), effect, options);
+      return load(folder, await folderSource(folder, { untied: effect?.unties ?? false, ...events }), effect, options);
     }
   }
 }
@@ -192,7 +192,7 @@ export async function unmergedOf(target: Target): Promise<UnmergedModel> {
     }
     case "model": {
       const effect = await openWeighted(target.adapters, folder, events);
-      const source = await folderSource(folder, { untied: effect?.unties ?? false });
+      const source = await folderSource(folder, { untied: effect?.unties ?? false, ...events });
       const { replaced, updates } = effect ?? { replaced: new Map(), updates: new Map() };
       return { source, baseFolder: folder, tokenizerFolder: folder, replaced, updates, quantizer: heldIn(source) };
     }

@@ -10,6 +10,7 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   numbers: "A run stopped, or a model gave no result, because numbers are no longer finite.",
   hungUp: "The terminal of a run was closed; what it had reached is saved.",
   interrupted: "A run was interrupted; what it had reached is saved.",
+  quit: "A run was ended by SIGQUIT; what it had reached is saved.",
   terminated: "A run was told to end; what it had reached is saved.",
 };
 

@@ -54,6 +54,20 @@ test.each([
   }
 });
 
+test("a disk that becomes read-only is said of the folder, and a lock that stays hides no other error", async () => {
+  const lock = await acquireLock(file);
+  const { remove } = installFaults({ folder, kinds: ["create", "link", "rm"], at: 1, mode: "dead", code: "EROFS" });
+  try {
+    await lock.release();
+    expect(await readdir(folder)).toEqual(["run.lock"]);
+    await expect(acquireLock(`${file}.other`)).rejects.toThrow(`cannot write ${folder}: the file system is read-only`);
+  } finally {
+    remove();
+  }
+  await lock.release();
+  expect(await readdir(folder)).not.toContain("run.lock");
+});
+
 test("a lock holds where the file system has no links", async () => {
   for (const dead of [false, true]) {
     if (dead) await leaveDeadHolder();
