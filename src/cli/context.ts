@@ -46,7 +46,7 @@ export class Context {
   }
 
   /** Lines for people. */
-  print(...lines: string[]): void {
+  print(lines: readonly string[]): void {
     this.terminal.write(lines.map((line) => `${line}\n`).join(""));
   }
 
@@ -58,6 +58,6 @@ export class Context {
   /** The outcome of the verb: an object for `--json`, or else lines for people. */
   result(value: object, lines: () => readonly string[]): void {
     if (this.json) this.#stdout.write(`${JSON.stringify(value)}\n`);
-    else this.print(...lines());
+    else this.print(lines());
   }
 }

@@ -56,34 +56,34 @@ export class LiveView {
       case "start":
         this.#start = record;
         this.#times.push({ step: record.step, at: this.#now() });
-        this.#print(...headerLines(record, this.#columns(), this.#style), "");
+        this.#print([...headerLines(record, this.#columns(), this.#style), ""]);
         break;
       case "step":
         this.#step(record);
         break;
       case "eval":
         this.#settle();
-        this.#print(...evalLines(record, this.#lastEval, this.#columns(), this.#style));
+        this.#print(evalLines(record, this.#lastEval, this.#columns(), this.#style));
         this.#lastEval = record;
         break;
       case "quantize":
-        this.#print(...quantizeLines(record, this.#columns(), this.#style));
+        this.#print(quantizeLines(record, this.#columns(), this.#style));
         break;
       case "merge":
         this.#settle();
-        this.#print(...mergeLines(record, this.#columns(), this.#style));
+        this.#print(mergeLines(record, this.#columns(), this.#style));
         break;
       case "reset":
-        this.#print(resetLine(record, this.#style));
+        this.#print([resetLine(record, this.#style)]);
         break;
       case "skip":
         this.#skipped = record.skipped;
-        this.#print(skipLine(record, this.#style));
+        this.#print([skipLine(record, this.#style)]);
         break;
       case "end":
         this.#settle();
         this.#lastStep = undefined;
-        this.#print(endLine(record, this.#style));
+        this.#print([endLine(record, this.#style)]);
         break;
     }
   }
@@ -102,11 +102,11 @@ export class LiveView {
 
   /** Prints a line of the caller's own above the live line. */
   note(line: string): void {
-    this.#print(line);
+    this.#print([line]);
   }
 
   #step(record: StepRecord): void {
-    if (record.phase !== this.#lastStep?.phase) this.#print(phaseLine(record.phase, this.#style));
+    if (record.phase !== this.#lastStep?.phase) this.#print([phaseLine(record.phase, this.#style)]);
     this.#lastStep = record;
     this.#times.push({ step: record.step, at: this.#now() });
     this.#tellTime();
@@ -123,7 +123,7 @@ export class LiveView {
     const [first, last] = [this.#times[1]!, this.#times.at(-1)!];
     const left = maxSteps - last.step;
     const seconds = ((last.at - first.at) / 1000 / (last.step - first.step)) * left;
-    if (left > 0) this.#print(timeLine(seconds, left, this.#style));
+    if (left > 0) this.#print([timeLine(seconds, left, this.#style)]);
   }
 
   /** Without a live line, the step that an evaluation or merge follows is worth a line of its own. */
@@ -149,7 +149,7 @@ export class LiveView {
     }
   }
 
-  #print(...lines: string[]): void {
+  #print(lines: readonly string[]): void {
     this.clear();
     this.#terminal.write(lines.map((line) => `${line}\n`).join(""));
     if (this.#interactive) this.#draw();

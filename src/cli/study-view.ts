@@ -55,12 +55,12 @@ export class StudyView {
     this.#ended = plan.runs.filter(({ phase }) => phase === "done" || phase === "diverged").length;
     for (const { run, phase, step } of statuses) if (phase === "new" || phase === "begun") this.#open.set(run, step);
     this.#startedAt = this.#now();
-    this.#print(
+    this.#print([
       this.#line("study", singleLine(title)),
       this.#line("plan", planText(plan)),
       this.#line("folder", folder),
       "",
-    );
+    ]);
   }
 
   run(run: StudyRun, step: number): void {
@@ -68,7 +68,7 @@ export class StudyView {
     const from = step === 0 ? "" : `, continuing after step ${step}`;
     this.#open.set(run, step);
     this.#begun.add(run);
-    this.#print(this.#line("run", `${this.#ended + this.#begun.size}/${this.#runs}  ${arm}, seed ${seed}${from}`));
+    this.#print([this.#line("run", `${this.#ended + this.#begun.size}/${this.#runs}  ${arm}, seed ${seed}${from}`)]);
   }
 
   record(run: StudyRun, record: MetricsRecord): void {
@@ -97,11 +97,11 @@ export class StudyView {
       const end = records.findLast((record) => record.kind === "end");
       const result =
         loss === null ? "no finite loss" : `loss ${loss.toFixed(4)}  perplexity ${formatNumber(Math.exp(loss))}`;
-      this.#print(
+      this.#print([
         this.#line("done", `${name}  ${result}  in ${formatDuration(end?.seconds ?? 0)}${this.#timeLeft()}`, green),
-      );
-    } else if (phase === "diverged") this.#print(this.#line("fail", `${name}  diverged at step ${step}`, yellow));
-    else this.#print(this.#line("stop", `${name}  saved after step ${step}`, yellow));
+      ]);
+    } else if (phase === "diverged") this.#print([this.#line("fail", `${name}  diverged at step ${step}`, yellow)]);
+    else this.#print([this.#line("stop", `${name}  saved after step ${step}`, yellow)]);
   }
 
   #advance(run: StudyRun, step: number): void {
@@ -119,7 +119,7 @@ export class StudyView {
   }
 
   note(text: string): void {
-    this.#print(text);
+    this.#print([text]);
   }
 
   /** Removes the line that is redrawn, so that other text can follow. */
@@ -132,7 +132,7 @@ export class StudyView {
     return `${color(label)}${" ".repeat(8 - label.length)}${text}`;
   }
 
-  #print(...lines: readonly string[]): void {
+  #print(lines: readonly string[]): void {
     this.clear();
     this.#terminal.write(lines.map((line) => `${line}\n`).join(""));
   }

@@ -80,5 +80,5 @@ async function offerResume(context: Context, runFolder: string): Promise<void> {
   const last = await readText(joinPath(runFolder, "last")).catch(() => "");
   if (last === "") return;
   const next = `Next: ${context.name} resume ${shellWord(runFolder)}`;
-  context.print("", `saved   ${runFolder}/${last.trim()}`, next, "");
+  context.print(["", `saved   ${runFolder}/${last.trim()}`, next, ""]);
 }

@@ -131,7 +131,7 @@ export class SampleRows implements Rows {
 
   get content(): Uint8Array[] {
     return this.#rows.flatMap((row) => [
-      bytesOf(Int32Array.of(row.length, ...row.map(({ ids }) => ids.length))),
+      bytesOf(Int32Array.from([row.length, ...row.map(({ ids }) => ids.length)])),
       ...row.flatMap(({ ids, labels }) => [bytesOf(ids), bytesOf(labels)]),
     ]);
   }

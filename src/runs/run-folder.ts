@@ -18,6 +18,7 @@ import {
 } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
+import { largest } from "../base/numbers.js";
 import type { DataFacts } from "../config/derive.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
 import { EARLIER_SETTINGS } from "../config/resume-settings.js";
@@ -234,7 +235,10 @@ function holdsRun(out: string): ConfigError {
 
 async function nextUnder(parent: string, suffix: string): Promise<string> {
   const names = (await isDirectory(parent)) ? await listFolder(parent) : [];
-  const last = Math.max(0, ...names.map((name) => Number(/^\d+/.exec(name)?.[0] ?? 0)));
+  const last = largest(
+    names.map((name) => Number(/^\d+/.exec(name)?.[0] ?? 0)),
+    0,
+  );
   return joinPath(parent, `${String(last + 1).padStart(3, "0")}-${suffix}`);
 }
 

@@ -1,4 +1,5 @@
 import { fileSize } from "#platform";
+import { largest } from "../base/numbers.js";
 import { weightFiles } from "../formats/model-folder.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import { companionsWithTokenizer, requireNewFolder } from "../loading/companions.js";
@@ -56,7 +57,7 @@ export async function mergeTarget(
   const tensors = mergedTensors(unmerged, FILE_TYPES[chosen]);
   const files = await companionsWithTokenizer(baseFolder, tokenizerFolder);
   const baseSizes = await weightSizes(baseFolder);
-  const shardBytes = baseSizes.length > 1 ? Math.max(...baseSizes) : Number.POSITIVE_INFINITY;
+  const shardBytes = baseSizes.length > 1 ? largest(baseSizes) : Number.POSITIVE_INFINITY;
   await writeModel(out, { config: floatConfig(source.config, chosen), tensors, shardBytes, files });
   const sizes = await weightSizes(out);
   return {
