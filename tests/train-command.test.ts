@@ -44,7 +44,6 @@ test.each<[string, (child: ChildProcessWithoutNullStreams) => void, number]>([
   ["an interrupt", (child) => child.kill("SIGINT"), 130],
   ["a request to end", (child) => child.kill("SIGTERM"), 143],
   ["a closed terminal", (child) => child.kill("SIGHUP"), 129],
-  ["a reader that goes away", (child) => child.stdout.destroy(), 143],
 ])("%s saves a checkpoint and ends with its exit code", async (name, interrupt, expected) => {
   await withFolder({ "a.txt": TEXT }, async (cwd) => {
     const flags = ["--max-steps", "20000", "--eval-every", "20", "--sample-tokens", "0"];

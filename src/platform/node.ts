@@ -4,7 +4,7 @@
  */
 export { writeFault } from "./file-faults.js";
 export { decompress } from "./node-compression.js";
-export { filesBelow, pathInside } from "./node-containment.js";
+export { filesBelow, isWithin, pathInside, realPath, requireRoom } from "./node-containment.js";
 export { appendChunks, linkFile, publishFile } from "./node-downloads.js";
 export { environment, homeFolder } from "./node-environment.js";
 export {
