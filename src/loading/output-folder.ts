@@ -25,21 +25,29 @@ export async function requireApart(
   inputs: readonly (string | null)[],
   { isRun = false }: { readonly isRun?: boolean } = {},
 ): Promise<void> {
-  const refuse = (fault: string): ConfigError => new ConfigError(`${optionName("out")}: ${fault}`);
-  if (out === "" || out.includes("\0")) throw refuse(`must be the path of a folder, got ${JSON.stringify(out)}`);
+  requirePath(out);
   const place = await realPath(out);
   for (const input of new Set(inputs)) {
     if (input === null || input === "" || !(await exists(input))) continue;
     const read = await realPath(input);
     const way = "name a folder elsewhere";
-    if (isWithin(read, place)) throw refuse(`${out} is inside of ${input}, which is read; ${way}`);
-    if (isRun && isWithin(place, read)) throw refuse(`${out} holds ${input}, which is read; ${way}`);
+    if (isWithin(read, place) && (await isDirectory(input)))
+      throw refuse(`${out} is inside of ${input}, which is read; ${way}`);
+    if (isRun && read !== place && isWithin(place, read)) throw refuse(`${out} holds ${input}, which is read; ${way}`);
   }
   for (let at = isRun ? folderOf(place) : place; at !== folderOf(at); at = folderOf(at)) {
     if (await exists(joinPath(at, RUN_SETTINGS))) {
       throw refuse(`${out} is inside of ${at}, the folder of a run; name a folder elsewhere`);
     }
   }
+}
+
+function refuse(fault: string): ConfigError {
+  return new ConfigError(`${optionName("out")}: ${fault}`);
+}
+
+function requirePath(out: string): void {
+  if (out === "" || out.includes("\0")) throw refuse(`must be the path of a folder, got ${JSON.stringify(out)}`);
 }
 
 /** Settings that name what is read. */
@@ -58,12 +66,11 @@ export function inputsOf(settings: Partial<Pick<OpenSettings, (typeof INPUTS)[nu
  * no folder can be made there.
  */
 export async function requireNewFolder(out: string, inputs: readonly (string | null)[]): Promise<void> {
-  if ((await exists(out)) && !(await isDirectory(out)))
-    throw new ConfigError(`${optionName("out")}: ${out} is a file; name a folder`);
-  if ((await exists(out)) && (await listFolder(out)).length > 0) {
-    throw new ConfigError(
-      `${optionName("out")}: ${out} is not empty, and nothing in it is replaced; name another folder`,
-    );
+  requirePath(out);
+  if (await exists(out)) {
+    if (!(await isDirectory(out))) throw refuse(`${out} is a file; name a folder`);
+    if ((await listFolder(out)).length > 0)
+      throw refuse(`${out} is not empty, and nothing in it is replaced; name another folder`);
   }
   await requireApart(out, inputs);
   // The folder is written beside its place.
