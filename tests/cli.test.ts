@@ -269,3 +269,27 @@ test("doctor finds a CPU that computes, and says why another provider does not s
   expect(stderr).toBe("");
   expect(code).toBe(0);
 });
+
+test("what would drive a terminal in names, metadata and data is printed as text", async () => {
+  const evil = "\u001b[2J\u202e\u009b\rx";
+  const header = Buffer.from(
+    JSON.stringify({
+      __metadata__: { [evil]: evil },
+      [`a${evil}\n2 tensors`]: { dtype: "F32", shape: [1], data_offsets: [0, 4] },
+    }),
+  );
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  const files = {
+    "a.safetensors": Buffer.concat([length, header, Buffer.alloc(4)]),
+    "b.jsonl": Array.from({ length: 30 }, (_, i) => JSON.stringify({ text: `${evil} ${i}`, [evil]: 1 })).join("\n"),
+  };
+  await withFolder(files, async (cwd) => {
+    for (const line of ["inspect a.safetensors", "inspect a.safetensors --json", "data b.jsonl", `inspect no${evil}`]) {
+      const { stdout, stderr } = await runCommand(line.split(" "), { cwd });
+      expect(stdout + stderr).not.toMatch(/(?!\n)[\p{Cc}\p{Bidi_Control}]/u);
+      expect(stdout + stderr).toContain("\\u001b[2J\\u202e\\u009b");
+      if (line === "inspect a.safetensors") expect(stdout).toContain("x\\n2 tensors  F32");
+    }
+  });
+});

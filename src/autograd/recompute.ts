@@ -1,3 +1,4 @@
+import { append } from "../base/lists.js";
 import { reachable } from "../tensor/graph.js";
 import { applyOp, type Tensor } from "../tensor/tensor.js";
 import { withGradient } from "./custom.js";
@@ -34,7 +35,7 @@ function interior(output: Tensor, boundary: ReadonlySet<Tensor>): Tensor[] {
   for (let node = visit.pop(); node !== undefined; node = visit.pop()) {
     if (node.op === undefined || boundary.has(node) || inside.has(node)) continue;
     inside.add(node);
-    visit.push(...node.inputs);
+    append(visit, node.inputs);
   }
   return reachable([output]).filter((node) => inside.has(node));
 }

@@ -8,6 +8,8 @@ import {
   formatNumber,
   formatRanks,
   formatShare,
+  largest,
+  smallest,
 } from "./numbers.js";
 
 test.each([
@@ -51,4 +53,12 @@ test.each([
   [[], null],
 ])("ranks %j are %s", (ranks, text) => {
   expect(formatRanks(ranks)).toBe(text);
+});
+
+test("the largest and the smallest of more values than a call takes arguments", () => {
+  const values = Array.from({ length: 200_000 }, (_, i) => i % 1000);
+  expect([largest(values), smallest(values)]).toEqual([999, 0]);
+  expect([largest(values, 1000), smallest(values, -1)]).toEqual([1000, -1]);
+  expect([largest([]), smallest([])]).toEqual([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  expect([largest([1, Number.NaN]), smallest([Number.NaN, 1])]).toEqual([Number.NaN, Number.NaN]);
 });

@@ -88,3 +88,17 @@ function scale(value: number, base: number, units: readonly string[], gap: strin
 export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
+
+/** The largest of any number of values and `atLeast`; −∞ for none. Arguments of `Math.max` must fit the stack. */
+export function largest(values: Iterable<number>, atLeast: number = Number.NEGATIVE_INFINITY): number {
+  let most = atLeast;
+  for (const value of values) most = Math.max(most, value);
+  return most;
+}
+
+/** The smallest of any number of values and `atMost`; ∞ for none. */
+export function smallest(values: Iterable<number>, atMost: number = Number.POSITIVE_INFINITY): number {
+  let least = atMost;
+  for (const value of values) least = Math.min(least, value);
+  return least;
+}

@@ -123,7 +123,7 @@ async function compare(
 ): Promise<void> {
   const { startStudy } = await import("../studies/run-study.js");
   const { resultLines, StudyView } = await import("./study-view.js");
-  const view = new StudyView(context.terminal, context.env);
+  const view = new StudyView(context.outlet, context.env);
   let begun = false;
   const handle = startStudy(study, {
     ...placement,
@@ -145,10 +145,12 @@ async function compare(
     handle.stop();
     return "wait";
   };
-  const { outcome, folder, summary } = await withInterrupts(stop, handle.done).finally(() => view.clear());
+  const { outcome, folder, summary } = await context
+    .goOn(withInterrupts(stop, handle.done))
+    .finally(() => view.clear());
   if (outcome === "stopped") context.exitCode = code;
   context.result({ outcome, folder, summary }, () => [
-    ...resultLines(summary, Math.min(100, context.terminal.columns ?? 80)),
+    ...resultLines(summary, Math.min(100, context.outlet.columns)),
     ...bestLines(summary, folder, sweeps),
     "",
     `report  ${folder}/report.html`,

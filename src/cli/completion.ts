@@ -22,7 +22,7 @@ export function addCompletion(program: Command, context: Context): void {
   command.action((shell: string) => {
     if (!Object.hasOwn(SCRIPTS, shell)) throw new ConfigError(`SHELL must be bash, zsh or fish, got "${shell}"`);
     const script = SCRIPTS[shell as keyof typeof SCRIPTS](treeOf(program));
-    context.result({ shell, script }, () => [script.trimEnd()]);
+    context.result({ shell, script }, () => script.trimEnd().split("\n"));
   });
 }
 

@@ -1,6 +1,9 @@
+import process from "node:process";
+import { writeFault } from "#platform";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { DownloadView } from "./download-view.js";
-import { EXIT, type ExitCode } from "./exit-codes.js";
+import { describeError, EXIT, type ExitCode, exitCodeOf, messageOf } from "./exit-codes.js";
+import { Outlet } from "./outlet.js";
 import type { Environment, Terminal } from "./terminal.js";
 
 /** The process around a command, so that verbs touch no globals. */
@@ -13,6 +16,9 @@ export interface Surroundings {
   readonly name?: string;
 }
 
+/** Errors of a pipe whose reader has seen enough (`highrank inspect … | head`), and of a terminal that was closed. */
+const CLOSED = ["EPIPE", "ECONNRESET", "EIO"];
+
 /** Surroundings of a verb. With `--json` standard output carries one object and nothing else. */
 export class Context {
   readonly json: boolean;
@@ -20,23 +26,24 @@ export class Context {
   /** The words that call the program, for commands that are printed to be copied. */
   readonly name: string;
   /** Where text for people goes: standard output, or with `--json` standard error. */
-  readonly terminal: Terminal;
+  readonly outlet: Outlet;
   /** Shows downloads of models on standard error, since standard output may go into a file. */
   readonly downloads: DownloadView;
   readonly stdin: Surroundings["stdin"];
   exitCode: ExitCode = EXIT.done;
-  readonly #stdout: Terminal;
-  readonly #stderr: Terminal;
+  readonly stdout: Outlet;
+  readonly stderr: Outlet;
+  #goesOn = false;
 
   constructor({ stdin, stdout, stderr, env, name = "highrank" }: Surroundings, { json }: { json: boolean }) {
     this.json = json;
     this.name = name;
     this.stdin = stdin;
     this.env = env;
-    this.#stdout = stdout;
-    this.#stderr = stderr;
-    this.terminal = json ? stderr : stdout;
-    this.downloads = new DownloadView(stderr, { env });
+    this.stdout = new Outlet(stdout, (error) => this.#lose(error));
+    this.stderr = new Outlet(stderr);
+    this.outlet = json ? this.stderr : this.stdout;
+    this.downloads = new DownloadView(this.stderr, { env });
   }
 
   /** Listeners for downloads. */
@@ -45,19 +52,44 @@ export class Context {
     return { onDownload, onNotice };
   }
 
-  /** Lines for people. */
-  print(...lines: string[]): void {
-    this.terminal.write(lines.map((line) => `${line}\n`).join(""));
-  }
-
   /** Prints a line for people beside the outcome. */
   note(text: string): void {
-    this.#stderr.write(`note: ${text}\n`);
+    this.stderr.print([`note: ${text}`]);
   }
 
   /** The outcome of the verb: an object for `--json`, or else lines for people. */
   result(value: object, lines: () => readonly string[]): void {
-    if (this.json) this.#stdout.write(`${JSON.stringify(value)}\n`);
-    else this.print(...lines());
+    if (this.json) this.stdout.write(`${JSON.stringify(value)}\n`);
+    else this.outlet.print(lines());
+  }
+
+  /** Prints an error, which ends the command. */
+  fail(error: unknown): void {
+    this.exitCode = exitCodeOf(error);
+    const { HIGHRANK_DEBUG: debug = "" } = this.env;
+    this.downloads.clear();
+    this.stderr.write(`${describeError(error, { debug: debug !== "" && debug !== "0" })}\n`);
+    const name = error instanceof Error ? error.name : "Error";
+    if (this.json) this.stdout.write(`${JSON.stringify({ error: { name, message: messageOf(error) } })}\n`);
+  }
+
+  /** Waits for work that is worth more than what is printed, as a run is: it goes on where nothing can be printed. */
+  async goOn<T>(work: Promise<T>): Promise<T> {
+    this.#goesOn = true;
+    try {
+      return await work;
+    } finally {
+      this.#goesOn = false;
+    }
+  }
+
+  /** Ends the command, or says that it goes on: nothing can be printed any more. */
+  #lose(error: NodeJS.ErrnoException): void {
+    if (!CLOSED.includes(error.code ?? "")) {
+      const fault = writeFault("standard output", error);
+      if (this.#goesOn) this.note(`${messageOf(fault)}; the work goes on`);
+      else this.fail(fault);
+    }
+    if (!this.#goesOn) process.exit(this.exitCode);
   }
 }

@@ -13,7 +13,7 @@ export async function converse(
   options: WritingOptions,
   context: Context,
 ): Promise<void> {
-  const { stdin, terminal } = context;
+  const { stdin, outlet } = context;
   const isAsked = stdin.isTTY === true;
   const lines = createInterface({ input: stdin, ...(isAsked && { output: process.stdout }), prompt: "> " });
   lines.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
@@ -30,5 +30,5 @@ export async function converse(
     }
     if (isAsked) lines.prompt();
   }
-  if (isAsked) terminal.write("\n");
+  if (isAsked) outlet.write("\n");
 }

@@ -14,7 +14,7 @@ import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, type OptionValues, readOptions } from "./options.js";
-import { cutToWidth, type Style, styleFor, withoutControls } from "./terminal.js";
+import { cutToWidth, type Style, styleFor } from "./terminal.js";
 import { addVerb } from "./usage.js";
 
 const OPTIONS = {
@@ -98,8 +98,8 @@ export function addData(program: Command, context: Context): void {
     const description = { ...(await describeDataset(dataset, tokenizer, options)), source: data.name };
     const found = { ...description, vocabSize: tokenizer?.vocabSize ?? null };
     context.result(found, () => {
-      const columns = context.terminal.columns ?? 80;
-      const style = styleFor(context.terminal, context.env);
+      const columns = context.outlet.columns;
+      const style = styleFor(context.outlet, context.env);
       const vocabulary =
         tokenizer === undefined ? [] : [`vocabulary  ${tokenizer.vocabSize} tokens, ${path ?? "trained on this text"}`];
       const hasTemplate = tokenizer !== undefined && ChatTemplate.of(tokenizer) !== null;
@@ -192,7 +192,10 @@ function rowLines(rows: readonly ShownRow[], tokenizer: Tokenizer | undefined, s
   const hasColour = style.green("") !== "";
   const note = hasColour ? "scored tokens in green" : "scored tokens in brackets";
   const what = rows.length === 1 ? "the first training sample" : `the first ${rows.length} training samples`;
-  return [`${what}, ${note}:`, ...rows.flatMap((row) => ["", rowText(row, tokenizer, style, hasColour)]).slice(1)];
+  return [
+    `${what}, ${note}:`,
+    ...rows.flatMap((row) => ["", ...rowText(row, tokenizer, style, hasColour).split("\n")]).slice(1),
+  ];
 }
 
 function rowText(
@@ -208,7 +211,7 @@ function rowText(
     else runs.push({ isScored, ids: [id] });
   }
   const shown = runs.map(({ isScored, ids }) => {
-    const text = tokenizer === undefined ? ids.join(" ") : withoutControls(tokenizer.decode(ids));
+    const text = tokenizer === undefined ? ids.join(" ") : tokenizer.decode(ids);
     if (hasColour) return isScored ? style.green(text) : style.dim(text);
     return isScored ? `[${text}]` : text;
   });

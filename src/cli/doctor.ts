@@ -36,7 +36,7 @@ export function addDoctor(program: Command, context: Context): void {
       const { checkRun } = await import("../verbs/doctor/check-run.js");
       const check = await checkRun(runFolder);
       if (check.state === "damaged") context.exitCode = EXIT.data;
-      context.result(check, () => runCheckLines(check, context.terminal, context.env));
+      context.result(check, () => runCheckLines(check, context.outlet, context.env));
       return;
     }
     const providers: ProviderCheck[] = [];

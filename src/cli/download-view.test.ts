@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { DownloadView, downloadLine } from "./download-view.js";
+import { Outlet } from "./outlet.js";
 import { styleFor } from "./terminal.js";
 
 const MIB = 2 ** 20;
@@ -14,7 +15,7 @@ function viewOf(isTTY: boolean): { view: DownloadView; output: () => string; at:
       written += text;
     },
   };
-  const view = new DownloadView(terminal, { env: { NO_COLOR: "1" }, now: () => now });
+  const view = new DownloadView(new Outlet(terminal), { env: { NO_COLOR: "1" }, now: () => now });
   const at = (milliseconds: number): void => {
     now = milliseconds;
   };

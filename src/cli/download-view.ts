@@ -1,12 +1,13 @@
 import { formatBytes, formatDuration, formatShare } from "../base/numbers.js";
 import type { DownloadEvents, DownloadProgress } from "../hub/model-download.js";
+import type { Outlet } from "./outlet.js";
 import {
   type Environment,
+  ERASE_LINE,
   isInteractive,
   type Style,
   singleLine,
   styleFor,
-  type Terminal,
   textWidth,
 } from "./terminal.js";
 
@@ -23,7 +24,7 @@ export interface DownloadViewOptions {
  * ten seconds; and at the end what was downloaded.
  */
 export class DownloadView implements DownloadEvents {
-  readonly #terminal: Terminal;
+  readonly #outlet: Outlet;
   readonly #interactive: boolean;
   readonly #style: Style;
   readonly #now: () => number;
@@ -32,10 +33,10 @@ export class DownloadView implements DownloadEvents {
   #shownAt = Number.NEGATIVE_INFINITY;
   #drawn = false;
 
-  constructor(terminal: Terminal, { env = {}, now = Date.now }: DownloadViewOptions = {}) {
-    this.#terminal = terminal;
-    this.#interactive = isInteractive(terminal, env);
-    this.#style = styleFor(terminal, env);
+  constructor(outlet: Outlet, { env = {}, now = Date.now }: DownloadViewOptions = {}) {
+    this.#outlet = outlet;
+    this.#interactive = isInteractive(outlet, env);
+    this.#style = styleFor(outlet, env);
     this.#now = now;
   }
 
@@ -52,10 +53,10 @@ export class DownloadView implements DownloadEvents {
     if (!this.#interactive && now - this.#shownAt < PLAIN_INTERVAL_MS) return;
     this.#shownAt = now;
     const rate = seconds > 0 ? (done - this.#start.done) / seconds : 0;
-    // A terminal wraps when its last column is written, so that one stays free. Some do not know how wide they are.
-    const columns = (this.#terminal.columns || 80) - 1;
+    // A terminal wraps when its last column is written, so that one stays free.
+    const columns = this.#outlet.columns - 1;
     const line = downloadLine(progress, rate, columns, this.#style);
-    this.#terminal.write(this.#interactive ? `\r\u001b[K${line}` : `${line}\n`);
+    this.#outlet.write(this.#interactive ? ERASE_LINE + line : `${line}\n`);
     this.#drawn = this.#interactive;
   };
 
@@ -63,13 +64,13 @@ export class DownloadView implements DownloadEvents {
 
   /** Removes the line that is redrawn, so that other text can follow. */
   clear(): void {
-    if (this.#drawn) this.#terminal.write("\r\u001b[K");
+    if (this.#drawn) this.#outlet.write(ERASE_LINE);
     this.#drawn = false;
   }
 
   #print(line: string): void {
     this.clear();
-    this.#terminal.write(`${line}\n`);
+    this.#outlet.print([line]);
   }
 }
 

@@ -23,8 +23,3 @@ test("an error is shown as its message, and with its stack only on request", () 
   expect(describeError(error, { debug: true })).toContain("exit-codes.test.ts");
   expect(describeError(new TypeError("x is undefined"), { debug: false })).toMatch(/^internal error: x is undefined\n/);
 });
-
-test("what a terminal would obey in a name from a file is shown as text", () => {
-  const error = new errors.DataError("a\u001b[2J\u202eb\u0007\tc\nd");
-  expect(describeError(error, { debug: false })).toBe("error: a\\u001b[2J\\u202eb\\u0007\tc\n  d");
-});

@@ -30,7 +30,7 @@ export function exitCodeOf(error: unknown): ExitCode {
 export function describeError(error: unknown, { debug }: { debug: boolean }): string {
   if (debug && error instanceof Error) return `error: ${error.stack}`;
   const message = messageOf(error);
-  const shown = escaped(message).split("\n").join("\n  ");
+  const shown = message.replaceAll("\n", "\n  ");
   if (error instanceof HighrankError) return `error: ${shown}`;
   return `internal error: ${shown}\n  This is a defect of highrank; HIGHRANK_DEBUG=1 shows where it happened.`;
 }
@@ -39,11 +39,4 @@ export function describeError(error: unknown, { debug }: { debug: boolean }): st
 export function messageOf(error: unknown): string {
   if (error instanceof HighrankError) return error.commandLineMessage;
   return error instanceof Error ? error.message : String(error);
-}
-
-/** The text without characters that a terminal would obey, which names from files may hold. */
-function escaped(text: string): string {
-  return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, (char) =>
-    char === "\n" || char === "\t" ? char : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }

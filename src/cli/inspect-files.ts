@@ -1,5 +1,6 @@
 import { exists, extension, folderOf, isDirectory, joinPath, listFolder, readText } from "#platform";
 import { CheckpointError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import { quantizedWeightNames } from "../formats/bitsandbytes.js";
 import { readJsonObject } from "../formats/json-file.js";
 import { weightFiles } from "../formats/model-folder.js";
@@ -198,7 +199,10 @@ async function quantizedInfo(
   const found: string[] = [];
   const stored = new StoredTensor(state.file.path, state.file.fileBytes, state.entry);
   const parsed = parseQuantState(await stored.readBytes(), found);
-  faults.push(...found.map((fault) => `quantized weight "${name}": ${fault}`));
+  append(
+    faults,
+    found.map((fault) => `quantized weight "${name}": ${fault}`),
+  );
   if (parsed === undefined) return undefined;
   const { quantType: format, blockSize, shape, nestedOffset } = parsed;
   return { name, format, blockSize, doubleQuant: nestedOffset !== null, shape, bitsPerWeight: bits(shape) };

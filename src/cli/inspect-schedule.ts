@@ -26,7 +26,7 @@ export function addInspectSchedule(inspect: Command, context: Context): void {
       `Learning rate of ${settings.maxSteps} steps, schedule ${settings.schedule}`,
       describePlan(plan),
       "",
-      ...plotText(learningRates, { columns: context.terminal.columns ?? 80, formatValue: formatLearningRate }),
+      ...plotText(learningRates, { columns: context.outlet.columns, formatValue: formatLearningRate }),
     ]);
   });
 }

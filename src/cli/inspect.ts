@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { isObject } from "../base/json.js";
+import { append } from "../base/lists.js";
 import { formatCount, formatDuration, formatLoss, formatNumber, formatShare } from "../base/numbers.js";
 import { modelFolder } from "../hub/locate-model.js";
 import { RELATIVE_THRESHOLD } from "../relora/merge-report.js";
@@ -148,11 +149,14 @@ function runLines(run: RunInspection): string[] {
     ...(isQuantized ? [formatShare(recovered)] : []),
   ]);
   const header = ["cycle", "step", "loss before -> after", "|ΔW|", "rank", ...(isQuantized ? ["recovered"] : [])];
-  lines.push(...tableLines("rrlrrr", header, rows).map((line) => `  ${line}`));
+  append(
+    lines,
+    tableLines("rrlrrr", header, rows).map((line) => `  ${line}`),
+  );
   const counted = `singular values above ${formatShare(RELATIVE_THRESHOLD)} of the layer's largest`;
   lines.push("", `  rank of the accumulated update (${counted}), by layer`);
   const ranks = last.layers.map(({ name, rank }) => [name, String(rank ?? "not computed")]);
-  const nameColumns = Math.max(...ranks.map(([name]) => name!.length), 0);
+  const nameColumns = longest(ranks.map(([name]) => name!));
   for (const [name, rank] of ranks) lines.push(`  ${name!.padEnd(nameColumns)}  ${rank}`);
   return lines;
 }

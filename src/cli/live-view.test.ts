@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { MetricsRecord, StartRecord, StepRecord } from "../runs/metrics.js";
 import { stepLine } from "./live-lines.js";
 import { LiveView } from "./live-view.js";
+import { Outlet } from "./outlet.js";
 import { cutToWidth, singleLine, styleFor, textWidth } from "./terminal.js";
 
 const start: StartRecord = {
@@ -107,10 +108,10 @@ function written(options: {
   const write = (text: string) => {
     output += text;
   };
-  const view = new LiveView(
-    { isTTY: options.isTTY, columns: options.columns, write },
-    { env: options.env ?? {}, now: () => clock },
-  );
+  const view = new LiveView(new Outlet({ isTTY: options.isTTY, columns: options.columns, write }), {
+    env: options.env ?? {},
+    now: () => clock,
+  });
   view.wait("Reading data");
   for (const record of records) {
     clock += options.stepMs ?? 1000;

@@ -11,7 +11,8 @@ import {
   stepLine,
   timeLine,
 } from "./live-lines.js";
-import { type Environment, isInteractive, type Style, styleFor, type Terminal } from "./terminal.js";
+import type { Outlet } from "./outlet.js";
+import { type Environment, ERASE_LINE, isInteractive, type Style, singleLine, styleFor } from "./terminal.js";
 
 const REDRAW_MS = 100;
 const PLAIN_INTERVAL_MS = 10_000;
@@ -31,7 +32,7 @@ export interface LiveViewOptions {
  * a step is printed every ten seconds, as a plain line.
  */
 export class LiveView {
-  readonly #terminal: Terminal;
+  readonly #outlet: Outlet;
   readonly #interactive: boolean;
   readonly #style: Style;
   readonly #now: () => number;
@@ -44,10 +45,10 @@ export class LiveView {
   #shownAt = Number.NEGATIVE_INFINITY;
   #drawn = false;
 
-  constructor(terminal: Terminal, { env = {}, now = Date.now }: LiveViewOptions = {}) {
-    this.#terminal = terminal;
-    this.#interactive = isInteractive(terminal, env);
-    this.#style = styleFor(terminal, env);
+  constructor(outlet: Outlet, { env = {}, now = Date.now }: LiveViewOptions = {}) {
+    this.#outlet = outlet;
+    this.#interactive = isInteractive(outlet, env);
+    this.#style = styleFor(outlet, env);
     this.#now = now;
   }
 
@@ -56,57 +57,58 @@ export class LiveView {
       case "start":
         this.#start = record;
         this.#times.push({ step: record.step, at: this.#now() });
-        this.#print(...headerLines(record, this.#columns(), this.#style), "");
+        this.#print([...headerLines(record, this.#columns(), this.#style), ""]);
         break;
       case "step":
         this.#step(record);
         break;
       case "eval":
         this.#settle();
-        this.#print(...evalLines(record, this.#lastEval, this.#columns(), this.#style));
+        this.#print(evalLines(record, this.#lastEval, this.#columns(), this.#style));
         this.#lastEval = record;
         break;
       case "quantize":
-        this.#print(...quantizeLines(record, this.#columns(), this.#style));
+        this.#print(quantizeLines(record, this.#columns(), this.#style));
         break;
       case "merge":
         this.#settle();
-        this.#print(...mergeLines(record, this.#columns(), this.#style));
+        this.#print(mergeLines(record, this.#columns(), this.#style));
         break;
       case "reset":
-        this.#print(resetLine(record, this.#style));
+        this.#print([resetLine(record, this.#style)]);
         break;
       case "skip":
         this.#skipped = record.skipped;
-        this.#print(skipLine(record, this.#style));
+        this.#print([skipLine(record, this.#style)]);
         break;
       case "end":
         this.#settle();
         this.#lastStep = undefined;
-        this.#print(endLine(record, this.#style));
+        this.#print([endLine(record, this.#style)]);
         break;
     }
   }
 
   /** Says what happens before the first record; on a terminal the next line replaces it. */
   wait(line: string): void {
-    this.#terminal.write(this.#interactive ? `${this.#style.dim(`${line} …`)}` : `${line} …\n`);
+    const text = `${singleLine(line)} …`;
+    this.#outlet.write(this.#interactive ? this.#style.dim(text) : `${text}\n`);
     this.#drawn = this.#interactive;
   }
 
   /** Removes the line that is redrawn, so that other text can follow. */
   clear(): void {
-    if (this.#drawn) this.#terminal.write("\r\u001b[K");
+    if (this.#drawn) this.#outlet.write(ERASE_LINE);
     this.#drawn = false;
   }
 
   /** Prints a line of the caller's own above the live line. */
   note(line: string): void {
-    this.#print(line);
+    this.#print([line]);
   }
 
   #step(record: StepRecord): void {
-    if (record.phase !== this.#lastStep?.phase) this.#print(phaseLine(record.phase, this.#style));
+    if (record.phase !== this.#lastStep?.phase) this.#print([phaseLine(record.phase, this.#style)]);
     this.#lastStep = record;
     this.#times.push({ step: record.step, at: this.#now() });
     this.#tellTime();
@@ -123,7 +125,7 @@ export class LiveView {
     const [first, last] = [this.#times[1]!, this.#times.at(-1)!];
     const left = maxSteps - last.step;
     const seconds = ((last.at - first.at) / 1000 / (last.step - first.step)) * left;
-    if (left > 0) this.#print(timeLine(seconds, left, this.#style));
+    if (left > 0) this.#print([timeLine(seconds, left, this.#style)]);
   }
 
   /** Without a live line, the step that an evaluation or merge follows is worth a line of its own. */
@@ -142,16 +144,16 @@ export class LiveView {
     const options = { maxSteps, secondsLeft: this.#secondsLeft(maxSteps), skipped: this.#skipped, columns };
     const line = stepLine(record, options, this.#style);
     if (this.#interactive) {
-      this.#terminal.write(`\r\u001b[K${line}`);
+      this.#outlet.write(ERASE_LINE + line);
       this.#drawn = true;
     } else {
-      this.#terminal.write(`${line}\n`);
+      this.#outlet.write(`${line}\n`);
     }
   }
 
-  #print(...lines: string[]): void {
+  #print(lines: readonly string[]): void {
     this.clear();
-    this.#terminal.write(lines.map((line) => `${line}\n`).join(""));
+    this.#outlet.print(lines);
     if (this.#interactive) this.#draw();
   }
 
@@ -163,6 +165,6 @@ export class LiveView {
   }
 
   #columns(): number {
-    return this.#terminal.columns ?? 80;
+    return this.#outlet.columns;
   }
 }

@@ -1,20 +1,15 @@
 #!/usr/bin/env node
+import { closeSync } from "node:fs";
 import process from "node:process";
+import { isatty } from "node:tty";
 import { runCommandLine } from "./program.js";
 import { programName } from "./program-name.js";
 
-// A reader that has seen enough (`highrank inspect … | head`), or a terminal that was closed, is no error. Work that
-// can be interrupted is, so that a run saves what it has.
-let readerIsGone = false;
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
-    if (readerIsGone) return;
-    readerIsGone = true;
-    if (process.listenerCount("SIGTERM") > 0) process.kill(process.pid, "SIGTERM");
-    else process.exit(0);
-  });
-}
+// At its end Node.js 20 restores terminals, and aborts where one is gone, unless it is closed.
+const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
+process.on("exit", () => {
+  for (const descriptor of terminals) if (!isatty(descriptor)) closeSync(descriptor);
+});
 
 const { stdin, stdout, stderr, env } = process;
 const surroundings = { stdin, stdout, stderr, env, name: await programName(env) };

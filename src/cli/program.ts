@@ -5,7 +5,7 @@ import { Context, type Surroundings } from "./context.js";
 import { addData } from "./data.js";
 import { addDoctor } from "./doctor.js";
 import { addEval } from "./eval.js";
-import { describeError, EXIT, type ExitCode, exitCodeOf, messageOf } from "./exit-codes.js";
+import { EXIT, type ExitCode } from "./exit-codes.js";
 import { addExport } from "./export.js";
 import { addGenerate } from "./generate.js";
 import { addInspect } from "./inspect.js";
@@ -42,7 +42,6 @@ highrank VERB --help                     tells more`;
 
 /** Runs the command line and returns its exit code. Every error ends here, as one message. */
 export async function runCommandLine(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
-  const { stdout, stderr, env } = surroundings;
   const end = args.indexOf("--");
   const json = args.slice(0, end === -1 ? undefined : end).includes("--json");
   const context = new Context(surroundings, { json });
@@ -53,8 +52,8 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
     .showSuggestionAfterError(false)
     .configureHelp(helpStyle(args.includes("--all")))
     .configureOutput({
-      writeOut: (text) => void stdout.write(text),
-      writeErr: (text) => void stderr.write(text),
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
       outputError: () => {},
     });
   program.exitOverride((error) => explainUsage(program, error));
@@ -64,14 +63,7 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
     return context.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-    context.downloads.clear();
-    const debug = env.HIGHRANK_DEBUG !== undefined && env.HIGHRANK_DEBUG !== "" && env.HIGHRANK_DEBUG !== "0";
-    stderr.write(`${describeError(error, { debug })}\n`);
-    if (json) stdout.write(`${JSON.stringify({ error: jsonError(error) })}\n`);
-    return exitCodeOf(error);
+    context.fail(error);
+    return context.exitCode;
   }
-}
-
-function jsonError(error: unknown): { name: string; message: string } {
-  return { name: error instanceof Error ? error.name : "Error", message: messageOf(error) };
 }

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { formatBytes, formatNumber } from "../base/numbers.js";
+import { formatBytes, formatNumber, largest } from "../base/numbers.js";
 import { QUANTIZATION_OPTIONS, quantizerOf } from "../verbs/options.js";
 import type { ModelQuantization } from "../verbs/quantize.js";
 import type { Context } from "./context.js";
@@ -29,20 +29,20 @@ export function addQuantize(program: Command, context: Context): void {
 
 function resultLines(result: ModelQuantization): string[] {
   const { modelFolder, quantizer, relativeError, layers, layerBytes, fileBytes } = result;
-  const row = (name: string, relative: number, largest: number): string[] => [
+  const row = (name: string, relative: number, most: number): string[] => [
     name,
     `${(100 * relative).toFixed(2)}%`,
-    formatNumber(largest),
+    formatNumber(most),
   ];
   const rows = layers.map((layer) => row(layer.name, layer.relativeError, layer.largestError));
-  const largest = Math.max(...layers.map(({ largestError }) => largestError));
+  const most = largest(layers.map(({ largestError }) => largestError));
   const change = ({ before, after }: { before: number; after: number }): string =>
     `${formatBytes(before)} -> ${formatBytes(after)}`;
   return [
     ...tableLines(
       "lrr",
       ["layer", "relative error", "largest error"],
-      [...rows, row("all layers", relativeError, largest)],
+      [...rows, row("all layers", relativeError, most)],
     ),
     "",
     `quantized  ${layers.length} layers to ${quantizer}`,

@@ -1,5 +1,6 @@
 import type { Finding, RunCheck } from "../verbs/doctor/check-run.js";
-import { type Environment, fillLines, type Style, singleLine, styleFor, type Terminal } from "./terminal.js";
+import type { Outlet } from "./outlet.js";
+import { type Environment, fillLines, type Style, singleLine, styleFor } from "./terminal.js";
 
 /** Columns of the area and of the state, each with the gap behind it. */
 const [AREA, STATE] = [19, 12];
@@ -12,13 +13,9 @@ const STYLES: Readonly<Record<Finding["state"], keyof Style>> = {
 };
 
 /** Prints the findings about a run folder, a paragraph for each, and a verdict. */
-export function runCheckLines(
-  { runFolder, state, findings }: RunCheck,
-  terminal: Terminal,
-  env: Environment,
-): string[] {
-  const style = styleFor(terminal, env);
-  const columns = Math.max(60, Math.min(100, terminal.columns || 80));
+export function runCheckLines({ runFolder, state, findings }: RunCheck, outlet: Outlet, env: Environment): string[] {
+  const style = styleFor(outlet, env);
+  const columns = Math.max(60, Math.min(100, outlet.columns));
   const lines = findings.flatMap(({ area, state, what, wayOut }) => {
     const head = area.padEnd(AREA) + style[STYLES[state]](state.padEnd(STATE));
     const [first = "", ...rest] = wrapped(what, columns - AREA - STATE);

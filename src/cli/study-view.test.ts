@@ -3,6 +3,7 @@ import type { MetricsRecord } from "../runs/metrics.js";
 import { completeStudy, parseStudy } from "../studies/study-config.js";
 import { planStudy } from "../studies/study-plan.js";
 import { type RunStatus, studyRuns } from "../studies/study-run.js";
+import { Outlet } from "./outlet.js";
 import { planLines, StudyView } from "./study-view.js";
 
 const STUDY = completeStudy(
@@ -31,7 +32,7 @@ test("the plan is the matrix, with what is done of it", () => {
 test("a study is told run by run, with the time that its tokens would take at the pace so far", () => {
   const texts: string[] = [];
   let now = 0;
-  const view = new StudyView({ write: (text) => void texts.push(text) }, {}, () => now);
+  const view = new StudyView(new Outlet({ write: (text) => void texts.push(text) }), {}, () => now);
   view.begin("A title\u001b[2J", "out", statuses);
   const [full, lora, last] = statuses.map(({ run }) => run);
   const records = [

@@ -6,15 +6,16 @@ import type { RunPhase, RunStatus, StudyRun } from "../studies/study-run.js";
 import { finishedLoss, type StudySummary } from "../studies/summary.js";
 import { resultTable } from "../studies/tables.js";
 import { stepLine } from "./live-lines.js";
+import type { Outlet } from "./outlet.js";
 import { tableLines } from "./table.js";
 import {
   type Environment,
+  ERASE_LINE,
   fillLines,
   isInteractive,
   type Style,
   singleLine,
   styleFor,
-  type Terminal,
 } from "./terminal.js";
 
 const REDRAW_MS = 100;
@@ -25,7 +26,7 @@ const PLAIN_INTERVAL_MS = 10_000;
  * terminal redraws its last line with the newest step of any run; elsewhere such a line is printed every ten seconds.
  */
 export class StudyView {
-  readonly #terminal: Terminal;
+  readonly #outlet: Outlet;
   readonly #interactive: boolean;
   readonly #style: Style;
   readonly #now: () => number;
@@ -41,10 +42,10 @@ export class StudyView {
   #drawn = false;
 
   /** @param now the clock, in milliseconds. */
-  constructor(terminal: Terminal, env: Environment, now: () => number = Date.now) {
-    this.#terminal = terminal;
-    this.#interactive = isInteractive(terminal, env);
-    this.#style = styleFor(terminal, env);
+  constructor(outlet: Outlet, env: Environment, now: () => number = Date.now) {
+    this.#outlet = outlet;
+    this.#interactive = isInteractive(outlet, env);
+    this.#style = styleFor(outlet, env);
     this.#now = now;
     this.#shownAt = now();
   }
@@ -55,12 +56,12 @@ export class StudyView {
     this.#ended = plan.runs.filter(({ phase }) => phase === "done" || phase === "diverged").length;
     for (const { run, phase, step } of statuses) if (phase === "new" || phase === "begun") this.#open.set(run, step);
     this.#startedAt = this.#now();
-    this.#print(
+    this.#print([
       this.#line("study", singleLine(title)),
       this.#line("plan", planText(plan)),
       this.#line("folder", folder),
       "",
-    );
+    ]);
   }
 
   run(run: StudyRun, step: number): void {
@@ -68,7 +69,7 @@ export class StudyView {
     const from = step === 0 ? "" : `, continuing after step ${step}`;
     this.#open.set(run, step);
     this.#begun.add(run);
-    this.#print(this.#line("run", `${this.#ended + this.#begun.size}/${this.#runs}  ${arm}, seed ${seed}${from}`));
+    this.#print([this.#line("run", `${this.#ended + this.#begun.size}/${this.#runs}  ${arm}, seed ${seed}${from}`)]);
   }
 
   record(run: StudyRun, record: MetricsRecord): void {
@@ -80,9 +81,9 @@ export class StudyView {
     if (now - this.#shownAt < (this.#interactive ? REDRAW_MS : PLAIN_INTERVAL_MS)) return;
     this.#shownAt = now;
     const name = `${arm}, seed ${seed}  `;
-    const columns = (this.#terminal.columns ?? 80) - name.length - 1;
+    const columns = this.#outlet.columns - name.length - 1;
     const line = name + stepLine(record, { maxSteps, secondsLeft: undefined, columns }, this.#style);
-    this.#terminal.write(this.#interactive ? `\r\u001b[K${line}` : `${line}\n`);
+    this.#outlet.write(this.#interactive ? ERASE_LINE + line : `${line}\n`);
     this.#drawn = this.#interactive;
   }
 
@@ -97,11 +98,11 @@ export class StudyView {
       const end = records.findLast((record) => record.kind === "end");
       const result =
         loss === null ? "no finite loss" : `loss ${loss.toFixed(4)}  perplexity ${formatNumber(Math.exp(loss))}`;
-      this.#print(
+      this.#print([
         this.#line("done", `${name}  ${result}  in ${formatDuration(end?.seconds ?? 0)}${this.#timeLeft()}`, green),
-      );
-    } else if (phase === "diverged") this.#print(this.#line("fail", `${name}  diverged at step ${step}`, yellow));
-    else this.#print(this.#line("stop", `${name}  saved after step ${step}`, yellow));
+      ]);
+    } else if (phase === "diverged") this.#print([this.#line("fail", `${name}  diverged at step ${step}`, yellow)]);
+    else this.#print([this.#line("stop", `${name}  saved after step ${step}`, yellow)]);
   }
 
   #advance(run: StudyRun, step: number): void {
@@ -119,12 +120,12 @@ export class StudyView {
   }
 
   note(text: string): void {
-    this.#print(text);
+    this.#print([text]);
   }
 
   /** Removes the line that is redrawn, so that other text can follow. */
   clear(): void {
-    if (this.#drawn) this.#terminal.write("\r\u001b[K");
+    if (this.#drawn) this.#outlet.write(ERASE_LINE);
     this.#drawn = false;
   }
 
@@ -132,9 +133,9 @@ export class StudyView {
     return `${color(label)}${" ".repeat(8 - label.length)}${text}`;
   }
 
-  #print(...lines: readonly string[]): void {
+  #print(lines: readonly string[]): void {
     this.clear();
-    this.#terminal.write(lines.map((line) => `${line}\n`).join(""));
+    this.#outlet.print(lines);
   }
 }
 

@@ -19,7 +19,7 @@ export async function supervise(
   waiting: string,
   start: (options: TrainingOptions) => TrainingHandle,
 ): Promise<void> {
-  const view = new LiveView(context.terminal, { env: context.env });
+  const view = new LiveView(context.outlet, { env: context.env });
   view.wait(waiting);
   let started: StartRecord | undefined;
   let trained = false;
@@ -44,7 +44,7 @@ export async function supervise(
     return "wait";
   };
   try {
-    const result = await withInterrupts(stop, run.done).finally(() => view.clear());
+    const result = await context.goOn(withInterrupts(stop, run.done)).finally(() => view.clear());
     if (result.outcome === "stopped") context.exitCode = code;
     context.result({ ...result, start: started }, () => outcomeLines(result, context.name));
   } catch (error) {
@@ -80,5 +80,5 @@ async function offerResume(context: Context, runFolder: string): Promise<void> {
   const last = await readText(joinPath(runFolder, "last")).catch(() => "");
   if (last === "") return;
   const next = `Next: ${context.name} resume ${shellWord(runFolder)}`;
-  context.print("", `saved   ${runFolder}/${last.trim()}`, next, "");
+  context.outlet.print(["", `saved   ${runFolder}/${last.trim()}`, next, ""]);
 }

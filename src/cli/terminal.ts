@@ -1,8 +1,11 @@
+import { randomUUID } from "node:crypto";
+
 /** The part of a Node write stream that the command line prints to. */
 export interface Terminal {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
   write(text: string): unknown;
+  on?(event: "error", listener: (error: Error) => void): unknown;
 }
 
 /** Wraps text in a style, or returns it unchanged if colours are off. */
@@ -15,8 +18,29 @@ export interface Style {
   cyan(text: string): string;
 }
 
+/** Stands around control sequences of our own. No text of a stranger can have it. */
+const OWN = `<${randomUUID()}>`;
+
+const own = (sequence: string): string => OWN + sequence + OWN;
+
+/** Empties the line that the cursor is in. */
+export const ERASE_LINE: string = own("\r\u001b[K");
+
+/** The text as it may reach a terminal: of what would drive one, our own sequences remain, and others become text. */
+export function shownText(text: string): string {
+  return text
+    .split(OWN)
+    .map((part, index) => (index % 2 === 1 ? part : part.replace(/[\p{Cc}\p{Bidi_Control}]/gu, escaped)))
+    .join("");
+}
+
+function escaped(character: string): string {
+  if (character === "\n" || character === "\t") return character;
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
 const plain = (text: string): string => text;
-const sgr = (code: number) => (text: string) => `\u001b[${code}m${text}\u001b[0m`;
+const sgr = (code: number) => (text: string) => own(`\u001b[${code}m`) + text + own("\u001b[0m");
 
 const COLORS: Style = { bold: sgr(1), dim: sgr(2), green: sgr(32), yellow: sgr(33), red: sgr(31), cyan: sgr(36) };
 const NO_COLORS: Style = { bold: plain, dim: plain, green: plain, yellow: plain, red: plain, cyan: plain };
@@ -58,11 +82,6 @@ export function singleLine(text: string): string {
     .replace(/\s+/gu, " ")
     .replace(/[\p{Control}\p{Format}\p{Surrogate}]/gu, "·")
     .trim();
-}
-
-/** Text of unknown origin with its lines kept, but without characters that would drive a terminal. */
-export function withoutControls(text: string): string {
-  return text.replace(/[^\P{Control}\n\t]/gu, "·");
 }
 
 /** The text cut to at most `columns` columns, with `…` at the end if something is missing. */

@@ -1,3 +1,5 @@
+import { largest, smallest } from "../base/numbers.js";
+
 const ROWS = 15;
 const BRAILLE_BASE = 0x2800;
 /** Bits of the dots of a Braille character, by row and column. */
@@ -19,9 +21,9 @@ export interface TextPlotOptions {
  * character is two points wide and four high. The axis counts the values from 1.
  */
 export function plotText(values: readonly number[], { columns, formatValue }: TextPlotOptions): string[] {
-  const top = Math.max(...values.filter(Number.isFinite), 0) || 1;
+  const top = largest(values.filter(Number.isFinite), 0) || 1;
   const labels = [top, top / 2, 0].map(formatValue);
-  const labelColumns = Math.max(...labels.map((label) => label.length));
+  const labelColumns = largest(labels.map((label) => label.length));
   const width = columns - labelColumns - 2;
   const cells = Array.from({ length: ROWS }, () => new Uint8Array(width));
   const heightOf = (value: number): number => Math.round((value / top) * (ROWS * 4 - 1));
@@ -30,7 +32,7 @@ export function plotText(values: readonly number[], { columns, formatValue }: Te
     const begin = Math.floor((x * values.length) / (width * 2));
     const end = Math.max(begin + 1, Math.floor(((x + 1) * values.length) / (width * 2)));
     const span = values.slice(begin, end).map(heightOf);
-    for (let y = Math.min(...span); y <= Math.max(...span); y++) {
+    for (let y = smallest(span); y <= largest(span); y++) {
       const row = ROWS * 4 - 1 - y;
       cells[row >> 2]![x >> 1]! |= DOTS[row & 3]![x & 1]!;
     }

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
-import { exists, joinPath, makeFolder, writeFileAtomic } from "#platform";
+import { exists, joinPath, makeFolder, requireRoom, writeFileAtomic } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { formatCount } from "../base/numbers.js";
 import { SETTINGS } from "../config/settings.js";
 import { loadCorpus } from "../data/corpus.js";
 import { locateData } from "../hub/locate-data.js";
+import { inputsOf, requireApart } from "../loading/output-folder.js";
 import { trainBytePairEncoding } from "../tokenizers/bpe-trainer.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { tokenizerConfigJson } from "../tokenizers/tokenizer-json.js";
@@ -33,6 +34,8 @@ export function addTokenizer(program: Command, context: Context): void {
   addOptions(command, OPTIONS);
   command.action(async (source: string) => {
     const { vocabSize, out, overwrite, columns, document } = readOptions(command, OPTIONS);
+    await requireApart(out, inputsOf({ data: source }));
+    await requireRoom(out);
     const target = joinPath(out, "tokenizer.json");
     if (!overwrite && (await exists(target))) {
       throw new ConfigError(`--out: ${target} exists already; name another folder, or add --overwrite`);

@@ -1,11 +1,9 @@
 import type { Generation } from "../programs/text-generator.js";
 import type { Context } from "./context.js";
-import { isInteractive, withoutControls } from "./terminal.js";
 
-/** Prints text of a model; on a terminal without control characters. */
-export function printer({ terminal, env }: Context): (text: string) => void {
-  const shown = isInteractive(terminal, env) ? withoutControls : String;
-  return (text) => void terminal.write(shown(text));
+/** Prints text of a model, which a file or another program gets to the character. */
+export function printer({ outlet }: Context): (text: string) => void {
+  return (text) => (outlet.isTTY ? outlet.write(text) : outlet.writeUnchanged(text));
 }
 
 /** Notes that the model did not see all of the text. */

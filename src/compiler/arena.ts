@@ -1,3 +1,4 @@
+import { largest } from "../base/numbers.js";
 import { bytesPerElement } from "../tensor/dtype.js";
 import { sizeOf } from "../tensor/shape.js";
 import { BestFitArena } from "./best-fit-arena.js";
@@ -106,7 +107,7 @@ function innerBytes(
     case "Slice": // of a vector
       return 4 * (constant(2)[0]! - constant(1)[0]!);
     default:
-      return Math.max(0, ...inputs.map(sizeOfInput));
+      return largest(inputs.map(sizeOfInput), 0);
   }
 }
 

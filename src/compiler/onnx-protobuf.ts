@@ -1,4 +1,5 @@
 import { DTypeError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 
 /**
  * Byte runs of at least this length are kept by reference until the message is joined, so large tensors are copied
@@ -34,7 +35,7 @@ export class MessageWriter {
 
   float(field: number, value: number): this {
     this.#varint(field * 8 + 5);
-    this.#pending.push(...float32Bytes([value]));
+    append(this.#pending, float32Bytes([value]));
     return this;
   }
 
@@ -112,7 +113,7 @@ export class MessageWriter {
 
   #append(value: Uint8Array | Deferred): void {
     if (value instanceof Uint8Array && value.length < BY_REFERENCE) {
-      this.#pending.push(...value);
+      append(this.#pending, value);
       return;
     }
     this.#flush();

@@ -1,3 +1,4 @@
+import { largest } from "../base/numbers.js";
 /** The values that a node reads and makes, on which the order depends. "" is an input or output left out. */
 export interface OrderedNode {
   readonly inputs: readonly string[];
@@ -10,7 +11,7 @@ export interface OrderedNode {
  * latest in the file first, and a node runs when all its producers have. The file need not be sorted topologically.
  */
 export function executionOrder(nodes: readonly OrderedNode[]): number[] {
-  return depthFirst(producersOf(nodes), (candidates) => Math.max(...candidates)).ran;
+  return depthFirst(producersOf(nodes), (candidates) => largest(candidates)).ran;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import { either, optionName } from "../base/naming.js";
 import type { ConfigFile } from "./config-file.js";
 import { CROSS_CHECKS } from "./cross-checks.js";
@@ -43,7 +44,7 @@ export function resolveSettings({ flags = {}, file, changes, defaults = {} }: Se
   const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], { ...defaults, ...given });
   const weaker = { values: { ...defaults, ...recipe } };
   const settings = complete([weaker, fromFile, fromChanges, fromFlags, { values: { preset } }], faults, bad);
-  faults.push(...faultsOf(settings, bad));
+  append(faults, faultsOf(settings, bad));
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return settings;
 }

@@ -1,6 +1,6 @@
 import { DataError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
-import { sum } from "../base/numbers.js";
+import { largest, sum } from "../base/numbers.js";
 import type { TokenLabels } from "./rows.js";
 import { IGNORED_LABEL } from "./rows.js";
 
@@ -48,7 +48,7 @@ function emptyBatch(batchSize: number, sequenceLength: number): Batch {
 /** Samples of a batch as rows that are as long as the longest of them, with token 0 and label -100 behind the others. */
 export function asRows({ inputIds, labels, lengths }: Batch): Batch {
   if (lengths === undefined) return { inputIds, labels };
-  const longest = Math.max(...lengths);
+  const longest = largest(lengths);
   const batch = emptyBatch(lengths.length, longest);
   let from = 0;
   for (const [row, length] of lengths.entries()) {

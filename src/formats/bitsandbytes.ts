@@ -1,5 +1,6 @@
 import { CheckpointError } from "../base/errors.js";
 import { shortened } from "../base/json.js";
+import { append } from "../base/lists.js";
 import { FOUR_BIT_CODES, type FourBitType } from "../ops/four-bit-codes.js";
 import { NESTED_BLOCK_SIZE, type NestedAbsmax } from "../quant/double-quantization.js";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
@@ -281,7 +282,7 @@ class Parts {
     if (length !== undefined && sizeOf(tensor.shape) !== length) {
       faults.push(`"${name}" must have ${length} elements, not ${sizeOf(tensor.shape)}`);
     }
-    this.faults.push(...faults);
+    append(this.faults, faults);
     return faults.length > 0 ? undefined : (await readHostTensor(tensor)).data;
   }
 

@@ -1,5 +1,6 @@
 import { exists, filesBelow, joinPath, sha256File, writeFileAtomic, writeFolderAtomic } from "#platform";
 import { CheckpointError, DataError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import { checkpointFault } from "./faults.js";
 import { readJsonObject, toJsonText } from "./json-file.js";
 import { checkpointPath, orCheckpointError } from "./open-file.js";
@@ -57,7 +58,7 @@ export async function checksumFaults(folder: string): Promise<string[]> {
   const present = new Set(await checkedFiles(folder));
   const faults = [...checksums.keys()].filter((file) => !present.has(file)).map((file) => `${file} is missing`);
   for (const file of present) {
-    if (checksums.has(file)) faults.push(...(await fileFaults(folder, file, checksums.get(file))));
+    if (checksums.has(file)) append(faults, await fileFaults(folder, file, checksums.get(file)));
     else if (READ.test(file)) faults.push(`${file} has no checksum`);
   }
   return faults;

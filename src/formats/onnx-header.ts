@@ -1,6 +1,7 @@
 import type { FileReader } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { shortened } from "../base/json.js";
+import { append } from "../base/lists.js";
 import { withOpenFile } from "./open-file.js";
 
 /** A tensor that an ONNX model holds, takes or returns. A dynamic size is its name, or "?" without one. */
@@ -218,7 +219,7 @@ async function readTensor(
   const shape: number[] = [];
   for await (const field of file.message(tensor)) {
     if (field.number === 1)
-      shape.push(...(field.content === undefined ? [field.value] : await readSizes(file, field.content)));
+      append(shape, field.content === undefined ? [field.value] : await readSizes(file, field.content));
     else if (field.number === 2) dtype = nameOfType(field.value);
     else if (field.number === 8) name = await file.string(field);
     else if (field.number === 13) location ??= await readLocation(file, field);

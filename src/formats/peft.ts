@@ -2,6 +2,7 @@ import { exists, isDirectory, joinPath, listFolder, writeFileAtomic } from "#pla
 import { patternValues, selectModules } from "../adapters/target-modules.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { shortened, shownValue } from "../base/json.js";
+import { append } from "../base/lists.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import { type FolderOptions, writeFolder } from "./checksums.js";
@@ -116,7 +117,10 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
   }
   const sorted = sortTensors(tensors, config, faults);
   const base = readBase(metadata, faults);
-  faults.push(...faultsOf(() => layerFaults(sorted, config)));
+  append(
+    faults,
+    faultsOf(() => layerFaults(sorted, config)),
+  );
   if (faults.length > 0) throw checkpointFault(`the adapter ${folder} cannot be used`, faults);
   return { ...config, targetModules: config.targetModules ?? [...sorted.layers.keys()], ...sorted, base };
 }

@@ -1,5 +1,6 @@
 import { CheckpointError } from "../base/errors.js";
 import { isObject, kindOf, parseJson, shortened, shownValue } from "../base/json.js";
+import { append } from "../base/lists.js";
 import { checkpointFault } from "./faults.js";
 import { withOpenFile } from "./open-file.js";
 
@@ -132,7 +133,7 @@ function parseHeader(path: string, bytes: Uint8Array, dataStart: number, fileByt
     else entries.push(entry);
   }
   entries.sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength);
-  if (faults.length === 0) faults.push(...coverageFaults(entries, dataStart, fileBytes));
+  if (faults.length === 0) append(faults, coverageFaults(entries, dataStart, fileBytes));
   if (faults.length > 0) throw checkpointFault(`${path} is damaged; download or save it again`, faults);
   return { entries, metadata: Object.fromEntries(metadata), fileBytes };
 }

@@ -1,5 +1,6 @@
 import { writeFileAtomic } from "#platform";
 import { CheckpointError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
 import { float32ToBfloat16, float32ToFloat16 } from "../tensor/half-precision.js";
 import { sizeOf } from "../tensor/shape.js";
@@ -133,7 +134,7 @@ function placementFaults({ name, tensor, fileType }: Placed): string[] {
   if (!passesThrough(tensor, fileType) && !types.includes(fileType)) {
     faults.push(`tensor "${name}" is ${dtype}, which is written as ${types.join(" or ")}, not as ${fileType}`);
   }
-  if ("data" in tensor) faults.push(...dataFaults(name, tensor));
+  if ("data" in tensor) append(faults, dataFaults(name, tensor));
   return faults;
 }
 

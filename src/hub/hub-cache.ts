@@ -42,9 +42,9 @@ export class CachedRepository {
   async rememberCommit(commit: string): Promise<void> {
     const revision = this.#revision;
     if (isCommit(revision) || (await this.knownCommit()) === commit) return;
-    const parts = revision.split("/");
-    await makeFolder(joinPath(this.folder, "refs", ...parts.slice(0, -1)));
-    await writeFileAtomic(joinPath(this.folder, "refs", ...parts), commit);
+    const ref = joinPath(this.folder, "refs", revision);
+    await makeFolder(folderOf(ref));
+    await writeFileAtomic(ref, commit);
   }
 
   /** True if the snapshot has the file, with this size. */

@@ -1,3 +1,4 @@
+import { append } from "../base/lists.js";
 import { attribute, item } from "../python/attributes.js";
 import { PythonError, typeError } from "../python/error.js";
 import { binary, compare, slice, unary } from "../python/operators.js";
@@ -204,7 +205,7 @@ export function compileArguments(nodes: CallArguments, frame: Frame): (scope: Sc
   return (scope) => {
     const values = positional.map((one) => one(scope));
     const entries = new Map(named.map(([key, value]) => [key, value(scope)] as const));
-    if (moreOfThem !== undefined) values.push(...itemsOf(moreOfThem(scope)));
+    if (moreOfThem !== undefined) append(values, itemsOf(moreOfThem(scope)));
     if (moreNamed !== undefined) addNamed(entries, moreNamed(scope));
     return { positional: values, named: entries };
   };

@@ -1,3 +1,4 @@
+import { append } from "../base/lists.js";
 import type { BinaryOperator, ComparisonOperator } from "../python/operators.js";
 import type { Value } from "../python/values.js";
 
@@ -199,7 +200,7 @@ export function descendants(nodes: readonly Node[]): Node[] {
   const rest = nodes.toReversed();
   for (let node = rest.pop(); node !== undefined; node = rest.pop()) {
     found.push(node);
-    rest.push(...childrenOf(node).reverse());
+    append(rest, childrenOf(node).reverse());
   }
   return found;
 }

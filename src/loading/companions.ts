@@ -1,7 +1,5 @@
-import { exists, isDirectory, listFolder, readBytes } from "#platform";
-import { ConfigError } from "../base/errors.js";
+import { listFolder, readBytes } from "#platform";
 import { parseJsonObject } from "../base/json.js";
-import { optionName } from "../base/naming.js";
 import { findTurnEnd } from "../chats/turn-end.js";
 import type { Settings } from "../config/settings.js";
 import { GENERATION_CONFIG, readEndIds, withEndIds } from "../formats/generation-config.js";
@@ -10,17 +8,6 @@ import { checkpointPath } from "../formats/open-file.js";
 import { additionalTemplates } from "../tokenizers/stored-templates.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { CompanionFiles } from "./model-source.js";
-
-/** @throws ConfigError if there is something at the path that a new folder would replace. */
-export async function requireNewFolder(out: string): Promise<void> {
-  if (!(await exists(out))) return;
-  if (!(await isDirectory(out))) throw new ConfigError(`${optionName("out")}: ${out} is a file; name a folder`);
-  if ((await listFolder(out)).length > 0) {
-    throw new ConfigError(
-      `${optionName("out")}: ${out} is not empty, and nothing in it is replaced; name another folder`,
-    );
-  }
-}
 
 /** Files that transformers and others write beside the weights for a model's tokenizer and its generation settings. */
 const COMPANIONS = [

@@ -1,6 +1,8 @@
 import { linearLayers } from "../adapters/inject.js";
 import { addTerms } from "../adapters/low-rank-term.js";
 import { selectModules } from "../adapters/target-modules.js";
+import { append } from "../base/lists.js";
+import { largest } from "../base/numbers.js";
 import { suggest } from "../base/suggest.js";
 import { checkpointFault } from "../formats/faults.js";
 import { type LazyTensor, readHostTensor, type TensorToWrite } from "../formats/lazy-tensor.js";
@@ -45,7 +47,10 @@ export function peftEffect(
   const tables = tablesOf(model);
   const { head: tiedHead } = tiedNames(model);
   const scalings = loraScalings([...adapter.layers.keys(), ...adapter.embeddings.keys()], adapter);
-  faults.push(...faultsOf(() => targetFaults(adapter, [...linears.keys()], [...tables.keys()])));
+  append(
+    faults,
+    faultsOf(() => targetFaults(adapter, [...linears.keys()], [...tables.keys()])),
+  );
   const changeTable = (module: string, change: (table: Float32Array) => Promise<Float32Array>): void => {
     const name = `${module}.weight`;
     const before = replaced.get(name);
@@ -101,7 +106,7 @@ export function peftEffect(
     const indices = indicesOf(adapter.tokenIndices, module)!;
     if (table === undefined) faults.push(`the model has no embedding table ${module}${hint(module, tables.keys())}`);
     else if (indices.some((index) => index >= table.shape[0]!)) {
-      faults.push(`trainable_token_indices goes up to ${Math.max(...indices)}, ${module} has ${table.shape[0]} rows`);
+      faults.push(`trainable_token_indices goes up to ${largest(indices)}, ${module} has ${table.shape[0]} rows`);
     } else {
       requireShape(`${module}, trained tokens`, [indices.length, table.shape[1]!], rows.shape, faults);
       changeTable(module, async (values) => withRows(values, indices, rows));

@@ -11,6 +11,7 @@ const FAULTS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file or folder; check the path",
   ENOTDIR: "a part of the path is a file where a folder must be; check the path",
   EISDIR: "it is a folder where a file must be; name a file",
+  ENAMETOOLONG: "a name in it is longer than this file system allows; choose a shorter one",
   EEXIST: "it exists already; choose another path",
   ENOTEMPTY: "the folder is not empty; choose another path",
   EMFILE: "too many files are open; raise the limit (ulimit -n)",

@@ -1,8 +1,9 @@
-import { lstat, realpath, stat } from "node:fs/promises";
+import { lstat, mkdir, realpath, rmdir, stat } from "node:fs/promises";
 import path from "node:path";
-import { DataError } from "../base/errors.js";
-import { isNowhere, readFault } from "./file-faults.js";
-import { isDirectory, listFolder } from "./node-files.js";
+import { CheckpointError, DataError } from "../base/errors.js";
+import { isNowhere, readFault, writeFault } from "./file-faults.js";
+import { exists, isDirectory, listFolder } from "./node-files.js";
+import { nameBeside } from "./node-writes.js";
 
 /** A repository in the Hugging Face cache, in which `snapshots/REVISION/` links to `blobs/`. */
 const CACHED_SNAPSHOT = /^(.*[\\/](?:models|datasets|spaces)--[^\\/]+)[\\/]snapshots[\\/][^\\/]+/;
@@ -27,7 +28,7 @@ export async function pathInside(folder: string, name: string): Promise<string> 
     throw readFault(inside, error);
   }
   const home = CACHED_SNAPSHOT.exec(root)?.[1] ?? root;
-  if (real !== home && !real.startsWith(home.endsWith(path.sep) ? home : home + path.sep)) {
+  if (!isWithin(home, real)) {
     throw new DataError(`${inside} leads out of the folder, to ${real}; put the file itself there`);
   }
   if (!isRegular) {
@@ -65,5 +66,44 @@ async function isLink(file: string): Promise<boolean> {
     return (await lstat(file)).isSymbolicLink();
   } catch (error) {
     throw readFault(file, error);
+  }
+}
+
+/** True if `inner` is `folder` or lies in it; both are absolute paths without links. */
+export function isWithin(folder: string, inner: string): boolean {
+  return inner === folder || inner.startsWith(folder.endsWith(path.sep) ? folder : folder + path.sep);
+}
+
+/**
+ * The absolute path without links of what may not be there yet.
+ * @throws CheckpointError if nothing can be there.
+ */
+export async function realPath(of: string): Promise<string> {
+  try {
+    return await realpath(of);
+  } catch (error) {
+    const { dir, base } = path.parse(path.resolve(of));
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || base === "") throw writeFault(of, error);
+    return path.join(await realPath(dir), base);
+  }
+}
+
+/**
+ * Makes sure that something can be written at a path, or in the folder above it that there is: makes a folder there and
+ * removes it.
+ * @throws CheckpointError if it cannot.
+ */
+export async function requireRoom(at: string): Promise<void> {
+  let place = path.resolve(at);
+  while (!(await exists(place)) && place !== path.dirname(place)) place = path.dirname(place);
+  const trial = nameBeside(path.join(place, "trial"), "partial");
+  try {
+    await mkdir(trial);
+    await rmdir(trial);
+  } catch (error) {
+    // So it is in /proc.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT")
+      throw new CheckpointError(`cannot write in ${place}: it takes no folders; choose another path`, { cause: error });
+    throw writeFault(place, error);
   }
 }

@@ -216,22 +216,36 @@ export async function fileSize(path: string): Promise<number> {
 /** Creates the folder and missing folders above it, durably. */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    const first = await mkdir(path, { recursive: true }).catch(async (error) => {
-      // Node.js says so on a disk that is read-only; without `recursive` it says why.
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      let missing = resolve(path);
-      while (!(await exists(dirname(missing)))) missing = dirname(missing);
-      await mkdir(missing);
-      await mkdir(path, { recursive: true });
-      return missing;
-    });
+    const first = await makeMissing(resolve(path));
     if (first === undefined) return;
     for (let made = resolve(path); ; made = dirname(made)) {
       await syncFolder(dirname(made));
-      if (made === resolve(first)) return;
+      if (made === first) return;
     }
   } catch (error) {
     throw writeFault(path, error);
+  }
+}
+
+/** The topmost folder that was made; undefined if there was nothing to do. Node.js's own way never ends in /proc. */
+async function makeMissing(path: string): Promise<string | undefined> {
+  try {
+    return (await makeOne(path)) ? path : undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || path === dirname(path)) throw error;
+  }
+  const first = await makeMissing(dirname(path));
+  return (await makeOne(path)) ? (first ?? path) : first;
+}
+
+/** False if the folder is there already. */
+async function makeOne(path: string): Promise<boolean> {
+  try {
+    await mkdir(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST" && (await isDirectory(path))) return false;
+    throw error;
   }
 }
 

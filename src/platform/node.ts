@@ -2,8 +2,9 @@
  * Node.js implementation of the platform that highrank runs on, imported as `#platform`; other platforms offer the same
  * names. Later folders import no `node:` module, except `cli/`.
  */
+export { writeFault } from "./file-faults.js";
 export { decompress } from "./node-compression.js";
-export { filesBelow, pathInside } from "./node-containment.js";
+export { filesBelow, isWithin, pathInside, realPath, requireRoom } from "./node-containment.js";
 export { appendChunks, linkFile, publishFile } from "./node-downloads.js";
 export { environment, homeFolder } from "./node-environment.js";
 export {

@@ -1,4 +1,4 @@
-import { sum } from "../base/numbers.js";
+import { largest, sum } from "../base/numbers.js";
 import { DynamicSizes, primeFrom } from "../compiler/dynamic-sizes.js";
 import type { Batch, BatchShape } from "../data/packing.js";
 import { IGNORED_LABEL } from "../data/rows.js";
@@ -72,9 +72,9 @@ interface SampleParts {
 const BLOCK = { shortest: 64, longest: 256, most: 4 };
 
 function sampleParts({ sequenceLength: longest, mostTokens }: BatchShape, lossChunk: number): SampleParts {
-  const { shortest, longest: largest, most } = BLOCK;
-  const few = Math.min(most, Math.ceil(longest / shortest));
-  return { chunks: Math.ceil((mostTokens! + 1) / lossChunk), blocks: Math.max(few, Math.ceil(longest / largest)) };
+  const few = Math.min(BLOCK.most, Math.ceil(longest / BLOCK.shortest));
+  const blocks = Math.max(few, Math.ceil(longest / BLOCK.longest));
+  return { chunks: Math.ceil((mostTokens! + 1) / lossChunk), blocks };
 }
 
 /** The sizes that a batch decides. */
@@ -96,7 +96,7 @@ function fittedSizes(
   samples: number,
 ): FittedSizes {
   const chunkSize = STEP * Math.ceil((tokens + 1) / (STEP * chunks));
-  const blockLength = Math.ceil(Math.max(...lengths) / blocks);
+  const blockLength = Math.ceil(largest(lengths) / blocks);
   const isFull = samples * blocks * blockLength === tokens;
   return { chunkSize, blockLength: isFull ? blockLength + 1 : blockLength };
 }

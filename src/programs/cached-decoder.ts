@@ -118,7 +118,7 @@ export class CachedDecoder {
       {
         ...{ ids, positions, last: Int32Array.of(part.length - 1) },
         ...cache.feeds(),
-        ...Object.assign({}, ...[...angles.values()].map((each) => angleFeeds(each, positions, length))),
+        ...Object.fromEntries([...angles.values()].flatMap((each) => angleFeeds(each, positions, length))),
         ...Object.fromEntries(windows.map((window, i) => [`mask${i}`, cache.mask(window, time)])),
       },
       Object.fromEntries(
@@ -181,8 +181,11 @@ function angleFeeds(
   { rope, cos, sin }: AngleInputs,
   positions: Int32Array,
   length: number,
-): Record<string, Float32Array> {
+): [name: string, values: Float32Array][] {
   const angles = anglesAt(positions, rope, length);
   const named = ({ source }: Tensor): string => (source as { readonly name: string }).name;
-  return { [named(cos)]: angles.cos, [named(sin)]: angles.sin };
+  return [
+    [named(cos), angles.cos],
+    [named(sin), angles.sin],
+  ];
 }

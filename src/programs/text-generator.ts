@@ -1,4 +1,5 @@
 import { DataError, NumericError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { SessionOptions } from "../runtime/session.js";
 import type { Rng } from "../tensor/random.js";
@@ -191,7 +192,7 @@ export class TextGenerator {
   /** Reads tokens after those before → scores of the one after them. */
   #advance(ids: readonly number[]): Promise<Float32Array> {
     let unread = ids;
-    this.#read.push(...ids);
+    append(this.#read, ids);
     if (this.#decoder.length + ids.length > this.#contextTokens) {
       unread = this.#read.slice(-Math.ceil(this.#contextTokens / 2));
       this.#decoder.clear();

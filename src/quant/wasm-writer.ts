@@ -3,6 +3,8 @@
  * vectors, which JavaScript does not have. Opcodes and layout: WebAssembly Core Specification 2.0, section 5.
  */
 
+import { append } from "../base/lists.js";
+
 /** Instructions as bytes: operands, then their operator. */
 export type Code = readonly number[];
 
@@ -34,18 +36,18 @@ export class FunctionWriter {
   }
 
   set(local: Local, value: Code): void {
-    this.#body.push(...value, 0x21, ...unsigned(local.index));
+    this.add([...value, 0x21, ...unsigned(local.index)]);
   }
 
   /** Adds an instruction without a result. */
   add(code: Code): void {
-    this.#body.push(...code);
+    append(this.#body, code);
   }
 
   /** Repeats the code that `body` adds while the condition it returns holds; at least once. */
   loop(body: () => Code): void {
     this.#body.push(0x03, 0x40);
-    this.#body.push(...body(), 0x0d, 0, 0x0b);
+    this.add([...body(), 0x0d, 0, 0x0b]);
   }
 
   /** Encodes the function as it stands in a module. */

@@ -14,19 +14,22 @@ import {
   readText,
   recoverReplaced,
   removeTree,
+  requireRoom,
   runtimeVersions,
   syncFile,
   writeFileAtomic,
 } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
-import type { DataFacts } from "../config/derive.js";
+import { largest } from "../base/numbers.js";
+import type { DataFacts, OpenSettings } from "../config/derive.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
 import { EARLIER_SETTINGS } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
 import { readJsonObject } from "../formats/json-file.js";
 import { checkpointPath } from "../formats/open-file.js";
 import { parseHubName, shownModel } from "../hub/hub-name.js";
+import { inputsOf, requireApart } from "../loading/output-folder.js";
 import { RUN_SETTINGS } from "../loading/run-model.js";
 import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 import { renderReport } from "./report/report.js";
@@ -220,21 +223,27 @@ export async function readRunSettings(
 
 /**
  * The folder that the run will write; nothing is written yet. Without `out` it is the next number under runs/.
- * @throws ConfigError if the folder holds files that the run must not replace.
+ * @throws ConfigError if the folder holds files that the run must not replace, and as `requireApart`; CheckpointError if
+ * no folder can be made there.
  */
-export async function chooseRunFolder({
-  out,
-  overwrite,
-  model,
-  method,
-}: Pick<Settings, "out" | "overwrite" | "model" | "method">): Promise<string> {
-  if (out === null) return nextUnder("runs", `${baseName(absolutePath(parseHubName(model)?.name ?? model))}-${method}`);
-  if (!(await exists(out))) return out;
+export async function chooseRunFolder(settings: OpenSettings): Promise<string> {
+  const { model, method } = settings;
+  const out =
+    settings.out ??
+    (await nextUnder("runs", `${baseName(absolutePath(parseHubName(model)?.name ?? model))}-${method}`));
+  await requireApart(out, inputsOf(settings), { isRun: true });
+  await requireReplaceable(out, settings);
+  if (!settings.dryRun) await requireRoom(out);
+  return out;
+}
+
+async function requireReplaceable(out: string, { overwrite }: Pick<Settings, "overwrite">): Promise<void> {
+  if (!(await exists(out))) return;
   if (!(await isDirectory(out))) throw new ConfigError(`${optionName("out")}: ${out} is a file; name a folder`);
   const names = await listFolder(out);
   const own = new Set(await ownEntries(out));
   // Nothing, or a process was killed before it wrote the settings.
-  if (names.every((name) => LOCK_FILES.test(name) || LEFTOVER.test(name))) return out;
+  if (names.every((name) => LOCK_FILES.test(name) || LEFTOVER.test(name))) return;
   if (!(await isRunFolder(out))) {
     throw new ConfigError(
       `${optionName("out")}: ${out} is not empty and holds no run of highrank, so nothing in it is replaced; name ` +
@@ -249,7 +258,6 @@ export async function chooseRunFolder({
         `does not replace; move it or name another`,
     );
   }
-  return out;
 }
 
 function holdsRun(out: string): ConfigError {
@@ -261,7 +269,10 @@ function holdsRun(out: string): ConfigError {
 
 async function nextUnder(parent: string, suffix: string): Promise<string> {
   const names = (await isDirectory(parent)) ? await listFolder(parent) : [];
-  const last = Math.max(0, ...names.map((name) => Number(/^\d+/.exec(name)?.[0] ?? 0)));
+  const last = largest(
+    names.map((name) => Number(/^\d+/.exec(name)?.[0] ?? 0)),
+    0,
+  );
   return joinPath(parent, `${String(last + 1).padStart(3, "0")}-${suffix}`);
 }
 

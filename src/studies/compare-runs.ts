@@ -1,5 +1,6 @@
 import { exists, isDirectory, joinPath, listFolder, readText, sha256File } from "#platform";
 import { CheckpointError, ConfigError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import { SETTING_KEYS, settingOf } from "../config/names.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { readJsonObject } from "../formats/json-file.js";
@@ -50,7 +51,7 @@ export async function holdsRuns(path: string): Promise<boolean> {
  */
 export async function compareRuns(paths: readonly string[]): Promise<RunComparison> {
   const folders: string[] = [];
-  for (const path of paths) folders.push(...((await isRunFolder(path)) ? [path] : await runsOfStudy(path, true)));
+  for (const path of paths) append(folders, (await isRunFolder(path)) ? [path] : await runsOfStudy(path, true));
   if (folders.length < 2) throw new ConfigError(`compare: must be given at least two runs, got ${folders.join(", ")}`);
   const runs: (ComparedRun & Evaluated)[] = [];
   for (const folder of new Set(folders)) runs.push(await readRun(folder));

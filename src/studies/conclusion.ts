@@ -1,4 +1,4 @@
-import { formatCount } from "../base/numbers.js";
+import { formatCount, largest } from "../base/numbers.js";
 import type { Difference } from "./statistics.js";
 import { type ArmSummary, MERGE_TOLERANCE, type RunSummary, type StudySummary } from "./summary.js";
 
@@ -93,7 +93,10 @@ function differenceText(
 
 function certainty(others: readonly ArmSummary[], { gap, seeds }: StudySummary): string[] {
   if (gap === null && others.every(({ overLow }) => overLow === null)) return [];
-  const most = Math.max(gap?.n ?? 0, ...others.map(({ overLow }) => overLow?.n ?? 0));
+  const most = largest(
+    others.map(({ overLow }) => overLow?.n ?? 0),
+    gap?.n ?? 0,
+  );
   if (most < 2) return ["One seed cannot tell a difference from chance."];
   const meaning =
     "Means are over paired seeds with their standard error; clear is what lies outside 95% of Student's t distribution";
@@ -109,9 +112,9 @@ function mergeSentences(arms: readonly ArmSummary[]): string[] {
   const float = arms.filter(({ mergesKept }) => mergesKept !== null);
   if (float.length === 0) return [];
   const broken = float.filter(({ mergesKept }) => mergesKept === false);
-  const largest = Math.max(...float.map(({ mergeChange }) => mergeChange!));
+  const most = largest(float.map(({ mergeChange }) => mergeChange!));
   if (broken.length === 0) {
-    return [`Merging into float32 weights changed the held-out loss by ${largest.toExponential(1)} at most.`];
+    return [`Merging into float32 weights changed the held-out loss by ${most.toExponential(1)} at most.`];
   }
   const names = broken.map(({ name, mergeChange }) => `${name} (${mergeChange!.toExponential(1)})`).join(", ");
   return [

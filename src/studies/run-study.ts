@@ -1,7 +1,8 @@
-import { acquireLock, exists, isDirectory, joinPath, listFolder, makeFolder } from "#platform";
+import { acquireLock, exists, isDirectory, joinPath, listFolder, makeFolder, requireRoom } from "#platform";
 import { ConfigError, HighrankError, NumericError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import type { DownloadEvents } from "../hub/model-download.js";
+import { inputsOf, requireApart } from "../loading/output-folder.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import { LOCK_FILES } from "../runs/run-folder.js";
 import type { TrainingHandle } from "../training/start.js";
@@ -72,6 +73,11 @@ async function runStudy(given: AskedStudy, options: StudyOptions, control: Contr
   const study = await locateStudy(given, { onDownload, onNotice });
   const runs = studyRuns(study, out, parallel);
   await lookAtRuns(runs);
+  await requireApart(
+    out,
+    runs.flatMap(({ settings }) => inputsOf(settings)),
+  );
+  await requireRoom(out);
   await makeFolder(out);
   const lock = await acquireLock(joinPath(out, LOCK));
   try {

@@ -2,6 +2,7 @@ import { exists, joinPath, makeFolder, readText, sha256, writeFileAtomic } from 
 import { targetedLinears } from "../adapters/inject.js";
 import { MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
 import { matrixSingularValues } from "../adapters/spectrum.js";
+import { smallest } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
 import { openTensors, openWeights } from "../loading/folder-source.js";
 import { describeModel } from "../models/architectures.js";
@@ -147,7 +148,7 @@ async function kindSpectra(start: string, end: string, settings: Settings): Prom
 export function kindSpectrum(kind: string, spectra: readonly (readonly number[])[]): KindSpectrum {
   const count = (limit: (largest: number) => number): number =>
     spectra.reduce((sum, values) => sum + values.filter((value) => value > limit(values[0]!)).length, 0);
-  const length = Math.min(...spectra.map((values) => values.length));
+  const length = smallest(spectra.map((values) => values.length));
   const mean = (i: number): number => spectra.reduce((sum, values) => sum + values[i]!, 0) / spectra.length;
   return {
     kind,

@@ -1,3 +1,4 @@
+import { largest, smallest } from "../base/numbers.js";
 import { planStep } from "../relora/plan.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import { type Chart, type ChartSeries, movingMean } from "../runs/report/charts.js";
@@ -118,7 +119,7 @@ function alongSteps(arms: readonly Arm[], curves: readonly Curve[][]): Pick<Char
         const values = own.flatMap((curve) => curve.get(step) ?? []);
         return values.length < own.length ? null : join(values);
       });
-    const band = { low: at((values) => Math.min(...values)), high: at((values) => Math.max(...values)) };
+    const band = { low: at((values) => smallest(values)), high: at((values) => largest(values)) };
     return [{ ...lineOf(name, index), values: at(meanOf), ...(own.length > 1 && { band }) }];
   });
   return { steps, series };
@@ -129,7 +130,7 @@ function lineOf(label: string, index: number): Omit<ChartSeries, "values"> {
 }
 
 function learningRateChart(arms: readonly Arm[]): Chart {
-  const last = Math.max(...arms.map(({ settings }) => settings.maxSteps));
+  const last = largest(arms.map(({ settings }) => settings.maxSteps));
   const steps = Array.from({ length: last }, (_, i) => i + 1).filter((step) => isShown(step, last));
   return {
     title: "Learning rate",
@@ -157,7 +158,7 @@ export function spectrumCharts({ arms }: Study, spectra: LayerSpectra): Chart[] 
       const found = own.find((spectrum) => spectrum.kind === kind);
       return found === undefined ? [] : [{ arm, values: found.values }];
     });
-    const length = Math.max(...lines.map(({ values }) => values.length));
+    const length = largest(lines.map(({ values }) => values.length));
     return {
       title: `Singular values of ${kind}`,
       note: "",

@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import { suggest } from "../base/suggest.js";
 import { loadConfigFile } from "../config/config-file.js";
 import type { OpenSettings } from "../config/derive.js";
@@ -40,7 +41,7 @@ export function parseStudy(text: string, path: string, name: string, sweeps: rea
     arms: armsOf(values, path, faults),
     reference: referenceOf(values.reference, namesOf(values.arms), path, faults),
   };
-  faults.push(...differenceFaults(study.arms, path));
+  append(faults, differenceFaults(study.arms, path));
   if (faults.length > 0) throw new ConfigError([...new Set(faults)].join("\n"));
   return study;
 }

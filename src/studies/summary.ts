@@ -1,3 +1,4 @@
+import { largest } from "../base/numbers.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import type { MergeRecord, MetricsRecord } from "../runs/metrics.js";
 import type { RunFiles } from "./run-files.js";
@@ -127,7 +128,7 @@ export function summarizeRun({ run, phase, step, records, files }: RunEvidence):
     trainableParameters: start?.trainableParameters ?? null,
     checkpointBytes: files?.checkpointBytes ?? null,
     merges: merges.length,
-    mergeChange: merges.length === 0 ? null : Math.max(...merges.map(changeOf)),
+    mergeChange: merges.length === 0 ? null : largest(merges.map(changeOf)),
     skipped: records.filter((record) => record.kind === "skip").length,
     warm: warmOf(settings, records, files),
     dataSha256: files?.dataSha256 ?? null,
@@ -194,7 +195,7 @@ export function summarize(
     const known = (key: keyof RunSummary): number[] =>
       ended.map((run) => run[key]).filter((value) => typeof value === "number");
     const mean = (key: keyof RunSummary): number | null => (known(key).length === 0 ? null : meanOf(known(key)));
-    const mergeChange = known("mergeChange").length === 0 ? null : Math.max(...known("mergeChange"));
+    const mergeChange = known("mergeChange").length === 0 ? null : largest(known("mergeChange"));
     return {
       name,
       quantizer,
@@ -210,7 +211,7 @@ export function summarize(
       parameters: mean("parameters"),
       trainableParameters: mean("trainableParameters"),
       checkpointBytes: mean("checkpointBytes"),
-      merges: Math.max(0, ...known("merges")),
+      merges: largest(known("merges"), 0),
       mergeChange,
       mergesKept: mergeChange === null || quantizer !== null ? null : mergeChange < MERGE_TOLERANCE,
       diverged: own.filter(({ phase }) => phase === "diverged").length,

@@ -1,5 +1,6 @@
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
+import { largest, smallest } from "../base/numbers.js";
 import type { OpenSettings } from "../config/derive.js";
 import { adviceForUnknown, findSetting, settingOf } from "../config/names.js";
 import type { SettingKey } from "../config/settings.js";
@@ -117,10 +118,8 @@ export function edgeRemark(sweeps: readonly Sweep[], arm: string): string | null
     if (best === undefined || key === "seed" || (type !== "number" && type !== "integer")) continue;
     const [numbers, own] = [values.map(Number), Number(best.values[key])];
     if (numbers.some(Number.isNaN)) continue;
-    if (own === Math.max(...numbers))
-      return `${key} ${best.values[key]} is the largest that was tried: try larger ones`;
-    if (own === Math.min(...numbers))
-      return `${key} ${best.values[key]} is the smallest that was tried: try smaller ones`;
+    if (own === largest(numbers)) return `${key} ${best.values[key]} is the largest that was tried: try larger ones`;
+    if (own === smallest(numbers)) return `${key} ${best.values[key]} is the smallest that was tried: try smaller ones`;
   }
   return null;
 }

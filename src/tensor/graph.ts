@@ -1,3 +1,4 @@
+import { append } from "../base/lists.js";
 import type { Tensor } from "./tensor.js";
 
 /** Every tensor that `outputs` depend on, `outputs` included, in creation order: inputs before their results. */
@@ -7,7 +8,7 @@ export function reachable(outputs: readonly Tensor[]): Tensor[] {
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     if (seen.has(next)) continue;
     seen.add(next);
-    pending.push(...next.inputs);
+    append(pending, next.inputs);
   }
   return [...seen].sort((a, b) => a.id - b.id);
 }

@@ -1,4 +1,5 @@
 import { shownValue } from "../base/json.js";
+import { append } from "../base/lists.js";
 import { flagIn, type Part } from "./part.js";
 import { remembered } from "./pre-tokenizers.js";
 import { byteTokens, type TokenModel, unknownId, vocabularyOf } from "./token-model.js";
@@ -41,7 +42,7 @@ export function bytePairs(part: Part): TokenModel {
       }
       // As in the library, these bytes overtake an unknown character that is not written yet.
       const spelled = bytes?.(symbol);
-      if (spelled !== undefined) ids.push(...spelled);
+      if (spelled !== undefined) append(ids, spelled);
       else if (unknown !== undefined && !(fusesUnknown && pending !== undefined)) {
         flush();
         pending = unknownId(vocab, unknown, character);

@@ -1,3 +1,4 @@
+import { append } from "../base/lists.js";
 import { tokenBytes } from "./byte-level.js";
 import { build, countIn, flagIn, type Part, partsOf, requireBounded, textIn } from "./part.js";
 import { Pattern } from "./pattern.js";
@@ -74,7 +75,10 @@ function byteFallback(tokens: readonly string[]): string[] {
     try {
       pieces.push(strict.decode(Uint8Array.from(bytes)));
     } catch {
-      pieces.push(...bytes.map(() => "\ufffd"));
+      append(
+        pieces,
+        bytes.map(() => "\ufffd"),
+      );
     }
     bytes = [];
   };

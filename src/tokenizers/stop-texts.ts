@@ -1,3 +1,4 @@
+import { largest, smallest } from "../base/numbers.js";
 /** Watches a text that arrives in pieces for texts that end it. */
 export class StopTexts {
   readonly #texts: readonly string[];
@@ -19,7 +20,7 @@ export class StopTexts {
     const text = this.#held + piece;
     const starts = this.#texts.map((each) => text.indexOf(each)).filter((start) => start >= 0);
     this.#found = starts.length > 0;
-    const end = this.#found ? Math.min(...starts) : text.length - this.#openEnd(text);
+    const end = this.#found ? smallest(starts) : text.length - this.#openEnd(text);
     this.#held = this.#found ? "" : text.slice(end);
     return text.slice(0, end);
   }
@@ -36,6 +37,6 @@ export class StopTexts {
       while (!text.endsWith(each.slice(0, length))) length--;
       return length;
     });
-    return Math.max(0, ...lengths);
+    return largest(lengths, 0);
   }
 }

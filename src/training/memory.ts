@@ -1,6 +1,6 @@
 import { adaptersOf, mergeableLayers } from "../adapters/inject.js";
 import { MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
-import { sum } from "../base/numbers.js";
+import { largest, sum } from "../base/numbers.js";
 import { arenaUse } from "../compiler/arena.js";
 import { type CompiledGraph, compileGraph, PROFILES } from "../compiler/compile.js";
 import type { Settings } from "../config/settings.js";
@@ -151,7 +151,7 @@ function carriedErrors({ model }: RunShape, { quantize, mergePolicy }: MemorySet
  */
 function mergeBytes({ model }: RunShape, { sequenceLength }: MemorySettings): number {
   const probe = 4 * probeLength(sequenceLength) * model.config.vocabSize;
-  return FLOAT * (probe + 6 * Math.max(...adaptedSizes({ model })));
+  return FLOAT * (probe + 6 * largest(adaptedSizes({ model })));
 }
 
 function adaptedSizes({ model }: Pick<RunShape, "model">): number[] {

@@ -47,7 +47,7 @@ function meanLoss(rows: Float32Array, gains: Float32Array, tokens: readonly [tok
   let [nats, all] = [0, 0];
   for (const [token, count] of tokens) {
     const towards = gains.map((gain, i) => gain * rows[token * size + i]!);
-    const length = Math.hypot(...towards);
+    const length = Math.sqrt(towards.reduce((total, value) => total + value ** 2, 0));
     const state = towards.map((value, i) => (Math.sqrt(size) * value * gains[i]!) / length);
     let [total, own] = [0, 0];
     for (let row = 0; row < rows.length; row += size) {

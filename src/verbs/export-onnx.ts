@@ -9,6 +9,7 @@ import { writeFiles } from "../formats/model-folder.js";
 import { tensorChunks } from "../formats/safetensors.js";
 import { companionsWithTokenizer } from "../loading/companions.js";
 import { floatConfig } from "../loading/model-source.js";
+import { requireApart } from "../loading/output-folder.js";
 import type { UnmergedModel } from "../loading/unmerged-model.js";
 import { countParameters, mergedTensors } from "../loading/unmerged-model.js";
 import { describeModel } from "../models/architectures.js";
@@ -59,6 +60,7 @@ export async function exportOnnx(
   { out, dtype, largestFile = LARGEST_FILE }: OnnxOptions,
 ): Promise<ExportedOnnx> {
   const { source, baseFolder, tokenizerFolder, quantizer } = unmerged;
+  await requireApart(out, [baseFolder, tokenizerFolder]);
   const { constants, weights, ...graph } = decoderGraph(describeModel(source.config).create(new Rng(0)));
   const merged = mergedTensors(unmerged, "F32");
   const tensors = new Map([...weights.keys()].map((name) => [name, merged.get(name)!] as const));

@@ -1,12 +1,12 @@
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import type { FloatDType } from "../formats/quant-state.js";
-import { requireNewFolder } from "../loading/companions.js";
+import { requireNewFolder } from "../loading/output-folder.js";
 import type { EXPORT_FORMATS } from "./export-formats.js";
 import { type ExportedOnnx, exportOnnx } from "./export-onnx.js";
 import { type ExportedAdapter, exportPeft } from "./export-peft.js";
 import { type MergedModel, mergeTarget } from "./merge.js";
-import { type Origin, openTarget, unmergedOf } from "./target.js";
+import { type Origin, openTarget, readBy, unmergedOf } from "./target.js";
 
 /** Options of {@link exportTarget}. */
 export interface ExportOptions extends Origin {
@@ -33,7 +33,7 @@ export async function exportTarget(
   target: string,
   { to, out, dtype, ...origin }: ExportOptions,
 ): Promise<ExportedAdapter | ExportedModel | ExportedOnnx> {
-  await requireNewFolder(out);
+  await requireNewFolder(out, readBy(target, origin));
   if (to === "peft") {
     if (dtype !== null)
       throw new ConfigError(

@@ -1,8 +1,10 @@
 import { fileSize } from "#platform";
+import { largest } from "../base/numbers.js";
 import { weightFiles } from "../formats/model-folder.js";
 import type { FloatDType } from "../formats/quant-state.js";
-import { companionsWithTokenizer, requireNewFolder } from "../loading/companions.js";
+import { companionsWithTokenizer } from "../loading/companions.js";
 import { floatConfig, type ModelSource, writeModel } from "../loading/model-source.js";
+import { requireApart, requireNewFolder } from "../loading/output-folder.js";
 import {
   compareMerged,
   countParameters,
@@ -10,7 +12,7 @@ import {
   type MergeVerification,
   mergedTensors,
 } from "../loading/unmerged-model.js";
-import { type Origin, openTarget, unmergedOf } from "./target.js";
+import { type Origin, openTarget, readBy, unmergedOf } from "./target.js";
 
 /** Options of {@link mergeTarget}. */
 export interface MergeOptions extends Origin {
@@ -49,14 +51,15 @@ export async function mergeTarget(
   target: string,
   { out, dtype, verify, ...origin }: MergeOptions,
 ): Promise<MergedModel> {
-  await requireNewFolder(out);
+  await requireNewFolder(out, readBy(target, origin));
   const unmerged = await unmergedOf(await openTarget(target, origin));
   const { source, baseFolder, tokenizerFolder, quantizer } = unmerged;
+  await requireApart(out, [baseFolder, tokenizerFolder]);
   const chosen = dtype ?? dtypeOf(source);
   const tensors = mergedTensors(unmerged, FILE_TYPES[chosen]);
   const files = await companionsWithTokenizer(baseFolder, tokenizerFolder);
   const baseSizes = await weightSizes(baseFolder);
-  const shardBytes = baseSizes.length > 1 ? Math.max(...baseSizes) : Number.POSITIVE_INFINITY;
+  const shardBytes = baseSizes.length > 1 ? largest(baseSizes) : Number.POSITIVE_INFINITY;
   await writeModel(out, { config: floatConfig(source.config, chosen), tensors, shardBytes, files });
   const sizes = await weightSizes(out);
   return {

@@ -8,9 +8,10 @@ import type { FloatDType } from "../formats/quant-state.js";
 import { quantizationConfig } from "../formats/quantization-config.js";
 import { ELEMENT_BYTES } from "../formats/safetensors-header.js";
 import type { DownloadEvents } from "../hub/model-download.js";
-import { companionFiles, requireNewFolder } from "../loading/companions.js";
+import { companionFiles } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
 import { writeModel } from "../loading/model-source.js";
+import { requireNewFolder } from "../loading/output-folder.js";
 import { QuantizationTotal, type QuantizedLayer } from "../loading/quantization-error.js";
 import { quantizerOfModel, quantizeWeight } from "../loading/quantizing.js";
 import { FourBitWeight } from "../quant/four-bit-weight.js";
@@ -61,7 +62,7 @@ export async function quantizeModel(
   named: string,
   { out, quantizer, onDownload, onNotice }: QuantizationOptions,
 ): Promise<ModelQuantization> {
-  await requireNewFolder(out);
+  await requireNewFolder(out, [named]);
   const { kind, folder } = await openTarget(named, { base: null, onDownload, onNotice });
   if (kind === "run") {
     throw new CheckpointError(

@@ -31,6 +31,11 @@ export interface Origin extends DownloadEvents {
   readonly checkpoint?: CheckpointName | null;
 }
 
+/** Paths and names of what is read of a target, as far as its options say it. */
+export function readBy(target: string, { base, adapters = [] }: Origin): (string | null)[] {
+  return [target, base, ...adapters.map(({ adapter }) => adapter)];
+}
+
 /** A named thing and the options that go with it. Its files are read by the function that makes something of it. */
 export type Target = { readonly folder: string; readonly events: DownloadEvents } & (
   | { readonly kind: "run"; readonly checkpoint: CheckpointName | null }

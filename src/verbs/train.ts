@@ -1,4 +1,5 @@
 import { joinPath, readText } from "#platform";
+import { smallest } from "../base/numbers.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { TrainSettings } from "../config/train-settings.js";
 import { type EvalRecord, type MetricsRecord, parseMetrics, type StepRecord } from "../runs/metrics.js";
@@ -94,7 +95,7 @@ async function ended(result: TrainResult, heard: readonly MetricsRecord[]): Prom
     ...result,
     folder,
     finalLoss: result.heldOutLoss,
-    bestLoss: losses.length === 0 ? null : Math.min(...losses),
+    bestLoss: losses.length === 0 ? null : smallest(losses),
     metrics,
     load: (options) => loadModel(folder, options),
   };

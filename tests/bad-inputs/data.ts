@@ -271,9 +271,10 @@ export const data: Area = {
       code: 3,
     },
     {
-      name: "an empty folder",
-      ...readBy("."),
-      says: [".: it has no file whose name ends in .txt, .md, .jsonl, .json, .csv, .tsv, .parquet"],
+      name: "a folder without data",
+      ...readBy("photos"),
+      files: { "photos/1.jpg": "" },
+      says: ["photos: it has no file whose name ends in .txt, .md, .jsonl, .json, .csv, .tsv, .parquet"],
       code: 3,
     },
     {

@@ -3,7 +3,7 @@ import { resolveSettings } from "../../src/config/resolve.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";
 import { train } from "../../src/training/train.js";
 import { TEXT, writeSmallModel } from "../small-model.js";
-import type { Area } from "./bad-input.js";
+import { type Area, train as trainLine } from "./bad-input.js";
 import { UP_PROJ } from "./faulty-models.js";
 
 const model = (cwd: string): Promise<void> => writeSmallModel(path.join(cwd, "float"), { numLayers: 1 });
@@ -33,6 +33,62 @@ export const exports: Area = {
       prepare: model,
       says: ["photos is not empty", "name another folder"],
       code: 2,
+    },
+    {
+      name: "export: a folder inside of the model",
+      args: ["export", "float", "--to", "hf", "--out", "float/out"],
+      alike: [
+        ["export", "float", "--to", "onnx", "--out", "float/out"],
+        ["export", "float", "--to", "peft", "--out", "float/out"],
+        ["merge", "float", "--out", "float/out"],
+        ["quantize", "float", "--to", "nf4", "--out", "float/out"],
+      ],
+      prepare: model,
+      says: ["float/out is inside of float, which is read", "name a folder elsewhere"],
+      code: 2,
+    },
+    {
+      name: "export: a folder inside of a run",
+      args: ["merge", "float", "--out", "run/out"],
+      alike: [
+        ["tokenizer", "train", "a.txt", "--out", "run/out"],
+        trainLine("--out", "run/out"),
+        [
+          "train",
+          "--data",
+          "a.txt",
+          "--model",
+          "tiny",
+          "--max-steps",
+          "4",
+          "--sweep",
+          "lr=1e-3,1e-4",
+          "--out",
+          "run/out",
+        ],
+      ],
+      files: { "a.txt": TEXT, "run/config.resolved.json": "{}" },
+      prepare: model,
+      says: ["run/out is inside of", "run, the folder of a run", "name a folder elsewhere"],
+      code: 2,
+    },
+    {
+      name: "export: an empty name of a folder",
+      args: ["export", "float", "--to", "hf", "--out", ""],
+      alike: [["tokenizer", "train", "a.txt", "--out", ""], trainLine("--out", "")],
+      files: { "a.txt": TEXT },
+      prepare: model,
+      says: ["--out: must be the path of a folder"],
+      code: 2,
+    },
+    {
+      name: "export: a place where no folder can be made",
+      args: ["export", "float", "--to", "hf", "--out", "/proc/out"],
+      alike: [["tokenizer", "train", "a.txt", "--out", "/proc/out"], trainLine("--out", "/proc/out")],
+      files: { "a.txt": TEXT },
+      prepare: model,
+      says: ["cannot write in /proc: it takes no folders; choose another path"],
+      code: 3,
     },
     {
       name: "export: an adapter of a whole model",

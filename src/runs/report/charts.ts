@@ -1,4 +1,5 @@
-import { sum } from "../../base/numbers.js";
+import { append } from "../../base/lists.js";
+import { largest, smallest, sum } from "../../base/numbers.js";
 import type { PhaseName } from "../../relora/plan.js";
 import type { MergeRecord, MetricsRecord, StepRecord } from "../metrics.js";
 
@@ -49,7 +50,7 @@ export function chartsOf(records: readonly MetricsRecord[], { rank }: { rank?: n
   const merges = records.filter((record) => record.kind === "merge");
   const marks = marksOf(records);
   const charts: Chart[] = [];
-  if (steps.length > 0) charts.push(lossChart(records, steps, marks), ...stepCharts(steps, marks));
+  if (steps.length > 0) append(charts, [lossChart(records, steps, marks), ...stepCharts(steps, marks)]);
   const quantized = merges.filter((merge) => merge.policy !== null);
   if (merges.length > 0) charts.push(deltaChart(merges));
   if (quantized.length > 0) charts.push(recoveredChart(quantized), lossChangeChart(quantized));
@@ -205,7 +206,7 @@ function thin(steps: readonly StepRecord[]): StepRecord[] {
       loss: sum(bucket.map((record) => record.loss)) / bucket.length,
       tokensPerSecond: sum(bucket.map((record) => record.tokensPerSecond)) / bucket.length,
       computedPerSecond: sum(bucket.map(speedOf)) / bucket.length,
-      gradNorm: Math.max(...bucket.map((record) => record.gradNorm)),
+      gradNorm: largest(bucket.map((record) => record.gradNorm)),
     });
   }
   return thinned;
@@ -223,9 +224,9 @@ function mean(values: readonly number[]): number | null {
 }
 
 function lowest(values: readonly number[]): number | null {
-  return values.length === 0 ? null : Math.min(...values);
+  return values.length === 0 ? null : smallest(values);
 }
 
 function highest(values: readonly number[]): number | null {
-  return values.length === 0 ? null : Math.max(...values);
+  return values.length === 0 ? null : largest(values);
 }

@@ -1,4 +1,4 @@
-import { formatBytes, formatChange, formatLoss, formatNumber, formatShare } from "../../base/numbers.js";
+import { formatBytes, formatChange, formatLoss, formatNumber, formatShare, largest } from "../../base/numbers.js";
 import type { QuantizeRecord } from "../metrics.js";
 import { card, numbers } from "./html.js";
 import { byKind, meanText } from "./layer-kinds.js";
@@ -23,7 +23,7 @@ export function quantizationCard(record: QuantizeRecord): string {
       ofKind.map((layer) => layer.relativeError),
       formatShare,
     ),
-    formatNumber(Math.max(...ofKind.map((layer) => layer.largestError))),
+    formatNumber(largest(ofKind.map((layer) => layer.largestError))),
   ]);
   return card("Quantization", note, numbers(["Kind", "Layers", "Relative error", "Largest error"], rows));
 }

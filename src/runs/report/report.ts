@@ -1,3 +1,4 @@
+import { append } from "../../base/lists.js";
 import { formatBytes, formatCount, formatDuration, formatNumber, formatShare } from "../../base/numbers.js";
 import { rankText } from "../../relora/merge-report.js";
 import type { EvalRecord, MetricsRecord } from "../metrics.js";
@@ -53,13 +54,13 @@ function summaryOf(records: readonly MetricsRecord[]): [string, string][] {
   const skips = records.filter((record) => record.kind === "skip").length;
   if (start !== undefined) {
     const share = formatShare(start.trainableParameters / (start.parameters || 1));
-    rows.push(
+    append(rows, [
       ["Model", `${start.model}, ${formatCount(start.parameters)} parameters`],
       ["Trainable", `${formatCount(start.trainableParameters)} (${share} of the model's size)`],
       ...(start.quantizer === null ? [] : [["Base", start.quantizer] satisfies [string, string]]),
       ["Data", start.data],
       ["Device", start.device],
-    );
+    ]);
   }
   const outcomes = {
     done: "done",
@@ -74,7 +75,7 @@ function summaryOf(records: readonly MetricsRecord[]): [string, string][] {
     rows.push(["Steps", `${last.step}${planned}, ${formatCount(last.tokens)} tokens`]);
   }
   if (modelStep !== null && modelStep !== end?.step) rows.push(["Finished model", `of step ${modelStep}, the best`]);
-  rows.push(...heldOutRows(records));
+  append(rows, heldOutRows(records));
   const lastMerge = merges.at(-1);
   if (lastMerge !== undefined) {
     const rank = rankText(lastMerge.layers);

@@ -1,6 +1,7 @@
 import { exists, joinPath } from "#platform";
 import { adaptersOf } from "../../adapters/inject.js";
 import { HighrankError } from "../../base/errors.js";
+import { append } from "../../base/lists.js";
 import type { Settings } from "../../config/settings.js";
 import { checksumFaults } from "../../formats/checksums.js";
 import type { LazyTensor } from "../../formats/lazy-tensor.js";
@@ -42,12 +43,12 @@ export async function checkCheckpoint(
   expected: Expected | null,
 ): Promise<CheckedCheckpoint> {
   const faults: string[] = [];
-  await collect(faults, async () => void faults.push(...(await checksumFaults(folder))));
+  await collect(faults, async () => append(faults, await checksumFaults(folder)));
   if (faults.length > 0) return { faults, state: null };
   let state: RunState | null = null;
   await collect(faults, async () => {
     state = parseRunState(await readCheckpointState(folder, step), "state.json");
-    if (expected !== null) faults.push(...planFaults(step, state, expected.settings));
+    if (expected !== null) append(faults, planFaults(step, state, expected.settings));
     const model = state.phase === "adapter" ? expected?.adapted : expected?.full;
     await collect(faults, () => checkTensors(folder, state!, model ?? null, faults));
   });

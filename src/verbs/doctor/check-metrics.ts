@@ -1,3 +1,4 @@
+import { largest } from "../../base/numbers.js";
 import type { MetricsRecord } from "../../runs/metrics.js";
 
 /** The count of records that a checkpoint holds. */
@@ -9,7 +10,10 @@ export interface MetricsMark {
 
 /** Faults of the records up to the last checkpoint: steps twice or missing, lines that a checkpoint counted. */
 export function metricsFaults(records: readonly MetricsRecord[], marks: readonly MetricsMark[]): string[] {
-  const lastStep = Math.max(0, ...marks.map(({ step }) => step));
+  const lastStep = largest(
+    marks.map(({ step }) => step),
+    0,
+  );
   const faults: string[] = [];
   const done = records.flatMap(({ kind, step }) =>
     (kind === "step" || kind === "skip") && step <= lastStep ? [step] : [],

@@ -1,5 +1,6 @@
 import { exists, interruptedWrites, isDirectory, joinPath, listFolder, lockHolder, readText } from "#platform";
 import { CheckpointError, HighrankError } from "../../base/errors.js";
+import { append } from "../../base/lists.js";
 import type { Settings } from "../../config/settings.js";
 import { hashModelFolder } from "../../formats/base-hash.js";
 import { damageOf, readChecksums } from "../../formats/checksums.js";
@@ -175,7 +176,10 @@ class Checkup {
     const found: string[] = [];
     for (const below of ["", "deltas"]) {
       const { leftovers } = await interruptedWrites(joinPath(this.#run, below));
-      found.push(...leftovers.map((name) => (below === "" ? name : `${below}/${name}`)));
+      append(
+        found,
+        leftovers.map((name) => (below === "" ? name : `${below}/${name}`)),
+      );
     }
     if (found.length === 0) return;
     this.#add("leftovers", "repairable", `from interrupted writes: ${found.join(", ")}`, "resume removes them");

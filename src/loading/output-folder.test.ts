@@ -1,0 +1,72 @@
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { requireRoom } from "#platform";
+import { CheckpointError, ConfigError } from "../base/errors.js";
+import { inputsOf, requireApart, requireNewFolder } from "./output-folder.js";
+
+let folder = "";
+const at = (...parts: string[]): string => path.join(folder, ...parts);
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-output-"));
+  for (const name of ["read/below", "run/model", "empty"]) await mkdir(at(name), { recursive: true });
+  await writeFile(at("run/config.resolved.json"), "{}");
+  await writeFile(at("file.txt"), "text");
+  await symlink(at("read"), at("link"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test.each(["read", "read/new", "read/below/new/er", "link/new", "other/../read/new"])(
+  "%s cannot be written while its folder is read",
+  async (out) => {
+    const error = await requireApart(at(out), [null, "org/name", at("nowhere"), at("read")]).catch((e) => e);
+    expect(error).toBeInstanceOf(ConfigError);
+    expect(error.message).toMatch(/^out: .* is inside of .*read, which is read; name a folder elsewhere$/);
+  },
+);
+
+test.each(["read", "link"])("what lies beside the folder %s that is read can be written", async (input) => {
+  for (const out of ["reader", "empty", "new/er"]) await requireApart(at(out), [at(input), at("file.txt")]);
+  await requireApart(at("read/below/new"), [at("empty")]);
+});
+
+test("a run takes no other output, and its place no run that reads from it", async () => {
+  for (const out of ["run", "run/new", "run/model/new"]) {
+    await expect(requireApart(at(out), [])).rejects.toThrow(/is inside of .*run, the folder of a run; /);
+  }
+  await requireApart(at("run"), [at("read")], { isRun: true });
+  await expect(requireApart(at("run/new"), [], { isRun: true })).rejects.toThrow(ConfigError);
+  await expect(requireApart(at("run"), [at("run/model")], { isRun: true })).rejects.toThrow(
+    /holds .*model, which is r/,
+  );
+});
+
+test.each(["", "a\0b"])("%j is no path of a folder", async (out) => {
+  await expect(requireApart(out, [])).rejects.toThrow(ConfigError);
+});
+
+test("a folder that cannot be made is refused, and nothing is left of the trial", async () => {
+  for (const out of [at("file.txt/new"), at("x".repeat(300))]) {
+    await expect(requireNewFolder(out, [])).rejects.toThrow(CheckpointError);
+  }
+  await expect(requireNewFolder(at("file.txt"), [])).rejects.toThrow(ConfigError);
+  await expect(requireNewFolder(at("read"), [])).rejects.toThrow(/not empty/);
+  if (process.platform === "linux") {
+    for (const out of ["/proc/new", "/proc/self/new/er"]) {
+      await expect(requireNewFolder(out, [])).rejects.toThrow(/takes no folders; choose another path/);
+    }
+  }
+  await requireNewFolder(at("empty"), []);
+  await requireNewFolder(at("new/er"), []);
+  await requireRoom(at("empty"));
+  expect(await readdir(at("empty"))).toEqual([]);
+  expect(await readdir(folder)).toEqual(["empty", "file.txt", "link", "read", "run"]);
+});
+
+test("what a run reads is its model, adapter, tokenizer and data, without the name of a data set in a folder", () => {
+  expect(inputsOf({ model: "a", adapterFrom: null, tokenizer: "b", data: "c/d:en", validData: null })).toEqual([
+    ...["a", "b", "c/d:en"],
+    ...["a", "b", "c/d"],
+  ]);
+});

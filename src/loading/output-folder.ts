@@ -1,0 +1,78 @@
+import {
+  absolutePath,
+  exists,
+  folderOf,
+  isDirectory,
+  isWithin,
+  joinPath,
+  listFolder,
+  realPath,
+  requireRoom,
+} from "#platform";
+import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
+import type { OpenSettings } from "../config/derive.js";
+import { RUN_SETTINGS } from "./run-model.js";
+
+/**
+ * Refuses a folder to write that is no path, mixes with what is read, or lies in a run.
+ * @param inputs paths that are read; names of anything else do not matter.
+ * @param isRun true if the folder is to be that of a run, which may take the place of one.
+ * @throws ConfigError; CheckpointError for a path that no folder can have.
+ */
+export async function requireApart(
+  out: string,
+  inputs: readonly (string | null)[],
+  { isRun = false }: { readonly isRun?: boolean } = {},
+): Promise<void> {
+  requirePath(out);
+  const place = await realPath(out);
+  for (const input of new Set(inputs)) {
+    if (input === null || input === "" || !(await exists(input))) continue;
+    const read = await realPath(input);
+    const way = "name a folder elsewhere";
+    if (isWithin(read, place) && (await isDirectory(input)))
+      throw refuse(`${out} is inside of ${input}, which is read; ${way}`);
+    if (isRun && read !== place && isWithin(place, read)) throw refuse(`${out} holds ${input}, which is read; ${way}`);
+  }
+  for (let at = isRun ? folderOf(place) : place; at !== folderOf(at); at = folderOf(at)) {
+    if (await exists(joinPath(at, RUN_SETTINGS))) {
+      throw refuse(`${out} is inside of ${at}, the folder of a run; name a folder elsewhere`);
+    }
+  }
+}
+
+function refuse(fault: string): ConfigError {
+  return new ConfigError(`${optionName("out")}: ${fault}`);
+}
+
+function requirePath(out: string): void {
+  if (out === "" || out.includes("\0")) throw refuse(`must be the path of a folder, got ${JSON.stringify(out)}`);
+}
+
+/** Settings that name what is read. */
+const INPUTS = ["model", "adapterFrom", "tokenizer", "data", "validData"] as const;
+
+/** Paths and names of what a run reads. */
+export function inputsOf(settings: Partial<Pick<OpenSettings, (typeof INPUTS)[number]>>): string[] {
+  const named = INPUTS.flatMap((key) => settings[key] ?? []);
+  // One data set of a folder with several is PATH:CONFIG.
+  return [...named, ...named.map((name) => name.replace(/:[^:/\\@]+$/, ""))];
+}
+
+/**
+ * Refuses a folder that cannot be written anew. @param inputs paths and names of what is read.
+ * @throws ConfigError if there is something that a new folder would replace, and as `requireApart`; CheckpointError if
+ * no folder can be made there.
+ */
+export async function requireNewFolder(out: string, inputs: readonly (string | null)[]): Promise<void> {
+  requirePath(out);
+  if (await exists(out)) {
+    if (!(await isDirectory(out))) throw refuse(`${out} is a file; name a folder`);
+    if ((await listFolder(out)).length > 0)
+      throw refuse(`${out} is not empty, and nothing in it is replaced; name another folder`);
+  }
+  await requireApart(out, inputs);
+  // The folder is written beside its place.
+  await requireRoom(folderOf(absolutePath(out)));
+}
