@@ -46,7 +46,7 @@ test.each(["", "a\0b"])("%j is no path of a folder", async (out) => {
   await expect(requireApart(out, [])).rejects.toThrow(ConfigError);
 });
 
-test("a folder that cannot be made is refused, and nothing is left of the trial", async () => {
+test("a folder that cannot be made is refused, and nothing is written to find out", async () => {
   for (const out of [at("file.txt/new"), at("x".repeat(300))]) {
     await expect(requireNewFolder(out, [])).rejects.toThrow(CheckpointError);
   }

@@ -1,9 +1,8 @@
-import { lstat, mkdir, realpath, rmdir, stat } from "node:fs/promises";
+import { access, constants, lstat, realpath, stat, statfs } from "node:fs/promises";
 import path from "node:path";
 import { CheckpointError, DataError } from "../base/errors.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
 import { exists, isDirectory, listFolder } from "./node-files.js";
-import { nameBeside } from "./node-writes.js";
 
 /** A repository in the Hugging Face cache, in which `snapshots/REVISION/` links to `blobs/`. */
 const CACHED_SNAPSHOT = /^(.*[\\/](?:models|datasets|spaces)--[^\\/]+)[\\/]snapshots[\\/][^\\/]+/;
@@ -88,22 +87,22 @@ export async function realPath(of: string): Promise<string> {
   }
 }
 
+/** Types of file systems that take no folders, though their permissions say otherwise: proc and sysfs. */
+const WITHOUT_FOLDERS: ReadonlySet<number> = new Set([0x9fa0, 0x62656572]);
+
 /**
- * Makes sure that something can be written at a path, or in the folder above it that there is: makes a folder there and
- * removes it.
- * @throws CheckpointError if it cannot.
+ * Makes sure that something may be written at a path, or in the folder above it that there is. Writes nothing.
+ * @throws CheckpointError if it may not.
  */
 export async function requireRoom(at: string): Promise<void> {
   let place = path.resolve(at);
   while (!(await exists(place)) && place !== path.dirname(place)) place = path.dirname(place);
-  const trial = nameBeside(path.join(place, "trial"), "partial");
   try {
-    await mkdir(trial);
-    await rmdir(trial);
+    if (WITHOUT_FOLDERS.has((await statfs(place)).type)) {
+      throw new CheckpointError(`cannot write in ${place}: it takes no folders; choose another path`);
+    }
+    await access(place, constants.W_OK);
   } catch (error) {
-    // So it is in /proc.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT")
-      throw new CheckpointError(`cannot write in ${place}: it takes no folders; choose another path`, { cause: error });
-    throw writeFault(place, error);
+    throw error instanceof CheckpointError ? error : writeFault(place, error);
   }
 }

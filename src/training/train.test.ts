@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -252,7 +252,9 @@ test("a start that fails, and a dry run, leave nothing behind", async () => {
   await expect(run("bad-target", { targetModules: ["q_prj"] })).rejects.toThrow(ConfigError);
   await expect(run("bad-data", { data: path.join(folder, "none.txt") })).rejects.toThrow(DataError);
   await expect(run("too-long", { sequenceLength: 1_000_000 })).rejects.toThrow(DataError);
-  await expect(run("bad-model", { model: folder })).rejects.toThrow(/model\.safetensors/);
+  const model = await mkdtemp(path.join(tmpdir(), "highrank-no-model-"));
+  await expect(run("bad-model", { model })).rejects.toThrow(/model\.safetensors/);
+  await rmdir(model);
   const { result, records } = await run("dry", { dryRun: true });
   expect(result).toMatchObject({ outcome: "planned", step: 0, checkpoint: null });
   expect(records.map(({ kind }) => kind)).toEqual(["start"]);
