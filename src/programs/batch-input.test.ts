@@ -35,12 +35,19 @@ function expectSame(found: StepResult, expected: StepResult, model: CausalLM): v
   }
 }
 
-describe.each(Object.keys(SMALL_CONFIGS) as SmallConfig[])("samples one after another: %s", (config) => {
+const SIZES = {
+  "of other lengths": [9, 3, 17, 2, 30],
+  "of one length, which fill all slots": [9, 9],
+  "one of them": [12],
+} as const;
+
+describe("samples one after another have the loss and the gradients of padded rows", () => {
   test.each([
-    ["of other lengths", [9, 3, 17, 2, 30]],
-    ["of one length, which fill all slots", [9, 9]],
-    ["one of them", [12]],
-  ])("have the loss and the gradients of padded rows: %s", async (_, sizes) => {
+    ...(Object.keys(SMALL_CONFIGS) as SmallConfig[]).map((config) => [config, "of other lengths"] as const),
+    ["mistral, with a sliding window", "of one length, which fill all slots"] as const,
+    ["gpt2, with learned positions and a tied head", "one of them"] as const,
+  ])("%s, %s", async (config, kind) => {
+    const sizes = SIZES[kind];
     const model = modelOf(config);
     const samples = new SeparateSamples([...sizes, 30, 26].map(sample));
     const batch = samples.batch([...sizes.keys()], sizes.length);
