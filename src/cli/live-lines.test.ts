@@ -202,6 +202,8 @@ test("the head of a run says job, rate, rows, steps and what is held out", () =>
     rowsPerEpoch: 290,
     rowLength: 64,
     padding: 0.123,
+    prompt: "The",
+    isChat: false,
     heldOutSamples: 10,
     heldOutTokens: 560,
     heldOut: "drawn from the data (3.3%, seed 0)",

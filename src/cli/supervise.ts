@@ -1,5 +1,5 @@
 import { joinPath, readText } from "#platform";
-import type { MetricsRecord, PublishedLosses, StartRecord } from "../runs/metrics.js";
+import type { MetricsRecord, PublishedLosses, RunOutline, StartRecord } from "../runs/metrics.js";
 import type { TrainResult } from "../training/ending.js";
 import type { TrainingHandle } from "../training/start.js";
 import type { TrainingOptions } from "../training/train.js";
@@ -46,14 +46,14 @@ export async function supervise(
   try {
     const result = await context.goOn(withInterrupts(stop, run.done)).finally(() => view.clear());
     if (result.outcome === "stopped") context.exitCode = code;
-    context.result({ ...result, start: started }, () => outcomeLines(result, context.name));
+    context.result({ ...result, start: started }, () => outcomeLines(result, context.name, started?.outline));
   } catch (error) {
     if (started !== undefined && trained) await offerResume(context, started.runFolder);
     throw error;
   }
 }
 
-function outcomeLines(result: TrainResult, program: string): string[] {
+function outcomeLines(result: TrainResult, program: string, outline?: RunOutline): string[] {
   const { outcome, runFolder, step, checkpoint, modelFolder, modelStep, losses } = result;
   if (outcome === "planned") return ["dry run: nothing was trained or written"];
   const lines = ["", ...(losses === null ? [] : lossLines(losses)), `report  ${runFolder}/report.html`];
@@ -61,7 +61,10 @@ function outcomeLines(result: TrainResult, program: string): string[] {
   if (modelFolder !== null) lines.push(`model   ${modelFolder}${best}`);
   if (checkpoint !== null && outcome === "stopped") lines.push(`saved   ${checkpoint}`);
   if (outcome === "stopped") lines.push("", `Next: ${program} resume ${shellWord(runFolder)}`);
-  if (modelFolder !== null) lines.push("", `Next: ${program} generate ${shellWord(runFolder)} --prompt "a tree"`);
+  if (modelFolder !== null) {
+    const asked = `${outline?.isChat ? "--chat " : ""}--prompt ${shellWord(outline?.prompt ?? "The")}`;
+    lines.push("", `Next: ${program} generate ${shellWord(runFolder)} ${asked}`);
+  }
   return lines;
 }
 

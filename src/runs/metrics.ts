@@ -66,6 +66,10 @@ const OUTLINE = {
   unreachableLoss: IF_KNOWN,
   /** True if the plan has several phases or merges. */
   hasCycles: z.boolean(),
+  /** What the finished model may be asked, as its data do. Absent in runs of earlier versions. */
+  prompt: text,
+  /** True if that is the question of a chat. */
+  isChat: z.boolean().optional(),
   /** True if the held-out samples are so few that the loss on them is rough. */
   isRough: z.boolean(),
 };

@@ -108,11 +108,13 @@ test("samples of chats answer a question as the template writes it: the first he
   const template = path.join(folder, "sample.jinja");
   await writeFile(template, TEMPLATE);
   const chats = { sequenceLength: 64, chatTemplate: template };
-  const { sampleChat, tokenizer } = await prepareRun(settingsOf("sampled", "chat.jsonl", chats));
+  const { sampleChat, tokenizer, example } = await prepareRun(settingsOf("sampled", "chat.jsonl", chats));
+  expect(example).toEqual({ prompt: sampleChat!.question, isChat: true });
   expect(sampleChat!.question).toMatch(/^\d+\?$/);
   expect(tokenizer!.decode(sampleChat!.ids)).toBe(`user: ${sampleChat!.question}\nassistant: `);
   const settings = settingsOf("sampled", "chat.jsonl", { ...chats, samplePrompt: "Hi?" });
   const asked = await prepareRun(settings);
+  expect(asked.example).toEqual({ prompt: "Hi?", isChat: true });
   expect(asked.tokenizer!.decode(asked.sampleChat!.ids)).toBe("user: Hi?\nassistant: ");
   const samples: string[] = [];
   await train(settings, { onRecord: (record) => record.kind === "eval" && samples.push(record.sample) });
@@ -125,6 +127,7 @@ test("the head of a run says what questions became, and what of them is not used
   await writeFile(path.join(folder, "faq.csv"), `question,answer,id\n${lines}\n`);
   const starts: string[] = [];
   const settings = settingsOf("faq", "faq.csv");
+  expect((await prepareRun(settings)).example).toEqual({ prompt: expect.stringMatching(/^\d+\?$/), isChat: false });
   await train(settings, { onRecord: (record) => record.kind === "start" && starts.push(record.data) });
   expect(starts[0]).toMatch(
     /faq\.csv, \d+ samples, .*; questions and answers as texts, since the tokenizer has no chat template; not used: keys id$/,

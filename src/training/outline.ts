@@ -12,7 +12,7 @@ const FEW_SAMPLES = 30;
 
 /** The course of a run in words and numbers. @param shape its last phase. */
 export function outlineOf(
-  { settings, cursor, isStream, padding, heldOutData, unreachable }: PreparedRun,
+  { settings, cursor, isStream, padding, heldOutData, unreachable, example }: PreparedRun,
   shape: RunShape,
 ): RunOutline {
   const { epochs, maxSteps, batchSize, totalBatchSize, sequenceLength } = settings;
@@ -37,6 +37,7 @@ export function outlineOf(
     evaluated: evaluationRows < rows ? evaluationRows / rows : 1,
     evaluations: evaluationWords(settings),
     unreachableLoss: unreachable,
+    ...example,
     hasCycles: plan.phases.length > 1 || plan.merges.length > 1,
     isRough: !isStream && counts.samples < FEW_SAMPLES,
   };

@@ -57,6 +57,8 @@ export interface PreparedRun extends TrainedRun {
   readonly dataWords: DataWords;
   /** The chat that samples of text answer; null where they continue a text. */
   readonly sampleChat: SampleChat | null;
+  /** What the finished model may be asked, as its data do. */
+  readonly example: { readonly prompt: string; readonly isChat: boolean };
   /** Keys and files of the data that are not used, in words. */
   readonly unused: string;
   /** SHA-256 of the tokens and labels to train on and those held out. */
@@ -186,6 +188,10 @@ export async function prepareRun(
   cursor.seek(first);
   const heldOut = [...evaluationBatches(heldOutRows, { batchSize, maxTokens: evalTokens })];
   for (const side of [train, validation]) side.requireVocabulary(model.config.vocabSize);
+  const sampleChat =
+    readingRules === 1
+      ? null // As such runs began.
+      : await sampleChatOf(dataset, tokenizer, settings, model.config.maxSequenceLength, turnEnd);
   return {
     settings,
     source: modelSource,
@@ -210,10 +216,8 @@ export async function prepareRun(
       evaluationRows,
       rows: heldOutRows.count,
     },
-    sampleChat:
-      readingRules === 1
-        ? null // As such runs began.
-        : await sampleChatOf(dataset, tokenizer, settings, model.config.maxSequenceLength, turnEnd),
+    sampleChat,
+    example: exampleOf(dataset, sampleChat),
     dataWords: {
       source: shownData(data),
       unit: dataset.unit,
@@ -278,6 +282,19 @@ export interface SampleChat {
   readonly ids: readonly number[];
   /** Tokens that end the answer, beside those that end a text. */
   readonly endIds: readonly number[];
+}
+
+/** Longest prompt that is shown as an example. */
+const SHOWN_PROMPT = 80;
+
+/** A prompt of the data that fits a line: that of the first held-out sample, or the beginning of its text. */
+function exampleOf({ train, validation }: Dataset, chat: SampleChat | null): PreparedRun["example"] {
+  const record = validation[0] ?? train[0]!;
+  const words =
+    "prompt" in record ? record.prompt : record.kind === "text" ? record.text.split(/\s+/, 3).join(" ") : "";
+  const prompt = (chat?.question ?? words).trim();
+  const isShown = prompt !== "" && prompt.length <= SHOWN_PROMPT && !prompt.includes("\n");
+  return { prompt: isShown ? prompt : chat === null ? "The" : "Hello!", isChat: chat !== null };
 }
 
 /**
