@@ -17,6 +17,21 @@ GGUF = {
 }
 
 
+def gguf_file(name):
+    """The GGUF file of the model, joined from its parts; made once and kept beside the environment."""
+    made = os.path.join(sys.prefix, "models", f"{name}.gguf")
+    if os.path.exists(made):
+        return made
+    os.makedirs(os.path.dirname(made), exist_ok=True)
+    partial = f"{made}.{os.getpid()}"
+    with open(partial, "wb") as whole:
+        for part in sorted(glob.glob(os.path.join(sysconfig.get_paths()["purelib"], GGUF[name]))):
+            with open(part, "rb") as file:
+                shutil.copyfileobj(file, whole)
+    os.rename(partial, made)
+    return made
+
+
 def folder(name):
     """Folder of the model in float32, with its tokenizer; made once and kept beside the environment."""
     made = os.path.join(sys.prefix, "models", name)
@@ -25,11 +40,7 @@ def folder(name):
     partial = f"{made}.{os.getpid()}"
     os.makedirs(partial)
     packed = os.path.join(partial, "model.gguf")
-    parts = sorted(glob.glob(os.path.join(sysconfig.get_paths()["purelib"], GGUF[name])))
-    with open(packed, "wb") as whole:
-        for part in parts:
-            with open(part, "rb") as file:
-                shutil.copyfileobj(file, whole)
+    os.link(gguf_file(name), packed)
     read = AutoModelForCausalLM.from_pretrained(partial, gguf_file="model.gguf", dtype=torch.float32)
     # transformers does not save a model that says that it was read from a GGUF.
     config = copy.deepcopy(read.config)

@@ -1,0 +1,81 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { sha256 } from "#platform";
+import { openGguf } from "../../src/formats/gguf/open-gguf.js";
+import { QUANTIZED, type WrittenGgufType } from "../../src/formats/gguf/quantizing.js";
+import { WIDENED } from "../../src/formats/gguf/widening.js";
+import { writeGguf } from "../../src/formats/gguf/write-gguf.js";
+import { ask, describePeers } from "./peer.js";
+
+let root = "";
+const at = (name: string): string => path.join(root, name);
+beforeAll(async () => {
+  root = await mkdtemp(path.join(tmpdir(), "highrank-gguf-"));
+});
+afterAll(async () => rm(root, { recursive: true }));
+
+/** A NaN counts as equal to any other: which of them a product gives is the processor's choice. */
+function differingNumbers(values: Float32Array, expected: Float32Array): number {
+  expect(values.length).toBe(expected.length);
+  const [bits, expectedBits] = [values, expected].map(({ buffer }) => new Uint32Array(buffer)) as [
+    Uint32Array,
+    Uint32Array,
+  ];
+  let differing = 0;
+  for (let i = 0; i < bits.length; i++) {
+    const areNaN = Number.isNaN(values[i]) && Number.isNaN(expected[i]);
+    if (bits[i] !== expectedBits[i] && !areNaN) differing++;
+  }
+  return differing;
+}
+
+describePeers("gguf-py", () => {
+  test("widens blocks of random bytes of each type to the same bits", async () => {
+    const types = Object.keys(WIDENED).filter((type) => type !== "F32");
+    const values = await ask<Record<string, string>>("gguf_files", "write_blocks", {
+      ...{ path: at("blocks.gguf"), types, count: 5000, seed: 1 },
+    });
+    const { tensors } = await openGguf(at("blocks.gguf"));
+    expect([...tensors.keys()]).toEqual(types);
+    for (const [type, tensor] of tensors) {
+      const expected = new Float32Array((await readFile(values[type]!)).buffer);
+      expect([type, differingNumbers(await tensor.read(), expected)]).toEqual([type, 0]);
+    }
+  });
+
+  test("makes the same bytes of the same numbers, and reads what is written", async () => {
+    const rows = 4000;
+    const types = Object.keys(QUANTIZED) as WrittenGgufType[];
+    await ask("gguf_files", "write_sources", { path: at("source"), rows, seed: 2 });
+    const data = new Float32Array((await readFile(at("source"))).buffer);
+    const tensor = { dtype: "float32", shape: [rows, 256], data } as const;
+    const given = { path: at("made.gguf"), source: at("source") };
+    const errors = await writeGguf(given.path, {
+      metadata: new Map([["general.architecture", { type: "string", value: "llama" }]]),
+      tensors: new Map(types.map((type) => [type, { tensor, type }])),
+    });
+    const searched = types.filter((type) => type.endsWith("_K"));
+    const plain = types.filter((type) => !searched.includes(type));
+    const differing = await ask<object>("gguf_files", "differing_bytes", { ...given, types: plain });
+    expect(differing).toEqual({ F32: 0, F16: 0, BF16: 0, Q4_0: 0, Q4_1: 0, Q5_0: 0, Q5_1: 0, Q8_0: 0 });
+    for (const name of searched) {
+      const { squares, lost } = errors.get(name)!;
+      const error = await ask<number>("gguf_files", "relative_error", { ...given, name });
+      expect(Math.sqrt(lost / squares) / error).toBeCloseTo(1, 4);
+    }
+  });
+
+  test.each(["smollm2-135m", "gemma3-270m"])("widens every tensor of %s to the same bits", async (name) => {
+    const file = await ask<string>("real_models", "gguf_file", { name });
+    const expected = await ask<Record<string, unknown>>("gguf_files", "hashes", { path: file });
+    const { tensors } = await openGguf(file);
+    const found: Record<string, unknown> = {};
+    for (const [tensorName, tensor] of tensors) {
+      const { buffer } = await tensor.read();
+      found[tensorName] = [tensor.type.name, tensor.shape, sha256(new Uint8Array(buffer))];
+    }
+    expect(found).toEqual(expected);
+  });
+});
