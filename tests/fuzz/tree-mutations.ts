@@ -1,6 +1,7 @@
 import type { Rng } from "../../src/tensor/random.js";
 import { mutateBytes } from "./byte-mutations.js";
 import { chance, pick, weighted } from "./choice.js";
+import { mutateGguf } from "./gguf-mutations.js";
 import { hostileString, PATHS } from "./hostile-values.js";
 import { mutateJson } from "./json-mutations.js";
 import { mutateSafetensors } from "./safetensors-mutations.js";
@@ -27,6 +28,7 @@ function mutateContent(rng: Rng, tree: Tree): void {
 /** Changes that know the format which the name announces. */
 function mutatorOf(name: string): (rng: Rng, bytes: Uint8Array) => Uint8Array {
   if (name.endsWith(".safetensors")) return mutateSafetensors;
+  if (name.endsWith(".gguf")) return mutateGguf;
   if (name.endsWith(".json")) return (rng, bytes) => mutateJson(rng, new TextDecoder().decode(bytes));
   if (name.endsWith(".jsonl")) return mutateJsonLines;
   if (name.endsWith(".yaml")) return mutateYaml;
