@@ -1,21 +1,33 @@
 import { exists, extension, folderOf, isDirectory, joinPath, listFolder, readText } from "#platform";
 import { CheckpointError } from "../base/errors.js";
+import { isObject } from "../base/json.js";
 import { append } from "../base/lists.js";
 import { quantizedWeightNames } from "../formats/bitsandbytes.js";
+import { openGguf } from "../formats/gguf/open-gguf.js";
+import type { GgufTypeName, GgufValue } from "../formats/gguf/types.js";
 import { readJsonObject } from "../formats/json-file.js";
 import { weightFiles } from "../formats/model-folder.js";
 import { type OnnxHeader, readOnnxHeader } from "../formats/onnx-header.js";
 import { checkpointPath } from "../formats/open-file.js";
 import { isPickleName, pickleError } from "../formats/pickle.js";
 import { parseQuantState } from "../formats/quant-state.js";
-import { readSafetensorsHeader, type SafetensorsEntry, type SafetensorsHeader } from "../formats/safetensors-header.js";
+import {
+  readSafetensorsHeader,
+  type SafetensorsDType,
+  type SafetensorsEntry,
+  type SafetensorsHeader,
+} from "../formats/safetensors-header.js";
 import { StoredTensor } from "../formats/stored-tensor.js";
 import type { QuantizationFormat } from "../quant/quantizer.js";
 import type { EndRecord, EvalRecord, MergeRecord, StartRecord } from "../runs/metrics.js";
 import { parseMetrics } from "../runs/metrics.js";
 
 /** A tensor as a file declares it. */
-export type TensorInfo = Pick<SafetensorsEntry, "name" | "dtype" | "shape">;
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: SafetensorsDType | GgufTypeName;
+  readonly shape: readonly number[];
+}
 
 /** Tensors in the order of their names, and how many numbers they hold. */
 export interface TensorList {
@@ -48,8 +60,32 @@ export type Inspection =
       readonly config: Readonly<Record<string, unknown>>;
       readonly metadata: Readonly<Record<string, string>>;
     } & TensorList)
+  | GgufInspection
   | OnnxInspection
   | RunInspection;
+
+/** A GGUF file, or all parts of one. */
+export interface GgufInspection {
+  readonly kind: "gguf";
+  readonly version: number;
+  /** The value of each key; a text in place of a long list. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly parameters: number;
+  /** In the order of their names. */
+  readonly tensors: readonly TensorInfo[];
+  /** What the tensors of each type take, the largest first. */
+  readonly types: readonly GgufTypeShare[];
+  readonly files: readonly string[];
+  readonly fileBytes: number;
+}
+
+/** The tensors of one type in a GGUF file. */
+export interface GgufTypeShare {
+  readonly type: GgufTypeName;
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly bytes: number;
+}
 
 /** An ONNX model, by itself or in a folder as transformers.js loads it. */
 export interface OnnxInspection extends Omit<OnnxHeader, "initializers"> {
@@ -87,6 +123,7 @@ export async function inspectPath(path: string): Promise<Inspection> {
   if (!(await isDirectory(path))) {
     if (isPickleName(path)) throw pickleError(path, [path]);
     if (extension(path) === ".onnx") return inspectOnnx(path, null, []);
+    if (extension(path) === ".gguf") return inspectGguf(path);
     const { metadata, ...header } = await readSafetensorsHeader(path);
     return { kind: "safetensors", metadata, ...(await tensorList([{ path, ...header }])) };
   }
@@ -114,7 +151,7 @@ export async function inspectPath(path: string): Promise<Inspection> {
   }
   throw new CheckpointError(
     `${path} cannot be inspected; it must be a run folder (metrics.jsonl), an adapter (adapter_config.json), ` +
-      "a model folder (config.json), or a .safetensors or .onnx file",
+      "a model folder (config.json), or a .safetensors, .gguf or .onnx file",
   );
 }
 
@@ -137,6 +174,38 @@ async function inspectOnnx(
   const header = await readOnnxHeader(model);
   const parameters = header.initializers.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   return { kind: "onnx", config, model, otherModels, parameters, ...header };
+}
+
+async function inspectGguf(path: string): Promise<GgufInspection> {
+  const { version, metadata, tensors: stored, paths, fileBytes } = await openGguf(path);
+  const types = new Map<GgufTypeName, GgufTypeShare>();
+  const tensors: TensorInfo[] = [];
+  for (const [name, { shape, type, byteLength }] of stored) {
+    tensors.push({ name, dtype: type.name, shape });
+    const { tensors: count = 0, parameters = 0, bytes = 0 } = types.get(type.name) ?? {};
+    types.set(type.name, {
+      type: type.name,
+      tensors: count + 1,
+      parameters: parameters + elementCount(shape),
+      bytes: bytes + byteLength,
+    });
+  }
+  return {
+    kind: "gguf",
+    version,
+    metadata: Object.fromEntries([...metadata].map(([key, value]) => [key, plainValue(value)])),
+    parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    tensors: tensors.sort(byName),
+    types: [...types.values()].sort((a, b) => b.bytes - a.bytes),
+    files: paths,
+    fileBytes,
+  };
+}
+
+function plainValue(value: GgufValue): unknown {
+  if (value.type !== "array") return value.value;
+  const plain = (item: unknown): unknown => (isObject(item) ? plainValue(item as unknown as GgufValue) : item);
+  return value.items?.map(plain) ?? `a list of ${value.count} values of type ${value.of}`;
 }
 
 interface WeightFile extends Pick<SafetensorsHeader, "entries" | "fileBytes"> {
@@ -166,14 +235,16 @@ async function tensorList(files: readonly WeightFile[]): Promise<TensorList> {
     if (info !== undefined) quantized.push(info);
   }
   if (faults.length > 0) throw new CheckpointError(`${folderOf(files[0]!.path)}:\n${faults.join("\n")}`);
-  const byName = <T extends { name: string }>(a: T, b: T): number =>
-    a.name.localeCompare(b.name, "en", { numeric: true });
   const tensors = entries
     .filter(({ name }) => !parts.has(name))
     .map(({ name, dtype, shape }) => ({ name, dtype, shape }))
     .sort(byName);
   const parameters = [...tensors, ...quantized].reduce((sum, { shape }) => sum + elementCount(shape), 0);
   return { parameters, tensors, quantized: quantized.sort(byName) };
+}
+
+function byName<T extends { readonly name: string }>(a: T, b: T): number {
+  return a.name.localeCompare(b.name, "en", { numeric: true });
 }
 
 /** The description of a quantized weight by its parts; null where they have faults, which are added to `faults`. */

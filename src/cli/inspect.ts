@@ -1,13 +1,14 @@
 import type { Command } from "commander";
-import { isObject } from "../base/json.js";
+import { isObject, shownValue } from "../base/json.js";
 import { append } from "../base/lists.js";
-import { formatCount, formatDuration, formatLoss, formatNumber, formatShare } from "../base/numbers.js";
+import { formatBytes, formatCount, formatDuration, formatLoss, formatNumber, formatShare } from "../base/numbers.js";
 import { modelFolder } from "../hub/locate-model.js";
 import { RELATIVE_THRESHOLD } from "../relora/merge-report.js";
 import { policyOf } from "../runs/report/merges.js";
 import type { Context } from "./context.js";
 import {
   elementCount,
+  type GgufInspection,
   type Inspection,
   inspectPath,
   type OnnxInspection,
@@ -19,10 +20,16 @@ import { addInspectSchedule } from "./inspect-schedule.js";
 import { longest, tableLines } from "./table.js";
 import { addVerb } from "./usage.js";
 
+/** Longer texts in metadata, such as chat templates, are shown by their beginning. */
+const MAX_SHOWN_TEXT = 100;
+
 /** `highrank inspect PATH` and `highrank inspect schedule [CONFIG]` */
 export function addInspect(program: Command, context: Context): void {
   const command = addVerb(program, "inspect", "show what a file or folder holds, or plot a learning-rate schedule")
-    .argument("<PATH>", "a .safetensors or .onnx file, a folder of a model, an adapter or a run, or a name of the hub")
+    .argument(
+      "<PATH>",
+      "a .safetensors, .gguf or .onnx file, a folder of a model, an adapter or a run, or a name of the hub",
+    )
     .action(async (path: string) => {
       const inspection = await inspectPath(await modelFolder(path, context.events));
       context.result({ path, ...inspection }, () => inspectionLines(inspection));
@@ -38,6 +45,8 @@ function inspectionLines(inspection: Inspection): string[] {
       return ["safetensors file", ...pairLines(inspection.metadata), ...tensorLines(inspection)];
     case "model":
       return ["Hugging Face model", ...pairLines(inspection.config), ...tensorLines(inspection)];
+    case "gguf":
+      return ggufLines(inspection);
     case "onnx":
       return onnxLines(inspection);
     case "adapter": {
@@ -75,6 +84,31 @@ function onnxLines(onnx: OnnxInspection): string[] {
   ];
 }
 
+function ggufLines({ version, metadata, tensors, types, parameters, files, fileBytes }: GgufInspection): string[] {
+  const shown = Object.entries(metadata).map(([key, value]) => [
+    key,
+    typeof value === "string" && (value.length > MAX_SHOWN_TEXT || value.includes("\n")) ? shownValue(value) : value,
+  ]);
+  const rows = types.map(({ type, tensors: count, parameters: numbers, bytes }) => [
+    type,
+    `${count}`,
+    formatCount(numbers),
+    formatBytes(bytes),
+    formatNumber((8 * bytes) / numbers),
+  ]);
+  const all = `${tensors.length} tensors, ${parameters} parameters (${formatCount(parameters)}), ${formatBytes(fileBytes)}`;
+  return [
+    `GGUF file, version ${version}`,
+    ...pairLines(Object.fromEntries(shown)),
+    "",
+    ...tensorRows(tensors),
+    "",
+    ...tableLines("lrrrr", ["type", "tensors", "parameters", "bytes", "bits each"], rows).map((line) => `  ${line}`),
+    "",
+    files.length === 1 ? all : `${all} in ${files.length} files`,
+  ];
+}
+
 function pairLines(values: Readonly<Record<string, unknown>>, indent = "  "): string[] {
   const width = longest(Object.keys(values));
   return Object.entries(values).flatMap(([key, value]) => {
@@ -85,14 +119,18 @@ function pairLines(values: Readonly<Record<string, unknown>>, indent = "  "): st
   });
 }
 
-function tensorLines({ tensors, quantized, parameters }: TensorList): string[] {
+function tensorRows(tensors: TensorList["tensors"]): string[] {
   const shapes = tensors.map(({ shape }) => shapeText(shape));
   const nameColumns = longest(tensors.map(({ name }) => name));
   const shapeColumns = longest(shapes);
-  const rows = tensors.map(({ name, dtype, shape }, index) => {
+  return tensors.map(({ name, dtype, shape }, index) => {
     const count = formatCount(elementCount(shape)).padStart(6);
     return `  ${name.padEnd(nameColumns)}  ${dtype.padEnd(4)}  ${shapes[index]!.padEnd(shapeColumns)}  ${count}`;
   });
+}
+
+function tensorLines({ tensors, quantized, parameters }: TensorList): string[] {
+  const rows = tensorRows(tensors);
   const total = `${parameters} parameters (${formatCount(parameters)})`;
   if (quantized.length === 0) return ["", ...rows, "", `${tensors.length} tensors, ${total}`];
   const counts = `${tensors.length} tensors and ${quantized.length} quantized weights, ${total}`;

@@ -100,7 +100,7 @@ const METADATA = new Map<string, GgufValue>([
   ["a.uint32", { type: "uint32", value: 2 ** 32 - 1 }],
   ["a.int8", { type: "int8", value: -3 }],
   ["a.uint64", { type: "uint64", value: 2n ** 53n + 1n }],
-  ["a.float32", { type: "float32", value: Math.fround(0.1) }],
+  ["a.float32", { type: "float32", value: 0.1 }],
   ["a.float64", { type: "float64", value: 0.1 }],
   ["a.bool", { type: "bool", value: true }],
   ["a.string", { type: "string", value: "wörter 😀" }],

@@ -129,7 +129,16 @@ async function readValue(bytes: HeaderBytes, where: string, lists: boolean): Pro
   const type = await readValueType(bytes, where);
   if (type === "array") return readArray(bytes, where, lists, 1);
   const value = await readItem(bytes, type, where);
-  return { type, value } as GgufValue;
+  return { type, value: type === "float32" ? shortestFloat32(value as number) : value } as GgufValue;
+}
+
+/** The shortest decimal number that is this one in float32: 0.1 and not 0.10000000149011612. */
+function shortestFloat32(value: number): number {
+  for (let digits = 1; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return short;
+  }
+  return value;
 }
 
 async function readValueType(bytes: HeaderBytes, where: string): Promise<GgufValueType> {

@@ -99,7 +99,7 @@ export interface GgufArray {
 /** A value in a list. Integers beyond 2^53 are bigints. */
 export type GgufItem = number | bigint | boolean | string | GgufArray;
 
-/** A value of metadata. */
+/** A value of metadata. A float32 is the shortest decimal number that it is the nearest to. */
 export type GgufValue =
   | { readonly type: GgufNumberType; readonly value: number | bigint }
   | { readonly type: "bool"; readonly value: boolean }
