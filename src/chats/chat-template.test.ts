@@ -87,7 +87,7 @@ test("files beside a tokenizer override its config, and each has a name", async 
   await withFolder(files, async (folder) => {
     expect(await templatesBeside(folder)).toEqual(NAMED.slice(0, 2));
     const own = async (name: string | null) =>
-      texts((await modelTokenizer({ folder, addSpecialTokens: true }, name)).config);
+      texts((await modelTokenizer({ read: () => Tokenizer.fromFolder(folder), addSpecialTokens: true }, name)).config);
     expect(await own(null)).toEqual(["1 tools: [user]a[assistant]b", "[user]a[assistant]b"]);
     expect(await own("default")).toEqual(["[user]a[assistant]b", "[user]a[assistant]b"]);
     expect(await own(`${folder}/other.jinja`)).toEqual(["other", "other"]);

@@ -9,8 +9,9 @@ import type { TokenCounts } from "../data/encoded-data.js";
 import { type DataKind, textOfRecord } from "../data/records.js";
 import { type LocatedData, locateData, shownData } from "../hub/locate-data.js";
 import { modelFolder } from "../hub/locate-model.js";
+import { readTokenizer } from "../loading/companions.js";
 import { withTemplate } from "../tokenizers/model-tokenizer.js";
-import { Tokenizer } from "../tokenizers/tokenizer.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, type OptionValues, readOptions } from "./options.js";
@@ -140,7 +141,7 @@ async function tokenizerFor(
           train.map((record) => textOfRecord(record) ?? ""),
           { vocabSize },
         )
-      : await Tokenizer.fromFolder(path);
+      : await readTokenizer(path);
   return withTemplate(tokenizer, chatTemplate);
 }
 

@@ -177,7 +177,7 @@ async function inspectOnnx(
 }
 
 async function inspectGguf(path: string): Promise<GgufInspection> {
-  const { version, metadata, tensors: stored, paths, fileBytes } = await openGguf(path);
+  const { version, metadata, tensors: stored, parts, fileBytes } = await openGguf(path);
   const types = new Map<GgufTypeName, GgufTypeShare>();
   const tensors: TensorInfo[] = [];
   for (const [name, { shape, type, byteLength }] of stored) {
@@ -197,7 +197,7 @@ async function inspectGguf(path: string): Promise<GgufInspection> {
     parameters: tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     tensors: tensors.sort(byName),
     types: [...types.values()].sort((a, b) => b.bytes - a.bytes),
-    files: paths,
+    files: [...parts.keys()],
     fileBytes,
   };
 }

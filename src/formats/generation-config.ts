@@ -1,6 +1,8 @@
 import { exists, joinPath } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
+import { openGgufModel } from "./gguf/gguf-model.js";
+import { isGgufName } from "./gguf/open-gguf.js";
 import { readJsonObject } from "./json-file.js";
 import { checkpointPath } from "./open-file.js";
 
@@ -27,6 +29,7 @@ export async function readBeginId(folder: string): Promise<number | undefined> {
 }
 
 async function readIds(folder: string, key: string): Promise<readonly number[] | undefined> {
+  if (isGgufName(folder)) return idsIn((await openGgufModel(folder)).config, key, folder);
   for (const name of FILES) {
     if (!(await exists(joinPath(folder, name)))) continue;
     const path = await checkpointPath(folder, name);

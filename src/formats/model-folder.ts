@@ -15,13 +15,14 @@ import { isObject, kindOf, shortened, shownValue } from "../base/json.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { type FolderOptions, writeFolder } from "./checksums.js";
 import { checkpointFault } from "./faults.js";
+import { openGgufModel } from "./gguf/gguf-model.js";
+import { isGgufName, openGguf } from "./gguf/open-gguf.js";
 import { readJsonObject, toJsonText } from "./json-file.js";
-import { readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
+import { type LazyTensor, readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
 import { checkpointPath, orCheckpointError } from "./open-file.js";
 import { isPickleName, pickleError } from "./pickle.js";
 import { openSafetensors, storedBytes, writeSafetensors } from "./safetensors.js";
-import { readSafetensorsHeader } from "./safetensors-header.js";
-import type { StoredTensor } from "./stored-tensor.js";
+import { readSafetensorsHeader, type SafetensorsDType } from "./safetensors-header.js";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
@@ -45,7 +46,7 @@ export interface ModelFolder extends ModelFolderTexts {
 /** A Hugging Face model folder whose weights are read on request; names are as on disk. */
 export interface OpenModelFolder extends ModelFolderTexts {
   /** In the order of the files, and of the bytes in each. */
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly tensors: ReadonlyMap<string, LazyTensor & { readonly fileType?: SafetensorsDType }>;
 }
 
 /** Content to write to a model folder. */
@@ -163,13 +164,14 @@ async function writeShards(folder: string, shards: readonly Map<string, TensorTo
 
 /**
  * Checks a model folder, with its weights in one file or in shards, so that its tensors can be read one by one. Nothing
- * stays open.
- * @throws CheckpointError listing everything that is missing or wrong; pickle files are refused.
+ * stays open. A GGUF file stands for a folder of its model, without the texts of a tokenizer.
+ * @throws CheckpointError listing everything that is missing or wrong; pickle files are refused. As `openGgufModel`.
  */
 export async function openModelFolder(folder: string): Promise<OpenModelFolder> {
+  if (isGgufName(folder) && !(await isDirectory(folder))) return openGgufModel(folder);
   const files = await weightFiles(folder);
   const config = await readJsonObject(await checkpointPath(folder, CONFIG));
-  const tensors = new Map<string, StoredTensor>();
+  const tensors = new Map<string, LazyTensor>();
   for (const [path, names] of files) {
     for (const [name, tensor] of (await openSafetensors(path, { names })).tensors) tensors.set(name, tensor);
   }
@@ -198,6 +200,7 @@ export async function readModelFolder(folder: string): Promise<ModelFolder> {
  */
 export async function weightFiles(folder: string): Promise<Map<string, readonly string[]>> {
   if (!(await isDirectory(folder))) {
+    if (isGgufName(folder)) return new Map((await openGguf(folder)).parts);
     if (isPickleName(folder) && (await exists(folder))) throw pickleError(folder, [folder]);
     throw new CheckpointError(`${folder} must be a model folder with ${CONFIG} and ${WEIGHTS}, but is no folder`);
   }

@@ -54,7 +54,7 @@ function turned<T extends TensorToWrite>(
 }
 
 /** The same tensor with its two axes swapped when it is read. */
-function transposed<T extends TensorToWrite>(tensor: T): T | TransposedTensor {
+export function transposed<T extends TensorToWrite>(tensor: T): T | TransposedTensor {
   // Transposed twice, a tensor of a file passes through with its bytes.
   return tensor instanceof TransposedTensor ? (tensor.source as T) : new TransposedTensor(tensor);
 }

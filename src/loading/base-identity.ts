@@ -34,6 +34,7 @@ const FILE_TYPES: Readonly<Record<string, string>> = { BF16: "bfloat16", F16: "f
 
 /** The type of the numbers in the model's files, in words: that of most of its matrices. */
 function storageOf(source: ModelSource): string {
+  if (source.storage !== undefined) return source.storage;
   const quantizer = quantizerOfModel(source.build());
   if (quantizer !== null) return describeQuantizer(quantizer);
   const counts = new Map<string, number>();

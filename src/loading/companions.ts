@@ -3,7 +3,10 @@ import { parseJsonObject } from "../base/json.js";
 import { findTurnEnd } from "../chats/turn-end.js";
 import type { Settings } from "../config/settings.js";
 import { GENERATION_CONFIG, readEndIds, withEndIds } from "../formats/generation-config.js";
+import { readGgufTokenizer } from "../formats/gguf/gguf-tokenizer.js";
+import { isGgufName } from "../formats/gguf/open-gguf.js";
 import { toJsonText } from "../formats/json-file.js";
+import { openModelFolder } from "../formats/model-folder.js";
 import { checkpointPath } from "../formats/open-file.js";
 import { additionalTemplates } from "../tokenizers/stored-templates.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
@@ -44,12 +47,15 @@ export async function runCompanions(
 
 function filesOf(tokenizer: Tokenizer): [name: string, content: string][] {
   const { endOfTextId } = tokenizer;
-  const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   return [
-    ["tokenizer.json", text(tokenizer.toJson())],
-    ["tokenizer_config.json", text(tokenizer.config)],
-    [GENERATION_CONFIG, text({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
+    ["tokenizer.json", jsonText(tokenizer.toJson())],
+    ["tokenizer_config.json", jsonText(tokenizer.config)],
+    [GENERATION_CONFIG, jsonText({ bos_token_id: endOfTextId, eos_token_id: endOfTextId })],
   ];
+}
+
+function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 /** The same files, but with a generation_config.json in which these tokens end a text too. */
@@ -78,7 +84,7 @@ export async function companionsWithTokenizer(
   const generation = ofModel.get(GENERATION_CONFIG);
   const files = new Map<string, string | Uint8Array>(generation === undefined ? [] : [[GENERATION_CONFIG, generation]]);
   for (const [name, content] of await companionFiles(tokenizerFolder)) files.set(name, content);
-  const tokenizer = await Tokenizer.fromFolder(tokenizerFolder);
+  const tokenizer = await readTokenizer(tokenizerFolder);
   const ends = [await findTurnEnd(tokenizer), tokenizer.findEndOfText()];
   const stored = files.has(GENERATION_CONFIG) ? [] : await readEndIds(folder);
   return endingAt(files, [...new Set([...ends.filter((id) => id !== undefined), ...stored])]);
@@ -91,11 +97,30 @@ export async function tokenizerFiles(folder: string): Promise<Map<string, Uint8A
   return files;
 }
 
-/** The files of a model folder that go with any copy of the model, byte for byte. */
+/** The tokenizer of a model folder or a GGUF file. @throws CheckpointError as reading its files. */
+export async function readTokenizer(path: string): Promise<Tokenizer> {
+  if (!isGgufName(path)) return Tokenizer.fromFolder(path);
+  const { tokenizerJson, tokenizerConfig } = await readGgufTokenizer(path);
+  return Tokenizer.fromJson(tokenizerJson, tokenizerConfig);
+}
+
+/** The files of a model folder that go with any copy of the model, byte for byte; those that a GGUF file stands for. */
 export async function companionFiles(folder: string): Promise<Map<string, Uint8Array>> {
+  if (isGgufName(folder)) return ggufCompanions(folder);
   const present = new Set(await listFolder(folder));
   const names = [...COMPANIONS.filter((name) => present.has(name)), ...(await additionalTemplates(folder))];
   const files = new Map<string, Uint8Array>();
   for (const name of names) files.set(name, await readBytes(await checkpointPath(folder, name)));
   return files;
+}
+
+async function ggufCompanions(path: string): Promise<Map<string, Uint8Array>> {
+  const { tokenizerJson, tokenizerConfig } = await readGgufTokenizer(path);
+  const { bos_token_id, eos_token_id, pad_token_id } = (await openModelFolder(path)).config;
+  const files = {
+    "tokenizer.json": tokenizerJson,
+    "tokenizer_config.json": tokenizerConfig,
+    [GENERATION_CONFIG]: { bos_token_id, eos_token_id, pad_token_id },
+  };
+  return new Map(Object.entries(files).map(([name, json]) => [name, new TextEncoder().encode(jsonText(json))]));
 }

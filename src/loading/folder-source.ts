@@ -3,6 +3,7 @@ import { CheckpointError } from "../base/errors.js";
 import { shortened } from "../base/json.js";
 import type { StoredQuantizedWeight } from "../formats/bitsandbytes.js";
 import { readBitsandbytes } from "../formats/bitsandbytes.js";
+import { isGgufName } from "../formats/gguf/open-gguf.js";
 import { openModelFolder } from "../formats/model-folder.js";
 import { fromStorage } from "../formats/model-tensors.js";
 import { parseQuantizationConfig } from "../formats/quantization-config.js";
@@ -15,7 +16,7 @@ import type { FillOptions, ModelSource, ModelTensor } from "./model-source.js";
 import { diskParameters, fillModel, quantizedWeight, throwFaults, tiedNames, weightFaults } from "./model-source.js";
 
 /**
- * A Hugging Face folder. Its headers and all weights that are quantized on disk are read at once.
+ * A Hugging Face folder, or the model in a GGUF file. Its headers and all weights that are quantized on disk are read at once.
  * @param untied gives a model whose output projection is its embedding table a projection of its own, with the values
  * of the table.
  * @param onNotice is told of weights in the folder that the model has no place for.
@@ -39,7 +40,8 @@ export async function folderSource(
   };
   const unused = checkWeights(described.create(new Rng(0)), build(), named, folder);
   if (unused.length > 0) onNotice?.(`${folder}: ${unusedWeights(unused)}`);
-  return { folder, config, ...named, build, readWeight: weightReader(named) };
+  const files = isGgufName(folder) ? { storage: "GGUF" } : { folder };
+  return { ...files, config, ...named, build, readWeight: weightReader(named) };
 }
 
 /** A model whose output projection is its embedding table gets one of its own, with the values of the table. */

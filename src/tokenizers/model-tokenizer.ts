@@ -4,12 +4,12 @@ import { shownValue } from "../base/json.js";
 import { optionName } from "../base/naming.js";
 import { BUILT_IN_NAMES, BUILT_IN_TEMPLATES, type BuiltInTemplate } from "./built-in-templates.js";
 import { readTemplateFile, templateNamed, templateNames } from "./stored-templates.js";
-import { Tokenizer } from "./tokenizer.js";
+import type { Tokenizer } from "./tokenizer.js";
 
-/** A tokenizer's files, and how a model was trained with it. */
+/** Where a model's tokenizer is, and how the model was trained with it. */
 export interface TokenizerSource {
-  /** The folder with its tokenizer.json. */
-  readonly folder: string;
+  /** Reads its files. */
+  readonly read: () => Promise<Tokenizer>;
   /** False if nothing stood around the texts that the model was trained on. */
   readonly addSpecialTokens: boolean;
 }
@@ -19,10 +19,10 @@ export interface TokenizerSource {
  * @throws ConfigError for a template of tokens that the model was not trained with; as reading the two.
  */
 export async function modelTokenizer(
-  { folder, addSpecialTokens }: TokenizerSource,
+  { read, addSpecialTokens }: TokenizerSource,
   chatTemplate: string | null,
 ): Promise<Tokenizer> {
-  const stored = await Tokenizer.fromFolder(folder);
+  const stored = await read();
   const tokenizer = await withTemplate(addSpecialTokens ? stored : stored.withoutSurround(), chatTemplate);
   if (tokenizer.newTokens.length === 0) return tokenizer;
   throw new ConfigError(

@@ -13,9 +13,10 @@ import { evaluationBatches, evaluationRowCount } from "../data/evaluation-batche
 import { holdOut, validatedBy } from "../data/hold-out.js";
 import { asRows, type BatchShapes, type Rows } from "../data/packing.js";
 import { isChat, NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
+import { isGgufName } from "../formats/gguf/open-gguf.js";
 import { locateData, shownData } from "../hub/locate-data.js";
 import type { DownloadEvents } from "../hub/model-download.js";
-import { endingAt, runCompanions } from "../loading/companions.js";
+import { endingAt, readTokenizer, runCompanions } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
 import type { CompanionFiles } from "../loading/model-source.js";
 import { type ModelSource, presetSource, tiedNames } from "../loading/model-source.js";
@@ -27,7 +28,7 @@ import type { TrainedRun } from "../relora/compiled-phase.js";
 import type { RunState } from "../runs/run-state.js";
 import type { SavedRun } from "../runs/saved-run.js";
 import { WITHOUT_TOKENS, withTemplate } from "../tokenizers/model-tokenizer.js";
-import { Tokenizer } from "../tokenizers/tokenizer.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
 import { fitMemory } from "./memory-fit.js";
@@ -272,8 +273,8 @@ function startDate({ kind }: Dataset, tokenizer: Tokenizer | null): string | nul
 
 /** The tokenizer of a folder; null if it has none, which is enough for a data set of tokens. */
 async function storedTokenizer(folder: string, dataset: Dataset | null): Promise<Tokenizer | null> {
-  if (dataset?.kind === "token rows" && !(await exists(joinPath(folder, "tokenizer.json")))) return null;
-  return Tokenizer.fromFolder(folder);
+  const hasFiles = isGgufName(folder) || (await exists(joinPath(folder, "tokenizer.json")));
+  return dataset?.kind === "token rows" && !hasFiles ? null : readTokenizer(folder);
 }
 
 /** A question, and the tokens of its chat up to the answer. */

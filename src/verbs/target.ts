@@ -7,6 +7,7 @@ import { readHostTensor } from "../formats/lazy-tensor.js";
 import { checkpointPath } from "../formats/open-file.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
+import { readTokenizer } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
 import { assignSome, type FillOptions, fillModel, type ModelSource } from "../loading/model-source.js";
 import { existing, isAdapterFolder, openAdapter, tokenizerFolder } from "../loading/open-adapter.js";
@@ -144,7 +145,8 @@ export async function modelOf(target: Target, { adapter, device }: LoadOptions):
       const { effect, source, baseFolder } = await openAdapter(folder, target.base, events);
       const found = await load(baseFolder, source, adapter ? effect : null, options);
       if (!adapter) return found;
-      return { ...found, tokenizer: { ...found.tokenizer, folder: await tokenizerFolder(folder, baseFolder) } };
+      const read = async () => readTokenizer(await tokenizerFolder(folder, baseFolder));
+      return { ...found, tokenizer: { ...found.tokenizer, read } };
     }
     case "model": {
       const effect = adapter ? await openWeighted(target.adapters, folder, events) : null;
@@ -154,7 +156,7 @@ export async function modelOf(target: Target, { adapter, device }: LoadOptions):
 }
 
 function loaded(model: CausalLM, folder: string): LoadedTarget {
-  return { model, folder, tokenizer: { folder, addSpecialTokens: true }, weights: null };
+  return { model, folder, tokenizer: { read: () => readTokenizer(folder), addSpecialTokens: true }, weights: null };
 }
 
 /** The target with its tokenizer used as in the run. */

@@ -173,8 +173,11 @@ describe("a file of the reference implementation", () => {
     await writeGguf(part(1), { metadata: split(0), tensors: one("a") });
     await expect(openGguf(part(1))).rejects.toThrow("m-00002-of-00002.gguf is missing");
     await writeGguf(part(2), { metadata: split(1), tensors: one("bb") });
-    const { tensors, paths } = await openGguf(part(1));
-    expect(paths).toEqual([part(1), part(2)]);
+    const { tensors, parts } = await openGguf(part(1));
+    expect([...parts]).toEqual([
+      [part(1), ["a"]],
+      [part(2), ["bb"]],
+    ]);
     expect(await tensors.get("bb")!.read()).toEqual(Float32Array.of(2));
     await expect(openGguf(part(2))).rejects.toThrow(`name ${part(1)}`);
     await writeGguf(part(2), { metadata: split(0), tensors: one("a") });

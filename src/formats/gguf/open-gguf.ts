@@ -1,4 +1,4 @@
-import { baseName, exists, folderOf, joinPath } from "#platform";
+import { baseName, exists, extension, folderOf, joinPath } from "#platform";
 import { CheckpointError } from "../../base/errors.js";
 import { checkpointFault } from "../faults.js";
 import { GgufTensor } from "./gguf-tensor.js";
@@ -12,10 +12,15 @@ export interface OpenGguf {
   readonly metadata: ReadonlyMap<string, GgufValue>;
   /** In the order of the parts, and of the bytes in each. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
-  /** The file, or all its parts. */
-  readonly paths: readonly string[];
+  /** The file, or all its parts, with the names of the tensors in each. */
+  readonly parts: ReadonlyMap<string, readonly string[]>;
   /** Length of all parts. */
   readonly fileBytes: number;
+}
+
+/** True for the name of a GGUF file. */
+export function isGgufName(path: string): boolean {
+  return extension(path) === ".gguf";
 }
 
 /** The end of the name of a part: its number, from 1, and that of all parts. */
@@ -32,13 +37,16 @@ export async function openGguf(path: string, options?: GgufHeaderOptions): Promi
   const headers = new Map([[path, first]]);
   for (const part of await otherParts(path, metadata)) headers.set(part, await readGgufHeader(part));
   const tensors = new Map<string, GgufTensor>();
+  const parts = new Map<string, readonly string[]>();
   const faults: string[] = [];
-  let number = 0;
   let fileBytes = 0;
   for (const [part, header] of headers) {
     const stored = splitNumber(header.metadata, "split.no") ?? 0;
-    if (stored !== number) faults.push(`${baseName(part)} must have split.no ${number}, not ${stored}`);
-    number++;
+    if (stored !== parts.size) faults.push(`${baseName(part)} must have split.no ${parts.size}, not ${stored}`);
+    parts.set(
+      part,
+      header.entries.map(({ name }) => name),
+    );
     fileBytes += header.fileBytes;
     for (const entry of header.entries) {
       if (tensors.has(entry.name)) faults.push(`${baseName(part)} holds "${entry.name}", as a part before it does`);
@@ -48,7 +56,7 @@ export async function openGguf(path: string, options?: GgufHeaderOptions): Promi
   const wanted = splitNumber(metadata, "split.tensors.count") ?? tensors.size;
   if (wanted !== tensors.size) faults.push(`split.tensors.count is ${wanted}, but the parts hold ${tensors.size}`);
   if (faults.length > 0) throw checkpointFault(`${path}: its parts do not belong together`, faults);
-  return { version, metadata, tensors, paths: [...headers.keys()], fileBytes };
+  return { version, metadata, tensors, parts, fileBytes };
 }
 
 /** Paths of the second part and those after it. */

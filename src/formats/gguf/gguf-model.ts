@@ -1,0 +1,159 @@
+import { CheckpointError, ModelError } from "../../base/errors.js";
+import { describeModel } from "../../models/architectures.js";
+import { checkpointFault } from "../faults.js";
+import type { LazyTensor } from "../lazy-tensor.js";
+import { transposed } from "../model-tensors.js";
+import type { SafetensorsDType } from "../safetensors-header.js";
+import { architectureOf, type ConfigKeys, type GgufArchitecture } from "./architectures.js";
+import type { GgufTensor } from "./gguf-tensor.js";
+import { GgufMetadata } from "./metadata.js";
+import { openGguf } from "./open-gguf.js";
+import { ReorderedTensor, shifted, swappedRows } from "./rearranged-tensor.js";
+
+/** A model in a GGUF file, as a Hugging Face folder would hold it. */
+export interface GgufModel {
+  /** Content of its config.json. */
+  readonly config: Record<string, unknown>;
+  /** By their names in such a folder, and in its shapes; widened to float32 when they are read. */
+  readonly tensors: ReadonlyMap<string, LazyTensor & { readonly fileType?: SafetensorsDType }>;
+}
+
+/**
+ * Opens the model in a GGUF file. Nothing but its header is read, and the factors of its rotary positions.
+ * @throws ModelError for what is not supported; CheckpointError as `openGguf`, and for missing keys and tensors that
+ * have no place in the model.
+ */
+export async function openGgufModel(path: string): Promise<GgufModel> {
+  const { metadata: values, tensors: stored } = await openGguf(path);
+  const metadata = new GgufMetadata(path, values);
+  const architecture = architectureOf(metadata);
+  const config = await configOf(architecture, metadata, stored);
+  const { storage } = describeModel(config);
+  const tensors = new Map<string, LazyTensor>();
+  const faults: string[] = [];
+  for (const [name, tensor] of stored) {
+    if (ROPE_FACTORS.test(name)) continue;
+    const [, layer, bare, kind] = /^(?:blk\.(\d+)\.)?(.*)\.(weight|bias)$/.exec(name) ?? [];
+    const pattern = layer === undefined ? bare : `blk.*.${bare}`;
+    const given = pattern === undefined ? undefined : architecture.tensors[pattern];
+    if (given === undefined || !Object.hasOwn(architecture.tensors, pattern!)) {
+      faults.push(`tensor "${name}" has no place in a model of ${architecture.name}`);
+      continue;
+    }
+    const foreign = `${given.replace("*", layer ?? "")}.${kind}`;
+    const axes = architecture.swapped?.(pattern!, config);
+    const isNorm = architecture.shiftsNorms === true && name.endsWith("norm.weight");
+    let read: LazyTensor & { readonly fileType?: SafetensorsDType } = tensor;
+    if (axes !== undefined) {
+      const unit = axes.first * axes.second * axes.inner;
+      if (!(Number.isSafeInteger(unit) && (tensor.shape[0] ?? 1) % unit === 0)) {
+        faults.push(`tensor "${name}" has ${tensor.shape[0] ?? 1} rows, which must be a multiple of ${unit}`);
+        continue;
+      }
+      read = new ReorderedTensor(tensor, swappedRows(axes));
+    }
+    if (isNorm) read = shifted(read, -1);
+    if (storage.isTransposed(foreign) && read.shape.length === 2) read = transposed(read);
+    tensors.set(foreign, read);
+  }
+  if (faults.length > 0) throw checkpointFault(path, faults);
+  return { config, tensors };
+}
+
+/** Factors of rotary positions, which belong to the config. */
+const ROPE_FACTORS = /^rope_(freqs|factors_long|factors_short)\.weight$/;
+
+async function configOf(
+  architecture: GgufArchitecture,
+  metadata: GgufMetadata,
+  tensors: ReadonlyMap<string, GgufTensor>,
+): Promise<Record<string, unknown>> {
+  const { name, modelType, className } = architecture;
+  const keys: ConfigKeys = {
+    number: (key) => metadata.number(`${name}.${key}`),
+    required: (key) => metadata.requiredNumber(`${name}.${key}`),
+    boolean: (key) => metadata.boolean(`${name}.${key}`),
+    has: (tensor) => tensors.has(tensor),
+  };
+  const table = tensors.get("token_embd.weight");
+  if (table === undefined) throw new CheckpointError(`${metadata.where}: "token_embd.weight" is missing`);
+  const own = architecture.config(keys);
+  const scaling = await ropeScaling(metadata, name, own, tensors);
+  const ids = endIds(metadata);
+  return {
+    architectures: [className],
+    model_type: modelType,
+    ...own,
+    vocab_size: table.shape[0],
+    tie_word_embeddings: !tensors.has("output.weight"),
+    ...(scaling !== undefined && { rope_scaling: scaling }),
+    bos_token_id: metadata.number("tokenizer.ggml.bos_token_id") ?? null,
+    eos_token_id: ids.length > 1 ? ids : (ids[0] ?? null),
+    pad_token_id: metadata.number("tokenizer.ggml.padding_token_id") ?? null,
+    torch_dtype: "float32",
+  };
+}
+
+/** The tokens that end a generated text: that of the end of the text, and those of the end of a turn. */
+function endIds(metadata: GgufMetadata): number[] {
+  const ids = ["eos", "eot", "eom"].map((each) => metadata.number(`tokenizer.ggml.${each}_token_id`));
+  return [...new Set(ids.filter((id) => id !== undefined))];
+}
+
+/** `rope_scaling` of the config; undefined for none. */
+async function ropeScaling(
+  metadata: GgufMetadata,
+  name: string,
+  config: Readonly<Record<string, unknown>>,
+  tensors: ReadonlyMap<string, GgufTensor>,
+): Promise<Record<string, unknown> | undefined> {
+  const [long, short] = [tensors.get("rope_factors_long.weight"), tensors.get("rope_factors_short.weight")];
+  if (long !== undefined && short !== undefined) {
+    const attention = metadata.number(`${name}.rope.scaling.attn_factor`);
+    return {
+      rope_type: "longrope",
+      short_factor: [...(await short.read())],
+      long_factor: [...(await long.read())],
+      ...(attention !== undefined && { attention_factor: attention }),
+    };
+  }
+  const divisors = await tensors.get("rope_freqs.weight")?.read();
+  if (divisors !== undefined) return llama3Scaling(metadata.where, divisors, config);
+  const type = metadata.text(`${name}.rope.scaling.type`) ?? "none";
+  if (type === "none") return undefined;
+  const factor = metadata.requiredNumber(`${name}.rope.scaling.factor`);
+  if (type === "linear") return { rope_type: type, factor };
+  if (type === "yarn") {
+    return {
+      rope_type: type,
+      factor,
+      original_max_position_embeddings: metadata.requiredNumber(`${name}.rope.scaling.original_context_length`),
+    };
+  }
+  throw new ModelError(`${metadata.where}: ${name}.rope.scaling.type is ${type}; none, linear and yarn can be read`);
+}
+
+/** The constants of every Llama 3 model; the factor differs. */
+const LLAMA3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 } as const;
+
+/** The scaling of Llama 3 whose divisors of frequencies the file holds. @throws ModelError for those of another. */
+function llama3Scaling(
+  where: string,
+  divisors: Float32Array,
+  { rope_theta: theta }: Readonly<Record<string, unknown>>,
+): Record<string, unknown> | undefined {
+  const factor = Math.max(...divisors.subarray(0, MAX_PAIRS));
+  if (divisors.every((divisor) => divisor === 1)) return undefined;
+  const isLlama3 = divisors.every((divisor, pair) => {
+    const turns =
+      LLAMA3.original_max_position_embeddings / (2 * Math.PI * (theta as number) ** (pair / divisors.length));
+    const share = (turns - LLAMA3.low_freq_factor) / (LLAMA3.high_freq_factor - LLAMA3.low_freq_factor);
+    const kept = Math.min(Math.max(share, 0), 1);
+    return Math.abs(divisor * ((1 - kept) / factor + kept) - 1) < 1e-4;
+  });
+  if (isLlama3) return { rope_type: "llama3", factor, ...LLAMA3 };
+  throw new ModelError(`${where}: rope_freqs.weight holds other divisors than those of Llama 3's rotary positions`);
+}
+
+/** More pairs of features than a head has. */
+const MAX_PAIRS = 2 ** 16;
