@@ -59,6 +59,7 @@ export {
 export { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./verbs/evaluate.js";
 export { type ExportedModel, type ExportOptions, exportTarget } from "./verbs/export.js";
 export { EXPORT_FORMATS } from "./verbs/export-formats.js";
+export type { ExportedGguf } from "./verbs/export-gguf.js";
 export type { ExportedOnnx } from "./verbs/export-onnx.js";
 export type { ExportedAdapter } from "./verbs/export-peft.js";
 export { type GenerationOptions, generateText, Writer, type WriterOptions } from "./verbs/generate.js";

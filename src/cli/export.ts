@@ -1,6 +1,7 @@
 import type { Command } from "commander";
-import { formatBytes, formatCount } from "../base/numbers.js";
+import { formatBytes, formatCount, formatShare } from "../base/numbers.js";
 import type { ExportedModel } from "../verbs/export.js";
+import type { ExportedGguf } from "../verbs/export-gguf.js";
 import type { ExportedOnnx } from "../verbs/export-onnx.js";
 import type { ExportedAdapter } from "../verbs/export-peft.js";
 import { EXPORT_OPTIONS } from "../verbs/options.js";
@@ -13,11 +14,11 @@ const HELP_AFTER = `
 For a run, finished or not, a checkpoint is exported. peft joins all cycles of
 a ReLoRA run into one adapter for RUN/base, of rank cycles × r. onnx writes
 onnx/model.onnx with a key-value cache, in the layout that transformers.js
-loads.`;
+loads. gguf writes one file for llama.cpp and what is built on it.`;
 
-/** `highrank export TARGET --to peft|hf|onnx --out DIR` */
+/** `highrank export TARGET --to peft|hf|onnx|gguf --out DIR` */
 export function addExport(program: Command, context: Context): void {
-  const command = addVerb(program, "export", "write a model for PEFT, transformers or transformers.js")
+  const command = addVerb(program, "export", "write a model for PEFT, transformers, transformers.js or llama.cpp")
     .argument("<TARGET>", TARGET_HELP)
     .addHelpText("after", HELP_AFTER);
   addOptions(command, EXPORT_OPTIONS);
@@ -26,11 +27,14 @@ export function addExport(program: Command, context: Context): void {
     const options = { ...readOptions(command, EXPORT_OPTIONS), ...readOriginOptions(command), ...context.events };
     const { exportTarget } = await import("../verbs/export.js");
     const exported = await exportTarget(target, options);
-    context.result(exported, () => [...exportedLines(exported), `wrote     ${exported.folder}`]);
+    context.result(exported, () => [
+      ...exportedLines(exported),
+      `wrote     ${exported.format === "gguf" ? exported.file : exported.folder}`,
+    ]);
   });
 }
 
-function exportedLines(exported: ExportedAdapter | ExportedModel | ExportedOnnx): string[] {
+function exportedLines(exported: ExportedAdapter | ExportedModel | ExportedOnnx | ExportedGguf): string[] {
   switch (exported.format) {
     case "peft":
       return adapterLines(exported);
@@ -38,6 +42,8 @@ function exportedLines(exported: ExportedAdapter | ExportedModel | ExportedOnnx)
       return modelLines(exported);
     case "onnx":
       return onnxLines(exported);
+    case "gguf":
+      return ggufLines(exported);
   }
 }
 
@@ -64,6 +70,15 @@ function onnxLines(exported: ExportedOnnx): string[] {
     `exported  ${formatCount(parameters)} parameters in ${dtype}, ${formatBytes(fileBytes)}`,
     `model     ${model}${beside}`,
     ...(hasTokenizer ? [] : ["tokenizer none: the base has no tokenizer.json, which transformers.js needs for text"]),
+    ...dequantizedLines(quantizer),
+  ];
+}
+
+function ggufLines({ parameters, type, fileBytes, relativeErrors, quantizer }: ExportedGguf): string[] {
+  const lost = Object.entries(relativeErrors).map(([name, error]) => `${name} ${formatShare(error)}`);
+  return [
+    `exported  ${formatCount(parameters)} parameters in ${type}, ${formatBytes(fileBytes)}`,
+    ...(lost.length === 0 ? [] : [`rounding  ${lost.join(", ")}`]),
     ...dequantizedLines(quantizer),
   ];
 }

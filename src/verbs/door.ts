@@ -8,6 +8,7 @@ import { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from ".
 import type { ExportedModel } from "./export.js";
 import { exportTarget } from "./export.js";
 import type { EXPORT_FORMATS } from "./export-formats.js";
+import type { ExportedGguf } from "./export-gguf.js";
 import type { ExportedOnnx } from "./export-onnx.js";
 import type { ExportedAdapter } from "./export-peft.js";
 import { type MergedModel, mergeTarget } from "./merge.js";
@@ -76,18 +77,22 @@ export async function merge(target: Named, options: MergeModelOptions): Promise<
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 /** Options of {@link exportTo}; only `out` must be given. */
-export type ExportToOptions = Omit<MergeModelOptions, "verify">;
+export interface ExportToOptions extends Omit<MergeModelOptions, "verify"> {
+  /** Type of the matrices in a GGUF file. Default and null: q8_0. */
+  readonly type?: ExportedGguf["type"] | null;
+}
 
 /** The result of {@link exportTo} by format. */
 export interface ExportedAs {
   readonly peft: ExportedAdapter;
   readonly hf: ExportedModel;
   readonly onnx: ExportedOnnx;
+  readonly gguf: ExportedGguf;
 }
 
 /**
  * Writes a model for other programs: `peft` as one adapter, `hf` as a Hugging Face folder, `onnx` as a decoder with a
- * key-value cache. See {@link exportTarget}.
+ * key-value cache, `gguf` as a file for llama.cpp. See {@link exportTarget}.
  * @throws ConfigError for unknown options, for what the format cannot hold, and if `out` holds files already.
  */
 export async function exportTo<F extends ExportFormat>(

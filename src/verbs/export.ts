@@ -3,6 +3,7 @@ import { optionName } from "../base/naming.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import { requireNewFolder } from "../loading/output-folder.js";
 import type { EXPORT_FORMATS } from "./export-formats.js";
+import { type ExportedGguf, exportGguf, requireNewGguf } from "./export-gguf.js";
 import { type ExportedOnnx, exportOnnx } from "./export-onnx.js";
 import { type ExportedAdapter, exportPeft } from "./export-peft.js";
 import { type MergedModel, mergeTarget } from "./merge.js";
@@ -11,8 +12,10 @@ import { type Origin, openTarget, readBy, unmergedOf } from "./target.js";
 /** Options of {@link exportTarget}. */
 export interface ExportOptions extends Origin {
   readonly to: (typeof EXPORT_FORMATS)[number];
-  /** The folder to write, which must not hold anything yet. */
+  /** The folder to write, which must not hold anything yet; for gguf the file. */
   readonly out: string;
+  /** Type of the matrices in a GGUF file. Default and null: q8_0. */
+  readonly type?: ExportedGguf["type"] | null;
   /** Type of the weights of a whole model; null for the format's default. An adapter is always float32. */
   readonly dtype: FloatDType | null;
 }
@@ -25,15 +28,26 @@ export interface ExportedModel extends Omit<MergedModel, "modelFolder" | "verifi
 
 /**
  * Writes a checkpoint of a run, a PEFT adapter, or a model folder for other programs: as one PEFT adapter, as a plain
- * Hugging Face folder, or as ONNX with a key-value cache.
+ * Hugging Face folder, as ONNX with a key-value cache, or as a GGUF file.
  * @throws ConfigError if `out` holds files already, and for what the format cannot hold; CheckpointError as
  * `mergeTarget`. Nothing is left behind then.
  */
 export async function exportTarget(
   target: string,
-  { to, out, dtype, ...origin }: ExportOptions,
-): Promise<ExportedAdapter | ExportedModel | ExportedOnnx> {
-  await requireNewFolder(out, readBy(target, origin));
+  { to, out, dtype, type = null, ...origin }: ExportOptions,
+): Promise<ExportedAdapter | ExportedModel | ExportedOnnx | ExportedGguf> {
+  if (type !== null && to !== "gguf")
+    throw new ConfigError(
+      `${optionName("type")} is for ${optionName("to")} gguf; the others have ${optionName("dtype")}`,
+    );
+  await (to === "gguf" ? requireNewGguf(out) : requireNewFolder(out, readBy(target, origin)));
+  if (to === "gguf") {
+    if (dtype !== null)
+      throw new ConfigError(
+        `${optionName("dtype")} is for ${optionName("to")} hf and onnx; gguf has ${optionName("type")}`,
+      );
+    return exportGguf(await unmergedOf(await openTarget(target, origin)), { out, type: type ?? "q8_0" });
+  }
   if (to === "peft") {
     if (dtype !== null)
       throw new ConfigError(

@@ -3,7 +3,7 @@ import { optionName } from "../base/naming.js";
 import { SETTINGS } from "../config/settings.js";
 import { FLOAT_DTYPES } from "../formats/quant-state.js";
 import { createQuantizer, QUANTIZATION_FORMATS, type Quantizer } from "../quant/quantizer.js";
-import { EXPORT_FORMATS } from "./export-formats.js";
+import { EXPORT_FORMATS, GGUF_EXPORT_TYPES } from "./export-formats.js";
 import type { GivenOptions, OptionTable, OptionValues } from "./option-table.js";
 
 // The verbs' options with their defaults, which the command line and the library share.
@@ -97,8 +97,24 @@ export const MERGE_OPTIONS = {
 
 /** Options of `highrank export` beside those of its target. */
 export const EXPORT_OPTIONS = {
-  to: { type: "choice", choices: EXPORT_FORMATS, help: "peft: one adapter; hf: the merged model; onnx: a decoder." },
-  out: { type: "string", path: "path", unit: "folder", help: "Folder to write; it must be new or empty." },
+  to: {
+    type: "choice",
+    choices: EXPORT_FORMATS,
+    help: "peft: one adapter; hf: the merged model; onnx: a decoder; gguf: a file for llama.cpp.",
+  },
+  out: {
+    type: "string",
+    path: "path",
+    unit: "folder",
+    help: "Folder to write; it must be new or empty. gguf: a file.",
+  },
+  type: {
+    type: "choice",
+    choices: GGUF_EXPORT_TYPES,
+    default: null,
+    none: "q8_0",
+    help: "Type of the matrices in a GGUF file.",
+  },
   dtype: {
     type: "choice",
     choices: FLOAT_DTYPES,

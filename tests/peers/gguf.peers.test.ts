@@ -7,7 +7,25 @@ import { openGguf } from "../../src/formats/gguf/open-gguf.js";
 import { QUANTIZED, type WrittenGgufType } from "../../src/formats/gguf/quantizing.js";
 import { WIDENED } from "../../src/formats/gguf/widening.js";
 import { writeGguf } from "../../src/formats/gguf/write-gguf.js";
-import { ask, describePeers } from "./peer.js";
+import { readTokenizer } from "../../src/loading/companions.js";
+import { computeFolder, logitsApart } from "./folders.js";
+import { ask, describePeers, record } from "./peer.js";
+
+/** Long enough for two rows of twelve tokens, and then what tokenizers stumble over. */
+const TEXTS = [
+  "The quick brown fox jumps over the lazy dog, and then it's 3 o'clock; we'll see.",
+  "Grüße aus Köln: Straße, Übermut, naïve Façade. Les élèves ont mangé à midi.",
+  "日本語のテキストと中文文本，以及 한국어 텍스트.",
+  "Привет, мир! Γειά σου Κόσμε. שלום עולם مرحبا بالعالم हिन्दी में पाठ",
+  "  two spaces\n\n\tand tabs\r\n   three   spaces ",
+  // No fractions: transformers does not know SmolLM2's splitting, in which each digit of any script stands alone.
+  "12345 67.89 1,000,000 3rd 0x1F",
+  "😀 👩‍👩‍👧 🇩🇪 e\u0301 \u200b zero width",
+  "def f(x):\n    return x ** 2  # comment\n",
+  "",
+  " ",
+  "▁ underscore ▁▁ and <0x41> <unk>",
+];
 
 let root = "";
 const at = (name: string): string => path.join(root, name);
@@ -77,5 +95,19 @@ describePeers("gguf-py", () => {
       found[tensorName] = [tensor.type.name, tensor.shape, sha256(new Uint8Array(buffer))];
     }
     expect(found).toEqual(expected);
+  });
+  test.each(["smollm2-135m", "gemma3-270m"])("computes the same with %s, and takes texts apart alike", async (name) => {
+    const file = await ask<string>("real_models", "gguf_file", { name });
+    const tokenizer = await readTokenizer(file);
+    const ids = await ask<number[][]>("gguf_files", "tokens", { path: file, texts: TEXTS });
+    const { before } = tokenizer.surround;
+    expect(TEXTS.map((text) => [...before, ...tokenizer.encode(text)])).toEqual(ids);
+    const rows = [ids[0]!.slice(0, 12), ids[1]!.slice(0, 12)];
+    const loss = await ask<number>("gguf_files", "logits", { path: file, ids: rows, out: at("logits") });
+    const theirs = new Float32Array((await readFile(at("logits"))).buffer);
+    const ours = await computeFolder(file, rows);
+    record(`${name}.gguf`, { theirs: loss, ours: ours.loss });
+    expect(Math.abs(ours.loss - loss)).toBeLessThan(1e-4);
+    expect(logitsApart(ours.logits, theirs)).toBeLessThan(1e-4);
   });
 });

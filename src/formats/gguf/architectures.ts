@@ -19,9 +19,17 @@ export interface GgufArchitecture {
    * The axes of the rows of a tensor that stand the other way round in Hugging Face folders.
    * @param name in files, without the number of the layer: `blk.*.attn_q`.
    */
-  swapped?(name: string, config: Readonly<Record<string, unknown>>): SwappedAxes | undefined;
+  swapped?(name: string, heads: Heads): SwappedAxes | undefined;
   /** True for one whose norms are distances from 1 in Hugging Face folders, and factors here. */
   readonly shiftsNorms?: boolean;
+  /** True for one whose files hold the output projection even where it is the embedding table. */
+  readonly needsOutput?: boolean;
+}
+
+/** Sizes of a model's attention. */
+export interface Heads {
+  readonly numHeads: number;
+  readonly headDim: number;
 }
 
 /** Reads the keys of a file's architecture, such as `block_count`. */
@@ -80,10 +88,8 @@ const LLAMA: GgufArchitecture = {
     mlp_bias: key.has("blk.0.ffn_up.bias"),
   }),
   // Features that turn together lie side by side here, and half a head apart there.
-  swapped: (name, { head_dim: headDim }) =>
-    name === "blk.*.attn_q" || name === "blk.*.attn_k"
-      ? { first: (headDim as number) / 2, second: 2, inner: 1 }
-      : undefined,
+  swapped: (name, { headDim }) =>
+    name === "blk.*.attn_q" || name === "blk.*.attn_k" ? { first: headDim / 2, second: 2, inner: 1 } : undefined,
 };
 
 const QWEN2: GgufArchitecture = {
@@ -218,10 +224,9 @@ const GPT_NEOX: GgufArchitecture = {
     };
   },
   // All queries, all keys, all values here; those of each head one after another there.
-  swapped(name, { hidden_size: hiddenSize, num_attention_heads: numHeads }) {
-    if (name !== "blk.*.attn_qkv") return undefined;
-    return { first: 3, second: numHeads as number, inner: (hiddenSize as number) / (numHeads as number) };
-  },
+  swapped: (name, { numHeads, headDim }) =>
+    name === "blk.*.attn_qkv" ? { first: 3, second: numHeads, inner: headDim } : undefined,
+  needsOutput: true,
 };
 
 export const GGUF_ARCHITECTURES: readonly GgufArchitecture[] = [LLAMA, QWEN2, QWEN3, PHI3, GEMMA3, GPT2, GPT_NEOX];

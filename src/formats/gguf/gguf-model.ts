@@ -1,10 +1,11 @@
 import { CheckpointError, ModelError } from "../../base/errors.js";
 import { describeModel } from "../../models/architectures.js";
+import { type Rope, rotaryFrequencies } from "../../nn/rope.js";
 import { checkpointFault } from "../faults.js";
 import type { LazyTensor } from "../lazy-tensor.js";
 import { transposed } from "../model-tensors.js";
 import type { SafetensorsDType } from "../safetensors-header.js";
-import { architectureOf, type ConfigKeys, type GgufArchitecture } from "./architectures.js";
+import { architectureOf, type ConfigKeys, type GgufArchitecture, type Heads } from "./architectures.js";
 import type { GgufTensor } from "./gguf-tensor.js";
 import { GgufMetadata } from "./metadata.js";
 import { openGguf } from "./open-gguf.js";
@@ -28,7 +29,7 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
   const metadata = new GgufMetadata(path, values);
   const architecture = architectureOf(metadata);
   const config = await configOf(architecture, metadata, stored);
-  const { storage } = describeModel(config);
+  const { storage, config: sizes } = describeModel(config);
   const tensors = new Map<string, LazyTensor>();
   const faults: string[] = [];
   for (const [name, tensor] of stored) {
@@ -41,7 +42,7 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
       continue;
     }
     const foreign = `${given.replace("*", layer ?? "")}.${kind}`;
-    const axes = architecture.swapped?.(pattern!, config);
+    const axes = architecture.swapped?.(pattern!, sizes as unknown as Heads);
     const isNorm = architecture.shiftsNorms === true && name.endsWith("norm.weight");
     let read: LazyTensor & { readonly fileType?: SafetensorsDType } = tensor;
     if (axes !== undefined) {
@@ -140,20 +141,18 @@ const LLAMA3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_
 function llama3Scaling(
   where: string,
   divisors: Float32Array,
-  { rope_theta: theta }: Readonly<Record<string, unknown>>,
+  { rope_theta }: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> | undefined {
-  const factor = Math.max(...divisors.subarray(0, MAX_PAIRS));
   if (divisors.every((divisor) => divisor === 1)) return undefined;
-  const isLlama3 = divisors.every((divisor, pair) => {
-    const turns =
-      LLAMA3.original_max_position_embeddings / (2 * Math.PI * (theta as number) ** (pair / divisors.length));
-    const share = (turns - LLAMA3.low_freq_factor) / (LLAMA3.high_freq_factor - LLAMA3.low_freq_factor);
-    const kept = Math.min(Math.max(share, 0), 1);
-    return Math.abs(divisor * ((1 - kept) / factor + kept) - 1) < 1e-4;
-  });
-  if (isLlama3) return { rope_type: "llama3", factor, ...LLAMA3 };
+  const factor = divisors.reduce((most, divisor) => Math.max(most, divisor), 1);
+  const { low_freq_factor: seldom, high_freq_factor: often, original_max_position_embeddings: originalLength } = LLAMA3;
+  const plain: Rope = { headDim: 2 * divisors.length, theta: rope_theta as number };
+  const frequencies = rotaryFrequencies(plain, originalLength);
+  const stretched = rotaryFrequencies(
+    { ...plain, scaling: { kind: "llama3", factor, originalLength, seldom, often } },
+    originalLength,
+  );
+  if (divisors.every((divisor, pair) => Math.abs((divisor * stretched[pair]!) / frequencies[pair]! - 1) < 1e-4))
+    return { rope_type: "llama3", factor, ...LLAMA3 };
   throw new ModelError(`${where}: rope_freqs.weight holds other divisors than those of Llama 3's rotary positions`);
 }
-
-/** More pairs of features than a head has. */
-const MAX_PAIRS = 2 ** 16;

@@ -1,4 +1,5 @@
 import { CheckpointError } from "../../base/errors.js";
+import { isObject } from "../../base/json.js";
 
 /** A part of tokenizer.json. */
 type Part = Readonly<Record<string, unknown>>;
@@ -69,4 +70,24 @@ export function splittingNamed(where: string, name: string | undefined): Splitti
     `${where}: tokenizer.ggml.pre is ${is}, and only ${Object.keys(SPLITTINGS).join(", ")} are known; ` +
       "name a folder with the model's tokenizer.json as the tokenizer",
   );
+}
+
+/** The name of the splitting that computes as these parts of a tokenizer.json do; undefined if none is known to. */
+export function namedSplitting(normalizer: unknown, preTokenizer: unknown, ignoreMerges: boolean): string | undefined {
+  const wanted = essence(normalizer ?? null, preTokenizer);
+  return Object.keys(SPLITTINGS).find((name) => {
+    const splitting = SPLITTINGS[name]!;
+    return splitting.ignoreMerges === ignoreMerges && essence(splitting.normalizer, splitting.preTokenizer) === wanted;
+  });
+}
+
+/** The parts without what makes no difference to ids: offsets, defaults, sequences of one. */
+function essence(...parts: readonly unknown[]): string {
+  return JSON.stringify(parts, (key, value: unknown) => {
+    if (key === "trim_offsets" || value === false) return undefined;
+    if (!isObject(value)) return value;
+    const inner = value.pretokenizers ?? value.normalizers;
+    if (value.type === "Sequence" && Array.isArray(inner) && inner.length === 1) return inner[0];
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
 }

@@ -1,10 +1,13 @@
 """GGUF files by gguf-py: blocks that it reads and makes, and the tensors of whole files."""
 
 import hashlib
+import os
 
 import gguf
 import numpy
+import torch
 from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def write_blocks(path, types, count, seed):
@@ -72,3 +75,21 @@ def _finish(writer):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def tokens(path, texts):
+    """The ids of the texts, by the tokenizer that transformers rebuilds from the file."""
+    folder, name = os.path.split(path)
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    return [tokenizer(text)["input_ids"] for text in texts]
+
+
+def logits(path, ids, out):
+    """Writes the logits that transformers computes with the file; returns the mean loss of the rows."""
+    folder, name = os.path.split(path)
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
+    rows = torch.tensor(ids)
+    with torch.no_grad():
+        computed = model(rows, labels=rows)
+    computed.logits.numpy().astype(numpy.float32).tofile(out)
+    return float(computed.loss)

@@ -1,0 +1,74 @@
+import { baseName, exists, extension, fileSize } from "#platform";
+import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
+import { readEndIds } from "../formats/generation-config.js";
+import type { WrittenGgufType } from "../formats/gguf/quantizing.js";
+import type { GgufValue } from "../formats/gguf/types.js";
+import { writeGguf } from "../formats/gguf/write-gguf.js";
+import { ggufConfigOf } from "../formats/gguf/written-config.js";
+import { FILE_TYPE, ggufTensorsOf } from "../formats/gguf/written-model.js";
+import { ggufTokenizerOf } from "../formats/gguf/written-tokenizer.js";
+import { readTokenizer } from "../loading/companions.js";
+import type { UnmergedModel } from "../loading/unmerged-model.js";
+import { countParameters, mergedTensors } from "../loading/unmerged-model.js";
+import type { GGUF_EXPORT_TYPES } from "./export-formats.js";
+
+/** A GGUF file, written. */
+export interface ExportedGguf {
+  readonly format: "gguf";
+  readonly file: string;
+  readonly type: (typeof GGUF_EXPORT_TYPES)[number];
+  readonly parameters: number;
+  readonly fileBytes: number;
+  /** What the tensors of each type lost by rounding: the norm of the difference over that of the exact numbers. */
+  readonly relativeErrors: Readonly<Record<string, number>>;
+  /** The quantizer of the frozen weights in training, in words; null for float32. The exact weights are written. */
+  readonly quantizer: string | null;
+}
+
+/** @throws ConfigError unless a GGUF file can be written there. */
+export async function requireNewGguf(out: string): Promise<void> {
+  if (extension(out) !== ".gguf")
+    throw new ConfigError(`${optionName("out")}: a GGUF model is one file; name it, as ${out}.gguf`);
+  if (await exists(out))
+    throw new ConfigError(`${optionName("out")}: ${out} is there already, and is not replaced; name another file`);
+}
+
+/**
+ * Writes the merged model as a GGUF file, with its tokenizer and chat templates. Weights are read, merged, quantized
+ * and written one after another.
+ * @throws ModelError or ConfigError for a model or a tokenizer that llama.cpp does not have; CheckpointError as
+ * `writeGguf`. Nothing is left behind then.
+ */
+export async function exportGguf(
+  unmerged: UnmergedModel,
+  { out, type }: { readonly out: string; readonly type: ExportedGguf["type"] },
+): Promise<ExportedGguf> {
+  const { source, baseFolder, tokenizerFolder, quantizer } = unmerged;
+  const config = ggufConfigOf(source.config);
+  const merged = mergedTensors(unmerged, "F32");
+  const wanted = type.toUpperCase() as WrittenGgufType;
+  const tensors = ggufTensorsOf(merged, config, wanted);
+  const tokenizer = await readTokenizer(tokenizerFolder);
+  const metadata = new Map<string, GgufValue>([
+    ...config.metadata,
+    ["general.name", { type: "string", value: baseName(out).slice(0, -extension(out).length) }],
+    ["general.file_type", { type: "uint32", value: FILE_TYPE[wanted]! }],
+    ["general.quantization_version", { type: "uint32", value: 2 }],
+    ...ggufTokenizerOf(tokenizer, config.rows, await readEndIds(baseFolder)),
+  ]);
+  const errors = await writeGguf(out, { metadata, tensors });
+  const relative = [...errors].map(([name, { squares, lost }]) => [
+    name,
+    squares === 0 ? 0 : Math.sqrt(lost / squares),
+  ]);
+  return {
+    format: "gguf",
+    file: out,
+    type,
+    parameters: countParameters(merged),
+    fileBytes: await fileSize(out),
+    relativeErrors: Object.fromEntries(relative),
+    quantizer,
+  };
+}
