@@ -11,7 +11,8 @@ const NUMBERS: readonly bigint[] = [
 
 /** Changes a GGUF file: bytes anywhere, or whole numbers of the header, which are small and so hold zeros. */
 export function mutateGguf(rng: Rng, bytes: Uint8Array): Uint8Array {
-  if (chance(rng, 0.3) || bytes.length < 32) return mutateBytes(rng, bytes);
+  if (chance(rng, 0.2) || bytes.length < 32) return mutateBytes(rng, bytes);
+  if (chance(rng, 0.3)) return renamed(rng, bytes);
   const changed = bytes.slice();
   const view = new DataView(changed.buffer);
   const isWide = chance(rng, 0.6);
@@ -22,5 +23,16 @@ export function mutateGguf(rng: Rng, bytes: Uint8Array): Uint8Array {
   const at = pick(rng, places);
   if (isWide) view.setBigUint64(at, pick(rng, NUMBERS), true);
   else view.setUint32(at, Number(BigInt.asUintN(32, pick(rng, NUMBERS))), true);
+  return changed;
+}
+
+/** Another word in the place of one of the header, with as many letters: a key that is missing, and one that is not. */
+function renamed(rng: Rng, bytes: Uint8Array): Uint8Array {
+  const words = [...new TextDecoder("latin1").decode(bytes.subarray(0, 65_536)).matchAll(/[a-z0-9_.]{4,40}/g)];
+  if (words.length === 0) return mutateBytes(rng, bytes);
+  const { index, 0: word } = pick(rng, words);
+  const other = pick(rng, words)[0];
+  const changed = bytes.slice();
+  changed.set(new TextEncoder().encode(other.padEnd(word.length, "x").slice(0, word.length)), index);
   return changed;
 }

@@ -6,6 +6,7 @@ import { rows, text } from "./targets/data.js";
 import { deltaLog } from "./targets/delta-log.js";
 import { chatTemplate, parquet } from "./targets/fine-tuning.js";
 import { gguf } from "./targets/gguf.js";
+import { ggufModel } from "./targets/gguf-model.js";
 import { metrics } from "./targets/metrics.js";
 import { modelFolder } from "./targets/model-folder.js";
 import { onnx } from "./targets/onnx.js";
@@ -15,7 +16,7 @@ import { tokenizer } from "./targets/tokenizer.js";
 
 /** Every reader of files that may come from strangers. */
 export const TARGETS: readonly FuzzTarget[] = [
-  ...[safetensors, modelFolder, bitsandbytes, peft, checkpoint, deltaLog, onnx, gguf],
+  ...[safetensors, modelFolder, bitsandbytes, peft, checkpoint, deltaLog, onnx, gguf, ggufModel],
   ...[metrics, config, tokenizer, text, rows, chatTemplate, parquet],
 ];
 

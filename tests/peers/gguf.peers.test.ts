@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -8,7 +8,10 @@ import { QUANTIZED, type WrittenGgufType } from "../../src/formats/gguf/quantizi
 import { WIDENED } from "../../src/formats/gguf/widening.js";
 import { writeGguf } from "../../src/formats/gguf/write-gguf.js";
 import { readTokenizer } from "../../src/loading/companions.js";
-import { computeFolder, logitsApart } from "./folders.js";
+import { trainTokenizer } from "../../src/tokenizers/train-tokenizer.js";
+import { exportTarget } from "../../src/verbs/export.js";
+import { TEXT } from "../small-model.js";
+import { ARCHITECTURES, computeFolder, logitsApart, someRows } from "./folders.js";
 import { ask, describePeers, record } from "./peer.js";
 
 /** Long enough for two rows of twelve tokens, and then what tokenizers stumble over. */
@@ -109,5 +112,38 @@ describePeers("gguf-py", () => {
     record(`${name}.gguf`, { theirs: loss, ours: ours.loss });
     expect(Math.abs(ours.loss - loss)).toBeLessThan(1e-4);
     expect(logitsApart(ours.logits, theirs)).toBeLessThan(1e-4);
+  });
+
+  // Rows that no window cuts off: files of Qwen and Gemma say nothing of windows here, or another number of layers.
+  const WRITTEN: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+    llama: {},
+    "llama with biases": { attention_bias: true },
+    mistral: { sliding_window: 40 },
+    qwen2: { use_sliding_window: false },
+    qwen3: { use_sliding_window: false },
+    phi3: { sliding_window: 40 },
+    gemma3_text: { ...{ num_hidden_layers: 6, layer_types: undefined, query_pre_attn_scalar: 16 }, head_dim: 16 },
+    gpt2: {},
+  };
+  test.each(Object.keys(WRITTEN))("%s: transformers computes with the written file as with its own", async (name) => {
+    const type = name.split(" ")[0]!;
+    const [folder, file] = [at(`folder ${name}`), at(`${name.replaceAll(" ", "-")}.gguf`)];
+    const sizes = { vocab_size: 300, ...(type !== "gpt2" && { hidden_size: 64, intermediate_size: 128 }) };
+    const config = { model_type: type, ...ARCHITECTURES[type], ...sizes, ...WRITTEN[name] };
+    await ask("model_folders", "write", { folder, config });
+    const tokenizer = trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280, maxLength: 64 });
+    await writeFile(path.join(folder, "tokenizer.json"), JSON.stringify(tokenizer.toJson()));
+    await writeFile(path.join(folder, "tokenizer_config.json"), JSON.stringify(tokenizer.config));
+    await exportTarget(folder, { base: null, to: "gguf", dtype: null, type: "f32", out: file });
+    const ids = someRows(280, 4, 20);
+    const { loss } = await ask<{ loss: number }>("model_folders", "read", { folder, ids });
+    const theirs = await ask<number>("gguf_files", "logits", { path: file, ids, out: at("logits") });
+    const ours = await computeFolder(file, ids);
+    record(`${name}, written as GGUF`, { theirs, ours: ours.loss });
+    expect(ours.loss).toBeCloseTo(loss, 4);
+    expect(theirs).toBeCloseTo(loss, 4);
+    expect(await ask("gguf_files", "tokens", { path: file, texts: TEXTS })).toEqual(
+      TEXTS.map((text) => tokenizer.encode(text)),
+    );
   });
 });
