@@ -1,6 +1,7 @@
 import { CheckpointError } from "../base/errors.js";
 import { hashModelFolder } from "../formats/base-hash.js";
 import { readChecksums } from "../formats/checksums.js";
+import { isGgufName } from "../formats/gguf/open-gguf.js";
 import type { PeftBase } from "../formats/peft.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { describeQuantizer, type Quantizer } from "../quant/quantizer.js";
@@ -34,7 +35,6 @@ const FILE_TYPES: Readonly<Record<string, string>> = { BF16: "bfloat16", F16: "f
 
 /** The type of the numbers in the model's files, in words: that of most of its matrices. */
 function storageOf(source: ModelSource): string {
-  if (source.storage !== undefined) return source.storage;
   const quantizer = quantizerOfModel(source.build());
   if (quantizer !== null) return describeQuantizer(quantizer);
   const counts = new Map<string, number>();
@@ -47,7 +47,8 @@ function storageOf(source: ModelSource): string {
 
 /**
  * Compares the base of an adapter with the one that it was trained on. Weights in another storage, as those of a
- * quantized model and of the float model that it was made of, cannot be compared: a notice says so.
+ * quantized model and of the float model that it was made of, or those of a GGUF file and of the base of a run on it,
+ * cannot be compared: a notice says so.
  * @throws CheckpointError if the same storage holds other weights.
  */
 export async function checkBase(
@@ -60,7 +61,10 @@ export async function checkBase(
   if (trainedOn === null || trainedOn.sha256 === null) return;
   const sha256 = await hashModelFolder(folder);
   if (sha256 === trainedOn.sha256) return;
-  const [was, is] = [trainedOn.storage ?? trainedOn.quantizer ?? FLOAT32, storageOf(source)];
+  const [was, is] = [
+    trainedOn.storage ?? trainedOn.quantizer ?? FLOAT32,
+    isGgufName(folder) ? "GGUF" : storageOf(source),
+  ];
   if (was === is) throw otherBase(folder, source.build(), sha256, trainedOn, where);
   onNotice(
     `${where}: was trained on weights held in ${was}, and ${folder} holds ${is}, so that they cannot be compared; ` +

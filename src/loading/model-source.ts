@@ -34,8 +34,6 @@ export type ModelTensor = LazyTensor & { readonly fileType?: SafetensorsDType };
 export interface ModelSource {
   /** The folder whose weight files hold the model as it is; absent if there is none. */
   readonly folder?: string;
-  /** How its files hold the numbers, in words, where the types of its tensors do not say it. */
-  readonly storage?: string;
   /** config.json. */
   readonly config: Readonly<Record<string, unknown>>;
   /** The tensors that a folder of the model holds, as the model names and shapes them; read on demand. */
