@@ -192,6 +192,17 @@ describe("what cannot be written is refused by name, and nothing is left of it:"
   });
 });
 
+test("a file has its name, but not that of Phi 3 without the tokens that llama.cpp then demands", async () => {
+  const folder = await writeModel("gpt2");
+  const nameIn = async (name: string): Promise<unknown> => {
+    const out = path.join(root, `${name}.gguf`);
+    await exportTarget(folder, { ...GGUF, out });
+    return (await openGguf(out)).metadata.get("general.name");
+  };
+  expect(await nameIn("my model")).toEqual({ type: "string", value: "my model" });
+  expect(await nameIn("my Phi-3")).toBe(undefined);
+});
+
 test("a GGUF file goes with its model into a folder of its own", async () => {
   const folder = await writeModel("qwen3");
   const [file, out] = [path.join(root, "there.gguf"), path.join(root, "back")];

@@ -11,6 +11,7 @@ import { ggufTokenizerOf } from "../formats/gguf/written-tokenizer.js";
 import { readTokenizer } from "../loading/companions.js";
 import type { UnmergedModel } from "../loading/unmerged-model.js";
 import { countParameters, mergedTensors } from "../loading/unmerged-model.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { GGUF_EXPORT_TYPES } from "./export-formats.js";
 
 /** A GGUF file, written. */
@@ -34,6 +35,16 @@ export async function requireNewGguf(out: string): Promise<void> {
     throw new ConfigError(`${optionName("out")}: ${out} is there already, and is not replaced; name another file`);
 }
 
+/** Tokens that llama.cpp demands of every model that is called Phi 3; it does not load the file without them. */
+const PHI3_TOKENS = ["</s>", "<unk>", "<s>", "<|endoftext|>"];
+
+/** The name of the model, that of its file; none where llama.cpp would take it for one that it is not. */
+function nameOf(out: string, tokenizer: Tokenizer): [key: string, value: GgufValue][] {
+  const value = baseName(out).slice(0, -extension(out).length);
+  const isWhole = PHI3_TOKENS.every((token) => tokenizer.encode(token).length === 1);
+  return /phi-?3/i.test(value) && !isWhole ? [] : [["general.name", { type: "string", value }]];
+}
+
 /**
  * Writes the merged model as a GGUF file, with its tokenizer and chat templates. Weights are read, merged, quantized
  * and written one after another.
@@ -52,7 +63,7 @@ export async function exportGguf(
   const tokenizer = await readTokenizer(tokenizerFolder);
   const metadata = new Map<string, GgufValue>([
     ...config.metadata,
-    ["general.name", { type: "string", value: baseName(out).slice(0, -extension(out).length) }],
+    ...nameOf(out, tokenizer),
     ["general.file_type", { type: "uint32", value: FILE_TYPE[wanted]! }],
     ["general.quantization_version", { type: "uint32", value: 2 }],
     ...ggufTokenizerOf(tokenizer, config.rows, await readEndIds(baseFolder)),
