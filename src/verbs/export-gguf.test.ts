@@ -2,85 +2,29 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { GGUF_MODELS, GGUF_TEMPLATE, ggufTokenizer, writeGgufModel } from "../../tests/gguf-models.js";
 import { ConfigError } from "../base/errors.js";
 import { readEndIds } from "../formats/generation-config.js";
 import { openGguf } from "../formats/gguf/open-gguf.js";
-import { writeModelFolder } from "../formats/model-folder.js";
-import { toStorage } from "../formats/model-tensors.js";
 import { companionFiles, readTokenizer } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
 import { diskParameters } from "../loading/model-source.js";
 import { describeModel } from "../models/architectures.js";
-import { Rng } from "../tensor/random.js";
-import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { exportTarget } from "./export.js";
 
 const TEXTS = ["The 3rd cat sat, didn't it?", "  größer\n\n日本語 <|endoftext|> 12", ""];
-const TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}";
 
 let root = "";
-let tokenizer: Tokenizer;
+const tokenizer = ggufTokenizer();
 beforeAll(async () => {
   root = await mkdtemp(path.join(tmpdir(), "highrank-export-gguf-"));
-  const texts = Array.from({ length: 40 }, (_, i) => `The ${i % 7}th cat sat on mat number ${i}.`);
-  tokenizer = trainTokenizer(texts, { vocabSize: 280 }).withChatTemplate(TEMPLATE);
 });
 afterAll(async () => rm(root, { recursive: true }));
 
-const SMALL = {
-  ...{ hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2 },
-  ...{ max_position_embeddings: 64, rms_norm_eps: 1e-5, initializer_range: 0.2 },
-};
-const LLAMA3 = {
-  ...{ rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 },
-  original_max_position_embeddings: 8192,
-};
-const LONG = { rope_type: "longrope", short_factor: [1, 1.5, 2, 3], long_factor: [2, 3, 4, 8] };
-
-/** A config of each architecture, with all that files say of it. */
-const MODELS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
-  llama: { model_type: "llama", ...SMALL, attention_bias: true, rope_theta: 5e5, rope_scaling: LLAMA3 },
-  "tied llama": {
-    model_type: "llama",
-    ...SMALL,
-    tie_word_embeddings: true,
-    rope_scaling: { type: "linear", factor: 2 },
-  },
-  mistral: { model_type: "mistral", ...SMALL, sliding_window: null },
-  qwen2: { model_type: "qwen2", ...SMALL, tie_word_embeddings: true },
-  qwen3: { model_type: "qwen3", ...SMALL, head_dim: 16 },
-  phi3: {
-    ...{ model_type: "phi3", ...SMALL, original_max_position_embeddings: 32, sliding_window: 16 },
-    rope_scaling: LONG,
-  },
-  gemma3_text: {
-    ...{ model_type: "gemma3_text", ...SMALL, head_dim: 16, query_pre_attn_scalar: 16, sliding_window: 8 },
-    ...{ num_hidden_layers: 6, final_logit_softcapping: 30 },
-  },
-  gpt2: { model_type: "gpt2", n_embd: 32, n_layer: 2, n_head: 4, n_positions: 64 },
-  gpt_neox: { model_type: "gpt_neox", ...SMALL, num_key_value_heads: undefined, use_parallel_residual: false },
-  "tied gpt_neox": { model_type: "gpt_neox", ...SMALL, num_key_value_heads: undefined, tie_word_embeddings: true },
-};
-
-/** Writes a model with random weights, none of which is zero, and the tokenizer. */
-async function writeModel(name: string, more: Readonly<Record<string, unknown>> = {}): Promise<string> {
+/** Writes one of the models; returns its folder. */
+async function writeModel(name: string, change: Readonly<Record<string, unknown>> = {}): Promise<string> {
   const folder = path.join(root, name);
-  const config = { ...MODELS[name], vocab_size: 288, bos_token_id: 0, eos_token_id: 0, ...more };
-  const described = describeModel(config);
-  const rng = new Rng(5);
-  const tensors = new Map(
-    [...diskParameters(described.create(rng))].map(([key, { shape, values }]) => {
-      const data = values.map((value) => value + 0.1 * rng.normal());
-      return [key, { dtype: "float32", shape, data } as const] as const;
-    }),
-  );
-  const files = new Map([
-    ["tokenizer.json", JSON.stringify(tokenizer.toJson())],
-    ["tokenizer_config.json", JSON.stringify(tokenizer.config)],
-    ["generation_config.json", JSON.stringify({ eos_token_id: [0, 5] })],
-  ]);
-  await writeModelFolder(folder, { config, tensors: toStorage(tensors, described.storage), files }, { replace: true });
+  await writeGgufModel(folder, name, change);
   return folder;
 }
 
@@ -94,7 +38,7 @@ function sizesOf(config: Readonly<Record<string, unknown>>): unknown {
 }
 
 describe("a model of each architecture comes back from the file as it was:", () => {
-  test.each(Object.keys(MODELS))("%s", async (name) => {
+  test.each(Object.keys(GGUF_MODELS))("%s", async (name) => {
     const folder = await writeModel(name);
     const out = path.join(root, `${name}.gguf`);
     const exported = await exportTarget(folder, { ...GGUF, type: "f32", out });
@@ -113,7 +57,7 @@ describe("a model of each architecture comes back from the file as it was:", () 
     }
     const read = await readTokenizer(out);
     expect(TEXTS.map((text) => read.encode(text))).toEqual(TEXTS.map((text) => tokenizer.encode(text)));
-    expect(read.config.chat_template).toBe(TEMPLATE);
+    expect(read.config.chat_template).toBe(GGUF_TEMPLATE);
     expect(await readEndIds(out)).toEqual([0, 5]);
   });
 });

@@ -1,0 +1,105 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { exportTarget } from "../src/verbs/export.js";
+import type { ExportedGguf } from "../src/verbs/export-gguf.js";
+import { GGUF_MODELS, ggufTokenizer, writeGgufModel } from "./gguf-models.js";
+import { computeFolder } from "./peers/folders.js";
+
+/** What llama.cpp says of a file. */
+interface Answer {
+  readonly tokens: readonly (readonly number[])[];
+  /** Of each token after the prompt. */
+  readonly logProbabilities: readonly number[];
+}
+
+/** True if llama.cpp is there. It is no dependency, so it has a package of its own. */
+function hasLlamaCpp(): boolean {
+  const modules = fileURLToPath(new URL("llama-cpp/node_modules", import.meta.url));
+  const isInstalled = process.env.CI === "true" || existsSync(modules);
+  if (!isInstalled)
+    console.warn("SKIPPED: llama.cpp needs npm install --prefix tests/llama-cpp --ignore-scripts --omit=optional");
+  return isInstalled;
+}
+
+function askLlamaCpp(files: readonly string[], texts: readonly string[], ids: readonly number[]): Answer[] {
+  const script = fileURLToPath(new URL("llama-cpp/compute.mjs", import.meta.url));
+  const requests = files.map((file) => ({ file, texts, ids }));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, JSON.stringify(requests)]);
+  expect(status, stderr.toString()).toBe(0);
+  return JSON.parse(stdout.toString().trim().split("\n").at(-1)!);
+}
+
+const TEXTS = [
+  "The 3th cat sat, didn't it? 12345",
+  "größer naïve 日本語 한국어 שלום हिन्दी",
+  "  two\n\n\tthree   spaces \r\n ½ ² ٣",
+  "😀 👩‍👩‍👧 e\u0301 \u200b",
+  "<|endoftext|> def f(x):\n    return x ** 2",
+];
+
+describe.runIf(hasLlamaCpp())("llama.cpp", () => {
+  const root = mkdtempSync(path.join(tmpdir(), "highrank-llama-cpp-"));
+  afterAll(() => rmSync(root, { recursive: true }));
+  const tokenizer = ggufTokenizer();
+  const ids = tokenizer.encode("The 3th cat sat on mat number 12. The 5th cat");
+
+  /** The file of a model, and the log probabilities that highrank computes with the folder or the file. */
+  async function write(name: string, type: ExportedGguf["type"], change = {}): Promise<[string, number[]]> {
+    const [folder, file] = [path.join(root, name), path.join(root, `${name.replace(" ", "-")}-${type}.gguf`)];
+    await writeGgufModel(folder, name, change);
+    await exportTarget(folder, { base: null, to: "gguf", dtype: null, type, out: file });
+    const { logits } = await computeFolder(type === "f32" ? folder : file, [ids]);
+    const last = [...logits.subarray(-288)];
+    const top = Math.max(...last);
+    const sum = Math.log(last.reduce((total, logit) => total + Math.exp(logit - top), 0)) + top;
+    return [file, last.map((logit) => logit - sum)];
+  }
+
+  const apart = (answer: Answer, expected: readonly number[]): number =>
+    Math.max(...answer.logProbabilities.map((value, id) => Math.abs(value - expected[id]!)));
+
+  let written: [string, number[]][] = [];
+  let answers: Answer[] = [];
+  const names = Object.keys(GGUF_MODELS);
+  beforeAll(async () => {
+    for (const name of names) written.push(await write(name, "f32"));
+    answers = askLlamaCpp(
+      written.map(([file]) => file),
+      TEXTS,
+      ids,
+    );
+  });
+
+  // It keeps keys and values in 16 bits.
+  test.each(names)("computes with the file of %s as highrank does with its folder", (name) => {
+    const number = names.indexOf(name);
+    expect(answers[number]!.logProbabilities).toHaveLength(288);
+    expect(apart(answers[number]!, written[number]![1])).toBeLessThan(1e-2);
+  });
+
+  test("takes texts apart as highrank does", () => {
+    // Without what stands in front of texts, which the library adds elsewhere.
+    const own = TEXTS.map((text) => tokenizer.encode(text));
+    for (const { tokens } of answers) expect(tokens).toEqual(own);
+  });
+
+  // It rounds what is multiplied with weights of fewer bits to few bits too; a wrong file is apart by more than 1.
+  test("computes with files of each type as highrank does", async () => {
+    const types = ["f16", "bf16", "q8_0", "q6_k", "q5_1", "q5_0", "q4_1", "q4_0"] as const;
+    const change = { hidden_size: 256, intermediate_size: 512, initializer_range: 0.02 };
+    written = [];
+    for (const type of types) written.push(await write("qwen3", type, change));
+    const computed = askLlamaCpp(
+      written.map(([file]) => file),
+      [],
+      ids,
+    );
+    for (const [number, type] of types.entries()) {
+      expect(apart(computed[number]!, written[number]![1]), type).toBeLessThan(type === "f16" ? 1e-2 : 0.1);
+    }
+  });
+});
