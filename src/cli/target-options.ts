@@ -9,9 +9,9 @@ import { addOptions, type OptionTable, readOptions } from "./options.js";
 
 /** The TARGET argument of the verbs that load a trained model. */
 export const TARGET_HELP =
-  "a run folder, or a Hugging Face model or PEFT adapter (with --base): a folder or a name of the hub";
+  "a run folder, a GGUF file, or a Hugging Face model or PEFT adapter (with --base): a folder or a name of the hub";
 
-const BASE_HELP = "Model under a PEFT adapter: a folder or a name of the hub.";
+const BASE_HELP = "Model under a PEFT adapter: a folder, a GGUF file or a name of the hub.";
 
 const CHECKPOINT = {
   type: "string",

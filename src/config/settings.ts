@@ -101,7 +101,7 @@ export const SETTINGS = {
     group: "Model and data",
     default: "small",
     fineTune: { required: "names the model to fine-tune" },
-    help: "A size preset, trained from random weights, or a model that has learned, to fine-tune: a Hugging Face folder, a name of the hub, or a run.",
+    help: "A size preset, trained from random weights, or a model that has learned, to fine-tune: a Hugging Face folder, a GGUF file, a name of the hub, or a run.",
     aliases: ["base_model", "model_name_or_path", "model_name"],
   },
   data: {

@@ -5,7 +5,7 @@ import type { Settings } from "./settings.js";
 export interface TrainSettings {
   /**
    * A size preset, trained from random weights, or a model that has learned, to fine-tune: a Hugging Face folder, a
-   * name of the hub, or a run.
+   * GGUF file, a name of the hub, or a run.
    *
    * Value: text.
    * Default: small.
