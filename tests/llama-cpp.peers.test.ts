@@ -89,7 +89,7 @@ describe.runIf(hasLlamaCpp())("llama.cpp", () => {
 
   // It rounds what is multiplied with weights of fewer bits to few bits too; a wrong file is apart by more than 1.
   test("computes with files of each type as highrank does", async () => {
-    const types = ["f16", "bf16", "q8_0", "q6_k", "q5_1", "q5_0", "q4_1", "q4_0"] as const;
+    const types = ["f16", "bf16", "q8_0", "q6_k", "q5_1", "q5_0", "q4_k_m", "q4_1", "q4_0"] as const;
     const change = { hidden_size: 256, intermediate_size: 512, initializer_range: 0.02 };
     written = [];
     for (const type of types) written.push(await write("qwen3", type, change));

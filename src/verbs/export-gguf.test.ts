@@ -93,6 +93,21 @@ describe("types", () => {
     }
   });
 
+  test("q4_k_m is llama.cpp's mix", async () => {
+    const folder = await writeModel("tied llama", { hidden_size: 256, intermediate_size: 320, num_hidden_layers: 16 });
+    const out = path.join(root, "mix.gguf");
+    await exportTarget(folder, { ...GGUF, type: "q4_k_m", out });
+    const { tensors, metadata } = await openGguf(out);
+    expect(metadata.get("general.file_type")).toEqual({ type: "uint32", value: 15 });
+    const typesOf = (part: string): (string | undefined)[] =>
+      Array.from({ length: 16 }, (_, layer) => tensors.get(`blk.${layer}.${part}.weight`)?.type.name);
+    const more = [0, 1, 4, 7, 10, 13, 14, 15];
+    expect(typesOf("attn_v")).toEqual(Array.from({ length: 16 }, (_, i) => (more.includes(i) ? "Q6_K" : "Q4_K")));
+    expect(typesOf("ffn_down")).toEqual(Array.from({ length: 16 }, (_, i) => (more.includes(i) ? "Q8_0" : "Q5_0")));
+    expect(new Set(typesOf("attn_q"))).toEqual(new Set(["Q4_K"]));
+    expect(tensors.get("token_embd.weight")!.type.name).toBe("Q6_K");
+  });
+
   test("rows of 256 are searched for in q6_k", async () => {
     const folder = await writeModel("qwen2", { hidden_size: 256, intermediate_size: 32 });
     const out = path.join(root, "q6_k.gguf");

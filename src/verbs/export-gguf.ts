@@ -2,23 +2,22 @@ import { baseName, exists, extension, fileSize } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { readEndIds } from "../formats/generation-config.js";
-import type { WrittenGgufType } from "../formats/gguf/quantizing.js";
+import { GGUF_FILE_TYPES } from "../formats/gguf/file-types.js";
 import type { GgufValue } from "../formats/gguf/types.js";
 import { writeGguf } from "../formats/gguf/write-gguf.js";
 import { ggufConfigOf } from "../formats/gguf/written-config.js";
-import { FILE_TYPE, ggufTensorsOf } from "../formats/gguf/written-model.js";
+import { ggufTensorsOf } from "../formats/gguf/written-model.js";
 import { ggufTokenizerOf } from "../formats/gguf/written-tokenizer.js";
 import { readTokenizer } from "../loading/companions.js";
 import type { UnmergedModel } from "../loading/unmerged-model.js";
 import { countParameters, mergedTensors } from "../loading/unmerged-model.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import type { GGUF_EXPORT_TYPES } from "./export-formats.js";
 
 /** A GGUF file, written. */
 export interface ExportedGguf {
   readonly format: "gguf";
   readonly file: string;
-  readonly type: (typeof GGUF_EXPORT_TYPES)[number];
+  readonly type: keyof typeof GGUF_FILE_TYPES;
   readonly parameters: number;
   readonly fileBytes: number;
   /** What the tensors of each type lost by rounding: the norm of the difference over that of the exact numbers. */
@@ -58,13 +57,13 @@ export async function exportGguf(
   const { source, baseFolder, tokenizerFolder, quantizer } = unmerged;
   const config = ggufConfigOf(source.config);
   const merged = mergedTensors(unmerged, "F32");
-  const wanted = type.toUpperCase() as WrittenGgufType;
-  const tensors = ggufTensorsOf(merged, config, wanted);
+  const fileType = GGUF_FILE_TYPES[type];
+  const tensors = ggufTensorsOf(merged, config, fileType);
   const tokenizer = await readTokenizer(tokenizerFolder);
   const metadata = new Map<string, GgufValue>([
     ...config.metadata,
     ...nameOf(out, tokenizer),
-    ["general.file_type", { type: "uint32", value: FILE_TYPE[wanted]! }],
+    ["general.file_type", { type: "uint32", value: fileType.number }],
     ["general.quantization_version", { type: "uint32", value: 2 }],
     ...ggufTokenizerOf(tokenizer, config.rows, await readEndIds(baseFolder)),
   ]);

@@ -113,7 +113,7 @@ export const EXPORT_OPTIONS = {
     choices: GGUF_EXPORT_TYPES,
     default: null,
     none: "q8_0",
-    help: "Type of the matrices in a GGUF file.",
+    help: "Type of the matrices in a GGUF file; q4_k_m is a mix of types.",
   },
   dtype: {
     type: "choice",

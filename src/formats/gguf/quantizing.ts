@@ -1,5 +1,5 @@
 import { float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "../../tensor/half-precision.js";
-import { searchSymmetric, searchWithMinimum } from "./scale-search.js";
+import { type MinimumSearch, searchSymmetric, searchWithMinimum } from "./scale-search.js";
 import type { GgufTypeName } from "./types.js";
 
 /**
@@ -62,32 +62,20 @@ export const QUANTIZED = {
     return writeFloat16(d, target, at);
   }),
   Q4_K: inBlocks(144, 256, (source, from, target, at) => {
-    const groups = groupsOf(source, from, 32).map((group) => searchWithMinimum(group, 15));
-    const d = largestOf(groups.map(({ scale }) => scale)) / 63;
-    const dmin = largestOf(groups.map(({ min }) => min)) / 63;
-    const misfit = writeFloat16(fround(d), target, at) ?? writeFloat16(fround(dmin), target, at + 2);
-    const sixBits = (value: number, unit: number): number => Math.min(63, unit > 0 ? Math.round(value / unit) : 0);
-    const scales = groups.map(({ scale }) => sixBits(scale, d));
-    const minima = groups.map(({ min }) => sixBits(min, dmin));
-    for (let i = 0; i < 4; i++) {
-      const [scale, min] = [scales[4 + i]!, minima[4 + i]!];
-      target[at + 4 + i] = scales[i]! | ((scale >> 4) << 6);
-      target[at + 8 + i] = minima[i]! | ((min >> 4) << 6);
-      target[at + 12 + i] = (scale & 15) | ((min & 15) << 4);
-    }
-    const [storedD, storedMin] = [readFloat16(target, at), readFloat16(target, at + 2)];
-    const codes = new Uint8Array(256);
-    for (let i = 0; i < 256; i++) {
-      const group = i >> 5;
-      const step = storedD * scales[group]!;
-      codes[i] =
-        step === 0
-          ? groups[group]!.codes[i & 31]!
-          : limited(Math.round((source[from + i]! + storedMin * minima[group]!) / step), 0, 15);
-    }
+    const { codes, misfit } = groupsWithMinimum(source, from, target, at, { most: 15, lowest: -1, guesses: 20 });
     for (let i = 0; i < 128; i++) {
       const low = 64 * (i >> 5) + (i & 31);
       target[at + 16 + i] = codes[low]! | (codes[low + 32]! << 4);
+    }
+    return misfit;
+  }),
+  Q5_K: inBlocks(176, 256, (source, from, target, at) => {
+    const { codes, misfit } = groupsWithMinimum(source, from, target, at, { most: 31, lowest: -0.5, guesses: 15 });
+    target.fill(0, at + 16, at + 48);
+    for (let i = 0; i < 256; i++) target[at + 16 + (i & 31)]! |= (codes[i]! >> 4) << (i >> 5);
+    for (let i = 0; i < 128; i++) {
+      const low = 64 * (i >> 5) + (i & 31);
+      target[at + 48 + i] = (codes[low]! & 15) | ((codes[low + 32]! & 15) << 4);
     }
     return misfit;
   }),
@@ -181,6 +169,40 @@ function writeFiveBits(code: (i: number) => number, target: Uint8Array, at: numb
     target[at + 4 + i] = (low & 15) | ((up & 15) << 4);
   }
   for (let i = 0; i < 4; i++) target[at + i] = high >>> (8 * i);
+}
+
+/** Writes the scales and minima of a block of Q4_K or Q5_K; returns the codes of its elements. */
+function groupsWithMinimum(
+  source: Float32Array,
+  from: number,
+  target: Uint8Array,
+  at: number,
+  search: MinimumSearch,
+): { codes: Uint8Array; misfit: number | undefined } {
+  const groups = groupsOf(source, from, 32).map((group) => searchWithMinimum(group, search));
+  const d = largestOf(groups.map(({ scale }) => scale)) / 63;
+  const dmin = largestOf(groups.map(({ min }) => min)) / 63;
+  const misfit = writeFloat16(fround(d), target, at) ?? writeFloat16(fround(dmin), target, at + 2);
+  const sixBits = (value: number, unit: number): number => Math.min(63, unit > 0 ? Math.round(value / unit) : 0);
+  const scales = groups.map(({ scale }) => sixBits(scale, d));
+  const minima = groups.map(({ min }) => sixBits(min, dmin));
+  for (let i = 0; i < 4; i++) {
+    const [scale, min] = [scales[4 + i]!, minima[4 + i]!];
+    target[at + 4 + i] = scales[i]! | ((scale >> 4) << 6);
+    target[at + 8 + i] = minima[i]! | ((min >> 4) << 6);
+    target[at + 12 + i] = (scale & 15) | ((min & 15) << 4);
+  }
+  const [storedD, storedMin] = [readFloat16(target, at), readFloat16(target, at + 2)];
+  const codes = new Uint8Array(256);
+  for (let i = 0; i < 256; i++) {
+    const group = i >> 5;
+    const step = storedD * scales[group]!;
+    codes[i] =
+      step === 0
+        ? groups[group]!.codes[i & 31]!
+        : limited(Math.round((source[from + i]! + storedMin * minima[group]!) / step), 0, search.most);
+  }
+  return { codes, misfit };
 }
 
 function groupsOf(source: Float32Array, from: number, length: number): Float32Array[] {

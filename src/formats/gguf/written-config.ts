@@ -15,6 +15,7 @@ import type { GgufValue } from "./types.js";
 export interface WrittenConfig {
   readonly architecture: GgufArchitecture;
   readonly heads: Heads;
+  readonly numLayers: number;
   /** Rows of the embedding table. */
   readonly rows: number;
   /** Keys and values, `general.architecture` first. */
@@ -47,6 +48,7 @@ export function ggufConfigOf(json: Readonly<Record<string, unknown>>): WrittenCo
   return {
     architecture,
     heads: config as unknown as Heads,
+    numLayers: config.numLayers,
     rows: config.vocabSize,
     metadata: keys.metadata,
     tensors: keys.tensors,

@@ -1,28 +1,24 @@
 import { ModelError } from "../../base/errors.js";
 import type { LazyTensor, TensorToWrite } from "../lazy-tensor.js";
 import type { GgufArchitecture, Heads } from "./architectures.js";
+import type { GgufFileType } from "./file-types.js";
 import type { WrittenGgufType } from "./quantizing.js";
 import { ReorderedTensor, shifted, swappedRows } from "./rearranged-tensor.js";
 import { GGUF_TYPES } from "./types.js";
 import type { GgufTensorToWrite } from "./write-gguf.js";
 import type { WrittenConfig } from "./written-config.js";
 
-/** `general.file_type` by the type of most tensors. */
-export const FILE_TYPE: Readonly<Partial<Record<WrittenGgufType, number>>> = {
-  ...{ F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q8_0: 7, Q5_0: 8, Q5_1: 9, Q6_K: 18, BF16: 32 },
-};
-
 /**
  * The tensors of a GGUF file for a model.
  * @param tensors by their names in Hugging Face folders, in the model's shapes.
- * @param type of the matrices. Vectors and positions are F32; the output projection of a model of 4 or 5 bits has more,
- * as llama.cpp has it, and a matrix whose rows are no whole blocks is F16.
+ * @param type Vectors and positions are F32; the output projection of a model of 4 or 5 bits has more, as llama.cpp has
+ * it, and a matrix whose rows are no whole blocks has another type.
  * @throws ModelError for tensors that have no place in the file.
  */
 export function ggufTensorsOf(
   tensors: ReadonlyMap<string, TensorToWrite>,
-  { architecture, heads, tensors: factors }: WrittenConfig,
-  type: WrittenGgufType,
+  { architecture, heads, tensors: factors, numLayers }: WrittenConfig,
+  type: GgufFileType,
 ): Map<string, GgufTensorToWrite> {
   const patterns = new Map(Object.entries(architecture.tensors).map(([own, foreign]) => [foreign, own] as const));
   const named = new Map<string, LazyTensor>();
@@ -41,7 +37,8 @@ export function ggufTensorsOf(
   const output = named.has("output.weight") ? "output.weight" : "token_embd.weight";
   const written = new Map<string, GgufTensorToWrite>();
   for (const [name, tensor] of factors) written.set(name, { tensor, type: "F32" });
-  for (const [name, tensor] of named) written.set(name, { tensor, type: typeOf(name, tensor.shape, type, output) });
+  for (const [name, tensor] of named)
+    written.set(name, { tensor, type: typeOf(name, tensor.shape, type, { output, numLayers }) });
   return written;
 }
 
@@ -62,13 +59,36 @@ function rearranged(
 }
 
 /** Types of 4 and 5 bits, in which llama.cpp holds no output projection. */
-const FEW_BITS: readonly WrittenGgufType[] = ["Q4_0", "Q4_1", "Q5_0", "Q5_1"];
+const FEW_BITS: readonly WrittenGgufType[] = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K"];
 
-function typeOf(name: string, shape: readonly number[], type: WrittenGgufType, output: string): WrittenGgufType {
+/** Types in place of those of large blocks, for rows that are no whole ones. */
+const SMALLER_BLOCKS: Readonly<Partial<Record<WrittenGgufType, WrittenGgufType>>> = {
+  Q4_K: "Q5_0",
+  Q5_K: "Q5_1",
+  Q6_K: "Q8_0",
+};
+
+function typeOf(
+  name: string,
+  shape: readonly number[],
+  { matrices, isMixed = false }: GgufFileType,
+  { output, numLayers }: { readonly output: string; readonly numLayers: number },
+): WrittenGgufType {
   if (shape.length < 2 || name === "position_embd.weight") return "F32";
   const columns = shape.at(-1)!;
   const fits = (each: WrittenGgufType): boolean => columns % GGUF_TYPES[each].blockElements === 0;
-  const wanted: readonly WrittenGgufType[] =
-    name === output && FEW_BITS.includes(type) ? ["Q6_K", "Q8_0"] : type === "Q6_K" ? ["Q6_K", "Q8_0"] : [type];
-  return wanted.find(fits) ?? "F16";
+  const wanted = name === output && FEW_BITS.includes(matrices) ? "Q6_K" : isMixed ? mixed(name, numLayers) : matrices;
+  return [wanted, SMALLER_BLOCKS[wanted]].find((each) => each !== undefined && fits(each)) ?? "F16";
+}
+
+/** The type of a matrix in llama.cpp's Q4_K_M. */
+function mixed(name: string, numLayers: number): WrittenGgufType {
+  const [, layer, part] = /^blk\.(\d+)\.(.*)\.weight$/.exec(name) ?? [];
+  if (part === "attn_qkv") return "Q5_K";
+  if (part !== "attn_v" && part !== "ffn_down") return "Q4_K";
+  // The first and the last eighth of the layers, and every third between.
+  const eighth = Math.floor(numLayers / 8);
+  const number = Number(layer);
+  const hasMore = number < eighth || number >= Math.floor((7 * numLayers) / 8) || (number - eighth) % 3 === 2;
+  return hasMore ? "Q6_K" : "Q4_K";
 }
