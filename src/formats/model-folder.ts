@@ -213,6 +213,9 @@ export async function weightFiles(folder: string): Promise<Map<string, readonly 
   if (present.includes(INDEX)) return shards(folder, present);
   const pickles = present.filter(isPickleName);
   if (pickles.length > 0) throw pickleError(folder, pickles);
+  const [packed] = present.filter(isGgufName);
+  if (packed !== undefined)
+    throw new CheckpointError(`${folder} holds its model in a GGUF file; name that, as ${joinPath(folder, packed)}`);
   throw new CheckpointError(
     `${folder} must hold ${WEIGHTS} or ${INDEX}; it holds ${present.join(", ") || "nothing"}; check the path`,
   );

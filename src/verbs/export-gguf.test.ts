@@ -169,5 +169,6 @@ test("a GGUF file goes with its model into a folder of its own", async () => {
   await exportTarget(file, { base: null, to: "hf", dtype: null, out });
   const [packed, plain] = [await folderSource(file), await folderSource(out)];
   for (const key of packed.tensors.keys()) expect(await plain.readWeight(key)).toEqual(await packed.readWeight(key));
+  await expect(folderSource(root)).rejects.toThrow(/holds its model in a GGUF file; name that, as .*\.gguf$/);
   expect([...(await companionFiles(out)).keys()].sort()).toEqual([...(await companionFiles(file)).keys()].sort());
 });

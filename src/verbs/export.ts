@@ -40,7 +40,7 @@ export async function exportTarget(
     throw new ConfigError(
       `${optionName("type")} is for ${optionName("to")} gguf; the others have ${optionName("dtype")}`,
     );
-  await (to === "gguf" ? requireNewGguf(out) : requireNewFolder(out, readBy(target, origin)));
+  await (to === "gguf" ? requireNewGguf : requireNewFolder)(out, readBy(target, origin));
   if (to === "gguf") {
     if (dtype !== null)
       throw new ConfigError(

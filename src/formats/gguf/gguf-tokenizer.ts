@@ -1,5 +1,6 @@
 import { CheckpointError } from "../../base/errors.js";
 import { shownValue } from "../../base/json.js";
+import { append } from "../../base/lists.js";
 import { GgufMetadata } from "./metadata.js";
 import { openGguf } from "./open-gguf.js";
 import { splittingNamed } from "./pre-tokenizers.js";
@@ -164,7 +165,7 @@ function mergesOf(tokens: readonly Token[], scoreOf: (id: number) => number): [s
       ways.push({ pair: [left, right], score: scoreOf(id), lengths: [length, characters.length - length] });
     }
     ways.sort(({ pair: a }, { pair: b }) => ids.get(a[0])! - ids.get(b[0])! || ids.get(a[1])! - ids.get(b[1])!);
-    found.push(...ways);
+    append(found, ways);
   }
   found.sort((a, b) => b.score - a.score || b.lengths[0] - a.lengths[0] || b.lengths[1] - a.lengths[1]);
   return found.map(({ pair }) => pair);

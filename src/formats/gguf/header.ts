@@ -1,6 +1,7 @@
 import type { FileReader } from "#platform";
 import { CheckpointError } from "../../base/errors.js";
 import { shortened } from "../../base/json.js";
+import { append } from "../../base/lists.js";
 import { checkpointFault } from "../faults.js";
 import { withOpenFile } from "../open-file.js";
 import {
@@ -237,7 +238,7 @@ function checkedEntries(path: string, infos: readonly TensorInfo[], layout: Data
     else entries.push(entry);
   }
   entries.sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength);
-  if (faults.length === 0) faults.push(...coverageFaults(entries, layout));
+  if (faults.length === 0) append(faults, coverageFaults(entries, layout));
   if (faults.length > 0) throw checkpointFault(`${path} is damaged; download or convert it again`, faults);
   return entries;
 }
