@@ -73,7 +73,7 @@ export interface GgufInspection {
   readonly parameters: number;
   /** In the order of their names. */
   readonly tensors: readonly TensorInfo[];
-  /** What the tensors of each type take, the largest first. */
+  /** Sizes of the tensors of each type, the largest first. */
   readonly types: readonly GgufTypeShare[];
   readonly files: readonly string[];
   readonly fileBytes: number;

@@ -96,7 +96,8 @@ function ggufLines({ version, metadata, tensors, types, parameters, files, fileB
     formatBytes(bytes),
     formatNumber((8 * bytes) / numbers),
   ]);
-  const all = `${tensors.length} tensors, ${parameters} parameters (${formatCount(parameters)}), ${formatBytes(fileBytes)}`;
+  const count = `${parameters} parameters (${formatCount(parameters)})`;
+  const all = `${tensors.length} tensors, ${count}, ${formatBytes(fileBytes)}`;
   return [
     `GGUF file, version ${version}`,
     ...pairLines(Object.fromEntries(shown)),

@@ -16,7 +16,8 @@ import type { FillOptions, ModelSource, ModelTensor } from "./model-source.js";
 import { diskParameters, fillModel, quantizedWeight, throwFaults, tiedNames, weightFaults } from "./model-source.js";
 
 /**
- * A Hugging Face folder, or the model in a GGUF file. Its headers and all weights that are quantized on disk are read at once.
+ * A Hugging Face folder, or the model in a GGUF file. Its headers and all weights that are quantized on disk are read
+ * at once.
  * @param untied gives a model whose output projection is its embedding table a projection of its own, with the values
  * of the table.
  * @param onNotice is told of weights in the folder that the model has no place for.

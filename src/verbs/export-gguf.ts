@@ -21,7 +21,7 @@ export interface ExportedGguf {
   readonly type: keyof typeof GGUF_FILE_TYPES;
   readonly parameters: number;
   readonly fileBytes: number;
-  /** What the tensors of each type lost by rounding: the norm of the difference over that of the exact numbers. */
+  /** Rounding of the tensors of each type: the norm of the difference over that of the exact numbers. */
   readonly relativeErrors: Readonly<Record<string, number>>;
   /** The quantizer of the frozen weights in training, in words; null for float32. The exact weights are written. */
   readonly quantizer: string | null;

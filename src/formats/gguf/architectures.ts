@@ -3,7 +3,7 @@ import { shownValue } from "../../base/json.js";
 import type { GgufMetadata } from "./metadata.js";
 import type { SwappedAxes } from "./rearranged-tensor.js";
 
-/** How llama.cpp's files hold the models of an architecture. */
+/** Layout of an architecture's models in llama.cpp's files. */
 export interface GgufArchitecture {
   /** Its name in files. */
   readonly name: string;

@@ -1,6 +1,6 @@
 import type { WrittenGgufType } from "./quantizing.js";
 
-/** What a GGUF file can hold its matrices in: a type for all, or a mix of types. */
+/** Types of the matrices of a GGUF file: one for all, or a mix. */
 export interface GgufFileType {
   /** `general.file_type`. */
   readonly number: number;

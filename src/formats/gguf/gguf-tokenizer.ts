@@ -21,7 +21,7 @@ const CONTROL = 3;
 const USER_DEFINED = 4;
 const BYTE = 6;
 
-/** What stands for a space in SentencePiece. */
+/** SentencePiece's sign for a space. */
 const SPACE = "▁";
 
 /**
@@ -63,7 +63,7 @@ interface Token {
   readonly kind: number;
 }
 
-/** What differs between the kinds of tokenizers. */
+/** The parts of a tokenizer.json that differ between the kinds of tokenizers. */
 interface Parts {
   readonly normalizer: Json | null;
   readonly preTokenizer: Readonly<Json> | null;

@@ -70,7 +70,8 @@ async function otherParts(path: string, metadata: GgufHeader["metadata"]): Promi
     joinPath(folderOf(path), `${name.slice(0, -(end ?? ".gguf").length)}-${digits(n)}-of-${digits(count)}.gguf`);
   if (of !== digits(count)) {
     throw new CheckpointError(
-      `${path} is one of ${count} parts, and must be named like ${baseName(part(1))}; give it the name that it came with`,
+      `${path} is one of ${count} parts, and must be named like ${baseName(part(1))}; give it the name that it ` +
+        "came with",
     );
   }
   if (number !== digits(1)) throw new CheckpointError(`${path} is not the first of its parts; name ${part(1)}`);

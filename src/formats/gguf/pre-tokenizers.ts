@@ -4,7 +4,7 @@ import { isObject } from "../../base/json.js";
 /** A part of tokenizer.json. */
 type Part = Readonly<Record<string, unknown>>;
 
-/** How a kind of byte-level BPE takes texts apart, as parts of tokenizer.json. */
+/** The way in which a kind of byte-level BPE takes texts apart, as parts of tokenizer.json. */
 export interface Splitting {
   readonly normalizer: Part | null;
   readonly preTokenizer: Part;

@@ -1,7 +1,7 @@
 /** Numbers as codes times a scale, less a minimum. */
 export interface ScaledCodes {
   readonly scale: number;
-  /** Of codes that begin at 0: what is taken away, at least 0. */
+  /** At least 0; 0 for codes around zero. */
   readonly min: number;
   readonly codes: Uint8Array;
 }

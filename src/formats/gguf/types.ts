@@ -37,7 +37,7 @@ const TYPES = {
 /** A tensor type of ggml by its name. */
 export type GgufTypeName = keyof typeof TYPES;
 
-/** How a tensor type stores elements: in blocks, none of which crosses the end of a row. */
+/** A tensor type, which stores elements in blocks, none of which crosses the end of a row. */
 export interface GgufType {
   readonly name: GgufTypeName;
   /** Its number in files. */

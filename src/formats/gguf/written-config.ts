@@ -11,7 +11,7 @@ import type { HostTensor } from "../../tensor/dtype.js";
 import { GGUF_ARCHITECTURES, type GgufArchitecture, type Heads } from "./architectures.js";
 import type { GgufValue } from "./types.js";
 
-/** What a GGUF file says of a model beside its weights. */
+/** Content of a GGUF file about a model beside its weights. */
 export interface WrittenConfig {
   readonly architecture: GgufArchitecture;
   readonly heads: Heads;
