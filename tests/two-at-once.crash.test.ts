@@ -24,7 +24,7 @@ test(
       const [done, refused] = both.sort((a, b) => a.code! - b.code!) as [(typeof both)[0], (typeof both)[0]];
       expect([done.code, refused.code]).toEqual([0, 2]);
       expect(refused.stderr).toMatch(
-        /^error: (run is in use by process \d+ since .*; wait for it, stop it, or choose another folder|out: run holds a run already.*)$/m,
+        /^error: (run is in use by process \d+ since .*; wait for it, stop it, or choose another folder|--out: run holds a run already.*)$/m,
       );
       expect(await runCommand(["doctor", "run"], { cwd })).toMatchObject({ code: 0 });
     }),
