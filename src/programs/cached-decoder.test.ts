@@ -48,10 +48,12 @@ async function expectSame(model: CausalLM, decoder: CachedDecoder, parts: readon
   const expected = await wholeLogits(model, ids);
   decoder.clear();
   for (const part of parts) {
-    const start = decoder.length;
+    const start = decoder.lengthOf();
     const logits = await decoder.read(ids.slice(start, start + part));
-    expect(decoder.length).toBe(start + part);
-    expect(largestDifference(logits, expected[start + part - 1]!), `after ${decoder.length} tokens`).toBeLessThan(2e-5);
+    expect(decoder.lengthOf()).toBe(start + part);
+    expect(largestDifference(logits, expected[start + part - 1]!), `after ${decoder.lengthOf()} tokens`).toBeLessThan(
+      2e-5,
+    );
   }
 }
 

@@ -7,7 +7,7 @@ import { gatherRows } from "../ops/gather.js";
 import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";
-import { KeyValueCache } from "./key-value-cache.js";
+import { KeyValueCache, type SeenRows, type Stretch } from "./key-value-cache.js";
 
 /** Most tokens that one step reads. */
 const LONGEST_STEP = 256;
@@ -19,10 +19,17 @@ const SHORTEST_STEP = 8;
  */
 const LEAST_STAND_IN = 2 ** 32;
 
+/** Tokens to read after those of a row. */
+export interface Reading {
+  readonly row: number;
+  /** At least one. */
+  readonly ids: readonly number[];
+}
+
 /**
- * Reads tokens one after another, or several at a time, with the keys and values of those before in a cache. What
- * reads single tokens is compiled once; what reads several, for each power of two that a text is cut into, and let go
- * with the memory that it took.
+ * Reads tokens one after another, or several at a time, with the keys and values of those before in a cache; of several
+ * texts at once, each in a row of its own. What reads single tokens is compiled once; what reads several, for each
+ * power of two that a text is cut into. With one row, that is let go with the memory that it took.
  */
 export class CachedDecoder {
   readonly #model: CausalLM;
@@ -31,28 +38,37 @@ export class CachedDecoder {
   readonly #cache: KeyValueCache;
   /** Lengths of texts above which the tokens in the cache turn otherwise. */
   readonly #switches: readonly number[];
-  #text: number[] = [];
+  /** The tokens in the cache, row by row. */
+  readonly #texts: number[][];
 
-  /** Must be released. Later changes of the parameters are seen; later changes of the model's structure are not. */
-  constructor(model: CausalLM, options: SessionOptions) {
+  /**
+   * Must be released. Later changes of the parameters are seen; later changes of the model's structure are not.
+   * @param rows texts at once.
+   */
+  constructor(model: CausalLM, options: SessionOptions, rows = 1) {
     this.#model = model;
     this.#options = options;
-    const { layers, angles } = buildStep(model, 1).sequence;
-    this.#cache = new KeyValueCache(layers);
+    const { layers, angles } = buildStep(model, { rows, time: 1 }).sequence;
+    this.#cache = new KeyValueCache(layers, rows);
+    this.#texts = Array.from({ length: rows }, () => []);
     this.#switches = [...angles.values()]
       .map(({ rope }) => switchLength(rope))
       .filter((length) => length !== undefined);
   }
 
-  /** Tokens in the cache: at most the model's maxSequenceLength. */
-  get length(): number {
-    return this.#cache.length;
+  get rows(): number {
+    return this.#texts.length;
   }
 
-  /** Begins a new text. */
-  clear(): void {
-    this.#cache.clear();
-    this.#text = [];
+  /** Tokens of a row in the cache: at most the model's maxSequenceLength. */
+  lengthOf(row = 0): number {
+    return this.#cache.lengthOf(row);
+  }
+
+  /** Begins a new text in a row. */
+  clear(row = 0): void {
+    this.#cache.clear(row);
+    this.#texts[row] = [];
   }
 
   /** Compiles what reads so many tokens, which is done anyway when they are read. */
@@ -60,28 +76,35 @@ export class CachedDecoder {
     for (const part of parts(count)) await this.#stepFor(part);
   }
 
-  /** Reads at least one token and adds them to the cache. → scores of the token after them, (vocabSize). */
+  /** Reads at least one token of the only row and adds them to the cache. → scores of the one after them, (vocabSize). */
   async read(ids: readonly number[]): Promise<Float32Array> {
-    const length = this.length + ids.length;
-    if (this.length > 0 && this.#switches.some((at) => this.length <= at && at < length)) {
-      const text = [...this.#text, ...ids];
-      this.clear();
-      return this.read(text);
+    return (await this.readRows([{ row: 0, ids }]))[0]!;
+  }
+
+  /** Reads tokens of some rows, each named once. → scores of the token after them, (vocabSize) each. */
+  async readRows(readings: readonly Reading[]): Promise<Float32Array[]> {
+    const unread = readings.map((reading) => this.#note(reading));
+    this.#cache.reserve(Math.max(...readings.map(({ row }) => this.#texts[row]!.length)));
+    const logits = new Map<number, Float32Array>();
+    for (const pass of passesOf(unread, (row) => this.lengthOf(row))) {
+      for (const [row, scores] of await this.#run(pass)) logits.set(row, scores);
     }
-    for (const id of ids) this.#text.push(id);
-    this.#cache.reserve(length);
-    let logits: Float32Array = new Float32Array();
-    let start = 0;
-    for (const count of parts(ids.length)) {
-      logits = await this.#readStep(await this.#stepFor(count), ids.slice(start, start + count), length);
-      start += count;
-    }
-    if (ids.length > 1) await this.#release((time) => time > 1);
-    return logits;
+    if (this.rows === 1 && unread[0]!.ids.length > 1) await this.#release((time) => time > 1);
+    return readings.map(({ row }) => logits.get(row)!);
   }
 
   release(): Promise<void> {
     return this.#release(() => true);
+  }
+
+  /** Adds the tokens to the text of the row. A text whose tokens turn otherwise from here on is read again. */
+  #note({ row, ids }: Reading): Reading {
+    const held = this.lengthOf(row);
+    const text = [...this.#texts[row]!, ...ids];
+    const isSwitched = held > 0 && this.#switches.some((at) => held <= at && at < text.length);
+    if (isSwitched) this.clear(row);
+    this.#texts[row] = text;
+    return { row, ids: isSwitched ? text : ids };
   }
 
   async #release(chosen: (time: number) => boolean): Promise<void> {
@@ -97,39 +120,66 @@ export class CachedDecoder {
     while (time < count) time *= 2;
     let step = this.#steps.get(time);
     if (step === undefined) {
-      const { sequence, outputs, sizes } = buildStep(this.#model, time);
+      const { sequence, outputs, sizes } = buildStep(this.#model, { rows: this.rows, time });
       step = { sequence, program: await Program.compile(outputs, this.#options, sizes) };
       this.#steps.set(time, step);
     }
     return step;
   }
 
-  /** @param length tokens of the text as far as it is being read. */
-  async #readStep({ program, sequence }: Step, part: readonly number[], length: number): Promise<Float32Array> {
-    const { time, angles, masks } = sequence;
+  /** → scores of the token after those of each row. */
+  async #run({ readings, isOneEach }: Pass): Promise<[row: number, scores: Float32Array][]> {
+    const count = isOneEach ? 1 : readings.reduce((sum, { ids }) => sum + ids.length, 0);
+    const { program, sequence } = await this.#stepFor(count);
+    const { batch, time, angles, masks } = sequence;
     const cache = this.#cache;
-    // What fills the step after the last token comes later than all of them, so that none sees it.
-    const ids = new Int32Array(time);
-    ids.set(part);
-    const last = this.#model.config.maxSequenceLength - 1;
-    const positions = Int32Array.from(ids.keys(), (i) => Math.min(cache.length + i, last));
+    let start = 0;
+    const stretches = readings.map(({ row, ids }): Stretch => {
+      const stretch = { row, batch: isOneEach ? row : 0, start, count: ids.length };
+      if (!isOneEach) start += ids.length;
+      return stretch;
+    });
+    const isFresh = !isOneEach && readings.every(({ row }) => this.lengthOf(row) === 0);
+    const seen: SeenRows = isOneEach ? "all" : isFresh ? "none" : readings[0]!.row;
+    const placeOf = ({ batch: at, start: first }: Stretch): number => at * time + first;
+    // What the texts leave of the step is seen by none of them.
+    const ids = new Int32Array(batch * time);
+    const positions = new Int32Array(batch * time);
+    const last = new Int32Array(this.rows);
+    for (const [i, stretch] of stretches.entries()) {
+      const [place, held] = [placeOf(stretch), this.lengthOf(stretch.row)];
+      ids.set(readings[i]!.ids, place);
+      for (let token = 0; token < stretch.count; token++) positions[place + token] = held + token;
+      last[i] = place + stretch.count - 1;
+    }
+    const turns = stretches.map((stretch) => {
+      const [place, { length }] = [placeOf(stretch), this.#texts[stretch.row]!];
+      return { place, positions: positions.subarray(place, place + stretch.count), length };
+    });
     const windows = [...masks.keys()];
     const outputs = await program.run(
       {
-        ...{ ids, positions, last: Int32Array.of(part.length - 1) },
-        ...cache.feeds(),
-        ...Object.fromEntries([...angles.values()].flatMap((each) => angleFeeds(each, positions, length))),
-        ...Object.fromEntries(windows.map((window, i) => [`mask${i}`, cache.mask(window, time)])),
+        ...{ ids, positions, last },
+        ...cache.feeds(seen),
+        ...Object.fromEntries([...angles.values()].flatMap((each) => angleFeeds(each, turns))),
+        ...Object.fromEntries(
+          windows.map((window, i) => [`mask${i}`, cache.mask(window, stretches, { batch, time, seen })]),
+        ),
       },
       Object.fromEntries(
         windows.flatMap((window) => [
-          [slotsName(window), cache.slots(window)],
-          [keysName(window), cache.slots(window) + time],
+          [slotsName(window), cache.slots(window, seen)],
+          [keysName(window), cache.slots(window, seen) + time],
         ]),
       ),
     );
-    cache.append(outputs, part.length);
-    return outputs.logits!.data as Float32Array;
+    cache.append(outputs, stretches);
+    const logits = outputs.logits!.data as Float32Array;
+    const { vocabSize } = this.#model.config;
+    return stretches.map(({ row }, i) => {
+      const at = isOneEach ? row : i;
+      return [row, this.rows === 1 ? logits : logits.slice(at * vocabSize, (at + 1) * vocabSize)];
+    });
   }
 }
 
@@ -137,6 +187,42 @@ export class CachedDecoder {
 function parts(count: number): number[] {
   const whole = new Array<number>(Math.floor(count / LONGEST_STEP)).fill(LONGEST_STEP);
   return count % LONGEST_STEP === 0 ? whole : [...whole, count % LONGEST_STEP];
+}
+
+/** What one step reads: a token each of some rows, or else the tokens of rows one after another. */
+interface Pass {
+  readonly readings: readonly Reading[];
+  readonly isOneEach: boolean;
+}
+
+/**
+ * The steps that read all of it: a text after tokens in the cache, or longer than a step, on its own; beginnings of
+ * texts together; single tokens together.
+ */
+function passesOf(readings: readonly Reading[], lengthOf: (row: number) => number): Pass[] {
+  const passes: Pass[] = [];
+  const single: Reading[] = [];
+  let together: Reading[] = [];
+  let room = 0;
+  for (const { row, ids } of readings) {
+    if (ids.length === 1) single.push({ row, ids });
+    else if (lengthOf(row) > 0 || ids.length > LONGEST_STEP) {
+      let start = 0;
+      for (const count of parts(ids.length)) {
+        passes.push({ readings: [{ row, ids: ids.slice(start, start + count) }], isOneEach: count === 1 });
+        start += count;
+      }
+    } else {
+      if (ids.length > room) {
+        together = [];
+        passes.push({ readings: together, isOneEach: false });
+        room = LONGEST_STEP;
+      }
+      together.push({ row, ids });
+      room -= ids.length;
+    }
+  }
+  return single.length === 0 ? passes : [...passes, { readings: single, isOneEach: true }];
 }
 
 interface Step {
@@ -147,10 +233,13 @@ interface Step {
 const slotsName = (window: number | undefined): string => `slots_${window ?? "all"}`;
 const keysName = (window: number | undefined): string => `keys_${window ?? "all"}`;
 
-/** The graph that reads `time` tokens after a cache of any number of slots. */
+/**
+ * The graph that reads a token each of all rows after a cache of any number of slots; or `time` tokens of up to so many
+ * rows, one after another.
+ */
 function buildStep(
   model: CausalLM,
-  time: number,
+  { rows, time }: { readonly rows: number; readonly time: number },
 ): { sequence: CachedSequence; outputs: Record<string, Tensor>; sizes: DynamicSizes } {
   const standIns: Record<string, number> = {};
   let least = LEAST_STAND_IN;
@@ -165,9 +254,10 @@ function buildStep(
     }
     return standIns[slotsName(window)]!;
   };
-  const sequence = new CachedSequence(time, slotsOf);
-  const hidden = model.hidden(placeholder("ids", [1, time], "int32"), { sequence });
-  const last = time === 1 ? hidden : gatherRows(hidden, placeholder("last", [1], "int32"));
+  const batch = time === 1 ? rows : 1;
+  const sequence = new CachedSequence(batch, time, slotsOf);
+  const hidden = model.hidden(placeholder("ids", [batch, time], "int32"), { sequence });
+  const last = time === 1 ? hidden : gatherRows(hidden, placeholder("last", [rows], "int32"));
   const outputs: Record<string, Tensor> = { logits: model.project(last) };
   for (const [layer, { own }] of sequence.layers) {
     outputs[`key${layer}`] = own.key;
@@ -176,16 +266,26 @@ function buildStep(
   return { sequence, outputs, sizes: new DynamicSizes(standIns) };
 }
 
-/** Cosines and sines at the positions of a text of that length, by the names of their placeholders. */
-function angleFeeds(
-  { rope, cos, sin }: AngleInputs,
-  positions: Int32Array,
-  length: number,
-): [name: string, values: Float32Array][] {
-  const angles = anglesAt(positions, rope, length);
+/** Tokens of a text in a step. */
+interface Turns {
+  readonly place: number;
+  readonly positions: Int32Array;
+  /** Tokens of the text as far as it is being read. */
+  readonly length: number;
+}
+
+/** Cosines and sines at the positions of the texts, by the names of their placeholders. */
+function angleFeeds({ rope, cos, sin }: AngleInputs, turns: readonly Turns[]): [name: string, values: Float32Array][] {
   const named = ({ source }: Tensor): string => (source as { readonly name: string }).name;
+  const [rows, half] = cos.shape as [number, number];
+  const feeds = { cos: new Float32Array(rows * half), sin: new Float32Array(rows * half) };
+  for (const { place, positions, length } of turns) {
+    const angles = anglesAt(positions, rope, length);
+    feeds.cos.set(angles.cos, place * half);
+    feeds.sin.set(angles.sin, place * half);
+  }
   return [
-    [named(cos), angles.cos],
-    [named(sin), angles.sin],
+    [named(cos), feeds.cos],
+    [named(sin), feeds.sin],
   ];
 }

@@ -10,21 +10,37 @@ interface LayerStore {
   readonly window: number | undefined;
   readonly heads: number;
   readonly headDim: number;
-  /** (heads, slots, headDim) each. */
+  /** (rows, heads, slots, headDim) each. */
   key: Float32Array;
   value: Float32Array;
 }
 
+/** Tokens of one text in a pass. */
+export interface Stretch {
+  /** Row of the cache that holds the text so far. */
+  readonly row: number;
+  /** Row of the pass. */
+  readonly batch: number;
+  /** Place of the first of them in that row. */
+  readonly start: number;
+  readonly count: number;
+}
+
+/** What a pass sees of the cache: all rows, one row, or none, where its texts begin there. */
+export type SeenRows = "all" | number | "none";
+
 /**
- * Keys and values of the tokens that a model has read, layer by layer. A layer that looks back on a window keeps no
- * more tokens than that window: the token at position p lies in slot p modulo the number of slots.
+ * Keys and values of the tokens that a model has read, layer by layer, of several texts in a row each. A layer that
+ * looks back on a window keeps no more tokens than that window: the token at position p lies in slot p modulo the
+ * number of slots.
  */
 export class KeyValueCache {
   readonly #layers: ReadonlyMap<number, LayerStore>;
+  readonly #lengths: number[];
   #capacity = 0;
-  #length = 0;
 
-  constructor(layers: ReadonlyMap<number, CachedLayer>) {
+  constructor(layers: ReadonlyMap<number, CachedLayer>, rows = 1) {
+    this.#lengths = new Array<number>(rows).fill(0);
     this.#layers = new Map(
       [...layers].map(([layer, { window, cached }]) => {
         const [, heads, , headDim] = cached.key.shape as [number, number, number, number];
@@ -33,36 +49,45 @@ export class KeyValueCache {
     );
   }
 
-  /** Tokens read so far. */
-  get length(): number {
-    return this.#length;
+  get rows(): number {
+    return this.#lengths.length;
   }
 
-  /** Forgets all tokens; the memory stays. */
-  clear(): void {
-    this.#length = 0;
+  /** Tokens of a row that were read so far. */
+  lengthOf(row: number): number {
+    return this.#lengths[row]!;
   }
 
-  /** Slots of the layers with a window, at least one. */
-  slots(window: number | undefined): number {
+  /** Forgets the tokens of a row; the memory stays. */
+  clear(row: number): void {
+    this.#lengths[row] = 0;
+  }
+
+  /** Slots that a pass sees in the layers with a window, at least one. */
+  slots(window: number | undefined, seen: SeenRows): number {
+    return seen === "none" ? 1 : this.#slots(window);
+  }
+
+  #slots(window: number | undefined): number {
     return Math.max(1, Math.min(this.#capacity, (window ?? Infinity) - 1));
   }
 
-  /** Makes room for so many tokens in all. */
+  /** Makes room for so many tokens of each row. */
   reserve(tokens: number): void {
     if (tokens <= this.#capacity) return;
-    const before = new Map([...this.#layers.values()].map(({ window }) => [window, this.slots(window)] as const));
+    const before = new Map([...this.#layers.values()].map(({ window }) => [window, this.#slots(window)] as const));
     const held = this.#capacity;
     this.#capacity = Math.ceil((this.#capacity === 0 ? tokens : (9 * tokens) / 8) / GROWTH) * GROWTH;
     for (const store of this.#layers.values()) {
-      const [old, slots] = [held === 0 ? 0 : before.get(store.window)!, this.slots(store.window)];
+      const [old, slots] = [held === 0 ? 0 : before.get(store.window)!, this.#slots(store.window)];
       if (old === slots) continue;
       // Slots were fewer than the window so far, so that each position lies in the slot of its number.
+      const blocks = this.rows * store.heads;
       for (const half of ["key", "value"] as const) {
-        const grown = new Float32Array(store.heads * slots * store.headDim);
-        for (let head = 0; head < store.heads; head++) {
-          const [from, width] = [head * old * store.headDim, old * store.headDim];
-          grown.set(store[half].subarray(from, from + width), head * slots * store.headDim);
+        const grown = new Float32Array(blocks * slots * store.headDim);
+        for (let block = 0; block < blocks; block++) {
+          const [from, width] = [block * old * store.headDim, old * store.headDim];
+          grown.set(store[half].subarray(from, from + width), block * slots * store.headDim);
         }
         store[half] = grown;
       }
@@ -70,70 +95,94 @@ export class KeyValueCache {
   }
 
   /** Values for the placeholders of the layers. */
-  feeds(): Feeds {
+  feeds(seen: SeenRows): Feeds {
     const feeds: Record<string, Float32Array> = {};
-    for (const [layer, { key, value }] of this.#layers) {
-      feeds[`key${layer}`] = key;
-      feeds[`value${layer}`] = value;
+    for (const [layer, { window, heads, headDim, key, value }] of this.#layers) {
+      const size = heads * this.slots(window, seen) * headDim;
+      const [start, end] =
+        seen === "all" ? [0, key.length] : seen === "none" ? [0, size] : [seen * size, (seen + 1) * size];
+      feeds[`key${layer}`] = start === 0 && end === key.length ? key : key.subarray(start, end);
+      feeds[`value${layer}`] = start === 0 && end === key.length ? value : value.subarray(start, end);
     }
     return feeds;
   }
 
-  /** The mask of `time` new tokens over the slots, then over themselves, (time, slots + time). */
-  mask(window: number | undefined, time: number): Float32Array {
-    const slots = this.slots(window);
+  /**
+   * The mask of the new tokens of a pass over the slots that it sees, then over themselves,
+   * (batch, 1, time, slots + time). A text sees its own tokens alone.
+   */
+  mask(
+    window: number | undefined,
+    stretches: readonly Stretch[],
+    { batch, time, seen }: { readonly batch: number; readonly time: number; readonly seen: SeenRows },
+  ): Float32Array {
+    const slots = this.slots(window, seen);
     const reach = window ?? Infinity;
     const width = slots + time;
-    const mask = new Float32Array(time * width).fill(MASKED);
-    const end = this.#length;
-    for (let row = 0; row < time; row++) {
-      const start = row * width;
-      const first = end + row - reach + 1;
-      for (let slot = 0; slot < Math.min(slots, end); slot++) {
-        const position = slot + slots * Math.floor((end - 1 - slot) / slots);
-        if (position >= first) mask[start + slot] = 0;
+    const mask = new Float32Array(batch * time * width).fill(MASKED);
+    for (const { row, batch: at, start, count } of stretches) {
+      const end = this.lengthOf(row);
+      for (let token = 0; token < count; token++) {
+        const query = (at * time + start + token) * width;
+        const first = end + token - reach + 1;
+        for (let slot = 0; slot < Math.min(slots, end); slot++) {
+          const position = slot + slots * Math.floor((end - 1 - slot) / slots);
+          if (position >= first) mask[query + slot] = 0;
+        }
+        const own = query + slots + start;
+        mask.fill(0, own + Math.max(0, token - reach + 1), own + token + 1);
       }
-      mask.fill(0, start + slots + Math.max(0, row - reach + 1), start + slots + row + 1);
     }
     return mask;
   }
 
-  /** Adds the first `count` of the tokens that a step computed, whose keys and values are its outputs. */
-  append(outputs: Readonly<Record<string, HostTensor>>, count: number): void {
+  /** Adds the tokens of a pass, whose keys and values are its outputs. */
+  append(outputs: Readonly<Record<string, HostTensor>>, stretches: readonly Stretch[]): void {
     for (const [layer, store] of this.#layers) {
-      const slots = this.slots(store.window);
+      const slots = this.#slots(store.window);
       for (const half of ["key", "value"] as const) {
         const { data, shape } = outputs[`${half}${layer}`]!;
         const time = shape[2]!;
-        // From the first token that its own followers do not push out; each stretch ends where the slots begin anew.
-        for (let token = Math.max(0, count - slots); token < count; ) {
-          const slot = (this.#length + token) % slots;
-          const stretch = Math.min(count - token, slots - slot);
-          copyTokens(data as Float32Array, store, half, { token, time, slot, slots, stretch });
-          token += stretch;
+        for (const { row, batch, start, count } of stretches) {
+          // From the first token that its own followers do not push out; each part ends where the slots begin anew.
+          for (let token = Math.max(0, count - slots); token < count; ) {
+            const slot = (this.lengthOf(row) + token) % slots;
+            const part = Math.min(count - token, slots - slot);
+            const [from, to] = [
+              { block: batch, time, at: start + token },
+              { block: row, time: slots, at: slot },
+            ];
+            copyTokens(data as Float32Array, from, store[half], to, part, store);
+            token += part;
+          }
         }
       }
     }
-    this.#length += count;
+    for (const { row, count } of stretches) this.#lengths[row]! += count;
   }
 }
 
-interface Stretch {
-  readonly token: number;
+/** A token's place in an array (blocks, heads, time, headDim). */
+interface TokenPlace {
+  readonly block: number;
   readonly time: number;
-  readonly slot: number;
-  readonly slots: number;
-  readonly stretch: number;
+  readonly at: number;
 }
 
+/** Copies so many tokens of every head. */
 function copyTokens(
-  from: Float32Array,
-  { heads, headDim, ...store }: LayerStore,
-  half: "key" | "value",
-  { token, time, slot, slots, stretch }: Stretch,
+  source: Float32Array,
+  from: TokenPlace,
+  target: Float32Array,
+  to: TokenPlace,
+  count: number,
+  { heads, headDim }: LayerStore,
 ): void {
   for (let head = 0; head < heads; head++) {
-    const start = (head * time + token) * headDim;
-    store[half].set(from.subarray(start, start + stretch * headDim), (head * slots + slot) * headDim);
+    const start = ((from.block * heads + head) * from.time + from.at) * headDim;
+    target.set(
+      source.subarray(start, start + count * headDim),
+      ((to.block * heads + head) * to.time + to.at) * headDim,
+    );
   }
 }

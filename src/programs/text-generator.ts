@@ -1,13 +1,10 @@
-import { DataError, NumericError } from "../base/errors.js";
-import { append } from "../base/lists.js";
+import { DataError } from "../base/errors.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { SessionOptions } from "../runtime/session.js";
 import type { Rng } from "../tensor/random.js";
-import { StopTexts } from "../tokenizers/stop-texts.js";
-import { TextStream } from "../tokenizers/text-stream.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { CachedDecoder } from "./cached-decoder.js";
-import { type SamplingOptions, sampleToken } from "./sampling.js";
+import { Draft, type DraftOptions, ReadText } from "./draft.js";
 
 /** Options for writing a text. */
 export interface WritingOptions {
@@ -27,30 +24,29 @@ export interface WritingOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The text that follows the prompt, and why it ended. */
-export interface Generation {
+/** The text that follows a prompt, and why it ended. */
+export interface Answer {
   readonly text: string;
   /** Tokens written. */
   readonly tokens: number;
   readonly finish: "end-of-text" | "length" | "stop";
   /** Tokens of the prompt, with what a text begins with. */
   readonly promptTokens: number;
-  /** Milliseconds for each token of the prompt that was read; null where none was. */
-  readonly msPerPromptToken: number | null;
-  /** Milliseconds for each token after the first, from one to the next; null where there is none. */
-  readonly msPerToken: number | null;
   /** Tokens that the model sees at most. */
   readonly contextTokens: number;
   /** Times that the text had filled the context and went on from its last half. */
   readonly contextRestarts: number;
 }
 
-export interface TextOptions extends SamplingOptions {
-  readonly maxNewTokens: number;
-  /** Texts that end the generation and are not part of what it gives; none of them empty. Default: none. */
-  readonly stop?: readonly string[] | undefined;
-  /** Hears each piece of text as soon as it is whole characters and cannot be part of a stop text. */
-  readonly onText?: ((piece: string) => void) | undefined;
+/** An answer with the time that it took. */
+export interface Generation extends Answer {
+  /** Milliseconds for each token of the prompt that was read; null where none was. */
+  readonly msPerPromptToken: number | null;
+  /** Milliseconds for each token after the first, from one to the next; null where there is none. */
+  readonly msPerToken: number | null;
+}
+
+export interface TextOptions extends DraftOptions {
   /** Ends the generation before its next token; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -66,9 +62,7 @@ export class TextGenerator {
   readonly #endIds: ReadonlySet<number>;
   readonly #beginId: number | null;
   readonly #contextTokens: number;
-  /** All that the model has read of the text; the cache has all of it or the end. */
-  #read: number[] = [];
-  #restarts = 0;
+  #read: ReadText;
 
   /**
    * Must be released. Later changes of the model's structure are not seen.
@@ -87,6 +81,7 @@ export class TextGenerator {
     this.#contextTokens = model.config.maxSequenceLength;
     this.#tokenizer = tokenizer;
     this.#decoder = new CachedDecoder(model, options);
+    this.#read = new ReadText(this.#decoder, this.#contextTokens);
     this.#endIds = new Set(endIds);
     this.#beginId = beginId;
   }
@@ -121,50 +116,25 @@ export class TextGenerator {
     endIds: readonly number[] = [],
   ): Promise<Generation> {
     requireVocabulary(prompt, this.#vocabSize);
-    const { maxNewTokens, signal, onText = () => {} } = options;
-    const stream = new TextStream(this.#tokenizer);
-    const stop = new StopTexts(options.stop ?? []);
-    let text = "";
-    const show = (piece: string): void => {
-      text += piece;
-      if (piece !== "") onText(piece);
-    };
-    let finish: Generation["finish"] = "length";
-    let next = this.#unread(prompt);
-    const unread = next.length;
-    if (maxNewTokens > 0) await this.#decoder.prepare(unread);
+    const { maxNewTokens, signal } = options;
+    const draft = new Draft(this.#tokenizer, options, rng, (id) => this.#endIds.has(id) || endIds.includes(id));
+    const unread = this.#unread(prompt);
+    if (maxNewTokens > 0) await this.#decoder.prepare(unread.length);
     const clock = new Clock();
-    let tokens = 0;
-    while (tokens < maxNewTokens) {
+    let next: readonly number[] | undefined = maxNewTokens > 0 ? unread : undefined;
+    while (next !== undefined) {
       signal?.throwIfAborted();
-      const logits = await this.#advance(next);
+      const [logits] = await this.#decoder.readRows([this.#read.add(next)]);
       if (clock.tick() === 1) {
         await this.#decoder.prepare(1);
         clock.skip();
       }
-      if (!logits.every(Number.isFinite)) {
-        throw new NumericError(
-          "the model computes scores of tokens that are not finite; retrain it, or name weights that are whole",
-        );
-      }
-      const token = sampleToken(logits, options, rng);
-      if (this.#endIds.has(token) || endIds.includes(token)) {
-        finish = "end-of-text";
-        break;
-      }
-      tokens++;
-      show(stop.push(stream.push(token)));
-      if (stop.found) {
-        finish = "stop";
-        break;
-      }
-      next = [token];
+      const token = draft.choose(logits!);
+      next = token === undefined ? undefined : [token];
     }
-    if (finish !== "stop") show(stop.push(stream.end()) + stop.end());
     return {
-      ...{ text, tokens, finish, promptTokens: prompt.length },
-      ...{ contextTokens: this.#contextTokens, contextRestarts: this.#restarts },
-      msPerPromptToken: clock.ticks === 0 ? null : clock.firstMs / unread,
+      ...answerOf(draft, this.#read, { promptTokens: prompt.length, contextTokens: this.#contextTokens }),
+      msPerPromptToken: clock.ticks === 0 ? null : clock.firstMs / unread.length,
       msPerToken: clock.ticks < 2 ? null : clock.otherMs / (clock.ticks - 1),
     };
   }
@@ -174,9 +144,7 @@ export class TextGenerator {
   }
 
   #forget(): void {
-    this.#read = [];
-    this.#restarts = 0;
-    this.#decoder.clear();
+    this.#read = new ReadText(this.#decoder, this.#contextTokens);
   }
 
   /**
@@ -184,22 +152,20 @@ export class TextGenerator {
    * token.
    */
   #unread(prompt: readonly number[]): readonly number[] {
-    const isBeginning = this.#read.length < prompt.length && this.#read.every((id, i) => id === prompt[i]);
-    if (!isBeginning || this.#restarts > 0) this.#forget();
-    return prompt.slice(this.#read.length);
+    const { ids, restarts } = this.#read;
+    const isBeginning = ids.length < prompt.length && ids.every((id, i) => id === prompt[i]);
+    if (!isBeginning || restarts > 0) this.#forget();
+    return prompt.slice(this.#read.ids.length);
   }
+}
 
-  /** Reads tokens after those before → scores of the one after them. */
-  #advance(ids: readonly number[]): Promise<Float32Array> {
-    let unread = ids;
-    append(this.#read, ids);
-    if (this.#decoder.length + ids.length > this.#contextTokens) {
-      unread = this.#read.slice(-Math.ceil(this.#contextTokens / 2));
-      this.#decoder.clear();
-      this.#restarts++;
-    }
-    return this.#decoder.read(unread);
-  }
+/** What there is to say of a text that has ended. */
+export function answerOf(
+  { text, tokens, finish }: Draft,
+  { restarts }: ReadText,
+  sizes: Pick<Answer, "promptTokens" | "contextTokens">,
+): Answer {
+  return { text, tokens, finish, ...sizes, contextRestarts: restarts };
 }
 
 /** Times the first token apart from the others. */
@@ -225,7 +191,7 @@ class Clock {
 }
 
 /** @throws DataError for ids that the embedding table has no row for. */
-function requireVocabulary(ids: readonly number[], vocabSize: number): void {
+export function requireVocabulary(ids: readonly number[], vocabSize: number): void {
   const id = ids.find((each) => each >= vocabSize);
   if (id === undefined) return;
   throw new DataError(`the prompt has token ${id}, but the model has ${vocabSize}: its tokenizer is another model's`);
