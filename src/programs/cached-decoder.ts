@@ -1,3 +1,4 @@
+import { append } from "../base/lists.js";
 import { DynamicSizes, primeFrom } from "../compiler/dynamic-sizes.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { CachedSequence } from "../nn/cached-sequence.js";
@@ -100,7 +101,8 @@ export class CachedDecoder {
   /** Adds the tokens to the text of the row. A text whose tokens turn otherwise from here on is read again. */
   #note({ row, ids }: Reading): Reading {
     const held = this.lengthOf(row);
-    const text = [...this.#texts[row]!, ...ids];
+    const text = this.#texts[row]!;
+    append(text, ids);
     const isSwitched = held > 0 && this.#switches.some((at) => held <= at && at < text.length);
     if (isSwitched) this.clear(row);
     this.#texts[row] = text;
