@@ -78,6 +78,8 @@ export interface DatasetOptions {
   sampleAbove?: number | null;
   /** The data set to take of a folder whose README.md describes several. Default and null: the default one. */
   config?: string | null;
+  /** True if records may ask without an answer, which is empty then. Default false. */
+  isAsking?: boolean;
 }
 
 const BUILTINS: ReadonlyMap<string, () => Promise<string[]>> = new Map([["wordnet", loadWordNet]]);
@@ -163,7 +165,7 @@ export async function loadDataset(source: string, options: DatasetOptions = {}):
   if (!(await exists(source))) {
     throw new DataError(`${source}: there is no such file or folder; check the path, or use ${builtinNames()}`);
   }
-  const reader = new RecordReader(rules, columnRoles(options.columns ?? []));
+  const reader = new RecordReader(rules, columnRoles(options.columns ?? []), options.isAsking);
   const isFile = !(await isDirectory(source));
   const files = isFile ? { train: [source], validation: [], leftOut: [] } : await dataFilesIn(source, rules, config);
   const paths = [...files.train, ...files.validation];

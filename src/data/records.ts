@@ -68,6 +68,9 @@ interface KindReader {
   read(fields: Fields): RecordContent;
 }
 
+/** The answer that goes with a question, where a record has none that is known. */
+const OWN_ANSWERS: Readonly<Record<string, string>> = { prompt: "completion", instruction: "output" };
+
 /** Names that people give to the columns of a question and of its answer, the surer ones first. */
 const QUESTION_NAMES = ["question", "query", "prompt", "input", "instruction"] as const;
 const ANSWER_NAMES = ["answer", "response", "completion", "output"] as const;
@@ -142,6 +145,7 @@ const FIRST_KEYS: readonly string[] = [
 export class RecordReader {
   readonly rules: ReadingRules;
   readonly columns: ColumnRoles;
+  readonly #isAsking: boolean;
   readonly #unused = new Set<string>();
   /** Columns that a record had, of those that have been given a role. */
   readonly #seen = new Set<string>();
@@ -149,10 +153,14 @@ export class RecordReader {
   #first = "";
   #firstRecord: Fields = {};
 
-  /** @param columns the column of each role that is not known by its own name. */
-  constructor(rules: ReadingRules = NEWEST_RULES, columns: ColumnRoles = new Map()) {
+  /**
+   * @param columns the column of each role that is not known by its own name.
+   * @param isAsking true if records may ask without an answer, which is empty then.
+   */
+  constructor(rules: ReadingRules = NEWEST_RULES, columns: ColumnRoles = new Map(), isAsking = false) {
     this.rules = rules;
     this.columns = columns;
+    this.#isAsking = isAsking;
   }
 
   get kind(): DataKind | undefined {
@@ -167,8 +175,9 @@ export class RecordReader {
   /** @param path of the file that holds the record. @throws DataError with the fault of the record. */
   read(given: Fields, path: string): RecordContent {
     for (const column of this.columns.values()) if (column in given) this.#seen.add(column);
-    const fields = this.#byRole(this.rules === 1 ? firstFields(given) : withoutNulls(given));
-    if (this.rules > 1) requireOneAnswer(fields);
+    const named = this.#byRole(this.rules === 1 ? firstFields(given) : withoutNulls(given));
+    const fields = this.#isAsking ? withAnswer(named) : named;
+    if (this.rules > 1 && !this.#isAsking) requireOneAnswer(fields);
     const isOf = ({ keys, isOne }: KindReader) => keys.every((key) => key in fields) && isOne?.(fields) !== false;
     const found = this.#kindOf(isOf);
     if (this.#reader === undefined) {
@@ -254,6 +263,12 @@ export class RecordReader {
     const missing = [...this.columns.values()].find((column) => !(column in given));
     if (missing !== undefined)
       return `must have "${missing}", named by ${optionName("columns")}; ${found}${nearest(missing, keys)}`;
+    if (this.#isAsking) {
+      return (
+        `must have ${QUESTION_NAMES.map((name) => JSON.stringify(name)).join(", ")}, "messages" or "text"; ${found}; ` +
+        `say which it is: ${columnsOption(["prompt=KEY"])}`
+      );
+    }
     const others = KINDS.filter(({ kind }) => kind !== "question-answer");
     const ways = [...new Set(others.map((kind) => shownNames(kind.keys)))];
     return (
@@ -341,6 +356,16 @@ export function identityOf(record: RecordContent): string {
     default:
       return JSON.stringify([record.prompt, record.completion]);
   }
+}
+
+/** A record that asks and does not answer, with an empty answer. */
+function withAnswer(fields: Fields): Fields {
+  const isWhole = KINDS.some(({ keys, isOne }) => keys.every((key) => key in fields) && isOne?.(fields) !== false);
+  const question = QUESTION_NAMES.find((name) => name in fields);
+  if (isWhole || question === undefined) return fields;
+  const { prompt, ...others } = fields;
+  if (Array.isArray(prompt)) return { ...others, messages: prompt };
+  return { ...fields, [OWN_ANSWERS[question] ?? "answer"]: "" };
 }
 
 function firstFields(fields: Fields): Fields {
