@@ -43,6 +43,7 @@ export type { TrainResult } from "./training/ending.js";
 export type { ResumeOptions } from "./training/resume.js";
 export { startResuming, startTraining, type TrainingHandle } from "./training/start.js";
 export type { TrainingOptions, TrainOptions } from "./training/train.js";
+export { type AnswerDataOptions, type AnsweredData, type AnswerProgress, answerData } from "./verbs/answer-data.js";
 export { checkRun, type Finding, type RunCheck } from "./verbs/doctor/check-run.js";
 export {
   type EvaluateOptions,
@@ -62,10 +63,17 @@ export { EXPORT_FORMATS } from "./verbs/export-formats.js";
 export type { ExportedGguf } from "./verbs/export-gguf.js";
 export type { ExportedOnnx } from "./verbs/export-onnx.js";
 export type { ExportedAdapter } from "./verbs/export-peft.js";
-export { type GenerationOptions, generateText, Writer, type WriterOptions } from "./verbs/generate.js";
+export {
+  type GenerationOptions,
+  generateText,
+  type ManyOptions,
+  Writer,
+  type WriterOptions,
+} from "./verbs/generate.js";
 export { type MergedModel, type MergeOptions, mergeTarget } from "./verbs/merge.js";
 export {
   type ChatOptions,
+  type GenerateManyOptions,
   type GenerateOptions,
   LanguageModel,
   type Logits,

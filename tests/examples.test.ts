@@ -16,6 +16,7 @@ const EXAMPLES = {
   "06-saved-adapter.ts": () => import("../examples/06-saved-adapter.js"),
   "07-lazy-tensors.ts": () => import("../examples/07-lazy-tensors.js"),
   "08-own-adapter.ts": () => import("../examples/08-own-adapter.js"),
+  "answer-many.ts": () => import("../examples/answer-many.js"),
   "continue-adapter.ts": () => import("../examples/continue-adapter.js"),
   "evaluate.ts": () => import("../examples/evaluate.js"),
   "fine-tune.ts": () => import("../examples/fine-tune.js"),
@@ -164,6 +165,14 @@ test("a fine-tune on chats lowers the loss, and the model answers", async () => 
   const losses = numbers(lines, /^step \d+: loss (.+)$/);
   expect(losses).toHaveLength(40);
   expect(losses.at(-1)).toBeLessThan(losses[0]!);
+});
+
+test("several chats are answered at once, in their order", async () => {
+  const lines = await linesOf("answer-many.ts");
+  expect(lines.map((line) => line.replace(/\?.*/s, "?"))).toEqual([
+    ...["Which animal barks?", "Which animal purrs?", "Which animal has a trunk?"],
+  ]);
+  for (const line of lines) expect(line).toMatch(/ \((end-of-text|length)\)$/);
 });
 
 test("a PEFT adapter is where training goes on", async () => {

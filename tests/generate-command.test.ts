@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { diskParameters, hostTensors, writeModel } from "../src/loading/model-source.js";
@@ -6,7 +6,8 @@ import { TextGenerator } from "../src/programs/text-generator.js";
 import { Rng } from "../src/tensor/random.js";
 import { Tokenizer } from "../src/tokenizers/tokenizer.js";
 import { trainTokenizer } from "../src/tokenizers/train-tokenizer.js";
-import { generateText } from "../src/verbs/generate.js";
+import { answerData } from "../src/verbs/answer-data.js";
+import { generateText, Writer } from "../src/verbs/generate.js";
 import { loadTarget } from "../src/verbs/target.js";
 import { BYTE_TOKENIZER, byteIds, parrot } from "./parrot-model.js";
 import { runCommand, withFolder } from "./run-command.js";
@@ -175,4 +176,150 @@ describe("a chat", () => {
       const args = ["generate", "model", "--chat", "--chat-template", "other.jinja", "--prompt", "The cat", ...SHORT];
       expect((await runCommand(args, { cwd })).stdout).toBe(`${await answer("The cat=")}\n`);
     }));
+});
+
+describe("a file of prompts", () => {
+  const ALONE = { temperature: 0, topK: null, topP: 1, seed: 0, maxNewTokens: 12 };
+  const ANSWERING = ["--out", "out/answers.jsonl", "--temperature", "0", "--max-new-tokens", "12"];
+
+  /** Writes a random model, with a template if it has one, and gives what it answers to a single prompt. */
+  async function withModel(
+    files: Readonly<Record<string, string>>,
+    template: string | null,
+    use: (cwd: string, writer: Writer) => Promise<void>,
+  ): Promise<void> {
+    await withFolder(files, async (cwd) => {
+      const folder = path.join(cwd, "model");
+      await writeSmallModel(folder, { seed: 5, maxSequenceLength: 128 });
+      const config = trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280, maxLength: 128 }).config;
+      const all = { ...config, ...(template !== null && { chat_template: template }) };
+      await writeFile(path.join(folder, "tokenizer_config.json"), JSON.stringify(all));
+      const writer = await Writer.open(folder, { base: null, adapter: true, device: "cpu", threads: 1 });
+      await use(cwd, writer);
+      await writer.release();
+    });
+  }
+
+  const linesOf = async (file: string): Promise<unknown[]> =>
+    (await readFile(file, "utf8"))
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+
+  const PROMPTS = ["The cat", "A", "The dog sat on the mat and", "One more", "The end of"];
+  const PLAIN = PROMPTS.map((prompt) => `${JSON.stringify({ prompt })}\n`).join("");
+
+  test("is answered line by line, each as it would be alone", () =>
+    withModel({ "prompts.jsonl": PLAIN }, null, async (cwd, writer) => {
+      const args = ["generate", "model", "--data", "prompts.jsonl", ...ANSWERING, "--batch-size", "2"];
+      const { code, stdout, stderr } = await runCommand(args, { cwd });
+      expect({ code, stderr }).toEqual({
+        ...{ code: 0, stderr: "note: 5 of the answers were cut at 12 tokens (--max-new-tokens)\n" },
+      });
+      expect(stdout).toMatch(/^5 of 5 prompts answered in \d+s, 60 tokens \(\S+ a second\): out\/answers\.jsonl\n$/);
+      const expected = [];
+      for (const prompt of PROMPTS) {
+        expected.push({ prompt, completion: (await writer.continue(prompt, ALONE)).text, finish: "length" });
+      }
+      expect(await linesOf(path.join(cwd, "out/answers.jsonl"))).toEqual(expected);
+      expect(await readdir(path.join(cwd, "out"))).toEqual(["answers.jsonl"]);
+      const again = await runCommand(args, { cwd });
+      expect(again.code).toBe(2);
+      expect(again.stderr).toContain("--out: out/answers.jsonl exists; name a new file, or remove it");
+    }));
+
+  const user = (content: string) => ({ role: "user", content });
+  const assistant = (content: string) => ({ role: "assistant", content });
+
+  test("of messages gets the next turn of the assistant in place of the last", () => {
+    const turns = [user("The cat?"), assistant("Sat."), user("The mat?")];
+    const rows = [{ messages: [...turns, assistant("Old.")] }, { messages: turns.slice(0, 1) }, { messages: turns }];
+    const files = { "chats.jsonl": rows.map((row) => `${JSON.stringify(row)}\n`).join("") };
+    return withModel(files, CHATML, async (cwd, writer) => {
+      const { code, stdout } = await runCommand(
+        ["generate", "model", "--data", "chats.jsonl", ...ANSWERING, "--system", "Be brief.", "--json"],
+        { cwd },
+      );
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({
+        ...{ outcome: "done", file: "out/answers.jsonl", answered: 3, prompts: 3, tokens: 36, cut: 3, restarted: 0 },
+      });
+      const expected = [];
+      for (const asked of [turns, turns.slice(0, 1), turns]) {
+        const messages = [{ role: "system", content: "Be brief." }, ...asked];
+        const { text } = await writer.answer(messages, ALONE);
+        expected.push({ messages: [...messages, assistant(text)], finish: "length" });
+      }
+      expect(await linesOf(path.join(cwd, "out/answers.jsonl"))).toEqual(expected);
+    });
+  });
+
+  test("of texts is asked in a chat with --chat, and a table's column by its role", () =>
+    withModel({ "table.csv": "id,asks\n1,The cat?\n2,The mat?\n" }, CHATML, async (cwd, writer) => {
+      const columns = ["--data", "table.csv", "--columns", "text=asks"];
+      await runCommand(["generate", "model", ...columns, ...ANSWERING, "--chat"], { cwd });
+      const chats = await linesOf(path.join(cwd, "out/answers.jsonl"));
+      await runCommand(["generate", "model", ...columns, ...ANSWERING, "--out", "texts.jsonl"], { cwd });
+      const texts = await linesOf(path.join(cwd, "texts.jsonl"));
+      for (const [i, asked] of ["The cat?", "The mat?"].entries()) {
+        const { text } = await writer.answer([user(asked)], ALONE);
+        expect(chats[i]).toEqual({ messages: [user(asked), assistant(text)], finish: "length" });
+        const { text: completion } = await writer.continue(asked, ALONE);
+        expect(texts[i]).toEqual({ prompt: asked, completion, finish: "length" });
+      }
+    }));
+
+  test("gets the same samples whatever the number of prompts at once, and others with another seed", () =>
+    withModel({ "prompts.jsonl": PLAIN }, null, async (cwd) => {
+      const answers = async (batchSize: number, seed: number): Promise<string> => {
+        const out = path.join(cwd, `${batchSize}-${seed}.jsonl`);
+        const options = { ...ALONE, temperature: 1, batchSize, seed, data: path.join(cwd, "prompts.jsonl"), out };
+        const machine = { base: null, adapter: true, device: "cpu", threads: 1 } as const;
+        await answerData(path.join(cwd, "model"), { ...options, ...machine });
+        return readFile(out, "utf8");
+      };
+      const three = await answers(3, 1);
+      expect(await answers(1, 1)).toBe(three);
+      expect(await answers(5, 1)).toBe(three);
+      expect(await answers(3, 2)).not.toBe(three);
+    }));
+
+  test("that is stopped keeps the answers under another name", () =>
+    withModel({ "prompts.jsonl": PLAIN }, null, async (cwd) => {
+      const control = new AbortController();
+      const out = path.join(cwd, "answers.jsonl");
+      const stopped = await answerData(path.join(cwd, "model"), {
+        ...{ ...ALONE, base: null, adapter: true, device: "cpu", threads: 1 },
+        ...{ data: path.join(cwd, "prompts.jsonl"), out, batchSize: 2, signal: control.signal },
+        onProgress: ({ answered }) => {
+          if (answered === 3) control.abort();
+        },
+      });
+      expect(stopped).toMatchObject({ outcome: "stopped", file: `${out}.partial`, prompts: 5 });
+      const lines = await linesOf(`${out}.partial`);
+      expect(lines.length).toBe(stopped.answered);
+      expect(lines.length).toBeLessThan(5);
+      expect(lines).toMatchObject(PROMPTS.slice(0, lines.length).map((prompt) => ({ prompt })));
+      expect(await readdir(cwd)).not.toContain("answers.jsonl");
+    }));
+
+  test.each([
+    [["--out", "a.jsonl"], "--out goes with --data"],
+    [["--batch-size", "2", "--prompt", "x"], "--batch-size goes with --data"],
+    [["--data", "prompts.jsonl"], "name the file for the answers with --out"],
+    [["--data", "prompts.jsonl", "--out", "a.jsonl", "--prompt", "x"], "--prompt does not go with --data"],
+    [["--data", "chats.jsonl", "--out", "a.jsonl", "--no-chat"], "chats.jsonl, line 1: has messages"],
+    [["--data", "chats.jsonl", "--out", "a.jsonl"], "chats.jsonl, line 2: has an answer and nothing before it"],
+    [["--data", "rows.jsonl", "--out", "a.jsonl"], 'rows.jsonl, line 1: has "input_ids" and no prompt'],
+    [["--data", "other.jsonl", "--out", "a.jsonl"], 'the keys found are "ask"'],
+  ])("%j is refused", (args, message) => {
+    const chats = [[user("x")], [assistant("y")]].map((messages) => `${JSON.stringify({ messages })}\n`).join("");
+    const others = { "rows.jsonl": '{"input_ids": [1, 2, 3]}\n', "other.jsonl": '{"ask": "x"}\n' };
+    return withModel({ "prompts.jsonl": PLAIN, "chats.jsonl": chats, ...others }, CHATML, async (cwd) => {
+      const { code, stderr } = await runCommand(["generate", "model", ...args], { cwd });
+      expect(stderr).toContain(message);
+      expect([2, 3]).toContain(code);
+      expect(await readdir(cwd)).not.toContain("a.jsonl");
+    });
+  });
 });

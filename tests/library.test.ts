@@ -175,6 +175,22 @@ test("a reply is awaited for its text, or iterated for its pieces", async () => 
   expect(await reply).toBe(whole);
 });
 
+test("many prompts are answered in their order, each as it would be alone", async () => {
+  const greedy = { maxNewTokens: 12, temperature: 0 };
+  const prompts = ["The 1th cat", "", "The 2th cat sat on", "mat"];
+  const alone = await Promise.all(prompts.map((prompt) => model.generate(prompt, greedy).generation));
+  const texts: string[] = [];
+  for await (const { text, tokens, finish } of model.generateMany(prompts, { ...greedy, batchSize: 3 })) {
+    expect({ text, tokens, finish }).toEqual(expect.objectContaining({ text: alone[texts.length]!.text, tokens: 12 }));
+    texts.push(text);
+  }
+  expect(texts).toHaveLength(4);
+  for await (const _ of model.generateMany(prompts, greedy)) break;
+  expect(await model.generate("mat", greedy)).toBe(texts[3]);
+  await expect(model.generateMany(prompts, { batchSize: 0 }).next()).rejects.toThrow("batchSize: must be");
+  await expect(model.generateMany([[{ role: "user", content: "x" }]]).next()).rejects.toThrow("no chat template");
+});
+
 test("leaving the loop ends the writing, and a signal throws its reason", async () => {
   let tokens = 0;
   for await (const _ of model.generate("The", { maxNewTokens: 1e6 })) if (++tokens === 3) break;

@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { ConfigError } from "../base/errors.js";
 import type { Generation } from "../programs/text-generator.js";
 import { GENERATION_OPTIONS } from "../verbs/options.js";
+import { answerFile } from "./answer-file.js";
 import type { Context } from "./context.js";
 import { converse } from "./conversation.js";
 import { addOptions, type OptionValues, readOptions } from "./options.js";
@@ -15,9 +16,12 @@ const STOP_HELP = "Stop before this text; may be given several times.";
 const HELP_AFTER = `
 The model remembers the text so far, up to its context. A longer text
 continues from its last half, and a note says so. With --json, the whole text
-comes at the end, with its tokens and the milliseconds for each.`;
+comes at the end, with its tokens and the milliseconds for each.
 
-/** `highrank generate TARGET --prompt T` */
+--data answers every prompt of a file, several at once, into --out: a JSON line
+for each, in their order. An interrupt keeps the answers in OUT.partial.`;
+
+/** `highrank generate TARGET --prompt T`, or `--data F --out G` */
 export function addGenerate(program: Command, context: Context): void {
   const command = addVerb(program, "generate", "continue a prompt, or chat")
     .argument("<TARGET>", TARGET_HELP)
@@ -31,6 +35,8 @@ export function addGenerate(program: Command, context: Context): void {
     const { stop } = command.opts<{ readonly stop: readonly string[] }>();
     requireSense(own, stop, context);
     const options = { ...own, ...readTargetOptions(command), ...context.events, stop };
+    const { data, out } = own;
+    if (data !== null && out !== null) return answerFile(target, { ...options, data, out }, context);
     const { Writer } = await import("../verbs/generate.js");
     const writer = await Writer.open(target, options);
     const { prompt, system, chatTemplate } = own;
@@ -60,12 +66,26 @@ export function addGenerate(program: Command, context: Context): void {
 
 /** @throws ConfigError for options that do not go together. */
 function requireSense(
-  { chat, prompt, system, chatTemplate }: OptionValues<typeof GENERATION_OPTIONS>,
+  { chat, prompt, system, chatTemplate, data, out, columns, batchSize }: OptionValues<typeof GENERATION_OPTIONS>,
   stop: readonly string[],
   { json }: Context,
 ): void {
   const faults: string[] = [];
   if (stop.includes("")) faults.push("--stop: must be a text of at least one character, got an empty one");
+  const needs: readonly [name: string, isGiven: boolean][] = [
+    ["--out", out !== null],
+    ["--columns", columns.length > 0],
+    ["--batch-size", batchSize !== null],
+  ];
+  if (data === null) {
+    for (const [name] of needs.filter(([, isGiven]) => isGiven)) faults.push(`${name} goes with --data; add it`);
+  } else {
+    if (out === null) faults.push("--data: name the file for the answers with --out");
+    if (prompt !== "") faults.push("--prompt does not go with --data, which holds the prompts; leave one of them out");
+    if (chat === false && system !== null) faults.push("--system is for chats; leave out --no-chat");
+    if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+    return;
+  }
   const isText = chat === false || (chat === null && prompt === "");
   if (isText && system !== null) faults.push("--system is for chats; add --chat, or put the text before the prompt");
   if (isText && chatTemplate !== null) faults.push("--chat-template is for chats; add --chat, or leave it out");

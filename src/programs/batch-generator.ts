@@ -21,6 +21,15 @@ export interface BatchOptions extends Omit<DraftOptions, "onText"> {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Most prompts at once, unless the caller asks for more. */
+const MOST_ROWS = 16;
+
+/** Prompts at once whose keys and values fit into these bytes: from 1 to 16. @param tokens of the longest text. */
+export function rowsFor(model: CausalLM, tokens: number, bytes: number): number {
+  const each = CachedDecoder.rowBytes(model, Math.min(tokens, model.config.maxSequenceLength));
+  return Math.max(1, Math.min(MOST_ROWS, Math.floor(bytes / each)));
+}
+
 /** A prompt that is being answered. */
 interface Work {
   readonly place: number;

@@ -8,7 +8,7 @@ import { gatherRows } from "../ops/gather.js";
 import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";
-import { KeyValueCache, type SeenRows, type Stretch } from "./key-value-cache.js";
+import { KeyValueCache, rowBytes, type SeenRows, type Stretch } from "./key-value-cache.js";
 
 /** Most tokens that one step reads. */
 const LONGEST_STEP = 256;
@@ -55,6 +55,11 @@ export class CachedDecoder {
     this.#switches = [...angles.values()]
       .map(({ rope }) => switchLength(rope))
       .filter((length) => length !== undefined);
+  }
+
+  /** Bytes that a text of so many tokens takes in the cache. */
+  static rowBytes(model: CausalLM, tokens: number): number {
+    return rowBytes(buildStep(model, { rows: 1, time: 1 }).sequence.layers, tokens);
   }
 
   get rows(): number {

@@ -1,3 +1,9 @@
 export type { Evaluation } from "./held-out.js";
 export type { SamplingOptions } from "./sampling.js";
-export { type Generation, TextGenerator, type TextOptions, type WritingOptions } from "./text-generator.js";
+export {
+  type Answer,
+  type Generation,
+  TextGenerator,
+  type TextOptions,
+  type WritingOptions,
+} from "./text-generator.js";

@@ -15,6 +15,16 @@ interface LayerStore {
   value: Float32Array;
 }
 
+/** Bytes of a row with so many tokens. */
+export function rowBytes(layers: ReadonlyMap<number, CachedLayer>, tokens: number): number {
+  let bytes = 0;
+  for (const { window = Infinity, cached } of layers.values()) {
+    const [, heads, , headDim] = cached.key.shape as [number, number, number, number];
+    bytes += 2 * heads * Math.max(1, Math.min(tokens, window - 1)) * headDim * Float32Array.BYTES_PER_ELEMENT;
+  }
+  return bytes;
+}
+
 /** Tokens of one text in a pass. */
 export interface Stretch {
   /** Row of the cache that holds the text so far. */

@@ -1,11 +1,15 @@
-import { cpuCount } from "#platform";
+import { availableMemoryBytes, cpuCount } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { either, optionName } from "../base/naming.js";
 import type { ChatMessage } from "../chats/chat-rendering.js";
 import { ChatTemplate } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
+import { requireNoFaults } from "../data/jsonl-format.js";
+import type { Prompt } from "../data/prompts.js";
 import { readBeginId, readEndIds } from "../formats/generation-config.js";
-import type { Generation, WritingOptions } from "../programs/text-generator.js";
+import type { CausalLM } from "../models/causal-lm.js";
+import { BatchGenerator, type BatchPrompt, rowsFor } from "../programs/batch-generator.js";
+import type { Answer, Generation, WritingOptions } from "../programs/text-generator.js";
 import { TextGenerator } from "../programs/text-generator.js";
 import type { SessionOptions } from "../runtime/session.js";
 import { Rng } from "../tensor/random.js";
@@ -27,17 +31,39 @@ export interface WriterOptions extends TargetOptions {
   readonly float32?: boolean;
 }
 
+/** Options of {@link Writer.answerEach}. */
+export interface ManyOptions extends Omit<WritingOptions, "onText"> {
+  /** Prompts at once. Null: as many as the memory allows, at most 16. */
+  readonly batchSize: number | null;
+}
+
+/** Share of the memory at hand for the keys and values of several prompts. */
+const CACHE_SHARE = 0.5;
+
 /** A model in memory that continues prompts and answers in chats. The same seed gives the same text. */
 export class Writer {
   readonly #target: string;
   readonly #tokenizer: Tokenizer;
-  readonly #generator: TextGenerator;
+  readonly #model: CausalLM;
+  readonly #session: SessionOptions;
+  readonly #endIds: ReadonlySet<number>;
+  readonly #beginId: number | null;
+  #generator: TextGenerator | undefined;
   #turnEnd: Promise<number | undefined> | undefined;
 
-  private constructor(target: string, tokenizer: Tokenizer, generator: TextGenerator) {
+  private constructor(
+    target: string,
+    model: CausalLM,
+    tokenizer: Tokenizer,
+    session: SessionOptions,
+    { endIds, beginId }: { readonly endIds: ReadonlySet<number>; readonly beginId: number | null },
+  ) {
     this.#target = target;
+    this.#model = model;
     this.#tokenizer = tokenizer;
-    this.#generator = generator;
+    this.#session = session;
+    this.#endIds = endIds;
+    this.#beginId = beginId;
   }
 
   /** Loads a model; it must be released. @throws CheckpointError or ConfigError if there is none. */
@@ -60,7 +86,7 @@ export class Writer {
     const endOfText = tokenizer.findEndOfText();
     const endIds = [...(await readEndIds(folder)), ...(endOfText === undefined ? [] : [endOfText])];
     const beginId = (await readBeginId(folder)) ?? tokenizer.findBeginOfText() ?? null;
-    return new Writer(target, tokenizer, new TextGenerator(model, tokenizer, session, endIds, beginId));
+    return new Writer(target, model, tokenizer, session, { endIds: new Set(endIds), beginId });
   }
 
   /** True if the tokenizer has a chat template. */
@@ -70,7 +96,7 @@ export class Writer {
 
   /** Continues a prompt. */
   continue(prompt: string, options: WritingOptions): Promise<Generation> {
-    return this.#generator.generate(prompt, options, new Rng(options.seed, "generate"));
+    return this.#single().generate(prompt, options, new Rng(options.seed, "generate"));
   }
 
   /**
@@ -79,22 +105,88 @@ export class Writer {
    * @throws ConfigError if the tokenizer has no chat template; DataError if the template rejects the messages.
    */
   async answer(messages: readonly ChatMessage[], options: WritingOptions): Promise<Generation> {
-    const template = ChatTemplate.of(this.#tokenizer);
-    if (template === null) {
-      throw new ConfigError(
-        `${this.#target}: its tokenizer has no chat template; name one as ${optionName("chatTemplate")}, ` +
-          `a file or one of ${WITHOUT_TOKENS.join(", ")}, or ${either("use generate", "leave out --chat")} to continue a text`,
-      );
-    }
-    const ids = this.#tokenizer.encode(await template.prompt({ messages }));
-    this.#turnEnd ??= findTurnEnd(this.#tokenizer);
-    const turnEnd = await this.#turnEnd;
+    const ids = this.#tokenizer.encode(await this.#template().prompt({ messages }));
+    const turnEnd = await this.#findTurnEnd();
     const endIds = turnEnd === undefined ? [] : [turnEnd];
-    return this.#generator.continueTokens(ids, options, new Rng(options.seed, "generate", messages.length), endIds);
+    return this.#single().continueTokens(ids, options, new Rng(options.seed, "generate", messages.length), endIds);
   }
 
-  release(): Promise<void> {
-    return this.#generator.release();
+  /**
+   * Continues texts and answers in conversations, several at once, and gives each with its place as soon as it has
+   * ended. What it draws for a prompt depends on the seed and the place, from 0.
+   * @param nameOf names a prompt in errors. Default: `prompt 1` and so on.
+   * @throws ConfigError as `answer`; DataError naming each conversation that the template rejects.
+   */
+  async *answerEach(
+    prompts: readonly Prompt[],
+    options: ManyOptions,
+    nameOf: (place: number) => string = (place) => `prompt ${place + 1}`,
+  ): AsyncGenerator<[place: number, answer: Answer], void, undefined> {
+    if (prompts.length === 0) return;
+    const rendered = await this.#render(prompts, nameOf);
+    const longest = rendered.reduce((a, b) => (b.length > a.length ? b : a));
+    const tokens = this.#tokenizer.encode(longest).length + options.maxNewTokens;
+    const rows = options.batchSize ?? rowsFor(this.#model, tokens, CACHE_SHARE * availableMemoryBytes());
+    const batch = new BatchGenerator(this.#model, this.#tokenizer, this.#session, Math.min(rows, prompts.length));
+    try {
+      yield* batch.answers(this.#encoded(prompts, rendered, options.seed), options);
+    } finally {
+      await batch.release();
+    }
+  }
+
+  async release(): Promise<void> {
+    await this.#generator?.release();
+  }
+
+  #single(): TextGenerator {
+    this.#generator ??= new TextGenerator(this.#model, this.#tokenizer, this.#session, this.#endIds, this.#beginId);
+    return this.#generator;
+  }
+
+  #template(): ChatTemplate {
+    const template = ChatTemplate.of(this.#tokenizer);
+    if (template !== null) return template;
+    throw new ConfigError(
+      `${this.#target}: its tokenizer has no chat template; name one as ${optionName("chatTemplate")}, ` +
+        `a file or one of ${WITHOUT_TOKENS.join(", ")}, or ${either("use generate", "leave out --chat")} to continue a text`,
+    );
+  }
+
+  #findTurnEnd(): Promise<number | undefined> {
+    this.#turnEnd ??= findTurnEnd(this.#tokenizer);
+    return this.#turnEnd;
+  }
+
+  /** The texts that the model is to continue. */
+  async #render(prompts: readonly Prompt[], nameOf: (place: number) => string): Promise<string[]> {
+    const chats = prompts.filter((prompt) => typeof prompt !== "string");
+    const answers = chats.length === 0 ? [] : await this.#template().renderAll(chats, "prompt");
+    const faults: string[] = [];
+    const rendered = answers.values();
+    const texts = prompts.map((prompt, place) => {
+      if (typeof prompt === "string") return prompt;
+      const answer = rendered.next().value;
+      if (answer !== undefined && "text" in answer) return answer.text;
+      faults.push(`${nameOf(place)}: ${answer?.fault ?? "the chat template gave nothing"}`);
+      return "";
+    });
+    requireNoFaults(faults, "prompts");
+    return texts;
+  }
+
+  async *#encoded(
+    prompts: readonly Prompt[],
+    texts: readonly string[],
+    seed: number,
+  ): AsyncGenerator<BatchPrompt, void, undefined> {
+    for (const [place, text] of texts.entries()) {
+      const isChat = typeof prompts[place] !== "string";
+      const turnEnd = isChat ? await this.#findTurnEnd() : undefined;
+      const ids = isChat ? this.#tokenizer.encode(text) : this.#tokenizer.encodePrompt(text, this.#beginId);
+      const isEnd = (id: number): boolean => id === turnEnd || this.#endIds.has(id);
+      yield { ids, rng: new Rng(seed, "generate", place), isEnd };
+    }
   }
 }
 

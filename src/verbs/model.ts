@@ -3,7 +3,8 @@ import { ConfigError, DataError } from "../base/errors.js";
 import type { ChatMessage } from "../chats/chat-rendering.js";
 import { SETTINGS } from "../config/settings.js";
 import type { CausalLM } from "../models/causal-lm.js";
-import type { WritingOptions } from "../programs/text-generator.js";
+import { inOrder } from "../programs/batch-generator.js";
+import type { Answer, WritingOptions } from "../programs/text-generator.js";
 import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
 import { placeholder } from "../tensor/tensor.js";
@@ -44,6 +45,12 @@ export interface ChatOptions extends GenerateOptions {
   readonly system?: string | null;
 }
 
+/** Options of {@link LanguageModel.generateMany}; all may be left out. */
+export interface GenerateManyOptions extends Omit<GenerateOptions, "onText"> {
+  /** Prompts at once. Default and null: as many as the memory allows, at most 16. */
+  readonly batchSize?: number | null;
+}
+
 /** Scores of the next token at each position. */
 export interface Logits {
   readonly shape: readonly [length: number, vocabulary: number];
@@ -52,6 +59,7 @@ export interface Logits {
 
 const { maxNewTokens, temperature, topK, topP, seed } = GENERATION_OPTIONS;
 const SAMPLING = { maxNewTokens, temperature, topK, topP, seed } as const satisfies OptionTable;
+const MANY = { ...SAMPLING, batchSize: GENERATION_OPTIONS.batchSize } as const satisfies OptionTable;
 const TEXT_NAMES: readonly string[] = [...Object.keys(SAMPLING), "stop", "onText", "signal"];
 const MODEL_TABLE = {
   chatTemplate: SETTINGS.chatTemplate,
@@ -141,6 +149,37 @@ export class LanguageModel {
   }
 
   /**
+   * Continues texts and answers chats, several at once, and gives the answers in the order of the prompts. Each is what
+   * its prompt alone would get: samples depend on the seed and on the prompt's place. Leaving the loop ends the writing.
+   * @param prompts texts, or messages that the assistant is to answer.
+   * @throws ConfigError if there are messages and no chat template, DataError if it refuses some.
+   */
+  async *generateMany(
+    prompts: readonly (string | readonly ChatMessage[])[],
+    { signal, stop, ...given }: GenerateManyOptions = {},
+  ): AsyncGenerator<Answer, void, undefined> {
+    requireKnown("generateMany", given, Object.keys(MANY));
+    const values = completeOptions(MANY, given);
+    const asked = prompts.map((prompt) => (typeof prompt === "string" ? prompt : { messages: prompt }));
+    let leave = (): void => {};
+    const left = new Promise<void>((resolve) => {
+      leave = resolve;
+    });
+    await new Promise<void>((begin, fail) => {
+      this.#inTurn(() => {
+        begin();
+        return left;
+      }).catch(fail);
+    });
+    try {
+      const options = { ...values, ...(stop !== undefined && { stop }), ...(signal !== undefined && { signal }) };
+      yield* inOrder((await this.#openWriter()).answerEach(asked, options));
+    } finally {
+      leave();
+    }
+  }
+
+  /**
    * Scores of the next token after each of these. A program is compiled for each new number of ids.
    * @throws DataError unless there is at least one, at most `maxSequenceLength`, all below `vocabSize`.
    */
@@ -187,10 +226,7 @@ export class LanguageModel {
         };
         signal?.throwIfAborted();
         signal?.addEventListener("abort", () => left.abort(signal.reason), { signal: left.signal });
-        this.#writer ??= this.tokenizer.then((tokenizer) =>
-          Writer.of(this.name, this.#loaded, tokenizer, this.#session),
-        );
-        return write(await this.#writer, {
+        return write(await this.#openWriter(), {
           ...values,
           ...(stop !== undefined && { stop }),
           onText,
@@ -198,6 +234,11 @@ export class LanguageModel {
         });
       }),
     );
+  }
+
+  #openWriter(): Promise<Writer> {
+    this.#writer ??= this.tokenizer.then((tokenizer) => Writer.of(this.name, this.#loaded, tokenizer, this.#session));
+    return this.#writer;
   }
 
   /** A model computes one thing at a time. */

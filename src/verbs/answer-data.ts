@@ -1,0 +1,125 @@
+import { appendLine, exists, folderOf, makeFolder, publishFile, removeTree } from "#platform";
+import { ConfigError } from "../base/errors.js";
+import { withBigInts } from "../base/json.js";
+import { optionName } from "../base/naming.js";
+import { loadDataset } from "../data/dataset.js";
+import { type Prompt, promptOf } from "../data/prompts.js";
+import { describePlace } from "../data/records.js";
+import { locateData } from "../hub/locate-data.js";
+import type { Answer } from "../programs/text-generator.js";
+import { type ManyOptions, Writer, type WriterOptions } from "./generate.js";
+
+/** Options of {@link answerData}. */
+export interface AnswerDataOptions extends WriterOptions, ManyOptions {
+  /** A file, a folder, or the name of a data set on the hub, of prompts with or without answers. */
+  readonly data: string;
+  /** The file to write, which must be new. */
+  readonly out: string;
+  /** Columns whose names do not say what they are, as ROLE=COLUMN. Default: none. */
+  readonly columns?: readonly string[];
+  /** True asks plain prompts as the user of a chat. Default and null: as training reads them. */
+  readonly chat?: boolean | null;
+  /** A system message in front of chats that have none. Default and null: none. */
+  readonly system?: string | null;
+  /** Hears how far it is: at the beginning, and after each answer. */
+  readonly onProgress?: (progress: AnswerProgress) => void;
+}
+
+export interface AnswerProgress {
+  readonly answered: number;
+  readonly prompts: number;
+  /** Tokens of the answers. */
+  readonly tokens: number;
+}
+
+/** What was answered. */
+export interface AnsweredData extends AnswerProgress {
+  readonly outcome: "done" | "stopped";
+  /** The file with the answers: `out`, or `OUT.partial` if the signal stopped the work; null if there are none. */
+  readonly file: string | null;
+  /** Seconds from the first prompt to the last answer. */
+  readonly seconds: number;
+  /** Answers that ended at `maxNewTokens`. */
+  readonly cut: number;
+  /** Answers whose text had filled the model's context. */
+  readonly restarted: number;
+}
+
+/**
+ * Answers every prompt of the data and writes a line for each in their order: `prompt` and `completion`, or `messages`
+ * with the answer as the last; and `finish`, why it ended. The file appears when it is whole. Until then the answers
+ * stand in `OUT.partial`, which stays if the signal or an error ends the work.
+ * @throws ConfigError if `out` exists; DataError naming each record that cannot be asked; CheckpointError.
+ */
+export async function answerData(target: string, options: AnswerDataOptions): Promise<AnsweredData> {
+  const { data, out, columns = [], chat = null, system = null, signal, onProgress = () => {} } = options;
+  await requireNew(out);
+  const { source, config } = await locateData(data, options);
+  const { train, validation } = await loadDataset(source, { validationFraction: 0, columns, config, isAsking: true });
+  const records = [...train, ...validation];
+  const writer = await Writer.open(target, options);
+  try {
+    const asking = { asChat: chat, hasTemplate: writer.hasTemplate };
+    const prompts = records.map((record) => withSystem(promptOf(record, asking), system));
+    const partial = `${out}.partial`;
+    await makeFolder(folderOf(out));
+    await removeTree(partial);
+    const progress = { answered: 0, prompts: prompts.length, tokens: 0 };
+    const ends = { cut: 0, restarted: 0 };
+    onProgress({ ...progress });
+    const start = performance.now();
+    const early = new Map<number, Answer>();
+    const write = async (place: number): Promise<void> => {
+      await appendLine(partial, lineOf(prompts[place]!, early.get(place)!));
+      early.delete(place);
+    };
+    try {
+      let next = 0;
+      const nameOf = (place: number): string => describePlace(records[place]!.place);
+      for await (const [place, answer] of writer.answerEach(prompts, options, nameOf)) {
+        early.set(place, answer);
+        progress.answered++;
+        progress.tokens += answer.tokens;
+        if (answer.finish === "length") ends.cut++;
+        if (answer.contextRestarts > 0) ends.restarted++;
+        onProgress({ ...progress });
+        for (; early.has(next); next++) await write(next);
+      }
+    } catch (error) {
+      // Answers that wait for one before them are kept too.
+      for (const place of [...early.keys()].sort((a, b) => a - b)) await write(place);
+      if (signal?.aborted !== true) throw error;
+    }
+    const isDone = progress.answered === prompts.length;
+    if (isDone) await publishFile(partial, out);
+    const seconds = (performance.now() - start) / 1000;
+    const file = isDone ? out : progress.answered === 0 ? null : partial;
+    return { outcome: isDone ? "done" : "stopped", file, ...progress, ...ends, seconds };
+  } finally {
+    await writer.release();
+  }
+}
+
+function lineOf(prompt: Prompt, { text, finish }: Answer): string {
+  const line =
+    typeof prompt === "string"
+      ? { prompt, completion: text, finish }
+      : {
+          messages: [...prompt.messages, { role: "assistant", content: text }],
+          ...(prompt.tools !== undefined && { tools: prompt.tools }),
+          finish,
+        };
+  return JSON.stringify(line, withBigInts);
+}
+
+/** A chat with a system message in front, if it has none. */
+function withSystem(prompt: Prompt, system: string | null): Prompt {
+  if (system === null || typeof prompt === "string" || prompt.messages[0]?.role === "system") return prompt;
+  return { ...prompt, messages: [{ role: "system", content: system }, ...prompt.messages] };
+}
+
+async function requireNew(out: string): Promise<void> {
+  if (out === "") throw new ConfigError(`${optionName("out")}: must be the path of a file, got ""`);
+  if (!(await exists(out))) return;
+  throw new ConfigError(`${optionName("out")}: ${out} exists; name a new file, or remove it`);
+}
