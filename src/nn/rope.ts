@@ -127,6 +127,11 @@ export function switchLength({ scaling }: Rope): number | undefined {
   return scaling?.kind === "longrope" ? scaling.originalLength : undefined;
 }
 
+/** True if a token's angles depend on the length of the text that it is read in. */
+export function dependsOnLength({ scaling }: Rope): boolean {
+  return scaling?.kind === "dynamic" || scaling?.kind === "longrope";
+}
+
 /**
  * Angle of each pair of features from one position to the next in a text of `length` tokens, in radians:
  * theta^(−2i / headDim) for pair i, scaled.

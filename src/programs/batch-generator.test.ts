@@ -90,6 +90,18 @@ describe.each(Object.keys(SMALL_CONFIGS) as SmallConfig[])("%s", (config) => {
     }
   });
 
+  test("a beginning that texts have in common is read once, and they are the same", async () => {
+    const model = modelOf(config);
+    const system = "said to all of them at first: ";
+    const ends = ["x", "a longer end", "b".repeat(80), "", "d".repeat(300), "e", "x"];
+    const prompts = ends.map((end) => [0, ...tokenizer.encode(system + end)]);
+    const options = { ...GREEDY, maxNewTokens: 12 };
+    const expected = await alone(model, prompts, options);
+    for (const rows of [3, 7]) {
+      expect(await together(model, promptsOf(prompts), rows, options), `${rows} rows`).toEqual(expected);
+    }
+  });
+
   test("past its context each text goes on from its own last half", async () => {
     const model = modelOf(config, { longest: 37 });
     const options = { ...SAMPLED, maxNewTokens: 70 };

@@ -3,7 +3,7 @@ import { DynamicSizes, primeFrom } from "../compiler/dynamic-sizes.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { CachedSequence } from "../nn/cached-sequence.js";
 import type { AngleInputs } from "../nn/fed-sequence.js";
-import { anglesAt, switchLength } from "../nn/rope.js";
+import { anglesAt, dependsOnLength, switchLength } from "../nn/rope.js";
 import { gatherRows } from "../ops/gather.js";
 import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
@@ -14,6 +14,8 @@ import { KeyValueCache, rowBytes, type SeenRows, type Stretch } from "./key-valu
 const LONGEST_STEP = 256;
 /** Fewest of a step that reads several. */
 const SHORTEST_STEP = 8;
+/** Fewest tokens of a common beginning that are read once. */
+const SHORTEST_SHARED = 8;
 /**
  * The stand-in for a number of slots is larger than any size of a model, and its product with those is an exact
  * integer.
@@ -41,6 +43,8 @@ export class CachedDecoder {
   readonly #switches: readonly number[];
   /** The tokens in the cache, row by row. */
   readonly #texts: number[][];
+  /** True if the keys and values of a beginning are the same in every text that begins so. */
+  readonly #canShare: boolean;
 
   /**
    * Must be released. Later changes of the parameters are seen; later changes of the model's structure are not.
@@ -52,6 +56,7 @@ export class CachedDecoder {
     const { layers, angles } = buildStep(model, { rows, time: 1 }).sequence;
     this.#cache = new KeyValueCache(layers, rows);
     this.#texts = Array.from({ length: rows }, () => []);
+    this.#canShare = ![...angles.values()].some(({ rope }) => dependsOnLength(rope));
     this.#switches = [...angles.values()]
       .map(({ rope }) => switchLength(rope))
       .filter((length) => length !== undefined);
@@ -87,14 +92,28 @@ export class CachedDecoder {
     return (await this.readRows([{ row: 0, ids }]))[0]!;
   }
 
-  /** Reads tokens of some rows, each named once. → scores of the token after them, (vocabSize) each. */
+  /**
+   * Reads tokens of some rows, each named once. A beginning that texts have in common is read once. → scores of the
+   * token after them, (vocabSize) each.
+   */
   async readRows(readings: readonly Reading[]): Promise<Float32Array[]> {
-    const unread = readings.map((reading) => this.#note(reading));
+    let unread = readings.map((reading) => this.#note(reading));
     this.#cache.reserve(Math.max(...readings.map(({ row }) => this.#texts[row]!.length)));
     const logits = new Map<number, Float32Array>();
-    for (const pass of passesOf(unread, (row) => this.lengthOf(row))) {
+    const read = async (pass: Pass): Promise<void> => {
       for (const [row, scores] of await this.#run(pass)) logits.set(row, scores);
+    };
+    const holder = this.#findHolder(unread);
+    const sharing = new Set<number>();
+    if (holder !== undefined) {
+      const own = unread.filter(({ row }) => row === holder && this.lengthOf(row) === 0);
+      for (const reading of own) await read({ readings: [reading], seen: "none" });
+      unread = unread.filter((reading) => !own.includes(reading));
+      unread = unread.map((reading) => this.#share(holder, reading, sharing));
     }
+    const seenBy = ({ row }: Reading): SeenRows =>
+      sharing.has(row) ? holder! : this.lengthOf(row) === 0 ? "none" : row;
+    for (const pass of passesOf(unread, seenBy)) await read(pass);
     if (this.rows === 1 && unread[0]!.ids.length > 1) await this.#release((time) => time > 1);
     return readings.map(({ row }) => logits.get(row)!);
   }
@@ -112,6 +131,41 @@ export class CachedDecoder {
     if (isSwitched) this.clear(row);
     this.#texts[row] = text;
     return { row, ids: isSwitched ? text : ids };
+  }
+
+  /** The row with which most tokens of texts that begin now are shared, if any are; it may begin now itself. */
+  #findHolder(readings: readonly Reading[]): number | undefined {
+    if (!this.#canShare || this.rows === 1) return undefined;
+    const fresh = readings.filter(({ row, ids }) => this.lengthOf(row) === 0 && ids.length <= LONGEST_STEP);
+    let [best, most] = [undefined as number | undefined, 0];
+    for (const row of fresh.length === 0 ? [] : this.#texts.keys()) {
+      const isRead = this.lengthOf(row) > 0 || fresh.some((reading) => reading.row === row);
+      if (!isRead) continue;
+      const shared = fresh.reduce((sum, reading) => sum + this.#sharedTokens(row, reading), 0);
+      if (shared > most) [best, most] = [row, shared];
+    }
+    return best;
+  }
+
+  /** Tokens with which the row and a text that begins now both begin, if they are enough to share. */
+  #sharedTokens(holder: number, { row, ids }: Reading): number {
+    const text = this.#texts[holder]!;
+    const held = this.lengthOf(holder) || text.length;
+    if (holder === row || this.lengthOf(row) > 0 || !this.#cache.holdsAll(held)) return 0;
+    // The last token is read in any case, for the scores after it.
+    const most = Math.min(ids.length - 1, held);
+    let count = 0;
+    while (count < most && text[count] === ids[count]) count++;
+    return count < SHORTEST_SHARED ? 0 : count;
+  }
+
+  /** Gives a text that begins now what it shares with the holder. → what is left to read. */
+  #share(holder: number, reading: Reading, sharing: Set<number>): Reading {
+    const count = this.#sharedTokens(holder, reading);
+    if (count === 0) return reading;
+    this.#cache.copy(holder, reading.row, count);
+    sharing.add(reading.row);
+    return { row: reading.row, ids: reading.ids.slice(count) };
   }
 
   async #release(chosen: (time: number) => boolean): Promise<void> {
@@ -135,7 +189,8 @@ export class CachedDecoder {
   }
 
   /** → scores of the token after those of each row. */
-  async #run({ readings, isOneEach }: Pass): Promise<[row: number, scores: Float32Array][]> {
+  async #run({ readings, seen }: Pass): Promise<[row: number, scores: Float32Array][]> {
+    const isOneEach = seen === "all";
     const count = isOneEach ? 1 : readings.reduce((sum, { ids }) => sum + ids.length, 0);
     const { program, sequence } = await this.#stepFor(count);
     const { batch, time, angles, masks } = sequence;
@@ -146,8 +201,6 @@ export class CachedDecoder {
       if (!isOneEach) start += ids.length;
       return stretch;
     });
-    const isFresh = !isOneEach && readings.every(({ row }) => this.lengthOf(row) === 0);
-    const seen: SeenRows = isOneEach ? "all" : isFresh ? "none" : readings[0]!.row;
     const placeOf = ({ batch: at, start: first }: Stretch): number => at * time + first;
     // What the texts leave of the step is seen by none of them.
     const ids = new Int32Array(batch * time);
@@ -196,40 +249,44 @@ function parts(count: number): number[] {
   return count % LONGEST_STEP === 0 ? whole : [...whole, count % LONGEST_STEP];
 }
 
-/** What one step reads: a token each of some rows, or else the tokens of rows one after another. */
+/** What one step reads: a token each of some rows, which sees all; or else tokens of rows one after another. */
 interface Pass {
   readonly readings: readonly Reading[];
-  readonly isOneEach: boolean;
+  readonly seen: SeenRows;
 }
 
 /**
- * The steps that read all of it: a text after tokens in the cache, or longer than a step, on its own; beginnings of
- * texts together; single tokens together.
+ * The steps that read all of it: single tokens together; texts that see none of the cache, or the same row, together; a
+ * text after tokens of its own, or longer than a step, alone.
  */
-function passesOf(readings: readonly Reading[], lengthOf: (row: number) => number): Pass[] {
+function passesOf(readings: readonly Reading[], seenBy: (reading: Reading) => SeenRows): Pass[] {
   const passes: Pass[] = [];
   const single: Reading[] = [];
-  let together: Reading[] = [];
-  let room = 0;
+  const open = new Map<SeenRows, { readonly readings: Reading[]; room: number }>();
   for (const { row, ids } of readings) {
     if (ids.length === 1) single.push({ row, ids });
-    else if (lengthOf(row) > 0 || ids.length > LONGEST_STEP) {
+    else if (ids.length > LONGEST_STEP) {
       let start = 0;
       for (const count of parts(ids.length)) {
-        passes.push({ readings: [{ row, ids: ids.slice(start, start + count) }], isOneEach: count === 1 });
+        passes.push({
+          readings: [{ row, ids: ids.slice(start, start + count) }],
+          seen: count === 1 ? "all" : start === 0 ? seenBy({ row, ids }) : row,
+        });
         start += count;
       }
     } else {
-      if (ids.length > room) {
-        together = [];
-        passes.push({ readings: together, isOneEach: false });
-        room = LONGEST_STEP;
+      const seen = seenBy({ row, ids });
+      let together = open.get(seen);
+      if (together === undefined || ids.length > together.room) {
+        together = { readings: [], room: LONGEST_STEP };
+        open.set(seen, together);
+        passes.push({ readings: together.readings, seen });
       }
-      together.push({ row, ids });
-      room -= ids.length;
+      together.readings.push({ row, ids });
+      together.room -= ids.length;
     }
   }
-  return single.length === 0 ? passes : [...passes, { readings: single, isOneEach: true }];
+  return single.length === 0 ? passes : [...passes, { readings: single, seen: "all" }];
 }
 
 interface Step {

@@ -36,7 +36,10 @@ export interface Stretch {
   readonly count: number;
 }
 
-/** What a pass sees of the cache: all rows, one row, or none, where its texts begin there. */
+/**
+ * What a pass sees of the cache: all rows, each text its own; one row, with which its texts begin; or none, where they
+ * begin in the pass.
+ */
 export type SeenRows = "all" | number | "none";
 
 /**
@@ -80,6 +83,22 @@ export class KeyValueCache {
 
   #slots(window: number | undefined): number {
     return Math.max(1, Math.min(this.#capacity, (window ?? Infinity) - 1));
+  }
+
+  /** True if a row has all of so many tokens in every layer: none is pushed out of a window. */
+  holdsAll(tokens: number): boolean {
+    return [...this.#layers.values()].every(({ window }) => tokens <= this.#slots(window));
+  }
+
+  /** Gives an empty row the first tokens of one that has all its tokens. */
+  copy(from: number, to: number, tokens: number): void {
+    for (const store of this.#layers.values()) {
+      const time = this.#slots(store.window);
+      for (const half of ["key", "value"] as const) {
+        copyTokens(store[half], { block: from, time, at: 0 }, store[half], { block: to, time, at: 0 }, tokens, store);
+      }
+    }
+    this.#lengths[to] = tokens;
   }
 
   /** Makes room for so many tokens of each row. */
