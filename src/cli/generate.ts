@@ -16,10 +16,7 @@ const STOP_HELP = "Stop before this text; may be given several times.";
 const HELP_AFTER = `
 The model remembers the text so far, up to its context. A longer text
 continues from its last half, and a note says so. With --json, the whole text
-comes at the end, with its tokens and the milliseconds for each.
-
---data answers every prompt of a file, several at once, into --out: a JSON line
-for each, in their order. An interrupt keeps the answers in OUT.partial.`;
+comes at the end, with its tokens and the milliseconds for each.`;
 
 /** `highrank generate TARGET --prompt T`, or `--data F --out G` */
 export function addGenerate(program: Command, context: Context): void {

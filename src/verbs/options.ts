@@ -47,7 +47,8 @@ export const GENERATION_OPTIONS = {
     path: "name or path",
     default: null,
     none: "none",
-    help: "Answer the prompts of this data: a file or a folder, or a data set of the hub; needs --out.",
+    brief: "Answer all prompts of this data, into --out.",
+    help: "Answer all prompts of this data, into --out: of a file or a folder, or of a data set of the hub.",
   },
   out: {
     type: "string",
@@ -55,10 +56,12 @@ export const GENERATION_OPTIONS = {
     unit: "file",
     default: null,
     none: "none",
-    help: "With --data, the .jsonl file to write, a line for each prompt; it must be new.",
+    brief: "File for the answers; it must be new.",
+    help: "With --data, the .jsonl file for the answers, which must be new. Until it is whole it is OUT.partial.",
   },
   columns: { ...SETTINGS.columns, isRare: true, help: `With --data. ${SETTINGS.columns.help}` },
   batchSize: {
+    isRare: true,
     type: "integer",
     default: null,
     none: "as the memory allows, at most 16",
