@@ -111,6 +111,14 @@ describe.each(Object.keys(SMALL_CONFIGS) as SmallConfig[])("%s", (config) => {
   });
 });
 
+test.each([20, 40, 64])("a common beginning within a window of %i tokens, which some texts outgrow", async (window) => {
+  const model = modelOf("gemma3_text, with sliding windows and two kinds of positions", { sliding_window: window });
+  const ends = ["x", "a longer end", "", "b".repeat(60), "e", "y"];
+  const prompts = ends.map((end) => [0, ...tokenizer.encode(`said at first: ${end}`)]);
+  const options = { ...GREEDY, maxNewTokens: 30 };
+  expect(await together(model, promptsOf(prompts), 3, options)).toEqual(await alone(model, prompts, options));
+});
+
 describe("positions that depend on the length of a text", () => {
   test.each([
     ["dynamic", { rope_type: "dynamic", factor: 4, original_max_position_embeddings: 24 }],
