@@ -1,6 +1,6 @@
 import { DataError } from "../base/errors.js";
 import { isObject, shortened, shownValue } from "../base/json.js";
-import { parsePythonJson } from "../python/json.js";
+import { parsePythonJson, withPlainKeys } from "../python/json.js";
 
 /** Number of faults that one message lists. */
 const MAX_FAULTS = 5;
@@ -61,7 +61,7 @@ export function readJson<T>(
     try {
       const record = typeof item === "string" ? { text: item } : item;
       if (!isObject(record)) throw new DataError(`must be a JSON object, got ${shownValue(item)}`);
-      values.push(readRecord(record, "record", index + 1));
+      values.push(readRecord(withPlainKeys(record), "record", index + 1));
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       faults.push(`${path}, record ${index + 1}: ${error.text}`);
@@ -93,7 +93,7 @@ function parseObject(line: string): Record<string, unknown> {
   } catch (cause) {
     throw new DataError(`not JSON (${(cause as Error).message}); each line must be one JSON object`, { cause });
   }
-  if (isObject(value)) return value;
+  if (isObject(value)) return withPlainKeys(value);
   throw new DataError(`must be a JSON object, got ${line.trim().slice(0, 40)}`);
 }
 

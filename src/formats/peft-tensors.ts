@@ -119,6 +119,9 @@ const TOKENS = /\.token_adapter\.trainable_tokens_delta$/;
 /** Tables of tokens that PEFT writes unasked if they are adapted or were resized. */
 const SAVED_UNASKED = ["embed_tokens", "lm_head", "wte", "embed_in", "embed_out"];
 
+/** What a module that is trained in full was before; PEFT writes it beside tables that were resized. */
+const BEFORE_TRAINING = /\.original_module\.[^.]+$/;
+
 /** VeLoRA's means of compressing activations in training; it changes no output. */
 const OF_TRAINING = /\.lora_velora_embed$/;
 
@@ -138,7 +141,7 @@ export function sortTensors<T>(tensors: ReadonlyMap<string, T>, rule: TensorRule
       kind.set(module, { ...kind.get(module), [part!]: tensor });
       continue;
     }
-    if (OF_TRAINING.test(path)) continue;
+    if (OF_TRAINING.test(path) || BEFORE_TRAINING.test(path)) continue;
     const name = path.replace(/\.base_layer(?=\.[^.]+$)/, "");
     const isSaved =
       path.endsWith(".base_layer.weight") ||
@@ -205,7 +208,7 @@ function parameterPath(key: string): string {
     .slice(PREFIX.length)
     .replace(/\.(lora_(?:[AB]|embedding_[AB]|magnitude_vector))\.default(?=\.|$)/, ".$1")
     .replace(/(\.trainable_tokens_delta)\.default$/, "$1")
-    .replace(".modules_to_save.default.", ".");
+    .replace(/\.modules_to_save\.(?:default\.)?(?=[^.]+$)/, ".");
 }
 
 /** True if the parameter lies in a module whose path ends in this text, by PEFT's rule for modules_to_save. */

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { CheckpointError } from "../base/errors.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { namedAdapters, type PeftAdapter, readPeftAdapter, writePeftAdapter } from "./peft.js";
+import { sortTensors } from "./peft-tensors.js";
 import { readSafetensors, writeSafetensors } from "./safetensors.js";
 
 let root = "";
@@ -353,4 +354,15 @@ test("an adapter whose factors do not fit its rank is not written", async () => 
   await expect(writePeftAdapter(folder, { ...adapter, rank: 3 })).rejects.toThrow(
     "lora_A must be float32 of shape (3, in)",
   );
+});
+
+test("tables that were resized and are trained in full come twice, with what they were before beside them", () => {
+  const names = ["weight", "modules_to_save.weight", "original_module.weight"].map(
+    (end) => `base_model.model.lm_head.${end}`,
+  );
+  const rule = { modulesToSave: ["lm_head"], bias: "none", loraBias: false, useDora: null, tokenIndices: {} } as const;
+  const faults: string[] = [];
+  const tensors = new Map(names.map((name) => [name, name.includes("original") ? "before" : "trained"]));
+  expect([...sortTensors(tensors, rule, faults).modulesToSave]).toEqual([["lm_head.weight", "trained"]]);
+  expect(faults).toEqual([]);
 });

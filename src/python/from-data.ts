@@ -1,5 +1,6 @@
 import { typeError } from "./error.js";
 import { PythonFloat } from "./float.js";
+import { plainKey } from "./json.js";
 import { int } from "./numbers.js";
 import { Dict, List, type Value } from "./values.js";
 
@@ -14,7 +15,8 @@ export function fromData(data: unknown): Value {
   if (typeof data === "bigint") return int(data);
   if (Array.isArray(data)) return new List(data.map((item) => (item === undefined ? null : fromData(item))));
   if (data instanceof Map) return dictOf(data.entries());
-  if (typeof data === "object") return dictOf(Object.entries(data));
+  if (typeof data === "object")
+    return dictOf(Object.entries(data).map(([key, value]) => [plainKey(key), value] as const));
   throw typeError(`a template takes data alone, got a ${typeof data}`);
 }
 

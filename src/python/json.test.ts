@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { PythonFloat } from "./float.js";
-import { parsePythonJson, plainNumbers, writePythonJson } from "./json.js";
+import { fromData } from "./from-data.js";
+import { parsePythonJson, plainNumbers, withPlainKeys, writePythonJson } from "./json.js";
+import { toJson } from "./json-dumps.js";
 
 test.each<[text: string, value: unknown]>([
   ["9007199254740993", 9007199254740993n],
@@ -43,4 +45,18 @@ test.each(['{"a":[9007199254740993,20.0,-0.0,1e+22,3,0.5,{"b":"20.0"}]}', '["\\u
 test("plain numbers are those of JSON.parse", () => {
   const text = '{"a": [9007199254740993, 20.0, 1e22, {"b": 3}], "c": null, "d": "x"}';
   expect(plainNumbers(parsePythonJson(text))).toEqual(JSON.parse(text));
+});
+
+test("keys that are numbers keep their place, in a dict and through both directions", () => {
+  const text =
+    '{"sheet": "x", "2": "b", "1": {"q": 1, "200": [{"07": "2: x", "7" : 2.0}]}, "4294967296": "\\"3\\": y"}';
+  const value = parsePythonJson(text);
+  const options = { ensureAscii: false, indent: null, separators: null, sortKeys: false };
+  expect(toJson(fromData(value), options)).toBe(
+    '{"sheet": "x", "2": "b", "1": {"q": 1, "200": [{"07": "2: x", "7": 2.0}]}, "4294967296": "\\"3\\": y"}',
+  );
+  expect(parsePythonJson(writePythonJson(value))).toEqual(value);
+  expect(writePythonJson(value)).toContain('{"sheet":"x","2":"b","1":{"q":1,"200":[{"07":"2: x","7":2.0}]}');
+  expect(withPlainKeys(parsePythonJson('{"b": 1, "1": 2}') as Record<string, unknown>)).toEqual({ b: 1, "1": 2 });
+  expect(plainNumbers(parsePythonJson('{"b": {"1": 2.0}}'))).toEqual({ b: { "1": 2 } });
 });

@@ -78,11 +78,18 @@ export function withConfigTokens(
   return { added, named };
 }
 
+/** Names that every tokenizer has, in the order in which tokens that are new get their ids. */
+const NAMES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((name) => `${name}_token`);
+
 /** The tokens that have names, such as `bos_token`, as a text or with flags. */
 export function namedTokens(config: TokenizerConfig): Map<string, unknown> {
   const { extra_special_tokens: extra, model_specific_special_tokens: specific } = config;
-  const named = [config, ...[extra, specific].filter(isObject)].flatMap((each) => Object.entries(each));
-  return new Map(named.filter(([key, token]) => key.endsWith("_token") && contentOf(token) !== undefined));
+  const own = Object.entries(config) as [name: string, token: unknown][];
+  const usual = NAMES.flatMap((name) => own.filter(([key]) => key === name));
+  const others = [extra, specific].filter(isObject).flatMap((each) => Object.entries(each));
+  return new Map(
+    [...usual, ...own, ...others].filter(([key, token]) => key.endsWith("_token") && contentOf(token) !== undefined),
+  );
 }
 
 function extraTokens(config: TokenizerConfig): readonly unknown[] {
