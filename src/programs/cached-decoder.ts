@@ -1,4 +1,5 @@
 import { append } from "../base/lists.js";
+import { largest } from "../base/numbers.js";
 import { DynamicSizes, primeFrom } from "../compiler/dynamic-sizes.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { CachedSequence } from "../nn/cached-sequence.js";
@@ -98,7 +99,7 @@ export class CachedDecoder {
    */
   async readRows(readings: readonly Reading[]): Promise<Float32Array[]> {
     let unread = readings.map((reading) => this.#note(reading));
-    this.#cache.reserve(Math.max(...readings.map(({ row }) => this.#texts[row]!.length)));
+    this.#cache.reserve(largest(readings.map(({ row }) => this.#texts[row]!.length)));
     const logits = new Map<number, Float32Array>();
     const read = async (pass: Pass): Promise<void> => {
       for (const [row, scores] of await this.#run(pass)) logits.set(row, scores);

@@ -1,3 +1,4 @@
+import { largest } from "../../base/numbers.js";
 import { float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "../../tensor/half-precision.js";
 import { type MinimumSearch, searchSymmetric, searchWithMinimum } from "./scale-search.js";
 import type { GgufTypeName } from "./types.js";
@@ -126,7 +127,7 @@ function largest(source: Float32Array, from: number): number {
 }
 
 function largestOf(values: readonly number[]): number {
-  return Math.max(0, ...values);
+  return largest(values, 0);
 }
 
 /** Scale, minimum and codes from 0 to `most` of 32 elements. */

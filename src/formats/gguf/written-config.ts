@@ -1,4 +1,5 @@
 import { ModelError } from "../../base/errors.js";
+import { smallest } from "../../base/numbers.js";
 import { activationName } from "../../models/activation.js";
 import { describeModel } from "../../models/architectures.js";
 import type { DecoderConfig } from "../../models/decoder-config.js";
@@ -111,7 +112,7 @@ const WRITERS: Readonly<Record<string, (config: never, keys: KeyWriter) => void>
 function writeDecoder(config: DecoderConfig, keys: KeyWriter): void {
   const windows = Array.from({ length: config.numLayers }, (_, layer) => config.window?.(layer) ?? Infinity);
   // Texts that no window cuts off are computed as they are.
-  writeHeads(config, keys, Math.min(config.maxSequenceLength, ...windows));
+  writeHeads(config, keys, smallest(windows, config.maxSequenceLength));
   writeRope(ropeOf(config), keys);
   needsActivation(config, keys, ["silu"]);
 }
