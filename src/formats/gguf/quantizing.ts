@@ -30,7 +30,7 @@ export const QUANTIZED = {
   F16: inHalves(float32ToFloat16),
   BF16: inHalves(float32ToBfloat16),
   Q4_0: inBlocks(18, 32, (source, from, target, at) => {
-    const d = fround(largest(source, from) / -8);
+    const d = fround(largestOfBlock(source, from) / -8);
     const inverse = inverseOf(d);
     const code = (i: number): number => clipped(fround(fround(source[from + i]! * inverse) + 8.5), 15);
     for (let i = 0; i < 16; i++) target[at + 2 + i] = code(i) | (code(i + 16) << 4);
@@ -42,7 +42,7 @@ export const QUANTIZED = {
     return writeFloat16(d, target, at) ?? writeFloat16(min, target, at + 2);
   }),
   Q5_0: inBlocks(22, 32, (source, from, target, at) => {
-    const d = fround(largest(source, from) / -16);
+    const d = fround(largestOfBlock(source, from) / -16);
     const inverse = inverseOf(d);
     writeFiveBits((i) => clipped(fround(fround(source[from + i]! * inverse) + 16.5), 31), target, at + 2);
     return writeFloat16(d, target, at);
@@ -53,7 +53,7 @@ export const QUANTIZED = {
     return writeFloat16(d, target, at) ?? writeFloat16(min, target, at + 2);
   }),
   Q8_0: inBlocks(34, 32, (source, from, target, at) => {
-    const d = fround(Math.abs(largest(source, from)) / 127);
+    const d = fround(Math.abs(largestOfBlock(source, from)) / 127);
     const inverse = inverseOf(d);
     for (let i = 0; i < 32; i++) {
       const value = fround(source[from + i]! * inverse);
@@ -120,14 +120,10 @@ function inHalves(round: (source: Float32Array, target: Uint16Array) => number):
 }
 
 /** The first of the 32 elements that are largest in magnitude, with its sign. */
-function largest(source: Float32Array, from: number): number {
+function largestOfBlock(source: Float32Array, from: number): number {
   let found = source[from]!;
   for (let i = 1; i < 32; i++) if (Math.abs(source[from + i]!) > Math.abs(found)) found = source[from + i]!;
   return found;
-}
-
-function largestOf(values: readonly number[]): number {
-  return largest(values, 0);
 }
 
 /** Scale, minimum and codes from 0 to `most` of 32 elements. */
@@ -181,8 +177,16 @@ function groupsWithMinimum(
   search: MinimumSearch,
 ): { codes: Uint8Array; misfit: number | undefined } {
   const groups = groupsOf(source, from, 32).map((group) => searchWithMinimum(group, search));
-  const d = largestOf(groups.map(({ scale }) => scale)) / 63;
-  const dmin = largestOf(groups.map(({ min }) => min)) / 63;
+  const d =
+    largest(
+      groups.map(({ scale }) => scale),
+      0,
+    ) / 63;
+  const dmin =
+    largest(
+      groups.map(({ min }) => min),
+      0,
+    ) / 63;
   const misfit = writeFloat16(fround(d), target, at) ?? writeFloat16(fround(dmin), target, at + 2);
   const sixBits = (value: number, unit: number): number => Math.min(63, unit > 0 ? Math.round(value / unit) : 0);
   const scales = groups.map(({ scale }) => sixBits(scale, d));
