@@ -116,15 +116,15 @@ describePeers("transformers and PEFT read what is exported", () => {
     const name = `${type} ${kind} ${Object.keys(change)}`;
     const folder = await run(name, await writeBase(type, change), RUNS[kind]!);
     const loss = await ourLoss(at(name));
-    await exportTarget(folder, { ...HF, out: at(name, "as-hf") });
-    expect(await readModel(at(name, "as-hf"))).toEqual({ loss: expect.closeTo(loss, 4.7), ...WHOLE });
+    await exportTarget(folder, { ...HF, out: at(`${name} as-hf`) });
+    expect(await readModel(at(`${name} as-hf`))).toEqual({ loss: expect.closeTo(loss, 4.7), ...WHOLE });
     const dtype = type === "gemma3_text" || kind === "dora" ? "bfloat16" : "float16";
-    await exportTarget(folder, { ...HF, dtype, out: at(name, dtype) });
-    const rounded = await ourLoss(at(name, dtype));
-    expect(await readModel(at(name, dtype))).toEqual({ loss: expect.closeTo(rounded, 4.7), ...WHOLE });
+    await exportTarget(folder, { ...HF, dtype, out: at(`${name} ${dtype}`) });
+    const rounded = await ourLoss(at(`${name} ${dtype}`));
+    expect(await readModel(at(`${name} ${dtype}`))).toEqual({ loss: expect.closeTo(rounded, 4.7), ...WHOLE });
     expect(Math.abs(rounded - loss)).toBeLessThan(0.1);
-    await exportTarget(folder, { ...PEFT, out: at(name, "as-peft") });
-    await expectInPeft(at(name, "as-peft"), path.join(folder, "base"), loss);
+    await exportTarget(folder, { ...PEFT, out: at(`${name} as-peft`) });
+    await expectInPeft(at(`${name} as-peft`), path.join(folder, "base"), loss);
   });
 
   test("of an adapter", async () => {
