@@ -1,4 +1,4 @@
-import { largest, sum } from "../base/numbers.js";
+import { largest } from "../base/numbers.js";
 import { DynamicSizes, primeFrom } from "../compiler/dynamic-sizes.js";
 import type { Batch, BatchShape } from "../data/packing.js";
 import { IGNORED_LABEL } from "../data/rows.js";
@@ -117,7 +117,7 @@ function sampleInput(
     chunkSize,
     sizes: isDynamic ? new DynamicSizes({ chunkSize, blockLength }) : undefined,
     feed({ inputIds, labels, lengths = [] }) {
-      const sizes = fittedSizes(lengths, sum(lengths), parts, samples);
+      const sizes = fittedSizes(lengths, inputIds.length, parts, samples);
       if (masks.blockLength !== sizes.blockLength) {
         masks = { blockLength: sizes.blockLength, feeds: maskFeeds(sequence, sizes.blockLength) };
       }

@@ -3,7 +3,7 @@ import type { CausalLM } from "../models/causal-lm.js";
 import { reshape } from "../ops/movement.js";
 import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
-import { placeholder, type Tensor } from "../tensor/tensor.js";
+import { batchInput } from "./batch-input.js";
 import { countScored } from "./training-step.js";
 
 /** The model's answer to the probe: mean loss in nats, and all logits. */
@@ -26,10 +26,8 @@ export class Probe {
 
   /** @param batch one row. Must be released. */
   static async compile(model: CausalLM, batch: Batch, options: SessionOptions): Promise<Probe> {
-    const [ids, labels] = ["ids", "labels"].map((name) => placeholder(name, [1, batch.inputIds.length], "int32")) as [
-      Tensor,
-      Tensor,
-    ];
+    const sequenceLength = batch.inputIds.length;
+    const { ids, labels } = batchInput({ batchSize: 1, sequenceLength }, sequenceLength);
     const hidden = model.hidden(ids);
     const loss = model.score(hidden, reshape(labels, [labels.size]));
     const outputs = { loss, logits: model.project(hidden) };
