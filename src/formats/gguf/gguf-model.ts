@@ -1,4 +1,5 @@
 import { CheckpointError, ModelError } from "../../base/errors.js";
+import { largest } from "../../base/numbers.js";
 import { describeModel } from "../../models/architectures.js";
 import { type Rope, rotaryFrequencies } from "../../nn/rope.js";
 import { checkpointFault } from "../faults.js";
@@ -144,7 +145,7 @@ function llama3Scaling(
   { rope_theta }: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> | undefined {
   if (divisors.every((divisor) => divisor === 1)) return undefined;
-  const factor = divisors.reduce((most, divisor) => Math.max(most, divisor), 1);
+  const factor = largest(divisors, 1);
   const { low_freq_factor: seldom, high_freq_factor: often, original_max_position_embeddings: originalLength } = LLAMA3;
   const plain: Rope = { headDim: 2 * divisors.length, theta: rope_theta as number };
   const frequencies = rotaryFrequencies(plain, originalLength);

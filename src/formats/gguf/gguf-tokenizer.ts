@@ -4,6 +4,7 @@ import { append } from "../../base/lists.js";
 import { GgufMetadata } from "./metadata.js";
 import { openGguf } from "./open-gguf.js";
 import { splittingNamed } from "./pre-tokenizers.js";
+import { GGUF_TOKEN_KINDS as KINDS } from "./types.js";
 
 type Json = Record<string, unknown>;
 
@@ -13,13 +14,6 @@ export interface GgufTokenizer {
   /** Content of tokenizer_config.json, chat templates included. */
   readonly tokenizerConfig: Json;
 }
-
-/** Kinds of tokens in `tokenizer.ggml.token_type`. */
-const NORMAL = 1;
-const UNKNOWN = 2;
-const CONTROL = 3;
-const USER_DEFINED = 4;
-const BYTE = 6;
 
 /** SentencePiece's sign for a space. */
 const SPACE = "▁";
@@ -46,7 +40,7 @@ export async function readGgufTokenizer(path: string): Promise<GgufTokenizer> {
     padding: null,
     added_tokens: tokens.filter(isAdded).map(({ id, text, kind }) => ({
       ...{ id, content: text, single_word: false, lstrip: false, rstrip: false, normalized: false },
-      special: kind !== USER_DEFINED,
+      special: kind !== KINDS.userDefined,
     })),
     normalizer: parts.normalizer,
     pre_tokenizer: parts.preTokenizer,
@@ -82,12 +76,12 @@ function readTokens(metadata: GgufMetadata): Token[] {
       `${metadata.where}: tokenizer.ggml.token_type has ${kinds.length} values for ${texts.length} tokens`,
     );
   }
-  return texts.map((text, id) => ({ id, text, kind: kinds?.[id] ?? NORMAL }));
+  return texts.map((text, id) => ({ id, text, kind: kinds?.[id] ?? KINDS.normal }));
 }
 
 /** True for tokens that are found in texts before these are taken apart. */
 function isAdded({ kind, text }: Token): boolean {
-  return (kind === UNKNOWN || kind === CONTROL || kind === USER_DEFINED) && text !== "";
+  return (kind === KINDS.unknown || kind === KINDS.control || kind === KINDS.userDefined) && text !== "";
 }
 
 function byteLevel(metadata: GgufMetadata, tokens: readonly Token[]): Parts {
@@ -111,7 +105,7 @@ function byteLevel(metadata: GgufMetadata, tokens: readonly Token[]): Parts {
 
 /** Gemma's files hold its tokens of several spaces as they are. They are made by merges as others are. */
 function spelledSpaces(token: Token): Token {
-  return /^ {2,}$/.test(token.text) ? { ...token, text: SPACE.repeat(token.text.length), kind: NORMAL } : token;
+  return /^ {2,}$/.test(token.text) ? { ...token, text: SPACE.repeat(token.text.length), kind: KINDS.normal } : token;
 }
 
 /** @param isGemma true for files whose scores are not the order of the merges; that of the tokens is. */
@@ -126,7 +120,8 @@ function sentencePiece(metadata: GgufMetadata, tokens: readonly Token[], isGemma
   const replace = (from: string, content: string): Json => ({ type: "Replace", pattern: { String: from }, content });
   const spaces = replace(" ", SPACE);
   const strip = { type: "Strip", content: " ", start: 1, stop: 0 };
-  const unknown = metadata.number("tokenizer.ggml.unknown_token_id") ?? tokens.find(({ kind }) => kind === UNKNOWN)?.id;
+  const unknown =
+    metadata.number("tokenizer.ggml.unknown_token_id") ?? tokens.find(({ kind }) => kind === KINDS.unknown)?.id;
   return {
     normalizer: addsPrefix ? { type: "Sequence", normalizers: [{ type: "Prepend", prepend: SPACE }, spaces] } : spaces,
     preTokenizer: null,
@@ -137,7 +132,7 @@ function sentencePiece(metadata: GgufMetadata, tokens: readonly Token[], isGemma
     model: {
       unk_token: unknown === undefined ? null : (tokens[unknown]?.text ?? null),
       fuse_unk: true,
-      byte_fallback: tokens.some(({ kind }) => kind === BYTE),
+      byte_fallback: tokens.some(({ kind }) => kind === KINDS.byte),
       ignore_merges: false,
       vocab: Object.fromEntries(tokens.map(({ text, id }) => [text, id])),
       merges: mergesOf(tokens, (id) => (isGemma ? -id : scores![id]!)),

@@ -1,7 +1,7 @@
 import { largest } from "../../base/numbers.js";
 import { float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "../../tensor/half-precision.js";
 import { type MinimumSearch, searchSymmetric, searchWithMinimum } from "./scale-search.js";
-import type { GgufTypeName } from "./types.js";
+import { GGUF_TYPES, type GgufTypeName } from "./types.js";
 
 /**
  * Writes the blocks of whole rows of finite numbers to `target`.
@@ -29,30 +29,30 @@ export const QUANTIZED = {
   },
   F16: inHalves(float32ToFloat16),
   BF16: inHalves(float32ToBfloat16),
-  Q4_0: inBlocks(18, 32, (source, from, target, at) => {
+  Q4_0: inBlocks("Q4_0", (source, from, target, at) => {
     const d = fround(largestOfBlock(source, from) / -8);
     const inverse = inverseOf(d);
     const code = (i: number): number => clipped(fround(fround(source[from + i]! * inverse) + 8.5), 15);
     for (let i = 0; i < 16; i++) target[at + 2 + i] = code(i) | (code(i + 16) << 4);
     return writeFloat16(d, target, at);
   }),
-  Q4_1: inBlocks(20, 32, (source, from, target, at) => {
+  Q4_1: inBlocks("Q4_1", (source, from, target, at) => {
     const { code, d, min } = withMinimum(source, from, 15);
     for (let i = 0; i < 16; i++) target[at + 4 + i] = code(i) | (code(i + 16) << 4);
     return writeFloat16(d, target, at) ?? writeFloat16(min, target, at + 2);
   }),
-  Q5_0: inBlocks(22, 32, (source, from, target, at) => {
+  Q5_0: inBlocks("Q5_0", (source, from, target, at) => {
     const d = fround(largestOfBlock(source, from) / -16);
     const inverse = inverseOf(d);
     writeFiveBits((i) => clipped(fround(fround(source[from + i]! * inverse) + 16.5), 31), target, at + 2);
     return writeFloat16(d, target, at);
   }),
-  Q5_1: inBlocks(24, 32, (source, from, target, at) => {
+  Q5_1: inBlocks("Q5_1", (source, from, target, at) => {
     const { code, d, min } = withMinimum(source, from, 31);
     writeFiveBits(code, target, at + 4);
     return writeFloat16(d, target, at) ?? writeFloat16(min, target, at + 2);
   }),
-  Q8_0: inBlocks(34, 32, (source, from, target, at) => {
+  Q8_0: inBlocks("Q8_0", (source, from, target, at) => {
     const d = fround(Math.abs(largestOfBlock(source, from)) / 127);
     const inverse = inverseOf(d);
     for (let i = 0; i < 32; i++) {
@@ -62,7 +62,7 @@ export const QUANTIZED = {
     }
     return writeFloat16(d, target, at);
   }),
-  Q4_K: inBlocks(144, 256, (source, from, target, at) => {
+  Q4_K: inBlocks("Q4_K", (source, from, target, at) => {
     const { codes, misfit } = groupsWithMinimum(source, from, target, at, { most: 15, lowest: -1, guesses: 20 });
     for (let i = 0; i < 128; i++) {
       const low = 64 * (i >> 5) + (i & 31);
@@ -70,7 +70,7 @@ export const QUANTIZED = {
     }
     return misfit;
   }),
-  Q5_K: inBlocks(176, 256, (source, from, target, at) => {
+  Q5_K: inBlocks("Q5_K", (source, from, target, at) => {
     const { codes, misfit } = groupsWithMinimum(source, from, target, at, { most: 31, lowest: -0.5, guesses: 15 });
     target.fill(0, at + 16, at + 48);
     for (let i = 0; i < 256; i++) target[at + 16 + (i & 31)]! |= (codes[i]! >> 4) << (i >> 5);
@@ -80,7 +80,7 @@ export const QUANTIZED = {
     }
     return misfit;
   }),
-  Q6_K: inBlocks(210, 256, (source, from, target, at) => {
+  Q6_K: inBlocks("Q6_K", (source, from, target, at) => {
     const groups = groupsOf(source, from, 16).map((group) => searchSymmetric(group, 32));
     const most = groups.reduce((best, { scale }) => (Math.abs(scale) > Math.abs(best) ? scale : best), 0);
     target.fill(0, at, at + 210);
@@ -102,7 +102,8 @@ export const QUANTIZED = {
   }),
 } as const satisfies Readonly<Partial<Record<GgufTypeName, Quantize>>>;
 
-function inBlocks(bytes: number, elements: number, quantize: QuantizeBlock): Quantize {
+function inBlocks(type: GgufTypeName, quantize: QuantizeBlock): Quantize {
+  const { blockBytes: bytes, blockElements: elements } = GGUF_TYPES[type];
   return (source, target) => {
     for (let at = 0, from = 0; from < source.length; at += bytes, from += elements) {
       const misfit = quantize(source, from, target, at);

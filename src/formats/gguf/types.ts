@@ -61,6 +61,9 @@ export function ggufTypeNumbered(number: number): GgufType | undefined {
   return BY_NUMBER.get(number);
 }
 
+/** Kinds of tokens in `tokenizer.ggml.token_type`. */
+export const GGUF_TOKEN_KINDS = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+
 /** Types of values of metadata, in the order of their numbers. */
 export const GGUF_VALUE_TYPES = [
   ...["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "bool", "string", "array"],

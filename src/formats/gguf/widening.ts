@@ -1,5 +1,5 @@
 import { bfloat16ToFloat32, float16ToFloat32 } from "../../tensor/half-precision.js";
-import type { GgufTypeName } from "./types.js";
+import { GGUF_TYPES, type GgufTypeName } from "./types.js";
 
 /** Writes the elements of whole blocks to `target`. */
 export type Widen = (source: Uint8Array<ArrayBuffer>, target: Float32Array) => void;
@@ -17,7 +17,7 @@ export const WIDENED: Readonly<Partial<Record<GgufTypeName, Widen>>> = {
   },
   F16: (source, target) => float16ToFloat32(halves(source), target),
   BF16: (source, target) => bfloat16ToFloat32(halves(source), target),
-  Q4_0: inBlocks(18, 32, (source, at, target, to) => {
+  Q4_0: inBlocks("Q4_0", (source, at, target, to) => {
     const d = float16At(source, at);
     for (let i = 0; i < 16; i++) {
       const codes = source[at + 2 + i]!;
@@ -25,7 +25,7 @@ export const WIDENED: Readonly<Partial<Record<GgufTypeName, Widen>>> = {
       target[to + 16 + i] = d * ((codes >> 4) - 8);
     }
   }),
-  Q4_1: inBlocks(20, 32, (source, at, target, to) => {
+  Q4_1: inBlocks("Q4_1", (source, at, target, to) => {
     const [d, m] = [float16At(source, at), float16At(source, at + 2)];
     for (let i = 0; i < 16; i++) {
       const codes = source[at + 4 + i]!;
@@ -33,7 +33,7 @@ export const WIDENED: Readonly<Partial<Record<GgufTypeName, Widen>>> = {
       target[to + 16 + i] = d * (codes >> 4) + m;
     }
   }),
-  Q5_0: inBlocks(22, 32, (source, at, target, to) => {
+  Q5_0: inBlocks("Q5_0", (source, at, target, to) => {
     const d = float16At(source, at);
     const high = uint32At(source, at + 2);
     for (let i = 0; i < 16; i++) {
@@ -42,7 +42,7 @@ export const WIDENED: Readonly<Partial<Record<GgufTypeName, Widen>>> = {
       target[to + 16 + i] = d * (((codes >> 4) | (((high >>> (16 + i)) & 1) << 4)) - 16);
     }
   }),
-  Q5_1: inBlocks(24, 32, (source, at, target, to) => {
+  Q5_1: inBlocks("Q5_1", (source, at, target, to) => {
     const [d, m] = [float16At(source, at), float16At(source, at + 2)];
     const high = uint32At(source, at + 4);
     for (let i = 0; i < 16; i++) {
@@ -51,11 +51,11 @@ export const WIDENED: Readonly<Partial<Record<GgufTypeName, Widen>>> = {
       target[to + 16 + i] = d * ((codes >> 4) | (((high >>> (16 + i)) & 1) << 4)) + m;
     }
   }),
-  Q8_0: inBlocks(34, 32, (source, at, target, to) => {
+  Q8_0: inBlocks("Q8_0", (source, at, target, to) => {
     const d = float16At(source, at);
     for (let i = 0; i < 32; i++) target[to + i] = d * int8(source[at + 2 + i]!);
   }),
-  IQ4_NL: inBlocks(18, 32, (source, at, target, to) => {
+  IQ4_NL: inBlocks("IQ4_NL", (source, at, target, to) => {
     const d = float16At(source, at);
     for (let i = 0; i < 16; i++) {
       const codes = source[at + 2 + i]!;
@@ -64,7 +64,7 @@ export const WIDENED: Readonly<Partial<Record<GgufTypeName, Widen>>> = {
     }
   }),
   // 16 bytes of 4-bit scales and minima, 64 of 2-bit codes, d, dmin.
-  Q2_K: inBlocks(84, 256, (source, at, target, to) => {
+  Q2_K: inBlocks("Q2_K", (source, at, target, to) => {
     const [d, dmin] = [float16At(source, at + 80), float16At(source, at + 82)];
     for (let group = 0; group < 16; group++) {
       const scale = source[at + group]!;
@@ -74,7 +74,7 @@ export const WIDENED: Readonly<Partial<Record<GgufTypeName, Widen>>> = {
     }
   }),
   // 32 bytes of high bits, 64 of 2-bit codes, 12 of 6-bit scales, d. A missing high bit takes 4 away.
-  Q3_K: inBlocks(110, 256, (source, at, target, to) => {
+  Q3_K: inBlocks("Q3_K", (source, at, target, to) => {
     const d = float16At(source, at + 108);
     for (let group = 0; group < 16; group++) {
       const low = (source[at + 96 + (group & 7)]! >> (4 * (group >> 3))) & 15;
@@ -88,7 +88,7 @@ export const WIDENED: Readonly<Partial<Record<GgufTypeName, Widen>>> = {
     }
   }),
   // d, dmin, 12 bytes of 6-bit scales and minima, 128 of 4-bit codes.
-  Q4_K: inBlocks(144, 256, (source, at, target, to) => {
+  Q4_K: inBlocks("Q4_K", (source, at, target, to) => {
     const [d, dmin] = [float16At(source, at), float16At(source, at + 2)];
     for (let group = 0; group < 8; group++) {
       const [scale, min] = sixBits(source, at + 4, group);
@@ -99,7 +99,7 @@ export const WIDENED: Readonly<Partial<Record<GgufTypeName, Widen>>> = {
     }
   }),
   // As Q4_K, with 32 bytes of high bits before the codes.
-  Q5_K: inBlocks(176, 256, (source, at, target, to) => {
+  Q5_K: inBlocks("Q5_K", (source, at, target, to) => {
     const [d, dmin] = [float16At(source, at), float16At(source, at + 2)];
     for (let group = 0; group < 8; group++) {
       const [scale, min] = sixBits(source, at + 4, group);
@@ -113,7 +113,7 @@ export const WIDENED: Readonly<Partial<Record<GgufTypeName, Widen>>> = {
     }
   }),
   // 128 bytes of low 4 bits, 64 of high 2 bits, 16 of 8-bit scales, d.
-  Q6_K: inBlocks(210, 256, (source, at, target, to) => {
+  Q6_K: inBlocks("Q6_K", (source, at, target, to) => {
     const d = float16At(source, at + 208);
     for (let group = 0; group < 8; group++) {
       const half = group >> 2;
@@ -132,7 +132,8 @@ export const WIDENED: Readonly<Partial<Record<GgufTypeName, Widen>>> = {
 /** Values of the codes of IQ4_NL, which are not at equal distances. */
 const IQ4_VALUES = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
-function inBlocks(bytes: number, elements: number, widen: WidenBlock): Widen {
+function inBlocks(type: GgufTypeName, widen: WidenBlock): Widen {
+  const { blockBytes: bytes, blockElements: elements } = GGUF_TYPES[type];
   return (source, target) => {
     for (let at = 0, to = 0; to < target.length; at += bytes, to += elements) widen(source, at, target, to);
   };

@@ -143,9 +143,7 @@ function writeGemma3(config: Gemma3Config, keys: KeyWriter): void {
 }
 
 function writeGpt2(config: GPT2Config, keys: KeyWriter): void {
-  keys.uint("context_length", config.maxSequenceLength);
-  keys.uint("feed_forward_length", config.intermediateSize);
-  keys.uint("attention.head_count", config.numHeads);
+  writeSizes(config, keys);
   keys.float("attention.layer_norm_epsilon", config.layerNormEpsilon);
   keys.needs(config.scalesByHead, "scale_attn_weights must be true");
   keys.needs(!config.scalesByLayer, "scale_attn_by_inverse_layer_idx must be false");
@@ -153,15 +151,22 @@ function writeGpt2(config: GPT2Config, keys: KeyWriter): void {
 }
 
 function writeGptNeoX(config: GPTNeoXConfig, keys: KeyWriter): void {
-  keys.uint("context_length", config.maxSequenceLength);
-  keys.uint("feed_forward_length", config.intermediateSize);
-  keys.uint("attention.head_count", config.numHeads);
+  writeSizes(config, keys);
   keys.float("attention.layer_norm_epsilon", config.layerNormEpsilon);
   keys.boolean("use_parallel_residual", config.parallelResidual);
   writeRope(config.rope, keys);
   keys.needs(config.attentionBias, "attention_bias must be true");
   // It computes the approximation for both.
   needsActivation(config, keys, ["gelu", "gelu_new"]);
+}
+
+function writeSizes(
+  config: Pick<DecoderConfig, "maxSequenceLength" | "intermediateSize" | "numHeads">,
+  keys: KeyWriter,
+): void {
+  keys.uint("context_length", config.maxSequenceLength);
+  keys.uint("feed_forward_length", config.intermediateSize);
+  keys.uint("attention.head_count", config.numHeads);
 }
 
 function writeHeads(
@@ -172,9 +177,7 @@ function writeHeads(
   keys: KeyWriter,
   contextLength: number,
 ): void {
-  keys.uint("context_length", contextLength);
-  keys.uint("feed_forward_length", config.intermediateSize);
-  keys.uint("attention.head_count", config.numHeads);
+  writeSizes({ ...config, maxSequenceLength: contextLength }, keys);
   keys.uint("attention.head_count_kv", config.numKeyValueHeads);
   keys.uint("attention.key_length", config.headDim);
   keys.uint("attention.value_length", config.headDim);

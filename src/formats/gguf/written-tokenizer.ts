@@ -2,10 +2,7 @@ import { ConfigError } from "../../base/errors.js";
 import { isObject } from "../../base/json.js";
 import type { Tokenizer } from "../../tokenizers/tokenizer.js";
 import { namedSplitting } from "./pre-tokenizers.js";
-import type { GgufItem, GgufValue, GgufValueType } from "./types.js";
-
-/** Kinds of tokens in `tokenizer.ggml.token_type`. */
-const KINDS = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+import { type GgufItem, type GgufValue, type GgufValueType, GGUF_TOKEN_KINDS as KINDS } from "./types.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
