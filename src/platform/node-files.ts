@@ -134,14 +134,16 @@ export async function readText(
 /**
  * Appends `line` and a newline to the file, which is created if missing; a failed write leaves the file unchanged. A
  * power cut may lose lines added since the last `syncFile`, and a kill may leave a part of the line.
+ * @returns the length of the file before.
  */
-export async function appendLine(path: string, line: string): Promise<void> {
+export async function appendLine(path: string, line: string): Promise<number> {
   try {
     const before = await lengthOrZero(path);
     await appendFile(path, `${line}\n`).catch(async (error) => {
       await truncate(path, before).catch(() => {});
       throw error;
     });
+    return before;
   } catch (error) {
     throw writeFault(path, error);
   }

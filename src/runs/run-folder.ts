@@ -155,9 +155,8 @@ export class RunFolder {
   async record(record: MetricsRecord): Promise<void> {
     this.#records.push(record);
     await this.write(async (path) => {
-      const file = joinPath(path, METRICS_FILE);
-      if (this.#records.length > 1 && !(await exists(file))) await this.#rewriteMetrics();
-      else await appendLine(file, formatMetricsLine(record).trimEnd());
+      const before = await appendLine(joinPath(path, METRICS_FILE), formatMetricsLine(record).trimEnd());
+      if (before === 0 && this.#records.length > 1) await this.#rewriteMetrics();
     });
   }
 
@@ -223,8 +222,8 @@ export async function readRunSettings(
 
 /**
  * The folder that the run will write; nothing is written yet. Without `out` it is the next number under runs/.
- * @throws ConfigError if the folder holds files that the run must not replace, and as `requireApart`; CheckpointError if
- * no folder can be made there.
+ * @throws ConfigError if the folder holds files that the run must not replace, and as `requireApart`; CheckpointError
+ * if no folder can be made there.
  */
 export async function chooseRunFolder(settings: OpenSettings): Promise<string> {
   const { model, method } = settings;
