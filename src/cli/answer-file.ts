@@ -3,19 +3,18 @@ import type { AnswerDataOptions, AnsweredData, AnswerProgress } from "../verbs/a
 import type { Context } from "./context.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { withInterrupts } from "./interrupts.js";
-import { cutToWidth, ERASE_LINE, isInteractive } from "./terminal.js";
-
-const PLAIN_INTERVAL_MS = 10_000;
+import { ProgressLine } from "./progress-line.js";
+import { cutToWidth } from "./terminal.js";
 
 /** Answers the prompts of a file; an interrupt keeps what was answered. */
 export async function answerFile(target: string, options: AnswerDataOptions, context: Context): Promise<void> {
   const { answerData } = await import("../verbs/answer-data.js");
-  const view = new AnswerView(context);
+  const view = new ProgressLine(context.stderr, context.env, performance.now());
   const controller = new AbortController();
-  let begun = false;
+  let start: number | undefined;
   let code: ExitCode = EXIT.interrupted;
   const stop = (ofSignal: ExitCode): "wait" | "quit" => {
-    if (!begun) return "quit"; // Nothing has been written yet.
+    if (start === undefined) return "quit"; // Nothing has been written yet.
     code = ofSignal;
     view.clear();
     context.note("stopping, and keeping what was answered; interrupt again to quit at once");
@@ -23,8 +22,10 @@ export async function answerFile(target: string, options: AnswerDataOptions, con
     return "wait";
   };
   const onProgress = (progress: AnswerProgress): void => {
-    begun = true;
-    view.show(progress);
+    const now = performance.now();
+    start ??= now;
+    const begun = start;
+    view.show(now, (columns) => cutToWidth(progressLine(progress, (now - begun) / 1000), columns));
   };
   const work = answerData(target, { ...options, onProgress, signal: controller.signal });
   const answered = await withInterrupts(stop, work).finally(() => view.clear());
@@ -44,38 +45,6 @@ function noteEnds(context: Context, { cut, restarted }: AnsweredData, { maxNewTo
   if (cut > 0) context.note(`${cut} of the answers were cut at ${maxNewTokens} tokens (--max-new-tokens)`);
   if (restarted > 0) {
     context.note(`${restarted} of the texts outgrew what the model sees, and continued from the last half of it`);
-  }
-}
-
-/** Shows on standard error how far it is: in a line that is redrawn, or elsewhere every ten seconds. */
-class AnswerView {
-  readonly #context: Context;
-  readonly #isInteractive: boolean;
-  #start: number | undefined;
-  #shownAt: number;
-  #isDrawn = false;
-
-  constructor(context: Context) {
-    this.#context = context;
-    this.#isInteractive = isInteractive(context.stderr, context.env);
-    this.#shownAt = performance.now();
-  }
-
-  show(progress: AnswerProgress): void {
-    const now = performance.now();
-    this.#start ??= now;
-    if (!this.#isInteractive && now - this.#shownAt < PLAIN_INTERVAL_MS) return;
-    this.#shownAt = now;
-    const { stderr } = this.#context;
-    const line = progressLine(progress, (now - this.#start) / 1000);
-    // A terminal wraps when its last column is written, so that one stays free.
-    stderr.write(this.#isInteractive ? ERASE_LINE + cutToWidth(line, stderr.columns - 1) : `${line}\n`);
-    this.#isDrawn = this.#isInteractive;
-  }
-
-  clear(): void {
-    if (this.#isDrawn) this.#context.stderr.write(ERASE_LINE);
-    this.#isDrawn = false;
   }
 }
 

@@ -1,17 +1,8 @@
 import { formatBytes, formatDuration, formatShare } from "../base/numbers.js";
 import type { DownloadEvents, DownloadProgress } from "../hub/model-download.js";
 import type { Outlet } from "./outlet.js";
-import {
-  type Environment,
-  ERASE_LINE,
-  isInteractive,
-  type Style,
-  singleLine,
-  styleFor,
-  textWidth,
-} from "./terminal.js";
-
-const PLAIN_INTERVAL_MS = 10_000;
+import { ProgressLine } from "./progress-line.js";
+import { type Environment, type Style, singleLine, styleFor, textWidth } from "./terminal.js";
 
 /** Options of {@link DownloadView}; the clock, in milliseconds, can be replaced in tests. */
 export interface DownloadViewOptions {
@@ -25,17 +16,15 @@ export interface DownloadViewOptions {
  */
 export class DownloadView implements DownloadEvents {
   readonly #outlet: Outlet;
-  readonly #interactive: boolean;
+  readonly #line: ProgressLine;
   readonly #style: Style;
   readonly #now: () => number;
   /** Where the present download began; bytes from before say nothing about its speed. */
   #start: { readonly at: number; readonly done: number } | undefined;
-  #shownAt = Number.NEGATIVE_INFINITY;
-  #drawn = false;
 
   constructor(outlet: Outlet, { env = {}, now = Date.now }: DownloadViewOptions = {}) {
     this.#outlet = outlet;
-    this.#interactive = isInteractive(outlet, env);
+    this.#line = new ProgressLine(outlet, env);
     this.#style = styleFor(outlet, env);
     this.#now = now;
   }
@@ -50,22 +39,15 @@ export class DownloadView implements DownloadEvents {
       this.#print(downloadedLine(progress, seconds, this.#style));
       return;
     }
-    if (!this.#interactive && now - this.#shownAt < PLAIN_INTERVAL_MS) return;
-    this.#shownAt = now;
     const rate = seconds > 0 ? (done - this.#start.done) / seconds : 0;
-    // A terminal wraps when its last column is written, so that one stays free.
-    const columns = this.#outlet.columns - 1;
-    const line = downloadLine(progress, rate, columns, this.#style);
-    this.#outlet.write(this.#interactive ? ERASE_LINE + line : `${line}\n`);
-    this.#drawn = this.#interactive;
+    this.#line.show(now, (columns) => downloadLine(progress, rate, columns, this.#style));
   };
 
   readonly onNotice = (text: string): void => this.#print(text);
 
   /** Removes the line that is redrawn, so that other text can follow. */
   clear(): void {
-    if (this.#drawn) this.#outlet.write(ERASE_LINE);
-    this.#drawn = false;
+    this.#line.clear();
   }
 
   #print(line: string): void {

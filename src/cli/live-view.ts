@@ -12,10 +12,10 @@ import {
   timeLine,
 } from "./live-lines.js";
 import type { Outlet } from "./outlet.js";
+import { PLAIN_INTERVAL_MS } from "./progress-line.js";
 import { type Environment, ERASE_LINE, isInteractive, type Style, singleLine, styleFor } from "./terminal.js";
 
 const REDRAW_MS = 100;
-const PLAIN_INTERVAL_MS = 10_000;
 /** Time left is extrapolated from this many steps, so that evaluations count but an early phase is soon forgotten. */
 const RATE_WINDOW = 50;
 /** Steps of this process after which the time of the whole run is told. */

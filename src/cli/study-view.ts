@@ -7,6 +7,7 @@ import { finishedLoss, type StudySummary } from "../studies/summary.js";
 import { resultTable } from "../studies/tables.js";
 import { stepLine } from "./live-lines.js";
 import type { Outlet } from "./outlet.js";
+import { PLAIN_INTERVAL_MS } from "./progress-line.js";
 import { tableLines } from "./table.js";
 import {
   type Environment,
@@ -19,7 +20,6 @@ import {
 } from "./terminal.js";
 
 const REDRAW_MS = 100;
-const PLAIN_INTERVAL_MS = 10_000;
 
 /**
  * Shows a study as it goes: a line when a run begins and when it ends. In between, an interactive
