@@ -45,7 +45,7 @@ function emptyBatch(batchSize: number, sequenceLength: number): Batch {
   return { inputIds: new Int32Array(length), labels: new Int32Array(length).fill(IGNORED_LABEL) };
 }
 
-/** Samples of a batch as rows that are as long as the longest of them, with token 0 and label -100 behind the others. */
+/** The samples of a batch as rows of the length of the longest, with token 0 and label -100 behind the others. */
 export function asRows({ inputIds, labels, lengths }: Batch): Batch {
   if (lengths === undefined) return { inputIds, labels };
   const longest = largest(lengths);

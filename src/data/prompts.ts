@@ -3,7 +3,7 @@ import { optionName } from "../base/naming.js";
 import type { Conversation } from "../chats/chat-rendering.js";
 import { type DataRecord, describePlace } from "./records.js";
 
-/** What a record asks: a text to continue, or a conversation in which the assistant speaks next. */
+/** The question of a record: a text to continue, or a conversation in which the assistant speaks next. */
 export type Prompt = string | Conversation;
 
 /**

@@ -119,7 +119,7 @@ const TOKENS = /\.token_adapter\.trainable_tokens_delta$/;
 /** Tables of tokens that PEFT writes unasked if they are adapted or were resized. */
 const SAVED_UNASKED = ["embed_tokens", "lm_head", "wte", "embed_in", "embed_out"];
 
-/** What a module that is trained in full was before; PEFT writes it beside tables that were resized. */
+/** The former weights of a module that is trained in full; PEFT writes them beside tables that were resized. */
 const BEFORE_TRAINING = /\.original_module\.[^.]+$/;
 
 /** VeLoRA's means of compressing activations in training; it changes no output. */

@@ -88,7 +88,7 @@ function tooManyTensors(path: string): CheckpointError {
   );
 }
 
-/** How often a word is in a text, counted to one more than `most`. */
+/** Occurrences of a word in a text, counted to one more than `most`. */
 function occurrences(text: string, word: string, most: number): number {
   let count = 0;
   for (let at = text.indexOf(word); at >= 0 && count <= most; at = text.indexOf(word, at + word.length)) count++;

@@ -14,7 +14,7 @@ const MACHINE = { device: "cpu", threads: 1 } as const;
 const GREEDY = { temperature: 0, topK: null, topP: 1 };
 const SAMPLED = { temperature: 1.2, topK: 40, topP: 0.9 };
 
-/** Of one token, of a few, longer than a window, and longer than a step reads at a time. */
+/** Prompts of one token, of a few, longer than a window, and longer than a step reads at a time. */
 const PROMPTS = [
   "",
   "a",

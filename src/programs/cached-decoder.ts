@@ -88,7 +88,7 @@ export class CachedDecoder {
     for (const part of parts(count)) await this.#stepFor(part);
   }
 
-  /** Reads at least one token of the only row and adds them to the cache. → scores of the one after them, (vocabSize). */
+  /** Reads at least one token of the only row into the cache. → scores of the token after them, (vocabSize). */
   async read(ids: readonly number[]): Promise<Float32Array> {
     return (await this.readRows([{ row: 0, ids }]))[0]!;
   }
@@ -250,7 +250,7 @@ function parts(count: number): number[] {
   return count % LONGEST_STEP === 0 ? whole : [...whole, count % LONGEST_STEP];
 }
 
-/** What one step reads: a token each of some rows, which sees all; or else tokens of rows one after another. */
+/** The readings of one step: a token each of some rows, which sees all; or else tokens of rows one after another. */
 interface Pass {
   readonly readings: readonly Reading[];
   readonly seen: SeenRows;

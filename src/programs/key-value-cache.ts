@@ -37,8 +37,8 @@ export interface Stretch {
 }
 
 /**
- * What a pass sees of the cache: all rows, each text its own; one row, with which its texts begin; or none, where they
- * begin in the pass.
+ * The part of the cache that a pass sees: all rows, each text its own; one row, with which its texts begin; or none,
+ * where they begin in the pass.
  */
 export type SeenRows = "all" | number | "none";
 

@@ -159,7 +159,7 @@ export class TextGenerator {
   }
 }
 
-/** What there is to say of a text that has ended. */
+/** The answer that a text which has ended is. */
 export function answerOf(
   { text, tokens, finish }: Draft,
   { restarts }: ReadText,

@@ -2,8 +2,8 @@ import { isObject, parseJson } from "../base/json.js";
 import { PythonFloat } from "./float.js";
 
 /**
- * A text whose numbers might not all be the same in JavaScript, or whose objects might have their keys in another order;
- * strings that look so do no harm.
+ * A text whose numbers might not all be the same in JavaScript, or whose objects might have their keys in another
+ * order; strings that look so do no harm.
  */
 const UNLIKE = /\d{16}|\d\.0*(?!\d)|\d[eE]|-0|"\d{1,10}"\s*:/;
 
@@ -29,8 +29,8 @@ const MARKED_TEXT = new RegExp(`"${MARK}(-?\\d[\\d.e+-]*)"`, "g");
 
 /**
  * Parses JSON with the numbers of Python's `json`: an int has all its digits, as a bigint beyond 2^53, and a float that
- * a JavaScript number would take for an int is a `PythonFloat`. Keys keep their order, for which those that are an index
- * get a mark: `plainKey` takes it off.
+ * a JavaScript number would take for an int is a `PythonFloat`. Keys keep their order, for which those that are an
+ * index get a mark: `plainKey` takes it off.
  * @throws SyntaxError as `parseJson`.
  */
 export function parsePythonJson(text: string): unknown {
@@ -63,7 +63,7 @@ export function plainKey(key: string): string {
   return key.startsWith(KEY_MARK) ? key.slice(KEY_MARK.length) : key;
 }
 
-/** The object with its own keys as they stood in the text, in JavaScript's order; those of objects in it stay marked. */
+/** The object with its own keys as they stood in the text, in JavaScript's order; keys of objects in it stay marked. */
 export function withPlainKeys(object: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(object).map(([key, value]) => [plainKey(key), value]));
 }

@@ -66,7 +66,7 @@ const OUTLINE = {
   unreachableLoss: IF_KNOWN,
   /** True if the plan has several phases or merges. */
   hasCycles: z.boolean(),
-  /** What the finished model may be asked, as its data do. Absent in runs of earlier versions. */
+  /** A prompt for the finished model, such as its data have. Absent in runs of earlier versions. */
   prompt: text,
   /** True if that is the question of a chat. */
   isChat: z.boolean().optional(),

@@ -1,4 +1,5 @@
 import { largest, smallest } from "../base/numbers.js";
+
 /** Watches a text that arrives in pieces for texts that end it. */
 export class StopTexts {
   readonly #texts: readonly string[];

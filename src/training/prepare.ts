@@ -58,7 +58,7 @@ export interface PreparedRun extends TrainedRun {
   readonly dataWords: DataWords;
   /** The chat that samples of text answer; null where they continue a text. */
   readonly sampleChat: SampleChat | null;
-  /** What the finished model may be asked, as its data do. */
+  /** A prompt for the finished model, such as its data have. */
   readonly example: { readonly prompt: string; readonly isChat: boolean };
   /** Keys and files of the data that are not used, in words. */
   readonly unused: string;

@@ -32,7 +32,7 @@ export interface AnswerProgress {
   readonly tokens: number;
 }
 
-/** What was answered. */
+/** The outcome of {@link answerData}. */
 export interface AnsweredData extends AnswerProgress {
   readonly outcome: "done" | "stopped";
   /** The file with the answers: `out`, or `OUT.partial` if the signal stopped the work; null if there are none. */

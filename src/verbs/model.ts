@@ -150,7 +150,7 @@ export class LanguageModel {
 
   /**
    * Continues texts and answers chats, several at once, and gives the answers in the order of the prompts. Each is what
-   * its prompt alone would get: samples depend on the seed and on the prompt's place. Leaving the loop ends the writing.
+   * its prompt alone would get: samples depend on the seed and on the prompt's place. Leaving the loop ends it.
    * @param prompts texts, or messages that the assistant is to answer.
    * @throws ConfigError if there are messages and no chat template, DataError if it refuses some.
    */

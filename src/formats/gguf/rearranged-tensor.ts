@@ -6,7 +6,7 @@ import type { SafetensorsDType } from "../safetensors-header.js";
 /** Order of the rows of a tensor: that of row r is the row `orderOf(rows)[r]` of another. */
 export type RowOrder = (rows: number) => Uint32Array;
 
-/** Sizes of the axes of rows of which two are swapped: (…, first, second, inner) becomes (…, second, first, inner). */
+/** Sizes of the axes of rows, two of which are swapped: (…, first, second, inner) to (…, second, first, inner). */
 export interface SwappedAxes {
   readonly first: number;
   readonly second: number;
