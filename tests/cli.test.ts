@@ -74,7 +74,7 @@ test("two runs that begin at once in one folder: one trains, the other says who 
     const [first, second] = both.sort((a, b) => a.code! - b.code!);
     expect([first!.code, second!.code]).toEqual([0, 2]);
     expect(second!.stderr).toMatch(
-      /^error: (run is in use by process \d+ since .*; wait for it|out: run holds a run already)/,
+      /^error: (run is in use by process \d+ since .*; wait for it|--out: run holds a run already)/,
     );
   });
 });
