@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { MODEL_PRESETS } from "../src/config/presets.js";
-import { storeAs } from "../src/formats/lazy-tensor.js";
+import { storeAs } from "../src/files/lazy-tensor.js";
 import { diskParameters, writeModel } from "../src/loading/model-source.js";
 import { LlamaForCausalLM } from "../src/models/llama.js";
 import { llamaConfig, writeLlamaConfig } from "../src/models/llama-config.js";

@@ -28,7 +28,13 @@ const FLOORS = [
   {
     name: "Files and settings",
     color: "#a16207",
-    rooms: { config: "one table of settings", hub: "names of the hub", formats: "other people's files" },
+    rooms: {
+      config: "one table of settings",
+      hub: "names of the hub",
+      formats: "other people's folders",
+      gguf: "llama.cpp's files",
+      files: "safetensors, JSON, checksums",
+    },
   },
   {
     name: "Texts and tokens",

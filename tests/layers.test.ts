@@ -5,7 +5,21 @@ import { expect, test } from "vitest";
 /** Folders of src/, lowest first: each imports from itself and those before it. */
 const LAYERS = [
   ...["base", "platform", "tensor", "ops", "autograd", "compiler", "runtime", "nn", "quant", "adapters", "optim"],
-  ...["models", "python", "jinja", "tokenizers", "chats", "data", "formats", "hub", "config", "programs", "loading"],
+  ...[
+    "models",
+    "python",
+    "jinja",
+    "tokenizers",
+    "chats",
+    "data",
+    "files",
+    "gguf",
+    "formats",
+    "hub",
+    "config",
+    "programs",
+    "loading",
+  ],
   ...["relora", "runs", "training", "verbs", "studies", "cli"],
 ];
 const MAY_IMPORT_NODE = ["platform", "cli"];

@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { storeAs } from "../src/formats/lazy-tensor.js";
+import { storeAs } from "../src/files/lazy-tensor.js";
 import { diskParameters, writeModel } from "../src/loading/model-source.js";
 import { LlamaForCausalLM } from "../src/models/llama.js";
 import { llamaConfig, writeLlamaConfig } from "../src/models/llama-config.js";

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { openSafetensors, readSafetensors } from "../src/formats/safetensors.js";
+import { openSafetensors, readSafetensors } from "../src/files/safetensors.js";
 import type { HostTensor } from "../src/tensor/dtype.js";
 import { evaluateTarget } from "../src/verbs/evaluate.js";
 import { quantizeModel } from "../src/verbs/quantize.js";

@@ -1,8 +1,8 @@
 import path from "node:path";
-import { storeAs } from "../src/formats/lazy-tensor.js";
+import { storeAs } from "../src/files/lazy-tensor.js";
+import { readSafetensors, writeSafetensors } from "../src/files/safetensors.js";
+import type { SafetensorsDType } from "../src/files/safetensors-header.js";
 import { writeModelFolder } from "../src/formats/model-folder.js";
-import { readSafetensors, writeSafetensors } from "../src/formats/safetensors.js";
-import type { SafetensorsDType } from "../src/formats/safetensors-header.js";
 import { diskParameters, hostTensors } from "../src/loading/model-source.js";
 import { LlamaForCausalLM } from "../src/models/llama.js";
 import { llamaConfig, writeLlamaConfig } from "../src/models/llama-config.js";

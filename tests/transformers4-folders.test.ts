@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { ChatTemplate } from "../src/chats/chat-template.js";
-import { writeSafetensors } from "../src/formats/safetensors.js";
+import { writeSafetensors } from "../src/files/safetensors.js";
 import { sizeOf } from "../src/tensor/shape.js";
 import { modelTokenizer } from "../src/tokenizers/model-tokenizer.js";
 import { Tokenizer } from "../src/tokenizers/tokenizer.js";

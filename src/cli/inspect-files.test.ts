@@ -2,8 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
-import type { GgufValue } from "../formats/gguf/types.js";
-import { writeGguf } from "../formats/gguf/write-gguf.js";
+import type { GgufValue } from "../gguf/types.js";
+import { writeGguf } from "../gguf/write-gguf.js";
 import { inspectPath } from "./inspect-files.js";
 
 test("a GGUF file is shown with its keys, its tensors, and what those of each type take", async () => {

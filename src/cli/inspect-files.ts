@@ -2,22 +2,22 @@ import { exists, extension, folderOf, isDirectory, joinPath, listFolder, readTex
 import { CheckpointError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
 import { append } from "../base/lists.js";
-import { quantizedWeightNames } from "../formats/bitsandbytes.js";
-import { openGguf } from "../formats/gguf/open-gguf.js";
-import type { GgufTypeName, GgufValue } from "../formats/gguf/types.js";
-import { readJsonObject } from "../formats/json-file.js";
-import { weightFiles } from "../formats/model-folder.js";
-import { type OnnxHeader, readOnnxHeader } from "../formats/onnx-header.js";
-import { checkpointPath } from "../formats/open-file.js";
-import { isPickleName, pickleError } from "../formats/pickle.js";
-import { parseQuantState } from "../formats/quant-state.js";
+import { readJsonObject } from "../files/json-file.js";
+import { checkpointPath } from "../files/open-file.js";
+import { isPickleName, pickleError } from "../files/pickle.js";
 import {
   readSafetensorsHeader,
   type SafetensorsDType,
   type SafetensorsEntry,
   type SafetensorsHeader,
-} from "../formats/safetensors-header.js";
-import { StoredTensor } from "../formats/stored-tensor.js";
+} from "../files/safetensors-header.js";
+import { StoredTensor } from "../files/stored-tensor.js";
+import { quantizedWeightNames } from "../formats/bitsandbytes.js";
+import { weightFiles } from "../formats/model-folder.js";
+import { type OnnxHeader, readOnnxHeader } from "../formats/onnx-header.js";
+import { parseQuantState } from "../formats/quant-state.js";
+import { openGguf } from "../gguf/open-gguf.js";
+import type { GgufTypeName, GgufValue } from "../gguf/types.js";
 import type { QuantizationFormat } from "../quant/quantizer.js";
 import type { EndRecord, EvalRecord, MergeRecord, StartRecord } from "../runs/metrics.js";
 import { parseMetrics } from "../runs/metrics.js";

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CheckpointError } from "../base/errors.js";
+import { writeSafetensors } from "../files/safetensors.js";
 import { hashModelFolder } from "./base-hash.js";
-import { writeSafetensors } from "./safetensors.js";
 
 let root = "";
 beforeAll(async () => {

@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CheckpointError } from "../base/errors.js";
+import type { LazyTensor } from "../files/lazy-tensor.js";
+import { openSafetensors, writeSafetensors } from "../files/safetensors.js";
 import type { NestedAbsmax } from "../quant/double-quantization.js";
 import { allocate, type DType, type HostTensor } from "../tensor/dtype.js";
 import {
@@ -12,8 +14,6 @@ import {
   type StoredFourBitWeight,
   type StoredQuantizedWeight,
 } from "./bitsandbytes.js";
-import type { LazyTensor } from "./lazy-tensor.js";
-import { openSafetensors, writeSafetensors } from "./safetensors.js";
 
 interface Case {
   readonly name: string;

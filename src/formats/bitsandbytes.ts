@@ -1,15 +1,15 @@
 import { CheckpointError } from "../base/errors.js";
 import { shortened } from "../base/json.js";
 import { append } from "../base/lists.js";
+import { checkpointFault } from "../files/faults.js";
+import { type LazyTensor, readHostTensor } from "../files/lazy-tensor.js";
+import { ELEMENT_BYTES } from "../files/safetensors-header.js";
+import { StoredTensor } from "../files/stored-tensor.js";
 import { FOUR_BIT_CODES, type FourBitType } from "../ops/four-bit-codes.js";
 import { NESTED_BLOCK_SIZE, type NestedAbsmax } from "../quant/double-quantization.js";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
 import { formatShape, type Shape, sizeOf } from "../tensor/shape.js";
-import { checkpointFault } from "./faults.js";
-import { type LazyTensor, readHostTensor } from "./lazy-tensor.js";
 import { type FloatDType, formatQuantState, isMatrixShape, parseQuantState, type QuantState } from "./quant-state.js";
-import { ELEMENT_BYTES } from "./safetensors-header.js";
-import { StoredTensor } from "./stored-tensor.js";
 
 /** A weight (outFeatures, inFeatures) in bitsandbytes' storage layout. */
 export type StoredQuantizedWeight = StoredFourBitWeight | StoredInt8Weight;

@@ -1,10 +1,10 @@
 import { exists, joinPath } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
-import { openGgufModel } from "./gguf/gguf-model.js";
-import { isGgufName } from "./gguf/open-gguf.js";
-import { readJsonObject } from "./json-file.js";
-import { checkpointPath } from "./open-file.js";
+import { readJsonObject } from "../files/json-file.js";
+import { checkpointPath } from "../files/open-file.js";
+import { openGgufModel } from "../gguf/gguf-model.js";
+import { isGgufName } from "../gguf/open-gguf.js";
 
 export const GENERATION_CONFIG = "generation_config.json";
 

@@ -1,3 +1,13 @@
+export { type LazyTensor, storeAs, type TensorToWrite } from "../files/lazy-tensor.js";
+export {
+  type OpenSafetensors,
+  openSafetensors,
+  readSafetensors,
+  type Safetensors,
+  writeSafetensors,
+} from "../files/safetensors.js";
+export type { SafetensorsDType } from "../files/safetensors-header.js";
+export type { StoredTensor } from "../files/stored-tensor.js";
 export { hashModelFolder } from "./base-hash.js";
 export {
   bitsandbytesTensors,
@@ -7,7 +17,6 @@ export {
   type StoredInt8Weight,
   type StoredQuantizedWeight,
 } from "./bitsandbytes.js";
-export { type LazyTensor, storeAs, type TensorToWrite } from "./lazy-tensor.js";
 export {
   type ModelFolder,
   type ModelFolderContent,
@@ -19,12 +28,3 @@ export {
 export { type PeftAdapter, type PeftBase, type ReadPeftAdapter, readPeftAdapter, writePeftAdapter } from "./peft.js";
 export type { LoraPair, PeftTensor, PeftTensors } from "./peft-tensors.js";
 export { type AnnouncedQuantization, parseQuantizationConfig, quantizationConfig } from "./quantization-config.js";
-export {
-  type OpenSafetensors,
-  openSafetensors,
-  readSafetensors,
-  type Safetensors,
-  writeSafetensors,
-} from "./safetensors.js";
-export type { SafetensorsDType } from "./safetensors-header.js";
-export type { StoredTensor } from "./stored-tensor.js";

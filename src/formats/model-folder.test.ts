@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { CheckpointError } from "../base/errors.js";
+import { storeAs } from "../files/lazy-tensor.js";
+import { writeSafetensors } from "../files/safetensors.js";
 import type { HostTensor } from "../tensor/dtype.js";
-import { storeAs } from "./lazy-tensor.js";
 import { openModelFolder, readModelFolder, writeModelFolder } from "./model-folder.js";
-import { writeSafetensors } from "./safetensors.js";
 
 let root = "";
 let folder = "";

@@ -12,17 +12,17 @@ import {
 } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { isObject, kindOf, shortened, shownValue } from "../base/json.js";
+import { type FolderOptions, writeFolder } from "../files/checksums.js";
+import { checkpointFault } from "../files/faults.js";
+import { readJsonObject, toJsonText } from "../files/json-file.js";
+import { type LazyTensor, readHostTensor, type TensorToWrite } from "../files/lazy-tensor.js";
+import { checkpointPath, orCheckpointError } from "../files/open-file.js";
+import { isPickleName, pickleError } from "../files/pickle.js";
+import { openSafetensors, storedBytes, writeSafetensors } from "../files/safetensors.js";
+import { readSafetensorsHeader, type SafetensorsDType } from "../files/safetensors-header.js";
+import { openGgufModel } from "../gguf/gguf-model.js";
+import { isGgufName, openGguf } from "../gguf/open-gguf.js";
 import type { HostTensor } from "../tensor/dtype.js";
-import { type FolderOptions, writeFolder } from "./checksums.js";
-import { checkpointFault } from "./faults.js";
-import { openGgufModel } from "./gguf/gguf-model.js";
-import { isGgufName, openGguf } from "./gguf/open-gguf.js";
-import { readJsonObject, toJsonText } from "./json-file.js";
-import { type LazyTensor, readHostTensor, type TensorToWrite } from "./lazy-tensor.js";
-import { checkpointPath, orCheckpointError } from "./open-file.js";
-import { isPickleName, pickleError } from "./pickle.js";
-import { openSafetensors, storedBytes, writeSafetensors } from "./safetensors.js";
-import { readSafetensorsHeader, type SafetensorsDType } from "./safetensors-header.js";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";

@@ -2,7 +2,7 @@ import type { FileReader } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { shortened } from "../base/json.js";
 import { append } from "../base/lists.js";
-import { withOpenFile } from "./open-file.js";
+import { withOpenFile } from "../files/open-file.js";
 
 /** A tensor that an ONNX model holds, takes or returns. A dynamic size is its name, or "?" without one. */
 export interface OnnxTensorHeader {

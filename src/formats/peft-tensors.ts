@@ -1,8 +1,8 @@
 import type { LowRankTerm } from "../adapters/low-rank-term.js";
+import { type LazyTensor, readHostTensor } from "../files/lazy-tensor.js";
+import type { SafetensorsDType } from "../files/safetensors-header.js";
 import type { HostTensor } from "../tensor/dtype.js";
-import { type LazyTensor, readHostTensor } from "./lazy-tensor.js";
 import type { PeftConfig, TokenIndices } from "./peft-config.js";
-import type { SafetensorsDType } from "./safetensors-header.js";
 
 const PREFIX = "base_model.model.";
 

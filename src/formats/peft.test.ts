@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CheckpointError } from "../base/errors.js";
+import { readSafetensors, writeSafetensors } from "../files/safetensors.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { namedAdapters, type PeftAdapter, readPeftAdapter, writePeftAdapter } from "./peft.js";
 import { sortTensors } from "./peft-tensors.js";
-import { readSafetensors, writeSafetensors } from "./safetensors.js";
 
 let root = "";
 beforeAll(async () => {

@@ -3,15 +3,18 @@ import { patternValues, selectModules } from "../adapters/target-modules.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { shortened, shownValue } from "../base/json.js";
 import { append } from "../base/lists.js";
+import { type FolderOptions, writeFolder } from "../files/checksums.js";
+import { checkpointFault } from "../files/faults.js";
+import { readJsonObject } from "../files/json-file.js";
+import { readHostTensor } from "../files/lazy-tensor.js";
+import { checkpointPath } from "../files/open-file.js";
+import { isPickleName, pickleError } from "../files/pickle.js";
+import { openSafetensors, writeSafetensors } from "../files/safetensors.js";
+import type { StoredTensor } from "../files/stored-tensor.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
-import { type FolderOptions, writeFolder } from "./checksums.js";
-import { checkpointFault } from "./faults.js";
-import { readJsonObject } from "./json-file.js";
-import { readHostTensor } from "./lazy-tensor.js";
 import { asPeftTensor, MLX_WEIGHTS, mlxFields } from "./mlx-adapter.js";
 import { writeFiles } from "./model-folder.js";
-import { checkpointPath } from "./open-file.js";
 import { formatPeftConfig, type PeftConfig, type PeftSettings, parsePeftConfig } from "./peft-config.js";
 import {
   type LoraPair,
@@ -21,9 +24,6 @@ import {
   peftTensors,
   sortTensors,
 } from "./peft-tensors.js";
-import { isPickleName, pickleError } from "./pickle.js";
-import { openSafetensors, writeSafetensors } from "./safetensors.js";
-import type { StoredTensor } from "./stored-tensor.js";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { ModelError } from "../base/errors.js";
-import { toJsonText } from "./json-file.js";
+import { toJsonText } from "../files/json-file.js";
 import { type AnnouncedQuantization, parseQuantizationConfig, quantizationConfig } from "./quantization-config.js";
 
 const golden = JSON.parse(await readFile("tests/golden/quantization-config.json", "utf8"));

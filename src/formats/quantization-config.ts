@@ -1,8 +1,8 @@
 import { CheckpointError, ModelError } from "../base/errors.js";
 import { isObject, kindOf, shownValue } from "../base/json.js";
+import { checkpointFault } from "../files/faults.js";
 import { type FourBitType, isFourBitType } from "../ops/four-bit-codes.js";
 import type { QuantizationFormat } from "../quant/quantizer.js";
-import { checkpointFault } from "./faults.js";
 import { FLOAT_DTYPES, type FloatDType, floatDType } from "./quant-state.js";
 
 /** A model's quantized weights as announced in config.json. Block sizes are stored with the weights. */

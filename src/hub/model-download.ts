@@ -1,5 +1,5 @@
 import { joinPath } from "#platform";
-import { readJsonObject } from "../formats/json-file.js";
+import { readJsonObject } from "../files/json-file.js";
 import { downloadRepository, type HubOptions, type Snapshot, type WantedFiles } from "./hub-download.js";
 import type { HubModel } from "./hub-name.js";
 import { hasParts, selectFiles, shardFiles, type WantedParts } from "./model-files.js";

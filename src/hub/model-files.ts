@@ -1,8 +1,8 @@
 import { exists, joinPath } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
-import { readJsonObject } from "../formats/json-file.js";
-import { isPickleName, pickleError } from "../formats/pickle.js";
+import { readJsonObject } from "../files/json-file.js";
+import { isPickleName, pickleError } from "../files/pickle.js";
 
 /** A file of a model on the hub. */
 export interface HubFile {

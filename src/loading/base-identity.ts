@@ -1,8 +1,8 @@
 import { CheckpointError } from "../base/errors.js";
+import { readChecksums } from "../files/checksums.js";
 import { hashModelFolder } from "../formats/base-hash.js";
-import { readChecksums } from "../formats/checksums.js";
-import { isGgufName } from "../formats/gguf/open-gguf.js";
 import type { PeftBase } from "../formats/peft.js";
+import { isGgufName } from "../gguf/open-gguf.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { describeQuantizer, type Quantizer } from "../quant/quantizer.js";
 import type { ModelSource } from "./model-source.js";

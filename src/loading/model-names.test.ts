@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SMALL_CONFIGS, smallModel } from "../../tests/architectures/small-configs.js";
-import type { TensorToWrite } from "../formats/lazy-tensor.js";
+import type { TensorToWrite } from "../files/lazy-tensor.js";
 import { readModelFolder, writeModelFolder } from "../formats/model-folder.js";
 import { toStorage } from "../formats/model-tensors.js";
 import type { CausalLM } from "../models/causal-lm.js";

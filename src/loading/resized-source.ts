@@ -1,5 +1,5 @@
-import type { LazyTensor } from "../formats/lazy-tensor.js";
-import { readHostTensor, type TensorToWrite } from "../formats/lazy-tensor.js";
+import type { LazyTensor } from "../files/lazy-tensor.js";
+import { readHostTensor, type TensorToWrite } from "../files/lazy-tensor.js";
 import { fromStorage } from "../formats/model-tensors.js";
 import type { ReadPeftAdapter } from "../formats/peft.js";
 import { describeModel } from "../models/architectures.js";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { CheckpointError } from "../base/errors.js";
-import { readSafetensors, writeSafetensors } from "../formats/safetensors.js";
+import { readSafetensors, writeSafetensors } from "../files/safetensors.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { appendDelta, type Delta, loggedCycles, readDeltas, truncateDeltas } from "./delta-log.js";
 

@@ -1,12 +1,12 @@
 import { isDirectory, joinPath, listFolder, makeFolder, removeTree, sha256File } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { isObject, parseJson, shownValue } from "../base/json.js";
-import { checkpointFault } from "../formats/faults.js";
-import type { LazyTensor } from "../formats/lazy-tensor.js";
-import { checkpointPath, orCheckpointError } from "../formats/open-file.js";
+import { checkpointFault } from "../files/faults.js";
+import type { LazyTensor } from "../files/lazy-tensor.js";
+import { checkpointPath, orCheckpointError } from "../files/open-file.js";
+import { openSafetensors, writeSafetensors } from "../files/safetensors.js";
 import { describeTensor } from "../formats/peft.js";
 import { type LoraPair, peftLayers, peftTensors, readPair } from "../formats/peft-tensors.js";
-import { openSafetensors, writeSafetensors } from "../formats/safetensors.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { sameShape } from "../tensor/shape.js";
 

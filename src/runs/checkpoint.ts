@@ -10,11 +10,11 @@ import {
 } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
-import { checksumFaults, writeFolder } from "../formats/checksums.js";
-import { checkpointFault } from "../formats/faults.js";
-import { readJsonObject, toJsonText } from "../formats/json-file.js";
-import { checkpointPath, orCheckpointError } from "../formats/open-file.js";
-import { readSafetensors, writeSafetensors } from "../formats/safetensors.js";
+import { checksumFaults, writeFolder } from "../files/checksums.js";
+import { checkpointFault } from "../files/faults.js";
+import { readJsonObject, toJsonText } from "../files/json-file.js";
+import { checkpointPath, orCheckpointError } from "../files/open-file.js";
+import { readSafetensors, writeSafetensors } from "../files/safetensors.js";
 import type { HostTensor } from "../tensor/dtype.js";
 
 /** Version of the layout of state.json; a checkpoint of another one is refused. */

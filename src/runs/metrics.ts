@@ -2,7 +2,7 @@ import { z } from "zod";
 import { COUNT, type Fields, fieldFaults, IF_KNOWN, MEASURED, objectOf, TEXT } from "../base/fields.js";
 import { parseJson, shortened } from "../base/json.js";
 import { sum } from "../base/numbers.js";
-import { checkpointFault } from "../formats/faults.js";
+import { checkpointFault } from "../files/faults.js";
 import { QUANTIZATION_ERROR } from "../loading/quantization-error.js";
 import { MERGE_REPORT } from "../relora/merge-report.js";
 import { PHASE_NAMES } from "../relora/plan.js";

@@ -6,10 +6,10 @@ import { createMergePolicy, MERGE_POLICY_KINDS } from "../adapters/merge-policie
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import type { Settings } from "../config/settings.js";
-import { requireWhole } from "../formats/checksums.js";
-import { checkpointFault } from "../formats/faults.js";
-import type { LazyTensor } from "../formats/lazy-tensor.js";
-import { checkpointPath } from "../formats/open-file.js";
+import { requireWhole } from "../files/checksums.js";
+import { checkpointFault } from "../files/faults.js";
+import type { LazyTensor } from "../files/lazy-tensor.js";
+import { checkpointPath } from "../files/open-file.js";
 import { requireBase } from "../loading/base-identity.js";
 import { folderSource } from "../loading/folder-source.js";
 import { assignSome, fillModel, type ModelSource } from "../loading/model-source.js";

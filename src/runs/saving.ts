@@ -4,7 +4,7 @@ import type { LinearAdapter } from "../adapters/linear-adapter.js";
 import { joinTerms, type LowRankTerm } from "../adapters/low-rank-term.js";
 import { shortestNames } from "../adapters/target-modules.js";
 import type { Settings } from "../config/settings.js";
-import { checkpointFault } from "../formats/faults.js";
+import { checkpointFault } from "../files/faults.js";
 import { type PeftAdapter, writePeftAdapter } from "../formats/peft.js";
 import { moduleOf } from "../formats/peft-tensors.js";
 import { hostTensors, modelParameters, tiedNames } from "../loading/model-source.js";

@@ -1,6 +1,6 @@
 import { exists, fileSize, filesBelow, joinPath, readText, sha256 } from "#platform";
-import { readJsonObject } from "../formats/json-file.js";
-import { checkpointPath } from "../formats/open-file.js";
+import { readJsonObject } from "../files/json-file.js";
+import { checkpointPath } from "../files/open-file.js";
 import { listCheckpoints } from "../runs/checkpoint.js";
 import { parseRunState } from "../runs/run-state.js";
 import type { RunStatus } from "./study-run.js";

@@ -4,7 +4,7 @@ import { optionName } from "../base/naming.js";
 import { isComplete, type OpenSettings } from "../config/derive.js";
 import { settingOf } from "../config/names.js";
 import type { SettingKey, Settings } from "../config/settings.js";
-import { checkpointPath } from "../formats/open-file.js";
+import { checkpointPath } from "../files/open-file.js";
 import { locateData } from "../hub/locate-data.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { locateModels } from "../loading/named-models.js";

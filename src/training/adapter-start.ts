@@ -3,7 +3,7 @@ import { shortestNames } from "../adapters/target-modules.js";
 import type { OpenSettings } from "../config/derive.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
-import { checkpointFault } from "../formats/faults.js";
+import { checkpointFault } from "../files/faults.js";
 import { loraScalings } from "../formats/peft.js";
 import { moduleOf } from "../formats/peft-tensors.js";
 import type { DownloadEvents } from "../hub/model-download.js";

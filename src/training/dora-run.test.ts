@@ -6,7 +6,7 @@ import { animalText } from "../../tests/animal-text.js";
 import type { OpenSettings } from "../config/derive.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
-import { readSafetensors } from "../formats/safetensors.js";
+import { readSafetensors } from "../files/safetensors.js";
 import { checkRun } from "../verbs/doctor/check-run.js";
 import { evaluateTarget } from "../verbs/evaluate.js";
 import { mergeTarget } from "../verbs/merge.js";

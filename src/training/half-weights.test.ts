@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { storeAs } from "../formats/lazy-tensor.js";
+import { storeAs } from "../files/lazy-tensor.js";
 import { writePeftAdapter } from "../formats/peft.js";
 import { diskParameters, hostTensors, writeModel } from "../loading/model-source.js";
 import { describeModel } from "../models/architectures.js";

@@ -13,7 +13,7 @@ import { evaluationBatches, evaluationRowCount } from "../data/evaluation-batche
 import { holdOut, validatedBy } from "../data/hold-out.js";
 import { asRows, type BatchShapes, type Rows } from "../data/packing.js";
 import { isChat, NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
-import { isGgufName } from "../formats/gguf/open-gguf.js";
+import { isGgufName } from "../gguf/open-gguf.js";
 import { locateData, shownData } from "../hub/locate-data.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { endingAt, readTokenizer, runCompanions } from "../loading/companions.js";

@@ -6,7 +6,7 @@ import { animalText } from "../../tests/animal-text.js";
 import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
-import { readSafetensors } from "../formats/safetensors.js";
+import { readSafetensors } from "../files/safetensors.js";
 import { HeldOutLoss } from "../programs/held-out.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
 import type { MetricsRecord } from "../runs/metrics.js";

@@ -10,7 +10,7 @@ import { SMALL_RUN } from "../../tests/small-run.js";
 import { CheckpointError, ConfigError, DataError } from "../base/errors.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
-import { writeChecksums } from "../formats/checksums.js";
+import { writeChecksums } from "../files/checksums.js";
 import { readCheckpoint } from "../runs/checkpoint.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import type { RunState } from "../runs/run-state.js";

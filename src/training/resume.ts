@@ -3,7 +3,7 @@ import { CheckpointError } from "../base/errors.js";
 import type { DataFacts } from "../config/derive.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
-import { damageOf } from "../formats/checksums.js";
+import { damageOf } from "../files/checksums.js";
 import { planStep } from "../relora/plan.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
 import { goBackTo, listCheckpoints } from "../runs/checkpoint.js";

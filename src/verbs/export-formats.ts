@@ -1,4 +1,4 @@
-import { GGUF_FILE_TYPES } from "../formats/gguf/file-types.js";
+import { GGUF_FILE_TYPES } from "../gguf/file-types.js";
 
 /** The formats that a model can be exported in. */
 export const EXPORT_FORMATS = ["peft", "hf", "onnx", "gguf"] as const;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GGUF_MODELS, GGUF_TEMPLATE, ggufTokenizer, writeGgufModel } from "../../tests/gguf-models.js";
 import { ConfigError } from "../base/errors.js";
 import { readEndIds } from "../formats/generation-config.js";
-import { openGguf } from "../formats/gguf/open-gguf.js";
+import { openGguf } from "../gguf/open-gguf.js";
 import { companionFiles, readTokenizer } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
 import { diskParameters } from "../loading/model-source.js";

@@ -2,12 +2,12 @@ import { absolutePath, baseName, exists, extension, fileSize, folderOf, requireR
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { readEndIds } from "../formats/generation-config.js";
-import { GGUF_FILE_TYPES } from "../formats/gguf/file-types.js";
-import type { GgufValue } from "../formats/gguf/types.js";
-import { writeGguf } from "../formats/gguf/write-gguf.js";
-import { ggufConfigOf } from "../formats/gguf/written-config.js";
-import { ggufTensorsOf } from "../formats/gguf/written-model.js";
-import { ggufTokenizerOf } from "../formats/gguf/written-tokenizer.js";
+import { GGUF_FILE_TYPES } from "../gguf/file-types.js";
+import type { GgufValue } from "../gguf/types.js";
+import { writeGguf } from "../gguf/write-gguf.js";
+import { ggufConfigOf } from "../gguf/written-config.js";
+import { ggufTensorsOf } from "../gguf/written-model.js";
+import { ggufTokenizerOf } from "../gguf/written-tokenizer.js";
 import { readTokenizer } from "../loading/companions.js";
 import { requireApart } from "../loading/output-folder.js";
 import type { UnmergedModel } from "../loading/unmerged-model.js";

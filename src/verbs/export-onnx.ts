@@ -1,12 +1,12 @@
 import { fileSize, joinPath, makeFolder, writeFileAtomic } from "#platform";
 import { PORTABLE_ENCODING } from "../compiler/lower-portable.js";
 import { modelChunks, type OnnxNode, type OnnxStoredInitializer, tensorBytes } from "../compiler/onnx-model.js";
-import { writeFolder } from "../formats/checksums.js";
+import { writeFolder } from "../files/checksums.js";
+import { toJsonText } from "../files/json-file.js";
+import type { TensorToWrite } from "../files/lazy-tensor.js";
+import { tensorChunks } from "../files/safetensors.js";
 import { GENERATION_CONFIG } from "../formats/generation-config.js";
-import { toJsonText } from "../formats/json-file.js";
-import type { TensorToWrite } from "../formats/lazy-tensor.js";
 import { writeFiles } from "../formats/model-folder.js";
-import { tensorChunks } from "../formats/safetensors.js";
 import { companionsWithTokenizer } from "../loading/companions.js";
 import { floatConfig } from "../loading/model-source.js";
 import { requireApart } from "../loading/output-folder.js";

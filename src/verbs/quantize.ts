@@ -1,12 +1,12 @@
 import { fileSize, joinPath } from "#platform";
 import { linearLayers } from "../adapters/inject.js";
 import { CheckpointError } from "../base/errors.js";
+import type { TensorToWrite } from "../files/lazy-tensor.js";
+import { ELEMENT_BYTES } from "../files/safetensors-header.js";
 import { bitsandbytesTensors, type StoredQuantizedWeight } from "../formats/bitsandbytes.js";
-import type { TensorToWrite } from "../formats/lazy-tensor.js";
 import { weightFiles } from "../formats/model-folder.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import { quantizationConfig } from "../formats/quantization-config.js";
-import { ELEMENT_BYTES } from "../formats/safetensors-header.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { companionFiles } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";

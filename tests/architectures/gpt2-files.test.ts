@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CheckpointError } from "../../src/base/errors.js";
-import type { TensorToWrite } from "../../src/formats/lazy-tensor.js";
+import type { TensorToWrite } from "../../src/files/lazy-tensor.js";
 import { readModelFolder, writeModelFolder } from "../../src/formats/model-folder.js";
 import { fromStorage, toStorage } from "../../src/formats/model-tensors.js";
 import { folderSource, loadModel, openWeights } from "../../src/loading/folder-source.js";

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { expect } from "vitest";
-import { openSafetensors } from "../../src/formats/safetensors.js";
+import { openSafetensors } from "../../src/files/safetensors.js";
 import { listTree, runCommand, withFolder } from "../run-command.js";
 import type { BadInput } from "./bad-input.js";
 

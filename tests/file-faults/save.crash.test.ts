@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { recoverReplaced } from "#platform";
 import { HighrankError } from "../../src/base/errors.js";
-import { checksumFaults } from "../../src/formats/checksums.js";
+import { checksumFaults } from "../../src/files/checksums.js";
 import { appendDelta, type Delta, readDeltas, truncateDeltas } from "../../src/relora/delta-log.js";
 import {
   type CheckpointContent,

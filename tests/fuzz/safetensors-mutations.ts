@@ -1,4 +1,4 @@
-import { ELEMENT_BYTES } from "../../src/formats/safetensors-header.js";
+import { ELEMENT_BYTES } from "../../src/files/safetensors-header.js";
 import type { Rng } from "../../src/tensor/random.js";
 import { mutateBytes } from "./byte-mutations.js";
 import { chance, pick, weighted } from "./choice.js";

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
+import { readSafetensors, writeSafetensors } from "../../src/files/safetensors.js";
 import { nestAbsmax } from "../../src/quant/double-quantization.js";
 import { quantizeFourBit } from "../../src/quant/four-bit.js";
 import { createQuantizer } from "../../src/quant/quantizer.js";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { readSafetensors } from "../../src/formats/safetensors.js";
+import { readSafetensors } from "../../src/files/safetensors.js";
 import { loadModel } from "../../src/loading/folder-source.js";
 import type { CausalLM } from "../../src/models/causal-lm.js";
 import type { CachedDecoder } from "../../src/programs/cached-decoder.js";

@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { resolveSettings } from "../../src/config/resolve.js";
 import type { Settings } from "../../src/config/settings.js";
-import { openSafetensors } from "../../src/formats/safetensors.js";
+import { openSafetensors } from "../../src/files/safetensors.js";
 import { trainTokenizer } from "../../src/tokenizers/train-tokenizer.js";
 import { train } from "../../src/training/train.js";
 import { evaluateTarget } from "../../src/verbs/evaluate.js";

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { adapterTensors } from "../../src/adapters/inject.js";
 import { resolveSettings } from "../../src/config/resolve.js";
-import { writeSafetensors } from "../../src/formats/safetensors.js";
+import { writeSafetensors } from "../../src/files/safetensors.js";
 import { addAdapters } from "../../src/relora/settings-adapters.js";
 import { clearEvaluationCache } from "../../src/runtime/evaluate.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
+import { readSafetensors, writeSafetensors } from "../../src/files/safetensors.js";
 import type { HostTensor } from "../../src/tensor/dtype.js";
 import { ask } from "../peers/peer.js";
 

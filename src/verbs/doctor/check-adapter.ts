@@ -1,13 +1,13 @@
 import { joinPath } from "#platform";
 import { adapterTensors, mergeableLayers } from "../../adapters/inject.js";
 import { joinTerms, type LowRankTerm } from "../../adapters/low-rank-term.js";
-import { readJsonObject } from "../../formats/json-file.js";
-import type { LazyTensor } from "../../formats/lazy-tensor.js";
+import { readJsonObject } from "../../files/json-file.js";
+import type { LazyTensor } from "../../files/lazy-tensor.js";
+import { openSafetensors } from "../../files/safetensors.js";
+import type { StoredTensor } from "../../files/stored-tensor.js";
 import { loraScalings } from "../../formats/peft.js";
 import { parsePeftConfig } from "../../formats/peft-config.js";
 import { type LoraPair, readPair, sortTensors, termOf } from "../../formats/peft-tensors.js";
-import { openSafetensors } from "../../formats/safetensors.js";
-import type { StoredTensor } from "../../formats/stored-tensor.js";
 import { namedParameters } from "../../nn/module.js";
 import { type Delta, openDelta } from "../../relora/delta-log.js";
 import { adapterMaker, adapterOptions } from "../../relora/settings-adapters.js";

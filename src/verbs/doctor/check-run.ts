@@ -2,8 +2,8 @@ import { exists, interruptedWrites, isDirectory, joinPath, listFolder, lockHolde
 import { CheckpointError, HighrankError } from "../../base/errors.js";
 import { append } from "../../base/lists.js";
 import type { Settings } from "../../config/settings.js";
+import { damageOf, readChecksums } from "../../files/checksums.js";
 import { hashModelFolder } from "../../formats/base-hash.js";
-import { damageOf, readChecksums } from "../../formats/checksums.js";
 import { folderSource } from "../../loading/folder-source.js";
 import type { ModelSource } from "../../loading/model-source.js";
 import { frozenQuantizer } from "../../loading/quantizing.js";

@@ -11,8 +11,8 @@ import { expectThat, type FuzzTarget } from "../target.js";
 export const ggufModel: FuzzTarget = {
   name: "gguf model",
   sources: [
-    ...["formats/gguf/architectures", "formats/gguf/gguf-model", "formats/gguf/gguf-tokenizer"],
-    ...["formats/gguf/metadata", "formats/gguf/pre-tokenizers"],
+    ...["gguf/architectures", "gguf/gguf-model", "gguf/gguf-tokenizer"],
+    ...["gguf/metadata", "gguf/pre-tokenizers"],
   ],
   writeSamples: async (folder) => {
     const plain = path.join(folder, "..", "gguf-model-source");

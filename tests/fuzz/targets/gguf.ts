@@ -1,9 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { exists } from "#platform";
-import { openGguf } from "../../../src/formats/gguf/open-gguf.js";
-import type { GgufValue } from "../../../src/formats/gguf/types.js";
-import { writeGguf } from "../../../src/formats/gguf/write-gguf.js";
+import { openGguf } from "../../../src/gguf/open-gguf.js";
+import type { GgufValue } from "../../../src/gguf/types.js";
+import { writeGguf } from "../../../src/gguf/write-gguf.js";
 import { sizeOf } from "../../../src/tensor/shape.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 
@@ -18,7 +18,7 @@ const METADATA = new Map<string, GgufValue>([
 
 export const gguf: FuzzTarget = {
   name: "gguf",
-  sources: ["formats/gguf/header", "formats/gguf/open-gguf", "formats/gguf/gguf-tensor", "formats/file-span"],
+  sources: ["gguf/header", "gguf/open-gguf", "gguf/gguf-tensor", "files/file-span"],
   writeSamples: async (folder) => {
     const data = Float32Array.from({ length: 512 }, (_, i) => i / 4 - 64);
     const matrix = { dtype: "float32", shape: [2, 256], data } as const;

@@ -1,7 +1,7 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { readSafetensors, writeSafetensors } from "../../../src/files/safetensors.js";
 import { hashModelFolder } from "../../../src/formats/base-hash.js";
-import { readSafetensors, writeSafetensors } from "../../../src/formats/safetensors.js";
 import { companionFiles } from "../../../src/loading/companions.js";
 import { loadModel } from "../../../src/loading/folder-source.js";
 import { writeSmallModel } from "../../small-model.js";
@@ -28,13 +28,7 @@ async function shard(folder: string): Promise<void> {
 
 export const modelFolder: FuzzTarget = {
   name: "model folder",
-  sources: [
-    "formats/model-folder",
-    "formats/json-file",
-    "formats/pickle",
-    "models/llama-config",
-    "loading/model-source",
-  ],
+  sources: ["formats/model-folder", "files/json-file", "files/pickle", "models/llama-config", "loading/model-source"],
   writeSamples: async (folder) => {
     await writeSmallModel(path.join(folder, "whole"), { numLayers: 1, fileType: "BF16" });
     await writeSmallModel(path.join(folder, "sharded"), { numLayers: 1 });

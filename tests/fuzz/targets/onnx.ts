@@ -6,7 +6,7 @@ import { expectThat, type FuzzTarget } from "../target.js";
 
 export const onnx: FuzzTarget = {
   name: "onnx",
-  sources: ["formats/onnx-header", "formats/open-file"],
+  sources: ["formats/onnx-header", "files/open-file"],
   writeSamples: async (folder) => {
     await mkdir(path.join(folder, "model"), { recursive: true });
     const model = encodeModel({

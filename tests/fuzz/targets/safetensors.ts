@@ -1,13 +1,13 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { storeAs } from "../../../src/formats/lazy-tensor.js";
-import { readSafetensors, writeSafetensors } from "../../../src/formats/safetensors.js";
+import { storeAs } from "../../../src/files/lazy-tensor.js";
+import { readSafetensors, writeSafetensors } from "../../../src/files/safetensors.js";
 import { sizeOf } from "../../../src/tensor/shape.js";
 import { expectThat, type FuzzTarget } from "../target.js";
 
 export const safetensors: FuzzTarget = {
   name: "safetensors",
-  sources: ["formats/safetensors-header", "formats/safetensors", "formats/stored-tensor", "formats/open-file"],
+  sources: ["files/safetensors-header", "files/safetensors", "files/stored-tensor", "files/open-file"],
   writeSamples: async (folder) => {
     await mkdir(path.join(folder, "mixed"), { recursive: true });
     const values = Float32Array.from({ length: 24 }, (_, i) => i / 4 - 2);

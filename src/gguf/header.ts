@@ -1,9 +1,9 @@
 import type { FileReader } from "#platform";
-import { CheckpointError } from "../../base/errors.js";
-import { shortened } from "../../base/json.js";
-import { append } from "../../base/lists.js";
-import { checkpointFault } from "../faults.js";
-import { withOpenFile } from "../open-file.js";
+import { CheckpointError } from "../base/errors.js";
+import { shortened } from "../base/json.js";
+import { append } from "../base/lists.js";
+import { checkpointFault } from "../files/faults.js";
+import { withOpenFile } from "../files/open-file.js";
 import {
   GGUF_NUMBER_BYTES,
   GGUF_VALUE_TYPES,

@@ -1,7 +1,7 @@
-import type { TypedArray } from "../../tensor/dtype.js";
-import { sizeOf } from "../../tensor/shape.js";
-import { type LazyTensor, readHostTensor, type TensorToWrite } from "../lazy-tensor.js";
-import type { SafetensorsDType } from "../safetensors-header.js";
+import { type LazyTensor, readHostTensor, type TensorToWrite } from "../files/lazy-tensor.js";
+import type { SafetensorsDType } from "../files/safetensors-header.js";
+import type { TypedArray } from "../tensor/dtype.js";
+import { sizeOf } from "../tensor/shape.js";
 
 /** Order of the rows of a tensor: that of row r is the row `orderOf(rows)[r]` of another. */
 export type RowOrder = (rows: number) => Uint32Array;

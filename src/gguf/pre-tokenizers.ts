@@ -1,5 +1,5 @@
-import { CheckpointError } from "../../base/errors.js";
-import { isObject } from "../../base/json.js";
+import { CheckpointError } from "../base/errors.js";
+import { isObject } from "../base/json.js";
 
 /** A part of tokenizer.json. */
 type Part = Readonly<Record<string, unknown>>;

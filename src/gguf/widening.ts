@@ -1,4 +1,4 @@
-import { bfloat16ToFloat32, float16ToFloat32 } from "../../tensor/half-precision.js";
+import { bfloat16ToFloat32, float16ToFloat32 } from "../tensor/half-precision.js";
 import { GGUF_TYPES, type GgufTypeName } from "./types.js";
 
 /** Writes the elements of whole blocks to `target`. */

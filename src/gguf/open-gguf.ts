@@ -1,6 +1,6 @@
 import { baseName, exists, extension, folderOf, joinPath } from "#platform";
-import { CheckpointError } from "../../base/errors.js";
-import { checkpointFault } from "../faults.js";
+import { CheckpointError } from "../base/errors.js";
+import { checkpointFault } from "../files/faults.js";
 import { GgufTensor } from "./gguf-tensor.js";
 import { type GgufHeader, type GgufHeaderOptions, readGgufHeader } from "./header.js";
 import type { GgufValue } from "./types.js";

@@ -1,6 +1,6 @@
-import { CheckpointError } from "../../base/errors.js";
-import { shownValue } from "../../base/json.js";
-import { append } from "../../base/lists.js";
+import { CheckpointError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
+import { append } from "../base/lists.js";
 import { GgufMetadata } from "./metadata.js";
 import { openGguf } from "./open-gguf.js";
 import { splittingNamed } from "./pre-tokenizers.js";

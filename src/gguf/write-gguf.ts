@@ -1,10 +1,10 @@
 import { writeFileAtomic } from "#platform";
-import { CheckpointError } from "../../base/errors.js";
-import type { HostTensor } from "../../tensor/dtype.js";
-import { sizeOf } from "../../tensor/shape.js";
-import { checkpointFault } from "../faults.js";
-import { PIECE_BYTES } from "../file-span.js";
-import { type LazyTensor, readHostTensor } from "../lazy-tensor.js";
+import { CheckpointError } from "../base/errors.js";
+import { checkpointFault } from "../files/faults.js";
+import { PIECE_BYTES } from "../files/file-span.js";
+import { type LazyTensor, readHostTensor } from "../files/lazy-tensor.js";
+import type { HostTensor } from "../tensor/dtype.js";
+import { sizeOf } from "../tensor/shape.js";
 import { GgufTensor } from "./gguf-tensor.js";
 import { GGUF_ALIGNMENT, GGUF_MAGIC } from "./header.js";
 import { QUANTIZED, type WrittenGgufType } from "./quantizing.js";

@@ -1,5 +1,5 @@
-import { ModelError } from "../../base/errors.js";
-import type { LazyTensor, TensorToWrite } from "../lazy-tensor.js";
+import { ModelError } from "../base/errors.js";
+import type { LazyTensor, TensorToWrite } from "../files/lazy-tensor.js";
 import type { GgufArchitecture, Heads } from "./architectures.js";
 import type { GgufFileType } from "./file-types.js";
 import type { WrittenGgufType } from "./quantizing.js";

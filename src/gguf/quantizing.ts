@@ -1,5 +1,5 @@
-import { largest } from "../../base/numbers.js";
-import { float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "../../tensor/half-precision.js";
+import { largest } from "../base/numbers.js";
+import { float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "../tensor/half-precision.js";
 import { type MinimumSearch, searchSymmetric, searchWithMinimum } from "./scale-search.js";
 import { GGUF_TYPES, type GgufTypeName } from "./types.js";
 

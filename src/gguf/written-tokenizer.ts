@@ -1,6 +1,6 @@
-import { ConfigError } from "../../base/errors.js";
-import { isObject } from "../../base/json.js";
-import type { Tokenizer } from "../../tokenizers/tokenizer.js";
+import { ConfigError } from "../base/errors.js";
+import { isObject } from "../base/json.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { namedSplitting } from "./pre-tokenizers.js";
 import { type GgufItem, type GgufValue, type GgufValueType, GGUF_TOKEN_KINDS as KINDS } from "./types.js";
 

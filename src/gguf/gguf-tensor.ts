@@ -1,8 +1,8 @@
-import { CheckpointError } from "../../base/errors.js";
-import type { HalfArray } from "../../tensor/half-array.js";
-import { sizeOf } from "../../tensor/shape.js";
-import { FileSpan } from "../file-span.js";
-import type { LazyTensor } from "../lazy-tensor.js";
+import { CheckpointError } from "../base/errors.js";
+import { FileSpan } from "../files/file-span.js";
+import type { LazyTensor } from "../files/lazy-tensor.js";
+import type { HalfArray } from "../tensor/half-array.js";
+import { sizeOf } from "../tensor/shape.js";
 import type { GgufEntry } from "./header.js";
 import type { GgufType } from "./types.js";
 import { WIDENED } from "./widening.js";

@@ -1,5 +1,5 @@
-import { CheckpointError } from "../../base/errors.js";
-import { shownValue } from "../../base/json.js";
+import { CheckpointError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 import type { GgufItem, GgufValue } from "./types.js";
 
 /** The metadata of a GGUF file, read by the kinds of values that are wanted. */

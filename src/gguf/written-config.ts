@@ -1,14 +1,14 @@
-import { ModelError } from "../../base/errors.js";
-import { smallest } from "../../base/numbers.js";
-import { activationName } from "../../models/activation.js";
-import { describeModel } from "../../models/architectures.js";
-import type { DecoderConfig } from "../../models/decoder-config.js";
-import { ropeOf } from "../../models/decoder-config.js";
-import type { Gemma3Config } from "../../models/gemma3.js";
-import type { GPTNeoXConfig } from "../../models/gpt-neox.js";
-import type { GPT2Config } from "../../models/gpt2.js";
-import { type Rope, rotaryFrequencies } from "../../nn/rope.js";
-import type { HostTensor } from "../../tensor/dtype.js";
+import { ModelError } from "../base/errors.js";
+import { smallest } from "../base/numbers.js";
+import { activationName } from "../models/activation.js";
+import { describeModel } from "../models/architectures.js";
+import type { DecoderConfig } from "../models/decoder-config.js";
+import { ropeOf } from "../models/decoder-config.js";
+import type { Gemma3Config } from "../models/gemma3.js";
+import type { GPTNeoXConfig } from "../models/gpt-neox.js";
+import type { GPT2Config } from "../models/gpt2.js";
+import { type Rope, rotaryFrequencies } from "../nn/rope.js";
+import type { HostTensor } from "../tensor/dtype.js";
 import { GGUF_ARCHITECTURES, type GgufArchitecture, type Heads } from "./architectures.js";
 import type { GgufValue } from "./types.js";
 

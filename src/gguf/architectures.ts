@@ -1,5 +1,5 @@
-import { ModelError } from "../../base/errors.js";
-import { shownValue } from "../../base/json.js";
+import { ModelError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 import type { GgufMetadata } from "./metadata.js";
 import type { SwappedAxes } from "./rearranged-tensor.js";
 
