@@ -64,7 +64,7 @@ for (let cycle = 1; cycle <= 6; cycle++) {
   for (let step = 0; step < 150; step++) {
     const results = await program.run();
     const gradients = new Map([...parameters.keys()].map((name) => [name, results[name]!.data as Float32Array]));
-    await optimizer.step(gradients, { lrMultiplier: 1 - step / 150 });
+    optimizer.step(gradients, { lrMultiplier: 1 - step / 150 });
   }
   terms.push(await adapter.learned());
   await mergeAdapters(model, rng.fork(`cycle ${cycle}`));

@@ -35,7 +35,7 @@ for (let step = 0; step <= 120; step++) {
   const row = encode((TEXT + TEXT).slice(start, start + TIME + 1));
   const results = await program.run({ ids: row.subarray(0, TIME), labels: row.subarray(1) });
   if (step % 30 === 0) console.log(`step ${step}: loss ${results.loss!.data[0]!.toFixed(3)}`);
-  await optimizer.step(new Map(names.map((name) => [name, results[name]!.data as Float32Array])), { lrMultiplier: 1 });
+  optimizer.step(new Map(names.map((name) => [name, results[name]!.data as Float32Array])), { lrMultiplier: 1 });
 }
 await program.release();
 

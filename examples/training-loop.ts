@@ -29,6 +29,6 @@ for (let step = 1; step <= 10; step++) {
   const results = await program.run({ ids: text.subarray(0, time), labels: text.subarray(1) });
   console.log(`step ${step}: loss ${results.loss!.data[0]!.toFixed(3)}`);
   const gradient = (name: string) => [name, results[name]!.data as Float32Array] as const;
-  await optimizer.step(new Map(parameters.map(([name]) => gradient(name))), { lrMultiplier: 1 });
+  optimizer.step(new Map(parameters.map(([name]) => gradient(name))), { lrMultiplier: 1 });
 }
 await program.release();

@@ -72,7 +72,11 @@ const FLOORS = [
   {
     name: "The ground",
     color: "#475569",
-    rooms: { platform: "files, threads, locks", base: "errors, JSON, suggestions, numbers" },
+    rooms: {
+      kernels: "loops in WebAssembly",
+      platform: "files, threads, locks",
+      base: "errors, JSON, suggestions, numbers",
+    },
   },
 ];
 

@@ -4,8 +4,9 @@ import { expect, test } from "vitest";
 
 /** Folders of src/, lowest first: each imports from itself and those before it. */
 const LAYERS = [
-  ...["base", "platform", "tensor", "ops", "autograd", "compiler", "runtime", "nn", "quant", "adapters", "optim"],
+  ...["base", "platform", "kernels", "tensor", "ops", "autograd", "compiler", "runtime", "nn", "quant", "adapters"],
   ...[
+    "optim",
     "models",
     "python",
     "jinja",

@@ -7,7 +7,6 @@ import { LlamaForCausalLM } from "../../src/models/llama.js";
 import { llamaConfig } from "../../src/models/llama-config.js";
 import { countElements, namedParameters } from "../../src/nn/module.js";
 import { AdamW } from "../../src/optim/adamw.js";
-import { AdamWKernel } from "../../src/optim/adamw-kernel.js";
 import { clipCoefficient, globalNorm } from "../../src/optim/clip.js";
 import { discardGradient } from "../../src/optim/gradient.js";
 import { batchInput } from "../../src/programs/batch-input.js";
@@ -55,8 +54,6 @@ const step = await TrainingStep.compile(model, trained, shape);
 const optimizer = new AdamW(
   [{ parameters: new Map([...trained].map(([name, { values }]) => [name, values])), lr: 1e-3, weightDecay: 0 }],
   { beta1: 0.9, beta2: 0.999, eps: 1e-8 },
-  undefined,
-  new AdamWKernel({ threads }),
 );
 const data = fixedBatch(options);
 const scale = 1 / (batch * sequence);
@@ -64,7 +61,7 @@ const scale = 1 / (batch * sequence);
 async function trainingStep(): Promise<{ loss: number }> {
   const { loss, gradients } = await step.run(data, scale);
   const gradientScale = clipCoefficient(globalNorm(gradients.values()), 1);
-  await optimizer.step(gradients, { lrMultiplier: 1, gradientScale });
+  optimizer.step(gradients, { lrMultiplier: 1, gradientScale });
   for (const gradient of gradients.values()) discardGradient(gradient);
   return { loss };
 }

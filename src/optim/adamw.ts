@@ -1,5 +1,10 @@
 import { ShapeError } from "../base/errors.js";
-import { type Gradient, readGradient } from "./gradient.js";
+import { kernels } from "../kernels/kernels.js";
+import { copyGradient, type Gradient } from "./gradient.js";
+
+/** Elements updated at once: four arrays of them fit in the second-level cache of a core. */
+const CHUNK = 8192;
+const BYTES = 4 * CHUNK;
 
 /** AdamW's state for one tensor: both moments, of the tensor's size, and the number of updates. */
 export interface AdamWState {
@@ -15,16 +20,6 @@ export interface ParameterGroup {
   readonly lr: number;
   readonly weightDecay: number;
 }
-
-/** Updates one tensor in place and advances its step counter; `AdamWKernel` is a fast implementation. */
-export interface UpdateKernel {
-  update(parameter: Float32Array, gradient: Gradient, state: AdamWState, options: UpdateOptions): void | Promise<void>;
-}
-
-const PLAIN_LOOP: UpdateKernel = {
-  update: (parameter, gradient, state, options) =>
-    updateTensor(parameter, readGradient(gradient, 0, parameter.length), state, options),
-};
 
 export interface AdamWOptions {
   readonly beta1: number;
@@ -52,20 +47,12 @@ export class AdamW {
   readonly options: AdamWOptions;
   /** One entry per parameter of the groups. */
   readonly state: ReadonlyMap<string, AdamWState>;
-  readonly #kernel: UpdateKernel;
 
   /**
    * @param known state to continue from; parameters missing from it start fresh, names that no group has are dropped.
-   * @param kernel computes the updates; default: a plain loop.
    */
-  constructor(
-    groups: readonly ParameterGroup[],
-    options: AdamWOptions,
-    known?: ReadonlyMap<string, AdamWState>,
-    kernel: UpdateKernel = PLAIN_LOOP,
-  ) {
+  constructor(groups: readonly ParameterGroup[], options: AdamWOptions, known?: ReadonlyMap<string, AdamWState>) {
     this.groups = groups;
-    this.#kernel = kernel;
     this.options = options;
     const state = new Map<string, AdamWState>();
     for (const { parameters } of groups) {
@@ -83,10 +70,7 @@ export class AdamW {
    * Updates every parameter once.
    * @throws ShapeError, before anything changes, if a gradient is missing or differs from its parameter in size.
    */
-  async step(
-    gradients: ReadonlyMap<string, Gradient>,
-    { lrMultiplier, gradientScale = 1 }: StepOptions,
-  ): Promise<void> {
+  step(gradients: ReadonlyMap<string, Gradient>, { lrMultiplier, gradientScale = 1 }: StepOptions): void {
     for (const { parameters } of this.groups) {
       for (const [name, { length }] of parameters) {
         checkLength(`AdamW gradient of ${name}`, gradients.get(name)?.length ?? 0, length);
@@ -95,7 +79,7 @@ export class AdamW {
     for (const { parameters, lr, weightDecay } of this.groups) {
       for (const [name, parameter] of parameters) {
         const options = { ...this.options, lr: lr * lrMultiplier, weightDecay, gradientScale };
-        await this.#kernel.update(parameter, gradients.get(name)!, this.state.get(name)!, options);
+        updateTensor(parameter, gradients.get(name)!, this.state.get(name)!, options);
       }
     }
   }
@@ -108,27 +92,28 @@ export interface UpdateOptions extends AdamWOptions {
   readonly gradientScale: number;
 }
 
-/** Updates one tensor in plain loops and advances the state's step counter. */
+/** Updates one tensor in place, in float32, and advances the state's step counter. */
 export function updateTensor(
   parameter: Float32Array,
-  gradient: Float32Array,
+  gradient: Gradient,
   state: AdamWState,
-  options: UpdateOptions,
+  { beta1, beta2, eps, lr, weightDecay, gradientScale }: UpdateOptions,
 ): void {
-  const { beta1, beta2, eps, lr, weightDecay, gradientScale } = options;
-  const { expAvg, expAvgSq } = state;
   state.step++;
-  const [fresh1, fresh2] = [1 - beta1, 1 - beta2];
-  const keep = 1 - lr * weightDecay;
+  const root = 1 / Math.sqrt(1 - beta2 ** state.step);
+  // Above 0 in float32 too, so that a weight without gradients does not move by 0 / 0.
+  const shift = Math.max(eps, 2 ** -126);
   const stepSize = lr / (1 - beta1 ** state.step);
-  const rootCorrection = 1 / Math.sqrt(1 - beta2 ** state.step);
-  for (let i = 0; i < parameter.length; i++) {
-    const g = gradient[i]! * gradientScale;
-    const m = beta1 * expAvg[i]! + fresh1 * g;
-    const v = beta2 * expAvgSq[i]! + fresh2 * g * g;
-    expAvg[i] = m;
-    expAvgSq[i] = v;
-    parameter[i] = parameter[i]! * keep - (stepSize * m) / (Math.sqrt(v) * rootCorrection + eps);
+  const scalars = [gradientScale, 1 - beta1, 1 - beta2, root, shift, stepSize, lr * weightDecay] as const;
+  const { memory, adamw } = kernels(4 * BYTES);
+  for (let start = 0; start < parameter.length; start += CHUNK) {
+    const end = Math.min(start + CHUNK, parameter.length);
+    const inPlace = [parameter, state.expAvg, state.expAvgSq].map((array) => array.subarray(start, end));
+    const copies = inPlace.map((_, i) => new Float32Array(memory.buffer, i * BYTES, end - start));
+    for (const [i, copy] of copies.entries()) copy.set(inPlace[i]!);
+    copyGradient(gradient, start, new Float32Array(memory.buffer, 3 * BYTES, end - start));
+    adamw(0, 4 * (end - start), 3 * BYTES, BYTES, 2 * BYTES, ...scalars);
+    for (const [i, copy] of copies.entries()) inPlace[i]!.set(copy);
   }
 }
 

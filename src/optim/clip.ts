@@ -1,4 +1,8 @@
+import { kernels } from "../kernels/kernels.js";
 import { type Gradient, storedEntries } from "./gradient.js";
+
+/** Elements summed at once, which stay in the cache. */
+const CHUNK = 16 * 1024;
 
 /** The Euclidean norm of all gradients taken as one vector, accumulated in float64. NaN or Infinity if an entry is. */
 export function globalNorm(gradients: Iterable<Gradient>): number {
@@ -12,16 +16,15 @@ export function clipCoefficient(norm: number, maxNorm: number | null): number {
   return maxNorm === null ? 1 : Math.min(1, maxNorm / (norm + 1e-6));
 }
 
-/** In float64, in four sums that do not wait for each other. */
 function sumOfSquares(values: Float32Array): number {
-  let [a, b, c, d] = [0, 0, 0, 0];
-  const whole = values.length - (values.length % 4);
-  for (let i = 0; i < whole; i += 4) {
-    a += values[i]! * values[i]!;
-    b += values[i + 1]! * values[i + 1]!;
-    c += values[i + 2]! * values[i + 2]!;
-    d += values[i + 3]! * values[i + 3]!;
+  const { memory, sumOfSquares } = kernels(4 * CHUNK);
+  const chunk = new Float32Array(memory.buffer, 0, CHUNK);
+  let sum = 0;
+  for (let start = 0; start < values.length; start += CHUNK) {
+    const part = values.subarray(start, start + CHUNK);
+    chunk.set(part);
+    chunk.fill(0, part.length, part.length + 7); // the kernel takes eight at a time
+    sum += sumOfSquares(0, 4 * part.length);
   }
-  for (let i = whole; i < values.length; i++) a += values[i]! * values[i]!;
-  return a + b + (c + d);
+  return sum;
 }

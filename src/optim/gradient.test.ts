@@ -1,20 +1,23 @@
 import { expect, test } from "vitest";
 import { globalNorm } from "./clip.js";
-import { addGradients, discardGradient, RowGradient, readGradient } from "./gradient.js";
+import { addGradients, copyGradient, discardGradient, RowGradient, readGradient } from "./gradient.js";
 
 // A (5, 3) matrix with rows 4 and 1 set, row 4 twice.
 const sparse = () => new RowGradient(Int32Array.of(4, 1, 4), Float32Array.of(1, 2, 3, 10, 20, 30, 0.5, 0.5, 0.5), 15);
 const DENSE = [0, 0, 0, 10, 20, 30, 0, 0, 0, 0, 0, 0, 1.5, 2.5, 3.5];
 
 test("equal rows add up and the others are zero", () => {
-  expect([...readGradient(sparse(), 0, 15)]).toEqual(DENSE);
+  expect([...readGradient(sparse())]).toEqual(DENSE);
 });
 
-test("every range reads as in the dense matrix, over the scratch array's old contents", () => {
-  const scratch = new Float32Array(15).fill(7);
-  for (let start = 0; start <= 15; start++) {
-    for (let end = start; end <= 15; end++) {
-      expect([...readGradient(sparse(), start, end, scratch)]).toEqual(DENSE.slice(start, end));
+test("every range is copied as from the dense matrix, over what was there", () => {
+  for (const gradient of [sparse(), Float32Array.from(DENSE)]) {
+    for (let start = 0; start <= 15; start++) {
+      for (let end = start; end <= 15; end++) {
+        const target = new Float32Array(end - start).fill(7);
+        copyGradient(gradient, start, target);
+        expect([...target]).toEqual(DENSE.slice(start, end));
+      }
     }
   }
 });
@@ -23,7 +26,7 @@ test("sums and norms are those of the dense matrix", () => {
   const other = new RowGradient(Int32Array.of(1, 0), Float32Array.of(1, 1, 1, -2, -2, -2), 15);
   const sum = addGradients(sparse(), other);
   const expected = DENSE.map((value, i) => value + (i < 3 ? -2 : i >= 3 && i < 6 ? 1 : 0));
-  expect([...readGradient(sum, 0, 15)]).toEqual(expected);
+  expect([...readGradient(sum)]).toEqual(expected);
   expect(globalNorm([sum])).toBeCloseTo(Math.hypot(...expected), 12);
   const dense = Float32Array.of(1, 2);
   expect(addGradients(dense, Float32Array.of(3, 4))).toBe(dense);

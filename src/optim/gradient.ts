@@ -53,12 +53,18 @@ export class RowGradient {
   }
 }
 
-/** Entries `start` ≤ i < `end`: a view of a dense gradient, otherwise written to the front of `scratch`. */
-export function readGradient(gradient: Gradient, start: number, end: number, scratch?: Float32Array): Float32Array {
-  if (gradient instanceof Float32Array) return gradient.subarray(start, end);
-  const target = scratch?.subarray(0, end - start) ?? new Float32Array(end - start);
-  gradient.readInto(target, start);
-  return target;
+/** Writes the entries from `start` on, zeros included, to `target`. */
+export function copyGradient(gradient: Gradient, start: number, target: Float32Array): void {
+  if (gradient instanceof RowGradient) gradient.readInto(target, start);
+  else target.set(gradient.subarray(start, start + target.length));
+}
+
+/** All entries: those of a dense gradient itself, or a copy with the zeros. */
+export function readGradient(gradient: Gradient): Float32Array {
+  if (gradient instanceof Float32Array) return gradient;
+  const entries = new Float32Array(gradient.length);
+  gradient.readInto(entries, 0);
+  return entries;
 }
 
 /** Adds two gradients of one parameter, both of the same kind. A dense `sum` is changed in place. */

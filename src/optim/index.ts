@@ -1,5 +1,4 @@
 export * from "./adamw.js";
-export * from "./adamw-kernel.js";
 export * from "./clip.js";
 export * from "./gradient.js";
 export * from "./reset.js";

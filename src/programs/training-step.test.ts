@@ -40,9 +40,9 @@ test("micro-batches give the loss and gradients of one batch, though they hold u
   expect(seen).toEqual([0, 1]);
   expect(found.loss).toBeCloseTo(expected.loss, 5);
   expect([...found.gradients.keys()]).toEqual([...parameters.keys()]);
-  for (const [name, { size }] of parameters) {
-    const gradient = readGradient(expected.gradients.get(name)!, 0, size);
-    const summed = readGradient(found.gradients.get(name)!, 0, size);
+  for (const name of parameters.keys()) {
+    const gradient = readGradient(expected.gradients.get(name)!);
+    const summed = readGradient(found.gradients.get(name)!);
     const largest = Math.max(...gradient.map(Math.abs));
     expect(largest, name).toBeGreaterThan(0);
     for (const [i, value] of gradient.entries()) {

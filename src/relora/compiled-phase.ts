@@ -6,7 +6,6 @@ import { trainedParameters } from "../loading/model-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { Parameter } from "../nn/module.js";
 import type { AdamW, AdamWState, StepOptions } from "../optim/adamw.js";
-import { AdamWKernel } from "../optim/adamw-kernel.js";
 import type { Gradient } from "../optim/gradient.js";
 import { type Evaluation, HeldOutLoss } from "../programs/held-out.js";
 import { Probe, type ProbeResult, probeBatch } from "../programs/probe.js";
@@ -62,20 +61,18 @@ export class CompiledPhase {
   readonly trained: ReadonlyMap<string, Parameter>;
   readonly optimizer: AdamW;
   readonly #run: TrainedRun;
-  readonly #kernel: AdamWKernel;
   #graphs: Graphs;
   #isReleased = false;
   #updates = 0;
   /** The last evaluation; null once the model has changed. */
   #evaluation: Evaluation | null = null;
 
-  private constructor(run: TrainedRun, graphs: Graphs, optimizer: AdamW, kernel: AdamWKernel) {
+  private constructor(run: TrainedRun, graphs: Graphs, optimizer: AdamW) {
     this.model = run.model;
     this.trained = graphs.step.parameters;
     this.optimizer = optimizer;
     this.#run = run;
     this.#graphs = graphs;
-    this.#kernel = kernel;
   }
 
   /**
@@ -83,11 +80,10 @@ export class CompiledPhase {
    * @param known the optimizer's state to go on from; tensors that it lacks start fresh.
    */
   static async compile(run: TrainedRun, known?: ReadonlyMap<string, AdamWState>): Promise<CompiledPhase> {
-    const { model, settings, threads } = run;
+    const { model, settings } = run;
     const trained = trainedParameters(model);
-    const kernel = new AdamWKernel({ threads });
-    const optimizer = createOptimizer(model, trained, settings, known, kernel);
-    return new CompiledPhase(run, await compileGraphs(run, trained), optimizer, kernel);
+    const optimizer = createOptimizer(model, trained, settings, known);
+    return new CompiledPhase(run, await compileGraphs(run, trained), optimizer);
   }
 
   get step(): TrainingStep {
@@ -104,8 +100,8 @@ export class CompiledPhase {
   }
 
   /** Updates what is trained. */
-  async update(gradients: ReadonlyMap<string, Gradient>, options: StepOptions): Promise<void> {
-    await this.optimizer.step(gradients, options);
+  update(gradients: ReadonlyMap<string, Gradient>, options: StepOptions): void {
+    this.optimizer.step(gradients, options);
     this.#updates++;
     this.changed();
   }
@@ -150,7 +146,7 @@ export class CompiledPhase {
     if (this.#isReleased) return;
     this.#isReleased = true;
     const { step, heldOut, generator, probe } = this.#graphs;
-    for (const part of [step, this.#kernel, heldOut, generator, probe]) await part?.release();
+    for (const part of [step, heldOut, generator, probe]) await part?.release();
   }
 }
 

@@ -46,7 +46,7 @@ async function fullGradients(): Promise<{ mean: Map<string, AbstractMatrix>; eac
       new Map(
         [...gradients].map(([name, gradient]) => {
           const [rows, columns = 1] = parameters.get(name)!.shape as [number, number?];
-          return [name, Matrix.from1DArray(rows, columns, readGradient(gradient, 0, rows * columns))] as const;
+          return [name, Matrix.from1DArray(rows, columns, readGradient(gradient))] as const;
         }),
       ),
     );

@@ -111,7 +111,7 @@ export async function startInGradient(
 
 /** Only those of embedding tables are not. */
 function dense(gradient: Gradient): Float32Array {
-  return readGradient(gradient, 0, gradient.length);
+  return readGradient(gradient);
 }
 
 function addTo(sums: Map<string, Float32Array>, name: string, gradient: Gradient): void {

@@ -177,7 +177,7 @@ test("a phase evaluates its model once for each change of it", async () => {
   const second = await phase.evaluate();
   expect(second.loss).not.toBe(first.loss);
   const gradients = new Map([...phase.trained].map(([name, { size }]) => [name, new Float32Array(size).fill(1)]));
-  await phase.update(gradients, { lrMultiplier: 1 });
+  phase.update(gradients, { lrMultiplier: 1 });
   expect(phase.updates).toBe(1);
   expect((await phase.evaluate()).loss).not.toBe(second.loss);
   await phase.release();

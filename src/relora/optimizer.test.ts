@@ -67,7 +67,7 @@ test("with LoRA+ B and the magnitudes have a multiple of A's rate, and magnitude
   const optimizer = createOptimizer(model, parameters, { ...SETTINGS, loraPlusRatio: 16 });
   // AdamW's first update is the learning rate, whatever the gradient.
   const gradients = new Map([...parameters].map(([name, { size }]) => [name, new Float32Array(size).fill(3)]));
-  await optimizer.step(gradients, { lrMultiplier: 0.5 });
+  optimizer.step(gradients, { lrMultiplier: 0.5 });
   const [a, b, magnitude] = [...parameters.values()].map(({ values }) => values[0]!);
   expect(a).toBeCloseTo(1 - 1e-3 * (1 + 0.1), 6);
   expect(b).toBeCloseTo(1 - 16e-3 * (1 + 0.1), 6);

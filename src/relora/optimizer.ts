@@ -3,7 +3,7 @@ import type { AdapterRole } from "../adapters/linear-adapter.js";
 import type { Settings } from "../config/settings.js";
 import { type CausalLM, modelParts } from "../models/causal-lm.js";
 import type { Parameter } from "../nn/module.js";
-import { AdamW, type AdamWState, type UpdateKernel } from "../optim/adamw.js";
+import { AdamW, type AdamWState } from "../optim/adamw.js";
 
 /** The optimizer's settings. */
 export type OptimizerSettings = Pick<
@@ -14,7 +14,6 @@ export type OptimizerSettings = Pick<
 /**
  * AdamW over `parameters` of `model` in groups: weights; norms and biases (no decay); and those of the adapters by
  * their roles, with a learning rate of their own.
- * @param kernel computes the updates; default a plain loop.
  * @param known state to go on from, by the same names; what is trained no longer is dropped.
  */
 export function createOptimizer(
@@ -22,7 +21,6 @@ export function createOptimizer(
   parameters: ReadonlyMap<string, Parameter>,
   settings: OptimizerSettings,
   known?: ReadonlyMap<string, AdamWState>,
-  kernel?: UpdateKernel,
 ): AdamW {
   const { lr, adapterLr, loraPlusRatio, weightDecay, beta1, beta2, eps } = settings;
   const uses = modelParts(model);
@@ -40,5 +38,5 @@ export function createOptimizer(
     { parameters: ofRole("output"), lr: adapterLr * loraPlusRatio, weightDecay },
     { parameters: ofRole("length"), lr: adapterLr * loraPlusRatio, weightDecay: 0 },
   ];
-  return new AdamW(groups, { beta1, beta2, eps }, known, kernel);
+  return new AdamW(groups, { beta1, beta2, eps }, known);
 }

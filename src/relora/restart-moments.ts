@@ -81,7 +81,7 @@ export class GradientMoments {
   add(gradients: ReadonlyMap<string, Gradient>, scale: number): void {
     this.#count++;
     for (const [name, { sum, squares }] of this.#sums) {
-      const values = readGradient(gradients.get(name)!, 0, sum.length);
+      const values = readGradient(gradients.get(name)!);
       for (let i = 0; i < sum.length; i++) {
         const value = values[i]! * scale;
         sum[i]! += value;

@@ -196,7 +196,7 @@ export class Trainer {
       }
       if (fault !== null) await failRun(this.#asEnded(), fault);
     }
-    await this.#phase.update(gradients, { lrMultiplier, gradientScale: clipCoefficient(gradNorm, clipGradNorm) });
+    this.#phase.update(gradients, { lrMultiplier, gradientScale: clipCoefficient(gradNorm, clipGradNorm) });
     for (const gradient of gradients.values()) discardGradient(gradient);
     progress.tokens += tokens;
     const seconds = (performance.now() - started) / 1000;

@@ -1,0 +1,2 @@
+export { adamw } from "./adamw";
+export { sumOfSquares } from "./sum-of-squares";
