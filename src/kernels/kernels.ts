@@ -19,6 +19,32 @@ export interface Kernels {
     decay: number,
   ) => void;
   readonly sumOfSquares: (start: number, end: number) => number;
+  readonly quantizeFourBit: (
+    table: number,
+    isFp4: boolean,
+    values: number,
+    end: number,
+    blockBytes: number,
+    packed: number,
+    absmax: number,
+  ) => number;
+  readonly dequantizeFourBit: (
+    table: number,
+    values: number,
+    end: number,
+    blockBytes: number,
+    packed: number,
+    absmax: number,
+  ) => void;
+  readonly quantizeInt8: (values: number, end: number, rowBytes: number, codes: number, scales: number) => number;
+  readonly dequantizeInt8: (
+    values: number,
+    end: number,
+    rowBytes: number,
+    codes: number,
+    scales: number,
+    unit: number,
+  ) => void;
 }
 
 const PAGE = 64 * 1024;

@@ -25,7 +25,7 @@ export function adamw(
   stepSize: f32,
   decay: f32,
 ): void {
-  for (; parameter < end; parameter += 16, gradient += 16, expAvg += 16, expAvgSq += 16) {
+  do {
     const p = v128.load(parameter);
     const g = f32x4.mul(v128.load(gradient), f32x4.splat(scale));
     const fresh = f32x4.mul(f32x4.splat(fresh2), g);
@@ -36,7 +36,11 @@ export function adamw(
     v128.store(parameter, f32x4.sub(p, f32x4.add(f32x4.mul(p, f32x4.splat(decay)), move)));
     v128.store(expAvg, m);
     v128.store(expAvgSq, v);
-  }
+    parameter += 16;
+    gradient += 16;
+    expAvg += 16;
+    expAvgSq += 16;
+  } while (parameter < end);
 }
 
 /**

@@ -8,12 +8,13 @@ export function sumOfSquares(start: usize, end: usize): f64 {
   let b = a;
   let c = a;
   let d = a;
-  for (; start < end; start += 32) {
+  do {
     a = f64x2.add(a, squares(v128.load64_zero(start)));
     b = f64x2.add(b, squares(v128.load64_zero(start, 8)));
     c = f64x2.add(c, squares(v128.load64_zero(start, 16)));
     d = f64x2.add(d, squares(v128.load64_zero(start, 24)));
-  }
+    start += 32;
+  } while (start < end);
   const sums = f64x2.add(f64x2.add(a, b), f64x2.add(c, d));
   return f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
 }
