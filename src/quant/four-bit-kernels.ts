@@ -68,6 +68,8 @@ const UPPER_BOUNDS: Readonly<Record<FourBitType, Float32Array>> = {
   fp4: Float32Array.from([...FP4_BOUNDS, Number.POSITIVE_INFINITY]),
 };
 
+// Of the cells in kernels/assembly/four-bit.ts.
+
 /** Cells per unit of x: enough that no two bounds share a cell, and so few that [−1, 1] has fewer than 32. */
 const RESOLUTION = 15;
 
@@ -77,7 +79,7 @@ const INTEGERS = 2 ** 23;
 /** The middle of cell 0 is −1 for NF4, and 0 for FP4, whose sign is removed first. */
 const CELL_SHIFT: Readonly<Record<FourBitType, number>> = { nf4: RESOLUTION, fp4: 0 };
 
-/** What kernels/assembly/four-bit.ts reads of each type. */
+/** The table of each type, as laid out there. */
 const TABLES: Readonly<Record<FourBitType, Uint8Array>> = { nf4: tableOf("nf4"), fp4: tableOf("fp4") };
 
 function tableOf(type: FourBitType): Uint8Array {

@@ -1,5 +1,5 @@
-// Addresses are in bytes. An `end` lies after the start that it belongs to: loops with the condition last are a seventh
-// faster, and run at least once.
+// The kernels: loops that JavaScript, which has no vectors, would take several times as long for. Addresses are in bytes.
+// Each range holds something, as loops run at least once: with the condition last they are a seventh faster.
 export { adamw } from "./adamw";
 export { dequantizeFourBit, quantizeFourBit } from "./four-bit";
 export { dequantizeInt8, quantizeInt8 } from "./int8";
