@@ -15,7 +15,7 @@ export interface Kernels {
     fresh2: number,
     root: number,
     eps: number,
-    stepSize: number,
+    lr: number,
     decay: number,
   ) => void;
   readonly sumOfSquares: (start: number, end: number) => number;

@@ -100,11 +100,11 @@ export function updateTensor(
   { beta1, beta2, eps, lr, weightDecay, gradientScale }: UpdateOptions,
 ): void {
   state.step++;
-  const root = 1 / Math.sqrt(1 - beta2 ** state.step);
+  const bias1 = 1 - beta1 ** state.step;
+  const root = bias1 / Math.sqrt(1 - beta2 ** state.step);
   // Above 0 in float32 too, so that a weight without gradients does not move by 0 / 0.
-  const shift = Math.max(eps, 2 ** -126);
-  const stepSize = lr / (1 - beta1 ** state.step);
-  const scalars = [gradientScale, 1 - beta1, 1 - beta2, root, shift, stepSize, lr * weightDecay] as const;
+  const shift = Math.max(eps * bias1, 2 ** -126);
+  const scalars = [gradientScale, 1 - beta1, 1 - beta2, root, shift, lr, lr * weightDecay] as const;
   const { memory, adamw } = kernels(4 * BYTES);
   for (let start = 0; start < parameter.length; start += CHUNK) {
     const end = Math.min(start + CHUNK, parameter.length);

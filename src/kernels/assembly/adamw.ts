@@ -7,8 +7,8 @@
  * @param end of the parameter; the others are as long.
  * @param scale of the gradient
  * @param fresh1 1 - β1, the share of the gradient in the first moment; `fresh2` is that of its square in the second.
- * @param root 1 / √(1 - β2^step)
- * @param stepSize lr / (1 - β1^step)
+ * @param root (1 - β1^step) / √(1 - β2^step)
+ * @param eps that of AdamW times 1 - β1^step
  * @param decay lr · weight decay
  */
 export function adamw(
@@ -22,7 +22,7 @@ export function adamw(
   fresh2: f32,
   root: f32,
   eps: f32,
-  stepSize: f32,
+  lr: f32,
   decay: f32,
 ): void {
   do {
@@ -32,7 +32,7 @@ export function adamw(
     const m = moment(v128.load(expAvg), fresh1, f32x4.mul(f32x4.splat(fresh1), g));
     const v = moment(v128.load(expAvgSq), fresh2, f32x4.mul(fresh, g));
     const shift = f32x4.add(f32x4.mul(f32x4.sqrt(v), f32x4.splat(root)), f32x4.splat(eps));
-    const move = f32x4.mul(f32x4.div(m, shift), f32x4.splat(stepSize));
+    const move = f32x4.mul(f32x4.div(m, shift), f32x4.splat(lr));
     v128.store(parameter, f32x4.sub(p, f32x4.add(f32x4.mul(p, f32x4.splat(decay)), move)));
     v128.store(expAvg, m);
     v128.store(expAvgSq, v);
