@@ -22,6 +22,8 @@ export interface LowRankTerm {
 /** A term that is read when it is asked for. */
 export interface LazyTerm {
   readonly rank: number;
+  /** That of the weight. */
+  readonly shape: readonly [outFeatures: number, inFeatures: number];
   read(): Promise<LowRankTerm>;
 }
 

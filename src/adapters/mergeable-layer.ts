@@ -65,6 +65,9 @@ export abstract class MergeableLayer extends LinearLayer {
     return add(addBias(product, this.bias), this.adapter.forward(x, product));
   }
 
+  /** True if the weight follows from all merges, one after another, and not from the master weight alone. */
+  abstract readonly keepsHistory: boolean;
+
   /** W ← W + ΔW for ΔW = `update`, (outFeatures, inFeatures) row-major. Draws from `rng` where rounding is random. */
   abstract mergeUpdate(update: Float32Array, rng: Rng): Promise<MergeOutcome>;
 
@@ -90,6 +93,7 @@ export abstract class MergeableLayer extends LinearLayer {
 
 /** A `MergeableLayer` whose weight is held in float32. */
 export class MergeableLinear extends MergeableLayer {
+  readonly keepsHistory = true;
   readonly weight: Parameter;
 
   /** Freezes and shares the weight of `linear`. @throws ShapeError if the adapter is for another size of layer. */
@@ -121,6 +125,10 @@ export class MergeableQuantizedLinear extends MergeableLayer {
     super(linear, adapter);
     this.weight = linear.weight;
     this.policy = policy;
+  }
+
+  override get keepsHistory(): boolean {
+    return this.policy.exactFrom !== "log";
   }
 
   override async mergeUpdate(update: Float32Array, rng: Rng): Promise<MergeOutcome> {

@@ -1,8 +1,9 @@
 import { Matrix, SVD } from "ml-matrix";
+import "../runtime/evaluate.js";
 import { describe, expect, test } from "vitest";
 import { Rng } from "../tensor/random.js";
 import type { LowRankTerm } from "./low-rank-term.js";
-import { matrixSingularValues, singularValues } from "./spectrum.js";
+import { matrixSingularValues, rankOfChange, singularValues } from "./spectrum.js";
 
 const term = (scaling: number, loraB: number[], loraA: number[], rank = 1): LowRankTerm => ({
   rank,
@@ -114,3 +115,22 @@ describe("matrixSingularValues", () => {
     for (const value of rest) expect(value).toBeCloseTo(0, 6);
   });
 });
+
+test.each([
+  ["tall", 40, 23],
+  ["wide", 23, 40],
+])(
+  "rankOfChange counts the singular values of a %s change above the share of the largest",
+  async (_, rows, columns) => {
+    const [u, v] = [orthonormal(5, rows, 1), orthonormal(5, columns, 2)];
+    const rng = new Rng(5);
+    const before = Float32Array.from({ length: rows * columns }, () => 0.05 * rng.normal());
+    const after = before.slice();
+    for (const [k, size] of [9, 4, 1, 0.1, 0.05].entries()) {
+      for (let i = 0; i < after.length; i++) after[i]! += size * u[k]![Math.floor(i / columns)]! * v[k]![i % columns]!;
+    }
+    expect(await rankOfChange(before, after, [rows, columns], 0.01)).toBe(4);
+    expect(await rankOfChange(before, after, [rows, columns], 0.2)).toBe(2);
+    expect(await rankOfChange(before, before, [rows, columns], 0.01)).toBe(0);
+  },
+);

@@ -1,6 +1,9 @@
 import { Matrix, QrDecomposition, SVD } from "ml-matrix";
+import { sub } from "../ops/elementwise.js";
+import { matmul } from "../ops/matmul.js";
+import { tensor } from "../tensor/tensor.js";
 import type { LowRankTerm } from "./low-rank-term.js";
-import { symmetricEigenvalues } from "./symmetric-eigenvalues.js";
+import { countEigenvaluesAbove, symmetricEigenvalues } from "./symmetric-eigenvalues.js";
 
 /**
  * Singular values, largest first, of Σ scaling · B · A. At most the sum of the ranks can be non-zero; counting those
@@ -39,6 +42,23 @@ export function matrixSingularValues(values: Float32Array, rows: number): number
     }
   }
   return Array.from(symmetricEigenvalues(products, size), (value) => Math.sqrt(Math.max(0, value)));
+}
+
+/**
+ * Number of singular values of the change of a matrix that are above `threshold` times the largest; 0 for no change.
+ * Meant for thresholds above 1e-3: the squares of smaller ones are lost in float32.
+ * @param shape (rows, columns), row-major.
+ */
+export async function rankOfChange(
+  before: Float32Array,
+  after: Float32Array,
+  [rows, columns]: readonly [number, number],
+  threshold: number,
+): Promise<number> {
+  const change = sub(tensor(after, [rows, columns]), tensor(before, [rows, columns]));
+  const shorter = rows <= columns ? { transposeB: true } : { transposeA: true };
+  const products = Float64Array.from((await matmul(change, change, shorter).data()) as Float32Array);
+  return countEigenvaluesAbove(products, Math.min(rows, columns), threshold ** 2);
 }
 
 /** R of a QR decomposition; a matrix with more columns than rows is small already. */

@@ -34,6 +34,11 @@ export function deltaPath(runDir: string, cycle: number): string {
   return joinPath(runDir, FOLDER, fileName(cycle));
 }
 
+/** The weights that the cycles up to one add up to, beside their files: made anew where they are missing. */
+export function sumsPath(runDir: string): string {
+  return joinPath(runDir, FOLDER, "sums.safetensors");
+}
+
 function fileName(cycle: number): string {
   return `cycle-${String(cycle).padStart(6, "0")}.safetensors`;
 }

@@ -41,7 +41,8 @@ export async function openTerms(runDir: string, cycle: number): Promise<Map<stri
   return new Map(
     [...layers].map(([name, pair]) => {
       const read = async (): Promise<LowRankTerm> => termOf(await readPair(pair), scalings?.get(name) ?? scaling);
-      return [name, { rank: pair.loraA.shape[0]!, read }] as const;
+      const [[rank, inFeatures], [outFeatures]] = [pair.loraA.shape, pair.loraB.shape] as [[number, number], [number]];
+      return [name, { rank, shape: [outFeatures, inFeatures], read }] as const;
     }),
   );
 }

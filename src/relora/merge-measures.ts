@@ -1,24 +1,26 @@
 import { mergeableLayers } from "../adapters/inject.js";
-import type { LowRankTerm } from "../adapters/low-rank-term.js";
 import type { MergeOutcome } from "../adapters/mergeable-layer.js";
-import { singularValues } from "../adapters/spectrum.js";
+import { rankOfChange, singularValues } from "../adapters/spectrum.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { MasterWeights } from "./master-weights.js";
 import { type MergedLayer, RELATIVE_THRESHOLD } from "./merge-report.js";
 
-/** Ranks summed over the cycles beyond which only some layers are analysed: singular values cost the cube of it. */
+/** The rank that a layer can have beyond which only some are analysed: singular values cost the cube of it. */
 const LARGEST_FULL_ANALYSIS = 256;
 
+/** Terms of fewer directions than this part of the layer's smaller side are analysed faster than their sum. */
+const FEW_DIRECTIONS = 8;
+
 /**
- * Describes each layer of a merge, with the rank of what it has learned in all cycles. Once the ranks of the cycles add
- * up to more than 256, one layer of each kind has a rank, from the middle of the model.
+ * Describes each layer of a merge, with the rank of what it has learned in all cycles. Where that can be more than
+ * 256, one layer of each kind has a rank, from the middle of the model.
  */
 export async function mergedLayers(
   model: CausalLM,
   outcomes: ReadonlyMap<string, MergeOutcome>,
   master: MasterWeights,
 ): Promise<MergedLayer[]> {
-  const analysed = analysedLayers([...outcomes.keys()], master);
+  const analysed = analysedLayers([...outcomes.keys()], model, master);
   const layers: MergedLayer[] = [];
   for (const [name, outcome] of outcomes) {
     layers.push({ name, ...outcome, rank: analysed.has(name) ? await rankOf(name, model, master) : null });
@@ -47,14 +49,24 @@ export function totalOutcome(model: CausalLM, outcomes: ReadonlyMap<string, Merg
 
 async function rankOf(layer: string, model: CausalLM, master: MasterWeights): Promise<number> {
   const { inFeatures, outFeatures } = mergeableLayers(model).get(layer)!;
-  const terms: LowRankTerm[] = [];
-  for await (const term of master.terms(layer)) terms.push(term);
-  const values = singularValues(terms, outFeatures, inFeatures);
-  return values.filter((value) => value > RELATIVE_THRESHOLD * values[0]!).length;
+  const summedRank = master.summedRank(layer);
+  const terms = summedRank * FEW_DIRECTIONS <= Math.min(inFeatures, outFeatures) ? await master.terms(layer) : null;
+  if (terms !== null) {
+    const values = singularValues(terms, outFeatures, inFeatures);
+    return values.filter((value) => value > RELATIVE_THRESHOLD * values[0]!).length;
+  }
+  const shape = [outFeatures, inFeatures] as const;
+  const rank = await rankOfChange(await master.base(layer), await master.weight(layer), shape, RELATIVE_THRESHOLD);
+  return Math.min(rank, summedRank);
 }
 
-function analysedLayers(names: readonly string[], master: MasterWeights): ReadonlySet<string> {
-  if (master.summedRank(names[0]!) <= LARGEST_FULL_ANALYSIS) return new Set(names);
+function analysedLayers(names: readonly string[], model: CausalLM, master: MasterWeights): ReadonlySet<string> {
+  const layers = mergeableLayers(model);
+  const largestRank = (name: string): number => {
+    const { inFeatures, outFeatures } = layers.get(name)!;
+    return Math.min(master.summedRank(name), inFeatures, outFeatures);
+  };
+  if (names.every((name) => largestRank(name) <= LARGEST_FULL_ANALYSIS)) return new Set(names);
   const kindOf = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
   return new Set(
     [...new Set(names.map(kindOf))].map((kind) => {

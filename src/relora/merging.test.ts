@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { adaptersOf } from "../adapters/inject.js";
+import { adaptersOf, mergeableLayers } from "../adapters/inject.js";
 import type { LoRAAdapter } from "../adapters/lora-adapter.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
@@ -16,7 +16,7 @@ import { Rng } from "../tensor/random.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { CompiledPhase, type TrainedRun } from "./compiled-phase.js";
 import { type Delta, readDeltas } from "./delta-log.js";
-import { MasterWeights } from "./master-weights.js";
+import { type LayerWeight, MasterWeights } from "./master-weights.js";
 import { type EndedCycle, endCycle } from "./merging.js";
 import { planStep } from "./plan.js";
 import { addAdapters } from "./settings-adapters.js";
@@ -57,7 +57,10 @@ async function adapted(name: string, rank: number, change: Partial<Settings> = {
   const run = { settings, model, quantizer: null, tokenizer, ...data, threads: 1 };
   const phase = await CompiledPhase.compile(run);
   const log = path.join(folder, name);
-  const master = new MasterWeights({ path: log }, () => Promise.reject(new Error("float32 weights need no base")));
+  const weights = new Map([...mergeableLayers(model)].map(([name, { frozen }]) => [name, frozen.values().slice()]));
+  const base: LayerWeight = async (layer) => weights.get(layer)!;
+  const held: LayerWeight = (layer) => mergeableLayers(model).get(layer)!.exactWeight();
+  const master = new MasterWeights({ path: log }, { base, held });
   return { run, phase, log, end: (step) => endCycle(run, phase, planStep(step, settings), master) };
 }
 

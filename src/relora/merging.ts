@@ -126,6 +126,7 @@ export async function replayMerges(
     await master.append(delta.cycle);
     if (delta.cycle > taken) continue;
     for (const [name, layer] of mergeableLayers(model)) {
+      if (delta.cycle < taken && !layer.keepsHistory) continue;
       await layer.mergeTerm(terms.get(name)!, mergeRng(seed, delta.step).fork(name));
     }
   }

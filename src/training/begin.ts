@@ -1,10 +1,11 @@
 import { joinPath, removeFolderAtomic } from "#platform";
+import { mergeableLayers } from "../adapters/inject.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
 import { openWeights } from "../loading/folder-source.js";
 import { fillModel, trainedParameters } from "../loading/model-source.js";
 import type { CompiledPhase } from "../relora/compiled-phase.js";
 import { truncateDeltas } from "../relora/delta-log.js";
-import { MasterWeights } from "../relora/master-weights.js";
+import { type LayerWeight, MasterWeights } from "../relora/master-weights.js";
 import { planStep } from "../relora/plan.js";
 import { goBackTo, listCheckpoints, pruneCheckpoints } from "../runs/checkpoint.js";
 import { bestOf } from "../runs/early-stop.js";
@@ -34,7 +35,7 @@ export async function beginRun(
 ): Promise<ReadyRun & { readonly quantized: Quantized | null }> {
   const { model, source, settings, threads } = run;
   const progress = Progress.fresh("log");
-  const master = masterWeights(folder);
+  const master = masterWeights(folder, run);
   const isAdapted = planStep(1, settings).addAdapters;
   // Before the other weights are read, so that no quantized layer is ever held in float32.
   const quantized = isAdapted ? await quantizeFrozen(run, source) : null;
@@ -60,7 +61,7 @@ export async function restoreRun(
   const { step } = checkpoint;
   const { path } = folder;
   const progress = Progress.savedAt(step, state);
-  const master = masterWeights(folder);
+  const master = masterWeights(folder, run);
   cursor.seek(state.dataPosition);
   await restoreInto(model, saved, master);
   const phase = await compilePhase(run, savedMoments(saved, trainedParameters(model).keys()));
@@ -90,11 +91,13 @@ export async function releasedOnFailure<T>(phase: CompiledPhase, work: () => Pro
 }
 
 /** The master weights over RUN/base, which is opened when the first is asked for, and again where it was moved. */
-function masterWeights(run: RunFolder): MasterWeights {
-  let [opened, base]: [string | null, ReturnType<typeof openWeights> | null] = [null, null];
-  return new MasterWeights(run, async (layer) => {
-    const { path } = run;
-    if (base === null || path !== opened) [opened, base] = [path, openWeights(joinPath(path, "base"))];
-    return (await base)(`${layer}.weight`);
-  });
+function masterWeights(folder: RunFolder, { model, quantizer }: PreparedRun): MasterWeights {
+  let [opened, weights]: [string | null, ReturnType<typeof openWeights> | null] = [null, null];
+  const base: LayerWeight = async (layer) => {
+    const { path } = folder;
+    if (weights === null || path !== opened) [opened, weights] = [path, openWeights(joinPath(path, "base"))];
+    return (await weights)(`${layer}.weight`);
+  };
+  const held: LayerWeight = (layer) => mergeableLayers(model).get(layer)!.exactWeight();
+  return new MasterWeights(folder, { base, held: quantizer === null ? held : null });
 }

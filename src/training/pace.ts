@@ -24,7 +24,7 @@ export async function measurePace(settings: Settings): Promise<Pace> {
   const isAdapted = method !== "full";
   if (isAdapted) await quantizeFrozen(run, source);
   await fillModel(model, source);
-  const master = new MasterWeights({ path: "" }, (layer) => source.readWeight(`${layer}.weight`));
+  const master = new MasterWeights({ path: "" }, { base: (layer) => source.readWeight(`${layer}.weight`), held: null });
   const phase = await (isAdapted ? adapterPhase(run, source, master, 0) : compilePhase(run));
   try {
     let seconds = 0;

@@ -115,8 +115,12 @@ export class Trainer {
    * the held-out loss says that training undoes what was learned, and when adapters get no gradient.
    */
   async run(): Promise<TrainResult> {
-    const ending = await this.#train().finally(() => this.#phase.release());
-    return ending === "stopped" ? stopRun(this.#asEnded()) : finishRun(this.#asEnded(), ending);
+    try {
+      const ending = await this.#train().finally(() => this.#phase.release());
+      return await (ending === "stopped" ? stopRun(this.#asEnded()) : finishRun(this.#asEnded(), ending));
+    } finally {
+      await this.#master.release();
+    }
   }
 
   async #train(): Promise<Ending | "stopped"> {
