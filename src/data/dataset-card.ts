@@ -106,8 +106,8 @@ function stepsOf(part: string): Step[] {
   if (part.startsWith("**")) return [repeated(() => true)];
   if (part === "*") return [repeated(inName)];
   if (part === "?") return [step(inName)];
-  if (part.length === 1) return [step((char) => char === part)];
-  return part.startsWith("[") ? [step((char) => isInSet(part.slice(1, -1), char))] : [...part].flatMap(stepsOf);
+  // Any other part is one character, of one or two code units.
+  return [step(part.length > 2 ? (char) => isInSet(part.slice(1, -1), char) : (char) => char === part)];
 }
 
 /** The set may begin with `!` or `^`, for characters that are not in it, and have ranges such as `0-9`. */
