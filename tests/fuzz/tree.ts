@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 
@@ -42,7 +43,7 @@ export async function writeTree(folder: string, tree: Tree): Promise<void> {
       if (entry.kind === "file") await writeFile(at, entry.bytes);
       else if (entry.kind === "folder") await mkdir(at, { recursive: true });
       else if (entry.kind === "link") await symlink(entry.to, at);
-      else execFileSync("mkfifo", [at]);
+      else if (!existsSync(at)) execFileSync("mkfifo", [at]);
     } catch (error) {
       // A mutation may want a file where another wants a folder.
       if (!["EEXIST", "ENOTDIR", "EISDIR", "ENOENT", "EINVAL"].includes((error as NodeJS.ErrnoException).code ?? ""))
