@@ -143,7 +143,7 @@ async function publishPresentAdapter({ run, output, progress, base }: EndedRun):
 
 /** Writes the last record and the report. */
 async function endRun(
-  { run, output, progress, checkpoint }: EndedRun,
+  { run, output, progress, master, checkpoint }: EndedRun,
   outcome: EndRecord["outcome"],
   model: Published | null = null,
 ): Promise<TrainResult> {
@@ -152,6 +152,8 @@ async function endRun(
   const times = { seconds, savingSeconds, peakMemoryBytes: peakMemoryBytes() };
   const modelStep = model?.step ?? null;
   const losses = run.quantizer !== null && model !== null ? { losses: model.losses } : {};
+  // Before a record says that nothing is left to do.
+  await master.release();
   await output.record({ kind: "end", step, outcome, modelStep, ...losses, tokens, skipped, ...times });
   await folder.writeReport();
   return {
