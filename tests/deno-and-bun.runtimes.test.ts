@@ -108,7 +108,7 @@ for (const { name, program } of RUNTIMES) {
         expect(JSON.parse(await verb(program!, folder, data))).toEqual(JSON.parse(await verb(NODE, folder, data)));
       }));
 
-    test("stops work that takes too long or, in Deno, too much memory", () =>
+    test("stops work that takes too long or too much memory", () =>
       withFolder({}, async (folder) => {
         const platform = new URL("../dist/platform/node.js", import.meta.url).href;
         await writeFile(
@@ -125,12 +125,12 @@ for (const { name, program } of RUNTIMES) {
            const said = (error) => console.log(error.message);
            const work = new URL("work.js", import.meta.url);
            await runLimited(work, "turn", { seconds: 1, heapMegabytes: 64 }, () => {}).catch(said);
-           const seconds = ${name === "Bun" ? 2 : 60};
-           await runLimited(work, "fill", { seconds, heapMegabytes: 64 }, () => {}).catch(said);
+           await runLimited(work, "fill", { seconds: 60, heapMegabytes: 64 }, () => {}).catch(said);
            try { withTimeLimit(0.1, () => { for (;;); }); } catch (error) { said(error); }`,
         );
         const { stdout, stderr } = await run(program!, folder, ["main.js"]);
-        const full = name === "Bun" ? "it did not finish within 2 s" : "it took more than 64 MiB of memory";
+        // Bun's engine has no limit on the heap: the process as a whole has one.
+        const full = `it took more than ${name === "Bun" ? 640 : 64} MiB of memory`;
         expect(stdout, stderr).toBe(`it did not finish within 1 s\n${full}\nit did not finish within 1 s\n`);
       }));
 

@@ -104,6 +104,14 @@ test("compressed text files are read, and damaged ones refused by name", async (
   }
 });
 
+test("compressed text that holds too much for its size is refused with the limit", async () => {
+  const bomb = join(folder, "bomb.txt.gz");
+  await writeFile(bomb, gzipSync(Buffer.alloc(2 ** 27, "a")));
+  await expect(load(bomb)).rejects.toThrow(
+    /bomb\.txt\.gz: cannot decompress gzip: it holds more than \d+ bytes; decom/,
+  );
+});
+
 test("columns of any names are read where --columns gives them roles", async () => {
   const columns = ["prompt=frage", "completion=antwort"];
   const { kind, train, unused } = await loadDataset(golden("other-columns"), { validationFraction: 0, columns });

@@ -13,6 +13,8 @@ export function decompress(bytes: Uint8Array, format: "gzip" | "brotli", maxLeng
     });
     return new Uint8Array(buffer, byteOffset, byteLength);
   } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE")
+      throw new DataError(`cannot decompress ${format}: it holds more than ${maxLength} bytes`, { cause });
     throw new DataError(`cannot decompress ${format}: ${(cause as Error).message}`, { cause });
   }
 }

@@ -1,3 +1,7 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
 import type { ChatWork } from "../chats/chat-template.js";
@@ -24,6 +28,26 @@ test("work without an end is stopped", async () => {
   const rendering = render(loops, { ...FEW, seconds: 1 });
   await expect(rendering).rejects.toThrow(DataError);
   await expect(rendering).rejects.toThrow("it did not finish within 1 s");
+});
+
+test.runIf(process.platform === "linux")("array buffers count as well, which the heap does not hold", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "highrank-limited-"));
+  try {
+    const platform = new URL("../../dist/platform/node.js", import.meta.url).href;
+    const module = path.join(folder, "work.mjs");
+    await writeFile(
+      module,
+      `import { workerPort } from ${JSON.stringify(platform)};
+       workerPort().onMessage(() => {
+         const kept = [];
+         for (;;) kept.push(new Uint8Array(2 ** 20).fill(1));
+       });`,
+    );
+    const work = runLimited(pathToFileURL(module), null, { ...FEW, heapMegabytes: 16 }, () => {});
+    await expect(work).rejects.toThrow("it took more than 544 MiB of memory");
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test.each([

@@ -1,4 +1,5 @@
 import { fork } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { DataError, DeviceError } from "../base/errors.js";
 import { builtModule } from "./node-modules.js";
@@ -9,9 +10,18 @@ import { heapLimit, isOutOfMemory } from "./node-runtimes.js";
 export interface WorkLimits {
   /** Longest time between two messages, and before the first. */
   readonly seconds: number;
-  /** Limit of the engine's heap: objects and texts, not array buffers. Bun has none. */
+  /**
+   * Limit of the engine's heap: objects and texts, not array buffers. Bun has none. On Linux the process as a whole may
+   * hold `WHOLE.megabytes` and `WHOLE.each` for every MiB of this.
+   */
   readonly heapMegabytes: number;
 }
+
+/** Memory of a whole process: its program, its heap while garbage is collected, and array buffers. */
+const WHOLE = { megabytes: 512, each: 2 } as const;
+
+/** Milliseconds between two looks at the memory of a process. */
+const LOOK_EVERY = 100;
 
 /**
  * Runs the module at `url` in a separate process until it ends, and stops it if it takes too long or too much memory;
@@ -33,9 +43,17 @@ export async function runLimited(
     detached: true,
     stdio: ["ignore", "ignore", "ignore", "ipc"],
   });
+  const wholeMegabytes = WHOLE.megabytes + WHOLE.each * heapMegabytes;
   let timer: NodeJS.Timeout | undefined;
+  let looks: NodeJS.Timeout | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
+      const tooLarge = (megabytes: number): void => {
+        reject(new DataError(`it took more than ${megabytes} MiB of memory`));
+      };
+      looks = setInterval(async () => {
+        if ((await residentMegabytes(child.pid)) > wholeMegabytes) tooLarge(wholeMegabytes);
+      }, LOOK_EVERY);
       const startTimer = (): void => {
         clearTimeout(timer);
         timer = setTimeout(() => reject(new DataError(`it did not finish within ${seconds} s`)), 1000 * seconds);
@@ -55,9 +73,8 @@ export async function runLimited(
       child.on("exit", (code, signal) => {
         ended = () => {
           if (code === 0) resolve();
-          else if (isOutOfMemory(code, signal)) {
-            reject(new DataError(`it took more than ${heapMegabytes} MiB of memory`));
-          } else reject(new DeviceError(`process ${url.pathname} ended with ${signal ?? `exit code ${code}`}`));
+          else if (isOutOfMemory(code, signal)) tooLarge(heapMegabytes);
+          else reject(new DeviceError(`process ${url.pathname} ended with ${signal ?? `exit code ${code}`}`));
         };
         if (isDisconnected) ended();
       });
@@ -65,6 +82,13 @@ export async function runLimited(
     });
   } finally {
     clearTimeout(timer);
+    clearInterval(looks);
     child.kill("SIGKILL");
   }
+}
+
+/** Memory that a process holds, in MiB; 0 if that cannot be seen, as of one that has ended, or not on Linux. */
+async function residentMegabytes(pid: number | undefined): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  return Number(/^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1024;
 }
