@@ -22,7 +22,7 @@ export class DownloadView implements DownloadEvents {
   /** Where the present download began; bytes from before say nothing about its speed. */
   #start: { readonly at: number; readonly done: number } | undefined;
 
-  constructor(outlet: Outlet, { env = {}, now = Date.now }: DownloadViewOptions = {}) {
+  constructor(outlet: Outlet, { env = {}, now = () => performance.now() }: DownloadViewOptions = {}) {
     this.#outlet = outlet;
     this.#line = new ProgressLine(outlet, env);
     this.#style = styleFor(outlet, env);

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { MetricsRecord, StartRecord, StepRecord } from "../runs/metrics.js";
 import { stepLine } from "./live-lines.js";
 import { LiveView } from "./live-view.js";
@@ -201,4 +201,21 @@ test("a sample cannot move the cursor, and is measured in columns", () => {
   expect(cutToWidth("日本語", 5)).toBe("日本…");
   expect(cutToWidth("abcdef", 6)).toBe("abcdef");
   expect(cutToWidth("abc def", 5)).toBe("abc…");
+});
+
+test("times do not follow a clock that is set", () => {
+  const texts: string[] = [];
+  vi.useFakeTimers({ toFake: ["Date"] });
+  try {
+    const view = new LiveView(new Outlet({ write: (text) => void texts.push(text), isTTY: true, columns: 100 }));
+    for (const [index, record] of records.entries()) {
+      vi.setSystemTime(index % 2 === 0 ? "1996-01-01" : "2046-01-01");
+      view.show(record);
+    }
+  } finally {
+    vi.useRealTimers();
+  }
+  const output = texts.join("");
+  expect(output).toContain("left");
+  expect(output).not.toMatch(/\dh\d+m\S* left|-\d+s/);
 });

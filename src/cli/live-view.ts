@@ -45,7 +45,7 @@ export class LiveView {
   #shownAt = Number.NEGATIVE_INFINITY;
   #drawn = false;
 
-  constructor(outlet: Outlet, { env = {}, now = Date.now }: LiveViewOptions = {}) {
+  constructor(outlet: Outlet, { env = {}, now = () => performance.now() }: LiveViewOptions = {}) {
     this.#outlet = outlet;
     this.#interactive = isInteractive(outlet, env);
     this.#style = styleFor(outlet, env);

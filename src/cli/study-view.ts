@@ -42,7 +42,7 @@ export class StudyView {
   #drawn = false;
 
   /** @param now the clock, in milliseconds. */
-  constructor(outlet: Outlet, env: Environment, now: () => number = Date.now) {
+  constructor(outlet: Outlet, env: Environment, now: () => number = () => performance.now()) {
     this.#outlet = outlet;
     this.#interactive = isInteractive(outlet, env);
     this.#style = styleFor(outlet, env);
