@@ -74,7 +74,10 @@ export async function runLimited(
         ended = () => {
           if (code === 0) resolve();
           else if (isOutOfMemory(code, signal)) tooLarge(heapMegabytes);
-          else reject(new DeviceError(`process ${url.pathname} ended with ${signal ?? `exit code ${code}`}`));
+          else {
+            const way = signal === "SIGKILL" ? ", as where a system runs out of memory; free some and try again" : "";
+            reject(new DeviceError(`process ${url.pathname} ended with ${signal ?? `exit code ${code}`}${way}`));
+          }
         };
         if (isDisconnected) ended();
       });
