@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { requireRoom } from "#platform";
 import { CheckpointError, ConfigError } from "../base/errors.js";
-import { inputsOf, requireApart, requireNewFolder } from "./output-folder.js";
+import { inputsOf, requireApart, requireNewFile, requireNewFolder } from "./output-folder.js";
 
 let folder = "";
 const at = (...parts: string[]): string => path.join(folder, ...parts);
@@ -69,4 +69,23 @@ test("what a run reads is its model, adapter, tokenizer and data, without the na
     ...["a", "b", "c/d:en"],
     ...["a", "b", "c/d"],
   ]);
+});
+
+test("a new file lies outside of what is read, and is not what is read", async () => {
+  const fault = async (out: string, inputs: string[]): Promise<string> => {
+    const error = await requireNewFile(
+      at(out),
+      inputs.map((input) => at(input)),
+    ).catch((e) => e);
+    expect(error).toBeInstanceOf(ConfigError);
+    return error.message;
+  };
+  expect(await fault("file.txt", [])).toMatch(/file\.txt exists; name a new file, or remove it$/);
+  expect(await fault("read/new.txt", ["read"])).toMatch(/is inside of .*read, which is read; name a file elsewhere$/);
+  expect(await fault("run/new.txt", [])).toMatch(/the folder of a run; name a file elsewhere$/);
+  await expect(requireNewFile("", [])).rejects.toThrow("must be the path of a file");
+  await expect(requireNewFile(at("file.txt/new.txt"), [])).rejects.toThrow(CheckpointError);
+  const partial = requireApart(at("file.txt"), [at("other/../file.txt")], { kind: "file" });
+  await expect(partial).rejects.toThrow(/file\.txt is read; name a file elsewhere$/);
+  await requireNewFile(at("new.txt"), [at("read"), at("file.txt")]);
 });

@@ -14,30 +14,37 @@ import { optionName } from "../base/naming.js";
 import type { OpenSettings } from "../config/derive.js";
 import { RUN_SETTINGS } from "./run-model.js";
 
+/** The thing that is written. */
+interface Output {
+  /** True if it is the folder of a run, which may take the place of one. */
+  readonly isRun?: boolean;
+  readonly kind?: "folder" | "file";
+}
+
 /**
- * Refuses a folder to write that is no path, mixes with what is read, or lies in a run.
+ * Refuses a folder or file to write that is no path, mixes with what is read, or lies in a run.
  * @param inputs paths that are read; names of anything else do not matter.
- * @param isRun true if the folder is to be that of a run, which may take the place of one.
  * @throws ConfigError; CheckpointError for a path that no folder can have.
  */
 export async function requireApart(
   out: string,
   inputs: readonly (string | null)[],
-  { isRun = false }: { readonly isRun?: boolean } = {},
+  { isRun = false, kind = "folder" }: Output = {},
 ): Promise<void> {
-  requirePath(out);
+  requirePath(out, kind);
   const place = await realPath(out);
   for (const input of new Set(inputs)) {
     if (input === null || input === "" || !(await exists(input))) continue;
     const read = await realPath(input);
-    const way = "name a folder elsewhere";
+    const way = `name a ${kind} elsewhere`;
+    if (read === place && !(await isDirectory(input))) throw refuse(`${out} is read; ${way}`);
     if (isWithin(read, place) && (await isDirectory(input)))
       throw refuse(`${out} is inside of ${input}, which is read; ${way}`);
     if (isRun && read !== place && isWithin(place, read)) throw refuse(`${out} holds ${input}, which is read; ${way}`);
   }
   for (let at = isRun ? folderOf(place) : place; at !== folderOf(at); at = folderOf(at)) {
     if (await exists(joinPath(at, RUN_SETTINGS))) {
-      throw refuse(`${out} is inside of ${at}, the folder of a run; name a folder elsewhere`);
+      throw refuse(`${out} is inside of ${at}, the folder of a run; name a ${kind} elsewhere`);
     }
   }
 }
@@ -46,8 +53,8 @@ function refuse(fault: string): ConfigError {
   return new ConfigError(`${optionName("out")}: ${fault}`);
 }
 
-function requirePath(out: string): void {
-  if (out === "" || out.includes("\0")) throw refuse(`must be the path of a folder, got ${JSON.stringify(out)}`);
+function requirePath(out: string, kind: "folder" | "file"): void {
+  if (out === "" || out.includes("\0")) throw refuse(`must be the path of a ${kind}, got ${JSON.stringify(out)}`);
 }
 
 /** Settings that name what is read. */
@@ -66,7 +73,7 @@ export function inputsOf(settings: Partial<Pick<OpenSettings, (typeof INPUTS)[nu
  * no folder can be made there.
  */
 export async function requireNewFolder(out: string, inputs: readonly (string | null)[]): Promise<void> {
-  requirePath(out);
+  requirePath(out, "folder");
   if (await exists(out)) {
     if (!(await isDirectory(out))) throw refuse(`${out} is a file; name a folder`);
     if ((await listFolder(out)).length > 0)
@@ -74,5 +81,16 @@ export async function requireNewFolder(out: string, inputs: readonly (string | n
   }
   await requireApart(out, inputs);
   // The folder is written beside its place.
+  await requireRoom(folderOf(absolutePath(out)));
+}
+
+/**
+ * Refuses a file that cannot be written anew. @param inputs paths and names of what is read.
+ * @throws ConfigError if it exists, and as `requireApart`; CheckpointError if no file can be made there.
+ */
+export async function requireNewFile(out: string, inputs: readonly (string | null)[]): Promise<void> {
+  requirePath(out, "file");
+  if (await exists(out)) throw refuse(`${out} exists; name a new file, or remove it`);
+  await requireApart(out, inputs, { kind: "file" });
   await requireRoom(folderOf(absolutePath(out)));
 }

@@ -1,13 +1,13 @@
-import { appendLine, exists, folderOf, makeFolder, publishFile, removeTree } from "#platform";
-import { ConfigError } from "../base/errors.js";
+import { appendLine, folderOf, makeFolder, publishFile, removeTree } from "#platform";
 import { withBigInts } from "../base/json.js";
-import { optionName } from "../base/naming.js";
 import { loadDataset } from "../data/dataset.js";
 import { type Prompt, promptOf } from "../data/prompts.js";
 import { describePlace } from "../data/records.js";
 import { locateData } from "../hub/locate-data.js";
+import { inputsOf, requireApart, requireNewFile } from "../loading/output-folder.js";
 import type { Answer } from "../programs/text-generator.js";
 import { type ManyOptions, Writer, type WriterOptions } from "./generate.js";
+import { readBy } from "./target.js";
 
 /** Options of {@link answerData}. */
 export interface AnswerDataOptions extends WriterOptions, ManyOptions {
@@ -49,11 +49,14 @@ export interface AnsweredData extends AnswerProgress {
  * Answers every prompt of the data and writes a line for each in their order: `prompt` and `completion`, or `messages`
  * with the answer as the last; and `finish`, why it ended. The file appears when it is whole. Until then the answers
  * stand in `OUT.partial`, which stays if the signal or an error ends the work.
- * @throws ConfigError if `out` exists; DataError naming each record that cannot be asked; CheckpointError.
+ * @throws ConfigError if `out` exists or lies in what is read; DataError naming each record that cannot be asked; CheckpointError.
  */
 export async function answerData(target: string, options: AnswerDataOptions): Promise<AnsweredData> {
   const { data, out, columns = [], chat = null, system = null, signal, onProgress = () => {} } = options;
-  await requireNew(out);
+  const partial = `${out}.partial`;
+  const inputs = [...readBy(target, options), ...inputsOf({ data })];
+  await requireNewFile(out, inputs);
+  await requireApart(partial, inputs, { kind: "file" });
   const { source, config } = await locateData(data, options);
   const { train, validation } = await loadDataset(source, { validationFraction: 0, columns, config, isAsking: true });
   const records = [...train, ...validation];
@@ -61,7 +64,6 @@ export async function answerData(target: string, options: AnswerDataOptions): Pr
   try {
     const asking = { asChat: chat, hasTemplate: writer.hasTemplate };
     const prompts = records.map((record) => withSystem(promptOf(record, asking), system));
-    const partial = `${out}.partial`;
     await makeFolder(folderOf(out));
     await removeTree(partial);
     const progress = { answered: 0, prompts: prompts.length, tokens: 0 };
@@ -116,10 +118,4 @@ function lineOf(prompt: Prompt, { text, finish }: Answer): string {
 function withSystem(prompt: Prompt, system: string | null): Prompt {
   if (system === null || typeof prompt === "string" || prompt.messages[0]?.role === "system") return prompt;
   return { ...prompt, messages: [{ role: "system", content: system }, ...prompt.messages] };
-}
-
-async function requireNew(out: string): Promise<void> {
-  if (out === "") throw new ConfigError(`${optionName("out")}: must be the path of a file, got ""`);
-  if (!(await exists(out))) return;
-  throw new ConfigError(`${optionName("out")}: ${out} exists; name a new file, or remove it`);
 }

@@ -1,4 +1,4 @@
-import { absolutePath, baseName, exists, extension, fileSize, folderOf, requireRoom } from "#platform";
+import { baseName, extension, fileSize } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { readEndIds } from "../formats/generation-config.js";
@@ -9,7 +9,7 @@ import { ggufConfigOf } from "../gguf/written-config.js";
 import { ggufTensorsOf } from "../gguf/written-model.js";
 import { ggufTokenizerOf } from "../gguf/written-tokenizer.js";
 import { readTokenizer } from "../loading/companions.js";
-import { requireApart } from "../loading/output-folder.js";
+import { requireNewFile } from "../loading/output-folder.js";
 import type { UnmergedModel } from "../loading/unmerged-model.js";
 import { countParameters, mergedTensors } from "../loading/unmerged-model.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
@@ -34,10 +34,7 @@ export interface ExportedGguf {
 export async function requireNewGguf(out: string, inputs: readonly (string | null)[]): Promise<void> {
   if (extension(out) !== ".gguf")
     throw new ConfigError(`${optionName("out")}: a GGUF model is one file; name it, as ${out}.gguf`);
-  if (await exists(out))
-    throw new ConfigError(`${optionName("out")}: ${out} is there already, and is not replaced; name another file`);
-  await requireApart(out, inputs);
-  await requireRoom(folderOf(absolutePath(out)));
+  await requireNewFile(out, inputs);
 }
 
 /** Tokens that llama.cpp demands of every model that is called Phi 3; it does not load the file without them. */
