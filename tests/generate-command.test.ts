@@ -228,6 +228,17 @@ describe("a file of prompts", () => {
       expect(again.stderr).toContain("--out: out/answers.jsonl exists; name a new file, or remove it");
     }));
 
+  test("is not written by two at once, and not over an end that came first", () =>
+    withModel({ "prompts.jsonl": PLAIN }, null, async (cwd) => {
+      const args = ["generate", "model", "--data", "prompts.jsonl", ...ANSWERING];
+      const ends = await Promise.all([runCommand(args, { cwd }), runCommand(args, { cwd })]);
+      const [refused, ...others] = ends.filter(({ code }) => code !== 0);
+      expect(others).toEqual([]);
+      expect(refused!.stderr).toMatch(/^error: (--out: )?out\/answers\.jsonl (is in use by|exists;)/);
+      expect(await linesOf(path.join(cwd, "out/answers.jsonl"))).toHaveLength(PROMPTS.length);
+      expect(await readdir(path.join(cwd, "out"))).toEqual(["answers.jsonl"]);
+    }));
+
   const user = (content: string) => ({ role: "user", content });
   const assistant = (content: string) => ({ role: "assistant", content });
 

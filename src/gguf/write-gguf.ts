@@ -54,7 +54,7 @@ export async function writeGguf(
   if (metadata.has("general.alignment")) faults.push("general.alignment is not written; leave it out");
   if (faults.length > 0) throw checkpointFault(`cannot write ${path}`, faults);
   const errors = new Map<WrittenGgufType, RoundingError>();
-  await writeFileAtomic(path, fileChunks(path, { metadata, tensors }, errors));
+  await writeFileAtomic(path, fileChunks(path, { metadata, tensors }, errors), { replace: false });
   return errors;
 }
 

@@ -62,11 +62,12 @@ const NO_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS",
 /**
  * Takes the folder of the lock file for this process alone, until `release` or the end of the process. The lock of a
  * dead process on this host is taken over. The folder must exist.
+ * @param held what is taken. Default: the folder.
  * @throws ConfigError if the lock is held by a living process, including this one, or by one that cannot be seen from
  *   here: on another host, in another container, or of another boot.
  * @throws CheckpointError, DataError if the file system fails.
  */
-export async function acquireLock(file: string): Promise<Lock> {
+export async function acquireLock(file: string, held = path.dirname(file)): Promise<Lock> {
   const holder: Holder = {
     pid: process.pid,
     host: os.hostname(),
@@ -85,7 +86,7 @@ export async function acquireLock(file: string): Promise<Lock> {
     }
   };
   try {
-    return { takenOverFrom: await take(file, own), release };
+    return { takenOverFrom: await take(file, held, own), release };
   } catch (error) {
     // A call may fail after it has done its work.
     await release();
@@ -94,12 +95,12 @@ export async function acquireLock(file: string): Promise<Lock> {
 }
 
 /** Makes the lock file hold `own`. Returns the description of a dead holder that had it, or null. */
-async function take(file: string, own: string): Promise<string | null> {
+async function take(file: string, held: string, own: string): Promise<string | null> {
   for (let attempts = 0; attempts < MOST_ATTEMPTS; attempts++) {
     if (await create(file, own)) return null;
     const found = await read(file);
     if (found === null) continue;
-    const dead = await deadHolder(file, found);
+    const dead = await deadHolder(file, held, found);
     if (await replaceDead(file, found, own)) return dead;
   }
   throw new ConfigError(`${file} exists but cannot be read; delete it`);
@@ -175,10 +176,10 @@ async function replaceDead(file: string, found: string, own: string): Promise<bo
 }
 
 /** Description of a dead holder. @throws ConfigError if it is alive, or if that is unknown. */
-async function deadHolder(file: string, found: string): Promise<string> {
+async function deadHolder(file: string, held: string, found: string): Promise<string> {
   const { isAlive, words, wayOut } = await holderOf(file, found);
   if (isAlive === false) return words;
-  throw new ConfigError(`${path.dirname(file)} is ${words}; ${wayOut}`);
+  throw new ConfigError(`${held} is ${words}; ${wayOut}`);
 }
 
 async function holderOf(file: string, found: string): Promise<LockHolder> {

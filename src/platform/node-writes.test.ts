@@ -53,6 +53,18 @@ test("replacing leaves nothing beside the folder, whatever earlier processes lef
   }
 });
 
+test("of two that write a new file at the same time one succeeds, and nothing is left beside", async () => {
+  const target = path.join(folder, "new.gguf");
+  const writing = ["one", "two"].map((text) => writeFileAtomic(target, text, { replace: false }));
+  const ends = await Promise.allSettled(writing);
+  const failed = ends.filter((end) => end.status === "rejected");
+  expect(failed.map(({ reason }) => String(reason))).toEqual([
+    expect.stringMatching(/CheckpointError.*new\.gguf.*another/),
+  ]);
+  expect(await readFile(target, "utf8")).toBe(ends[0]!.status === "fulfilled" ? "one" : "two");
+  expect(await readdir(folder)).toEqual(["new.gguf"]);
+});
+
 test("a folder may hold others, and missing ones above it are created", async () => {
   const target = path.join(folder, "runs", "one", "model");
   await writeFolderAtomic(target, async (partial) => {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { CheckpointError, HighrankError } from "../base/errors.js";
 import { readFault, writeFault } from "./file-faults.js";
@@ -32,11 +32,15 @@ export function nameBeside(target: string, kind: "partial" | "previous"): string
 
 /**
  * Writes a file that appears whole or not at all and survives a power cut: written beside as `.NAME.*.partial`, synced,
- * renamed. Its folder must exist; a file of that name is replaced.
+ * renamed. Its folder must exist; a file of that name is replaced, unless `replace` is false.
  * @throws CheckpointError naming the path, the fault and the way out. The old file stays, unless the last step failed,
  * the sync of the folder: then the new one is there, but a power cut might still undo it.
  */
-export async function writeFileAtomic(target: string, content: FileContent): Promise<void> {
+export async function writeFileAtomic(
+  target: string,
+  content: FileContent,
+  { replace = true }: { replace?: boolean } = {},
+): Promise<void> {
   const partial = nameBeside(target, "partial");
   try {
     const handle = await open(partial, "w");
@@ -46,12 +50,26 @@ export async function writeFileAtomic(target: string, content: FileContent): Pro
     } finally {
       await handle.close();
     }
-    await rename(partial, target);
+    await (replace ? rename : renameToNew)(partial, target);
     await syncFolder(path.dirname(target));
   } catch (error) {
     await rm(partial, { force: true }).catch(leave);
     throw writeFault(target, error);
   }
+}
+
+/** Renames a file to a name that nobody has. @throws CheckpointError if somebody has it. */
+async function renameToNew(partial: string, target: string): Promise<void> {
+  try {
+    // Of two processes that look for the name at the same time, a link lets in one.
+    await link(partial, target);
+  } catch {
+    if (await exists(target)) {
+      throw new CheckpointError(`cannot write ${target}: another process has written it meanwhile; choose another`);
+    }
+    return rename(partial, target); // The file system has no links.
+  }
+  await rm(partial, { force: true }).catch(leave);
 }
 
 /**

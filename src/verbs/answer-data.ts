@@ -1,4 +1,4 @@
-import { appendLine, folderOf, makeFolder, publishFile, removeTree } from "#platform";
+import { acquireLock, appendLine, folderOf, type Lock, makeFolder, publishFile, removeTree } from "#platform";
 import { withBigInts } from "../base/json.js";
 import { loadDataset } from "../data/dataset.js";
 import { type Prompt, promptOf } from "../data/prompts.js";
@@ -48,8 +48,8 @@ export interface AnsweredData extends AnswerProgress {
 /**
  * Answers every prompt of the data and writes a line for each in their order: `prompt` and `completion`, or `messages`
  * with the answer as the last; and `finish`, why it ended. The file appears when it is whole. Until then the answers
- * stand in `OUT.partial`, which stays if the signal or an error ends the work.
- * @throws ConfigError if `out` exists or lies in what is read; DataError naming each record that cannot be asked; CheckpointError.
+ * stand in `OUT.partial`, which stays if the signal or an error ends the work; `OUT.lock` keeps other processes off.
+ * @throws ConfigError if `out` exists, is being written or lies in what is read; DataError naming each record that cannot be asked; CheckpointError.
  */
 export async function answerData(target: string, options: AnswerDataOptions): Promise<AnsweredData> {
   const { data, out, columns = [], chat = null, system = null, signal, onProgress = () => {} } = options;
@@ -61,10 +61,14 @@ export async function answerData(target: string, options: AnswerDataOptions): Pr
   const { train, validation } = await loadDataset(source, { validationFraction: 0, columns, config, isAsking: true });
   const records = [...train, ...validation];
   const writer = await Writer.open(target, options);
+  let lock: Lock | undefined;
   try {
     const asking = { asChat: chat, hasTemplate: writer.hasTemplate };
     const prompts = records.map((record) => withSystem(promptOf(record, asking), system));
     await makeFolder(folderOf(out));
+    lock = await acquireLock(`${out}.lock`, out);
+    // The process that held the lock until now may have written it.
+    await requireNewFile(out, inputs);
     await removeTree(partial);
     const progress = { answered: 0, prompts: prompts.length, tokens: 0 };
     const ends = { cut: 0, restarted: 0 };
@@ -98,6 +102,7 @@ export async function answerData(target: string, options: AnswerDataOptions): Pr
     const file = isDone ? out : progress.answered === 0 ? null : partial;
     return { outcome: isDone ? "done" : "stopped", file, ...progress, ...ends, seconds };
   } finally {
+    await lock?.release();
     await writer.release();
   }
 }

@@ -147,7 +147,7 @@ describe("what cannot be written is refused by name, and nothing is left of it:"
     await expect(attempt({ dtype: "float16" })).rejects.toThrow("gguf has type");
     await expect(attempt({ to: "hf", type: "f16" })).rejects.toThrow("type is for to gguf");
     await attempt({});
-    await expect(attempt({})).rejects.toThrow("is there already");
+    await expect(attempt({})).rejects.toThrow("exists; name a new file");
   });
 });
 
