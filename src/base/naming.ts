@@ -39,3 +39,6 @@ export function kebabCase(name: string): string {
 export function flagOf(name: string): string {
   return `--${kebabCase(name)}`;
 }
+
+/** The file that holds the settings of a run, by which its folder is known. */
+export const RUN_SETTINGS = "config.resolved.json";

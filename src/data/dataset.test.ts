@@ -24,7 +24,10 @@ async function write(files: Readonly<Record<string, string>>): Promise<void> {
 const line = (text: string) => `{"text": "${text}"}\n`;
 
 /** The texts of each side of the folder, or of a file in it. */
-async function texts(name = "", rules: 1 | 2 = 2): Promise<[train: string[], validation: string[], unused: string]> {
+async function texts(
+  name = "",
+  rules: 1 | 2 | 3 = 2,
+): Promise<[train: string[], validation: string[], unused: string]> {
   const { train, validation, unused } = await loadDataset(join(folder, name), { validationFraction: 0, rules });
   const of = (records: typeof train) => records.map((record) => (record.kind === "text" ? record.text : record.kind));
   return [of(train), of(validation), describeUnused(unused)];
@@ -60,6 +63,14 @@ test("files about the data and those of tests are left out and named", async () 
     ...{ "data/a.jsonl": line("a"), "data/my_test.jsonl": line("t") },
   });
   expect(await texts()).toEqual([["a"], [], "files LICENSE.txt, README.md, data/my_test.jsonl, dataset_infos.json"]);
+});
+
+test("folders of runs among the data are no data, as a run may be written there", async () => {
+  const run = { "runs/1/config.resolved.json": "{}", "runs/1/metrics.jsonl": "{}", "runs/1/base/tokenizer.json": "{}" };
+  await write({ "a.txt": "one", "runs/notes.txt": "two", ...run });
+  expect(await texts("", 3)).toEqual([["one", "two"], [], ""]);
+  // Runs begun before go on with what they read.
+  await expect(texts("", 2)).rejects.toThrow(/runs.1./);
 });
 
 test("a folder of Markdown is split by whole names only", async () => {

@@ -11,6 +11,7 @@ import {
   readText,
 } from "#platform";
 import { DataError } from "../base/errors.js";
+import { RUN_SETTINGS } from "../base/naming.js";
 import { ChatTemplate } from "../chats/chat-template.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { loadWordNet } from "./builtin-wordnet.js";
@@ -324,11 +325,13 @@ async function loadFiles(paths: readonly string[], reader: RecordReader, reading
 }
 
 /**
- * Paths of a folder's data files, on the sides of the split.
+ * Paths of a folder's data files, on the sides of the split. Folders of runs in it are passed over: a run may be written
+ * where its data lie.
  * @throws DataError if there is none, or none to train on.
  */
 export async function dataFilesIn(folder: string, rules: ReadingRules, config: string | null): Promise<SplitFiles> {
-  const found = await filesBelow(folder, (name) => name.startsWith("."));
+  const isRun = (names: readonly string[]): boolean => rules > 2 && names.includes(RUN_SETTINGS);
+  const found = await filesBelow(folder, (name) => name.startsWith("."), isRun);
   const hasCard = rules > 1 && found.includes("README.md");
   let chosen: SplitFiles;
   try {

@@ -42,6 +42,16 @@ test("a run takes no other output, and its place no run that reads from it", asy
   );
 });
 
+test("a run may lie among data, which are read without the folders of runs", async () => {
+  const among = { isRun: true, exceptRuns: [at("read")] };
+  await requireApart(at("read/runs/new"), [at("read")], among);
+  await expect(requireApart(at("read"), [at("read")], among)).rejects.toThrow(/is inside of/);
+  await expect(requireApart(at("read/runs/new"), [at("read"), at("link")], among)).rejects.toThrow(
+    /link, which is read/,
+  );
+  await expect(requireApart(at("read/new"), [at("read")], { ...among, isRun: false })).rejects.toThrow(ConfigError);
+});
+
 test.each(["", "a\0b"])("%j is no path of a folder", async (out) => {
   await expect(requireApart(out, [])).rejects.toThrow(ConfigError);
 });

@@ -10,14 +10,15 @@ import {
   requireRoom,
 } from "#platform";
 import { ConfigError } from "../base/errors.js";
-import { optionName } from "../base/naming.js";
+import { optionName, RUN_SETTINGS } from "../base/naming.js";
 import type { OpenSettings } from "../config/derive.js";
-import { RUN_SETTINGS } from "./run-model.js";
 
 /** The thing that is written. */
 interface Output {
   /** True if it is the folder of a run, which may take the place of one. */
   readonly isRun?: boolean;
+  /** Inputs of which the folders of runs in them are no part, as of data: a run may lie there. */
+  readonly exceptRuns?: readonly string[];
   readonly kind?: "folder" | "file";
 }
 
@@ -29,7 +30,7 @@ interface Output {
 export async function requireApart(
   out: string,
   inputs: readonly (string | null)[],
-  { isRun = false, kind = "folder" }: Output = {},
+  { isRun = false, exceptRuns = [], kind = "folder" }: Output = {},
 ): Promise<void> {
   requirePath(out, kind);
   const place = await realPath(out);
@@ -38,7 +39,8 @@ export async function requireApart(
     const read = await realPath(input);
     const way = `name a ${kind} elsewhere`;
     if (read === place && !(await isDirectory(input))) throw refuse(`${out} is read; ${way}`);
-    if (isWithin(read, place) && (await isDirectory(input)))
+    const isApart = isRun && read !== place && exceptRuns.includes(input);
+    if (!isApart && isWithin(read, place) && (await isDirectory(input)))
       throw refuse(`${out} is inside of ${input}, which is read; ${way}`);
     if (isRun && read !== place && isWithin(place, read)) throw refuse(`${out} holds ${input}, which is read; ${way}`);
   }

@@ -1,10 +1,7 @@
 import { exists, joinPath } from "#platform";
 import { ConfigError } from "../base/errors.js";
-import { optionName } from "../base/naming.js";
+import { optionName, RUN_SETTINGS } from "../base/naming.js";
 import { isAdapterFolder } from "./open-adapter.js";
-
-/** The file whose presence makes a folder that of a run: its settings. */
-export const RUN_SETTINGS = "config.resolved.json";
 
 /**
  * The folder of a model to begin from, where a run may be named as well: its finished model. Other paths are returned

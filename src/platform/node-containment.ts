@@ -40,15 +40,19 @@ export async function pathInside(folder: string, name: string): Promise<string> 
  * Paths of all files below the folder, relative to it, with forward slashes, sorted by name. Links to folders are
  * skipped: their targets are inside the folder, and found there.
  * @param isLeftOut true for names of files and folders to skip.
+ * @param isClosed true for the names in a folder below that is skipped whole.
  * @throws DataError as `pathInside`.
  */
 export async function filesBelow(
   folder: string,
   isLeftOut: (name: string) => boolean = () => false,
+  isClosed: (names: readonly string[]) => boolean = () => false,
 ): Promise<string[]> {
   const files: string[] = [];
   const visit = async (below: string): Promise<void> => {
-    for (const name of await listFolder(path.join(folder, below))) {
+    const names = await listFolder(path.join(folder, below));
+    if (below !== "" && isClosed(names)) return;
+    for (const name of names) {
       if (isLeftOut(name)) continue;
       const file = below === "" ? name : `${below}/${name}`;
       const inside = await pathInside(folder, file);

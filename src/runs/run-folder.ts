@@ -20,7 +20,7 @@ import {
   writeFileAtomic,
 } from "#platform";
 import { ConfigError } from "../base/errors.js";
-import { optionName } from "../base/naming.js";
+import { optionName, RUN_SETTINGS } from "../base/naming.js";
 import { largest } from "../base/numbers.js";
 import type { DataFacts, OpenSettings } from "../config/derive.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
@@ -30,7 +30,6 @@ import { readJsonObject } from "../files/json-file.js";
 import { checkpointPath } from "../files/open-file.js";
 import { parseHubName, shownModel } from "../hub/hub-name.js";
 import { inputsOf, requireApart } from "../loading/output-folder.js";
-import { RUN_SETTINGS } from "../loading/run-model.js";
 import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 import { renderReport } from "./report/report.js";
 
@@ -230,7 +229,8 @@ export async function chooseRunFolder(settings: OpenSettings): Promise<string> {
   const out =
     settings.out ??
     (await nextUnder("runs", `${baseName(absolutePath(parseHubName(model)?.name ?? model))}-${method}`));
-  await requireApart(out, inputsOf(settings), { isRun: true });
+  const { data, validData } = settings;
+  await requireApart(out, inputsOf(settings), { isRun: true, exceptRuns: inputsOf({ data, validData }) });
   await requireReplaceable(out, settings);
   if (!settings.dryRun) await requireRoom(out);
   return out;
