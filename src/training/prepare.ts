@@ -1,5 +1,5 @@
 import { availableMemoryBytes, cpuCount, exists, joinPath, residentMemoryBytes, sha256 } from "#platform";
-import { ConfigError } from "../base/errors.js";
+import { ConfigError, DataError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { ChatTemplate, today } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
@@ -106,6 +106,10 @@ export async function prepareRun(
     await locateData(asked.data, events),
     asked.validData === null ? null : await locateData(asked.validData, events),
   ];
+  if (saved !== undefined) {
+    await requireThere(data.source, "data");
+    if (validData !== null) await requireThere(validData.source, "validData");
+  }
   const reading = { validationFraction: 0, seed, rules: readingRules, document, columns };
   const loaded = await loadDataset(data.source, { ...reading, config: data.config });
   const { hiddenSize, maxSequenceLength: modelLength } = opened?.build().config ?? {};
@@ -371,4 +375,12 @@ function checkFit(
     );
   }
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+}
+
+/** Data of a run that goes on may have been moved since it began, as the run itself may have been. */
+async function requireThere(source: string, key: "data" | "validData"): Promise<void> {
+  if (source.startsWith("builtin:") || (await exists(source))) return;
+  throw new DataError(
+    `${source}: the data that the run was begun with are not there; name their place with ${optionName(key)}`,
+  );
 }

@@ -188,6 +188,8 @@ test("other data are refused, the same elsewhere are not", async () => {
   const data = path.join(folder, "short.txt");
   await expect(resume(out, { changes: { data } })).rejects.toThrow(DataError);
   await expect(resume(out, { changes: { data } })).rejects.toThrow(/not those that .* was trained on/);
+  const gone = { data: path.join(folder, "gone.txt") };
+  await expect(resume(out, { changes: gone })).rejects.toThrow(/gone\.txt: .* begun with are not there; .* with data$/);
   await cp(path.join(folder, "text.txt"), path.join(folder, "moved.txt"));
   expect(await resume(out, { changes: { data: path.join(folder, "moved.txt") } })).toMatchObject({ outcome: "done" });
 });
