@@ -4,8 +4,11 @@ import { chance, pick, weighted } from "./choice.js";
 import { hostileNumber, hostileString, hostileValue } from "./hostile-values.js";
 import { copyOf, JsonObject, RawJson, toMutable, toText } from "./json-text.js";
 
-/** How often a repeated part is written: enough for what takes quadratic time to be noticed. */
-const MANY = 30_000;
+/** How often a repeated part is written: quadratic time is noticed, or a call that takes each as an argument. */
+const MANY = [30_000, 150_000] as const;
+
+/** How often a part is put beside itself: enough for one that doubles a text. */
+const SOME = 40;
 
 /** A place in a JSON document that can be set or removed. */
 interface Place {
@@ -55,6 +58,7 @@ function mutateValue(rng: Rng, document: unknown): unknown {
     [1, () => rename(rng, place)],
     [1, () => place.set(pick(rng, [[place.value], new JsonObject([["a", place.value]]), toText(place.value)]))],
     [0.06, () => place.set(many(rng, place))],
+    [0.3, () => repeat(place)],
   ]);
   return document;
 }
@@ -113,10 +117,14 @@ function rename(rng: Rng, place: Place): void {
 /** A list or object in which the place's value, or nothing much, stands again and again. */
 function many(rng: Rng, { value, key }: Place): RawJson {
   const item = toText(value);
-  const times = Math.min(MANY, Math.floor(1_500_000 / (item.length + 16)));
+  const times = Math.min(pick(rng, MANY), Math.floor(1_500_000 / (item.length + 16)));
   const parts = Array.from({ length: times }, (_, index) => index);
   if (chance(rng, 0.5)) return new RawJson(`[${parts.map((index) => pick(rng, [item, `"${index}"`])).join(",")}]`);
   return new RawJson(`{${parts.map((index) => `${JSON.stringify(`${key ?? "k"}.${index}`)}:${item}`).join(",")}}`);
+}
+
+function repeat(place: Place): void {
+  for (let i = 0; i < SOME; i++) place.addBeside(copyOf(place.value), `${place.key ?? ""}.${i}`);
 }
 
 function placesIn(document: unknown): Place[] {

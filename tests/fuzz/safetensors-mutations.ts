@@ -195,22 +195,19 @@ function rewritten(rng: Rng, file: File): Uint8Array {
       [2, () => setElements(rng, tensor)],
       [5, () => mutateState(rng, tensors)],
       [1, () => void Object.assign(tensor, { bytes: pick(rng, tensors).bytes })],
-      [
-        0.03,
-        () =>
-          void tensors.push(
-            ...Array.from({ length: 15_000 }, (_, i) => ({
-              ...tensor,
-              name: `${tensor.name}.${i}`,
-              shape: [0],
-              bytes: new Uint8Array(0),
-            })),
-          ),
-      ],
+      [0.03, () => addEmpty(tensors, tensor, pick(rng, [15_000, MOST_TENSORS]))],
     ]);
   }
   const metadata = chance(rng, 0.15) ? changedMetadata(rng, file.metadata) : file.metadata;
   return withHeader(encode(headerText({ metadata, tensors })), data(file));
+}
+
+/** As many as break a call that takes each as an argument. */
+const MOST_TENSORS = 150_000;
+
+function addEmpty(tensors: StoredTensor[], like: StoredTensor, count: number): void {
+  const none = { ...like, shape: [0], bytes: new Uint8Array(0) };
+  for (let i = 0; i < count; i++) tensors.push({ ...none, name: `${like.name}.${i}` });
 }
 
 function renamed(rng: Rng, name: string, tensors: readonly StoredTensor[]): string {

@@ -30,6 +30,7 @@ function sentencePieceLike(): object {
       normalizers: [
         { type: "Prepend", prepend: "▁" },
         { type: "Replace", pattern: { String: " " }, content: "▁" },
+        { type: "Replace", pattern: { String: "s" }, content: "ss" },
       ],
     },
     pre_tokenizer: {
