@@ -1,5 +1,5 @@
 import { type MessagePort, parentPort, type Transferable, Worker, workerData } from "node:worker_threads";
-import { DeviceError } from "../base/errors.js";
+import { DeviceError, MemoryError } from "../base/errors.js";
 import { builtModule } from "./node-modules.js";
 import { processPort } from "./node-processes.js";
 
@@ -42,7 +42,7 @@ export function startWorker(url: URL, data: unknown): WorkerHandle {
       let failed = false;
       worker.on("error", (error) => {
         failed = true;
-        listener(error instanceof Error ? error : new Error(String(error)));
+        listener(faultOf(error));
       });
       worker.on("exit", (code) => {
         if (code === 0 || ending || failed) return;
@@ -54,6 +54,16 @@ export function startWorker(url: URL, data: unknown): WorkerHandle {
       await worker.terminate();
     },
   };
+}
+
+/** The error of a worker, in our words where its heap was full, of which the engine ends a thread. */
+function faultOf(error: unknown): Error {
+  if (!(error instanceof Error)) return new Error(String(error));
+  if ((error as NodeJS.ErrnoException).code !== "ERR_WORKER_OUT_OF_MEMORY") return error;
+  return new MemoryError(
+    "the memory ran out: the engine's heap is full; raise its limit, as with NODE_OPTIONS=--max-old-space-size=8192",
+    { cause: error },
+  );
 }
 
 /** The worker's end of the connection, in a thread or a process. @throws DeviceError outside a worker. */
