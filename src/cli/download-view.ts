@@ -1,3 +1,4 @@
+import { forCommandLine } from "../base/naming.js";
 import { formatBytes, formatDuration, formatShare } from "../base/numbers.js";
 import type { DownloadEvents, DownloadProgress } from "../hub/model-download.js";
 import type { Outlet } from "./outlet.js";
@@ -43,7 +44,7 @@ export class DownloadView implements DownloadEvents {
     this.#line.show(now, (columns) => downloadLine(progress, rate, columns, this.#style));
   };
 
-  readonly onNotice = (text: string): void => this.#print(text);
+  readonly onNotice = (text: string): void => this.#print(forCommandLine(text));
 
   /** Removes the line that is redrawn, so that other text can follow. */
   clear(): void {

@@ -1,9 +1,12 @@
 import { linearLayers } from "../adapters/inject.js";
+import { MergeableLayer, MergeableLinear, MergeableQuantizedLinear } from "../adapters/mergeable-layer.js";
 import { CheckpointError, ConfigError, NumericError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
+import { sum } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
 import type { CausalLM } from "../models/causal-lm.js";
-import { Linear } from "../nn/linear.js";
+import { Linear, type LinearLayer } from "../nn/linear.js";
+import { type ModuleSlot, moduleSlots, namedParameters, Parameter } from "../nn/module.js";
 import { createQuantizedWeight, QuantizedLinear } from "../quant/quantized-linear.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import { createQuantizer, describeQuantizer, type Quantizer } from "../quant/quantizer.js";
@@ -107,10 +110,46 @@ export function quantizeStructure(model: CausalLM, quantizer: Quantizer): void {
   }
 }
 
+/** True if some weights are held in fewer bits than those of float32. */
+export function isNarrow(model: CausalLM): boolean {
+  return quantizedLayers(model).length > 0 || [...namedParameters(model)].some(([, { isHalf }]) => isHalf);
+}
+
+/** Bytes of all weights once they are held in float32. */
+export function widenedBytes(model: CausalLM): number {
+  const sizes = [...namedParameters(model)].map(([, { size }]) => size);
+  return 4 * (sum(sizes) + sum(quantizedLayers(model).map(({ weight }) => weight.size)));
+}
+
+/** Holds all weights in float32, with the values that they have. */
+export function widen(model: CausalLM): void {
+  for (const { slot, layer, weight } of quantizedLayers(model)) {
+    const widened = new Linear(new Parameter(weight.values(), weight.shape, { trainable: false }), layer.bias);
+    replaceLinear(slot, layer, layer instanceof MergeableLayer ? new MergeableLinear(widened, layer.adapter) : widened);
+  }
+  for (const [, parameter] of namedParameters(model)) if (parameter.isHalf) parameter.adopt(parameter.read());
+}
+
+/** A layer with a quantized weight, with or without an adapter, and its place in the model. */
+interface QuantizedLayer {
+  readonly slot: ModuleSlot;
+  readonly layer: QuantizedLinear | MergeableQuantizedLinear;
+  readonly weight: QuantizedWeight;
+}
+
+function quantizedLayers(model: CausalLM): QuantizedLayer[] {
+  return moduleSlots(model).flatMap((slot) => {
+    const layer = slot.module;
+    return layer instanceof QuantizedLinear || layer instanceof MergeableQuantizedLinear
+      ? [{ slot, layer, weight: layer.weight }]
+      : [];
+  });
+}
+
 function replaceLinear(
-  slot: { replace(module: QuantizedLinear): void },
-  { training }: Linear,
-  layer: QuantizedLinear,
+  slot: { replace(module: LinearLayer): void },
+  { training }: LinearLayer,
+  layer: LinearLayer,
 ): void {
   layer.training = training;
   slot.replace(layer);

@@ -99,7 +99,6 @@ export class CachedDecoder {
    */
   async readRows(readings: readonly Reading[]): Promise<Float32Array[]> {
     let unread = readings.map((reading) => this.#note(reading));
-    this.#cache.reserve(largest(readings.map(({ row }) => this.#texts[row]!.length)));
     const logits = new Map<number, Float32Array>();
     const read = async (pass: Pass): Promise<void> => {
       for (const [row, scores] of await this.#run(pass)) logits.set(row, scores);
@@ -196,6 +195,8 @@ export class CachedDecoder {
     const { program, sequence } = await this.#stepFor(count);
     const { batch, time, angles, masks } = sequence;
     const cache = this.#cache;
+    // A pass attends to all that is reserved, so no more than it needs is.
+    cache.reserve(largest(readings.map(({ row, ids }) => this.lengthOf(row) + ids.length)));
     let start = 0;
     const stretches = readings.map(({ row, ids }): Stretch => {
       const stretch = { row, batch: isOneEach ? row : 0, start, count: ids.length };

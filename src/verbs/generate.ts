@@ -17,6 +17,7 @@ import { modelTokenizer, WITHOUT_TOKENS } from "../tokenizers/model-tokenizer.js
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { LoadedTarget, TargetOptions } from "./target.js";
 import { loadTarget } from "./target.js";
+import { type HoldingOptions, holding } from "./weight-holding.js";
 
 /** Options of {@link generateText}. */
 export interface GenerationOptions extends TargetOptions, WritingOptions {
@@ -24,11 +25,9 @@ export interface GenerationOptions extends TargetOptions, WritingOptions {
 }
 
 /** Options of {@link Writer.open}. */
-export interface WriterOptions extends TargetOptions {
+export interface WriterOptions extends TargetOptions, HoldingOptions {
   /** One of the tokenizer's chat templates by name, or a file with one. Default null: as the messages need it. */
   readonly chatTemplate?: string | null;
-  /** Hold 16-bit weights in float32, which is faster and takes twice the memory. Default false. */
-  readonly float32?: boolean;
 }
 
 /** Options of {@link Writer.answerEach}. */
@@ -69,9 +68,10 @@ export class Writer {
   /** Loads a model; it must be released. @throws CheckpointError or ConfigError if there is none. */
   static async open(
     target: string,
-    { chatTemplate = null, float32 = false, device, threads, ...options }: WriterOptions,
+    { chatTemplate = null, float32 = false, keepQuantized = false, ...options }: WriterOptions,
   ): Promise<Writer> {
-    const loaded = await loadTarget(target, { ...options, ...(!float32 && { device }) });
+    const { device, threads } = options;
+    const loaded = await loadTarget(target, { ...options, ...holding({ float32, keepQuantized }, options) });
     const tokenizer = await modelTokenizer(loaded.tokenizer, chatTemplate);
     return Writer.of(target, loaded, tokenizer, { device, threads: threads ?? cpuCount() });
   }

@@ -1,3 +1,4 @@
+import { forProgram } from "../base/naming.js";
 import { SETTINGS } from "../config/settings.js";
 import type { WeightedAdapter } from "../loading/weighted-adapters.js";
 import { completeOptions, type GivenOptions, type OptionTable } from "./option-table.js";
@@ -49,7 +50,8 @@ export function originOf({
   onNotice,
 }: OriginOptions): Origin {
   const weighted = adapters.map((each) => (typeof each === "string" ? { adapter: each, weight: 1 } : each));
-  return { base, adapters: weighted, checkpoint, onDownload, onNotice };
+  const events = { onDownload, onNotice: onNotice && ((text: string): void => onNotice(forProgram(text))) };
+  return { base, adapters: weighted, checkpoint, ...events };
 }
 
 /** The options with defaults for those that were left out. @throws ConfigError for values out of range. */

@@ -16,13 +16,12 @@ import { completeOptions, type GivenOptions, type OptionTable, requireKnown } fr
 import { GENERATION_OPTIONS } from "./options.js";
 import { Reply } from "./reply.js";
 import { type LoadedTarget, loadTarget } from "./target.js";
+import { type HoldingOptions, holding } from "./weight-holding.js";
 
 /** Options of {@link loadModel}; all may be left out. */
-export interface ModelOptions extends LoadModelOptions {
+export interface ModelOptions extends LoadModelOptions, HoldingOptions {
   /** One of the tokenizer's chat templates by name, or a file with one. Default and null: as the messages need it. */
   readonly chatTemplate?: string | null;
-  /** Hold 16-bit weights in float32, which is faster and takes twice the memory. Default false. */
-  readonly float32?: boolean;
 }
 
 /** Options for one text; all may be left out. */
@@ -64,6 +63,7 @@ const TEXT_NAMES: readonly string[] = [...Object.keys(SAMPLING), "stop", "onText
 const MODEL_TABLE = {
   chatTemplate: SETTINGS.chatTemplate,
   float32: GENERATION_OPTIONS.float32,
+  keepQuantized: GENERATION_OPTIONS.keepQuantized,
 } as const satisfies OptionTable;
 
 /**
@@ -73,10 +73,11 @@ const MODEL_TABLE = {
  */
 export async function loadModel(target: Named, options: ModelOptions = {}): Promise<LanguageModel> {
   requireKnown("loadModel", options, [...LOAD_NAMES, ...Object.keys(MODEL_TABLE)]);
-  const { chatTemplate, float32 } = completeOptions(MODEL_TABLE, options as GivenOptions);
-  const { device, threads, ...rest } = targetOptionsOf(options);
+  const { chatTemplate, ...held } = completeOptions(MODEL_TABLE, options as GivenOptions);
+  const targetOptions = targetOptionsOf(options);
+  const { device, threads } = targetOptions;
   const name = nameOf(target);
-  const loaded = await loadTarget(name, { ...rest, ...(!float32 && { device }) });
+  const loaded = await loadTarget(name, { ...targetOptions, ...holding(held, targetOptions) });
   return new LanguageModel(name, loaded, { device, threads: threads ?? cpuCount() }, chatTemplate);
 }
 

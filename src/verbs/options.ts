@@ -101,7 +101,13 @@ export const GENERATION_OPTIONS = {
     type: "boolean",
     isRare: true,
     default: false,
-    help: "Hold 16-bit weights in float32: faster, for twice the memory.",
+    help: "Hold 16-bit and quantized weights in float32, whatever memory is at hand.",
+  },
+  keepQuantized: {
+    type: "boolean",
+    isRare: true,
+    default: false,
+    help: "Hold 16-bit and quantized weights as they are stored: slower, for less memory than float32, which is the default where it fits.",
   },
 } as const satisfies OptionTable;
 

@@ -12,7 +12,7 @@ import { folderSource } from "../loading/folder-source.js";
 import { assignSome, type FillOptions, fillModel, type ModelSource } from "../loading/model-source.js";
 import { existing, isAdapterFolder, openAdapter, tokenizerFolder } from "../loading/open-adapter.js";
 import type { PeftEffect } from "../loading/peft-effect.js";
-import { quantizerOfModel } from "../loading/quantizing.js";
+import { isNarrow, quantizerOfModel, widen, widenedBytes } from "../loading/quantizing.js";
 import { describeHeld, type UnmergedModel } from "../loading/unmerged-model.js";
 import { applyUpdates } from "../loading/updated-linear.js";
 import { openWeighted, type WeightedAdapter } from "../loading/weighted-adapters.js";
@@ -89,6 +89,11 @@ export interface LoadOptions {
    * so. If left out, all are float32, and may be changed.
    */
   readonly device?: Settings["device"];
+  /**
+   * True if weights that the files hold in fewer bits are held in float32, where the model then takes so many bytes.
+   * Default: never.
+   */
+  readonly widens?: ((bytes: number) => boolean) | undefined;
 }
 
 /** Options for loading a model to evaluate or to generate with. */
@@ -124,9 +129,9 @@ export async function loadTarget(named: string, options: Origin & LoadOptions): 
 }
 
 /** The target as a model in memory; for a run whose checkpoint is not named, its finished model if there is one. */
-export async function modelOf(target: Target, { adapter, device }: LoadOptions): Promise<LoadedTarget> {
+export async function modelOf(target: Target, { adapter, device, widens }: LoadOptions): Promise<LoadedTarget> {
   const { folder, events } = target;
-  const options: FillOptions = { holdHalf: () => device === "cpu" };
+  const options: HoldOptions = { holdHalf: () => device === "cpu", widens };
   switch (target.kind) {
     case "run": {
       if (!adapter) {
@@ -139,7 +144,9 @@ export async function modelOf(target: Target, { adapter, device }: LoadOptions):
         return asTrained({ ...model, weights: "exact" }, folder);
       }
       const run = await openRunAsModel(folder, target.checkpoint);
-      return asTrained({ ...loaded(await restoreModel(run), run.baseFolder), weights: "trained" }, folder);
+      const model = await restoreModel(run);
+      widenIf(model, widens);
+      return asTrained({ ...loaded(model, run.baseFolder), weights: "trained" }, folder);
     }
     case "adapter": {
       const { effect, source, baseFolder } = await openAdapter(folder, target.base, events);
@@ -165,8 +172,14 @@ async function asTrained(target: LoadedTarget, run: string): Promise<LoadedTarge
   return { ...target, tokenizer: { ...target.tokenizer, addSpecialTokens } };
 }
 
+type HoldOptions = FillOptions & Pick<LoadOptions, "widens">;
+
+function widenIf(model: CausalLM, widens: LoadOptions["widens"]): void {
+  if (isNarrow(model) && widens?.(widenedBytes(model))) widen(model);
+}
+
 /** Loads a folder that a run wrote. */
-async function loadWritten(folder: string, wayOut: string, options: FillOptions): Promise<LoadedTarget> {
+async function loadWritten(folder: string, wayOut: string, options: HoldOptions): Promise<LoadedTarget> {
   await requireWhole(folder, wayOut);
   return load(folder, await folderSource(folder), null, options);
 }
@@ -175,10 +188,12 @@ async function load(
   folder: string,
   source: ModelSource,
   effect: PeftEffect | null,
-  options: FillOptions,
+  { holdHalf, widens }: HoldOptions,
 ): Promise<LoadedTarget> {
   const model = source.build();
-  await fillModel(model, source, options);
+  await fillModel(model, source, { ...(holdHalf && { holdHalf }) });
+  // Before the updates, which float32 weights take up.
+  widenIf(model, widens);
   for (const [name, tensor] of effect?.replaced ?? []) {
     assignSome(model, new Map([[name, await readHostTensor(tensor)]]), folder);
   }
