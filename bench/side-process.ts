@@ -1,18 +1,26 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Ready } from "./sides/serve.js";
 import { REPOSITORY, type StepOptions, stepArguments } from "./step-options.js";
 
+/** The interpreter with the libraries of tests/peers/requirements.txt. */
+function peers(): string {
+  const prepare = join(REPOSITORY, "tests/peers/prepare.js");
+  return process.env.PYTHON ?? execFileSync(process.execPath, [prepare, "--where"], { encoding: "utf8" }).trim();
+}
+
 /** The programs that can be measured, by name. */
-const SIDES: Readonly<Record<string, readonly [command: string, script: string, ...more: string[]]>> = {
-  highrank: [process.execPath, "dist-bench/bench/sides/highrank-step.js"],
-  "highrank-nf4": [process.execPath, "dist-bench/bench/sides/highrank-step.js", "--quantize", "nf4"],
-  "highrank-int8": [process.execPath, "dist-bench/bench/sides/highrank-step.js", "--quantize", "int8"],
-  torch: [process.env.PYTHON ?? "/usr/bin/python3", "bench/sides/torch-step.py"],
-  "jax-js": [process.execPath, "dist-bench/bench/sides/jax-step.js"],
-};
+const SIDES: Readonly<Record<string, readonly [command: string | (() => string), script: string, ...more: string[]]>> =
+  {
+    highrank: [process.execPath, "dist-bench/bench/sides/highrank-step.js"],
+    "highrank-nf4": [process.execPath, "dist-bench/bench/sides/highrank-step.js", "--quantize", "nf4"],
+    "highrank-int8": [process.execPath, "dist-bench/bench/sides/highrank-step.js", "--quantize", "int8"],
+    torch: [peers, "bench/sides/torch-step.py"],
+    "torch-compiled": [peers, "bench/sides/torch-step.py", "--compile"],
+    "jax-js": [process.execPath, "dist-bench/bench/sides/jax-step.js"],
+  };
 
 /** One side in a process of its own, spoken to by the line protocol of bench/README.md. */
 export class SideProcess {
@@ -31,13 +39,14 @@ export class SideProcess {
     const side = SIDES[name];
     if (side === undefined) throw new Error(`no side "${name}"; there are ${Object.keys(SIDES).join(", ")}`);
     const [command, script, ...more] = side;
-    const child = spawn(command, [join(REPOSITORY, script), ...stepArguments(options), ...more]);
+    const program = typeof command === "string" ? command : command();
+    const child = spawn(program, [join(REPOSITORY, script), ...stepArguments(options), ...more]);
     child.stderr.pipe(process.stderr);
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     return new SideProcess(child, lines, await nextMessage<Ready>(name, lines));
   }
 
-  step(): Promise<{ ms: number; loss: number }> {
+  step(): Promise<{ ms: number; cpuMs: number; loss: number }> {
     return this.ask("step");
   }
 

@@ -11,13 +11,17 @@ export interface Preset {
   readonly intermediate_size: number;
   readonly num_hidden_layers: number;
   readonly num_attention_heads: number;
+  /** Default: as many as heads. */
+  readonly num_key_value_heads?: number;
+  /** Default false. */
+  readonly tie_word_embeddings?: boolean;
 }
 
 /** What one step trains: `batch` rows of `sequence` tokens through a preset's model. */
 export interface StepOptions {
   readonly preset: string;
-  /** relora: low-rank adapters on all seven linears, which stay frozen; embeddings, norms and head train. */
-  readonly method: "relora" | "full";
+  /** With low-rank adapters on all seven linears, which stay frozen; with `relora` all other weights train too. */
+  readonly method: "lora" | "relora" | "full";
   readonly rank: number;
   readonly vocab: number;
   readonly batch: number;
@@ -67,10 +71,11 @@ export function parseStepOptions(args: readonly string[]): StepOptions {
   });
   const { quantize } = values;
   if (quantize !== "none" && quantize !== "nf4" && quantize !== "int8") throw new Error(`no format "${quantize}"`);
-  if (values.method !== "relora" && values.method !== "full") throw new Error(`no method "${values.method}"`);
+  const { method } = values;
+  if (method !== "lora" && method !== "relora" && method !== "full") throw new Error(`no method "${method}"`);
   return {
     preset: values.preset,
-    method: values.method,
+    method,
     rank: Number(values.rank),
     vocab: Number(values.vocab),
     batch: Number(values.batch),

@@ -11,7 +11,10 @@ import { parseStepOptions, REPOSITORY, readPreset, type StepOptions } from "./st
 interface Measurement {
   ready?: Ready;
   matmulShare?: number | undefined;
+  peakBytes?: number;
   readonly ms: number[];
+  /** Processor time of all threads. */
+  readonly cpuMs: number[];
   readonly losses: number[];
 }
 
@@ -44,10 +47,12 @@ async function measureOnce(side: string, options: StepOptions, into: Measurement
   const child = await SideProcess.start(side, options);
   into.ready = child.ready;
   for (let step = 0; step < warmup + steps; step++) {
-    const { ms, loss } = await child.step();
+    const { ms, cpuMs, loss } = await child.step();
     if (step >= warmup) into.ms.push(ms);
+    if (step >= warmup) into.cpuMs.push(cpuMs);
     into.losses[step] = loss;
   }
+  into.peakBytes = await child.peakBytes();
   if (last) into.matmulShare = await child.matmulShare();
   await child.quit();
 }
@@ -76,7 +81,7 @@ for (const preset of flags.presets.split(",")) {
     const { vocab, rank, batch, sequence, threads } = flags;
     const shared = Object.entries({ preset, method, vocab, rank, batch, sequence, threads });
     const options = parseStepOptions(shared.flatMap(([name, value]) => [`--${name}`, value]));
-    const measured = new Map(sides.map((side): [string, Measurement] => [side, { ms: [], losses: [] }]));
+    const measured = new Map(sides.map((side): [string, Measurement] => [side, { ms: [], cpuMs: [], losses: [] }]));
     for (let round = 0; round < rounds; round++) {
       const order = round % 2 === 0 ? sides : [...sides].reverse();
       for (const side of order) await measureOnce(side, options, measured.get(side)!, round === rounds - 1);
@@ -90,21 +95,22 @@ for (const preset of flags.presets.split(",")) {
 }
 
 const peak = Math.max(...peaks);
-const header = ["step", "median ms", "best ms", `${sides[0]} / side`, "GFLOP/s", "of peak", "share of matmul"];
+const ratio = `${sides[0]} / side`;
+const header = ["step", "median ms", "best ms", ratio, "best processor ms", ratio, "of peak", "matmul", "MiB", ratio];
 const rows = results.flatMap(({ name, gflop, measured }) => {
-  const reference = median(measured[0]![1].ms);
-  return measured.map(([side, { ms, matmulShare }]) => {
-    const gflops = gflop / (median(ms) / 1e3);
-    return [
-      `${name}, ${side}`,
-      median(ms).toFixed(0),
-      Math.min(...ms).toFixed(0),
-      (reference / median(ms)).toFixed(2),
-      gflops.toFixed(0),
-      (gflops / peak).toFixed(2),
-      matmulShare?.toFixed(2) ?? "",
-    ];
-  });
+  const [[, first]] = measured as [(typeof measured)[number]];
+  return measured.map(([side, { ms, cpuMs, peakBytes, matmulShare }]) => [
+    `${name}, ${side}`,
+    median(ms).toFixed(0),
+    Math.min(...ms).toFixed(0),
+    (median(first.ms) / median(ms)).toFixed(2),
+    Math.min(...cpuMs).toFixed(0),
+    (Math.min(...first.cpuMs) / Math.min(...cpuMs)).toFixed(2),
+    (gflop / (Math.min(...ms) / 1e3) / peak).toFixed(2),
+    matmulShare?.toFixed(2) ?? "",
+    (peakBytes! / 2 ** 20).toFixed(0),
+    (first.peakBytes! / peakBytes!).toFixed(2),
+  ]);
 });
 console.log(`${markdownTable(header, rows)}
 

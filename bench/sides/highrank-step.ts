@@ -14,7 +14,7 @@ import { stepGraph, TrainingStep } from "../../src/programs/training-step.js";
 import { createQuantizer } from "../../src/quant/quantizer.js";
 import { Rng } from "../../src/tensor/random.js";
 import { fixedBatch, parseStepOptions, readPackageVersion, readPreset } from "../step-options.js";
-import { matmulMilliseconds } from "./matmul-share.js";
+import { matmulShare } from "./matmul-share.js";
 import { serveSide } from "./serve.js";
 
 const options = parseStepOptions(process.argv.slice(2));
@@ -27,6 +27,8 @@ const model = new LlamaForCausalLM(
     intermediateSize: preset.intermediate_size,
     numLayers: preset.num_hidden_layers,
     numHeads: preset.num_attention_heads,
+    ...(preset.num_key_value_heads !== undefined && { numKeyValueHeads: preset.num_key_value_heads }),
+    tieWordEmbeddings: preset.tie_word_embeddings ?? false,
   }),
   new Rng(1),
 );
@@ -35,7 +37,8 @@ if (options.quantize !== "none") {
   const weights = diskParameters(model);
   await quantizeLayers(model, createQuantizer(options.quantize), async (name) => weights.get(name)!.values);
 }
-if (method === "relora") {
+if (method === "lora") for (const [, parameter] of namedParameters(model)) parameter.trainable = false;
+if (method !== "full") {
   const targetModules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
   const createAdapter = (inFeatures: number, outFeatures: number, rng: Rng) =>
     new LoRAAdapter(inFeatures, outFeatures, { rank, alpha: 32 }, rng);
@@ -78,14 +81,7 @@ await serveSide(
     step: trainingStep,
     async matmulShare() {
       const feeds = { ids: data.inputIds, labels: data.labels, scale: Float32Array.of(scale) };
-      const matmul = await matmulMilliseconds(
-        stepGraph(model, trained, batchInput(shape, shape.lossChunk), checkpointing),
-        feeds,
-        threads,
-      );
-      const start = performance.now();
-      await trainingStep();
-      return matmul / (performance.now() - start);
+      return matmulShare(stepGraph(model, trained, batchInput(shape, shape.lossChunk), checkpointing), feeds, threads);
     },
   },
 );

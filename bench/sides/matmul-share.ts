@@ -9,8 +9,8 @@ import type { Tensor } from "../../src/tensor/tensor.js";
 
 const MATMULS = new Set(["Gemm", "MatMul", "FusedMatMul"]);
 
-/** Milliseconds that one run of a graph spends in the kernels of matrix multiplications, by ONNX Runtime's profiler. */
-export async function matmulMilliseconds(
+/** Share of the time of one run of a graph in the kernels of matrix multiplications, by ONNX Runtime's profiler. */
+export async function matmulShare(
   outputs: Readonly<Record<string, Tensor>>,
   values: Feeds,
   threads: number,
@@ -30,7 +30,7 @@ export async function matmulMilliseconds(
   for (const [input, { dtype, shape, source }] of leaves) {
     feeds[input] = new ort.Tensor(dtype, source!.kind === "data" ? source!.array : values[source!.name]!, shape);
   }
-  const runs = 2;
+  const runs = 3;
   for (let run = 0; run < runs; run++) await session.run(feeds);
   session.endProfiling();
   const [file] = readdirSync(folder);
@@ -41,7 +41,8 @@ export async function matmulMilliseconds(
   }[];
   rmSync(folder, { recursive: true });
   const kernels = events.filter(({ name, args }) => name.endsWith("_kernel_time") && MATMULS.has(args?.op_name ?? ""));
-  // The second run, with the memory of the first at hand.
-  const last = kernels.slice(kernels.length / runs);
-  return last.reduce((sum, { dur }) => sum + dur, 0) / 1000;
+  // The last run, with the memory of those before at hand.
+  const last = kernels.slice((kernels.length * (runs - 1)) / runs);
+  const whole = events.filter(({ name }) => name === "model_run").at(-1)!;
+  return last.reduce((sum, { dur }) => sum + dur, 0) / whole.dur;
 }

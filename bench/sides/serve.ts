@@ -25,9 +25,10 @@ export async function serveSide(ready: Ready, side: Side): Promise<void> {
   for await (const line of createInterface({ input: process.stdin })) {
     const command = line.trim();
     if (command === "step") {
-      const start = performance.now();
+      const [start, used] = [performance.now(), process.cpuUsage()];
       const { loss } = await side.step();
-      reply({ ms: performance.now() - start, loss });
+      const { user, system } = process.cpuUsage(used);
+      reply({ ms: performance.now() - start, cpuMs: (user + system) / 1000, loss });
     } else if (command === "peak") {
       reply({ peakBytes: process.resourceUsage().maxRSS * 1024 });
     } else if (command === "profile") {

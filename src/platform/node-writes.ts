@@ -87,7 +87,7 @@ export async function writeFolderAtomic(
   try {
     if (!replace && (await namesIn(target)).length > 0) {
       throw new CheckpointError(
-        `cannot write ${target}: the folder is not empty; choose another or allow replacing it`,
+        `cannot write ${target}: the folder is not empty; choose another, or remove what it holds`,
       );
     }
     await makeFolder(path.dirname(partial));
