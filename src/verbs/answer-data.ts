@@ -49,7 +49,8 @@ export interface AnsweredData extends AnswerProgress {
  * Answers every prompt of the data and writes a line for each in their order: `prompt` and `completion`, or `messages`
  * with the answer as the last; and `finish`, why it ended. The file appears when it is whole. Until then the answers
  * stand in `OUT.partial`, which stays if the signal or an error ends the work; `OUT.lock` keeps other processes off.
- * @throws ConfigError if `out` exists, is being written or lies in what is read; DataError naming each record that cannot be asked; CheckpointError.
+ * @throws ConfigError if `out` exists, is being written or lies in what is read; DataError naming each record that
+ * cannot be asked; CheckpointError.
  */
 export async function answerData(target: string, options: AnswerDataOptions): Promise<AnsweredData> {
   const { data, out, columns = [], chat = null, system = null, signal, onProgress = () => {} } = options;
