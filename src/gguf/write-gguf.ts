@@ -40,7 +40,7 @@ export interface RoundingError {
 }
 
 /**
- * Writes a GGUF file of version 3 that appears whole or not at all. Lazy tensors are read, written and released one
+ * Writes a GGUF file of version 3 as `writeFileAtomic`: whole or not at all. Lazy tensors are read, written and released one
  * after another; those of an open GGUF file that keep their type pass through byte for byte.
  * @returns the rounding error of each type that was not written exactly.
  * @throws CheckpointError for numbers that are not finite or that the type cannot hold, and rows that are no whole
@@ -49,12 +49,13 @@ export interface RoundingError {
 export async function writeGguf(
   path: string,
   { metadata, tensors }: GgufContent,
+  options: { readonly replace?: boolean } = {},
 ): Promise<ReadonlyMap<WrittenGgufType, RoundingError>> {
   const faults = [...tensors].flatMap(([name, { tensor, type }]) => placementFaults(name, tensor, GGUF_TYPES[type]));
   if (metadata.has("general.alignment")) faults.push("general.alignment is not written; leave it out");
   if (faults.length > 0) throw checkpointFault(`cannot write ${path}`, faults);
   const errors = new Map<WrittenGgufType, RoundingError>();
-  await writeFileAtomic(path, fileChunks(path, { metadata, tensors }, errors), { replace: false });
+  await writeFileAtomic(path, fileChunks(path, { metadata, tensors }, errors), options);
   return errors;
 }
 

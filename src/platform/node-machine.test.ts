@@ -102,7 +102,7 @@ test.runIf(existsSync(built))(
   async () => {
     const handle = await worker(`
     import { workerPort } from "${new URL("platform/node.js", built)}";
-    import { readJsonObject } from "${new URL("formats/json-file.js", built)}"; // this imports #platform
+    import { readJsonObject } from "${new URL("files/json-file.js", built)}"; // this imports #platform
     const port = workerPort();
     port.onMessage((message) => {
       const doubled = message.map((value) => 2 * value);

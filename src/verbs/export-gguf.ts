@@ -70,7 +70,7 @@ export async function exportGguf(
     ["general.quantization_version", { type: "uint32", value: 2 }],
     ...ggufTokenizerOf(tokenizer, config.rows, await readEndIds(baseFolder)),
   ]);
-  const errors = await writeGguf(out, { metadata, tensors });
+  const errors = await writeGguf(out, { metadata, tensors }, { replace: false });
   const relative = [...errors].map(([name, { squares, lost }]) => [
     name,
     squares === 0 ? 0 : Math.sqrt(lost / squares),
