@@ -14,7 +14,7 @@ import {
   type MergeOutcome,
   type RestartOptions,
 } from "./mergeable-layer.js";
-import { isAllLinear, patternFault, selectModules, type TargetRule } from "./target-modules.js";
+import { isAllLinear, missingLayers, patternFault, selectModules, type TargetRule } from "./target-modules.js";
 
 /** The layers to adapt, by their names on disk, and the adapters that they get. */
 export interface InjectionOptions extends TargetRule {
@@ -76,6 +76,12 @@ export function targetedLinears(model: Module, rule: TargetRule): Map<string, Ta
   const unmatched = each.filter((targetModules) => selectModules(names, { targetModules }).length === 0).flat();
   if (unmatched.length > 0 || targets.length === 0) {
     throw new ConfigError(describeUnmatched(unmatched, [...new Set(names.map((name) => name.split(".").at(-1)!))]));
+  }
+  const missing = missingLayers(names, rule);
+  if (missing.length > 0) {
+    throw new ConfigError(
+      `target modules: layersToTransform has ${missing.join(", ")}, which the model has no layer of`,
+    );
   }
   const chosen = new Set(selectModules(names, rule));
   if (chosen.size === 0) {

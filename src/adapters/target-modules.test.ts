@@ -1,7 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { withTimeLimit } from "#platform";
 import { ConfigError } from "../base/errors.js";
-import { isAllLinear, patternValues, selectModules } from "./target-modules.js";
+import { isAllLinear, missingLayers, patternValues, selectModules } from "./target-modules.js";
 
 vi.mock("#platform", async (importOriginal) => {
   const platform = await importOriginal<typeof import("#platform")>();
@@ -15,6 +15,14 @@ test("all-linear is the keyword alone or as a list of it, as in PEFT", () => {
   }
   expect(isAllLinear(["q_proj"])).toBe(false);
   expect(isAllLinear([])).toBe(false);
+});
+
+test("layers to transform count for all-linear too, and those that no module is of are found", () => {
+  const modules = ["model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj", "model.norm"];
+  const rule = { targetModules: "all-linear", layersToTransform: [1] };
+  expect(selectModules(modules, rule)).toEqual(["model.layers.1.mlp.up_proj"]);
+  expect(missingLayers(modules, rule)).toEqual([]);
+  expect(missingLayers(modules, { ...rule, layersToTransform: [0, 2, 99] })).toEqual([2, 99]);
 });
 
 const ENDLESS = "(.*.*.*.*.*.*.*.*.*.*.*.*.*)*x";

@@ -56,15 +56,26 @@ function inTime<T>(
 }
 
 function targetMatcher({ targetModules, layersToTransform, layersPattern }: TargetRule): (module: string) => boolean {
-  if (isAllLinear(targetModules)) return () => true;
-  const matches = matcherOf(targetModules);
+  const isAll = isAllLinear(targetModules);
+  const matches = isAll ? () => true : matcherOf(targetModules);
   if (!layersToTransform?.length) return matches;
-  const exact = new Set(targetModules);
+  const exact = new Set(isAll ? [] : targetModules);
   const wanted = new Set(layersToTransform);
+  const layerOf = layerReader(layersPattern);
+  return (module) => exact.has(module) || (matches(module) && wanted.has(layerOf(module)));
+}
+
+/** Numbers of the layers to adapt that no module is of. */
+export function missingLayers(modules: readonly string[], { layersToTransform, layersPattern }: TargetRule): number[] {
+  const present = new Set(modules.map(layerReader(layersPattern)));
+  return (layersToTransform ?? []).filter((layer) => !present.has(layer));
+}
+
+/** Tells the number of the layer that a module is of, from 0; NaN where it is of none. */
+function layerReader(layersPattern: TargetRule["layersPattern"]): (module: string) => number {
   const list = layersPattern?.length ? `(?:^|.*?\\.)(?:${layersPattern.join("|")})` : ".*?\\.[^.]*";
   const place = new RegExp(`^${list}\\.(\\d+)\\.`, "u");
-  return (module) =>
-    exact.has(module) || (matches(module) && wanted.has(Number(place.exec(module)?.[1] ?? Number.NaN)));
+  return (module) => Number(place.exec(module)?.[1] ?? Number.NaN);
 }
 
 /** True if the targets are the keyword for all linear layers, alone or as a list of it. */

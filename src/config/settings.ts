@@ -820,6 +820,7 @@ export const SETTINGS = {
     default: null,
     none: "as many as the machine has cores",
     min: 1,
+    max: 256,
     help: "Threads of the computation. With deterministic, results on the CPU have the same bits for every number up to 64.",
   },
   deterministic: {

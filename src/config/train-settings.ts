@@ -520,7 +520,7 @@ export interface TrainSettings {
   /**
    * Threads of the computation. With deterministic, results on the CPU have the same bits for every number up to 64.
    *
-   * Value: an integer of at least 1, or null.
+   * Value: an integer of at least 1 and at most 256, or null.
    * Default: null: as many as the machine has cores.
    */
   readonly threads?: Settings["threads"] | undefined;

@@ -52,7 +52,7 @@ const USUAL_LENGTH = 1024;
  * is not finite.
  */
 export async function evaluateTarget(target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
-  const { data, batchSize, maxTokens, device, threads } = options;
+  const { data, maxTokens, device, threads } = options;
   const { model, tokenizer, weights } = await loadTarget(target, options);
   const longest = model.config.maxSequenceLength;
   if ((options.sequenceLength ?? 0) > longest) {
@@ -68,6 +68,7 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
   encoded.requireVocabulary(model.config.vocabSize);
   const { truncation } = encoded.counts;
   const rows = encoded.evaluationRows();
+  const batchSize = Math.min(options.batchSize, Math.max(1, rows.count));
   const limit = maxTokens === null ? {} : { maxTokens };
   const machine = { device, threads: threads ?? cpuCount(), deterministic: false };
   const shape = { ...rows.shapeOf(batchSize), lossChunk: LOSS_CHUNK, ...machine };
