@@ -86,7 +86,7 @@ describe("declarations", () => {
         rank: { type: "integer", minimum: 1, default: 32 },
         dropout: { type: "number", minimum: 0, exclusiveMaximum: 1 },
         method: { enum: ["full", "lora", "relora"], default: "relora" },
-        threads: { anyOf: [{ type: "integer", minimum: 1 }, { type: "null" }], default: null },
+        threads: { anyOf: [{ type: "integer", minimum: 1, maximum: 256 }, { type: "null" }], default: null },
       },
     });
     expect(schema).not.toHaveProperty("required");
@@ -292,7 +292,7 @@ describe("faults", () => {
     [{ rank: "e" }, 'rank: must be an integer of at least 1, got "e"'],
     [{ lr: 0 }, "lr: must be a number above 0, got 0"],
     [{ lr: "1e400" }, 'lr: must be a number above 0, got "1e400"'],
-    [{ threads: 0 }, "threads: must be an integer of at least 1, or none, got 0"],
+    [{ threads: 0 }, "threads: must be an integer of at least 1 and at most 256, or none, got 0"],
     [{ relora: true }, "relora: must be an integer of at least 1, got true"],
     [{ trainModules: "heads" }, 'trainModules: must be a list out of embeddings, norms, head, got "heads"'],
     [{ rank: "none" }, 'rank: must be an integer of at least 1, got "none"'],
