@@ -72,6 +72,19 @@ export async function readChecksums(folder: string): Promise<Map<string, string>
 }
 
 /**
+ * Files in the folder and below that its checksums.json does not list, so that others put them there: all of them where
+ * it is missing or invalid.
+ */
+export async function unlistedFiles(folder: string): Promise<string[]> {
+  const checksums = await readChecksums(folder).catch((error: unknown) => {
+    if (error instanceof CheckpointError) return new Map<string, string>();
+    throw error;
+  });
+  const files = await (checksums.size === 0 ? orCheckpointError(filesBelow(folder)) : checkedFiles(folder));
+  return files.filter((file) => !checksums.has(file));
+}
+
+/**
  * Like `checksumFaults`, but an invalid checksums.json counts as a fault; null without one, as in folders of earlier
  * versions.
  */

@@ -1,4 +1,4 @@
-import { isDirectory, joinPath, listFolder, makeFolder, removeTree, sha256File } from "#platform";
+import { filesBelow, isDirectory, joinPath, listFolder, makeFolder, removeTree, sha256File } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { isObject, parseJson, shownValue } from "../base/json.js";
 import { checkpointFault } from "../files/faults.js";
@@ -27,6 +27,7 @@ export interface Delta<T = HostTensor> {
 }
 
 const FOLDER = "deltas";
+const SUMS = "sums.safetensors";
 const FILE_NAME = /^cycle-(\d{6,})\.safetensors$/;
 
 /** The file of a cycle. */
@@ -36,7 +37,13 @@ export function deltaPath(runDir: string, cycle: number): string {
 
 /** The weights that the cycles up to one add up to, beside their files: made anew where they are missing. */
 export function sumsPath(runDir: string): string {
-  return joinPath(runDir, FOLDER, "sums.safetensors");
+  return joinPath(runDir, FOLDER, SUMS);
+}
+
+/** Files in the folder of the log, and below it, that are not of the log. */
+export async function filesBesideDeltas(runDir: string): Promise<string[]> {
+  const files = await orCheckpointError(filesBelow(joinPath(runDir, FOLDER)));
+  return files.filter((file) => file !== SUMS && !FILE_NAME.test(file));
 }
 
 function fileName(cycle: number): string {

@@ -6,6 +6,7 @@ import { installFaults } from "../../tests/file-faults/faults.mjs";
 import { ConfigError } from "../base/errors.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
+import { writeChecksums } from "../files/checksums.js";
 import { checkRun } from "../verbs/doctor/check-run.js";
 import { chooseRunFolder, isRunFolder, RunFolder, readRunSettings } from "./run-folder.js";
 
@@ -114,6 +115,68 @@ test("what is no run of ours is never replaced", async () => {
   const file = path.join(out, "notes.md");
   await expect(chooseRunFolder(settings({ out: file }))).rejects.toThrow(ConfigError);
 });
+
+test.each(["model/notes", "adapter/Modelfile", "base/sub/a.txt", "deltas/notes", "checkpoint-000777/mine.safetensors"])(
+  "a run with %s of the user's is not replaced, nor without a word begun anew",
+  async (mine) => {
+    await finishedRun();
+    const own = [
+      "model/model.safetensors",
+      "adapter/config.json",
+      "base/config.json",
+      "deltas/cycle-000001.safetensors",
+    ];
+    for (const file of [...own, "checkpoint-000100/state.json"]) {
+      await mkdir(path.dirname(path.join(out, file)), { recursive: true });
+      await writeFile(path.join(out, file), "{}");
+    }
+    for (const name of ["model", "adapter", "base", "checkpoint-000100"]) await writeChecksums(path.join(out, name));
+    await writeFile(path.join(out, "deltas/.cycle-000002.safetensors.1-0-0.partial"), "");
+    const overwrite = settings({ overwrite: true });
+    expect(await chooseRunFolder(overwrite)).toBe(out);
+    await new RunFolder(out).requireOwn();
+    await mkdir(path.dirname(path.join(out, mine)), { recursive: true });
+    await writeFile(path.join(out, mine), "mine");
+    const refused = { name: "ConfigError", message: expect.stringContaining(`${out} holds ${mine} `) };
+    await expect(chooseRunFolder(overwrite)).rejects.toMatchObject(refused);
+    await expect(new RunFolder(out).requireOwn()).rejects.toMatchObject(refused);
+  },
+);
+
+test("a run that is replaced can be replaced again wherever that was interrupted", async () => {
+  for (let at = 1, interrupted = true; interrupted; at++) {
+    await finishedRun();
+    await mkdir(path.join(out, "model"));
+    for (const name of ["config.json", "model.safetensors"]) await writeFile(path.join(out, "model", name), "{}");
+    await writeChecksums(path.join(out, "model"));
+    const { remove } = installFaults({ folder: out, kinds: ["rm"], at, when: "half", mode: "dead" });
+    const folder = new RunFolder(out);
+    interrupted = await folder.create(settings({ overwrite: true }), 2).then(
+      () => false,
+      () => true,
+    );
+    remove();
+    await folder.release();
+    expect(await chooseRunFolder(settings({ overwrite: true }))).toBe(out);
+    await rm(out, { recursive: true });
+    if (at === 1) expect(interrupted).toBe(true);
+  }
+});
+
+test.each(['{"a":1}', "{}", "no JSON", '{"model":"tiny","method":"lora"}'])(
+  "a folder whose settings are %s is no run, and a model without checksums is none of a run",
+  async (text) => {
+    await finishedRun();
+    const overwrite = settings({ overwrite: true });
+    await mkdir(path.join(out, "model"));
+    await writeFile(path.join(out, "model/mine.safetensors"), "mine");
+    await expect(chooseRunFolder(overwrite)).rejects.toThrow(/holds model\/mine\.safetensors beside a run/);
+    await rm(path.join(out, "model"), { recursive: true });
+    expect(await chooseRunFolder(overwrite)).toBe(out);
+    await writeFile(path.join(out, "config.resolved.json"), text);
+    await expect(chooseRunFolder(overwrite)).rejects.toThrow(/holds no run of highrank.*another folder/);
+  },
+);
 
 test("without a name runs are numbered", async () => {
   const before = process.cwd();

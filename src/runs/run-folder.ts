@@ -13,23 +13,26 @@ import {
   makeFolder,
   readText,
   recoverReplaced,
+  removeFolderAtomic,
   removeTree,
   requireRoom,
   runtimeVersions,
   syncFile,
   writeFileAtomic,
 } from "#platform";
-import { ConfigError } from "../base/errors.js";
+import { CheckpointError, ConfigError } from "../base/errors.js";
 import { optionName, RUN_SETTINGS } from "../base/naming.js";
 import { largest } from "../base/numbers.js";
 import type { DataFacts, OpenSettings } from "../config/derive.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
 import { EARLIER_SETTINGS } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
+import { unlistedFiles } from "../files/checksums.js";
 import { readJsonObject } from "../files/json-file.js";
 import { checkpointPath } from "../files/open-file.js";
 import { parseHubName, shownModel } from "../hub/hub-name.js";
 import { inputsOf, requireApart } from "../loading/output-folder.js";
+import { filesBesideDeltas } from "../relora/delta-log.js";
 import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 import { renderReport } from "./report/report.js";
 
@@ -107,11 +110,26 @@ export class RunFolder {
     if (!isOurs && !settings.overwrite && (await isRunFolder(this.path))) throw holdsRun(this.path);
     for (const name of await ownEntries(this.path)) {
       // Without its settings a folder is no run, should this be interrupted; they are replaced anyhow.
-      if (name !== LOCK_FILE && name !== SETTINGS_FILE) await removeTree(joinPath(this.path, name));
+      if (name === LOCK_FILE || name === SETTINGS_FILE) continue;
+      // What an interruption leaves of a folder, without its checksums, must not pass for files of somebody else.
+      await (OWN_FOLDERS.test(name) ? removeFolderAtomic : removeTree)(joinPath(this.path, name));
     }
     this.#records = [];
     await this.#writeSettings(settings);
     await writeFileAtomic(joinPath(this.path, "env.json"), jsonText(await environment(threads)));
+  }
+
+  /**
+   * Requires that the run wrote all that is in these of its folders; by default in all.
+   * @throws CheckpointError if they cannot be listed; ConfigError that names the files of somebody else.
+   */
+  async requireOwn(folders?: readonly string[]): Promise<void> {
+    const others = await othersIn(this.path, folders ?? (await ownEntries(this.path)));
+    if (others.length === 0) return;
+    throw new ConfigError(
+      `${this.path} holds ${others.join(", ")} in folders of the run, which a resume does not replace; ` +
+        "move it elsewhere",
+    );
   }
 
   /**
@@ -240,23 +258,40 @@ async function requireReplaceable(out: string, { overwrite }: Pick<Settings, "ov
   if (!(await exists(out))) return;
   if (!(await isDirectory(out))) throw new ConfigError(`${optionName("out")}: ${out} is a file; name a folder`);
   const names = await listFolder(out);
-  const own = new Set(await ownEntries(out));
+  const own = await ownEntries(out);
   // Nothing, or a process was killed before it wrote the settings.
   if (names.every((name) => LOCK_FILES.test(name) || LEFTOVER.test(name))) return;
-  if (!(await isRunFolder(out))) {
-    throw new ConfigError(
-      `${optionName("out")}: ${out} is not empty and holds no run of highrank, so nothing in it is replaced; name ` +
-        "another folder",
-    );
-  }
+  if (!(await isRunFolder(out))) throw holdsOther(out);
   if (!overwrite) throw holdsRun(out);
-  const others = names.filter((name) => !own.has(name));
+  if (!(await hasRunSettings(out))) throw holdsOther(out);
+  const others = [...names.filter((name) => !own.includes(name)), ...(await othersIn(out, own))];
   if (others.length > 0) {
     throw new ConfigError(
       `${optionName("out")}: ${out} holds ${others.join(", ")} beside a run, which ${optionName("overwrite")} ` +
         `does not replace; move it or name another`,
     );
   }
+}
+
+/**
+ * True if the settings are those of a run, of any version and with any registered kind of adapter. A file of that name
+ * may be of another program.
+ */
+async function hasRunSettings(path: string): Promise<boolean> {
+  try {
+    const { model, method, out, maxSteps } = await readJsonObject(await checkpointPath(path, SETTINGS_FILE));
+    return [model, method, out].every((each) => typeof each === "string") && typeof maxSteps === "number";
+  } catch (error) {
+    if (error instanceof CheckpointError) return false;
+    throw error;
+  }
+}
+
+function holdsOther(out: string): ConfigError {
+  return new ConfigError(
+    `${optionName("out")}: ${out} is not empty and holds no run of highrank, so nothing in it is replaced; name ` +
+      "another folder",
+  );
 }
 
 function holdsRun(out: string): ConfigError {
@@ -283,6 +318,18 @@ async function ownEntries(path: string): Promise<string[]> {
     if ([pattern, LEFTOVER, LOCK_FILES].some((each) => each.test(name))) own.push(name);
   }
   return own;
+}
+
+/** Files in these folders of a run that it did not write, by their paths in the run. */
+async function othersIn(path: string, names: readonly string[]): Promise<string[]> {
+  const others: string[] = [];
+  for (const name of names) {
+    const folder = joinPath(path, name);
+    if (!OWN_FOLDERS.test(name) || !(await isDirectory(folder))) continue;
+    const files = await (name === "deltas" ? filesBesideDeltas(path) : unlistedFiles(folder));
+    for (const file of files) if (!LEFTOVER.test(file.split("/")[0]!)) others.push(`${name}/${file}`);
+  }
+  return others;
 }
 
 async function environment(threads: number): Promise<Record<string, unknown>> {

@@ -155,6 +155,26 @@ test.each<[name: string, change: Partial<Settings>]>([
   },
 );
 
+test("files of the user's in what a resume removes are refused by name; nothing is written before", async () => {
+  const out = settingsOf("users-files", {}).out!;
+  const change = { schedule: "constant", maxSteps: 6, evalEvery: null, saveEvery: 3, keepCheckpoints: null } as const;
+  await train(settingsOf("users-files", change));
+  for (const mine of ["model/README.md", "adapter/Modelfile", "checkpoint-000006/notes"]) {
+    await writeFile(path.join(out, mine), "mine");
+    const before = await runContents(out);
+    // The first two stay where nothing is left to do.
+    const onward = mine.startsWith("checkpoint") ? { checkpoint: 3 } : { changes: { maxSteps: 7 } };
+    if ("changes" in onward) expect(await resume(out)).toMatchObject({ outcome: "done", step: 6 });
+    const refused = resume(out, onward);
+    await expect(refused).rejects.toThrow(ConfigError);
+    await expect(refused).rejects.toThrow(`${out} holds ${mine} in folders of the run`);
+    expect(await runContents(out)).toEqual(before);
+    expect(await readFile(path.join(out, mine), "utf8")).toBe("mine");
+    await rm(path.join(out, mine));
+  }
+  expect(await resume(out, { checkpoint: 3, changes: { maxSteps: 7 } })).toMatchObject({ outcome: "done", step: 7 });
+});
+
 test("half a model is never taken for a finished one", async () => {
   const out = settingsOf("half", {}).out!;
   await train(settingsOf("half", { schedule: "constant", maxSteps: 6, evalEvery: null, saveEvery: null }));

@@ -6,7 +6,7 @@ import type { Settings } from "../config/settings.js";
 import { damageOf } from "../files/checksums.js";
 import { planStep } from "../relora/plan.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
-import { goBackTo, listCheckpoints } from "../runs/checkpoint.js";
+import { checkpointName, goBackTo, listCheckpoints } from "../runs/checkpoint.js";
 import { bestOf, type Ending, endingOf, publishedStep } from "../runs/early-stop.js";
 import type { MetricsRecord, PublishedLosses } from "../runs/metrics.js";
 import { isRunFolder, RunFolder, readRunSettings } from "../runs/run-folder.js";
@@ -50,7 +50,9 @@ export async function resume(
       ...(await readRunSettings(path, { force: false, ...changes }, factsIn(records))),
       out: path,
     };
-    if (checkpoint === "last" && (await listCheckpoints(path)).length === 0) {
+    const steps = await listCheckpoints(path);
+    if (checkpoint === "last" && steps.length === 0) {
+      await folder.requireOwn();
       onNotice(`${path} has no checkpoint yet: it begins anew.`);
       return await runIn(folder, settings, options);
     }
@@ -58,9 +60,12 @@ export async function resume(
     withLength(saved, settings); // Before the data are read.
     const { step } = saved.checkpoint;
     const ending = endingOf(step, saved.state, settings);
-    const best = bestOf(step, saved.state, await listCheckpoints(path));
+    const best = bestOf(step, saved.state, steps);
     const published = publishedStep(step, { best }, settings);
-    if (ending !== null && (await isFinished(saved, { ending, published }, records))) {
+    const isDone = ending !== null && (await isFinished(saved, { ending, published }, records));
+    const later = steps.filter((each) => each > step).map(checkpointName);
+    await folder.requireOwn([...later, ...(isDone ? [] : ["model", "adapter"])]);
+    if (isDone) {
       onNotice(
         ending === "done"
           ? `${path} is done: nothing is left of its ${settings.maxSteps} steps.`
