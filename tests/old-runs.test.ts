@@ -3,7 +3,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { Settings } from "../src/config/settings.js";
-import { readRunSettings } from "../src/runs/run-folder.js";
+import { chooseRunFolder, readRunSettings } from "../src/runs/run-folder.js";
 import { type Observation, observe } from "./old-runs/observe.mjs";
 import { withFolder } from "./run-command.js";
 
@@ -78,6 +78,12 @@ describe("a run of b3f4354", async () => {
     const { packing, ...others } = stored;
     expect(settings.packing).toBe(packing === null ? "auto" : packing ? "joined" : "none");
     for (const key of shared.filter((each) => each in others)) expect(settings, key).toHaveProperty(key, others[key]);
+  });
+
+  test.each(Object.keys(SETTINGS))("that is %s can be replaced", async (name) => {
+    const out = path.join(OLD, name);
+    const settings = { ...(await readRunSettings(out)), model: "tiny", adapterFrom: null, out, overwrite: true };
+    expect(await chooseRunFolder(settings)).toBe(out);
   });
 
   test.concurrent.each(Object.entries(expected))(
