@@ -134,6 +134,9 @@ const PHI3: GgufArchitecture = {
 /** Layers of the 27B model: the only one whose scores are scaled otherwise, as llama.cpp has it. */
 const GEMMA3_27B_LAYERS = 62;
 
+/** Of so many layers the last looks back on all tokens. */
+export const GEMMA3_PATTERN = 6;
+
 const GEMMA3: GgufArchitecture = {
   name: "gemma3",
   modelType: "gemma3_text",
@@ -156,7 +159,7 @@ const GEMMA3: GgufArchitecture = {
         ? (config.hidden_size as number) / (config.num_attention_heads as number)
         : config.head_dim,
       sliding_window: key.required("attention.sliding_window"),
-      sliding_window_pattern: 6,
+      sliding_window_pattern: GEMMA3_PATTERN,
       hidden_activation: "gelu_pytorch_tanh",
       final_logit_softcapping: key.number("final_logit_softcapping") ?? null,
     };

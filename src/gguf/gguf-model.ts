@@ -1,4 +1,5 @@
 import { CheckpointError, ModelError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 import { largest } from "../base/numbers.js";
 import { checkpointFault } from "../files/faults.js";
 import type { LazyTensor } from "../files/lazy-tensor.js";
@@ -6,7 +7,7 @@ import type { SafetensorsDType } from "../files/safetensors-header.js";
 import { transposed } from "../files/transposed-tensor.js";
 import { describeModel } from "../models/architectures.js";
 import { type Rope, rotaryFrequencies } from "../nn/rope.js";
-import { architectureOf, type ConfigKeys, type GgufArchitecture, type Heads } from "./architectures.js";
+import { architectureOf, type ConfigKeys, GEMMA3_PATTERN, type GgufArchitecture, type Heads } from "./architectures.js";
 import type { GgufTensor } from "./gguf-tensor.js";
 import { GgufMetadata } from "./metadata.js";
 import { openGguf } from "./open-gguf.js";
@@ -31,6 +32,7 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
   const architecture = architectureOf(metadata);
   const config = await configOf(architecture, metadata, stored);
   const { storage, config: sizes } = describeModel(config);
+  requireComputed(architecture.name, metadata, sizes as unknown as Computed);
   const tensors = new Map<string, LazyTensor>();
   const faults: string[] = [];
   for (const [name, tensor] of stored) {
@@ -102,6 +104,82 @@ function endIds(metadata: GgufMetadata): number[] {
   return [...new Set(ids.filter((id) => id !== undefined))];
 }
 
+/** The sizes of a model that keys may repeat. */
+interface Computed extends Heads {
+  readonly maxSequenceLength: number;
+  readonly queryPreAttentionScalar?: number;
+}
+
+const anything = (): boolean => true;
+const one = (value: unknown): boolean => value === 1;
+const zero = (value: unknown): boolean => value === 0;
+const neutral = (value: unknown): boolean => value === 0 || value === 1;
+const ofHead = (value: unknown, { headDim }: Computed): boolean => value === headDim;
+
+/** Values of keys that no architecture need read: with these llama.cpp computes what is computed without the key. */
+const WITHOUT_EFFECT: Readonly<Record<string, (value: unknown, model: Computed) => boolean>> = {
+  vocab_size: anything,
+  tensor_data_layout: anything,
+  pooling_type: anything,
+  // Each architecture has norms of one kind.
+  "attention.layer_norm_epsilon": anything,
+  "attention.layer_norm_rms_epsilon": anything,
+  "attention.head_count_kv": (value, { numHeads }) => value === numHeads,
+  "attention.key_length": ofHead,
+  "attention.value_length": ofHead,
+  "attention.key_length_swa": ofHead,
+  "attention.value_length_swa": ofHead,
+  "attention.causal": (value) => value === true,
+  "attention.clamp_kqv": zero,
+  "attention.max_alibi_bias": zero,
+  "attention.scale": (value, { headDim, queryPreAttentionScalar = headDim }) =>
+    value === 0 || Math.abs((value as number) * Math.sqrt(queryPreAttentionScalar) - 1) < 1e-5,
+  "attention.sliding_window": (value, { maxSequenceLength }) => value === 0 || (value as number) >= maxSequenceLength,
+  "attention.sliding_window_pattern": (value) => value === GEMMA3_PATTERN,
+  "rope.dimension_count": ofHead,
+  "rope.dimension_count_swa": ofHead,
+  "rope.global.freq_base": (value) => value === 1_000_000,
+  "rope.local.freq_base": (value) => value === 10_000,
+  "rope.scaling.finetuned": anything,
+  // Only yarn and longrope depend on it, and they read it.
+  "rope.scaling.original_context_length": anything,
+  // Of the other types the factors alone have an effect.
+  "rope.scaling.type": (value) => value !== "yarn",
+  "rope.scaling.factor": neutral,
+  "rope.scaling.attn_factor": one,
+  "rope.scaling.yarn_attn_factor": one,
+  "rope.scaling.yarn_beta_fast": (value) => value === 32,
+  "rope.scaling.yarn_beta_slow": one,
+  "rope.scaling.yarn_ext_factor": (value) => value === -1,
+  "rope.scaling.yarn_log_multiplier": zero,
+  "rope.scale_linear": neutral,
+  attn_logit_softcapping: zero,
+  final_logit_softcapping: zero,
+  logit_scale: neutral,
+  residual_scale: neutral,
+  embedding_scale: neutral,
+  use_parallel_residual: (value) => value === false,
+  expert_used_count: zero,
+};
+
+/** Keys of what reads pictures, whose tensors lie in a file of their own. */
+const OF_PICTURES = /^(mm|vision)\./;
+
+/** @throws ModelError for keys of the architecture that were not read and may change what the model computes. */
+function requireComputed(name: string, metadata: GgufMetadata, model: Computed): void {
+  const refused = [...metadata.unreadBelow(`${name}.`)].filter(([key, value]) => {
+    const own = key.slice(name.length + 1);
+    return !OF_PICTURES.test(own) && !(Object.hasOwn(WITHOUT_EFFECT, own) && WITHOUT_EFFECT[own]!(value, model));
+  });
+  if (refused.length === 0) return;
+  // Long lists are not read.
+  const shown = (value: unknown): string => (value === undefined ? "a list" : shownValue(value));
+  throw new ModelError(
+    `${metadata.where}: ${refused.map(([key, value]) => `${key} is ${shown(value)}`).join(", ")}, ` +
+      `which is not computed here for models of ${name}; use another file of the model`,
+  );
+}
+
 /** `rope_scaling` of the config; undefined for none. */
 async function ropeScaling(
   metadata: GgufMetadata,
@@ -121,10 +199,12 @@ async function ropeScaling(
   }
   const divisors = await tensors.get("rope_freqs.weight")?.read();
   if (divisors !== undefined) return llama3Scaling(metadata.where, divisors, config);
-  const type = metadata.text(`${name}.rope.scaling.type`) ?? "none";
-  if (type === "none") return undefined;
-  const factor = metadata.requiredNumber(`${name}.rope.scaling.factor`);
-  if (type === "linear") return { rope_type: type, factor };
+  const type = metadata.text(`${name}.rope.scaling.type`);
+  const given = metadata.number(`${name}.rope.scaling.factor`) ?? metadata.number(`${name}.rope.scale_linear`);
+  // llama.cpp takes a factor without a type for linear, and 0 for none.
+  if (type === "none" || (type === undefined && (given ?? 0) === 0)) return undefined;
+  const factor = given ?? metadata.requiredNumber(`${name}.rope.scaling.factor`);
+  if (type === "linear" || type === undefined) return factor === 1 ? undefined : { rope_type: "linear", factor };
   if (type === "yarn") {
     return {
       rope_type: type,

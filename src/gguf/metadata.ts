@@ -7,6 +7,7 @@ export class GgufMetadata {
   /** The file, for messages. */
   readonly where: string;
   readonly #values: ReadonlyMap<string, GgufValue>;
+  readonly #read = new Set<string>();
 
   constructor(where: string, values: ReadonlyMap<string, GgufValue>) {
     this.where = where;
@@ -15,7 +16,7 @@ export class GgufMetadata {
 
   /** The number of this key; undefined without one. @throws CheckpointError for anything else. */
   number(key: string): number | undefined {
-    const value = this.#plain(key);
+    const value = this.#ask(key);
     return value === undefined || typeof value === "number" ? value : this.#refuse(key, "a number", value);
   }
 
@@ -25,12 +26,12 @@ export class GgufMetadata {
   }
 
   text(key: string): string | undefined {
-    const value = this.#plain(key);
+    const value = this.#ask(key);
     return value === undefined || typeof value === "string" ? value : this.#refuse(key, "a text", value);
   }
 
   boolean(key: string): boolean | undefined {
-    const value = this.#plain(key);
+    const value = this.#ask(key);
     return value === undefined || typeof value === "boolean" ? value : this.#refuse(key, "true or false", value);
   }
 
@@ -49,15 +50,27 @@ export class GgufMetadata {
     return [...this.#values.keys()].filter((key) => key.startsWith(prefix));
   }
 
+  /** The values of the keys that begin so and that nothing has asked for. */
+  unreadBelow(prefix: string): ReadonlyMap<string, unknown> {
+    const unread = this.keysBelow(prefix).filter((key) => !this.#read.has(key));
+    return new Map(unread.map((key) => [key, this.#plain(key)]));
+  }
+
   #list<T extends GgufItem>(
     key: string,
     isItem: (item: GgufItem) => boolean,
     wanted: string,
   ): readonly T[] | undefined {
+    this.#read.add(key);
     const value = this.#values.get(key);
     if (value === undefined) return undefined;
     const items = value.type === "array" ? value.items : undefined;
     return items?.every(isItem) === true ? (items as readonly T[]) : this.#refuse(key, wanted, this.#plain(key));
+  }
+
+  #ask(key: string): unknown {
+    this.#read.add(key);
+    return this.#plain(key);
   }
 
   #plain(key: string): unknown {

@@ -1,0 +1,97 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ModelError } from "../base/errors.js";
+import { openGgufModel } from "./gguf-model.js";
+import type { GgufValue } from "./types.js";
+import { writeGguf } from "./write-gguf.js";
+
+let file = "";
+beforeAll(async () => {
+  file = path.join(await mkdtemp(path.join(tmpdir(), "highrank-gguf-model-")), "model.gguf");
+});
+afterAll(async () => rm(path.dirname(file), { recursive: true }));
+
+const uint = (value: number): GgufValue => ({ type: "uint32", value });
+const float = (value: number): GgufValue => ({ type: "float32", value });
+const bool = (value: boolean): GgufValue => ({ type: "bool", value });
+const text = (value: string): GgufValue => ({ type: "string", value });
+
+/** A model of llama with heads of 16 features, and these keys. */
+async function open(keys: Readonly<Record<string, GgufValue>>) {
+  const own: Readonly<Record<string, GgufValue>> = {
+    context_length: uint(64),
+    embedding_length: uint(32),
+    block_count: uint(1),
+    feed_forward_length: uint(48),
+    "attention.head_count": uint(2),
+    "attention.layer_norm_rms_epsilon": float(1e-5),
+    ...keys,
+  };
+  const metadata = new Map([["general.architecture", text("llama")]]);
+  for (const [key, value] of Object.entries(own)) metadata.set(`llama.${key}`, value);
+  const table = { dtype: "float32", shape: [8, 32], data: new Float32Array(256) } as const;
+  await writeGguf(file, { metadata, tensors: new Map([["token_embd.weight", { tensor: table, type: "F32" }]]) });
+  return (await openGgufModel(file)).config;
+}
+
+describe("a key that changes what a model computes is refused by name:", () => {
+  const cases: [string, GgufValue, unknown][] = [
+    ["rope.dimension_count", uint(8), 8],
+    ["attention.causal", bool(false), false],
+    ["attention.scale", float(0.5), 0.5],
+    ["attention.sliding_window", uint(8), 8],
+    ["attention.clamp_kqv", float(8), 8],
+    ["attention.value_length", uint(8), 8],
+    ["attn_logit_softcapping", float(50), 50],
+    ["final_logit_softcapping", float(30), 30],
+    ["logit_scale", float(2), 2],
+    ["residual_scale", float(2), 2],
+    ["embedding_scale", float(2), 2],
+    ["use_parallel_residual", bool(true), true],
+    ["rope.scaling.attn_factor", float(2), 2],
+    ["rope.scaling.yarn_beta_fast", float(16), 16],
+    ["rope.freq_base_swa", float(100), 100],
+    ["rope.dimension_sections", { type: "array", of: "int32", count: 2, items: [4, 4] }, "[4,4]"],
+    ["unheard.of", uint(0), 0],
+  ];
+  test.each(cases)("%s", async (key, value, shown) => {
+    const opening = open({ [key]: value });
+    await expect(opening).rejects.toThrow(ModelError);
+    await expect(opening).rejects.toThrow(`llama.${key} is ${shown}, which is not computed`);
+  });
+
+  test("all of them at once", async () => {
+    const opening = open({ logit_scale: float(2), "attention.causal": bool(false) });
+    await expect(opening).rejects.toThrow("llama.logit_scale is 2, llama.attention.causal is false");
+  });
+});
+
+test("keys that say what is computed anyway change nothing", async () => {
+  const plain = await open({});
+  const said = await open({
+    vocab_size: uint(8),
+    expert_count: uint(0),
+    "rope.dimension_count": uint(16),
+    "attention.value_length": uint(16),
+    "attention.causal": bool(true),
+    "attention.scale": float(0.25),
+    "attention.sliding_window": uint(64),
+    "rope.scaling.original_context_length": uint(32),
+    "rope.scaling.attn_factor": float(1),
+    logit_scale: float(1),
+    use_parallel_residual: bool(false),
+  });
+  expect(said).toEqual(plain);
+});
+
+test("a factor of positions without a type is linear, as in llama.cpp", async () => {
+  const scaling = { rope_type: "linear", factor: 4 };
+  expect(await open({ "rope.scaling.factor": float(4) })).toMatchObject({ rope_scaling: scaling });
+  expect(await open({ "rope.scale_linear": float(4) })).toMatchObject({ rope_scaling: scaling });
+  for (const none of [float(0), float(1)])
+    expect(await open({ "rope.scaling.factor": none })).not.toHaveProperty("rope_scaling");
+  const off = { "rope.scaling.type": text("none"), "rope.scaling.factor": float(4) };
+  expect(await open(off)).not.toHaveProperty("rope_scaling");
+});
