@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { readDatasetCard } from "./dataset-card.js";
+import { matchesPattern, readDatasetCard } from "./dataset-card.js";
 
 function matches(pattern: string, path: string): boolean {
   const files = readDatasetCard(`---\nconfigs:\n- data_files: ${JSON.stringify(pattern)}\n---\n`);
-  return files!.splits!.get("train")!(path);
+  return files!.splits!.get("train")!.some((each) => matchesPattern(each, path));
 }
 
 test("a pattern's characters are whole, however many code units they take", () => {

@@ -9,8 +9,8 @@ const MAX_LENGTH = 2 ** 16;
 export interface CardFiles {
   /** The folder that holds all of them. */
   readonly folder: string | null;
-  /** Tells the files of each split; null if their names do. */
-  readonly splits: ReadonlyMap<string, (path: string) => boolean> | null;
+  /** Patterns of the files of each split, for `matchesPattern`; null if the files' names tell. */
+  readonly splits: ReadonlyMap<string, readonly string[]> | null;
 }
 
 /**
@@ -52,21 +52,19 @@ function parsed(front: string): unknown {
 }
 
 /** One pattern or a list for training, or a list of splits with theirs. */
-function splitsOf(files: unknown): ReadonlyMap<string, (path: string) => boolean> {
-  const test = (given: unknown) => {
-    const patterns = (Array.isArray(given) ? given : [given]).filter((each) => typeof each === "string");
-    return (path: string) => patterns.some((pattern) => matchesPattern(pattern, path));
-  };
+function splitsOf(files: unknown): ReadonlyMap<string, readonly string[]> {
+  const patterns = (given: unknown) =>
+    (Array.isArray(given) ? given : [given]).filter((each) => typeof each === "string");
   const splits = Array.isArray(files) ? files.filter(isObject) : [];
-  if (splits.length === 0) return new Map([["train", test(files)]]);
-  return new Map(splits.map(({ split, path }) => [String(split), test(path)]));
+  if (splits.length === 0) return new Map([["train", patterns(files)]]);
+  return new Map(splits.map(({ split, path }) => [String(split), patterns(path)]));
 }
 
 /**
  * True if a path matches a pattern of `datasets`: `*` and `?` stand for characters of a name, `**` for folders too, and
  * `[…]` for one of a set. Takes time in proportion to both lengths.
  */
-function matchesPattern(pattern: string, path: string): boolean {
+export function matchesPattern(pattern: string, path: string): boolean {
   const steps = pattern
     .replace(/^\.?\//, "")
     .split(/(\*\*\/|\*+|\?|\[[^\]/]+\])|(?=.)/su)

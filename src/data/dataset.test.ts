@@ -26,7 +26,7 @@ const line = (text: string) => `{"text": "${text}"}\n`;
 /** The texts of each side of the folder, or of a file in it. */
 async function texts(
   name = "",
-  rules: 1 | 2 | 3 = 2,
+  rules: 1 | 2 | 3 = 3,
 ): Promise<[train: string[], validation: string[], unused: string]> {
   const { train, validation, unused } = await loadDataset(join(folder, name), { validationFraction: 0, rules });
   const of = (records: typeof train) => records.map((record) => (record.kind === "text" ? record.text : record.kind));
@@ -88,6 +88,26 @@ test("a file on both sides, and shards without one for training, are refused by 
 test("only files for tests leave nothing to train on", async () => {
   await write({ "test.jsonl": line("a"), "README.md": "x" });
   await expect(texts()).rejects.toThrow(/there is only README\.md, test\.jsonl; add files to train on/);
+});
+
+test("a file that the dataset card names and that is not there is refused, but for tests and earlier runs", async () => {
+  await write({ "train/c.jsonl": line("c"), "train/d.jsonl": line("d") });
+  const name = async (files: unknown) =>
+    write({ "README.md": `---\nconfigs:\n- data_files: ${JSON.stringify(files)}\n---\n` });
+  const says = /README\.md names "train\/gone\.jsonl" for the split train, and no data file matches it; add the file/;
+  await name("train/gone.jsonl");
+  await expect(texts()).rejects.toThrow(DataError);
+  await expect(texts()).rejects.toThrow(says);
+  await name(["train/c.jsonl", "train/gone.jsonl"]);
+  await expect(texts()).rejects.toThrow(says);
+  expect((await texts("", 2))[0]).toEqual(["c"]);
+  const train = { split: "train", path: "train/*" };
+  await name([train, { split: "validation", path: "gone/*" }]);
+  await expect(texts()).rejects.toThrow(/names "gone\/\*" for the split validation/);
+  await name([{ split: "fr", path: "gone/*" }]);
+  await expect(texts()).rejects.toThrow(/names "gone\/\*" for the split fr/);
+  await name([train, { split: "test", path: "gone/*" }]);
+  expect((await texts())[0]).toEqual(["c", "d"]);
 });
 
 test("by the rules of version 1, whole names alone make a split and every file is data", async () => {

@@ -1,6 +1,7 @@
 import { baseName, extension } from "#platform";
 import { DataError } from "../base/errors.js";
-import type { CardFiles } from "./dataset-card.js";
+import { shownValue } from "../base/json.js";
+import { type CardFiles, matchesPattern } from "./dataset-card.js";
 
 /** The data files of a folder on the sides of the split that their names put them on. Paths are relative to it. */
 export interface SplitFiles {
@@ -43,9 +44,11 @@ const RULES: readonly Rule[] = [ofFolders, ofNames];
  * for training, these are all that it does not name. Unlike there, upper case counts as lower case, and the keyword
  * must be the whole name of a Markdown file. Beside Parquet files, `.json` is about the data.
  * @param card README.md of the folder, if it says where data are.
- * @throws DataError if a file is named for both sides, or none of the splits is for training.
+ * @param isStrict false where a card may name files that are not there.
+ * @throws DataError if a file is named for both sides, none of the splits is for training, or the card names a file that
+ * is not there.
  */
-export function splitFiles(paths: readonly string[], card: CardFiles | null = null): SplitFiles {
+export function splitFiles(paths: readonly string[], card: CardFiles | null = null, isStrict = true): SplitFiles {
   const inside = card?.folder ? `${card.folder}/` : "";
   const hasTables = paths.some((path) => extension(path) === ".parquet");
   const data = paths.filter(
@@ -56,7 +59,7 @@ export function splitFiles(paths: readonly string[], card: CardFiles | null = nu
       !(hasTables && extension(path) === ".json"),
   );
   const names = data.map((path) => path.slice(inside.length));
-  const splits = card?.splits ? cardSplits(names, card.splits) : shardSplits(names);
+  const splits = card?.splits ? cardSplits(names, card.splits, isStrict) : shardSplits(names);
   const sides = splits ?? RULES.map((rule) => rule(names)).find((found) => found !== null) ?? names.map(() => []);
   const on = (side: Side) => data.filter((_, index) => sides[index]!.includes(side));
   const [named, validation] = [on("train"), on("validation")];
@@ -97,11 +100,29 @@ function shardSplits(paths: readonly string[]): ReturnType<typeof sidesOfSplits>
   return sidesOfSplits(paths.map((path) => SHARD.exec(path)?.slice(1) ?? []));
 }
 
+/**
+ * @throws DataError for a pattern that no file matches, as `datasets` does. Files of tests, which are not used, need not
+ * be there: they are not downloaded.
+ */
 function cardSplits(
   paths: readonly string[],
   splits: NonNullable<CardFiles["splits"]>,
+  isStrict: boolean,
 ): ReturnType<typeof sidesOfSplits> {
-  return sidesOfSplits(paths.map((path) => [...splits].filter(([, isOf]) => isOf(path)).map(([name]) => name)));
+  const found = paths.map((path) =>
+    [...splits].filter(([, patterns]) => patterns.some((each) => matchesPattern(each, path))).map(([name]) => name),
+  );
+  const hasNone = found.every((names) => names.length === 0);
+  for (const [name, patterns] of isStrict ? splits : []) {
+    const isUsed = [...KEYWORDS.train, ...KEYWORDS.validation].includes(name);
+    const missing = patterns.find((each) => !paths.some((path) => matchesPattern(each, path)));
+    if (missing === undefined || !(isUsed || hasNone)) continue;
+    throw new DataError(
+      `README.md names ${shownValue(missing)} for the split ${name}, and no data file matches it; ` +
+        "add the file, or correct data_files in README.md",
+    );
+  }
+  return sidesOfSplits(found);
 }
 
 function ofFolders(paths: readonly string[]): ReturnType<Rule> {
