@@ -137,6 +137,18 @@ test("a compressed table", async () => {
   expect((await texts("a.csv.gz"))[0]).toEqual(["007", "1.50"]);
 });
 
+test("gzip is read as Python reads it: zeros stand between members and after them, and nothing else does", async () => {
+  const [one, two] = [gzipSync("one\n\n"), gzipSync("two")];
+  const zeros = new Uint8Array(600);
+  await writeFile(join(folder, "a.txt.gz"), Buffer.concat([one, zeros, two, zeros, gzipSync("!"), zeros]));
+  expect((await texts("a.txt.gz"))[0]).toEqual(["one", "two!"]);
+  for (const between of [zeros, new Uint8Array(0)]) {
+    await writeFile(join(folder, "a.txt.gz"), Buffer.concat([one, between, Buffer.from("more")]));
+    await expect(texts("a.txt.gz")).rejects.toThrow(DataError);
+    await expect(texts("a.txt.gz")).rejects.toThrow(/a\.txt\.gz: cannot decompress gzip: /);
+  }
+});
+
 test("a table whose columns say nothing is refused once, with the way out", async () => {
   await write({ "a.csv": "Frage,Antwort\na,b\nc,d\n" });
   const message = await loadDataset(join(folder, "a.csv")).catch((error: Error) => error.message);
