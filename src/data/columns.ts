@@ -39,7 +39,7 @@ const REFUSED: readonly RefusedColumn[] = [
   },
   {
     names: ["image", "images", "video", "videos", "audio", "audios"],
-    kinds: [...PROMPTED, ...CHATS],
+    kinds: ["text", ...PROMPTED, ...CHATS],
     isHarmless: isEmpty,
     remedy: "only text is trained on: keep samples without it, or leave the column out",
   },
@@ -57,7 +57,7 @@ const REFUSED: readonly RefusedColumn[] = [
   },
   {
     names: ["weight", "weights", "sample_weight", "loss_weight"],
-    kinds: [...PROMPTED, ...CHATS, "token rows"],
+    kinds: ["text", ...PROMPTED, ...CHATS, "token rows"],
     isHarmless: isOne,
     remedy: "all samples weigh the same here: repeat or leave out samples instead, and leave the column out",
   },

@@ -4,7 +4,7 @@ import { PythonFloat } from "../python/float.js";
 import { parsePythonJson } from "../python/json.js";
 import { asConversations, type DataRecord, type RecordContent, RecordReader } from "./records.js";
 
-const read = (json: string, rules: 1 | 2 = 2): RecordContent =>
+const read = (json: string, rules: 1 | 2 | 3 = 3): RecordContent =>
   new RecordReader(rules).read(parsePythonJson(json) as Record<string, unknown>, "a.jsonl");
 
 const user = (content: string) => ({ role: "user", content });
@@ -125,6 +125,10 @@ test.each([
   ['{"prompt": "a", "completion": "b", "system": "c"}', /"system" is not understood, got "c"; a prompt is a text/],
   [`{${CHAT}}], "images": ["a.png"]}`, /"images" is not understood, got \["a\.png"\]; only text is trained on/],
   [`{${CHAT}}], "weight": 0.5}`, /"weight" is not understood, got 0\.5; all samples weigh the same/],
+  ['{"text": "a", "images": ["a.png"]}', /"images" is not understood, got \["a\.png"\]; only text is trained on/],
+  ['{"text": "a", "audio": "a.wav"}', /"audio" is not understood, got "a\.wav"; only text is trained on/],
+  ['{"text": "a", "weight": 0.5}', /"weight" is not understood, got 0\.5; all samples weigh the same/],
+  ['{"text": "a", "sample_weight": "2"}', /"sample_weight" is not understood, got "2"; all samples weigh the same/],
   [`{${CHAT}, "weight": 0.5}]}`, /message 2: "weight" must be 0 or 1, got 0\.5/],
   [`{${CHAT}, "weight": 0, "train": true}]}`, /message 2: weight and train contradict one another/],
   [`{${CHAT}, "train_detail": []}]}`, /message 2: "train_detail" is not known; write .* input_ids with labels/],
@@ -172,6 +176,12 @@ test("keys that nothing reads are noted", () => {
   reader.read({ text: "a", id: 1, url: null }, "a.jsonl");
   reader.read({ text: "b", source: "web" }, "a.jsonl");
   expect([...reader.unused].sort()).toEqual(["id", "source"]);
+});
+
+test("a run begun before goes on with texts of any weight", () => {
+  const reader = new RecordReader(2);
+  expect(reader.read({ text: "a", weight: 0.5 }, "a.jsonl")).toEqual({ kind: "text", text: "a" });
+  expect([...reader.unused]).toEqual(["weight"]);
 });
 
 test("kinds in several files are blamed on both", () => {

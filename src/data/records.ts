@@ -196,7 +196,7 @@ export class RecordReader {
           : `; one source has one kind, this record is ${found.kind}, ${before} ${kind}`;
       throw new DataError(`must have ${need}; the keys found are ${shownKeys(fields)}${other}`);
     }
-    if (this.rules > 1) requireHonoured(kind, fields);
+    if (this.rules > (kind === "text" ? 2 : 1)) requireHonoured(kind, fields);
     for (const key of Object.keys(fields)) {
       if (!keys.includes(key) && !also.includes(key)) this.#unused.add(this.columns.get(key) ?? key);
     }
