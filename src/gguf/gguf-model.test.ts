@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ModelError } from "../base/errors.js";
+import { describeModel } from "../models/architectures.js";
 import { openGgufModel } from "./gguf-model.js";
 import type { GgufValue } from "./types.js";
 import { writeGguf } from "./write-gguf.js";
@@ -19,7 +20,7 @@ const bool = (value: boolean): GgufValue => ({ type: "bool", value });
 const text = (value: string): GgufValue => ({ type: "string", value });
 
 /** A model of llama with heads of 16 features, and these keys. */
-async function open(keys: Readonly<Record<string, GgufValue>>) {
+async function open(keys: Readonly<Record<string, GgufValue>>, factors: Readonly<Record<string, number[]>> = {}) {
   const own: Readonly<Record<string, GgufValue>> = {
     context_length: uint(64),
     embedding_length: uint(32),
@@ -31,8 +32,13 @@ async function open(keys: Readonly<Record<string, GgufValue>>) {
   };
   const metadata = new Map([["general.architecture", text("llama")]]);
   for (const [key, value] of Object.entries(own)) metadata.set(`llama.${key}`, value);
-  const table = { dtype: "float32", shape: [8, 32], data: new Float32Array(256) } as const;
-  await writeGguf(file, { metadata, tensors: new Map([["token_embd.weight", { tensor: table, type: "F32" }]]) });
+  const tensor = (shape: number[], data: Float32Array) => ({
+    tensor: { dtype: "float32", shape, data } as const,
+    type: "F32" as const,
+  });
+  const tensors = new Map([["token_embd.weight", tensor([8, 32], new Float32Array(256))]]);
+  for (const [name, each] of Object.entries(factors)) tensors.set(name, tensor([each.length], Float32Array.from(each)));
+  await writeGguf(file, { metadata, tensors });
   return (await openGgufModel(file)).config;
 }
 
@@ -94,4 +100,15 @@ test("a factor of positions without a type is linear, as in llama.cpp", async ()
     expect(await open({ "rope.scaling.factor": none })).not.toHaveProperty("rope_scaling");
   const off = { "rope.scaling.type": text("none"), "rope.scaling.factor": float(4) };
   expect(await open(off)).not.toHaveProperty("rope_scaling");
+});
+
+test("longrope keeps the length from which its long factors count", async () => {
+  const [short, long] = [new Array<number>(8).fill(1), new Array<number>(8).fill(2)];
+  const config = await open(
+    { "rope.scaling.original_context_length": uint(32), "rope.scaling.attn_factor": float(1.5) },
+    { "rope_factors_short.weight": short, "rope_factors_long.weight": long },
+  );
+  expect(describeModel(config).config).toMatchObject({
+    ropeScaling: { kind: "longrope", originalLength: 32, shortFactors: short, longFactors: long, attentionFactor: 1.5 },
+  });
 });

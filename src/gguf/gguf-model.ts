@@ -190,11 +190,13 @@ async function ropeScaling(
   const [long, short] = [tensors.get("rope_factors_long.weight"), tensors.get("rope_factors_short.weight")];
   if (long !== undefined && short !== undefined) {
     const attention = metadata.number(`${name}.rope.scaling.attn_factor`);
+    const originalLength = metadata.number(`${name}.rope.scaling.original_context_length`);
     return {
       rope_type: "longrope",
       short_factor: [...(await short.read())],
       long_factor: [...(await long.read())],
       ...(attention !== undefined && { attention_factor: attention }),
+      ...(originalLength !== undefined && { original_max_position_embeddings: originalLength }),
     };
   }
   const divisors = await tensors.get("rope_freqs.weight")?.read();
