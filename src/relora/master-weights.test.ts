@@ -54,6 +54,7 @@ test("after many cycles, which no merge reads again, the weights are the same to
   expect(await master.weight(LAYER)).toEqual(all);
   await master.log(deltaOf(21));
   const more = await addTerms(all, [termOf(21)]);
+  expect(await master.weight("a layer without an adapter")).toBe(weights);
   // All cycles are in a sum: they are not read again.
   await truncateDeltas(moved, 0);
   expect(await master.weight(LAYER)).toEqual(more);

@@ -97,7 +97,9 @@ export class MasterWeights {
     const { base, held } = this.#sources;
     if (held !== null) return held(layer);
     await this.#follow();
-    return addTerms(await (this.#sums ?? base)(layer), this.#recentTerms(layer));
+    // A layer without an adapter is in no sum.
+    const source = this.#sums === null || !this.#ranks.has(layer) ? base : this.#sums;
+    return addTerms(await source(layer), this.#recentTerms(layer));
   }
 
   /** Removes the sums, which a later run makes anew. */
