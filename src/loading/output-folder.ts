@@ -38,7 +38,7 @@ export async function requireApart(
     if (input === null || input === "" || !(await exists(input))) continue;
     const read = await realPath(input);
     const way = `name a ${kind} elsewhere`;
-    if (read === place && !(await isDirectory(input))) throw refuse(`${out} is read; ${way}`);
+    if (kind === "file" && read === place) throw refuse(`${out} is read; ${way}`);
     const isApart = isRun && read !== place && exceptRuns.includes(input);
     if (!isApart && isWithin(read, place) && (await isDirectory(input)))
       throw refuse(`${out} is inside of ${input}, which is read; ${way}`);
