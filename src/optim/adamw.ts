@@ -104,7 +104,7 @@ export function updateTensor(
   const root = bias1 / Math.sqrt(1 - beta2 ** state.step);
   // Above 0 in float32 too, so that a weight without gradients does not move by 0 / 0.
   const shift = Math.max(eps * bias1, 2 ** -126);
-  const scalars = [gradientScale, 1 - beta1, 1 - beta2, root, shift, lr, lr * weightDecay] as const;
+  const [fresh1, fresh2, decay] = [1 - beta1, 1 - beta2, lr * weightDecay];
   const { memory, adamw } = kernels(4 * BYTES);
   for (let start = 0; start < parameter.length; start += CHUNK) {
     const end = Math.min(start + CHUNK, parameter.length);
@@ -112,7 +112,8 @@ export function updateTensor(
     const copies = inPlace.map((_, i) => new Float32Array(memory.buffer, i * BYTES, end - start));
     for (const [i, copy] of copies.entries()) copy.set(inPlace[i]!);
     copyGradient(gradient, start, new Float32Array(memory.buffer, 3 * BYTES, end - start));
-    adamw(0, 4 * (end - start), 3 * BYTES, BYTES, 2 * BYTES, ...scalars);
+    const [p, last, g, m, v] = [0, 4 * (end - start), 3 * BYTES, BYTES, 2 * BYTES];
+    adamw(p, last, g, m, v, gradientScale, fresh1, fresh2, root, shift, lr, decay);
     for (const [i, copy] of copies.entries()) inPlace[i]!.set(copy);
   }
 }
