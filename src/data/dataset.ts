@@ -325,8 +325,8 @@ async function loadFiles(paths: readonly string[], reader: RecordReader, reading
 }
 
 /**
- * Paths of a folder's data files, on the sides of the split. Folders of runs in it are passed over: a run may be written
- * where its data lie.
+ * Paths of a folder's data files, on the sides of the split. Folders of runs in it are passed over: a run may be
+ * written where its data lie.
  * @throws DataError if there is none, or none to train on.
  */
 export async function dataFilesIn(folder: string, rules: ReadingRules, config: string | null): Promise<SplitFiles> {

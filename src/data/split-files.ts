@@ -45,8 +45,8 @@ const RULES: readonly Rule[] = [ofFolders, ofNames];
  * must be the whole name of a Markdown file. Beside Parquet files, `.json` is about the data.
  * @param card README.md of the folder, if it says where data are.
  * @param isStrict false where a card may name files that are not there.
- * @throws DataError if a file is named for both sides, none of the splits is for training, or the card names a file that
- * is not there.
+ * @throws DataError if a file is named for both sides, none of the splits is for training, or the card names a file
+ * that is not there.
  */
 export function splitFiles(paths: readonly string[], card: CardFiles | null = null, isStrict = true): SplitFiles {
   const inside = card?.folder ? `${card.folder}/` : "";
@@ -101,8 +101,8 @@ function shardSplits(paths: readonly string[]): ReturnType<typeof sidesOfSplits>
 }
 
 /**
- * @throws DataError for a pattern that no file matches, as `datasets` does. Files of tests, which are not used, need not
- * be there: they are not downloaded.
+ * @throws DataError for a pattern that no file matches, as `datasets` does. Files of tests, which are not used, need
+ * not be there: they are not downloaded.
  */
 function cardSplits(
   paths: readonly string[],

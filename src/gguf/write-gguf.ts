@@ -40,8 +40,8 @@ export interface RoundingError {
 }
 
 /**
- * Writes a GGUF file of version 3 as `writeFileAtomic`: whole or not at all. Lazy tensors are read, written and released one
- * after another; those of an open GGUF file that keep their type pass through byte for byte.
+ * Writes a GGUF file of version 3 as `writeFileAtomic`: whole or not at all. Lazy tensors are read, written and
+ * released one after another; those of an open GGUF file that keep their type pass through byte for byte.
  * @returns the rounding error of each type that was not written exactly.
  * @throws CheckpointError for numbers that are not finite or that the type cannot hold, and rows that are no whole
  * blocks.

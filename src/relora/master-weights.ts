@@ -31,8 +31,8 @@ const SPARE = 1;
 
 /**
  * Weights in float32 that quantized models never hold: base + Σ scaling · B · A over the finished cycles, rebuilt from
- * the disk when asked for. Once the cycles have many numbers, their sums are written beside the log, so
- * that neither memory nor the time of a merge grows with the number of cycles.
+ * the disk when asked for. Once the cycles have many numbers, their sums are written beside the log, so that neither
+ * memory nor the time of a merge grows with the number of cycles.
  */
 export class MasterWeights {
   readonly #run: { readonly path: string };

@@ -36,7 +36,6 @@ import { filesBesideDeltas } from "../relora/delta-log.js";
 import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 import { renderReport } from "./report/report.js";
 
-const SETTINGS_FILE = RUN_SETTINGS;
 const METRICS_FILE = "metrics.jsonl";
 const LOCK_FILE = "lock";
 
@@ -110,7 +109,7 @@ export class RunFolder {
     if (!isOurs && !settings.overwrite && (await isRunFolder(this.path))) throw holdsRun(this.path);
     for (const name of await ownEntries(this.path)) {
       // Without its settings a folder is no run, should this be interrupted; they are replaced anyhow.
-      if (name === LOCK_FILE || name === SETTINGS_FILE) continue;
+      if (name === LOCK_FILE || name === RUN_SETTINGS) continue;
       // What an interruption leaves of a folder, without its checksums, must not pass for files of somebody else.
       await (OWN_FOLDERS.test(name) ? removeFolderAtomic : removeTree)(joinPath(this.path, name));
     }
@@ -207,7 +206,7 @@ export class RunFolder {
  * Writes the settings of a run. @param folder where to; not yet `out` while a whole folder is written beside its place.
  */
 export async function writeSettings(folder: string, settings: Settings, out: string): Promise<void> {
-  await writeFileAtomic(joinPath(folder, SETTINGS_FILE), jsonText({ ...settings, out }));
+  await writeFileAtomic(joinPath(folder, RUN_SETTINGS), jsonText({ ...settings, out }));
 }
 
 /** True if the last line of a metrics.jsonl was cut short. */
@@ -217,7 +216,7 @@ export function isTorn(metrics: string): boolean {
 
 /** True if a folder holds a run. */
 export function isRunFolder(path: string): Promise<boolean> {
-  return exists(joinPath(path, SETTINGS_FILE));
+  return exists(joinPath(path, RUN_SETTINGS));
 }
 
 /**
@@ -231,7 +230,7 @@ export async function readRunSettings(
   changes: Readonly<Record<string, unknown>> = {},
   facts: DataFacts = {},
 ): Promise<Settings> {
-  const file = await checkpointPath(path, SETTINGS_FILE);
+  const file = await checkpointPath(path, RUN_SETTINGS);
   const values = await readJsonObject(file);
   const resolved = { path: file, values, isResolved: true };
   return completeSettings(resolveSettings({ flags: changes, file: resolved, defaults: EARLIER_SETTINGS }), facts);
@@ -279,7 +278,7 @@ async function requireReplaceable(out: string, { overwrite }: Pick<Settings, "ov
  */
 async function hasRunSettings(path: string): Promise<boolean> {
   try {
-    const { model, method, out, maxSteps } = await readJsonObject(await checkpointPath(path, SETTINGS_FILE));
+    const { model, method, out, maxSteps } = await readJsonObject(await checkpointPath(path, RUN_SETTINGS));
     return [model, method, out].every((each) => typeof each === "string") && typeof maxSteps === "number";
   } catch (error) {
     if (error instanceof CheckpointError) return false;

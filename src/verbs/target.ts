@@ -188,12 +188,12 @@ async function load(
   folder: string,
   source: ModelSource,
   effect: PeftEffect | null,
-  { holdHalf, widens }: HoldOptions,
+  options: HoldOptions,
 ): Promise<LoadedTarget> {
   const model = source.build();
-  await fillModel(model, source, { ...(holdHalf && { holdHalf }) });
+  await fillModel(model, source, options);
   // Before the updates, which float32 weights take up.
-  widenIf(model, widens);
+  widenIf(model, options.widens);
   for (const [name, tensor] of effect?.replaced ?? []) {
     assignSome(model, new Map([[name, await readHostTensor(tensor)]]), folder);
   }

@@ -1,7 +1,7 @@
 import { interleaveHigh, interleaveLow, interleavePairsHigh, interleavePairsLow, narrowToBytes } from "./bytes";
 import { largestMagnitude } from "./magnitude";
 
-// What a table holds at which byte. Levels and bounds are 16 float32 each, as rows of their first bytes, second bytes, …
+// Places in a table, in bytes. Levels and bounds are 16 float32 each, as rows of their first bytes, second bytes, …
 const LEVELS: usize = 0;
 const BOUNDS: usize = 64;
 const PLACES: usize = 128;
