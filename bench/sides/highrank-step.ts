@@ -52,6 +52,8 @@ const shape = {
   checkpointing,
   device: "cpu",
   threads,
+  // As `train` computes.
+  deterministic: false,
 } as const;
 const step = await TrainingStep.compile(model, trained, shape);
 const optimizer = new AdamW(
