@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { diskParameters, hostTensors, writeModel } from "../src/loading/model-source.js";
@@ -312,6 +312,26 @@ describe("a file of prompts", () => {
       expect(lines.length).toBeLessThan(5);
       expect(lines).toMatchObject(PROMPTS.slice(0, lines.length).map((prompt) => ({ prompt })));
       expect(await readdir(cwd)).not.toContain("answers.jsonl");
+    }));
+
+  test("takes the place of what an earlier call left, and of nothing else", () =>
+    withModel({ "prompts.jsonl": PLAIN, "a.jsonl.partial": "mine\n" }, null, async (cwd) => {
+      const partial = path.join(cwd, "a.jsonl.partial");
+      const answering = () =>
+        answerData(path.join(cwd, "model"), {
+          ...{ ...ALONE, base: null, adapter: true, device: "cpu", threads: 1 },
+          ...{ data: path.join(cwd, "prompts.jsonl"), out: path.join(cwd, "a.jsonl"), batchSize: 5 },
+        });
+      const refused = { name: "ConfigError", message: expect.stringContaining("a.jsonl.partial, where the answers") };
+      await expect(answering()).rejects.toMatchObject(refused);
+      expect(await readFile(partial, "utf8")).toBe("mine\n");
+      await rm(partial);
+      await mkdir(partial);
+      await expect(answering()).rejects.toMatchObject(refused);
+      await rm(partial, { recursive: true });
+      await writeFile(partial, '{"prompt":"a","completion":"b","finish":"stop"}\n{"promp');
+      expect((await answering()).outcome).toBe("done");
+      expect(await readdir(cwd)).not.toContain("a.jsonl.partial");
     }));
 
   test.each([

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { exists, joinPath, makeFolder, requireRoom, writeFileAtomic } from "#platform";
+import { exists, joinPath, makeFolder, requireRoom, writeFilesAtomic } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { formatCount } from "../base/numbers.js";
 import { SETTINGS } from "../config/settings.js";
@@ -52,8 +52,9 @@ export function addTokenizer(program: Command, context: Context): void {
     const tokens = tokenizer.encodeDocuments(trial).length - trial.length;
 
     await makeFolder(out);
-    await writeFileAtomic(joinPath(out, "tokenizer_config.json"), `${JSON.stringify(config, null, 2)}\n`);
-    await writeFileAtomic(target, `${JSON.stringify(json, null, 2)}\n`);
+    const files = { [joinPath(out, "tokenizer_config.json")]: config, [target]: json };
+    const texts = Object.entries(files).map(([file, value]) => [file, `${JSON.stringify(value, null, 2)}\n`] as const);
+    await writeFilesAtomic(new Map(texts));
     const found = {
       path: target,
       vocabSize: tokenizer.vocabSize,

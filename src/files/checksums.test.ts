@@ -1,4 +1,4 @@
-import { appendFile, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
@@ -60,4 +60,17 @@ test("a folder is written with checksums if asked for", async () => {
   await writeFolder(path.join(folder, "checked"), fill, { checksums: true });
   expect(await readdir(path.join(folder, "checked"))).toEqual(["a.bin", "checksums.json"]);
   expect(await checksumFaults(path.join(folder, "checked"))).toEqual([]);
+});
+
+test("a folder with checksums is replaced only if they list all that it holds", async () => {
+  const target = path.join(folder, "model");
+  const write = (text: string): Promise<void> =>
+    writeFolder(target, (partial) => writeFile(path.join(partial, "a.bin"), text), { replace: true, checksums: true });
+  await write("1");
+  await write("2");
+  await mkdir(path.join(target, "inner"));
+  await writeFile(path.join(target, "inner", "mine.txt"), "mine");
+  await expect(write("3")).rejects.toThrow(`cannot write ${target}: it holds inner/mine.txt, which others put there`);
+  expect(await readFile(path.join(target, "a.bin"), "utf8")).toBe("2");
+  expect((await readdir(folder)).filter((name) => name.startsWith("."))).toEqual([]);
 });

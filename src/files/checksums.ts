@@ -20,7 +20,8 @@ export interface FolderOptions {
 
 /**
  * Writes a folder that appears whole or not at all; `fill` writes its files.
- * @throws CheckpointError as `writeFolderAtomic`.
+ * @throws CheckpointError as `writeFolderAtomic`, and, with checksums, for files in the present folder that its
+ * checksums do not list.
  */
 export function writeFolder(
   target: string,
@@ -31,7 +32,14 @@ export function writeFolder(
     target,
     async (folder) => {
       await fill(folder);
-      if (checksums) await writeChecksums(folder);
+      if (!checksums) return;
+      await writeChecksums(folder);
+      const others = (await exists(target)) ? await unlistedFiles(target) : [];
+      if (others.length === 0) return;
+      throw new CheckpointError(
+        `cannot write ${target}: it holds ${others.join(", ")}, which others put there; move it elsewhere, then try ` +
+          "again or resume the run",
+      );
     },
     { replace },
   );

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -195,5 +195,15 @@ test("a take-over that was interrupted itself is taken over", async () => {
 
 test("a missing folder, or a folder in place of the lock, is reported", async () => {
   await expect(acquireLock(path.join(folder, "missing", "run.lock"))).rejects.toThrow(CheckpointError);
-  await expect(acquireLock(folder)).rejects.toThrow("it is a folder where a file must be");
+  await expect(acquireLock(folder)).rejects.toThrow("is no file");
+});
+
+test("a folder or a pipe in the place of a lock is told with a way out, and stays", async () => {
+  const taken = { name: "ConfigError", message: `${file} is no file, and a lock is to have this name; move it elsewhere` };
+  await mkdir(file);
+  await expect(acquireLock(file)).rejects.toMatchObject(taken);
+  expect(await readdir(folder)).toEqual(["run.lock"]);
+  await rm(file, { recursive: true });
+  if (spawnSync("mkfifo", [file]).status !== 0) return;
+  await expect(acquireLock(file)).rejects.toMatchObject(taken);
 });

@@ -64,7 +64,7 @@ const NO_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS",
  * dead process on this host is taken over. The folder must exist.
  * @param held what is taken. Default: the folder.
  * @throws ConfigError if the lock is held by a living process, including this one, or by one that cannot be seen from
- *   here: on another host, in another container, or of another boot.
+ *   here: on another host, in another container, or of another boot; and if something else has the name of the file.
  * @throws CheckpointError, DataError if the file system fails.
  */
 export async function acquireLock(file: string, held = path.dirname(file)): Promise<Lock> {
@@ -106,7 +106,10 @@ async function take(file: string, held: string, own: string): Promise<string | n
   throw new ConfigError(`${file} exists but cannot be read; delete it`);
 }
 
-/** Reads a lock without taking it; null if it is free. @throws DataError if the file system fails. */
+/**
+ * Reads a lock without taking it; null if it is free.
+ * @throws ConfigError for what is no file; DataError if the file system fails.
+ */
 export async function lockHolder(file: string): Promise<LockHolder | null> {
   const found = await read(file);
   return found === null ? null : holderOf(file, found);
@@ -255,10 +258,12 @@ async function processStatus(pid: number): Promise<{ state: string; start: strin
   return { state: fields[0]!, start: fields[19]! };
 }
 
-/** The content; null if there is no such file. */
+/** The content; null if there is no such file. @throws ConfigError for what is no file. */
 async function read(file: string): Promise<string | null> {
   try {
-    return await readFile(file, "utf8");
+    // Reading a pipe would wait for ever.
+    if ((await stat(file)).isFile()) return await readFile(file, "utf8");
+    throw new ConfigError(`${file} is no file, and a lock is to have this name; move it elsewhere`);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return null;
     throw readFault(file, error);

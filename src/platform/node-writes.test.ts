@@ -4,7 +4,14 @@ import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { installFaults } from "../../tests/file-faults/faults.mjs";
 import { CheckpointError } from "../base/errors.js";
-import { makeFolder, recoverReplaced, removeFolderAtomic, writeFileAtomic, writeFolderAtomic } from "./node.js";
+import {
+  makeFolder,
+  recoverReplaced,
+  removeFolderAtomic,
+  writeFileAtomic,
+  writeFilesAtomic,
+  writeFolderAtomic,
+} from "./node.js";
 
 let folder = "";
 const folders: string[] = [];
@@ -96,4 +103,16 @@ test("a folder is removed in one step, wherever the removal is interrupted", asy
   }
   await recoverReplaced(folder);
   expect(await readdir(folder)).toEqual([]);
+});
+
+test("of several files none appears where the disk has no room for all", async () => {
+  const files = new Map(["a.json", "b.json"].map((name) => [path.join(folder, name), name]));
+  for (const at of [1, 2]) {
+    const { remove } = installFaults({ folder, kinds: ["write"], at, code: "ENOSPC" });
+    await expect(writeFilesAtomic(files)).rejects.toThrow(/cannot write .*\.json: the disk is full/);
+    remove();
+    expect(await readdir(folder)).toEqual([]);
+  }
+  await writeFilesAtomic(files);
+  for (const [file, text] of files) expect(await readFile(file, "utf8")).toBe(text);
 });

@@ -41,20 +41,34 @@ export async function writeFileAtomic(
   content: FileContent,
   { replace = true }: { replace?: boolean } = {},
 ): Promise<void> {
-  const partial = nameBeside(target, "partial");
+  await writeFilesAtomic(new Map([[target, content]]), { replace });
+}
+
+/** Writes several files like `writeFileAtomic`; none appears before all are written. */
+export async function writeFilesAtomic(
+  files: ReadonlyMap<string, FileContent>,
+  { replace = true }: { replace?: boolean } = {},
+): Promise<void> {
+  const partials = new Map([...files.keys()].map((target) => [target, nameBeside(target, "partial")] as const));
+  const orFault = async (target: string, work: Promise<void>): Promise<void> =>
+    work.catch(async (error: unknown) => {
+      for (const partial of partials.values()) await rm(partial, { force: true }).catch(leave);
+      throw writeFault(target, error);
+    });
+  for (const [target, partial] of partials) await orFault(target, writeSynced(partial, files.get(target)!));
+  for (const [target, partial] of partials) {
+    await orFault(target, (replace ? rename : renameToNew)(partial, target));
+    await orFault(target, syncFolder(path.dirname(target)));
+  }
+}
+
+async function writeSynced(file: string, content: FileContent): Promise<void> {
+  const handle = await open(file, "w");
   try {
-    const handle = await open(partial, "w");
-    try {
-      for await (const chunk of chunksOf(content)) await writeChunk(handle, chunk);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await (replace ? rename : renameToNew)(partial, target);
-    await syncFolder(path.dirname(target));
-  } catch (error) {
-    await rm(partial, { force: true }).catch(leave);
-    throw writeFault(target, error);
+    for await (const chunk of chunksOf(content)) await writeChunk(handle, chunk);
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 

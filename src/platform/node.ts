@@ -49,5 +49,6 @@ export {
   recoverReplaced,
   removeFolderAtomic,
   writeFileAtomic,
+  writeFilesAtomic,
   writeFolderAtomic,
 } from "./node-writes.js";

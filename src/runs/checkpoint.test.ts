@@ -125,11 +125,24 @@ test("pruning keeps the newest and what last and best name, and clears leftovers
   await markBest(run, 2);
   await mkdir(path.join(run, ".checkpoint-000009.77-0-1.partial"));
   await writeFile(path.join(run, ".metrics.jsonl.partial"), "");
-  expect(await pruneCheckpoints(run, 2)).toEqual([1, 3]);
+  expect(await pruneCheckpoints(run, 2)).toEqual({ removed: [1, 3], others: [] });
   expect(await listCheckpoints(run)).toEqual([2, 4, 1_000_000]);
   expect((await readdir(run)).filter((name) => name.startsWith("."))).toEqual([".metrics.jsonl.partial"]);
-  expect(await pruneCheckpoints(run, 0)).toEqual([4]);
+  expect(await pruneCheckpoints(run, 0)).toEqual({ removed: [4], others: [] });
   expect((await readCheckpoint(run, "best")).step).toBe(2);
+});
+
+test("a checkpoint with a file of the user's is neither pruned nor replaced, and the file is named", async () => {
+  for (const step of [1, 2, 3]) await writeCheckpoint(run, step, content(step));
+  const note = path.join("checkpoint-000001", "notes.md");
+  await writeFile(path.join(run, note), "mine");
+  expect(await pruneCheckpoints(run, 1)).toEqual({ removed: [2], others: ["checkpoint-000001/notes.md"] });
+  await expect(writeCheckpoint(run, 1, content(4))).rejects.toThrow(
+    /checkpoint-000001: it holds notes.md, which others/,
+  );
+  expect(await text(note)).toBe("mine");
+  await rm(path.join(run, note));
+  expect(await pruneCheckpoints(run, 1)).toEqual({ removed: [1], others: [] });
 });
 
 test("nothing is pruned as long as the newest checkpoint is damaged", async () => {
@@ -147,7 +160,7 @@ test("a pruned checkpoint does not come back as what it had replaced", async () 
   for (const step of [1, 2]) await writeCheckpoint(run, step, content(step));
   await mkdir(path.join(run, ".checkpoint-000001.aaaaaaaaaaaa.previous"));
   await mkdir(path.join(run, ".checkpoint-000002.aaaaaaaaaaaa.previous"));
-  expect(await pruneCheckpoints(run, 1)).toEqual([1]);
+  expect(await pruneCheckpoints(run, 1)).toEqual({ removed: [1], others: [] });
   expect(await recoverReplaced(run)).toEqual([]);
   expect((await readdir(run)).sort()).toEqual(["checkpoint-000002", "last"]);
 });

@@ -10,7 +10,7 @@ import {
 } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { shownValue } from "../base/json.js";
-import { checksumFaults, writeFolder } from "../files/checksums.js";
+import { checksumFaults, unlistedFiles, writeFolder } from "../files/checksums.js";
 import { checkpointFault } from "../files/faults.js";
 import { readJsonObject, toJsonText } from "../files/json-file.js";
 import { checkpointPath, orCheckpointError } from "../files/open-file.js";
@@ -148,26 +148,40 @@ export async function goBackTo(runDir: string, step: number, best: number | null
   for (const later of steps) if (later > step) await removeCheckpoint(runDir, later);
 }
 
+/** What pruning did. */
+export interface Pruned {
+  /** Steps of the checkpoints that were removed, rising. */
+  readonly removed: readonly number[];
+  /** Files of others, as `checkpoint-000100/notes.md`, for which checkpoints were kept. */
+  readonly others: readonly string[];
+}
+
 /**
- * Removes all checkpoints but the newest `keep` and those that `last` and `best` name, and what interrupted writes
- * left. Returns the steps removed.
+ * Removes all checkpoints but the newest `keep`, those that `last` and `best` name and those that hold files of others,
+ * and what interrupted writes left.
  * @throws CheckpointError, before anything is removed, if the checkpoint that `last` names is damaged.
  */
-export async function pruneCheckpoints(runDir: string, keep: number): Promise<number[]> {
+export async function pruneCheckpoints(runDir: string, keep: number): Promise<Pruned> {
   const steps = await listCheckpoints(runDir);
   const kept = new Set(steps.slice(Math.max(0, steps.length - keep)));
   const names = await listFolder(runDir);
   for (const pointer of ["last", "best"] as const) {
     if (names.includes(pointer)) kept.add(await pointedStep(runDir, pointer));
   }
-  const removed = steps.filter((step) => !kept.has(step));
+  const [removed, others]: [number[], string[]] = [[], []];
+  for (const step of steps.filter((each) => !kept.has(each))) {
+    const name = checkpointName(step);
+    const found = await unlistedFiles(joinPath(runDir, name));
+    if (found.length === 0) removed.push(step);
+    for (const file of found) others.push(`${name}/${file}`);
+  }
   // What is removed could be needed if the newest were damaged.
   if (removed.length > 0 && names.includes("last")) await verifyCheckpoint(runDir, await pointedStep(runDir, "last"));
   for (const step of removed) await removeCheckpoint(runDir, step);
   for (const name of await listFolder(runDir)) {
     if (/^\.checkpoint-\d+\..*\.partial$/.test(name)) await removeTree(joinPath(runDir, name));
   }
-  return removed;
+  return { removed, others };
 }
 
 async function removeCheckpoint(runDir: string, step: number): Promise<void> {

@@ -313,8 +313,8 @@ async function ownEntries(path: string): Promise<string[]> {
   if (!(await isDirectory(path))) return [];
   const own: string[] = [];
   for (const name of await listFolder(path)) {
-    const pattern = (await isDirectory(joinPath(path, name))) ? OWN_FOLDERS : OWN_FILES;
-    if ([pattern, LEFTOVER, LOCK_FILES].some((each) => each.test(name))) own.push(name);
+    const patterns = (await isDirectory(joinPath(path, name))) ? [OWN_FOLDERS] : [OWN_FILES, LOCK_FILES];
+    if ([...patterns, LEFTOVER].some((each) => each.test(name))) own.push(name);
   }
   return own;
 }

@@ -16,6 +16,7 @@ export interface RunHooks {
 export class RunOutput {
   readonly folder: RunFolder;
   readonly hooks: RunHooks;
+  readonly #noted = new Set<string>();
   #path: string;
 
   constructor(folder: RunFolder, hooks: RunHooks) {
@@ -31,6 +32,13 @@ export class RunOutput {
     if (path !== this.#path) this.hooks.onNotice(`${this.#path} was moved: the run goes on in ${path}.`);
     this.#path = path;
     this.hooks.onRecord(record);
+  }
+
+  /** Tells what has not been told before. */
+  noteOnce(text: string): void {
+    if (this.#noted.has(text)) return;
+    this.#noted.add(text);
+    this.hooks.onNotice(text);
   }
 
   /** Waits until the disk has room for so many bytes of what is named. @throws CheckpointError as `waitForSpace`. */

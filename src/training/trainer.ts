@@ -310,7 +310,11 @@ export class Trainer {
     this.#checkpoint = await this.#output.folder.write(async (path) => {
       const folder = await saveCheckpoint(path, step, parts);
       if (best) await markBest(path, step);
-      if (keepCheckpoints !== null) await pruneCheckpoints(path, keepCheckpoints);
+      if (keepCheckpoints !== null) {
+        for (const file of (await pruneCheckpoints(path, keepCheckpoints)).others) {
+          this.#output.noteOnce(`${file} is not of the run: its checkpoint stays until you move it elsewhere.`);
+        }
+      }
       return folder;
     });
     progress.savingSeconds += progress.seconds - started;

@@ -1,5 +1,18 @@
-import { acquireLock, appendLine, folderOf, type Lock, makeFolder, publishFile, removeTree } from "#platform";
+import {
+  acquireLock,
+  appendLine,
+  exists,
+  folderOf,
+  isDirectory,
+  type Lock,
+  makeFolder,
+  openForReading,
+  publishFile,
+  removeTree,
+} from "#platform";
+import { ConfigError } from "../base/errors.js";
 import { withBigInts } from "../base/json.js";
+import { optionName } from "../base/naming.js";
 import { loadDataset } from "../data/dataset.js";
 import { type Prompt, promptOf } from "../data/prompts.js";
 import { describePlace } from "../data/records.js";
@@ -49,7 +62,7 @@ export interface AnsweredData extends AnswerProgress {
  * Answers every prompt of the data and writes a line for each in their order: `prompt` and `completion`, or `messages`
  * with the answer as the last; and `finish`, why it ended. The file appears when it is whole. Until then the answers
  * stand in `OUT.partial`, which stays if the signal or an error ends the work; `OUT.lock` keeps other processes off.
- * @throws ConfigError if `out` exists, is being written or lies in what is read; DataError naming each record that
+ * @throws ConfigError if `out` exists, is being written or lies in what is read, and if `OUT.partial` is of others; DataError naming each record that
  * cannot be asked; CheckpointError.
  */
 export async function answerData(target: string, options: AnswerDataOptions): Promise<AnsweredData> {
@@ -58,6 +71,7 @@ export async function answerData(target: string, options: AnswerDataOptions): Pr
   const inputs = [...readBy(target, options), ...inputsOf({ data })];
   await requireNewFile(out, inputs);
   await requireApart(partial, inputs, { kind: "file" });
+  await requireAnswers(partial);
   const { source, config } = await locateData(data, options);
   const { train, validation } = await loadDataset(source, { validationFraction: 0, columns, config, isAsking: true });
   const records = [...train, ...validation];
@@ -70,6 +84,7 @@ export async function answerData(target: string, options: AnswerDataOptions): Pr
     lock = await acquireLock(`${out}.lock`, out);
     // The process that held the lock until now may have written it.
     await requireNewFile(out, inputs);
+    await requireAnswers(partial);
     await removeTree(partial);
     const progress = { answered: 0, prompts: prompts.length, tokens: 0 };
     const ends = { cut: 0, restarted: 0 };
@@ -106,6 +121,24 @@ export async function answerData(target: string, options: AnswerDataOptions): Pr
     await lock?.release();
     await writer.release();
   }
+}
+
+/** The beginning of a file that `lineOf` made. */
+const ANSWERS = /^(?:$|\{"(?:prompt|messages)":.*,"finish":"\w+"\}\n)/;
+const MAX_LINE_BYTES = 2 ** 24;
+
+/** Requires that a file, if there is one, holds answers of an earlier call, so that it may be removed. */
+async function requireAnswers(partial: string): Promise<void> {
+  if (!(await exists(partial))) return;
+  if (!(await isDirectory(partial))) {
+    const file = await openForReading(partial);
+    const start = await file.read(0, Math.min(file.size, MAX_LINE_BYTES)).finally(() => file.close());
+    if (ANSWERS.test(new TextDecoder().decode(start))) return;
+  }
+  throw new ConfigError(
+    `${optionName("out")}: ${partial}, where the answers stand until they are whole, holds something else; move it ` +
+      "elsewhere, or name another file",
+  );
 }
 
 function lineOf(prompt: Prompt, { text, finish }: Answer): string {
