@@ -410,3 +410,27 @@ test("a file beyond 4 GiB is read in part", async () => {
   await truncate(file, start.length + gap + 4); // A hole in the file takes no disk space.
   expect((await readSafetensors(file, { names: ["after"] })).tensors.get("after")).toEqual(float32([1], 0));
 });
+
+test.each([
+  ["F16", [0xff, 0x7b], [0x00, 0x7c]],
+  ["BF16", [0x7f, 0x7f], [0xc0, 0xff]],
+  ["F32", [0xff, 0xff, 0x7f, 0x7f], [0x01, 0x00, 0x80, 0x7f]],
+  ["F64", [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xef, 0x7f], [0, 0, 0, 0, 0, 0, 0xf0, 0xff]],
+])("a tensor of a model that passes through as %s must be finite too", async (dtype, largest, none) => {
+  const header = JSON.stringify({ t: { dtype, shape: [2], data_offsets: [0, 2 * largest.length] } });
+  const copy = path.join(folder, "copy.safetensors");
+  for (const [last, isNone] of [
+    [largest, false],
+    [none, true],
+  ] as const) {
+    const bytes = fileOf(header, 2 * largest.length);
+    bytes.set([...largest, ...last], bytes.length - 2 * largest.length);
+    await writeFile(file, bytes);
+    const { tensors } = await openSafetensors(file);
+    await writeSafetensors(copy, tensors);
+    const writing = writeSafetensors(copy, tensors, undefined, { isModel: true });
+    if (isNone) await expect(writing).rejects.toThrow('copy.safetensors: tensor "t" holds NaN or Infinity in its own');
+    else await writing;
+    expect((await readFile(copy)).subarray(-2 * largest.length)).toEqual(Buffer.from([...largest, ...last]));
+  }
+});

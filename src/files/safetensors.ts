@@ -91,7 +91,7 @@ export interface Placed {
   readonly name: string;
   readonly tensor: TensorToWrite;
   readonly fileType: SafetensorsDType;
-  /** True if it is part of a model: its float32 numbers must be finite. */
+  /** True if it is part of a model: its numbers must be finite. */
   readonly isModel: boolean;
 }
 
@@ -99,8 +99,7 @@ export interface Placed {
  * Writes a safetensors file that appears whole or not at all, byte for byte like the reference implementation. Tensors
  * in memory are written without a copy; lazy ones are read, written and released one after another; those of an open
  * file pass through byte for byte.
- * @param isModel refuses float32 numbers that are not finite, in tensors that are not copied from a file. Default
- * false.
+ * @param isModel refuses numbers that are not finite, also in tensors that pass through. Default false.
  * @throws CheckpointError, also for a finite value that the type in the file cannot hold.
  */
 export async function writeSafetensors(
@@ -193,7 +192,12 @@ export async function* tensorChunks(
   { name, tensor, fileType, isModel }: Placed,
 ): AsyncGenerator<Uint8Array> {
   if (passesThrough(tensor, fileType)) {
-    yield* tensor.chunks();
+    for await (const chunk of tensor.chunks()) {
+      if (isModel && !areFinite(fileType, chunk)) {
+        throw holdsNone(path, name, "holds NaN or Infinity in its own file", "bring that back from where it came");
+      }
+      yield chunk;
+    }
     return;
   }
   const host = await readHostTensor(tensor);
@@ -215,11 +219,33 @@ export async function* tensorChunks(
 function requireFinite(path: string, name: string, values: TypedArray): void {
   for (let i = 0; i < values.length; i++) {
     if (Number.isFinite(values[i])) continue;
-    throw new CheckpointError(
-      `cannot write ${path}: tensor "${name}" would hold ${values[i]}, and a model with it computes nothing; ` +
-        "look for numbers that are too large in what it is made of, such as lora_alpha of an adapter",
-    );
+    const wayOut = "look for numbers that are too large in what it is made of, such as lora_alpha of an adapter";
+    throw holdsNone(path, name, `would hold ${values[i]}`, wayOut);
   }
+}
+
+function holdsNone(path: string, name: string, holds: string, wayOut: string): CheckpointError {
+  return new CheckpointError(
+    `cannot write ${path}: tensor "${name}" ${holds}, and a model with it computes nothing; ${wayOut}`,
+  );
+}
+
+/** The exponent of infinities and NaN in the upper 16 bits of a number, which hold it whole in every type. */
+const NO_NUMBER: Readonly<Partial<Record<SafetensorsDType, number>>> = {
+  F16: 0x7c00,
+  BF16: 0x7f80,
+  F32: 0x7f80,
+  F64: 0x7ff0,
+};
+
+/** False for infinities and NaN among whole numbers as a file holds them. */
+function areFinite(fileType: SafetensorsDType, { buffer, byteOffset, byteLength }: Uint8Array): boolean {
+  const exponent = NO_NUMBER[fileType];
+  if (exponent === undefined) return true;
+  const words = new Uint16Array(buffer, byteOffset, byteLength / 2);
+  const step = ELEMENT_BYTES[fileType] / 2;
+  for (let i = step - 1; i < words.length; i += step) if ((words[i]! & exponent) === exponent) return false;
+  return true;
 }
 
 function* roundedChunks(
