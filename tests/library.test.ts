@@ -16,6 +16,7 @@ import {
   quantize,
   type Run,
   resolveSettings,
+  resume,
   type TrainSettings,
   tensor,
   train,
@@ -97,6 +98,72 @@ test("unknown settings and options are type errors, and at run time errors with 
   await expect(compare({ seeds: [0], arms: {} }, { paralel: 2 })).rejects.toThrow("did you mean parallel?");
   // @ts-expect-error rank is a number
   await expect(train({ rank: true })).rejects.toThrow("rank: must be an integer of at least 1, got true");
+});
+
+/** A value that is of no kind. */
+const ODD = new (class Odd {
+  readonly itself: unknown = this;
+})();
+
+test.each<[string, (wrong: never) => unknown]>([
+  ["loadModel: target", (wrong) => loadModel(wrong)],
+  ["loadModel: options", (wrong) => loadModel(base, wrong)],
+  ["evaluate: target", (wrong) => evaluate(wrong, { data })],
+  ["merge: target", (wrong) => merge(wrong, { out: "x" })],
+  ["merge: options", (wrong) => merge(base, wrong)],
+  ["exportTo: target", (wrong) => exportTo(wrong, "hf", { out: "x" })],
+  ["exportTo: options", (wrong) => exportTo(base, "hf", wrong)],
+  ["quantize: model", (wrong) => quantize(wrong, { to: "nf4", out: "x" })],
+  ["quantize: options", (wrong) => quantize(base, wrong)],
+  ["train: settings", (wrong) => train(wrong)],
+  ["train: options", (wrong) => train({}, wrong)],
+  ["resume: runFolder", (wrong) => resume(wrong)],
+  ["resume: options", (wrong) => resume(run.folder, wrong)],
+  ["resume: options", (wrong) => resume(run.folder, {}, wrong)],
+  ["compare: study", (wrong) => compare(wrong)],
+  ["compare: options", (wrong) => compare({ seeds: [0], arms: {} }, wrong)],
+  ["encode: text", (wrong) => model.encode(wrong)],
+  ["decode: ids", (wrong) => model.decode(wrong)],
+  ["decode: options", (wrong) => model.decode([1], wrong)],
+  ["logits: ids", (wrong) => model.logits(wrong)],
+  ["generate: prompt", (wrong) => model.generate(wrong)],
+  ["generate: options", (wrong) => model.generate("x", wrong)],
+  ["chat: messages", (wrong) => model.chat(wrong)],
+  ["chat: options", (wrong) => model.chat("x", wrong)],
+  ["generateMany: prompts", (wrong) => model.generateMany(wrong).next()],
+  ["generateMany: options", (wrong) => model.generateMany(["x"], wrong).next()],
+])("%s of no kind that the call takes is an error of ours", async (argument, call) => {
+  for (const wrong of [5, null, true]) {
+    const said = call(wrong as never);
+    await expect(said).rejects.toThrow(ConfigError);
+    await expect(said).rejects.toThrow(new RegExp(`^${argument} must be .*, got ${wrong}$`, "m"));
+  }
+});
+
+test.each<[string, (options: never) => unknown, readonly string[]]>([
+  ...[
+    ["loadModel", (options: never) => loadModel(base, options)],
+    ["evaluate", (options: object) => evaluate(base, { ...options, data })],
+  ].map(
+    ([name, call]) =>
+      [name, call, ["base", "adapters", "checkpoint", "onNotice", "adapter", "device", "threads"]] as never,
+  ),
+  ["merge", (options) => merge(base, options), ["base", "adapters", "checkpoint", "onDownload", "out", "dtype"]],
+  ["exportTo", (options) => exportTo(base, "gguf", options), ["base", "adapters", "out", "type"]],
+  ["quantize", (options) => quantize(base, options), ["onNotice", "to", "out", "blockSize"]],
+  ["train", (options) => train({ dryRun: true }, options), ["onStep", "onRecord", "signal", "untilStep", "ownProcess"]],
+  ["train", (options) => train(options), ["model", "rank", "out", "targetModules", "dryRun"]],
+  ["resume", (options) => resume(run.folder, options), ["checkpoint"]],
+  ["compare", (options) => compare({ seeds: [0], arms: {} }, options), ["out", "parallel", "onRun"]],
+  ["generate", (options) => model.generate("x", options), ["stop", "onText", "signal", "seed", "topK"]],
+  ["chat", (options) => model.chat("x", options), ["stop", "system"]],
+  ["generateMany", (options) => model.generateMany(["x"], options).next(), ["stop", "signal", "batchSize"]],
+])("an option of %s of no kind that it takes is an error of ours", async (_, call, names) => {
+  for (const name of names) {
+    const said = call({ [name]: ODD } as never);
+    await expect(said).rejects.toThrow(ConfigError);
+    await expect(said).rejects.toThrow(new RegExp(`\\b${name}:? must be `));
+  }
 });
 
 test("errors name settings by their keys, and flags only for the command line", async () => {

@@ -64,7 +64,12 @@ export function shownValue(value: unknown): string {
   if (typeof value === "number") return String(value);
   const named = (key: string, each: unknown): unknown =>
     typeof each === "number" && !Number.isFinite(each) ? String(each) : withBigInts(key, each);
-  return shortened(JSON.stringify(value, named) ?? "missing");
+  try {
+    return shortened(JSON.stringify(value, named) ?? "missing");
+  } catch {
+    // Of a program, that is in itself.
+    return "an object";
+  }
 }
 
 /** For `JSON.stringify`, which knows no bigint: its digits, as a text. */

@@ -199,7 +199,10 @@ test("a missing folder, or a folder in place of the lock, is reported", async ()
 });
 
 test("a folder or a pipe in the place of a lock is told with a way out, and stays", async () => {
-  const taken = { name: "ConfigError", message: `${file} is no file, and a lock is to have this name; move it elsewhere` };
+  const taken = {
+    name: "ConfigError",
+    message: `${file} is no file, and a lock is to have this name; move it elsewhere`,
+  };
   await mkdir(file);
   await expect(acquireLock(file)).rejects.toMatchObject(taken);
   expect(await readdir(folder)).toEqual(["run.lock"]);

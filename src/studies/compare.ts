@@ -1,6 +1,16 @@
 import { baseName, extension, readText } from "#platform";
 import type { TrainSettings } from "../config/train-settings.js";
-import { requireKnown } from "../verbs/option-table.js";
+import {
+  AMOUNT,
+  either,
+  FUNCTION,
+  type Kind,
+  OBJECT,
+  requireArguments,
+  requireOptions,
+  SIGNAL,
+  TEXT,
+} from "../verbs/arguments.js";
 import { type StudyOptions, type StudyResult, startStudy } from "./run-study.js";
 import type { Reference } from "./study.js";
 import { parseStudy } from "./study-config.js";
@@ -26,9 +36,17 @@ export interface CompareOptions extends Partial<StudyOptions> {
   readonly signal?: AbortSignal | undefined;
 }
 
-const OPTION_NAMES: readonly (keyof CompareOptions)[] = [
-  ...(["out", "parallel", "signal", "onBegin", "onRun", "onRecord", "onEnd", "onNotice", "onDownload"] as const),
-];
+const OPTIONS = {
+  out: TEXT,
+  parallel: AMOUNT,
+  signal: SIGNAL,
+  onBegin: FUNCTION,
+  onRun: FUNCTION,
+  onRecord: FUNCTION,
+  onEnd: FUNCTION,
+  onNotice: FUNCTION,
+  onDownload: FUNCTION,
+} as const satisfies Record<keyof CompareOptions, Kind>;
 
 /**
  * Compares ways to train: a matrix of runs, each in a process of its own, and one report. Called again, it continues a
@@ -38,7 +56,8 @@ const OPTION_NAMES: readonly (keyof CompareOptions)[] = [
  * @throws ConfigError with every fault of the study, and for a folder that holds something else; as `train`.
  */
 export async function compare(study: string | StudyDescription, options: CompareOptions = {}): Promise<StudyResult> {
-  requireKnown("compare", options, OPTION_NAMES);
+  requireArguments("compare", { study: either(TEXT, OBJECT) }, { study });
+  requireOptions("compare", options, OPTIONS);
   const isFile = typeof study === "string";
   const name = isFile ? baseName(study).slice(0, -extension(study).length || undefined) : (study.title ?? "study");
   const parsed = parseStudy(isFile ? await readText(study) : JSON.stringify(study), isFile ? study : "compare", name);

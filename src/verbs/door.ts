@@ -3,7 +3,8 @@ import type { DownloadEvents } from "../hub/model-download.js";
 import type { QuantizationFormat } from "../quant/quantizer.js";
 import { evaluate as evaluateTensors } from "../runtime/evaluate.js";
 import type { HostTensor } from "../tensor/dtype.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { Tensor } from "../tensor/tensor.js";
+import { FUNCTION, type Kind, listOf, requireArguments, requireOptions, TEXT } from "./arguments.js";
 import { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./evaluate.js";
 import type { ExportedModel } from "./export.js";
 import { exportTarget } from "./export.js";
@@ -13,21 +14,24 @@ import type { ExportedOnnx } from "./export-onnx.js";
 import type { ExportedAdapter } from "./export-peft.js";
 import { type MergedModel, mergeTarget } from "./merge.js";
 import {
-  LOAD_NAMES,
+  LOADING,
   type LoadModelOptions,
+  MACHINE,
   type Named,
   nameOf,
-  ORIGIN_NAMES,
+  ORIGIN,
   type OriginOptions,
   originOf,
   targetOptionsOf,
 } from "./model-options.js";
-import { completeOptions, type GivenOptions, requireKnown } from "./option-table.js";
+import { completeOptions, type GivenOptions } from "./option-table.js";
 import { EVALUATION_OPTIONS, EXPORT_OPTIONS, MERGE_OPTIONS, QUANTIZATION_OPTIONS, quantizerOf } from "./options.js";
 import { type ModelQuantization, quantizeModel } from "./quantize.js";
 import type { TargetOptions } from "./target.js";
 
 // The verbs as functions of a name and a few options. What is left out is as on the command line.
+
+const TENSOR: Kind = { words: "a Tensor", holds: (value) => value instanceof Tensor };
 
 /** Options of {@link evaluate}; only the data must be given. */
 export interface EvaluateOptions
@@ -46,11 +50,15 @@ export async function evaluate(
   target: Named | readonly Tensor[],
   options?: EvaluateOptions,
 ): Promise<TargetEvaluation | HostTensor[]> {
-  if (Array.isArray(target)) return evaluateTensors(target);
+  if (Array.isArray(target)) {
+    requireArguments("evaluate", { tensors: listOf(TENSOR) }, { tensors: target });
+    return evaluateTensors(target);
+  }
+  const name = nameOf("evaluate", target as Named);
   const given = options ?? {};
-  requireKnown("evaluate", given, [...LOAD_NAMES, ...Object.keys(EVALUATION_OPTIONS)]);
+  requireOptions("evaluate", given, LOADING, [...Object.keys(MACHINE), ...Object.keys(EVALUATION_OPTIONS)]);
   const own = completeOptions(EVALUATION_OPTIONS, given as GivenOptions);
-  return evaluateTarget(nameOf(target as Named), { ...own, ...targetOptionsOf(given) });
+  return evaluateTarget(name, { ...own, ...targetOptionsOf(given) });
 }
 
 /** Options of {@link merge}; only `out` must be given. */
@@ -68,9 +76,10 @@ export interface MergeModelOptions extends OriginOptions {
  * @throws ConfigError for unknown options, and if `out` holds files already; CheckpointError.
  */
 export async function merge(target: Named, options: MergeModelOptions): Promise<MergedModel> {
-  requireKnown("merge", options, [...ORIGIN_NAMES, ...Object.keys(MERGE_OPTIONS)]);
+  const name = nameOf("merge", target);
+  requireOptions("merge", options, ORIGIN, Object.keys(MERGE_OPTIONS));
   const own = completeOptions(MERGE_OPTIONS, options as unknown as GivenOptions);
-  return mergeTarget(nameOf(target), { ...originOf(options), ...own });
+  return mergeTarget(name, { ...originOf(options), ...own });
 }
 
 /** A format that a model can be exported in. */
@@ -101,9 +110,10 @@ export async function exportTo<F extends ExportFormat>(
   options: ExportToOptions,
 ): Promise<ExportedAs[F]> {
   const { to, ...table } = EXPORT_OPTIONS;
-  requireKnown("exportTo", options, [...ORIGIN_NAMES, ...Object.keys(table)]);
+  const name = nameOf("exportTo", target);
+  requireOptions("exportTo", options, ORIGIN, Object.keys(table));
   const own = completeOptions(EXPORT_OPTIONS, { ...options, to: format });
-  return (await exportTarget(nameOf(target), { ...originOf(options), ...own })) as ExportedAs[F];
+  return (await exportTarget(name, { ...originOf(options), ...own })) as ExportedAs[F];
 }
 
 /** Options of {@link quantize}; `to` and `out` must be given. */
@@ -118,12 +128,15 @@ export interface QuantizeOptions extends DownloadEvents {
   readonly blockSize?: number;
 }
 
+const HEARING = { onDownload: FUNCTION, onNotice: FUNCTION } as const satisfies Record<keyof DownloadEvents, Kind>;
+
 /**
  * Quantizes a Hugging Face model to 4 or 8 bits a weight. See {@link quantizeModel}.
  * @throws ConfigError for unknown options, and if `out` holds files already; CheckpointError.
  */
 export async function quantize(model: string, options: QuantizeOptions): Promise<ModelQuantization> {
-  requireKnown("quantize", options, ["onDownload", "onNotice", ...Object.keys(QUANTIZATION_OPTIONS)]);
+  requireArguments("quantize", { model: TEXT }, { model });
+  requireOptions("quantize", options, HEARING, Object.keys(QUANTIZATION_OPTIONS));
   const given = options as unknown as GivenOptions;
   const own = completeOptions(QUANTIZATION_OPTIONS, given);
   const { onDownload, onNotice } = options;

@@ -1,6 +1,8 @@
+import { isObject } from "../base/json.js";
 import { forProgram } from "../base/naming.js";
 import { SETTINGS } from "../config/settings.js";
 import type { WeightedAdapter } from "../loading/weighted-adapters.js";
+import { either, FLAG, FUNCTION, type Kind, listOf, orNull, requireArguments, TEXT } from "./arguments.js";
 import { completeOptions, type GivenOptions, type OptionTable } from "./option-table.js";
 import type { Origin, TargetOptions } from "./target.js";
 
@@ -23,21 +25,37 @@ export interface LoadModelOptions extends OriginOptions {
   readonly threads?: number | null;
 }
 
-/** Names of {@link OriginOptions}. */
-export const ORIGIN_NAMES: readonly (keyof OriginOptions)[] = [
-  ...(["base", "adapters", "checkpoint", "onDownload", "onNotice"] as const),
-];
+const WEIGHTED: Kind = {
+  words: "an object of an adapter and its weight",
+  holds: (value) => isObject(value) && typeof value.adapter === "string" && typeof value.weight === "number",
+};
+export const CHECKPOINT: Kind = {
+  words: '"last", "best", the number of a step, or null',
+  holds: (value) => value === null || value === "last" || value === "best" || Number.isSafeInteger(value),
+};
 
-/** Names of {@link LoadModelOptions}. */
-export const LOAD_NAMES: readonly (keyof LoadModelOptions)[] = [
-  ...ORIGIN_NAMES,
-  ...(["adapter", "device", "threads"] as const),
-];
+/** {@link OriginOptions}. */
+export const ORIGIN = {
+  base: orNull(TEXT),
+  adapters: listOf(either(TEXT, WEIGHTED)),
+  checkpoint: CHECKPOINT,
+  onDownload: FUNCTION,
+  onNotice: FUNCTION,
+} as const satisfies Record<keyof OriginOptions, Kind>;
 
-const MACHINE = { device: SETTINGS.device, threads: SETTINGS.threads } as const satisfies OptionTable;
+/** {@link LoadModelOptions} without those of {@link MACHINE}. */
+export const LOADING = { ...ORIGIN, adapter: FLAG } as const satisfies Partial<Record<keyof LoadModelOptions, Kind>>;
 
-/** The folder or the name. */
-export function nameOf(target: Named): string {
+export const MACHINE = { device: SETTINGS.device, threads: SETTINGS.threads } as const satisfies OptionTable;
+
+const NAMED: Kind = {
+  words: "the path or the name of a model, or a run that ended",
+  holds: (value) => typeof (isObject(value) ? value.folder : value) === "string",
+};
+
+/** The folder or the name. @throws ConfigError for anything else. */
+export function nameOf(call: string, target: Named): string {
+  requireArguments(call, { target: NAMED }, { target });
   return typeof target === "string" ? target : target.folder;
 }
 

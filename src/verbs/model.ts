@@ -1,5 +1,6 @@
 import { cpuCount } from "#platform";
 import { ConfigError, DataError } from "../base/errors.js";
+import { isObject } from "../base/json.js";
 import type { ChatMessage } from "../chats/chat-rendering.js";
 import { SETTINGS } from "../config/settings.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -10,9 +11,22 @@ import type { SessionOptions } from "../runtime/session.js";
 import { placeholder } from "../tensor/tensor.js";
 import { modelTokenizer } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
+import {
+  either,
+  FLAG,
+  FUNCTION,
+  type Kind,
+  type Kinds,
+  listOf,
+  orNull,
+  requireArguments,
+  requireOptions,
+  SIGNAL,
+  TEXT,
+} from "./arguments.js";
 import { Writer } from "./generate.js";
-import { LOAD_NAMES, type LoadModelOptions, type Named, nameOf, targetOptionsOf } from "./model-options.js";
-import { completeOptions, type GivenOptions, type OptionTable, requireKnown } from "./option-table.js";
+import { LOADING, type LoadModelOptions, MACHINE, type Named, nameOf, targetOptionsOf } from "./model-options.js";
+import { completeOptions, type GivenOptions, type OptionTable } from "./option-table.js";
 import { GENERATION_OPTIONS } from "./options.js";
 import { Reply } from "./reply.js";
 import { type LoadedTarget, loadTarget } from "./target.js";
@@ -59,12 +73,24 @@ export interface Logits {
 const { maxNewTokens, temperature, topK, topP, seed } = GENERATION_OPTIONS;
 const SAMPLING = { maxNewTokens, temperature, topK, topP, seed } as const satisfies OptionTable;
 const MANY = { ...SAMPLING, batchSize: GENERATION_OPTIONS.batchSize } as const satisfies OptionTable;
-const TEXT_NAMES: readonly string[] = [...Object.keys(SAMPLING), "stop", "onText", "signal"];
+const WRITING = { stop: listOf(TEXT), onText: FUNCTION, signal: SIGNAL } as const satisfies Kinds;
+const CHAT = { ...WRITING, system: orNull(TEXT) } as const satisfies Kinds;
+const MANY_WRITING = { stop: WRITING.stop, signal: SIGNAL } as const satisfies Kinds;
 const MODEL_TABLE = {
   chatTemplate: SETTINGS.chatTemplate,
   float32: GENERATION_OPTIONS.float32,
   keepQuantized: GENERATION_OPTIONS.keepQuantized,
 } as const satisfies OptionTable;
+
+const MESSAGES = listOf({
+  words: "a message, an object with a role",
+  holds: (value) => isObject(value) && typeof value.role === "string",
+});
+const PROMPT = either(TEXT, MESSAGES);
+const IDS: Kind = {
+  words: "a list of token ids",
+  holds: (value) => typeof value === "object" && value !== null && "length" in value,
+};
 
 /**
  * Loads a model to talk to: a run folder or a run that ended, a Hugging Face model or a PEFT adapter, quantized or
@@ -72,11 +98,11 @@ const MODEL_TABLE = {
  * @throws CheckpointError or ConfigError saying what is missing; ConfigError for unknown options.
  */
 export async function loadModel(target: Named, options: ModelOptions = {}): Promise<LanguageModel> {
-  requireKnown("loadModel", options, [...LOAD_NAMES, ...Object.keys(MODEL_TABLE)]);
+  const name = nameOf("loadModel", target);
+  requireOptions("loadModel", options, LOADING, [...Object.keys(MACHINE), ...Object.keys(MODEL_TABLE)]);
   const { chatTemplate, ...held } = completeOptions(MODEL_TABLE, options as GivenOptions);
   const targetOptions = targetOptionsOf(options);
   const { device, threads } = targetOptions;
-  const name = nameOf(target);
   const loaded = await loadTarget(name, { ...targetOptions, ...holding(held, targetOptions) });
   return new LanguageModel(name, loaded, { device, threads: threads ?? cpuCount() }, chatTemplate);
 }
@@ -124,18 +150,24 @@ export class LanguageModel {
 
   /** The ids of a text that is to be continued, with what the tokenizer puts in front of texts. */
   async encode(text: string): Promise<number[]> {
+    requireArguments("encode", { text: TEXT }, { text });
     const tokenizer = await this.tokenizer;
     return text === "" ? [...tokenizer.surround.before] : tokenizer.encodePrompt(text, null);
   }
 
   /** The text of ids, by default without special tokens. */
-  async decode(ids: ArrayLike<number>, { skipSpecialTokens = true } = {}): Promise<string> {
+  async decode(ids: ArrayLike<number>, options: { readonly skipSpecialTokens?: boolean } = {}): Promise<string> {
+    requireArguments("decode", { ids: IDS }, { ids });
+    requireOptions("decode", options, { skipSpecialTokens: FLAG });
+    const { skipSpecialTokens = true } = options;
     return (await this.tokenizer).decode(ids, { skipSpecialTokens });
   }
 
   /** Continues a text; an empty one as if a document begins. `await` gives the whole, `for await` its pieces. */
   generate(prompt: string, options: GenerateOptions = {}): Reply {
-    return this.#reply("generate", options, [], (writer, writing) => writer.continue(prompt, writing));
+    return this.#reply("generate", { prompt: TEXT }, { prompt }, options, WRITING, (writer, writing) =>
+      writer.continue(prompt, writing),
+    );
   }
 
   /**
@@ -143,10 +175,12 @@ export class LanguageModel {
    * @param messages what was said, or what the user says.
    * @throws through the reply: ConfigError if there is no chat template, DataError if it refuses the messages.
    */
-  chat(messages: string | readonly ChatMessage[], { system = null, ...options }: ChatOptions = {}): Reply {
-    const said = typeof messages === "string" ? [{ role: "user", content: messages }] : messages;
-    const all = system === null ? said : [{ role: "system", content: system }, ...said];
-    return this.#reply("chat", options, ["system"], (writer, writing) => writer.answer(all, writing));
+  chat(messages: string | readonly ChatMessage[], options: ChatOptions = {}): Reply {
+    return this.#reply("chat", { messages: PROMPT }, { messages }, options, CHAT, (writer, writing) => {
+      const said = typeof messages === "string" ? [{ role: "user", content: messages }] : messages;
+      const { system = null } = options;
+      return writer.answer(system === null ? said : [{ role: "system", content: system }, ...said], writing);
+    });
   }
 
   /**
@@ -157,10 +191,12 @@ export class LanguageModel {
    */
   async *generateMany(
     prompts: readonly (string | readonly ChatMessage[])[],
-    { signal, stop, ...given }: GenerateManyOptions = {},
+    given: GenerateManyOptions = {},
   ): AsyncGenerator<Answer, void, undefined> {
-    requireKnown("generateMany", given, Object.keys(MANY));
-    const values = completeOptions(MANY, given);
+    requireArguments("generateMany", { prompts: listOf(PROMPT) }, { prompts });
+    requireOptions("generateMany", given, MANY_WRITING, Object.keys(MANY));
+    const { signal, stop } = given;
+    const values = completeOptions(MANY, given as GivenOptions);
     const asked = prompts.map((prompt) => (typeof prompt === "string" ? prompt : { messages: prompt }));
     let leave = (): void => {};
     const left = new Promise<void>((resolve) => {
@@ -186,6 +222,7 @@ export class LanguageModel {
    */
   logits(ids: ArrayLike<number>): Promise<Logits> {
     return this.#inTurn(async () => {
+      requireArguments("logits", { ids: IDS }, { ids });
       const inputIds = Int32Array.from(ids);
       const length = inputIds.length;
       this.#requireIds(ids);
@@ -213,14 +250,18 @@ export class LanguageModel {
 
   #reply(
     call: string,
-    { onText: hear, signal, stop, ...sampling }: GenerateOptions,
-    more: readonly string[],
+    argument: Kinds,
+    said: Readonly<Record<string, unknown>>,
+    options: GenerateOptions,
+    kinds: Kinds,
     write: (writer: Writer, options: WritingOptions) => ReturnType<Writer["continue"]>,
   ): Reply {
     return new Reply((show, left) =>
       this.#inTurn(async () => {
-        requireKnown(call, sampling, [...TEXT_NAMES, ...more]);
-        const values = completeOptions(SAMPLING, sampling);
+        requireArguments(call, argument, said);
+        requireOptions(call, options, kinds, Object.keys(SAMPLING));
+        const { onText: hear, signal, stop } = options;
+        const values = completeOptions(SAMPLING, options as GivenOptions);
         const onText = (piece: string): void => {
           show(piece);
           hear?.(piece);

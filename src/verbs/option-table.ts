@@ -1,6 +1,5 @@
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
-import { suggest } from "../base/suggest.js";
 import { parseValue } from "../config/parse-value.js";
 import type { Setting, ValueOf } from "../config/settings.js";
 
@@ -41,15 +40,4 @@ export function completeOptions<const T extends OptionTable>(table: T, given: Gi
   }
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return values as OptionValues<T>;
-}
-
-/** @throws ConfigError for options that a call does not have, each with the nearest that it has. */
-export function requireKnown(call: string, given: object, known: readonly string[]): void {
-  const unknown = Object.keys(given).filter((name) => !known.includes(name));
-  if (unknown.length === 0) return;
-  const faults = unknown.map((name) => {
-    const nearest = suggest(name, known);
-    return `${call}: unknown option ${name}${nearest === undefined ? "" : `; did you mean ${nearest}?`}`;
-  });
-  throw new ConfigError(faults.join("\n"));
 }

@@ -6,8 +6,19 @@ import { type EvalRecord, type MetricsRecord, parseMetrics, type StepRecord } fr
 import type { TrainResult } from "../training/ending.js";
 import { type ResumeOptions, resume as resumeRun } from "../training/resume.js";
 import { type TrainOptions, train as trainRun } from "../training/train.js";
+import {
+  AMOUNT,
+  FLAG,
+  FUNCTION,
+  type Kind,
+  OBJECT,
+  requireArguments,
+  requireOptions,
+  SIGNAL,
+  TEXT,
+} from "./arguments.js";
 import { type LanguageModel, loadModel, type ModelOptions } from "./model.js";
-import { requireKnown } from "./option-table.js";
+import { CHECKPOINT } from "./model-options.js";
 
 /** Listeners of a run, and what ends it; all may be left out. */
 export interface RunOptions extends TrainOptions {
@@ -33,10 +44,19 @@ export interface Run extends TrainResult {
   load(options?: ModelOptions): Promise<LanguageModel>;
 }
 
-const OPTION_NAMES: readonly (keyof RunOptions)[] = [
-  ...(["onStep", "onEval", "onRecord", "onNotice", "onDownload", "signal"] as const),
-  ...(["stopRequested", "untilStep", "availableMemoryBytes", "ownProcess"] as const),
-];
+const OPTIONS = {
+  onStep: FUNCTION,
+  onEval: FUNCTION,
+  onRecord: FUNCTION,
+  onNotice: FUNCTION,
+  onDownload: FUNCTION,
+  stopRequested: FUNCTION,
+  signal: SIGNAL,
+  untilStep: AMOUNT,
+  availableMemoryBytes: AMOUNT,
+  ownProcess: FLAG,
+} as const satisfies Record<keyof RunOptions, Kind>;
+const CHANGES = { checkpoint: CHECKPOINT, changes: OBJECT } as const satisfies Record<keyof ResumeOptions, Kind>;
 
 /**
  * Trains a model in this thread, which is blocked while a step computes, and writes a run folder. Settings that are
@@ -45,6 +65,7 @@ const OPTION_NAMES: readonly (keyof RunOptions)[] = [
  * DeviceError, or NumericError on divergence; the reason of a signal that is aborted already.
  */
 export async function train(settings: TrainSettings = {}, options: RunOptions = {}): Promise<Run> {
+  requireArguments("train", { settings: OBJECT }, { settings });
   const listening = heard("train", options);
   return ended(await trainRun(resolveSettings({ flags: { ...settings } }), listening.options), listening.records);
 }
@@ -60,13 +81,15 @@ export async function resume(
   changes: Partial<ResumeOptions> = {},
   options: RunOptions = {},
 ): Promise<Run> {
+  requireArguments("resume", { runFolder: TEXT }, { runFolder });
+  requireOptions("resume", changes, CHANGES);
   const listening = heard("resume", options);
   return ended(await resumeRun(runFolder, changes, listening.options), listening.records);
 }
 
 /** The options of the training loop, which keep what is recorded. */
 function heard(call: string, options: RunOptions): { options: TrainOptions; records: readonly MetricsRecord[] } {
-  requireKnown(call, options, OPTION_NAMES);
+  requireOptions(call, options, OPTIONS);
   const { onStep, onEval, onRecord, signal, stopRequested, ...rest } = options;
   signal?.throwIfAborted();
   const records: MetricsRecord[] = [];

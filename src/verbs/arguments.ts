@@ -1,0 +1,76 @@
+import { ConfigError } from "../base/errors.js";
+import { isObject, shownValue } from "../base/json.js";
+import { suggest } from "../base/suggest.js";
+
+// What programs give to the functions of the library, which no compiler may have checked.
+
+/** A kind of argument: what it must be, in words, and the values that are so. */
+export interface Kind {
+  readonly words: string;
+  readonly holds: (value: unknown) => boolean;
+}
+
+export type Kinds = Readonly<Record<string, Kind>>;
+
+export const TEXT: Kind = { words: "a text", holds: (value) => typeof value === "string" };
+export const FLAG: Kind = { words: "true or false", holds: (value) => typeof value === "boolean" };
+export const OBJECT: Kind = { words: "an object", holds: isObject };
+export const FUNCTION: Kind = { words: "a function", holds: (value) => typeof value === "function" };
+export const SIGNAL: Kind = {
+  words: "an AbortSignal",
+  holds: (value) => value instanceof EventTarget && "aborted" in value,
+};
+export const AMOUNT: Kind = {
+  words: "a number of 0 or more",
+  holds: (value) => typeof value === "number" && value >= 0,
+};
+
+export function orNull({ words, holds }: Kind): Kind {
+  return either({ words, holds }, { words: "null", holds: (value) => value === null });
+}
+
+export function either(one: Kind, other: Kind): Kind {
+  return { words: `${one.words} or ${other.words}`, holds: (value) => one.holds(value) || other.holds(value) };
+}
+
+export function listOf({ words, holds }: Kind): Kind {
+  return { words: `a list of which each is ${words}`, holds: (value) => Array.isArray(value) && value.every(holds) };
+}
+
+/** @throws ConfigError with every argument that is not of its kind; undefined is of none. */
+export function requireArguments(call: string, kinds: Kinds, given: Readonly<Record<string, unknown>>): void {
+  const faults = Object.entries(kinds).flatMap(([name, { words, holds }]) =>
+    holds(given[name]) ? [] : [`${call}: ${name} must be ${words}, got ${shownArgument(given[name])}`],
+  );
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+}
+
+/**
+ * Checks the options of a call; those that are undefined count as left out.
+ * @param more names of others, which are checked elsewhere.
+ * @throws ConfigError for what is no object, for options that the call does not have, each with the nearest that it
+ * has, and for those that are not of their kind.
+ */
+export function requireOptions(call: string, given: unknown, kinds: Kinds, more: readonly string[] = []): void {
+  requireArguments(call, { options: OBJECT }, { options: given });
+  const options = given as Readonly<Record<string, unknown>>;
+  const known = [...Object.keys(kinds), ...more];
+  const unknown = Object.keys(options).filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    const faults = unknown.map((name) => {
+      const nearest = suggest(name, known);
+      return `${call}: unknown option ${name}${nearest === undefined ? "" : `; did you mean ${nearest}?`}`;
+    });
+    throw new ConfigError(faults.join("\n"));
+  }
+  const present = Object.entries(kinds).filter(([name]) => options[name] !== undefined);
+  requireArguments(call, Object.fromEntries(present), options);
+}
+
+/** A value for a message, however it hangs together. */
+function shownArgument(value: unknown): string {
+  if (value === undefined || typeof value === "symbol") return String(value);
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null) return shownValue(value);
+  return Array.isArray(value) ? "a list" : `an object (${value.constructor?.name ?? "of no class"})`;
+}
