@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { suggest } from "../base/suggest.js";
 import { Linear } from "../nn/linear.js";
 import { type Module, type ModuleSlot, moduleSlots, namedParameters, type Parameter } from "../nn/module.js";
@@ -75,17 +76,18 @@ export function targetedLinears(model: Module, rule: TargetRule): Map<string, Ta
   const each = typeof targets === "string" ? [targets] : targets.map((target) => [target]);
   const unmatched = each.filter((targetModules) => selectModules(names, { targetModules }).length === 0).flat();
   if (unmatched.length > 0 || targets.length === 0) {
-    throw new ConfigError(describeUnmatched(unmatched, [...new Set(names.map((name) => name.split(".").at(-1)!))]));
+    throw new ConfigError(`target modules: ${describeUnmatched(unmatched, names)}`);
   }
   const missing = missingLayers(names, rule);
   if (missing.length > 0) {
     throw new ConfigError(
-      `target modules: layersToTransform has ${missing.join(", ")}, which the model has no layer of`,
+      `target modules: ${optionName("layersToTransform")} has ${missing.join(", ")}, which the model has no layer of`,
     );
   }
   const chosen = new Set(selectModules(names, rule));
   if (chosen.size === 0) {
-    throw new ConfigError("target modules: excludeModules and layersToTransform leave no layer; loosen one of them");
+    const rules = `${optionName("excludeModules")} and ${optionName("layersToTransform")}`;
+    throw new ConfigError(`target modules: ${rules} leave no layer; loosen one of them`);
   }
   return new Map([...linears].filter(([name]) => chosen.has(name)));
 }
@@ -132,14 +134,16 @@ export function redrawDropout(model: Module, rng: Rng, rows?: number): void {
   for (const [name, layer] of mergeableLayers(model)) layer.adapter.redrawDropout(rng.fork(name), rows);
 }
 
-function describeUnmatched(unmatched: readonly string[], existing: readonly string[]): string {
+/** Names that match none of these modules, with the nearest that exist. */
+export function describeUnmatched(unmatched: readonly string[], modules: readonly string[]): string {
+  const existing = [...new Set(modules.map((name) => name.split(".").at(-1)!))];
   const list = `linear layers are ${existing.join(", ")}`;
-  if (unmatched.length === 0) return `target modules: name at least one; ${list}`;
+  if (unmatched.length === 0) return `name at least one; ${list}`;
   const hints = unmatched.map((target) => {
     const nearest = suggest(target, existing);
     return nearest === undefined ? `"${target}"` : `"${target}" (did you mean "${nearest}"?)`;
   });
-  return `target modules: ${hints.join(", ")} match no linear layer of the model; ${list}`;
+  return `${hints.join(", ")} match no linear layer of the model; ${list}`;
 }
 
 /** The adapters of a model by the name of their layer. */

@@ -21,6 +21,16 @@ const SHAREGPT_ROLES: Readonly<Record<string, string>> = {
  */
 const SCORING_KEYS = ["weight", "train", "training", "train_on_turn", "loss"] as const;
 
+/** Keys of a message that elsewhere say how much it counts, and here nothing. */
+const UNREAD_KEYS: readonly string[] = [
+  ...["mask", "loss_mask", "weights", "sample_weight", "loss_weight", "loss_weights"],
+];
+
+/** Those of the messages' keys that would say what is scored, if they were understood. */
+export function unreadKeys(messages: readonly ChatMessage[]): Set<string> {
+  return new Set(UNREAD_KEYS.filter((key) => messages.some((message) => isPresent(message[key]))));
+}
+
 /** Keys that say which parts of a message are scored (axolotl's `message_field_training_detail`). */
 const PART_KEYS = ["train_detail", "training_detail"] as const;
 

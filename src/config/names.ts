@@ -14,6 +14,11 @@ function normalize(name: string): string {
   return name.replace(/[-_]/g, "").toLowerCase();
 }
 
+/** True for a setting's own name in any case style; false for its aliases. */
+export function isOwnName(name: string, key: SettingKey): boolean {
+  return normalize(name) === normalize(key);
+}
+
 /** The setting that a name stands for. */
 export interface NamedSetting {
   readonly key: SettingKey;

@@ -8,14 +8,20 @@ export type Parsed = { readonly value: unknown } | { readonly fault: string };
 /**
  * Checks a value from a flag (text) or a config file (text or typed) against a setting's declaration.
  * Numbers take `_` between digits and the suffixes k, M and B; lists are separated by commas; `none` is null
- * where the setting has it, and the empty list.
+ * where the setting has it, and the empty list. Numbers in a list, or alone in its place, are names like others.
  */
 export function parseValue(setting: Setting, raw: unknown): Parsed {
-  const value = typeof raw === "string" ? fromText(setting, raw.trim(), raw) : raw;
+  const value = typeof raw === "string" ? fromText(setting, raw.trim(), raw) : fromTyped(setting, raw);
   const result = valueSchema(setting).safeParse(value);
   if (result.success) return { value: result.data };
   const advice = setting.advice === undefined ? "" : `; ${setting.advice}`;
   return { fault: `must be ${describeRange(setting)}, got ${shownValue(raw)}${advice}` };
+}
+
+function fromTyped({ type }: Setting, raw: unknown): unknown {
+  if (type !== "list") return raw;
+  const named = (item: unknown): unknown => (typeof item === "number" ? String(item) : item);
+  return typeof raw === "number" ? [named(raw)] : Array.isArray(raw) ? raw.map(named) : raw;
 }
 
 function fromText(setting: Setting, text: string, raw: string): unknown {

@@ -266,7 +266,25 @@ describe("faults", () => {
   });
 
   test("a name given twice under two spellings is a fault", () => {
-    expect(faultsOf({ flags: { rank: 4, lora_r: 8 } })).toEqual(["lora_r: is another name of rank; give one of them"]);
+    for (const flags of [
+      { rank: 4, loraR: 8 },
+      { loraR: 8, rank: 4 },
+    ]) {
+      expect(faultsOf({ flags })).toEqual(["loraR: is another name of rank; give one of them"]);
+      const said = expect.objectContaining({ commandLineMessage: expect.stringMatching(/^--lora-r: .* --rank; give/) });
+      expect(() => resolveSettings({ flags })).toThrow(said);
+    }
+  });
+
+  test("numbers in a list, or one in its place, are names as in text", () => {
+    for (const layers_to_transform of [[0, 11], ["0", 11], "0,11"]) {
+      const file = { path: "run.yml", values: { layers_to_transform } };
+      expect(resolveSettings({ file }).layersToTransform).toEqual(["0", "11"]);
+    }
+    expect(resolveSettings({ flags: { layersToTransform: 3 } }).layersToTransform).toEqual(["3"]);
+    expect(faultsOf({ flags: { layersToTransform: [0.5] } })[0]).toContain(
+      "must be numbers of layers, from 0, got 0.5",
+    );
   });
 
   test("two kinds of adapter at once are a fault, also under their former names", () => {

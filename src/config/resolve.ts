@@ -5,7 +5,7 @@ import type { ConfigFile } from "./config-file.js";
 import { CROSS_CHECKS } from "./cross-checks.js";
 import { type DataFacts, DERIVATIONS, derive, isComplete, type OpenSettings, openKeys } from "./derive.js";
 import { defaultIn, jobOf } from "./jobs.js";
-import { adviceForUnknown, findSetting, SETTING_KEYS, settingOf } from "./names.js";
+import { adviceForUnknown, findSetting, isOwnName, SETTING_KEYS, settingOf } from "./names.js";
 import { parseValue } from "./parse-value.js";
 import { isModelPreset, RECIPES } from "./presets.js";
 import type { DerivedKey, Setting, SettingKey, Settings } from "./settings.js";
@@ -129,8 +129,12 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
     const earlier = nameOf.get(key);
     if (earlier !== undefined && layer[key] !== value) {
       const sets = !isName || findSetting(earlier)?.key !== key || findSetting(earlier)?.choice !== undefined;
-      const fault = sets ? `sets ${key}, as ${label(earlier)} does` : `is another name of ${earlier}`;
-      refuse(key, `${show(name)}: ${fault}; give one of them`);
+      // Of two names the setting's own is the one that the other stands for.
+      const isOwn = isOwnName(name, key);
+      const [other, own] = isOwn ? [earlier, name] : [name, earlier];
+      const doubled = isOwn ? `is set by ${label(earlier)} too` : `sets ${label(key)}, as ${label(earlier)} does`;
+      const fault = sets ? `${show(name)}: ${doubled}` : `${show(other)}: is another name of ${label(own)}`;
+      refuse(key, `${fault}; give one of them`);
     }
     nameOf.set(key, name);
     layer[key] = value;
@@ -165,7 +169,10 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
   }
   for (const { name, key, choice } of ruledOut) {
     if (layer[key] !== choice) continue;
-    refuse(key, `${show(name)}: rules out ${key} ${choice}, which ${label(nameOf.get(key)!)} sets; give one of them`);
+    refuse(
+      key,
+      `${show(name)}: rules out ${label(key)} ${choice}, which ${label(nameOf.get(key)!)} sets; give one of them`,
+    );
   }
   if (layer.epochs != null && layer.maxSteps !== undefined && !(!source.isFlag && source.isResolved)) {
     refuse(

@@ -203,3 +203,15 @@ test("the rules of version 1 know no weights, masks, contexts or large numbers",
   const task = read('{"instruction": "a", "output": "b", "system": "s", "history": [["c", "d"]]}', 1);
   expect(asConversations([{ place: { path: "a", unit: "line", number: 1 }, ...task }])[0]!.kind).toBe("instruction");
 });
+
+test("keys of messages that elsewhere say what is scored are named as unused, once", () => {
+  const reader = new RecordReader();
+  for (const key of ["mask", "loss_weight", "weight", "mask"]) {
+    const messages = [
+      { role: "user", content: "a", [key]: null },
+      { role: "assistant", content: "b", [key]: 1 },
+    ];
+    reader.read({ messages }, "a.jsonl");
+  }
+  expect([...reader.unused]).toEqual(["mask of messages", "loss_weight of messages"]);
+});

@@ -3,7 +3,7 @@ import { shownValue, withBigInts } from "../base/json.js";
 import { optionName } from "../base/naming.js";
 import { suggest } from "../base/suggest.js";
 import type { ChatMessage, Conversation } from "../chats/chat-rendering.js";
-import { CONVERSATION_KEYS, readMessages, scoredMessages, withColumns } from "../chats/conversations.js";
+import { CONVERSATION_KEYS, readMessages, scoredMessages, unreadKeys, withColumns } from "../chats/conversations.js";
 import { plainNumbers } from "../python/json.js";
 import { type ColumnRoles, columnsOption, REFUSED_COLUMNS, requireHonoured, requireOneAnswer } from "./columns.js";
 import { shownKeys } from "./jsonl-format.js";
@@ -201,6 +201,8 @@ export class RecordReader {
       if (!keys.includes(key) && !also.includes(key)) this.#unused.add(this.columns.get(key) ?? key);
     }
     const content = this.#readAs(this.#reader, fields);
+    const messages = "conversation" in content ? content.conversation.messages : [];
+    for (const key of unreadKeys(messages)) this.#unused.add(`${key} of messages`);
     if (this.rules > 1 || content.kind !== "messages") return content;
     return { kind: "messages", conversation: content.conversation };
   }

@@ -8,7 +8,7 @@ import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
 import { countElements } from "../nn/module.js";
 import { Rng } from "../tensor/random.js";
-import { type AdapterSettings, addAdapters } from "./settings-adapters.js";
+import { type AdapterSettings, addAdapters, requireExclusions } from "./settings-adapters.js";
 
 const SETTINGS = {
   rank: 4,
@@ -94,4 +94,18 @@ test.each([
   [{ alphaPattern: ["(=2"] }, "alphaPattern: the regular expression ( is no regular expression"],
 ] as const)("%j is refused", (changes, says) => {
   expect(() => addAdapters(tinyModel(), { ...SETTINGS, ...changes }, new Rng(1))).toThrow(says);
+});
+
+test("an exclusion that leaves out no layer is refused with the nearest that exists", () => {
+  const model = tinyModel();
+  const leaveOut =
+    (...excludeModules: string[]) =>
+    () =>
+      requireExclusions(model, { excludeModules });
+  for (const entry of ["k_proj", "0.self_attn.k_proj", "model.layers.0.mlp.up_proj", ".*self_attn.*"])
+    leaveOut(entry)();
+  expect(leaveOut("k_proj", "k_prj")).toThrow(
+    /^excludeModules: "k_prj" \(did you mean "k_proj"\?\) match no linear layer of the model; linear layers are q_proj/,
+  );
+  for (const entry of ["nothere", "norm", "layers.9.*", "all-linear"]) expect(leaveOut(entry)).toThrow(ConfigError);
 });

@@ -1,14 +1,23 @@
 import type { AdapterOptions } from "../adapters/adapter-kind.js";
 import {
+  describeUnmatched,
   type InjectionOptions,
   injectAdapters,
+  linearLayers,
   mergeableLayers,
   type TargetedLinear,
   targetedLinears,
 } from "../adapters/inject.js";
 import { adapterKind } from "../adapters/kinds.js";
 import type { MergePolicy } from "../adapters/merge-policies.js";
-import { ALL_LINEAR, isAllLinear, patternFault, patternValues, type TargetRule } from "../adapters/target-modules.js";
+import {
+  ALL_LINEAR,
+  isAllLinear,
+  patternFault,
+  patternValues,
+  selectModules,
+  type TargetRule,
+} from "../adapters/target-modules.js";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import type { Settings } from "../config/settings.js";
@@ -92,6 +101,21 @@ export function targetRule({
     excludeModules: namesOrPattern(excludeModules),
     layersToTransform: layersToTransform.map(Number),
   };
+}
+
+/**
+ * Requires that each entry leaves out a layer. A run that goes on keeps what it began with.
+ * @throws ConfigError listing what exists.
+ */
+export function requireExclusions(model: CausalLM, { excludeModules }: Pick<AdapterSettings, "excludeModules">): void {
+  const names = [...linearLayers(model).keys()];
+  const unmatched = excludeModules.filter((entry) => {
+    const excluded = namesOrPattern([entry]);
+    if (typeof excluded === "string" && patternFault(excluded) !== null) return false; // Refused with the targets.
+    return selectModules(names, { targetModules: ALL_LINEAR, excludeModules: excluded }).length === names.length;
+  });
+  if (unmatched.length === 0) return;
+  throw new ConfigError(`${optionName("excludeModules")}: ${describeUnmatched(unmatched, names)}`);
 }
 
 function namesOrPattern(entries: readonly string[]): readonly string[] | string {

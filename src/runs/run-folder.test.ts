@@ -178,6 +178,11 @@ test.each(['{"a":1}', "{}", "no JSON", '{"model":"tiny","method":"lora"}'])(
   },
 );
 
+test("a folder that is named like an option is a path in what is printed", () => {
+  expect(new RunFolder("-run").path).toBe("./-run");
+  expect(new RunFolder("my/-run").path).toBe("my/-run");
+});
+
 test("without a name runs are numbered", async () => {
   const before = process.cwd();
   process.chdir(path.dirname(out));

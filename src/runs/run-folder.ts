@@ -59,7 +59,8 @@ export class RunFolder {
 
   /** Writes nothing yet. */
   constructor(path: string) {
-    this.#given = path;
+    // In a command that is printed to be copied, a path must not look like an option.
+    this.#given = path.startsWith("-") ? `./${path}` : path;
   }
 
   /** Where the folder is: another place than at first where it was moved while this run holds it. */

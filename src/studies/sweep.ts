@@ -3,6 +3,7 @@ import { optionName } from "../base/naming.js";
 import { largest, smallest } from "../base/numbers.js";
 import type { OpenSettings } from "../config/derive.js";
 import { adviceForUnknown, findSetting, settingOf } from "../config/names.js";
+import { parseValue } from "../config/parse-value.js";
 import type { SettingKey } from "../config/settings.js";
 import { type Arm, type AskedStudy, OWN_SETTINGS, SHARED_SETTINGS } from "./study.js";
 
@@ -40,6 +41,9 @@ export function parseSweeps(texts: readonly string[]): Sweep[] {
     const { key } = found;
     const separator = settingOf(key).type === "list" ? ";" : ",";
     const values = list.split(separator).map((value) => value.trim());
+    const meant = values.map((text) =>
+      JSON.stringify(settingOf(key).spellings?.[text] ?? { [key]: parseValue(settingOf(key), text) }),
+    );
     if (key !== "seed" && OWN_SETTINGS.includes(key)) {
       faults.push(`${optionName("sweep")} ${name}: each run of a sweep is given its own; leave it out`);
     } else if (SHARED_SETTINGS.includes(key)) {
@@ -47,7 +51,7 @@ export function parseSweeps(texts: readonly string[]): Sweep[] {
         `${optionName("sweep")} ${name}: decides what the held-out loss is measured on, so losses with several values do not compare; ` +
           "train such runs one by one, and see them side by side with highrank compare RUN RUN",
       );
-    } else if (values.length < 2 || values.includes("") || new Set(values).size < values.length) {
+    } else if (values.length < 2 || values.includes("") || new Set(meant).size < values.length) {
       faults.push(
         `${optionName("sweep")} ${name}: must have two or more different values, separated by "${separator}", got ${list}`,
       );

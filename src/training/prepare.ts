@@ -25,6 +25,7 @@ import { frozenQuantizer } from "../loading/quantizing.js";
 import { extendedSource } from "../loading/resized-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { TrainedRun } from "../relora/compiled-phase.js";
+import { requireExclusions } from "../relora/settings-adapters.js";
 import type { RunState } from "../runs/run-state.js";
 import type { SavedRun } from "../runs/saved-run.js";
 import { WITHOUT_TOKENS, withTemplate } from "../tokenizers/model-tokenizer.js";
@@ -162,6 +163,7 @@ export async function prepareRun(
         ? withNewRows(opened, tokenizer, seen)
         : opened;
   const model = modelSource.build();
+  if (saved === undefined && asked.method !== "full") requireExclusions(model, asked);
   checkFit(model, tokenizer, { model: asked.model, sequenceLength: sized.sequenceLength! });
   const cutTo = (length: number) => {
     const [train, validation] = [tokenized.train.cut(length), tokenized.validation.cut(length)];
