@@ -292,7 +292,7 @@ describe("faults", () => {
       "dora: sets adapterKind, as core does; give one of them",
     ]);
     expect(faultsOf({ flags: { dora: true, adapterKind: "core" } })).toEqual([
-      "adapterKind: sets adapterKind, as dora does; give one of them",
+      "adapterKind: is set by dora too; give one of them",
     ]);
     expect(faultsOf({ file: { path: "run.yml", values: { adapter_kind: "core", core: false } } })).toEqual([
       "run.yml: core: rules out adapterKind core, which adapter_kind sets; give one of them",

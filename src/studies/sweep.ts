@@ -41,9 +41,10 @@ export function parseSweeps(texts: readonly string[]): Sweep[] {
     const { key } = found;
     const separator = settingOf(key).type === "list" ? ";" : ",";
     const values = list.split(separator).map((value) => value.trim());
-    const meant = values.map((text) =>
-      JSON.stringify(settingOf(key).spellings?.[text] ?? { [key]: parseValue(settingOf(key), text) }),
-    );
+    const meant = values.map((text) => {
+      const parsed = parseValue(settingOf(key), settingOf(key).spellings?.[text]?.[key] ?? text);
+      return JSON.stringify(parsed);
+    });
     if (key !== "seed" && OWN_SETTINGS.includes(key)) {
       faults.push(`${optionName("sweep")} ${name}: each run of a sweep is given its own; leave it out`);
     } else if (SHARED_SETTINGS.includes(key)) {
