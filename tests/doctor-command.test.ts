@@ -1,5 +1,5 @@
 import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import os, { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runCommand } from "./run-command.js";
@@ -36,6 +36,14 @@ test("doctor RUN finds a run sound, and once it is damaged says where and the wa
   expect(damaged.stdout).toMatch(/\nrun is damaged in one place; .*\n$/);
   expect(damaged.stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
   expect(damaged.code).toBe(3);
+
+  const holder = { pid: process.pid, host: os.hostname(), since: "2026-01-02T03:04:05.000Z" };
+  await writeFile(path.join(cwd, "run/lock"), JSON.stringify(holder));
+  const alive = await runCommand(["doctor", "run"], { cwd });
+  expect(alive.stdout).toMatch(/\nrun is being written: it is sound as far as that can be told now\.\n$/);
+  expect(alive.stdout).not.toContain("damaged");
+  expect(alive.code).toBe(0);
+  await rm(path.join(cwd, "run/lock"));
 
   const { stdout, code } = await runCommand(["doctor", "run", "--json"], { cwd });
   const { state, step, maxSteps, findings } = JSON.parse(stdout);

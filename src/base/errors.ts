@@ -47,6 +47,9 @@ export class DataError extends HighrankError {}
 /** A model, adapter, tokenizer or run file that cannot be read or does not fit. */
 export class CheckpointError extends HighrankError {}
 
+/** Work that could not be saved when it was asked to stop. */
+export class InterruptedError extends CheckpointError {}
+
 /** A model that highrank does not support: its architecture, or an option that its config asks for. */
 export class ModelError extends CheckpointError {}
 

@@ -13,10 +13,10 @@ const STYLES: Readonly<Record<Finding["state"], keyof Style>> = {
 };
 
 /** Prints the findings about a run folder, a paragraph for each, and a verdict. */
-export function runCheckLines({ runFolder, state, findings }: RunCheck, outlet: Outlet, env: Environment): string[] {
+export function runCheckLines(check: RunCheck, outlet: Outlet, env: Environment): string[] {
   const style = styleFor(outlet, env);
   const columns = Math.max(60, Math.min(100, outlet.columns));
-  const lines = findings.flatMap(({ area, state, what, wayOut }) => {
+  const lines = check.findings.flatMap(({ area, state, what, wayOut }) => {
     const head = area.padEnd(AREA) + style[STYLES[state]](state.padEnd(STATE));
     const [first = "", ...rest] = wrapped(what, columns - AREA - STATE);
     return [
@@ -27,10 +27,11 @@ export function runCheckLines({ runFolder, state, findings }: RunCheck, outlet: 
         : wrapped(`-> ${wayOut}`, columns - AREA).map((line) => " ".repeat(AREA) + style.bold(line))),
     ];
   });
-  return [...lines, "", verdict(runFolder, state, findings)];
+  return [...lines, "", verdict(check)];
 }
 
-function verdict(runFolder: string, state: RunCheck["state"], findings: readonly Finding[]): string {
+function verdict({ runFolder, state, isRunning, findings }: RunCheck): string {
+  if (isRunning) return `${runFolder} is being written: it is sound as far as that can be told now.`;
   if (state === "ok") return `${runFolder} is sound.`;
   if (state === "repairable") return `${runFolder} lost nothing: highrank resume repairs what is repairable.`;
   const damaged = findings.filter((finding) => finding.state === "damaged").length;

@@ -1,4 +1,5 @@
 import { joinPath, readText } from "#platform";
+import { InterruptedError } from "../base/errors.js";
 import type { MetricsRecord, PublishedLosses, RunOutline, StartRecord } from "../runs/metrics.js";
 import type { TrainResult } from "../training/ending.js";
 import type { TrainingHandle } from "../training/start.js";
@@ -49,7 +50,9 @@ export async function supervise(
     context.result({ ...result, start: started }, () => outcomeLines(result, context.name, started?.outline));
   } catch (error) {
     if (started !== undefined && trained) await offerResume(context, started.runFolder);
-    throw error;
+    if (!(error instanceof InterruptedError)) throw error;
+    context.fail(error);
+    context.exitCode = code;
   }
 }
 

@@ -360,7 +360,7 @@ export function chooseFiles(
   if (files.length === 0) {
     throw new DataError(`${where}: it has no file whose name ends in ${formatNames()}; add one or name another`);
   }
-  const { train, validation, leftOut } = rules === 1 ? splitWholeNames(files) : splitFiles(files, card, rules > 2);
+  const { train, validation, leftOut } = rules === 1 ? splitWholeNames(files) : splitFiles(files, card, rules > 3);
   if (train.length > 0) return { train, validation, leftOut };
   const others = (validation.length > 0 ? validation : leftOut).map(baseName).join(", ");
   throw new DataError(`${where}: there is only ${others}; add files to train on, or name one of these`);

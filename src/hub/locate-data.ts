@@ -6,6 +6,7 @@ import { NEWEST_RULES } from "../data/records.js";
 import type { SplitFiles } from "../data/split-files.js";
 import { downloadRepository, type HubOptions, type WantedFiles } from "./hub-download.js";
 import { type HubRepository, parseHubName, shownModel } from "./hub-name.js";
+import { misspeltPath } from "./misspelt-path.js";
 import type { HubFile } from "./model-files.js";
 
 /** Where data are. */
@@ -83,14 +84,11 @@ function hubDataOf(text: string): HubData | undefined {
 
 /** @throws DataError for a path that leads nowhere, although it looks like one. */
 async function requireNoMisspeltPath(text: string, name: string): Promise<void> {
-  const folder = name.split("/")[0]!;
   if (text.includes("@")) return;
   if (isDataFile(name)) throw new DataError(`${text}: there is no such file; check the path`);
-  if (!(await isDirectory(folder))) return;
-  throw new DataError(
-    `${text}: there is no such file or folder in ${folder}; ` +
-      `check the path, or for the data set of the hub write ${text}@main`,
-  );
+  const fault = await misspeltPath(name);
+  if (fault === null) return;
+  throw new DataError(`${text}: ${fault}, or for the data set of the hub write ${text}@main`);
 }
 
 /** The files of a data set for training and validation, and its card. */

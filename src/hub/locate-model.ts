@@ -1,6 +1,7 @@
-import { exists, isDirectory } from "#platform";
+import { exists } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { type HubModel, parseHubName } from "./hub-name.js";
+import { misspeltPath } from "./misspelt-path.js";
 import { type DownloadOptions, downloadModel } from "./model-download.js";
 
 /** Location of a model. */
@@ -30,15 +31,12 @@ export async function modelFolder(text: string, options?: DownloadOptions): Prom
 
 /**
  * The model on the hub with this name; undefined for a path.
- * @throws CheckpointError for a missing path whose first part is an existing folder, because it is probably misspelt.
+ * @throws CheckpointError for a missing path that is probably misspelt: `misspeltPath`.
  */
 export async function hubModelOf(text: string): Promise<HubModel | undefined> {
   const model = parseHubName(text);
   if (model === undefined || (await exists(text))) return undefined;
-  const folder = text.split("/")[0]!;
-  if (text.includes("@") || !(await isDirectory(folder))) return model;
-  throw new CheckpointError(
-    `${text}: there is no such file or folder in ${folder}; ` +
-      `check the path, or for the model of the hub write ${text}@main`,
-  );
+  const fault = text.includes("@") ? null : await misspeltPath(text);
+  if (fault === null) return model;
+  throw new CheckpointError(`${text}: ${fault}, or for the model of the hub write ${text}@main`);
 }

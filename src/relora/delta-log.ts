@@ -59,8 +59,8 @@ export async function appendDelta(runDir: string, { cycle, step, scaling, scalin
   const last = (await loggedCycles(runDir)).length;
   if (cycle !== last + 1) {
     throw new CheckpointError(
-      `the delta log of ${runDir} ends with cycle ${last}, so the next must be ${last + 1}, not ${cycle}; ` +
-        "on going back to an earlier state, call truncateDeltas first",
+      `the delta log of ${runDir} ends with cycle ${last}, so the next must be ${last + 1}, not ${cycle}, as the ` +
+        "state of the run says; bring the run folder back from a copy",
     );
   }
   await makeFolder(joinPath(runDir, FOLDER));

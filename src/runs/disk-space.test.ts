@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { CheckpointError } from "../base/errors.js";
+import { CheckpointError, InterruptedError } from "../base/errors.js";
 import { waitForSpace } from "./disk-space.js";
 
 const MIB = 2 ** 20;
@@ -28,7 +28,7 @@ test("a full disk is said once, and waited for until there is room", async () =>
 test("a run that is asked to stop while it waits says what is missing", async () => {
   let asked = 0;
   const waiting = wait([0, MIB], () => asked++ === 1);
-  await expect(waiting).rejects.toThrow(CheckpointError);
+  await expect(waiting).rejects.toThrow(InterruptedError);
   await expect(waiting).rejects.toThrow(
     /needs 4\.00 MiB .* 1\.00 MiB free; nothing was written.*make room, then resume/,
   );

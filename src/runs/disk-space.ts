@@ -1,5 +1,5 @@
 import { freeDiskBytes } from "#platform";
-import { CheckpointError } from "../base/errors.js";
+import { InterruptedError } from "../base/errors.js";
 import { formatBytes } from "../base/numbers.js";
 
 /** Left free beside what is written: small files, and what the file system takes for itself. */
@@ -18,7 +18,7 @@ export interface DiskWait {
 /**
  * Resolves when the disk that holds the folder has room for `bytes` more: at once, or when somebody has made room.
  * @param purpose names the file to be written.
- * @throws CheckpointError when the run is asked to stop while it waits.
+ * @throws InterruptedError when the run is asked to stop while it waits.
  */
 export async function waitForSpace(
   folder: string,
@@ -33,7 +33,7 @@ export async function waitForSpace(
     const needs = `${purpose} needs ${formatBytes(needed)} on the disk of ${folder}`;
     const lack = `${needs}, which has ${formatBytes(free)} free`;
     if (stopRequested()) {
-      throw new CheckpointError(
+      throw new InterruptedError(
         `${lack}; nothing was written and the last checkpoint is whole: make room, then resume`,
       );
     }

@@ -84,7 +84,7 @@ test("a run goes on by the rules of reading that it began with", async () => {
   const settings = settingsOf("rules", "texts");
   await train(settings);
   const saved = await openRun(settings.out!);
-  expect(saved.state.readingRules).toBe(3);
+  expect(saved.state.readingRules).toBe(4);
   const { readingRules: _, ...before } = saved.state;
   expect(parseRunState(before, "state.json").readingRules).toBe(1);
   await rename(path.join(data, "b.jsonl"), path.join(data, "my_test.jsonl"));

@@ -41,7 +41,7 @@ export class RunOutput {
     this.hooks.onNotice(text);
   }
 
-  /** Waits until the disk has room for so many bytes of what is named. @throws CheckpointError as `waitForSpace`. */
+  /** Waits until the disk has room for so many bytes of what is named. @throws InterruptedError as `waitForSpace`. */
   waitForSpace(bytes: number, purpose: string): Promise<void> {
     return waitForSpace(this.folder.path, bytes, purpose, this.hooks);
   }

@@ -454,8 +454,16 @@ test("a run that a process is at work in is said to be, and is only read", async
   const holder = { pid: process.pid, host: os.hostname(), processStart: null, since: "2026-01-02T03:04:05.000Z" };
   await writeFile(at(run, "lock"), JSON.stringify(holder));
   await mkdir(at(run, ".model.abc.partial"));
+  const last = (await readFile(at(run, "last"), "utf8")).trim();
+  await appendFile(at(run, `${last}/trainable.safetensors`), "x");
   const check = await checkRun(run);
-  expect(check.state).toBe("ok");
+  expect(check).toMatchObject({ state: "ok", isRunning: true });
+  expect(notOk(check)).toContainEqual({
+    area: last,
+    state: "unchecked",
+    what: "trainable.safetensors differs from its checksum",
+    wayOut: expect.stringContaining("the run is alive"),
+  });
   expect(check.findings[1]).toMatchObject({ area: "lock", state: "ok", what: expect.stringContaining("in use by") });
   expect(await readdir(run)).toEqual(expect.arrayContaining(["lock", ".model.abc.partial"]));
 });

@@ -40,6 +40,8 @@ export interface RunCheck {
   readonly runFolder: string;
   /** The worst that was found. */
   readonly state: "ok" | "repairable" | "damaged";
+  /** True while a process is at work in the folder, as far as can be known: nothing is called damaged then. */
+  readonly isRunning: boolean;
   /** Step of the newest checkpoint that can be resumed, `last` before others; null where there is none. */
   readonly step: number | null;
   /** Null where the settings cannot be read. */
@@ -125,6 +127,7 @@ class Checkup {
     return {
       runFolder: this.#run,
       state: has("damaged") ? "damaged" : has("repairable") ? "repairable" : "ok",
+      isRunning,
       step: from?.step ?? null,
       maxSteps: settings?.maxSteps ?? null,
       findings,
@@ -508,8 +511,11 @@ function cycleFault(checked: CheckedCycle | undefined, cycle: number, sha256: st
   return checked.sha256 === sha256 ? null : `cycle ${cycle} is not the file that the checkpoint was trained with`;
 }
 
+/** A finding in a run that is alive, whose files change while they are read. */
 function asWorkInProgress(finding: Finding): Finding {
-  return finding.state === "repairable" ? { ...finding, state: "ok", wayOut: null } : finding;
+  if (finding.state === "repairable") return { ...finding, state: "ok", wayOut: null };
+  if (finding.state !== "damaged") return finding;
+  return { ...finding, state: "unchecked", wayOut: "the run is alive and may be writing it; check when it has ended" };
 }
 
 function plural(count: number, noun: string): string {

@@ -1,0 +1,15 @@
+import { exists, isDirectory, joinPath, listFolder } from "#platform";
+import { suggest } from "../base/suggest.js";
+
+/**
+ * The fault of a name of the hub, `organisation/name`, that is probably the misspelt path of something here: its first
+ * part is a folder, or almost the name of a folder that has the second. Null for others.
+ */
+export async function misspeltPath(text: string): Promise<string | null> {
+  const [folder, name] = text.split("/") as [string, string];
+  if (await isDirectory(folder)) return `there is no such file or folder in ${folder}; check the path`;
+  const near = suggest(folder, await listFolder("."));
+  const meant = near === undefined ? undefined : joinPath(near, name);
+  if (meant === undefined || !(await exists(meant))) return null;
+  return `there is no such file or folder; did you mean ${meant}`;
+}
