@@ -15,8 +15,8 @@ test.each([
   [new InterruptedError("no room"), 131],
   [new CheckpointError("no room"), 3],
 ])("a run that a signal ends with %s has the exit code %i", async (error, code) => {
-  let said = "";
-  const stream = { write: (text: string) => void (said += text), on: () => {}, isTTY: false };
+  const said: string[] = [];
+  const stream = { write: (text: string) => said.push(text), on: () => {}, isTTY: false };
   const context = new Context({ stdin: process.stdin, stdout: stream, stderr: stream, env: {} }, { json: false });
   const work = supervise(context, "", ({ onRecord }) => {
     onRecord?.(START);
@@ -28,6 +28,6 @@ test.each([
     return { done, stop: () => fail(error) };
   });
   await work.catch((reason) => context.fail(reason));
-  expect(said).toContain("error: no room");
+  expect(said.join("")).toContain("error: no room");
   expect(context.exitCode).toBe(code);
 });

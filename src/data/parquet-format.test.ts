@@ -8,6 +8,7 @@ import { DataError } from "../base/errors.js";
 import { PythonFloat } from "../python/float.js";
 import { loadDataset } from "./dataset.js";
 import { unlz4, unlz4Framed } from "./lz4.js";
+import { parquetRows } from "./parquet-rows.js";
 
 let folder = "";
 beforeAll(async () => {
@@ -154,3 +155,25 @@ function withoutMiddle(bytes: Uint8Array): Uint8Array {
   changed.fill(0xff, 4, 400);
   return changed;
 }
+
+/** A file of no rows whose footer, in Thrift's compact protocol, names this many optional columns of text. */
+function wideFile(columns: number): Uint8Array {
+  const variable = (value: number): number[] =>
+    value < 128 ? [value] : [(value & 127) | 128, ...variable(Math.floor(value / 128))];
+  const named = (name: string, ...more: number[]) => [0x35, 2, 0x18, name.length, ...Buffer.from(name), ...more, 0];
+  const column = [0x15, 12, 0x25, 2, 0x18, 4, ...Buffer.from("text"), 0];
+  const root = named("r", 0x15, ...variable(2 * columns));
+  const footer = [0x15, 2, 0x19, 0xfc, ...variable(columns + 1), ...root];
+  for (let i = 0; i < columns; i++) footer.push(...column);
+  footer.push(0x16, 0, 0x19, 0x0c, 0);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(footer.length);
+  return new Uint8Array([...Buffer.from("PAR1"), ...footer, ...length, ...Buffer.from("PAR1")]);
+}
+
+test("a file of more columns than any data have is refused before its rows are looked for", async () => {
+  expect((await parquetRows(wideFile(1))).rows).toEqual([]);
+  await expect(parquetRows(wideFile(20_001))).rejects.toThrow(
+    new DataError("it has 20001 columns, more than 20000; write those that are wanted to a file of their own"),
+  );
+});

@@ -17,6 +17,9 @@ const SMALL_PAGE = 2 ** 22;
 /** Bytes that all small pages together may have beyond their ratio. */
 const MAX_EXCESS = 2 ** 28;
 
+/** Most columns and parts of columns of a file: the library goes through all of them for each group of rows. */
+const MAX_COLUMNS = 20_000;
+
 type Codec = keyof typeof MAX_RATIOS;
 type Decompressor = (input: Uint8Array, length: number) => Uint8Array;
 
@@ -53,6 +56,12 @@ export async function parquetRows(bytes: Uint8Array, asked: readonly string[] = 
   const wanted = new Set([...DATA_COLUMNS, ...asked]);
   try {
     const metadata = parquetMetadata(file);
+    const width = metadata.schema.length - 1;
+    if (width > MAX_COLUMNS) {
+      throw new DataError(
+        `it has ${width} columns, more than ${MAX_COLUMNS}; write those that are wanted to a file of their own`,
+      );
+    }
     const present = parquetSchema(metadata).children;
     const columns = present.filter(({ element }) => wanted.has(element.name));
     const names = present.map(({ element }) => element.name);

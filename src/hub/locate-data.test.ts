@@ -8,6 +8,7 @@ import { CheckpointError, DataError } from "../base/errors.js";
 import { loadDataset } from "../data/dataset.js";
 import type { HubAccess } from "./hub-access.js";
 import { type LocatedData, locateData } from "./locate-data.js";
+import { hubModelOf } from "./locate-model.js";
 
 const line = (text: string) => `{"text": "${text}"}\n`;
 const CARD = `---
@@ -121,6 +122,11 @@ test("a path goes before a name, with its config too, and a misspelt one is not 
       // Under any name.
       expect(await locate(cwd, "org/set/../set:hard")).toMatchObject({ source: "org/set/../set", config: "hard" });
       await expect(locate(cwd, "org/sett")).rejects.toThrow(/no such file or folder in org; .*write org\/sett@main/);
+      const near = /ogr\/set: there is no such file or folder; did you mean org\/set, or .*write ogr\/set@main/;
+      await expect(locate(cwd, "ogr/set")).rejects.toThrow(near);
+      await expect(hubModelOf("ogr/set")).rejects.toThrow(near);
+      expect(await hubModelOf("ogr/tes")).toEqual({ name: "ogr/tes", revision: "main" });
+      expect(await hubModelOf("ogr/set@main")).toEqual({ name: "ogr/set", revision: "main" });
       await expect(locate(cwd, "elsewhere/train.csv")).rejects.toThrow(/there is no such file; check the path/);
       expect(hub.seen).toEqual([]);
     } finally {
