@@ -125,6 +125,7 @@ test("a path goes before a name, with its config too, and a misspelt one is not 
       const near = /ogr\/set: there is no such file or folder; did you mean org\/set, or .*write ogr\/set@main/;
       await expect(locate(cwd, "ogr/set")).rejects.toThrow(near);
       await expect(hubModelOf("ogr/set")).rejects.toThrow(near);
+      await expect(hubModelOf("gone/my.Q8_0.gguf")).rejects.toThrow(/: there is no such file; check the path, or/);
       expect(await hubModelOf("ogr/tes")).toEqual({ name: "ogr/tes", revision: "main" });
       expect(await hubModelOf("ogr/set@main")).toEqual({ name: "ogr/set", revision: "main" });
       await expect(locate(cwd, "elsewhere/train.csv")).rejects.toThrow(/there is no such file; check the path/);

@@ -1,5 +1,5 @@
 import { acquireLock, exists, isDirectory, joinPath, listFolder, makeFolder, requireRoom } from "#platform";
-import { ConfigError, HighrankError, NumericError } from "../base/errors.js";
+import { ConfigError, HighrankError, InterruptedError, NumericError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { inputsOf, requireApart } from "../loading/output-folder.js";
@@ -144,7 +144,7 @@ async function runAll(
   return summary;
 }
 
-/** Trains or resumes a run. Divergence is a result; every other fault is thrown. */
+/** Trains or resumes a run. Divergence is a result, and so is an end without room; every other fault is thrown. */
 async function doRun(
   { run, phase, step }: RunStatus,
   { onRun = () => {}, onRecord = () => {}, onNotice = () => {} }: StudyOptions,
@@ -167,7 +167,8 @@ async function doRun(
   try {
     await handle.done;
   } catch (error) {
-    if (!(error instanceof NumericError)) throw error;
+    if (error instanceof InterruptedError) onNotice(error.message);
+    else if (!(error instanceof NumericError)) throw error;
   } finally {
     running.delete(handle);
   }

@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from "node:fs";
 import { appendFile, cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -267,4 +268,32 @@ test.each<[string, (run: string) => Promise<unknown>, RegExp]>([
 test("a folder that is no run is named as that", async () => {
   await expect(resume(folder)).rejects.toThrow(CheckpointError);
   await expect(resume(folder)).rejects.toThrow(/holds no run/);
+});
+
+test("what somebody puts into a run while it trains stays, and the run ends as ever once that is moved", async () => {
+  const change = { method: "lora", warmStartSteps: 0, saveEvery: 2, keepCheckpoints: 1 } as const;
+  const expected = await wholeRun("noted", change);
+  const settings = settingsOf("with notes", change);
+  const [inCheckpoint, inModel] = ["checkpoint-000004/mine.md", "model/mine.md"].map((file) => {
+    return path.join(settings.out!, file);
+  }) as [string, string];
+  const onRecord = ({ kind, step }: MetricsRecord): void => {
+    if (kind !== "step" || step !== 5) return;
+    mkdirSync(path.dirname(inModel));
+    for (const file of [inCheckpoint, inModel]) writeFileSync(file, "mine");
+  };
+  const notices: string[] = [];
+  await expect(train(settings, { onRecord, onNotice: (text) => notices.push(text) })).rejects.toThrow(
+    /model: it holds mine\.md, which others put there; move it elsewhere, then try again or resume the run/,
+  );
+  expect(notices.filter((text) => text.includes("mine.md"))).toEqual([
+    "checkpoint-000004/mine.md is not of the run: its checkpoint stays until you move it elsewhere.",
+  ]);
+  await expect(resume(settings.out!)).rejects.toThrow(/holds model\/mine\.md in folders of the run/);
+  for (const file of [inCheckpoint, inModel]) {
+    expect(await readFile(file, "utf8")).toBe("mine");
+    await rm(file);
+  }
+  await resume(settings.out!);
+  expect(await runContents(settings.out!)).toEqual(expected);
 });
