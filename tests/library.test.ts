@@ -6,11 +6,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import * as highrank from "../src/index.js";
 import {
   ConfigError,
+  checkRun,
   compare,
   evaluate,
   exportTo,
   type LanguageModel,
   loadModel,
+  loadTarget,
   type MetricsRecord,
   merge,
   quantize,
@@ -120,6 +122,8 @@ test.each<[string, (wrong: never) => unknown]>([
   ["resume: runFolder", (wrong) => resume(wrong)],
   ["resume: options", (wrong) => resume(run.folder, wrong)],
   ["resume: options", (wrong) => resume(run.folder, {}, wrong)],
+  ["checkRun: runFolder", (wrong) => checkRun(wrong)],
+  ["target: name", (wrong) => loadTarget(wrong, { base: null, adapter: true })],
   ["compare: study", (wrong) => compare(wrong)],
   ["compare: options", (wrong) => compare({ seeds: [0], arms: {} }, wrong)],
   ["encode: text", (wrong) => model.encode(wrong)],

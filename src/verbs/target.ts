@@ -21,6 +21,7 @@ import type { CheckpointName } from "../runs/checkpoint.js";
 import { isRunFolder, readRunSettings } from "../runs/run-folder.js";
 import { openRunAsModel, restoreModel, unmergedRun } from "../runs/saved-run.js";
 import type { TokenizerSource } from "../tokenizers/model-tokenizer.js";
+import { requireArguments, TEXT } from "./arguments.js";
 
 /** Options that may go with the name of a target. */
 export interface Origin extends DownloadEvents {
@@ -52,6 +53,7 @@ export async function openTarget(
   named: string,
   { base, adapters = [], checkpoint = null, onDownload, onNotice }: Origin,
 ): Promise<Target> {
+  requireArguments("target", { name: TEXT }, { name: named });
   const events = { onDownload, onNotice };
   const folder = await modelFolder(named, events);
   const kind = (await isRunFolder(folder)) ? "run" : (await isAdapterFolder(folder)) ? "adapter" : "model";

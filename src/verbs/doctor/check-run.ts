@@ -16,6 +16,7 @@ import { isTorn, readRunSettings } from "../../runs/run-folder.js";
 import type { LossAtStep, RunState } from "../../runs/run-state.js";
 import { prepareRun } from "../../training/prepare.js";
 import { runShapes } from "../../training/run-shape.js";
+import { requireArguments, TEXT } from "../arguments.js";
 import { adapterDifference } from "./check-adapter.js";
 import { type CheckedCheckpoint, checkCheckpoint, collect, type Expected } from "./check-checkpoint.js";
 import { type CheckedCycle, checkDeltas } from "./check-deltas.js";
@@ -56,6 +57,7 @@ const FROM_A_COPY = "bring it back from a copy of the run folder";
  * folder.
  */
 export async function checkRun(runFolder: string): Promise<RunCheck> {
+  requireArguments("checkRun", { runFolder: TEXT }, { runFolder });
   const checkup = await Checkup.of(runFolder);
   return checkup.run();
 }
