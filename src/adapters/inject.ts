@@ -143,7 +143,7 @@ export function describeUnmatched(unmatched: readonly string[], modules: readonl
     const nearest = suggest(target, existing);
     return nearest === undefined ? `"${target}"` : `"${target}" (did you mean "${nearest}"?)`;
   });
-  return `${hints.join(", ")} match no linear layer of the model; ${list}`;
+  return `${hints.join(", ")} ${hints.length === 1 ? "matches" : "match"} no linear layer of the model; ${list}`;
 }
 
 /** The adapters of a model by the name of their layer. */

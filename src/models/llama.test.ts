@@ -107,6 +107,6 @@ describe("LlamaForCausalLM", () => {
     const target = () =>
       injectAdapters(build({ tieWordEmbeddings: tied }), { targetModules: ["lm_head"], createAdapter }, new Rng(0));
     expect(target).toThrow(ConfigError);
-    expect(target).toThrow(/"lm_head".* match no linear layer.*q_proj, k_proj, v_proj, o_proj, gate_proj/);
+    expect(target).toThrow(/"lm_head".* matches no linear layer.*q_proj, k_proj, v_proj, o_proj, gate_proj/);
   });
 });

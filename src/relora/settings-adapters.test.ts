@@ -105,7 +105,7 @@ test("an exclusion that leaves out no layer is refused with the nearest that exi
   for (const entry of ["k_proj", "0.self_attn.k_proj", "model.layers.0.mlp.up_proj", ".*self_attn.*"])
     leaveOut(entry)();
   expect(leaveOut("k_proj", "k_prj")).toThrow(
-    /^excludeModules: "k_prj" \(did you mean "k_proj"\?\) match no linear layer of the model; linear layers are q_proj/,
+    /^excludeModules: "k_prj" \(did you mean "k_proj"\?\) matches no linear layer of the model; linear layers are q_proj/,
   );
   for (const entry of ["nothere", "norm", "layers.9.*", "all-linear"]) expect(leaveOut(entry)).toThrow(ConfigError);
 });

@@ -87,6 +87,14 @@ export const quantization: Area = {
       code: 3,
     },
     {
+      name: "export: weights that are not finite and do not change",
+      args: ["export", "float", "--to", "hf", "--out", "q"],
+      alike: [["merge", "float", "--out", "q"]],
+      prepare: notFinite,
+      says: [`tensor "${UP_PROJ}" holds NaN or Infinity in its own file`],
+      code: 3,
+    },
+    {
       name: "train: weights that are not finite",
       args: train("--model", "float", "--quantize", "nf4", "--method", "lora", "--out", "run"),
       files: { "a.txt": TEXT },

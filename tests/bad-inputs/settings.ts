@@ -23,7 +23,7 @@ export const settings: Area = {
     {
       name: "train: two kinds of adapter",
       args: ["train", "--core", "--dora", "--method", "lora", "--quantize", "none"],
-      says: ["--dora: sets adapterKind, as --core does; give one of them"],
+      says: ["--dora: sets --adapter-kind, as --core does; give one of them"],
       code: 2,
     },
     {
@@ -90,7 +90,7 @@ export const settings: Area = {
     {
       name: "a flag beside its other name",
       args: ["train", "--rank", "8", "--lora-r", "16"],
-      says: ["is another name of rank"],
+      says: ["--lora-r: is another name of --rank"],
       code: 2,
     },
     {
@@ -189,6 +189,13 @@ export const settings: Area = {
       args: train("--target-modules", "q_prj"),
       files: { "a.txt": TEXT },
       says: ['"q_prj" (did you mean "q_proj"?)', "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"],
+      code: 2,
+    },
+    {
+      name: "train: an exclusion that leaves out nothing",
+      args: train("--exclude-modules", "nothere"),
+      files: { "a.txt": TEXT },
+      says: ['--exclude-modules: "nothere" matches no linear layer', "linear layers are q_proj, k_proj"],
       code: 2,
     },
   ],
