@@ -8,6 +8,7 @@ test.each([
   [new errors.DataError(""), 3],
   [new errors.CheckpointError(""), 3],
   [new errors.ModelError(""), 3],
+  [new errors.InterruptedError(""), 130],
   [new errors.NumericError(""), 4],
   [new errors.DeviceError(""), 1],
   [new errors.DTypeError(""), 1],

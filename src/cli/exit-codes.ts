@@ -1,4 +1,12 @@
-import { CheckpointError, ConfigError, DataError, HighrankError, NumericError, ShapeError } from "../base/errors.js";
+import {
+  CheckpointError,
+  ConfigError,
+  DataError,
+  HighrankError,
+  InterruptedError,
+  NumericError,
+  ShapeError,
+} from "../base/errors.js";
 
 /** Exit codes of the command. */
 export const EXIT = {
@@ -18,6 +26,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 /** The exit code that an error ends the command with. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof ConfigError || error instanceof ShapeError) return EXIT.usage;
+  if (error instanceof InterruptedError) return EXIT.interrupted;
   if (error instanceof DataError || error instanceof CheckpointError) return EXIT.data;
   if (error instanceof NumericError) return EXIT.numbers;
   return EXIT.internal;
