@@ -5,6 +5,7 @@ import { DownloadView } from "./download-view.js";
 import { describeError, EXIT, type ExitCode, exitCodeOf, messageOf } from "./exit-codes.js";
 import { Outlet } from "./outlet.js";
 import type { Environment, Terminal } from "./terminal.js";
+import { withTypedNames } from "./typed-names.js";
 
 /** The process around a command, so that verbs touch no globals. */
 export interface Surroundings {
@@ -63,14 +64,16 @@ export class Context {
     else this.outlet.print(lines());
   }
 
-  /** Prints an error, which ends the command. */
-  fail(error: unknown): void {
+  /** Prints an error, which ends the command. @param args those of the command line, by whose names flags are told. */
+  fail(error: unknown, args: readonly string[] = []): void {
     this.exitCode = exitCodeOf(error);
     const { HIGHRANK_DEBUG: debug = "" } = this.env;
     this.downloads.clear();
-    this.stderr.write(`${describeError(error, { debug: debug !== "" && debug !== "0" })}\n`);
+    const described = describeError(error, { debug: debug !== "" && debug !== "0" });
+    this.stderr.write(`${withTypedNames(described, args)}\n`);
     const name = error instanceof Error ? error.name : "Error";
-    if (this.json) this.stdout.write(`${JSON.stringify({ error: { name, message: messageOf(error) } })}\n`);
+    if (this.json)
+      this.stdout.write(`${JSON.stringify({ error: { name, message: withTypedNames(messageOf(error), args) } })}\n`);
   }
 
   /** Waits for work that is worth more than what is printed, as a run is: it goes on where nothing can be printed. */

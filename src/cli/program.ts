@@ -63,7 +63,7 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
     return context.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-    context.fail(error);
+    context.fail(error, args);
     return context.exitCode;
   }
 }
