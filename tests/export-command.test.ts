@@ -29,7 +29,7 @@ let folder = "";
 const at = (name: string): string => path.join(folder, name);
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "highrank-export-"));
-  await writeFile(at("a.txt"), TEXT);
+  for (const name of ["a.txt", "b.txt"]) await writeFile(at(name), TEXT);
   await writeSmallModel(at("float"));
   await run("relora", { quantize: "nf4", mergePolicy: "requantize" });
 });
@@ -103,7 +103,7 @@ describe("--to onnx", () => {
 
   test("weights that are too many for one file lie beside the model", async () => {
     const unmerged = await unmergedOf(await openTarget(at("relora"), { base: null }));
-    const exported = await exportOnnx(unmerged, { out: at("beside"), dtype: "float32", largestFile: 40_000 });
+    const exported = await exportOnnx(unmerged, { out: at("beside"), dtypes: ["float32"], largestFile: 40_000 });
     expect(exported.dataFiles).toBeGreaterThan(1);
     const names = ["model.onnx", "model.onnx_data"];
     for (let i = 1; i < exported.dataFiles; i++) names.push(`model.onnx_data_${i}`);
@@ -111,6 +111,57 @@ describe("--to onnx", () => {
     const config = JSON.parse(await readFile(at("beside/config.json"), "utf8"));
     expect(config["transformers.js_config"].use_external_data_format).toEqual({ "model.onnx": exported.dataFiles });
     expect(await continueText(at("beside"), "The 3th", 12)).toBe(await generated(at("relora")));
+  });
+
+  test("rounded files say what they lose on what the run held out", async () => {
+    const options = { dtype: ["q4", "fp32", "q8"], lossTokens: 60 } as const;
+    const { models, float32, ...first } = (await exportAs("onnx", "relora", "rounded", options)) as ExportedOnnx;
+    expect(await onnxFiles(at("rounded"))).toEqual(["model.onnx", "model_q4.onnx", "model_quantized.onnx"]);
+    expect(first).toMatchObject({ model: "onnx/model_q4.onnx", dtype: "q4" });
+    expect(models.map(({ dtype, loss }) => [dtype, loss === null])).toEqual([
+      ["q4", false],
+      ["float32", true],
+      ["q8", false],
+    ]);
+    // The widths of the model are no blocks, so that nothing is rounded.
+    for (const { loss } of [models[0]!, models[2]!]) {
+      expect(loss).toBeCloseTo((float32 as { readonly loss: number }).loss, 4);
+    }
+    expect(float32).toMatchObject({ data: expect.stringMatching(/^held out of .*a\.txt/) });
+    expect((float32 as { readonly tokens: number }).tokens).toBeGreaterThan(20);
+  });
+
+  test("without data of its own, a model is measured on the built-in text; 0 tokens are none", async () => {
+    const { float32 } = (await exportAs("onnx", "float", "built-in", { dtype: "q8", lossTokens: 100 })) as ExportedOnnx;
+    expect(float32).toMatchObject({ data: "held out of builtin:wordnet" });
+    const silent = (await exportAs("onnx", "float", "silent", { dtype: "q8", lossTokens: 0 })) as ExportedOnnx;
+    expect(silent).toMatchObject({ float32: null, loss: null });
+  });
+
+  test("a run whose data are gone is exported without a loss, and why is said", async () => {
+    await run("moved", { data: at("b.txt"), maxSteps: 2, method: "lora" });
+    await rm(at("b.txt"));
+    const { float32, models } = (await exportAs("onnx", "moved", "moved-onnx", { dtype: "q8" })) as ExportedOnnx;
+    expect(float32).toMatch(/b\.txt: the data that the run was begun with are not there/);
+    expect(models).toMatchObject([{ dtype: "q8", loss: null }]);
+  });
+
+  test("the chat template stands where transformers.js and transformers look", async () => {
+    const template = "{% for message in messages %}{{ message.content }}{% endfor %}";
+    for (const [name, place] of [
+      ["in-config", "tokenizer_config.json"],
+      ["in-file", "chat_template.jinja"],
+    ] as const) {
+      await writeSmallModel(at(name));
+      const config = JSON.parse(await readFile(at(`${name}/tokenizer_config.json`), "utf8"));
+      const isFile = place === "chat_template.jinja";
+      const text = isFile ? template : JSON.stringify({ ...config, chat_template: template });
+      await writeFile(at(`${name}/${place}`), text);
+      await exportAs("onnx", name, `${name}-onnx`);
+      expect(await readFile(at(`${name}-onnx/chat_template.jinja`), "utf8")).toBe(template);
+      const written = JSON.parse(await readFile(at(`${name}-onnx/tokenizer_config.json`), "utf8"));
+      expect(written).toEqual({ ...config, chat_template: template });
+    }
   });
 
   test.skipIf(PYTHON === null)(

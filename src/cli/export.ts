@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { formatBytes, formatCount, formatShare } from "../base/numbers.js";
 import type { ExportedModel } from "../verbs/export.js";
 import type { ExportedGguf } from "../verbs/export-gguf.js";
-import type { ExportedOnnx } from "../verbs/export-onnx.js";
+import type { ExportedOnnx, OnnxModelFile } from "../verbs/export-onnx.js";
 import type { ExportedAdapter } from "../verbs/export-peft.js";
 import { EXPORT_OPTIONS } from "../verbs/options.js";
 import type { Context } from "./context.js";
@@ -63,15 +63,34 @@ function modelLines({ parameters, dtype, fileBytes, files, quantizer }: Exported
   ];
 }
 
-function onnxLines(exported: ExportedOnnx): string[] {
-  const { parameters, dtype, fileBytes, model, dataFiles, hasTokenizer, quantizer } = exported;
-  const beside = dataFiles === 0 ? "" : `, weights in ${dataFiles} ${dataFiles === 1 ? "file" : "files"} beside it`;
+function onnxLines({ models, parameters, float32, hasTokenizer, quantizer }: ExportedOnnx): string[] {
+  const dtypes = models.map(({ dtype }) => dtype).join(", ");
+  const bytes = models.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
   return [
-    `exported  ${formatCount(parameters)} parameters in ${dtype}, ${formatBytes(fileBytes)}`,
-    `model     ${model}${beside}`,
+    `exported  ${formatCount(parameters)} parameters in ${dtypes}, ${formatBytes(bytes)}`,
+    ...models.map((model) => `model     ${onnxModelLine(model, models.length > 1, float32)}`),
+    ...lossLines(float32),
     ...(hasTokenizer ? [] : ["tokenizer none: the base has no tokenizer.json, which transformers.js needs for text"]),
     ...dequantizedLines(quantizer),
   ];
+}
+
+function onnxModelLine(
+  { model, fileBytes, dataFiles, loss }: OnnxModelFile,
+  isOneOfSeveral: boolean,
+  float32: ExportedOnnx["float32"],
+): string {
+  const size = isOneOfSeveral ? `, ${formatBytes(fileBytes)}` : "";
+  const beside = dataFiles === 0 ? "" : `, weights in ${dataFiles} ${dataFiles === 1 ? "file" : "files"} beside it`;
+  if (loss === null || float32 === null || typeof float32 === "string") return `${model}${size}${beside}`;
+  const change = loss / float32.loss - 1;
+  return `${model}${size}${beside}, loss ${loss.toFixed(4)} (${change < 0 ? "-" : "+"}${formatShare(Math.abs(change))})`;
+}
+
+function lossLines(float32: ExportedOnnx["float32"]): string[] {
+  if (float32 === null) return [];
+  if (typeof float32 === "string") return [`loss      not computed: ${float32}`];
+  return [`loss      ${float32.loss.toFixed(4)} in float32, of ${float32.tokens} tokens ${float32.data}`];
 }
 
 function ggufLines({ parameters, type, fileBytes, relativeErrors, quantizer }: ExportedGguf): string[] {

@@ -71,7 +71,8 @@ export async function compareMerged(unmerged: UnmergedModel, mergedFolder: strin
   return { tokens: before.tokens, largestChange: largest, largestLogit, relativeChange: largest / largestLogit };
 }
 
-async function float32Model(unmerged: UnmergedModel): Promise<CausalLM> {
+/** The merged model in memory, in float32. */
+export async function float32Model(unmerged: UnmergedModel): Promise<CausalLM> {
   const model = describeModel(unmerged.source.config).create(new Rng(0));
   for (const [name, parameter] of diskParameters(model)) parameter.adopt(await readUnmerged(unmerged, name));
   await applyUpdates(model, unmerged.updates);

@@ -19,9 +19,10 @@ export interface SessionOptions {
   readonly forbidFallback?: boolean;
 }
 
-/** Value of an input: a tensor, or 16-bit floats by their bits. */
+/** Value of an input: a tensor, integers of 64 bits, or 16-bit floats by their bits. */
 export type FedTensor =
   | HostTensor
+  | { readonly dtype: "int64"; readonly shape: readonly number[]; readonly data: BigInt64Array }
   | { readonly dtype: "float16" | "uint16"; readonly shape: readonly number[]; readonly data: Uint16Array };
 
 /** A loaded model. Runs of one session must not overlap; `run` blocks the thread while the model computes. */
@@ -46,11 +47,17 @@ export function liveSessionCount(): number {
   return liveSessions;
 }
 
-/** Loads a model into ONNX Runtime. @throws DeviceError if the provider does not start or refuses the model. */
-export async function createSession(model: Uint8Array, options: SessionOptions): Promise<OrtSession> {
+/**
+ * Loads a model, or the file of one, into ONNX Runtime.
+ * @throws DeviceError if the provider does not start or refuses the model.
+ */
+export async function createSession(model: Uint8Array | string, options: SessionOptions): Promise<OrtSession> {
   const ort = await loadRuntime();
   const session = await explainFailure(options.device, "create a session", () =>
-    ort.InferenceSession.create(model, nativeOptions(options)),
+    // Its declarations take the two kinds one by one.
+    typeof model === "string"
+      ? ort.InferenceSession.create(model, nativeOptions(options))
+      : ort.InferenceSession.create(model, nativeOptions(options)),
   );
   liveSessions++;
   let released = false;

@@ -8,7 +8,7 @@ import { FUNCTION, type Kind, listOf, requireArguments, requireOptions, TEXT } f
 import { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./evaluate.js";
 import type { ExportedModel } from "./export.js";
 import { exportTarget } from "./export.js";
-import type { EXPORT_FORMATS } from "./export-formats.js";
+import type { EXPORT_FORMATS, ExportDtype } from "./export-formats.js";
 import type { ExportedGguf } from "./export-gguf.js";
 import type { ExportedOnnx } from "./export-onnx.js";
 import type { ExportedAdapter } from "./export-peft.js";
@@ -86,7 +86,11 @@ export async function merge(target: Named, options: MergeModelOptions): Promise<
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 /** Options of {@link exportTo}; only `out` must be given. */
-export interface ExportToOptions extends Omit<MergeModelOptions, "verify"> {
+export interface ExportToOptions extends Omit<MergeModelOptions, "verify" | "dtype"> {
+  /** Type of the weights, of onnx also several. Default and null: as for {@link merge}; float32 for onnx. */
+  readonly dtype?: ExportDtype | readonly ExportDtype[] | null;
+  /** Tokens that the losses of rounded onnx models are computed on; 0 for none. Default 2048. */
+  readonly lossTokens?: number;
   /** Type of the matrices in a GGUF file. Default and null: q8_0. */
   readonly type?: ExportedGguf["type"] | null;
 }

@@ -1,9 +1,10 @@
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
-import type { FloatDType } from "../formats/quant-state.js";
+import { FLOAT_DTYPES, type FloatDType, floatDType } from "../formats/quant-state.js";
 import { requireNewFolder } from "../loading/output-folder.js";
-import type { EXPORT_FORMATS } from "./export-formats.js";
+import { type EXPORT_FORMATS, type ExportDtype, LOSS_TOKENS, type OnnxDtype } from "./export-formats.js";
 import { type ExportedGguf, exportGguf, requireNewGguf } from "./export-gguf.js";
+import { lossData } from "./export-loss.js";
 import { type ExportedOnnx, exportOnnx } from "./export-onnx.js";
 import { type ExportedAdapter, exportPeft } from "./export-peft.js";
 import { type MergedModel, mergeTarget } from "./merge.js";
@@ -16,8 +17,13 @@ export interface ExportOptions extends Origin {
   readonly out: string;
   /** Type of the matrices in a GGUF file. Default and null: q8_0. */
   readonly type?: ExportedGguf["type"] | null;
-  /** Type of the weights of a whole model; null for the format's default. An adapter is always float32. */
-  readonly dtype: FloatDType | null;
+  /**
+   * Types of the weights of a whole model, several for onnx alone; null for the format's default. An adapter is always
+   * float32.
+   */
+  readonly dtype: ExportDtype | readonly ExportDtype[] | null;
+  /** Tokens that the losses of rounded onnx models are computed on; 0 for none. Default: 2048. */
+  readonly lossTokens?: number;
 }
 
 /** A Hugging Face folder, written. */
@@ -34,8 +40,9 @@ export interface ExportedModel extends Omit<MergedModel, "modelFolder" | "verifi
  */
 export async function exportTarget(
   target: string,
-  { to, out, dtype, type = null, ...origin }: ExportOptions,
+  { to, out, dtype: asked, type = null, lossTokens = LOSS_TOKENS, ...origin }: ExportOptions,
 ): Promise<ExportedAdapter | ExportedModel | ExportedOnnx | ExportedGguf> {
+  const dtype = asked === null || asked.length === 0 ? null : typeof asked === "string" ? [asked] : asked;
   if (type !== null && to !== "gguf")
     throw new ConfigError(
       `${optionName("type")} is for ${optionName("to")} gguf; the others have ${optionName("dtype")}`,
@@ -61,14 +68,34 @@ export async function exportTarget(
     return exportPeft(await openTarget(target, origin), out);
   }
   if (to === "hf") {
-    const options = { ...origin, out, dtype, verify: false };
+    const options = { ...origin, out, dtype: floatOf(dtype), verify: false };
     const { modelFolder, verification: _, ...model } = await mergeTarget(target, options);
     return { format: "hf", folder: modelFolder, ...model };
   }
-  if (dtype === "bfloat16") {
-    throw new ConfigError(
-      `${optionName("dtype")}: ONNX files hold float32 or float16, got bfloat16, which few runtimes compute with`,
-    );
-  }
-  return exportOnnx(await unmergedOf(await openTarget(target, origin)), { out, dtype: dtype ?? "float32" });
+  const dtypes = [...new Set(dtype?.map(onnxDtype) ?? (["float32"] as const))];
+  const opened = await openTarget(target, origin);
+  const unmerged = await unmergedOf(opened);
+  const ofLoss = lossTokens === 0 ? {} : { lossData: () => lossData(opened, unmerged, lossTokens) };
+  return exportOnnx(unmerged, { out, dtypes, ...ofLoss });
+}
+
+/** @throws ConfigError for bfloat16. */
+function onnxDtype(dtype: ExportDtype): OnnxDtype {
+  if (dtype === "fp32") return "float32";
+  if (dtype !== "bfloat16") return dtype;
+  throw new ConfigError(
+    `${optionName("dtype")}: ONNX files hold float32 or float16, got bfloat16, which few runtimes compute with`,
+  );
+}
+
+/** The type of the one folder that holds plain weights. @throws ConfigError for several, and for rounded ones. */
+function floatOf(dtypes: readonly ExportDtype[] | null): FloatDType | null {
+  if (dtypes === null) return null;
+  const names = { fp32: "float32", fp16: "float16" } as const;
+  const [dtype, ...others] = dtypes.map((each) => floatDType(each in names ? names[each as "fp32" | "fp16"] : each));
+  if (dtype !== undefined && others.length === 0) return dtype;
+  throw new ConfigError(
+    `${optionName("dtype")}: ${optionName("to")} hf takes one of ${FLOAT_DTYPES.join(", ")}, got ` +
+      `${dtypes.join(", ")}; the others are for ${optionName("to")} onnx`,
+  );
 }

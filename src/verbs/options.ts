@@ -3,7 +3,7 @@ import { optionName } from "../base/naming.js";
 import { SETTINGS } from "../config/settings.js";
 import { FLOAT_DTYPES } from "../formats/quant-state.js";
 import { createQuantizer, QUANTIZATION_FORMATS, type Quantizer } from "../quant/quantizer.js";
-import { EXPORT_FORMATS, GGUF_EXPORT_TYPES } from "./export-formats.js";
+import { EXPORT_DTYPES, EXPORT_FORMATS, GGUF_EXPORT_TYPES, LOSS_TOKENS } from "./export-formats.js";
 import type { GivenOptions, OptionTable, OptionValues } from "./option-table.js";
 
 // The verbs' options with their defaults, which the command line and the library share.
@@ -149,11 +149,18 @@ export const EXPORT_OPTIONS = {
     help: "Type of the matrices in a GGUF file; q4_k_m is a mix of types.",
   },
   dtype: {
-    type: "choice",
-    choices: FLOAT_DTYPES,
+    type: "list",
+    choices: EXPORT_DTYPES,
     default: null,
-    none: "hf: that of the base, or float32 where it is quantized; onnx: float32",
-    help: "Type of the weights.",
+    none: "hf: that of the base, or float32 where it is quantized; onnx: fp32",
+    help: "Type of the weights; for onnx several, by commas, as transformers.js names them: fp32, fp16, q8, q4, q4f16.",
+  },
+  lossTokens: {
+    type: "integer",
+    default: LOSS_TOKENS,
+    min: 0,
+    unit: "tokens",
+    help: "Tokens that the loss of rounded onnx models is computed on, as is that of the model in float32; 0 for none.",
   },
 } as const satisfies OptionTable;
 
