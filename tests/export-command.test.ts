@@ -254,6 +254,13 @@ test("--to hf is what merge writes", async () => {
   expect((await readModelFolder(at("hf"))).tensors).toEqual((await readModelFolder(at("merged"))).tensors);
 });
 
+test("--to hf takes one type, of floats", async () => {
+  for (const dtype of ["q4", ["float16", "float32"]] as const) {
+    await expect(exportAs("hf", "float", "nowhere", { dtype })).rejects.toThrow(/^dtype: to hf takes one of float32/);
+  }
+  expect(await exportAs("hf", "float", "fp16", { dtype: "fp16" })).toMatchObject({ dtype: "float16" });
+});
+
 test("a model without a tokenizer is exported, and that is said", async () => {
   const { config, tensors } = await readModelFolder(at("float"));
   await writeModelFolder(at("bare"), { config, tensors });

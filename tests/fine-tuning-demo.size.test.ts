@@ -107,7 +107,7 @@ describe("a model learns the style of a second text", () => {
   test.runIf(hasTransformersJs())("and in transformers.js", async () => {
     const expected = await textsOf("adapted");
     for (const [i, prompt] of PROMPTS.entries()) {
-      const { continuation } = await continueInTransformersJs(cwd, "onnx", prompt, TOKENS);
+      const { continuation } = await continueInTransformersJs(cwd, "onnx", { text: prompt, maxNewTokens: TOKENS });
       expect(continuation).toBe(expected[i]);
     }
   });

@@ -16,9 +16,13 @@ export async function continueText(model: string, prompt: string, tokens: number
   let ids = [tokenizer.endOfTextId, ...tokenizer.encode(prompt)];
   let cache: Record<string, OrtTensor> = {};
   for (const { name, ...meta } of session.inputMetadata) {
-    const { shape } = meta as { readonly shape: readonly number[] };
+    const { shape, type } = meta as { readonly shape: readonly number[]; readonly type: string };
     if (!name.startsWith("past_key_values.")) continue;
-    cache[name] = new OrtTensor("float32", new Float32Array(0), [1, shape[1]!, 0, shape[3]!]);
+    const empty = [1, shape[1]!, 0, shape[3]!];
+    cache[name] =
+      type === "float16"
+        ? new OrtTensor("float16", new Uint16Array(0), empty)
+        : new OrtTensor("float32", new Float32Array(0), empty);
   }
   for (let past = 0; written.length < tokens; ) {
     const total = past + ids.length;

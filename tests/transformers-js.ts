@@ -4,7 +4,15 @@ import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { Tokenizer } from "../src/tokenizers/tokenizer.js";
 
-const SCRIPT = fileURLToPath(new URL("transformers-js/generate.mjs", import.meta.url));
+/** The last line that a script of tests/transformers-js prints. */
+function runScript(name: string, request: object) {
+  const script = fileURLToPath(new URL(`transformers-js/${name}`, import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, JSON.stringify(request)], {
+    timeout: 600_000,
+  });
+  expect(status, stderr.toString()).toBe(0);
+  return JSON.parse(stdout.toString().trim().split("\n").at(-1)!);
+}
 
 /** Whether transformers.js is there. It is no dependency, so it has a package of its own. */
 export function hasTransformersJs(): boolean {
@@ -25,20 +33,46 @@ export interface TransformersText {
   readonly together: readonly string[];
 }
 
-/** Loads ROOT/MODEL in transformers.js and continues a text. */
+/** Loads ROOT/MODEL, in a dtype or the folder's own, in transformers.js and continues a text. */
 export async function continueInTransformersJs(
   root: string,
   model: string,
-  text: string,
-  maxNewTokens: number,
+  { text, maxNewTokens, dtype = null }: { text: string; maxNewTokens: number; dtype?: string | null },
 ): Promise<TransformersText> {
   const tokenizer = await Tokenizer.fromFolder(`${root}/${model}`);
   const { endOfTextId } = tokenizer;
   const ids = [endOfTextId, ...tokenizer.encode(text)];
-  const request = { root: `${root}/`, model, ids, text, maxNewTokens };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [SCRIPT, JSON.stringify(request)]);
-  expect(status, stderr.toString()).toBe(0);
-  const said = JSON.parse(stdout.toString().trim().split("\n").at(-1)!);
+  const said = runScript("generate.mjs", { root: `${root}/`, model, ids, text, maxNewTokens, dtype });
   const written = said.ids.filter((id: number) => id !== endOfTextId);
   return { continuation: tokenizer.decode(written), text: said.text, together: said.together };
+}
+
+/** What the pipeline of transformers.js answers to messages in one dtype, greedily. */
+export interface TransformersAnswer {
+  readonly dtype: string;
+  readonly answer: string;
+}
+
+/** What ROOT/MODEL answers to messages in each dtype: in Node.js, or in WebAssembly in Chromium. */
+export function answerInTransformersJs(
+  place: "node" | "browser",
+  request: {
+    readonly root: string;
+    readonly model: string;
+    readonly dtypes: readonly string[];
+    readonly messages: readonly { readonly role: string; readonly content: string }[];
+    readonly maxNewTokens: number;
+  },
+): readonly TransformersAnswer[] {
+  return runScript(place === "node" ? "answer.mjs" : "browser.mjs", {
+    ...request,
+    device: place === "node" ? "cpu" : "wasm",
+  });
+}
+
+/** Debian's Chromium. */
+export function hasChromium(): boolean {
+  const isInstalled = process.env.CI === "true" || existsSync("/usr/lib/chromium");
+  if (!isInstalled) console.warn("SKIPPED: exports in a browser need Debian's package chromium");
+  return isInstalled;
 }
