@@ -59,9 +59,10 @@ export {
 } from "./verbs/door.js";
 export { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./verbs/evaluate.js";
 export { type ExportedModel, type ExportOptions, exportTarget } from "./verbs/export.js";
+export type { ExportDtype, OnnxDtype } from "./verbs/export-formats.js";
 export { EXPORT_FORMATS } from "./verbs/export-formats.js";
 export type { ExportedGguf } from "./verbs/export-gguf.js";
-export type { ExportedOnnx } from "./verbs/export-onnx.js";
+export type { ExportedOnnx, OnnxModelFile } from "./verbs/export-onnx.js";
 export type { ExportedAdapter } from "./verbs/export-peft.js";
 export {
   type GenerationOptions,

@@ -10,6 +10,7 @@ import { ONNX_DTYPES, type OnnxDtype } from "../src/verbs/export-formats.js";
 import { exportOnnx } from "../src/verbs/export-onnx.js";
 import { openTarget, unmergedOf } from "../src/verbs/target.js";
 import { SMALL_CONFIGS, type SmallConfig, writeRandomModel } from "./architectures/small-configs.js";
+import { changeTensors } from "./small-model.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "highrank-onnx-dtypes-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -154,4 +155,14 @@ test("a matrix whose rows are no whole blocks stays float32", async () => {
 test("two files of one name are refused", async () => {
   await writeRandomModel(path.join(root, "twice"), SMALL_CONFIGS.llama);
   await expect(exported("twice", ["float16", "fp16"])).rejects.toThrow(/are both model_fp16.onnx; choose one/);
+});
+
+test("weights that are not finite are refused by name, in codes as in floats", async () => {
+  const folder = path.join(root, "infinite");
+  await writeRandomModel(folder, { ...SMALL_CONFIGS.llama, ...WIDE });
+  const name = "model.layers.1.mlp.up_proj.weight";
+  await changeTensors(folder, (tensors) => void tensors.get(name)!.data.fill(Number.NaN, 70, 71));
+  for (const dtype of ["q4", "q8", "fp16"] as const) {
+    await expect(exported("infinite", [dtype])).rejects.toThrow(`tensor "${name}" would hold NaN`);
+  }
 });

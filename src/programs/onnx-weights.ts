@@ -44,11 +44,10 @@ const MICROSOFT = "com.microsoft";
 const CAST_TO = { float32: 1, float16: 10 } as const;
 
 /**
- * The decoder with its weights held in a form.
- *
- * Products read blocks by the operator MatMulNBits. With `half`, each product with a weight is
- * computed in float16, as autocast does, and what is added up stays float32: the residual stream, norms, softmax,
- * positions and logits. Otherwise 16-bit weights are converted when a runtime loads the file.
+ * The decoder with its weights held in a form. Products read blocks by the operator MatMulNBits. With `half`, each
+ * product with a weight is computed in float16, as autocast does, and what is added up stays float32: the residual
+ * stream, norms, attention, positions and logits. Otherwise 16-bit weights are converted when a runtime loads the file.
+ * @param opsets versions that the decoder is written in.
  */
 export function heldGraph(graph: DecoderGraph, form: OnnxForm, opsets: Readonly<Record<string, number>>): HeldGraph {
   const forms = heldBits(graph, form);
@@ -66,8 +65,8 @@ export function heldGraph(graph: DecoderGraph, form: OnnxForm, opsets: Readonly<
 }
 
 /**
- * Accuracy of MatMulNBits: a block of the other factor is rounded to 8 bits too. It costs a thousandth of the loss;
- * without it, 8-bit weights are widened anew for each token, which takes ten times as long.
+ * Accuracy of MatMulNBits: blocks of the other factor are rounded to 8 bits too. That costs half a thousandth of the
+ * loss; without it, 8-bit weights are widened anew for each token, which takes ten times as long.
  */
 const INT8_PRODUCTS = 4;
 

@@ -90,16 +90,14 @@ export async function exportOnnx(
   await writeFolder(
     out,
     async (partial) => {
-      await writeFileAtomic(
-        joinPath(partial, "config.json"),
-        toJsonText(transformersConfig(source.config, models), "config.json"),
-      );
+      const config = toJsonText(transformersConfig(source.config, models), "config.json");
+      await writeFileAtomic(joinPath(partial, "config.json"), config);
       await writeFiles(partial, files);
       const folder = joinPath(partial, FOLDER);
       await makeFolder(folder);
-      for (const { file, dataFiles, content } of models) {
-        for (const { name, content } of dataFiles) await writeFileAtomic(joinPath(folder, name), content());
-        await writeFileAtomic(joinPath(folder, file), content());
+      for (const model of models) {
+        for (const { name, content } of model.dataFiles) await writeFileAtomic(joinPath(folder, name), content());
+        await writeFileAtomic(joinPath(folder, model.file), model.content());
       }
     },
     {},
