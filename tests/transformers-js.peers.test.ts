@@ -75,7 +75,7 @@ describe.runIf(hasTransformersJs() && peersAvailable())("SmolLM2-135M", () => {
   const dtypes: readonly ExportDtype[] = ["q4", "fp32", "q8", "q4f16"];
   const request = { root, model: "exported", dtypes, messages, maxNewTokens: 12 };
 
-  test("as q4 takes at most 130 MB and 5 % of the loss; pipelines in Node.js and Chromium answer messages", async () => {
+  test("q4 takes at most 130 MB and 5 % of the loss; Node.js and Chromium answer messages", async () => {
     const folder = await realModel("smollm2-135m");
     const options = {
       base: null,

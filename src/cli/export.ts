@@ -84,7 +84,8 @@ function onnxModelLine(
   const beside = dataFiles === 0 ? "" : `, weights in ${dataFiles} ${dataFiles === 1 ? "file" : "files"} beside it`;
   if (loss === null || float32 === null || typeof float32 === "string") return `${model}${size}${beside}`;
   const change = loss / float32.loss - 1;
-  return `${model}${size}${beside}, loss ${loss.toFixed(4)} (${change < 0 ? "-" : "+"}${formatShare(Math.abs(change))})`;
+  const share = `${change < 0 ? "-" : "+"}${formatShare(Math.abs(change))}`;
+  return `${model}${size}${beside}, loss ${loss.toFixed(4)} (${share})`;
 }
 
 function lossLines(float32: ExportedOnnx["float32"]): string[] {

@@ -93,8 +93,8 @@ function isOne(attribute: OnnxAttribute | undefined): boolean {
 }
 
 /**
- * Bits of each weight. Vectors stay float32, as do matrices whose rows are no whole blocks. In a file of 4 bits, tables,
- * heads, and matrices with more inputs than outputs have 8: values and the way out of an MLP lose most, as in
+ * Bits of each weight. Vectors stay float32, as do matrices whose rows are no whole blocks. In a file of 4 bits,
+ * tables, heads, and matrices with more inputs than outputs have 8: values and the way out of an MLP lose most, as in
  * llama.cpp's mixes of types.
  */
 function heldBits({ nodes, weights }: DecoderGraph, { bits }: OnnxForm): Map<string, OnnxForm["bits"]> {

@@ -43,7 +43,7 @@ export interface ExportedOnnx extends OnnxModelFile {
   /** All models; transformers.js loads the first unless it is told another dtype. */
   readonly models: readonly OnnxModelFile[];
   readonly parameters: number;
-  /** The model's loss in float32 and what it is computed on; or, in words, why there is none. Null if none was asked. */
+  /** The model's loss in float32 and what it is computed on, or why there is none, in words. Null if none was asked. */
   readonly float32: { readonly loss: number; readonly tokens: number; readonly data: string } | string | null;
   /** True if there is a tokenizer.json, without which transformers.js takes token ids alone. */
   readonly hasTokenizer: boolean;
