@@ -79,8 +79,11 @@ interface Target extends AddedToken {
 /** Finds the leftmost, longest of some texts. */
 class Finder {
   readonly #root: TrieNode<string, Target>;
+  /** UTF-16 units that a text to be found begins with; 1 for such. */
+  readonly #beginnings: Uint8Array = new Uint8Array(2 ** 16);
 
   constructor(targets: readonly (readonly [text: string, target: Target])[]) {
+    for (const [text] of targets) this.#beginnings[text.charCodeAt(0)] = 1;
     this.#root = trieOf(targets.map(([text, target]) => [text.split(""), target]));
   }
 
@@ -101,7 +104,12 @@ class Finder {
   }
 
   *#matches(text: string): Generator<{ start: number; end: number; target: Target }> {
-    for (let start = 0; start < text.length; ) {
+    const [beginnings, { length }] = [this.#beginnings, text];
+    for (let start = 0; start < length; ) {
+      if (beginnings[text.charCodeAt(start)] === 0) {
+        start++;
+        continue;
+      }
       let found: { end: number; target: Target } | undefined;
       let node = this.#root.children.get(text[start]!);
       for (let end = start + 1; node !== undefined; end++) {

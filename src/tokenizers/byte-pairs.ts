@@ -1,7 +1,6 @@
 import { shownValue } from "../base/json.js";
 import { append } from "../base/lists.js";
 import { flagIn, type Part } from "./part.js";
-import { remembered } from "./pre-tokenizers.js";
 import { byteTokens, type TokenModel, unknownId, vocabularyOf } from "./token-model.js";
 
 /**
@@ -20,7 +19,6 @@ export function bytePairs(part: Part): TokenModel {
   if (part.dropout !== null && part.dropout !== undefined && part.dropout !== 0) {
     throw new Error(`dropout must be null: with it a text has other tokens each time, not ${shownValue(part.dropout)}`);
   }
-  const known = new Map<string, readonly number[]>();
 
   const symbolsOf = (word: string): number[] => {
     const ids: number[] = [];
@@ -56,7 +54,7 @@ export function bytePairs(part: Part): TokenModel {
     const whole = ignoresMerges ? vocab.get(word) : undefined;
     return whole !== undefined ? [whole] : merges.apply(symbolsOf(word));
   };
-  return { vocab, isBytePairs: true, encode: (word) => remembered(known, word, encode) };
+  return { vocab, isBytePairs: true, encode };
 }
 
 function affixOf(part: Part, key: string): string {
@@ -85,44 +83,99 @@ function mergesOf(given: unknown, vocab: ReadonlyMap<string, number>, prefixLeng
   return merges;
 }
 
+/** Most tokens among which the lowest-ranked pair is looked for one by one, which is quicker for so few. */
+const FEW = 32;
+
+const NO_RANK = 2 ** 31 - 1;
+
 /** Ranked pairs of tokens and what each becomes. */
 class Merges {
-  readonly #ranks: Map<number, number> = new Map();
+  /** By place: the left and the right token of a pair, and its rank. An open-addressing table, half empty. */
+  readonly #pairs: Int32Array;
+  readonly #ranks: Int32Array;
   readonly #results: Int32Array;
+  /** Ranks of neighbours, for few tokens. */
+  readonly #neighbours: Int32Array = new Int32Array(FEW);
   #count = 0;
 
   constructor(most: number) {
+    const places = 2 ** Math.ceil(Math.log2(2 * most + 2));
+    this.#pairs = new Int32Array(2 * places);
+    this.#ranks = new Int32Array(places).fill(NO_RANK);
     this.#results = new Int32Array(most);
   }
 
+  /** A pair that comes twice has the later rank. */
   add(left: number, right: number, result: number): void {
-    this.#ranks.set(pairKey(left, right), this.#count);
+    const place = this.#placeOf(left, right);
+    [this.#pairs[2 * place], this.#pairs[2 * place + 1]] = [left, right];
+    this.#ranks[place] = this.#count;
     this.#results[this.#count++] = result;
   }
 
-  /** Merges in n log n steps for n tokens. */
   apply(ids: number[]): readonly number[] {
+    return ids.length <= FEW ? this.#applyToFew(ids) : this.#applyToMany(ids);
+  }
+
+  /** Rank of a pair; NO_RANK for one that is not merged. */
+  #rankOf(left: number, right: number): number {
+    return this.#ranks[this.#placeOf(left, right)]!;
+  }
+
+  /** The place of a pair, or the empty one for it. */
+  #placeOf(left: number, right: number): number {
+    const [pairs, ranks] = [this.#pairs, this.#ranks];
+    const hash = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
+    let place = (hash ^ (hash >>> 15)) & (ranks.length - 1);
+    while (ranks[place] !== NO_RANK && (pairs[2 * place] !== left || pairs[2 * place + 1] !== right)) {
+      place = (place + 1) & (ranks.length - 1);
+    }
+    return place;
+  }
+
+  /** Merges in n² steps for n tokens. */
+  #applyToFew(ids: number[]): readonly number[] {
+    const ranks = this.#neighbours;
+    let last = ids.length - 1;
+    for (let at = 0; at < last; at++) ranks[at] = this.#rankOf(ids[at]!, ids[at + 1]!);
+    for (;;) {
+      let [lowest, position] = [NO_RANK, 0];
+      for (let at = 0; at < last; at++) {
+        if (ranks[at]! < lowest) [lowest, position] = [ranks[at]!, at];
+      }
+      if (lowest === NO_RANK) return ids;
+      ids[position] = this.#results[lowest]!;
+      for (let at = position + 1; at < last; at++) {
+        ids[at] = ids[at + 1]!;
+        ranks[at] = ranks[at + 1]!;
+      }
+      last--;
+      ids.length = last + 1;
+      if (position > 0) ranks[position - 1] = this.#rankOf(ids[position - 1]!, ids[position]!);
+      if (position < last) ranks[position] = this.#rankOf(ids[position]!, ids[position + 1]!);
+    }
+  }
+
+  /** Merges in n log n steps for n tokens. */
+  #applyToMany(ids: number[]): readonly number[] {
     const count = ids.length;
-    if (count < 2) return ids;
     const next = Int32Array.from(ids, (_, i) => i + 1);
     const previous = Int32Array.from(ids, (_, i) => i - 1);
     const queue = new Queue();
     const consider = (left: number): void => {
       const right = next[left]!;
       if (left < 0 || right >= count) return;
-      const rank = this.#ranks.get(pairKey(ids[left]!, ids[right]!));
-      if (rank !== undefined) queue.push(rank, left);
+      const rank = this.#rankOf(ids[left]!, ids[right]!);
+      if (rank !== NO_RANK) queue.push(rank, left);
     };
     for (let i = 0; i + 1 < count; i++) consider(i);
     for (let top = queue.pop(); top !== undefined; top = queue.pop()) {
       const { rank, position } = top;
       const right = next[position]!;
       if (ids[position]! < 0 || right >= count) continue;
-      // The pair may have changed since; it counts as the same if it becomes the same token.
-      const now = this.#ranks.get(pairKey(ids[position]!, ids[right]!));
-      const result = this.#results[rank]!;
-      if (now === undefined || this.#results[now] !== result) continue;
-      ids[position] = result;
+      // Another pair may stand here since.
+      if (this.#rankOf(ids[position]!, ids[right]!) !== rank) continue;
+      ids[position] = this.#results[rank]!;
       ids[right] = -1;
       const after = next[right]!;
       next[position] = after;
@@ -132,10 +185,6 @@ class Merges {
     }
     return ids.filter((id) => id >= 0);
   }
-}
-
-function pairKey(left: number, right: number): number {
-  return left * 2 ** 26 + right;
 }
 
 /** A heap of (rank, position), the lowest first. */

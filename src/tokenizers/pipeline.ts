@@ -1,10 +1,12 @@
 import { isObject, shownValue } from "../base/json.js";
 import { type AddedToken, AddedTokens, addedTokenOf } from "./added-tokens.js";
+import { toByteCharacters } from "./byte-level.js";
 import { type Decoder, decoderOf } from "./decoders.js";
 import { normalizerOf } from "./normalizers.js";
 import { type Part, partOf, requireFewParts } from "./part.js";
+import { PieceTokens } from "./piece-tokens.js";
 import { type Surround, surroundOf } from "./post-processors.js";
-import { type PreTokenizer, preTokenizerOf } from "./pre-tokenizers.js";
+import { type PieceSink, type PreTokenizer, preTokenizerOf } from "./pre-tokenizers.js";
 import { MAX_VOCAB_SIZE, type TokenModel } from "./token-model.js";
 import { tokenModelOf } from "./token-models.js";
 
@@ -24,6 +26,7 @@ export class TokenizerPipeline {
   readonly #tokens: ReadonlyMap<number, string>;
   readonly #finder: AddedTokens;
   readonly #preTokenizer: PreTokenizer | null;
+  readonly #pieces: PieceTokens;
   readonly #decoder: Decoder | null;
 
   /** @throws Error for content that is not that of a tokenizer.json, or that names a part that is not known. */
@@ -32,6 +35,8 @@ export class TokenizerPipeline {
     const normalizer = normalizerOf(partOf(json.normalizer, "normalizer"));
     this.#preTokenizer = preTokenizerOf(partOf(json.pre_tokenizer, "pre_tokenizer"));
     this.model = tokenModelOf(partOf(json.model, "model"));
+    const isOfBytes = this.#preTokenizer?.isOfBytes === true;
+    this.#pieces = new PieceTokens((piece) => this.model.encode(isOfBytes ? toByteCharacters(piece) : piece));
     this.surround = surroundOf(partOf(json.post_processor, "post_processor"));
     this.#decoder = decoderOf(partOf(json.decoder, "decoder"));
     const { vocab } = this.model;
@@ -75,14 +80,13 @@ export class TokenizerPipeline {
   /** @throws Error for a piece that has no token. */
   encode(text: string): number[] {
     const ids: number[] = [];
-    for (const section of this.#finder.sections(text.replace(/\p{Surrogate}/gu, "\ufffd"))) {
-      if ("id" in section) {
-        ids.push(section.id);
-        continue;
-      }
-      for (const piece of this.#preTokenizer?.split(section) ?? [section]) {
-        if (piece.text !== "") for (const id of this.model.encode(piece.text)) ids.push(id);
-      }
+    const take: PieceSink = (piece, start, end) => {
+      if (end > start) this.#pieces.encode(piece, start, end, ids);
+    };
+    for (const section of this.#finder.sections(text.toWellFormed())) {
+      if ("id" in section) ids.push(section.id);
+      else if (this.#preTokenizer === null) take(section.text, 0, section.text.length, section.isFirst);
+      else this.#preTokenizer.split(section.text, section.isFirst, take);
     }
     return ids;
   }

@@ -1,18 +1,19 @@
 import { PRE_TOKEN_PATTERN, toByteCharacters } from "./byte-level.js";
 import { build, countIn, flagIn, type Part, partsOf, requireBounded, textIn } from "./part.js";
-import { Pattern, type Stretch, WORD_CHARACTERS } from "./pattern.js";
+import { Pattern, type StretchSink, WORD_CHARACTERS } from "./pattern.js";
 import { UNKNOWN_TO_CATEGORIES } from "./unicode-versions.js";
 
-/** A piece of a normalized text. */
-export interface Piece {
-  readonly text: string;
-  /** True for the piece that the original text begins with. */
-  readonly isFirst: boolean;
-}
+/**
+ * Takes the piece of a text from `start` to before `end`, in UTF-16 units.
+ * @param isFirst true for the piece that the original text begins with.
+ */
+export type PieceSink = (text: string, start: number, end: number, isFirst: boolean) => void;
 
-/** Splits pieces further, one at a time; pieces without text may be among the result. */
 export interface PreTokenizer {
-  split(piece: Piece): Iterable<Piece>;
+  /** Splits a piece further, and gives the parts one at a time; some may be without text. */
+  split(text: string, isFirst: boolean, take: PieceSink): void;
+  /** True if the pieces are still to be written in the characters of their bytes (`toByteCharacters`). */
+  readonly isOfBytes?: boolean;
   /** True if it runs a regular expression of the file, which may backtrack without end. */
   readonly isForeign?: boolean;
 }
@@ -36,22 +37,30 @@ const WORDS_AND_SIGNS = Pattern.from(
 const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
   Sequence: (part) => {
     const steps = partsOf(part, "pretokenizers").map((each) => build(KINDS, each, "pre_tokenizer"));
+    const last = steps.at(-1);
+    const written = steps.map((step) => (step !== last && step.isOfBytes ? inBytes(step) : step));
     return {
-      split: (piece) =>
-        steps.reduce<Iterable<Piece>>((pieces, step) => bounded(splitAll(pieces, step), piece.text.length), [piece]),
+      split: (text, isFirst, take) => {
+        const through = written.reduceRight<PieceSink>((next, step) => {
+          const counted = bounded(text.length, next);
+          return (piece, start, end, isFirstPiece) => step.split(piece.slice(start, end), isFirstPiece, counted);
+        }, take);
+        through(text, 0, text.length, isFirst);
+      },
+      isOfBytes: last?.isOfBytes === true,
       isForeign: steps.some(({ isForeign }) => isForeign),
     };
   },
   ByteLevel: (part) => {
     const [addsSpace, splits] = [flagIn(part, "add_prefix_space", true), flagIn(part, "use_regex", true)];
     const pattern = Pattern.from(PRE_TOKEN_PATTERN, true);
-    const known = new Map<string, string>();
     return {
-      split: ({ text, isFirst }) => {
+      split: (text, isFirst, take) => {
         const spaced = addsSpace && !text.startsWith(" ") ? ` ${text}` : text;
-        const pieces = splits ? piecesOf(spaced, isFirst, pattern.stretches(spaced)) : [{ text: spaced, isFirst }];
-        return inBytes(pieces, known);
+        if (splits) pattern.stretches(spaced, piecesOf(spaced, isFirst, take));
+        else take(spaced, 0, spaced.length, isFirst);
       },
+      isOfBytes: true,
     };
   },
   Metaspace: metaspace,
@@ -63,7 +72,12 @@ const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
   WhitespaceSplit: () => splitter(WHITE_SPACE, "Removed"),
   BertPreTokenizer: () => {
     const [spaces, signs] = [splitter(WHITE_SPACE, "Removed"), splitter(PUNCTUATION, "Isolated")];
-    return { split: (piece) => splitAll(spaces.split(piece), signs) };
+    return {
+      split: (text, isFirst, take) =>
+        spaces.split(text, isFirst, (words, start, end, isFirstWord) =>
+          signs.split(words.slice(start, end), isFirstWord, take),
+        ),
+    };
   },
   Punctuation: (part) => splitter(PUNCTUATION, textIn(part, "behavior", "Isolated")),
   Digits: (part) =>
@@ -75,21 +89,26 @@ const KINDS: Readonly<Record<string, (part: Part) => PreTokenizer>> = {
   },
 };
 
-function* splitAll(pieces: Iterable<Piece>, step: PreTokenizer): Generator<Piece, void> {
-  for (const piece of pieces) yield* step.split(piece);
-}
-
-function* bounded(pieces: Iterable<Piece>, given: number): Generator<Piece, void> {
+/** Passes pieces on. @throws Error once they have many more characters than were given. */
+function bounded(given: number, take: PieceSink): PieceSink {
   let made = 0;
-  for (const piece of pieces) {
-    made += piece.text.length;
+  return (text, start, end, isFirst) => {
+    made += end - start;
     requireBounded(made, given, "pre_tokenizer");
-    yield piece;
-  }
+    take(text, start, end, isFirst);
+  };
 }
 
-function* inBytes(pieces: Iterable<Piece>, known: Map<string, string>): Generator<Piece, void> {
-  for (const { text, isFirst } of pieces) yield { text: remembered(known, text, toByteCharacters), isFirst };
+/** The same pieces, in the characters of their bytes. */
+function inBytes({ split, isForeign = false }: PreTokenizer): PreTokenizer {
+  return {
+    split: (text, isFirst, take) =>
+      split(text, isFirst, (piece, start, end, isFirstPiece) => {
+        const characters = toByteCharacters(piece.slice(start, end));
+        take(characters, 0, characters.length, isFirstPiece);
+      }),
+    isForeign,
+  };
 }
 
 function metaspace(part: Part): PreTokenizer {
@@ -101,48 +120,50 @@ function metaspace(part: Part): PreTokenizer {
   const words = splitter(Pattern.of({ String: replacement }), "MergedWithNext");
   const splits = flagIn(part, "split", true);
   return {
-    split: ({ text, isFirst }) => {
+    split: (text, isFirst, take) => {
       const marked = text.replaceAll(" ", replacement);
       const prepends = (scheme === "always" || (scheme === "first" && isFirst)) && !marked.startsWith(replacement);
-      const piece = { text: prepends ? replacement + marked : marked, isFirst };
-      return splits ? words.split(piece) : [piece];
+      const whole = prepends ? replacement + marked : marked;
+      if (splits) words.split(whole, isFirst, take);
+      else take(whole, 0, whole.length, isFirst);
     },
   };
 }
 
+/** Gives stretches of a text, one at a time. */
+type Stretches = (take: StretchSink) => void;
+
 /** Joins stretches of a text to pieces, or leaves some out. */
-type Behavior = (stretches: Iterable<Stretch>) => Iterable<Stretch>;
+type Behavior = (stretches: Stretches) => Stretches;
 
 const BEHAVIORS: Readonly<Record<string, Behavior>> = {
   Isolated: (stretches) => stretches,
-  Removed: withoutMatches,
-  Contiguous: (stretches) => joined(stretches, (last, next) => last.isMatch === next.isMatch),
-  MergedWithPrevious: (stretches) => joined(stretches, (last, next) => next.isMatch && !last.isMatch),
-  MergedWithNext: (stretches) => joined(stretches, (last, next) => last.isMatch && !next.isMatch),
+  Removed: (stretches) => (take) =>
+    stretches((start, end, isMatch) => {
+      if (!isMatch) take(start, end, isMatch);
+    }),
+  Contiguous: joined((last, next) => last === next),
+  MergedWithPrevious: joined((last, next) => next && !last),
+  MergedWithNext: joined((last, next) => last && !next),
 };
 
-function* withoutMatches(stretches: Iterable<Stretch>): Generator<Stretch, void> {
-  for (const stretch of stretches) if (!stretch.isMatch) yield stretch;
+/** Joins each stretch to the last one before it where the two go together, which depends on which of them are matches. */
+function joined(goTogether: (lastIsMatch: boolean, nextIsMatch: boolean) => boolean): Behavior {
+  return (stretches) => (take) => {
+    let [from, to, lastIsMatch] = [0, 0, false];
+    stretches((start, end, isMatch) => {
+      if (to > from && !goTogether(lastIsMatch, isMatch)) {
+        take(from, to, lastIsMatch);
+        from = start;
+      }
+      [to, lastIsMatch] = [end, isMatch];
+    });
+    if (to > from) take(from, to, lastIsMatch);
+  };
 }
 
-/** Joins each stretch to the last one before it where the two go together. */
-function* joined(
-  stretches: Iterable<Stretch>,
-  goTogether: (last: Stretch, next: Stretch) => boolean,
-): Generator<Stretch, void> {
-  let [last, start]: [Stretch | undefined, number] = [undefined, 0];
-  for (const next of stretches) {
-    if (last === undefined || !goTogether(last, next)) {
-      if (last !== undefined) yield { ...last, start };
-      start = next.start;
-    }
-    last = next;
-  }
-  if (last !== undefined) yield { ...last, start };
-}
-
-function* inverted(stretches: Iterable<Stretch>): Generator<Stretch, void> {
-  for (const stretch of stretches) yield { ...stretch, isMatch: !stretch.isMatch };
+function inverted(stretches: Stretches): Stretches {
+  return (take) => stretches((start, end, isMatch) => take(start, end, !isMatch));
 }
 
 /** @throws Error for an unknown behavior. */
@@ -152,29 +173,14 @@ function splitter(pattern: Pattern, behavior: string, invert = false): PreTokeni
     throw new Error(`behavior must be one of ${Object.keys(BEHAVIORS).join(", ")}, not "${behavior}"`);
   }
   return {
-    split: ({ text, isFirst }) => {
-      const stretches = pattern.stretches(text);
-      return piecesOf(text, isFirst, join(invert ? inverted(stretches) : stretches));
+    split: (text, isFirst, take) => {
+      const stretches: Stretches = (each) => pattern.stretches(text, each);
+      join(invert ? inverted(stretches) : stretches)(piecesOf(text, isFirst, take));
     },
     isForeign: pattern.isForeign,
   };
 }
 
-function* piecesOf(text: string, isFirst: boolean, stretches: Iterable<Stretch>): Generator<Piece, void> {
-  for (const { start, end } of stretches) yield { text: text.slice(start, end), isFirst: isFirst && start === 0 };
-}
-
-/** Longest text that is remembered, in UTF-16 units, and number of them. */
-const [LONGEST, MOST] = [64, 2 ** 17];
-
-/** The function's result, which short texts have to be computed for only once. */
-export function remembered<T>(known: Map<string, T>, text: string, compute: (text: string) => T): T {
-  if (text.length > LONGEST) return compute(text);
-  let result = known.get(text);
-  if (result === undefined) {
-    result = compute(text);
-    if (known.size >= MOST) known.clear();
-    known.set(text, result);
-  }
-  return result;
+function piecesOf(text: string, isFirst: boolean, take: PieceSink): StretchSink {
+  return (start, end) => take(text, start, end, isFirst && start === 0);
 }
