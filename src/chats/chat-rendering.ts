@@ -48,7 +48,9 @@ export class ChatRenderer {
   readonly #plain: Template;
   /** With marks for the turns of messages; undefined for a template that cannot have them. */
   readonly #turns: Template | undefined;
-  readonly #source: string;
+  readonly #style: TurnStyle;
+  /** Renderings of conversations, without and with a generation prompt. */
+  readonly #texts: WeakMap<Conversation, (string | undefined)[]> = new WeakMap();
   readonly #variables: Readonly<Record<string, unknown>>;
 
   /**
@@ -57,7 +59,7 @@ export class ChatRenderer {
    * @throws DataError for an invalid template.
    */
   constructor(source: string, variables: Readonly<Record<string, unknown>>, date: string | null = null) {
-    this.#source = source;
+    this.#style = turnStyleOf(source);
     this.#variables = variables;
     const options = date === null ? {} : { now: new Date(`${date}T00:00:00Z`) };
     try {
@@ -74,7 +76,7 @@ export class ChatRenderer {
 
   /** @throws DataError with the template's own message, or for a failure in it. */
   render(conversation: Conversation, { addGenerationPrompt }: { addGenerationPrompt: boolean }): string {
-    return this.#render(this.#plain, this.#prepared(conversation, addGenerationPrompt), addGenerationPrompt);
+    return this.#text(this.#prepared(conversation, addGenerationPrompt), addGenerationPrompt);
   }
 
   /**
@@ -89,12 +91,12 @@ export class ChatRenderer {
       const spanMessages = this.#messagesOf(prepared, generations);
       return { text, assistantSpans: generations, spanMessages, isClosed: isWhole };
     }
-    const text = this.#render(this.#plain, prepared, false);
+    const text = this.#text(prepared, false);
     if (!isWhole) {
       const found = this.#addedSpans(prepared, text) ?? this.#turnSpans(prepared, text, {});
       return { text, ...(found ?? notShown()), isClosed: false };
     }
-    const style = turnStyleOf(this.#source);
+    const style = this.#style;
     const last = prepared.messages.at(-1)!;
     const closing = last.role === "assistant" ? style.closing?.(last) : undefined;
     const closed = text + (closing ?? "");
@@ -131,7 +133,7 @@ export class ChatRenderer {
     const spans: [number, number][] = [];
     const spanMessages: number[] = [];
     /** By the role of the message before, which is what they follow. */
-    const prompts = new Map<string | undefined, readonly string[]>();
+    const prompts = new Map<string | undefined, Prompts>();
     for (const [index, { role }] of messages.entries()) {
       if (role !== "assistant") continue;
       const own = turns.spans.get(index)!.map(([start, end]): [number, number] => [start, end]);
@@ -166,7 +168,7 @@ export class ChatRenderer {
     try {
       const marked = { ...conversation, messages: markedMessages(conversation.messages) };
       const turns = readTurns(this.#render(this.#turns, marked, addGenerationPrompt));
-      const isSame = turns.text === this.#render(this.#plain, conversation, addGenerationPrompt);
+      const isSame = turns.text === this.#text(conversation, addGenerationPrompt);
       return isSame ? turns : undefined;
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
@@ -175,9 +177,9 @@ export class ChatRenderer {
   }
 
   /** Generation prompts of the messages before one, and of the whole conversation. */
-  #promptsAt(conversation: Conversation, index: number): string[] {
+  #promptsAt(conversation: Conversation, index: number): Prompts {
     const before = { ...conversation, messages: conversation.messages.slice(0, index) };
-    return [before, conversation].flatMap((part) => this.#generationPrompt(part) ?? []);
+    return [before, conversation].map((part) => once(() => this.#generationPrompt(part)));
   }
 
   /** The text that `add_generation_prompt` adds; undefined if the template refuses these messages. */
@@ -210,11 +212,20 @@ export class ChatRenderer {
 
   #renderPart(conversation: Conversation, addGenerationPrompt: boolean): string | undefined {
     try {
-      return this.#render(this.#plain, conversation, addGenerationPrompt);
+      return this.#text(conversation, addGenerationPrompt);
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       return undefined;
     }
+  }
+
+  /** The conversation in the plain template. */
+  #text(conversation: Conversation, addGenerationPrompt: boolean): string {
+    const texts = this.#texts.get(conversation) ?? [];
+    this.#texts.set(conversation, texts);
+    const index = addGenerationPrompt ? 1 : 0;
+    texts[index] ??= this.#render(this.#plain, conversation, addGenerationPrompt);
+    return texts[index];
   }
 
   #render(template: Template, conversation: Conversation, addGenerationPrompt: boolean): string {
@@ -234,7 +245,7 @@ export class ChatRenderer {
   #names(conversation: Conversation, addGenerationPrompt: boolean): Record<string, unknown> {
     const { messages, tools = null, documents = null, templateVariables } = conversation;
     const names = { messages, tools, documents, add_generation_prompt: addGenerationPrompt };
-    return { ...this.#variables, ...templateVariables, ...names };
+    return Object.assign({}, this.#variables, templateVariables, names);
   }
 }
 
@@ -263,20 +274,33 @@ function notShown(): never {
 }
 
 /** Finds the end of what a generation prompt writes of a turn, which the assistant need not. */
-function cueOf(turn: string, prompts: readonly string[], isFirst: boolean, tail: string, { cue }: TurnStyle): Cue {
+function cueOf(turn: string, prompts: Prompts, isFirst: boolean, tail: string, { cue }: TurnStyle): Cue {
   const at = (prompt: string): number => {
     // What a template writes before the first message, it may write in the turn of that message.
     const start = isFirst ? turn.indexOf(prompt) : turn.startsWith(prompt) ? 0 : -1;
     return start < 0 ? -1 : start + (SCORED_CUES.includes(prompt) ? 0 : prompt.length);
   };
   if (cue !== undefined) return { end: Math.max(0, at(cue)), isAlways: false };
-  for (const prompt of prompts) {
+  for (const promptOf of prompts) {
+    const prompt = promptOf();
+    if (prompt === undefined) continue;
     if (prompt === "" && tail !== "" && at(tail) >= 0) return { end: at(tail), isAlways: true };
     const lines = prompt.split(THOUGHTS)[0]!.match(/.*\n|.+/g) ?? [];
     while (lines.length > 0 && at(lines.join("")) < 0) lines.pop();
     if (lines.length > 0) return { end: at(lines.join("")), isAlways: false };
   }
   return { end: 0, isAlways: false };
+}
+
+/** Generation prompts, made when asked for; undefined for messages that the template refuses. */
+type Prompts = readonly (() => string | undefined)[];
+
+function once<T>(compute: () => T): () => T {
+  let done: { readonly value: T } | undefined;
+  return () => {
+    done ??= { value: compute() };
+    return done.value;
+  };
 }
 
 /** The part of a turn before the assistant's words, and true if the template writes it behind the last turn too. */

@@ -1,4 +1,4 @@
-import { runLimited } from "#platform";
+import { cpuCount, runLimited } from "#platform";
 import { DataError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { writePythonJson } from "../python/json.js";
@@ -31,6 +31,12 @@ export interface ChatWork {
   readonly task: ChatTask;
   /** Day that the template is told, as YYYY-MM-DD; null for none. */
   readonly date: string | null;
+}
+
+/** A process's share of the work. */
+export interface ChatProcessWork extends ChatWork {
+  /** Answers in a message. */
+  readonly atOnce: number;
 }
 
 export type ChatAnswer = RenderedConversation | { readonly fault: string };
@@ -92,16 +98,47 @@ export class ChatTemplate {
   }
 }
 
-/** @param places of the conversations among all, into which the answers go. */
+/** Conversations that make another process worth its start. */
+const FOR_A_PROCESS = 2000;
+
+/** Answers that a process sends at once. */
+const AT_ONCE = 64;
+
+/** Renders on all cores. @param places of the conversations among all, into which the answers go. */
 async function renderSome(work: ChatWork, places: readonly number[], answers: ChatAnswer[]): Promise<void> {
-  if (places.length === 0) return;
+  const { length } = places;
+  if (length === 0) return;
+  const processes = Math.min(cpuCount(), Math.ceil(length / FOR_A_PROCESS));
+  const each = Math.ceil(length / processes);
+  const parts = Array.from({ length: processes }, (_, index): readonly [number, number] => {
+    return [index * each, Math.min(length, (index + 1) * each)];
+  });
+  const ended = await Promise.allSettled(
+    parts.map(([from, to]) =>
+      renderPart({ ...work, conversations: work.conversations.slice(from, to) }, places.slice(from, to), answers),
+    ),
+  );
+  for (const part of ended) if (part.status === "rejected") throw part.reason;
+}
+
+/** Renders in one process. @param atOnce answers that it sends at once. */
+async function renderPart(
+  work: ChatWork,
+  places: readonly number[],
+  answers: ChatAnswer[],
+  atOnce: number = AT_ONCE,
+): Promise<void> {
   let done = 0;
   try {
-    await runLimited(new URL("./chat-worker.js", import.meta.url), work, LIMITS, (answer) => {
-      answers[places[done++]!] = answer as ChatAnswer;
+    await runLimited(new URL("./chat-worker.js", import.meta.url), { ...work, atOnce }, LIMITS, (message) => {
+      for (const answer of message as readonly ChatAnswer[]) answers[places[done++]!] = answer;
     });
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
+    // One by one, so that it shows which conversation it was.
+    if (atOnce > 1 && places.length > 1) {
+      return renderPart({ ...work, conversations: work.conversations.slice(done) }, places.slice(done), answers, 1);
+    }
     throw new DataError(
       `the chat template was stopped at conversation ${places[done]! + 1}: ${cause.text}; ` +
         `name another with ${optionName("chatTemplate")}`,

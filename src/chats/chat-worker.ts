@@ -2,7 +2,7 @@ import { workerPort } from "#platform";
 import { DataError } from "../base/errors.js";
 import { parsePythonJson } from "../python/json.js";
 import { ChatRenderer, type Conversation } from "./chat-rendering.js";
-import type { ChatAnswer, ChatTask, ChatWork } from "./chat-template.js";
+import type { ChatAnswer, ChatProcessWork, ChatTask } from "./chat-template.js";
 
 // The process that runs a chat template, so that it can be stopped.
 
@@ -14,16 +14,20 @@ function answer(renderer: ChatRenderer, conversation: Conversation, task: ChatTa
 
 const port = workerPort();
 port.onMessage(async (work) => {
-  const { source, variables, conversations, task, date } = work as ChatWork;
+  const { source, variables, conversations, task, date, atOnce } = work as ChatProcessWork;
   let renderer: ChatRenderer | undefined;
-  for (const conversation of conversations) {
+  let answers: ChatAnswer[] = [];
+  for (const [index, conversation] of conversations.entries()) {
     try {
       renderer ??= new ChatRenderer(source, variables, date);
-      port.post(answer(renderer, parsePythonJson(conversation) as Conversation, task));
+      answers.push(answer(renderer, parsePythonJson(conversation) as Conversation, task));
     } catch (error) {
       if (!(error instanceof DataError || error instanceof SyntaxError)) throw error;
-      port.post({ fault: error instanceof DataError ? error.text : error.message });
+      answers.push({ fault: error instanceof DataError ? error.text : error.message });
     }
+    if (answers.length < atOnce && index + 1 < conversations.length) continue;
+    port.post(answers);
+    answers = [];
     // Messages leave between two turns of the event loop, and each one shows progress.
     await new Promise((resolve) => setImmediate(resolve));
   }

@@ -7,7 +7,7 @@ import { IGNORED_LABEL, type TokenLabels } from "./rows.js";
  * encoding the text before them, so a token across the border counts as part of the span.
  */
 export function encodeScored(tokenizer: Tokenizer, text: string, spans: Spans): TokenLabels {
-  const ids = Int32Array.from(tokenizer.encode(text));
+  const ids = new Int32Array(tokenizer.encode(text));
   return { ids, labels: labelsOf(tokenizer, text, ids, spans) };
 }
 
@@ -16,7 +16,7 @@ export function encodeScored(tokenizer: Tokenizer, text: string, spans: Spans): 
  * transformers does (`return_assistant_tokens_mask`).
  */
 export function encodeTurns(tokenizer: Tokenizer, text: string, spans: Spans): TokenLabels {
-  const ids = Int32Array.from(tokenizer.encode(text));
+  const ids = new Int32Array(tokenizer.encode(text));
   const starts = tokenStarts(tokenizer, text, ids);
   if (starts === undefined) return { ids, labels: labelsOf(tokenizer, text, ids, spans) };
   const labels = new Int32Array(ids.length).fill(IGNORED_LABEL);
@@ -76,22 +76,24 @@ function tokenStarts(tokenizer: Tokenizer, text: string, ids: Int32Array): Int32
   const starts = new Int32Array(ids.length);
   let position = 0;
   for (let first = 0; first < ids.length; ) {
-    let found: { readonly length: number; readonly tokens: number } | undefined;
-    for (let tokens = 1; tokens <= MAX_SHARED && first + tokens <= ids.length; tokens++) {
-      const group = ids.subarray(first, first + tokens);
-      const piece = tokens === 1 ? pieceOf(group[0]!) : tokenizer.decode(group, options);
-      // A token that begins with a space loses it where it stands alone.
-      const shown = [piece, ` ${piece}`].find((each) => text.startsWith(each, position));
-      if (shown === undefined || shown === "") continue;
-      found = { length: shown.length, tokens };
-      break;
+    let [length, tokens] = [shownLength(text, position, pieceOf(ids[first]!)), 1];
+    while (length === 0 && tokens < MAX_SHARED && first + tokens < ids.length) {
+      tokens++;
+      length = shownLength(text, position, tokenizer.decode(ids.subarray(first, first + tokens), options));
     }
-    if (found === undefined) return undefined;
-    starts.fill(position, first, first + found.tokens);
-    position += found.length;
-    first += found.tokens;
+    if (length === 0) return undefined;
+    starts.fill(position, first, first + tokens);
+    position += length;
+    first += tokens;
   }
   return position === text.length ? starts : undefined;
+}
+
+/** Length of a piece in a text; 0 if it does not stand there. */
+function shownLength(text: string, position: number, piece: string): number {
+  if (text.startsWith(piece, position)) return piece.length;
+  // A token that begins with a space loses it where it stands alone.
+  return text[position] === " " && text.startsWith(piece, position + 1) ? piece.length + 1 : 0;
 }
 
 /** The first of the tokens that hold the character. */

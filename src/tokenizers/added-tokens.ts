@@ -93,32 +93,37 @@ class Finder {
     const pass = (end: number): void => {
       if (done < end) sections.push({ text: text.slice(done, end), isFirst: isFirst && done === 0 });
     };
-    for (const { start, end, target } of this.#matches(text)) {
-      if (target.singleWord && (endsInWord(text, start) || startsWithWord(text, end))) continue;
-      pass(target.lstrip ? Math.max(done, start - trailingSpace(text.slice(0, start))) : start);
-      sections.push({ id: target.id });
-      done = target.rstrip ? end + (/^\p{White_Space}+/u.exec(text.slice(end))?.[0].length ?? 0) : end;
+    for (let start = this.#nextBeginning(text, 0); start < text.length; ) {
+      const found = this.#longestAt(text, start);
+      const end = found?.end ?? start + 1;
+      if (found !== undefined && !(found.target.singleWord && (endsInWord(text, start) || startsWithWord(text, end)))) {
+        const { id, lstrip, rstrip } = found.target;
+        pass(lstrip ? Math.max(done, start - trailingSpace(text.slice(0, start))) : start);
+        sections.push({ id });
+        done = rstrip ? end + (/^\p{White_Space}+/u.exec(text.slice(end))?.[0].length ?? 0) : end;
+      }
+      start = this.#nextBeginning(text, end);
     }
     pass(text.length);
     return sections;
   }
 
-  *#matches(text: string): Generator<{ start: number; end: number; target: Target }> {
+  /** The next place where one of the texts may begin; the text's length if there is none. */
+  #nextBeginning(text: string, from: number): number {
     const [beginnings, { length }] = [this.#beginnings, text];
-    for (let start = 0; start < length; ) {
-      if (beginnings[text.charCodeAt(start)] === 0) {
-        start++;
-        continue;
-      }
-      let found: { end: number; target: Target } | undefined;
-      let node = this.#root.children.get(text[start]!);
-      for (let end = start + 1; node !== undefined; end++) {
-        if (node.value !== undefined) found = { end, target: node.value };
-        node = node.children.get(text[end]!);
-      }
-      if (found !== undefined) yield { start, ...found };
-      start = found?.end ?? start + 1;
+    let at = from;
+    while (at < length && beginnings[text.charCodeAt(at)] === 0) at++;
+    return at;
+  }
+
+  #longestAt(text: string, start: number): { readonly end: number; readonly target: Target } | undefined {
+    let found: { end: number; target: Target } | undefined;
+    let node = this.#root.children.get(text[start]!);
+    for (let end = start + 1; node !== undefined; end++) {
+      if (node.value !== undefined) found = { end, target: node.value };
+      node = node.children.get(text[end]!);
     }
+    return found;
   }
 }
 

@@ -259,7 +259,10 @@ export class Tokenizer {
     const front = before.at(-1) === endOfText ? [] : before;
     const end = after.at(-1) === endOfText ? after : [...after, endOfText];
     const stream = new GrowingInt32Array();
-    for (const document of documents) for (const ids of [front, this.encode(document), end]) stream.append(ids);
+    for (const some of batches(documents)) {
+      const encoded = this.#call("encode", some.length, () => some.texts.map((text) => this.#pipeline.encode(text)));
+      for (const own of encoded) for (const ids of [front, own, end]) stream.append(ids);
+    }
     return stream.toArray();
   }
 
@@ -288,6 +291,25 @@ export class Tokenizer {
 
 async function readJsonObject(path: string): Promise<Record<string, unknown>> {
   return parseJsonObject(await readText(path, { maxBytes: MAX_JSON_BYTES }), path);
+}
+
+/** Characters of texts that share a time limit, each of which costs as much as a few hundred characters. */
+const BATCH_LENGTH = 2 ** 16;
+
+/** Texts in batches, and the characters of each batch. */
+function* batches(
+  documents: Iterable<string>,
+): Generator<{ readonly texts: readonly string[]; readonly length: number }> {
+  let texts: string[] = [];
+  let length = 0;
+  for (const text of documents) {
+    texts.push(text);
+    length += text.length;
+    if (length < BATCH_LENGTH) continue;
+    yield { texts, length };
+    [texts, length] = [[], 0];
+  }
+  yield { texts, length };
 }
 
 class GrowingInt32Array {
