@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { asAskedOf, loadDataset } from "../src/data/dataset.js";
+import { asAskedOf, openDataset } from "../src/data/dataset.js";
 import { encodeRecords } from "../src/data/encoded-data.js";
 import { BUILT_IN_TEMPLATES } from "../src/tokenizers/built-in-templates.js";
 import { Tokenizer } from "../src/tokenizers/tokenizer.js";
@@ -38,7 +38,7 @@ test.each(samples)("the page's sample %s", async (record, { format, flags, isPla
   const own = await Tokenizer.fromFolder(fileURLToPath(new URL("golden/trl/tokenizer", import.meta.url)));
   const { chat_template: _, ...plain } = own.config;
   const tokenizer = isPlain ? Tokenizer.fromJson(own.toJson(), plain) : own;
-  const { kind, train } = asAskedOf(await loadDataset(path, { validationFraction: 0, columns }), tokenizer);
+  const { kind, train } = asAskedOf(await openDataset(path, { columns }), tokenizer);
   const options = { sequenceLength: 1000, packing: "none" as const, trainOnInputs: false };
   const { ids, labels } = (await encodeRecords(kind, train, tokenizer, options)).samples[0]!;
   // The first token is never scored.

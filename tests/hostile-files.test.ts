@@ -6,7 +6,7 @@ import { HighrankError } from "../src/base/errors.js";
 import { loadConfigFile } from "../src/config/config-file.js";
 import { resolveSettings } from "../src/config/resolve.js";
 import { loadCorpus } from "../src/data/corpus.js";
-import { loadDataset } from "../src/data/dataset.js";
+import { openDataset } from "../src/data/dataset.js";
 import { encodeRecords } from "../src/data/encoded-data.js";
 import { writeChecksums } from "../src/files/checksums.js";
 import { readSafetensors, writeSafetensors } from "../src/files/safetensors.js";
@@ -337,7 +337,7 @@ const FILES: readonly HostileFile[] = [
     read: async (folder) => {
       const file = path.join(folder, "a.jsonl");
       await writeFile(file, JSON.stringify({ input_ids: new Array(200_000).fill(1) }));
-      const { kind, train } = await loadDataset(file);
+      const { kind, train } = await openDataset(file);
       const options = { sequenceLength: 8, packing: "auto" as const, trainOnInputs: false, truncate: false };
       return encodeRecords(kind, train, undefined, options);
     },

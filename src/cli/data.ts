@@ -3,16 +3,18 @@ import { DataError } from "../base/errors.js";
 import { formatCount } from "../base/numbers.js";
 import { ChatTemplate } from "../chats/chat-template.js";
 import { SETTINGS } from "../config/settings.js";
-import { type Dataset, type DatasetOptions, describeUnused, loadDataset } from "../data/dataset.js";
+import { type DatasetOptions, DEFAULT_SPLIT, describeUnused, type OpenDataset, openDataset } from "../data/dataset.js";
 import { type DataDescription, describeDataset, type ShownRow } from "../data/describe.js";
 import type { TokenCounts } from "../data/encoded-data.js";
-import { type DataKind, textOfRecord } from "../data/records.js";
+import { holdOut } from "../data/hold-out.js";
+import { sampledTexts } from "../data/record-texts.js";
+import type { DataKind } from "../data/records.js";
 import { type LocatedData, locateData, shownData } from "../hub/locate-data.js";
 import { modelFolder } from "../hub/locate-model.js";
 import { readTokenizer } from "../loading/companions.js";
 import { withTemplate } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
+import { SAMPLE_BYTES, trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import type { Context } from "./context.js";
 import { addOptions, type OptionTable, type OptionValues, readOptions } from "./options.js";
 import { cutToWidth, type Style, styleFor } from "./terminal.js";
@@ -93,7 +95,7 @@ export function addData(program: Command, context: Context): void {
     const options = readOptions(command, OPTIONS);
     const path = options.tokenizer ?? options.model;
     const data = await locateData(source, context.events);
-    const dataset = await datasetOf(data, options);
+    const dataset = await holdOut(await datasetOf(data, options), DEFAULT_SPLIT);
     const folder = path && (await modelFolder(path, { ...context.events, wanted: "tokenizer" }));
     const tokenizer = await tokenizerFor(dataset, folder, options);
     const description = { ...(await describeDataset(dataset, tokenizer, options)), source: data.name };
@@ -118,37 +120,32 @@ export function addData(program: Command, context: Context): void {
 async function datasetOf(
   { source, config }: LocatedData,
   { columns, document, exact }: Pick<OptionValues<typeof OPTIONS>, "columns" | "document" | "exact">,
-): Promise<Dataset> {
+): Promise<OpenDataset> {
   const options: DatasetOptions = { columns, document, config };
-  if (exact) return loadDataset(source, options);
+  if (exact) return openDataset(source, options);
   try {
-    return await loadDataset(source, { ...options, sampleAbove: EXACT_BYTES });
+    return await openDataset(source, { ...options, sampleAbove: EXACT_BYTES });
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    return loadDataset(source, options);
+    return openDataset(source, options);
   }
 }
 
 async function tokenizerFor(
-  { kind, train }: Dataset,
+  { kind, train }: OpenDataset,
   path: string | null,
   { chatTemplate, vocabSize }: { readonly chatTemplate: string | null; readonly vocabSize: number },
 ): Promise<Tokenizer | undefined> {
   if (path === null && kind === "token rows") return undefined;
   const tokenizer =
-    path === null
-      ? trainTokenizer(
-          train.map((record) => textOfRecord(record) ?? ""),
-          { vocabSize },
-        )
-      : await readTokenizer(path);
+    path === null ? trainTokenizer(await sampledTexts(train, SAMPLE_BYTES), { vocabSize }) : await readTokenizer(path);
   return withTemplate(tokenizer, chatTemplate);
 }
 
 function lines(
   { format, unused, isEstimated, samples, characters, train, validation }: DataDescription,
   described: string,
-  unit: Dataset["unit"],
+  unit: OpenDataset["unit"],
   columns: number,
 ): string[] {
   const row = (name: string, ...cells: readonly (string | number | undefined)[]): string =>

@@ -1,58 +1,55 @@
-import {
-  baseName,
-  decompress,
-  exists,
-  extension,
-  fileSize,
-  filesBelow,
-  isDirectory,
-  joinPath,
-  readBytes,
-  readText,
-} from "#platform";
+import { baseName, exists, extension, fileSize, filesBelow, isDirectory, joinPath, readText } from "#platform";
 import { DataError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import { RUN_SETTINGS } from "../base/naming.js";
 import { ChatTemplate } from "../chats/chat-template.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { loadWordNet } from "./builtin-wordnet.js";
 import { columnRoles } from "./column-roles.js";
-import { readTable, SEPARATORS } from "./csv-format.js";
+import { SEPARATORS, Table } from "./csv-format.js";
 import { type CardFiles, readDatasetCard } from "./dataset-card.js";
-import { splitDocuments } from "./document-split.js";
-import { readJson, readJsonLines, requireNoFaults } from "./jsonl-format.js";
+import { holdOut } from "./hold-out.js";
+import { JsonLines, readJson, requireNoFaults } from "./jsonl-format.js";
 import { markdownDocuments } from "./markdown-format.js";
 import { readParquet } from "./parquet-format.js";
+import { Records } from "./record-parts.js";
 import {
   asAsked,
-  asConversations,
+  asConversation,
   type DataKind,
   type DataRecord,
   describePlace,
-  identityOf,
+  hasContext,
   NEWEST_RULES,
   type ReadingRules,
   RecordReader,
 } from "./records.js";
-import { type Cuts, readSample, Sampling } from "./sampling.js";
+import { Sampling } from "./sampling.js";
 import { type SplitFiles, splitFiles, splitWholeNames } from "./split-files.js";
-import { type DocumentUnit, textDocuments } from "./text-format.js";
-import { unzstd } from "./zstandard.js";
+import { DOCUMENT_MARK, DocumentSplitter, type DocumentUnit, textDocuments } from "./text-format.js";
+import { isCompressed, openText, wholeText, withoutCompression } from "./text-parts.js";
 
-/** Records to train on and records held out, all of one kind. */
-export interface Dataset {
+/** A source of records to train on and records held out, all of one kind. */
+interface DataSource<R> {
   /** The source as given. */
   readonly name: string;
   readonly format: DataFormat;
   readonly kind: DataKind;
   /** A record: a sample, or the part of a text that is a document. */
   readonly unit: "sample" | "document" | "section" | DocumentUnit;
-  readonly train: DataRecord[];
+  readonly train: R;
   /** Empty if the source has only one record, or if the fraction is 0. */
-  readonly validation: DataRecord[];
+  readonly validation: R;
   /** Share of the files that was read: below 1 where a sample was asked for. */
   readonly share: number;
   readonly unused: UnusedData;
 }
+
+/** A dataset in memory. */
+export type Dataset = DataSource<DataRecord[]>;
+
+/** A dataset of any size. */
+export type OpenDataset = DataSource<Records>;
 
 /** The part of a source that is not used. */
 export interface UnusedData {
@@ -91,23 +88,37 @@ interface Reading {
   readonly sampling: Sampling;
 }
 
-type FileReader = (path: string, reader: RecordReader, reading: Reading) => Promise<DataRecord[]>;
+/** Gives the records of a file, some at a time. */
+type FileReader = (path: string, reader: RecordReader, reading: Reading) => AsyncIterable<readonly DataRecord[]>;
 
 /** By extension, before that of a compression. */
 const FILE_READERS: Readonly<Record<string, FileReader>> = {
-  ".txt": documentsOf((text, unit) => textDocuments(text, unit ?? "paragraph")),
-  ".md": documentsOf((text, unit) => (unit === null ? markdownDocuments(text) : textDocuments(text, unit))),
-  ".jsonl": async (path, reader, { sampling }) =>
-    readJsonLines(await plainText(path, sampling, "lines"), path, (fields, number) => {
+  ".txt": documentsOf(async function* (path, { unit, sampling }) {
+    const { parts, includes } = await openText(path, sampling, "characters");
+    const splitter = new DocumentSplitter(path, unit ?? "paragraph", await includes(DOCUMENT_MARK));
+    for await (const part of parts()) yield splitter.take(part);
+    yield splitter.end();
+  }),
+  ".md": documentsOf(async function* (path, { unit, sampling }) {
+    const text = await wholeText(path, sampling, "characters");
+    yield unit === null ? markdownDocuments(text) : textDocuments(text, unit);
+  }),
+  ".jsonl": async function* (path, reader, { sampling }) {
+    const { parts } = await openText(path, sampling, "lines");
+    const lines = new JsonLines(path, (fields, number): DataRecord => {
       return { place: { path, unit: "line", number }, ...reader.read(fields, path) };
-    }),
-  ".json": async (path, reader, { sampling }) =>
-    readJson(await plainText(path, sampling, null), path, (fields, unit, number) => {
+    });
+    for await (const part of parts()) yield lines.take(part);
+    yield lines.end();
+  },
+  ".json": async function* (path, reader, { sampling }) {
+    yield readJson(await wholeText(path, sampling, null), path, (fields, unit, number): DataRecord => {
       return { place: { path, unit, number }, ...reader.read(fields, path) };
-    }),
+    });
+  },
   ".csv": tableOf(SEPARATORS[".csv"]),
   ".tsv": tableOf(SEPARATORS[".tsv"]),
-  ".parquet": async (path, reader, { sampling }) => {
+  ".parquet": async function* (path, reader, { sampling }) {
     const records: DataRecord[] = [];
     const faults: string[] = [];
     const { rows, unread, share } = await readParquet(path, [...reader.columns.values()], sampling.share);
@@ -123,7 +134,7 @@ const FILE_READERS: Readonly<Record<string, FileReader>> = {
       }
     }
     requireNoFaults(faults, "rows");
-    return records;
+    yield records;
   },
 };
 
@@ -133,10 +144,14 @@ const FIRST_EXTENSIONS: readonly string[] = [".txt", ".md", ".jsonl", ".parquet"
 /** Formats whose files may be compressed. */
 const COMPRESSIBLE: readonly string[] = [".jsonl", ".json", ".csv", ".tsv", ".txt"];
 
-const COMPRESSIONS: readonly string[] = [".gz", ".zst"];
+/** The split of a source that names none, where no other is asked for. */
+export const DEFAULT_SPLIT = { validationFraction: 0.02, seed: 0 } as const;
 
-/** Most bytes of a text that was compressed: about the longest string, and what its file can account for. */
-const MAX_TEXT_BYTES = { ever: 2 ** 29 - 24, least: 2 ** 26, each: 256 } as const;
+/** Twice as much text and the records that it is made of fit any machine. */
+const HELD_BYTES = 2 ** 26;
+
+/** Bytes that one of a compressed file may stand for, usually. */
+const COMPRESSION_RATIO = 4;
 
 /**
  * Reads data to train on.
@@ -155,36 +170,79 @@ const MAX_TEXT_BYTES = { ever: 2 ** 29 - 24, least: 2 ** 26, each: 256 } as cons
  * kinds.
  */
 export async function loadDataset(source: string, options: DatasetOptions = {}): Promise<Dataset> {
-  const { validationFraction = 0.02, seed = 0, rules = NEWEST_RULES, document = null, config = null } = options;
-  const split = (records: readonly DataRecord[]) => splitDocuments(records, { validationFraction, seed }, identityOf);
+  const { validationFraction = DEFAULT_SPLIT.validationFraction, seed = DEFAULT_SPLIT.seed } = options;
+  const dataset = await holdOut(await openDataset(source, options), { validationFraction, seed });
+  return { ...dataset, train: await dataset.train.all(), validation: await dataset.validation.all() };
+}
 
+/**
+ * As `loadDataset`, of any size, with nothing held out but what the files say.
+ * @param heldBytes of files whose records are held in memory; those of larger ones are read each time they are gone
+ * through.
+ * @throws DataError as `loadDataset`.
+ */
+export async function openDataset(
+  source: string,
+  options: DatasetOptions = {},
+  heldBytes: number = HELD_BYTES,
+): Promise<OpenDataset> {
+  const { rules = NEWEST_RULES, document = null, config = null } = options;
   if (source.startsWith("builtin:")) {
-    const records = textRecords(source, await loadBuiltin(source));
+    const train = Records.of(textRecords(source, await loadBuiltin(source)));
     const unused = { files: [], keys: [] };
-    return { name: source, format: "builtin", kind: "text", unit: "document", share: 1, ...split(records), unused };
+    const facts = { name: source, format: "builtin", kind: "text", unit: "document", share: 1, unused } as const;
+    return { ...facts, train, validation: Records.of([]) };
   }
   if (!(await exists(source))) {
     throw new DataError(`${source}: there is no such file or folder; check the path, or use ${builtinNames()}`);
   }
-  const reader = new RecordReader(rules, columnRoles(options.columns ?? []), options.isAsking);
+  const newReader = (): RecordReader => new RecordReader(rules, columnRoles(options.columns ?? []), options.isAsking);
+  const reader = newReader();
   const isFile = !(await isDirectory(source));
   const files = isFile ? { train: [source], validation: [], leftOut: [] } : await dataFilesIn(source, rules, config);
   const paths = [...files.train, ...files.validation];
-  const reading = { unit: document, sampling: new Sampling(await shareOf(paths, options.sampleAbove ?? null)) };
-  const inTrain = await loadFiles(files.train, reader, reading);
-  const inValidation = files.validation.length === 0 ? [] : await loadFiles(files.validation, reader, reading);
+  for (const path of paths) requireDataFile(path);
+  const bytes = await bytesOf(paths);
+  const sampling = new Sampling(shareOf(bytes, options.sampleAbove ?? null));
+  const isHeld = bytes * sampling.share <= heldBytes;
+  const found: FoundRecords = { kind: undefined, haveContext: false };
+  const open = async (names: readonly string[]): Promise<Records> => {
+    const held: DataRecord[] = [];
+    let count = 0;
+    for await (const part of recordsIn(names, reader, { unit: document, sampling })) {
+      count += part.length;
+      found.kind ??= part[0]?.kind;
+      found.haveContext ||= part.some(hasContext);
+      if (isHeld) append(held, part);
+    }
+    if (count === 0) throw new DataError(`${names.join(", ")}: no text in it; name a file with some`);
+    if (isHeld) return Records.of(held);
+    return Records.from(source, count, () =>
+      recordsIn(names, newReader(), { unit: document, sampling: new Sampling(sampling.share) }),
+    );
+  };
+  const train = await open(files.train);
+  const validation = files.validation.length === 0 ? Records.of([]) : await open(files.validation);
   reader.requireAllSeen();
-  const records = asConversations([...inTrain, ...inValidation]);
-  const [train, validation] = [records.slice(0, inTrain.length), records.slice(inTrain.length)];
+  const kind = found.haveContext ? "messages" : found.kind!;
+  const asFound = (records: Records): Records => (found.haveContext ? records.map(asConversation) : records);
   return {
     name: source,
     format: isFile ? (formatOf(source).slice(1) as DataFormat) : "folder",
-    kind: records[0]!.kind,
-    unit: unitOf(records[0]!.kind, paths, document),
-    share: reading.sampling.done,
-    ...(validation.length === 0 ? split(train) : { train, validation }),
+    kind,
+    unit: unitOf(kind, paths, document),
+    share: sampling.done,
+    train: asFound(train),
+    validation: asFound(validation),
     unused: { files: files.leftOut, keys: [...reader.unused].sort() },
   };
+}
+
+/** What has been seen of a source's records. */
+interface FoundRecords {
+  kind: DataKind | undefined;
+  /** True if one of them is an instruction that has more than a question and an answer. */
+  haveContext: boolean;
 }
 
 /** Names that a list shows. */
@@ -201,22 +259,26 @@ export function describeUnused({ keys, files }: UnusedData): string {
 }
 
 /** Questions of a dataset as the model takes them: in its chat template, or as texts if it has none. */
-export function asAskedOf(dataset: Dataset, tokenizer: Tokenizer | null | undefined): Dataset {
+export function asAskedOf(dataset: OpenDataset, tokenizer: Tokenizer | null | undefined): OpenDataset {
   if (dataset.kind !== "question-answer") return dataset;
   const hasTemplate = tokenizer !== null && tokenizer !== undefined && ChatTemplate.of(tokenizer) !== null;
-  const { train, validation } = dataset;
   const kind = hasTemplate ? "messages" : "prompt-completion";
-  return { ...dataset, kind, train: asAsked(train, hasTemplate), validation: asAsked(validation, hasTemplate) };
+  const asTaken = (records: Records): Records => records.map((record) => asAsked(record, hasTemplate));
+  return { ...dataset, kind, train: asTaken(dataset.train), validation: asTaken(dataset.validation) };
 }
 
 /** Bytes of a sample. */
 const SAMPLE_BYTES = 2 ** 21;
 
-async function shareOf(paths: readonly string[], sampleAbove: number | null): Promise<number> {
-  if (sampleAbove === null) return 1;
+/** Bytes of files; of compressed ones about those of their content. */
+async function bytesOf(paths: readonly string[]): Promise<number> {
   let bytes = 0;
-  for (const path of paths) bytes += await fileSize(path);
-  return bytes <= sampleAbove ? 1 : Math.min(1, SAMPLE_BYTES / bytes);
+  for (const path of paths) bytes += (await fileSize(path)) * (isCompressed(path) ? COMPRESSION_RATIO : 1);
+  return bytes;
+}
+
+function shareOf(bytes: number, sampleAbove: number | null): number {
+  return sampleAbove === null || bytes <= sampleAbove ? 1 : Math.min(1, SAMPLE_BYTES / bytes);
 }
 
 /** The word for a record of these files. */
@@ -228,56 +290,40 @@ function unitOf(kind: DataKind, files: readonly string[], document: DocumentUnit
   return document ?? (format === ".txt" ? "paragraph" : "section");
 }
 
-function textRecords(path: string, documents: readonly string[]): DataRecord[] {
-  return documents.map((text, index) => ({ place: { path, unit: "document", number: index + 1 }, kind: "text", text }));
+function textRecords(path: string, documents: readonly string[], before = 0): DataRecord[] {
+  return documents.map((text, index) => ({
+    place: { path, unit: "document", number: before + index + 1 },
+    kind: "text",
+    text,
+  }));
 }
 
-function documentsOf(parse: (text: string, unit: DocumentUnit | null) => string[]): FileReader {
-  return async (path, reader, { unit, sampling }) => {
-    const documents = parse(await plainText(path, sampling, "characters"), unit);
-    if (reader.kind !== undefined && reader.kind !== "text") {
-      throw new DataError(`${path}: is text, but the files before it are ${reader.kind}; one source has one kind`);
+function documentsOf(parse: (path: string, reading: Reading) => AsyncIterable<readonly string[]>): FileReader {
+  return async function* (path, reader, reading) {
+    let count = 0;
+    for await (const documents of parse(path, reading)) {
+      if (reader.kind !== undefined && reader.kind !== "text") {
+        throw new DataError(`${path}: is text, but the files before it are ${reader.kind}; one source has one kind`);
+      }
+      for (const text of documents.slice(0, 1)) reader.read({ text }, path);
+      yield textRecords(path, documents, count);
+      count += documents.length;
     }
-    for (const text of documents.slice(0, 1)) reader.read({ text }, path);
-    return textRecords(path, documents);
   };
 }
 
 function tableOf(separator: string): FileReader {
-  return async (path, reader, { sampling }) => {
+  return async function* (path, reader, { sampling }) {
     const read = (fields: Readonly<Record<string, string>>, number: number): DataRecord => {
       return { place: { path, unit: "line", number }, ...reader.read(fields, path) };
     };
     // Where the columns make no kind of data, they do so in no row.
+    const table = new Table(path, separator, read, () => reader.kind !== undefined);
     // A line break may stand inside a value, so only the beginning tells where rows begin.
-    return readTable(await plainText(path, sampling, "end"), path, separator, read, () => reader.kind !== undefined);
+    const { parts } = await openText(path, sampling, "end");
+    for await (const part of parts()) yield table.take(part);
+    yield table.end();
   };
-}
-
-/** @param cuts where it may be cut for a sample; null for one that is read whole. */
-async function plainText(path: string, sampling: Sampling, cuts: Cuts | null): Promise<string> {
-  const isCompressed = COMPRESSIONS.includes(extension(path));
-  let text: string;
-  if (sampling.share < 1 && cuts !== null && !isCompressed) text = await readSample(path, sampling, cuts);
-  else {
-    text = isCompressed ? await decompressedText(path) : await readText(path);
-    sampling.note(await fileSize(path), 1);
-  }
-  if (text.includes("\0")) throw new DataError(`${path}: holds zero bytes, so it is not text; name a text file`);
-  return text;
-}
-
-async function decompressedText(path: string): Promise<string> {
-  const bytes = await readBytes(path);
-  const { ever, least, each } = MAX_TEXT_BYTES;
-  const most = Math.min(ever, least + each * bytes.length);
-  try {
-    const content = extension(path) === ".gz" ? decompress(bytes, "gzip", most) : unzstd(bytes, most);
-    return new TextDecoder("utf-8", { fatal: true }).decode(content);
-  } catch (cause) {
-    const reason = cause instanceof DataError ? cause.text : "it does not hold UTF-8 text";
-    throw new DataError(`${path}: ${reason}; decompress it, or name another file`, { cause });
-  }
 }
 
 async function loadBuiltin(source: string): Promise<string[]> {
@@ -292,9 +338,8 @@ function builtinNames(): string {
 
 /** The extension that decides how a file is read: that before `.gz` or `.zst`. */
 function formatOf(path: string): string {
-  const last = extension(path);
-  const inner = COMPRESSIONS.includes(last) ? extension(path.slice(0, -last.length)) : "";
-  return COMPRESSIBLE.includes(inner) ? inner : last;
+  const inner = extension(withoutCompression(path));
+  return !isCompressed(path) || COMPRESSIBLE.includes(inner) ? inner : extension(path);
 }
 
 /** True if the name is that of a file that is read. */
@@ -302,26 +347,26 @@ export function isDataFile(path: string): boolean {
   return Object.hasOwn(FILE_READERS, formatOf(path));
 }
 
-async function loadFile(path: string, reader: RecordReader, reading: Reading): Promise<DataRecord[]> {
-  if (!isDataFile(path)) {
-    throw new DataError(`${path}: the name must end in ${formatNames()}; rename or convert the file`);
+function requireDataFile(path: string): void {
+  if (isDataFile(path)) return;
+  throw new DataError(`${path}: the name must end in ${formatNames()}; rename or convert the file`);
+}
+
+/** The records of files, some at a time. */
+async function* recordsIn(
+  paths: readonly string[],
+  reader: RecordReader,
+  reading: Reading,
+): AsyncGenerator<readonly DataRecord[], void> {
+  for (const path of paths) {
+    for await (const part of FILE_READERS[formatOf(path)]!(path, reader, reading)) {
+      yield part.filter((record) => record.kind !== "text" || record.text.trim() !== "");
+    }
   }
-  const records = await FILE_READERS[formatOf(path)]!(path, reader, reading);
-  return records.filter((record) => record.kind !== "text" || record.text.trim() !== "");
 }
 
 function formatNames(): string {
   return Object.keys(FILE_READERS).join(", ");
-}
-
-/** @throws DataError if all the files together hold nothing. */
-async function loadFiles(paths: readonly string[], reader: RecordReader, reading: Reading): Promise<DataRecord[]> {
-  const records: DataRecord[] = [];
-  for (const path of paths) {
-    for (const record of await loadFile(path, reader, reading)) records.push(record);
-  }
-  if (records.length === 0) throw new DataError(`${paths.join(", ")}: no text in it; name a file with some`);
-  return records;
 }
 
 /**

@@ -5,8 +5,9 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { DataError } from "../base/errors.js";
 import { trainBytePairEncoding } from "../tokenizers/bpe-trainer.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
-import { loadDataset } from "./dataset.js";
+import { DEFAULT_SPLIT, type OpenDataset, openDataset } from "./dataset.js";
 import { describeData, describeDataset } from "./describe.js";
+import { holdOut } from "./hold-out.js";
 
 const bytes = Tokenizer.fromJson(trainBytePairEncoding([], { vocabSize: 257 })).withoutSurround();
 
@@ -15,6 +16,10 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "highrank-describe-"));
 });
 afterAll(async () => rm(folder, { recursive: true }));
+
+async function split(source: string, sampleAbove: number | null = null): Promise<OpenDataset> {
+  return holdOut(await openDataset(source, { sampleAbove }), DEFAULT_SPLIT);
+}
 
 async function write(name: string, content: string): Promise<string> {
   await mkdir(dirname(join(folder, name)), { recursive: true });
@@ -91,36 +96,36 @@ test("three samples are shown, and of each no more tokens than a person reads", 
 test("large data are estimated from a sample, in which records of all places are", async () => {
   const rows = Array.from({ length: 12_000 }, (_, i) => `{"text": "${"x y ".repeat(i % 200)}${i}"}`);
   const source = await write("large.jsonl", `${rows.join("\n")}\n`);
-  const whole = await describeDataset(await loadDataset(source), bytes);
+  const whole = await describeDataset(await split(source), bytes);
   expect(whole.isEstimated).toBe(false);
-  const dataset = await loadDataset(source, { sampleAbove: 1_000_000 });
-  expect(dataset.train.length + dataset.validation.length).toBeLessThan(9_000);
+  const dataset = await split(source, 1_000_000);
+  expect(dataset.train.count + dataset.validation.count).toBeLessThan(9_000);
   const about = await describeDataset(dataset, bytes);
   expect(about.isEstimated).toBe(true);
   for (const count of ["samples", "tokens", "scoredTokens"] as const) {
     const [estimate, exact] = [about.train![count], whole.train![count]];
     expect(Math.abs(estimate / exact - 1), count).toBeLessThan(0.03);
   }
-  const last = dataset.train.at(-1)!;
+  const last = (await dataset.train.all()).at(-1)!;
   expect(last.kind === "text" && Number(/\d+$/.exec(last.text)![0])).toBeGreaterThan(11_800);
 });
 
 test.each(["large.csv", "large.txt"])("%s is estimated too", async (name) => {
   const line = (i: number) => (name.endsWith("csv") ? `"a\n${i}",b` : `${i} words\n`);
   const content = `prompt,response\n${Array.from({ length: 400_000 }, (_, i) => line(i)).join("\n")}\n`;
-  const dataset = await loadDataset(await write(name, content), { sampleAbove: 1_000_000 });
+  const dataset = await split(await write(name, content), 1_000_000);
   const { samples } = await describeDataset(dataset, undefined);
   expect(Math.abs((samples.train + samples.validation) / 400_000 - 1)).toBeLessThan(0.1);
 });
 
 test("a text of huge paragraphs is estimated by its characters, and a line longer than a sample is read whole", async () => {
   const text = `${"é words ".repeat(250_000)}\n\n`.repeat(3);
-  const dataset = await loadDataset(await write("huge.txt", text), { sampleAbove: 1_000_000 });
+  const dataset = await split(await write("huge.txt", text), 1_000_000);
   const { characters, isEstimated } = await describeDataset(dataset, undefined);
   expect(isEstimated).toBe(true);
   expect(Math.abs((characters.train + characters.validation) / text.length - 1)).toBeLessThan(0.02);
   const line = JSON.stringify({ text: "x".repeat(3_000_000) });
-  const lines = loadDataset(await write("huge.jsonl", `${line}\n${line}\n`), { sampleAbove: 1_000_000 });
+  const lines = openDataset(await write("huge.jsonl", `${line}\n${line}\n`), { sampleAbove: 1_000_000 });
   await expect(lines).rejects.toThrow(/lines too long for a sample/);
 });
 

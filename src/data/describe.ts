@@ -1,8 +1,17 @@
 import { today } from "../chats/chat-template.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import { asAskedOf, type DataFormat, type Dataset, loadDataset, type UnusedData } from "./dataset.js";
+import {
+  asAskedOf,
+  type DataFormat,
+  DEFAULT_SPLIT,
+  type OpenDataset,
+  openDataset,
+  type UnusedData,
+} from "./dataset.js";
 import { type EncodedRecords, encodeRecords, type TokenCounts } from "./encoded-data.js";
+import { holdOut } from "./hold-out.js";
 import type { Packing } from "./packing.js";
+import { Records } from "./record-parts.js";
 import { type DataKind, type DataRecord, textOfRecord } from "./records.js";
 import { IGNORED_LABEL } from "./rows.js";
 
@@ -70,42 +79,45 @@ export async function describeData(
   tokenizer?: Tokenizer,
   options: DescriptionOptions = {},
 ): Promise<DataDescription> {
-  return describeDataset(await loadDataset(source), tokenizer, options);
+  const dataset = await holdOut(await openDataset(source), DEFAULT_SPLIT);
+  return describeDataset(dataset, tokenizer, options);
 }
 
 /** Like `describeData`, for data that is loaded. */
 export async function describeDataset(
-  dataset: Dataset,
+  dataset: OpenDataset,
   tokenizer: Tokenizer | undefined,
   { trainOnInputs = false, chatDate, sequenceLength = null }: DescriptionOptions = {},
 ): Promise<DataDescription> {
   const { name: source, format, unused, share } = dataset;
   const { kind, train, validation } = asAskedOf(dataset, tokenizer);
   const inAll = (count: number): number => Math.round(count / share);
-  const bothSides = (count: (records: typeof train) => number): SideCounts => ({
-    train: inAll(count(train)),
-    validation: inAll(count(validation)),
-  });
+  const charactersOf = async (records: Records): Promise<number> => {
+    let count = 0;
+    for await (const record of records) count += countCodePoints(textOfRecord(record) ?? "");
+    return inAll(count);
+  };
   const hasTokens = tokenizer !== undefined || kind === "token rows";
   const length = sequenceLength ?? Number.MAX_SAFE_INTEGER - 1;
-  const encode = (records: typeof train, packing: Packing): Promise<EncodedRecords> =>
+  const encode = (records: Records, packing: Packing): Promise<EncodedRecords> =>
     encodeRecords(kind, records, tokenizer, {
       sequenceLength: length,
       packing,
       trainOnInputs,
       chatDate: chatDate ?? today(),
     });
-  const counts = async (records: typeof train): Promise<TokenCounts | null> => {
-    if (!hasTokens || records.length === 0) return null;
+  const counts = async (records: Records): Promise<TokenCounts | null> => {
+    if (!hasTokens || records.count === 0) return null;
     const { samples, tokens, scoredTokens, lengths, truncation } = (await encode(records, "auto")).counts;
     const cut = { samples: inAll(truncation.samples), tokens: inAll(truncation.tokens) };
     const all = { samples: inAll(samples), tokens: inAll(tokens), scoredTokens: inAll(scoredTokens) };
     return { ...all, lengths, truncation: cut };
   };
-  const beginnings = train.slice(0, SHOWN.rows).map(beginningOf);
+  const first = await train.first(SHOWN.rows);
+  const beginnings = first.map(beginningOf);
   const rows = hasTokens
-    ? (await encode(beginnings, "separate")).samples.map((sample, index) =>
-        shownRow(sample, beginnings[index] !== train[index], tokenizer),
+    ? (await encode(Records.of(beginnings), "separate")).samples.map((sample, index) =>
+        shownRow(sample, beginnings[index] !== first[index], tokenizer),
       )
     : null;
   return {
@@ -114,10 +126,8 @@ export async function describeDataset(
     format,
     unused,
     isEstimated: share < 1,
-    samples: bothSides((records) => records.length),
-    characters: bothSides((records) =>
-      records.reduce((sum, record) => sum + countCodePoints(textOfRecord(record) ?? ""), 0),
-    ),
+    samples: { train: inAll(train.count), validation: inAll(validation.count) },
+    characters: { train: await charactersOf(train), validation: await charactersOf(validation) },
     train: await counts(train),
     validation: await counts(validation),
     rows,

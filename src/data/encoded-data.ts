@@ -1,9 +1,10 @@
 import { DataError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import { optionName } from "../base/naming.js";
 import type { ScoredTurns } from "../chats/chat-rendering.js";
 import { ChatTemplate, today } from "../chats/chat-template.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import type { Dataset } from "./dataset.js";
+import type { OpenDataset } from "./dataset.js";
 import {
   countScoredLabels,
   type Packing,
@@ -13,8 +14,10 @@ import {
   StreamRows,
   type TokenStream,
 } from "./packing.js";
-import { type DataKind, type DataRecord, isChat } from "./records.js";
+import type { Records } from "./record-parts.js";
+import { type DataKind, isChat } from "./records.js";
 import { cutSamples, requireVocabulary, type Sample, type Truncation, wholeSamples } from "./samples.js";
+import { partOf, TokenStore } from "./token-store.js";
 
 export interface EncodingOptions {
   /** Tokens per row; a sample has at most one more. */
@@ -69,7 +72,7 @@ export interface TokenizedRecords {
 /** @throws DataError as `encodeSamples`; CheckpointError as the tokenizer. */
 export async function encodeRecords(
   kind: DataKind,
-  records: readonly DataRecord[],
+  records: Records,
   tokenizer: Tokenizer | undefined,
   { sequenceLength, ...options }: EncodingOptions,
 ): Promise<EncodedRecords> {
@@ -83,18 +86,21 @@ function isJoinedText(kind: DataKind, { packing }: TokenizingOptions): boolean {
 /** As `encodeRecords`, before anything is cut. */
 async function tokenizeRecords(
   kind: DataKind,
-  records: readonly DataRecord[],
+  records: Records,
   tokenizer: Tokenizer | undefined,
   options: TokenizingOptions,
 ): Promise<TokenizedRecords> {
   if (tokenizer !== undefined && isJoinedText(kind, options)) {
-    return tokenizedStream(encodeTexts(records, tokenizer), records.length);
+    return tokenizedStream(await encodeTexts(records, tokenizer), records.count);
   }
   const { packing, trainOnInputs, scoredTurns = "whole", truncate = true, chatDate = today() } = options;
   const template = isChat(kind) && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
   const alone = (samples: readonly Sample[], sequenceLength: number): Rows =>
     packing === "none" ? SampleRows.padded(samples, sequenceLength) : new SeparateSamples(samples);
-  const whole = await wholeSamples(records, { tokenizer, template, trainOnInputs, scoredTurns, chatDate });
+  const whole: Sample[] = [];
+  for await (const part of records.parts()) {
+    append(whole, await wholeSamples(part, { tokenizer, template, trainOnInputs, scoredTurns, chatDate }));
+  }
   return {
     longestRow: whole.reduce((most, { ids }) => Math.max(most, ids.length - 1), 0),
     textTokens: undefined,
@@ -118,11 +124,11 @@ async function tokenizeRecords(
  * @throws DataError if nothing can be held out.
  */
 export async function tokenizeDataset(
-  { name, kind, train, validation }: Dataset,
+  { name, kind, train, validation }: OpenDataset,
   tokenizer: Tokenizer | undefined,
   { validationFraction, ...options }: TokenizingOptions & { readonly validationFraction: number },
 ): Promise<{ train: TokenizedRecords; validation: TokenizedRecords }> {
-  if (validation.length > 0) {
+  if (validation.count > 0) {
     return {
       train: await tokenizeRecords(kind, train, tokenizer, options),
       validation: await tokenizeRecords(kind, validation, tokenizer, options),
@@ -130,31 +136,37 @@ export async function tokenizeDataset(
   }
   if (tokenizer === undefined || !isJoinedText(kind, options)) {
     const remedy = `bring others, or name data for validation as ${optionName("validData")}`;
-    const found = train.length === 1 ? "there is 1 sample" : `all ${train.length} samples are the same`;
+    const found = train.count === 1 ? "there is 1 sample" : `all ${train.count} samples are the same`;
     throw new DataError(`${name}: ${found}, and none can be held out; ${remedy}`);
   }
-  const tokens = encodeTexts(train, tokenizer);
+  const { tokens, largest } = await encodeTexts(train, tokenizer);
   const held = Math.max(2, Math.floor(tokens.length * validationFraction));
   if (tokens.length <= held) {
     throw new DataError(`${name}: has ${tokens.length} tokens, too few to hold some out; bring more data`);
   }
+  const end = tokens.length - held;
   return {
-    train: tokenizedStream(tokens.subarray(0, tokens.length - held), train.length),
-    validation: tokenizedStream(tokens.subarray(tokens.length - held), 0),
+    train: tokenizedStream({ tokens: partOf(tokens, 0, end), largest }, train.count),
+    validation: tokenizedStream({ tokens: partOf(tokens, end, tokens.length), largest }, 0),
   };
 }
 
-function tokenizedStream(tokens: TokenStream, documents: number): TokenizedRecords {
+/** Tokens of texts, and the largest of them. */
+interface EncodedTexts {
+  readonly tokens: TokenStream;
+  readonly largest: number;
+}
+
+function tokenizedStream(texts: EncodedTexts, documents: number): TokenizedRecords {
   return {
     longestRow: undefined,
-    textTokens: tokens.length,
-    cut: (sequenceLength) => encodedStream(tokens, sequenceLength, documents),
+    textTokens: texts.tokens.length,
+    cut: (sequenceLength) => encodedStream(texts, sequenceLength, documents),
   };
 }
 
 /** @throws DataError if the text has ids outside the vocabulary. */
-function requireTextVocabulary(tokens: TokenStream, vocabSize: number): void {
-  const largest = tokens.reduce((most, id) => Math.max(most, id), 0);
+function requireTextVocabulary(largest: number, vocabSize: number): void {
   if (largest < vocabSize) return;
   throw new DataError(
     `the text has token ${largest}, but the model has ${vocabSize}: ` +
@@ -162,17 +174,21 @@ function requireTextVocabulary(tokens: TokenStream, vocabSize: number): void {
   );
 }
 
-function encodeTexts(records: readonly DataRecord[], tokenizer: Tokenizer): TokenStream {
-  return tokenizer.encodeDocuments(records.map((record) => (record.kind === "text" ? record.text : "")));
+async function encodeTexts(records: Records, tokenizer: Tokenizer): Promise<EncodedTexts> {
+  const store = new TokenStore();
+  for await (const part of records.parts()) {
+    store.append(tokenizer.encodeDocuments(part.map((record) => (record.kind === "text" ? record.text : ""))));
+  }
+  return { tokens: store, largest: store.largest };
 }
 
-function encodedStream(tokens: TokenStream, sequenceLength: number, documents: number): EncodedRecords {
+function encodedStream({ tokens, largest }: EncodedTexts, sequenceLength: number, documents: number): EncodedRecords {
   return {
     isStream: true,
     samples: [],
     trainingRows: () => StreamRows.complete(tokens, sequenceLength),
     evaluationRows: () => StreamRows.all(tokens, sequenceLength),
-    requireVocabulary: (vocabSize) => requireTextVocabulary(tokens, vocabSize),
+    requireVocabulary: (vocabSize) => requireTextVocabulary(largest, vocabSize),
     counts: {
       samples: documents,
       tokens: tokens.length,

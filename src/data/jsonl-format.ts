@@ -1,33 +1,81 @@
 import { DataError } from "../base/errors.js";
 import { isObject, shortened, shownValue } from "../base/json.js";
 import { parsePythonJson, withPlainKeys } from "../python/json.js";
+import { requireShort } from "./text-parts.js";
 
 /** Number of faults that one message lists. */
 const MAX_FAULTS = 5;
 
-/**
- * Reads a `.jsonl` text: one JSON object per line, except blank lines.
- * @param readRecord makes a value from an object and the number of its line, or throws a DataError with its fault.
- * @throws DataError naming the file and the number of each faulty line.
- */
-export function readJsonLines<T>(
-  text: string,
-  path: string,
-  readRecord: (record: Readonly<Record<string, unknown>>, line: number) => T,
-): T[] {
-  const values: T[] = [];
-  const faults: string[] = [];
-  for (const [index, line] of text.split("\n").entries()) {
-    if (line.trim() === "") continue;
-    try {
-      values.push(readRecord(parseObject(line), index + 1));
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      faults.push(`${path}, line ${index + 1}: ${error.text}`);
-    }
+/** Faults of records, of which a message lists the first and counts the others. */
+export class Faults {
+  readonly #first: string[] = [];
+  #count = 0;
+
+  add(fault: string): void {
+    if (this.#count < MAX_FAULTS) this.#first.push(fault);
+    this.#count++;
   }
-  requireNoFaults(faults, "lines");
-  return values;
+
+  /** @param unit in the plural. @throws DataError if there is one. */
+  requireNone(unit: string): void {
+    if (this.#count === 0) return;
+    const more = this.#count > MAX_FAULTS ? [`and ${this.#count - MAX_FAULTS} more ${unit}`] : [];
+    throw new DataError([...this.#first, ...more].join("\n"));
+  }
+}
+
+type ReadLine<T> = (record: Readonly<Record<string, unknown>>, line: number) => T;
+
+/** Reads a `.jsonl` text, which comes in parts: one JSON object per line, except blank lines. */
+export class JsonLines<T> {
+  readonly #path: string;
+  readonly #readRecord: ReadLine<T>;
+  readonly #faults = new Faults();
+  #rest = "";
+  #line = 0;
+
+  /** @param readRecord makes a value from an object and the number of its line, or throws a DataError with its fault. */
+  constructor(path: string, readRecord: ReadLine<T>) {
+    this.#path = path;
+    this.#readRecord = readRecord;
+  }
+
+  /** The values of the lines that end in the next part of the text. @throws DataError for a line that is too long. */
+  take(part: string): T[] {
+    const lines = part.split("\n");
+    lines[0] = this.#rest + lines[0]!;
+    this.#rest = lines.pop()!;
+    requireShort(`${this.#path}, line ${this.#line + lines.length + 1}`, this.#rest.length);
+    return this.#valuesOf(lines);
+  }
+
+  /** The value of a last line. @throws DataError naming the file and the number of each faulty line. */
+  end(): T[] {
+    const values = this.#valuesOf([this.#rest]);
+    this.#faults.requireNone("lines");
+    return values;
+  }
+
+  #valuesOf(lines: readonly string[]): T[] {
+    const values: T[] = [];
+    for (const line of lines) {
+      this.#line++;
+      if (line.trim() === "") continue;
+      try {
+        values.push(this.#readRecord(parseObject(line), this.#line));
+      } catch (error) {
+        if (!(error instanceof DataError)) throw error;
+        this.#faults.add(`${this.#path}, line ${this.#line}: ${error.text}`);
+      }
+    }
+    return values;
+  }
+}
+
+/** Reads a `.jsonl` text that is in memory. @throws DataError as `JsonLines`. */
+export function readJsonLines<T>(text: string, path: string, readRecord: ReadLine<T>): T[] {
+  const lines = new JsonLines(path, readRecord);
+  return [...lines.take(text), ...lines.end()];
 }
 
 /**
@@ -81,9 +129,9 @@ function isObjectText(line: string): boolean {
 
 /** @throws DataError listing the first faults and counting the others. */
 export function requireNoFaults(faults: readonly string[], unit: string): void {
-  if (faults.length === 0) return;
-  const more = faults.length > MAX_FAULTS ? [`and ${faults.length - MAX_FAULTS} more ${unit}`] : [];
-  throw new DataError([...faults.slice(0, MAX_FAULTS), ...more].join("\n"));
+  const found = new Faults();
+  for (const fault of faults) found.add(fault);
+  found.requireNone(unit);
 }
 
 function parseObject(line: string): Record<string, unknown> {

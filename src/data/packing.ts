@@ -13,7 +13,11 @@ export const PACKINGS = ["auto", "separate", "joined", "none"] as const;
 export type Packing = (typeof PACKINGS)[number];
 
 /** Tokens of many documents one after another, with an end-of-text token after each. */
-export type TokenStream = Int32Array;
+export interface TokenStream {
+  readonly length: number;
+  /** The tokens from `start` to before `end`. */
+  subarray(start: number, end: number): Int32Array;
+}
 
 /** Token ids and, for each, the id that follows it: rows of one length, or samples one after another. */
 export interface Batch {
@@ -67,7 +71,7 @@ export interface Rows {
   /** Share of the tokens of all rows that is padding, from 0 to below 1; null for samples one after another. */
   readonly padding: number | null;
   /** Bytes that determine all tokens and labels. */
-  readonly content: readonly Uint8Array[];
+  readonly content: Iterable<Uint8Array>;
   /** Sizes of batches of so many rows. */
   shapeOf(batchSize: number): BatchShape;
   /**
@@ -106,8 +110,15 @@ export class StreamRows implements Rows {
     return new StreamRows(tokens, sequenceLength, Math.ceil((tokens.length - 1) / sequenceLength));
   }
 
-  get content(): Uint8Array[] {
-    return [bytesOf(this.#tokens)];
+  get content(): Iterable<Uint8Array> {
+    const tokens = this.#tokens;
+    return {
+      *[Symbol.iterator]() {
+        for (let start = 0; start < tokens.length; start += TOKENS_AT_ONCE) {
+          yield bytesOf(tokens.subarray(start, Math.min(tokens.length, start + TOKENS_AT_ONCE)));
+        }
+      },
+    };
   }
 
   shapeOf(batchSize: number): BatchShape {
@@ -155,7 +166,7 @@ export class SeparateSamples implements Rows {
     return scoredTokens(this.#samples) / Math.max(1, this.count);
   }
 
-  get content(): Uint8Array[] {
+  get content(): Iterable<Uint8Array> {
     return this.#samples.flatMap((sample) => contentOf([sample]));
   }
 
@@ -233,7 +244,7 @@ export class SampleRows implements Rows {
     return 1 - used / Math.max(1, this.count * this.sequenceLength);
   }
 
-  get content(): Uint8Array[] {
+  get content(): Iterable<Uint8Array> {
     return this.#rows.flatMap(contentOf);
   }
 
@@ -266,6 +277,9 @@ function contentOf(row: readonly TokenLabels[]): Uint8Array[] {
     ...row.flatMap(({ ids, labels }) => [bytesOf(ids), bytesOf(labels)]),
   ];
 }
+
+/** Tokens of a stream that are in memory at once. */
+const TOKENS_AT_ONCE = 2 ** 20;
 
 /** Rows that are searched for room: enough to fill them well, few enough to be quick. */
 const OPEN_ROWS = 32;

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
 import { PythonFloat } from "../python/float.js";
 import { parsePythonJson } from "../python/json.js";
-import { asConversations, type DataRecord, type RecordContent, RecordReader } from "./records.js";
+import { asConversation, type DataRecord, hasContext, type RecordContent, RecordReader } from "./records.js";
 
 const read = (json: string, rules: 1 | 2 | 3 = 3): RecordContent =>
   new RecordReader(rules).read(parsePythonJson(json) as Record<string, unknown>, "a.jsonl");
@@ -78,8 +78,12 @@ test("a completion in messages is known by the number of messages of its prompt"
 });
 
 test("one system or history makes conversations of all instructions", () => {
-  const records = (...lines: string[]): readonly DataRecord[] =>
-    asConversations(lines.map((line, i) => ({ place: { path: "a", unit: "line", number: i + 1 }, ...read(line) })));
+  const records = (...lines: string[]): readonly DataRecord[] => {
+    const own = lines.map(
+      (line, i): DataRecord => ({ place: { path: "a", unit: "line", number: i + 1 }, ...read(line) }),
+    );
+    return own.some(hasContext) ? own.map(asConversation) : own;
+  };
   const plain = '{"instruction": "Add.", "input": "1 2", "output": "3", "system": "", "history": []}';
   expect(records(plain, plain).map(({ kind }) => kind)).toEqual(["instruction", "instruction"]);
   const told = '{"instruction": "And?", "output": "4", "system": "Be exact.", "history": [["Hi", "Hello"]]}';
@@ -201,7 +205,7 @@ test("the rules of version 1 know no weights, masks, contexts or large numbers",
     tokens: { ids: Int32Array.of(1, 2, 3), labels: Int32Array.of(1, 2, 3) },
   });
   const task = read('{"instruction": "a", "output": "b", "system": "s", "history": [["c", "d"]]}', 1);
-  expect(asConversations([{ place: { path: "a", unit: "line", number: 1 }, ...task }])[0]!.kind).toBe("instruction");
+  expect(hasContext({ place: { path: "a", unit: "line", number: 1 }, ...task })).toBe(false);
 });
 
 test("keys of messages that elsewhere say what is scored are named as unused, once", () => {

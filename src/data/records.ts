@@ -294,18 +294,15 @@ function nearest(name: string, names: readonly string[]): string {
   return near === undefined ? "" : `; did you mean "${near}"?`;
 }
 
-/**
- * Records of instructions, of which none stays if any has a `system` or a `history`: their prompt has no place for
- * them, so all are conversations then, as in LLaMA-Factory.
- */
-export function asConversations(records: readonly DataRecord[]): readonly DataRecord[] {
-  const hasContext = (record: DataRecord) => record.kind === "instruction" && record.conversation.messages.length > 2;
-  if (!records.some(hasContext)) return records;
-  return records.map((record) =>
-    record.kind === "instruction"
-      ? { place: record.place, kind: "messages", conversation: record.conversation }
-      : record,
-  );
+/** True for an instruction with a `system` or a `history`, for which its prompt has no place. */
+export function hasContext(record: DataRecord): boolean {
+  return record.kind === "instruction" && record.conversation.messages.length > 2;
+}
+
+/** An instruction as the conversation that it is: all are, where one has a context, as in LLaMA-Factory. */
+export function asConversation(record: DataRecord): DataRecord {
+  if (record.kind !== "instruction") return record;
+  return { place: record.place, kind: "messages", conversation: record.conversation };
 }
 
 /** `my.jsonl, line 3` */
@@ -313,15 +310,13 @@ export function describePlace({ path, unit, number }: Place): string {
   return `${path}, ${unit} ${number}`;
 }
 
-/** Questions as a model takes them: conversations where its tokenizer has a chat template, else texts. */
-export function asAsked(records: readonly DataRecord[], hasTemplate: boolean): DataRecord[] {
-  return records.map((record) => {
-    if (record.kind !== "question-answer") return record;
-    const { place, prompt, completion, conversation } = record;
-    return hasTemplate
-      ? { place, kind: "messages", conversation }
-      : { place, kind: "prompt-completion", prompt, completion };
-  });
+/** A question as a model takes it: a conversation where its tokenizer has a chat template, else a text. */
+export function asAsked(record: DataRecord, hasTemplate: boolean): DataRecord {
+  if (record.kind !== "question-answer") return record;
+  const { place, prompt, completion, conversation } = record;
+  return hasTemplate
+    ? { place, kind: "messages", conversation }
+    : { place, kind: "prompt-completion", prompt, completion };
 }
 
 /** The text of a record, for training a tokenizer; undefined for rows of tokens. */

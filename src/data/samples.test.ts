@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
 import { trainBytePairEncoding } from "../tokenizers/bpe-trainer.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
-import { loadDataset } from "./dataset.js";
+import { openDataset } from "./dataset.js";
 import { type EncodedRecords, type EncodingOptions, encodeRecords } from "./encoded-data.js";
 import { IGNORED_LABEL } from "./rows.js";
 
@@ -36,7 +36,7 @@ async function encode(
 ): Promise<EncodedRecords> {
   const path = join(folder, "a.jsonl");
   await writeFile(path, records.map((record) => JSON.stringify(record)).join("\n"));
-  const { kind, train } = await loadDataset(path, { validationFraction: 0 });
+  const { kind, train } = await openDataset(path);
   return encodeRecords(kind, train, by, { ...OPTIONS, ...change });
 }
 

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
-import { loadDataset } from "./dataset.js";
+import { openDataset } from "./dataset.js";
 import { readDatasetCard } from "./dataset-card.js";
 import { encodeRecords } from "./encoded-data.js";
 import { splitFiles } from "./split-files.js";
@@ -27,7 +27,7 @@ const expected = JSON.parse(await readFile(`${FOLDER}expected.json`, "utf8")) as
 
 test.each(Object.entries(expected.files))("%s has the tokens and labels of TRL", async (name, { samples }) => {
   const tokenizer = await Tokenizer.fromFolder(`${FOLDER}tokenizer`);
-  const { kind, train } = await loadDataset(FOLDER + name, { validationFraction: 0 });
+  const { kind, train } = await openDataset(FOLDER + name);
   const options = { sequenceLength: 500, packing: "none" as const, trainOnInputs: false };
   const encoded = await encodeRecords(kind, train, tokenizer, options);
   const own = encoded.samples.map(({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }));

@@ -7,12 +7,13 @@ import { type DataFacts, derive, type OpenSettings } from "../config/derive.js";
 import { completeSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { BatchCursor } from "../data/cursor.js";
-import { asAskedOf, type Dataset, describeUnused, loadDataset } from "../data/dataset.js";
+import { asAskedOf, describeUnused, type OpenDataset, openDataset } from "../data/dataset.js";
 import { type TokenCounts, tokenizeDataset } from "../data/encoded-data.js";
 import { evaluationBatches, evaluationRowCount } from "../data/evaluation-batches.js";
 import { holdOut, validatedBy } from "../data/hold-out.js";
 import { asRows, type BatchShapes, type Rows } from "../data/packing.js";
-import { isChat, NEWEST_RULES, type ReadingRules, textOfRecord } from "../data/records.js";
+import { sampledTexts } from "../data/record-texts.js";
+import { type DataRecord, isChat, NEWEST_RULES, type ReadingRules } from "../data/records.js";
 import { isGgufName } from "../gguf/open-gguf.js";
 import { locateData, shownData } from "../hub/locate-data.js";
 import type { DownloadEvents } from "../hub/model-download.js";
@@ -30,7 +31,7 @@ import type { RunState } from "../runs/run-state.js";
 import type { SavedRun } from "../runs/saved-run.js";
 import { WITHOUT_TOKENS, withTemplate } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
+import { SAMPLE_BYTES, trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
 import { fitMemory } from "./memory-fit.js";
 import { requireBatchMemory } from "./memory-limit.js";
@@ -111,15 +112,15 @@ export async function prepareRun(
     await requireThere(data.source, "data");
     if (validData !== null) await requireThere(validData.source, "validData");
   }
-  const reading = { validationFraction: 0, seed, rules: readingRules, document, columns };
-  const loaded = await loadDataset(data.source, { ...reading, config: data.config });
+  const reading = { rules: readingRules, document, columns };
+  const loaded = await openDataset(data.source, { ...reading, config: data.config });
   const { hiddenSize, maxSequenceLength: modelLength } = opened?.build().config ?? {};
   // A name of the hub means the same at any time with its commit.
   const pinned = saved === undefined ? { data: data.name, validData: validData?.name ?? null } : {};
   const seen = derive(
     { ...asked, ...pinned },
     {
-      records: loaded.train.length,
+      records: loaded.train.count,
       ...(hiddenSize !== undefined && { hiddenSize }),
       ...(modelLength !== undefined && { modelLength }),
     },
@@ -127,8 +128,8 @@ export async function prepareRun(
   const validationFraction = seen.validationFraction!;
   const split =
     validData === null
-      ? holdOut(loaded, { validationFraction, seed })
-      : validatedBy(loaded, await loadDataset(validData.source, { ...reading, config: validData.config }));
+      ? await holdOut(loaded, { validationFraction, seed })
+      : validatedBy(loaded, await openDataset(validData.source, { ...reading, config: validData.config }));
   const stored = await (saved === undefined
     ? tokenizerFor(seen, located!.tokenizerFolder, split)
     : storedTokenizer(saved.baseFolder, split));
@@ -219,12 +220,12 @@ export async function prepareRun(
     padding: trainRows.padding,
     heldOutData: {
       counts: validation.counts,
-      chosen: asked.validData !== null ? "named" : loaded.validation.length > 0 ? "files" : "share",
+      chosen: asked.validData !== null ? "named" : loaded.validation.count > 0 ? "files" : "share",
       evaluationRows,
       rows: heldOutRows.count,
     },
     sampleChat,
-    example: exampleOf(dataset, sampleChat),
+    example: await exampleOf(dataset, sampleChat),
     dataWords: {
       source: shownData(data),
       unit: dataset.unit,
@@ -232,10 +233,15 @@ export async function prepareRun(
     },
     unused: describeUnused(dataset.unused),
     readingRules,
-    dataSha256: sha256([...trainRows.content, ...heldOutRows.content]),
-    heldOutSha256: sha256([...heldOutRows.content]),
+    dataSha256: sha256(both(trainRows.content, heldOutRows.content)),
+    heldOutSha256: sha256(heldOutRows.content),
     threads: settings.threads ?? cpuCount(),
   };
+}
+
+function* both<T>(first: Iterable<T>, second: Iterable<T>): Generator<T, void> {
+  yield* first;
+  yield* second;
 }
 
 function shapesOf(
@@ -248,7 +254,7 @@ function shapesOf(
 /** Data in words, for the head of a run. */
 export interface DataWords {
   readonly source: string;
-  readonly unit: Dataset["unit"];
+  readonly unit: OpenDataset["unit"];
   /** The form in which questions and answers are taken; null for other data. */
   readonly form: string | null;
 }
@@ -261,24 +267,24 @@ const QUESTION_FORMS = {
 async function tokenizerFor(
   settings: OpenSettings,
   folder: string | null,
-  dataset: Dataset,
+  dataset: OpenDataset,
 ): Promise<Tokenizer | null> {
   const { vocabSize, sequenceLength: maxLength, chatTemplate } = settings;
   if (folder === null && dataset.kind === "token rows") return null;
   const tokenizer =
     folder === null
-      ? trainTokenizer(textsOf(dataset), { vocabSize, maxLength: maxLength! })
+      ? trainTokenizer(await sampledTexts(dataset.train, SAMPLE_BYTES), { vocabSize, maxLength: maxLength! })
       : await storedTokenizer(folder, settings.tokenizer === null ? dataset : null);
   return tokenizer === null ? null : withTemplate(tokenizer, chatTemplate);
 }
 
 /** The day on which a run begins, if its data are rendered by a template that writes it. */
-function startDate({ kind }: Dataset, tokenizer: Tokenizer | null): string | null {
+function startDate({ kind }: OpenDataset, tokenizer: Tokenizer | null): string | null {
   return tokenizer !== null && isChat(kind) && ChatTemplate.of(tokenizer)?.readsDate ? today() : null;
 }
 
 /** The tokenizer of a folder; null if it has none, which is enough for a data set of tokens. */
-async function storedTokenizer(folder: string, dataset: Dataset | null): Promise<Tokenizer | null> {
+async function storedTokenizer(folder: string, dataset: OpenDataset | null): Promise<Tokenizer | null> {
   const hasFiles = isGgufName(folder) || (await exists(joinPath(folder, "tokenizer.json")));
   return dataset?.kind === "token rows" && !hasFiles ? null : readTokenizer(folder);
 }
@@ -294,9 +300,14 @@ export interface SampleChat {
 /** Longest prompt that is shown as an example. */
 const SHOWN_PROMPT = 80;
 
+/** The first record that is held out, or of those to train on where a text is cut near its end. */
+async function firstRecord({ train, validation }: OpenDataset): Promise<DataRecord> {
+  return (await validation.first(1))[0] ?? (await train.first(1))[0]!;
+}
+
 /** A prompt of the data that fits a line: that of the first held-out sample, or the beginning of its text. */
-function exampleOf({ train, validation }: Dataset, chat: SampleChat | null): PreparedRun["example"] {
-  const record = validation[0] ?? train[0]!;
+async function exampleOf(dataset: OpenDataset, chat: SampleChat | null): Promise<PreparedRun["example"]> {
+  const record = await firstRecord(dataset);
   const words =
     "prompt" in record ? record.prompt : record.kind === "text" ? record.text.split(/\s+/, 3).join(" ") : "";
   const prompt = (chat?.question ?? words).trim();
@@ -309,15 +320,16 @@ function exampleOf({ train, validation }: Dataset, chat: SampleChat | null): Pre
  * it. Null for data that are no chats, and for a chat that leaves no room for an answer.
  */
 async function sampleChatOf(
-  { kind, train, validation }: Dataset,
+  dataset: OpenDataset,
   tokenizer: Tokenizer | null,
   { samplePrompt, sampleTokens, chatDate }: Settings,
   context: number,
   turnEnd: number | undefined,
 ): Promise<SampleChat | null> {
-  const template = tokenizer !== null && isChat(kind) && sampleTokens > 0 ? ChatTemplate.of(tokenizer) : null;
-  const record = validation[0] ?? train[0]!;
-  if (template === null || !("conversation" in record)) return null;
+  const template = tokenizer !== null && isChat(dataset.kind) && sampleTokens > 0 ? ChatTemplate.of(tokenizer) : null;
+  if (template === null) return null;
+  const record = await firstRecord(dataset);
+  if (!("conversation" in record)) return null;
   const { conversation } = record;
   const answer = conversation.messages.findLastIndex(({ role }) => role === "assistant");
   const messages =
@@ -351,10 +363,6 @@ function withNewRows(source: ModelSource, tokenizer: Tokenizer, settings: OpenSe
     );
   }
   return extendedSource(source, tokenizer.vocabSize);
-}
-
-function textsOf({ train }: Dataset): string[] {
-  return train.map((record) => textOfRecord(record) ?? "");
 }
 
 function checkFit(

@@ -2,7 +2,7 @@ import { cpuCount } from "#platform";
 import { ConfigError, NumericError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { today } from "../chats/chat-template.js";
-import { asAskedOf, type Dataset, loadDataset } from "../data/dataset.js";
+import { asAskedOf, type OpenDataset, openDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
 import type { DocumentUnit } from "../data/text-format.js";
@@ -63,7 +63,7 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
   }
   const { source, config } = await locateData(data, options);
   const { columns = [], document = null } = options;
-  const dataset = await loadDataset(source, { validationFraction: 0, columns, document, config });
+  const dataset = await openDataset(source, { columns, document, config });
   const encoded = await encode(dataset, tokenizer, longest, options);
   encoded.requireVocabulary(model.config.vocabSize);
   const { truncation } = encoded.counts;
@@ -88,7 +88,7 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
 }
 
 async function encode(
-  dataset: Dataset,
+  dataset: OpenDataset,
   source: TokenizerSource,
   longest: number,
   { sequenceLength, trainOnInputs = false, chatDate, chatTemplate = null }: EvaluationOptions,

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
-import { loadDataset } from "../../src/data/dataset.js";
+import { openDataset } from "../../src/data/dataset.js";
 import { encodeRecords } from "../../src/data/encoded-data.js";
 import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
 import { ask, describePeers, realModel } from "./peer.js";
@@ -22,7 +22,7 @@ interface Golden {
 const golden = JSON.parse(await readFile(`${FOLDER}expected.json`, "utf8")) as Golden;
 
 async function own(data: string, folder: string): Promise<Sample[]> {
-  const { kind, train } = await loadDataset(data, { validationFraction: 0 });
+  const { kind, train } = await openDataset(data);
   const options = { sequenceLength: 500, packing: "none" as const, trainOnInputs: false };
   const { samples } = await encodeRecords(kind, train, await Tokenizer.fromFolder(folder), options);
   return samples.map(({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }));

@@ -1,7 +1,7 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { loadCorpus } from "../../../src/data/corpus.js";
-import { loadDataset } from "../../../src/data/dataset.js";
+import { openDataset } from "../../../src/data/dataset.js";
 import { describeData } from "../../../src/data/describe.js";
 import { encodeRecords } from "../../../src/data/encoded-data.js";
 import { loadTokenRows } from "../../../src/data/rows.js";
@@ -86,7 +86,7 @@ export const rows: FuzzTarget = {
     await loadTokenRows(file);
     shown ??= trainTokenizer(TEXT.split("\n\n"), { vocabSize: 280 });
     await describeData(file, shown);
-    const { kind, train } = await loadDataset(file, { validationFraction: 0 });
+    const { kind, train } = await openDataset(file);
     const encoded = await encodeRecords(kind, train, shown, {
       sequenceLength: 8,
       packing: "auto",

@@ -2,7 +2,7 @@ import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { ChatTemplate } from "../../../src/chats/chat-template.js";
-import { loadDataset } from "../../../src/data/dataset.js";
+import { openDataset } from "../../../src/data/dataset.js";
 import { encodeRecords } from "../../../src/data/encoded-data.js";
 import { templatesBeside } from "../../../src/tokenizers/stored-templates.js";
 import type { Tokenizer } from "../../../src/tokenizers/tokenizer.js";
@@ -23,7 +23,7 @@ const tokenizer = (): Tokenizer => {
 };
 
 async function encodeAll(file: string, by: Tokenizer): Promise<void> {
-  const { kind, train } = await loadDataset(file, { validationFraction: 0 });
+  const { kind, train } = await openDataset(file);
   const options = { sequenceLength: 4096, packing: "joined" as const, trainOnInputs: false };
   const { counts, evaluationRows } = await encodeRecords(kind, train, by, options);
   expectThat(counts.scoredTokens > 0, "nothing is scored");

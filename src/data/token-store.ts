@@ -1,0 +1,67 @@
+import { openSpool, type Spool } from "#platform";
+import { largest } from "../base/numbers.js";
+import type { TokenStream } from "./packing.js";
+
+/** Tokens that are held in memory. More of them are in a file. */
+const HELD_TOKENS = 2 ** 24;
+
+/** Collects the tokens of a stream of any length. */
+export class TokenStore implements TokenStream {
+  #held: Int32Array = new Int32Array(2 ** 16);
+  #spool: Spool | null = null;
+  #length = 0;
+  #largest = 0;
+  readonly #heldTokens: number;
+
+  /** @param heldTokens most tokens in memory. */
+  constructor(heldTokens: number = HELD_TOKENS) {
+    this.#heldTokens = heldTokens;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** The largest token; 0 if there is none. */
+  get largest(): number {
+    return this.#largest;
+  }
+
+  /** @throws CheckpointError if the file of a long stream cannot be written. */
+  append(tokens: Int32Array): void {
+    const length = this.#length + tokens.length;
+    if (this.#spool === null && length > this.#heldTokens) {
+      this.#spool = openSpool();
+      this.#spool.append(bytesOf(this.#held.subarray(0, this.#length)));
+      this.#held = new Int32Array(0);
+    }
+    if (this.#spool !== null) {
+      this.#spool.append(bytesOf(tokens));
+    } else {
+      if (length > this.#held.length) {
+        const grown = new Int32Array(Math.min(this.#heldTokens, 2 * length));
+        grown.set(this.#held.subarray(0, this.#length));
+        this.#held = grown;
+      }
+      this.#held.set(tokens, this.#length);
+    }
+    this.#length = length;
+    this.#largest = Math.max(this.#largest, largest(tokens));
+  }
+
+  subarray(start: number, end: number): Int32Array {
+    if (this.#spool === null) return this.#held.subarray(start, end);
+    const tokens = new Int32Array(end - start);
+    this.#spool.read(bytesOf(tokens), start * Int32Array.BYTES_PER_ELEMENT);
+    return tokens;
+  }
+}
+
+/** The tokens of a stream from `start` to before `end`, as a stream. */
+export function partOf(stream: TokenStream, start: number, end: number): TokenStream {
+  return { length: end - start, subarray: (from, to) => stream.subarray(start + from, start + to) };
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
