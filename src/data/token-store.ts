@@ -3,7 +3,7 @@ import { largest } from "../base/numbers.js";
 import type { TokenStream } from "./packing.js";
 
 /** Tokens that are held in memory. More of them are in a file. */
-const HELD_TOKENS = 2 ** 24;
+const HELD_TOKENS = 2 ** 22;
 
 /** Collects the tokens of a stream of any length. */
 export class TokenStore implements TokenStream {
