@@ -9,10 +9,15 @@ export async function sampledTexts(records: Records, sampleBytes: number): Promi
   const texts: string[] = [];
   let index = 0;
   for await (const record of records) {
-    if (Math.floor((index + 1) * share) > Math.floor(index * share)) texts.push(textOfRecord(record) ?? "");
+    if (Math.floor((index + 1) * share) > Math.floor(index * share)) texts.push(copyOf(textOfRecord(record) ?? ""));
     index++;
   }
   return texts;
+}
+
+/** The text in memory of its own: a slice would keep the whole part of the file that it is from. */
+function copyOf(text: string): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(text));
 }
 
 /** Bytes of a text in UTF-8, where a lone surrogate takes as many as U+FFFD. */
