@@ -95,3 +95,20 @@ test("the line fits its columns, and a file cannot drive the terminal", () => {
   }
   expect(downloadLine({ model, file: "a\u001b[2Jb", done, total }, 0, 80, plain)).toContain("a·[2Jb");
 });
+
+test("large data show what is done with them, and how long it takes", () => {
+  const { view, output, at } = viewOf(true);
+  view.onPreparing({ stage: "reading", share: 0.25 });
+  at(3000);
+  view.onPreparing({ stage: "encoding", share: 0.1 });
+  at(5000);
+  view.onPreparing({ stage: "encoding", share: 0.3 });
+  view.onPreparing({ stage: "encoding", share: 1 });
+  expect(output().split("\r\u001b[K")).toEqual([
+    "",
+    "reading the data  25%",
+    "encoding the text  10%",
+    "encoding the text  30%  5s left",
+    "",
+  ]);
+});

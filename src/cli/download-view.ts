@@ -1,6 +1,7 @@
 import { forCommandLine } from "../base/naming.js";
 import { formatBytes, formatDuration, formatShare } from "../base/numbers.js";
 import type { DownloadEvents, DownloadProgress } from "../hub/model-download.js";
+import type { DataProgress } from "../training/prepare.js";
 import type { Outlet } from "./outlet.js";
 import { ProgressLine } from "./progress-line.js";
 import { type Environment, type Style, singleLine, styleFor, textWidth } from "./terminal.js";
@@ -12,7 +13,7 @@ export interface DownloadViewOptions {
 }
 
 /**
- * Shows the progress of a download: on an interactive terminal in a line that is redrawn, elsewhere in a new line every
+ * Shows the progress of a download, and of preparing large data: on an interactive terminal in a line that is redrawn, elsewhere in a new line every
  * ten seconds; and at the end what was downloaded.
  */
 export class DownloadView implements DownloadEvents {
@@ -20,6 +21,8 @@ export class DownloadView implements DownloadEvents {
   readonly #line: ProgressLine;
   readonly #style: Style;
   readonly #now: () => number;
+  /** What is done with the data, and since when. */
+  #stage: { readonly name: DataProgress["stage"]; readonly at: number; share: number } | undefined;
   /** Where the present download began; bytes from before say nothing about its speed. */
   #start: { readonly at: number; readonly done: number } | undefined;
 
@@ -42,6 +45,19 @@ export class DownloadView implements DownloadEvents {
     }
     const rate = seconds > 0 ? (done - this.#start.done) / seconds : 0;
     this.#line.show(now, (columns) => downloadLine(progress, rate, columns, this.#style));
+  };
+
+  readonly onPreparing = ({ stage, share }: DataProgress): void => {
+    const now = this.#now();
+    // Held-out texts are encoded after the others.
+    if (stage !== this.#stage?.name || share < this.#stage.share) this.#stage = { name: stage, at: now, share };
+    this.#stage.share = share;
+    if (share >= 1) {
+      this.clear();
+      return;
+    }
+    const left = share > 0 ? (((now - this.#stage.at) / 1000) * (1 - share)) / share : 0;
+    this.#line.show(now, () => preparingLine(stage, share, left, this.#style));
   };
 
   readonly onNotice = (text: string): void => this.#print(forCommandLine(text));
@@ -84,6 +100,19 @@ export function downloadLine(
     line += `  ${part}`;
   }
   return line;
+}
+
+const STAGES: Readonly<Record<DataProgress["stage"], string>> = {
+  reading: "reading the data",
+  splitting: "choosing what is held out",
+  sampling: "taking a sample for the tokenizer",
+  encoding: "encoding the text",
+};
+
+/** `encoding the text  34.2%  12s left` */
+function preparingLine(stage: DataProgress["stage"], share: number, secondsLeft: number, style: Style): string {
+  const left = secondsLeft > 0 ? `  ${formatDuration(secondsLeft)} left` : "";
+  return `${style.dim(STAGES[stage])}  ${formatShare(Math.floor(1000 * share) / 1000)}${left}`;
 }
 
 /** The last line of a download. */

@@ -35,7 +35,7 @@ export async function supervise(
     downloads.clear();
     view.note(text);
   };
-  const run = start({ onRecord, onNotice: note, onDownload: downloads.onDownload });
+  const run = start({ onRecord, onNotice: note, onDownload: downloads.onDownload, onPreparing: downloads.onPreparing });
   let code: ExitCode = EXIT.interrupted;
   const stop = (ofSignal: ExitCode): "wait" | "quit" => {
     if (started === undefined) return "quit"; // Nothing has been written yet.

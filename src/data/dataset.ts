@@ -27,7 +27,7 @@ import {
 import { Sampling } from "./sampling.js";
 import { type SplitFiles, splitFiles, splitWholeNames } from "./split-files.js";
 import { DOCUMENT_MARK, DocumentSplitter, type DocumentUnit, textDocuments } from "./text-format.js";
-import { isCompressed, openText, wholeText, withoutCompression } from "./text-parts.js";
+import { isCompressed, openText, type TextReading, wholeText, withoutCompression } from "./text-parts.js";
 
 /** A source of records to train on and records held out, all of one kind. */
 interface DataSource<R> {
@@ -76,6 +76,8 @@ export interface DatasetOptions {
   sampleAbove?: number | null;
   /** The data set to take of a folder whose README.md describes several. Default and null: the default one. */
   config?: string | null;
+  /** Called while a large source is gone through, each time that it is, with the share that has been, from 0 to 1. */
+  onProgress?: (share: number) => void;
   /** True if records may ask without an answer, which is empty then. Default false. */
   isAsking?: boolean;
 }
@@ -83,9 +85,8 @@ export interface DatasetOptions {
 const BUILTINS: ReadonlyMap<string, () => Promise<string[]>> = new Map([["wordnet", loadWordNet]]);
 
 /** The way in which files are read. */
-interface Reading {
+interface Reading extends TextReading {
   readonly unit: DocumentUnit | null;
-  readonly sampling: Sampling;
 }
 
 /** Gives the records of a file, some at a time. */
@@ -93,26 +94,27 @@ type FileReader = (path: string, reader: RecordReader, reading: Reading) => Asyn
 
 /** By extension, before that of a compression. */
 const FILE_READERS: Readonly<Record<string, FileReader>> = {
-  ".txt": documentsOf(async function* (path, { unit, sampling }) {
-    const { parts, includes } = await openText(path, sampling, "characters");
-    const splitter = new DocumentSplitter(path, unit ?? "paragraph", await includes(DOCUMENT_MARK));
+  ".txt": documentsOf(async function* (path, reading) {
+    const { parts, includes } = await openText(path, reading, "characters");
+    const splitter = new DocumentSplitter(path, reading.unit ?? "paragraph", await includes(DOCUMENT_MARK));
     for await (const part of parts()) yield splitter.take(part);
     yield splitter.end();
   }),
-  ".md": documentsOf(async function* (path, { unit, sampling }) {
-    const text = await wholeText(path, sampling, "characters");
+  ".md": documentsOf(async function* (path, reading) {
+    const text = await wholeText(path, reading, "characters");
+    const { unit } = reading;
     yield unit === null ? markdownDocuments(text) : textDocuments(text, unit);
   }),
-  ".jsonl": async function* (path, reader, { sampling }) {
-    const { parts } = await openText(path, sampling, "lines");
+  ".jsonl": async function* (path, reader, reading) {
+    const { parts } = await openText(path, reading, "lines");
     const lines = new JsonLines(path, (fields, number): DataRecord => {
       return { place: { path, unit: "line", number }, ...reader.read(fields, path) };
     });
     for await (const part of parts()) yield lines.take(part);
     yield lines.end();
   },
-  ".json": async function* (path, reader, { sampling }) {
-    yield readJson(await wholeText(path, sampling, null), path, (fields, unit, number): DataRecord => {
+  ".json": async function* (path, reader, reading) {
+    yield readJson(await wholeText(path, reading, null), path, (fields, unit, number): DataRecord => {
       return { place: { path, unit, number }, ...reader.read(fields, path) };
     });
   },
@@ -209,7 +211,8 @@ export async function openDataset(
   const open = async (names: readonly string[]): Promise<Records> => {
     const held: DataRecord[] = [];
     let count = 0;
-    for await (const part of recordsIn(names, reader, { unit: document, sampling })) {
+    const onProgress = isHeld ? undefined : options.onProgress;
+    for await (const part of recordsIn(names, reader, { unit: document, sampling }, onProgress)) {
       count += part.length;
       found.kind ??= part[0]?.kind;
       found.haveContext ||= part.some(hasContext);
@@ -218,7 +221,7 @@ export async function openDataset(
     if (count === 0) throw new DataError(`${names.join(", ")}: no text in it; name a file with some`);
     if (isHeld) return Records.of(held);
     return Records.from(source, count, () =>
-      recordsIn(names, newReader(), { unit: document, sampling: new Sampling(sampling.share) }),
+      recordsIn(names, newReader(), { unit: document, sampling: new Sampling(sampling.share) }, onProgress),
     );
   };
   const train = await open(files.train);
@@ -313,14 +316,14 @@ function documentsOf(parse: (path: string, reading: Reading) => AsyncIterable<re
 }
 
 function tableOf(separator: string): FileReader {
-  return async function* (path, reader, { sampling }) {
+  return async function* (path, reader, reading) {
     const read = (fields: Readonly<Record<string, string>>, number: number): DataRecord => {
       return { place: { path, unit: "line", number }, ...reader.read(fields, path) };
     };
     // Where the columns make no kind of data, they do so in no row.
     const table = new Table(path, separator, read, () => reader.kind !== undefined);
     // A line break may stand inside a value, so only the beginning tells where rows begin.
-    const { parts } = await openText(path, sampling, "end");
+    const { parts } = await openText(path, reading, "end");
     for await (const part of parts()) yield table.take(part);
     yield table.end();
   };
@@ -357,11 +360,17 @@ async function* recordsIn(
   paths: readonly string[],
   reader: RecordReader,
   reading: Reading,
+  onProgress: (share: number) => void = () => {},
 ): AsyncGenerator<readonly DataRecord[], void> {
+  const total = await bytesOf(paths);
+  let before = 0;
   for (const path of paths) {
-    for await (const part of FILE_READERS[formatOf(path)]!(path, reader, reading)) {
+    const onBytes = (done: number): void => onProgress((before + done) / total);
+    for await (const part of FILE_READERS[formatOf(path)]!(path, reader, { ...reading, onBytes })) {
       yield part.filter((record) => record.kind !== "text" || record.text.trim() !== "");
     }
+    before += await bytesOf([path]);
+    onProgress(before / total);
   }
 }
 

@@ -85,8 +85,11 @@ test("a text of several parts is read as one", async () => {
   const path = join(folder, "long.txt");
   const documents = Array.from({ length: 3000 }, (_, i) => `${i} ${"äöü€ ".repeat(i % 400)}`.trim());
   await writeFile(path, documents.join("\r\n\r\n"));
-  const { train } = await openDataset(path, {}, 0);
+  const shares: number[] = [];
+  const { train } = await openDataset(path, { onProgress: (share) => shares.push(share) }, 0);
   expect((await train.all()).map((record) => record.kind === "text" && record.text)).toEqual(documents);
+  expect(shares).toEqual([...shares.slice(0, shares.length / 2), ...shares.slice(0, shares.length / 2)]);
+  expect([shares[0]! > 0 && shares[0]! < 1, shares.at(-1)]).toEqual([true, 1]);
   await appendFile(path, DOCUMENT_MARK);
   expect((await openDataset(path, {}, 0)).train.count).toBe(1);
 });

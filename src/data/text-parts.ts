@@ -14,6 +14,13 @@ const COMPRESSIONS: readonly string[] = [".gz", ".zst"];
 /** Longest stretch of a text that must be in memory whole, such as a line, in UTF-16 units. */
 const MAX_STRETCH = 2 ** 28;
 
+/** The way in which a text is read. */
+export interface TextReading {
+  readonly sampling: Sampling;
+  /** Called with the number of bytes that have been gone through, for a file that is not in memory. */
+  readonly onBytes?: (done: number) => void;
+}
+
 /** The text of a file, in parts that are in memory one at a time. */
 export interface TextParts {
   /** @throws DataError if it is no UTF-8 text. */
@@ -36,7 +43,11 @@ export function withoutCompression(path: string): string {
  * @param cuts where it may be cut for a sample; null for one that is read whole.
  * @throws DataError if it cannot be read, or a text in memory is none.
  */
-export async function openText(path: string, sampling: Sampling, cuts: Cuts | null): Promise<TextParts> {
+export async function openText(
+  path: string,
+  { sampling, onBytes = () => {} }: TextReading,
+  cuts: Cuts | null,
+): Promise<TextParts> {
   const size = await fileSize(path);
   const isSample = sampling.share < 1 && cuts !== null && !isCompressed(path);
   if (isSample) return inMemory(path, await readSample(path, sampling, cuts));
@@ -44,10 +55,10 @@ export async function openText(path: string, sampling: Sampling, cuts: Cuts | nu
   if (isCompressed(path)) return inMemory(path, await decompressedText(path));
   if (size <= PART) return inMemory(path, await readText(path));
   return {
-    parts: () => decoded(path),
+    parts: () => decoded(path, onBytes),
     includes: async (text) => {
       let before = "";
-      for await (const part of decoded(path)) {
+      for await (const part of decoded(path, () => {})) {
         if ((before + part).includes(text)) return true;
         before = part.slice(1 - text.length);
       }
@@ -57,8 +68,8 @@ export async function openText(path: string, sampling: Sampling, cuts: Cuts | nu
 }
 
 /** The whole text of a file. @throws DataError as `openText`, and for one that is too long. */
-export async function wholeText(path: string, sampling: Sampling, cuts: Cuts | null): Promise<string> {
-  const { parts } = await openText(path, sampling, cuts);
+export async function wholeText(path: string, reading: TextReading, cuts: Cuts | null): Promise<string> {
+  const { parts } = await openText(path, reading, cuts);
   let text = "";
   for await (const part of parts()) {
     requireShort(path, text.length + part.length);
@@ -85,7 +96,7 @@ function inMemory(path: string, text: string): TextParts {
   };
 }
 
-async function* decoded(path: string): AsyncGenerator<string, void> {
+async function* decoded(path: string, onBytes: (done: number) => void): AsyncGenerator<string, void> {
   const file = await openForReading(path);
   const decoder = new TextDecoder("utf-8", { fatal: true });
   try {
@@ -100,6 +111,7 @@ async function* decoded(path: string): AsyncGenerator<string, void> {
       }
       requireText(path, text);
       yield text;
+      onBytes(offset + length);
     }
   } finally {
     await file.close();

@@ -72,6 +72,19 @@ export interface PreparedRun extends TrainedRun {
   readonly readingRules: ReadingRules;
 }
 
+/** What is being done with large data before training, and how much of it has been. */
+export interface DataProgress {
+  /** `sampling`: for a tokenizer that is learned from the text. */
+  readonly stage: "reading" | "splitting" | "sampling" | "encoding";
+  /** Part of it that is done, from 0 to 1. */
+  readonly share: number;
+}
+
+export interface PreparationEvents extends DownloadEvents {
+  /** Called while large data are read, for each 4 MiB or so. */
+  readonly onPreparing?: ((progress: DataProgress) => void) | undefined;
+}
+
 /** Data that are held out, and the way in which they were chosen. */
 export interface HeldOutData {
   readonly counts: TokenCounts;
@@ -91,9 +104,10 @@ export interface HeldOutData {
 export async function prepareRun(
   given: OpenSettings,
   saved?: Pick<SavedRun, "source" | "baseFolder"> & { readonly state: Pick<RunState, "readingRules"> },
-  events?: DownloadEvents,
+  events?: PreparationEvents,
   available?: number,
 ): Promise<PreparedRun> {
+  let stage: DataProgress["stage"] = "reading";
   const { seed } = given;
   const located = saved === undefined ? await locateModels(given, events) : undefined;
   const folder = located?.modelFolder ?? null;
@@ -112,7 +126,8 @@ export async function prepareRun(
     await requireThere(data.source, "data");
     if (validData !== null) await requireThere(validData.source, "validData");
   }
-  const reading = { rules: readingRules, document, columns };
+  const onProgress = (share: number): void => events?.onPreparing?.({ stage, share });
+  const reading = { rules: readingRules, document, columns, onProgress };
   const loaded = await openDataset(data.source, { ...reading, config: data.config });
   const { hiddenSize, maxSequenceLength: modelLength } = opened?.build().config ?? {};
   // A name of the hub means the same at any time with its commit.
@@ -126,10 +141,12 @@ export async function prepareRun(
     },
   );
   const validationFraction = seen.validationFraction!;
+  stage = validData === null ? "splitting" : "reading";
   const split =
     validData === null
       ? await holdOut(loaded, { validationFraction, seed })
       : validatedBy(loaded, await openDataset(validData.source, { ...reading, config: validData.config }));
+  stage = "sampling";
   const stored = await (saved === undefined
     ? tokenizerFor(seen, located!.tokenizerFolder, split)
     : storedTokenizer(saved.baseFolder, split));
@@ -146,6 +163,7 @@ export async function prepareRun(
   const packing = asked.packing === "auto" && readingRules < 3 && dataset.kind !== "text" ? "none" : asked.packing;
   const scoredTurns = readingRules === 1 ? "reply" : "whole";
   const tokenizing = { packing, trainOnInputs, chatDate, scoredTurns, validationFraction } as const;
+  stage = "encoding";
   const tokenized = await tokenizeDataset(dataset, tokenizer ?? undefined, tokenizing);
   const { longestRow, textTokens } = tokenized.train;
   const longest = longestRow === undefined ? undefined : Math.max(longestRow, tokenized.validation.longestRow ?? 0);

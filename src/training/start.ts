@@ -28,7 +28,7 @@ export function startResuming(runFolder: string, resume: ResumeOptions, options:
 
 function start(
   job: TrainingJob,
-  { onRecord, onNotice, onDownload, ownProcess = false }: TrainingOptions,
+  { onRecord, onNotice, onDownload, onPreparing, ownProcess = false }: TrainingOptions,
 ): TrainingHandle {
   const worker = (ownProcess ? startProcess : startWorker)(new URL("./worker.js", import.meta.url), job);
   const done = new Promise<TrainResult>((resolve, reject) => {
@@ -38,6 +38,7 @@ function start(
       if (message.kind === "record") onRecord(message.record);
       else if (message.kind === "notice") onNotice?.(message.text);
       else if (message.kind === "download") onDownload?.(message.progress);
+      else if (message.kind === "preparing") onPreparing?.(message.progress);
       else if (message.kind === "done") resolve(message.result);
       else reject(putTogether(message.error));
     });

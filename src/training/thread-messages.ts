@@ -3,6 +3,7 @@ import type { OpenSettings } from "../config/derive.js";
 import type { DownloadProgress } from "../hub/model-download.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import type { TrainResult } from "./ending.js";
+import type { DataProgress } from "./prepare.js";
 import type { ResumeOptions } from "./resume.js";
 
 /** The job that the training worker is started with. */
@@ -16,6 +17,7 @@ export type WorkerMessage =
   | { readonly kind: "record"; readonly record: MetricsRecord }
   | { readonly kind: "notice"; readonly text: string }
   | { readonly kind: "download"; readonly progress: DownloadProgress }
+  | { readonly kind: "preparing"; readonly progress: DataProgress }
   | { readonly kind: "done"; readonly result: TrainResult }
   | { readonly kind: "failed"; readonly error: ErrorParts };
 

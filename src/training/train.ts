@@ -5,7 +5,6 @@ import { formatCount } from "../base/numbers.js";
 import type { OpenSettings } from "../config/derive.js";
 import type { Settings } from "../config/settings.js";
 import { shownModel } from "../hub/hub-name.js";
-import type { DownloadEvents } from "../hub/model-download.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { describePlan, planRun } from "../relora/plan.js";
 import type { MetricsRecord, StartRecord } from "../runs/metrics.js";
@@ -16,13 +15,13 @@ import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory, withEstimate } from "./memory-limit.js";
 import { withLength } from "./new-length.js";
 import { outlineOf } from "./outline.js";
-import { type PreparedRun, prepareRun } from "./prepare.js";
+import { type PreparationEvents, type PreparedRun, prepareRun } from "./prepare.js";
 import { RunOutput } from "./run-output.js";
 import { runShapes } from "./run-shape.js";
 import { Trainer } from "./trainer.js";
 
 /** Options of a run in a worker. */
-export interface TrainingOptions extends DownloadEvents {
+export interface TrainingOptions extends PreparationEvents {
   /** Called for each line that goes into `metrics.jsonl`, in order, on the caller's thread. */
   readonly onRecord: (record: MetricsRecord) => void;
   /** Hears everything else: that a dead process's folder was taken over, that the run waits for a full disk. */
@@ -67,7 +66,8 @@ export async function runIn(
 ): Promise<TrainResult> {
   const atStart = residentMemoryBytes();
   const available = options.availableMemoryBytes ?? atStart + availableMemoryBytes();
-  const run = await prepareRun(given, saved, { onDownload: options.onDownload, onNotice }, available);
+  const preparing = { onDownload: options.onDownload, onPreparing: options.onPreparing };
+  const run = await prepareRun(given, saved, { ...preparing, onNotice }, available);
   const { settings } = run;
   if (saved !== undefined) requireSameData(run, saved, settings);
   const goingOn = saved === undefined ? undefined : withLength(saved, settings);

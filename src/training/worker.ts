@@ -18,6 +18,7 @@ const options: TrainOptions = {
   onRecord: (record) => post({ kind: "record", record }),
   onNotice: (text) => post({ kind: "notice", text }),
   onDownload: (progress) => post({ kind: "download", progress }),
+  onPreparing: (progress) => post({ kind: "preparing", progress }),
   stopRequested: () => stop,
   ...(job.untilStep !== undefined && { untilStep: job.untilStep }),
 };

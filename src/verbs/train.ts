@@ -50,6 +50,7 @@ const OPTIONS = {
   onRecord: FUNCTION,
   onNotice: FUNCTION,
   onDownload: FUNCTION,
+  onPreparing: FUNCTION,
   stopRequested: FUNCTION,
   signal: SIGNAL,
   untilStep: AMOUNT,
