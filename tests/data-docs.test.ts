@@ -40,7 +40,7 @@ test.each(samples)("the page's sample %s", async (record, { format, flags, isPla
   const tokenizer = isPlain ? Tokenizer.fromJson(own.toJson(), plain) : own;
   const { kind, train } = asAskedOf(await openDataset(path, { columns }), tokenizer);
   const options = { sequenceLength: 1000, packing: "none" as const, trainOnInputs: false };
-  const { ids, labels } = (await encodeRecords(kind, train, tokenizer, options)).samples[0]!;
+  const { ids, labels } = (await encodeRecords(kind, train, tokenizer, options)).samples.at(0)!;
   // The first token is never scored.
   const shown = Array.from(ids, (id, i) =>
     i > 0 && labels[i] === id ? `[${tokenizer.decode([id])}]` : tokenizer.decode([id]),

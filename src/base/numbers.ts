@@ -85,8 +85,10 @@ function scale(value: number, base: number, units: readonly string[], gap: strin
 }
 
 /** The sum of the values; 0 for none. */
-export function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
+export function sum(values: Iterable<number>): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
 }
 
 /** The largest of any number of values and `atLeast`; −∞ for none. Arguments of `Math.max` must fit the stack. */

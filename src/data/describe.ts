@@ -14,6 +14,7 @@ import type { Packing } from "./packing.js";
 import { Records } from "./record-parts.js";
 import { type DataKind, type DataRecord, textOfRecord } from "./records.js";
 import { IGNORED_LABEL } from "./rows.js";
+import type { Sample } from "./samples.js";
 
 /** Content of a source of data, in the default split. */
 export interface DataDescription {
@@ -116,7 +117,7 @@ export async function describeDataset(
   const first = await train.first(SHOWN.rows);
   const beginnings = first.map(beginningOf);
   const rows = hasTokens
-    ? (await encode(Records.of(beginnings), "separate")).samples.map((sample, index) =>
+    ? Array.from((await encode(Records.of(beginnings), "separate")).samples, (sample, index) =>
         shownRow(sample, beginnings[index] !== first[index], tokenizer),
       )
     : null;
@@ -141,11 +142,7 @@ function beginningOf(record: DataRecord): DataRecord {
   return { ...record, text: record.text.slice(0, SHOWN_TEXT) };
 }
 
-function shownRow(
-  { ids, labels }: EncodedRecords["samples"][number],
-  isCut: boolean,
-  tokenizer: Tokenizer | undefined,
-): ShownRow {
+function shownRow({ ids, labels }: Sample, isCut: boolean, tokenizer: Tokenizer | undefined): ShownRow {
   // Behind a text that is cut stands an end that it does not have.
   const count = Math.min(isCut ? ids.length - 1 : ids.length, SHOWN.tokens);
   const tokens = Array.from(ids.subarray(0, count), (id, index) => ({

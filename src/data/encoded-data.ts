@@ -1,5 +1,4 @@
 import { DataError } from "../base/errors.js";
-import { append } from "../base/lists.js";
 import { optionName } from "../base/naming.js";
 import type { ScoredTurns } from "../chats/chat-rendering.js";
 import { ChatTemplate, today } from "../chats/chat-template.js";
@@ -16,7 +15,8 @@ import {
 } from "./packing.js";
 import type { Records } from "./record-parts.js";
 import { type DataKind, isChat } from "./records.js";
-import { cutSamples, requireVocabulary, type Sample, type Truncation, wholeSamples } from "./samples.js";
+import { SampleStore, type Samples } from "./sample-store.js";
+import { cutSamples, requireVocabulary, type Truncation, wholeSamples } from "./samples.js";
 import { partOf, TokenStore } from "./token-store.js";
 
 export interface EncodingOptions {
@@ -36,7 +36,7 @@ export interface EncodingOptions {
 export interface EncodedRecords {
   readonly isStream: boolean;
   /** Empty for a stream. */
-  readonly samples: readonly Sample[];
+  readonly samples: Samples;
   /** Rows to train on. @throws DataError if a stream is too short for one row. */
   trainingRows(): Rows;
   /** Rows with each token once and each sample by itself. */
@@ -95,14 +95,17 @@ async function tokenizeRecords(
   }
   const { packing, trainOnInputs, scoredTurns = "whole", truncate = true, chatDate = today() } = options;
   const template = isChat(kind) && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
-  const alone = (samples: readonly Sample[], sequenceLength: number): Rows =>
+  const alone = (samples: Samples, sequenceLength: number): Rows =>
     packing === "none" ? SampleRows.padded(samples, sequenceLength) : new SeparateSamples(samples);
-  const whole: Sample[] = [];
+  const whole = new SampleStore();
+  let longestRow = 0;
   for await (const part of records.parts()) {
-    append(whole, await wholeSamples(part, { tokenizer, template, trainOnInputs, scoredTurns, chatDate }));
+    const samples = await wholeSamples(part, { tokenizer, template, trainOnInputs, scoredTurns, chatDate });
+    longestRow = samples.reduce((most, { ids }) => Math.max(most, ids.length - 1), longestRow);
+    whole.append(samples);
   }
   return {
-    longestRow: whole.reduce((most, { ids }) => Math.max(most, ids.length - 1), 0),
+    longestRow,
     textTokens: undefined,
     cut(sequenceLength) {
       const { samples, truncation } = cutSamples(whole, { maxTokens: sequenceLength + 1, truncate });
@@ -112,7 +115,9 @@ async function tokenizeRecords(
         trainingRows: () =>
           packing === "joined" ? SampleRows.packed(samples, sequenceLength) : alone(samples, sequenceLength),
         evaluationRows: () => alone(samples, sequenceLength),
-        requireVocabulary: (vocabSize) => requireVocabulary(samples, vocabSize),
+        requireVocabulary: (vocabSize) => {
+          if (whole.largest >= vocabSize) requireVocabulary(samples, vocabSize);
+        },
         counts: countTokens(samples, truncation),
       };
     },
@@ -199,13 +204,15 @@ function encodedStream({ tokens, largest }: EncodedTexts, sequenceLength: number
   };
 }
 
-function countTokens(samples: readonly Sample[], truncation: Truncation): TokenCounts {
-  let [tokens, scoredTokens] = [0, 0];
+function countTokens(samples: Samples, truncation: Truncation): TokenCounts {
+  let [tokens, scoredTokens, index] = [0, 0, 0];
+  const lengths = new Int32Array(samples.length);
   for (const { ids, labels } of samples) {
     tokens += ids.length;
     scoredTokens += countScoredLabels(labels);
+    lengths[index++] = ids.length;
   }
-  const lengths = samples.map(({ ids }) => ids.length).sort((a, b) => a - b);
+  lengths.sort();
   const [min, median, max] = [lengths[0]!, lengths[lengths.length >> 1]!, lengths.at(-1)!];
   return { samples: samples.length, tokens, scoredTokens, lengths: { min, median, max }, truncation };
 }

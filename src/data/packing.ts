@@ -3,6 +3,7 @@ import { optionName } from "../base/naming.js";
 import { largest, sum } from "../base/numbers.js";
 import type { TokenLabels } from "./rows.js";
 import { IGNORED_LABEL } from "./rows.js";
+import type { Samples } from "./sample-store.js";
 
 /**
  * Ways of filling batches. `separate`: samples one after another, none of which sees another; `joined`: text as one
@@ -144,35 +145,33 @@ export class StreamRows implements Rows {
  */
 export class SeparateSamples implements Rows {
   readonly padding = null;
-  readonly #samples: readonly TokenLabels[];
-  readonly #lengths: readonly number[];
+  readonly scoredPerRow: number;
+  readonly #samples: Samples<TokenLabels>;
+  readonly #lengths: Int32Array;
 
   /** @param samples of at most sequenceLength + 1 tokens. */
-  constructor(samples: readonly TokenLabels[]) {
+  constructor(samples: Samples<TokenLabels>) {
     this.#samples = samples;
-    this.#lengths = samples.map(({ labels }) => {
-      return Math.max(
-        1,
-        labels.findLastIndex((label) => label !== IGNORED_LABEL),
-      );
-    });
+    this.#lengths = new Int32Array(samples.length);
+    let [index, scored] = [0, 0];
+    for (const { labels } of samples) {
+      this.#lengths[index++] = Math.max(1, lastScored(labels));
+      scored += countScoredLabels(labels);
+    }
+    this.scoredPerRow = scored / Math.max(1, samples.length);
   }
 
   get count(): number {
     return this.#samples.length;
   }
 
-  get scoredPerRow(): number {
-    return scoredTokens(this.#samples) / Math.max(1, this.count);
-  }
-
   get content(): Iterable<Uint8Array> {
-    return this.#samples.flatMap((sample) => contentOf([sample]));
+    return contentOf(this.#samples, (sample) => [sample]);
   }
 
   shapeOf(batchSize: number): BatchShape {
-    const longest = [...this.#lengths].sort((a, b) => b - a).slice(0, batchSize);
-    return { batchSize, sequenceLength: longest[0] ?? 1, mostTokens: sum(longest) };
+    const longest = this.#lengths.slice().sort().slice(-batchSize);
+    return { batchSize, sequenceLength: longest.at(-1) ?? 1, mostTokens: sum(longest) };
   }
 
   batch(rows: readonly number[], _batchSize: number): Batch {
@@ -181,7 +180,7 @@ export class SeparateSamples implements Rows {
     const [inputIds, labels] = [new Int32Array(size), new Int32Array(size)];
     let to = 0;
     for (const [i, row] of rows.entries()) {
-      const { ids, labels: own } = this.#samples[row]!;
+      const { ids, labels: own } = this.#samples.at(row)!;
       const length = lengths[i]!;
       inputIds.set(ids.subarray(0, length), to);
       labels.set(own.subarray(1, length + 1), to);
@@ -191,61 +190,71 @@ export class SeparateSamples implements Rows {
   }
 }
 
+/** The index of the last label that is scored; -1 if none is. */
+function lastScored(labels: Int32Array): number {
+  let last = labels.length - 1;
+  while (last >= 0 && labels[last] === IGNORED_LABEL) last--;
+  return last;
+}
+
 /**
  * Whole samples in rows, one or several in each. No label crosses from one sample to the next: the first token of a
  * sample is never scored. Attention does reach from a sample to those before it in its row.
  */
 export class SampleRows implements Rows {
   readonly sequenceLength: number;
-  readonly #rows: readonly (readonly TokenLabels[])[];
+  readonly scoredPerRow: number;
+  readonly padding: number;
+  readonly #samples: Samples<TokenLabels>;
+  /** The numbers of the samples in each row. */
+  readonly #rows: readonly (readonly number[])[];
 
-  private constructor(rows: readonly (readonly TokenLabels[])[], sequenceLength: number) {
+  private constructor(samples: Samples<TokenLabels>, rows: readonly (readonly number[])[], sequenceLength: number) {
+    this.#samples = samples;
     this.#rows = rows;
     this.sequenceLength = sequenceLength;
+    let scored = 0;
+    const lengths = new Int32Array(samples.length);
+    let index = 0;
+    for (const { ids, labels } of samples) {
+      scored += countScoredLabels(labels);
+      lengths[index++] = ids.length;
+    }
+    const used = sum(rows.map((row) => Math.min(sequenceLength, sum(row.map((sample) => lengths[sample]!)))));
+    this.scoredPerRow = scored / Math.max(1, rows.length);
+    this.padding = 1 - used / Math.max(1, rows.length * sequenceLength);
   }
 
   /** One row per sample. @param samples of at most sequenceLength + 1 tokens. */
-  static padded(samples: readonly TokenLabels[], sequenceLength: number): SampleRows {
-    return new SampleRows(
-      samples.map((sample) => [sample]),
-      sequenceLength,
-    );
+  static padded(samples: Samples<TokenLabels>, sequenceLength: number): SampleRows {
+    const rows = Array.from({ length: samples.length }, (_, index) => [index]);
+    return new SampleRows(samples, rows, sequenceLength);
   }
 
   /** As many whole samples per row as fit: each goes into the first with room among the rows begun last. */
-  static packed(samples: readonly TokenLabels[], sequenceLength: number): SampleRows {
-    const rows: TokenLabels[][] = [];
-    let open: { room: number; row: TokenLabels[] }[] = [];
-    for (const sample of samples) {
-      const length = sample.ids.length;
-      let target = open.find(({ room }) => room >= length);
+  static packed(samples: Samples<TokenLabels>, sequenceLength: number): SampleRows {
+    const rows: number[][] = [];
+    let open: { room: number; row: number[] }[] = [];
+    let index = 0;
+    for (const { ids } of samples) {
+      let target = open.find(({ room }) => room >= ids.length);
       if (target === undefined) {
         target = { room: sequenceLength + 1, row: [] };
         rows.push(target.row);
         open = [...open.slice(1 - OPEN_ROWS), target];
       }
-      target.row.push(sample);
-      target.room -= length;
+      target.row.push(index++);
+      target.room -= ids.length;
     }
-    return new SampleRows(rows, sequenceLength);
+    return new SampleRows(samples, rows, sequenceLength);
   }
 
   get count(): number {
     return this.#rows.length;
   }
 
-  get scoredPerRow(): number {
-    return scoredTokens(this.#rows.flat()) / Math.max(1, this.count);
-  }
-
-  get padding(): number {
-    const lengths = this.#rows.map((row) => row.reduce((sum, { ids }) => sum + ids.length, 0));
-    const used = lengths.reduce((sum, length) => sum + Math.min(length, this.sequenceLength), 0);
-    return 1 - used / Math.max(1, this.count * this.sequenceLength);
-  }
-
   get content(): Iterable<Uint8Array> {
-    return this.#rows.flatMap(contentOf);
+    return contentOf(this.#rows, (row) => row.map((index) => this.#samples.at(index)!));
   }
 
   shapeOf(batchSize: number): BatchShape {
@@ -257,7 +266,8 @@ export class SampleRows implements Rows {
     for (const [batchRow, row] of rows.entries()) {
       let to = batchRow * this.sequenceLength;
       const end = to + this.sequenceLength;
-      for (const { ids, labels } of this.#rows[row]!) {
+      for (const index of this.#rows[row]!) {
+        const { ids, labels } = this.#samples.at(index)!;
         batch.inputIds.set(ids.subarray(0, end - to), to);
         batch.labels.set(labels.subarray(1), to);
         to += ids.length;
@@ -267,15 +277,16 @@ export class SampleRows implements Rows {
   }
 }
 
-function scoredTokens(samples: readonly TokenLabels[]): number {
-  return sum(samples.map(({ labels }) => countScoredLabels(labels)));
-}
-
-function contentOf(row: readonly TokenLabels[]): Uint8Array[] {
-  return [
-    bytesOf(Int32Array.from([row.length, ...row.map(({ ids }) => ids.length)])),
-    ...row.flatMap(({ ids, labels }) => [bytesOf(ids), bytesOf(labels)]),
-  ];
+/** Bytes that determine rows of samples: for each row the lengths of its samples, and their tokens and labels. */
+function* contentOf<R>(rows: Iterable<R>, samplesOf: (row: R) => readonly TokenLabels[]): Generator<Uint8Array, void> {
+  for (const row of rows) {
+    const samples = samplesOf(row);
+    yield bytesOf(Int32Array.from([samples.length, ...samples.map(({ ids }) => ids.length)]));
+    for (const { ids, labels } of samples) {
+      yield bytesOf(ids);
+      yield bytesOf(labels);
+    }
+  }
 }
 
 /** Tokens of a stream that are in memory at once. */

@@ -2,12 +2,16 @@ import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { sha256 } from "#platform";
 import { Table } from "./csv-format.js";
 import { openDataset } from "./dataset.js";
 import { holdOut } from "./hold-out.js";
 import { JsonLines } from "./jsonl-format.js";
+import { SampleRows, SeparateSamples } from "./packing.js";
 import { Records } from "./record-parts.js";
 import { sampledTexts } from "./record-texts.js";
+import type { TokenLabels } from "./rows.js";
+import { SampleStore, type Samples } from "./sample-store.js";
 import { DOCUMENT_MARK, DOCUMENT_UNITS, DocumentSplitter } from "./text-format.js";
 import { TokenStore } from "./token-store.js";
 
@@ -109,6 +113,34 @@ test("a view of records has those that it keeps", async () => {
   expect((await records.where((index) => index % 2 === 0, 250).all()).map(({ place }) => place.number)).toEqual(
     Array.from({ length: 250 }, (_, i) => 2 * i),
   );
+});
+
+test.each([10, 1000])("samples are the same in a file and in memory, at most %d tokens of them", (heldTokens) => {
+  const samples = Array.from({ length: 50 }, (_, i) => {
+    const ids = Int32Array.from({ length: 2 + ((i * 7) % 5) }, (_, at) => (i * 31 + at) % 97);
+    const labels = ids.map((id, at) => (at < (i % 3) + 1 ? -100 : id));
+    return { ids, labels, place: { path: i < 30 ? "a" : "b", unit: "line", number: 2 * i } as const };
+  });
+  const store = new SampleStore(heldTokens);
+  store.append(samples);
+  expect([...store]).toEqual(samples);
+  expect([store.length, store.largest, store.at(50)]).toEqual([50, 96, undefined]);
+  for (const at of [49, 0, 17, 18, 30]) expect(store.at(at)).toEqual(samples[at]);
+  const ways = [
+    SampleRows.padded,
+    SampleRows.packed,
+    (each: Samples<TokenLabels>) => new SeparateSamples(each),
+  ] as const;
+  for (const rowsOf of ways) {
+    const [own, expected] = [rowsOf(store, 8), rowsOf(samples, 8)];
+    expect(own.batch([3, 1], 2)).toEqual(expected.batch([3, 1], 2));
+    expect(sha256(own.content)).toBe(sha256(expected.content));
+    expect([own.count, own.scoredPerRow, own.padding]).toEqual([
+      expected.count,
+      expected.scoredPerRow,
+      expected.padding,
+    ]);
+  }
 });
 
 test.each([10, 1000])("tokens are the same in a file and in memory, at most %d of them", (heldTokens) => {

@@ -42,7 +42,7 @@ async function encode(
 
 /** The text of a sample with its scored parts in brackets. */
 async function shown(record: object, change: Partial<EncodingOptions> = {}, by = tokenizer): Promise<string> {
-  const { ids, labels } = (await encode([record], change, by)).samples[0]!;
+  const { ids, labels } = (await encode([record], change, by)).samples.at(0)!;
   const marks = Array.from(ids, (id, i) => {
     expect([id, IGNORED_LABEL]).toContain(labels[i]);
     return labels[i] === id ? `[${tokenizer.decode([id])}]` : tokenizer.decode([id]);
@@ -70,7 +70,7 @@ test("each turn of the assistant in a conversation is scored, with all that the 
 
 test("a conversation whose template ends no turn is ended", async () => {
   const open = tokenizer.withChatTemplate("{% for m in messages %}{{ m.role }}:{{ m.content }} {% endfor %}");
-  const { ids, labels } = (await encode([CHAT], {}, open)).samples[0]!;
+  const { ids, labels } = (await encode([CHAT], {}, open)).samples.at(0)!;
   expect(tokenizer.decode(ids)).toBe("user:Hi assistant:Yes user:So assistant:No <|endoftext|>");
   expect(labels.at(-1)).toBe(tokenizer.endOfTextId);
 });
@@ -126,7 +126,7 @@ test("Alpaca's records get Alpaca's prompts", async () => {
 test("text that is not packed has a sample per document", async () => {
   const { isStream, samples } = await encode([{ text: "ab" }, { text: "c" }], { packing: "none" });
   expect(isStream).toBe(false);
-  expect(samples.map(({ ids }) => tokenizer.decode(ids))).toEqual(["ab<|endoftext|>", "c<|endoftext|>"]);
+  expect(Array.from(samples, ({ ids }) => tokenizer.decode(ids))).toEqual(["ab<|endoftext|>", "c<|endoftext|>"]);
   expect((await encode([{ text: "ab" }])).isStream).toBe(true);
 });
 
@@ -218,7 +218,7 @@ test("what the tokenizer puts around a text stands there, unscored in front; a c
     /^<\|im_end\|>Below[\s\S]*\[o<\|endoftext\|>\]$/,
   );
   const { samples } = await encode([{ text: "ab" }], { packing: "none" }, both);
-  expect(both.decode(samples[0]!.ids)).toBe("<|im_end|>ab<|endoftext|>");
+  expect(both.decode(samples.at(0)!.ids)).toBe("<|im_end|>ab<|endoftext|>");
   expect(await shown(CHAT, {}, surrounding)).toBe(await shown(CHAT));
   const stream = both.encodeDocuments(["ab", "c"]);
   expect(both.decode(stream)).toBe("<|im_end|>ab<|endoftext|><|im_end|>c<|endoftext|>");

@@ -4,11 +4,12 @@ import type { Conversation, RenderedConversation, ScoredTurns, Spans } from "../
 import type { ChatTemplate } from "../chats/chat-template.js";
 import { BUILT_IN_NAMES } from "../tokenizers/built-in-templates.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import { requireNoFaults } from "./jsonl-format.js";
+import { Faults, requireNoFaults } from "./jsonl-format.js";
 import { countScoredLabels } from "./packing.js";
 import { type DataRecord, describePlace, type Place } from "./records.js";
 import type { TokenLabels } from "./rows.js";
 import { IGNORED_LABEL } from "./rows.js";
+import { type Samples, SampleView } from "./sample-store.js";
 import { commonTokens, encodeScored, encodeTurns } from "./scored-tokens.js";
 
 /** One sample in tokens, and the place of its record. */
@@ -34,7 +35,7 @@ export interface SampleOptions {
 
 /** Samples in the order of their records, and counts of what was cut from them. */
 export interface EncodedSamples {
-  readonly samples: readonly Sample[];
+  readonly samples: Samples;
   readonly truncation: Truncation;
 }
 
@@ -57,31 +58,29 @@ export async function encodeSamples(records: readonly DataRecord[], options: Sam
 
 /** Cuts samples to the length of a row. @throws DataError as `encodeSamples`. */
 export function cutSamples(
-  whole: readonly Sample[],
+  whole: Samples,
   { maxTokens, truncate }: Pick<SampleOptions, "maxTokens" | "truncate">,
 ): EncodedSamples {
-  const faults: string[] = [];
+  const faults = new Faults();
   let [cut, tokens] = [0, 0];
-  const samples = whole.map((sample) => {
-    const { ids, labels, place } = sample;
-    const excess = Math.max(0, ids.length - maxTokens);
-    const kept = excess === 0 ? sample : { place, ids: ids.slice(0, maxTokens), labels: labels.slice(0, maxTokens) };
+  const cutOne = ({ ids, labels, place }: Sample): Sample => {
+    return { place, ids: ids.subarray(0, maxTokens), labels: labels.subarray(0, maxTokens) };
+  };
+  for (const sample of whole) {
+    const excess = Math.max(0, sample.ids.length - maxTokens);
     if (excess > 0) cut++;
     tokens += excess;
-    if (excess > 0 && !truncate) {
-      faults.push(`${describePlace(place)}: must have at most ${maxTokens} ids, got ${ids.length}`);
-      return kept;
-    }
-    if (countScoredLabels(kept.labels) === 0)
-      faults.push(`${describePlace(place)}: ${nothingScored(sample, maxTokens)}`);
-    return kept;
-  });
-  requireNoFaults(faults, "samples");
-  return { samples, truncation: { samples: cut, tokens } };
+    const where = describePlace(sample.place);
+    if (excess > 0 && !truncate) faults.add(`${where}: must have at most ${maxTokens} ids, got ${sample.ids.length}`);
+    else if (countScoredLabels(cutOne(sample).labels) === 0)
+      faults.add(`${where}: ${nothingScored(sample, maxTokens)}`);
+  }
+  faults.requireNone("samples");
+  return { samples: cut === 0 ? whole : new SampleView(whole, cutOne), truncation: { samples: cut, tokens } };
 }
 
 /** @throws DataError naming the first sample with an id outside the vocabulary. */
-export function requireVocabulary(samples: readonly Sample[], vocabSize: number): void {
+export function requireVocabulary(samples: Iterable<Sample>, vocabSize: number): void {
   for (const { ids, labels, place } of samples) {
     const largest = [ids, labels].reduce((most, array) => array.reduce((a, b) => Math.max(a, b), most), 0);
     if (largest < vocabSize) continue;

@@ -5,11 +5,17 @@ import type { TokenStream } from "./packing.js";
 /** Tokens that are held in memory. More of them are in a file. */
 const HELD_TOKENS = 2 ** 22;
 
+/** Tokens that are read from the file at once. */
+const WINDOW = 2 ** 12;
+
 /** Collects the tokens of a stream of any length. */
 export class TokenStore implements TokenStream {
   #held: Int32Array = new Int32Array(2 ** 16);
   #spool: Spool | null = null;
   #length = 0;
+  /** A part of the file. */
+  #window: Int32Array = new Int32Array(0);
+  #windowStart = 0;
   #largest = 0;
   readonly #heldTokens: number;
 
@@ -50,10 +56,14 @@ export class TokenStore implements TokenStream {
   }
 
   subarray(start: number, end: number): Int32Array {
-    if (this.#spool === null) return this.#held.subarray(start, end);
-    const tokens = new Int32Array(end - start);
-    this.#spool.read(bytesOf(tokens), start * Int32Array.BYTES_PER_ELEMENT);
-    return tokens;
+    if (this.#spool === null) return this.#held.subarray(start, Math.min(end, this.#length));
+    if (start < this.#windowStart || end > this.#windowStart + this.#window.length) {
+      // Samples are mostly asked for one after another.
+      this.#window = new Int32Array(Math.min(Math.max(end - start, WINDOW), this.#length - start));
+      this.#windowStart = start;
+      this.#spool.read(bytesOf(this.#window), start * Int32Array.BYTES_PER_ELEMENT);
+    }
+    return this.#window.subarray(start - this.#windowStart, end - this.#windowStart);
   }
 }
 

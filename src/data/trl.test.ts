@@ -30,7 +30,7 @@ test.each(Object.entries(expected.files))("%s has the tokens and labels of TRL",
   const { kind, train } = await openDataset(FOLDER + name);
   const options = { sequenceLength: 500, packing: "none" as const, trainOnInputs: false };
   const encoded = await encodeRecords(kind, train, tokenizer, options);
-  const own = encoded.samples.map(({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }));
+  const own = Array.from(encoded.samples, ({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }));
   expect(own).toEqual(samples);
 });
 

@@ -25,7 +25,7 @@ async function own(data: string, folder: string): Promise<Sample[]> {
   const { kind, train } = await openDataset(data);
   const options = { sequenceLength: 500, packing: "none" as const, trainOnInputs: false };
   const { samples } = await encodeRecords(kind, train, await Tokenizer.fromFolder(folder), options);
-  return samples.map(({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }));
+  return Array.from(samples, ({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }));
 }
 
 describePeers("what datasets and TRL make of files", () => {

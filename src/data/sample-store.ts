@@ -1,0 +1,112 @@
+import type { Sample } from "./samples.js";
+import { TokenStore } from "./token-store.js";
+
+/** Tokens of samples in memory: ids and labels each. */
+const HELD_TOKENS = 2 ** 22;
+
+/** Samples by their numbers from 0 on, such as an array of them. */
+export interface Samples<S = Sample> extends Iterable<S> {
+  readonly length: number;
+  at(index: number): S | undefined;
+}
+
+/** Collects any number of samples, whose tokens need not be in memory. */
+export class SampleStore implements Samples {
+  readonly #ids: TokenStore;
+  readonly #labels: TokenStore;
+  /** For each sample: the number of tokens up to its end, its file and its number there. */
+  readonly #ends = new Numbers();
+  readonly #files = new Numbers();
+  readonly #numbers = new Numbers();
+  /** Files that samples come from, each with the unit of its records. */
+  readonly #sources: Omit<Sample["place"], "number">[] = [];
+
+  /** @param heldTokens most ids, and most labels, in memory. */
+  constructor(heldTokens: number = HELD_TOKENS) {
+    this.#ids = new TokenStore(heldTokens);
+    this.#labels = new TokenStore(heldTokens);
+  }
+
+  get length(): number {
+    return this.#ends.length;
+  }
+
+  /** The largest id or label; 0 if there is none. */
+  get largest(): number {
+    return Math.max(this.#ids.largest, this.#labels.largest);
+  }
+
+  append(samples: Iterable<Sample>): void {
+    for (const { ids, labels, place } of samples) {
+      this.#ids.append(ids);
+      this.#labels.append(labels);
+      this.#ends.push(this.#ids.length);
+      const { path, unit, number } = place;
+      const last = this.#sources.at(-1);
+      if (last?.path !== path || last.unit !== unit) this.#sources.push({ path, unit });
+      this.#files.push(this.#sources.length - 1);
+      this.#numbers.push(number);
+    }
+  }
+
+  at(index: number): Sample | undefined {
+    if (!(index >= 0 && index < this.length)) return undefined;
+    const [start, end] = [index === 0 ? 0 : this.#ends.at(index - 1), this.#ends.at(index)];
+    return {
+      ids: this.#ids.subarray(start, end),
+      labels: this.#labels.subarray(start, end),
+      place: { ...this.#sources[this.#files.at(index)]!, number: this.#numbers.at(index) },
+    };
+  }
+
+  *[Symbol.iterator](): Generator<Sample, void> {
+    for (let index = 0; index < this.length; index++) yield this.at(index)!;
+  }
+}
+
+/** The samples as they are used, each made of one that is kept. */
+export class SampleView<S, T> implements Samples<T> {
+  readonly #samples: Samples<S>;
+  readonly #change: (sample: S) => T;
+
+  constructor(samples: Samples<S>, change: (sample: S) => T) {
+    this.#samples = samples;
+    this.#change = change;
+  }
+
+  get length(): number {
+    return this.#samples.length;
+  }
+
+  at(index: number): T | undefined {
+    const sample = this.#samples.at(index);
+    return sample === undefined ? undefined : this.#change(sample);
+  }
+
+  *[Symbol.iterator](): Generator<T, void> {
+    for (const sample of this.#samples) yield this.#change(sample);
+  }
+}
+
+/** A list of numbers that takes 8 bytes for each. */
+class Numbers {
+  #values = new Float64Array(1024);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  push(value: number): void {
+    if (this.#length === this.#values.length) {
+      const grown = new Float64Array(2 * this.#length);
+      grown.set(this.#values);
+      this.#values = grown;
+    }
+    this.#values[this.#length++] = value;
+  }
+
+  at(index: number): number {
+    return this.#values[index]!;
+  }
+}
