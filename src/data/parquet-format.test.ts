@@ -33,6 +33,18 @@ test("columns of text are read, compressed or not, and unknown columns are left 
   expect((await load(golden("text-plain"))).train).toMatchObject([{ text: "one" }, { text: "two" }, { text: "one" }]);
 });
 
+test("texts keep a byte order mark, and are refused if they are not UTF-8", async () => {
+  const bytes = await readFile(golden("text-plain"));
+  const changed = (three: readonly number[]): Uint8Array => {
+    const copy = Buffer.from(bytes);
+    for (let at = copy.indexOf("one"); at >= 0; at = copy.indexOf("one")) copy.set(three, at);
+    return copy;
+  };
+  const { rows } = await parquetRows(changed([0xef, 0xbb, 0xbf]));
+  expect(rows).toEqual([{ text: "\ufeff" }, { text: "two" }, { text: "\ufeff" }]);
+  await expect(parquetRows(changed([0xff, 0x61, 0x61]))).rejects.toThrow("it holds a text that is not UTF-8");
+});
+
 test("messages are read from lists in several row groups", async () => {
   const { kind, train } = await load(golden("messages-snappy"));
   expect(kind).toBe("messages");

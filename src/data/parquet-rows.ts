@@ -80,7 +80,10 @@ export async function parquetRows(bytes: Uint8Array, asked: readonly string[] = 
       ...(rowEnd < count && { rowEnd }),
       geoparquet: false,
       compressors: boundedDecompressors(),
-      parsers: { jsonFromBytes: (text) => text && new TextDecoder().decode(text) },
+      parsers: {
+        jsonFromBytes: (text) => text && new TextDecoder().decode(text),
+        stringFromBytes: (bytes) => bytes && textOf(bytes),
+      },
     });
     return {
       columns,
@@ -95,6 +98,17 @@ export async function parquetRows(bytes: Uint8Array, asked: readonly string[] = 
       `it is not a Parquet file that can be read here: ${reason}; write it anew, with Zstandard or Snappy`,
       { cause },
     );
+  }
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A value as it stands there: the library drops a byte order mark, and takes bytes for text that are none. */
+function textOf(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch (cause) {
+    throw new DataError("it holds a text that is not UTF-8; write it anew from text that is", { cause });
   }
 }
 
