@@ -1,8 +1,9 @@
 import { cpuCount } from "#platform";
 import type { OnnxTensorInfo } from "../compiler/onnx-model.js";
-import { loadDataset } from "../data/dataset.js";
+import { DEFAULT_SPLIT, openDataset } from "../data/dataset.js";
 import { encodeRecords } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
+import { holdOut } from "../data/hold-out.js";
 import { type Batch, countScoredLabels, SeparateSamples } from "../data/packing.js";
 import { IGNORED_LABEL, type TokenLabels } from "../data/rows.js";
 import { readTokenizer } from "../loading/companions.js";
@@ -43,7 +44,7 @@ export async function lossData(target: Target, unmerged: UnmergedModel, tokens: 
   }
   const tokenizer = await readTokenizer(unmerged.tokenizerFolder);
   const sequenceLength = Math.min(unmerged.source.build().config.maxSequenceLength, MOST_TOKENS);
-  const { kind, validation } = await loadDataset(BUILT_IN);
+  const { kind, validation } = await holdOut(await openDataset(BUILT_IN), DEFAULT_SPLIT);
   const options = { sequenceLength, packing: "auto", trainOnInputs: false } as const;
   const rows = (await encodeRecords(kind, validation, tokenizer, options)).evaluationRows();
   const batches = evaluationBatches(rows, { batchSize: 1, maxTokens: tokens });
