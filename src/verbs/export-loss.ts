@@ -65,10 +65,11 @@ function samplesOf(batches: Iterable<Batch>, sequenceLength: number, tokens: num
       const count = countScoredLabels(predicted);
       // A label stands at its own token in a sample; the last token of a sample is only predicted.
       if (count > 0) {
-        samples.push({
-          ids: Int32Array.of(...inputIds.subarray(from, end), 0),
-          labels: Int32Array.of(IGNORED_LABEL, ...predicted),
-        });
+        const [ids, own] = [new Int32Array(predicted.length + 1), new Int32Array(predicted.length + 1)];
+        ids.set(inputIds.subarray(from, end));
+        own[0] = IGNORED_LABEL;
+        own.set(predicted, 1);
+        samples.push({ ids, labels: own });
       }
       scored += count;
       from += size;
