@@ -62,6 +62,7 @@ export { type ExportedModel, type ExportOptions, exportTarget } from "./verbs/ex
 export type { ExportDtype, OnnxDtype } from "./verbs/export-formats.js";
 export { EXPORT_FORMATS } from "./verbs/export-formats.js";
 export type { ExportedGguf } from "./verbs/export-gguf.js";
+export type { ExportedGgufAdapter } from "./verbs/export-gguf-adapter.js";
 export type { ExportedOnnx, OnnxModelFile } from "./verbs/export-onnx.js";
 export type { ExportedAdapter } from "./verbs/export-peft.js";
 export {

@@ -1,8 +1,13 @@
+import { linearLayers } from "../src/adapters/inject.js";
 import { writeModelFolder } from "../src/formats/model-folder.js";
 import { toStorage } from "../src/formats/model-tensors.js";
+import { loraScalings, type PeftAdapter, writePeftAdapter } from "../src/formats/peft.js";
+import { folderSource } from "../src/loading/folder-source.js";
 import { diskParameters } from "../src/loading/model-source.js";
 import { describeModel } from "../src/models/architectures.js";
+import type { HostTensor } from "../src/tensor/dtype.js";
 import { Rng } from "../src/tensor/random.js";
+import { sizeOf } from "../src/tensor/shape.js";
 import type { Tokenizer } from "../src/tokenizers/tokenizer.js";
 import { trainTokenizer } from "../src/tokenizers/train-tokenizer.js";
 
@@ -74,4 +79,37 @@ export async function writeGgufModel(
     ["generation_config.json", JSON.stringify({ eos_token_id: [0, 5] })],
   ]);
   await writeModelFolder(folder, { config, tensors: toStorage(tensors, described.storage), files }, { replace: true });
+}
+
+/**
+ * Writes an rsLoRA on every linear layer of a model folder, with ranks and alphas of their own for some.
+ * @param change of its config.
+ */
+export async function writeGgufAdapter(
+  folder: string,
+  base: string,
+  change: Partial<Omit<PeftAdapter, "layers">> = {},
+): Promise<void> {
+  const rng = new Rng(6);
+  const normals = (...shape: number[]): HostTensor => {
+    const data = Float32Array.from({ length: sizeOf(shape) }, () => 0.3 * rng.normal());
+    return { dtype: "float32", shape, data };
+  };
+  const options: Omit<PeftAdapter, "layers" | "targetModules" | "base"> = {
+    ...{ rank: 4, alpha: 6, useRslora: true, dropout: 0, useDora: false, fanInFanOut: false, baseModel: base },
+    ...{ rankPattern: { "layers\\.1": 2, "h\\.1": 2 }, alphaPattern: { "down_proj|c_fc|dense": 3 } },
+    bias: "none",
+    modulesToSave: new Map(),
+  };
+  const linears = [...linearLayers((await folderSource(base)).build())];
+  const names = linears.map(([name]) => name);
+  const scalings = loraScalings(names, options);
+  const layers = new Map(
+    linears.map(([name, { linear }]) => {
+      const { rank } = scalings.get(name)!;
+      const pair = { loraA: normals(rank, linear.inFeatures), loraB: normals(linear.outFeatures, rank) };
+      return [name, change.useDora === true ? { ...pair, magnitude: normals(linear.outFeatures) } : pair] as const;
+    }),
+  );
+  await writePeftAdapter(folder, { ...options, targetModules: names, ...change, layers });
 }

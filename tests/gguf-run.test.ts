@@ -46,6 +46,8 @@ test("a run on a GGUF file ends in another one, and its adapter goes with either
   expect(notices).toEqual([expect.stringContaining("make sure that it is the same model")]);
   await exportTarget(at("adapter"), { ...GGUF, base: model, type: "f32", out: at("merged.gguf") });
   expect(await lossOf(at("merged.gguf"))).toBeCloseTo(trained, 4);
+  const lora = { ...GGUF, adapterOnly: true, out: at("lora.gguf") };
+  expect(await exportTarget(at("run"), lora)).toMatchObject({ rank: 4, baseModel: model });
 });
 
 test("a GGUF file is quantized to a folder", async () => {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exportTarget } from "../src/verbs/export.js";
 import type { ExportedGguf } from "../src/verbs/export-gguf.js";
-import { GGUF_MODELS, ggufTokenizer, writeGgufModel } from "./gguf-models.js";
+import { GGUF_MODELS, ggufTokenizer, writeGgufAdapter, writeGgufModel } from "./gguf-models.js";
 import { computeFolder } from "./peers/folders.js";
 
 /** What llama.cpp says of a file. */
@@ -14,6 +14,19 @@ interface Answer {
   readonly tokens: readonly (readonly number[])[];
   /** Of each token after the prompt. */
   readonly logProbabilities: readonly number[];
+  /** The likeliest tokens, one after another. */
+  readonly next: readonly number[];
+}
+
+/** What is asked of a file. */
+interface Request {
+  readonly file: string;
+  /** An adapter for it. */
+  readonly lora?: string;
+  readonly texts: readonly string[];
+  readonly ids: readonly number[];
+  /** Tokens to go on for. Default: none. */
+  readonly following?: number;
 }
 
 /** True if llama.cpp is there. It is no dependency, so it has a package of its own. */
@@ -25,9 +38,8 @@ function hasLlamaCpp(): boolean {
   return isInstalled;
 }
 
-function askLlamaCpp(files: readonly string[], texts: readonly string[], ids: readonly number[]): Answer[] {
+function askLlamaCpp(requests: readonly Request[]): Answer[] {
   const script = fileURLToPath(new URL("llama-cpp/compute.mjs", import.meta.url));
-  const requests = files.map((file) => ({ file, texts, ids }));
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, JSON.stringify(requests)]);
   expect(status, stderr.toString()).toBe(0);
   return JSON.parse(stdout.toString().trim().split("\n").at(-1)!);
@@ -49,7 +61,8 @@ describe.runIf(hasLlamaCpp())("llama.cpp", () => {
 
   /** The file of a model, and the log probabilities that highrank computes with the folder or the file. */
   async function write(name: string, type: ExportedGguf["type"], change = {}): Promise<[string, number[]]> {
-    const [folder, file] = [path.join(root, name), path.join(root, `${name.replace(" ", "-")}-${type}.gguf`)];
+    const folder = path.join(root, type === "f32" ? name : `${name} as ${type}`);
+    const file = path.join(root, `${name.replace(" ", "-")}-${type}.gguf`);
     await writeGgufModel(folder, name, change);
     await exportTarget(folder, { base: null, to: "gguf", dtype: null, type, out: file });
     const { logits } = await computeFolder(type === "f32" ? folder : file, [ids]);
@@ -67,11 +80,7 @@ describe.runIf(hasLlamaCpp())("llama.cpp", () => {
   const names = Object.keys(GGUF_MODELS);
   beforeAll(async () => {
     for (const name of names) written.push(await write(name, "f32"));
-    answers = askLlamaCpp(
-      written.map(([file]) => file),
-      TEXTS,
-      ids,
-    );
+    answers = askLlamaCpp(written.map(([file]) => ({ file, texts: TEXTS, ids })));
   });
 
   // It keeps keys and values in 16 bits.
@@ -93,13 +102,33 @@ describe.runIf(hasLlamaCpp())("llama.cpp", () => {
     const change = { hidden_size: 256, intermediate_size: 512, initializer_range: 0.02 };
     written = [];
     for (const type of types) written.push(await write("qwen3", type, change));
-    const computed = askLlamaCpp(
-      written.map(([file]) => file),
-      [],
-      ids,
-    );
+    const computed = askLlamaCpp(written.map(([file]) => ({ file, texts: [], ids })));
     for (const [number, type] of types.entries()) {
       expect(apart(computed[number]!, written[number]![1]), type).toBeLessThan(type === "f16" ? 1e-2 : 0.1);
+    }
+  });
+
+  test("computes with the file of an adapter beside its base as with the merged model", async () => {
+    const requests: Request[] = [];
+    for (const name of names) {
+      const slug = name.replace(" ", "-");
+      const at = (end: string): string => path.join(root, `${slug}-${end}`);
+      await writeGgufAdapter(at("adapter"), path.join(root, name));
+      const options = { base: null, to: "gguf", dtype: null } as const;
+      await exportTarget(at("adapter"), { ...options, adapterOnly: true, out: at("adapter.gguf") });
+      await exportTarget(at("adapter"), { ...options, type: "f32", out: at("merged.gguf") });
+      const asked = { texts: [], ids, following: 20 };
+      requests.push(
+        { file: at("f32.gguf"), lora: at("adapter.gguf"), ...asked },
+        { file: at("merged.gguf"), ...asked },
+      );
+    }
+    const computed = askLlamaCpp(requests);
+    for (const [number, name] of names.entries()) {
+      const [beside, merged] = [computed[2 * number]!, computed[2 * number + 1]!];
+      expect(apart(beside, merged.logProbabilities), name).toBeLessThan(1e-2);
+      expect([name, beside.next]).toEqual([name, merged.next]);
+      expect(apart(beside, answers[number]!.logProbabilities), name).toBeGreaterThan(0.1);
     }
   });
 });

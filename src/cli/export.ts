@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { formatBytes, formatCount, formatShare } from "../base/numbers.js";
 import type { ExportedModel } from "../verbs/export.js";
 import type { ExportedGguf } from "../verbs/export-gguf.js";
+import type { ExportedGgufAdapter } from "../verbs/export-gguf-adapter.js";
 import type { ExportedOnnx, OnnxModelFile } from "../verbs/export-onnx.js";
 import type { ExportedAdapter } from "../verbs/export-peft.js";
 import { EXPORT_OPTIONS } from "../verbs/options.js";
@@ -14,7 +15,8 @@ const HELP_AFTER = `
 For a run, finished or not, a checkpoint is exported. peft joins all cycles of
 a ReLoRA run into one adapter for RUN/base, of rank cycles × r. onnx writes
 onnx/model.onnx with a key-value cache, in the layout that transformers.js
-loads. gguf writes one file for llama.cpp and what is built on it.`;
+loads. gguf writes one file for llama.cpp and what is built on it: the merged
+model, or with --adapter-only the adapter.`;
 
 /** `highrank export TARGET --to peft|hf|onnx|gguf --out DIR` */
 export function addExport(program: Command, context: Context): void {
@@ -29,12 +31,14 @@ export function addExport(program: Command, context: Context): void {
     const exported = await exportTarget(target, options);
     context.result(exported, () => [
       ...exportedLines(exported),
-      `wrote     ${exported.format === "gguf" ? exported.file : exported.folder}`,
+      `wrote     ${"file" in exported ? exported.file : exported.folder}`,
     ]);
   });
 }
 
-function exportedLines(exported: ExportedAdapter | ExportedModel | ExportedOnnx | ExportedGguf): string[] {
+type Exported = ExportedAdapter | ExportedModel | ExportedOnnx | ExportedGguf | ExportedGgufAdapter;
+
+function exportedLines(exported: Exported): string[] {
   switch (exported.format) {
     case "peft":
       return adapterLines(exported);
@@ -44,13 +48,23 @@ function exportedLines(exported: ExportedAdapter | ExportedModel | ExportedOnnx 
       return onnxLines(exported);
     case "gguf":
       return ggufLines(exported);
+    case "gguf-adapter":
+      return ggufAdapterLines(exported);
   }
 }
 
-function adapterLines({ rank, layers, modulesToSave, baseModel, quantizer }: ExportedAdapter): string[] {
+function adapterLines({ rank, layers, modulesToSave, ...base }: ExportedAdapter): string[] {
   const lines = [`adapter   rank ${rank}, ${layers} layers`];
   if (modulesToSave.length > 0) lines.push(`trained   ${modulesToSave.length} parameters in full, in modules_to_save`);
-  lines.push(`base      ${baseModel ?? "not named; give it when the adapter is loaded"}`);
+  return [...lines, ...baseLines(base)];
+}
+
+function ggufAdapterLines({ rank, layers, type, fileBytes, ...base }: ExportedGgufAdapter): string[] {
+  return [`adapter   rank ${rank}, ${layers} layers in ${type}, ${formatBytes(fileBytes)}`, ...baseLines(base)];
+}
+
+function baseLines({ baseModel, quantizer }: Pick<ExportedAdapter, "baseModel" | "quantizer">): string[] {
+  const lines = [`base      ${baseModel ?? "not named; give it when the adapter is loaded"}`];
   if (quantizer !== null) lines.push(`          held in ${quantizer} during training`);
   return lines;
 }

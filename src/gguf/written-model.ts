@@ -1,9 +1,8 @@
 import { ModelError } from "../base/errors.js";
 import type { LazyTensor, TensorToWrite } from "../files/lazy-tensor.js";
-import type { GgufArchitecture, Heads } from "./architectures.js";
 import type { GgufFileType } from "./file-types.js";
 import type { WrittenGgufType } from "./quantizing.js";
-import { ReorderedTensor, shifted, swappedRows } from "./rearranged-tensor.js";
+import { ReorderedTensor, type RowOrder, shifted, swappedRows } from "./rearranged-tensor.js";
 import { GGUF_TYPES } from "./types.js";
 import type { GgufTensorToWrite } from "./write-gguf.js";
 import type { WrittenConfig } from "./written-config.js";
@@ -20,16 +19,13 @@ export function ggufTensorsOf(
   { architecture, heads, tensors: factors, numLayers }: WrittenConfig,
   type: GgufFileType,
 ): Map<string, GgufTensorToWrite> {
-  const patterns = new Map(Object.entries(architecture.tensors).map(([own, foreign]) => [foreign, own] as const));
+  const placeOf = ggufPlaces({ architecture, heads });
   const named = new Map<string, LazyTensor>();
   for (const [foreign, tensor] of tensors) {
-    const [, before, layer, after, kind] = /^(.*?)(?:\.(\d+)\.(.*))?\.(weight|bias)$/.exec(foreign) ?? [];
-    const pattern = patterns.get(layer === undefined ? before! : `${before}.*.${after}`);
-    if (pattern === undefined)
-      throw new ModelError(
-        `a GGUF file of ${architecture.name} has no place for "${foreign}"; export it as hf or onnx`,
-      );
-    named.set(`${pattern.replace("*", layer ?? "")}.${kind}`, rearranged(pattern, kind!, tensor, architecture, heads));
+    const { name, order, isNorm } = placeOf(foreign);
+    const plain = lazy(tensor);
+    const isShifted = isNorm && architecture.shiftsNorms === true;
+    named.set(name, order !== undefined ? new ReorderedTensor(plain, order) : isShifted ? shifted(plain, 1) : plain);
   }
   const table = named.get("token_embd.weight");
   if (architecture.needsOutput === true && table !== undefined && !named.has("output.weight"))
@@ -42,20 +38,44 @@ export function ggufTensorsOf(
   return written;
 }
 
-function rearranged(
-  pattern: string,
-  kind: string,
-  tensor: TensorToWrite,
-  { swapped, shiftsNorms }: GgufArchitecture,
-  heads: Heads,
-): LazyTensor {
-  const axes = swapped?.(pattern, heads);
+/** The place of a tensor in a GGUF file. */
+export interface GgufPlace {
+  readonly name: string;
+  /** The order of its rows there, where it is another than in Hugging Face folders. */
+  readonly order: RowOrder | undefined;
+  /** True for the weight of a norm. */
+  readonly isNorm: boolean;
+}
+
+/**
+ * Finds the places of tensors, by their names in Hugging Face folders, in a file of the architecture.
+ * @throws ModelError for tensors that have none.
+ */
+export function ggufPlaces({
+  architecture,
+  heads,
+}: Pick<WrittenConfig, "architecture" | "heads">): (foreign: string) => GgufPlace {
+  const patterns = new Map(Object.entries(architecture.tensors).map(([own, foreign]) => [foreign, own] as const));
+  return (foreign) => {
+    const [, before, layer, after, kind] = /^(.*?)(?:\.(\d+)\.(.*))?\.(weight|bias)$/.exec(foreign) ?? [];
+    const pattern = patterns.get(layer === undefined ? before! : `${before}.*.${after}`);
+    if (pattern === undefined) {
+      throw new ModelError(
+        `a GGUF file of ${architecture.name} has no place for "${foreign}"; export it as hf or onnx`,
+      );
+    }
+    const axes = architecture.swapped?.(pattern, heads);
+    return {
+      name: `${pattern.replace("*", layer ?? "")}.${kind}`,
+      order: axes && swappedRows({ ...axes, first: axes.second, second: axes.first }),
+      isNorm: pattern.endsWith("norm") && kind === "weight",
+    };
+  };
+}
+
+function lazy(tensor: TensorToWrite): LazyTensor {
   const { dtype, shape } = tensor;
-  const plain: LazyTensor = "data" in tensor ? { dtype, shape, read: async () => tensor.data } : tensor;
-  if (axes !== undefined) {
-    return new ReorderedTensor(plain, swappedRows({ ...axes, first: axes.second, second: axes.first }));
-  }
-  return shiftsNorms === true && pattern.endsWith("norm") && kind === "weight" ? shifted(plain, 1) : plain;
+  return "data" in tensor ? { dtype, shape, read: async () => tensor.data } : tensor;
 }
 
 /** Types of 4 and 5 bits, in which llama.cpp holds no output projection. */

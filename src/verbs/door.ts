@@ -10,6 +10,7 @@ import type { ExportedModel } from "./export.js";
 import { exportTarget } from "./export.js";
 import type { EXPORT_FORMATS, ExportDtype } from "./export-formats.js";
 import type { ExportedGguf } from "./export-gguf.js";
+import type { ExportedGgufAdapter } from "./export-gguf-adapter.js";
 import type { ExportedOnnx } from "./export-onnx.js";
 import type { ExportedAdapter } from "./export-peft.js";
 import { type MergedModel, mergeTarget } from "./merge.js";
@@ -91,7 +92,7 @@ export interface ExportToOptions extends Omit<MergeModelOptions, "verify" | "dty
   readonly dtype?: ExportDtype | readonly ExportDtype[] | null;
   /** Tokens that the losses of rounded onnx models are computed on; 0 for none. Default 2048. */
   readonly lossTokens?: number;
-  /** Type of the matrices in a GGUF file. Default and null: q8_0. */
+  /** Type of the matrices in a GGUF file. Default and null: q8_0, for an adapter f32. */
   readonly type?: ExportedGguf["type"] | null;
 }
 
@@ -103,21 +104,32 @@ export interface ExportedAs {
   readonly gguf: ExportedGguf;
 }
 
+/** Options of {@link exportTo} for the adapter alone, as a GGUF file for llama.cpp's `--lora`. */
+export interface ExportAdapterOptions extends ExportToOptions {
+  readonly adapterOnly: true;
+}
+
 /**
  * Writes a model for other programs: `peft` as one adapter, `hf` as a Hugging Face folder, `onnx` as a decoder with a
  * key-value cache, `gguf` as a file for llama.cpp. See {@link exportTarget}.
  * @throws ConfigError for unknown options, for what the format cannot hold, and if `out` holds files already.
  */
-export async function exportTo<F extends ExportFormat>(
+export function exportTo(target: Named, format: "gguf", options: ExportAdapterOptions): Promise<ExportedGgufAdapter>;
+export function exportTo<F extends ExportFormat>(
   target: Named,
   format: F,
   options: ExportToOptions,
-): Promise<ExportedAs[F]> {
+): Promise<ExportedAs[F]>;
+export async function exportTo(
+  target: Named,
+  format: ExportFormat,
+  options: ExportToOptions | ExportAdapterOptions,
+): Promise<ExportedAs[ExportFormat] | ExportedGgufAdapter> {
   const { to, ...table } = EXPORT_OPTIONS;
   const name = nameOf("exportTo", target);
   requireOptions("exportTo", options, ORIGIN, Object.keys(table));
   const own = completeOptions(EXPORT_OPTIONS, { ...options, to: format });
-  return (await exportTarget(name, { ...originOf(options), ...own })) as ExportedAs[F];
+  return exportTarget(name, { ...originOf(options), ...own });
 }
 
 /** Options of {@link quantize}; `to` and `out` must be given. */

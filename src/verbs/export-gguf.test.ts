@@ -2,7 +2,14 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { GGUF_MODELS, GGUF_TEMPLATE, ggufTokenizer, writeGgufModel } from "../../tests/gguf-models.js";
+import {
+  GGUF_MODELS,
+  GGUF_TEMPLATE,
+  ggufTokenizer,
+  writeGgufAdapter,
+  writeGgufModel,
+} from "../../tests/gguf-models.js";
+import { addTerms } from "../adapters/low-rank-term.js";
 import { ConfigError } from "../base/errors.js";
 import { readEndIds } from "../formats/generation-config.js";
 import { openGguf } from "../gguf/open-gguf.js";
@@ -10,7 +17,9 @@ import { companionFiles, readTokenizer } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
 import { diskParameters } from "../loading/model-source.js";
 import { describeModel } from "../models/architectures.js";
+import type { HostTensor } from "../tensor/dtype.js";
 import { exportTarget } from "./export.js";
+import type { ExportedGgufAdapter } from "./export-gguf-adapter.js";
 
 const TEXTS = ["The 3rd cat sat, didn't it?", "  größer\n\n日本語 <|endoftext|> 12", ""];
 
@@ -171,4 +180,74 @@ test("a GGUF file goes with its model into a folder of its own", async () => {
   for (const key of packed.tensors.keys()) expect(await plain.readWeight(key)).toEqual(await packed.readWeight(key));
   await expect(folderSource(root)).rejects.toThrow(/holds its model in a GGUF file; name that, as .*\.gguf$/);
   expect([...(await companionFiles(out)).keys()].sort()).toEqual([...(await companionFiles(file)).keys()].sort());
+});
+
+describe("an adapter alone:", () => {
+  const attempt = async (name: string, out: string, options: object = {}) =>
+    exportTarget(path.join(root, name), { ...GGUF, adapterOnly: true, out: path.join(root, out), ...options });
+
+  test.each(Object.keys(GGUF_MODELS))("%s: alpha / rank times its factors is what merging adds", async (name) => {
+    const folder = await writeModel(name);
+    await writeGgufAdapter(path.join(root, "adapter", name), folder);
+    const exported = await attempt(`adapter/${name}`, `${name}-adapter.gguf`);
+    expect(exported).toMatchObject({ format: "gguf-adapter", type: "f32", rank: 4, alpha: 12 });
+    const open = async (target: string, out: string) => {
+      await exportTarget(target, { ...GGUF, type: "f32", out: path.join(root, out) });
+      return (await openGguf(path.join(root, out))).tensors;
+    };
+    const base = await open(folder, `${name}-base.gguf`);
+    const merged = await open(path.join(root, "adapter", name), `${name}-merged.gguf`);
+    const { metadata, tensors } = await openGguf(path.join(root, `${name}-adapter.gguf`));
+    expect(metadata.get("general.type")).toEqual({ type: "string", value: "adapter" });
+    expect(metadata.get("adapter.lora.alpha")).toEqual({ type: "float32", value: 12 });
+    const changed = new Set([...tensors.keys()].map((each) => each.replace(/\.lora_[ab]$/, "")));
+    expect(tensors.size).toBe(2 * (exported as ExportedGgufAdapter).layers);
+    for (const [weight, tensor] of base) {
+      const [before, after] = [await tensor.read(), await merged.get(weight)!.read()];
+      if (!changed.has(weight)) {
+        expect([weight, after]).toEqual([weight, before]);
+        continue;
+      }
+      const [a, b] = [tensors.get(`${weight}.lora_a`)!, tensors.get(`${weight}.lora_b`)!];
+      const rank = a.shape[0]!;
+      const term = { rank, scaling: 12 / rank, loraA: await a.read(), loraB: await b.read() };
+      const sum = await addTerms(before, [term]);
+      expect([weight, Math.max(...sum.map((value, i) => Math.abs(value - after[i]!)))]).toEqual([
+        weight,
+        expect.closeTo(0, 5),
+      ]);
+    }
+  });
+
+  test("what llama.cpp's adapters cannot hold is refused by name", async () => {
+    const folder = await writeModel("tied llama");
+    const norm = { dtype: "float32", shape: [32], data: new Float32Array(32) } as const;
+    const write = (name: string, change: object) => writeGgufAdapter(path.join(root, name), folder, change);
+    await write("dora", { useDora: true });
+    await expect(attempt("dora", "dora.gguf")).rejects.toThrow(
+      "cannot hold the magnitudes of DoRA (model.layers.0.mlp.down_proj, model.layers.0.mlp.gate_proj, " +
+        "model.layers.0.mlp.up_proj and 11 more); write the whole model without adapterOnly",
+    );
+    const table = { dtype: "float32", shape: [288, 32], data: new Float32Array(288 * 32) } as const;
+    const modulesToSave = new Map<string, HostTensor>([
+      ["model.norm.weight", norm],
+      ["lm_head.weight", table],
+    ]);
+    await write("more", { modulesToSave });
+    await expect(attempt("more", "more.gguf")).rejects.toThrow(
+      "what was trained in full or is no linear layer (lm_head.weight, model.norm.weight)",
+    );
+    await expect(attempt("tied llama", "model.gguf")).rejects.toThrow("is a whole model, which has no adapter");
+    expect(await readdir(root)).not.toContain("dora.gguf");
+  });
+
+  test("options that do not go with it", async () => {
+    await writeGgufAdapter(path.join(root, "plain"), await writeModel("qwen2"));
+    await expect(attempt("plain", "plain.gguf", { type: "q8_0" })).rejects.toThrow("an adapter is f32, f16, bf16");
+    await expect(attempt("plain", "folder", { to: "hf" })).rejects.toThrow("adapterOnly is for to gguf");
+    await attempt("plain", "plain.gguf", { type: "f16" });
+    const { tensors } = await openGguf(path.join(root, "plain.gguf"));
+    expect(new Set([...tensors.values()].map(({ type }) => type.name))).toEqual(new Set(["F16"]));
+    await expect(folderSource(path.join(root, "plain.gguf"))).rejects.toThrow('general.type is "adapter"');
+  });
 });

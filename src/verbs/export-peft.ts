@@ -83,7 +83,7 @@ function hubBase({ settings, state }: SavedRun): Pick<PeftAdapter, "baseModel" |
  * A run as one adapter, whose rank is the sum over its cycles. Parameters trained beside the adapters are part of it if
  * they changed. Its base is the model of the hub that the run started from, or else RUN/base.
  */
-async function runAdapter(run: SavedRun, wayOut: string): Promise<PeftAdapter> {
+export async function runAdapter(run: SavedRun, wayOut: string): Promise<PeftAdapter> {
   const { folder, settings, state, source } = run;
   if (settings.method === "full") {
     throw new ConfigError(`${folder} trained every weight (method full), which no adapter can hold; ${wayOut}`);

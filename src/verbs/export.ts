@@ -4,6 +4,7 @@ import { FLOAT_DTYPES, type FloatDType, floatDType } from "../formats/quant-stat
 import { requireNewFolder } from "../loading/output-folder.js";
 import { type EXPORT_FORMATS, type ExportDtype, LOSS_TOKENS, type OnnxDtype } from "./export-formats.js";
 import { type ExportedGguf, exportGguf, requireNewGguf } from "./export-gguf.js";
+import { type ExportedGgufAdapter, exportGgufAdapter } from "./export-gguf-adapter.js";
 import { lossData } from "./export-loss.js";
 import { type ExportedOnnx, exportOnnx } from "./export-onnx.js";
 import { type ExportedAdapter, exportPeft } from "./export-peft.js";
@@ -15,8 +16,10 @@ export interface ExportOptions extends Origin {
   readonly to: (typeof EXPORT_FORMATS)[number];
   /** The folder to write, which must not hold anything yet; for gguf the file. */
   readonly out: string;
-  /** Type of the matrices in a GGUF file. Default and null: q8_0. */
+  /** Type of the matrices in a GGUF file. Default and null: q8_0, for an adapter f32. */
   readonly type?: ExportedGguf["type"] | null;
+  /** Write the adapter alone, as a GGUF file for llama.cpp's `--lora`. Default: false. */
+  readonly adapterOnly?: boolean;
   /**
    * Types of the weights of a whole model, several for onnx alone; null for the format's default. An adapter is always
    * float32.
@@ -40,20 +43,27 @@ export interface ExportedModel extends Omit<MergedModel, "modelFolder" | "verifi
  */
 export async function exportTarget(
   target: string,
-  { to, out, dtype: asked, type = null, lossTokens = LOSS_TOKENS, ...origin }: ExportOptions,
-): Promise<ExportedAdapter | ExportedModel | ExportedOnnx | ExportedGguf> {
+  { to, out, dtype: asked, type = null, adapterOnly = false, lossTokens = LOSS_TOKENS, ...origin }: ExportOptions,
+): Promise<ExportedAdapter | ExportedModel | ExportedOnnx | ExportedGguf | ExportedGgufAdapter> {
   const dtype = asked === null || asked.length === 0 ? null : typeof asked === "string" ? [asked] : asked;
   if (type !== null && to !== "gguf")
     throw new ConfigError(
       `${optionName("type")} is for ${optionName("to")} gguf; the others have ${optionName("dtype")}`,
     );
+  if (adapterOnly && to !== "gguf") {
+    throw new ConfigError(
+      `${optionName("adapterOnly")} is for ${optionName("to")} gguf; ${optionName("to", "peft")} writes an adapter`,
+    );
+  }
   await (to === "gguf" ? requireNewGguf : requireNewFolder)(out, readBy(target, origin));
   if (to === "gguf") {
     if (dtype !== null)
       throw new ConfigError(
         `${optionName("dtype")} is for ${optionName("to")} hf and onnx; gguf has ${optionName("type")}`,
       );
-    return exportGguf(await unmergedOf(await openTarget(target, origin)), { out, type: type ?? "q8_0" });
+    const opened = await openTarget(target, origin);
+    if (adapterOnly) return exportGgufAdapter(opened, { out, type });
+    return exportGguf(await unmergedOf(opened), { out, type: type ?? "q8_0" });
   }
   if (to === "peft") {
     if (dtype !== null)

@@ -145,8 +145,13 @@ export const EXPORT_OPTIONS = {
     type: "choice",
     choices: GGUF_EXPORT_TYPES,
     default: null,
-    none: "q8_0",
+    none: "q8_0; of an adapter f32",
     help: "Type of the matrices in a GGUF file; q4_k_m is a mix of types.",
+  },
+  adapterOnly: {
+    type: "boolean",
+    default: false,
+    help: "With gguf, write the adapter alone, for llama.cpp's --lora.",
   },
   dtype: {
     type: "list",

@@ -1,19 +1,27 @@
-// Loads GGUF files in llama.cpp, and prints of each the tokens of texts and the log probabilities after a prompt.
+// Loads GGUF files in llama.cpp, and prints of each the tokens of texts, the log probabilities after a prompt, and the
+// likeliest tokens that follow it.
 import { getLlama, LlamaLogLevel } from "node-llama-cpp";
 
 const requests = JSON.parse(process.argv[2]);
 const llama = await getLlama({ gpu: false, build: "never", logLevel: LlamaLogLevel.error, maxThreads: 1 });
 const answers = [];
-for (const { file, texts, ids } of requests) {
+for (const { file, lora, texts, ids, following = 0 } of requests) {
   const model = await llama.loadModel({ modelPath: file, gpuLayers: 0 });
-  const context = await model.createContext({ contextSize: 64, threads: 1, flashAttention: false });
-  const input = ids.map((id, i) => (i < ids.length - 1 ? id : [id, { generateNext: { probabilities: true } }]));
-  const evaluated = await context.getSequence().controlledEvaluate(input);
-  const probabilities = [...evaluated.at(-1).next.probabilities];
-  answers.push({
-    tokens: texts.map((text) => model.tokenize(text, true)),
-    logProbabilities: probabilities.sort(([a], [b]) => a - b).map(([, probability]) => Math.log(probability)),
-  });
+  const context = await model.createContext({ contextSize: 64, threads: 1, flashAttention: false, lora });
+  const sequence = context.getSequence();
+  /** The probability of each token after these. */
+  const after = async (tokens) => {
+    const input = tokens.map((id, i) => (i < tokens.length - 1 ? id : [id, { generateNext: { probabilities: true } }]));
+    return [...(await sequence.controlledEvaluate(input)).at(-1).next.probabilities];
+  };
+  let probabilities = await after(ids);
+  const logProbabilities = probabilities.toSorted(([a], [b]) => a - b).map(([, each]) => Math.log(each));
+  const next = [];
+  while (next.length < following) {
+    if (next.length > 0) probabilities = await after([next.at(-1)]);
+    next.push(probabilities.reduce((best, each) => (each[1] > best[1] ? each : best))[0]);
+  }
+  answers.push({ tokens: texts.map((text) => model.tokenize(text, true)), logProbabilities, next });
   await context.dispose();
   await model.dispose();
 }
