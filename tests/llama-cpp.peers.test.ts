@@ -4,10 +4,15 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sha256 } from "#platform";
+import { GGUF_FILE_TYPES } from "../src/gguf/file-types.js";
+import type { GgufTensor } from "../src/gguf/gguf-tensor.js";
+import { openGguf } from "../src/gguf/open-gguf.js";
 import { exportTarget } from "../src/verbs/export.js";
 import type { ExportedGguf } from "../src/verbs/export-gguf.js";
 import { GGUF_MODELS, ggufTokenizer, writeGgufAdapter, writeGgufModel } from "./gguf-models.js";
 import { computeFolder } from "./peers/folders.js";
+import { ask, peersAvailable } from "./peers/peer.js";
 
 /** What llama.cpp says of a file. */
 interface Answer {
@@ -43,6 +48,12 @@ function askLlamaCpp(requests: readonly Request[]): Answer[] {
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, JSON.stringify(requests)]);
   expect(status, stderr.toString()).toBe(0);
   return JSON.parse(stdout.toString().trim().split("\n").at(-1)!);
+}
+
+async function bytesOf(tensor: GgufTensor): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of tensor.chunks()) chunks.push(chunk);
+  return sha256(Buffer.concat(chunks));
 }
 
 const TEXTS = [
@@ -96,17 +107,54 @@ describe.runIf(hasLlamaCpp())("llama.cpp", () => {
     for (const { tokens } of answers) expect(tokens).toEqual(own);
   });
 
+  const TYPES = ["f16", "bf16", "q8_0", "q6_k", "q5_1", "q5_0", "q5_k_m", "q4_k_m", "q4_1", "q4_0"] as const;
+
   // It rounds what is multiplied with weights of fewer bits to few bits too; a wrong file is apart by more than 1.
   test("computes with files of each type as highrank does", async () => {
-    const types = ["f16", "bf16", "q8_0", "q6_k", "q5_1", "q5_0", "q4_k_m", "q4_1", "q4_0"] as const;
     const change = { hidden_size: 256, intermediate_size: 512, initializer_range: 0.02 };
     written = [];
-    for (const type of types) written.push(await write("qwen3", type, change));
+    for (const type of TYPES) written.push(await write("qwen3", type, change));
     const computed = askLlamaCpp(written.map(([file]) => ({ file, texts: [], ids })));
-    for (const [number, type] of types.entries()) {
+    for (const [number, type] of TYPES.entries()) {
       expect(apart(computed[number]!, written[number]![1]), type).toBeLessThan(type === "f16" ? 1e-2 : 0.1);
     }
   });
+
+  const WIDE = { num_hidden_layers: 8, hidden_size: 256, intermediate_size: 288, initializer_range: 0.02 };
+  const CASES: readonly (readonly [
+    name: string,
+    types: readonly ExportedGguf["type"][],
+    change: Readonly<Record<string, unknown>>,
+  ])[] = [
+    ["qwen2", TYPES, WIDE],
+    ["phi3", ["q4_k_m"], { ...WIDE, rope_scaling: null }],
+    ["gemma3_text", ["q4_k_m"], { ...WIDE, head_dim: 64, query_pre_attn_scalar: 64 }],
+    ["gpt2", ["q4_k_m"], { n_layer: 8, n_embd: 256 }],
+    ["gpt_neox", ["q4_k_m"], WIDE],
+  ];
+  test.runIf(peersAvailable()).each(CASES)(
+    "quantizes the file of %s to the same bytes",
+    async (name, types, change) => {
+      const at = (type: string): string => path.join(root, `wide-${name}-${type}.gguf`);
+      const folder = path.join(root, `wide ${name}`);
+      await writeGgufModel(folder, name, change);
+      const options = { base: null, to: "gguf", dtype: null } as const;
+      await exportTarget(folder, { ...options, type: "f32", out: at("f32") });
+      const binaries = fileURLToPath(new URL("llama-cpp/node_modules/@node-llama-cpp", import.meta.url));
+      const wanted = Object.fromEntries(types.map((type) => [at(`${type}-theirs`), GGUF_FILE_TYPES[type].number]));
+      await ask("llama_cpp", "quantize", { binaries, path: at("f32"), types: wanted });
+      for (const type of types) {
+        await exportTarget(folder, { ...options, type, out: at(type) });
+        const [ours, theirs] = [await openGguf(at(type)), await openGguf(at(`${type}-theirs`))];
+        expect(ours.tensors.size).toBe(theirs.tensors.size);
+        for (const [tensorName, tensor] of ours.tensors) {
+          const other = theirs.tensors.get(tensorName)!;
+          expect([tensorName, tensor.type.name]).toEqual([tensorName, other.type.name]);
+          expect([tensorName, await bytesOf(tensor)]).toEqual([tensorName, await bytesOf(other)]);
+        }
+      }
+    },
+  );
 
   test("computes with the file of an adapter beside its base as with the merged model", async () => {
     const requests: Request[] = [];

@@ -5,7 +5,7 @@ export interface GgufFileType {
   /** `general.file_type`. */
   readonly number: number;
   readonly matrices: WrittenGgufType;
-  /** True for llama.cpp's mix of medium size: more bits for what matters most. */
+  /** True for llama.cpp's mixes of medium size: 6 bits for a part of what matters most. */
   readonly isMixed?: boolean;
 }
 
@@ -18,6 +18,7 @@ export const GGUF_FILE_TYPES = {
   q6_k: { number: 18, matrices: "Q6_K" },
   q5_1: { number: 9, matrices: "Q5_1" },
   q5_0: { number: 8, matrices: "Q5_0" },
+  q5_k_m: { number: 17, matrices: "Q5_K", isMixed: true },
   q4_k_m: { number: 15, matrices: "Q4_K", isMixed: true },
   q4_1: { number: 3, matrices: "Q4_1" },
   q4_0: { number: 2, matrices: "Q4_0" },

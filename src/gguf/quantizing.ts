@@ -18,9 +18,8 @@ export type WrittenGgufType = keyof typeof QUANTIZED;
 const { fround } = Math;
 
 /**
- * Blocks of the tensor types that can be written, byte for byte as ggml-quants.c makes them: each step is rounded to
- * float32. The K types search for their scales as it does, in float64, so that a code may differ where two errors are
- * equal in float32.
+ * Blocks of the tensor types that can be written, byte for byte as ggml-quants.c makes them on x64: each step is rounded
+ * to float32.
  */
 export const QUANTIZED = {
   F32: (source, target) => {
@@ -81,19 +80,21 @@ export const QUANTIZED = {
     return misfit;
   }),
   Q6_K: inBlocks("Q6_K", (source, from, target, at) => {
-    const groups = groupsOf(source, from, 16).map((group) => searchSymmetric(group, 32));
-    const most = groups.reduce((best, { scale }) => (Math.abs(scale) > Math.abs(best) ? scale : best), 0);
+    const block = source.subarray(from, from + 256);
+    const { codes, scales: exact } = searchSymmetric(block);
+    // Where the sums of the search overflow.
+    if (!exact.every(Number.isFinite)) return block.reduce(larger);
+    const most = exact.reduce(larger, 0);
     target.fill(0, at, at + 210);
-    if (Math.abs(most) < 1e-15) return undefined;
-    const d = most / -128;
-    const misfit = writeFloat16(fround(d), target, at + 208);
+    if (Math.abs(most) < fround(1e-15)) return undefined;
+    const inverse = fround(-128 / most);
+    const misfit = writeFloat16(fround(1 / inverse), target, at + 208);
     const stored = readFloat16(target, at + 208);
-    const scales = groups.map(({ scale }) => Math.min(127, Math.round(scale / d)));
+    const scales = Array.from(exact, (scale) => Math.min(127, nearest(fround(inverse * scale))));
     for (let i = 0; i < 16; i++) target[at + 192 + i] = scales[i]!;
     for (let i = 0; i < 256; i++) {
-      const step = stored * scales[i >> 4]!;
-      const code =
-        step === 0 ? groups[i >> 4]!.codes[i & 15]! : 32 + limited(Math.round(source[from + i]! / step), -32, 31);
+      const step = fround(stored * scales[i >> 4]!);
+      const code = step === 0 ? codes[i]! : 32 + limited(nearest(fround(block[i]! / step)), -32, 31);
       const [half, part, place] = [i >> 7, (i >> 5) & 3, i & 31];
       target[at + 64 * half + 32 * (part & 1) + place]! |= (code & 15) << (4 * (part >> 1));
       target[at + 128 + 32 * half + place]! |= (code >> 4) << (2 * part);
@@ -123,8 +124,13 @@ function inHalves(round: (source: Float32Array, target: Uint16Array) => number):
 /** The first of the 32 elements that are largest in magnitude, with its sign. */
 function largestOfBlock(source: Float32Array, from: number): number {
   let found = source[from]!;
-  for (let i = 1; i < 32; i++) if (Math.abs(source[from + i]!) > Math.abs(found)) found = source[from + i]!;
+  for (let i = 1; i < 32; i++) found = larger(found, source[from + i]!);
   return found;
+}
+
+/** The one that is larger in magnitude; of two the first. */
+function larger(a: number, b: number): number {
+  return Math.abs(b) > Math.abs(a) ? b : a;
 }
 
 /** Scale, minimum and codes from 0 to `most` of 32 elements. */
@@ -154,6 +160,14 @@ function clipped(value: number, most: number): number {
   return Math.min(Math.max(Math.trunc(value), 0), most);
 }
 
+/** The nearest integer to a float32 below 2^22; of two the even one. */
+function nearest(value: number): number {
+  return fround(fround(value + INTEGERS) - INTEGERS);
+}
+
+/** 1.5 · 2^23: a number of this size has no places behind the point. */
+const INTEGERS = 12_582_912;
+
 function limited(value: number, least: number, most: number): number {
   return Math.min(Math.max(value, least), most);
 }
@@ -177,21 +191,15 @@ function groupsWithMinimum(
   at: number,
   search: MinimumSearch,
 ): { codes: Uint8Array; misfit: number | undefined } {
-  const groups = groupsOf(source, from, 32).map((group) => searchWithMinimum(group, search));
-  const d =
-    largest(
-      groups.map(({ scale }) => scale),
-      0,
-    ) / 63;
-  const dmin =
-    largest(
-      groups.map(({ min }) => min),
-      0,
-    ) / 63;
-  const misfit = writeFloat16(fround(d), target, at) ?? writeFloat16(fround(dmin), target, at + 2);
-  const sixBits = (value: number, unit: number): number => Math.min(63, unit > 0 ? Math.round(value / unit) : 0);
-  const scales = groups.map(({ scale }) => sixBits(scale, d));
-  const minima = groups.map(({ min }) => sixBits(min, dmin));
+  const block = source.subarray(from, from + 256);
+  const found = searchWithMinimum(block, search);
+  const [most, mostMin] = [largest(found.scales.subarray(0, 8), 0), largest(found.minima, 0)];
+  const misfit = writeFloat16(fround(most / 63), target, at) ?? writeFloat16(fround(mostMin / 63), target, at + 2);
+  const sixBits = (values: Float32Array, best: number): number[] => {
+    const inverse = best > 0 ? fround(63 / best) : 0;
+    return Array.from(values, (value) => Math.min(63, nearest(fround(inverse * value))));
+  };
+  const [scales, minima] = [sixBits(found.scales, most), sixBits(found.minima, mostMin)];
   for (let i = 0; i < 4; i++) {
     const [scale, min] = [scales[4 + i]!, minima[4 + i]!];
     target[at + 4 + i] = scales[i]! | ((scale >> 4) << 6);
@@ -199,20 +207,14 @@ function groupsWithMinimum(
     target[at + 12 + i] = (scale & 15) | ((min & 15) << 4);
   }
   const [storedD, storedMin] = [readFloat16(target, at), readFloat16(target, at + 2)];
-  const codes = new Uint8Array(256);
+  const { codes } = found;
   for (let i = 0; i < 256; i++) {
-    const group = i >> 5;
-    const step = storedD * scales[group]!;
-    codes[i] =
-      step === 0
-        ? groups[group]!.codes[i & 31]!
-        : limited(Math.round((source[from + i]! + storedMin * minima[group]!) / step), 0, search.most);
+    const step = fround(storedD * scales[i >> 5]!);
+    if (step === 0) continue;
+    const above = fround(block[i]! + fround(storedMin * minima[i >> 5]!));
+    codes[i] = limited(nearest(fround(above / step)), 0, search.most);
   }
   return { codes, misfit };
-}
-
-function groupsOf(source: Float32Array, from: number, length: number): Float32Array[] {
-  return Array.from({ length: 256 / length }, (_, i) => source.subarray(from + i * length, from + (i + 1) * length));
 }
 
 const one = new Float32Array(1);
@@ -221,7 +223,7 @@ const half = new Uint16Array(1);
 /** Writes the nearest float16. @returns the number if it is too large for one. */
 function writeFloat16(value: number, target: Uint8Array, at: number): number | undefined {
   one[0] = value;
-  if (float32ToFloat16(one, half) >= 0) return value;
+  if (!Number.isFinite(value) || float32ToFloat16(one, half) >= 0) return value;
   target[at] = half[0]!;
   target[at + 1] = half[0]! >> 8;
   return undefined;

@@ -1,9 +1,13 @@
-/** Numbers as codes times a scale, less a minimum. */
-export interface ScaledCodes {
-  readonly scale: number;
-  /** At least 0; 0 for codes around zero. */
-  readonly min: number;
+import { kernels } from "../kernels/kernels.js";
+
+/** The groups of a block of 256 numbers as codes times a scale, less a minimum. Valid until the next search. */
+export interface ScaledGroups {
+  /** A code for each number. */
   readonly codes: Uint8Array;
+  /** A scale for each group. */
+  readonly scales: Float32Array;
+  /** A minimum for each group, at least 0; of groups around zero none counts. */
+  readonly minima: Float32Array;
 }
 
 /** A search for codes from 0 to `most`. */
@@ -14,98 +18,36 @@ export interface MinimumSearch {
   readonly guesses: number;
 }
 
-/** Smaller magnitudes count as zero. */
-const TINY = 1e-15;
+// Addresses in the memory of the kernels.
+const CODES = 4 * 256;
+const SCALES = CODES + 256;
+const MINIMA = SCALES + 4 * 16;
+const SCRATCH = MINIMA + 4 * 8;
+const END = SCRATCH + 2048;
 
-/**
- * Searches for the scale and minimum with which the codes come nearest to the values: least squares for the codes of
- * each first guess, with errors weighted by the magnitude of the value and of all (llama.cpp's make_qkx2_quants).
- */
-export function searchWithMinimum(values: Float32Array, { most, lowest, guesses }: MinimumSearch): ScaledCodes {
-  const n = values.length;
-  let squares = 0;
-  for (const value of values) squares += value * value;
-  const level = Math.sqrt(squares / n);
-  const weights = new Float64Array(n);
-  let min = 0;
-  let max = values[0]!;
-  for (let i = 0; i < n; i++) {
-    const value = values[i]!;
-    weights[i] = level + Math.abs(value);
-    if (value < min) min = value;
-    if (value > max) max = value;
-  }
-  if (max <= min) return { scale: 0, min: -min, codes: new Uint8Array(n) };
-  let [sumW, sumX] = [0, 0];
-  for (let i = 0; i < n; i++) {
-    sumW += weights[i]!;
-    sumX += weights[i]! * values[i]!;
-  }
-  const codesFor = (inverse: number): Uint8Array => {
-    const codes = new Uint8Array(n);
-    // No value is below the minimum.
-    for (let i = 0; i < n; i++) codes[i] = Math.min(Math.round(inverse * (values[i]! - min)), most);
-    return codes;
-  };
-  const errorOf = (codes: Uint8Array, scale: number, least: number): number => {
-    let error = 0;
-    for (let i = 0; i < n; i++) {
-      const lost = scale * codes[i]! + least - values[i]!;
-      error += weights[i]! * lost * lost;
-    }
-    return error;
-  };
-  const first = codesFor(most / (max - min));
-  let best = { scale: (max - min) / most, min, codes: first };
-  let bestError = errorOf(best.codes, best.scale, best.min);
-  for (let guess = 0; guess <= guesses; guess++) {
-    const codes = codesFor((most + lowest + 0.1 * guess) / (max - min));
-    let [sumL, sumL2, sumXL] = [0, 0, 0];
-    for (let i = 0; i < n; i++) {
-      const weighted = weights[i]! * codes[i]!;
-      sumL += weighted;
-      sumL2 += weighted * codes[i]!;
-      sumXL += weighted * values[i]!;
-    }
-    const determinant = sumW * sumL2 - sumL * sumL;
-    if (determinant <= 0) continue;
-    let scale = (sumW * sumXL - sumX * sumL) / determinant;
-    let least = (sumL2 * sumX - sumL * sumXL) / determinant;
-    if (least > 0) [scale, least] = [sumXL / sumL2, 0];
-    const error = errorOf(codes, scale, least);
-    if (error >= bestError) continue;
-    best = { scale, min: least, codes };
-    bestError = error;
-  }
-  return { ...best, min: -best.min };
+/** Searches for scale, minimum and codes of each group of 32: see assembly/scale-search.ts. */
+export function searchWithMinimum(block: Float32Array, { most, lowest, guesses }: MinimumSearch): ScaledGroups {
+  const { searchWithMinimum: search, groups } = prepare(block);
+  search(0, CODES, most, lowest, guesses, CODES, SCALES, MINIMA, SCRATCH);
+  return groups;
 }
 
-/**
- * Searches for the scale with which codes from 0 to 2 · `zero` − 1, of which `zero` stands for 0, come nearest to the
- * values: least squares for the codes of each of 19 first guesses, with errors weighted by the square of the value
- * (llama.cpp's make_qx_quants).
- */
-export function searchSymmetric(values: Float32Array, zero: number): ScaledCodes {
-  let largest = 0;
-  for (const value of values) if (Math.abs(value) > Math.abs(largest)) largest = value;
-  let best: ScaledCodes = { scale: 0, min: 0, codes: new Uint8Array(values.length).fill(zero) };
-  if (Math.abs(largest) < TINY) return best;
-  let bestGain = 0;
-  for (const guess of [0, -9, -8, -7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7, 8, 9]) {
-    const inverse = -(zero + 0.1 * guess) / largest;
-    let [sumXL, sumL2] = [0, 0];
-    const codes = new Uint8Array(values.length);
-    for (let i = 0; i < codes.length; i++) {
-      const value = values[i]!;
-      const code = Math.min(Math.max(Math.round(inverse * value), -zero), zero - 1);
-      const weight = value * value;
-      sumXL += weight * value * code;
-      sumL2 += weight * code * code;
-      codes[i] = code + zero;
-    }
-    if (sumL2 === 0 || sumXL * sumXL <= bestGain * sumL2) continue;
-    best = { scale: sumXL / sumL2, min: 0, codes };
-    bestGain = (sumXL * sumXL) / sumL2;
-  }
-  return best;
+/** Searches for scale and codes from 0 to 63 of each group of 16. A code of 32 stands for 0. */
+export function searchSymmetric(block: Float32Array): ScaledGroups {
+  const { searchSymmetric: search, groups } = prepare(block);
+  search(0, CODES, CODES, SCALES, SCRATCH);
+  return groups;
+}
+
+/** The kernels, with the block in their memory. */
+function prepare(block: Float32Array) {
+  const { memory, ...functions } = kernels(END);
+  const floats = new Float32Array(memory.buffer, 0, SCRATCH / 4);
+  floats.set(block);
+  const groups: ScaledGroups = {
+    codes: new Uint8Array(memory.buffer, CODES, 256),
+    scales: floats.subarray(SCALES / 4, MINIMA / 4),
+    minima: floats.subarray(MINIMA / 4, SCRATCH / 4),
+  };
+  return { ...functions, groups };
 }

@@ -79,7 +79,7 @@ function lazy(tensor: TensorToWrite): LazyTensor {
 }
 
 /** Types of 4 and 5 bits, in which llama.cpp holds no output projection. */
-const FEW_BITS: readonly WrittenGgufType[] = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K"];
+const FEW_BITS: readonly WrittenGgufType[] = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K"];
 
 /** Types in place of those of large blocks, for rows that are no whole ones. */
 const SMALLER_BLOCKS: Readonly<Partial<Record<WrittenGgufType, WrittenGgufType>>> = {
@@ -97,18 +97,21 @@ function typeOf(
   if (shape.length < 2 || name === "position_embd.weight") return "F32";
   const columns = shape.at(-1)!;
   const fits = (each: WrittenGgufType): boolean => columns % GGUF_TYPES[each].blockElements === 0;
-  const wanted = name === output && FEW_BITS.includes(matrices) ? "Q6_K" : isMixed ? mixed(name, numLayers) : matrices;
+  const hasMore = name === output ? FEW_BITS.includes(matrices) : isMixed && hasMoreBits(name, numLayers);
+  const wanted = hasMore ? "Q6_K" : matrices;
   return [wanted, SMALLER_BLOCKS[wanted]].find((each) => each !== undefined && fits(each)) ?? "F16";
 }
 
-/** The type of a matrix in llama.cpp's Q4_K_M. */
-function mixed(name: string, numLayers: number): WrittenGgufType {
+/** Parts of layers that are in 6 bits in some, in llama.cpp's mixes. */
+const MORE_BITS = ["attn_v", "attn_qkv", "ffn_down"];
+
+/** True for such a part of the first and the last eighth of the layers, and of every third between. */
+function hasMoreBits(name: string, numLayers: number): boolean {
   const [, layer, part] = /^blk\.(\d+)\.(.*)\.weight$/.exec(name) ?? [];
-  if (part === "attn_qkv") return "Q5_K";
-  if (part !== "attn_v" && part !== "ffn_down") return "Q4_K";
-  // The first and the last eighth of the layers, and every third between.
   const eighth = Math.floor(numLayers / 8);
   const number = Number(layer);
-  const hasMore = number < eighth || number >= Math.floor((7 * numLayers) / 8) || (number - eighth) % 3 === 2;
-  return hasMore ? "Q6_K" : "Q4_K";
+  return (
+    MORE_BITS.includes(part ?? "") &&
+    (number < eighth || number >= Math.floor((7 * numLayers) / 8) || (number - eighth) % 3 === 2)
+  );
 }

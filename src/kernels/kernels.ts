@@ -19,6 +19,18 @@ export interface Kernels {
     decay: number,
   ) => void;
   readonly sumOfSquares: (start: number, end: number) => number;
+  readonly searchWithMinimum: (
+    values: number,
+    end: number,
+    most: number,
+    lowest: number,
+    guesses: number,
+    codes: number,
+    scales: number,
+    minima: number,
+    scratch: number,
+  ) => void;
+  readonly searchSymmetric: (values: number, end: number, codes: number, scales: number, scratch: number) => void;
   readonly quantizeFourBit: (
     table: number,
     isFp4: boolean,

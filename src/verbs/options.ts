@@ -146,7 +146,7 @@ export const EXPORT_OPTIONS = {
     choices: GGUF_EXPORT_TYPES,
     default: null,
     none: "q8_0; of an adapter f32",
-    help: "Type of the matrices in a GGUF file; q4_k_m is a mix of types.",
+    help: "Type of the matrices in a GGUF file; q4_k_m and q5_k_m are mixes of types.",
   },
   adapterOnly: {
     type: "boolean",

@@ -3,4 +3,5 @@
 export { adamw } from "./adamw";
 export { dequantizeFourBit, quantizeFourBit } from "./four-bit";
 export { dequantizeInt8, quantizeInt8 } from "./int8";
+export { searchSymmetric, searchWithMinimum } from "./scale-search";
 export { sumOfSquares } from "./sum-of-squares";
