@@ -9,6 +9,7 @@ import { LlamaForCausalLM } from "../src/models/llama.js";
 import { llamaConfig, writeLlamaConfig } from "../src/models/llama-config.js";
 import { Rng } from "../src/tensor/random.js";
 import { trainTokenizer } from "../src/tokenizers/train-tokenizer.js";
+import { exportTarget } from "../src/verbs/export.js";
 import type { WriterOptions } from "../src/verbs/generate.js";
 import { withFolder } from "./run-command.js";
 import { TEXT } from "./small-model.js";
@@ -58,4 +59,17 @@ test.skipIf(!existsSync("/proc/self/status"))("loading 16-bit floats takes no mo
     expect((generated - ready) / fileBytes).toBeLessThan(0.5);
     expect(load(folder, { float32: true }).ready / fileBytes).toBeGreaterThan(1.9);
   }),
+);
+
+test.skipIf(!existsSync("/proc/self/status"))(
+  "loading a GGUF file takes its widened weights, and 200 MB at most beside",
+  () =>
+    withFolder({}, async (cwd) => {
+      const [folder, file] = [path.join(cwd, "model"), path.join(cwd, "model.gguf")];
+      const widenedBytes = 2 * (await writeLargeModel(folder));
+      await exportTarget(folder, { base: null, to: "gguf", dtype: null, type: "q8_0", out: file });
+      expect(statSync(file).size).toBeGreaterThan(1e8);
+      const { ready } = load(file, {});
+      expect(ready - widenedBytes).toBeLessThan(2e8);
+    }),
 );
