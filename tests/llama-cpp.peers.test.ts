@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,11 +9,14 @@ import { sha256 } from "#platform";
 import { GGUF_FILE_TYPES } from "../src/gguf/file-types.js";
 import type { GgufTensor } from "../src/gguf/gguf-tensor.js";
 import { openGguf } from "../src/gguf/open-gguf.js";
+import { readTokenizer } from "../src/loading/companions.js";
+import { Tokenizer } from "../src/tokenizers/tokenizer.js";
 import { exportTarget } from "../src/verbs/export.js";
 import type { ExportedGguf } from "../src/verbs/export-gguf.js";
 import { GGUF_MODELS, ggufTokenizer, writeGgufAdapter, writeGgufModel } from "./gguf-models.js";
 import { computeFolder } from "./peers/folders.js";
 import { ask, peersAvailable } from "./peers/peer.js";
+import { type RealTokenizer, realTokenizer } from "./peers/real-tokenizers.js";
 
 /** What llama.cpp says of a file. */
 interface Answer {
@@ -29,6 +33,7 @@ interface Request {
   /** An adapter for it. */
   readonly lora?: string;
   readonly texts: readonly string[];
+  /** The prompt. None is computed without one. */
   readonly ids: readonly number[];
   /** Tokens to go on for. Default: none. */
   readonly following?: number;
@@ -105,6 +110,31 @@ describe.runIf(hasLlamaCpp())("llama.cpp", () => {
     // Without what stands in front of texts, which the library adds elsewhere.
     const own = TEXTS.map((text) => tokenizer.encode(text));
     for (const { tokens } of answers) expect(tokens).toEqual(own);
+  });
+
+  // It takes marks for no part of a word with GPT-4o's splitting, and composes no characters.
+  const REAL: readonly (readonly [name: RealTokenizer, differing: readonly number[]])[] = [
+    ...([
+      ["deepseek_v3", []],
+      ["llama3_1", []],
+      ["gpt4o", [1]],
+      ["qwen3", [3]],
+    ] as const),
+  ];
+  test.runIf(peersAvailable()).each(REAL)("takes texts apart with %s's real tokenizer", async (name, differing) => {
+    const [folder, file] = [path.join(root, `with ${name}`), path.join(root, `with-${name}.gguf`)];
+    const files = await realTokenizer(name);
+    const real = await Tokenizer.fromFolder(files);
+    await writeGgufModel(folder, "mistral", { vocab_size: real.vocabSize, num_hidden_layers: 1 });
+    for (const each of ["tokenizer.json", "tokenizer_config.json"]) {
+      await copyFile(path.join(files, each), path.join(folder, each));
+    }
+    await exportTarget(folder, { base: null, to: "gguf", dtype: null, type: "f16", out: file });
+    const [answer] = askLlamaCpp([{ file, texts: TEXTS, ids: [] }]);
+    const own = TEXTS.map((text) => real.encode(text));
+    expect(own.flatMap((ids, i) => (ids.join() === answer!.tokens[i]!.join() ? [] : [i]))).toEqual(differing);
+    const back = await readTokenizer(file);
+    expect(TEXTS.map((text) => back.encode(text))).toEqual(own);
   });
 
   const TYPES = ["f16", "bf16", "q8_0", "q6_k", "q5_1", "q5_0", "q5_k_m", "q4_k_m", "q4_1", "q4_0"] as const;

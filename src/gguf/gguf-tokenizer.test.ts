@@ -6,7 +6,7 @@ import { CheckpointError, ConfigError } from "../base/errors.js";
 import { Tokenizer, type TokenizerConfig } from "../tokenizers/tokenizer.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { readGgufTokenizer } from "./gguf-tokenizer.js";
-import { splittingNamed } from "./pre-tokenizers.js";
+import { namedSplitting, splittingNamed } from "./pre-tokenizers.js";
 import type { GgufItem, GgufValue, GgufValueType } from "./types.js";
 import { writeGguf } from "./write-gguf.js";
 import { ggufTokenizerOf } from "./written-tokenizer.js";
@@ -47,7 +47,10 @@ function splitAs(name: string): Tokenizer {
 }
 
 describe("byte-level BPE", () => {
-  test.each(["gpt-2", "smollm", "llama-bpe", "dbrx", "qwen2"])("that splits as %s comes back", async (name) => {
+  test.each([
+    ...["gpt-2", "smollm", "llama-bpe", "dbrx", "qwen2", "gpt-4o", "tekken", "seed-coder"],
+    ...["deepseek-llm", "deepseek-coder", "deepseek-v3"],
+  ])("that splits as %s comes back", async (name) => {
     const tokenizer = splitAs(name);
     const metadata = ggufTokenizerOf(tokenizer, tokenizer.vocabSize + 3, [0, 7]);
     expect(metadata.get("tokenizer.ggml.pre")).toEqual({ type: "string", value: name });
@@ -56,6 +59,15 @@ describe("byte-level BPE", () => {
     expect(encodings(back)).toEqual(encodings(tokenizer));
     expect(back.surround).toEqual(tokenizer.surround);
     expect(back.config.eos_token).toBe(plain.config.eos_token);
+  });
+
+  test("has the name of a splitting that is written in other words", () => {
+    const { preTokenizer } = splittingNamed("", "gpt-4o");
+    const [split, bytes] = preTokenizer.pretokenizers as [object, object];
+    const isolated = { type: "Sequence", pretokenizers: [{ ...split, behavior: "Removed", invert: true }, bytes] };
+    expect(namedSplitting({ type: "Sequence", normalizers: [] }, isolated, false)).toBe("gpt-4o");
+    const partial = { type: "Split", pattern: { Regex: "a" }, behavior: "Removed", invert: true };
+    expect(namedSplitting(null, { type: "Sequence", pretokenizers: [partial, bytes] }, false)).toBe(undefined);
   });
 
   test("kinds of tokens: control, user-defined, and rows that no text has", async () => {

@@ -1,5 +1,5 @@
-// Loads GGUF files in llama.cpp, and prints of each the tokens of texts, the log probabilities after a prompt, and the
-// likeliest tokens that follow it.
+// Loads GGUF files in llama.cpp, and prints of each the tokens of texts, and of a prompt the log probabilities after it
+// and the likeliest tokens that follow.
 import { getLlama, LlamaLogLevel } from "node-llama-cpp";
 
 const requests = JSON.parse(process.argv[2]);
@@ -7,6 +7,12 @@ const llama = await getLlama({ gpu: false, build: "never", logLevel: LlamaLogLev
 const answers = [];
 for (const { file, lora, texts, ids, following = 0 } of requests) {
   const model = await llama.loadModel({ modelPath: file, gpuLayers: 0 });
+  const tokens = texts.map((text) => model.tokenize(text, true));
+  if (ids.length === 0) {
+    answers.push({ tokens });
+    await model.dispose();
+    continue;
+  }
   const context = await model.createContext({ contextSize: 64, threads: 1, flashAttention: false, lora });
   const sequence = context.getSequence();
   /** The probability of each token after these. */
@@ -21,9 +27,8 @@ for (const { file, lora, texts, ids, following = 0 } of requests) {
     if (next.length > 0) probabilities = await after([next.at(-1)]);
     next.push(probabilities.reduce((best, each) => (each[1] > best[1] ? each : best))[0]);
   }
-  answers.push({ tokens: texts.map((text) => model.tokenize(text, true)), logProbabilities, next });
+  answers.push({ tokens, logProbabilities, next });
   await context.dispose();
   await model.dispose();
 }
-console.log(JSON.stringify(answers));
-process.exit(0);
+process.stdout.write(`${JSON.stringify(answers)}\n`, () => process.exit(0));
