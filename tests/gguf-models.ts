@@ -44,6 +44,10 @@ export const GGUF_MODELS: Readonly<Record<string, Readonly<Record<string, unknow
     ...{ model_type: "gemma3_text", ...SMALL, head_dim: 16, query_pre_attn_scalar: 16, sliding_window: 8 },
     ...{ num_hidden_layers: 6, final_logit_softcapping: 30 },
   },
+  "gemma3_text of other layers": {
+    ...{ model_type: "gemma3_text", ...SMALL, head_dim: 16, query_pre_attn_scalar: 16, sliding_window: 4 },
+    layer_types: ["full_attention", "sliding_attention"],
+  },
   gpt2: { model_type: "gpt2", n_embd: 32, n_layer: 2, n_head: 4, n_positions: 64 },
   gpt_neox: { ...NEOX, use_parallel_residual: false },
   "tied gpt_neox": { ...NEOX, tie_word_embeddings: true },

@@ -37,6 +37,8 @@ export interface ConfigKeys {
   number(key: string): number | undefined;
   required(key: string): number;
   boolean(key: string): boolean | undefined;
+  /** A number, or a list of as many values as there are layers. */
+  pattern(key: string, numLayers: number): number | readonly boolean[] | undefined;
   /** True if the file holds the tensor. */
   has(tensor: string): boolean;
 }
@@ -134,8 +136,11 @@ const PHI3: GgufArchitecture = {
 /** Layers of the 27B model: the only one whose scores are scaled otherwise, as llama.cpp has it. */
 const GEMMA3_27B_LAYERS = 62;
 
-/** Of so many layers the last looks back on all tokens. */
+/** Of so many layers the last looks back on all tokens, where the file does not say otherwise. */
 export const GEMMA3_PATTERN = 6;
+
+/** Names of layers in `layer_types`, by the value that is true for those with a window. */
+const layerType = (isLocal: boolean): string => (isLocal ? "sliding_attention" : "full_attention");
 
 const GEMMA3: GgufArchitecture = {
   name: "gemma3",
@@ -150,7 +155,12 @@ const GEMMA3: GgufArchitecture = {
   },
   config(key) {
     const config = decoderConfig(key);
-    const isLargest = config.num_hidden_layers === GEMMA3_27B_LAYERS;
+    const numLayers = config.num_hidden_layers as number;
+    const isLargest = numLayers === GEMMA3_27B_LAYERS;
+    const pattern = key.pattern("attention.sliding_window_pattern", numLayers) ?? GEMMA3_PATTERN;
+    // As llama.cpp, which takes 0 for a window everywhere.
+    const isLocal = (layer: number): boolean =>
+      typeof pattern === "number" ? pattern === 0 || layer % pattern < pattern - 1 : pattern[layer]!;
     return {
       ...config,
       rope_theta: key.number("rope.freq_base") ?? 1_000_000,
@@ -159,7 +169,7 @@ const GEMMA3: GgufArchitecture = {
         ? (config.hidden_size as number) / (config.num_attention_heads as number)
         : config.head_dim,
       sliding_window: key.required("attention.sliding_window"),
-      sliding_window_pattern: GEMMA3_PATTERN,
+      layer_types: Array.from({ length: numLayers }, (_, layer) => layerType(isLocal(layer))),
       hidden_activation: "gelu_pytorch_tanh",
       final_logit_softcapping: key.number("final_logit_softcapping") ?? null,
     };

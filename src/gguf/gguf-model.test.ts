@@ -19,8 +19,12 @@ const float = (value: number): GgufValue => ({ type: "float32", value });
 const bool = (value: boolean): GgufValue => ({ type: "bool", value });
 const text = (value: string): GgufValue => ({ type: "string", value });
 
-/** A model of llama with heads of 16 features, and these keys. */
-async function open(keys: Readonly<Record<string, GgufValue>>, factors: Readonly<Record<string, number[]>> = {}) {
+/** A model with heads of 16 features, and these keys. */
+async function open(
+  keys: Readonly<Record<string, GgufValue>>,
+  factors: Readonly<Record<string, number[]>> = {},
+  architecture = "llama",
+) {
   const own: Readonly<Record<string, GgufValue>> = {
     context_length: uint(64),
     embedding_length: uint(32),
@@ -30,8 +34,8 @@ async function open(keys: Readonly<Record<string, GgufValue>>, factors: Readonly
     "attention.layer_norm_rms_epsilon": float(1e-5),
     ...keys,
   };
-  const metadata = new Map([["general.architecture", text("llama")]]);
-  for (const [key, value] of Object.entries(own)) metadata.set(`llama.${key}`, value);
+  const metadata = new Map([["general.architecture", text(architecture)]]);
+  for (const [key, value] of Object.entries(own)) metadata.set(`${architecture}.${key}`, value);
   const tensor = (shape: number[], data: Float32Array) => ({
     tensor: { dtype: "float32", shape, data } as const,
     type: "F32" as const,
@@ -100,6 +104,31 @@ test("a factor of positions without a type is linear, as in llama.cpp", async ()
     expect(await open({ "rope.scaling.factor": none })).not.toHaveProperty("rope_scaling");
   const off = { "rope.scaling.type": text("none"), "rope.scaling.factor": float(4) };
   expect(await open(off)).not.toHaveProperty("rope_scaling");
+});
+
+test("longrope without a factor of attention has 1, as in llama.cpp", async () => {
+  const factors = {
+    "rope_factors_short.weight": [1, 1, 1, 1, 1, 1, 1, 1],
+    "rope_factors_long.weight": [2, 2, 2, 2, 2, 2, 2, 2],
+  };
+  const config = await open({ "rope.scaling.original_context_length": uint(32) }, factors);
+  expect(config).toMatchObject({ rope_scaling: { attention_factor: 1 } });
+});
+
+test("the layers of Gemma 3 with a window are every sixth but one, or as a number or a list says", async () => {
+  const typesWith = async (pattern?: GgufValue): Promise<string> => {
+    const window = { "attention.sliding_window": uint(8), block_count: uint(7) };
+    const keys = pattern === undefined ? window : { ...window, "attention.sliding_window_pattern": pattern };
+    const { layer_types: types } = await open(keys, {}, "gemma3");
+    return (types as string[]).map((type) => type[0]).join("");
+  };
+  const list = (...items: boolean[]): GgufValue => ({ type: "array", of: "bool", count: items.length, items });
+  expect(await typesWith()).toBe("sssssfs");
+  expect(await typesWith(uint(2))).toBe("sfsfsfs");
+  expect(await typesWith(uint(0))).toBe("sssssss");
+  expect(await typesWith(list(false, true, true, false, true, true, true))).toBe("fssfsss");
+  await expect(typesWith(list(true, false))).rejects.toThrow("has 2 values for 7 layers");
+  await expect(typesWith(text("alternating"))).rejects.toThrow("must be a number");
 });
 
 test("longrope keeps the length from which its long factors count", async () => {

@@ -7,7 +7,7 @@ import type { SafetensorsDType } from "../files/safetensors-header.js";
 import { transposed } from "../files/transposed-tensor.js";
 import { describeModel } from "../models/architectures.js";
 import { type Rope, rotaryFrequencies } from "../nn/rope.js";
-import { architectureOf, type ConfigKeys, GEMMA3_PATTERN, type GgufArchitecture, type Heads } from "./architectures.js";
+import { architectureOf, type ConfigKeys, type GgufArchitecture, type Heads } from "./architectures.js";
 import type { GgufTensor } from "./gguf-tensor.js";
 import { GgufMetadata } from "./metadata.js";
 import { openGguf } from "./open-gguf.js";
@@ -77,6 +77,7 @@ async function configOf(
     number: (key) => metadata.number(`${name}.${key}`),
     required: (key) => metadata.requiredNumber(`${name}.${key}`),
     boolean: (key) => metadata.boolean(`${name}.${key}`),
+    pattern: (key, numLayers) => layerPattern(metadata, `${name}.${key}`, numLayers),
     has: (tensor) => tensors.has(tensor),
   };
   const table = tensors.get("token_embd.weight");
@@ -96,6 +97,16 @@ async function configOf(
     pad_token_id: metadata.number("tokenizer.ggml.padding_token_id") ?? null,
     torch_dtype: "float32",
   };
+}
+
+/** @throws CheckpointError for a list of another length, and for anything else. */
+function layerPattern(metadata: GgufMetadata, key: string, numLayers: number): number | readonly boolean[] | undefined {
+  if (!metadata.isList(key)) return metadata.number(key);
+  const layers = metadata.booleans(key)!;
+  if (layers.length === numLayers) return layers;
+  throw new CheckpointError(
+    `${metadata.where}: ${key} has ${layers.length} values for ${numLayers} layers; convert it again`,
+  );
 }
 
 /** The tokens that end a generated text: that of the end of the text, and those of the end of a turn. */
@@ -135,7 +146,6 @@ const WITHOUT_EFFECT: Readonly<Record<string, (value: unknown, model: Computed) 
   "attention.scale": (value, { headDim, queryPreAttentionScalar = headDim }) =>
     value === 0 || Math.abs((value as number) * Math.sqrt(queryPreAttentionScalar) - 1) < 1e-5,
   "attention.sliding_window": (value, { maxSequenceLength }) => value === 0 || (value as number) >= maxSequenceLength,
-  "attention.sliding_window_pattern": (value) => value === GEMMA3_PATTERN,
   "rope.dimension_count": ofHead,
   "rope.dimension_count_swa": ofHead,
   "rope.global.freq_base": (value) => value === 1_000_000,
@@ -189,13 +199,14 @@ async function ropeScaling(
 ): Promise<Record<string, unknown> | undefined> {
   const [long, short] = [tensors.get("rope_factors_long.weight"), tensors.get("rope_factors_short.weight")];
   if (long !== undefined && short !== undefined) {
-    const attention = metadata.number(`${name}.rope.scaling.attn_factor`);
+    // Without the key llama.cpp computes with 1, and not with the factor that configs imply.
+    const attention = metadata.number(`${name}.rope.scaling.attn_factor`) ?? 1;
     const originalLength = metadata.number(`${name}.rope.scaling.original_context_length`);
     return {
       rope_type: "longrope",
       short_factor: [...(await short.read())],
       long_factor: [...(await long.read())],
-      ...(attention !== undefined && { attention_factor: attention }),
+      attention_factor: attention,
       ...(originalLength !== undefined && { original_max_position_embeddings: originalLength }),
     };
   }

@@ -45,6 +45,16 @@ export class GgufMetadata {
     return this.#list(key, (item) => typeof item === "number", "a list of numbers");
   }
 
+  /** The list of true and false of this key. @throws CheckpointError for anything else. */
+  booleans(key: string): readonly boolean[] | undefined {
+    return this.#list(key, (item) => typeof item === "boolean", "a list of true and false");
+  }
+
+  /** True if the value of the key is a list. */
+  isList(key: string): boolean {
+    return this.#values.get(key)?.type === "array";
+  }
+
   /** The keys that begin so. */
   keysBelow(prefix: string): string[] {
     return [...this.#values.keys()].filter((key) => key.startsWith(prefix));

@@ -9,7 +9,7 @@ import type { GPTNeoXConfig } from "../models/gpt-neox.js";
 import type { GPT2Config } from "../models/gpt2.js";
 import { type Rope, rotaryFrequencies } from "../nn/rope.js";
 import type { HostTensor } from "../tensor/dtype.js";
-import { GGUF_ARCHITECTURES, type GgufArchitecture, type Heads } from "./architectures.js";
+import { GEMMA3_PATTERN, GGUF_ARCHITECTURES, type GgufArchitecture, type Heads } from "./architectures.js";
 import type { GgufValue } from "./types.js";
 
 /** Content of a GGUF file about a model beside its weights. */
@@ -85,6 +85,10 @@ class KeyWriter {
     this.#set(key, { type: "bool", value });
   }
 
+  booleans(key: string, items: readonly boolean[]): void {
+    this.#set(key, { type: "array", of: "bool", count: items.length, items });
+  }
+
   factors(name: string, factors: readonly number[]): void {
     this.tensors.set(name, { dtype: "float32", shape: [factors.length], data: Float32Array.from(factors) });
   }
@@ -132,9 +136,10 @@ function writeGemma3(config: Gemma3Config, keys: KeyWriter): void {
   keys.float("rope.freq_base_swa", config.localRope.theta);
   keys.uint("attention.sliding_window", config.window);
   if (config.logitSoftcap !== undefined) keys.float("final_logit_softcapping", config.logitSoftcap);
-  const layers = Array.from({ length: config.numLayers }, (_, layer) => layer);
-  const follows = layers.every((layer) => config.isLocal(layer) === ((layer + 1) % 6 !== 0));
-  keys.needs(follows, "every sixth layer must look back on all tokens, and the others on a window");
+  const locals = Array.from({ length: config.numLayers }, (_, layer) => config.isLocal(layer));
+  // Files without the key are read by older versions too.
+  if (!locals.every((isLocal, layer) => isLocal === ((layer + 1) % GEMMA3_PATTERN !== 0)))
+    keys.booleans("attention.sliding_window_pattern", locals);
   keys.needs(config.localRope.scaling === undefined, "positions of the layers with a window must not be stretched");
   const { queryPreAttentionScalar: scalar, headDim } = config;
   keys.needs(scalar === headDim, `query_pre_attn_scalar must be head_dim, ${headDim}, not ${scalar}`);
