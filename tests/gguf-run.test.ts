@@ -43,6 +43,9 @@ test("a run on a GGUF file ends in another one, and its adapter goes with either
   await exportTarget(at("run"), { base: null, to: "peft", dtype: null, out: at("adapter") });
   const notices: string[] = [];
   expect(await lossOf(at("adapter"), model, (text) => notices.push(text))).toBeCloseTo(trained, 4);
+  expect(notices).toEqual([]);
+  await exportTarget(at("plain"), { ...GGUF, type: "q8_0", out: at("other.gguf") });
+  expect(await lossOf(at("adapter"), at("other.gguf"), (text) => notices.push(text))).toBeCloseTo(trained, 1);
   expect(notices).toEqual([expect.stringContaining("make sure that it is the same model")]);
   await exportTarget(at("adapter"), { ...GGUF, base: model, type: "f32", out: at("merged.gguf") });
   expect(await lossOf(at("merged.gguf"))).toBeCloseTo(trained, 4);

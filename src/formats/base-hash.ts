@@ -16,3 +16,12 @@ export async function hashModelFolder(folder: string, known: ReadonlyMap<string,
   }
   return sha256(new TextEncoder().encode(lines.join("")));
 }
+
+/** SHA-256 of a GGUF file, whatever its name; of one in parts, of a line for each with its SHA-256. */
+export async function hashGgufFile(path: string): Promise<string> {
+  const hashes: string[] = [];
+  for (const part of (await weightFiles(path)).keys()) hashes.push(await sha256File(part));
+  return hashes.length === 1
+    ? hashes[0]!
+    : sha256(new TextEncoder().encode(hashes.map((hash) => `${hash}\n`).join("")));
+}

@@ -36,6 +36,8 @@ export interface PeftBase {
   readonly quantizer: string | null;
   /** Type of the numbers in the base's files, such as `bfloat16`. Absent: what the quantizer says, or float32. */
   readonly storage?: string | undefined;
+  /** SHA-256 of the GGUF file that the base was made of, 64 hexadecimal digits; absent if there is none. */
+  readonly gguf?: string | undefined;
 }
 
 /** A LoRA adapter as PEFT stores it. */
@@ -182,26 +184,29 @@ export function loraScalings(modules: Iterable<string>, config: PeftSettings): M
 
 const SHA256 = /^[0-9a-f]{64}$/;
 
-function baseFault(sha256: string): string {
-  return `base_sha256 must be 64 hexadecimal digits, not ${shownValue(sha256)}`;
+function baseFault(sha256: string, key = "base_sha256"): string {
+  return `${key} must be 64 hexadecimal digits, not ${shownValue(sha256)}`;
 }
 
 /** The base as metadata of the tensors' file. */
 function baseMetadata(base: PeftBase | null): Record<string, string> {
   if (base === null) return {};
-  const { sha256, quantizer, storage } = base;
+  const { sha256, quantizer, storage, gguf } = base;
   return {
     ...(sha256 !== null && { base_sha256: sha256 }),
     ...(quantizer !== null && { base_quantizer: quantizer }),
     ...(storage !== undefined && { base_storage: storage }),
+    ...(gguf !== undefined && { base_gguf: gguf }),
   };
 }
 
 function readBase(metadata: Readonly<Record<string, string>>, faults: string[]): PeftBase | null {
   const { base_sha256: sha256 = null, base_quantizer: quantizer = null, base_storage: storage } = metadata;
+  const { base_gguf: gguf } = metadata;
   if (sha256 === null && quantizer === null) return null;
   if (sha256 !== null && !SHA256.test(sha256)) faults.push(baseFault(sha256));
-  return { sha256, quantizer, ...(storage !== undefined && { storage }) };
+  if (gguf !== undefined && !SHA256.test(gguf)) faults.push(baseFault(gguf, "base_gguf"));
+  return { sha256, quantizer, ...(storage !== undefined && { storage }), ...(gguf !== undefined && { gguf }) };
 }
 
 type LayerRule = PeftSettings & Pick<PeftConfig, "targetModules">;

@@ -1,6 +1,6 @@
 import { CheckpointError } from "../base/errors.js";
 import { readChecksums } from "../files/checksums.js";
-import { hashModelFolder } from "../formats/base-hash.js";
+import { hashGgufFile, hashModelFolder } from "../formats/base-hash.js";
 import type { PeftBase } from "../formats/peft.js";
 import { isGgufName } from "../gguf/open-gguf.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -16,6 +16,8 @@ export interface BaseIdentity {
   readonly quantizer: string | null;
   /** Type of the numbers in the files; absent for float32 that training leaves so. */
   readonly storage?: string | undefined;
+  /** SHA-256 of the GGUF file that the model folder was made of; absent if there is none. */
+  readonly gguf?: string | undefined;
 }
 
 /** The identity of a model folder that was just written from the source, with its checksums. */
@@ -27,7 +29,12 @@ export async function identify(
   const sha256 = await hashModelFolder(folder, await readChecksums(folder));
   const storage = storageOf(source);
   const isPlain = quantizer === null && storage === FLOAT32;
-  return { sha256, quantizer: quantizer && describeQuantizer(quantizer), ...(!isPlain && { storage }) };
+  return {
+    sha256,
+    quantizer: quantizer && describeQuantizer(quantizer),
+    ...(!isPlain && { storage }),
+    ...(source.gguf !== undefined && { gguf: await hashGgufFile(source.gguf) }),
+  };
 }
 
 const FLOAT32 = "float32";
@@ -47,8 +54,8 @@ function storageOf(source: ModelSource): string {
 
 /**
  * Compares the base of an adapter with the one that it was trained on. Weights in another storage, as those of a
- * quantized model and of the float model that it was made of, or those of a GGUF file and of the base of a run on it,
- * cannot be compared: a notice says so.
+ * quantized model and of the float model that it was made of, cannot be compared: a notice says so. A GGUF file is
+ * the one that the run began with, or of another storage.
  * @throws CheckpointError if the same storage holds other weights.
  */
 export async function checkBase(
@@ -59,12 +66,11 @@ export async function checkBase(
   onNotice: (text: string) => void = () => {},
 ): Promise<void> {
   if (trainedOn === null || trainedOn.sha256 === null) return;
-  const sha256 = await hashModelFolder(folder);
-  if (sha256 === trainedOn.sha256) return;
-  const [was, is] = [
-    trainedOn.storage ?? trainedOn.quantizer ?? FLOAT32,
-    isGgufName(folder) ? "GGUF" : storageOf(source),
-  ];
+  const file = isGgufName(folder) ? trainedOn.gguf : undefined;
+  const sha256 = await (file === undefined ? hashModelFolder(folder) : hashGgufFile(folder));
+  if (sha256 === (file ?? trainedOn.sha256)) return;
+  const was = file === undefined ? (trainedOn.storage ?? trainedOn.quantizer ?? FLOAT32) : "another GGUF file";
+  const is = isGgufName(folder) ? "GGUF" : storageOf(source);
   if (was === is) throw otherBase(folder, source.build(), sha256, trainedOn, where);
   onNotice(
     `${where}: was trained on weights held in ${was}, and ${folder} holds ${is}, so that they cannot be compared; ` +

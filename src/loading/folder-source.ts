@@ -41,7 +41,8 @@ export async function folderSource(
   };
   const unused = checkWeights(described.create(new Rng(0)), build(), named, folder);
   if (unused.length > 0) onNotice?.(`${folder}: ${unusedWeights(unused)}`);
-  return { ...(!isGgufName(folder) && { folder }), config, ...named, build, readWeight: weightReader(named) };
+  const file = isGgufName(folder) ? !untied && { gguf: folder } : { folder };
+  return { ...file, config, ...named, build, readWeight: weightReader(named) };
 }
 
 /** A model whose output projection is its embedding table gets one of its own, with the values of the table. */

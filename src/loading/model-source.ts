@@ -34,6 +34,8 @@ export type ModelTensor = LazyTensor & { readonly fileType?: SafetensorsDType };
 export interface ModelSource {
   /** The folder whose weight files hold the model as it is; absent if there is none. */
   readonly folder?: string;
+  /** The GGUF file that holds the model as it is; absent if there is none. */
+  readonly gguf?: string;
   /** config.json. */
   readonly config: Readonly<Record<string, unknown>>;
   /** The tensors that a folder of the model holds, as the model names and shapes them; read on demand. */

@@ -22,6 +22,7 @@ const baseIdentity: z.ZodType<BaseIdentity> = z.object({
   sha256: SHA256,
   quantizer: TEXT.nullable(),
   storage: TEXT.optional(),
+  gguf: SHA256.optional(),
 });
 const stretches: z.ZodType<readonly Stretch[]> = z.array(z.object({ until: z.int().min(1), maxSteps: z.int().min(1) }));
 const checksums: z.ZodType<readonly string[]> = z.array(SHA256);

@@ -62,7 +62,10 @@ describe("a model of each architecture comes back from the file as it was:", () 
       const [was, is] = [await tensor.read(), await after.readWeight(key)];
       // Gemma's norms are moved by 1 and back.
       const apart = is.reduce((most, value, i) => Math.max(most, Math.abs(value - was[i]!)), 0);
-      expect([key, apart]).toEqual([key, name.startsWith("gemma3_text") && /norm/.test(key) ? expect.closeTo(0, 6) : 0]);
+      expect([key, apart]).toEqual([
+        key,
+        name.startsWith("gemma3_text") && /norm/.test(key) ? expect.closeTo(0, 6) : 0,
+      ]);
     }
     const read = await readTokenizer(out);
     expect(TEXTS.map((text) => read.encode(text))).toEqual(TEXTS.map((text) => tokenizer.encode(text)));
