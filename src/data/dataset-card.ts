@@ -1,9 +1,6 @@
-import { parse } from "yaml";
 import { DataError } from "../base/errors.js";
 import { isObject, shortened } from "../base/json.js";
-
-/** Longest front matter that is read, in characters. */
-const MAX_LENGTH = 2 ** 16;
+import { frontMatter } from "./front-matter.js";
 
 /** Where a dataset card says that the files of its data are. Paths are relative to its folder. */
 export interface CardFiles {
@@ -19,9 +16,8 @@ export interface CardFiles {
  * @throws DataError if it describes several data sets and no default, or none of that name.
  */
 export function readDatasetCard(text: string, name: string | null = null): CardFiles | null {
-  const front = /^---\r?\n(.*?)\r?\n---\s/s.exec(text.slice(0, MAX_LENGTH))?.[1];
-  const card = front === undefined ? null : parsed(front);
-  const listed = isObject(card) && Array.isArray(card.configs) ? card.configs : [];
+  const card = frontMatter(text);
+  const listed = Array.isArray(card.configs) ? card.configs : [];
   const configs = listed.filter(isObject);
   const isDefault = (config: Record<string, unknown>) => config.default === true || config.config_name === "default";
   const isNamed = ({ config_name }: Record<string, unknown>) => config_name === name;
@@ -41,14 +37,6 @@ export function readDatasetCard(text: string, name: string | null = null): CardF
     folder: typeof folder === "string" ? folder.replace(/^\.?\/|\/$/g, "") : null,
     splits: files === undefined || files === null ? null : splitsOf(files),
   };
-}
-
-function parsed(front: string): unknown {
-  try {
-    return parse(front, { maxAliasCount: 0, logLevel: "silent" });
-  } catch {
-    return null;
-  }
 }
 
 /** One pattern or a list for training, or a list of splits with theirs. */

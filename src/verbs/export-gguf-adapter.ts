@@ -5,6 +5,7 @@ import { loraScalings } from "../formats/peft.js";
 import { termOf } from "../formats/peft-tensors.js";
 import { GGUF_FILE_TYPES } from "../gguf/file-types.js";
 import { isGgufName } from "../gguf/open-gguf.js";
+import type { GgufValue } from "../gguf/types.js";
 import { writeGguf } from "../gguf/write-gguf.js";
 import { ggufAdapterOf } from "../gguf/written-adapter.js";
 import { ggufConfigOf } from "../gguf/written-config.js";
@@ -12,6 +13,7 @@ import { openAdapter } from "../loading/open-adapter.js";
 import type { LayerUpdate } from "../loading/updated-linear.js";
 import { openRunAsModel } from "../runs/saved-run.js";
 import { runAdapter } from "./export-peft.js";
+import { ggufOriginOf } from "./gguf-origin.js";
 import type { Target } from "./target.js";
 
 /** Types of the factors in a GGUF adapter: rows of so few numbers are no blocks. */
@@ -53,11 +55,12 @@ export async function exportGgufAdapter(
   requirePlain(target.folder, updates, others);
   const adapter = ggufAdapterOf(updates, ggufConfigOf(config), GGUF_FILE_TYPES[chosen].matrices);
   const name = baseName(out).slice(0, -extension(out).length);
-  const metadata = new Map([
+  const metadata = new Map<string, GgufValue>([
     ...adapter.metadata,
     ["general.name", { type: "string", value: name }],
+    ...(await ggufOriginOf(target)),
     ["general.file_type", { type: "uint32", value: GGUF_FILE_TYPES[chosen].number }],
-  ] as const);
+  ]);
   await writeGguf(out, { ...adapter, metadata }, { replace: false });
   return {
     format: "gguf-adapter",

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -172,6 +172,38 @@ test("a file has its name, but not that of Phi 3 without the tokens that llama.c
   };
   expect(await nameIn("my model")).toEqual({ type: "string", value: "my model" });
   expect(await nameIn("my Phi-3")).toBe(undefined);
+});
+
+test("what the card of a model says goes with it, from file to file too", async () => {
+  const folder = await writeModel("qwen2");
+  const [first, second] = [path.join(root, "carded.gguf"), path.join(root, "carded-again.gguf")];
+  const card =
+    "---\nlicense: apache-2.0\nlicense_name: mine\nlanguage: [en, de]\ntags: [chat]\npipeline_tag: text-generation\n" +
+    "base_model: [acme-labs/Small-135m-v0.1, local]\ndatasets: acme/talk\n---\n# Card\n";
+  await writeFile(path.join(folder, "README.md"), card);
+  await exportTarget(folder, { ...GGUF, type: "f16", out: first });
+  await exportTarget(first, { ...GGUF, type: "q8_0", out: second });
+  for (const file of [first, second]) {
+    const { metadata } = await openGguf(file, { lists: true });
+    const value = (key: string): unknown => {
+      const found = metadata.get(`general.${key}`);
+      return found?.type === "array" ? found.items : found?.value;
+    };
+    expect([value("license"), value("license.name"), value("license.link")]).toEqual(["apache-2.0", "mine", undefined]);
+    expect([value("languages"), value("tags")]).toEqual([
+      ["en", "de"],
+      ["chat", "text-generation"],
+    ]);
+    // As gguf-py writes them.
+    expect([value("base_model.count"), value("base_model.1.name")]).toEqual([2, "Local"]);
+    expect([value("base_model.0.name"), value("base_model.0.organization")]).toEqual(["Small 135m v0.1", "Acme Labs"]);
+    expect(value("base_model.0.repo_url")).toBe("https://huggingface.co/acme-labs/Small-135m-v0.1");
+    expect([value("dataset.0.name"), value("dataset.0.repo_url")]).toEqual([
+      "Talk",
+      "https://huggingface.co/datasets/acme/talk",
+    ]);
+    expect(value("name")).toBe(path.basename(file, ".gguf"));
+  }
 });
 
 test("a GGUF file goes with its model into a folder of its own", async () => {

@@ -37,6 +37,14 @@ export async function requireNewGguf(out: string, inputs: readonly (string | nul
   await requireNewFile(out, inputs);
 }
 
+/** What is written, and where. */
+interface GgufOptions {
+  readonly out: string;
+  readonly type: ExportedGguf["type"];
+  /** Keys for where the model comes from. */
+  readonly origin: ReadonlyMap<string, GgufValue>;
+}
+
 /** Tokens that llama.cpp demands of every model that is called Phi 3; it does not load the file without them. */
 const PHI3_TOKENS = ["</s>", "<unk>", "<s>", "<|endoftext|>"];
 
@@ -53,10 +61,7 @@ function nameOf(out: string, tokenizer: Tokenizer): [key: string, value: GgufVal
  * @throws ModelError or ConfigError for a model or a tokenizer that llama.cpp does not have; CheckpointError as
  * `writeGguf`. Nothing is left behind then.
  */
-export async function exportGguf(
-  unmerged: UnmergedModel,
-  { out, type }: { readonly out: string; readonly type: ExportedGguf["type"] },
-): Promise<ExportedGguf> {
+export async function exportGguf(unmerged: UnmergedModel, { out, type, origin }: GgufOptions): Promise<ExportedGguf> {
   const { source, baseFolder, tokenizerFolder, quantizer } = unmerged;
   const config = ggufConfigOf(source.config);
   const merged = mergedTensors(unmerged, "F32");
@@ -66,6 +71,7 @@ export async function exportGguf(
   const metadata = new Map<string, GgufValue>([
     ...config.metadata,
     ...nameOf(out, tokenizer),
+    ...origin,
     ["general.file_type", { type: "uint32", value: fileType.number }],
     ["general.quantization_version", { type: "uint32", value: 2 }],
     ...ggufTokenizerOf(tokenizer, config.rows, await readEndIds(baseFolder)),

@@ -8,6 +8,7 @@ import { type ExportedGgufAdapter, exportGgufAdapter } from "./export-gguf-adapt
 import { lossData } from "./export-loss.js";
 import { type ExportedOnnx, exportOnnx } from "./export-onnx.js";
 import { type ExportedAdapter, exportPeft } from "./export-peft.js";
+import { ggufOriginOf } from "./gguf-origin.js";
 import { type MergedModel, mergeTarget } from "./merge.js";
 import { type Origin, openTarget, readBy, unmergedOf } from "./target.js";
 
@@ -63,7 +64,7 @@ export async function exportTarget(
       );
     const opened = await openTarget(target, origin);
     if (adapterOnly) return exportGgufAdapter(opened, { out, type });
-    return exportGguf(await unmergedOf(opened), { out, type: type ?? "q8_0" });
+    return exportGguf(await unmergedOf(opened), { out, type: type ?? "q8_0", origin: await ggufOriginOf(opened) });
   }
   if (to === "peft") {
     if (dtype !== null)

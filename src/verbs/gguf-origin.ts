@@ -1,0 +1,49 @@
+import { exists, isDirectory, joinPath, readText } from "#platform";
+import { readJsonObject } from "../files/json-file.js";
+import { checkpointPath } from "../files/open-file.js";
+import { openGguf } from "../gguf/open-gguf.js";
+import type { GgufValue } from "../gguf/types.js";
+import { ggufBaseOf, ggufCardOf } from "../gguf/written-card.js";
+import { parseHubName } from "../hub/hub-name.js";
+import { readRunSettings } from "../runs/run-folder.js";
+import type { Target } from "./target.js";
+
+type Keys = ReadonlyMap<string, GgufValue>;
+
+const NONE: Keys = new Map();
+
+/**
+ * The keys of a GGUF file for where a target comes from: of a model what its card or its own file says, of what was
+ * trained the model that it was trained on, if that is one of the hub.
+ */
+export async function ggufOriginOf(target: Target): Promise<Keys> {
+  const { folder } = target;
+  switch (target.kind) {
+    case "run":
+      return baseKeys((await readRunSettings(folder)).model);
+    case "adapter": {
+      const config = await readJsonObject(await checkpointPath(folder, "adapter_config.json"));
+      return baseKeys(target.base ?? config.base_model_name_or_path);
+    }
+    case "model":
+      return target.adapters.length > 0 ? NONE : modelKeys(folder);
+  }
+}
+
+function baseKeys(named: unknown): Keys {
+  const model = typeof named === "string" ? parseHubName(named) : undefined;
+  return model === undefined ? NONE : ggufBaseOf(model.name);
+}
+
+async function modelKeys(folder: string): Promise<Keys> {
+  if (!(await isDirectory(folder))) {
+    const { metadata } = await openGguf(folder);
+    const isWhole = (value: GgufValue): boolean => value.type !== "array" || value.items !== undefined;
+    return new Map([...metadata].filter(([key, value]) => ORIGIN.test(key) && isWhole(value)));
+  }
+  if (!(await exists(joinPath(folder, "README.md")))) return NONE;
+  return ggufCardOf(await readText(await checkpointPath(folder, "README.md")));
+}
+
+/** Keys of a file that hold of the same model in another type. */
+const ORIGIN = /^general\.(author|organization|description|license|url|source|base_model|dataset|tags|languages)(\.|$)/;
