@@ -111,6 +111,11 @@ async function lowRankOf(target: Target): Promise<LowRank> {
       return { config: source.config, updates, others, baseModel, quantizer: adapter.base?.quantizer ?? null };
     }
     case "model":
+      if (target.adapters.length > 0) {
+        throw new ConfigError(
+          `${optionName("adapters")} is for whole models; with ${optionName("adapterOnly")} name one run or adapter`,
+        );
+      }
       throw new ConfigError(
         `${folder} is a whole model, which has no adapter; ${wayOut()}, or name a run or an adapter`,
       );

@@ -279,6 +279,8 @@ describe("an adapter alone:", () => {
   test("options that do not go with it", async () => {
     await writeGgufAdapter(path.join(root, "plain"), await writeModel("qwen2"));
     await expect(attempt("plain", "plain.gguf", { type: "q8_0" })).rejects.toThrow("an adapter is f32, f16, bf16");
+    const adapters = [{ adapter: path.join(root, "plain"), weight: 0.5 }];
+    await expect(attempt("qwen2", "weighted.gguf", { adapters })).rejects.toThrow("adapters is for whole models");
     await expect(attempt("plain", "folder", { to: "hf" })).rejects.toThrow("adapterOnly is for to gguf");
     await attempt("plain", "plain.gguf", { type: "f16" });
     const { tensors } = await openGguf(path.join(root, "plain.gguf"));
