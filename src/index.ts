@@ -47,6 +47,7 @@ export { type AnswerDataOptions, type AnsweredData, type AnswerProgress, answerD
 export { checkRun, type Finding, type RunCheck } from "./verbs/doctor/check-run.js";
 export {
   type EvaluateOptions,
+  type ExportAdapterOptions,
   type ExportedAs,
   type ExportFormat,
   type ExportToOptions,
