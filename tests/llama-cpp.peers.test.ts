@@ -162,29 +162,28 @@ describe.runIf(hasLlamaCpp())("llama.cpp", () => {
     ["gpt2", ["q4_k_m"], { n_layer: 8, n_embd: 256 }],
     ["gpt_neox", ["q4_k_m"], WIDE],
   ];
-  test.runIf(peersAvailable()).each(CASES)(
-    "quantizes the file of %s to the same bytes",
-    async (name, types, change) => {
-      const at = (type: string): string => path.join(root, `wide-${name}-${type}.gguf`);
-      const folder = path.join(root, `wide ${name}`);
-      await writeGgufModel(folder, name, change);
-      const options = { base: null, to: "gguf", dtype: null } as const;
-      await exportTarget(folder, { ...options, type: "f32", out: at("f32") });
-      const binaries = fileURLToPath(new URL("llama-cpp/node_modules/@node-llama-cpp", import.meta.url));
-      const wanted = Object.fromEntries(types.map((type) => [at(`${type}-theirs`), GGUF_FILE_TYPES[type].number]));
-      await ask("llama_cpp", "quantize", { binaries, path: at("f32"), types: wanted });
-      for (const type of types) {
-        await exportTarget(folder, { ...options, type, out: at(type) });
-        const [ours, theirs] = [await openGguf(at(type)), await openGguf(at(`${type}-theirs`))];
-        expect(ours.tensors.size).toBe(theirs.tensors.size);
-        for (const [tensorName, tensor] of ours.tensors) {
-          const other = theirs.tensors.get(tensorName)!;
-          expect([tensorName, tensor.type.name]).toEqual([tensorName, other.type.name]);
-          expect([tensorName, await bytesOf(tensor)]).toEqual([tensorName, await bytesOf(other)]);
-        }
+  // On other processors compilers fuse its multiplications with additions.
+  const canCompare = peersAvailable() && process.arch === "x64";
+  test.runIf(canCompare).each(CASES)("quantizes the file of %s to the same bytes", async (name, types, change) => {
+    const at = (type: string): string => path.join(root, `wide-${name}-${type}.gguf`);
+    const folder = path.join(root, `wide ${name}`);
+    await writeGgufModel(folder, name, change);
+    const options = { base: null, to: "gguf", dtype: null } as const;
+    await exportTarget(folder, { ...options, type: "f32", out: at("f32") });
+    const binaries = fileURLToPath(new URL("llama-cpp/node_modules/@node-llama-cpp", import.meta.url));
+    const wanted = Object.fromEntries(types.map((type) => [at(`${type}-theirs`), GGUF_FILE_TYPES[type].number]));
+    await ask("llama_cpp", "quantize", { binaries, path: at("f32"), types: wanted });
+    for (const type of types) {
+      await exportTarget(folder, { ...options, type, out: at(type) });
+      const [ours, theirs] = [await openGguf(at(type)), await openGguf(at(`${type}-theirs`))];
+      expect(ours.tensors.size).toBe(theirs.tensors.size);
+      for (const [tensorName, tensor] of ours.tensors) {
+        const other = theirs.tensors.get(tensorName)!;
+        expect([tensorName, tensor.type.name]).toEqual([tensorName, other.type.name]);
+        expect([tensorName, await bytesOf(tensor)]).toEqual([tensorName, await bytesOf(other)]);
       }
-    },
-  );
+    }
+  });
 
   test("computes with the file of an adapter beside its base as with the merged model", async () => {
     const requests: Request[] = [];
