@@ -1,5 +1,6 @@
 import { CheckpointError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
+import { KNOWN_PATTERNS } from "../tokenizers/known-patterns.js";
 
 /** A part of tokenizer.json. */
 type Part = Readonly<Record<string, unknown>>;
@@ -13,10 +14,6 @@ export interface Splitting {
   /** True if llama.cpp puts the first token in front of texts where the file does not say it. */
   readonly addsBegin: boolean;
 }
-
-const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
-const REST = " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-const WORD = "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+";
 
 const byteLevel = (use_regex: boolean): Part => ({
   type: "ByteLevel",
@@ -43,7 +40,7 @@ const DIGITS: Splitting = {
 
 const LLAMA3: Splitting = {
   normalizer: null,
-  preTokenizer: sequence(split(`${CONTRACTIONS}|${WORD}|\\p{N}{1,3}|${REST}`), byteLevel(false)),
+  preTokenizer: sequence(split(KNOWN_PATTERNS.llama3), byteLevel(false)),
   ignoreMerges: true,
   addsBegin: true,
 };
@@ -51,36 +48,24 @@ const LLAMA3: Splitting = {
 const QWEN2: Splitting = {
   ...PLAIN,
   normalizer: { type: "NFC" },
-  preTokenizer: sequence(split(`${CONTRACTIONS}|${WORD}|\\p{N}|${REST}`), byteLevel(false)),
+  preTokenizer: sequence(split(KNOWN_PATTERNS.qwen2), byteLevel(false)),
 };
-
-// A word with its capitals in front, or of capitals alone.
-const LOWER = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
-const UPPER = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
-const BEFORE = "[^\\r\\n\\p{L}\\p{N}]?";
-const cased = (after: string, digits: string): string =>
-  `${BEFORE}${UPPER}*${LOWER}+${after}|${BEFORE}${UPPER}+${LOWER}*${after}|${digits}|` +
-  " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 const GPT4O: Splitting = {
   ...PLAIN,
-  preTokenizer: sequence(split(cased(`${CONTRACTIONS}?`, "\\p{N}{1,3}")), byteLevel(false)),
+  preTokenizer: sequence(split(KNOWN_PATTERNS.gpt4o), byteLevel(false)),
 };
 
-/** That of Mistral's newer models. */
 const TEKKEN: Splitting = {
   normalizer: null,
-  preTokenizer: sequence(split(cased("", "\\p{N}")), byteLevel(false)),
+  preTokenizer: sequence(split(KNOWN_PATTERNS.tekken), byteLevel(false)),
   ignoreMerges: true,
   addsBegin: true,
 };
 
 const SEED_CODER: Splitting = {
   ...PLAIN,
-  preTokenizer: sequence(
-    split(`${CONTRACTIONS}|${WORD}|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`),
-    byteLevel(false),
-  ),
+  preTokenizer: sequence(split(KNOWN_PATTERNS.seedCoder), byteLevel(false)),
 };
 
 /** The letters of scripts with capitals, as DeepSeek's first models list them. */

@@ -1,4 +1,5 @@
 import { shownValue } from "../base/json.js";
+import { isKnownPattern } from "./known-patterns.js";
 import { translated } from "./oniguruma.js";
 import { type Part, partOf } from "./part.js";
 import { UNKNOWN_TO_PATTERNS } from "./unicode-versions.js";
@@ -8,7 +9,7 @@ export type StretchSink = (start: number, end: number, isMatch: boolean) => void
 
 /** Splits a text into matches and the stretches between them. */
 export class Pattern {
-  /** True for a regular expression of the file, which may backtrack without end. */
+  /** True for a regular expression of the file that is not known, which may backtrack without end. */
   readonly isForeign: boolean;
   readonly #regex: RegExp;
   /** The same, for a match at a given place. */
@@ -31,7 +32,7 @@ export class Pattern {
       return new Pattern(new RegExp(escaped, "gu"), { isForeign: false, isOniguruma: false });
     }
     if (typeof source !== "string") throw new Error(`pattern must be a String or a Regex, not ${shownValue(value)}`);
-    return new Pattern(translated(source), { isForeign: true, isOniguruma: true });
+    return new Pattern(translated(source), { isForeign: !isKnownPattern(source), isOniguruma: true });
   }
 
   /** A pattern of our own, for characters as Oniguruma (`true`) or Rust's standard library knows them. */

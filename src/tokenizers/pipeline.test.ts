@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { KIND_TEXTS, TOKENIZER_KINDS } from "../../tests/tokenizer-kinds.js";
 import { builtModule } from "../platform/node-modules.js";
+import { KNOWN_PATTERNS } from "./known-patterns.js";
 import { TokenizerPipeline } from "./pipeline.js";
 
 /** Made by the library tokenizers 0.23.3, in tests/peers/tokenizer-kinds.peers.test.ts. */
@@ -138,4 +139,16 @@ test.each<[what: string, json: object, text: string, message: string]>([
     pipeline.decode(pipeline.encode(text).concat(many(9, 98)), false);
   };
   expect(there).toThrow(message);
+});
+
+test("known regular expressions run without a time limit, others do not", () => {
+  const isForeign = (Regex: string): boolean =>
+    new TokenizerPipeline({
+      ...TOKENIZER_KINDS["as it is"]!,
+      pre_tokenizer: { type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false },
+    }).isForeign;
+  for (const pattern of Object.values(KNOWN_PATTERNS)) {
+    expect(isForeign(pattern)).toBe(false);
+    expect(isForeign(`(${pattern})+`)).toBe(true);
+  }
 });
