@@ -32,6 +32,10 @@ export const GGUF_MODELS: Readonly<Record<string, Readonly<Record<string, unknow
     tie_word_embeddings: true,
     rope_scaling: { type: "linear", factor: 2 },
   },
+  "llama of other numbers": {
+    ...{ model_type: "llama", ...SMALL },
+    rope_scaling: { ...LLAMA3, low_freq_factor: 2, original_max_position_embeddings: 48 },
+  },
   yarn: { model_type: "llama", ...SMALL, rope_scaling: YARN },
   mistral: { model_type: "mistral", ...SMALL, sliding_window: null },
   qwen2: { model_type: "qwen2", ...SMALL, tie_word_embeddings: true },

@@ -5,6 +5,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as highrank from "../src/index.js";
 import {
+  answerData,
   ConfigError,
   checkRun,
   compare,
@@ -130,6 +131,8 @@ test.each<[string, (wrong: never) => unknown]>([
   ["decode: ids", (wrong) => model.decode(wrong)],
   ["decode: options", (wrong) => model.decode([1], wrong)],
   ["logits: ids", (wrong) => model.logits(wrong)],
+  ["answerData: target", (wrong) => answerData(wrong, {} as never)],
+  ["answerData: options", (wrong) => answerData(base, wrong)],
   ["generate: prompt", (wrong) => model.generate(wrong)],
   ["generate: options", (wrong) => model.generate("x", wrong)],
   ["chat: messages", (wrong) => model.chat(wrong)],
@@ -282,6 +285,14 @@ test("calls at once are served one after the other", async () => {
   ]);
   expect([first, second]).toEqual([alone, alone]);
   expect(ids.shape).toEqual([3, model.vocabSize]);
+});
+
+test("ids that are none, and answers without a place, are refused by name", async () => {
+  for (const wrong of [undefined, 10n, Symbol("1"), 1.5, -1, "1"]) {
+    await expect(model.logits([wrong] as never)).rejects.toThrow("logits: ids must be a list of token ids, which are");
+  }
+  await expect(answerData(base, { data } as never)).rejects.toThrow("answerData: out must be a text, got undefined");
+  await expect(answerData(base, { data, out: {} } as never)).rejects.toThrow("answerData: out must be a text, got an");
 });
 
 test("logits are those of the model, and what cannot be scored is refused", async () => {

@@ -1,4 +1,14 @@
-import { baseName, exists, extension, fileSize, filesBelow, isDirectory, joinPath, readText } from "#platform";
+import {
+  baseName,
+  exists,
+  extension,
+  fileSize,
+  fileStamp,
+  filesBelow,
+  isDirectory,
+  joinPath,
+  readText,
+} from "#platform";
 import { DataError } from "../base/errors.js";
 import { append } from "../base/lists.js";
 import { RUN_SETTINGS } from "../base/naming.js";
@@ -210,6 +220,7 @@ export async function openDataset(
   const found: FoundRecords = { kind: undefined, haveContext: false };
   const open = async (names: readonly string[]): Promise<Records> => {
     const held: DataRecord[] = [];
+    const stamps = await stampsOf(names);
     let count = 0;
     const onProgress = isHeld ? undefined : options.onProgress;
     for await (const part of recordsIn(names, reader, { unit: document, sampling }, onProgress)) {
@@ -220,9 +231,11 @@ export async function openDataset(
     }
     if (count === 0) throw new DataError(`${names.join(", ")}: no text in it; name a file with some`);
     if (isHeld) return Records.of(held);
-    return Records.from(source, count, () =>
-      recordsIn(names, newReader(), { unit: document, sampling: new Sampling(sampling.share) }, onProgress),
-    );
+    return Records.from(count, async function* () {
+      await requireUnchanged(source, names, stamps);
+      yield* recordsIn(names, newReader(), { unit: document, sampling: new Sampling(sampling.share) }, onProgress);
+      await requireUnchanged(source, names, stamps);
+    });
   };
   const train = await open(files.train);
   const validation = files.validation.length === 0 ? Records.of([]) : await open(files.validation);
@@ -353,6 +366,16 @@ export function isDataFile(path: string): boolean {
 function requireDataFile(path: string): void {
   if (isDataFile(path)) return;
   throw new DataError(`${path}: the name must end in ${formatNames()}; rename or convert the file`);
+}
+
+async function stampsOf(paths: readonly string[]): Promise<string> {
+  return (await Promise.all(paths.map(fileStamp))).join();
+}
+
+/** @throws DataError if one of the files has been written to since it had its stamp. */
+async function requireUnchanged(source: string, paths: readonly string[], stamps: string): Promise<void> {
+  if ((await stampsOf(paths)) === stamps) return;
+  throw new DataError(`${source}: was changed while it was read; do not write into data while a run prepares`);
 }
 
 /** The records of files, some at a time. */

@@ -1,4 +1,3 @@
-import { DataError } from "../base/errors.js";
 import { append } from "../base/lists.js";
 import type { DataRecord } from "./records.js";
 
@@ -25,22 +24,9 @@ export class Records {
     });
   }
 
-  /**
-   * Records that are read anew each time.
-   * @param name of their source, for messages.
-   */
-  static from(name: string, count: number, read: Reading): Records {
-    return new Records(count, async function* () {
-      let found = 0;
-      for await (const part of read()) {
-        found += part.length;
-        yield part;
-      }
-      if (found === count) return;
-      throw new DataError(
-        `${name}: had ${count} records and now has ${found}; do not write into data while they are read`,
-      );
-    });
+  /** Records that are read anew each time. */
+  static from(count: number, read: Reading): Records {
+    return new Records(count, read);
   }
 
   /** The records some at a time. @throws DataError if they cannot be read any more. */

@@ -211,7 +211,7 @@ async function ropeScaling(
     };
   }
   const divisors = await tensors.get("rope_freqs.weight")?.read();
-  if (divisors !== undefined) return llama3Scaling(metadata.where, divisors, config);
+  if (divisors !== undefined) return llama3Scaling(metadata, name, divisors, config);
   const type = metadata.text(`${name}.rope.scaling.type`);
   const given = metadata.number(`${name}.rope.scaling.factor`) ?? metadata.number(`${name}.rope.scale_linear`);
   // llama.cpp takes a factor without a type for linear, and 0 for none.
@@ -228,25 +228,35 @@ async function ropeScaling(
   throw new ModelError(`${metadata.where}: ${name}.rope.scaling.type is ${type}; none, linear and yarn can be read`);
 }
 
-/** The constants of every Llama 3 model; the factor differs. */
-const LLAMA3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 } as const;
+/** The constants of every Llama 3 model of Meta's; the factor differs. */
+const LLAMA3 = { seldom: 1, often: 4, originalLength: 8192 } as const;
 
 /** The scaling of Llama 3 whose divisors of frequencies the file holds. @throws ModelError for those of another. */
 function llama3Scaling(
-  where: string,
+  metadata: GgufMetadata,
+  name: string,
   divisors: Float32Array,
   { rope_theta }: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> | undefined {
   if (divisors.every((divisor) => divisor === 1)) return undefined;
   const factor = largest(divisors, 1);
-  const { low_freq_factor: seldom, high_freq_factor: often, original_max_position_embeddings: originalLength } = LLAMA3;
+  // Written here; other files hold the divisors alone.
+  const seldom = metadata.number(`${name}.rope.scaling.low_freq_factor`) ?? LLAMA3.seldom;
+  const often = metadata.number(`${name}.rope.scaling.high_freq_factor`) ?? LLAMA3.often;
+  const originalLength = metadata.number(`${name}.rope.scaling.original_context_length`) ?? LLAMA3.originalLength;
   const plain: Rope = { headDim: 2 * divisors.length, theta: rope_theta as number };
   const frequencies = rotaryFrequencies(plain, originalLength);
   const stretched = rotaryFrequencies(
     { ...plain, scaling: { kind: "llama3", factor, originalLength, seldom, often } },
     originalLength,
   );
-  if (divisors.every((divisor, pair) => Math.abs((divisor * stretched[pair]!) / frequencies[pair]! - 1) < 1e-4))
-    return { rope_type: "llama3", factor, ...LLAMA3 };
-  throw new ModelError(`${where}: rope_freqs.weight holds other divisors than those of Llama 3's rotary positions`);
+  if (divisors.every((divisor, pair) => Math.abs((divisor * stretched[pair]!) / frequencies[pair]! - 1) < 1e-4)) {
+    return {
+      ...{ rope_type: "llama3", factor, low_freq_factor: seldom, high_freq_factor: often },
+      original_max_position_embeddings: originalLength,
+    };
+  }
+  throw new ModelError(
+    `${metadata.where}: rope_freqs.weight holds other divisors than those of Llama 3's rotary positions`,
+  );
 }

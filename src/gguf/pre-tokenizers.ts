@@ -24,7 +24,7 @@ const byteLevel = (use_regex: boolean): Part => ({
 
 const split = (Regex: string): Part => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false });
 
-const sequence = (...pretokenizers: readonly Part[]): Part => ({ type: "Sequence", pretokenizers });
+const sequence = (pretokenizers: readonly Part[]): Part => ({ type: "Sequence", pretokenizers });
 
 const PLAIN = { normalizer: null, ignoreMerges: false, addsBegin: false } as const;
 
@@ -35,12 +35,12 @@ const DIGIT: Part = { type: "Digits", individual_digits: true };
 /** As GPT-2's, with a piece for each digit. */
 const DIGITS: Splitting = {
   ...PLAIN,
-  preTokenizer: sequence(DIGIT, byteLevel(true)),
+  preTokenizer: sequence([DIGIT, byteLevel(true)]),
 };
 
 const LLAMA3: Splitting = {
   normalizer: null,
-  preTokenizer: sequence(split(KNOWN_PATTERNS.llama3), byteLevel(false)),
+  preTokenizer: sequence([split(KNOWN_PATTERNS.llama3), byteLevel(false)]),
   ignoreMerges: true,
   addsBegin: true,
 };
@@ -48,24 +48,24 @@ const LLAMA3: Splitting = {
 const QWEN2: Splitting = {
   ...PLAIN,
   normalizer: { type: "NFC" },
-  preTokenizer: sequence(split(KNOWN_PATTERNS.qwen2), byteLevel(false)),
+  preTokenizer: sequence([split(KNOWN_PATTERNS.qwen2), byteLevel(false)]),
 };
 
 const GPT4O: Splitting = {
   ...PLAIN,
-  preTokenizer: sequence(split(KNOWN_PATTERNS.gpt4o), byteLevel(false)),
+  preTokenizer: sequence([split(KNOWN_PATTERNS.gpt4o), byteLevel(false)]),
 };
 
 const TEKKEN: Splitting = {
   normalizer: null,
-  preTokenizer: sequence(split(KNOWN_PATTERNS.tekken), byteLevel(false)),
+  preTokenizer: sequence([split(KNOWN_PATTERNS.tekken), byteLevel(false)]),
   ignoreMerges: true,
   addsBegin: true,
 };
 
 const SEED_CODER: Splitting = {
   ...PLAIN,
-  preTokenizer: sequence(split(KNOWN_PATTERNS.seedCoder), byteLevel(false)),
+  preTokenizer: sequence([split(KNOWN_PATTERNS.seedCoder), byteLevel(false)]),
 };
 
 /** The letters of scripts with capitals, as DeepSeek's first models list them. */
@@ -85,23 +85,23 @@ const IDEOGRAPHS = split("[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+");
 
 const DEEPSEEK_LLM: Splitting = {
   ...PLAIN,
-  preTokenizer: sequence(
+  preTokenizer: sequence([
     ...["[\r\n]", `\\s?[${CASED_LETTERS}]+`, `\\s?[${PUNCTUATION}]+`, "\\s+$"].map(split),
     ...[IDEOGRAPHS, DIGIT, byteLevel(false)],
-  ),
+  ]),
 };
 
 const DEEPSEEK_CODER: Splitting = {
   ...PLAIN,
-  preTokenizer: sequence(
+  preTokenizer: sequence([
     ...["[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+"].map(split),
     ...[IDEOGRAPHS, DIGIT, byteLevel(false)],
-  ),
+  ]),
 };
 
 const DEEPSEEK_V3: Splitting = {
   ...PLAIN,
-  preTokenizer: sequence(
+  preTokenizer: sequence([
     split("\\p{N}{1,3}"),
     split("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"),
     split(
@@ -109,7 +109,7 @@ const DEEPSEEK_V3: Splitting = {
         " ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
     ),
     byteLevel(false),
-  ),
+  ]),
 };
 
 /** Splittings by their names in `tokenizer.ggml.pre`, and those that compute the same. */

@@ -214,6 +214,10 @@ function writeRope(rope: Rope, keys: KeyWriter): void {
       const { scaling: _, ...plain } = rope;
       const stretched = rotaryFrequencies(rope, scaling.originalLength);
       const frequencies = rotaryFrequencies(plain, scaling.originalLength);
+      // llama.cpp reads the divisors alone, and so do its readers, which know Meta's numbers.
+      keys.float("rope.scaling.low_freq_factor", scaling.seldom);
+      keys.float("rope.scaling.high_freq_factor", scaling.often);
+      keys.uint("rope.scaling.original_context_length", scaling.originalLength);
       keys.factors(
         "rope_freqs.weight",
         Array.from(frequencies, (frequency, pair) => frequency / stretched[pair]!),

@@ -206,6 +206,16 @@ async function holds(path: string, check: () => Promise<boolean>): Promise<boole
   }
 }
 
+/** A text that is another once the file has been written to, or replaced. @throws DataError if it is not there. */
+export async function fileStamp(path: string): Promise<string> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(":");
+  } catch (error) {
+    throw readFault(path, error);
+  }
+}
+
 /** Length in bytes. @throws DataError if there is no such file. */
 export async function fileSize(path: string): Promise<number> {
   try {

@@ -20,7 +20,7 @@ async function render(source: string, limits: { seconds: number; heapMegabytes: 
 const FEW = { seconds: 20, heapMegabytes: 64 };
 
 test("work that ends is done", async () => {
-  expect(await render("{{ messages[0].content }}", FEW)).toEqual([expect.objectContaining({ text: "a" })]);
+  expect(await render("{{ messages[0].content }}", FEW)).toEqual([[expect.objectContaining({ text: "a" })]]);
 });
 
 test("work without an end is stopped", async () => {

@@ -13,6 +13,7 @@ export {
   exists,
   type FileReader,
   fileSize,
+  fileStamp,
   isDirectory,
   listFolder,
   makeFolder,

@@ -73,7 +73,9 @@ test("a cycle lies in a file of its own under PEFT's names", async () => {
 test("only the next cycle is appended, and after going back the log goes on from there", async () => {
   await expect(appendDelta(run, delta(2))).rejects.toThrow("ends with cycle 0, so the next must be 1, not 2");
   for (const cycle of [1, 2, 3]) await appendDelta(run, delta(cycle));
-  await expect(appendDelta(run, delta(3))).rejects.toThrow("truncateDeltas");
+  await expect(appendDelta(run, delta(3))).rejects.toThrow(
+    "ends with cycle 3, so the next must be 4, not 3, as the state of the run says",
+  );
   await truncateDeltas(run, 1);
   expect(await loggedCycles(run)).toEqual([1]);
   await appendDelta(run, delta(2));

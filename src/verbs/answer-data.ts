@@ -19,6 +19,7 @@ import { describePlace } from "../data/records.js";
 import { locateData } from "../hub/locate-data.js";
 import { inputsOf, requireApart, requireNewFile } from "../loading/output-folder.js";
 import type { Answer } from "../programs/text-generator.js";
+import { OBJECT, requireArguments, TEXT } from "./arguments.js";
 import { type ManyOptions, Writer, type WriterOptions } from "./generate.js";
 import { readBy } from "./target.js";
 
@@ -66,6 +67,8 @@ export interface AnsweredData extends AnswerProgress {
  * cannot be asked; CheckpointError.
  */
 export async function answerData(target: string, options: AnswerDataOptions): Promise<AnsweredData> {
+  requireArguments("answerData", { target: TEXT, options: OBJECT }, { target, options });
+  requireArguments("answerData", { data: TEXT, out: TEXT }, { ...options });
   const { data, out, columns = [], chat = null, system = null, signal, onProgress = () => {} } = options;
   const partial = `${out}.partial`;
   const inputs = [...readBy(target, options), ...inputsOf({ data })];

@@ -1,6 +1,7 @@
 import { baseName, extension, fileSize } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
+import { largest } from "../base/numbers.js";
 import { loraScalings } from "../formats/peft.js";
 import { termOf } from "../formats/peft-tensors.js";
 import { GGUF_FILE_TYPES } from "../gguf/file-types.js";
@@ -66,7 +67,7 @@ export async function exportGgufAdapter(
     format: "gguf-adapter",
     file: out,
     type: chosen,
-    rank: Math.max(...[...updates.values()].map(({ rank }) => rank)),
+    rank: largest([...updates.values()].map(({ rank }) => rank)),
     layers: updates.size,
     alpha: adapter.alpha,
     baseModel,

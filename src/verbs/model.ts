@@ -88,8 +88,12 @@ const MESSAGES = listOf({
 });
 const PROMPT = either(TEXT, MESSAGES);
 const IDS: Kind = {
-  words: "a list of token ids",
-  holds: (value) => typeof value === "object" && value !== null && "length" in value,
+  words: "a list of token ids, which are integers from 0 up",
+  holds: (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    "length" in value &&
+    Array.from(value as ArrayLike<unknown>).every((id) => Number.isInteger(id) && (id as number) >= 0),
 };
 
 /**

@@ -146,7 +146,7 @@ export const EXPORT_OPTIONS = {
     choices: GGUF_EXPORT_TYPES,
     default: null,
     none: "q8_0; of an adapter f32",
-    help: "Type of the matrices in a GGUF file; q4_k_m and q5_k_m are mixes of types.",
+    help: "Type of the matrices in a GGUF file.",
   },
   adapterOnly: {
     type: "boolean",
@@ -158,11 +158,12 @@ export const EXPORT_OPTIONS = {
     choices: EXPORT_DTYPES,
     default: null,
     none: "hf: that of the base, or float32 where it is quantized; onnx: fp32",
-    help: "Type of the weights; for onnx several, by commas, as transformers.js names them: fp32, fp16, q8, q4, q4f16.",
+    help: "Type of the weights; for onnx several, by commas.",
   },
   lossTokens: {
     type: "integer",
     default: LOSS_TOKENS,
+    isRare: true,
     min: 0,
     unit: "tokens",
     help: "Tokens that the loss of rounded onnx models is computed on, as is that of the model in float32; 0 for none.",
