@@ -93,6 +93,21 @@ test("three samples are shown, and of each no more tokens than a person reads", 
   decode.mockRestore();
 });
 
+test("characters of messages are those of their texts, in parts too", async () => {
+  const content = [
+    { type: "text", text: "ab" },
+    { type: "text", text: "c" },
+  ];
+  const chat = {
+    messages: [
+      { role: "user", content },
+      { role: "assistant", content: "de" },
+    ],
+  };
+  const { characters } = await describeData(await write("parts.jsonl", JSON.stringify(chat)));
+  expect(characters.train).toBe("abc\nde".length);
+});
+
 test("large data are estimated from a sample, in which records of all places are", async () => {
   const rows = Array.from({ length: 12_000 }, (_, i) => `{"text": "${"x y ".repeat(i % 200)}${i}"}`);
   const source = await write("large.jsonl", `${rows.join("\n")}\n`);

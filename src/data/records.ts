@@ -1,5 +1,5 @@
 import { DataError } from "../base/errors.js";
-import { shownValue, withBigInts } from "../base/json.js";
+import { isObject, shownValue, withBigInts } from "../base/json.js";
 import { optionName } from "../base/naming.js";
 import { suggest } from "../base/suggest.js";
 import type { ChatMessage, Conversation } from "../chats/chat-rendering.js";
@@ -331,8 +331,10 @@ export function textOfRecord(record: RecordContent): string | undefined {
     case "messages":
     case "prompt-completion messages":
       return record.conversation.messages
-        .map(({ content }) => content)
-        .filter((content) => typeof content === "string")
+        .flatMap(({ content }) => {
+          if (!Array.isArray(content)) return typeof content === "string" ? [content] : [];
+          return [content.map((part: unknown) => (isObject(part) ? part.text : part)).join("")];
+        })
         .join("\n");
     case "token rows":
       return undefined;

@@ -107,7 +107,8 @@ async function* decoded(path: string, onBytes: (done: number) => void): AsyncGen
       try {
         text = decoder.decode(bytes, { stream: offset + length < file.size });
       } catch (cause) {
-        throw new DataError(`${path} is not UTF-8 text; convert it, or name another file`, { cause });
+        const where = `between bytes ${offset} and ${offset + length}`;
+        throw new DataError(`${path} is not UTF-8 text (${where}); convert it, or name another file`, { cause });
       }
       requireText(path, text);
       yield text;

@@ -23,7 +23,7 @@ export interface EvaluationOptions extends TargetOptions {
   readonly batchSize: number;
   /** Tokens of a packed sequence, or null for the model's own length. */
   readonly sequenceLength: number | null;
-  /** Score at most this many tokens; null for all. */
+  /** Score about this many tokens at most, in whole samples or rows, at least one; null for all. */
   readonly maxTokens: number | null;
   /** Score prompts and the turns of all roles too. Default false. */
   readonly trainOnInputs?: boolean;

@@ -31,7 +31,7 @@ export const EVALUATION_OPTIONS = {
     none: "all",
     min: 1,
     unit: "tokens",
-    help: "Score at most this many tokens.",
+    help: "Score about this many tokens at most, in whole samples or rows, at least one.",
   },
 } as const satisfies OptionTable;
 
