@@ -99,11 +99,14 @@ describe.runIf(hasLlamaCpp())("llama.cpp", () => {
     answers = askLlamaCpp(written.map(([file]) => ({ file, texts: TEXTS, ids })));
   });
 
-  // It keeps keys and values in 16 bits.
+  // It looks GELU up in a table of 16 bits.
+  const boundOf = (name: string): number =>
+    ["gemma3_text", "gpt2", "gpt_neox"].includes(String(GGUF_MODELS[name]!.model_type)) ? 2e-3 : 2e-5;
+
   test.each(names)("computes with the file of %s as highrank does with its folder", (name) => {
     const number = names.indexOf(name);
     expect(answers[number]!.logProbabilities).toHaveLength(288);
-    expect(apart(answers[number]!, written[number]![1])).toBeLessThan(1e-2);
+    expect(apart(answers[number]!, written[number]![1])).toBeLessThan(boundOf(name));
   });
 
   test("takes texts apart as highrank does", () => {
@@ -146,7 +149,7 @@ describe.runIf(hasLlamaCpp())("llama.cpp", () => {
     for (const type of TYPES) written.push(await write("qwen3", type, change));
     const computed = askLlamaCpp(written.map(([file]) => ({ file, texts: [], ids })));
     for (const [number, type] of TYPES.entries()) {
-      expect(apart(computed[number]!, written[number]![1]), type).toBeLessThan(type === "f16" ? 1e-2 : 0.1);
+      expect(apart(computed[number]!, written[number]![1]), type).toBeLessThan(type === "f16" ? 2e-5 : 0.1);
     }
   });
 
@@ -203,7 +206,7 @@ describe.runIf(hasLlamaCpp())("llama.cpp", () => {
     const computed = askLlamaCpp(requests);
     for (const [number, name] of names.entries()) {
       const [beside, merged] = [computed[2 * number]!, computed[2 * number + 1]!];
-      expect(apart(beside, merged.logProbabilities), name).toBeLessThan(1e-2);
+      expect(apart(beside, merged.logProbabilities), name).toBeLessThan(boundOf(name));
       expect([name, beside.next]).toEqual([name, merged.next]);
       expect(apart(beside, answers[number]!.logProbabilities), name).toBeGreaterThan(0.1);
     }

@@ -2,6 +2,8 @@
 // and the likeliest tokens that follow.
 import { getLlama, LlamaLogLevel } from "node-llama-cpp";
 
+// Keys and values are kept in 16 bits otherwise.
+const CACHE = { experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32" };
 const requests = JSON.parse(process.argv[2]);
 const llama = await getLlama({ gpu: false, build: "never", logLevel: LlamaLogLevel.error, maxThreads: 1 });
 const answers = [];
@@ -13,7 +15,7 @@ for (const { file, lora, texts, ids, following = 0 } of requests) {
     await model.dispose();
     continue;
   }
-  const context = await model.createContext({ contextSize: 64, threads: 1, flashAttention: false, lora });
+  const context = await model.createContext({ contextSize: 64, threads: 1, flashAttention: false, lora, ...CACHE });
   const sequence = context.getSequence();
   /** The probability of each token after these. */
   const after = async (tokens) => {
