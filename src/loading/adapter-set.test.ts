@@ -171,7 +171,7 @@ test("a model is loaded, and merged, with adapters by their weights", async () =
   const merging = mergeTarget(at("a"), { ...options, out: at("nowhere"), base: at("base"), adapters });
   await expect(merging).rejects.toThrow(/^adapters is for models; .* is a PEFT adapter/);
   const exporting = exportTarget(at("base"), { to: "peft", out: at("nowhere"), base: null, dtype: null, adapters });
-  await expect(exporting).rejects.toThrow(/^adapters is for to hf and onnx/);
+  await expect(exporting).rejects.toThrow(/^adapters is for to hf, onnx and gguf/);
 });
 
 test("what cannot be is refused, and says what there is", async () => {
