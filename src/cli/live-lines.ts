@@ -101,7 +101,10 @@ function stepWords({ maxSteps, epochs, stepsPerEpoch }: RunOutline): string {
 }
 
 function heldOutWords({ heldOutSamples, heldOutTokens, evaluated, isRough, ...rest }: RunOutline): string {
-  const size = heldOutSamples === null ? `${formatCount(heldOutTokens)} tokens` : `${heldOutSamples} samples`;
+  const size =
+    heldOutSamples === null
+      ? `${formatCount(heldOutTokens)} tokens`
+      : `${heldOutSamples} sample${heldOutSamples === 1 ? "" : "s"}`;
   const part = evaluated === 1 ? "" : `, ${formatShare(evaluated)} of them at a time`;
   const rough = isRough ? "; so few that the loss on them is rough" : "";
   return `${size} held out, ${rest.heldOut}; ${rest.evaluations}${part}${rough}`;

@@ -639,7 +639,7 @@ export const SETTINGS = {
     group: "Optimizer",
     default: 0,
     min: 0,
-    help: "Decoupled weight decay of AdamW; norms are exempt.",
+    help: "Decoupled weight decay of AdamW; norms, biases and magnitudes of DoRA are exempt.",
   },
   beta1: {
     type: "number",

@@ -383,7 +383,7 @@ export interface TrainSettings {
    */
   readonly minLrRatio?: Settings["minLrRatio"] | undefined;
   /**
-   * Decoupled weight decay of AdamW; norms are exempt.
+   * Decoupled weight decay of AdamW; norms, biases and magnitudes of DoRA are exempt.
    *
    * Value: a number of at least 0.
    * Default: 0.

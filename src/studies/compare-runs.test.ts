@@ -31,6 +31,7 @@ beforeAll(async () => {
   await run("slow", { lr: 1e-5 });
   await run("fast", { lr: 1e-2, evalEvery: 2 });
   await run("seeded", { seed: 1 });
+  await run("validated", { validData: at("other.txt") });
   await run("elsewhere", { data: at("other.txt"), vocabSize: 290 });
 }, 300_000);
 afterAll(() => rm(folder, { recursive: true }));
@@ -71,6 +72,19 @@ test("losses that are not of the same tokens are not ranked, and the reasons are
     },
   ]);
   expect(comparisonLines(compared).join("\n")).toContain("Their losses do not compare with that of slow:\n  seeded: ");
+});
+
+test("other data for validation are the reason, and not a change of the others", async () => {
+  const { incomparable } = await compareRuns([at("slow"), at("validated")]);
+  expect(incomparable).toEqual([
+    {
+      folder: at("validated"),
+      reasons: [
+        `other held-out data: validData ${at("other.txt")} instead of none`,
+        "other tokenizer: its tokens are other units",
+      ],
+    },
+  ]);
 });
 
 test("a study's folder stands for its runs", async () => {

@@ -153,6 +153,7 @@ function reasonsAgainst(one: Read, other: Read): string[] {
   const splits = HELD_OUT.filter(differs).map(both);
   const drawsOther = differs("seed") && !differs("data");
   if (differs("data")) reasons.push(`other data: ${b.data} instead of ${a.data}`);
+  if (differs("validData")) reasons.push(`other held-out data: ${both("validData")}`);
   if (one.tokenizerSha256 !== other.tokenizerSha256) reasons.push("other tokenizer: its tokens are other units");
   if (splits.length > 0) reasons.push(`other held-out tokens: ${splits.join(", ")}`);
   if (drawsOther) reasons.push(`other held-out split: ${both("seed")}, which draws it`);

@@ -4,7 +4,7 @@ import { checkpointPath } from "../files/open-file.js";
 import { openGguf } from "../gguf/open-gguf.js";
 import type { GgufValue } from "../gguf/types.js";
 import { ggufBaseOf, ggufCardOf } from "../gguf/written-card.js";
-import { parseHubName } from "../hub/hub-name.js";
+import { type HubModel, isCommit, parseHubName } from "../hub/hub-name.js";
 import { readRunSettings } from "../runs/run-folder.js";
 import type { Target } from "./target.js";
 
@@ -20,19 +20,22 @@ export async function ggufOriginOf(target: Target): Promise<Keys> {
   const { folder } = target;
   switch (target.kind) {
     case "run":
-      return baseKeys((await readRunSettings(folder)).model);
+      // A run names a model of the hub with its commit.
+      return hubKeys(parseHubName((await readRunSettings(folder)).model), ({ revision }) => isCommit(revision));
     case "adapter": {
       const config = await readJsonObject(await checkpointPath(folder, "adapter_config.json"));
-      return baseKeys(target.base ?? config.base_model_name_or_path);
+      const base = target.base ?? config.base_model_name_or_path;
+      const isFolder = typeof base !== "string" || (await exists(base));
+      return hubKeys(isFolder ? undefined : parseHubName(base), () => true);
     }
     case "model":
       return target.adapters.length > 0 ? NONE : modelKeys(folder);
   }
 }
 
-function baseKeys(named: unknown): Keys {
-  const model = typeof named === "string" ? parseHubName(named) : undefined;
-  return model === undefined ? NONE : ggufBaseOf(model.name);
+/** @param isOfHub tells a model of the hub from a folder whose path looks like its name. */
+function hubKeys(model: HubModel | undefined, isOfHub: (model: HubModel) => boolean): Keys {
+  return model !== undefined && isOfHub(model) ? ggufBaseOf(model.name) : NONE;
 }
 
 async function modelKeys(folder: string): Promise<Keys> {
