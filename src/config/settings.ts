@@ -142,6 +142,7 @@ export const SETTINGS = {
     type: "string",
     path: "path",
     group: "Model and data",
+    study: "shared",
     default: null,
     none: "the tokenizer's own",
     help: "Template that messages are rendered with: one of the tokenizer's by name, a file, or a built-in one: chatml, llama3, gemma, mistral, phi, zephyr, alpaca, vicuna.",
@@ -165,12 +166,14 @@ export const SETTINGS = {
   trainOnInputs: {
     type: "boolean",
     group: "Model and data",
+    study: "shared",
     default: false,
     help: "Score prompts and the turns of all roles, not only completions and what the assistant wrote.",
   },
   packing: {
     type: "choice",
     group: "Model and data",
+    study: "shared",
     choices: PACKINGS,
     default: "auto",
     help: "auto is joined for text and separate for other data. separate: the samples of a batch stand one after another, and none sees another; joined: text is cut into full rows, and several whole samples share a row, where each sees those before it; none: each has a padded row.",

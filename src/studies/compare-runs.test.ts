@@ -6,9 +6,10 @@ import { animalText } from "../../tests/animal-text.js";
 import { SMALL_RUN } from "../../tests/small-run.js";
 import { comparisonLines } from "../cli/compare-runs.js";
 import { resolveSettings } from "../config/resolve.js";
-import type { Settings } from "../config/settings.js";
+import type { SettingKey, Settings } from "../config/settings.js";
 import { train } from "../training/train.js";
-import { compareRuns, holdsRuns } from "./compare-runs.js";
+import { compareRuns, HELD_OUT, holdsRuns } from "./compare-runs.js";
+import { SHARED_SETTINGS } from "./study.js";
 
 let folder = "";
 const at = (name: string): string => path.join(folder, name);
@@ -100,4 +101,9 @@ test("a study's folder stands for its runs", async () => {
 test("one run is too few, and a folder without one is named", async () => {
   await expect(compareRuns([at("slow")])).rejects.toThrow("at least two runs");
   await expect(compareRuns([at("slow"), folder])).rejects.toThrow("holds no run");
+});
+
+test("whatever decides on the tokens of a held-out loss must be the same in all arms of a study", () => {
+  const decisive: readonly SettingKey[] = [...HELD_OUT, "data", "validData", "evalTokens", "tokenizer"];
+  expect(decisive.filter((key) => !SHARED_SETTINGS.includes(key))).toEqual([]);
 });

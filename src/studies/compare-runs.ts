@@ -135,7 +135,7 @@ async function newestState(folder: string): Promise<RunState | null> {
 }
 
 /** Settings that decide which tokens are held out and how they are cut, beside data and tokenizer. */
-const HELD_OUT: readonly SettingKey[] = [
+export const HELD_OUT: readonly SettingKey[] = [
   ...(["validationFraction", "sequenceLength", "chatTemplate", "chatDate", "addSpecialTokens"] as const),
   ...(["trainOnInputs", "packing"] as const),
 ];

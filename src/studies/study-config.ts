@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 import { append } from "../base/lists.js";
 import { suggest } from "../base/suggest.js";
 import { loadConfigFile } from "../config/config-file.js";
@@ -178,9 +179,10 @@ export function differenceFaults([first, ...others]: readonly Arm<OpenSettings>[
   for (const { name, settings } of others) {
     for (const key of SHARED_SETTINGS) {
       const [own, that] = [settings[key], first!.settings[key]];
-      if (own === that) continue;
+      if (JSON.stringify(own) === JSON.stringify(that)) continue;
+      const shown = (value: unknown): string => (value === undefined ? "left out" : shownValue(value));
       faults.push(
-        `${path}: arm ${name}: ${key} is ${own}, but ${that} in arm ${first!.name}; ` +
+        `${path}: arm ${name}: ${key} is ${shown(own)}, but ${shown(that)} in arm ${first!.name}; ` +
           "held-out losses can be compared only if it is the same: give it under settings",
       );
     }

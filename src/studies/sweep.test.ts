@@ -56,7 +56,6 @@ test.each([
   "lr=1e-4,0.0001",
   "rank=8,8.0",
   "seed=1,01",
-  "packing=joined,true",
   "target-modules=q_proj,k_proj;q_proj, k_proj",
 ])("%s names the same value twice", (text) => {
   expect(() => parseSweeps([text])).toThrow(/: must have two or more different values, separated by "[,;]", got /);
