@@ -52,11 +52,9 @@ test("a flag beside a sweep of the same setting is refused", () => {
   expect(() => requireUnset({ rank: "4" }, parseSweeps(["lr=1,2"]))).not.toThrow();
 });
 
-test.each([
-  "lr=1e-4,0.0001",
-  "rank=8,8.0",
-  "seed=1,01",
-  "target-modules=q_proj,k_proj;q_proj, k_proj",
-])("%s names the same value twice", (text) => {
-  expect(() => parseSweeps([text])).toThrow(/: must have two or more different values, separated by "[,;]", got /);
-});
+test.each(["lr=1e-4,0.0001", "rank=8,8.0", "seed=1,01", "target-modules=q_proj,k_proj;q_proj, k_proj"])(
+  "%s names the same value twice",
+  (text) => {
+    expect(() => parseSweeps([text])).toThrow(/: must have two or more different values, separated by "[,;]", got /);
+  },
+);
