@@ -180,7 +180,8 @@ export function differenceFaults([first, ...others]: readonly Arm<OpenSettings>[
     for (const key of SHARED_SETTINGS) {
       const [own, that] = [settings[key], first!.settings[key]];
       if (JSON.stringify(own) === JSON.stringify(that)) continue;
-      const shown = (value: unknown): string => (value === undefined ? "left out" : shownValue(value));
+      const shown = (value: unknown): string =>
+        value === undefined ? "left out" : typeof value === "string" ? value : shownValue(value);
       faults.push(
         `${path}: arm ${name}: ${key} is ${shown(own)}, but ${shown(that)} in arm ${first!.name}; ` +
           "held-out losses can be compared only if it is the same: give it under settings",
