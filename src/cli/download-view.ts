@@ -13,15 +13,15 @@ export interface DownloadViewOptions {
 }
 
 /**
- * Shows the progress of a download, and of preparing large data: on an interactive terminal in a line that is redrawn, elsewhere in a new line every
- * ten seconds; and at the end what was downloaded.
+ * Shows the progress of a download, and of preparing large data: on an interactive terminal in a line that is redrawn,
+ * elsewhere in a new line every ten seconds; and at the end what was downloaded.
  */
 export class DownloadView implements DownloadEvents {
   readonly #outlet: Outlet;
   readonly #line: ProgressLine;
   readonly #style: Style;
   readonly #now: () => number;
-  /** What is done with the data, and since when. */
+  /** The present work on the data, and when it began. */
   #stage: { readonly name: DataProgress["stage"]; readonly at: number; share: number } | undefined;
   /** Where the present download began; bytes from before say nothing about its speed. */
   #start: { readonly at: number; readonly done: number } | undefined;

@@ -254,7 +254,7 @@ export async function openDataset(
   };
 }
 
-/** What has been seen of a source's records. */
+/** The facts of a source's records that have been read. */
 interface FoundRecords {
   kind: DataKind | undefined;
   /** True if one of them is an instruction that has more than a question and an answer. */

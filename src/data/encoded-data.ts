@@ -65,11 +65,11 @@ export interface TokenizedRecords {
   readonly longestRow: number | undefined;
   /** Tokens of a stream; undefined for samples. */
   readonly textTokens: number | undefined;
-  /** @throws DataError as `encodeSamples`. */
+  /** @throws DataError as `cutSamples`. */
   cut(sequenceLength: number): EncodedRecords;
 }
 
-/** @throws DataError as `encodeSamples`; CheckpointError as the tokenizer. */
+/** @throws DataError as `wholeSamples` and `cutSamples`; CheckpointError as the tokenizer. */
 export async function encodeRecords(
   kind: DataKind,
   records: Records,

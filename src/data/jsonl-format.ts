@@ -34,7 +34,7 @@ export class JsonLines<T> {
   #rest = "";
   #line = 0;
 
-  /** @param readRecord makes a value from an object and the number of its line, or throws a DataError with its fault. */
+  /** @param readRecord makes a value from an object and the number of its line, or throws its fault as a DataError. */
   constructor(path: string, readRecord: ReadLine<T>) {
     this.#path = path;
     this.#readRecord = readRecord;

@@ -1,3 +1,4 @@
+import { bytesOf } from "../base/arrays.js";
 import { DataError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { largest, sum } from "../base/numbers.js";
@@ -112,14 +113,7 @@ export class StreamRows implements Rows {
   }
 
   get content(): Iterable<Uint8Array> {
-    const tokens = this.#tokens;
-    return {
-      *[Symbol.iterator]() {
-        for (let start = 0; start < tokens.length; start += TOKENS_AT_ONCE) {
-          yield bytesOf(tokens.subarray(start, Math.min(tokens.length, start + TOKENS_AT_ONCE)));
-        }
-      },
-    };
+    return contentOfStream(this.#tokens);
   }
 
   shapeOf(batchSize: number): BatchShape {
@@ -277,6 +271,12 @@ export class SampleRows implements Rows {
   }
 }
 
+function* contentOfStream(tokens: TokenStream): Generator<Uint8Array, void> {
+  for (let start = 0; start < tokens.length; start += TOKENS_AT_ONCE) {
+    yield bytesOf(tokens.subarray(start, Math.min(tokens.length, start + TOKENS_AT_ONCE)));
+  }
+}
+
 /** Bytes that determine rows of samples: for each row the lengths of its samples, and their tokens and labels. */
 function* contentOf<R>(rows: Iterable<R>, samplesOf: (row: R) => readonly TokenLabels[]): Generator<Uint8Array, void> {
   for (const row of rows) {
@@ -300,10 +300,6 @@ export function countScoredLabels(labels: Int32Array): number {
   let count = 0;
   for (let i = 1; i < labels.length; i++) if (labels[i] !== IGNORED_LABEL) count++;
   return count;
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** @throws DataError unless the stream holds at least `needed` tokens. */

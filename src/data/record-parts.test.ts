@@ -26,7 +26,7 @@ interface Reader<T> {
   end(): T[];
 }
 
-/** What a reader makes of a text in two parts, or its fault, for each place between them. */
+/** A reader's values of a text in two parts, or its fault, for each place between them. */
 function cutAnywhere<T>(text: string, newReader: () => Reader<T>): unknown[] {
   return Array.from({ length: text.length + 1 }, (_, at) => {
     const reader = newReader();

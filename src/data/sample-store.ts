@@ -1,3 +1,4 @@
+import { withRoom } from "../base/arrays.js";
 import type { Sample } from "./samples.js";
 import { TokenStore } from "./token-store.js";
 
@@ -65,11 +66,11 @@ export class SampleStore implements Samples {
 }
 
 /** The samples as they are used, each made of one that is kept. */
-export class SampleView<S, T> implements Samples<T> {
-  readonly #samples: Samples<S>;
-  readonly #change: (sample: S) => T;
+export class SampleView implements Samples {
+  readonly #samples: Samples;
+  readonly #change: (sample: Sample) => Sample;
 
-  constructor(samples: Samples<S>, change: (sample: S) => T) {
+  constructor(samples: Samples, change: (sample: Sample) => Sample) {
     this.#samples = samples;
     this.#change = change;
   }
@@ -78,19 +79,19 @@ export class SampleView<S, T> implements Samples<T> {
     return this.#samples.length;
   }
 
-  at(index: number): T | undefined {
+  at(index: number): Sample | undefined {
     const sample = this.#samples.at(index);
     return sample === undefined ? undefined : this.#change(sample);
   }
 
-  *[Symbol.iterator](): Generator<T, void> {
+  *[Symbol.iterator](): Generator<Sample, void> {
     for (const sample of this.#samples) yield this.#change(sample);
   }
 }
 
 /** A list of numbers that takes 8 bytes for each. */
 class Numbers {
-  #values = new Float64Array(1024);
+  #values: Float64Array = new Float64Array(1024);
   #length = 0;
 
   get length(): number {
@@ -98,11 +99,7 @@ class Numbers {
   }
 
   push(value: number): void {
-    if (this.#length === this.#values.length) {
-      const grown = new Float64Array(2 * this.#length);
-      grown.set(this.#values);
-      this.#values = grown;
-    }
+    this.#values = withRoom(this.#values, this.#length + 1);
     this.#values[this.#length++] = value;
   }
 

@@ -27,6 +27,9 @@ export interface SampleOptions {
   readonly scoredTurns: ScoredTurns;
   /** Day that templates are told, as YYYY-MM-DD; null for none. */
   readonly chatDate: string | null;
+}
+
+export interface CuttingOptions {
   /** Most tokens of a sample. */
   readonly maxTokens: number;
   /** Cut longer samples at their end; otherwise they are errors. */
@@ -47,20 +50,10 @@ export interface Truncation {
 }
 
 /**
- * Encodes samples, with labels for their scored tokens: the completion or output and the end of text after it, the
- * assistant's parts of messages, or the whole of a text.
- * @throws DataError naming each sample that the template refuses, that is too long or that has no scored token; also
- * the tokenizer's errors.
+ * Cuts samples to the length of a row.
+ * @throws DataError naming each sample that is too long or that has no scored token.
  */
-export async function encodeSamples(records: readonly DataRecord[], options: SampleOptions): Promise<EncodedSamples> {
-  return cutSamples(await wholeSamples(records, options), options);
-}
-
-/** Cuts samples to the length of a row. @throws DataError as `encodeSamples`. */
-export function cutSamples(
-  whole: Samples,
-  { maxTokens, truncate }: Pick<SampleOptions, "maxTokens" | "truncate">,
-): EncodedSamples {
+export function cutSamples(whole: Samples, { maxTokens, truncate }: CuttingOptions): EncodedSamples {
   const faults = new Faults();
   let [cut, tokens] = [0, 0];
   const cutOne = ({ ids, labels, place }: Sample): Sample => {
@@ -101,11 +94,12 @@ function nothingScored({ ids, labels }: TokenLabels, maxTokens: number): string 
   );
 }
 
-/** Encodes samples as `encodeSamples`, but cuts none. */
-export async function wholeSamples(
-  records: readonly DataRecord[],
-  options: Omit<SampleOptions, "maxTokens" | "truncate">,
-): Promise<Sample[]> {
+/**
+ * Encodes samples, with labels for their scored tokens: the completion or output and the end of text after it, the
+ * assistant's parts of messages, or the whole of a text.
+ * @throws DataError naming each sample that the template refuses; also the tokenizer's errors.
+ */
+export async function wholeSamples(records: readonly DataRecord[], options: SampleOptions): Promise<Sample[]> {
   const { tokenizer, trainOnInputs, scoredTurns } = options;
   const answers = await rendered(records, options);
   return records.map((record, index) => {
@@ -138,7 +132,7 @@ interface RenderedRecord extends RenderedConversation {
 
 async function rendered(
   records: readonly DataRecord[],
-  { template, trainOnInputs, scoredTurns, chatDate }: Omit<SampleOptions, "maxTokens" | "truncate">,
+  { template, trainOnInputs, scoredTurns, chatDate }: SampleOptions,
 ): Promise<readonly RenderedRecord[]> {
   const conversations = records.flatMap((record) =>
     record.kind === "messages" || record.kind === "prompt-completion messages" ? [record.conversation] : [],

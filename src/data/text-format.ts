@@ -7,7 +7,7 @@ export const DOCUMENT_MARK = "<|endoftext|>";
 export const DOCUMENT_UNITS = ["file", "paragraph", "line"] as const;
 export type DocumentUnit = (typeof DOCUMENT_UNITS)[number];
 
-/** What parts documents, by unit, in texts without marks and with them. */
+/** Borders of documents, by unit, in texts without marks and with them. */
 const BORDERS: Readonly<Record<DocumentUnit, readonly [unmarked: RegExp | null, marked: RegExp]>> = {
   file: [null, /<\|endoftext\|>/g],
   paragraph: [/\n[^\S\n]*\n/g, /<\|endoftext\|>/g],

@@ -1,4 +1,5 @@
 import { openSpool, type Spool } from "#platform";
+import { bytesOf, withRoom } from "../base/arrays.js";
 import { largest } from "../base/numbers.js";
 import type { TokenStream } from "./packing.js";
 
@@ -44,11 +45,7 @@ export class TokenStore implements TokenStream {
     if (this.#spool !== null) {
       this.#spool.append(bytesOf(tokens));
     } else {
-      if (length > this.#held.length) {
-        const grown = new Int32Array(Math.min(this.#heldTokens, 2 * length));
-        grown.set(this.#held.subarray(0, this.#length));
-        this.#held = grown;
-      }
+      this.#held = withRoom(this.#held, length);
       this.#held.set(tokens, this.#length);
     }
     this.#length = length;
@@ -70,8 +67,4 @@ export class TokenStore implements TokenStream {
 /** The tokens of a stream from `start` to before `end`, as a stream. */
 export function partOf(stream: TokenStream, start: number, end: number): TokenStream {
   return { length: end - start, subarray: (from, to) => stream.subarray(start + from, start + to) };
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }

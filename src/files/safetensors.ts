@@ -1,4 +1,5 @@
 import { writeFileAtomic } from "#platform";
+import { bytesOf } from "../base/arrays.js";
 import { CheckpointError } from "../base/errors.js";
 import { append } from "../base/lists.js";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
@@ -263,8 +264,4 @@ function* roundedChunks(
     }
     yield bytesOf(target);
   }
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: TypedArray | Uint16Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -136,7 +136,7 @@ const PHI3: GgufArchitecture = {
 /** Layers of the 27B model: the only one whose scores are scaled otherwise, as llama.cpp has it. */
 const GEMMA3_27B_LAYERS = 62;
 
-/** Of so many layers the last looks back on all tokens, where the file does not say otherwise. */
+/** The last of so many layers looks back on all tokens, where the file does not say otherwise. */
 export const GEMMA3_PATTERN = 6;
 
 /** Names of layers in `layer_types`, by the value that is true for those with a window. */

@@ -18,8 +18,8 @@ export type WrittenGgufType = keyof typeof QUANTIZED;
 const { fround } = Math;
 
 /**
- * Blocks of the tensor types that can be written, byte for byte as ggml-quants.c makes them on x64: each step is rounded
- * to float32.
+ * Blocks of the tensor types that can be written, byte for byte as ggml-quants.c makes them on x64: each step is
+ * rounded to float32.
  */
 export const QUANTIZED = {
   F32: (source, target) => {

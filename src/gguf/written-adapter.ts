@@ -13,7 +13,8 @@ export interface GgufAdapter extends GgufContent {
 
 /**
  * The content of a GGUF file for low-rank updates, none with a magnitude. llama.cpp multiplies B · A of each layer with
- * alpha / rank, and has one alpha for all: that of most layers. What another layer's scaling differs by goes into its B.
+ * alpha / rank, and has one alpha for all: that of most layers. What another layer's scaling differs by goes into its
+ * B.
  * @param updates by the names of their layers in Hugging Face folders.
  * @throws ModelError for layers that have no place in a file of the architecture.
  */

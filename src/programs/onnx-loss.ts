@@ -1,3 +1,4 @@
+import { largest } from "../base/numbers.js";
 import type { OnnxTensorInfo } from "../compiler/onnx-model.js";
 import type { Batch } from "../data/packing.js";
 import { IGNORED_LABEL } from "../data/rows.js";
@@ -62,8 +63,7 @@ export class OnnxLoss {
 }
 
 function crossEntropy(logits: Float32Array, label: number): number {
-  let most = Number.NEGATIVE_INFINITY;
-  for (const logit of logits) most = Math.max(most, logit);
+  const most = largest(logits);
   let sum = 0;
   for (const logit of logits) sum += Math.exp(logit - most);
   return Math.log(sum) + most - logits[label]!;

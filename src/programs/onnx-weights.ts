@@ -9,7 +9,7 @@ import { ROUNDED_BLOCK } from "../quant/rounded-blocks.js";
 import type { Shape } from "../tensor/shape.js";
 import type { DecoderGraph } from "./onnx-decoder.js";
 
-/** How the weights of a file are held, and what it computes with. */
+/** The form of the weights of a file, and of its computations. */
 export interface OnnxForm {
   /** Bits of a number of the matrices. With 4, those that lose most have 8. */
   readonly bits: 32 | 16 | 8 | 4;

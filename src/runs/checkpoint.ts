@@ -148,7 +148,7 @@ export async function goBackTo(runDir: string, step: number, best: number | null
   for (const later of steps) if (later > step) await removeCheckpoint(runDir, later);
 }
 
-/** What pruning did. */
+/** The outcome of pruning. */
 export interface Pruned {
   /** Steps of the checkpoints that were removed, rising. */
   readonly removed: readonly number[];

@@ -1,4 +1,6 @@
 import { ConfigError } from "../base/errors.js";
+import { evenSample, utf8Length } from "../base/even-sample.js";
+import { sum } from "../base/numbers.js";
 import { BYTE_CHARACTERS, PRE_TOKEN_PATTERN } from "./byte-level.js";
 import { type Pair, PairHeap } from "./pair-heap.js";
 import { byteLevelTokenizerJson, type TokenizerJson } from "./tokenizer-json.js";
@@ -67,12 +69,8 @@ function checkOptions(vocabSize: number, specialTokens: readonly string[], minFr
 
 function* sampleEvenly(documents: Iterable<string>, sampleBytes: number): Generator<string> {
   const all = [...documents];
-  const encoder = new TextEncoder();
-  const totalBytes = all.reduce((sum, document) => sum + encoder.encode(document).length, 0);
-  const share = Math.min(1, sampleBytes / Math.max(1, totalBytes));
-  for (const [index, document] of all.entries()) {
-    if (Math.floor((index + 1) * share) > Math.floor(index * share)) yield document;
-  }
+  const isChosen = evenSample(sampleBytes, sum(all.map(utf8Length)));
+  for (const [index, document] of all.entries()) if (isChosen(index)) yield document;
 }
 
 /** Counts the occurrences of each pre-token. */

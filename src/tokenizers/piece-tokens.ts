@@ -1,3 +1,4 @@
+import { withRoom } from "../base/arrays.js";
 import { append } from "../base/lists.js";
 
 /** Longest piece that is remembered, in UTF-16 units, and number of them. */
@@ -72,10 +73,8 @@ export class PieceTokens {
     }
     const number = this.#count + 1;
     const [firstUnit, firstId] = [this.#unitEnds[number - 1]!, this.#idEnds[number - 1]!];
-    if (firstUnit + LONGEST > this.#units.length)
-      this.#units = grown(this.#units, new Uint16Array(2 * this.#units.length));
-    while (firstId + tokens.length > this.#ids.length)
-      this.#ids = grown(this.#ids, new Int32Array(2 * this.#ids.length));
+    this.#units = withRoom(this.#units, firstUnit + LONGEST);
+    this.#ids = withRoom(this.#ids, firstId + tokens.length);
     for (let at = start; at < end; at++) this.#units[firstUnit + at - start] = text.charCodeAt(at);
     for (const [index, id] of tokens.entries()) this.#ids[firstId + index] = id;
     this.#unitEnds[number] = firstUnit + end - start;
@@ -83,9 +82,4 @@ export class PieceTokens {
     this.#count = number;
     this.#slots[slot] = number;
   }
-}
-
-function grown<T extends Uint16Array | Int32Array>(from: T, into: T): T {
-  into.set(from);
-  return into;
 }

@@ -147,7 +147,7 @@ const BEHAVIORS: Readonly<Record<string, Behavior>> = {
   MergedWithNext: joined((last, next) => last && !next),
 };
 
-/** Joins each stretch to the last one before it where the two go together, which depends on which of them are matches. */
+/** Joins each stretch to the last one before it where the two go together, as far as they are matches or not. */
 function joined(goTogether: (lastIsMatch: boolean, nextIsMatch: boolean) => boolean): Behavior {
   return (stretches) => (take) => {
     let [from, to, lastIsMatch] = [0, 0, false];

@@ -1,4 +1,5 @@
 import { exists, folderOf, isDirectory, pathInside, readText, withTimeLimit } from "#platform";
+import { withRoom } from "../base/arrays.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { MAX_JSON_BYTES, parseJsonObject, shownValue } from "../base/json.js";
 import { cleanedUp } from "./decoders.js";
@@ -317,11 +318,7 @@ class GrowingInt32Array {
   #length = 0;
 
   append(values: readonly number[]): void {
-    if (this.#length + values.length > this.#data.length) {
-      const grown = new Int32Array(2 * (this.#length + values.length));
-      grown.set(this.#data);
-      this.#data = grown;
-    }
+    this.#data = withRoom(this.#data, this.#length + values.length);
     for (const value of values) this.#data[this.#length++] = value;
   }
 

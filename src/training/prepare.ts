@@ -72,7 +72,7 @@ export interface PreparedRun extends TrainedRun {
   readonly readingRules: ReadingRules;
 }
 
-/** What is being done with large data before training, and how much of it has been. */
+/** The present work on large data before training, and how much of it is done. */
 export interface DataProgress {
   /** `sampling`: for a tokenizer that is learned from the text. */
   readonly stage: "reading" | "splitting" | "sampling" | "encoding";

@@ -63,8 +63,8 @@ export interface AnsweredData extends AnswerProgress {
  * Answers every prompt of the data and writes a line for each in their order: `prompt` and `completion`, or `messages`
  * with the answer as the last; and `finish`, why it ended. The file appears when it is whole. Until then the answers
  * stand in `OUT.partial`, which stays if the signal or an error ends the work; `OUT.lock` keeps other processes off.
- * @throws ConfigError if `out` exists, is being written or lies in what is read, and if `OUT.partial` is of others; DataError naming each record that
- * cannot be asked; CheckpointError.
+ * @throws ConfigError if `out` exists, is being written or lies in what is read, and if `OUT.partial` is of others;
+ * DataError naming each record that cannot be asked; CheckpointError.
  */
 export async function answerData(target: string, options: AnswerDataOptions): Promise<AnsweredData> {
   requireArguments("answerData", { target: TEXT, options: OBJECT }, { target, options });

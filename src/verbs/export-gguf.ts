@@ -37,7 +37,7 @@ export async function requireNewGguf(out: string, inputs: readonly (string | nul
   await requireNewFile(out, inputs);
 }
 
-/** What is written, and where. */
+/** The file to write, and what goes into it. */
 interface GgufOptions {
   readonly out: string;
   readonly type: ExportedGguf["type"];

@@ -73,8 +73,8 @@ export async function exportTarget(
       );
     if (origin.adapters !== undefined && origin.adapters.length > 0)
       throw new ConfigError(
-        `${optionName("adapters")} is for ${optionName("to")} hf, onnx and gguf; an adapter is written from one run or ` +
-          "adapter",
+        `${optionName("adapters")} is for ${optionName("to")} hf, onnx and gguf; ` +
+          "an adapter is written from one run or adapter",
       );
     return exportPeft(await openTarget(target, origin), out);
   }
