@@ -74,6 +74,7 @@ const FLOORS = [
     color: "#475569",
     rooms: {
       kernels: "loops in WebAssembly",
+      distributed: "ranks, and what they say",
       platform: "files, threads, locks",
       base: "errors, JSON, suggestions, numbers",
     },

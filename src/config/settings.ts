@@ -4,6 +4,7 @@ import { MERGE_POLICIES } from "../adapters/merge-policies.js";
 import { optionName } from "../base/naming.js";
 import { PACKINGS } from "../data/packing.js";
 import { DOCUMENT_UNITS } from "../data/text-format.js";
+import { DISTRIBUTIONS } from "../distributed/job.js";
 import { PRUNING_METHODS } from "../optim/reset.js";
 import { QUANTIZATION_FORMATS } from "../quant/quantizer.js";
 import { DEVICES } from "../runtime/session.js";
@@ -848,6 +849,26 @@ export const SETTINGS = {
     min: 1,
     unit: "tokens",
     help: "Tokens whose logits exist at once when the loss is computed.",
+  },
+
+  distributed: {
+    type: "choice",
+    group: "Machine",
+    mayChange: true,
+    computesNothing: true,
+    choices: DISTRIBUTIONS,
+    default: "auto",
+    help: "The processes that share the micro-batches of an update: this one alone, or all those of an MPI job. With auto, mpi where a launcher such as mpirun or srun has started more than one.",
+  },
+  mpiTimeout: {
+    type: "number",
+    group: "Machine",
+    mayChange: true,
+    computesNothing: true,
+    default: 1800,
+    above: 0,
+    unit: "seconds",
+    help: "Time after which a process of an MPI job that does not answer ends the job.",
   },
 
   preset: {

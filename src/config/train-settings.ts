@@ -547,6 +547,21 @@ export interface TrainSettings {
    */
   readonly lossChunk?: Settings["lossChunk"] | undefined;
   /**
+   * The processes that share the micro-batches of an update: this one alone, or all those of an MPI job. With auto,
+   * mpi where a launcher such as mpirun or srun has started more than one.
+   *
+   * Value: one of auto, none, mpi.
+   * Default: auto.
+   */
+  readonly distributed?: Settings["distributed"] | undefined;
+  /**
+   * Time after which a process of an MPI job that does not answer ends the job.
+   *
+   * Value: a number above 0, in seconds.
+   * Default: 1800.
+   */
+  readonly mpiTimeout?: Settings["mpiTimeout"] | undefined;
+  /**
    * A recipe whose values stand in where neither the config file nor a flag gives one.
    *
    * Value: one of none, quickstart.

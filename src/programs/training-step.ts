@@ -1,14 +1,17 @@
 import { keepFreedMemory } from "#platform";
 import { grad } from "../autograd/grad.js";
+import { sum } from "../base/numbers.js";
 import type { Batch, BatchShape } from "../data/packing.js";
+import { ALONE, type Collective } from "../distributed/collective.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { type Parameter, setTraining } from "../nn/module.js";
 import { scatteredRows } from "../ops/gather.js";
-import { addGradients, discardGradient, type Gradient, RowGradient } from "../optim/gradient.js";
+import { type Gradient, RowGradient } from "../optim/gradient.js";
 import { Program } from "../runtime/program.js";
 import type { SessionOptions } from "../runtime/session.js";
 import { placeholder, type Tensor } from "../tensor/tensor.js";
 import { type BatchInput, batchInput, type FedBatch } from "./batch-input.js";
+import { shareOf, sumAsTree, sumOverRanks } from "./shared-gradients.js";
 
 /** Shape and machine of a graph over batches. */
 export interface StepShape extends BatchShape, SessionOptions {
@@ -19,6 +22,8 @@ export interface StepShape extends BatchShape, SessionOptions {
 export interface TrainingStepOptions extends StepShape {
   /** Recompute activations in the backward pass. */
   readonly checkpointing: boolean;
+  /** The ranks that share the micro-batches of an update. Default: this process alone. */
+  readonly ranks?: Collective;
 }
 
 export interface StepResult {
@@ -33,11 +38,18 @@ export class TrainingStep {
   readonly parameters: ReadonlyMap<string, Parameter>;
   readonly #program: Program;
   readonly #input: BatchInput;
+  readonly #ranks: Collective;
 
-  private constructor(parameters: ReadonlyMap<string, Parameter>, program: Program, input: BatchInput) {
+  private constructor(
+    parameters: ReadonlyMap<string, Parameter>,
+    program: Program,
+    input: BatchInput,
+    ranks: Collective,
+  ) {
     this.parameters = parameters;
     this.#program = program;
     this.#input = input;
+    this.#ranks = ranks;
   }
 
   /** @param parameters of `model`, which get gradients. Must be released. */
@@ -48,11 +60,11 @@ export class TrainingStep {
   ): Promise<TrainingStep> {
     // Every step returns all gradients in new arrays.
     keepFreedMemory();
-    const { lossChunk, checkpointing } = options;
+    const { lossChunk, checkpointing, ranks = ALONE } = options;
     const input = batchInput(options, lossChunk);
     const outputs = stepGraph(model, parameters, input, checkpointing);
     const program = await Program.compile(outputs, options, input.sizes);
-    return new TrainingStep(parameters, program, input);
+    return new TrainingStep(parameters, program, input, ranks);
   }
 
   /**
@@ -75,28 +87,28 @@ export class TrainingStep {
   }
 
   /**
-   * Mean loss of all scored tokens of the micro-batches, and its gradients.
-   * @param beforeEach hears the index of each micro-batch before it runs, and the number of tokens that it computes.
+   * Mean loss of all scored tokens of the micro-batches, and its gradients. Each rank computes its share of them, and
+   * all get the same result.
+   * @param beforeEach hears the index of each micro-batch before it runs here, and the number of tokens that it
+   * computes.
    */
   async runAll(
     batches: readonly Batch[],
     beforeEach: (index: number, tokens: number) => void = () => {},
   ): Promise<StepResult> {
     const scale = 1 / countScored(batches);
-    const gradients = new Map<string, Gradient>();
-    let loss = 0;
-    for (const [i, batch] of batches.entries()) {
-      const fed = this.#input.feed(batch);
+    const losses = new Float64Array(batches.length);
+    const [first, end] = shareOf(batches.length, this.#ranks);
+    const own = await sumAsTree(first, end, async (i) => {
+      const fed = this.#input.feed(batches[i]!);
       beforeEach(i, fed.tokens);
-      const part = await this.#run(fed, scale);
-      loss += part.loss;
-      for (const [name, gradient] of part.gradients) {
-        const sum = gradients.get(name);
-        gradients.set(name, sum === undefined ? gradient : addGradients(sum, gradient));
-        if (sum !== undefined) discardGradient(gradient);
-      }
-    }
-    return { loss, gradients };
+      const { loss, gradients } = await this.#run(fed, scale);
+      losses[i] = loss;
+      return gradients;
+    });
+    const gradients = await sumOverRanks(own, this.#ranks);
+    await this.#ranks.sum(losses);
+    return { loss: sum(losses), gradients };
   }
 
   release(): Promise<void> {

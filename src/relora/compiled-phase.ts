@@ -2,6 +2,7 @@ import { adapterParameters } from "../adapters/inject.js";
 import type { Settings } from "../config/settings.js";
 import type { BatchCursor } from "../data/cursor.js";
 import type { Batch, BatchShapes } from "../data/packing.js";
+import type { Collective } from "../distributed/collective.js";
 import { trainedParameters } from "../loading/model-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import type { Parameter } from "../nn/module.js";
@@ -32,6 +33,8 @@ export interface TrainedRun {
   /** Sizes of the batches to train on and of those held out. */
   readonly shapes: BatchShapes;
   readonly threads: number;
+  /** The processes that train together. */
+  readonly ranks: Collective;
 }
 
 /** Measures of a model before or after a merge, which must not change what it computes. */
@@ -151,13 +154,19 @@ export class CompiledPhase {
 }
 
 async function compileGraphs(
-  { model, tokenizer, shapes, heldOut, threads, settings }: TrainedRun,
+  { model, tokenizer, shapes, heldOut, threads, ranks, settings }: TrainedRun,
   trained: ReadonlyMap<string, Parameter>,
 ): Promise<Graphs> {
   const { device, deterministic, lossChunk, checkpointing } = settings;
   const machine = { device, threads, deterministic };
-  const step = await TrainingStep.compile(model, trained, { ...shapes.train, lossChunk, checkpointing, ...machine });
-  const heldOutLoss = await HeldOutLoss.compile(model, { ...shapes.heldOut, lossChunk, ...machine });
+  const step = await TrainingStep.compile(model, trained, {
+    ...shapes.train,
+    lossChunk,
+    checkpointing,
+    ranks,
+    ...machine,
+  });
+  const heldOutLoss = await HeldOutLoss.compile(model, { ...shapes.heldOut, lossChunk, ...machine }, ranks);
   const generator = tokenizer === null ? null : new TextGenerator(model, tokenizer, machine);
   const hasAdapters = adapterParameters(model).size > 0;
   const probe = hasAdapters ? await Probe.compile(model, probeBatch(heldOut[0]!, shapes.heldOut), machine) : null;

@@ -9,7 +9,7 @@ import { normal } from "../nn/initializers.js";
 import { Rng } from "../tensor/random.js";
 import { type Delta, sumsPath, truncateDeltas } from "./delta-log.js";
 import { pairsOf } from "./delta-terms.js";
-import { MasterWeights } from "./master-weights.js";
+import { MasterWeights, type WrittenFolder } from "./master-weights.js";
 
 const [OUT, IN, RANK, SCALING] = [30, 50, 2, 0.5];
 const LAYER = "model.layers.0.mlp.up_proj";
@@ -31,10 +31,16 @@ function deltaOf(cycle: number): Delta {
   return { cycle, step: 4 * cycle, scaling: SCALING, layers: pairsOf(new Map([[LAYER, termOf(cycle)]])) };
 }
 
+function movable(at: string): WrittenFolder & { path: string } {
+  const write = <T>(work: (path: string) => Promise<T>): Promise<T> => work(run.path);
+  const run = { path: at, write, tidy: write<void> };
+  return run;
+}
+
 const cycles = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
 
 test("after many cycles, which no merge reads again, the weights are the same to the bit", async () => {
-  const run = { path: path.join(folder, "many") };
+  const run = movable(path.join(folder, "many"));
   const weights = draw("base", [OUT, IN]);
   const master = new MasterWeights(run, { base: async () => weights, held: null });
   for (const cycle of cycles(20)) {
@@ -63,7 +69,7 @@ test("after many cycles, which no merge reads again, the weights are the same to
 });
 
 test("without room for the sums, and for readers, who write nothing, each cycle is added", async () => {
-  const run = { path: path.join(folder, "none") };
+  const run = movable(path.join(folder, "none"));
   const weights = draw("base", [OUT, IN]);
   const base = async (): Promise<Float32Array> => weights;
   const master = new MasterWeights(run, { base, held: null }, { freeBytes: async () => 10 });
@@ -77,7 +83,7 @@ test("without room for the sums, and for readers, who write nothing, each cycle 
 });
 
 test("weights that a model holds in float32 itself are its own", async () => {
-  const run = { path: path.join(folder, "held") };
+  const run = movable(path.join(folder, "held"));
   const weights = draw("base", [OUT, IN]);
   const held = weights.map((value) => value + 1);
   const master = new MasterWeights(run, { base: async () => weights, held: async () => held });

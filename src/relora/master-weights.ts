@@ -17,6 +17,20 @@ export interface MasterSources {
   readonly held: LayerWeight | null;
 }
 
+/** A folder that is written into, and may be moved meanwhile. */
+export interface WrittenFolder {
+  readonly path: string;
+  /** Does what writes into the folder. Where several processes train together, one does, and all get its result. */
+  write<T>(work: (path: string) => Promise<T>): Promise<T>;
+  /** Removes what nobody needs any more. Of several processes the first does, and none waits. */
+  tidy(work: (path: string) => Promise<void>): Promise<void>;
+}
+
+/** A folder that stays where it is. */
+export function folderAt(path: string): WrittenFolder {
+  return { path, write: (work) => work(path), tidy: (work) => work(path) };
+}
+
 /** The disk of the run. */
 export interface Disk {
   /** Default: as the file system says. */
@@ -35,7 +49,7 @@ const SPARE = 1;
  * memory nor the time of a merge grows with the number of cycles.
  */
 export class MasterWeights {
-  readonly #run: { readonly path: string };
+  readonly #run: WrittenFolder;
   readonly #sources: MasterSources;
   readonly #freeBytes: (folder: string) => Promise<number>;
   /** The weights before the cycles in `#recent`; null while those are all. */
@@ -47,8 +61,8 @@ export class MasterWeights {
   /** The folder that the sums and terms were opened in. */
   #openedIn: string;
 
-  /** @param run the folder with the delta log of the cycles; its path may change. After `log`, must be released. */
-  constructor(run: { readonly path: string }, sources: MasterSources, { freeBytes = freeDiskBytes }: Disk = {}) {
+  /** @param run the folder with the delta log of the cycles. After `log`, must be released. */
+  constructor(run: WrittenFolder, sources: MasterSources, { freeBytes = freeDiskBytes }: Disk = {}) {
     this.#run = run;
     this.#freeBytes = freeBytes;
     this.#openedIn = run.path;
@@ -57,7 +71,7 @@ export class MasterWeights {
 
   /** Writes a finished cycle to the log, where it is durable, and adds it. Returns the SHA-256 of its file. */
   async log(delta: Delta): Promise<string> {
-    const sha256 = await appendDelta(this.#run.path, delta);
+    const sha256 = await this.#run.write((path) => appendDelta(path, delta));
     const terms = await this.append(delta.cycle);
     const numbers = sum([...this.#recent.values()].flatMap((each) => [...each.values()].map(numbersOf)));
     if (numbers > LARGEST_PART * sum([...terms.values()].map(({ shape }) => sizeOf(shape)))) await this.#sumUp(terms);
@@ -104,7 +118,7 @@ export class MasterWeights {
 
   /** Removes the sums, which a later run makes anew. */
   async release(): Promise<void> {
-    await removeTree(sumsPath(this.#run.path));
+    await this.#run.tidy((path) => removeTree(sumsPath(path)));
   }
 
   /** Terms of one layer, one in memory at a time; none where it has no adapter. */
@@ -121,7 +135,6 @@ export class MasterWeights {
     if (held !== null) {
       this.#sums = held;
     } else {
-      const { path } = this.#run;
       const sums = new Map(
         [...layers].map(([layer, { shape }]) => {
           const read = (): Promise<Float32Array> => this.weight(layer);
@@ -130,9 +143,13 @@ export class MasterWeights {
       );
       const bytes = sum([...sums.values()].map(storedBytes));
       // They only save time: without room for them, the cycles are added up one by one.
-      if ((await this.#freeBytes(path)) < (1 + SPARE) * bytes) return;
-      await writeSafetensors(sumsPath(path), sums);
-      this.#sums = await openSums(path);
+      const isWritten = await this.#run.write(async (path) => {
+        if ((await this.#freeBytes(path)) < (1 + SPARE) * bytes) return false;
+        await writeSafetensors(sumsPath(path), sums);
+        return true;
+      });
+      if (!isWritten) return;
+      this.#sums = await openSums(this.#run.path);
     }
     this.#recent.clear();
   }

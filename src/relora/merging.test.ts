@@ -8,6 +8,7 @@ import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { BatchCursor } from "../data/cursor.js";
 import { StreamRows } from "../data/packing.js";
+import { ALONE } from "../distributed/collective.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { LlamaForCausalLM } from "../models/llama.js";
 import { llamaConfig } from "../models/llama-config.js";
@@ -16,7 +17,7 @@ import { Rng } from "../tensor/random.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { CompiledPhase, type TrainedRun } from "./compiled-phase.js";
 import { type Delta, readDeltas } from "./delta-log.js";
-import { type LayerWeight, MasterWeights } from "./master-weights.js";
+import { folderAt, type LayerWeight, MasterWeights } from "./master-weights.js";
 import { type EndedCycle, endCycle } from "./merging.js";
 import { planStep } from "./plan.js";
 import { addAdapters } from "./settings-adapters.js";
@@ -54,13 +55,13 @@ async function adapted(name: string, rank: number, change: Partial<Settings> = {
   const tokenizer = trainTokenizer(["a b c"], { vocabSize: 257 });
   const shapes = { train: { batchSize: 1, sequenceLength: 3 }, heldOut: { batchSize: 1, sequenceLength: 3 } };
   const data = { cursor, shapes, calibration: calibration!, heldOut };
-  const run = { settings, model, quantizer: null, tokenizer, ...data, threads: 1 };
+  const run = { settings, model, quantizer: null, tokenizer, ...data, threads: 1, ranks: ALONE };
   const phase = await CompiledPhase.compile(run);
   const log = path.join(folder, name);
   const weights = new Map([...mergeableLayers(model)].map(([name, { frozen }]) => [name, frozen.values().slice()]));
   const base: LayerWeight = async (layer) => weights.get(layer)!;
   const held: LayerWeight = (layer) => mergeableLayers(model).get(layer)!.exactWeight();
-  const master = new MasterWeights({ path: log }, { base, held });
+  const master = new MasterWeights(folderAt(log), { base, held });
   return { run, phase, log, end: (step) => endCycle(run, phase, planStep(step, settings), master) };
 }
 

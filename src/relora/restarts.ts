@@ -43,12 +43,12 @@ export async function restart(
  * @returns those updates, as far as moments are primed with them.
  */
 export async function startCores(run: TrainedRun, step: number): Promise<readonly SeenUpdate[]> {
-  const { model, settings, threads, shapes } = run;
+  const { model, settings, threads, ranks, shapes } = run;
   if (!startsInGradients(model)) return [];
   const { seed, device, deterministic, lossChunk, checkpointing } = settings;
   const redraw = (update: number, batch: number, tokens: number): void =>
     redrawDropout(model, new Rng(seed, `bases/${update}/${batch}`, step), tokens);
-  const options = { ...shapes.train, lossChunk, checkpointing, device, threads, deterministic };
+  const options = { ...shapes.train, lossChunk, checkpointing, device, threads, deterministic, ranks };
   const seen = await startInGradient(model, comingUpdates(run), new Rng(seed, "bases", step), options, redraw);
   return primes(settings) ? seen : [];
 }

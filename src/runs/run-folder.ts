@@ -27,6 +27,8 @@ import type { DataFacts, OpenSettings } from "../config/derive.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
 import { EARLIER_SETTINGS } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
+import { ALONE, type Collective } from "../distributed/collective.js";
+import { onFirst } from "../distributed/first.js";
 import { unlistedFiles } from "../files/checksums.js";
 import { readJsonObject } from "../files/json-file.js";
 import { checkpointPath } from "../files/open-file.js";
@@ -48,17 +50,19 @@ const LEFTOVER = /^\..*\.(partial|previous)$/;
 
 /**
  * The folder of a run: its lock, settings, environment, metrics and report. Models and checkpoints are written into it
- * by others. Must be released.
+ * by others. Where several processes train together, the first of them writes, and the others read. Must be released.
  */
 export class RunFolder {
+  readonly ranks: Collective;
   readonly #given: string;
   #settings: Settings | undefined;
   #records: MetricsRecord[] = [];
   #lock: Lock | undefined;
   #followed: FollowedFolder | undefined;
 
-  /** Writes nothing yet. */
-  constructor(path: string) {
+  /** Writes nothing yet. @param ranks the processes that train together. */
+  constructor(path: string, ranks: Collective = ALONE) {
+    this.ranks = ranks;
     // In a command that is printed to be copied, a path must not look like an option.
     this.#given = path.startsWith("-") ? `./${path}` : path;
   }
@@ -68,15 +72,27 @@ export class RunFolder {
     return this.#followed?.path ?? this.#given;
   }
 
-  /** Does what writes into the folder, and does it again if the folder was moved in the midst of it. */
-  async write<T>(work: (path: string) => Promise<T>): Promise<T> {
+  /**
+   * Does what writes into the folder, and does it again if the folder was moved in the midst of it. Of several ranks
+   * the first does it, when all have come so far, and all get its result or its error.
+   */
+  write<T>(work: (path: string) => Promise<T>): Promise<T> {
+    return onFirst(this.ranks, () => this.#write(work));
+  }
+
+  /** Removes what nobody needs any more. Of several ranks the first does, and none waits. */
+  async tidy(work: (path: string) => Promise<void>): Promise<void> {
+    if (this.ranks.rank === 0) await work(this.path);
+  }
+
+  async #write<T>(work: (path: string) => Promise<T>): Promise<T> {
     const { path } = this;
     try {
       return await work(path);
     } catch (error) {
       if (this.path === path) throw error;
       await recoverReplaced(this.path);
-      return this.write(work);
+      return this.#write(work);
     }
   }
 
@@ -85,7 +101,11 @@ export class RunFolder {
    * here.
    * @throws ConfigError while another process holds it.
    */
-  async lock(): Promise<string | null> {
+  lock(): Promise<string | null> {
+    return onFirst(this.ranks, () => this.#acquire());
+  }
+
+  async #acquire(): Promise<string | null> {
     if (this.#lock !== undefined) return null;
     this.#lock = await acquireLock(joinPath(this.path, LOCK_FILE));
     this.#followed = followFolder(this.path);
@@ -104,9 +124,15 @@ export class RunFolder {
    * @throws ConfigError while another process holds it, and where one has made a run there since it was chosen.
    */
   async create(settings: Settings, threads: number): Promise<void> {
+    await onFirst(this.ranks, () => this.#create(settings, threads));
+    this.#records = [];
+    this.#settings = settings;
+  }
+
+  async #create(settings: Settings, threads: number): Promise<void> {
     await makeFolder(this.path);
     const isOurs = this.#lock !== undefined;
-    await this.lock();
+    await this.#acquire();
     if (!isOurs && !settings.overwrite && (await isRunFolder(this.path))) throw holdsRun(this.path);
     for (const name of await ownEntries(this.path)) {
       // Without its settings a folder is no run, should this be interrupted; they are replaced anyhow.
@@ -114,8 +140,7 @@ export class RunFolder {
       // What an interruption leaves of a folder, without its checksums, must not pass for files of somebody else.
       await (OWN_FOLDERS.test(name) ? removeFolderAtomic : removeTree)(joinPath(this.path, name));
     }
-    this.#records = [];
-    await this.#writeSettings(settings);
+    await writeSettings(this.path, settings, this.path);
     await writeFileAtomic(joinPath(this.path, "env.json"), jsonText(await environment(threads)));
   }
 
@@ -123,13 +148,14 @@ export class RunFolder {
    * Requires that the run wrote all that is in these of its folders; by default in all.
    * @throws CheckpointError if they cannot be listed; ConfigError that names the files of somebody else.
    */
-  async requireOwn(folders?: readonly string[]): Promise<void> {
-    const others = await othersIn(this.path, folders ?? (await ownEntries(this.path)));
-    if (others.length === 0) return;
-    throw new ConfigError(
-      `${this.path} holds ${others.join(", ")} in folders of the run, which a resume does not replace; ` +
-        "move it elsewhere",
-    );
+  requireOwn(folders?: readonly string[]): Promise<void> {
+    return this.write(async (path) => {
+      const others = await othersIn(path, folders ?? (await ownEntries(path)));
+      if (others.length === 0) return;
+      throw new ConfigError(
+        `${path} holds ${others.join(", ")} in folders of the run, which a resume does not replace; move it elsewhere`,
+      );
+    });
   }
 
   /**
@@ -137,15 +163,22 @@ export class RunFolder {
    * To be called with the lock. Returns the records.
    */
   async recover(): Promise<readonly MetricsRecord[]> {
-    for (const folder of [this.path, joinPath(this.path, "deltas")]) {
-      if (await isDirectory(folder)) await recoverReplaced(folder);
-    }
-    const metrics = await checkpointPath(this.path, METRICS_FILE);
-    if (!(await exists(metrics))) return this.#records;
-    const text = await readText(metrics);
-    this.#records = parseMetrics(text, metrics);
-    if (isTorn(text)) await this.#rewriteMetrics();
+    await onFirst(this.ranks, async () => {
+      for (const folder of [this.path, joinPath(this.path, "deltas")]) {
+        if (await isDirectory(folder)) await recoverReplaced(folder);
+      }
+      if (isTorn(await this.#readMetrics())) await this.#rewriteMetrics();
+    });
+    if (this.ranks.rank > 0) await this.#readMetrics();
     return this.#records;
+  }
+
+  /** Returns the text of the metrics, which is empty where there are none. */
+  async #readMetrics(): Promise<string> {
+    const metrics = await checkpointPath(this.path, METRICS_FILE);
+    const text = (await exists(metrics)) ? await readText(metrics) : "";
+    this.#records = parseMetrics(text, metrics);
+    return text;
   }
 
   /**
@@ -160,18 +193,22 @@ export class RunFolder {
     this.#records = this.#records
       .slice(0, records)
       .filter(({ kind, step }) => step <= last && !(reopens && kind === "merge" && step === last));
-    await this.#rewriteMetrics();
-    await this.#writeSettings(settings);
+    this.#settings = settings;
+    await this.write(async (path) => {
+      await this.#rewriteMetrics();
+      await writeSettings(path, settings, path);
+    });
   }
 
   async #rewriteMetrics(): Promise<void> {
     await writeFileAtomic(joinPath(this.path, METRICS_FILE), this.#records.map(formatMetricsLine).join(""));
   }
 
-  /** Adds a line to metrics.jsonl, which is written whole if somebody has removed it. */
+  /** Adds a line to metrics.jsonl, which is written whole if somebody has removed it. The other ranks do not wait. */
   async record(record: MetricsRecord): Promise<void> {
     this.#records.push(record);
-    await this.write(async (path) => {
+    if (this.ranks.rank > 0) return;
+    await this.#write(async (path) => {
       const before = await appendLine(joinPath(path, METRICS_FILE), formatMetricsLine(record).trimEnd());
       if (before === 0 && this.#records.length > 1) await this.#rewriteMetrics();
     });
@@ -184,22 +221,21 @@ export class RunFolder {
 
   /** Makes the metrics so far durable, and sees to it that the settings are there. Returns the number of records. */
   async syncRecords(): Promise<number> {
-    if (this.#settings !== undefined && !(await isRunFolder(this.path))) await this.#writeSettings(this.#settings);
-    await syncFile(joinPath(this.path, METRICS_FILE));
+    const settings = this.#settings;
+    await this.write(async (path) => {
+      if (settings !== undefined && !(await isRunFolder(path))) await writeSettings(path, settings, path);
+      await syncFile(joinPath(path, METRICS_FILE));
+    });
     return this.#records.length;
   }
 
-  /** Writes report.html anew from all records so far. */
+  /** Writes report.html anew from all records so far. The other ranks do not wait. */
   async writeReport(settings: Settings | undefined = this.#settings): Promise<void> {
     if (settings === undefined) throw new Error("a run folder has no report before it has settings");
+    if (this.ranks.rank > 0) return;
     const title = `${baseName(this.path)}: ${settings.method} of ${shownModel(settings.model)}`;
     const report = await renderReport({ title, settings, records: this.#records });
-    await this.write((path) => writeFileAtomic(joinPath(path, "report.html"), report));
-  }
-
-  async #writeSettings(settings: Settings): Promise<void> {
-    this.#settings = settings;
-    await writeSettings(this.path, settings, this.path);
+    await this.#write((path) => writeFileAtomic(joinPath(path, "report.html"), report));
   }
 }
 
@@ -242,7 +278,11 @@ export async function readRunSettings(
  * @throws ConfigError if the folder holds files that the run must not replace, and as `requireApart`; CheckpointError
  * if no folder can be made there.
  */
-export async function chooseRunFolder(settings: OpenSettings): Promise<string> {
+export function chooseRunFolder(settings: OpenSettings, ranks: Collective = ALONE): Promise<string> {
+  return onFirst(ranks, () => choose(settings));
+}
+
+async function choose(settings: OpenSettings): Promise<string> {
   const { model, method } = settings;
   const out =
     settings.out ??

@@ -21,7 +21,7 @@ import type { AdamWState } from "../optim/adamw.js";
 import type { Quantizer } from "../quant/quantizer.js";
 import { type Delta, readDeltas } from "../relora/delta-log.js";
 import { learnedTerms, openTerms, termsOf } from "../relora/delta-terms.js";
-import { type LayerWeight, MasterWeights } from "../relora/master-weights.js";
+import { folderAt, type LayerWeight, MasterWeights } from "../relora/master-weights.js";
 import { replayMerges } from "../relora/merging.js";
 import { isMergedWhole, planStep } from "../relora/plan.js";
 import { addAdapters } from "../relora/settings-adapters.js";
@@ -134,7 +134,7 @@ export async function restoreModel(run: SavedRun): Promise<CausalLM> {
   const model = run.source.build();
   const { folder, source } = run;
   const base: LayerWeight = (layer) => source.readWeight(`${layer}.weight`);
-  const master = new MasterWeights({ path: folder }, { base, held: null });
+  const master = new MasterWeights(folderAt(folder), { base, held: null });
   await restoreInto(model, run, master);
   return model;
 }

@@ -59,21 +59,22 @@ export async function restoreRun(
   const { model, cursor, settings } = run;
   const { checkpoint, state } = saved;
   const { step } = checkpoint;
-  const { path } = folder;
   const progress = Progress.savedAt(step, state);
   const master = masterWeights(folder, run);
   cursor.seek(state.dataPosition);
   await restoreInto(model, saved, master);
   const phase = await compilePhase(run, savedMoments(saved, trainedParameters(model).keys()));
   return releasedOnFailure(phase, async () => {
-    // In this order: wherever it ends, `last` names a checkpoint with all that it builds on.
-    progress.best = bestOf(step, state, await listCheckpoints(path));
-    await goBackTo(path, step, progress.best?.step ?? null);
-    // A cycle that goes on stays in the log until a checkpoint does without it.
-    await truncateDeltas(path, saved.reopened?.cycle ?? state.deltas.length);
-    // They are of another step than this process will end with.
-    for (const published of ["model", "adapter"]) await removeFolderAtomic(joinPath(path, published));
-    if (settings.keepCheckpoints !== null) await pruneCheckpoints(path, settings.keepCheckpoints);
+    progress.best = bestOf(step, state, await listCheckpoints(folder.path));
+    await folder.write(async (path) => {
+      // In this order: wherever it ends, `last` names a checkpoint with all that it builds on.
+      await goBackTo(path, step, progress.best?.step ?? null);
+      // A cycle that goes on stays in the log until a checkpoint does without it.
+      await truncateDeltas(path, saved.reopened?.cycle ?? state.deltas.length);
+      // They are of another step than this process will end with.
+      for (const published of ["model", "adapter"]) await removeFolderAtomic(joinPath(path, published));
+      if (settings.keepCheckpoints !== null) await pruneCheckpoints(path, settings.keepCheckpoints);
+    });
     await folder.goOn(settings, { step, records: state.records, reopens: saved.reopened !== undefined });
     await folder.record(start);
     return { progress, phase, master, base: state.base, checkpoint: checkpoint.folder };

@@ -88,12 +88,12 @@ interface Published {
 
 /** @param step that of the model in the folder. */
 async function lossesOf(ended: EndedRun, step: number, folder: string): Promise<PublishedLosses> {
-  const { run, progress } = ended;
+  const { run, progress, output } = ended;
   const { loss = null } = (step === progress.step ? progress.evaluated : progress.best) ?? {};
   if (run.quantizer === null) return { trained: loss, exact: loss };
   // Such a run was evaluated last when its codes had taken up the last cycle.
   const isRounded = progress.lastMerge === undefined && step === run.settings.maxSteps;
-  return { trained: isRounded ? null : loss, exact: await exactLoss(ended, folder) };
+  return { trained: isRounded ? null : loss, exact: await output.folder.write(() => exactLoss(ended, folder)) };
 }
 
 /** The held-out loss of the model in the folder; null where the memory does not suffice for its float32 weights. */

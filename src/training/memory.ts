@@ -95,8 +95,8 @@ function estimatePhase(
     base: baseBytes + (cycles > 1 ? carriedErrors(phase, settings) : 0),
     // While the adapter is published, the cycles are joined.
     adapters: FLOAT * Math.max(adapterParameters, learned * cycles),
-    // Over several micro-batches also their sum.
-    gradients: stepUse.results * (totalBatchSize > shapes.train.batchSize ? 3 : 2),
+    // Over several micro-batches also their sums, which are those of a tree.
+    gradients: stepUse.results * (2 + Math.ceil(Math.log2(totalBatchSize / shapes.train.batchSize))),
     optimizer: 2 * FLOAT * trainableParameters,
     activations,
   };

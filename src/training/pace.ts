@@ -1,6 +1,6 @@
 import type { Settings } from "../config/settings.js";
 import { fillModel } from "../loading/model-source.js";
-import { MasterWeights } from "../relora/master-weights.js";
+import { folderAt, MasterWeights } from "../relora/master-weights.js";
 import { adapterPhase, compilePhase, quantizeFrozen } from "./phases.js";
 import { prepareRun } from "./prepare.js";
 
@@ -24,7 +24,7 @@ export async function measurePace(settings: Settings): Promise<Pace> {
   const isAdapted = method !== "full";
   if (isAdapted) await quantizeFrozen(run, source);
   await fillModel(model, source);
-  const master = new MasterWeights({ path: "" }, { base: (layer) => source.readWeight(`${layer}.weight`), held: null });
+  const master = new MasterWeights(folderAt(""), { base: (layer) => source.readWeight(`${layer}.weight`), held: null });
   const phase = await (isAdapted ? adapterPhase(run, source, master, 0) : compilePhase(run));
   try {
     let seconds = 0;

@@ -14,6 +14,7 @@ import { holdOut, validatedBy } from "../data/hold-out.js";
 import { asRows, type BatchShapes, type Rows } from "../data/packing.js";
 import { sampledTexts } from "../data/record-texts.js";
 import { type DataRecord, isChat, NEWEST_RULES, type ReadingRules } from "../data/records.js";
+import { ALONE } from "../distributed/collective.js";
 import { isGgufName } from "../gguf/open-gguf.js";
 import { locateData, shownData } from "../hub/locate-data.js";
 import type { DownloadEvents } from "../hub/model-download.js";
@@ -96,7 +97,8 @@ export interface HeldOutData {
 }
 
 /**
- * Loads data and tokenizer, and opens the model, which is downloaded where it is named by its name on the hub.
+ * Loads data and tokenizer, and opens the model, which is downloaded where it is named by its name on the hub. The run
+ * is that of this process alone.
  * @param saved the run that is to go on: its base and its tokenizer stand in for those that the settings name.
  * @param available bytes that the process may hold in all; by default those that it holds and that can still be taken.
  * @throws ConfigError, DataError or CheckpointError for everything that would stop the run.
@@ -254,6 +256,7 @@ export async function prepareRun(
     dataSha256: sha256(both(trainRows.content, heldOutRows.content)),
     heldOutSha256: sha256(heldOutRows.content),
     threads: settings.threads ?? cpuCount(),
+    ranks: ALONE,
   };
 }
 

@@ -3,6 +3,7 @@ import { CheckpointError } from "../base/errors.js";
 import type { DataFacts } from "../config/derive.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
+import { amongRanks } from "../distributed/job.js";
 import { damageOf } from "../files/checksums.js";
 import { planStep } from "../relora/plan.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
@@ -34,14 +35,25 @@ export async function resume(
   { checkpoint = "last", changes = {} }: Partial<ResumeOptions> = {},
   options: TrainOptions = {},
 ): Promise<TrainResult> {
-  const { onNotice = () => {} } = options;
   requireResumable(Object.keys(changes));
   if (!(await isRunFolder(path))) {
     throw new CheckpointError(
       `${path} holds no run: config.resolved.json is missing; name the folder that train wrote`,
     );
   }
-  const folder = new RunFolder(path);
+  const { distributed, mpiTimeout } = await readRunSettings(path, changes);
+  return amongRanks({ distributed, mpiTimeout }, options.ranks, (ranks) =>
+    resumeIn(new RunFolder(path, ranks), { checkpoint, changes }, options),
+  );
+}
+
+async function resumeIn(
+  folder: RunFolder,
+  { checkpoint, changes }: ResumeOptions,
+  options: TrainOptions,
+): Promise<TrainResult> {
+  const { onNotice = () => {} } = options;
+  const { path } = folder;
   try {
     const takenOver = await folder.lock();
     if (takenOver !== null) onNotice(takenOver);
@@ -71,7 +83,7 @@ export async function resume(
           ? `${path} is done: nothing is left of its ${settings.maxSteps} steps.`
           : `${path} ended early, after ${step} of ${settings.maxSteps} steps; a larger patience lets it go on.`,
       );
-      await goBackTo(path, step, best?.step ?? null);
+      await folder.write(() => goBackTo(path, step, best?.step ?? null));
       await folder.writeReport(settings);
       return finishedAlready(saved, ending, published, lossesIn(records.at(-1)));
     }

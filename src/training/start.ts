@@ -1,8 +1,9 @@
 import { startProcess, startWorker } from "#platform";
+import { putTogether } from "../base/error-parts.js";
 import type { OpenSettings } from "../config/derive.js";
 import type { TrainResult } from "./ending.js";
 import type { ResumeOptions } from "./resume.js";
-import { putTogether, STOP, type TrainingJob, type WorkerMessage } from "./thread-messages.js";
+import { STOP, type TrainingJob, type WorkerMessage } from "./thread-messages.js";
 import type { TrainingOptions } from "./train.js";
 
 /** A run under way in a worker. */

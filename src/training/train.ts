@@ -4,12 +4,15 @@ import { optionName } from "../base/naming.js";
 import { formatCount } from "../base/numbers.js";
 import type { OpenSettings } from "../config/derive.js";
 import type { Settings } from "../config/settings.js";
+import type { Collective } from "../distributed/collective.js";
+import { amongRanks } from "../distributed/job.js";
 import { shownModel } from "../hub/hub-name.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { describePlan, planRun } from "../relora/plan.js";
 import type { MetricsRecord, StartRecord } from "../runs/metrics.js";
 import { chooseRunFolder, RunFolder } from "../runs/run-folder.js";
 import type { SavedRun } from "../runs/saved-run.js";
+import { requireSameRun } from "./agreement.js";
 import type { TrainResult } from "./ending.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory, withEstimate } from "./memory-limit.js";
@@ -38,6 +41,8 @@ export interface TrainOptions extends Partial<TrainingOptions> {
   readonly stopRequested?: () => boolean;
   /** Bytes that the process may hold in all; by default those that it holds and those that can still be taken. */
   readonly availableMemoryBytes?: number;
+  /** The processes that train together. Default: those of the job that this one was started in, or it alone. */
+  readonly ranks?: Collective;
 }
 
 /**
@@ -46,12 +51,14 @@ export interface TrainOptions extends Partial<TrainingOptions> {
  * @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
  */
 export async function train(settings: OpenSettings, options: TrainOptions = {}): Promise<TrainResult> {
-  const folder = new RunFolder(await chooseRunFolder(settings));
-  try {
-    return await runIn(folder, settings, options);
-  } finally {
-    await folder.release();
-  }
+  return amongRanks(settings, options.ranks, async (ranks) => {
+    const folder = new RunFolder(await chooseRunFolder(settings, ranks), ranks);
+    try {
+      return await runIn(folder, settings, options);
+    } finally {
+      await folder.release();
+    }
+  });
 }
 
 /**
@@ -67,8 +74,9 @@ export async function runIn(
   const atStart = residentMemoryBytes();
   const available = options.availableMemoryBytes ?? atStart + availableMemoryBytes();
   const preparing = { onDownload: options.onDownload, onPreparing: options.onPreparing };
-  const run = await prepareRun(given, saved, { ...preparing, onNotice }, available);
+  const run = { ...(await prepareRun(given, saved, { ...preparing, onNotice }, available)), ranks: folder.ranks };
   const { settings } = run;
+  await requireSameRun(run);
   if (saved !== undefined) requireSameData(run, saved, settings);
   const goingOn = saved === undefined ? undefined : withLength(saved, settings);
   // Training a tokenizer leaves much behind.

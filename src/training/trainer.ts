@@ -2,6 +2,7 @@ import { adapterParts, adaptersOf, redrawDropout } from "../adapters/inject.js";
 import { formatRate } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
 import type { DataPosition } from "../data/cursor.js";
+import { onAnyRank } from "../distributed/first.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
 import { memorySource } from "../loading/model-source.js";
 import { clipCoefficient, globalNorm } from "../optim/clip.js";
@@ -22,6 +23,7 @@ import { type LossAtStep, logsLastCycle } from "../runs/run-state.js";
 import { keepsLastCycle, type SavedRun } from "../runs/saved-run.js";
 import { adapterBytes, checkpointBytes, saveCheckpoint } from "../runs/saving.js";
 import { Rng } from "../tensor/random.js";
+import { requireSameWeights } from "./agreement.js";
 import { beginRun, type ReadyRun, releasedOnFailure, restoreRun } from "./begin.js";
 import { type EndedRun, failRun, finishRun, stopRun, type TrainResult } from "./ending.js";
 import { isOutOfMemory } from "./memory-limit.js";
@@ -98,7 +100,7 @@ export class Trainer {
       const { step } = ready.progress;
       if (saved.reopened !== undefined) {
         await trainer.#save(trainer.#planOf(step));
-        await truncateDeltas(output.folder.path, ready.progress.deltas.length);
+        await output.folder.write((path) => truncateDeltas(path, ready.progress.deltas.length));
       } else if (step === saved.state.maxSteps) {
         // A run that is made longer has not done what its last step had left out.
         const isLonger = step < run.settings.maxSteps;
@@ -127,6 +129,7 @@ export class Trainer {
     const progress = this.#progress;
     const { maxSteps, evalEvery, evalMilestones, saveEvery, loadBest } = this.#settings;
     const { untilStep, stopRequested } = this.#output.hooks;
+    const { ranks } = this.#run;
     let ending = this.#ending;
     while (ending === null) {
       const plan = this.#planOf(progress.step + 1);
@@ -142,7 +145,8 @@ export class Trainer {
       await this.#stopIfDiverged(plan, update);
 
       ending = this.#ending;
-      const stops = ending === null && (step === untilStep || stopRequested());
+      const isAsked = await onAnyRank(ranks, stopRequested());
+      const stops = ending === null && (step === untilStep || isAsked);
       if (due(saveEvery) || ending !== null || stops || (loadBest && progress.isBest)) {
         await this.#requireSound();
         await this.#save(plan);
@@ -165,7 +169,7 @@ export class Trainer {
   }
 
   async #update({ step, phase, cycle, lrMultiplier }: StepPlan): Promise<Update> {
-    const { model, cursor } = this.#run;
+    const { model, cursor, ranks } = this.#run;
     const { lr, adapterLr, seed, batchSize, totalBatchSize, clipGradNorm } = this.#settings;
     const started = performance.now();
     const progress = this.#progress;
@@ -179,8 +183,9 @@ export class Trainer {
       computed += rows;
     };
     const { loss, gradients } = await this.#phase.step.runAll(batches, redraw).catch(async (error) => {
-      // Nothing has changed yet. If the state cannot be saved either, the first error is the one to tell.
-      if (isOutOfMemory(error)) await this.#saveBefore(step, position).catch(() => {});
+      // Nothing has changed yet. If the state cannot be saved either, the first error is the one to tell. A rank whose
+      // memory is out cannot save by itself.
+      if (isOutOfMemory(error) && ranks.size === 1) await this.#saveBefore(step, position).catch(() => {});
       throw error;
     });
     const gradNorm = globalNorm(gradients.values());
@@ -212,7 +217,7 @@ export class Trainer {
       learningRate: (phase === "adapter" ? adapterLr : lr) * lrMultiplier,
       gradNorm,
       tokensPerSecond: tokens / seconds,
-      computedPerSecond: computed / seconds,
+      computedPerSecond: (computed * ranks.size) / seconds,
       cycle,
       phase,
     });
@@ -242,12 +247,14 @@ export class Trainer {
 
   async #endCycle(plan: StepPlan): Promise<void> {
     await this.#requireSound();
-    await this.#output.waitForSpace(adapterBytes(this.#run.model), "the update of this cycle");
+    const bytes = adapterBytes(this.#run.model);
+    await this.#output.folder.write(() => this.#output.waitForSpace(bytes, "the update of this cycle"));
     const isLast = plan.step === this.#settings.maxSteps;
     const keepsTrained = isLast && logsLastCycle(this.#run.quantizer, this.#progress);
     const ended = await endCycle(this.#run, this.#phase, plan, this.#master, { keepsTrained });
     const { sha256, report, zeroedFraction } = ended;
     this.#progress.deltas.push(sha256);
+    await requireSameWeights(this.#run, this.#phase, plan);
     await this.#output.record({ kind: "merge", ...report });
     await this.#recordReset(zeroedFraction);
   }
@@ -272,7 +279,8 @@ export class Trainer {
     const options = { ...SAMPLING, maxNewTokens: sampleTokens };
     const { sampleChat } = this.#run;
     const [prompt, endIds] = sampleChat === null ? [samplePrompt, []] : [sampleChat.ids, sampleChat.endIds];
-    const written = await this.#phase.generator?.generate(prompt, options, new Rng(seed, "sample", step), endIds);
+    const generator = this.#run.ranks.rank === 0 ? this.#phase.generator : null;
+    const written = await generator?.generate(prompt, options, new Rng(seed, "sample", step), endIds);
     const shown = sampleChat === null ? samplePrompt : `${sampleChat.question}\n`;
     const sample = sampleTokens === 0 || written === undefined ? "" : shown + written.text;
     const isWarmStart = this.#planOf(Math.max(1, step)).phase === "warm-start";
@@ -288,6 +296,7 @@ export class Trainer {
     const base = this.#base;
     const progress = this.#progress;
     const started = progress.seconds;
+    await requireSameWeights(this.#run, this.#phase, { step, merge: false });
     const best = progress.markBest();
     const records = await this.#output.folder.syncRecords();
     const dataPosition = { ...cursor.position };
@@ -306,8 +315,8 @@ export class Trainer {
     };
     const { trained: parameters, optimizer } = this.#phase;
     const parts = { parameters, optimizer, adapters: adaptersOf(model), state };
-    await this.#output.waitForSpace(checkpointBytes(parts), `checkpoint ${step}`);
     this.#checkpoint = await this.#output.folder.write(async (path) => {
+      await this.#output.waitForSpace(checkpointBytes(parts), `checkpoint ${step}`);
       const folder = await saveCheckpoint(path, step, parts);
       if (best) await markBest(path, step);
       if (keepCheckpoints !== null) {

@@ -1,6 +1,7 @@
 import { workerPort } from "#platform";
+import { takeApart } from "../base/error-parts.js";
 import { resume } from "./resume.js";
-import { STOP, type TrainingJob, takeApart, type WorkerMessage } from "./thread-messages.js";
+import { STOP, type TrainingJob, type WorkerMessage } from "./thread-messages.js";
 import { type TrainOptions, train } from "./train.js";
 
 // The thread that trains, so that the one that started it stays alive while a step computes.

@@ -21,7 +21,7 @@ import { type LanguageModel, loadModel, type ModelOptions } from "./model.js";
 import { CHECKPOINT } from "./model-options.js";
 
 /** Listeners of a run, and what ends it; all may be left out. */
-export interface RunOptions extends TrainOptions {
+export interface RunOptions extends Omit<TrainOptions, "ranks"> {
   /** Hears of each optimizer step. */
   readonly onStep?: (record: StepRecord) => void;
   /** Hears of each evaluation on the held-out split. */

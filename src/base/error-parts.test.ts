@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { DataError } from "../base/errors.js";
-import { putTogether, takeApart } from "./thread-messages.js";
+import { putTogether, takeApart } from "./error-parts.js";
+import { DataError } from "./errors.js";
 
 test("an error of ours keeps its class, message and stack over a copy", () => {
   const error = new DataError("a.txt: is empty");
