@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { RowGradient, readGradient } from "../optim/gradient.js";
+import { type Gradient, RowGradient, readGradient } from "../optim/gradient.js";
 import { type Gradients, shareOf, sumAsTree } from "./shared-gradients.js";
 
 const WIDTH = 3;

@@ -19,14 +19,16 @@ export async function requireSameRun(run: PreparedRun): Promise<void> {
   if (ranks.size === 1) return;
   const facts: readonly (readonly [words: string, value: unknown])[] = [
     ["other versions of highrank, Node.js or ONNX Runtime", await runtimeVersions()],
-    ["other settings", agreedSettings(settings)],
+    ...SETTING_KEYS.filter((key) => settingOf(key).computesNothing !== true).map(
+      (key) => [`another value of ${optionName(key)}`, settings[key]] as const,
+    ),
     ["other data", dataSha256],
     ["another number of threads", threads],
   ];
-  for (const [words, value] of facts) {
-    const others = await othersThanFirst(ranks, [new TextEncoder().encode(JSON.stringify(value))]);
-    if (others.length > 0) throw new ConfigError(`${ranksInWords(others)}: ${words} than rank 0`);
-  }
+  const hashes = facts.map(([, value]) => hashOf([new TextEncoder().encode(JSON.stringify(value))]));
+  const others = await othersThanFirst(ranks, hashes);
+  const fault = others.findIndex((each) => each.length > 0);
+  if (fault >= 0) throw new ConfigError(`${ranksInWords(others[fault]!)}: ${facts[fault]![0]} than rank 0`);
   requireShares(settings, ranks.size);
 }
 
@@ -49,13 +51,6 @@ function largestDivisor(rows: number, most: number): number {
   for (let divisor = Math.min(rows, most); ; divisor--) if (rows % divisor === 0) return divisor;
 }
 
-/** The settings that all ranks must have in common: all but where they keep their files. */
-function agreedSettings(settings: Settings): Partial<Settings> {
-  return Object.fromEntries(
-    SETTING_KEYS.filter((key) => settingOf(key).computesNothing !== true).map((key) => [key, settings[key]]),
-  );
-}
-
 /**
  * Requires that all ranks hold the same weights: those that are trained, and after a merge those that it changed.
  * @throws DeviceError that names the ranks whose weights are others.
@@ -70,7 +65,7 @@ export async function requireSameWeights(
     for (const { values } of trained.values()) yield bytesOf(values);
     if (merge) for (const { frozen } of mergeableLayers(model).values()) yield bytesOf(frozen.values());
   }
-  const others = await othersThanFirst(ranks, weights());
+  const [others = []] = await othersThanFirst(ranks, [hashOf(weights())]);
   if (others.length === 0) return;
   throw new DeviceError(
     `${ranksInWords(others)}: other weights than rank 0 after step ${step}; the ranks must run on processors of one ` +
@@ -78,11 +73,19 @@ export async function requireSameWeights(
   );
 }
 
-/** The ranks whose bytes are not those of rank 0; the same on all ranks. */
-async function othersThanFirst(ranks: Collective, parts: Iterable<Uint8Array>): Promise<number[]> {
-  const words = Int32Array.from(sha256(parts).match(/.{8}/g)!, (hex) => Number.parseInt(hex, 16));
-  const all = await ranks.gather(words);
-  return all.flatMap((each, rank) => (each.every((word, i) => word === all[0]![i]) ? [] : [rank]));
+/** Words of a hash. */
+const HASH_WORDS = 4;
+
+function hashOf(parts: Iterable<Uint8Array>): Int32Array {
+  const words = sha256(parts).match(/.{8}/g)!.slice(0, HASH_WORDS);
+  return Int32Array.from(words, (hex) => Number.parseInt(hex, 16));
+}
+
+/** For each of the hashes, the ranks where it is not that of rank 0; the same on all ranks. */
+async function othersThanFirst(ranks: Collective, hashes: readonly Int32Array[]): Promise<number[][]> {
+  const all = await ranks.gather(Int32Array.from(hashes.flatMap((words) => [...words])));
+  const wordsOf = (rank: number, i: number): string => all[rank]!.subarray(HASH_WORDS * i, HASH_WORDS * (i + 1)).join();
+  return hashes.map((_, i) => all.flatMap((_, rank) => (wordsOf(rank, i) === wordsOf(0, i) ? [] : [rank])));
 }
 
 function ranksInWords(ranks: readonly number[]): string {

@@ -1,0 +1,100 @@
+// Ranks of a job train together to the bits of one process. Here they are tasks of this process, which share its
+// memory but nothing that they compute; tests/*.mpi.test.ts has processes.
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { resolveSettings } from "../src/config/resolve.js";
+import type { Settings } from "../src/config/settings.js";
+import type { Collective } from "../src/distributed/collective.js";
+import { resume } from "../src/training/resume.js";
+import { train } from "../src/training/train.js";
+import { asRanks } from "./ranks.js";
+import { runContents } from "./run-contents.js";
+import { SMALL_RUN } from "./small-run.js";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "highrank-ranks-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const FOUR = { ...SMALL_RUN, batchSize: 1, totalBatchSize: 4, threads: 1 };
+const RUNS: Record<string, Partial<Settings>> = {
+  "a ReLoRA run with a warm start, dropout and trained embeddings": FOUR,
+  "a run on NF4 with two merges": { ...FOUR, quantize: "nf4", maxSteps: 7, warmStartSteps: 0, trainModules: [] },
+  "cores that start in gradients": { ...FOUR, adapterKind: "core", maxSteps: 6, warmStartSteps: 0 },
+};
+
+function settingsOf(run: Partial<Settings>, out: string) {
+  return resolveSettings({ flags: { ...run, out } });
+}
+
+const placeOf = (words: string): string => path.join(folder, words.replaceAll(" ", "-"));
+
+for (const [name, run] of Object.entries(RUNS)) {
+  test(`${name} is the same on 1, 2 and 4 ranks`, { timeout: 300_000 }, async () => {
+    const alone = placeOf(`${name} alone`);
+    await train(settingsOf(run, alone));
+    const expected = await runContents(alone);
+    for (const size of [2, 4]) {
+      const out = placeOf(`${name} on ${size}`);
+      const results = await asRanks(size, (ranks) => train(settingsOf(run, out), { ranks }));
+      expect(results.map(({ outcome }) => outcome)).toEqual(results.map(() => "done"));
+      expect(await runContents(out)).toEqual(expected);
+    }
+  });
+}
+
+test("a run goes on with another number of ranks as if it had not changed", { timeout: 300_000 }, async () => {
+  const [out, alone] = [placeOf("stopped"), placeOf("unbroken")];
+  await asRanks(4, (ranks) => train(settingsOf(FOUR, out), { ranks, untilStep: 5 }));
+  await asRanks(2, (ranks) => resume(out, {}, { ranks, untilStep: 8 }));
+  await resume(out);
+  await train(settingsOf(FOUR, alone));
+  expect(await runContents(out)).toEqual(await runContents(alone));
+});
+
+test("a rank that is asked to stop stops all after the same step", { timeout: 120_000 }, async () => {
+  const out = placeOf("asked");
+  const results = await asRanks(2, (ranks) => {
+    let steps = 0;
+    const onRecord = ({ kind }: { kind: string }): void => void (steps += kind === "step" ? 1 : 0);
+    return train(settingsOf(FOUR, out), { ranks, onRecord, stopRequested: () => ranks.rank === 1 && steps === 2 });
+  });
+  expect(results.map(({ outcome, step }) => [outcome, step])).toEqual([
+    ["stopped", 2],
+    ["stopped", 2],
+  ]);
+});
+
+test("ranks that do not fit together are told apart before anything is written", { timeout: 120_000 }, async () => {
+  const out = placeOf("unlike");
+  const unlike = asRanks(2, (ranks) => train(settingsOf({ ...FOUR, seed: ranks.rank }, out), { ranks }));
+  await expect(unlike).rejects.toThrow(/^rank 1: another value of seed than rank 0$/);
+  const uneven = asRanks(3, (ranks) => train(settingsOf({ ...FOUR, totalBatchSize: 6, batchSize: 3 }, out), { ranks }));
+  await expect(uneven).rejects.toThrow(/^batchSize: 3: an update has 2 micro-batches, which 3 ranks.*batchSize: 2$/);
+  expect(existsSync(out)).toBe(false);
+});
+
+test("a rank whose weights have become others is named at the next save", { timeout: 120_000 }, async () => {
+  const out = placeOf("damaged");
+  const run = asRanks(2, (ranks) =>
+    train(settingsOf(FOUR, out), { ranks: ranks.rank === 1 ? damaging(ranks) : ranks }),
+  );
+  await expect(run).rejects.toThrow(/^rank 1: other weights than rank 0 after step 4;/);
+});
+
+/** A rank that gets one bit of one sum wrong. */
+function damaging(ranks: Collective): Collective {
+  let sums = 0;
+  return Object.create(ranks, {
+    sum: {
+      value: async (values: Float32Array | Float64Array): Promise<void> => {
+        await ranks.sum(values);
+        if (values instanceof Float32Array && ++sums === 2) values[5] = values[5]! * (1 + 2 ** -20);
+      },
+    },
+  });
+}
