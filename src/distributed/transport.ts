@@ -1,3 +1,10 @@
+/** What a rank sends to one rank and receives from one, at the same time. Either may be left out. */
+export interface Messages {
+  readonly send?: { readonly to: number; readonly bytes: Uint8Array };
+  /** The bytes are overwritten. */
+  readonly receive?: { readonly from: number; readonly bytes: Uint8Array };
+}
+
 /** Messages between the ranks of a job. */
 export interface Transport {
   /** The place of this process, from 0. */
@@ -6,14 +13,10 @@ export interface Transport {
   readonly size: number;
 
   /**
-   * Sends to one rank and receives from one, at the same time; either may be left out. A message is received into
-   * exactly as many bytes as it was sent with, of any number. Messages between two ranks arrive in order.
-   * @throws DeviceError when a rank does not answer in time.
+   * Sends and receives. A message is received into exactly as many bytes as it was sent with, of any number. Messages
+   * between two ranks arrive in order. Call it again only when it is done.
    */
-  exchange(messages: {
-    readonly send?: { readonly to: number; readonly bytes: Uint8Array };
-    readonly receive?: { readonly from: number; readonly bytes: Uint8Array };
-  }): Promise<void>;
+  exchange(messages: Messages): Promise<void>;
 
   /** Leaves the job. */
   close(): Promise<void>;

@@ -37,6 +37,7 @@ export {
   totalMemoryBytes,
 } from "./node-machine.js";
 export { keepFreedMemory } from "./node-memory.js";
+export { hasKoffi, loadMpi, type MpiFamily, type MpiLibrary, type MpiRequest } from "./node-mpi.js";
 export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { startProcess } from "./node-processes.js";
 export { collectGarbage } from "./node-runtimes.js";
