@@ -73,6 +73,7 @@ const FLOORS = [
     name: "The ground",
     color: "#475569",
     rooms: {
+      distributed: "several processes, through MPI",
       kernels: "loops in WebAssembly",
       platform: "files, threads, locks",
       base: "errors, JSON, suggestions, numbers",

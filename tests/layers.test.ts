@@ -4,7 +4,20 @@ import { expect, test } from "vitest";
 
 /** Folders of src/, lowest first: each imports from itself and those before it. */
 const LAYERS = [
-  ...["base", "platform", "kernels", "tensor", "ops", "autograd", "compiler", "runtime", "nn", "quant", "adapters"],
+  ...[
+    "base",
+    "platform",
+    "kernels",
+    "distributed",
+    "tensor",
+    "ops",
+    "autograd",
+    "compiler",
+    "runtime",
+    "nn",
+    "quant",
+    "adapters",
+  ],
   ...[
     "optim",
     "models",

@@ -1,4 +1,4 @@
-import { environment, loadMpi, type MpiLibrary, type MpiRequest } from "#platform";
+import { environment, loadMpi, type MpiLibrary, type MpiRequest, mpiLibraryNames } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { LAUNCHER_NAMES, type Launcher } from "./launcher.js";
 import type { Messages, Transport } from "./transport.js";
@@ -28,13 +28,21 @@ export interface MpiOptions {
 }
 
 /**
+ * The library that `HIGHRANK_MPI_LIBRARY` names, or else the first one, of the launcher's kind if there is one.
+ * @throws ConfigError if there is none, or nothing to call it with.
+ */
+export function findMpi(launcher: Launcher | null): Promise<MpiLibrary> {
+  const named = environment().HIGHRANK_MPI_LIBRARY;
+  return loadMpi(named ? [named] : mpiLibraryNames(launcher?.kind === "mpich" ? "mpich" : "open-mpi"));
+}
+
+/**
  * Joins the job that this process was started in. All calls must come from the thread that made this one.
- * @throws ConfigError if MPI cannot be called, or the library does not know the launcher's job.
+ * @throws ConfigError if there is no library, or it does not know the launcher's job.
  */
 export async function openMpi(options: MpiOptions): Promise<MpiTransport> {
   const { launcher } = options;
-  const named = environment().HIGHRANK_MPI_LIBRARY || undefined;
-  const library = await loadMpi(launcher?.kind === "mpich" ? "mpich" : "open-mpi", named);
+  const library = await findMpi(launcher);
   const { rank, size } = library.initialize();
   if (launcher !== null && size !== (launcher.size ?? size)) {
     library.finalize();

@@ -1,11 +1,10 @@
 import { expect, test } from "vitest";
 import { bytesOf } from "../base/arrays.js";
 import { Rng } from "../tensor/random.js";
+import type { Floats } from "./addition.js";
 import type { Collective } from "./collective.js";
 import { memoryTransports } from "./memory-transport.js";
 import { TreeCollective } from "./tree-collective.js";
-
-type Floats = Float32Array | Float64Array;
 
 const SIZES = [1, 2, 3, 4, 5, 7, 8];
 
@@ -29,30 +28,31 @@ function sum(a: Floats, b: Floats): Floats {
   return a.map((value, i) => value + b[i]!) as Floats;
 }
 
-function valuesOf(rank: number, length: number, Type: typeof Float32Array | typeof Float64Array): Floats {
-  const rng = new Rng(rank);
-  const values = new Type(length);
-  for (let i = 0; i < length; i++) values[i] = rng.normal() * 10 ** (3 * rng.normal());
-  return values;
-}
+/** What each of up to eight ranks adds, by rank. */
+const PARTS = [Float32Array, Float64Array].flatMap((Type) =>
+  [0, 1, 2, 3, 1000, 100_003].map((length) =>
+    Array.from({ length: Math.max(...SIZES) }, (_, rank) => {
+      const rng = new Rng(rank);
+      return new Type(length).map(() => rng.normal()) as Floats;
+    }),
+  ),
+);
 
 test.each(SIZES)("the sums over %i ranks have the bits of the tree, on each of them", async (size) => {
-  for (const Type of [Float32Array, Float64Array]) {
-    for (const length of [0, 1, 2, 3, 1000, 100_003]) {
-      const parts = Array.from({ length: size }, (_, rank) => valuesOf(rank, length, Type));
-      const wanted = treeSum(parts);
-      const sums = await onEach(size, async (ranks) => {
-        const values = parts[ranks.rank]!.slice();
-        await ranks.sum(values);
-        return values;
-      });
-      for (const each of sums) expect(Buffer.compare(bytesOf(each), bytesOf(wanted))).toBe(0);
-    }
+  for (const all of PARTS) {
+    const parts = all.slice(0, size);
+    const wanted = treeSum(parts);
+    const sums = await onEach(size, async (ranks) => {
+      const values = parts[ranks.rank]!.slice();
+      await ranks.sum(values);
+      return values;
+    });
+    for (const each of sums) expect(Buffer.compare(bytesOf(each), bytesOf(wanted))).toBe(0);
   }
 });
 
 test("the tree differs from a sum in order, so the test above can tell them apart", () => {
-  const parts = Array.from({ length: 4 }, (_, rank) => valuesOf(rank, 1000, Float32Array));
+  const parts = PARTS.find(([first]) => first!.length === 1000)!.slice(0, 4);
   expect(treeSum(parts)).not.toEqual(parts.reduce(sum));
 });
 

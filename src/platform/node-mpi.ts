@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { bytesOf } from "../base/arrays.js";
-import { ConfigError, DeviceError } from "../base/errors.js";
+import { ConfigError, DeviceError, HighrankError } from "../base/errors.js";
 
 /** Kinds of MPI libraries whose handles differ; `standard` is the ABI of MPI 5. */
 export type MpiFamily = "open-mpi" | "mpich" | "standard";
@@ -28,17 +28,14 @@ export interface MpiRequest {
   isDone(): boolean;
 }
 
-/** Files by which a library is known to the system's loader, best first. */
+/** Files by which the system's loader knows libraries of a kind, best first. */
 const NAMES: Readonly<Record<"open-mpi" | "mpich", readonly string[]>> =
   process.platform === "darwin"
     ? {
         "open-mpi": ["libmpi.40.dylib", "/opt/homebrew/opt/open-mpi/lib/libmpi.40.dylib"],
         mpich: ["libmpi.12.dylib", "/opt/homebrew/opt/mpich/lib/libmpi.12.dylib"],
       }
-    : {
-        "open-mpi": ["libmpi.so.40"],
-        mpich: ["libmpich.so.12", "libmpi.so.12"],
-      };
+    : { "open-mpi": ["libmpi.so.40"], mpich: ["libmpich.so.12", "libmpi.so.12"] };
 const STANDARD_NAME = process.platform === "darwin" ? "libmpi_abi.0.dylib" : "libmpi_abi.so.0";
 
 /** dlopen's flags: bind now, show symbols to the library's plugins, and never unload, as its threads may still run. */
@@ -60,41 +57,36 @@ type Library = ReturnType<Koffi["load"]>;
 /** Pointers as big integers, and integers. */
 type Handle = bigint | number;
 
-/** True if koffi, the package that calls native libraries, is installed. */
-export async function hasKoffi(): Promise<boolean> {
-  return (await loadKoffi()) !== null;
+/** Files of MPI libraries, those of one kind first. */
+export function mpiLibraryNames(first: "open-mpi" | "mpich"): string[] {
+  return [...NAMES[first], ...NAMES[first === "mpich" ? "open-mpi" : "mpich"], STANDARD_NAME];
 }
 
 /**
- * Loads an MPI library.
- * @param prefer the kind that is looked for first.
- * @param file the library to take instead.
+ * Loads the first MPI library that there is.
+ * @param names files, as paths or for the system's loader to look for.
  * @throws ConfigError if there is none, or nothing to call it with.
  */
-export async function loadMpi(prefer: "open-mpi" | "mpich", file?: string): Promise<MpiLibrary> {
+export async function loadMpi(names: readonly string[]): Promise<MpiLibrary> {
   const koffi = await loadKoffi();
   if (koffi === null) {
     throw new ConfigError(
-      "several processes reach one another through the package koffi, which is not installed or has no binary for " +
-        "this platform; npm install koffi@3.3.4",
+      "processes reach one another through the package koffi, which is not installed or has no binary for this " +
+        "platform; npm install koffi@3.3.4",
     );
   }
-  const other = prefer === "mpich" ? "open-mpi" : "mpich";
-  const names = file === undefined ? [...NAMES[prefer], ...NAMES[other], STANDARD_NAME] : [file];
-  const faults: string[] = [];
+  const reasons = new Set<string>();
   for (const name of names) {
     try {
       return bind(koffi, open(koffi, name), name);
     } catch (error) {
-      if (error instanceof ConfigError) throw error;
-      faults.push(`${name} (${(error as Error).message})`);
+      if (error instanceof HighrankError) throw error;
+      reasons.add((error as Error).message.replace("Failed to load shared library: ", ""));
     }
   }
-  if (file !== undefined) throw new ConfigError(`the MPI library cannot be loaded: ${faults[0]}`);
   throw new ConfigError(
-    `no MPI library is installed where the system looks for libraries; it has none of ${names.join(", ")}. Install ` +
-      "one, as with apt install openmpi-bin or dnf install openmpi (and module load mpi), or name its file in " +
-      "HIGHRANK_MPI_LIBRARY",
+    `no MPI library can be loaded (${names.join(", ")}: ${[...reasons].join("; ")}). Install one, as with apt install ` +
+      "openmpi-bin or dnf install openmpi (and module load mpi), or name its file in HIGHRANK_MPI_LIBRARY",
   );
 }
 
