@@ -73,8 +73,8 @@ const FLOORS = [
     name: "The ground",
     color: "#475569",
     rooms: {
+      distributed: "several processes, through MPI",
       kernels: "loops in WebAssembly",
-      distributed: "ranks, and what they say",
       platform: "files, threads, locks",
       base: "errors, JSON, suggestions, numbers",
     },

@@ -7,8 +7,8 @@ const LAYERS = [
   ...[
     "base",
     "platform",
-    "distributed",
     "kernels",
+    "distributed",
     "tensor",
     "ops",
     "autograd",

@@ -1,8 +1,7 @@
 import { bytesOf } from "../base/arrays.js";
+import { add, type Floats } from "./addition.js";
 import type { Collective } from "./collective.js";
 import type { Messages, Transport } from "./transport.js";
-
-type Floats = Float32Array | Float64Array;
 
 /**
  * Exchanges among all ranks, made of messages between two of them.
@@ -134,9 +133,4 @@ export class TreeCollective implements Collective {
       ? new Float32Array(this.#received, 0, length)
       : new Float64Array(this.#received, 0, length);
   }
-}
-
-/** Adds in the type of the values: the sum of two float32, rounded from float64, is that of float32. */
-function add(lower: Floats, upper: Floats, into: Floats): void {
-  for (let i = 0; i < into.length; i++) into[i] = lower[i]! + upper[i]!;
 }

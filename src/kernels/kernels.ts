@@ -18,6 +18,7 @@ export interface Kernels {
     lr: number,
     decay: number,
   ) => void;
+  readonly add: (x: number, end: number, y: number) => void;
   readonly sumOfSquares: (start: number, end: number) => number;
   readonly searchWithMinimum: (
     values: number,

@@ -5,10 +5,12 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
+  allowedCores,
   availableMemoryBytes,
   cpuCount,
   extension,
   freeDiskBytes,
+  machineIdentity,
   packageFile,
   peakMemoryBytes,
   residentMemoryBytes,
@@ -138,4 +140,12 @@ test.each([
   });
   expect(errors).toHaveLength(1);
   expect(errors[0]).toContain(message);
+});
+
+test("a process has as many cores to run on as it may run threads, on a machine that it can name", () => {
+  const cores = allowedCores();
+  expect(cores).toHaveLength(cpuCount());
+  expect(new Set(cores).size).toBe(cores.length);
+  expect(machineIdentity()).toMatch(/\S/);
+  expect(machineIdentity()).toBe(machineIdentity());
 });

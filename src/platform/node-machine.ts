@@ -51,6 +51,28 @@ export function cpuCount(): number {
   return os.availableParallelism();
 }
 
+/** Numbers of the cores that this process may run on; without Linux's /proc, 0 to before `cpuCount()`. */
+export function allowedCores(): number[] {
+  try {
+    const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync("/proc/self/status", "utf8"))![1]!;
+    return list.split(",").flatMap((range) => {
+      const [first, last = first] = range.split("-").map(Number);
+      return Array.from({ length: last! - first! + 1 }, (_, i) => first! + i);
+    });
+  } catch {
+    return Array.from({ length: cpuCount() }, (_, core) => core);
+  }
+}
+
+/** What all processes of this machine, also those in containers, have in common, and no others; else its name. */
+export function machineIdentity(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return os.hostname();
+  }
+}
+
 /** Free space for this user on the disk of the path (which must exist), in bytes. */
 export async function freeDiskBytes(path: string): Promise<number> {
   try {

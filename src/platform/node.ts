@@ -28,15 +28,18 @@ export { gitBlobHash, sha256, sha256File } from "./node-hash.js";
 export { runLimited, type WorkLimits } from "./node-limited-work.js";
 export { acquireLock, type Lock, type LockHolder, lockHolder } from "./node-lock.js";
 export {
+  allowedCores,
   availableMemoryBytes,
   cpuCount,
   freeDiskBytes,
+  machineIdentity,
   peakMemoryBytes,
   residentMemoryBytes,
   runtimeVersions,
   totalMemoryBytes,
 } from "./node-machine.js";
 export { keepFreedMemory } from "./node-memory.js";
+export { loadMpi, type MpiFamily, type MpiLibrary, type MpiRequest, mpiLibraryNames } from "./node-mpi.js";
 export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { startProcess } from "./node-processes.js";
 export { collectGarbage } from "./node-runtimes.js";
