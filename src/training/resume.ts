@@ -1,9 +1,9 @@
 import { exists, joinPath } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import type { DataFacts } from "../config/derive.js";
+import { findSetting } from "../config/names.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
-import { amongRanks } from "../distributed/job.js";
 import { damageOf } from "../files/checksums.js";
 import { planStep } from "../relora/plan.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
@@ -14,7 +14,7 @@ import { isRunFolder, RunFolder, readRunSettings } from "../runs/run-folder.js";
 import { openRun, type SavedRun } from "../runs/saved-run.js";
 import type { TrainResult } from "./ending.js";
 import { withLength } from "./new-length.js";
-import { runIn, type TrainOptions } from "./train.js";
+import { inJob, runIn, type TrainOptions } from "./train.js";
 
 /** Changes to a run that goes on. */
 export interface ResumeOptions {
@@ -23,6 +23,9 @@ export interface ResumeOptions {
   /** Values by setting name, as text or typed, out of {@link RESUME_SETTINGS}. */
   readonly changes: Readonly<Record<string, unknown>>;
 }
+
+/** Those that must be known before all others. */
+const JOB_SETTINGS: ReadonlySet<unknown> = new Set(["distributed", "mpiTimeout"]);
 
 /**
  * Resumes a run, in this thread. Unless `changes` says otherwise, the result is to the last bit that of the run without
@@ -41,9 +44,9 @@ export async function resume(
       `${path} holds no run: config.resolved.json is missing; name the folder that train wrote`,
     );
   }
-  const { distributed, mpiTimeout } = await readRunSettings(path, changes);
-  return amongRanks({ distributed, mpiTimeout }, options.ranks, (ranks) =>
-    resumeIn(new RunFolder(path, ranks), { checkpoint, changes }, options),
+  const ofJob = Object.entries(changes).filter(([name]) => JOB_SETTINGS.has(findSetting(name)?.key));
+  return inJob(await readRunSettings(path, Object.fromEntries(ofJob)), options, (ranks, heard) =>
+    resumeIn(new RunFolder(path, ranks), { checkpoint, changes }, heard),
   );
 }
 

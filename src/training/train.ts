@@ -6,6 +6,7 @@ import type { OpenSettings } from "../config/derive.js";
 import type { Settings } from "../config/settings.js";
 import type { Collective } from "../distributed/collective.js";
 import { amongRanks } from "../distributed/job.js";
+import { machineShare } from "../distributed/machine-share.js";
 import { shownModel } from "../hub/hub-name.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import { describePlan, planRun } from "../relora/plan.js";
@@ -51,14 +52,32 @@ export interface TrainOptions extends Partial<TrainingOptions> {
  * @throws ConfigError, DataError, CheckpointError, DeviceError, or NumericError on divergence.
  */
 export async function train(settings: OpenSettings, options: TrainOptions = {}): Promise<TrainResult> {
-  return amongRanks(settings, options.ranks, async (ranks) => {
+  return inJob(settings, options, async (ranks, heard) => {
     const folder = new RunFolder(await chooseRunFolder(settings, ranks), ranks);
     try {
-      return await runIn(folder, settings, options);
+      return await runIn(folder, settings, heard);
     } finally {
       await folder.release();
     }
   });
+}
+
+/**
+ * Does a run's work among the ranks of its job, which hear of one another's last step where one does not answer.
+ * @param work gets the options to run with.
+ */
+export function inJob<T>(
+  { distributed, mpiTimeout }: Pick<Settings, "distributed" | "mpiTimeout">,
+  options: TrainOptions,
+  work: (ranks: Collective, options: TrainOptions) => Promise<T>,
+): Promise<T> {
+  let place = "before the first step";
+  const onRecord = (record: MetricsRecord): void => {
+    if (record.kind === "step") place = `after step ${record.step}`;
+    options.onRecord?.(record);
+  };
+  const job = { distributed, mpiTimeout, place: () => place };
+  return amongRanks(job, options.ranks, (ranks) => work(ranks, { ...options, onRecord }));
 }
 
 /**
@@ -72,9 +91,12 @@ export async function runIn(
   saved?: SavedRun,
 ): Promise<TrainResult> {
   const atStart = residentMemoryBytes();
-  const available = options.availableMemoryBytes ?? atStart + availableMemoryBytes();
+  const { ranks } = folder;
+  const share = await machineShare(ranks);
+  const available = options.availableMemoryBytes ?? atStart + availableMemoryBytes() / share.ranks;
   const preparing = { onDownload: options.onDownload, onPreparing: options.onPreparing };
-  const run = { ...(await prepareRun(given, saved, { ...preparing, onNotice }, available)), ranks: folder.ranks };
+  const prepared = await prepareRun(given, saved, { ...preparing, onNotice }, available);
+  const run = { ...prepared, ranks, threads: given.threads ?? share.threads };
   const { settings } = run;
   await requireSameRun(run);
   if (saved !== undefined) requireSameData(run, saved, settings);

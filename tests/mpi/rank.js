@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 
 import { launcherOf } from "../../dist/distributed/launcher.js";
+import { machineShare } from "../../dist/distributed/machine-share.js";
 import { memoryTransports } from "../../dist/distributed/memory-transport.js";
 import { openMpi } from "../../dist/distributed/mpi-transport.js";
-import { rankThreads } from "../../dist/distributed/rank-threads.js";
 import { TreeCollective } from "../../dist/distributed/tree-collective.js";
 import { Rng } from "../../dist/tensor/random.js";
 
@@ -44,7 +44,7 @@ const WORKS = {
   },
   threads: async () => {
     const ranks = await open({});
-    const threads = await rankThreads(ranks);
+    const { threads } = await machineShare(ranks);
     await ranks.close();
     print({ rank: ranks.rank, threads });
   },

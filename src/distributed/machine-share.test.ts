@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { cpuCount } from "#platform";
+import { machineShare, shareOf } from "./machine-share.js";
 import { memoryTransports } from "./memory-transport.js";
-import { rankThreads, threadsOf } from "./rank-threads.js";
 import { TreeCollective } from "./tree-collective.js";
 
 /** The threads of each rank, from machine and first and last core of each. */
@@ -9,7 +9,7 @@ function threads(...places: readonly (readonly [machine: number, first: number, 
   const lists = places.map(([machine, first, last]) =>
     Int32Array.of(machine, ...Array.from({ length: last - first + 1 }, (_, i) => first + i)),
   );
-  return lists.map((_, rank) => threadsOf(rank, lists));
+  return lists.map((_, rank) => shareOf(rank, lists).threads);
 }
 
 test("ranks that are bound get their cores, and others divide those that they share", () => {
@@ -27,6 +27,10 @@ test("ranks of other machines share nothing, and each rank has at least one thre
 });
 
 test("the ranks of one process share its cores", async () => {
-  const shares = await Promise.all(memoryTransports(2).map((transport) => rankThreads(new TreeCollective(transport))));
-  expect(shares).toEqual([1, 2].map(() => Math.max(1, Math.floor(cpuCount() / 2))));
+  const shares = await Promise.all(memoryTransports(2).map((transport) => machineShare(new TreeCollective(transport))));
+  const threads = Math.max(1, Math.floor(cpuCount() / 2));
+  expect(shares).toEqual([
+    { threads, ranks: 2 },
+    { threads, ranks: 2 },
+  ]);
 });
