@@ -2,6 +2,7 @@ import {
   CheckpointError,
   ConfigError,
   DataError,
+  DeviceError,
   HighrankError,
   InterruptedError,
   NumericError,
@@ -15,9 +16,11 @@ export const EXIT = {
   usage: 2,
   data: 3,
   numbers: 4,
+  device: 5,
   hungUp: 129,
   interrupted: 130,
   quit: 131,
+  user: 138,
   terminated: 143,
 } as const;
 
@@ -29,7 +32,13 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof InterruptedError) return EXIT.interrupted;
   if (error instanceof DataError || error instanceof CheckpointError) return EXIT.data;
   if (error instanceof NumericError) return EXIT.numbers;
+  if (error instanceof DeviceError) return EXIT.device;
   return EXIT.internal;
+}
+
+/** True for the code of an error: not that of a success, nor of a command that was asked to stop. */
+export function isFailure(code: ExitCode): boolean {
+  return code !== EXIT.done && code < EXIT.hungUp;
 }
 
 /**

@@ -7,6 +7,8 @@ const SIGNALS = {
   SIGQUIT: EXIT.quit,
   SIGTERM: EXIT.terminated,
   SIGHUP: EXIT.hungUp,
+  // Job managers send it some time before they end a job.
+  SIGUSR1: EXIT.user,
 } as const;
 
 /**

@@ -70,6 +70,7 @@ export function headerLines(start: StartRecord, columns: number, style: Style): 
     ...(outline?.hasCycles === false ? [] : text("plan", `${start.plan}${from}`)),
     ...row("memory", memoryWords(start.memory, start.availableMemoryBytes), tooMuch ? style.yellow : style.dim),
     ...text("device", start.device),
+    ...(start.ranks === undefined ? [] : text("ranks", start.ranks)),
     ...(start.change === undefined ? [] : text("change", start.change)),
     ...text("run", start.runFolder),
   ];
@@ -278,5 +279,6 @@ export function endLine(record: EndRecord, style: Style): string {
   const skipped = record.skipped > 0 ? `, ${record.skipped} skipped` : "";
   const work = `${record.step} steps${skipped}, ${formatCount(record.tokens)} tokens`;
   const cost = `in ${formatDuration(record.seconds)}, peak memory ${formatBytes(record.peakMemoryBytes)}`;
-  return `${label(OUTCOMES[record.outcome], color)}${work} ${cost}`;
+  const sent = record.sentBytes === undefined ? "" : `, ${formatBytes(record.sentBytes)} sent to other ranks`;
+  return `${label(OUTCOMES[record.outcome], color)}${work} ${cost}${sent}`;
 }

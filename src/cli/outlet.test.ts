@@ -46,7 +46,7 @@ test("a JSON text stays the same value", () => {
 test("after an error of the stream nothing is written, and it is heard once", () => {
   const { terminal, text, fail } = streamOf();
   const heard: string[] = [];
-  const outlet = new Outlet(terminal, ({ message }) => heard.push(message));
+  const outlet = new Outlet(terminal, { onLost: ({ message }) => heard.push(message) });
   outlet.write("a");
   fail("EPIPE");
   fail("EPIPE");
@@ -59,7 +59,7 @@ test("an error that a write throws is one of the stream", () => {
   const write = (): void => {
     throw new Error("ENOSPC");
   };
-  const outlet = new Outlet({ write }, ({ message }) => heard.push(message));
+  const outlet = new Outlet({ write }, { onLost: ({ message }) => heard.push(message) });
   outlet.print(["a", "b"]);
   outlet.print(["c"]);
   expect(heard).toEqual(["ENOSPC"]);

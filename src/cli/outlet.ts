@@ -1,5 +1,12 @@
 import { shownText, type Terminal } from "./terminal.js";
 
+export interface OutletOptions {
+  /** Hears the first error of the stream. */
+  readonly onLost?: (error: Error) => void;
+  /** False if a terminal is to get plain lines, as a file does. */
+  readonly isDrawn?: boolean;
+}
+
 /**
  * The one door to a standard stream. What would drive a terminal comes out as text, unless it is of our own making.
  * After a write that failed, nothing is written any more.
@@ -7,17 +14,18 @@ import { shownText, type Terminal } from "./terminal.js";
 export class Outlet {
   readonly #stream: Terminal;
   readonly #onLost: (error: Error) => void;
+  readonly #isDrawn: boolean;
   #isLost = false;
 
-  /** @param onLost hears the first error of the stream. */
-  constructor(stream: Terminal, onLost: (error: Error) => void = () => {}) {
+  constructor(stream: Terminal, { onLost = () => {}, isDrawn = true }: OutletOptions = {}) {
     this.#stream = stream;
     this.#onLost = onLost;
+    this.#isDrawn = isDrawn;
     stream.on?.("error", (error) => this.#lose(error));
   }
 
   get isTTY(): boolean {
-    return this.#stream.isTTY === true;
+    return this.#isDrawn && this.#stream.isTTY === true;
   }
 
   /** Columns of the terminal; 80 where it does not know, and elsewhere. */

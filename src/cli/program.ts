@@ -33,6 +33,9 @@ const VERBS = [
   addCompletion,
 ];
 
+/** Verbs that several processes do together, or each by itself. */
+const AMONG_RANKS: readonly string[] = ["train", "resume", "eval", "doctor"];
+
 const FIRST_COMMANDS = `
 highrank doctor                          checks that everything is there
 highrank train                           trains a small example model
@@ -58,6 +61,10 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
     });
   program.exitOverride((error) => explainUsage(program, error));
   for (const add of VERBS) add(program, context);
+  program.hook("preAction", (_, command) => {
+    const verb = verbOf(command);
+    if (!AMONG_RANKS.includes(verb)) context.requireAlone(verb);
+  });
   try {
     await program.parseAsync(args, { from: "user" });
     return context.exitCode;
@@ -66,4 +73,9 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
     context.fail(error, args);
     return context.exitCode;
   }
+}
+
+function verbOf(command: Command): string {
+  const { parent } = command;
+  return parent === null || parent.parent === null ? command.name() : verbOf(parent);
 }

@@ -27,7 +27,10 @@ export async function supervise(
   const { downloads } = context;
   const onRecord = (record: MetricsRecord): void => {
     downloads.clear();
-    if (record.kind === "start") started = record;
+    if (record.kind === "start") {
+      started = record;
+      context.follow(record.runFolder);
+    }
     trained ||= record.kind === "step";
     view.show(record);
   };

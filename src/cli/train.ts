@@ -37,6 +37,7 @@ export function addTrain(program: Command, context: Context): void {
 
 /** Trains with each value of the sweeps, and says which is best. */
 async function sweep(context: Context, command: Command, configPath: string | undefined): Promise<void> {
+  context.requireAlone("a sweep");
   const { parseSweeps, requireUnset, sweepStudy } = await import("../studies/sweep.js");
   const sweeps = parseSweeps(sweptBy(command));
   const { parallel: runs, dryRun, out, overwrite, ...flags } = settingFlags(command);

@@ -97,6 +97,8 @@ const START = {
   availableMemoryBytes: MEASURED,
   /** Execution provider and threads, such as `cpu, 2 threads`. */
   device: TEXT,
+  /** The processes that train together, in words; absent for one. */
+  ranks: text,
   /** A name and a size to show, such as `builtin:wordnet, 3.1M tokens`. */
   data: TEXT,
   maxSteps: COUNT,
@@ -111,9 +113,10 @@ const START = {
 };
 
 /** The first record of a run: what is trained, on what, and for how long. */
-export interface StartRecord extends Omit<Fields<typeof START>, "outline" | "change"> {
+export interface StartRecord extends Omit<Fields<typeof START>, "outline" | "change" | "ranks"> {
   readonly outline?: RunOutline | undefined;
   readonly change?: string | undefined;
+  readonly ranks?: string | undefined;
 }
 
 const computed: z.ZodType<number | undefined> = MEASURED.optional();
@@ -231,11 +234,14 @@ const END = {
   /** The part of it in which checkpoints were written. */
   savingSeconds: MEASURED,
   peakMemoryBytes: MEASURED,
+  /** Bytes that the first rank sent to others in this process; absent for one rank. */
+  sentBytes: computed,
 };
 
 /** The last record of a run. */
-export interface EndRecord extends Omit<Fields<typeof END>, "losses"> {
+export interface EndRecord extends Omit<Fields<typeof END>, "losses" | "sentBytes"> {
   readonly losses?: PublishedLosses | undefined;
+  readonly sentBytes?: number | undefined;
 }
 
 /** A line of `metrics.jsonl`, and the message that the training worker posts when the line is written. */

@@ -150,11 +150,22 @@ async function endRun(
   const { step, tokens, skipped, seconds, savingSeconds, evaluated } = progress;
   const { folder } = output;
   const times = { seconds, savingSeconds, peakMemoryBytes: peakMemoryBytes() };
+  const { size, sentBytes } = run.ranks;
   const modelStep = model?.step ?? null;
   const losses = run.quantizer !== null && model !== null ? { losses: model.losses } : {};
   // Before a record says that nothing is left to do.
   await master.release();
-  await output.record({ kind: "end", step, outcome, modelStep, ...losses, tokens, skipped, ...times });
+  await output.record({
+    kind: "end",
+    step,
+    outcome,
+    modelStep,
+    ...losses,
+    tokens,
+    skipped,
+    ...times,
+    ...(size > 1 && { sentBytes }),
+  });
   await folder.writeReport();
   return {
     outcome: outcome === "diverged" ? "stopped" : outcome,

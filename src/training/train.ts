@@ -20,6 +20,7 @@ import { requireMemory, withEstimate } from "./memory-limit.js";
 import { withLength } from "./new-length.js";
 import { outlineOf } from "./outline.js";
 import { type PreparationEvents, type PreparedRun, prepareRun } from "./prepare.js";
+import { ranksInWords } from "./ranks-words.js";
 import { RunOutput } from "./run-output.js";
 import { runShapes } from "./run-shape.js";
 import { Trainer } from "./trainer.js";
@@ -153,6 +154,7 @@ function describeStart(
   const { source, quantizer, threads } = run;
   const phases = runShapes(source.build, settings, quantizer);
   const { parameters, trainableParameters } = phases.at(-1)!;
+  const words = ranksInWords(run, phases.at(-1)!);
   return {
     kind: "start",
     step,
@@ -163,6 +165,7 @@ function describeStart(
     memory: estimateMemory(phases, settings, run.shapes, held),
     availableMemoryBytes: available,
     device: `${settings.device}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    ...(words !== undefined && { ranks: words }),
     data: describeCounts(run),
     maxSteps: settings.maxSteps,
     outline: outlineOf(run, phases.at(-1)!),

@@ -1,4 +1,3 @@
-import { cpuCount } from "#platform";
 import { ConfigError, NumericError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { today } from "../chats/chat-template.js";
@@ -6,6 +5,9 @@ import { asAskedOf, type OpenDataset, openDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
 import { evaluationBatches } from "../data/evaluation-batches.js";
 import type { DocumentUnit } from "../data/text-format.js";
+import type { Collective } from "../distributed/collective.js";
+import { amongRanks } from "../distributed/job.js";
+import { machineShare } from "../distributed/machine-share.js";
 import { locateData } from "../hub/locate-data.js";
 import type { Evaluation } from "../programs/held-out.js";
 import { HeldOutLoss } from "../programs/held-out.js";
@@ -42,17 +44,28 @@ export interface TargetEvaluation extends Evaluation, Pick<LoadedTarget, "weight
 /** Tokens whose logits exist at once. */
 const LOSS_CHUNK = 256;
 
+/** The processes of an evaluation: those of the job that this one was started in, if it was in one. */
+const JOB = { distributed: "auto", mpiTimeout: 1800 } as const;
+
 /** Rows of a model that allows very long sequences are cut to this length, unless the caller asks for more. */
 const USUAL_LENGTH = 1024;
 
 /**
  * Scores every token of a text but the first, in rows of `sequenceLength`. In other data each sample is scored on its
- * own, in its scored parts. Rows of `input_ids` need no tokenizer and are scored whole.
+ * own, in its scored parts. Rows of `input_ids` need no tokenizer and are scored whole. The processes of an MPI job
+ * share the rows.
  * @throws ConfigError if the sequence is longer than the model's; DataError; CheckpointError; NumericError if the loss
  * is not finite.
  */
 export async function evaluateTarget(target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
-  const { data, maxTokens, device, threads } = options;
+  const { data } = options;
+  const place = (): string => `before the loss on ${data} was known`;
+  return amongRanks({ ...JOB, place }, undefined, (ranks) => evaluateAmong(ranks, target, options));
+}
+
+async function evaluateAmong(ranks: Collective, target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
+  const { data, maxTokens, device } = options;
+  const { threads } = await machineShare(ranks);
   const { model, tokenizer, weights } = await loadTarget(target, options);
   const longest = model.config.maxSequenceLength;
   if ((options.sequenceLength ?? 0) > longest) {
@@ -70,9 +83,9 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
   const rows = encoded.evaluationRows();
   const batchSize = Math.min(options.batchSize, Math.max(1, rows.count));
   const limit = maxTokens === null ? {} : { maxTokens };
-  const machine = { device, threads: threads ?? cpuCount(), deterministic: false };
+  const machine = { device, threads: options.threads ?? threads, deterministic: false };
   const shape = { ...rows.shapeOf(batchSize), lossChunk: LOSS_CHUNK, ...machine };
-  const heldOut = await HeldOutLoss.compile(model, shape);
+  const heldOut = await HeldOutLoss.compile(model, shape, ranks);
   try {
     const evaluation = await heldOut.run(evaluationBatches(rows, { batchSize, ...limit }));
     if (evaluation.tokens > 0 && !Number.isFinite(evaluation.loss)) {

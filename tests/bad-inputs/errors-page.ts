@@ -4,13 +4,15 @@ import type { Area, BadInput } from "./bad-input.js";
 
 const MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   done: "Done.",
-  internal: "A device failed, or highrank has a defect.",
+  internal: "highrank has a defect.",
   usage: "A verb, flag, setting or config file must be written otherwise.",
   data: "A file cannot be read or written, does not hold what it must, or holds a model that is not supported.",
   numbers: "A run stopped, or a model gave no result, because numbers are no longer finite.",
+  device: "A device failed, or a process of a job; resume goes on from the last checkpoint.",
   hungUp: "The terminal of a run was closed; what it had reached is saved.",
   interrupted: "A run was interrupted; what it had reached is saved.",
   quit: "A run was ended by SIGQUIT; what it had reached is saved.",
+  user: "A run was ended by SIGUSR1; what it had reached is saved.",
   terminated: "A run was told to end; what it had reached is saved.",
 };
 

@@ -1,0 +1,45 @@
+import { appendFileSync, existsSync } from "node:fs";
+import { join } from "node:path";
+import { RUN_SETTINGS } from "../base/naming.js";
+import type { Terminal } from "./terminal.js";
+
+/** Time in which the end of the first rank ends the others, in milliseconds. */
+const GRACE = 3000;
+
+/** The output of a rank that is not the first: a file in the run folder, `rank-1.log` and so on. */
+export class RankLog implements Terminal {
+  readonly #rank: number;
+  readonly #stderr: Terminal;
+  #folder: string | null = null;
+  /** Text from before there was a run folder. */
+  #unwritten = "";
+  #last = "";
+
+  /** @param stderr hears of errors that no other rank has. */
+  constructor(rank: number, stderr: Terminal) {
+    this.#rank = rank;
+    this.#stderr = stderr;
+  }
+
+  /** Says where the run is, or will be when the first rank has made its folder. */
+  follow(runFolder: string): void {
+    this.#folder = runFolder;
+  }
+
+  write(text: string): void {
+    this.#last = text;
+    this.#unwritten += text;
+    if (this.#folder === null || !existsSync(join(this.#folder, RUN_SETTINGS))) return;
+    appendFileSync(join(this.#folder, `rank-${this.#rank}.log`), this.#unwritten);
+    this.#unwritten = "";
+  }
+
+  /**
+   * Tells the last words on standard error where the process ends with an error that the first rank does not share: that
+   * one has told its own, and its end has ended all others.
+   */
+  async end(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, GRACE));
+    this.#stderr.write(`rank ${this.#rank}: ${this.#last}`);
+  }
+}
