@@ -261,13 +261,26 @@ test("tokenizer train writes a tokenizer that data then uses", async () => {
 
 test("doctor finds a CPU that computes, and says why another provider does not start", async () => {
   const { code, stdout, stderr } = await runCommand(["doctor", "--json"]);
-  const { node, providers, threads } = JSON.parse(stdout);
+  const { node, providers, threads, mpi, launcher } = JSON.parse(stdout);
   expect(node).toBe(process.versions.node);
   expect(providers[0]).toEqual({ name: "cpu", works: true, fault: null });
   for (const { works, fault } of providers) expect(works).toBe(fault === null);
   expect(threads).toBeGreaterThan(0);
+  expect(mpi).toMatchObject(mpi.library === null ? { version: null } : { version: expect.any(String), fault: null });
+  expect(launcher).toBeNull();
   expect(stderr).toBe("");
   expect(code).toBe(0);
+});
+
+test("doctor says why several processes cannot reach one another only to those who start some", async () => {
+  const HIGHRANK_MPI_LIBRARY = "libnone.so.1";
+  const named = await runCommand(["doctor"], { env: { HIGHRANK_MPI_LIBRARY, PMI_RANK: "1", PMI_SIZE: "2" } });
+  expect(named.stdout).toMatch(/^MPI +no MPI library can be loaded \(libnone\.so\.1: .*\)\. Install one, .*$/m);
+  expect(named.stdout).toMatch(/^launcher +mpirun of MPICH, rank 1 of 2$/m);
+  expect(named.code).toBe(0);
+  const { stdout } = await runCommand(["doctor"]);
+  expect(stdout).toMatch(/^MPI +(none; only several processes need it|.+ \(.+\), koffi \d+\.\d+\.\d+)$/m);
+  expect(stdout).not.toContain("launcher");
 });
 
 test("what would drive a terminal in names, metadata and data is printed as text", async () => {

@@ -90,6 +90,15 @@ describe.each(LIBRARIES)("%s", (library) => {
       expect(code).toBe(2);
     });
 
+    test("doctor names launcher and library", async () => {
+      const { code, stdout } = await mpirun(library, 2, [path.join(ROOT, "bin/highrank.js"), "doctor"]);
+      const name = library === "openmpi" ? "Open MPI" : "MPICH";
+      expect(stdout).toMatch(new RegExp(`^MPI +${name} v?\\d\\S+ \\(${FILES[library]}\\), koffi \\d`, "m"));
+      for (const rank of [0, 1])
+        expect(stdout).toMatch(new RegExp(`^launcher +mpirun of ${name}, rank ${rank} of 2`, "m"));
+      expect(code).toBe(0);
+    });
+
     test("without koffi, the error names it", () =>
       withFolder({}, async (folder) => {
         // From here, no node_modules are found.

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -174,6 +174,22 @@ test.each([
   const args = [compiler, ...flags, "--module", module, "--moduleResolution", moduleResolution, "types.ts"];
   const { stdout } = await run(process.execPath, args, { cwd: project }).catch((error) => error);
   expect(stdout).toBe("");
+});
+
+test("without koffi, which is optional, the package works, and doctor says so in one quiet line", async () => {
+  const [koffi, aside] = ["node_modules/koffi", "node_modules/.koffi"].map((name) => path.join(project, name));
+  await rename(koffi!, aside!);
+  try {
+    const { stdout } = await run("npx", ["--no-install", "highrank", "doctor"], { cwd: project });
+    expect(stdout).toMatch(/^ {2}cpu +works$/m);
+    expect(stdout).toMatch(/^MPI +none, nor koffi; only several processes need it$/m);
+    const train = "--no-install highrank train --data a.txt --out without --model tiny --vocab-size 270 --max-steps 1";
+    await writeFile(path.join(project, "a.txt"), "The cat sat on the mat.\n\n".repeat(40));
+    const flags = ["--sequence-length", "16", "--batch-size", "2", "--method", "full"];
+    expect((await run("npx", [...train.split(" "), ...flags], { cwd: project })).stdout).toContain("without");
+  } finally {
+    await rename(aside!, koffi!);
+  }
 });
 
 test("publint finds nothing to say", async () => {

@@ -12,7 +12,7 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const LICENCES = ["MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "0BSD", "WordNet", "(MIT OR CC0-1.0)"];
 
 /** Packages with install scripts, none of which runs here; docs/supply-chain.md tells what they would do. */
-const INSTALL_SCRIPTS = ["onnxruntime-node"];
+const INSTALL_SCRIPTS = ["koffi", "onnxruntime-node"];
 
 /** Biome's programs for other platforms, locked by version alone; npm installs none of them but that of its platform. */
 const WITHOUT_HASH = /^node_modules\/@biomejs\/cli-/;
@@ -47,12 +47,13 @@ interface Bom {
 }
 
 let dependencies: Readonly<Record<string, string>>;
+let optionalDependencies: Readonly<Record<string, string>>;
 let locked: readonly (readonly [string, LockedPackage])[];
 let bom: Bom;
 
 beforeAll(async () => {
   const json = async (name: string) => JSON.parse(await readFile(path.join(ROOT, name), "utf8"));
-  ({ dependencies } = await json("package.json"));
+  ({ dependencies, optionalDependencies } = await json("package.json"));
   const { packages } = await json("package-lock.json");
   locked = Object.entries<LockedPackage>(packages).filter(([location]) => location !== "");
   bom = await withFolder({}, async (folder) => {
@@ -77,14 +78,14 @@ test("the bill of materials is CycloneDX and lists every package that is install
     ),
   );
   const versions = Object.fromEntries(bom.components.map(({ name, version }) => [name, version]));
-  expect(versions).toMatchObject(dependencies);
+  expect(versions).toMatchObject({ ...dependencies, ...optionalDependencies });
 });
 
 test("docs/supply-chain.md tells how many packages there are", async () => {
   const page = await readFile(path.join(ROOT, "docs/supply-chain.md"), "utf8");
   const isMit = ({ licenses }: Component): boolean => licenses.length === 1 && licenses[0]!.license?.id === "MIT";
   expect(page).toContain(
-    `${Object.keys(dependencies).length} direct dependencies bring ${bom.components.length} packages`,
+    `${Object.keys(dependencies).length} direct dependencies and an optional one bring ${bom.components.length} packages`,
   );
   expect(page).toContain(`MIT (${bom.components.filter(isMit).length} packages)`);
 });
@@ -95,7 +96,7 @@ test("the bill of materials tells who needs what, and each package is needed", (
   expect([...needed].sort()).toEqual([...refs].sort());
   const own = bom.dependencies.find(({ ref }) => ref === bom.metadata.component["bom-ref"])!;
   expect([...own.dependsOn].sort()).toEqual(
-    Object.entries(dependencies)
+    Object.entries({ ...dependencies, ...optionalDependencies })
       .map((entry) => entry.join("@"))
       .sort(),
   );

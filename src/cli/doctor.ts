@@ -5,8 +5,10 @@ import type { Command } from "commander";
 import { availableMemoryBytes, cpuCount, freeDiskBytes, runtimeVersions, totalMemoryBytes } from "#platform";
 import { formatBytes } from "../base/numbers.js";
 import { SETTINGS, type Settings } from "../config/settings.js";
+import { LAUNCHER_NAMES, type Launcher, launcherOf } from "../distributed/launcher.js";
 import type { Context } from "./context.js";
 import { EXIT } from "./exit-codes.js";
+import type { MpiCheck } from "./probe-mpi.js";
 import { runCheckLines } from "./run-check-lines.js";
 import { addVerb } from "./usage.js";
 import { packageVersion } from "./version.js";
@@ -45,6 +47,8 @@ export function addDoctor(program: Command, context: Context): void {
       highrank: await packageVersion(),
       ...(await runtimeVersions()),
       providers,
+      mpi: await checkMpi(),
+      launcher: launcherOf(context.env),
       threads: cpuCount(),
       memoryBytes: totalMemoryBytes(),
       availableMemoryBytes: availableMemoryBytes(),
@@ -59,6 +63,7 @@ export function addDoctor(program: Command, context: Context): void {
       ...providers.map(
         ({ name, works, fault }) => `  ${name.padEnd(10)}  ${works ? "works" : `does not start: ${fault}`}`,
       ),
+      ...mpiLines(found.mpi, found.launcher, context.env.HIGHRANK_MPI_LIBRARY),
       `threads       ${found.threads}`,
       `memory        ${formatBytes(found.memoryBytes)}, ${formatBytes(found.availableMemoryBytes)} available`,
       `disk          ${formatBytes(found.freeDiskBytes)} free in this folder`,
@@ -73,6 +78,33 @@ function checkProvider(device: Settings["device"]): Promise<ProviderCheck> {
       resolve({ name: device, works: error === null, fault: error === null ? null : faultOf(error, stderr) });
     });
   });
+}
+
+/** Like a provider, a library that is broken may end the process that loads it. */
+function checkMpi(): Promise<MpiCheck> {
+  const probe = fileURLToPath(new URL("./probe-mpi.js", import.meta.url));
+  return new Promise((resolve) => {
+    execFile(process.execPath, [probe], { timeout: PROBE_TIMEOUT_MS }, (error, stdout, stderr) => {
+      if (error === null) resolve(JSON.parse(stdout));
+      else resolve({ koffi: null, library: null, version: null, fault: faultOf(error, stderr) });
+    });
+  });
+}
+
+/** Only those who want several processes are told why there can be none. */
+function mpiLines(
+  { koffi, library, version, fault }: MpiCheck,
+  launcher: Launcher | null,
+  named: string | undefined,
+): string[] {
+  const isWanted = launcher !== null || Boolean(named);
+  const none = isWanted ? fault : `none${koffi === null ? ", nor koffi" : ""}; only several processes need it`;
+  const lines = [`MPI           ${library === null ? none : `${version} (${library}), koffi ${koffi}`}`];
+  if (launcher !== null) {
+    const { kind, rank, size } = launcher;
+    lines.push(`launcher      ${LAUNCHER_NAMES[kind]}, rank ${rank}${size === null ? "" : ` of ${size}`}`);
+  }
+  return lines;
 }
 
 /** The line of the child's output that names the error, or else how the child ended. */

@@ -1,6 +1,8 @@
 import { writeSync } from "node:fs";
 import { bytesOf } from "../base/arrays.js";
 import { ConfigError, DeviceError, HighrankError } from "../base/errors.js";
+import { readText } from "./node-files.js";
+import { packageFile } from "./node-paths.js";
 
 /** Kinds of MPI libraries whose handles differ; `standard` is the ABI of MPI 5. */
 export type MpiFamily = "open-mpi" | "mpich" | "standard";
@@ -90,6 +92,12 @@ export async function loadMpi(names: readonly string[]): Promise<MpiLibrary> {
   );
 }
 
+/** The version of koffi, which calls native libraries; null if it is not installed or does not load. */
+export async function koffiVersion(): Promise<string | null> {
+  if ((await loadKoffi()) === null) return null;
+  return (JSON.parse(await readText(packageFile("koffi", "package.json"))) as { version: string }).version;
+}
+
 async function loadKoffi(): Promise<Koffi | null> {
   try {
     return (await import("koffi")) as Koffi;
@@ -172,7 +180,10 @@ function versionOf(library: Library): string {
   const length = new Int32Array(new ArrayBuffer(4));
   check(library.func("int MPI_Get_library_version(void *, void *)")(text, length));
   const [first] = new TextDecoder().decode(text.subarray(0, length[0])).split(/\n|\0/);
-  return first!.split(",")[0]!.replace(/\s+/g, " ").trim();
+  return first!
+    .split(",")[0]!
+    .replace(/(?:\s+version)?\s*:\s*|\s+/gi, " ")
+    .trim();
 }
 
 function familyOf(name: string, version: string): MpiFamily {

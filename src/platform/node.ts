@@ -39,7 +39,14 @@ export {
   totalMemoryBytes,
 } from "./node-machine.js";
 export { keepFreedMemory } from "./node-memory.js";
-export { loadMpi, type MpiFamily, type MpiLibrary, type MpiRequest, mpiLibraryNames } from "./node-mpi.js";
+export {
+  koffiVersion,
+  loadMpi,
+  type MpiFamily,
+  type MpiLibrary,
+  type MpiRequest,
+  mpiLibraryNames,
+} from "./node-mpi.js";
 export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { startProcess } from "./node-processes.js";
 export { collectGarbage } from "./node-runtimes.js";
