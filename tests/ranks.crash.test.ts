@@ -1,6 +1,6 @@
 // Ranks of a job train together to the bits of one process. Here they are tasks of this process, which share its
 // memory but nothing that they compute; tests/*.mpi.test.ts has processes.
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -54,6 +54,27 @@ test("a run goes on with another number of ranks as if it had not changed", { ti
   await resume(out);
   await train(settingsOf(FOUR, alone));
   expect(await runContents(out)).toEqual(await runContents(alone));
+});
+
+test("ranks that do not see the run folder keep their own copies, and leave nothing", {
+  timeout: 300_000,
+}, async () => {
+  const [out, alone, scratch] = [placeOf("unseen"), placeOf("unbroken NF4"), placeOf("scratch")];
+  const run = { ...FOUR, quantize: "nf4", scratch } as const;
+  const seen: string[][] = [];
+  await asRanks(2, (ranks) => train(settingsOf(run, out), { ranks, untilStep: 8 }));
+  await asRanks(2, (ranks) => {
+    // Each rank of a job on several machines has the folder by the same name.
+    const onRecord = ({ kind }: { kind: string }): void => {
+      if (kind === "merge") seen.push(readdirSync(scratch));
+    };
+    return resume(out, {}, { ranks, onRecord });
+  });
+  expect(seen[0]).toEqual(["highrank-unseen-rank-1"]);
+  expect(readdirSync(scratch)).toEqual([]);
+  await train(settingsOf({ ...run, scratch: null }, alone));
+  const { "config.resolved.json": _, ...contents } = await runContents(out);
+  expect(await runContents(alone)).toMatchObject(contents);
 });
 
 test("a rank that is asked to stop stops all after the same step", { timeout: 120_000 }, async () => {

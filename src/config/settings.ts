@@ -870,6 +870,16 @@ export const SETTINGS = {
     unit: "seconds",
     help: "Time after which a process of an MPI job that does not answer ends the job.",
   },
+  scratch: {
+    type: "string",
+    path: "path",
+    group: "Machine",
+    mayChange: true,
+    computesNothing: true,
+    default: null,
+    none: "the run folder, which all processes see",
+    help: "Folder where the processes of an MPI job that do not see the run folder keep their base and the cycles, on a disk of their own machine. They remove it at the end.",
+  },
 
   preset: {
     type: "choice",

@@ -562,6 +562,14 @@ export interface TrainSettings {
    */
   readonly mpiTimeout?: Settings["mpiTimeout"] | undefined;
   /**
+   * Folder where the processes of an MPI job that do not see the run folder keep their base and the cycles, on a disk
+   * of their own machine. They remove it at the end.
+   *
+   * Value: text, or null.
+   * Default: null: the run folder, which all processes see.
+   */
+  readonly scratch?: Settings["scratch"] | undefined;
+  /**
    * A recipe whose values stand in where neither the config file nor a flag gives one.
    *
    * Value: one of none, quickstart.

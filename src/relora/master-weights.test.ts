@@ -32,8 +32,8 @@ function deltaOf(cycle: number): Delta {
 }
 
 function movable(at: string): WrittenFolder & { path: string } {
-  const write = <T>(work: (path: string) => Promise<T>): Promise<T> => work(run.path);
-  const run = { path: at, write, tidy: write<void> };
+  const share = <T>(work: (path: string) => Promise<T>): Promise<T> => work(run.path);
+  const run = { path: at, share, tidy: share<void> };
   return run;
 }
 

@@ -17,18 +17,21 @@ export interface MasterSources {
   readonly held: LayerWeight | null;
 }
 
-/** A folder that is written into, and may be moved meanwhile. */
+/** A folder that is written into and read again, and may be moved meanwhile. */
 export interface WrittenFolder {
   readonly path: string;
-  /** Does what writes into the folder. Where several processes train together, one does, and all get its result. */
-  write<T>(work: (path: string) => Promise<T>): Promise<T>;
+  /**
+   * Does what writes into the folder, to be read by this process. Where several train together, one does it for all that
+   * see the same folder, and they get its result.
+   */
+  share<T>(work: (path: string) => Promise<T>): Promise<T>;
   /** Removes what nobody needs any more. Of several processes the first does, and none waits. */
   tidy(work: (path: string) => Promise<void>): Promise<void>;
 }
 
 /** A folder that stays where it is. */
 export function folderAt(path: string): WrittenFolder {
-  return { path, write: (work) => work(path), tidy: (work) => work(path) };
+  return { path, share: (work) => work(path), tidy: (work) => work(path) };
 }
 
 /** The disk of the run. */
@@ -71,7 +74,7 @@ export class MasterWeights {
 
   /** Writes a finished cycle to the log, where it is durable, and adds it. Returns the SHA-256 of its file. */
   async log(delta: Delta): Promise<string> {
-    const sha256 = await this.#run.write((path) => appendDelta(path, delta));
+    const sha256 = await this.#run.share((path) => appendDelta(path, delta));
     const terms = await this.append(delta.cycle);
     const numbers = sum([...this.#recent.values()].flatMap((each) => [...each.values()].map(numbersOf)));
     if (numbers > LARGEST_PART * sum([...terms.values()].map(({ shape }) => sizeOf(shape)))) await this.#sumUp(terms);
@@ -143,7 +146,7 @@ export class MasterWeights {
       );
       const bytes = sum([...sums.values()].map(storedBytes));
       // They only save time: without room for them, the cycles are added up one by one.
-      const isWritten = await this.#run.write(async (path) => {
+      const isWritten = await this.#run.share(async (path) => {
         if ((await this.#freeBytes(path)) < (1 + SPARE) * bytes) return false;
         await writeSafetensors(sumsPath(path), sums);
         return true;

@@ -29,12 +29,14 @@ import { EARLIER_SETTINGS } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
 import { ALONE, type Collective } from "../distributed/collective.js";
 import { onFirst } from "../distributed/first.js";
+import { sendFiles } from "../distributed/send-files.js";
 import { unlistedFiles } from "../files/checksums.js";
 import { readJsonObject } from "../files/json-file.js";
 import { checkpointPath } from "../files/open-file.js";
 import { parseHubName, shownModel } from "../hub/hub-name.js";
 import { inputsOf, requireApart } from "../loading/output-folder.js";
 import { filesBesideDeltas } from "../relora/delta-log.js";
+import type { WrittenFolder } from "../relora/master-weights.js";
 import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 import { renderReport } from "./report/report.js";
 
@@ -42,34 +44,48 @@ const METRICS_FILE = "metrics.jsonl";
 const LOCK_FILE = "lock";
 
 /** Files that a run may leave in its folder, at the top level. */
-const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last)$/;
+const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last|rank-\d+\.log)$/;
 /** The lock, and those that are held while a dead process's lock is taken over. */
 export const LOCK_FILES: RegExp = /^lock(\.takeover)*$/;
 const OWN_FOLDERS = /^(base|deltas|adapter|model|checkpoint-\d+)$/;
+/** What no rank reads of a run that goes on. */
+const NOT_READ = /^(lock(\.takeover)*|report\.html|env\.json|rank-\d+\.log|model|adapter|\..*)$/;
 const LEFTOVER = /^\..*\.(partial|previous)$/;
 
 /**
  * The folder of a run: its lock, settings, environment, metrics and report. Models and checkpoints are written into it
  * by others. Where several processes train together, the first of them writes, and the others read. Must be released.
  */
-export class RunFolder {
+export class RunFolder implements WrittenFolder {
   readonly ranks: Collective;
   readonly #given: string;
+  readonly #usesScratch: boolean;
+  /** Where this rank keeps what it reads later, if it does not see the folder of the first. */
+  readonly #own: string | null;
   #settings: Settings | undefined;
   #records: MetricsRecord[] = [];
   #lock: Lock | undefined;
   #followed: FollowedFolder | undefined;
 
-  /** Writes nothing yet. @param ranks the processes that train together. */
-  constructor(path: string, ranks: Collective = ALONE) {
+  /**
+   * Writes nothing yet.
+   * @param ranks the processes that train together.
+   * @param scratch a folder for ranks that do not see that of the first: each keeps there what it reads later.
+   */
+  constructor(path: string, ranks: Collective = ALONE, scratch: string | null = null) {
     this.ranks = ranks;
+    this.#usesScratch = scratch !== null && ranks.size > 1;
+    this.#own =
+      scratch === null || ranks.rank === 0
+        ? null
+        : joinPath(scratch, `highrank-${baseName(absolutePath(path))}-rank-${ranks.rank}`);
     // In a command that is printed to be copied, a path must not look like an option.
     this.#given = path.startsWith("-") ? `./${path}` : path;
   }
 
   /** Where the folder is: another place than at first where it was moved while this run holds it. */
   get path(): string {
-    return this.#followed?.path ?? this.#given;
+    return this.#own ?? this.#followed?.path ?? this.#given;
   }
 
   /**
@@ -80,9 +96,14 @@ export class RunFolder {
     return onFirst(this.ranks, () => this.#write(work));
   }
 
+  async share<T>(work: (path: string) => Promise<T>): Promise<T> {
+    const result = await this.write(work);
+    return this.#own === null ? result : work(this.#own);
+  }
+
   /** Removes what nobody needs any more. Of several ranks the first does, and none waits. */
   async tidy(work: (path: string) => Promise<void>): Promise<void> {
-    if (this.ranks.rank === 0) await work(this.path);
+    if (this.ranks.rank === 0 || this.#own !== null) await work(this.path);
   }
 
   async #write<T>(work: (path: string) => Promise<T>): Promise<T> {
@@ -116,6 +137,7 @@ export class RunFolder {
   async release(): Promise<void> {
     await this.#lock?.release(joinPath(this.path, LOCK_FILE));
     this.#followed?.close();
+    if (this.#own !== null) await removeTree(this.#own);
     this.#lock = this.#followed = undefined;
   }
 
@@ -125,6 +147,7 @@ export class RunFolder {
    */
   async create(settings: Settings, threads: number): Promise<void> {
     await onFirst(this.ranks, () => this.#create(settings, threads));
+    if (this.#own !== null) await makeEmpty(this.#own);
     this.#records = [];
     this.#settings = settings;
   }
@@ -169,6 +192,10 @@ export class RunFolder {
       }
       if (isTorn(await this.#readMetrics())) await this.#rewriteMetrics();
     });
+    if (this.#usesScratch) {
+      if (this.#own !== null) await makeEmpty(this.#own);
+      await sendFiles(this.ranks, { from: this.path, to: this.#own, isLeftOut: (name) => NOT_READ.test(name) });
+    }
     if (this.ranks.rank > 0) await this.#readMetrics();
     return this.#records;
   }
@@ -244,6 +271,11 @@ export class RunFolder {
  */
 export async function writeSettings(folder: string, settings: Settings, out: string): Promise<void> {
   await writeFileAtomic(joinPath(folder, RUN_SETTINGS), jsonText({ ...settings, out }));
+}
+
+async function makeEmpty(path: string): Promise<void> {
+  await removeTree(path);
+  await makeFolder(path);
 }
 
 /** True if the last line of a metrics.jsonl was cut short. */

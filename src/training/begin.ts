@@ -44,7 +44,7 @@ export async function beginRun(
   return releasedOnFailure(phase, async () => {
     await folder.create(settings, threads);
     await folder.record(start);
-    const base = await folder.write((path) => saveRunBase(path, run, source));
+    const base = await folder.share((path) => saveRunBase(path, run, source));
     return { progress, phase, master, base, checkpoint: null, quantized };
   });
 }
@@ -69,8 +69,10 @@ export async function restoreRun(
     await folder.write(async (path) => {
       // In this order: wherever it ends, `last` names a checkpoint with all that it builds on.
       await goBackTo(path, step, progress.best?.step ?? null);
-      // A cycle that goes on stays in the log until a checkpoint does without it.
-      await truncateDeltas(path, saved.reopened?.cycle ?? state.deltas.length);
+    });
+    // A cycle that goes on stays in the log until a checkpoint does without it.
+    await folder.share((path) => truncateDeltas(path, saved.reopened?.cycle ?? state.deltas.length));
+    await folder.write(async (path) => {
       // They are of another step than this process will end with.
       for (const published of ["model", "adapter"]) await removeFolderAtomic(joinPath(path, published));
       if (settings.keepCheckpoints !== null) await pruneCheckpoints(path, settings.keepCheckpoints);

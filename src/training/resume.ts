@@ -1,9 +1,11 @@
 import { exists, joinPath } from "#platform";
 import { CheckpointError } from "../base/errors.js";
-import type { DataFacts } from "../config/derive.js";
+import type { DataFacts, OpenSettings } from "../config/derive.js";
 import { findSetting } from "../config/names.js";
+import { resolveSettings } from "../config/resolve.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
+import { onFirst } from "../distributed/first.js";
 import { damageOf } from "../files/checksums.js";
 import { planStep } from "../relora/plan.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
@@ -25,7 +27,7 @@ export interface ResumeOptions {
 }
 
 /** Those that must be known before all others. */
-const JOB_SETTINGS: ReadonlySet<unknown> = new Set(["distributed", "mpiTimeout"]);
+const JOB_SETTINGS: ReadonlySet<unknown> = new Set(["distributed", "mpiTimeout", "scratch"]);
 
 /**
  * Resumes a run, in this thread. Unless `changes` says otherwise, the result is to the last bit that of the run without
@@ -39,15 +41,23 @@ export async function resume(
   options: TrainOptions = {},
 ): Promise<TrainResult> {
   requireResumable(Object.keys(changes));
-  if (!(await isRunFolder(path))) {
-    throw new CheckpointError(
-      `${path} holds no run: config.resolved.json is missing; name the folder that train wrote`,
-    );
-  }
-  const ofJob = Object.entries(changes).filter(([name]) => JOB_SETTINGS.has(findSetting(name)?.key));
-  return inJob(await readRunSettings(path, Object.fromEntries(ofJob)), options, (ranks, heard) =>
-    resumeIn(new RunFolder(path, ranks), { checkpoint, changes }, heard),
-  );
+  const job = await jobOf(path, changes);
+  return inJob(job, options, async (ranks, heard) => {
+    await onFirst(ranks, () => requireRun(path));
+    return resumeIn(new RunFolder(path, ranks, job.scratch), { checkpoint, changes }, heard);
+  });
+}
+
+/** The settings of the job, of the run where it is seen from here. */
+async function jobOf(path: string, changes: ResumeOptions["changes"]): Promise<OpenSettings> {
+  const named = Object.entries(changes).filter(([name]) => JOB_SETTINGS.has(findSetting(name)?.key));
+  const flags = Object.fromEntries(named);
+  return (await isRunFolder(path)) ? readRunSettings(path, flags) : resolveSettings({ flags });
+}
+
+async function requireRun(path: string): Promise<void> {
+  if (await isRunFolder(path)) return;
+  throw new CheckpointError(`${path} holds no run: config.resolved.json is missing; name the folder that train wrote`);
 }
 
 async function resumeIn(
@@ -62,7 +72,7 @@ async function resumeIn(
     if (takenOver !== null) onNotice(takenOver);
     const records = await folder.recover();
     const settings: Settings = {
-      ...(await readRunSettings(path, { force: false, ...changes }, factsIn(records))),
+      ...(await readRunSettings(folder.path, { force: false, ...changes }, factsIn(records))),
       out: path,
     };
     const steps = await listCheckpoints(path);
@@ -77,7 +87,8 @@ async function resumeIn(
     const ending = endingOf(step, saved.state, settings);
     const best = bestOf(step, saved.state, steps);
     const published = publishedStep(step, { best }, settings);
-    const isDone = ending !== null && (await isFinished(saved, { ending, published }, records));
+    const isDone =
+      ending !== null && (await folder.write((at) => isFinished(at, saved, { ending, published }, records)));
     const later = steps.filter((each) => each > step).map(checkpointName);
     await folder.requireOwn([...later, ...(isDone ? [] : ["model", "adapter"])]);
     if (isDone) {
@@ -86,7 +97,7 @@ async function resumeIn(
           ? `${path} is done: nothing is left of its ${settings.maxSteps} steps.`
           : `${path} ended early, after ${step} of ${settings.maxSteps} steps; a larger patience lets it go on.`,
       );
-      await folder.write(() => goBackTo(path, step, best?.step ?? null));
+      await folder.write((at) => goBackTo(at, step, best?.step ?? null));
       await folder.writeReport(settings);
       return finishedAlready(saved, ending, published, lossesIn(records.at(-1)));
     }
@@ -109,7 +120,8 @@ function factsIn(records: readonly MetricsRecord[]): DataFacts {
 
 /** True if nothing is left to do: the last record is written, and so is what the run publishes. */
 async function isFinished(
-  { folder, settings, checkpoint: { step } }: SavedRun,
+  folder: string,
+  { settings, checkpoint: { step } }: SavedRun,
   { ending, published }: { ending: Ending; published: number },
   records: readonly MetricsRecord[],
 ): Promise<boolean> {

@@ -54,7 +54,7 @@ export interface TrainOptions extends Partial<TrainingOptions> {
  */
 export async function train(settings: OpenSettings, options: TrainOptions = {}): Promise<TrainResult> {
   return inJob(settings, options, async (ranks, heard) => {
-    const folder = new RunFolder(await chooseRunFolder(settings, ranks), ranks);
+    const folder = new RunFolder(await chooseRunFolder(settings, ranks), ranks, settings.scratch);
     try {
       return await runIn(folder, settings, heard);
     } finally {

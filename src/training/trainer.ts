@@ -100,7 +100,7 @@ export class Trainer {
       const { step } = ready.progress;
       if (saved.reopened !== undefined) {
         await trainer.#save(trainer.#planOf(step));
-        await output.folder.write((path) => truncateDeltas(path, ready.progress.deltas.length));
+        await output.folder.share((path) => truncateDeltas(path, ready.progress.deltas.length));
       } else if (step === saved.state.maxSteps) {
         // A run that is made longer has not done what its last step had left out.
         const isLonger = step < run.settings.maxSteps;
@@ -265,7 +265,7 @@ export class Trainer {
     const { step, evaluated } = this.#progress;
     const warm = memorySource(model, source.config);
     await this.#phase.release();
-    this.#base = await this.#output.folder.write((path) => saveRunBase(path, this.#run, warm));
+    this.#base = await this.#output.folder.share((path) => saveRunBase(path, this.#run, warm));
     const quantized = await quantizeFrozen(this.#run, warm);
     this.#phase = await adapterPhase(this.#run, warm, this.#master, step, this.#phase.optimizer.state);
     if (quantized !== null) await this.#recordQuantization(quantized, evaluated?.loss ?? null);

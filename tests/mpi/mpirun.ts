@@ -11,6 +11,11 @@ const FLAGS: Readonly<Record<Library, readonly string[]>> = {
   mpich: [],
 };
 
+/** The command that runs `node FILE …` as several ranks. */
+export function commandOf(library: Library, ranks: number, args: readonly string[]): string[] {
+  return [`mpirun.${library}`, ...FLAGS[library], "-n", String(ranks), process.execPath, ...args];
+}
+
 /** Runs `node FILE …` as several ranks. */
 export function mpirun(
   library: Library,
@@ -18,11 +23,11 @@ export function mpirun(
   args: readonly string[],
   { cwd, env = {} }: Pick<RunOptions, "cwd" | "env"> = {},
 ): Promise<CommandResult> {
-  const command = [...FLAGS[library], "-n", String(ranks), process.execPath, ...args];
+  const [program, ...words] = commandOf(library, ranks, args);
   return new Promise((resolve) => {
     execFile(
-      `mpirun.${library}`,
-      command,
+      program!,
+      words,
       { cwd, env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env }, timeout: 110_000 },
       (error, stdout, stderr) => resolve({ code: error === null ? 0 : (error.code as number | null), stdout, stderr }),
     );
