@@ -20,7 +20,7 @@ const log = launcher === null || launcher.rank === 0 ? null : new RankLog(launch
 const streams = log === null ? { stdout, stderr } : { stdout: log, stderr: log };
 const surroundings = { stdin, ...streams, env, name: await programName(env), launcher, log };
 const code = await runCommandLine(process.argv.slice(2), surroundings);
-if (log !== null && isFailure(code)) await log.end();
+if (log !== null && isFailure(code)) await log.end(code);
 process.exitCode = code;
 // Of a job, a rank that failed ends at once, and so ends the others, which may wait for it.
 if (launcher !== null && isFailure(code)) process.exit();

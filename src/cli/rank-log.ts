@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { RUN_SETTINGS } from "../base/naming.js";
+import { EXIT, type ExitCode } from "./exit-codes.js";
 import type { Terminal } from "./terminal.js";
 
 /** Time in which the end of the first rank ends the others, in milliseconds. */
@@ -36,9 +37,10 @@ export class RankLog implements Terminal {
 
   /**
    * Tells the last words on standard error where the process ends with an error that the first rank does not share: that
-   * one has told its own, and its end has ended all others.
+   * one has told its own, and its end has ended all others. Errors of usage are those of all ranks.
    */
-  async end(): Promise<void> {
+  async end(code: ExitCode): Promise<void> {
+    if (code === EXIT.usage) return;
     await new Promise((resolve) => setTimeout(resolve, GRACE));
     this.#stderr.write(`rank ${this.#rank}: ${this.#last}`);
   }
