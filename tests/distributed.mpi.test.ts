@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp } from "node:fs/promises";
+import { cp, readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,12 +14,10 @@ const RANK = path.join(ROOT, "tests/mpi/rank.js");
 /** The names under which the system's loader finds the libraries. */
 const FILES = { openmpi: "libmpi.so.40", mpich: "libmpich.so.12" } as const;
 
-/** What each rank printed, in no order. */
+/** What each rank printed, by rank where that is part of it. */
 function printed(stdout: string): Record<string, unknown>[] {
-  return stdout
-    .trim()
-    .split(/\r?\n/)
-    .map((line) => JSON.parse(line));
+  const lines = stdout.trim().split(/\r?\n/);
+  return lines.map((line) => JSON.parse(line)).sort((a, b) => a.rank - b.rank);
 }
 
 /** For each number of ranks, the hash of what they exchange as tasks of one process. */
@@ -37,23 +35,32 @@ describe.each(LIBRARIES)("%s", (library) => {
     test.each([2, 3, 4])("%i ranks exchange what tasks of one process do, to the bit", async (size) => {
       const { code, stdout, stderr } = await mpirun(library, size, [RANK, "exchanges"]);
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-      const byRank = printed(stdout).sort((a, b) => Number(a.rank) - Number(b.rank));
+      const byRank = printed(stdout);
       expect(byRank).toEqual(inMemory.get(size));
       expect(new Set(byRank.map(({ sha256 }) => sha256)).size).toBe(1);
     });
 
     test("messages in parts arrive whole", async () => {
       const { code, stdout } = await mpirun(library, 2, [RANK, "exchanges", "1000"]);
-      const byRank = printed(stdout).sort((a, b) => Number(a.rank) - Number(b.rank));
+      const byRank = printed(stdout);
       expect({ code, byRank }).toEqual({ code: 0, byRank: inMemory.get(2) });
     });
 
-    test("a rank that does not come ends the job in words and with code 75", async () => {
-      const { code, stderr } = await mpirun(library, 2, [RANK, "hang"]);
-      const line = "error: rank 0 of 2, step 12: nothing from rank 1 for 1 s; all ranks end with exit code 75\n";
-      expect(stderr).toContain(line);
-      expect(code).toBe(75);
+    test("worker threads, in which runs train, exchange as well", async () => {
+      const { code, stdout, stderr } = await mpirun(library, 2, [RANK, "--thread", "exchanges"]);
+      const byRank = printed(stdout);
+      expect({ code, stderr, byRank }).toEqual({ code: 0, stderr: "", byRank: inMemory.get(2) });
     });
+
+    test.each([[["hang"]], [["--thread", "hang"]]])(
+      "%j: a rank that does not come ends the job with 75",
+      async (work) => {
+        const { code, stderr } = await mpirun(library, 2, [RANK, ...work]);
+        const line = "error: rank 0 of 2, step 12: nothing from rank 1 for 1 s; all ranks end with exit code 75\n";
+        expect(stderr).toContain(line);
+        expect(code).toBe(75);
+      },
+    );
 
     test("a rank that waits takes no core", async () => {
       const { stdout } = await mpirun(library, 2, [RANK, "wait"]);
@@ -106,7 +113,9 @@ describe.each(LIBRARIES)("%s", (library) => {
           await cp(path.join(ROOT, part), path.join(folder, part), { recursive: true });
         }
         const { code, stderr } = await mpirun(library, 2, ["tests/mpi/rank.js", "exchanges"], { cwd: folder });
+        const { optionalDependencies } = JSON.parse(await readFile(path.join(ROOT, "package.json"), "utf8"));
         expect(stderr).toMatch(/ConfigError: .* the package koffi, which is not installed .*; npm install koffi@\d/);
+        expect(stderr).toContain(`npm install koffi@${optionalDependencies.koffi}\n`);
         expect(code).toBe(2);
       }));
   });

@@ -44,10 +44,10 @@ export async function openMpi(options: MpiOptions): Promise<MpiTransport> {
   const { launcher } = options;
   const library = await findMpi(launcher);
   const { rank, size } = library.initialize();
-  if (launcher !== null && size !== (launcher.size ?? size)) {
+  if (launcher !== null && (rank !== launcher.rank || size !== (launcher.size ?? size))) {
     library.finalize();
     throw new ConfigError(
-      `${LAUNCHER_NAMES[launcher.kind]} started ${launcher.size} processes, but ${library.name} (${library.version}) ` +
+      `${LAUNCHER_NAMES[launcher.kind]} started ${launcher.size ?? "several"} processes, but ${library.name} (${library.version}) ` +
         `counts ${size}: they are of different kinds. ${wayOut(launcher.kind)}`,
     );
   }

@@ -5,13 +5,12 @@ import { readText } from "./node-files.js";
 import { packageFile } from "./node-paths.js";
 
 /** Kinds of MPI libraries whose handles differ; `standard` is the ABI of MPI 5. */
-export type MpiFamily = "open-mpi" | "mpich" | "standard";
+type MpiFamily = "open-mpi" | "mpich" | "standard";
 
 /** What messages need of an MPI library. One thread makes all calls. */
 export interface MpiLibrary {
   /** The file, as the system's loader was asked for it. */
   readonly name: string;
-  readonly family: MpiFamily;
   /** As the library says it, such as "Open MPI v4.1.4". */
   readonly version: string;
   /** Joins the job. */
@@ -20,7 +19,7 @@ export interface MpiLibrary {
   send(bytes: Uint8Array, to: number): MpiRequest;
   receive(bytes: Uint8Array, from: number): MpiRequest;
   finalize(): void;
-  /** Ends all processes of the job with this exit code, after a line on standard error. */
+  /** Ends all processes of the job with this exit code, a moment after a line on standard error. */
   abort(line: string, exitCode: number): never;
 }
 
@@ -38,7 +37,9 @@ const NAMES: Readonly<Record<"open-mpi" | "mpich", readonly string[]>> =
         mpich: ["libmpi.12.dylib", "/opt/homebrew/opt/mpich/lib/libmpi.12.dylib"],
       }
     : { "open-mpi": ["libmpi.so.40"], mpich: ["libmpich.so.12", "libmpi.so.12"] };
-const STANDARD_NAME = process.platform === "darwin" ? "libmpi_abi.0.dylib" : "libmpi_abi.so.0";
+/** The ABI of MPI 5, and what is of a kind that its name does not tell. */
+const OTHER_NAMES =
+  process.platform === "darwin" ? ["libmpi_abi.0.dylib", "libmpi.dylib"] : ["libmpi_abi.so.0", "libmpi.so"];
 
 /** dlopen's flags: bind now, show symbols to the library's plugins, and never unload, as its threads may still run. */
 const OPEN_FLAGS: Readonly<Partial<Record<NodeJS.Platform, number>>> = {
@@ -53,15 +54,19 @@ const MAX_VERSION_BYTES = 8192;
 /** MPI_Status has 20 to 32 bytes. */
 const STATUS_BYTES = 64;
 const TAG = 0;
+/** Time that a launcher has to pass on the last line of a rank. */
+const LINE_MILLISECONDS = 250;
 
 type Koffi = typeof import("koffi");
 type Library = ReturnType<Koffi["load"]>;
 /** Pointers as big integers, and integers. */
 type Handle = bigint | number;
+/** A function that returns a code of errors, 0 for none. Arrays are passed as the address of their memory. */
+type CFunction = (...args: readonly (Handle | Uint8Array | Int32Array | null)[]) => number;
 
 /** Files of MPI libraries, those of one kind first. */
 export function mpiLibraryNames(first: "open-mpi" | "mpich"): string[] {
-  return [...NAMES[first], ...NAMES[first === "mpich" ? "open-mpi" : "mpich"], STANDARD_NAME];
+  return [...NAMES[first], ...NAMES[first === "mpich" ? "open-mpi" : "mpich"], ...OTHER_NAMES];
 }
 
 /**
@@ -115,58 +120,70 @@ function open(koffi: Koffi, name: string): Library {
 
 function bind(koffi: Koffi, library: Library, name: string): MpiLibrary {
   const version = versionOf(library);
-  const family = familyOf(name, version);
-  const { handle, world, byte } = abiOf(koffi, library, family);
-  const declare = (signature: string) => library.func(signature.replaceAll("HANDLE", handle));
-  const initThread = declare("int MPI_Init_thread(void *, void *, int, void *)");
-  const commRank = declare("int MPI_Comm_rank(HANDLE, void *)");
-  const commSize = declare("int MPI_Comm_size(HANDLE, void *)");
-  const isend = declare("int MPI_Isend(void *, int, HANDLE, int, int, HANDLE, void *)");
-  const irecv = declare("int MPI_Irecv(void *, int, HANDLE, int, int, HANDLE, void *)");
-  const test = declare("int MPI_Test(void *, void *, void *)");
-  const finalize = declare("int MPI_Finalize()");
-  const abort = declare("int MPI_Abort(HANDLE, int)");
-  const result = new Int32Array(new ArrayBuffer(4));
+  const { handle, world, byte } = abiOf(koffi, library, familyOf(name, version));
+  const functions = declare(library, handle);
+  const status = outside(STATUS_BYTES);
+  const result = new Int32Array(outside(4).buffer);
   const integer = (call: (result: Int32Array) => number): number => {
     check(call(result));
     return result[0]!;
   };
   /** Memory that the library works on, which must not be collected. */
   const inUse = new Set<Uint8Array>();
-  const start = (transfer: typeof isend, bytes: Uint8Array, other: number): MpiRequest => {
-    const request = new Uint8Array(new ArrayBuffer(8));
-    // The engine moves small arrays about among its objects, until their buffer is asked for.
-    const memory = bytesOf(bytes);
+  const start = (transfer: CFunction, bytes: Uint8Array, other: number): MpiRequest => {
+    const request = outside(8);
+    const memory = bytesOf(bytes); // asks for the buffer
     check(transfer(memory, memory.length, byte, other, TAG, world, request));
     inUse.add(memory);
     return {
       isDone: () => {
         // Of a request that is done, the library makes one that is always done.
-        if (integer((flag) => test(request, flag, status)) === 0) return false;
+        if (integer((flag) => functions.test(request, flag, status)) === 0) return false;
         inUse.delete(memory);
         return true;
       },
     };
   };
-  const status = new Uint8Array(new ArrayBuffer(STATUS_BYTES));
   return {
     name,
-    family,
     version,
     initialize: () => {
-      integer((provided) => initThread(null, null, FUNNELED, provided));
-      return { rank: integer((rank) => commRank(world, rank)), size: integer((size) => commSize(world, size)) };
+      integer((provided) => functions.initThread(null, null, FUNNELED, provided));
+      const rank = integer((result) => functions.commRank(world, result));
+      return { rank, size: integer((result) => functions.commSize(world, result)) };
     },
-    send: (bytes, to) => start(isend, bytes, to),
-    receive: (bytes, from) => start(irecv, bytes, from),
-    finalize: () => check(finalize()),
+    send: (bytes, to) => start(functions.isend, bytes, to),
+    receive: (bytes, from) => start(functions.irecv, bytes, from),
+    finalize: () => check(functions.finalize()),
     abort: (line, exitCode) => {
       // A worker's own standard error passes through the main thread, and would come too late.
       writeSync(2, `${line}\n`);
-      abort(world, exitCode);
+      // MPICH's launcher ends as soon as it hears of the end, and would not pass the line on.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LINE_MILLISECONDS);
+      functions.abort(world, exitCode);
       throw new DeviceError(line);
     },
   };
+}
+
+/** @param handle the type of handles in C. */
+function declare(library: Library, handle: string) {
+  const declared = (signature: string): CFunction => library.func(signature.replaceAll("HANDLE", handle));
+  return {
+    initThread: declared("int MPI_Init_thread(void *, void *, int, void *)"),
+    commRank: declared("int MPI_Comm_rank(HANDLE, void *)"),
+    commSize: declared("int MPI_Comm_size(HANDLE, void *)"),
+    isend: declared("int MPI_Isend(void *, int, HANDLE, int, int, HANDLE, void *)"),
+    irecv: declared("int MPI_Irecv(void *, int, HANDLE, int, int, HANDLE, void *)"),
+    test: declared("int MPI_Test(void *, void *, void *)"),
+    finalize: declared("int MPI_Finalize()"),
+    abort: declared("int MPI_Abort(HANDLE, int)"),
+  };
+}
+
+/** Memory that stays where it is: the engine moves small arrays about, unless they are made with a buffer, or asked for it. */
+function outside(bytes: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new ArrayBuffer(bytes));
 }
 
 /** MPI's default is to end the job on an error, so hardly any is returned. */
@@ -176,8 +193,8 @@ function check(code: number): void {
 
 /** Works before initialization. */
 function versionOf(library: Library): string {
-  const text = new Uint8Array(new ArrayBuffer(MAX_VERSION_BYTES));
-  const length = new Int32Array(new ArrayBuffer(4));
+  const text = outside(MAX_VERSION_BYTES);
+  const length = new Int32Array(outside(4).buffer);
   check(library.func("int MPI_Get_library_version(void *, void *)")(text, length));
   const [first] = new TextDecoder().decode(text.subarray(0, length[0])).split(/\n|\0/);
   return first!

@@ -42,7 +42,6 @@ export { keepFreedMemory } from "./node-memory.js";
 export {
   koffiVersion,
   loadMpi,
-  type MpiFamily,
   type MpiLibrary,
   type MpiRequest,
   mpiLibraryNames,

@@ -1,5 +1,7 @@
-// One rank of a job, as tests/distributed.mpi.test.ts starts it: node rank.js WORK [NUMBER]. It prints one line.
+// One rank of a job, as tests/distributed.mpi.test.ts starts it: node rank.js [--thread] WORK [NUMBER]. It prints one line.
+// With --thread it works in a worker thread, as training does.
 import { createHash } from "node:crypto";
+import { Worker } from "node:worker_threads";
 
 import { launcherOf } from "../../dist/distributed/launcher.js";
 import { machineShare } from "../../dist/distributed/machine-share.js";
@@ -75,9 +77,12 @@ function print(result) {
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
-try {
-  await WORKS[work]();
-} catch (error) {
-  process.stderr.write(`${error.name}: ${error.message}\n`);
-  process.exitCode = 2;
+if (work === "--thread") new Worker(new URL(import.meta.url), { argv: process.argv.slice(3) });
+else {
+  try {
+    await WORKS[work]();
+  } catch (error) {
+    process.stderr.write(`${error.name}: ${error.message}\n`);
+    process.exitCode = 2;
+  }
 }
