@@ -97,12 +97,11 @@ describe.each(LIBRARIES)("%s", (library) => {
       expect(code).toBe(2);
     });
 
-    test("doctor names launcher and library", async () => {
+    test("doctor names launcher and library, once", async () => {
       const { code, stdout } = await mpirun(library, 2, [path.join(ROOT, "bin/highrank.js"), "doctor"]);
       const name = library === "openmpi" ? "Open MPI" : "MPICH";
       expect(stdout).toMatch(new RegExp(`^MPI +${name} v?\\d\\S+ \\(${FILES[library]}\\), koffi \\d`, "m"));
-      for (const rank of [0, 1])
-        expect(stdout).toMatch(new RegExp(`^launcher +mpirun of ${name}, rank ${rank} of 2`, "m"));
+      expect(stdout.match(/^launcher .*$/gm)).toEqual([`launcher      mpirun of ${name}, rank 0 of 2`]);
       expect(code).toBe(0);
     });
 

@@ -15,7 +15,7 @@ export interface MachineShare {
  */
 export async function machineShare(ranks: Collective): Promise<MachineShare> {
   const machine = Number.parseInt(sha256(new TextEncoder().encode(machineIdentity())).slice(0, 7), 16);
-  const all = await ranks.gather(Int32Array.of(machine, ...allowedCores()));
+  const all = await ranks.gather(Int32Array.from([machine, ...allowedCores()]));
   return shareOf(ranks.rank, all);
 }
 
