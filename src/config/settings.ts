@@ -528,7 +528,7 @@ export const SETTINGS = {
     none: "no limit",
     min: 1,
     unit: "tokens",
-    help: "Tokens to train on; takes k, M and B as in 100M.",
+    help: "Tokens to train on: those that steps compute, prompts too but no padding. maxSteps is the most steps that stay within it, counted exactly before the start in the order of the rows; takes k, M and B as in 100M.",
   },
   batchSize: {
     type: "integer",

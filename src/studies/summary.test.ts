@@ -64,7 +64,7 @@ function evidenceOf(
     },
   ] as unknown as MetricsRecord[];
   return {
-    run: { arm, seed, folder: `runs/${arm}/${seed}`, settings: { ...settings, seed } },
+    run: { arm, seed, folder: `runs/${arm}/${seed}`, settings: { ...settings, seed }, tokensPerStep: 100 },
     phase,
     step: 8,
     records: phase === "new" ? [] : records,
