@@ -169,7 +169,22 @@ test("names and values of adapters, rates and quantizing that mean the same are 
   expect(tuned({ fine_tune_type: "dora", iters: 30, steps_per_eval: 5 })).toMatchObject({
     ...{ method: "lora", adapterKind: "dora", maxSteps: 30, evalEvery: 5 },
   });
-  expect(tuned({ warmup_ratio: 0.05 }).warmupSteps).toBe(6);
+  const { maxSteps } = tuned();
+  for (const [share, steps] of [
+    [0, 0],
+    [0.05, 6],
+    [0.99, maxSteps - 1],
+    [1, maxSteps],
+    ["1.0", maxSteps],
+  ] as const) {
+    expect(tuned({ warmup_ratio: share }).warmupSteps).toBe(steps);
+  }
+  expect([tuned({ warmupSteps: 1 }), tuned({ warmupSteps: 0.05 })].map(({ warmupSteps }) => warmupSteps)).toEqual([
+    1, 6,
+  ]);
+  expect(faultOf({ ...TUNED, warmup_ratio: 2 })).toBe(
+    "--warmup-ratio: must be a number of at least 0 and at most 1, got 2; give a number of steps as --warmup-steps",
+  );
   expect(faultOf({ ...TUNED, method: "qlora", quantize: "int8" })).toMatch(/^--quantize: is set by --method too/);
 });
 

@@ -108,9 +108,13 @@ type Source = { readonly values: Readonly<Record<string, unknown>> } & (
   | (ConfigFile & { readonly isFlag?: false })
 );
 
-/** The value that a switch, or a factor, must have. */
+/** The value that a switch, a factor or a share must have. */
 const SWITCH: Setting = { type: "boolean", group: "Run", help: "" };
 const FACTOR: Setting = { type: "integer", group: "Run", min: 1, help: "" };
+const SHARE: Setting = { type: "number", group: "Run", min: 0, max: 1, help: "" };
+
+/** All, as a share below 1: a count that is rounded up is whole. */
+const WHOLE = 1 - Number.EPSILON;
 
 /** The units in which a source can state the length of the run. */
 const LENGTHS = ["maxSteps", "epochs", "maxTrainTokens"] as const;
@@ -150,17 +154,20 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
       faults.push(`${unknown} ${quoted(name)}${adviceForUnknown(name, quoted)}`);
       continue;
     }
-    const { key, choice, times } = found;
+    const { key, choice, times, isShare = false } = found;
     const isWord = typeof raw === "string" || typeof raw === "boolean" || raw === null;
     const spelling = isWord ? settingOf(key).spellings?.[String(raw).trim()] : undefined;
     if (spelling !== undefined) {
       for (const [other, value] of Object.entries(spelling)) assign(name, other as SettingKey, value, other === key);
       continue;
     }
-    const parsed = parseValue(choice !== undefined ? SWITCH : times !== undefined ? FACTOR : settingOf(key), raw);
-    if ("fault" in parsed) refuse(key, `${show(name)}: ${parsed.fault}`);
+    const form = choice !== undefined ? SWITCH : times !== undefined ? FACTOR : isShare ? SHARE : settingOf(key);
+    const parsed = parseValue(form, raw);
+    const advice = isShare ? `; give a number of ${settingOf(key).unit} as ${label(key)}` : "";
+    if ("fault" in parsed) refuse(key, `${show(name)}: ${parsed.fault}${advice}`);
     else if (choice !== undefined && parsed.value === false) ruledOut.push({ name, key, choice });
     else if (times !== undefined) factors.push({ name, key, times, factor: parsed.value as number });
+    else if (isShare) assign(name, key, Math.min(parsed.value as number, WHOLE), false);
     else assign(name, key, choice ?? parsed.value, choice === undefined);
   }
   for (const { name, key, times, factor } of factors) {

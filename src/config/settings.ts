@@ -80,6 +80,8 @@ export interface Setting {
   readonly aliases?: readonly string[];
   /** Names of numbers that give the value when they are multiplied by another setting, which stands beside them. */
   readonly factors?: Readonly<Record<string, string>>;
+  /** Names that give it as a share, from 0 to 1. Only for numbers whose values below 1 are shares. */
+  readonly shares?: readonly string[];
   /**
    * Values of other trainers and of earlier versions, and what they are here, perhaps of several settings. With `true`
    * among them the flag can stand alone.
@@ -624,7 +626,7 @@ export const SETTINGS = {
     min: 0,
     unit: "steps",
     help: "Warm-up of the learning rate at the start of the run; below 1, as a share of its steps.",
-    aliases: ["warmup_ratio"],
+    shares: ["warmup_ratio"],
   },
   minLrRatio: {
     type: "number",
