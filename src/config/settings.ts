@@ -189,7 +189,7 @@ export const SETTINGS = {
     study: "shared",
     default: null,
     none: "the model folder's own; for a size preset one is trained on the data",
-    help: "A tokenizer.json, the folder that holds it, or a model of the hub.",
+    help: "A tokenizer.json, the folder that holds it, a run, or a model of the hub.",
   },
   vocabSize: {
     type: "integer",

@@ -74,7 +74,7 @@ export interface TrainSettings {
    */
   readonly packing?: Settings["packing"] | undefined;
   /**
-   * A tokenizer.json, the folder that holds it, or a model of the hub.
+   * A tokenizer.json, the folder that holds it, a run, or a model of the hub.
    *
    * Value: text, or null.
    * Default: null: the model folder's own; for a size preset one is trained on the data.
