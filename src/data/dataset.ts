@@ -352,6 +352,19 @@ function builtinNames(): string {
   return [...BUILTINS.keys()].map((name) => `builtin:${name}`).join(", ");
 }
 
+/** Formats of records, in the groups that are one to `datasets`. */
+const RECORD_FORMATS: readonly (readonly string[])[] = [[".jsonl", ".json"], [".csv", ".tsv"], [".parquet"]];
+
+/** @throws DataError for records in several formats, of which `datasets` takes one: often they are the same data. */
+function requireOneFormat(where: string, files: readonly string[]): void {
+  const examples = RECORD_FORMATS.flatMap((group) => files.find((file) => group.includes(formatOf(file))) ?? []);
+  if (examples.length < 2) return;
+  throw new DataError(
+    `${where}: holds data in several formats, such as ${examples.join(" and ")}; name one of the files, keep one ` +
+      "format in the folder, or say in README.md which files are the data (configs, data_files)",
+  );
+}
+
 /** The extension that decides how a file is read: that before `.gz` or `.zst`. */
 function formatOf(path: string): string {
   const inner = extension(withoutCompression(path));
@@ -438,6 +451,7 @@ export function chooseFiles(
     throw new DataError(`${where}: it has no file whose name ends in ${formatNames()}; add one or name another`);
   }
   const { train, validation, leftOut } = rules === 1 ? splitWholeNames(files) : splitFiles(files, card, rules > 3);
+  for (const side of rules > 4 && card?.splits == null ? [train, validation] : []) requireOneFormat(where, side);
   if (train.length > 0) return { train, validation, leftOut };
   const others = (validation.length > 0 ? validation : leftOut).map(baseName).join(", ");
   throw new DataError(`${where}: there is only ${others}; add files to train on, or name one of these`);
