@@ -48,6 +48,11 @@ test("records in several formats are refused where they would be trained on toge
   expect(await texts()).toMatchObject([["a", "c", "d"], ["b"], ""]);
 });
 
+test("the folder of a run is no data", async () => {
+  await write({ "config.resolved.json": "{}", "a.txt": "a" });
+  await expect(texts()).rejects.toThrow(/is the folder of a run, which holds no data; name the data that it/);
+});
+
 test.each([
   ["a list of objects", '[\n {"text": "a"},\n {"text": "b"}\n]', "record 2"],
   ["a list of texts", '["a", "b"]', "record 2"],

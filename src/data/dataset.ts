@@ -417,10 +417,13 @@ function formatNames(): string {
 /**
  * Paths of a folder's data files, on the sides of the split. Folders of runs in it are passed over: a run may be
  * written where its data lie.
- * @throws DataError if there is none, or none to train on.
+ * @throws DataError if there is none, or none to train on, and for the folder of a run.
  */
 export async function dataFilesIn(folder: string, rules: ReadingRules, config: string | null): Promise<SplitFiles> {
   const isRun = (names: readonly string[]): boolean => rules > 2 && names.includes(RUN_SETTINGS);
+  if (rules > 4 && (await exists(joinPath(folder, RUN_SETTINGS)))) {
+    throw new DataError(`${folder}: is the folder of a run, which holds no data; name the data that it was trained on`);
+  }
   const found = await filesBelow(folder, (name) => name.startsWith("."), isRun);
   const hasCard = rules > 1 && found.includes("README.md");
   let chosen: SplitFiles;
