@@ -14,7 +14,7 @@ import { addQuantize } from "./quantize.js";
 import { addResume } from "./resume.js";
 import { addTokenizer } from "./tokenizer.js";
 import { addTrain } from "./train.js";
-import { explainUsage, helpStyle } from "./usage.js";
+import { explainUsage, helpStyle, requireSingleValues } from "./usage.js";
 import { packageVersion } from "./version.js";
 
 const VERBS = [
@@ -58,6 +58,7 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
     });
   program.exitOverride((error) => explainUsage(program, error));
   for (const add of VERBS) add(program, context);
+  requireSingleValues(program);
   try {
     await program.parseAsync(args, { from: "user" });
     return context.exitCode;
