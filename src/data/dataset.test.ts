@@ -48,6 +48,15 @@ test("records in several formats are refused where they would be trained on toge
   expect(await texts()).toMatchObject([["a", "c", "d"], ["b"], ""]);
 });
 
+test("a byte that is no UTF-8 in a large text is named by its line", async () => {
+  const text = `${"ä".repeat(50)}\n`.repeat(60_000);
+  await writeFile(
+    join(folder, "a.txt"),
+    Buffer.concat([Buffer.from(text), Buffer.from([0x61, 0xff]), Buffer.from(text)]),
+  );
+  await expect(texts("a.txt")).rejects.toThrow(/a\.txt is not UTF-8 text \(line 60001\); convert it/);
+});
+
 test("the folder of a run is no data", async () => {
   await write({ "config.resolved.json": "{}", "a.txt": "a" });
   await expect(texts()).rejects.toThrow(/is the folder of a run, which holds no data; name the data that it/);
