@@ -1,4 +1,5 @@
 import { optionName } from "../base/naming.js";
+import { smallest } from "../base/numbers.js";
 import { isTextName } from "../data/text-format.js";
 import { jobOf } from "./jobs.js";
 import type { DerivedKey, SettingKey, Settings } from "./settings.js";
@@ -131,7 +132,7 @@ export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
         ...(stepLimit === undefined ? [] : [stepLimit]),
       ];
       const known = limits.filter((limit) => limit !== undefined);
-      return known.length === 0 || known.length < limits.length ? undefined : Math.min(...known);
+      return known.length === 0 || known.length < limits.length ? undefined : smallest(known);
     },
   },
   warmStartSteps: {
