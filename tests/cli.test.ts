@@ -245,6 +245,23 @@ test("data shows which tokens of a row are scored", async () => {
   });
 });
 
+test.each([
+  [["train", "--rslora=yes"], "--rslora is a switch without a value: write --rslora alone, or --no-rslora"],
+  [["train", "--no-rslora=1"], "--no-rslora is a switch without a value: write --no-rslora alone, or --rslora"],
+  [["eval", "run", "--data", "a", "--data", "b"], "--data: is given twice, as a and as b; give it once"],
+  [["train", "--rank=4", "--rank", "8"], "--rank: is given twice, as 4 and as 8; give it once"],
+  [["generate", "run", "--chat", "--prompt", ""], "--prompt: is empty, and a chat needs a question"],
+])("%j: the way out is named", async (args, message) => {
+  const { code, stderr } = await runCommand(args);
+  expect(stderr).toContain(message);
+  expect(code).toBe(2);
+});
+
+test("options that may repeat, and one that is given twice with one value, are taken", async () => {
+  const args = ["generate", "missing", "--stop", "a", "--stop", "b", "--prompt", "x", "--prompt", "x"];
+  expect((await runCommand(args)).stderr).toMatch(/missing/);
+});
+
 test("tokenizer train writes a tokenizer that data then uses", async () => {
   await withFolder({ "a.txt": "the cat sat on the mat. ".repeat(20) }, async (cwd) => {
     const train = ["tokenizer", "train", "a.txt", "--out", "tok", "--vocab-size", "265"];

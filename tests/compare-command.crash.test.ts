@@ -92,6 +92,23 @@ test("what is left of a study is planned without training", async () => {
   expect(stdout).toContain("6 runs, 1.73K tokens: 6 to do; 100% of the tokens are left");
 });
 
+test("a study of samples is planned with the tokens that they hold, up to those asked for", async () => {
+  const pair = (i: number): string => JSON.stringify({ prompt: `mat ${i}:`, completion: " The cat sat." });
+  await writeFile(path.join(folder, "pairs.jsonl"), Array.from({ length: 50 }, (_, i) => pair(i)).join("\n"));
+  const settings = "{model: tiny, vocabSize: 300, data: pairs.jsonl, maxTrainTokens: 1000, sequenceLength: 64}";
+  await writeFile(
+    path.join(folder, "pairs.yaml"),
+    `settings: ${settings}\narms: {a: {method: lora}, b: {method: full}}`,
+  );
+  const { stdout } = await runCommand(["compare", "pairs.yaml", "--dry-run", "--json"], { cwd: folder });
+  const { runs } = JSON.parse(stdout);
+  expect(runs).toHaveLength(2);
+  for (const { steps, tokens } of runs) {
+    expect(steps).toBeGreaterThan(8);
+    expect(Math.abs(1000 - tokens)).toBeLessThan(1000 / steps);
+  }
+});
+
 test("every arm is run with every seed, and one that diverges is a result", async () => {
   expect(JSON.parse(whole.stdout)).toMatchObject({ outcome: "done", folder: "whole" });
   const { arms, warmStarts, spectra } = await readSummary("whole");

@@ -1,6 +1,9 @@
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MERGE_POLICIES } from "../src/adapters/merge-policies.js";
 import { CheckpointError, ConfigError } from "../src/base/errors.js";
@@ -17,6 +20,8 @@ import { mergeTarget } from "../src/verbs/merge.js";
 import { quantizeModel } from "../src/verbs/quantize.js";
 import { runCommand } from "./run-command.js";
 import { changeTensors, TEXT, writeSmallModel } from "./small-model.js";
+
+const MAIN = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 
 let folder = "";
 const at = (name: string): string => path.join(folder, name);
@@ -266,4 +271,21 @@ test("the command says what it wrote and what verifying compared, within 80 colu
   for (const line of `${text.stdout}\n${help.stdout}`.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
   const json = await runCommand(["merge", "float", "--out", "as-json", "--dtype", "bfloat16", "--json"], { cwd });
   expect(JSON.parse(json.stdout)).toMatchObject({ modelFolder: "as-json", dtype: "bfloat16", verification: null });
+});
+
+test.each([
+  ["merge", "big", "--out", "half"],
+  ["quantize", "big", "--to", "nf4", "--block-size", "16", "--out", "half"],
+  ["export", "big", "--to", "hf", "--out", "half"],
+  ["export", "big", "--to", "gguf", "--type", "f32", "--out", "half.gguf"],
+])("an interrupt of %s %s %s %s leaves nothing beside --out", async (...args) => {
+  if (!(await readdir(folder)).includes("big")) await writeSmallModel(at("big"), { numLayers: 150 });
+  const before = (await readdir(folder)).sort();
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder });
+  const ended = new Promise((resolve) => child.on("close", resolve));
+  const isWriting = () => readdirSync(folder).some((name) => name.startsWith(".half."));
+  while (child.exitCode === null && !isWriting()) await new Promise((resolve) => setTimeout(resolve, 1));
+  child.kill("SIGINT");
+  expect(await ended).toBe(130);
+  expect((await readdir(folder)).sort()).toEqual(before);
 });

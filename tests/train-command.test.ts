@@ -27,6 +27,10 @@ test("train with --json prints one object, everything else goes to standard erro
     expect(result.heldOutLoss).toBe(records.findLast((record) => record.kind === "eval")?.loss);
     const report = await readFile(path.join(cwd, "run/report.html"), "utf8");
     expect(report).toContain("Rank of the accumulated update");
+    for (const flag of ["--model", "--tokenizer"]) {
+      const data = await runCommand(["data", "a.txt", flag, "run", "--json"], { cwd });
+      expect(JSON.parse(data.stdout).vocabSize).toBe(280);
+    }
   });
 });
 

@@ -10,8 +10,8 @@ import { holdOut } from "../data/hold-out.js";
 import { sampledTexts } from "../data/record-texts.js";
 import type { DataKind } from "../data/records.js";
 import { type LocatedData, locateData, shownData } from "../hub/locate-data.js";
-import { modelFolder } from "../hub/locate-model.js";
 import { readTokenizer } from "../loading/companions.js";
+import { locateTokenizer } from "../loading/run-model.js";
 import { withTemplate } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { SAMPLE_BYTES, trainTokenizer } from "../tokenizers/train-tokenizer.js";
@@ -26,7 +26,7 @@ const OPTIONS = {
     path: "name or path",
     default: null,
     none: "the tokenizer's",
-    help: "Model whose tokenizer and chat template are used: a folder or a name of the hub.",
+    help: "Model whose tokenizer and chat template are used: a folder, a run or a name of the hub.",
   },
   tokenizer: {
     type: "string",
@@ -96,7 +96,7 @@ export function addData(program: Command, context: Context): void {
     const path = options.tokenizer ?? options.model;
     const data = await locateData(source, context.events);
     const dataset = await holdOut(await datasetOf(data, options), DEFAULT_SPLIT);
-    const folder = path && (await modelFolder(path, { ...context.events, wanted: "tokenizer" }));
+    const folder = path && (await locateTokenizer(path, context.events)).folder;
     const tokenizer = await tokenizerFor(dataset, folder, options);
     const description = { ...(await describeDataset(dataset, tokenizer, options)), source: data.name };
     const found = { ...description, vocabSize: tokenizer?.vocabSize ?? null };

@@ -10,7 +10,7 @@ test.each([
   [new errors.ModelError(""), 3],
   [new errors.InterruptedError(""), 130],
   [new errors.NumericError(""), 4],
-  [new errors.DeviceError(""), 1],
+  [new errors.DeviceError(""), 5],
   [new errors.DTypeError(""), 1],
   [new TypeError(""), 1],
   ["text", 1],

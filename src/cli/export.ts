@@ -7,6 +7,7 @@ import type { ExportedOnnx, OnnxModelFile } from "../verbs/export-onnx.js";
 import type { ExportedAdapter } from "../verbs/export-peft.js";
 import { EXPORT_OPTIONS } from "../verbs/options.js";
 import type { Context } from "./context.js";
+import { withoutLeftovers } from "./interrupts.js";
 import { addOptions, readOptions } from "./options.js";
 import { addOriginOptions, readOriginOptions, TARGET_HELP } from "./target-options.js";
 import { addVerb } from "./usage.js";
@@ -28,7 +29,7 @@ export function addExport(program: Command, context: Context): void {
   command.action(async (target: string) => {
     const options = { ...readOptions(command, EXPORT_OPTIONS), ...readOriginOptions(command), ...context.events };
     const { exportTarget } = await import("../verbs/export.js");
-    const exported = await exportTarget(target, options);
+    const exported = await withoutLeftovers(() => exportTarget(target, options));
     context.result(exported, () => [
       ...exportedLines(exported),
       `wrote     ${"file" in exported ? exported.file : exported.folder}`,

@@ -31,6 +31,11 @@ export function addGenerate(program: Command, context: Context): void {
     const own = readOptions(command, GENERATION_OPTIONS);
     const { stop } = command.opts<{ readonly stop: readonly string[] }>();
     requireSense(own, stop, context);
+    if (own.chat === true && command.getOptionValue("prompt") === "") {
+      throw new ConfigError(
+        "--prompt: is empty, and a chat needs a question; write one, or leave it out to chat line by line",
+      );
+    }
     const options = { ...own, ...readTargetOptions(command), ...context.events, stop };
     const { data, out } = own;
     if (data !== null && out !== null) return answerFile(target, { ...options, data, out }, context);

@@ -1,4 +1,5 @@
 import process from "node:process";
+import { onWriting, removeUnfinished } from "#platform";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 
 /** Exit codes by signal, as shells have it. */
@@ -11,6 +12,15 @@ const SIGNALS = {
   SIGUSR1: EXIT.user,
 } as const;
 
+/** Hears each of the signals, until the function that it returns is called. */
+function onSignals(hear: (code: ExitCode) => void): () => void {
+  const listeners = Object.entries(SIGNALS).map(([signal, code]) => [signal, () => hear(code)] as const);
+  for (const [signal, listener] of listeners) process.on(signal, listener);
+  return () => {
+    for (const [signal, listener] of listeners) process.off(signal, listener);
+  };
+}
+
 /**
  * Runs `work` so that the first interrupt asks `onFirst` whether to wait for it, and the second ends the process at
  * once with the exit code of its signal. Afterwards signals do what they did before.
@@ -18,17 +28,29 @@ const SIGNALS = {
  */
 export async function withInterrupts<T>(onFirst: (code: ExitCode) => "wait" | "quit", work: Promise<T>): Promise<T> {
   let interrupted = false;
-  const listeners = Object.entries(SIGNALS).map(([signal, code]) => {
-    const listener = (): void => {
-      if (interrupted || onFirst(code) === "quit") process.exit(code);
-      interrupted = true;
-    };
-    process.on(signal, listener);
-    return [signal, listener] as const;
+  const off = onSignals((code) => {
+    if (interrupted || onFirst(code) === "quit") process.exit(code);
+    interrupted = true;
   });
-  try {
-    return await work;
-  } finally {
-    for (const [signal, listener] of listeners) process.off(signal, listener);
-  }
+  return work.finally(off);
+}
+
+/**
+ * Runs `work` so that an interrupt while it writes removes what is not whole yet, and ends the process with the exit
+ * code of its signal. At other times signals do what they did before, so that long computing does not hold them up.
+ */
+export async function withoutLeftovers<T>(work: () => Promise<T>): Promise<T> {
+  let off = (): void => {};
+  const unheard = onWriting((isWriting) => {
+    off();
+    if (!isWriting) return;
+    off = onSignals((code) => {
+      removeUnfinished();
+      process.exit(code);
+    });
+  });
+  return work().finally(() => {
+    unheard();
+    off();
+  });
 }

@@ -14,7 +14,7 @@ import { addQuantize } from "./quantize.js";
 import { addResume } from "./resume.js";
 import { addTokenizer } from "./tokenizer.js";
 import { addTrain } from "./train.js";
-import { explainUsage, helpStyle } from "./usage.js";
+import { explainUsage, helpStyle, requireSingleValues } from "./usage.js";
 import { packageVersion } from "./version.js";
 
 const VERBS = [
@@ -65,6 +65,7 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
     const verb = verbOf(command);
     if (!AMONG_RANKS.includes(verb)) context.requireAlone(verb);
   });
+  requireSingleValues(program);
   try {
     await program.parseAsync(args, { from: "user" });
     return context.exitCode;

@@ -106,14 +106,14 @@ export class StudyView {
   }
 
   #advance(run: StudyRun, step: number): void {
-    this.#trained += tokensOfStep(run) * Math.max(0, step - this.#open.get(run)!);
+    this.#trained += run.tokensPerStep * Math.max(0, step - this.#open.get(run)!);
     this.#open.set(run, step);
   }
 
   /** The estimate at the pace so far, including the time between runs. */
   #timeLeft(): string {
     let left = 0;
-    for (const [run, step] of this.#open) left += tokensOfStep(run) * (run.settings.maxSteps - step);
+    for (const [run, step] of this.#open) left += run.tokensPerStep * (run.settings.maxSteps - step);
     if (left <= 0 || this.#trained <= 0) return "";
     const seconds = (((this.#now() - this.#startedAt) / 1000) * left) / this.#trained;
     return `, about ${formatDuration(seconds)} left`;
@@ -159,10 +159,6 @@ function planText(plan: StudyPlan): string {
   });
   const rest = left === 0 ? "nothing is left" : `${formatShare(left)} of the tokens are left`;
   return `${runs.length} runs, ${formatCount(tokensOf(plan))} tokens: ${counts.join(", ")}; ${rest}`;
-}
-
-function tokensOfStep({ settings }: StudyRun): number {
-  return settings.totalBatchSize * settings.sequenceLength;
 }
 
 function tokensOf({ runs }: StudyPlan): number {

@@ -102,7 +102,7 @@ export function explainUsage(
   const message = error.message.replace(/^error: /, "");
   const named = /'([^']*)'/.exec(message)?.[1] ?? "";
   let hint = "";
-  if (error.code === "commander.unknownOption") hint = advice(named);
+  if (error.code === "commander.unknownOption") hint = valueOfSwitch(command, named) ?? advice(named);
   if (error.code === "commander.unknownCommand") {
     hint = adviceForVerb(
       named,
@@ -111,6 +111,33 @@ export function explainUsage(
   }
   const path = commandPath(command);
   throw new ConfigError(`${message}${hint}\n${path} --help lists what there is`);
+}
+
+/** Advice for `--rslora=yes`, where `--rslora` takes no value; null for anything else. */
+function valueOfSwitch(command: Command, typed: string): string | null {
+  const [flag, value] = typed.split("=", 2);
+  const option = command.options.find(({ long }) => long === flag);
+  if (value === undefined || option === undefined || option.required || option.optional) return null;
+  const opposite = flag!.startsWith("--no-") ? flag!.replace("--no-", "--") : flag!.replace("--", "--no-");
+  const hasOpposite = command.options.some(({ long }) => long === opposite);
+  return `; ${flag} is a switch without a value: write ${flag} alone${hasOpposite ? `, or ${opposite}` : ""}`;
+}
+
+/**
+ * Refuses options of a command, and of those below it, that are given twice with different values; without this the
+ * first would be dropped without a word. Options that collect their values are left out.
+ */
+export function requireSingleValues(command: Command): void {
+  for (const option of command.options.filter(({ parseArg, variadic }) => parseArg === undefined && !variadic)) {
+    let before: unknown;
+    command.on(`option:${option.name()}`, (value: unknown) => {
+      if (typeof value === "string" && typeof before === "string" && value !== before) {
+        throw new ConfigError(`${option.long}: is given twice, as ${before} and as ${value}; give it once`);
+      }
+      before = value;
+    });
+  }
+  for (const below of command.commands) requireSingleValues(below);
 }
 
 /** The words by which a command is called: `highrank inspect schedule`. */

@@ -33,3 +33,25 @@ test.each([
   expect(() => loadConfigFile(text, "a.yml")).toThrow(ConfigError);
   expect(() => loadConfigFile(text, "a.yml")).toThrow(message);
 });
+
+test("anchors, aliases and merge keys stand for what they name", () => {
+  const text = "base: &base {rank: 8, lr: 1e-3}\narms:\n  a: {<<: *base, lr: 2e-3}\n  b: *base\n";
+  const base = { rank: 8, lr: 1e-3 };
+  expect(loadConfigFile(text, "a.yml").values).toEqual({ base, arms: { a: { rank: 8, lr: 2e-3 }, b: base } });
+});
+
+test("aliases that stand for themselves or for too much are refused in words about the file", () => {
+  for (const text of ["a: &a {b: *a}", "a: &a [1, {c: *a}]", "a: &a {<<: *a}", "&a b: 1\nc: &c {d: {e: *c}}"]) {
+    expect(() => loadConfigFile(text, "a.yml")).toThrow(
+      /^a\.yml: \*[ac] stands inside of &[ac], which it would repeat/,
+    );
+  }
+  const bomb = [
+    "a0: &a0 [1, 1]",
+    ...Array.from({ length: 12 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i}, *a${i}, *a${i}]`),
+  ];
+  expect(() => loadConfigFile(bomb.join("\n"), "a.yml")).toThrow(
+    "a.yml: cannot be read: its aliases (*name) stand for",
+  );
+  expect(() => loadConfigFile("a: *b", "a.yml")).toThrow(/^a\.yml: .*b/);
+});

@@ -1,4 +1,4 @@
-import { isScalar, parseDocument, visit, type YAMLParseError } from "yaml";
+import { isNode, isScalar, parseDocument, visit, type YAMLParseError } from "yaml";
 import { ConfigError } from "../base/errors.js";
 import { parseJson, shownValue } from "../base/json.js";
 
@@ -15,7 +15,7 @@ export interface ConfigFile {
 const MAX_LENGTH = 65_536;
 
 /**
- * Parses a config file: YAML, of which JSON is a part. A file without content has no settings.
+ * Parses a config file: YAML with merge keys (`<<`), of which JSON is a part. A file without content has no settings.
  * @throws ConfigError naming file, line and column of every syntax error; for more than 64 K characters, and for
  * aliases that stand for too much or for themselves.
  */
@@ -35,7 +35,7 @@ export function loadConfigFile(text: string, path: string): ConfigFile {
 
 function parseYaml(text: string, path: string): unknown {
   try {
-    const document = parseDocument(text, { logLevel: "error" });
+    const document = parseDocument(text, { logLevel: "error", merge: true });
     if (document.errors.length > 0) {
       throw new ConfigError(document.errors.map((error) => `${path}: ${syntaxFault(error)}`).join("\n"));
     }
@@ -45,15 +45,25 @@ function parseYaml(text: string, path: string): unknown {
         if (!isScalar(key))
           throw new ConfigError(`${path}: the name of a setting must be a text, not a list or an object`);
       },
+      Alias: (_, { source }, parents) => {
+        if (parents.some((parent) => isNode(parent) && "anchor" in parent && parent.anchor === source))
+          throw new ConfigError(`${path}: *${source} stands inside of &${source}, which it would repeat; write it out`);
+      },
     });
     const values: unknown = document.toJS();
     parseJson(JSON.stringify(values) ?? "null"); // refuses what holds itself or is nested too deep
     return values;
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    // Aliases that stand for too much or for themselves, and what is nested too deep.
-    throw new ConfigError(`${path}: cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new ConfigError(`${path}: cannot be read: ${readingFault(error as Error)}`, { cause: error });
   }
+}
+
+/** What went wrong with the aliases of a file, or with its depth, as it is made into values. */
+function readingFault({ name, message }: Error): string {
+  if (/Excessive alias count/.test(message)) return "its aliases (*name) stand for too much; write the values out";
+  if (name === "RangeError") return "it is nested too deep";
+  return message;
 }
 
 function syntaxFault({ code, message, linePos }: YAMLParseError): string {

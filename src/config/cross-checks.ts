@@ -83,8 +83,9 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: ({ maxSteps, maxTrainTokens, totalBatchSize, sequenceLength }) =>
       maxSteps > 0
         ? null
-        : `${optionName("maxTrainTokens")}: must cover one step of ${optionName("totalBatchSize")} × ` +
-          `${optionName("sequenceLength")} = ${totalBatchSize * sequenceLength} tokens, got ${maxTrainTokens}`,
+        : `${optionName("maxTrainTokens")}: must cover the first step, ${optionName("totalBatchSize")} (${totalBatchSize}) ` +
+          `rows of up to ${optionName("sequenceLength")} (${sequenceLength}) tokens, got ${maxTrainTokens}; name more, ` +
+          `or fewer rows of a step`,
   },
   {
     keys: ["targetModules", "method"],

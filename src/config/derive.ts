@@ -1,4 +1,6 @@
 import { optionName } from "../base/naming.js";
+import { smallest } from "../base/numbers.js";
+import { isTextName } from "../data/text-format.js";
 import { jobOf } from "./jobs.js";
 import type { DerivedKey, SettingKey, Settings } from "./settings.js";
 
@@ -16,12 +18,17 @@ export interface DataFacts {
   /** Rows of one pass, at most, that the memory takes. */
   readonly fittingRows?: number;
   readonly rowsPerEpoch?: number;
+  /** Rows to train on, in their order, that hold at most so many tokens. */
+  readonly rowsWithin?: (tokens: number) => number;
   /** Rows of one evaluation. */
   readonly evaluationRows?: number;
 }
 
 /** Settings of which some still follow from the model or the data. */
-export type OpenSettings = Omit<Settings, LateKey> & { readonly [K in LateKey]?: Settings[K] | undefined };
+export type OpenSettings = Omit<Settings, LateKey> & { readonly [K in LateKey]?: Settings[K] | undefined } & {
+  /** The maxSteps that was given beside maxTrainTokens; while it is here, maxSteps is open. */
+  readonly stepLimit?: number;
+};
 
 /** Settings that can be open until model and data are seen. */
 type LateKey =
@@ -37,16 +44,16 @@ type LateKey =
     )
   | ("warmStartSteps" | "reloraEvery" | "cycleLength" | "restartWarmupSteps" | "warmupSteps");
 
+type Known = Settings & Pick<OpenSettings, "stepLimit">;
+
 interface Derivation<K extends DerivedKey> {
   /** Settings that the value is computed from; it is computed after them. */
   readonly from: readonly SettingKey[];
   /** The value; undefined while a fact is missing. */
-  readonly value: (settings: Settings, facts: DataFacts) => Settings[K] | undefined;
+  readonly value: (settings: Known, facts: DataFacts) => Settings[K] | undefined;
   /** True if it is computed even while one of those settings is open. */
   readonly takesOpen?: true;
 }
-
-const LENGTH = ["maxSteps", "maxTrainTokens", "totalBatchSize", "sequenceLength"] as const;
 
 /** Evaluations of a run, the share of its time that they may take, and what one costs of a training step's row. */
 const EVALUATIONS = { most: 10, share: 0.1, cost: 0.5 };
@@ -115,19 +122,26 @@ export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
     takesOpen: true,
   },
   maxSteps: {
-    from: ["epochs", "totalBatchSize"],
-    value: ({ epochs, maxTrainTokens, totalBatchSize }, { rowsPerEpoch }) => {
-      if (epochs === null) return maxTrainTokens === null ? undefined : Number.MAX_SAFE_INTEGER;
-      return rowsPerEpoch === undefined ? undefined : Math.max(1, Math.ceil((epochs * rowsPerEpoch) / totalBatchSize));
+    from: ["epochs", "maxTrainTokens", "totalBatchSize", "sequenceLength"],
+    value: ({ epochs, maxTrainTokens, totalBatchSize, stepLimit }, { rowsPerEpoch, rowsWithin }) => {
+      const byEpochs = rowsPerEpoch && Math.max(1, Math.ceil((epochs! * rowsPerEpoch) / totalBatchSize));
+      const byTokens = rowsWithin && Math.floor(rowsWithin(maxTrainTokens!) / totalBatchSize);
+      const limits = [
+        ...(epochs === null ? [] : [byEpochs]),
+        ...(maxTrainTokens === null ? [] : [byTokens]),
+        ...(stepLimit === undefined ? [] : [stepLimit]),
+      ];
+      const known = limits.filter((limit) => limit !== undefined);
+      return known.length === 0 || known.length < limits.length ? undefined : smallest(known);
     },
   },
   warmStartSteps: {
-    from: ["method", ...LENGTH],
-    value: (settings) => (settings.method === "full" ? 0 : Math.floor(stepsOfRun(settings) / 4)),
+    from: ["method", "maxSteps"],
+    value: (settings) => (settings.method === "full" ? 0 : Math.floor(settings.maxSteps / 4)),
   },
   reloraEvery: {
-    from: ["warmStartSteps", ...LENGTH],
-    value: (settings) => Math.max(1, Math.ceil((stepsOfRun(settings) - settings.warmStartSteps) / 4)),
+    from: ["warmStartSteps", "maxSteps"],
+    value: (settings) => Math.max(1, Math.ceil((settings.maxSteps - settings.warmStartSteps) / 4)),
   },
   cycleLength: { from: ["reloraEvery"], value: ({ reloraEvery }) => reloraEvery },
   restartWarmupSteps: {
@@ -135,21 +149,21 @@ export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
     value: ({ cycleLength }) => Math.min(50, Math.floor(cycleLength / 10)),
   },
   warmupSteps: {
-    from: ["method", "warmStartSteps", "cycleLength", ...LENGTH],
+    from: ["method", "warmStartSteps", "cycleLength", "maxSteps"],
     value: (settings) => Math.min(100, Math.floor(firstStretch(settings).steps / 10)),
   },
   evalEvery: {
-    from: LENGTH,
+    from: ["maxSteps"],
     value: (settings, { evaluationRows }) => {
       if (evaluationRows === undefined) return undefined;
       const { most, share, cost } = EVALUATIONS;
-      const steps = stepsOfRun(settings);
-      const affordable = (share * steps * settings.totalBatchSize) / (cost * Math.max(1, evaluationRows));
+      const { maxSteps: steps, totalBatchSize } = settings;
+      const affordable = (share * steps * totalBatchSize) / (cost * Math.max(1, evaluationRows));
       return Math.ceil(steps / Math.max(1, Math.min(most, Math.floor(affordable))));
     },
   },
   evalMilestones: { from: ["evalEvery"], value: ({ evalEvery }) => evalEvery !== null, takesOpen: true },
-  saveEvery: { from: LENGTH, value: (settings) => Math.ceil(stepsOfRun(settings) / EVALUATIONS.most) },
+  saveEvery: { from: ["maxSteps"], value: ({ maxSteps }) => Math.ceil(maxSteps / EVALUATIONS.most) },
 };
 
 /** Computes what these facts decide of the settings that are undefined. */
@@ -162,8 +176,9 @@ export function derive(settings: OpenSettings, facts: DataFacts): OpenSettings {
       values[key] = value(values as Settings, facts);
     }
   }
+  if (values.maxSteps !== undefined) delete values.stepLimit;
   const derived = values as OpenSettings;
-  return isComplete(derived) ? { ...derived, ...lengthsInSteps(derived) } : derived;
+  return isComplete(derived) ? { ...derived, warmupSteps: warmupInSteps(derived) } : derived;
 }
 
 /** True if nothing is left to derive. */
@@ -176,30 +191,20 @@ export function openKeys(settings: OpenSettings): DerivedKey[] {
   return (Object.keys(DERIVATIONS) as DerivedKey[]).filter((key) => settings[key] === undefined);
 }
 
-/** The steps of the run, and a warm-up that was given as a share of them. */
-function lengthsInSteps(settings: Settings): Pick<Settings, "maxSteps" | "warmupSteps"> {
-  const maxSteps = stepsOfRun(settings);
-  const { warmupSteps } = settings;
-  return {
-    maxSteps,
-    warmupSteps: warmupSteps < 1 ? Math.ceil(warmupSteps * firstStretch(settings).steps) : warmupSteps,
-  };
+/** True if the settings alone say that all rows are full, as those of text are. */
+export function hasFullRows({ data, packing }: Pick<Settings, "data" | "packing">): boolean {
+  return (packing === "auto" || packing === "joined") && isTextName(data);
 }
 
-/**
- * The number of optimizer steps of the run: maxSteps, or fewer where maxTrainTokens is used up before.
- * Every step trains on totalBatchSize packed sequences of sequenceLength tokens.
- */
-export function stepsOfRun(settings: Settings): number {
-  const { maxSteps, maxTrainTokens, totalBatchSize, sequenceLength } = settings;
-  if (maxTrainTokens === null) return maxSteps;
-  return Math.min(maxSteps, Math.floor(maxTrainTokens / (totalBatchSize * sequenceLength)));
+/** A warm-up that may have been given as a share of the steps that it can take. */
+function warmupInSteps(settings: Settings): number {
+  const { warmupSteps } = settings;
+  return warmupSteps < 1 ? Math.ceil(warmupSteps * firstStretch(settings).steps) : warmupSteps;
 }
 
 /** The steps within which the first warm-up has to end, and the name of what bounds them. */
 export function firstStretch(settings: Settings): { steps: number; name: string } {
-  const { method, warmStartSteps, cycleLength } = settings;
-  const run = stepsOfRun(settings);
+  const { method, warmStartSteps, cycleLength, maxSteps: run } = settings;
   if (method !== "full" && warmStartSteps > 0) return { steps: warmStartSteps, name: optionName("warmStartSteps") };
   if (method === "relora" && cycleLength < run) return { steps: cycleLength, name: optionName("cycleLength") };
   return { steps: run, name: "the steps of the run" };

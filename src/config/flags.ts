@@ -54,7 +54,7 @@ export function flagDefinitions(): FlagDefinition[] {
       group: setting.group,
       hidden,
     });
-    const { type, default: fallback, aliases = [], switches = {}, factors = {} } = setting;
+    const { type, default: fallback, aliases = [], switches = {}, factors = {}, shares = [] } = setting;
     const valued = (name: string, hidden: boolean): FlagDefinition[] => {
       const standsAlone = setting.spellings?.true !== undefined;
       const value = standsAlone ? `[${placeholder(setting)}]` : `<${placeholder(setting)}>`;
@@ -70,6 +70,7 @@ export function flagDefinitions(): FlagDefinition[] {
         type === "boolean" ? onAndOff(name, name !== key) : valued(name, name !== key),
       ),
       ...Object.keys(switches).flatMap((name) => onAndOff(name, true)),
+      ...shares.map((name) => definition(`${flagOf(name)} <share>`, true)),
       ...Object.keys(factors).map((name) => definition(`${flagOf(name)} <${placeholder(setting)}>`, true)),
     ];
   });

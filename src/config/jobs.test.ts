@@ -27,6 +27,31 @@ const faultOf = (flags: Record<string, unknown>): string => {
   }
 };
 
+test("a length in tokens waits for the rows, unless the settings say that they are full", () => {
+  const rowsWithin = (tokens: number) => Math.floor(tokens / 10);
+  const ofSamples = { data: "a.jsonl", model: "nano", maxTrainTokens: 2000, method: "full" };
+  const open = resolveSettings({ flags: ofSamples });
+  expect(open).toMatchObject({ maxSteps: undefined, warmupSteps: undefined });
+  expect(() => completeSettings(open)).toThrow(/maxSteps: follows from the model or the data/);
+  expect(completeSettings(open, { rowsWithin })).toMatchObject({ maxSteps: 25, warmupSteps: 2 });
+  const stepsOf = (flags: Record<string, unknown>, facts = {}) =>
+    completeSettings(resolveSettings({ flags: { ...ofSamples, ...flags } }), { rowsWithin, ...facts }).maxSteps;
+  // The shorter of two lengths ends the run.
+  expect([stepsOf({ maxSteps: 7 }), stepsOf({ maxSteps: 70 })]).toEqual([7, 25]);
+  expect([stepsOf({ epochs: 1 }, { rowsPerEpoch: 80 }), stepsOf({ epochs: 9 }, { rowsPerEpoch: 80 })]).toEqual([
+    10, 25,
+  ]);
+  expect(() => stepsOf({ maxTrainTokens: 79 })).toThrow(/^maxTrainTokens: must cover the first step/);
+  for (const data of ["a.txt", "a.md", "a.txt.gz", "builtin:wordnet"]) {
+    expect(resolveSettings({ flags: { ...ofSamples, data, sequenceLength: 50 } }).maxSteps).toBe(5);
+    expect(resolveSettings({ flags: { ...ofSamples, data, packing: "separate" } }).maxSteps).toBeUndefined();
+  }
+  // What a run has made of it stays, as that of one which counted otherwise.
+  const values = { ...completeSettings(open, { rowsWithin }), maxSteps: 4 };
+  const file = { path: "config.resolved.json", values, isResolved: true };
+  expect(completeSettings(resolveSettings({ file }), { rowsWithin })).toEqual({ ...values, out: null });
+});
+
 test("a model that has learned is fine-tuned with LoRA alone, for three epochs, on rows as long as the samples", () => {
   expect(tuned()).toMatchObject({
     ...{ method: "lora", rank: 16, alpha: 32, trainModules: [], targetModules: ["all-linear"], dropout: 0 },
@@ -144,7 +169,22 @@ test("names and values of adapters, rates and quantizing that mean the same are 
   expect(tuned({ fine_tune_type: "dora", iters: 30, steps_per_eval: 5 })).toMatchObject({
     ...{ method: "lora", adapterKind: "dora", maxSteps: 30, evalEvery: 5 },
   });
-  expect(tuned({ warmup_ratio: 0.05 }).warmupSteps).toBe(6);
+  const { maxSteps } = tuned();
+  for (const [share, steps] of [
+    [0, 0],
+    [0.05, 6],
+    [0.99, maxSteps - 1],
+    [1, maxSteps],
+    ["1.0", maxSteps],
+  ] as const) {
+    expect(tuned({ warmup_ratio: share }).warmupSteps).toBe(steps);
+  }
+  expect([tuned({ warmupSteps: 1 }), tuned({ warmupSteps: 0.05 })].map(({ warmupSteps }) => warmupSteps)).toEqual([
+    1, 6,
+  ]);
+  expect(faultOf({ ...TUNED, warmup_ratio: 2 })).toBe(
+    "--warmup-ratio: must be a number of at least 0 and at most 1, got 2; give a number of steps as --warmup-steps",
+  );
   expect(faultOf({ ...TUNED, method: "qlora", quantize: "int8" })).toMatch(/^--quantize: is set by --method too/);
 });
 

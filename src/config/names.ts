@@ -26,13 +26,16 @@ export interface NamedSetting {
   readonly choice?: string;
   /** The setting that a factor is multiplied by. */
   readonly times?: SettingKey;
+  /** True if the value is a share, from 0 to 1. */
+  readonly isShare?: boolean;
 }
 
 const NAMED: ReadonlyMap<string, NamedSetting> = new Map(
   SETTING_KEYS.flatMap((key) => {
-    const { aliases = [], switches = {}, factors = {} } = settingOf(key);
+    const { aliases = [], switches = {}, factors = {}, shares = [] } = settingOf(key);
     return [
       ...[key, ...aliases].map((name) => [normalize(name), { key }] as const),
+      ...shares.map((name) => [normalize(name), { key, isShare: true }] as const),
       ...Object.entries(switches).map(([name, choice]) => [normalize(name), { key, choice }] as const),
       ...Object.entries(factors).map(
         ([name, times]) => [normalize(name), { key, times: times as SettingKey }] as const,

@@ -334,7 +334,11 @@ describe("faults", () => {
     ],
     [{ warmupSteps: 600, warmStartSteps: 500 }, "warmupSteps: must be at most warmStartSteps (500), got 600"],
     [{ warmupSteps: 200, maxSteps: 100, method: "full" }, /^warmupSteps: must be at most the steps of the run \(100\)/],
-    [{ maxTrainTokens: 100 }, /^maxTrainTokens: must cover one step of totalBatchSize × sequenceLength = 2048 tokens/],
+    [
+      { maxTrainTokens: 100 },
+      "maxTrainTokens: must cover the first step, totalBatchSize (8) rows of up to sequenceLength (256) tokens, got " +
+        "100; name more, or fewer rows of a step",
+    ],
   ])("%j: one clear fault", (flags, message) => {
     const faults = faultsOf({ flags });
     expect(faults).toHaveLength(1);

@@ -3,7 +3,7 @@ import { append } from "../base/lists.js";
 import { either, optionName } from "../base/naming.js";
 import type { ConfigFile } from "./config-file.js";
 import { CROSS_CHECKS } from "./cross-checks.js";
-import { type DataFacts, DERIVATIONS, derive, isComplete, type OpenSettings, openKeys } from "./derive.js";
+import { type DataFacts, DERIVATIONS, derive, hasFullRows, isComplete, type OpenSettings, openKeys } from "./derive.js";
 import { defaultIn, jobOf } from "./jobs.js";
 import { adviceForUnknown, findSetting, isOwnName, SETTING_KEYS, settingOf } from "./names.js";
 import { parseValue } from "./parse-value.js";
@@ -24,8 +24,8 @@ export interface SettingSources {
 /**
  * The settings of a run, complete but for those that follow from the model or the data: `train` completes them when it
  * has seen both, and `completeSettings` where nothing is open. A missing value comes from the next weaker source;
- * derived ones are computed, and maxSteps is lowered to what maxTrainTokens allows. Resolving the result again gives
- * the result.
+ * derived ones are computed, and maxSteps is lowered to what maxTrainTokens allows, as far as the rows are known without
+ * the data. Resolving the result again gives the result.
  * @throws ConfigError with every fault, one a line: unknown names with a suggestion, values out of range, and values
  * that do not fit together.
  */
@@ -98,6 +98,8 @@ interface Layer {
   readonly values: Values;
   /** Values that a weaker source may not have chosen: the default stands in for them. */
   readonly ruledOut?: readonly { readonly key: SettingKey; readonly choice: string }[];
+  /** True for settings of a run, whose maxSteps is what maxTrainTokens has made of it. */
+  readonly isResolved?: boolean;
 }
 
 /** Values as they were written, by the names that were used. */
@@ -106,9 +108,13 @@ type Source = { readonly values: Readonly<Record<string, unknown>> } & (
   | (ConfigFile & { readonly isFlag?: false })
 );
 
-/** The value that a switch, or a factor, must have. */
+/** The value that a switch, a factor or a share must have. */
 const SWITCH: Setting = { type: "boolean", group: "Run", help: "" };
 const FACTOR: Setting = { type: "integer", group: "Run", min: 1, help: "" };
+const SHARE: Setting = { type: "number", group: "Run", min: 0, max: 1, help: "" };
+
+/** All, as a share below 1: a count that is rounded up is whole. */
+const WHOLE = 1 - Number.EPSILON;
 
 /** The units in which a source can state the length of the run. */
 const LENGTHS = ["maxSteps", "epochs", "maxTrainTokens"] as const;
@@ -148,17 +154,20 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
       faults.push(`${unknown} ${quoted(name)}${adviceForUnknown(name, quoted)}`);
       continue;
     }
-    const { key, choice, times } = found;
+    const { key, choice, times, isShare = false } = found;
     const isWord = typeof raw === "string" || typeof raw === "boolean" || raw === null;
     const spelling = isWord ? settingOf(key).spellings?.[String(raw).trim()] : undefined;
     if (spelling !== undefined) {
       for (const [other, value] of Object.entries(spelling)) assign(name, other as SettingKey, value, other === key);
       continue;
     }
-    const parsed = parseValue(choice !== undefined ? SWITCH : times !== undefined ? FACTOR : settingOf(key), raw);
-    if ("fault" in parsed) refuse(key, `${show(name)}: ${parsed.fault}`);
+    const form = choice !== undefined ? SWITCH : times !== undefined ? FACTOR : isShare ? SHARE : settingOf(key);
+    const parsed = parseValue(form, raw);
+    const advice = isShare ? `; give a number of ${settingOf(key).unit} as ${label(key)}` : "";
+    if ("fault" in parsed) refuse(key, `${show(name)}: ${parsed.fault}${advice}`);
     else if (choice !== undefined && parsed.value === false) ruledOut.push({ name, key, choice });
     else if (times !== undefined) factors.push({ name, key, times, factor: parsed.value as number });
+    else if (isShare) assign(name, key, Math.min(parsed.value as number, WHOLE), false);
     else assign(name, key, choice ?? parsed.value, choice === undefined);
   }
   for (const { name, key, times, factor } of factors) {
@@ -180,7 +189,7 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
       `${show(nameOf.get("epochs")!)}: says how long the run is, as ${label(nameOf.get("maxSteps")!)} does; give one of them`,
     );
   }
-  return { values: layer as Values, ruledOut };
+  return { values: layer as Values, ruledOut, isResolved: !source.isFlag && source.isResolved === true };
 }
 
 /**
@@ -195,13 +204,18 @@ function complete(layers: readonly Layer[], faults: string[], bad: Set<SettingKe
     return "value" in found ? found.value : undefined;
   };
   const values: Record<string, unknown> = Object.fromEntries(SETTING_KEYS.map((key) => [key, fallbackOf(key)]));
-  for (const { values: layer, ruledOut = [] } of layers) {
+  let isLengthFinal = false;
+  for (const { values: layer, ruledOut = [], isResolved = false } of layers) {
     for (const { key, choice } of ruledOut) if (values[key] === choice) values[key] = fallbackOf(key);
     // The length of the run is one decision: a stronger source that states it in one unit drops the weaker one's other.
     if (LENGTHS.some((key) => layer[key] != null)) {
       Object.assign(values, { maxSteps: undefined, epochs: null, maxTrainTokens: null });
+      isLengthFinal = isResolved;
     }
     Object.assign(values, layer);
+  }
+  if (values.maxTrainTokens !== null && values.maxSteps !== undefined && !isLengthFinal) {
+    Object.assign(values, { stepLimit: values.maxSteps, maxSteps: undefined });
   }
   for (const key of SETTING_KEYS) {
     const fallback = defaultIn(job, settingOf(key));
@@ -213,5 +227,13 @@ function complete(layers: readonly Layer[], faults: string[], bad: Set<SettingKe
   for (const key of Object.keys(DERIVATIONS) as DerivedKey[]) {
     if (values[key] === undefined && DERIVATIONS[key].from.some((source) => bad.has(source))) bad.add(key);
   }
-  return derive(values as unknown as OpenSettings, {});
+  const settings = values as unknown as OpenSettings;
+  return derive(settings, rowsKnown(settings));
+}
+
+/** What the settings alone say of the rows. */
+function rowsKnown(settings: OpenSettings): Pick<DataFacts, "rowsWithin"> {
+  const { sequenceLength } = settings;
+  if (sequenceLength === undefined || !hasFullRows(settings)) return {};
+  return { rowsWithin: (tokens) => Math.floor(tokens / sequenceLength) };
 }

@@ -58,10 +58,12 @@ function row(key: SettingKey): string {
   const setting = settingOf(key);
   const unit = setting.unit === undefined ? "" : ` (${setting.unit})`;
   const switches = Object.keys(setting.switches ?? {}).map((name) => `${name}: true`);
-  const { aliases: others = [], spellings = {}, factors = {} } = setting;
+  const { aliases: others = [], spellings = {}, factors = {}, shares = [] } = setting;
   const values = Object.keys(spellings).map((spelling) => `${key}: ${spelling}`);
   const products = Object.entries(factors).map(([name, times]) => `\`${name}\` (times ${times})`);
-  const aliases = [...[...others, ...switches, ...values].map((alias) => `\`${alias}\``), ...products].join(", ");
+  const portions = shares.map((name) => `\`${name}\` (a share, from 0 to 1)`);
+  const names = [...others, ...switches, ...values].map((alias) => `\`${alias}\``);
+  const aliases = [...names, ...portions, ...products].join(", ");
   const cells = [
     `\`${key}\` \`${flagOf(key)}\``,
     describeRange(setting) + unit,

@@ -81,6 +81,8 @@ export interface Setting {
   readonly aliases?: readonly string[];
   /** Names of numbers that give the value when they are multiplied by another setting, which stands beside them. */
   readonly factors?: Readonly<Record<string, string>>;
+  /** Names that give it as a share, from 0 to 1. Only for numbers whose values below 1 are shares. */
+  readonly shares?: readonly string[];
   /**
    * Values of other trainers and of earlier versions, and what they are here, perhaps of several settings. With `true`
    * among them the flag can stand alone.
@@ -188,7 +190,7 @@ export const SETTINGS = {
     study: "shared",
     default: null,
     none: "the model folder's own; for a size preset one is trained on the data",
-    help: "A tokenizer.json, the folder that holds it, or a model of the hub.",
+    help: "A tokenizer.json, the folder that holds it, a run, or a model of the hub.",
   },
   vocabSize: {
     type: "integer",
@@ -529,7 +531,7 @@ export const SETTINGS = {
     none: "no limit",
     min: 1,
     unit: "tokens",
-    help: "Tokens to train on; takes k, M and B as in 100M.",
+    help: "Tokens to train on: those that steps compute, prompts too but no padding. maxSteps is the most steps that stay within it, counted exactly before the start in the order of the rows; takes k, M and B as in 100M.",
   },
   batchSize: {
     type: "integer",
@@ -625,7 +627,7 @@ export const SETTINGS = {
     min: 0,
     unit: "steps",
     help: "Warm-up of the learning rate at the start of the run; below 1, as a share of its steps.",
-    aliases: ["warmup_ratio"],
+    shares: ["warmup_ratio"],
   },
   minLrRatio: {
     type: "number",

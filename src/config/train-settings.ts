@@ -74,7 +74,7 @@ export interface TrainSettings {
    */
   readonly packing?: Settings["packing"] | undefined;
   /**
-   * A tokenizer.json, the folder that holds it, or a model of the hub.
+   * A tokenizer.json, the folder that holds it, a run, or a model of the hub.
    *
    * Value: text, or null.
    * Default: null: the model folder's own; for a size preset one is trained on the data.
@@ -313,7 +313,8 @@ export interface TrainSettings {
    */
   readonly maxSteps?: Settings["maxSteps"] | undefined;
   /**
-   * Tokens to train on; takes k, M and B as in 100M.
+   * Tokens to train on: those that steps compute, prompts too but no padding. maxSteps is the most steps that stay
+   * within it, counted exactly before the start in the order of the rows; takes k, M and B as in 100M.
    *
    * Value: an integer of at least 1, or null, in tokens.
    * Default: null: no limit.

@@ -109,7 +109,7 @@ test("built-in text is split by entry, the same way each time", async () => {
 test.each<[name: string, content: string | Uint8Array, message: RegExp]>([
   ["empty.txt", "", /empty\.txt: no text in it/],
   ["blank.jsonl", "\n \n", /blank\.jsonl: no text in it/],
-  ["latin1.txt", new Uint8Array([0x63, 0x61, 0x66, 0xe9]), /latin1\.txt is not UTF-8 text/],
+  ["latin1.txt", new Uint8Array([0x63, 0x61, 0x66, 0xe9]), /latin1\.txt is not UTF-8 text \(line 1\)/],
   ["zeros.txt", new Uint8Array(64), /zeros\.txt: holds zero bytes, so it is not text/],
   [
     "a.pdf",

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
-import { BatchCursor } from "./cursor.js";
-import { type Batch, SampleRows, StreamRows } from "./packing.js";
+import { BatchCursor, rowsWithin } from "./cursor.js";
+import { type Batch, SampleRows, SeparateSamples, StreamRows } from "./packing.js";
 
 const OPTIONS = { batchSize: 2, seed: 3 };
 const SEQUENCE_LENGTH = 4;
@@ -88,4 +88,25 @@ test("samples are visited once per epoch, whole, and a cursor resumes among them
   expect(rows.count).toBe(4);
   const scored = samples.flatMap(({ labels }) => [...labels.subarray(1)].filter((label) => label !== -100));
   expect(seen.sort((a, b) => a - b)).toEqual(scored);
+});
+
+test("the rows within a number of tokens are those that a cursor takes until they are used up", () => {
+  expect([15, 16, 4 * 23 + 3].map((tokens) => rowsWithin(tokens, rowsOf(4 * 10 + 1), 3))).toEqual([3, 4, 23]);
+  // Behind the last token that predicts one which is scored, none is computed.
+  const samples = [3, 5, 4, 6, 3].map((length) => {
+    return { ids: counting(length), labels: counting(length).map((id) => (id < length - 2 ? id : -100)) };
+  });
+  const separate = new SeparateSamples(samples);
+  const cursor = new BatchCursor(separate, { batchSize: 1, seed: 8 });
+  expect(cursor.tokensPerRow).toBe(8 / 5);
+  let tokens = 0;
+  for (let rows = 0; rows < 23; rows++) {
+    const next = tokens + cursor.next().inputIds.length;
+    for (let within = tokens; within < next; within++) expect(rowsWithin(within, separate, 8)).toBe(rows);
+    tokens = next;
+  }
+  // Padding is none of them.
+  const padded = SampleRows.padded(samples, 8);
+  expect(padded.tokensOf(3)).toBe(6);
+  expect(rowsWithin(2 * 21, padded, 8)).toBe(10);
 });

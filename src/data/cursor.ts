@@ -20,6 +20,8 @@ export interface BatchCursorOptions {
  */
 export class BatchCursor {
   readonly rowsPerEpoch: number;
+  /** Mean number of tokens of a row, without padding. */
+  readonly tokensPerRow: number;
   readonly #rows: Rows;
   readonly #options: BatchCursorOptions;
   #position: DataPosition = { epoch: 0, row: 0 };
@@ -35,6 +37,7 @@ export class BatchCursor {
     this.#rows = rows;
     this.#options = { ...options };
     this.rowsPerEpoch = rows.count;
+    this.tokensPerRow = tokensOf(rows) / rows.count;
     this.#order = shuffledRows(this.rowsPerEpoch, options.seed, 0);
   }
 
@@ -70,6 +73,25 @@ export class BatchCursor {
   take(count: number): Batch[] {
     return Array.from({ length: count }, () => this.next());
   }
+}
+
+/** The number of rows that hold at most so many tokens, in the order in which a cursor with this seed takes them. */
+export function rowsWithin(tokens: number, rows: Rows, seed: number): number {
+  const ofEpoch = tokensOf(rows);
+  const epochs = Math.floor(tokens / ofEpoch);
+  let [left, count] = [tokens - epochs * ofEpoch, epochs * rows.count];
+  for (const row of shuffledRows(rows.count, seed, epochs)) {
+    left -= rows.tokensOf(row);
+    if (left < 0) break;
+    count++;
+  }
+  return count;
+}
+
+function tokensOf(rows: Rows): number {
+  let tokens = 0;
+  for (let row = 0; row < rows.count; row++) tokens += rows.tokensOf(row);
+  return tokens;
 }
 
 /** Row numbers in the order of one epoch (Fisher–Yates). */

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -27,12 +27,40 @@ const line = (text: string) => `{"text": "${text}"}\n`;
 /** The texts of each side of the folder, or of a file in it. */
 async function texts(
   name = "",
-  rules: ReadingRules = 4,
+  rules: ReadingRules = 5,
 ): Promise<[train: string[], validation: string[], unused: string]> {
   const { train, validation, unused } = await loadDataset(join(folder, name), { validationFraction: 0, rules });
   const of = (records: typeof train) => records.map((record) => (record.kind === "text" ? record.text : record.kind));
   return [of(train), of(validation), describeUnused(unused)];
 }
+
+test("records in several formats are refused where they would be trained on together, unless a card names them", async () => {
+  await write({ "a.jsonl": line("a"), "b.csv": "text\nb\n", "c.json": '[{"text": "c"}]', "notes.txt": "d\n" });
+  await expect(texts()).rejects.toThrow(/holds data in several formats, such as a\.jsonl and b\.csv; name one of the/);
+  // A run goes on with the files that it began with.
+  expect((await texts("", 4))[0]).toEqual(["a", "b", "c", "d"]);
+  await write({
+    "README.md": "---\nconfigs:\n- config_name: default\n  data_files: ['*.jsonl', 'c.json', 'b.csv']\n---\n",
+  });
+  expect((await texts())[0]).toEqual(["a", "b", "c"]);
+  await rm(join(folder, "README.md"));
+  await rename(join(folder, "b.csv"), join(folder, "valid.csv"));
+  expect(await texts()).toMatchObject([["a", "c", "d"], ["b"], ""]);
+});
+
+test("a byte that is no UTF-8 in a large text is named by its line", async () => {
+  const text = `${"ä".repeat(50)}\n`.repeat(60_000);
+  await writeFile(
+    join(folder, "a.txt"),
+    Buffer.concat([Buffer.from(text), Buffer.from([0x61, 0xff]), Buffer.from(text)]),
+  );
+  await expect(texts("a.txt")).rejects.toThrow(/a\.txt is not UTF-8 text \(line 60001\); convert it/);
+});
+
+test("the folder of a run is no data", async () => {
+  await write({ "config.resolved.json": "{}", "a.txt": "a" });
+  await expect(texts()).rejects.toThrow(/is the folder of a run, which holds no data; name the data that it/);
+});
 
 test.each([
   ["a list of objects", '[\n {"text": "a"},\n {"text": "b"}\n]', "record 2"],

@@ -352,6 +352,19 @@ function builtinNames(): string {
   return [...BUILTINS.keys()].map((name) => `builtin:${name}`).join(", ");
 }
 
+/** Formats of records, in the groups that are one to `datasets`. */
+const RECORD_FORMATS: readonly (readonly string[])[] = [[".jsonl", ".json"], [".csv", ".tsv"], [".parquet"]];
+
+/** @throws DataError for records in several formats, of which `datasets` takes one: often they are the same data. */
+function requireOneFormat(where: string, files: readonly string[]): void {
+  const examples = RECORD_FORMATS.flatMap((group) => files.find((file) => group.includes(formatOf(file))) ?? []);
+  if (examples.length < 2) return;
+  throw new DataError(
+    `${where}: holds data in several formats, such as ${examples.join(" and ")}; name one of the files, keep one ` +
+      "format in the folder, or say in README.md which files are the data (configs, data_files)",
+  );
+}
+
 /** The extension that decides how a file is read: that before `.gz` or `.zst`. */
 function formatOf(path: string): string {
   const inner = extension(withoutCompression(path));
@@ -404,10 +417,13 @@ function formatNames(): string {
 /**
  * Paths of a folder's data files, on the sides of the split. Folders of runs in it are passed over: a run may be
  * written where its data lie.
- * @throws DataError if there is none, or none to train on.
+ * @throws DataError if there is none, or none to train on, and for the folder of a run.
  */
 export async function dataFilesIn(folder: string, rules: ReadingRules, config: string | null): Promise<SplitFiles> {
   const isRun = (names: readonly string[]): boolean => rules > 2 && names.includes(RUN_SETTINGS);
+  if (rules > 4 && (await exists(joinPath(folder, RUN_SETTINGS)))) {
+    throw new DataError(`${folder}: is the folder of a run, which holds no data; name the data that it was trained on`);
+  }
   const found = await filesBelow(folder, (name) => name.startsWith("."), isRun);
   const hasCard = rules > 1 && found.includes("README.md");
   let chosen: SplitFiles;
@@ -438,6 +454,7 @@ export function chooseFiles(
     throw new DataError(`${where}: it has no file whose name ends in ${formatNames()}; add one or name another`);
   }
   const { train, validation, leftOut } = rules === 1 ? splitWholeNames(files) : splitFiles(files, card, rules > 3);
+  for (const side of rules > 4 && card?.splits == null ? [train, validation] : []) requireOneFormat(where, side);
   if (train.length > 0) return { train, validation, leftOut };
   const others = (validation.length > 0 ? validation : leftOut).map(baseName).join(", ");
   throw new DataError(`${where}: there is only ${others}; add files to train on, or name one of these`);

@@ -74,6 +74,8 @@ export interface Rows {
   readonly padding: number | null;
   /** Bytes that determine all tokens and labels. */
   readonly content: Iterable<Uint8Array>;
+  /** Tokens of a row that a step computes, without padding. */
+  tokensOf(row: number): number;
   /** Sizes of batches of so many rows. */
   shapeOf(batchSize: number): BatchShape;
   /**
@@ -116,6 +118,10 @@ export class StreamRows implements Rows {
     return contentOfStream(this.#tokens);
   }
 
+  tokensOf(row: number): number {
+    return Math.min(this.sequenceLength, this.#tokens.length - 1 - row * this.sequenceLength);
+  }
+
   shapeOf(batchSize: number): BatchShape {
     return { batchSize, sequenceLength: this.sequenceLength };
   }
@@ -125,7 +131,7 @@ export class StreamRows implements Rows {
     const batch = emptyBatch(batchSize, sequenceLength);
     for (const [batchRow, row] of rows.entries()) {
       const [from, to] = [row * sequenceLength, batchRow * sequenceLength];
-      const available = Math.min(sequenceLength, this.#tokens.length - 1 - from);
+      const available = this.tokensOf(row);
       batch.inputIds.set(this.#tokens.subarray(from, from + available), to);
       batch.labels.set(this.#tokens.subarray(from + 1, from + 1 + available), to);
     }
@@ -161,6 +167,10 @@ export class SeparateSamples implements Rows {
 
   get content(): Iterable<Uint8Array> {
     return contentOf(this.#samples, (sample) => [sample]);
+  }
+
+  tokensOf(row: number): number {
+    return this.#lengths[row]!;
   }
 
   shapeOf(batchSize: number): BatchShape {
@@ -202,6 +212,8 @@ export class SampleRows implements Rows {
   readonly #samples: Samples<TokenLabels>;
   /** The numbers of the samples in each row. */
   readonly #rows: readonly (readonly number[])[];
+  /** Tokens of each row. */
+  readonly #lengths: Int32Array;
 
   private constructor(samples: Samples<TokenLabels>, rows: readonly (readonly number[])[], sequenceLength: number) {
     this.#samples = samples;
@@ -214,9 +226,11 @@ export class SampleRows implements Rows {
       scored += countScoredLabels(labels);
       lengths[index++] = ids.length;
     }
-    const used = sum(rows.map((row) => Math.min(sequenceLength, sum(row.map((sample) => lengths[sample]!)))));
+    this.#lengths = Int32Array.from(rows, (row) => {
+      return Math.min(sequenceLength, sum(row.map((sample) => lengths[sample]!)));
+    });
     this.scoredPerRow = scored / Math.max(1, rows.length);
-    this.padding = 1 - used / Math.max(1, rows.length * sequenceLength);
+    this.padding = 1 - sum(this.#lengths) / Math.max(1, rows.length * sequenceLength);
   }
 
   /** One row per sample. @param samples of at most sequenceLength + 1 tokens. */
@@ -249,6 +263,10 @@ export class SampleRows implements Rows {
 
   get content(): Iterable<Uint8Array> {
     return contentOf(this.#rows, (row) => row.map((index) => this.#samples.at(index)!));
+  }
+
+  tokensOf(row: number): number {
+    return this.#lengths[row]!;
   }
 
   shapeOf(batchSize: number): BatchShape {

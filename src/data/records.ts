@@ -49,11 +49,12 @@ export type DataKind = RecordContent["kind"];
 /**
  * Version of the rules by which files become records, and these batches. Version 1 knew fewer kinds, keys and names of
  * files; up to version 2 samples had padded rows unless packing said otherwise, and up to version 3 a dataset card
- * could name files that are not there. A run goes on with those that it began with.
+ * could name files that are not there, and up to version 4 a folder's files could have several formats. A run goes on
+ * with those that it began with.
  */
-export type ReadingRules = 1 | 2 | 3 | 4;
+export type ReadingRules = 1 | 2 | 3 | 4 | 5;
 
-export const NEWEST_RULES = 4 satisfies ReadingRules;
+export const NEWEST_RULES = 5 satisfies ReadingRules;
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -1,4 +1,4 @@
-import { requireShort } from "./text-parts.js";
+import { requireShort, withoutCompression } from "./text-parts.js";
 
 /** Ends a document, in a text that has it anywhere. */
 export const DOCUMENT_MARK = "<|endoftext|>";
@@ -6,6 +6,11 @@ export const DOCUMENT_MARK = "<|endoftext|>";
 /** The part of a text file that is one document. */
 export const DOCUMENT_UNITS = ["file", "paragraph", "line"] as const;
 export type DocumentUnit = (typeof DOCUMENT_UNITS)[number];
+
+/** True if a source holds text alone, as its name says. */
+export function isTextName(source: string): boolean {
+  return source.startsWith("builtin:") || /\.(txt|md)$/.test(withoutCompression(source));
+}
 
 /** Borders of documents, by unit, in texts without marks and with them. */
 const BORDERS: Readonly<Record<DocumentUnit, readonly [unmarked: RegExp | null, marked: RegExp]>> = {

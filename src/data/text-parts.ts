@@ -1,5 +1,6 @@
 import { decompress, extension, fileSize, openForReading, readBytes, readText } from "#platform";
 import { DataError } from "../base/errors.js";
+import { lineOfBadUtf8 } from "../base/utf8.js";
 import { type Cuts, readSample, type Sampling } from "./sampling.js";
 import { unzstd } from "./zstandard.js";
 
@@ -99,6 +100,7 @@ function inMemory(path: string, text: string): TextParts {
 async function* decoded(path: string, onBytes: (done: number) => void): AsyncGenerator<string, void> {
   const file = await openForReading(path);
   const decoder = new TextDecoder("utf-8", { fatal: true });
+  let lines = 0;
   try {
     for (let offset = 0; offset < file.size; offset += PART) {
       const length = Math.min(PART, file.size - offset);
@@ -107,16 +109,23 @@ async function* decoded(path: string, onBytes: (done: number) => void): AsyncGen
       try {
         text = decoder.decode(bytes, { stream: offset + length < file.size });
       } catch (cause) {
-        const where = `between bytes ${offset} and ${offset + length}`;
+        const where = `line ${lines + lineOfBadUtf8(bytes)}`;
         throw new DataError(`${path} is not UTF-8 text (${where}); convert it, or name another file`, { cause });
       }
       requireText(path, text);
+      lines += countOf(text, "\n");
       yield text;
       onBytes(offset + length);
     }
   } finally {
     await file.close();
   }
+}
+
+function countOf(text: string, sought: string): number {
+  let count = 0;
+  for (let at = text.indexOf(sought); at >= 0; at = text.indexOf(sought, at + 1)) count++;
+  return count;
 }
 
 function requireText(path: string, text: string): void {

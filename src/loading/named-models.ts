@@ -6,7 +6,7 @@ import { isModelPreset, MODEL_PRESETS } from "../config/presets.js";
 import type { Settings } from "../config/settings.js";
 import { locateModel } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
-import { modelToBeginFrom } from "./run-model.js";
+import { locateTokenizer, modelToBeginFrom } from "./run-model.js";
 
 /** The settings that name models, and whether an adapter is looked for. */
 type ModelNames = Pick<Settings, "model" | "tokenizer" | "adapterFrom" | "method">;
@@ -25,7 +25,7 @@ export interface NamedModels<S extends ModelNames = Settings> {
 
 /**
  * Finds the model and the tokenizer that the settings name; those of the hub are downloaded.
- * A run that is named as the model stands for its finished model.
+ * A run that is named as the model stands for its finished model, and as the tokenizer for its own.
  * @throws ConfigError for a model that is neither a preset nor anything on disk; CheckpointError as `downloadModel`.
  */
 export async function locateModels<S extends ModelNames>(
@@ -35,7 +35,7 @@ export async function locateModels<S extends ModelNames>(
   const { model, tokenizer, adapterFrom, method } = settings;
   await requireModel(model);
   const found = isModelPreset(model) ? null : await locateModel(await modelToBeginFrom(model), events);
-  const own = tokenizer === null ? null : await locateModel(tokenizer, { ...events, wanted: "tokenizer" });
+  const own = tokenizer === null ? null : await locateTokenizer(tokenizer, events);
   const adapter = adapterFrom === null || method === "full" ? null : await locateModel(adapterFrom, events);
   const names = {
     model: found?.name ?? model,

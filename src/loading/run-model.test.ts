@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -10,6 +10,7 @@ import type { Settings } from "../config/settings.js";
 import { train } from "../training/train.js";
 import { exportTarget } from "../verbs/export.js";
 import { loadTarget } from "../verbs/target.js";
+import { locateModels } from "./named-models.js";
 
 let folder = "";
 /** Relative, as people name their runs. */
@@ -41,6 +42,22 @@ test("a run without a finished model, and an adapter, are named with the way out
   await expect(train(settingsOf("third", { model: at("first/adapter") }))).rejects.toThrow(
     /is an adapter; name its base as model, and train it on with adapterFrom/,
   );
+});
+
+test("a run named as the tokenizer stands for its own, also before its model is finished", async () => {
+  const dryRun = { vocabSize: 999, dryRun: true };
+  const tokenizerOf = async (tokenizer: string) =>
+    (await locateModels(settingsOf("x", { tokenizer }))).settings.tokenizer;
+  for (const [name, inside] of [
+    ["first", "model"],
+    ["stopped", "base"],
+  ] as const) {
+    expect(await tokenizerOf(at(name))).toBe(path.join(at(name), inside));
+    await train(settingsOf("fourth", { tokenizer: at(name), ...dryRun }));
+  }
+  await mkdir(at("tokens"));
+  await writeFile(at("tokens/config.resolved.json"), "{}");
+  await expect(tokenizerOf(at("tokens"))).rejects.toThrow(/^tokenizer: .*tokens is a run without a tokenizer/);
 });
 
 test("an adapter names its base by an absolute path, and a run that was moved has it beside the adapter", async () => {

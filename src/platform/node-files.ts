@@ -15,6 +15,7 @@ import {
 } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { DataError } from "../base/errors.js";
+import { lineOfBadUtf8 } from "../base/utf8.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
 import { syncContent, syncFolder } from "./node-sync.js";
 
@@ -127,7 +128,8 @@ export async function readText(
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
-    throw new DataError(`${path} is not UTF-8 text; convert it, or name another file`, { cause: error });
+    const where = `line ${lineOfBadUtf8(bytes)}`;
+    throw new DataError(`${path} is not UTF-8 text (${where}); convert it, or name another file`, { cause: error });
   }
 }
 

@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { link, open, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
+import { link, open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { ConfigError, HighrankError } from "../base/errors.js";
 import { readFault, writeFault } from "./file-faults.js";
-import { nameBeside, writeFileAtomic } from "./node-writes.js";
+import { isAlive, processScope, processStatus } from "./node-liveness.js";
+import { nameBeside } from "./node-unfinished.js";
+import { writeFileAtomic } from "./node-writes.js";
 
 /** A lock file held by this process. */
 export interface Lock {
@@ -223,39 +225,6 @@ function parse(text: string): Omit<Holder, "id"> | null {
 
 function textOrNull(value: unknown): string | null {
   return typeof value === "string" ? value : null;
-}
-
-/** Boot and PID name space of this process; null without Linux's /proc. */
-async function processScope(): Promise<string | null> {
-  try {
-    const boot = await readFile("/proc/sys/kernel/random/boot_id", "utf8");
-    return `${boot.trim()} ${await readlink("/proc/self/ns/pid")}`;
-  } catch {
-    return null;
-  }
-}
-
-async function isAlive({ pid, processStart }: Pick<Holder, "pid" | "processStart">): Promise<boolean> {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    // EPERM: the process belongs to another user and does not take our signals, but exists.
-    if (codeOf(error) !== "EPERM") return false;
-  }
-  const status = await processStatus(pid);
-  if (status === null) return true;
-  // A process that has ended stays a zombie until its parent reads its exit code.
-  return !"ZX".includes(status.state) && (processStart === null || status.start === processStart);
-}
-
-/** State and start of a process from Linux's /proc; null if there is none, or one of another PID name space. */
-async function processStatus(pid: number): Promise<{ state: string; start: string } | null> {
-  if ((await readlink("/proc/self").catch(() => null)) !== String(process.pid)) return null;
-  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
-  if (text === null) return null;
-  // From the third field on: the second is the program's name in parentheses, which may contain anything.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return { state: fields[0]!, start: fields[19]! };
 }
 
 /** The content; null if there is no such file. @throws ConfigError for what is no file. */

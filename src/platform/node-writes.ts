@@ -1,17 +1,17 @@
-import { randomBytes } from "node:crypto";
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { CheckpointError, HighrankError } from "../base/errors.js";
 import { readFault, writeFault } from "./file-faults.js";
 import { exists, isDirectory, MAX_TRANSFER_BYTES, makeFolder } from "./node-files.js";
 import { syncFolder, syncTree } from "./node-sync.js";
+import { begin, finish, nameBeside, removeLeftovers } from "./node-unfinished.js";
 
 /*
  * Invariants at any moment, also after kill -9 or a power cut: a name written here holds the old content or the new,
  * each whole. A folder has a third state, between the two renames that replace it: the name is missing, and the old
  * content lies beside it as `.NAME.*.previous`, always whole, until `recoverReplaced` renames it back. A call that
- * returned without an error is durable. Leftovers end in `.partial` and are removed by `recoverReplaced`. A power cut
- * may undo a removal, never a write.
+ * returned without an error is durable. Leftovers end in `.partial`; they are removed by `recoverReplaced`, and when the
+ * same name is written again. A power cut may undo a removal, never a write.
  */
 
 /** A file's bytes, piece by piece. */
@@ -23,12 +23,6 @@ export type FileContent = string | Uint8Array | Chunks;
 /** Leftovers of writing `NAME`, and old content that was moved aside for the new. */
 const PARTIAL = /^\..*\.partial$/;
 const PREVIOUS = /^\.(.+)\.[^.]+\.previous$/;
-
-/** A name beside `target` that no process uses or has used. */
-export function nameBeside(target: string, kind: "partial" | "previous"): string {
-  const { dir, base } = path.parse(path.resolve(target));
-  return path.join(dir, `.${base}.${randomBytes(6).toString("hex")}.${kind}`);
-}
 
 /**
  * Writes a file that appears whole or not at all and survives a power cut: written beside as `.NAME.*.partial`, synced,
@@ -55,10 +49,18 @@ export async function writeFilesAtomic(
       for (const partial of partials.values()) await rm(partial, { force: true }).catch(leave);
       throw writeFault(target, error);
     });
-  for (const [target, partial] of partials) await orFault(target, writeSynced(partial, files.get(target)!));
-  for (const [target, partial] of partials) {
-    await orFault(target, (replace ? rename : renameToNew)(partial, target));
-    await orFault(target, syncFolder(path.dirname(target)));
+  try {
+    for (const [target, partial] of partials) {
+      await removeLeftovers(target).catch(leave);
+      begin(partial);
+      await orFault(target, writeSynced(partial, files.get(target)!));
+    }
+    for (const [target, partial] of partials) {
+      await orFault(target, (replace ? rename : renameToNew)(partial, target));
+      await orFault(target, syncFolder(path.dirname(target)));
+    }
+  } finally {
+    for (const partial of partials.values()) finish(partial);
   }
 }
 
@@ -105,12 +107,16 @@ export async function writeFolderAtomic(
       );
     }
     await makeFolder(path.dirname(partial));
+    await removeLeftovers(target).catch(leave);
+    begin(partial);
     await mkdir(partial);
     await fill(partial);
     await syncTree(partial);
+    finish(partial);
     await putInPlace(partial, target);
   } catch (error) {
     await rm(partial, { recursive: true, force: true }).catch(leave);
+    finish(partial);
     // The faults name the temporary folder, which means nothing to the user.
     if (error instanceof HighrankError && error.message.includes(partial)) {
       throw new CheckpointError(error.message.replaceAll(partial, target), { cause: error });

@@ -52,6 +52,7 @@ export { collectGarbage } from "./node-runtimes.js";
 export { openSpool, type Spool } from "./node-spool.js";
 export { warnOfTelemetry } from "./node-telemetry.js";
 export { withTimeLimit } from "./node-time-limit.js";
+export { onWriting, removeUnfinished } from "./node-unfinished.js";
 export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";
 export {
   type Chunks,

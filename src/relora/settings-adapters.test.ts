@@ -88,6 +88,9 @@ test("all-linear is every linear layer of the decoder; exclusions, layers and pa
 
 test.each([
   [{ targetModules: ["(?i)q_proj"] }, "has (?i, which is not read"],
+  [{ targetModules: ["q_proj", "("] }, "targetModules: the regular expression ( is no regular expression"],
+  [{ excludeModules: ["(v"] }, "excludeModules: the regular expression (v is no regular expression"],
+  [{ targetModules: [".*none"] }, 'target modules: ".*none" matches no linear layer'],
   [{ excludeModules: [".*_proj"], targetModules: ["all-linear"] }, "leave no layer"],
   [{ rankPattern: ["z_proj=2"] }, "rankPattern: z_proj matches none"],
   [{ rankPattern: ["q_proj=100"] }, "rank: 100 exceeds"],

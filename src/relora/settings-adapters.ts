@@ -90,15 +90,18 @@ function trainedBeside(
   return found;
 }
 
-/** The rule of the settings. An entry that is no plain name is a regular expression. */
+/**
+ * The rule of the settings. An entry that is no plain name is a regular expression.
+ * @throws ConfigError for one that cannot be used.
+ */
 export function targetRule({
   targetModules,
   excludeModules,
   layersToTransform,
 }: Pick<AdapterSettings, "targetModules" | "excludeModules" | "layersToTransform">): TargetRule {
   return {
-    targetModules: namesOrPattern(targetModules),
-    excludeModules: namesOrPattern(excludeModules),
+    targetModules: namesOrPattern("targetModules", targetModules),
+    excludeModules: namesOrPattern("excludeModules", excludeModules),
     layersToTransform: layersToTransform.map(Number),
   };
 }
@@ -110,21 +113,25 @@ export function targetRule({
 export function requireExclusions(model: CausalLM, { excludeModules }: Pick<AdapterSettings, "excludeModules">): void {
   const names = [...linearLayers(model).keys()];
   const unmatched = excludeModules.filter((entry) => {
-    const excluded = namesOrPattern([entry]);
-    if (typeof excluded === "string" && patternFault(excluded) !== null) return false; // Refused with the targets.
+    const excluded = namesOrPattern("excludeModules", [entry]);
     return selectModules(names, { targetModules: ALL_LINEAR, excludeModules: excluded }).length === names.length;
   });
   if (unmatched.length === 0) return;
   throw new ConfigError(`${optionName("excludeModules")}: ${describeUnmatched(unmatched, names)}`);
 }
 
-function namesOrPattern(entries: readonly string[]): readonly string[] | string {
+function namesOrPattern(setting: string, entries: readonly string[]): readonly string[] | string {
   const isName = (entry: string): boolean => /^[\w.-]+$/.test(entry);
   if (entries.some(isAllLinear)) return ALL_LINEAR;
   if (entries.every(isName)) return entries;
-  return entries
-    .map((entry) => (isName(entry) ? `(?:.*\\.)?${entry.replaceAll(".", "\\.")}` : `(?:${entry})`))
-    .join("|");
+  for (const entry of entries.filter((each) => !isName(each))) requirePattern(setting, entry);
+  return entries.map((entry) => (isName(entry) ? `(?:.*\\.)?${entry.replaceAll(".", "\\.")}` : entry)).join("|");
+}
+
+/** @throws ConfigError for a regular expression that cannot be used. */
+function requirePattern(setting: string, pattern: string): void {
+  const fault = patternFault(pattern);
+  if (fault !== null) throw new ConfigError(`${optionName(setting)}: the regular expression ${pattern} ${fault}`);
 }
 
 /** Rank and alpha of each layer. @throws ConfigError for patterns that match none of them. */
@@ -151,8 +158,7 @@ function valuesOf(
     return [entry.slice(0, at), Number(entry.slice(at + 1))] as const;
   });
   for (const [pattern, value] of patterns) {
-    const fault = patternFault(pattern);
-    if (fault !== null) throw new ConfigError(`${setting}: the regular expression ${pattern} ${fault}`);
+    requirePattern(setting, pattern);
     if ([...patternValues(layers, { [pattern]: value }, Number.NaN).values()].some((each) => each === value)) continue;
     throw new ConfigError(
       `${setting}: ${pattern} matches none of the layers that get adapters; name the end of a path`,

@@ -17,7 +17,7 @@ export interface LossAtStep extends Fields<typeof LOSS_AT_STEP> {}
 
 const lossAtStep: z.ZodType<LossAtStep | null> = z.object(LOSS_AT_STEP).nullable();
 const dataPosition: z.ZodType<DataPosition> = z.object({ epoch: COUNT, row: COUNT });
-const readingRules: z.ZodType<ReadingRules> = z.literal([1, 2, 3, 4]);
+const readingRules: z.ZodType<ReadingRules> = z.literal([1, 2, 3, 4, 5]);
 const baseIdentity: z.ZodType<BaseIdentity> = z.object({
   sha256: SHA256,
   quantizer: TEXT.nullable(),

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -54,6 +54,14 @@ test("runs stand side by side with what came out and the settings that differ, a
   expect(lines).toMatch(/^fast +\d\.\d{4} +\d\.\d{4} +\d +4\/4 +512 +.*done$/m);
   expect(lines).toMatch(/^lr +0\.00001 +0\.01$/m);
   expect(lines).toContain("The lowest is that of fast.");
+});
+
+test("a run is compared with another, not with itself", async () => {
+  await expect(compareRuns([at("slow"), at("slow")])).rejects.toThrow(/^compare: .*slow is named twice; name each/);
+  await symlink(at("slow"), at("link"));
+  await expect(compareRuns([at("slow"), at("fast"), at("link")])).rejects.toThrow(
+    /slow and .*link are the same folder/,
+  );
 });
 
 test("losses that are not of the same tokens are not ranked, and the reasons are named", async () => {

@@ -1,4 +1,4 @@
-import { exists, isDirectory, joinPath, listFolder, readText, sha256File } from "#platform";
+import { exists, isDirectory, joinPath, listFolder, readText, realPath, sha256File } from "#platform";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { append } from "../base/lists.js";
 import { SETTING_KEYS, settingOf } from "../config/names.js";
@@ -47,9 +47,10 @@ export async function holdsRuns(path: string): Promise<boolean> {
 
 /**
  * Reads runs and puts them side by side; the folder of a study stands for all its runs. Nothing is trained or written.
- * @throws ConfigError for fewer than two runs; CheckpointError for folders that hold none or cannot be read.
+ * @throws ConfigError for fewer than two runs, and for one that is named twice; CheckpointError for folders that hold none or cannot be read.
  */
 export async function compareRuns(paths: readonly string[]): Promise<RunComparison> {
+  await requireEachOnce(paths);
   const folders: string[] = [];
   for (const path of paths) append(folders, (await isRunFolder(path)) ? [path] : await runsOfStudy(path, true));
   if (folders.length < 2) throw new ConfigError(`compare: must be given at least two runs, got ${folders.join(", ")}`);
@@ -67,6 +68,17 @@ export async function compareRuns(paths: readonly string[]): Promise<RunComparis
     incomparable,
     best: incomparable.length === 0 && measured.length > 1 ? measured[0]!.folder : null,
   };
+}
+
+/** @throws ConfigError for a path that is named twice. */
+async function requireEachOnce(paths: readonly string[]): Promise<void> {
+  const places = await Promise.all(paths.map(realPath));
+  const second = places.findIndex((place, index) => places.indexOf(place) < index);
+  if (second < 0) return;
+  const first = paths[places.indexOf(places[second]!)]!;
+  const names =
+    first === paths[second] ? `${first} is named twice` : `${first} and ${paths[second]} are the same folder`;
+  throw new ConfigError(`compare: ${names}; name each run once`);
 }
 
 /** The run folders of a study's folder. @param needed throws where there are none. */

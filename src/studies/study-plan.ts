@@ -5,7 +5,7 @@ export interface PlannedRun {
   readonly arm: string;
   readonly seed: number;
   readonly steps: number;
-  /** Tokens to train on in all. */
+  /** Tokens to train on in all, without padding. */
   readonly tokens: number;
   readonly phase: RunPhase;
   /** Steps done. */
@@ -21,11 +21,12 @@ export interface StudyPlan {
 export function planStudy(statuses: readonly RunStatus[]): StudyPlan {
   let [all, left] = [0, 0];
   const runs = statuses.map(({ run, phase, step }): PlannedRun => {
-    const { maxSteps, totalBatchSize, sequenceLength } = run.settings;
-    const ofStep = totalBatchSize * sequenceLength;
-    all += ofStep * maxSteps;
-    if (phase === "new" || phase === "begun") left += ofStep * (maxSteps - step);
-    return { arm: run.arm, seed: run.seed, steps: maxSteps, tokens: ofStep * maxSteps, phase, step };
+    const { arm, seed, settings, tokensPerStep } = run;
+    const { maxSteps } = settings;
+    const tokens = tokensPerStep * maxSteps;
+    all += tokens;
+    if (phase === "new" || phase === "begun") left += tokensPerStep * (maxSteps - step);
+    return { arm, seed, steps: maxSteps, tokens: Math.round(tokens), phase, step };
   });
   return { runs, left: left / all };
 }

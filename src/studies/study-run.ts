@@ -1,7 +1,7 @@
 import { cpuCount, exists, joinPath, readText } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
-import { isComplete, type OpenSettings } from "../config/derive.js";
+import { hasFullRows, isComplete, type OpenSettings } from "../config/derive.js";
 import { settingOf } from "../config/names.js";
 import type { SettingKey, Settings } from "../config/settings.js";
 import { checkpointPath } from "../files/open-file.js";
@@ -22,6 +22,8 @@ export interface StudyRun {
   readonly settings: Settings;
   /** The settings that were asked for; a run that exists must have been made with the same. Default: the settings. */
   readonly asked?: OpenSettings;
+  /** Mean number of tokens that a step computes. */
+  readonly tokensPerStep: number;
 }
 
 /** A run that ended early is done. `diverged` is an end too: the same run would diverge again. */
@@ -45,10 +47,17 @@ export async function locateStudy(study: AskedStudy, events?: DownloadEvents): P
   for (const { name, settings: asked } of study.arms) {
     const named = (await locateModels(asked, events)).settings;
     const located = { ...named, data: (await locateData(named.data, events)).name };
-    const found = isComplete(located)
-      ? located
-      : (await prepareRun({ ...located, seed: study.seeds[0]! }, undefined, events)).settings;
-    arms.push({ name, settings: { ...found, seed: asked.seed }, asked: located });
+    if (isComplete(located) && hasFullRows(located)) arms.push({ name, settings: located, asked: located });
+    else {
+      const run = await prepareRun({ ...located, seed: study.seeds[0]! }, undefined, events);
+      const { settings, cursor } = run;
+      arms.push({
+        name,
+        settings: { ...settings, seed: asked.seed },
+        asked: located,
+        tokensPerRow: cursor.tokensPerRow,
+      });
+    }
   }
   return { ...study, arms };
 }
@@ -60,11 +69,12 @@ export async function locateStudy(study: AskedStudy, events?: DownloadEvents): P
 export function studyRuns({ arms, seeds }: Study, out: string, parallel: number): StudyRun[] {
   const share = Math.max(1, Math.floor(cpuCount() / parallel));
   return seeds.flatMap((seed) =>
-    arms.map(({ name, settings, asked = settings }) => {
+    arms.map(({ name, settings, asked = settings, tokensPerRow = settings.sequenceLength }) => {
       const folder = joinPath(out, "runs", name, `seed-${seed}`);
       const threads = settings.threads ?? share;
       const own = { seed, threads, out: folder };
-      return { arm: name, seed, folder, settings: { ...settings, ...own }, asked: { ...asked, ...own } };
+      const tokensPerStep = settings.totalBatchSize * tokensPerRow;
+      return { arm: name, seed, folder, settings: { ...settings, ...own }, asked: { ...asked, ...own }, tokensPerStep };
     }),
   );
 }

@@ -22,6 +22,8 @@ export interface Arm<S extends OpenSettings = Settings> {
   readonly settings: S;
   /** The settings that were asked for, of which these follow; absent where they are the same. */
   readonly asked?: OpenSettings;
+  /** Mean number of tokens of a row, without padding. Default: rows are full, as those of text. */
+  readonly tokensPerRow?: number;
 }
 
 /** The arms that the others are measured against, by name. */

@@ -64,7 +64,7 @@ function evidenceOf(
     },
   ] as unknown as MetricsRecord[];
   return {
-    run: { arm, seed, folder: `runs/${arm}/${seed}`, settings: { ...settings, seed } },
+    run: { arm, seed, folder: `runs/${arm}/${seed}`, settings: { ...settings, seed }, tokensPerStep: 100 },
     phase,
     step: 8,
     records: phase === "new" ? [] : records,
@@ -207,6 +207,9 @@ describe("the summary", () => {
   test("knows when a seed's runs had different data", () => {
     const summary = summaryOf({ ...LOSSES, relora: [1, { loss: 1, data: "other" }, 1] });
     expect(summary.differentData).toEqual([1]);
+    // Their losses are neither ranked nor counted among the differences.
+    expect(summary.best).toBeNull();
+    expect(summary.arms.find(({ name }) => name === "relora")!.overLow!.n).toBe(2);
     expect(conclusion(summary).grounds.at(-1)).toContain("With seed 1, not all arms were trained on the same tokens");
   });
 });

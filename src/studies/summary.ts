@@ -90,12 +90,15 @@ export interface StudySummary {
   /** Number of all runs, and of those that have ended. */
   readonly runs: { readonly planned: number; readonly ended: number };
   readonly arms: readonly ArmSummary[];
-  /** The arm with the lowest mean loss of those whose runs are all done; null while there are fewer than two. */
+  /**
+   * The arm with the lowest mean loss of those whose runs are all done; null while there are fewer than two, and where
+   * losses do not compare.
+   */
   readonly best: { readonly arm: string; readonly loss: number } | null;
   /** Loss of the low arm minus that of the high one; null without a high one. */
   readonly gap: Difference | null;
   readonly warmStarts: readonly WarmStartGroup[];
-  /** Seeds of which two runs were not trained on the same data. */
+  /** Seeds of which two runs were not trained on the same data, so that their losses are not compared. */
   readonly differentData: readonly number[];
   readonly machines: readonly string[];
   readonly spectra: LayerSpectra | null;
@@ -174,8 +177,12 @@ export function summarize(
   const { title, notes, seeds, reference } = study;
   const runs = evidence.map(summarizeRun);
   const lossOf = new Map(runs.map(({ arm, seed, loss }) => [`${arm} ${seed}`, loss]));
+  const differentData = seeds.filter(
+    (seed) => new Set(runs.flatMap((run) => (run.seed === seed ? (run.dataSha256 ?? []) : []))).size > 1,
+  );
+  const comparable = seeds.filter((seed) => !differentData.includes(seed));
   const pairs = (arm: string, other: string | null): number[] =>
-    seeds.flatMap((seed) => {
+    comparable.flatMap((seed) => {
       const [own, that] = [lossOf.get(`${arm} ${seed}`), lossOf.get(`${other} ${seed}`)];
       return own == null || that == null ? [] : [own - that];
     });
@@ -204,7 +211,7 @@ export function summarize(
       perplexity: spreadOf(done.map(({ perplexity }) => perplexity!)),
       overLow: name === low ? null : differenceOf(pairs(name, low)),
       overHigh: name === high ? null : differenceOf(pairs(name, high)),
-      gapClosed: spreadOf(gapsClosed(seeds, (arm, seed) => lossOf.get(`${arm} ${seed}`) ?? null, name, reference)),
+      gapClosed: spreadOf(gapsClosed(comparable, (arm, seed) => lossOf.get(`${arm} ${seed}`) ?? null, name, reference)),
       tokens: mean("tokens"),
       seconds: mean("seconds"),
       peakMemoryBytes: mean("peakMemoryBytes"),
@@ -225,12 +232,10 @@ export function summarize(
     reference,
     runs: { planned: runs.length, ended: runs.filter(hasEnded).length },
     arms,
-    best: bestOf(arms),
+    best: differentData.length > 0 ? null : bestOf(arms),
     gap: differenceOf(pairs(low, high)),
     warmStarts: warmStartGroups(study, evidence, runs),
-    differentData: seeds.filter(
-      (seed) => new Set(runs.flatMap((run) => (run.seed === seed ? (run.dataSha256 ?? []) : []))).size > 1,
-    ),
+    differentData,
     machines,
     spectra,
   };

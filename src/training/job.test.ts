@@ -111,6 +111,27 @@ test("--valid-data names what is held out, and all other data are trained on", a
   );
 });
 
+test("a length in tokens is that of the samples, and all that hangs on it follows", async () => {
+  // Every token that is computed is scored, and counted as trained.
+  const change = { maxTrainTokens: 300, trainOnInputs: true, warmupSteps: 0 };
+  const { start, records, header } = await run("tokens", change);
+  const [first] = records.filter((record) => record.kind === "step");
+  const end = records.at(-1) as { step: number; tokens: number };
+  expect(end.tokens).toBeLessThanOrEqual(300);
+  expect(end.tokens).toBeGreaterThan(300 - first!.tokens);
+  expect(start).toMatchObject({ maxSteps: end.step, outline: { maxSteps: end.step } });
+  expect(header).toMatch(new RegExp(`^steps +${end.step}: `, "m"));
+  expect(await readRunSettings(at("tokens"))).toMatchObject({ maxSteps: end.step, maxTrainTokens: 300 });
+  const saved = (await readRunSettings(at("tokens"))).saveEvery;
+  expect(saved).toBe(Math.ceil(end.step / 10));
+  expect((await resume(at("tokens"))).step).toBe(end.step);
+  // A run of before, which counted full rows, has the length that it made of them.
+  const config = JSON.parse(await readFile(at("tokens", "config.resolved.json"), "utf8"));
+  await writeFile(at("tokens", "config.resolved.json"), JSON.stringify({ ...config, maxSteps: 2 }));
+  expect((await readRunSettings(at("tokens"))).maxSteps).toBe(2);
+  await expect(run("few", { maxTrainTokens: 20, dryRun: true })).rejects.toThrow(/^maxTrainTokens: must cover/);
+});
+
 test("a run is a model: what it has finished is trained on", async () => {
   const { start } = await run("again", { model: at("plain"), dryRun: true });
   expect(start.model).toBe(at("plain", "model"));

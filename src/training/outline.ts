@@ -26,7 +26,7 @@ export function outlineOf(
     batchSize,
     totalBatchSize,
     maxSteps,
-    epochs: epochs ?? maxSteps / stepsPerEpoch,
+    epochs: Math.min(epochs ?? Number.POSITIVE_INFINITY, maxSteps / stepsPerEpoch),
     stepsPerEpoch,
     rowsPerEpoch: cursor.rowsPerEpoch,
     rowLength: sequenceLength,

@@ -6,7 +6,7 @@ import { findTurnEnd } from "../chats/turn-end.js";
 import { type DataFacts, derive, type OpenSettings } from "../config/derive.js";
 import { completeSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
-import { BatchCursor } from "../data/cursor.js";
+import { BatchCursor, rowsWithin } from "../data/cursor.js";
 import { asAskedOf, describeUnused, type OpenDataset, openDataset } from "../data/dataset.js";
 import { type TokenCounts, tokenizeDataset } from "../data/encoded-data.js";
 import { evaluationBatches, evaluationRowCount } from "../data/evaluation-batches.js";
@@ -191,7 +191,8 @@ export async function prepareRun(
     const [trainRows, heldOutRows] = [train.trainingRows(), validation.evaluationRows()];
     const evaluationRows = evaluationRowCount(heldOutRows, asked.evalTokens);
     const complete = (facts: DataFacts): Settings => {
-      const known = { rowsPerEpoch: trainRows.count, evaluationRows, ...facts };
+      const within = (tokens: number): number => rowsWithin(tokens, trainRows, seed);
+      const known = { rowsPerEpoch: trainRows.count, rowsWithin: within, evaluationRows, ...facts };
       return { ...completeSettings({ ...sized, sequenceLength: length }, known), chatDate };
     };
     return { train, validation, trainRows, heldOutRows, evaluationRows, complete };

@@ -52,7 +52,7 @@ export async function lossData(target: Target, unmerged: UnmergedModel, tokens: 
 }
 
 /** The first samples, cut, until they score so many tokens. */
-function samplesOf(batches: Iterable<Batch>, sequenceLength: number, tokens: number): SeparateSamples {
+export function samplesOf(batches: Iterable<Batch>, sequenceLength: number, tokens: number): SeparateSamples {
   const samples: TokenLabels[] = [];
   let scored = 0;
   for (const { inputIds, labels, lengths = inputIds.length / sequenceLength } of batches) {
@@ -61,16 +61,13 @@ function samplesOf(batches: Iterable<Batch>, sequenceLength: number, tokens: num
     for (const size of sizes) {
       if (scored >= tokens) break;
       const end = from + Math.min(size, MOST_TOKENS);
-      const predicted = labels.subarray(from, end);
-      const count = countScoredLabels(predicted);
       // A label stands at its own token in a sample; the last token of a sample is only predicted.
-      if (count > 0) {
-        const [ids, own] = [new Int32Array(predicted.length + 1), new Int32Array(predicted.length + 1)];
-        ids.set(inputIds.subarray(from, end));
-        own[0] = IGNORED_LABEL;
-        own.set(predicted, 1);
-        samples.push({ ids, labels: own });
-      }
+      const [ids, own] = [new Int32Array(end - from + 1), new Int32Array(end - from + 1)];
+      ids.set(inputIds.subarray(from, end));
+      own[0] = IGNORED_LABEL;
+      own.set(labels.subarray(from, end), 1);
+      const count = countScoredLabels(own);
+      if (count > 0) samples.push({ ids, labels: own });
       scored += count;
       from += size;
     }

@@ -8,7 +8,7 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   usage: "A verb, flag, setting or config file must be written otherwise.",
   data: "A file cannot be read or written, does not hold what it must, or holds a model that is not supported.",
   numbers: "A run stopped, or a model gave no result, because numbers are no longer finite.",
-  device: "A device failed, or a process of a job; resume goes on from the last checkpoint.",
+  device: "The memory ran out, a device failed, or a process of a job did; resume goes on from the last checkpoint.",
   hungUp: "The terminal of a run was closed; what it had reached is saved.",
   interrupted: "A run was interrupted; what it had reached is saved.",
   quit: "A run was ended by SIGQUIT; what it had reached is saved.",
