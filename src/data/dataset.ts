@@ -19,9 +19,9 @@ import { columnRoles } from "./column-roles.js";
 import { SEPARATORS, Table } from "./csv-format.js";
 import { type CardFiles, readDatasetCard } from "./dataset-card.js";
 import { holdOut } from "./hold-out.js";
-import { JsonLines, readJson, requireNoFaults } from "./jsonl-format.js";
+import { Faults, JsonLines, readJson } from "./jsonl-format.js";
 import { markdownDocuments } from "./markdown-format.js";
-import { readParquet } from "./parquet-format.js";
+import { openParquet } from "./parquet-format.js";
 import { Records } from "./record-parts.js";
 import {
   asAsked,
@@ -130,23 +130,27 @@ const FILE_READERS: Readonly<Record<string, FileReader>> = {
   },
   ".csv": tableOf(SEPARATORS[".csv"]),
   ".tsv": tableOf(SEPARATORS[".tsv"]),
-  ".parquet": async function* (path, reader, { sampling }) {
-    const records: DataRecord[] = [];
-    const faults: string[] = [];
-    const { rows, unread, share } = await readParquet(path, [...reader.columns.values()], sampling.share);
-    sampling.note(await fileSize(path), share);
-    reader.leaveOut(unread);
-    for (const [index, fields] of rows.entries()) {
-      const place = { path, unit: "row", number: index + 1 } as const;
-      try {
-        records.push({ place, ...reader.read(fields, path) });
-      } catch (error) {
-        if (!(error instanceof DataError)) throw error;
-        faults.push(`${describePlace(place)}: ${error.text}`);
+  ".parquet": async function* (path, reader, { sampling, onBytes = () => {} }) {
+    const { unread, share, count, parts, close } = await openParquet(
+      path,
+      [...reader.columns.values()],
+      sampling.share,
+    );
+    try {
+      const size = await fileSize(path);
+      sampling.note(size, share);
+      reader.leaveOut(unread);
+      const faults = new Faults();
+      let done = 0;
+      for await (const rows of parts()) {
+        yield rowsAsRecords(rows, { path, before: done, reader, faults });
+        done += rows.length;
+        onBytes((size * done) / count);
       }
+      faults.requireNone("rows");
+    } finally {
+      close();
     }
-    requireNoFaults(faults, "rows");
-    yield records;
   },
 };
 
@@ -340,6 +344,24 @@ function tableOf(separator: string): FileReader {
     for await (const part of parts()) yield table.take(part);
     yield table.end();
   };
+}
+
+/** The records of a table's rows, of which so many came before; the faults of others are added. */
+function rowsAsRecords(
+  rows: readonly Readonly<Record<string, unknown>>[],
+  { path, before, reader, faults }: { path: string; before: number; reader: RecordReader; faults: Faults },
+): DataRecord[] {
+  const records: DataRecord[] = [];
+  for (const [index, fields] of rows.entries()) {
+    const place = { path, unit: "row", number: before + index + 1 } as const;
+    try {
+      records.push({ place, ...reader.read(fields, path) });
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      faults.add(`${describePlace(place)}: ${error.text}`);
+    }
+  }
+  return records;
 }
 
 async function loadBuiltin(source: string): Promise<string[]> {

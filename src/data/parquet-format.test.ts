@@ -3,12 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { parquetMetadata } from "hyparquet";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
 import { PythonFloat } from "../python/float.js";
 import { loadDataset } from "./dataset.js";
 import { unlz4, unlz4Framed } from "./lz4.js";
-import { parquetRows } from "./parquet-rows.js";
+import { type ParquetFile, rowGroups } from "./parquet-pages.js";
+import { openParquetRows, requireOwnSizes } from "./parquet-rows.js";
 
 let folder = "";
 beforeAll(async () => {
@@ -18,6 +20,17 @@ afterAll(async () => rm(folder, { recursive: true }));
 
 // Made by tests/data/parquet_golden.py with pyarrow.
 const golden = (name: string) => fileURLToPath(new URL(`../../tests/golden/parquet/${name}.parquet`, import.meta.url));
+
+/** The rows of a file in memory, in the parts in which they come. */
+async function parquetParts(bytes: Uint8Array, partBytes?: number): Promise<(readonly Record<string, unknown>[])[]> {
+  const { buffer } = new Uint8Array(bytes);
+  const file: ParquetFile = { byteLength: bytes.length, slice: async (start, end) => buffer.slice(start, end) };
+  const table = await openParquetRows(file, { partBytes });
+  const parts: (readonly Record<string, unknown>[])[] = [];
+  for await (const part of table.parts()) parts.push(part);
+  return parts;
+}
+
 const load = (path: string) => loadDataset(path, { validationFraction: 0 });
 
 test("columns of text are read, compressed or not, and unknown columns are left out", async () => {
@@ -40,9 +53,27 @@ test("texts keep a byte order mark, and are refused if they are not UTF-8", asyn
     for (let at = copy.indexOf("one"); at >= 0; at = copy.indexOf("one")) copy.set(three, at);
     return copy;
   };
-  const { rows } = await parquetRows(changed([0xef, 0xbb, 0xbf]));
-  expect(rows).toEqual([{ text: "\ufeff" }, { text: "two" }, { text: "\ufeff" }]);
-  await expect(parquetRows(changed([0xff, 0x61, 0x61]))).rejects.toThrow("it holds a text that is not UTF-8");
+  expect((await parquetParts(changed([0xef, 0xbb, 0xbf]))).flat()).toEqual([
+    { text: "\ufeff" },
+    { text: "two" },
+    { text: "\ufeff" },
+  ]);
+  await expect(parquetParts(changed([0xff, 0x61, 0x61]))).rejects.toThrow("it holds a text that is not UTF-8");
+});
+
+test.each<[name: string, partsAtLeast: number]>([
+  ["pages-headers", 8],
+  ["pages-second", 8],
+  ["pages-lists-indexed", 6],
+  ["pages-lists", 1],
+])("a large group of rows is read in parts where its pages can be told: %s", async (name, partsAtLeast) => {
+  const bytes = await readFile(golden(name));
+  const whole = await parquetParts(bytes);
+  const parts = await parquetParts(bytes, 4000);
+  expect(whole).toHaveLength(1);
+  expect(parts.length).toBeGreaterThanOrEqual(partsAtLeast);
+  expect(parts.flat()).toEqual(whole[0]);
+  expect(whole[0]!.length).toBe(name.includes("lists") ? 400 : 2000);
 });
 
 test("messages are read from lists in several row groups", async () => {
@@ -169,7 +200,7 @@ function withoutMiddle(bytes: Uint8Array): Uint8Array {
 }
 
 /** A file of no rows whose footer, in Thrift's compact protocol, names this many optional columns of text. */
-function wideFile(columns: number): Uint8Array {
+function wideFile(columns: number, rows = 0): Uint8Array {
   const variable = (value: number): number[] =>
     value < 128 ? [value] : [(value & 127) | 128, ...variable(Math.floor(value / 128))];
   const named = (name: string, ...more: number[]) => [0x35, 2, 0x18, name.length, ...Buffer.from(name), ...more, 0];
@@ -177,15 +208,33 @@ function wideFile(columns: number): Uint8Array {
   const root = named("r", 0x15, ...variable(2 * columns));
   const footer = [0x15, 2, 0x19, 0xfc, ...variable(columns + 1), ...root];
   for (let i = 0; i < columns; i++) footer.push(...column);
-  footer.push(0x16, 0, 0x19, 0x0c, 0);
+  // One group of rows without a column, or none.
+  const group = [0x19, 0x0c, 0x16, 0, 0x16, ...variable(2 * rows), 0];
+  footer.push(0x16, ...variable(2 * rows), ...(rows === 0 ? [0x19, 0x0c] : [0x19, 0x1c, ...group]), 0);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(footer.length);
   return new Uint8Array([...Buffer.from("PAR1"), ...footer, ...length, ...Buffer.from("PAR1")]);
 }
 
 test("a file of more columns than any data have is refused before its rows are looked for", async () => {
-  expect((await parquetRows(wideFile(1))).rows).toEqual([]);
-  await expect(parquetRows(wideFile(20_001))).rejects.toThrow(
+  expect(await parquetParts(wideFile(1))).toEqual([]);
+  await expect(parquetParts(wideFile(20_001))).rejects.toThrow(
     new DataError("it has 20001 columns, more than 20000; write those that are wanted to a file of their own"),
+  );
+});
+
+test("rows that the bytes of a file cannot hold are refused", async () => {
+  await expect(parquetParts(wideFile(1, 2 ** 31))).rejects.toThrow(
+    /^it is said to have 2147483648 rows, which its \d+ bytes cannot hold; write it anew$/,
+  );
+});
+
+test("columns that are said to be larger than the file are refused", async () => {
+  const bytes = await readFile(golden("pages-headers"));
+  const metadata = parquetMetadata(new Uint8Array(bytes).buffer);
+  const [group] = metadata.row_groups;
+  const groups = rowGroups({ ...metadata, row_groups: [group!, group!] }, new Set(["text"]));
+  expect(() => requireOwnSizes(groups, bytes.length)).toThrow(
+    /^its columns are said to have \d+ bytes, but it has \d+; write it anew$/,
   );
 });

@@ -1,10 +1,7 @@
-import { fileSize, runLimited } from "#platform";
+import { fileSize, type LimitedProcess, openLimited } from "#platform";
 import { DataError } from "../base/errors.js";
-import type { ParquetTable } from "./parquet-rows.js";
+import type { ParquetRows, ParquetShape } from "./parquet-rows.js";
 import { parquetFields } from "./parquet-values.js";
-
-/** Largest file that is read, in bytes, because it is held in memory whole. */
-const MAX_FILE_BYTES = 2 ** 30;
 
 /** Limits of reading, which grow by `each` for every MiB of the file. */
 const LIMITS = { seconds: 20, heapMegabytes: 256, each: { seconds: 0.5, heapMegabytes: 48 } } as const;
@@ -18,52 +15,74 @@ export interface ParquetWork {
 }
 
 export type ParquetAnswer =
-  | { readonly shape: Omit<ParquetTable, "rows"> }
-  | { readonly rows: ParquetTable["rows"] }
+  | { readonly shape: ParquetShape }
+  | { readonly rows: ParquetRows }
   | { readonly fault: string };
 
 /** Content of a `.parquet` file. */
 export interface ParquetContent {
-  /** The fields of each row, only of columns that data may have or that are asked for. */
-  readonly rows: readonly Readonly<Record<string, unknown>>[];
-  /** Names of the other columns. */
+  /** Names of the columns that are not read. */
   readonly unread: readonly string[];
-  /** Share of the rows that these are. */
+  /** Share of the rows that are read, and their number. */
   readonly share: number;
+  readonly count: number;
+  /** The fields of each row, some rows at a time, only of columns that data may have or that are asked for. */
+  parts(): AsyncGenerator<readonly Readonly<Record<string, unknown>>[], void>;
+  /** Must be called in the end. */
+  close(): void;
 }
 
 /**
- * Reads a `.parquet` file in a process that is stopped if it takes more than a file of that size can need.
+ * Opens a `.parquet` file in a process that is stopped if it takes more than a file of that size can need. It goes
+ * through its rows once.
  * @param asked columns to read beside those whose names say what they are.
  * @param share of the rows to read, from the first on.
  * @throws DataError naming the file.
  */
-export async function readParquet(path: string, asked: readonly string[] = [], share = 1): Promise<ParquetContent> {
-  const bytes = await fileSize(path);
-  if (bytes > MAX_FILE_BYTES) {
-    throw new DataError(`cannot read ${path}: it has ${bytes} bytes, more than ${MAX_FILE_BYTES}; split it`);
-  }
-  let shape: Omit<ParquetTable, "rows"> = { columns: [], unread: [], share: 1 };
-  const rows: Readonly<Record<string, unknown>>[] = [];
-  let fault: string | undefined;
-  const mebibytes = bytes / 2 ** 20;
+export async function openParquet(path: string, asked: readonly string[] = [], share = 1): Promise<ParquetContent> {
+  const mebibytes = (await fileSize(path)) / 2 ** 20;
   const limits = {
     seconds: Math.ceil(LIMITS.seconds + LIMITS.each.seconds * mebibytes),
     heapMegabytes: Math.ceil(LIMITS.heapMegabytes + LIMITS.each.heapMegabytes * mebibytes),
   };
+  const reader = openLimited(new URL("./parquet-worker.js", import.meta.url), limits);
   try {
-    await runLimited(new URL("./parquet-worker.js", import.meta.url), { path, asked, share }, limits, (message) => {
-      const answer = message as ParquetAnswer;
-      if ("fault" in answer) fault = answer.fault;
-      else if ("shape" in answer) shape = answer.shape;
-      else for (const row of answer.rows) rows.push(row);
-    });
+    const work: ParquetWork = { path, asked, share };
+    const answer = await ask(reader, path, work);
+    if (answer === undefined || !("shape" in answer)) throw new Error("a Parquet file must be answered with its shape");
+    const { columns, ...shape } = answer.shape;
+    return {
+      ...shape,
+      async *parts() {
+        for (;;) {
+          const next = await ask(reader, path, null);
+          if (next === undefined || !("rows" in next)) return;
+          yield next.rows.map((row) => parquetFields(row, columns));
+        }
+      },
+      close: reader.stop,
+    };
+  } catch (error) {
+    reader.stop();
+    throw error;
+  }
+}
+
+/** The answer to a message; undefined if there are no more rows. @throws DataError naming the file. */
+async function ask(
+  reader: LimitedProcess,
+  path: string,
+  message: ParquetWork | null,
+): Promise<ParquetAnswer | undefined> {
+  let answer: ParquetAnswer | undefined;
+  try {
+    answer = (await reader.ask(message)) as ParquetAnswer | undefined;
   } catch (cause) {
     if (!(cause instanceof DataError)) throw cause;
     throw new DataError(`${path}: reading it was stopped: ${cause.message}; its sizes are not those of its data`, {
       cause,
     });
   }
-  if (fault !== undefined) throw new DataError(fault.startsWith("cannot read") ? fault : `${path}: ${fault}`);
-  return { rows: rows.map((row) => parquetFields(row, shape.columns)), unread: shape.unread, share: shape.share };
+  if (answer === undefined || !("fault" in answer)) return answer;
+  throw new DataError(answer.fault.startsWith("cannot read") ? answer.fault : `${path}: ${answer.fault}`);
 }

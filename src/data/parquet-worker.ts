@@ -1,27 +1,47 @@
-import { readBytes, workerPort } from "#platform";
+import { openForReading, workerPort } from "#platform";
 import { HighrankError } from "../base/errors.js";
 import type { ParquetAnswer, ParquetWork } from "./parquet-format.js";
-import { parquetRows } from "./parquet-rows.js";
+import type { ParquetFile } from "./parquet-pages.js";
+import { openParquetRows, type ParquetRows } from "./parquet-rows.js";
 
-// The process that reads a Parquet file, so that it can be stopped.
+// The process that reads a Parquet file, so that it can be stopped. It answers the file to read with its shape, and
+// each further message with the next rows, until there are no more.
 
 /** Rows per message. */
 const ROWS = 1000;
 
-const port = workerPort();
-const post = (answer: ParquetAnswer): void => port.post(answer);
-port.onMessage(async (work) => {
+async function* answers({ path, ...reading }: ParquetWork): AsyncGenerator<ParquetAnswer, void> {
   try {
-    const { path, asked, share } = work as ParquetWork;
-    const { rows, ...shape } = await parquetRows(await readBytes(path), asked, share);
-    post({ shape });
-    for (let start = 0; start < rows.length; start += ROWS) {
-      post({ rows: rows.slice(start, start + ROWS) });
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    const { parts, ...shape } = await openParquetRows(await openFile(path), reading);
+    yield { shape };
+    for await (const rows of parts()) yield* messages(rows);
   } catch (error) {
     if (!(error instanceof HighrankError)) throw error;
-    post({ fault: error.text });
+    yield { fault: error.text };
   }
-  port.close();
+}
+
+function* messages(rows: ParquetRows): Generator<ParquetAnswer, void> {
+  for (let start = 0; start < rows.length; start += ROWS) yield { rows: rows.slice(start, start + ROWS) };
+}
+
+/** A file with the meaning of `ArrayBuffer.slice`. */
+async function openFile(path: string): Promise<ParquetFile> {
+  const { size, read } = await openForReading(path);
+  return {
+    byteLength: size,
+    slice: async (start, end = size) => {
+      const [from, to] = [start, end].map((at) => Math.min(Math.max(at < 0 ? at + size : at, 0), size));
+      return (await read(from!, Math.max(0, to! - from!))).buffer as ArrayBuffer;
+    },
+  };
+}
+
+const port = workerPort();
+let going: AsyncGenerator<ParquetAnswer, void> | undefined;
+port.onMessage(async (message) => {
+  going ??= answers(message as ParquetWork);
+  const { value, done } = await going.next();
+  if (done) port.close();
+  else port.post(value);
 });

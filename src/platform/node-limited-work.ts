@@ -32,9 +32,78 @@ const LOOK_EVERY = 100;
 export async function runLimited(
   url: URL,
   work: unknown,
-  { seconds, heapMegabytes }: WorkLimits,
+  limits: WorkLimits,
   onMessage: (message: unknown) => void,
 ): Promise<void> {
+  const limited = startLimited(url, limits, (message) => {
+    limited.startTimer();
+    onMessage(message);
+  });
+  try {
+    limited.post(work);
+    await limited.ended;
+  } finally {
+    limited.stop();
+  }
+}
+
+/** A separate process that answers questions one after another. */
+export interface LimitedProcess {
+  /**
+   * The next message of the process; undefined if it ended in order.
+   * @throws DataError and DeviceError as `runLimited`. The time between an answer and the next question has no limit.
+   */
+  ask(question: unknown): Promise<unknown>;
+  stop(): void;
+}
+
+/** As `runLimited`, of a module that gives one message for each that it gets. Must be stopped. */
+export function openLimited(url: URL, limits: WorkLimits): LimitedProcess {
+  type Answered = { resolve(message: unknown): void; reject(error: unknown): void };
+  let waiting: Answered | undefined;
+  const limited = startLimited(url, limits, (message) => {
+    limited.stopTimer();
+    waiting?.resolve(message);
+  });
+  let fault: { readonly error: unknown } | undefined;
+  let hasEnded = false;
+  limited.ended.then(
+    () => {
+      hasEnded = true;
+      waiting?.resolve(undefined);
+    },
+    (error) => {
+      fault = { error };
+      waiting?.reject(error);
+    },
+  );
+  return {
+    ask: (question) =>
+      new Promise((resolve, reject) => {
+        if (fault !== undefined) return reject(fault.error);
+        if (hasEnded) return resolve(undefined);
+        waiting = { resolve, reject };
+        limited.post(question);
+      }),
+    stop: limited.stop,
+  };
+}
+
+interface StartedProcess {
+  /** Sends a message, and starts the timer. */
+  post(message: unknown): void;
+  startTimer(): void;
+  stopTimer(): void;
+  /** Rejects if the process ended for a limit or another reason. */
+  readonly ended: Promise<void>;
+  stop(): void;
+}
+
+function startLimited(
+  url: URL,
+  { seconds, heapMegabytes }: WorkLimits,
+  onMessage: (message: unknown) => void,
+): StartedProcess {
   const limit = heapLimit(heapMegabytes);
   const child = fork(fileURLToPath(builtModule(url)), [], {
     execArgv: limit.execArgv,
@@ -44,50 +113,58 @@ export async function runLimited(
     stdio: ["ignore", "ignore", "ignore", "ipc"],
   });
   const wholeMegabytes = WHOLE.megabytes + WHOLE.each * heapMegabytes;
+  const { promise: ended, resolve, reject } = withResolvers();
+  const tooLarge = (megabytes: number): void => reject(new DataError(`it took more than ${megabytes} MiB of memory`));
+  const looks = setInterval(async () => {
+    if ((await residentMegabytes(child.pid)) > wholeMegabytes) tooLarge(wholeMegabytes);
+  }, LOOK_EVERY);
   let timer: NodeJS.Timeout | undefined;
-  let looks: NodeJS.Timeout | undefined;
-  try {
-    await new Promise<void>((resolve, reject) => {
-      const tooLarge = (megabytes: number): void => {
-        reject(new DataError(`it took more than ${megabytes} MiB of memory`));
-      };
-      looks = setInterval(async () => {
-        if ((await residentMegabytes(child.pid)) > wholeMegabytes) tooLarge(wholeMegabytes);
-      }, LOOK_EVERY);
-      const startTimer = (): void => {
-        clearTimeout(timer);
-        timer = setTimeout(() => reject(new DataError(`it did not finish within ${seconds} s`)), 1000 * seconds);
-      };
+  const stopTimer = (): void => clearTimeout(timer);
+  const startTimer = (): void => {
+    stopTimer();
+    timer = setTimeout(() => reject(new DataError(`it did not finish within ${seconds} s`)), 1000 * seconds);
+  };
+  child.on("message", onMessage);
+  child.on("error", reject);
+  let isDisconnected = false;
+  let exited: (() => void) | undefined;
+  child.on("disconnect", () => {
+    isDisconnected = true;
+    exited?.();
+  });
+  child.on("exit", (code, signal) => {
+    exited = () => {
+      if (code === 0) resolve();
+      else if (isOutOfMemory(code, signal)) tooLarge(heapMegabytes);
+      else {
+        const way = signal === "SIGKILL" ? ", as where a system runs out of memory; free some and try again" : "";
+        reject(new DeviceError(`process ${url.pathname} ended with ${signal ?? `exit code ${code}`}${way}`));
+      }
+    };
+    if (isDisconnected) exited();
+  });
+  return {
+    post: (message) => {
       startTimer();
-      child.on("message", (message) => {
-        startTimer();
-        onMessage(message);
-      });
-      child.on("error", reject);
-      let isDisconnected = false;
-      let ended: (() => void) | undefined;
-      child.on("disconnect", () => {
-        isDisconnected = true;
-        ended?.();
-      });
-      child.on("exit", (code, signal) => {
-        ended = () => {
-          if (code === 0) resolve();
-          else if (isOutOfMemory(code, signal)) tooLarge(heapMegabytes);
-          else {
-            const way = signal === "SIGKILL" ? ", as where a system runs out of memory; free some and try again" : "";
-            reject(new DeviceError(`process ${url.pathname} ended with ${signal ?? `exit code ${code}`}${way}`));
-          }
-        };
-        if (isDisconnected) ended();
-      });
-      child.send(work as object, () => {});
-    });
-  } finally {
-    clearTimeout(timer);
-    clearInterval(looks);
-    child.kill("SIGKILL");
-  }
+      child.send(message as object, () => {});
+    },
+    startTimer,
+    stopTimer,
+    ended,
+    stop: () => {
+      stopTimer();
+      clearInterval(looks);
+      child.kill("SIGKILL");
+    },
+  };
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void; reject: (reason: unknown) => void } {
+  let [resolve, reject]: [() => void, (reason: unknown) => void] = [() => {}, () => {}];
+  const promise = new Promise<void>((onResolve, onReject) => {
+    [resolve, reject] = [onResolve, onReject];
+  });
+  return { promise, resolve, reject };
 }
 
 /** Memory that a process holds, in MiB; 0 if that cannot be seen, as of one that has ended, or not on Linux. */

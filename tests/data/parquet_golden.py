@@ -43,6 +43,19 @@ write("other-columns", {"frage": ["a"], "antwort": ["b"]})
 for codec in ["gzip", "brotli", "lz4"]:
     write(f"text-{codec}", {"text": ["compressed another way"] * 3 + ["é🙂" * 40] * 30}, compression=codec, use_dictionary=False)
 
+# One group of rows in many pages each: with and without an index of them, by the older and the newer layout.
+PAGES = {
+    "text": [None if i % 7 == 3 else f"row {i} " + "é🙂" * (i % 50) for i in range(2000)],
+    "id": [i % 13 for i in range(2000)],
+}
+small = {"data_page_size": 1000, "write_batch_size": 50}
+write("pages-headers", PAGES, compression="snappy", **small)
+write("pages-second", PAGES, compression="zstd", data_page_version="2.0", use_dictionary=False, **small)
+small["use_dictionary"] = False
+CHATS = {"messages": [[{"role": "user", "content": f"{i} + {j}?"} for j in range(1 + i % 4)] for i in range(400)]}
+write("pages-lists", CHATS, compression="zstd", **small)
+write("pages-lists-indexed", CHATS, compression="zstd", write_page_index=True, **small)
+
 # Objects of which each has its own keys, as Arrow joins them, and numbers that JavaScript would change.
 write(
     "numbers-zstd",

@@ -61,7 +61,14 @@ const REFUSED = ["other-columns.parquet", "numbers-zstd.parquet"];
 /** Parquet files as pyarrow writes them. */
 export const parquet: FuzzTarget = {
   name: "Parquet",
-  sources: ["data/parquet-format", "data/parquet-rows", "data/parquet-values", "data/lz4", "data/zstandard"],
+  sources: [
+    "data/parquet-format",
+    "data/parquet-rows",
+    "data/parquet-pages",
+    "data/parquet-values",
+    "data/lz4",
+    "data/zstandard",
+  ],
   writeSamples: async (folder) => {
     const golden = path.join(ROOT, "tests/golden/parquet");
     for (const name of (await readdir(golden)).filter((one) => one.endsWith(".parquet") && !REFUSED.includes(one))) {
