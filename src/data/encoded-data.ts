@@ -4,6 +4,7 @@ import type { ScoredTurns } from "../chats/chat-rendering.js";
 import { ChatTemplate, today } from "../chats/chat-template.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { OpenDataset } from "./dataset.js";
+import { encodeSamples, encodeTexts } from "./encoding.js";
 import {
   countScoredLabels,
   type Packing,
@@ -16,7 +17,7 @@ import {
 import type { Records } from "./record-parts.js";
 import { type DataKind, isChat } from "./records.js";
 import { SampleStore, type Samples } from "./sample-store.js";
-import { cutSamples, requireVocabulary, type Truncation, wholeSamples } from "./samples.js";
+import { cutSamples, requireVocabulary, type Truncation } from "./samples.js";
 import { partOf, TokenStore } from "./token-store.js";
 
 export interface EncodingOptions {
@@ -91,7 +92,7 @@ async function tokenizeRecords(
   options: TokenizingOptions,
 ): Promise<TokenizedRecords> {
   if (tokenizer !== undefined && isJoinedText(kind, options)) {
-    return tokenizedStream(await encodeTexts(records, tokenizer), records.count);
+    return tokenizedStream(await encodedTexts(records, tokenizer), records.count);
   }
   const { packing, trainOnInputs, scoredTurns = "whole", truncate = true, chatDate = today() } = options;
   const template = isChat(kind) && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
@@ -99,8 +100,7 @@ async function tokenizeRecords(
     packing === "none" ? SampleRows.padded(samples, sequenceLength) : new SeparateSamples(samples);
   const whole = new SampleStore();
   let longestRow = 0;
-  for await (const part of records.parts()) {
-    const samples = await wholeSamples(part, { tokenizer, template, trainOnInputs, scoredTurns, chatDate });
+  for await (const samples of encodeSamples(records, tokenizer, { template, trainOnInputs, scoredTurns, chatDate })) {
     longestRow = samples.reduce((most, { ids }) => Math.max(most, ids.length - 1), longestRow);
     whole.append(samples);
   }
@@ -144,7 +144,7 @@ export async function tokenizeDataset(
     const found = train.count === 1 ? "there is 1 sample" : `all ${train.count} samples are the same`;
     throw new DataError(`${name}: ${found}, and none can be held out; ${remedy}`);
   }
-  const { tokens, largest } = await encodeTexts(train, tokenizer);
+  const { tokens, largest } = await encodedTexts(train, tokenizer);
   const held = Math.max(2, Math.floor(tokens.length * validationFraction));
   if (tokens.length <= held) {
     throw new DataError(`${name}: has ${tokens.length} tokens, too few to hold some out; bring more data`);
@@ -179,11 +179,9 @@ function requireTextVocabulary(largest: number, vocabSize: number): void {
   );
 }
 
-async function encodeTexts(records: Records, tokenizer: Tokenizer): Promise<EncodedTexts> {
+async function encodedTexts(records: Records, tokenizer: Tokenizer): Promise<EncodedTexts> {
   const store = new TokenStore();
-  for await (const part of records.parts()) {
-    store.append(tokenizer.encodeDocuments(part.map((record) => (record.kind === "text" ? record.text : ""))));
-  }
+  for await (const tokens of encodeTexts(records, tokenizer)) store.append(tokens);
   return { tokens: store, largest: store.largest };
 }
 

@@ -1,30 +1,24 @@
 import { DataError } from "../base/errors.js";
 import { either, optionName } from "../base/naming.js";
-import type { Conversation, RenderedConversation, ScoredTurns, Spans } from "../chats/chat-rendering.js";
+import type { RenderedConversation, Spans } from "../chats/chat-rendering.js";
 import type { ChatTemplate } from "../chats/chat-template.js";
 import { BUILT_IN_NAMES } from "../tokenizers/built-in-templates.js";
-import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { Faults, requireNoFaults } from "./jsonl-format.js";
 import { countScoredLabels } from "./packing.js";
 import { type DataRecord, describePlace, type Place } from "./records.js";
 import type { TokenLabels } from "./rows.js";
-import { IGNORED_LABEL } from "./rows.js";
 import { type Samples, SampleView } from "./sample-store.js";
-import { commonTokens, encodeScored, encodeTurns } from "./scored-tokens.js";
+import type { Scoring, UnencodedSample } from "./sample-tokens.js";
 
 /** One sample in tokens, and the place of its record. */
 export interface Sample extends TokenLabels {
   readonly place: Place;
 }
 
-export interface SampleOptions {
-  /** Needed for everything but rows of tokens. */
-  readonly tokenizer: Tokenizer | undefined;
+/** The way in which chats are written. */
+export interface RenderingOptions extends Scoring {
   /** Needed for messages. */
   readonly template: ChatTemplate | null;
-  /** Score prompts and the turns of all roles as well. Labels in the data stay as they are. */
-  readonly trainOnInputs: boolean;
-  readonly scoredTurns: ScoredTurns;
   /** Day that templates are told, as YYYY-MM-DD; null for none. */
   readonly chatDate: string | null;
 }
@@ -95,29 +89,31 @@ function nothingScored({ ids, labels }: TokenLabels, maxTokens: number): string 
 }
 
 /**
- * Encodes samples, with labels for their scored tokens: the completion or output and the end of text after it, the
- * assistant's parts of messages, or the whole of a text.
- * @throws DataError naming each sample that the template refuses; also the tokenizer's errors.
+ * Records as they are encoded: chats as their template writes them.
+ * @throws DataError naming each sample that the template refuses.
  */
-export async function wholeSamples(records: readonly DataRecord[], options: SampleOptions): Promise<Sample[]> {
-  const { tokenizer, trainOnInputs, scoredTurns } = options;
+export async function unencodedSamples(
+  records: readonly DataRecord[],
+  options: RenderingOptions,
+): Promise<UnencodedSample[]> {
   const answers = await rendered(records, options);
-  return records.map((record, index) => {
-    const { place } = record;
-    if (record.kind === "token rows") return { place, ...record.tokens };
-    if (tokenizer === undefined) throw new DataError(`${describePlace(place)}: needs a tokenizer; name one`);
-    const score = trainOnInputs ? scoreAll : <T>(labels: T): T => labels;
+  return records.map((record, index): UnencodedSample => {
     switch (record.kind) {
+      case "token rows":
+        return { kind: "token rows", tokens: record.tokens };
       case "text":
-        return { place, ...scoreAll(ended(tokenizer, encodeSurrounded(tokenizer, record.text, []))) };
+        return { kind: "text", text: record.text };
       case "messages":
-        return { place, ...score(encodeConversation(tokenizer, record.conversation, answers[index]!, scoredTurns)) };
-      case "prompt-completion messages":
-        return { place, ...score(encodeCompletion(tokenizer, record.conversation, answers[index]!)) };
+      case "prompt-completion messages": {
+        const { text, prompt, assistantSpans, isClosed } = answers[index]!;
+        const endsWithAssistant = record.conversation.messages.at(-1)!.role === "assistant";
+        return record.kind === "messages"
+          ? { kind: "chat", text, spans: assistantSpans, isClosed, endsWithAssistant }
+          : { kind: "completed chat", text, prompt, endsWithAssistant };
+      }
       default: {
         const { prompt, completion } = record;
-        const text = prompt + completion;
-        return { place, ...score(ended(tokenizer, encodeSurrounded(tokenizer, text, [[prompt.length, text.length]]))) };
+        return { kind: "completion", text: prompt + completion, promptLength: prompt.length };
       }
     }
   });
@@ -132,7 +128,7 @@ interface RenderedRecord extends RenderedConversation {
 
 async function rendered(
   records: readonly DataRecord[],
-  { template, trainOnInputs, scoredTurns, chatDate }: SampleOptions,
+  { template, trainOnInputs, scoredTurns, chatDate }: RenderingOptions,
 ): Promise<readonly RenderedRecord[]> {
   const conversations = records.flatMap((record) =>
     record.kind === "messages" || record.kind === "prompt-completion messages" ? [record.conversation] : [],
@@ -189,94 +185,4 @@ function scoredSpans(
     `some messages are not to be scored, but its chat template shows ${assistantSpans.length} parts of the assistant ` +
       `for ${length} messages; write the conversation as input_ids with labels, or name another template`,
   );
-}
-
-/**
- * Scores all that the completion adds to the prompt with its generation prompt, as TRL does: from the first token that
- * they do not share.
- */
-function encodeCompletion(
-  tokenizer: Tokenizer,
-  { messages }: Conversation,
-  { text, prompt }: RenderedRecord,
-): TokenLabels {
-  const { ids } = encodeScored(tokenizer, text, []);
-  const { common } = commonTokens(tokenizer, prompt, ids);
-  const labels = ids.slice().fill(IGNORED_LABEL, 0, common);
-  return endedTurn(tokenizer, messages, text, { ids, labels });
-}
-
-/** Scores the assistant's turns, and adds an end of text after a last one that has none. */
-function encodeConversation(
-  tokenizer: Tokenizer,
-  { messages }: Conversation,
-  { text, assistantSpans, isClosed }: RenderedConversation,
-  scoredTurns: ScoredTurns,
-): TokenLabels {
-  const encoded =
-    scoredTurns === "whole"
-      ? encodeTurns(tokenizer, text, assistantSpans)
-      : encodeScored(
-          tokenizer,
-          text,
-          assistantSpans.map((span) => replyOf(tokenizer, text, span)),
-        );
-  return isClosed ? encoded : endedTurn(tokenizer, messages, text, encoded);
-}
-
-/** Adds an end of text after the assistant's last turn if the template ends it with no special token. */
-function endedTurn(
-  tokenizer: Tokenizer,
-  messages: Conversation["messages"],
-  text: string,
-  encoded: TokenLabels,
-): TokenLabels {
-  const isOpen = messages.at(-1)!.role === "assistant" && !tokenizer.endsInAddedToken(text.trimEnd());
-  return isOpen ? ended(tokenizer, encoded) : encoded;
-}
-
-/** A turn without what the template writes behind the token that ends it. */
-function replyOf(tokenizer: Tokenizer, text: string, [start, end]: Spans[number]): Spans[number] {
-  const written = text.slice(start, end).trimEnd();
-  return tokenizer.endsInAddedToken(written) ? [start, start + written.length] : [start, end];
-}
-
-/** Encodes a text with what the tokenizer puts around it. What stands in front is not scored, what stands after is. */
-function encodeSurrounded(tokenizer: Tokenizer, text: string, spans: Spans): TokenLabels {
-  const { before, after } = tokenizer.surround;
-  const { ids, labels } = encodeScored(tokenizer, text, spans);
-  return {
-    ids: joined(before, ids, after),
-    labels: joined(
-      before.map(() => IGNORED_LABEL),
-      labels,
-      after,
-    ),
-  };
-}
-
-/** Appends the end of text, scored. */
-function ended(tokenizer: Tokenizer, { ids, labels }: TokenLabels): TokenLabels {
-  const { endOfTextId } = tokenizer;
-  if (ids.at(-1) === endOfTextId) return { ids, labels };
-  const longer = (array: Int32Array): Int32Array => {
-    const result = new Int32Array(array.length + 1).fill(endOfTextId);
-    result.set(array);
-    return result;
-  };
-  return { ids: longer(ids), labels: longer(labels) };
-}
-
-function joined(...parts: readonly ArrayLike<number>[]): Int32Array {
-  const result = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    result.set(part, at);
-    at += part.length;
-  }
-  return result;
-}
-
-function scoreAll({ ids }: TokenLabels): TokenLabels {
-  return { ids, labels: ids };
 }

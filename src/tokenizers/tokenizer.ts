@@ -44,6 +44,13 @@ interface Parts {
   readonly newTokens?: readonly string[];
 }
 
+/** What a tokenizer is made of, which can be copied between threads. */
+export interface TokenizerContent {
+  readonly json: object;
+  readonly config: TokenizerConfig;
+  readonly surrounds: boolean;
+}
+
 /** A tokenizer.json ready for use. Encoding never adds special tokens; those in the text are recognised. */
 export class Tokenizer {
   /** Content of tokenizer_config.json, with the tokens of older files beside it. */
@@ -254,7 +261,7 @@ export class Tokenizer {
    * Encodes all documents into one stream, with `endOfTextId` after each. What the tokenizer puts in front of a text
    * stands before each, unless it is the end of the text before.
    */
-  encodeDocuments(documents: Iterable<string>): Int32Array {
+  encodeDocuments(documents: Iterable<string>): Int32Array<ArrayBuffer> {
     const endOfText = this.endOfTextId;
     const { before, after } = this.surround;
     const front = before.at(-1) === endOfText ? [] : before;
@@ -282,6 +289,16 @@ export class Tokenizer {
     const decode = (): string => this.#pipeline.decode(Array.from(ids), skipSpecialTokens);
     const text = this.#call("decode", ids.length, decode);
     return cleanUpSpaces && !this.#pipeline.model.isBytePairs ? cleanedUp(text) : text;
+  }
+
+  /** What encodes the same in another thread, given to `ofContent`. */
+  get content(): TokenizerContent {
+    return { json: this.#json, config: this.config, surrounds: this.#surrounds };
+  }
+
+  static ofContent({ json, config, surrounds }: TokenizerContent): Tokenizer {
+    const tokenizer = Tokenizer.fromJson(json, config);
+    return surrounds ? tokenizer : tokenizer.withoutSurround();
   }
 
   /** The content of tokenizer.json, with the tokens that its folder has elsewhere. */
@@ -314,7 +331,7 @@ function* batches(
 }
 
 class GrowingInt32Array {
-  #data: Int32Array = new Int32Array(2 ** 16);
+  #data: Int32Array<ArrayBuffer> = new Int32Array(2 ** 16);
   #length = 0;
 
   append(values: readonly number[]): void {
@@ -322,7 +339,7 @@ class GrowingInt32Array {
     for (const value of values) this.#data[this.#length++] = value;
   }
 
-  toArray(): Int32Array {
+  toArray(): Int32Array<ArrayBuffer> {
     return this.#data.slice(0, this.#length);
   }
 }
