@@ -108,6 +108,12 @@ for (const { name, program } of RUNTIMES) {
         expect(JSON.parse(await verb(program!, folder, data))).toEqual(JSON.parse(await verb(NODE, folder, data)));
       }));
 
+    test("encodes on all cores", () =>
+      withFolder({}, async (folder) => {
+        const { stdout, stderr } = await run(program!, folder, [here("data/encode-on-all-cores.js")]);
+        expect(stdout, stderr).toBe('true\n"by a thread"\n');
+      }));
+
     test("stops work that takes too long or too much memory", () =>
       withFolder({}, async (folder) => {
         const platform = new URL("../dist/platform/node.js", import.meta.url).href;

@@ -1,6 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
 import { CheckpointError } from "../base/errors.js";
@@ -46,19 +44,9 @@ test("the tokens are the same with any number of threads", async () => {
 });
 
 test("threads are started once the texts are many", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "highrank-pool-"));
-  try {
-    const path = join(folder, "none.mjs");
-    await writeFile(
-      path,
-      `import { parentPort } from "node:worker_threads";
-       parentPort.on("message", () => parentPort.postMessage({ encoded: "by a thread" }));`,
-    );
-    const answers = await encodeAll({ workers: 2, alone: 1, module: pathToFileURL(path) });
-    expect(answers.map((answer) => answer === "by a thread")).toEqual([false, true, true, true, true, true]);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  const module = new URL("../../tests/data/answering-thread.js", import.meta.url);
+  const answers = await encodeAll({ workers: 2, alone: 1, module });
+  expect(answers.map((answer) => answer === "by a thread")).toEqual([false, true, true, true, true, true]);
 });
 
 test("where threads fail, the tokens are made without them", async () => {
