@@ -1,7 +1,7 @@
 import { forCommandLine } from "../base/naming.js";
 import { formatBytes, formatDuration, formatShare } from "../base/numbers.js";
 import type { DownloadEvents, DownloadProgress } from "../hub/model-download.js";
-import type { DataProgress } from "../training/prepare.js";
+import type { DataProgress } from "../training/read-data.js";
 import type { Outlet } from "./outlet.js";
 import { ProgressLine } from "./progress-line.js";
 import { type Environment, type Style, singleLine, styleFor, textWidth } from "./terminal.js";

@@ -95,6 +95,21 @@ export interface TrainSettings {
    */
   readonly validData?: Settings["validData"] | undefined;
   /**
+   * Folder for the tokens of large data, from which a resume takes them; runs may share it.
+   *
+   * Value: text, or null.
+   * Default: null: in the run folder.
+   */
+  readonly tokenCache?: Settings["tokenCache"] | undefined;
+  /**
+   * Most that kept tokens take, 4 bytes for each of a text and 8 for each of a sample; data of less than 4 million
+   * tokens are not kept. 0 keeps none.
+   *
+   * Value: a number of at least 0, in GiB.
+   * Default: 4.
+   */
+  readonly tokenCacheLimit?: Settings["tokenCacheLimit"] | undefined;
+  /**
    * Share of the documents or samples held out for evaluation, where no data for validation are named.
    *
    * Value: a number above 0 and at most 0.5.

@@ -66,9 +66,16 @@ export interface TokenizedRecords {
   readonly longestRow: number | undefined;
   /** Tokens of a stream; undefined for samples. */
   readonly textTokens: number | undefined;
+  /** The tokens themselves. */
+  readonly source: TokenSource;
   /** @throws DataError as `cutSamples`. */
   cut(sequenceLength: number): EncodedRecords;
 }
+
+/** Tokens of records: of texts one after another, or of samples. */
+export type TokenSource =
+  | { readonly kind: "texts"; readonly tokens: TokenStream; readonly largest: number; readonly documents: number }
+  | { readonly kind: "samples"; readonly samples: SampleStore };
 
 /** @throws DataError as `wholeSamples` and `cutSamples`; CheckpointError as the tokenizer. */
 export async function encodeRecords(
@@ -92,20 +99,34 @@ async function tokenizeRecords(
   options: TokenizingOptions,
 ): Promise<TokenizedRecords> {
   if (tokenizer !== undefined && isJoinedText(kind, options)) {
-    return tokenizedStream(await encodedTexts(records, tokenizer), records.count);
+    return tokenizedTexts({ kind: "texts", ...(await encodedTexts(records, tokenizer)), documents: records.count });
   }
-  const { packing, trainOnInputs, scoredTurns = "whole", truncate = true, chatDate = today() } = options;
+  const { trainOnInputs, scoredTurns = "whole", chatDate = today() } = options;
   const template = isChat(kind) && tokenizer !== undefined ? ChatTemplate.of(tokenizer) : null;
+  const samples = new SampleStore();
+  for await (const some of encodeSamples(records, tokenizer, { template, trainOnInputs, scoredTurns, chatDate })) {
+    samples.append(some);
+  }
+  return tokenizedSamples({ kind: "samples", samples }, options);
+}
+
+/** Tokens as records, as `tokenizeDataset` gives them. */
+export function tokenizedOf(source: TokenSource, options: CuttingOptions): TokenizedRecords {
+  return source.kind === "texts" ? tokenizedTexts(source) : tokenizedSamples(source, options);
+}
+
+type CuttingOptions = Pick<TokenizingOptions, "packing" | "truncate">;
+
+function tokenizedSamples(
+  source: Extract<TokenSource, { kind: "samples" }>,
+  { packing, truncate = true }: CuttingOptions,
+): TokenizedRecords {
+  const whole = source.samples;
   const alone = (samples: Samples, sequenceLength: number): Rows =>
     packing === "none" ? SampleRows.padded(samples, sequenceLength) : new SeparateSamples(samples);
-  const whole = new SampleStore();
-  let longestRow = 0;
-  for await (const samples of encodeSamples(records, tokenizer, { template, trainOnInputs, scoredTurns, chatDate })) {
-    longestRow = samples.reduce((most, { ids }) => Math.max(most, ids.length - 1), longestRow);
-    whole.append(samples);
-  }
   return {
-    longestRow,
+    source,
+    longestRow: Math.max(0, whole.longest - 1),
     textTokens: undefined,
     cut(sequenceLength) {
       const { samples, truncation } = cutSamples(whole, { maxTokens: sequenceLength + 1, truncate });
@@ -151,8 +172,13 @@ export async function tokenizeDataset(
   }
   const end = tokens.length - held;
   return {
-    train: tokenizedStream({ tokens: partOf(tokens, 0, end), largest }, train.count),
-    validation: tokenizedStream({ tokens: partOf(tokens, end, tokens.length), largest }, 0),
+    train: tokenizedTexts({ kind: "texts", tokens: partOf(tokens, 0, end), largest, documents: train.count }),
+    validation: tokenizedTexts({
+      kind: "texts",
+      tokens: partOf(tokens, end, tokens.length),
+      largest,
+      documents: 0,
+    }),
   };
 }
 
@@ -162,11 +188,13 @@ interface EncodedTexts {
   readonly largest: number;
 }
 
-function tokenizedStream(texts: EncodedTexts, documents: number): TokenizedRecords {
+function tokenizedTexts(source: Extract<TokenSource, { kind: "texts" }>): TokenizedRecords {
+  const { tokens, documents } = source;
   return {
+    source,
     longestRow: undefined,
-    textTokens: texts.tokens.length,
-    cut: (sequenceLength) => encodedStream(texts, sequenceLength, documents),
+    textTokens: tokens.length,
+    cut: (sequenceLength) => encodedStream(source, sequenceLength, documents),
   };
 }
 

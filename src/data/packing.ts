@@ -5,6 +5,7 @@ import { largest, sum } from "../base/numbers.js";
 import type { TokenLabels } from "./rows.js";
 import { IGNORED_LABEL } from "./rows.js";
 import type { Samples } from "./sample-store.js";
+import { partsOf } from "./token-store.js";
 
 /**
  * Ways of filling batches. `separate`: samples one after another, none of which sees another; `joined`: text as one
@@ -290,9 +291,7 @@ export class SampleRows implements Rows {
 }
 
 function* contentOfStream(tokens: TokenStream): Generator<Uint8Array, void> {
-  for (let start = 0; start < tokens.length; start += TOKENS_AT_ONCE) {
-    yield bytesOf(tokens.subarray(start, Math.min(tokens.length, start + TOKENS_AT_ONCE)));
-  }
+  for (const part of partsOf(tokens)) yield bytesOf(part);
 }
 
 /** Bytes that determine rows of samples: for each row the lengths of its samples, and their tokens and labels. */
@@ -306,9 +305,6 @@ function* contentOf<R>(rows: Iterable<R>, samplesOf: (row: R) => readonly TokenL
     }
   }
 }
-
-/** Tokens of a stream that are in memory at once. */
-const TOKENS_AT_ONCE = 2 ** 20;
 
 /** Rows that are searched for room: enough to fill them well, few enough to be quick. */
 const OPEN_ROWS = 32;

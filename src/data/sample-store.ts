@@ -1,6 +1,7 @@
-import { withRoom } from "../base/arrays.js";
+import type { StoredBytes } from "#platform";
+import { bytesOf, withRoom } from "../base/arrays.js";
 import type { Sample } from "./samples.js";
-import { TokenStore } from "./token-store.js";
+import { partsOf, TokenStore } from "./token-store.js";
 
 /** Tokens of samples in memory: ids and labels each. */
 const HELD_TOKENS = 2 ** 22;
@@ -13,8 +14,8 @@ export interface Samples<S = Sample> extends Iterable<S> {
 
 /** Collects any number of samples, whose tokens need not be in memory. */
 export class SampleStore implements Samples {
-  readonly #ids: TokenStore;
-  readonly #labels: TokenStore;
+  #ids: TokenStore;
+  #labels: TokenStore;
   /** For each sample: the number of tokens up to its end, its file and its number there. */
   readonly #ends = new Numbers();
   readonly #files = new Numbers();
@@ -37,6 +38,13 @@ export class SampleStore implements Samples {
     return Math.max(this.#ids.largest, this.#labels.largest);
   }
 
+  /** Tokens of the longest sample; 0 if there is none. */
+  get longest(): number {
+    let [longest, before] = [0, 0];
+    for (const end of this.#ends.values) [longest, before] = [Math.max(longest, end - before), end];
+    return longest;
+  }
+
   append(samples: Iterable<Sample>): void {
     for (const { ids, labels, place } of samples) {
       this.#ids.append(ids);
@@ -48,6 +56,41 @@ export class SampleStore implements Samples {
       this.#files.push(this.#sources.length - 1);
       this.#numbers.push(number);
     }
+  }
+
+  /** The arrays of a store in the order of their bytes in a file, and what tells where they end. */
+  get stored(): { readonly facts: StoredSamples; readonly bytes: Iterable<Uint8Array> } {
+    const numbers = [this.#ends, this.#files, this.#numbers];
+    const [ids, labels] = [this.#ids, this.#labels];
+    return {
+      facts: { tokens: ids.length, samples: this.length, sources: this.#sources },
+      bytes: (function* () {
+        for (const tokens of [ids, labels]) for (const part of partsOf(tokens)) yield bytesOf(part);
+        for (const each of numbers) yield bytesOf(each.values);
+      })(),
+    };
+  }
+
+  /** @throws DataError if the bytes cannot be read; RangeError if they are not those of a store. */
+  static ofStored(bytes: StoredBytes, offset: number, { tokens, samples, sources }: StoredSamples): SampleStore {
+    const store = new SampleStore();
+    store.#ids = TokenStore.stored(bytes, offset, tokens);
+    store.#labels = TokenStore.stored(bytes, offset + tokens * Int32Array.BYTES_PER_ELEMENT, tokens);
+    let at = offset + 2 * tokens * Int32Array.BYTES_PER_ELEMENT;
+    for (const numbers of [store.#ends, store.#files, store.#numbers]) {
+      const values = new Float64Array(samples);
+      bytes.read(bytesOf(values), at);
+      for (const value of values) numbers.push(value);
+      at += values.byteLength;
+    }
+    let before = 0;
+    for (let index = 0; index < samples; index++) {
+      const [end, file] = [store.#ends.at(index), store.#files.at(index)];
+      if (!(end >= before && end <= tokens && sources[file] !== undefined)) throw new RangeError(`sample ${index}`);
+      before = end;
+    }
+    for (const source of sources) store.#sources.push(source);
+    return store;
   }
 
   at(index: number): Sample | undefined {
@@ -63,6 +106,13 @@ export class SampleStore implements Samples {
   *[Symbol.iterator](): Generator<Sample, void> {
     for (let index = 0; index < this.length; index++) yield this.at(index)!;
   }
+}
+
+/** Sizes of a store in a file: ids and labels of 4 bytes, then three numbers of 8 bytes for each sample. */
+export interface StoredSamples {
+  readonly tokens: number;
+  readonly samples: number;
+  readonly sources: readonly Omit<Sample["place"], "number">[];
 }
 
 /** The samples as they are used, each made of one that is kept. */
@@ -101,6 +151,10 @@ class Numbers {
   push(value: number): void {
     this.#values = withRoom(this.#values, this.#length + 1);
     this.#values[this.#length++] = value;
+  }
+
+  get values(): Float64Array {
+    return this.#values.subarray(0, this.#length);
   }
 
   at(index: number): number {

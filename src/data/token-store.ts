@@ -1,4 +1,4 @@
-import { openSpool, type Spool } from "#platform";
+import { openSpool, type Spool, type StoredBytes } from "#platform";
 import { bytesOf, withRoom } from "../base/arrays.js";
 import { largest } from "../base/numbers.js";
 import type { TokenStream } from "./packing.js";
@@ -52,6 +52,21 @@ export class TokenStore implements TokenStream {
     this.#largest = Math.max(this.#largest, largest(tokens));
   }
 
+  /** The tokens that were written to a file from this byte on. @throws DataError if they cannot be read. */
+  static stored(bytes: StoredBytes, offset: number, length: number): TokenStore {
+    const store = new TokenStore();
+    store.#held = new Int32Array(0);
+    store.#spool = {
+      read: (target, at) => bytes.read(target, offset + at),
+      append: () => {
+        throw new Error("tokens that are stored do not grow");
+      },
+    };
+    store.#length = length;
+    for (const some of partsOf(store)) store.#largest = Math.max(store.#largest, largest(some));
+    return store;
+  }
+
   subarray(start: number, end: number): Int32Array {
     if (this.#spool === null) return this.#held.subarray(start, Math.min(end, this.#length));
     if (start < this.#windowStart || end > this.#windowStart + this.#window.length) {
@@ -61,6 +76,16 @@ export class TokenStore implements TokenStream {
       this.#spool.read(bytesOf(this.#window), start * Int32Array.BYTES_PER_ELEMENT);
     }
     return this.#window.subarray(start - this.#windowStart, end - this.#windowStart);
+  }
+}
+
+/** Tokens of a stream that are in memory at once. */
+const TOKENS_AT_ONCE = 2 ** 20;
+
+/** The tokens of a stream, some at a time. */
+export function* partsOf(tokens: TokenStream): Generator<Int32Array, void> {
+  for (let start = 0; start < tokens.length; start += TOKENS_AT_ONCE) {
+    yield tokens.subarray(start, Math.min(tokens.length, start + TOKENS_AT_ONCE));
   }
 }
 

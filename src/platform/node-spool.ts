@@ -11,6 +11,38 @@ export interface Spool {
   read(target: Uint8Array, offset: number): void;
 }
 
+/** Bytes on disk that are read as they are asked for. */
+export type StoredBytes = Pick<Spool, "read">;
+
+/** Opens a file, which stays readable where its name goes. @throws DataError if it cannot be opened. */
+export function openStored(path: string): StoredBytes {
+  let file: number;
+  try {
+    file = openSync(path, "r");
+  } catch (error) {
+    throw readFault(path, error);
+  }
+  const stored: StoredBytes = {
+    read(target, offset) {
+      try {
+        readFully(file, target, offset);
+      } catch (error) {
+        throw readFault(path, error);
+      }
+    },
+  };
+  ended.register(stored, file);
+  return stored;
+}
+
+function readFully(file: number, target: Uint8Array, offset: number): void {
+  for (let done = 0; done < target.length; ) {
+    const count = readSync(file, target, done, target.length - done, offset + done);
+    if (count === 0) throw new RangeError(`it ends before byte ${offset + target.length}`);
+    done += count;
+  }
+}
+
 /** The type of a file system that keeps its files in memory (tmpfs), in Linux. */
 const IN_MEMORY = 0x01021994;
 
@@ -42,11 +74,7 @@ export function openSpool(): Spool {
     },
     read(target, offset) {
       try {
-        for (let done = 0; done < target.length; ) {
-          const count = readSync(file, target, done, target.length - done, offset + done);
-          if (count === 0) throw new RangeError(`a spool of ${length} bytes has none at ${offset + done}`);
-          done += count;
-        }
+        readFully(file, target, offset);
       } catch (error) {
         throw readFault(`a temporary file in ${folder}`, error);
       }

@@ -49,7 +49,7 @@ export {
 export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { startProcess } from "./node-processes.js";
 export { collectGarbage } from "./node-runtimes.js";
-export { openSpool, type Spool } from "./node-spool.js";
+export { openSpool, openStored, type Spool, type StoredBytes } from "./node-spool.js";
 export { warnOfTelemetry } from "./node-telemetry.js";
 export { withTimeLimit } from "./node-time-limit.js";
 export { onWriting, removeUnfinished } from "./node-unfinished.js";

@@ -47,9 +47,9 @@ const LOCK_FILE = "lock";
 const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last|rank-\d+\.log)$/;
 /** The lock, and those that are held while a dead process's lock is taken over. */
 export const LOCK_FILES: RegExp = /^lock(\.takeover)*$/;
-const OWN_FOLDERS = /^(base|deltas|adapter|model|checkpoint-\d+)$/;
+const OWN_FOLDERS = /^(base|deltas|adapter|model|tokens|checkpoint-\d+)$/;
 /** What no rank reads of a run that goes on. */
-const NOT_READ = /^(lock(\.takeover)*|report\.html|env\.json|rank-\d+\.log|model|adapter|\..*)$/;
+const NOT_READ = /^(lock(\.takeover)*|report\.html|env\.json|rank-\d+\.log|model|adapter|tokens|\..*)$/;
 const LEFTOVER = /^\..*\.(partial|previous)$/;
 
 /**

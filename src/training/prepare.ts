@@ -1,24 +1,20 @@
-import { availableMemoryBytes, cpuCount, exists, joinPath, residentMemoryBytes, sha256 } from "#platform";
+import { availableMemoryBytes, cpuCount, exists, residentMemoryBytes, sha256 } from "#platform";
 import { ConfigError, DataError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
-import { ChatTemplate, today } from "../chats/chat-template.js";
+import { ChatTemplate } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
 import { type DataFacts, derive, type OpenSettings } from "../config/derive.js";
 import { completeSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { BatchCursor, rowsWithin } from "../data/cursor.js";
-import { asAskedOf, describeUnused, type OpenDataset, openDataset } from "../data/dataset.js";
-import { type TokenCounts, tokenizeDataset } from "../data/encoded-data.js";
+import type { OpenDataset } from "../data/dataset.js";
+import type { TokenCounts } from "../data/encoded-data.js";
 import { evaluationBatches, evaluationRowCount } from "../data/evaluation-batches.js";
-import { holdOut, validatedBy } from "../data/hold-out.js";
 import { asRows, type BatchShapes, type Rows } from "../data/packing.js";
-import { sampledTexts } from "../data/record-texts.js";
-import { type DataRecord, isChat, NEWEST_RULES, type ReadingRules } from "../data/records.js";
+import { isChat, NEWEST_RULES, type ReadingRules } from "../data/records.js";
 import { ALONE } from "../distributed/collective.js";
-import { isGgufName } from "../gguf/open-gguf.js";
 import { locateData, shownData } from "../hub/locate-data.js";
-import type { DownloadEvents } from "../hub/model-download.js";
-import { endingAt, readTokenizer, runCompanions } from "../loading/companions.js";
+import { endingAt, runCompanions } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
 import type { CompanionFiles } from "../loading/model-source.js";
 import { type ModelSource, presetSource, tiedNames } from "../loading/model-source.js";
@@ -30,13 +26,14 @@ import type { TrainedRun } from "../relora/compiled-phase.js";
 import { requireExclusions } from "../relora/settings-adapters.js";
 import type { RunState } from "../runs/run-state.js";
 import type { SavedRun } from "../runs/saved-run.js";
-import { WITHOUT_TOKENS, withTemplate } from "../tokenizers/model-tokenizer.js";
+import { WITHOUT_TOKENS } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import { SAMPLE_BYTES, trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
 import { fitMemory } from "./memory-fit.js";
 import { requireBatchMemory } from "./memory-limit.js";
 import { unreachableLoss } from "./reachable-loss.js";
+import { type DataRequest, type PreparationEvents, type ReadData, readData } from "./read-data.js";
+import type { DataSummary } from "./token-cache.js";
 
 /**
  * A run's model, built from its source with weights still to be read, and its data. Nothing has been written yet.
@@ -65,25 +62,14 @@ export interface PreparedRun extends TrainedRun {
   readonly example: { readonly prompt: string; readonly isChat: boolean };
   /** Keys and files of the data that are not used, in words. */
   readonly unused: string;
+  /** The data before they were cut to rows. */
+  readonly read: ReadData;
   /** SHA-256 of the tokens and labels to train on and those held out. */
   readonly dataSha256: string;
   /** SHA-256 of the tokens and labels held out. */
   readonly heldOutSha256: string;
   /** Rules by which the files of the data became records. */
   readonly readingRules: ReadingRules;
-}
-
-/** The present work on large data before training, and how much of it is done. */
-export interface DataProgress {
-  /** `sampling`: for a tokenizer that is learned from the text. */
-  readonly stage: "reading" | "splitting" | "sampling" | "encoding";
-  /** Part of it that is done, from 0 to 1. */
-  readonly share: number;
-}
-
-export interface PreparationEvents extends DownloadEvents {
-  /** Called while large data are read, for each 4 MiB or so. */
-  readonly onPreparing?: ((progress: DataProgress) => void) | undefined;
 }
 
 /** Data that are held out, and the way in which they were chosen. */
@@ -101,6 +87,7 @@ export interface HeldOutData {
  * is that of this process alone.
  * @param saved the run that is to go on: its base and its tokenizer stand in for those that the settings name.
  * @param available bytes that the process may hold in all; by default those that it holds and that can still be taken.
+ * @param kept finds the data as tokens that an earlier process has kept.
  * @throws ConfigError, DataError or CheckpointError for everything that would stop the run.
  */
 export async function prepareRun(
@@ -108,8 +95,8 @@ export async function prepareRun(
   saved?: Pick<SavedRun, "source" | "baseFolder"> & { readonly state: Pick<RunState, "readingRules"> },
   events?: PreparationEvents,
   available?: number,
+  kept?: (request: DataRequest) => Promise<ReadData | null>,
 ): Promise<PreparedRun> {
-  let stage: DataProgress["stage"] = "reading";
   const { seed } = given;
   const located = saved === undefined ? await locateModels(given, events) : undefined;
   const folder = located?.modelFolder ?? null;
@@ -119,7 +106,6 @@ export async function prepareRun(
   const opened =
     saved?.source ?? (folder === null ? undefined : await folderSource(folder, start === null ? events : {}));
   const readingRules = saved?.state.readingRules ?? NEWEST_RULES;
-  const { document, columns } = asked;
   const [data, validData] = [
     await locateData(asked.data, events),
     asked.validData === null ? null : await locateData(asked.validData, events),
@@ -128,45 +114,23 @@ export async function prepareRun(
     await requireThere(data.source, "data");
     if (validData !== null) await requireThere(validData.source, "validData");
   }
-  const onProgress = (share: number): void => events?.onPreparing?.({ stage, share });
-  const reading = { rules: readingRules, document, columns, onProgress };
-  const loaded = await openDataset(data.source, { ...reading, config: data.config });
   const { hiddenSize, maxSequenceLength: modelLength } = opened?.build().config ?? {};
-  // A name of the hub means the same at any time with its commit.
-  const pinned = saved === undefined ? { data: data.name, validData: validData?.name ?? null } : {};
-  const seen = derive(
-    { ...asked, ...pinned },
-    {
-      records: loaded.train.count,
+  const request: DataRequest = {
+    ...{ data, validData, asked, events, rules: readingRules },
+    modelFacts: {
       ...(hiddenSize !== undefined && { hiddenSize }),
       ...(modelLength !== undefined && { modelLength }),
     },
-  );
-  const validationFraction = seen.validationFraction!;
-  stage = validData === null ? "splitting" : "reading";
-  const split =
-    validData === null
-      ? await holdOut(loaded, { validationFraction, seed })
-      : validatedBy(loaded, await openDataset(validData.source, { ...reading, config: validData.config }));
-  stage = "sampling";
-  const stored = await (saved === undefined
-    ? tokenizerFor(seen, located!.tokenizerFolder, split)
-    : storedTokenizer(saved.baseFolder, split));
-  const tokenizer = asked.addSpecialTokens ? stored : (stored?.withoutSurround() ?? null);
-  const dataset = asAskedOf(split, tokenizer);
-  const chatDate = saved === undefined ? (asked.chatDate ?? startDate(dataset, tokenizer)) : asked.chatDate;
+    place: saved === undefined ? { tokenizerFolder: located!.tokenizerFolder } : { baseFolder: saved.baseFolder },
+  };
+  const read = (await kept?.(request)) ?? (await readData(request));
+  const { seen, tokenizer, chatDate, summary, tokenized } = read;
   // What stands in the base of a run has become its own.
   const others = saved === undefined ? asked : { tokenizer: null, chatTemplate: null };
   const files = await runCompanions(tokenizer, saved?.baseFolder ?? folder, others);
-  const turnEnd = tokenizer !== null && isChat(dataset.kind) ? await findTurnEnd(tokenizer) : undefined;
+  const turnEnd = tokenizer !== null && isChat(summary.kind) ? await findTurnEnd(tokenizer) : undefined;
   // The token that ends the assistant's turns in training ends a text that the model writes.
   const companions = turnEnd === undefined ? files : endingAt(files, [turnEnd]);
-  const { trainOnInputs } = asked;
-  const packing = asked.packing === "auto" && readingRules < 3 && dataset.kind !== "text" ? "none" : asked.packing;
-  const scoredTurns = readingRules === 1 ? "reply" : "whole";
-  const tokenizing = { packing, trainOnInputs, chatDate, scoredTurns, validationFraction } as const;
-  stage = "encoding";
-  const tokenized = await tokenizeDataset(dataset, tokenizer ?? undefined, tokenizing);
   const { longestRow, textTokens } = tokenized.train;
   const longest = longestRow === undefined ? undefined : Math.max(longestRow, tokenized.validation.longestRow ?? 0);
   const sized = derive(seen, {
@@ -220,7 +184,7 @@ export async function prepareRun(
   const sampleChat =
     readingRules === 1
       ? null // As such runs began.
-      : await sampleChatOf(dataset, tokenizer, settings, model.config.maxSequenceLength, turnEnd);
+      : await sampleChatOf(summary, tokenizer, settings, model.config.maxSequenceLength, turnEnd);
   return {
     settings,
     source: modelSource,
@@ -241,19 +205,21 @@ export async function prepareRun(
     padding: trainRows.padding,
     heldOutData: {
       counts: validation.counts,
-      chosen: asked.validData !== null ? "named" : loaded.validation.count > 0 ? "files" : "share",
+      chosen: asked.validData !== null ? "named" : summary.isSplit ? "files" : "share",
       evaluationRows,
       rows: heldOutRows.count,
     },
     sampleChat,
-    example: await exampleOf(dataset, sampleChat),
+    example: exampleOf(summary, sampleChat),
     dataWords: {
       source: shownData(data),
-      unit: dataset.unit,
-      form: loaded.kind === dataset.kind ? null : QUESTION_FORMS[dataset.kind === "messages" ? "chats" : "texts"],
+      unit: summary.unit,
+      form:
+        summary.loadedKind === summary.kind ? null : QUESTION_FORMS[summary.kind === "messages" ? "chats" : "texts"],
     },
-    unused: describeUnused(dataset.unused),
+    unused: summary.unused,
     readingRules,
+    read,
     dataSha256: sha256(both(trainRows.content, heldOutRows.content)),
     heldOutSha256: sha256(heldOutRows.content),
     threads: settings.threads ?? cpuCount(),
@@ -286,31 +252,6 @@ const QUESTION_FORMS = {
   texts: "questions and answers as texts, since the tokenizer has no chat template",
 } as const;
 
-async function tokenizerFor(
-  settings: OpenSettings,
-  folder: string | null,
-  dataset: OpenDataset,
-): Promise<Tokenizer | null> {
-  const { vocabSize, sequenceLength: maxLength, chatTemplate } = settings;
-  if (folder === null && dataset.kind === "token rows") return null;
-  const tokenizer =
-    folder === null
-      ? trainTokenizer(await sampledTexts(dataset.train, SAMPLE_BYTES), { vocabSize, maxLength: maxLength! })
-      : await storedTokenizer(folder, settings.tokenizer === null ? dataset : null);
-  return tokenizer === null ? null : withTemplate(tokenizer, chatTemplate);
-}
-
-/** The day on which a run begins, if its data are rendered by a template that writes it. */
-function startDate({ kind }: OpenDataset, tokenizer: Tokenizer | null): string | null {
-  return tokenizer !== null && isChat(kind) && ChatTemplate.of(tokenizer)?.readsDate ? today() : null;
-}
-
-/** The tokenizer of a folder; null if it has none, which is enough for a data set of tokens. */
-async function storedTokenizer(folder: string, dataset: OpenDataset | null): Promise<Tokenizer | null> {
-  const hasFiles = isGgufName(folder) || (await exists(joinPath(folder, "tokenizer.json")));
-  return dataset?.kind === "token rows" && !hasFiles ? null : readTokenizer(folder);
-}
-
 /** A question, and the tokens of its chat up to the answer. */
 export interface SampleChat {
   readonly question: string;
@@ -322,14 +263,8 @@ export interface SampleChat {
 /** Longest prompt that is shown as an example. */
 const SHOWN_PROMPT = 80;
 
-/** The first record that is held out, or of those to train on where a text is cut near its end. */
-async function firstRecord({ train, validation }: OpenDataset): Promise<DataRecord> {
-  return (await validation.first(1))[0] ?? (await train.first(1))[0]!;
-}
-
 /** A prompt of the data that fits a line: that of the first held-out sample, or the beginning of its text. */
-async function exampleOf(dataset: OpenDataset, chat: SampleChat | null): Promise<PreparedRun["example"]> {
-  const record = await firstRecord(dataset);
+function exampleOf({ first: record }: DataSummary, chat: SampleChat | null): PreparedRun["example"] {
   const words =
     "prompt" in record ? record.prompt : record.kind === "text" ? record.text.split(/\s+/, 3).join(" ") : "";
   const prompt = (chat?.question ?? words).trim();
@@ -342,15 +277,14 @@ async function exampleOf(dataset: OpenDataset, chat: SampleChat | null): Promise
  * it. Null for data that are no chats, and for a chat that leaves no room for an answer.
  */
 async function sampleChatOf(
-  dataset: OpenDataset,
+  { kind, first: record }: DataSummary,
   tokenizer: Tokenizer | null,
   { samplePrompt, sampleTokens, chatDate }: Settings,
   context: number,
   turnEnd: number | undefined,
 ): Promise<SampleChat | null> {
-  const template = tokenizer !== null && isChat(dataset.kind) && sampleTokens > 0 ? ChatTemplate.of(tokenizer) : null;
+  const template = tokenizer !== null && isChat(kind) && sampleTokens > 0 ? ChatTemplate.of(tokenizer) : null;
   if (template === null) return null;
-  const record = await firstRecord(dataset);
   if (!("conversation" in record)) return null;
   const { conversation } = record;
   const answer = conversation.messages.findLastIndex(({ role }) => role === "assistant");

@@ -3,7 +3,7 @@ import type { OpenSettings } from "../config/derive.js";
 import type { DownloadProgress } from "../hub/model-download.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import type { TrainResult } from "./ending.js";
-import type { DataProgress } from "./prepare.js";
+import type { DataProgress } from "./read-data.js";
 import type { ResumeOptions } from "./resume.js";
 
 /** The job that the training worker is started with. */

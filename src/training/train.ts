@@ -19,10 +19,12 @@ import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory, withEstimate } from "./memory-limit.js";
 import { withLength } from "./new-length.js";
 import { outlineOf } from "./outline.js";
-import { type PreparationEvents, type PreparedRun, prepareRun } from "./prepare.js";
+import { type PreparedRun, prepareRun } from "./prepare.js";
 import { ranksInWords } from "./ranks-words.js";
+import { findData, type PreparationEvents } from "./read-data.js";
 import { RunOutput } from "./run-output.js";
 import { runShapes } from "./run-shape.js";
+import { TokenCache } from "./token-cache.js";
 import { Trainer } from "./trainer.js";
 
 /** Options of a run in a worker. */
@@ -96,7 +98,16 @@ export async function runIn(
   const share = await machineShare(ranks);
   const available = options.availableMemoryBytes ?? atStart + availableMemoryBytes() / share.ranks;
   const preparing = { onDownload: options.onDownload, onPreparing: options.onPreparing };
-  const prepared = await prepareRun(given, saved, { ...preparing, onNotice }, available);
+  const events = { ...preparing, onNotice };
+  // Ranks may have folders of their own, of which each would know something else.
+  const cache = ranks.size === 1 ? new TokenCache(given) : null;
+  let prepared = await prepareRun(given, saved, events, available, async (request) =>
+    cache === null ? null : findData(request, cache, folder.path),
+  );
+  // What was kept is a help, and no more: the data themselves decide.
+  if (prepared.read.isKept && prepared.dataSha256 !== saved?.state.dataSha256) {
+    prepared = await prepareRun(given, saved, events, available);
+  }
   const run = { ...prepared, ranks, threads: given.threads ?? share.threads };
   const { settings } = run;
   await requireSameRun(run);
@@ -118,10 +129,18 @@ export async function runIn(
     const trainer = await (goingOn === undefined
       ? Trainer.begin(run, output, start)
       : Trainer.resume(run, output, start, goingOn.saved));
+    if (cache !== null && !run.read.isKept) await keepData(run, output, cache);
     return await trainer.run();
   } catch (error) {
     throw withEstimate(error, start.memory, available);
   }
+}
+
+async function keepData({ read }: PreparedRun, { folder, hooks }: RunOutput, cache: TokenCache): Promise<void> {
+  const { train, validation } = read.tokenized;
+  const tokens = { summary: read.summary, train: train.source, validation: validation.source };
+  const notice = await folder.write((path) => cache.keep(path, read.inputs, tokens));
+  if (notice !== null) hooks.onNotice(notice);
 }
 
 /** @throws DataError if the data are not those that the checkpoint was trained on. */

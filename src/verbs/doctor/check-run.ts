@@ -2,7 +2,7 @@ import { exists, interruptedWrites, isDirectory, joinPath, listFolder, lockHolde
 import { CheckpointError, HighrankError } from "../../base/errors.js";
 import { append } from "../../base/lists.js";
 import type { Settings } from "../../config/settings.js";
-import { damageOf, readChecksums } from "../../files/checksums.js";
+import { checksumFaults, damageOf, readChecksums } from "../../files/checksums.js";
 import { hashModelFolder } from "../../formats/base-hash.js";
 import { folderSource } from "../../loading/folder-source.js";
 import type { ModelSource } from "../../loading/model-source.js";
@@ -16,6 +16,7 @@ import { isTorn, readRunSettings } from "../../runs/run-folder.js";
 import type { LossAtStep, RunState } from "../../runs/run-state.js";
 import { prepareRun } from "../../training/prepare.js";
 import { runShapes } from "../../training/run-shape.js";
+import { TOKENS_FOLDER } from "../../training/token-cache.js";
 import { requireArguments, TEXT } from "../arguments.js";
 import { adapterDifference } from "./check-adapter.js";
 import { type CheckedCheckpoint, checkCheckpoint, collect, type Expected } from "./check-checkpoint.js";
@@ -121,6 +122,7 @@ class Checkup {
     await this.#checkLast(checkpoints, wayBack);
     await this.#checkBest(checkpoints, from);
     await this.#checkData(settings, base, checkpoints, from);
+    await this.#checkTokens();
     const records = await this.#checkMetrics(checkpoints, from);
     if (from !== undefined && settings !== null) await this.#checkPublished(from, checkpoints, expected, settings);
     this.#reportSteps(settings, from, checkpoints.length, { records, goOn: from === target ? this.#resume : wayBack });
@@ -326,6 +328,15 @@ class Checkup {
     const is = faults[0] ?? (named === null ? "is missing" : `names ${checkpointName(named)}`);
     const rule = wanted === null ? "no checkpoint is known as the best" : `the best is ${checkpointName(wanted)}`;
     this.#add("best", "repairable", `${is}, but ${rule}`, "resume writes it again");
+  }
+
+  /** The tokens that a run keeps of large data, which `#checkData` does not rely on. */
+  async #checkTokens(): Promise<void> {
+    if (!this.#names.includes(TOKENS_FOLDER)) return;
+    const faults: string[] = [];
+    await collect(faults, async () => append(faults, await checksumFaults(this.#at(TOKENS_FOLDER))));
+    if (faults.length === 0) this.#add(TOKENS_FOLDER, "ok", "whole");
+    else this.#add(TOKENS_FOLDER, "repairable", faults.join("; "), "resume makes them anew of the data");
   }
 
   async #checkData(
