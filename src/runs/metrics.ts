@@ -119,7 +119,11 @@ export interface StartRecord extends Omit<Fields<typeof START>, "outline" | "cha
   readonly ranks?: string | undefined;
 }
 
-const computed: z.ZodType<number | undefined> = MEASURED.optional();
+const measured: z.ZodType<number | undefined> = MEASURED.optional();
+const rates: z.ZodType<Readonly<Record<string, number>> | undefined> = z.record(z.string(), MEASURED).optional();
+
+/** Wall time of training up to here, over interruptions, as in the end record. Absent in runs of earlier versions. */
+const ELAPSED = { seconds: measured };
 
 const STEP = {
   kind: z.literal("step"),
@@ -130,20 +134,28 @@ const STEP = {
   /** Mean cross-entropy of the step's tokens, in nats. */
   loss: MEASURED,
   learningRate: MEASURED,
+  /**
+   * Where they differ, those of the weights, of the adapters, and of what `loraPlusRatio` applies to, by the names
+   * `weights`, `adapters` and `adapterOutputs`. Absent where all are `learningRate`, and in runs of earlier versions.
+   */
+  learningRates: rates,
   /** Global norm of the gradient before clipping. */
   gradNorm: MEASURED,
   /** Tokens that were scored. */
   tokensPerSecond: MEASURED,
   /** All tokens of the rows, padding included. Absent in runs of earlier versions. */
-  computedPerSecond: computed,
+  computedPerSecond: measured,
+  ...ELAPSED,
   /** The merge period that the step belongs to, from 1; 0 while there are no adapters. */
   cycle: COUNT,
   phase: z.enum(PHASE_NAMES),
 };
 
 /** One optimizer step. */
-export interface StepRecord extends Omit<Fields<typeof STEP>, "computedPerSecond"> {
+export interface StepRecord extends Omit<Fields<typeof STEP>, "computedPerSecond" | "seconds" | "learningRates"> {
   readonly computedPerSecond?: number | undefined;
+  readonly seconds?: number | undefined;
+  readonly learningRates?: Readonly<Record<string, number>> | undefined;
 }
 
 const EVAL = {
@@ -156,10 +168,13 @@ const EVAL = {
   tokens: COUNT,
   /** Text that the model wrote at this point. */
   sample: TEXT,
+  ...ELAPSED,
 };
 
 /** One evaluation on the held-out split. */
-export interface EvalRecord extends Fields<typeof EVAL> {}
+export interface EvalRecord extends Omit<Fields<typeof EVAL>, "seconds"> {
+  readonly seconds?: number | undefined;
+}
 
 const QUANTIZE = {
   kind: z.literal("quantize"),
@@ -235,7 +250,7 @@ const END = {
   savingSeconds: MEASURED,
   peakMemoryBytes: MEASURED,
   /** Bytes that the first rank sent to others in this process; absent for one rank. */
-  sentBytes: computed,
+  sentBytes: measured,
 };
 
 /** The last record of a run. */

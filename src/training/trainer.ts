@@ -209,15 +209,19 @@ export class Trainer {
     for (const gradient of gradients.values()) discardGradient(gradient);
     progress.tokens += tokens;
     const seconds = (performance.now() - started) / 1000;
+    const learningRate = (phase === "adapter" ? adapterLr : lr) * lrMultiplier;
+    const learningRates = this.#phase.optimizer.learningRates(lrMultiplier);
     await this.#output.record({
       kind: "step",
       step,
       tokens: progress.tokens,
       loss,
-      learningRate: (phase === "adapter" ? adapterLr : lr) * lrMultiplier,
+      learningRate,
+      ...(Object.values(learningRates).some((rate) => rate !== learningRate) && { learningRates }),
       gradNorm,
       tokensPerSecond: tokens / seconds,
       computedPerSecond: (computed * ranks.size) / seconds,
+      seconds: progress.seconds,
       cycle,
       phase,
     });
@@ -285,7 +289,8 @@ export class Trainer {
     const sample = sampleTokens === 0 || written === undefined ? "" : shown + written.text;
     const isWarmStart = this.#planOf(Math.max(1, step)).phase === "warm-start";
     this.#progress.evaluate(loss, trainingLoss, this.#settings, !isWarmStart);
-    await this.#output.record({ kind: "eval", step, loss, perplexity, tokens, sample });
+    const { seconds } = this.#progress;
+    await this.#output.record({ kind: "eval", step, loss, perplexity, tokens, sample, seconds });
     await this.#output.folder.writeReport();
     return loss;
   }
