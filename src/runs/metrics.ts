@@ -6,6 +6,7 @@ import { checkpointFault } from "../files/faults.js";
 import { QUANTIZATION_ERROR } from "../loading/quantization-error.js";
 import { MERGE_REPORT } from "../relora/merge-report.js";
 import { PHASE_NAMES } from "../relora/plan.js";
+import { HELD_OUT_SAMPLES, type HeldOutSample } from "./held-out-sample.js";
 
 // A record is a table of fields in the order in which they are written.
 
@@ -168,12 +169,24 @@ const EVAL = {
   tokens: COUNT,
   /** Text that the model wrote at this point. */
   sample: TEXT,
+  /**
+   * Standard error of the loss, in nats, by the spread of the held-out samples or rows. Absent for fewer than two, and
+   * in runs of earlier versions.
+   */
+  standardError: measured,
+  /**
+   * What the model writes after prompts of the held-out data: up to three, the same in each evaluation. Absent where
+   * none is written, and in runs of earlier versions.
+   */
+  samples: HELD_OUT_SAMPLES,
   ...ELAPSED,
 };
 
 /** One evaluation on the held-out split. */
-export interface EvalRecord extends Omit<Fields<typeof EVAL>, "seconds"> {
+export interface EvalRecord extends Omit<Fields<typeof EVAL>, "seconds" | "standardError" | "samples"> {
   readonly seconds?: number | undefined;
+  readonly standardError?: number | undefined;
+  readonly samples?: readonly HeldOutSample[] | undefined;
 }
 
 const QUANTIZE = {

@@ -13,7 +13,7 @@ import { evaluationBatches, evaluationRowCount } from "../data/evaluation-batche
 import { holdOut, validatedBy } from "../data/hold-out.js";
 import { asRows, type BatchShapes, type Rows } from "../data/packing.js";
 import { sampledTexts } from "../data/record-texts.js";
-import { type DataRecord, isChat, NEWEST_RULES, type ReadingRules } from "../data/records.js";
+import { isChat, NEWEST_RULES, type ReadingRules } from "../data/records.js";
 import { ALONE } from "../distributed/collective.js";
 import { isGgufName } from "../gguf/open-gguf.js";
 import { locateData, shownData } from "../hub/locate-data.js";
@@ -34,9 +34,11 @@ import { WITHOUT_TOKENS, withTemplate } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { SAMPLE_BYTES, trainTokenizer } from "../tokenizers/train-tokenizer.js";
 import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
+import { findHeldOutPrompts, type HeldOutPrompt } from "./held-out-prompts.js";
 import { fitMemory } from "./memory-fit.js";
 import { requireBatchMemory } from "./memory-limit.js";
 import { unreachableLoss } from "./reachable-loss.js";
+import { type ExamplePrompt, exampleOf, type SampleChat, sampleChatOf } from "./sample-chat.js";
 
 /**
  * A run's model, built from its source with weights still to be read, and its data. Nothing has been written yet.
@@ -61,8 +63,9 @@ export interface PreparedRun extends TrainedRun {
   readonly dataWords: DataWords;
   /** The chat that samples of text answer; null where they continue a text. */
   readonly sampleChat: SampleChat | null;
-  /** A prompt for the finished model, such as its data have. */
-  readonly example: { readonly prompt: string; readonly isChat: boolean };
+  readonly example: ExamplePrompt;
+  /** Prompts of the held-out data that are answered at evaluations: at most three, and none without a tokenizer. */
+  readonly heldOutPrompts: readonly HeldOutPrompt[];
   /** Keys and files of the data that are not used, in words. */
   readonly unused: string;
   /** SHA-256 of the tokens and labels to train on and those held out. */
@@ -247,6 +250,15 @@ export async function prepareRun(
     },
     sampleChat,
     example: await exampleOf(dataset, sampleChat),
+    heldOutPrompts:
+      tokenizer === null
+        ? []
+        : await findHeldOutPrompts(dataset, heldOutRows, {
+            tokenizer,
+            settings,
+            turnEnd,
+            context: model.config.maxSequenceLength,
+          }),
     dataWords: {
       source: shownData(data),
       unit: dataset.unit,
@@ -309,60 +321,6 @@ function startDate({ kind }: OpenDataset, tokenizer: Tokenizer | null): string |
 async function storedTokenizer(folder: string, dataset: OpenDataset | null): Promise<Tokenizer | null> {
   const hasFiles = isGgufName(folder) || (await exists(joinPath(folder, "tokenizer.json")));
   return dataset?.kind === "token rows" && !hasFiles ? null : readTokenizer(folder);
-}
-
-/** A question, and the tokens of its chat up to the answer. */
-export interface SampleChat {
-  readonly question: string;
-  readonly ids: readonly number[];
-  /** Tokens that end the answer, beside those that end a text. */
-  readonly endIds: readonly number[];
-}
-
-/** Longest prompt that is shown as an example. */
-const SHOWN_PROMPT = 80;
-
-/** The first record that is held out, or of those to train on where a text is cut near its end. */
-async function firstRecord({ train, validation }: OpenDataset): Promise<DataRecord> {
-  return (await validation.first(1))[0] ?? (await train.first(1))[0]!;
-}
-
-/** A prompt of the data that fits a line: that of the first held-out sample, or the beginning of its text. */
-async function exampleOf(dataset: OpenDataset, chat: SampleChat | null): Promise<PreparedRun["example"]> {
-  const record = await firstRecord(dataset);
-  const words =
-    "prompt" in record ? record.prompt : record.kind === "text" ? record.text.split(/\s+/, 3).join(" ") : "";
-  const prompt = (chat?.question ?? words).trim();
-  const isShown = prompt !== "" && prompt.length <= SHOWN_PROMPT && !prompt.includes("\n");
-  return { prompt: isShown ? prompt : chat === null ? "The" : "Hello!", isChat: chat !== null };
-}
-
-/**
- * The chat that samples of text answer: `samplePrompt`, or the first question that is held out, as the template writes
- * it. Null for data that are no chats, and for a chat that leaves no room for an answer.
- */
-async function sampleChatOf(
-  dataset: OpenDataset,
-  tokenizer: Tokenizer | null,
-  { samplePrompt, sampleTokens, chatDate }: Settings,
-  context: number,
-  turnEnd: number | undefined,
-): Promise<SampleChat | null> {
-  const template = tokenizer !== null && isChat(dataset.kind) && sampleTokens > 0 ? ChatTemplate.of(tokenizer) : null;
-  if (template === null) return null;
-  const record = await firstRecord(dataset);
-  if (!("conversation" in record)) return null;
-  const { conversation } = record;
-  const answer = conversation.messages.findLastIndex(({ role }) => role === "assistant");
-  const messages =
-    samplePrompt === "" ? conversation.messages.slice(0, answer) : [{ role: "user", content: samplePrompt }];
-  const question = messages.at(-1)?.content;
-  if (typeof question !== "string") return null;
-  const [rendered] = await template.renderAll([{ ...conversation, messages }], "prompt", chatDate);
-  if (rendered === undefined || !("text" in rendered)) return null;
-  const ids = tokenizer!.encode(rendered.text);
-  if (ids.length + sampleTokens > context) return null;
-  return { question, ids, endIds: turnEnd === undefined ? [] : [turnEnd] };
 }
 
 /**
