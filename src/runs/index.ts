@@ -1,4 +1,5 @@
 export { type Checkpoint, type CheckpointName, listCheckpoints, readCheckpoint } from "./checkpoint.js";
+export type { HeldOutSample, ShownMessage } from "./held-out-sample.js";
 export {
   type EndRecord,
   type EvalRecord,
@@ -12,3 +13,4 @@ export {
   type StartRecord,
   type StepRecord,
 } from "./metrics.js";
+export { runWarnings, type Warning, type WarningKind } from "./warnings.js";

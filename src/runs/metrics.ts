@@ -36,6 +36,16 @@ export function totalBytes(estimate: MemoryEstimate): number {
 
 const text: z.ZodType<string | undefined> = TEXT.optional();
 
+const CUT = {
+  /** Training samples that are longer than a row. */
+  samples: COUNT,
+  /** Tokens that are left out of them. */
+  tokens: COUNT,
+  /** All training samples. */
+  of: COUNT,
+};
+const cut: z.ZodType<Fields<typeof CUT> | undefined> = objectOf(CUT).optional();
+
 const OUTLINE = {
   /** `fine-tune`, of a model that has learned, or `from scratch`. */
   job: TEXT,
@@ -54,6 +64,8 @@ const OUTLINE = {
   rowLength: COUNT,
   /** Share of the tokens of all rows that is padding; null for samples one after another, which have none. */
   padding: MEASURED.nullable(),
+  /** Absent for text, and in runs of earlier versions. */
+  cut,
   /** Null for text. */
   heldOutSamples: IF_KNOWN,
   heldOutTokens: COUNT,
@@ -76,7 +88,9 @@ const OUTLINE = {
 };
 
 /** The course of a run, as it is planned. */
-export interface RunOutline extends Fields<typeof OUTLINE> {}
+export interface RunOutline extends Omit<Fields<typeof OUTLINE>, "cut"> {
+  readonly cut?: Fields<typeof CUT> | undefined;
+}
 
 const outline: z.ZodType<RunOutline | undefined> = objectOf(OUTLINE).optional();
 

@@ -1,6 +1,7 @@
 import { waitForSpace } from "../runs/disk-space.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import type { RunFolder } from "../runs/run-folder.js";
+import { runWarnings, type WarningKind } from "../runs/warnings.js";
 
 export interface RunHooks {
   readonly onRecord: (record: MetricsRecord) => void;
@@ -17,6 +18,7 @@ export class RunOutput {
   readonly folder: RunFolder;
   readonly hooks: RunHooks;
   readonly #noted = new Set<string>();
+  readonly #warned = new Set<WarningKind>();
   #path: string;
 
   constructor(folder: RunFolder, hooks: RunHooks) {
@@ -32,6 +34,16 @@ export class RunOutput {
     if (path !== this.#path) this.hooks.onNotice(`${this.#path} was moved: the run goes on in ${path}.`);
     this.#path = path;
     this.hooks.onRecord(record);
+    if (record.kind === "eval") this.#warn();
+  }
+
+  /** Tells warnings as they arise, each kind once. */
+  #warn(): void {
+    for (const { kind, text } of runWarnings(this.folder.records)) {
+      if (this.#warned.has(kind)) continue;
+      this.#warned.add(kind);
+      this.hooks.onNotice(text);
+    }
   }
 
   /** Tells what has not been told before. */
