@@ -1,10 +1,10 @@
 import { joinPath, readText } from "#platform";
 import { InterruptedError } from "../base/errors.js";
 import type { MetricsRecord, PublishedLosses, RunOutline, StartRecord } from "../runs/metrics.js";
-import { parseMetrics } from "../runs/metrics.js";
 import type { TrainResult } from "../training/ending.js";
 import type { TrainingHandle } from "../training/start.js";
 import type { TrainingOptions } from "../training/train.js";
+import { readMetrics } from "../verbs/metrics.js";
 import { beforeAndAfterLines } from "./before-and-after.js";
 import type { Context } from "./context.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
@@ -54,7 +54,7 @@ export async function supervise(
   try {
     const result = await context.goOn(withInterrupts(stop, run.done)).finally(() => view.clear());
     if (result.outcome === "stopped") context.exitCode = code;
-    const records = result.outcome === "planned" ? [] : await recordsOf(result.runFolder);
+    const records = result.outcome === "planned" ? [] : (await readMetrics(result.runFolder)).records;
     context.result({ ...result, start: started }, () => [
       ...courseLines(result, records, context),
       ...outcomeLines(result, context.name, started?.outline),
@@ -65,11 +65,6 @@ export async function supervise(
     context.fail(error);
     context.exitCode = code;
   }
-}
-
-async function recordsOf(runFolder: string): Promise<MetricsRecord[]> {
-  const file = joinPath(runFolder, "metrics.jsonl");
-  return parseMetrics(await readText(file), file);
 }
 
 /** The answers before and after, and what the numbers say. */

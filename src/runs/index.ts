@@ -13,4 +13,5 @@ export {
   type StartRecord,
   type StepRecord,
 } from "./metrics.js";
+export { type MetricsRow, type MetricsTable, metricsCsv, metricsTable } from "./metrics-table.js";
 export { runWarnings, type Warning, type WarningKind } from "./warnings.js";
