@@ -114,7 +114,7 @@ export async function runIn(
     return { ...NOTHING_DONE, runFolder: folder.path, warnings: runWarnings([start]) };
   }
   requireMemory(start.memory, available, settings);
-  const output = new RunOutput(folder, { onRecord, onNotice, stopRequested, untilStep });
+  const output = new RunOutput(folder, { onRecord, onNotice, stopRequested, untilStep }, settings);
   try {
     const trainer = await (goingOn === undefined
       ? Trainer.begin(run, output, start)
