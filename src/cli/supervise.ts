@@ -4,7 +4,6 @@ import type { MetricsRecord, PublishedLosses, RunOutline, StartRecord } from "..
 import type { TrainResult } from "../training/ending.js";
 import type { TrainingHandle } from "../training/start.js";
 import type { TrainingOptions } from "../training/train.js";
-import { readMetrics } from "../verbs/metrics.js";
 import { beforeAndAfterLines } from "./before-and-after.js";
 import type { Context } from "./context.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
@@ -54,6 +53,7 @@ export async function supervise(
   try {
     const result = await context.goOn(withInterrupts(stop, run.done)).finally(() => view.clear());
     if (result.outcome === "stopped") context.exitCode = code;
+    const { readMetrics } = await import("../verbs/metrics.js");
     const records = result.outcome === "planned" ? [] : (await readMetrics(result.runFolder)).records;
     context.result({ ...result, start: started }, () => [
       ...courseLines(result, records, context),
