@@ -74,6 +74,7 @@ export {
   type WriterOptions,
 } from "./verbs/generate.js";
 export { type MergedModel, type MergeOptions, mergeTarget } from "./verbs/merge.js";
+export { type RunMetrics, readMetrics } from "./verbs/metrics.js";
 export {
   type ChatOptions,
   type GenerateManyOptions,

@@ -4,7 +4,7 @@ import { type Files, listTree, runCommand, withFolder } from "./run-command.js";
 
 const VERBS = [
   ...["train", "resume", "compare", "eval", "generate", "quantize", "merge", "export"],
-  ...["tokenizer", "data", "inspect", "doctor", "completion"],
+  ...["tokenizer", "data", "inspect", "metrics", "doctor", "completion"],
 ];
 
 test("the help lists every verb, and only those", async () => {

@@ -28,7 +28,7 @@ function contentOf(name: string, bytes: Buffer, folder: string): unknown {
   if (name.endsWith("adapter_config.json")) return json();
   if (name === "metrics.jsonl") {
     const records = parseMetrics(text()).filter(({ kind }) => kind !== "start" && kind !== "end");
-    return records.map((record) => ({ ...record, tokensPerSecond: 0, computedPerSecond: 0 }));
+    return records.map((record) => ({ ...record, tokensPerSecond: 0, computedPerSecond: 0, seconds: 0 }));
   }
   return createHash("sha256").update(bytes).digest("hex");
 }

@@ -13,6 +13,7 @@ import type {
   StepRecord,
 } from "../runs/metrics.js";
 import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
+import type { Warning } from "../runs/warnings.js";
 import { cutToWidth, fillLines, type Style, singleLine, textWidth } from "./terminal.js";
 
 // One pure function for each kind of line that training shows. Text comes without a newline at its end.
@@ -28,6 +29,11 @@ const PHASES: Readonly<Record<PhaseName, readonly [name: string, meaning: string
 /** Kind of the line, in a column of its own. */
 function label(name: string, color: (text: string) => string): string {
   return color(name) + " ".repeat(LABEL_COLUMNS - name.length);
+}
+
+/** A warning about the run, in as many lines as it takes. */
+export function warningLines({ text }: Warning, columns: number, style: Style): string[] {
+  return labelled(label("warning", style.yellow), singleLine(text).split(" "), { gap: " ", columns });
 }
 
 /** The pieces in lines of `columns` columns, the label before the first and the same indent before the others. */

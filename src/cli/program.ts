@@ -10,6 +10,7 @@ import { addExport } from "./export.js";
 import { addGenerate } from "./generate.js";
 import { addInspect } from "./inspect.js";
 import { addMerge } from "./merge.js";
+import { addMetrics } from "./metrics.js";
 import { addQuantize } from "./quantize.js";
 import { addResume } from "./resume.js";
 import { addTokenizer } from "./tokenizer.js";
@@ -29,6 +30,7 @@ const VERBS = [
   addTokenizer,
   addData,
   addInspect,
+  addMetrics,
   addDoctor,
   addCompletion,
 ];

@@ -4,11 +4,14 @@ import type { MetricsRecord, PublishedLosses, RunOutline, StartRecord } from "..
 import type { TrainResult } from "../training/ending.js";
 import type { TrainingHandle } from "../training/start.js";
 import type { TrainingOptions } from "../training/train.js";
+import { beforeAndAfterLines } from "./before-and-after.js";
 import type { Context } from "./context.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { withInterrupts } from "./interrupts.js";
+import { warningLines } from "./live-lines.js";
 import { LiveView } from "./live-view.js";
 import { shellWord } from "./shell-word.js";
+import { styleFor } from "./terminal.js";
 
 /**
  * Shows a run under way, lets an interrupt stop it at the next step with a checkpoint, and prints its end and the next
@@ -50,13 +53,25 @@ export async function supervise(
   try {
     const result = await context.goOn(withInterrupts(stop, run.done)).finally(() => view.clear());
     if (result.outcome === "stopped") context.exitCode = code;
-    context.result({ ...result, start: started }, () => outcomeLines(result, context.name, started?.outline));
+    const { readMetrics } = await import("../verbs/metrics.js");
+    const records = result.outcome === "planned" ? [] : (await readMetrics(result.runFolder)).records;
+    context.result({ ...result, start: started }, () => [
+      ...courseLines(result, records, context),
+      ...outcomeLines(result, context.name, started?.outline),
+    ]);
   } catch (error) {
     if (started !== undefined && trained) await offerResume(context, started.runFolder);
     if (!(error instanceof InterruptedError)) throw error;
     context.fail(error);
     context.exitCode = code;
   }
+}
+
+/** The answers before and after, and what the numbers say. */
+function courseLines({ warnings }: TrainResult, records: readonly MetricsRecord[], { outlet, env }: Context): string[] {
+  const answers = beforeAndAfterLines(records, outlet.columns);
+  const warned = warnings.flatMap((warning) => warningLines(warning, outlet.columns, styleFor(outlet, env)));
+  return [answers, warned].flatMap((lines) => (lines.length === 0 ? [] : ["", ...lines]));
 }
 
 function outcomeLines(result: TrainResult, program: string, outline?: RunOutline): string[] {

@@ -19,7 +19,7 @@ interface Deferred {
 
 /**
  * Writes one message in the protocol buffers wire format: fields in the order of the calls, repeated numbers packed.
- * Only the field kinds that ONNX uses are here.
+ * Only the field kinds that ONNX and TensorBoard's events use are here.
  */
 export class MessageWriter {
   readonly #chunks: (Uint8Array | Deferred)[] = [];
@@ -36,6 +36,14 @@ export class MessageWriter {
   float(field: number, value: number): this {
     this.#varint(field * 8 + 5);
     append(this.#pending, float32Bytes([value]));
+    return this;
+  }
+
+  double(field: number, value: number): this {
+    this.#varint(field * 8 + 1);
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setFloat64(0, value, true);
+    append(this.#pending, bytes);
     return this;
   }
 

@@ -793,6 +793,16 @@ export const SETTINGS = {
     help: "Save at each evaluation that is the best so far, and make the finished model and adapter of the best checkpoint instead of the last.",
     aliases: ["load_best_model_at_end"],
   },
+  log: {
+    type: "list",
+    group: "Evaluation and checkpoints",
+    mayChange: true,
+    choices: ["tensorboard"],
+    default: null,
+    none: "metrics.jsonl and the report alone",
+    help: "Other logs to write: tensorboard, event files in RUN/tensorboard with the numbers and texts of metrics.jsonl.",
+    aliases: ["report_to"],
+  },
   sampleTokens: {
     type: "integer",
     group: "Evaluation and checkpoints",

@@ -499,6 +499,13 @@ export interface TrainSettings {
    */
   readonly loadBest?: Settings["loadBest"] | undefined;
   /**
+   * Other logs to write: tensorboard, event files in RUN/tensorboard with the numbers and texts of metrics.jsonl.
+   *
+   * Value: a list out of tensorboard, or null.
+   * Default: null: metrics.jsonl and the report alone.
+   */
+  readonly log?: Settings["log"] | undefined;
+  /**
    * Length of the text generated at each evaluation; 0 for none.
    *
    * Value: an integer of at least 0, in tokens.

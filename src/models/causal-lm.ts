@@ -1,5 +1,5 @@
 import { checkpoint } from "../autograd/recompute.js";
-import { type CrossEntropyOptions, linearCrossEntropy } from "../nn/cross-entropy.js";
+import { type CrossEntropyOptions, linearCrossEntropy, linearTokenLosses } from "../nn/cross-entropy.js";
 import { Embedding } from "../nn/embedding.js";
 import { applyLinear, Linear } from "../nn/linear.js";
 import { Module, moduleSlots, namedParameters, type Parameter } from "../nn/module.js";
@@ -135,6 +135,17 @@ export abstract class CausalLM extends Module {
    */
   loss(ids: Tensor, labels: Tensor, options: ForwardOptions & Omit<CrossEntropyOptions, "softcap"> = {}): Tensor {
     return this.score(this.hidden(ids, options), reshape(labels, [labels.size]), options);
+  }
+
+  /** The same loss beside that of each token: (batch · time, 1), zero where it is not scored. */
+  tokenLosses(
+    ids: Tensor,
+    labels: Tensor,
+    options: ForwardOptions & Omit<CrossEntropyOptions, "softcap"> = {},
+  ): { readonly total: Tensor; readonly each: Tensor } {
+    const softcap = this.config.logitSoftcap;
+    const flat = reshape(labels, [labels.size]);
+    return linearTokenLosses(this.hidden(ids, options), this.headWeight, flat, { ...options, softcap });
   }
 
   /** The same loss from final hidden states (n, hidden) and labels (n). */

@@ -30,20 +30,7 @@ export function linearCrossEntropy(
   labels: Tensor,
   options: CrossEntropyOptions = {},
 ): Tensor {
-  const { scale = constant(1), chunkSize = 256, softcap: cap } = options;
-  const tokens = hidden.shape[0]!;
-  const ignored = less(labels, 0);
-  const targets = where(ignored, 0, labels);
-  const weights = mul(reshape(cast(where(ignored, 0, 1), "float32"), [tokens, 1]), scale);
-  const chunks: Chunk[] = [];
-  let total = constant(0);
-  for (let start = 0; start < tokens; start += chunkSize) {
-    const part = (x: Tensor) => slice(x, 0, start, Math.min(tokens, start + chunkSize));
-    const chunk = scoreChunk(part(hidden), weight, part(targets), part(weights), cap);
-    chunks.push(chunk);
-    // Added before the next chunk is created: programs run in order of creation if they can.
-    total = add(total, sum(chunk.loss));
-  }
+  const { total, chunks } = scoreInChunks(hidden, weight, labels, options);
   return withGradient(total, [hidden, weight], (dy, [, w]) => {
     const dHidden: Tensor[] = [];
     let dWeight: Tensor | undefined;
@@ -62,6 +49,40 @@ export function linearCrossEntropy(
     }
     return [mul(concat(dHidden, 0), dy), mul(dWeight!, dy)];
   });
+}
+
+/** The same loss beside that of each token, (n, 1), without gradients. */
+export function linearTokenLosses(
+  hidden: Tensor,
+  weight: Tensor,
+  labels: Tensor,
+  options: CrossEntropyOptions = {},
+): { readonly total: Tensor; readonly each: Tensor } {
+  const { total, chunks } = scoreInChunks(hidden, weight, labels, options);
+  const losses = chunks.map(({ loss }) => loss);
+  return { total, each: concat(losses, 0) };
+}
+
+function scoreInChunks(
+  hidden: Tensor,
+  weight: Tensor,
+  labels: Tensor,
+  { scale = constant(1), chunkSize = 256, softcap: cap }: CrossEntropyOptions,
+): { readonly total: Tensor; readonly chunks: readonly Chunk[] } {
+  const tokens = hidden.shape[0]!;
+  const ignored = less(labels, 0);
+  const targets = where(ignored, 0, labels);
+  const weights = mul(reshape(cast(where(ignored, 0, 1), "float32"), [tokens, 1]), scale);
+  const chunks: Chunk[] = [];
+  let total = constant(0);
+  for (let start = 0; start < tokens; start += chunkSize) {
+    const part = (x: Tensor) => slice(x, 0, start, Math.min(tokens, start + chunkSize));
+    const chunk = scoreChunk(part(hidden), weight, part(targets), part(weights), cap);
+    chunks.push(chunk);
+    // Added before the next chunk is created: programs run in order of creation if they can.
+    total = add(total, sum(chunk.loss));
+  }
+  return { total, chunks };
 }
 
 /** The weighted negative log-likelihood of each token (n, 1), and what its gradient needs. */

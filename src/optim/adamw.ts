@@ -15,6 +15,8 @@ export interface AdamWState {
 
 /** Tensors by name that share a learning rate and a weight decay. They are updated in place. */
 export interface ParameterGroup {
+  /** What records call the learning rate; the same in groups that share one. Default: the group is in no record. */
+  readonly name?: string;
   readonly parameters: ReadonlyMap<string, Float32Array>;
   /** Peak learning rate of the group. */
   readonly lr: number;
@@ -64,6 +66,12 @@ export class AdamW {
       }
     }
     this.state = state;
+  }
+
+  /** The learning rates of the named groups that have parameters, by name. @param lrMultiplier as in `step`. */
+  learningRates(lrMultiplier: number): Record<string, number> {
+    const named = this.groups.filter(({ name, parameters }) => name !== undefined && parameters.size > 0);
+    return Object.fromEntries(named.map(({ name, lr }) => [name!, lr * lrMultiplier]));
   }
 
   /**

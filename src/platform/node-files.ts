@@ -138,10 +138,15 @@ export async function readText(
  * power cut may lose lines added since the last `syncFile`, and a kill may leave a part of the line.
  * @returns the length of the file before.
  */
-export async function appendLine(path: string, line: string): Promise<number> {
+export function appendLine(path: string, line: string): Promise<number> {
+  return appendBytes(path, `${line}\n`);
+}
+
+/** Appends bytes, or text as UTF-8, to a file like `appendLine`. */
+export async function appendBytes(path: string, content: Uint8Array | string): Promise<number> {
   try {
     const before = await lengthOrZero(path);
-    await appendFile(path, `${line}\n`).catch(async (error) => {
+    await appendFile(path, content).catch(async (error) => {
       await truncate(path, before).catch(() => {});
       throw error;
     });

@@ -8,6 +8,7 @@ export { filesBelow, isWithin, pathInside, realPath, requireRoom } from "./node-
 export { appendChunks, linkFile, publishFile } from "./node-downloads.js";
 export { environment, homeFolder } from "./node-environment.js";
 export {
+  appendBytes,
   appendLine,
   copyFile,
   exists,

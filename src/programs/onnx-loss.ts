@@ -31,7 +31,7 @@ export class OnnxLoss {
   }
 
   /** @param batches of one sample each. */
-  async run(batches: Iterable<Batch>): Promise<Evaluation> {
+  async run(batches: Iterable<Batch>): Promise<Omit<Evaluation, "standardError">> {
     let [nats, tokens] = [0, 0];
     for (const { inputIds, labels } of batches) {
       const time = inputIds.length;

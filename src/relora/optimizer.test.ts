@@ -49,6 +49,8 @@ test("norms are not decayed, adapters have their own rate, and what stays traine
     [2e-3, 0.1, 0],
     [2e-3, 0, 0],
   ]);
+  expect(before.learningRates(0.5)).toEqual({ weights: 5e-4 });
+  expect(after.learningRates(0.5)).toEqual({ weights: 5e-4, adapters: 1e-3 });
   expect([...after.state].map(([name, { step }]) => [name, step])).toEqual([
     ["model.embed_tokens.weight", 1],
     ["model.layers.0.input_layernorm.weight", 1],
@@ -72,4 +74,5 @@ test("with LoRA+ B and the magnitudes have a multiple of A's rate, and magnitude
   expect(a).toBeCloseTo(1 - 1e-3 * (1 + 0.1), 6);
   expect(b).toBeCloseTo(1 - 16e-3 * (1 + 0.1), 6);
   expect(magnitude).toBeCloseTo(1 - 16e-3, 6);
+  expect(optimizer.learningRates(1)).toEqual({ adapters: 2e-3, adapterOutputs: 16 * 2e-3 });
 });

@@ -31,12 +31,13 @@ export function createOptimizer(
     new Map([...parameters].flatMap(([name, each]) => (belongs(each) ? [[name, each.values] as const] : [])));
   const ofModel = (exempt: boolean) => group((each) => !adapters.has(each) && isExempt(each) === exempt);
   const ofRole = (role: AdapterRole) => group((each) => roles.get(each) === role);
+  const outputs = loraPlusRatio === 1 ? "adapters" : "adapterOutputs";
   const groups = [
-    { parameters: ofModel(false), lr, weightDecay },
-    { parameters: ofModel(true), lr, weightDecay: 0 },
-    { parameters: ofRole("factor"), lr: adapterLr, weightDecay },
-    { parameters: ofRole("output"), lr: adapterLr * loraPlusRatio, weightDecay },
-    { parameters: ofRole("length"), lr: adapterLr * loraPlusRatio, weightDecay: 0 },
+    { name: "weights", parameters: ofModel(false), lr, weightDecay },
+    { name: "weights", parameters: ofModel(true), lr, weightDecay: 0 },
+    { name: "adapters", parameters: ofRole("factor"), lr: adapterLr, weightDecay },
+    { name: outputs, parameters: ofRole("output"), lr: adapterLr * loraPlusRatio, weightDecay },
+    { name: outputs, parameters: ofRole("length"), lr: adapterLr * loraPlusRatio, weightDecay: 0 },
   ];
   return new AdamW(groups, { beta1, beta2, eps }, known);
 }

@@ -1,6 +1,4 @@
-import { formatRate, sum } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
-import type { MetricsRecord } from "./metrics.js";
 import type { LossAtStep } from "./run-state.js";
 
 /** Floor of the lowest loss, in nats: so far down, a factor is a difference that means nothing. */
@@ -22,41 +20,6 @@ export interface LossLimits {
 export function isDiverging(heldOut: number, training: number, { lowest, factor }: LossLimits): boolean {
   if (lowest === null || factor === null) return false;
   return !(heldOut <= factor * Math.max(lowest, LEAST_LOSS)) && !(training <= lowest);
-}
-
-/**
- * Mean training loss of the last steps, as a multiple of the first, above which a run has unlearned, or not learned.
- */
-const UNLEARNED = 1.2;
-const NOT_LEARNED = 0.99;
-const LAST_STEPS = 10;
-
-/**
- * A warning about a run that came to its end with a training loss far above that of its start, or no lower after more
- * than a few steps; null for any other.
- * @param records of the whole run.
- */
-export function unlearningNotice(
-  records: readonly MetricsRecord[],
-  { method, lr, adapterLr }: Pick<Settings, "method" | "lr" | "adapterLr">,
-): string | null {
-  const losses = records.flatMap((record) => (record.kind === "step" ? [record.loss] : []));
-  const last = losses.slice(1).slice(-LAST_STEPS);
-  if (last.length === 0) return null;
-  const [first, end] = [losses[0]!, sum(last) / last.length];
-  const rate = formatRate(method === "full" ? lr : adapterLr);
-  const [before, after] = [first.toFixed(4), end.toFixed(4)];
-  if (!(end <= UNLEARNED * Math.max(first, LEAST_LOSS))) {
-    return (
-      `Training made the model worse: its loss rose from ${before} to ${after}. ` +
-      `The learning rate of ${rate} is too high; train again with a tenth of it.`
-    );
-  }
-  if (end <= NOT_LEARNED * first || losses.length < 2 * LAST_STEPS || first < LEAST_LOSS) return null;
-  return (
-    `Training has not lowered the loss: it was ${before} in the first step and is ${after} in the last ones. ` +
-    `The learning rate of ${rate} is too high for this model, or too low.`
-  );
 }
 
 /** A run whose numbers say that it should not go on. */

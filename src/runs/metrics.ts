@@ -6,6 +6,7 @@ import { checkpointFault } from "../files/faults.js";
 import { QUANTIZATION_ERROR } from "../loading/quantization-error.js";
 import { MERGE_REPORT } from "../relora/merge-report.js";
 import { PHASE_NAMES } from "../relora/plan.js";
+import { HELD_OUT_SAMPLES, type HeldOutSample } from "./held-out-sample.js";
 
 // A record is a table of fields in the order in which they are written.
 
@@ -35,6 +36,16 @@ export function totalBytes(estimate: MemoryEstimate): number {
 
 const text: z.ZodType<string | undefined> = TEXT.optional();
 
+const CUT = {
+  /** Training samples that are longer than a row. */
+  samples: COUNT,
+  /** Tokens that are left out of them. */
+  tokens: COUNT,
+  /** All training samples. */
+  of: COUNT,
+};
+const cut: z.ZodType<Fields<typeof CUT> | undefined> = objectOf(CUT).optional();
+
 const OUTLINE = {
   /** `fine-tune`, of a model that has learned, or `from scratch`. */
   job: TEXT,
@@ -53,6 +64,8 @@ const OUTLINE = {
   rowLength: COUNT,
   /** Share of the tokens of all rows that is padding; null for samples one after another, which have none. */
   padding: MEASURED.nullable(),
+  /** Absent for text, and in runs of earlier versions. */
+  cut,
   /** Null for text. */
   heldOutSamples: IF_KNOWN,
   heldOutTokens: COUNT,
@@ -75,7 +88,9 @@ const OUTLINE = {
 };
 
 /** The course of a run, as it is planned. */
-export interface RunOutline extends Fields<typeof OUTLINE> {}
+export interface RunOutline extends Omit<Fields<typeof OUTLINE>, "cut"> {
+  readonly cut?: Fields<typeof CUT> | undefined;
+}
 
 const outline: z.ZodType<RunOutline | undefined> = objectOf(OUTLINE).optional();
 
@@ -119,7 +134,11 @@ export interface StartRecord extends Omit<Fields<typeof START>, "outline" | "cha
   readonly ranks?: string | undefined;
 }
 
-const computed: z.ZodType<number | undefined> = MEASURED.optional();
+const measured: z.ZodType<number | undefined> = MEASURED.optional();
+const rates: z.ZodType<Readonly<Record<string, number>> | undefined> = z.record(z.string(), MEASURED).optional();
+
+/** Wall time of training up to here, over interruptions, as in the end record. Absent in runs of earlier versions. */
+const ELAPSED = { seconds: measured };
 
 const STEP = {
   kind: z.literal("step"),
@@ -130,20 +149,28 @@ const STEP = {
   /** Mean cross-entropy of the step's tokens, in nats. */
   loss: MEASURED,
   learningRate: MEASURED,
+  /**
+   * Where they differ, those of the weights, of the adapters, and of what `loraPlusRatio` applies to, by the names
+   * `weights`, `adapters` and `adapterOutputs`. Absent where all are `learningRate`, and in runs of earlier versions.
+   */
+  learningRates: rates,
   /** Global norm of the gradient before clipping. */
   gradNorm: MEASURED,
   /** Tokens that were scored. */
   tokensPerSecond: MEASURED,
   /** All tokens of the rows, padding included. Absent in runs of earlier versions. */
-  computedPerSecond: computed,
+  computedPerSecond: measured,
+  ...ELAPSED,
   /** The merge period that the step belongs to, from 1; 0 while there are no adapters. */
   cycle: COUNT,
   phase: z.enum(PHASE_NAMES),
 };
 
 /** One optimizer step. */
-export interface StepRecord extends Omit<Fields<typeof STEP>, "computedPerSecond"> {
+export interface StepRecord extends Omit<Fields<typeof STEP>, "computedPerSecond" | "seconds" | "learningRates"> {
   readonly computedPerSecond?: number | undefined;
+  readonly seconds?: number | undefined;
+  readonly learningRates?: Readonly<Record<string, number>> | undefined;
 }
 
 const EVAL = {
@@ -156,10 +183,25 @@ const EVAL = {
   tokens: COUNT,
   /** Text that the model wrote at this point. */
   sample: TEXT,
+  /**
+   * Standard error of the loss, in nats, by the spread of the held-out samples or rows. Absent for fewer than two, and
+   * in runs of earlier versions.
+   */
+  standardError: measured,
+  /**
+   * What the model writes after prompts of the held-out data: up to three, the same in each evaluation. Absent where
+   * none is written, and in runs of earlier versions.
+   */
+  samples: HELD_OUT_SAMPLES,
+  ...ELAPSED,
 };
 
 /** One evaluation on the held-out split. */
-export interface EvalRecord extends Fields<typeof EVAL> {}
+export interface EvalRecord extends Omit<Fields<typeof EVAL>, "seconds" | "standardError" | "samples"> {
+  readonly seconds?: number | undefined;
+  readonly standardError?: number | undefined;
+  readonly samples?: readonly HeldOutSample[] | undefined;
+}
 
 const QUANTIZE = {
   kind: z.literal("quantize"),
@@ -235,7 +277,7 @@ const END = {
   savingSeconds: MEASURED,
   peakMemoryBytes: MEASURED,
   /** Bytes that the first rank sent to others in this process; absent for one rank. */
-  sentBytes: computed,
+  sentBytes: measured,
 };
 
 /** The last record of a run. */

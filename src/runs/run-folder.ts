@@ -39,6 +39,7 @@ import { filesBesideDeltas } from "../relora/delta-log.js";
 import type { WrittenFolder } from "../relora/master-weights.js";
 import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 import { renderReport } from "./report/report.js";
+import { filesBesideEvents, TENSORBOARD_FOLDER } from "./tensorboard.js";
 
 const METRICS_FILE = "metrics.jsonl";
 const LOCK_FILE = "lock";
@@ -47,9 +48,9 @@ const LOCK_FILE = "lock";
 const OWN_FILES = /^(config\.resolved\.json|env\.json|metrics\.jsonl|report\.html|best|last|rank-\d+\.log)$/;
 /** The lock, and those that are held while a dead process's lock is taken over. */
 export const LOCK_FILES: RegExp = /^lock(\.takeover)*$/;
-const OWN_FOLDERS = /^(base|deltas|adapter|model|tokens|checkpoint-\d+)$/;
+const OWN_FOLDERS = /^(base|deltas|adapter|model|tokens|tensorboard|checkpoint-\d+)$/;
 /** What no rank reads of a run that goes on. */
-const NOT_READ = /^(lock(\.takeover)*|report\.html|env\.json|rank-\d+\.log|model|adapter|tokens|\..*)$/;
+const NOT_READ = /^(lock(\.takeover)*|report\.html|env\.json|rank-\d+\.log|model|adapter|tokens|tensorboard|\..*)$/;
 const LEFTOVER = /^\..*\.(partial|previous)$/;
 
 /**
@@ -398,7 +399,11 @@ async function othersIn(path: string, names: readonly string[]): Promise<string[
   for (const name of names) {
     const folder = joinPath(path, name);
     if (!OWN_FOLDERS.test(name) || !(await isDirectory(folder))) continue;
-    const files = await (name === "deltas" ? filesBesideDeltas(path) : unlistedFiles(folder));
+    const files = await (name === "deltas"
+      ? filesBesideDeltas(path)
+      : name === TENSORBOARD_FOLDER
+        ? filesBesideEvents(folder)
+        : unlistedFiles(folder));
     for (const file of files) if (!LEFTOVER.test(file.split("/")[0]!)) others.push(`${name}/${file}`);
   }
   return others;

@@ -7,12 +7,12 @@ import { fillModel, finishedModel, modelBytes } from "../loading/model-source.js
 import { HeldOutLoss } from "../programs/held-out.js";
 import type { MasterWeights } from "../relora/master-weights.js";
 import { isMergedWhole, planStep } from "../relora/plan.js";
-import { unlearningNotice } from "../runs/divergence.js";
 import { type Ending, publishedStep } from "../runs/early-stop.js";
 import type { EndRecord, PublishedLosses } from "../runs/metrics.js";
 import type { Progress } from "../runs/progress.js";
 import { publishAdapter, publishCheckpoint, publishModel } from "../runs/publishing.js";
 import { logsLastCycle } from "../runs/run-state.js";
+import { runWarnings, type Warning } from "../runs/warnings.js";
 import type { PreparedRun } from "./prepare.js";
 import type { RunOutput } from "./run-output.js";
 
@@ -38,6 +38,8 @@ export interface TrainResult {
   readonly modelFolder: string | null;
   /** The step that the finished model is of. */
   readonly modelStep: number | null;
+  /** What the numbers of the run say that its owner should know. */
+  readonly warnings: readonly Warning[];
 }
 
 /** A run that trains no further. */
@@ -57,8 +59,6 @@ export async function finishRun(ended: EndedRun, ending: Ending): Promise<TrainR
   const { patience, maxSteps } = settings;
   const { step, toBeat } = progress;
   const waitForSpace = output.waitForSpace.bind(output);
-  const warning = unlearningNotice(output.folder.records, settings);
-  if (warning !== null) output.hooks.onNotice(warning);
   if (ending === "early") {
     output.hooks.onNotice(
       `None of the last ${patience} evaluations was below ${toBeat?.toFixed(4)}: ` +
@@ -177,5 +177,6 @@ async function endRun(
     checkpoint,
     modelFolder: model?.folder ?? null,
     modelStep,
+    warnings: runWarnings(folder.records),
   };
 }

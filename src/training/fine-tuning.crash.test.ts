@@ -9,6 +9,7 @@ import type { Settings } from "../config/settings.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import { parseRunState } from "../runs/run-state.js";
 import { openRun } from "../runs/saved-run.js";
+import { loadModel } from "../verbs/model.js";
 import { prepareRun } from "./prepare.js";
 import { resume } from "./resume.js";
 import { train } from "./train.js";
@@ -65,6 +66,33 @@ describe.each<[name: string, data: string, change: Partial<Settings>]>([
   });
 });
 
+test.each(["pairs.jsonl", "chat.jsonl"])("the held-out answers of %s are those of the finished model", async (data) => {
+  const chatTemplate = data === "chat.jsonl" ? path.join(folder, "chat.jinja") : null;
+  await writeFile(path.join(folder, "chat.jinja"), TEMPLATE);
+  const settings = settingsOf(`answers-${data}`, data, {
+    chatTemplate,
+    sequenceLength: 48,
+    sampleTokens: 6,
+    validationFraction: 0.2,
+    maxSteps: 8,
+  });
+  const records: MetricsRecord[] = [];
+  const { runFolder } = await train(settings, { onRecord: (record) => void records.push(record) });
+  const asked = records.flatMap((record) => (record.kind === "eval" ? [record.samples!] : []));
+  expect(asked.length).toBeGreaterThan(2);
+  const prompts = asked.map((samples) => samples.map(({ text: _, ...prompt }) => prompt));
+  for (const each of prompts) expect(each).toEqual(prompts[0]);
+  expect(asked[0]!.length).toBeGreaterThan(1);
+  expect(asked[0]).not.toEqual(asked.at(-1));
+  const model = await loadModel(runFolder);
+  const greedy = { temperature: 0, maxNewTokens: 6 };
+  for (const { prompt, messages, text } of asked.at(-1)!) {
+    const reply = messages === undefined ? model.generate(prompt!, greedy) : model.chat(messages, greedy);
+    expect(await reply).toBe(text);
+  }
+  await model.dispose();
+});
+
 test("the hash of the data covers what is scored", async () => {
   const hash = async (change: Partial<Settings>) =>
     (await prepareRun(settingsOf("hash", "pairs.jsonl", change))).dataSha256;
@@ -84,7 +112,7 @@ test("a run goes on by the rules of reading that it began with", async () => {
   const settings = settingsOf("rules", "texts");
   await train(settings);
   const saved = await openRun(settings.out!);
-  expect(saved.state.readingRules).toBe(4);
+  expect(saved.state.readingRules).toBe(5);
   const { readingRules: _, ...before } = saved.state;
   expect(parseRunState(before, "state.json").readingRules).toBe(1);
   await rename(path.join(data, "b.jsonl"), path.join(data, "my_test.jsonl"));

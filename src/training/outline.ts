@@ -12,7 +12,7 @@ const FEW_SAMPLES = 30;
 
 /** The course of a run in words and numbers. @param shape its last phase. */
 export function outlineOf(
-  { settings, cursor, isStream, padding, heldOutData, unreachable, example }: PreparedRun,
+  { settings, cursor, isStream, padding, trainCounts, heldOutData, unreachable, example }: PreparedRun,
   shape: RunShape,
 ): RunOutline {
   const { epochs, maxSteps, batchSize, totalBatchSize, sequenceLength } = settings;
@@ -31,6 +31,7 @@ export function outlineOf(
     rowsPerEpoch: cursor.rowsPerEpoch,
     rowLength: sequenceLength,
     padding,
+    ...(!isStream && { cut: { ...trainCounts.truncation, of: trainCounts.samples } }),
     heldOutSamples: isStream ? null : counts.samples,
     heldOutTokens: counts.tokens,
     heldOut: chosenWords(chosen, settings),

@@ -1,7 +1,6 @@
 import { availableMemoryBytes, cpuCount, exists, residentMemoryBytes, sha256 } from "#platform";
 import { ConfigError, DataError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
-import { ChatTemplate } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
 import { type DataFacts, derive, type OpenSettings } from "../config/derive.js";
 import { completeSettings } from "../config/resolve.js";
@@ -29,11 +28,12 @@ import type { SavedRun } from "../runs/saved-run.js";
 import { WITHOUT_TOKENS } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { type AdapterStart, openAdapterStart } from "./adapter-start.js";
+import { findHeldOutPrompts, type HeldOutPrompt } from "./held-out-prompts.js";
 import { fitMemory } from "./memory-fit.js";
 import { requireBatchMemory } from "./memory-limit.js";
 import { unreachableLoss } from "./reachable-loss.js";
 import { type DataRequest, type PreparationEvents, type ReadData, readData } from "./read-data.js";
-import type { DataSummary } from "./token-cache.js";
+import { type ExamplePrompt, exampleOf, type SampleChat, sampleChatOf } from "./sample-chat.js";
 
 /**
  * A run's model, built from its source with weights still to be read, and its data. Nothing has been written yet.
@@ -58,8 +58,9 @@ export interface PreparedRun extends TrainedRun {
   readonly dataWords: DataWords;
   /** The chat that samples of text answer; null where they continue a text. */
   readonly sampleChat: SampleChat | null;
-  /** A prompt for the finished model, such as its data have. */
-  readonly example: { readonly prompt: string; readonly isChat: boolean };
+  readonly example: ExamplePrompt;
+  /** Prompts of the held-out data that are answered at evaluations: at most three, and none without a tokenizer. */
+  readonly heldOutPrompts: readonly HeldOutPrompt[];
   /** Keys and files of the data that are not used, in words. */
   readonly unused: string;
   /** The data before they were cut to rows. */
@@ -211,6 +212,15 @@ export async function prepareRun(
     },
     sampleChat,
     example: exampleOf(summary, sampleChat),
+    heldOutPrompts:
+      tokenizer === null
+        ? []
+        : await findHeldOutPrompts(summary.heldOut, heldOutRows, {
+            tokenizer,
+            settings,
+            turnEnd,
+            context: model.config.maxSequenceLength,
+          }),
     dataWords: {
       source: shownData(data),
       unit: summary.unit,
@@ -251,53 +261,6 @@ const QUESTION_FORMS = {
   chats: "questions and answers as chats",
   texts: "questions and answers as texts, since the tokenizer has no chat template",
 } as const;
-
-/** A question, and the tokens of its chat up to the answer. */
-export interface SampleChat {
-  readonly question: string;
-  readonly ids: readonly number[];
-  /** Tokens that end the answer, beside those that end a text. */
-  readonly endIds: readonly number[];
-}
-
-/** Longest prompt that is shown as an example. */
-const SHOWN_PROMPT = 80;
-
-/** A prompt of the data that fits a line: that of the first held-out sample, or the beginning of its text. */
-function exampleOf({ first: record }: DataSummary, chat: SampleChat | null): PreparedRun["example"] {
-  const words =
-    "prompt" in record ? record.prompt : record.kind === "text" ? record.text.split(/\s+/, 3).join(" ") : "";
-  const prompt = (chat?.question ?? words).trim();
-  const isShown = prompt !== "" && prompt.length <= SHOWN_PROMPT && !prompt.includes("\n");
-  return { prompt: isShown ? prompt : chat === null ? "The" : "Hello!", isChat: chat !== null };
-}
-
-/**
- * The chat that samples of text answer: `samplePrompt`, or the first question that is held out, as the template writes
- * it. Null for data that are no chats, and for a chat that leaves no room for an answer.
- */
-async function sampleChatOf(
-  { kind, first: record }: DataSummary,
-  tokenizer: Tokenizer | null,
-  { samplePrompt, sampleTokens, chatDate }: Settings,
-  context: number,
-  turnEnd: number | undefined,
-): Promise<SampleChat | null> {
-  const template = tokenizer !== null && isChat(kind) && sampleTokens > 0 ? ChatTemplate.of(tokenizer) : null;
-  if (template === null) return null;
-  if (!("conversation" in record)) return null;
-  const { conversation } = record;
-  const answer = conversation.messages.findLastIndex(({ role }) => role === "assistant");
-  const messages =
-    samplePrompt === "" ? conversation.messages.slice(0, answer) : [{ role: "user", content: samplePrompt }];
-  const question = messages.at(-1)?.content;
-  if (typeof question !== "string") return null;
-  const [rendered] = await template.renderAll([{ ...conversation, messages }], "prompt", chatDate);
-  if (rendered === undefined || !("text" in rendered)) return null;
-  const ids = tokenizer!.encode(rendered.text);
-  if (ids.length + sampleTokens > context) return null;
-  return { question, ids, endIds: turnEnd === undefined ? [] : [turnEnd] };
-}
 
 /**
  * The model with a row of its tables for each new token of the tokenizer.

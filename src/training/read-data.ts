@@ -94,6 +94,7 @@ export async function readData(request: DataRequest): Promise<ReadData> {
     unused: describeUnused(dataset.unused),
     isSplit: loaded.validation.count > 0,
     first: await firstRecord(dataset),
+    heldOut: await heldOutRecords(dataset),
   };
   const inputs = inputsOf(request, tokenizer, { validationFraction, chatDate });
   return { seen, tokenizer, chatDate, summary, tokenized, inputs, isKept: false };
@@ -143,6 +144,19 @@ function withSurround(stored: Tokenizer | null, { addSpecialTokens }: OpenSettin
 /** The first record that is held out, or of those to train on where a text is cut near its end. */
 async function firstRecord({ train, validation }: OpenDataset): Promise<DataRecord> {
   return (await validation.first(1))[0] ?? (await train.first(1))[0]!;
+}
+
+/** Held-out records that are looked at for prompts. */
+const LOOKED_AT = 12;
+/** UTF-16 units that are kept of a text. */
+const BEGINNING = 2000;
+
+async function heldOutRecords({ kind, validation }: OpenDataset): Promise<DataRecord[]> {
+  if (kind === "token rows") return [];
+  const records = await validation.first(LOOKED_AT);
+  return records.map((record) =>
+    record.kind === "text" ? { ...record, text: record.text.slice(0, BEGINNING) } : record,
+  );
 }
 
 async function tokenizerFor(

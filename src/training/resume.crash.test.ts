@@ -13,7 +13,7 @@ import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { writeChecksums } from "../files/checksums.js";
 import { readCheckpoint } from "../runs/checkpoint.js";
-import type { MetricsRecord } from "../runs/metrics.js";
+import { type MetricsRecord, parseMetrics } from "../runs/metrics.js";
 import type { RunState } from "../runs/run-state.js";
 import { resume } from "./resume.js";
 import { train } from "./train.js";
@@ -135,6 +135,12 @@ test("a run goes on from an earlier checkpoint to the same end, a torn line of m
   await writeFile(metrics, `${await readFile(metrics, "utf8")}{"kind":"st`);
   await resume(settings.out!, { checkpoint: 4, changes: { keepCheckpoints: 1 } });
   expect(await runContents(settings.out!)).toEqual(await wholeRun("relora-plain", {}));
+  // The clock of the records goes on from the checkpoint's.
+  const records = parseMetrics(await readFile(metrics, "utf8"));
+  const seconds = records.flatMap((record) => ("seconds" in record ? [record.seconds!] : []));
+  expect(seconds).toHaveLength(11 + 5 + 1);
+  expect(seconds).toEqual([...seconds].sort((a, b) => a - b));
+  expect(seconds[0]).toBeGreaterThan(0);
 });
 
 test.each<[name: string, change: Partial<Settings>]>([

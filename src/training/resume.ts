@@ -14,6 +14,7 @@ import { bestOf, type Ending, endingOf, publishedStep } from "../runs/early-stop
 import type { MetricsRecord, PublishedLosses } from "../runs/metrics.js";
 import { isRunFolder, RunFolder, readRunSettings } from "../runs/run-folder.js";
 import { openRun, type SavedRun } from "../runs/saved-run.js";
+import { runWarnings } from "../runs/warnings.js";
 import type { TrainResult } from "./ending.js";
 import { withLength } from "./new-length.js";
 import { inJob, runIn, type TrainOptions } from "./train.js";
@@ -99,7 +100,7 @@ async function resumeIn(
       );
       await folder.write((at) => goBackTo(at, step, best?.step ?? null));
       await folder.writeReport(settings);
-      return finishedAlready(saved, ending, published, lossesIn(records.at(-1)));
+      return finishedAlready(saved, ending, published, records);
     }
     if (records.length < saved.state.records) {
       onNotice(
@@ -144,15 +145,16 @@ function lossesIn(last: MetricsRecord | undefined): PublishedLosses | undefined 
   return last?.kind === "end" ? last.losses : undefined;
 }
 
-/** @param recorded the losses of the model where the base is quantized, as the last record has them. */
+/** @param records those of the run; of a quantized base the last has the losses of the model. */
 function finishedAlready(
   { folder, checkpoint, state, quantizer }: SavedRun,
   outcome: Ending,
   modelStep: number,
-  recorded: PublishedLosses | undefined,
+  records: readonly MetricsRecord[],
 ): TrainResult {
   const loss = (modelStep === checkpoint.step ? state.evaluated : state.best)?.loss ?? null;
-  const losses = quantizer === null ? { trained: loss, exact: loss } : (recorded ?? { trained: null, exact: null });
+  const losses =
+    quantizer === null ? { trained: loss, exact: loss } : (lossesIn(records.at(-1)) ?? { trained: null, exact: null });
   return {
     outcome,
     runFolder: folder,
@@ -163,5 +165,6 @@ function finishedAlready(
     checkpoint: checkpoint.folder,
     modelFolder: joinPath(folder, "model"),
     modelStep,
+    warnings: runWarnings(records),
   };
 }

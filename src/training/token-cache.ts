@@ -53,6 +53,8 @@ export interface DataSummary {
   readonly isSplit: boolean;
   /** The first record that is held out, or else to train on. */
   readonly first: DataRecord;
+  /** The first records that are held out, of texts their beginnings; none of rows of tokens. */
+  readonly heldOut: readonly DataRecord[];
 }
 
 /** Data as tokens. */
@@ -88,7 +90,7 @@ const UNIT: z.ZodType<OpenDataset["unit"]> = z.enum([
   ...DOCUMENT_UNITS,
 ]);
 const CONVERSATION = z.looseObject({ messages: z.array(z.looseObject({ role: TEXT })).min(1) });
-const FIRST = z.looseObject({
+const RECORD = z.looseObject({
   kind: KIND,
   text: TEXT.optional(),
   prompt: TEXT.optional(),
@@ -101,7 +103,10 @@ const FACTS = z.object({
   bytes: COUNT,
   /** Milliseconds since 1970. */
   written: COUNT,
-  summary: z.object({ kind: KIND, loadedKind: KIND, unit: UNIT, unused: TEXT, isSplit: z.boolean(), first: FIRST }),
+  summary: z.object({
+    ...{ kind: KIND, loadedKind: KIND, unit: UNIT, unused: TEXT, isSplit: z.boolean() },
+    ...{ first: RECORD, heldOut: z.array(RECORD) },
+  }),
   train: KEPT_TOKENS,
   validation: KEPT_TOKENS,
 });
@@ -192,7 +197,7 @@ async function readWhole(folder: string, key: string): Promise<DataTokens | null
   if ((await fileSize(path)) !== trainBytes + keptBytes(validation)) return null;
   const bytes = openStored(path);
   return {
-    summary: { ...summary, first: summary.first as unknown as DataRecord },
+    summary: summary as unknown as DataSummary,
     train: openKeptTokens(bytes, 0, train),
     validation: openKeptTokens(bytes, trainBytes, validation),
   };

@@ -84,6 +84,11 @@ test("relora warms up, merges without changing the model, and leaves a Hugging F
   expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
   expect(steps.map(({ phase }) => phase)).toEqual([...Array(3).fill("warm-start"), ...Array(9).fill("adapter")]);
   expect(steps.map(({ cycle }) => cycle)).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
+  for (const { phase, learningRate, learningRates } of steps) {
+    const weights = learningRate * (SMALL.lr! / SMALL.adapterLr!);
+    const rates = { weights: expect.closeTo(weights, 12), adapters: learningRate };
+    expect(learningRates).toEqual(phase === "adapter" ? rates : undefined);
+  }
   const merges = ofKind(records, "merge");
   expect(merges.map(({ step }) => step)).toEqual([6, 9, 12]);
   for (const { lossBefore, lossAfter, probeLogitsChange, deltaNorm, layers } of merges) {

@@ -13,6 +13,7 @@ import { describePlan, planRun } from "../relora/plan.js";
 import type { MetricsRecord, StartRecord } from "../runs/metrics.js";
 import { chooseRunFolder, RunFolder } from "../runs/run-folder.js";
 import type { SavedRun } from "../runs/saved-run.js";
+import { runWarnings } from "../runs/warnings.js";
 import { requireSameRun } from "./agreement.js";
 import type { TrainResult } from "./ending.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
@@ -121,10 +122,10 @@ export async function runIn(
   const start = describeStart(settings, run, place, { held, available });
   if (settings.dryRun) {
     onRecord(start);
-    return { ...NOTHING_DONE, runFolder: folder.path };
+    return { ...NOTHING_DONE, runFolder: folder.path, warnings: runWarnings([start]) };
   }
   requireMemory(start.memory, available, settings);
-  const output = new RunOutput(folder, { onRecord, onNotice, stopRequested, untilStep });
+  const output = new RunOutput(folder, { onRecord, onNotice, stopRequested, untilStep }, settings);
   try {
     const trainer = await (goingOn === undefined
       ? Trainer.begin(run, output, start)

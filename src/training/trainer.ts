@@ -30,11 +30,9 @@ import { isOutOfMemory } from "./memory-limit.js";
 import { adapterPhase, type Quantized, quantizeFrozen, saveRunBase } from "./phases.js";
 import type { PreparedRun } from "./prepare.js";
 import type { RunOutput } from "./run-output.js";
+import { answerHeldOut, writeSample } from "./samples.js";
 import { faultOf, nonFiniteTensor } from "./soundness.js";
 import { adapterGradientFault } from "./startup-checks.js";
-
-/** Options of the samples in the report. */
-const SAMPLING = { temperature: 0.8, topK: 50, topP: 1 };
 
 /** One update. */
 interface Update {
@@ -209,15 +207,19 @@ export class Trainer {
     for (const gradient of gradients.values()) discardGradient(gradient);
     progress.tokens += tokens;
     const seconds = (performance.now() - started) / 1000;
+    const learningRate = (phase === "adapter" ? adapterLr : lr) * lrMultiplier;
+    const learningRates = this.#phase.optimizer.learningRates(lrMultiplier);
     await this.#output.record({
       kind: "step",
       step,
       tokens: progress.tokens,
       loss,
-      learningRate: (phase === "adapter" ? adapterLr : lr) * lrMultiplier,
+      learningRate,
+      ...(Object.values(learningRates).some((rate) => rate !== learningRate) && { learningRates }),
       gradNorm,
       tokensPerSecond: tokens / seconds,
       computedPerSecond: (computed * ranks.size) / seconds,
+      seconds: progress.seconds,
       cycle,
       phase,
     });
@@ -274,18 +276,18 @@ export class Trainer {
   /** @param trainingLoss of the step before. @returns the held-out loss. */
   async #evaluate(trainingLoss: number): Promise<number> {
     const { step } = this.#progress;
-    const { sampleTokens, samplePrompt, seed } = this.#settings;
-    const { loss, perplexity, tokens } = await this.#phase.evaluate();
-    const options = { ...SAMPLING, maxNewTokens: sampleTokens };
-    const { sampleChat } = this.#run;
-    const [prompt, endIds] = sampleChat === null ? [samplePrompt, []] : [sampleChat.ids, sampleChat.endIds];
-    const generator = this.#run.ranks.rank === 0 ? this.#phase.generator : null;
-    const written = await generator?.generate(prompt, options, new Rng(seed, "sample", step), endIds);
-    const shown = sampleChat === null ? samplePrompt : `${sampleChat.question}\n`;
-    const sample = sampleTokens === 0 || written === undefined ? "" : shown + written.text;
+    const { loss, perplexity, tokens, standardError } = await this.#phase.evaluate();
+    const isFirst = this.#run.ranks.rank === 0;
+    const sample = await writeSample(this.#run, isFirst ? this.#phase.generator : null, step);
+    const samples = isFirst ? await answerHeldOut(this.#run) : [];
     const isWarmStart = this.#planOf(Math.max(1, step)).phase === "warm-start";
     this.#progress.evaluate(loss, trainingLoss, this.#settings, !isWarmStart);
-    await this.#output.record({ kind: "eval", step, loss, perplexity, tokens, sample });
+    const { seconds } = this.#progress;
+    await this.#output.record({
+      ...{ kind: "eval", step, loss, perplexity, tokens, sample, seconds },
+      ...(standardError !== null && { standardError }),
+      ...(samples.length > 0 && { samples }),
+    });
     await this.#output.folder.writeReport();
     return loss;
   }
