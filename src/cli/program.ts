@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { addChat } from "./chat.js";
 import { addCompare } from "./compare.js";
 import { addCompletion } from "./completion.js";
 import { Context, type Surroundings } from "./context.js";
@@ -12,6 +13,7 @@ import { addInspect } from "./inspect.js";
 import { addMerge } from "./merge.js";
 import { addQuantize } from "./quantize.js";
 import { addResume } from "./resume.js";
+import { addServe } from "./serve.js";
 import { addTokenizer } from "./tokenizer.js";
 import { addTrain } from "./train.js";
 import { explainUsage, helpStyle } from "./usage.js";
@@ -23,6 +25,8 @@ const VERBS = [
   addCompare,
   addEval,
   addGenerate,
+  addChat,
+  addServe,
   addQuantize,
   addMerge,
   addExport,

@@ -129,6 +129,7 @@ export class BatchGenerator {
     const texts = [...this.#open];
     const logits = await this.#decoder.readRows(texts.map(({ read, next }) => read.add(next)));
     const ended = texts.filter((text, i) => {
+      if (!this.#open.has(text)) return false; // it was left meanwhile
       const token = text.draft.choose(logits[i]!);
       text.next = token === undefined ? [] : [token];
       return token === undefined;
