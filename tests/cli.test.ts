@@ -81,7 +81,7 @@ test("two runs that begin at once in one folder: one trains, the other says who 
 
 test.each([
   ["finetune", 'did you mean "train"?'],
-  ["chat", 'did you mean "generate"?'],
+  ["talk", 'did you mean "chat"?'],
   ["evaluate", 'did you mean "eval"?'],
   ["fuse", 'did you mean "merge"?'],
   ["quantise", 'did you mean "quantize"?'],

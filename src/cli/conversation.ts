@@ -1,34 +1,142 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
+import { appendLine, extension } from "#platform";
+import { ConfigError, DataError } from "../base/errors.js";
+import { suggest } from "../base/suggest.js";
 import type { ChatMessage } from "../chats/chat-rendering.js";
 import type { WritingOptions } from "../programs/text-generator.js";
 import type { Writer } from "../verbs/generate.js";
 import type { Context } from "./context.js";
+import { describeError } from "./exit-codes.js";
+import { typedTurns } from "./typed-turns.js";
 import { noteRestarts, printer } from "./written-text.js";
 
-/** Answers each line of standard input until it ends; on a terminal the user is prompted for them. */
+const HELP = [
+  "/reset      begins anew, with the system message if there is one",
+  "/save FILE  adds the conversation as a line of a .jsonl file, which --data reads",
+  "/help       shows this",
+  "/exit       ends; so does Ctrl-D",
+  'A line that ends in \\ goes on in the next one; so do all between two lines of """.',
+  "Ctrl-C stops an answer, and at an empty prompt ends.",
+];
+
+/** A command, and what stands behind it; no path such as /etc/hosts. */
+const COMMAND = /^\/([a-z]+)(?:\s+(\S.*))?\s*$/;
+const COMMANDS = ["reset", "save", "help", "exit"];
+
+/** Answers the turns on standard input until it ends; on a terminal the user is prompted for them. */
 export async function converse(
   writer: Writer,
   before: readonly ChatMessage[],
   options: WritingOptions,
   context: Context,
 ): Promise<void> {
-  const { stdin, outlet } = context;
-  const isAsked = stdin.isTTY === true;
-  const lines = createInterface({ input: stdin, ...(isAsked && { output: process.stdout }), prompt: "> " });
-  lines.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
-  const print = printer(context);
-  const messages = [...before];
-  if (isAsked) lines.prompt();
-  for await (const line of lines) {
-    if (line.trim() !== "") {
-      messages.push({ role: "user", content: line });
-      const generation = await writer.answer(messages, { ...options, onText: print });
-      print("\n");
-      noteRestarts(context, generation);
-      messages.push({ role: "assistant", content: generation.text });
-    }
-    if (isAsked) lines.prompt();
+  writer.requireTemplate();
+  await new Conversation(writer, before, options, context).run();
+}
+
+class Conversation {
+  readonly #writer: Writer;
+  readonly #before: readonly ChatMessage[];
+  readonly #options: WritingOptions;
+  readonly #context: Context;
+  readonly #isAsked: boolean;
+  #messages: ChatMessage[];
+  /** Stops the answer that is being written; undefined while none is. */
+  #answering: AbortController | undefined;
+
+  constructor(writer: Writer, before: readonly ChatMessage[], options: WritingOptions, context: Context) {
+    this.#writer = writer;
+    this.#before = before;
+    this.#options = options;
+    this.#context = context;
+    this.#isAsked = context.stdin.isTTY === true;
+    this.#messages = [...before];
   }
-  if (isAsked) outlet.write("\n");
+
+  async run(): Promise<void> {
+    const { stdin, outlet } = this.#context;
+    const lines = createInterface({ input: stdin, ...(this.#isAsked && { output: process.stdout }) });
+    const ask = (goesOn: boolean): void => {
+      lines.setPrompt(goesOn ? ". " : "> ");
+      if (this.#isAsked) lines.prompt();
+    };
+    lines.on("SIGINT", () => {
+      if (this.#answering !== undefined) this.#answering.abort();
+      else if (lines.line === "") lines.close();
+      else {
+        // Leaves what was typed, as a shell does.
+        outlet.write("^C\n");
+        lines.write(null, { ctrl: true, name: "e" });
+        lines.write(null, { ctrl: true, name: "u" });
+      }
+    });
+    if (this.#isAsked) this.#context.note("/help tells what there is beside answers");
+    ask(false);
+    try {
+      for await (const turn of typedTurns(lines, ask)) {
+        if ((await this.#take(turn)) === "exit") return;
+      }
+      if (this.#isAsked) outlet.write("\n");
+    } finally {
+      lines.close();
+    }
+  }
+
+  async #take(turn: string): Promise<"exit" | "go on"> {
+    const [, command, argument = ""] = COMMAND.exec(turn) ?? [];
+    if (command === "exit") return "exit";
+    try {
+      if (command === undefined) await this.#answer(turn);
+      else await this.#obey(command, argument);
+    } catch (error) {
+      // Whoever types can put it right; a file of turns ends here.
+      if (!this.#isAsked || !(error instanceof DataError || error instanceof ConfigError)) throw error;
+      this.#context.stderr.write(`${describeError(error, { debug: false })}\n`);
+    }
+    return "go on";
+  }
+
+  /** Answers a turn. What was written of a stopped answer stays part of the conversation. */
+  async #answer(content: string): Promise<void> {
+    const show = printer(this.#context);
+    const asked = [...this.#messages, { role: "user", content }];
+    const stopping = new AbortController();
+    const { signal } = stopping;
+    this.#answering = stopping;
+    let text = "";
+    const onText = (piece: string): void => {
+      text += piece;
+      show(piece);
+    };
+    try {
+      noteRestarts(this.#context, await this.#writer.answer(asked, { ...this.#options, onText, signal }));
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      this.#answering = undefined;
+      if (text !== "" || signal.aborted) show("\n");
+    }
+    this.#messages = [...asked, { role: "assistant", content: text }];
+  }
+
+  async #obey(command: string, argument: string): Promise<void> {
+    if (command === "reset") this.#messages = [...this.#before];
+    else if (command === "help") this.#context.stderr.print(HELP);
+    else if (command === "save") await this.#save(argument);
+    else {
+      const nearest = suggest(command, COMMANDS);
+      const hint = nearest === undefined ? "/help lists what there is" : `did you mean /${nearest}?`;
+      throw new ConfigError(`/${command}: there is no such command; ${hint}`);
+    }
+  }
+
+  async #save(file: string): Promise<void> {
+    if (extension(file) !== ".jsonl") throw new ConfigError(`/save: name a file that ends in .jsonl, got "${file}"`);
+    if (!this.#messages.some(({ role }) => role === "assistant")) {
+      throw new ConfigError("/save: there is no answer yet; ask something first");
+    }
+    await appendLine(file, JSON.stringify({ messages: this.#messages }));
+    this.#context.note(`${this.#messages.length} messages are a line of ${file}`);
+  }
 }

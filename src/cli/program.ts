@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { addChat } from "./chat.js";
 import { addCompare } from "./compare.js";
 import { addCompletion } from "./completion.js";
 import { Context, type Surroundings } from "./context.js";
@@ -13,6 +14,7 @@ import { addMerge } from "./merge.js";
 import { addMetrics } from "./metrics.js";
 import { addQuantize } from "./quantize.js";
 import { addResume } from "./resume.js";
+import { addServe } from "./serve.js";
 import { addTokenizer } from "./tokenizer.js";
 import { addTrain } from "./train.js";
 import { explainUsage, helpStyle, requireSingleValues } from "./usage.js";
@@ -24,6 +26,8 @@ const VERBS = [
   addCompare,
   addEval,
   addGenerate,
+  addChat,
+  addServe,
   addQuantize,
   addMerge,
   addExport,

@@ -67,6 +67,22 @@ export function readTargetOptions(command: Command): TargetOptions {
   return { ...rest, adapter: adapter === "with", ...origin };
 }
 
+const { base, checkpoint, device, threads } = TARGET_OPTIONS;
+const PLAIN_OPTIONS = { base, checkpoint, device, threads } as const satisfies OptionTable;
+
+/** Adds the options of loading a trained model as it is. */
+export function addPlainTargetOptions(command: Command): void {
+  addOptions(command, PLAIN_OPTIONS);
+}
+
+/** Those options, checked. */
+export function readPlainTargetOptions(
+  command: Command,
+): Pick<TargetOptions, "base" | "checkpoint" | "device" | "threads"> {
+  const options = readOptions(command, PLAIN_OPTIONS);
+  return { ...options, checkpoint: parseCheckpoint(options.checkpoint) };
+}
+
 const ORIGIN_OPTIONS = {
   base: {
     type: "string",

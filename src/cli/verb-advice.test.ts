@@ -6,7 +6,7 @@ const VERBS = ["train", "resume", "compare", "eval", "generate", "quantize", "me
 test.each([
   ["finetune", "train"],
   ["fine-tune", "train"],
-  ["chat", "generate"],
+  ["ask", "generate"],
   ["run", "generate"],
   ["infer", "generate"],
   ["predict", "generate"],

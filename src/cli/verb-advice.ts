@@ -3,7 +3,9 @@ import { editDistance } from "../base/suggest.js";
 /** Other programs' names for our verbs, and words that people try. */
 const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
   train: ["finetune", "fine-tune", "tune", "fit", "learn", "sft", "lora", "qlora", "relora", "dora", "pretrain"],
-  generate: ["chat", "run", "infer", "inference", "predict", "complete", "completion", "ask", "answer", "sample"],
+  generate: ["run", "infer", "inference", "predict", "complete", "completion", "ask", "answer", "sample"],
+  chat: ["talk", "repl", "converse", "interactive"],
+  serve: ["server", "api", "listen", "host", "openai"],
   eval: ["test", "evaluate", "evaluation", "validate", "score", "perplexity", "ppl", "benchmark", "bench"],
   resume: ["continue", "go-on", "restart", "extend"],
   merge: ["fuse", "join", "combine", "merge-lora"],

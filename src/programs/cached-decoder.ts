@@ -15,6 +15,11 @@ import { KeyValueCache, rowBytes, type SeenRows, type Stretch } from "./key-valu
 const LONGEST_STEP = 256;
 /** Fewest of a step that reads several. */
 const SHORTEST_STEP = 8;
+/**
+ * A token each of at most this share of the rows is read row by row, since a step of all rows costs as much as a few of
+ * single ones.
+ */
+const FEW_ROWS = 1 / 4;
 /** Fewest tokens of a common beginning that are read once. */
 const SHORTEST_SHARED = 8;
 /**
@@ -38,7 +43,8 @@ export interface Reading {
 export class CachedDecoder {
   readonly #model: CausalLM;
   readonly #options: SessionOptions;
-  readonly #steps: Map<number, Step> = new Map();
+  /** By the number of rows and of tokens. */
+  readonly #steps: Map<string, Step> = new Map();
   readonly #cache: KeyValueCache;
   /** Lengths of texts above which the tokens in the cache turn otherwise. */
   readonly #switches: readonly number[];
@@ -113,8 +119,9 @@ export class CachedDecoder {
     }
     const seenBy = ({ row }: Reading): SeenRows =>
       sharing.has(row) ? holder! : this.lengthOf(row) === 0 ? "none" : row;
-    for (const pass of passesOf(unread, seenBy)) await read(pass);
-    if (this.rows === 1 && unread[0]!.ids.length > 1) await this.#release((time) => time > 1);
+    const few = this.rows === 1 ? 0 : Math.max(1, FEW_ROWS * this.rows);
+    for (const pass of passesOf(unread, seenBy, few)) await read(pass);
+    if (this.rows === 1 && unread[0]!.ids.length > 1) await this.#release(({ time }) => time > 1);
     return readings.map(({ row }) => logits.get(row)!);
   }
 
@@ -168,22 +175,24 @@ export class CachedDecoder {
     return { row: reading.row, ids: reading.ids.slice(count) };
   }
 
-  async #release(chosen: (time: number) => boolean): Promise<void> {
-    for (const [time, { program }] of this.#steps) {
-      if (!chosen(time)) continue;
-      this.#steps.delete(time);
+  async #release(chosen: (sequence: CachedSequence) => boolean): Promise<void> {
+    for (const [key, { program, sequence }] of this.#steps) {
+      if (!chosen(sequence)) continue;
+      this.#steps.delete(key);
       await program.release();
     }
   }
 
-  async #stepFor(count: number): Promise<Step> {
+  /** @param rows that read a token each; of several tokens, those that the step can hold. */
+  async #stepFor(count: number, rows = this.rows): Promise<Step> {
     let time = count === 1 ? 1 : SHORTEST_STEP;
     while (time < count) time *= 2;
-    let step = this.#steps.get(time);
+    const key = `${time === 1 ? rows : "some"} × ${time}`;
+    let step = this.#steps.get(key);
     if (step === undefined) {
-      const { sequence, outputs, sizes } = buildStep(this.#model, { rows: this.rows, time });
+      const { sequence, outputs, sizes } = buildStep(this.#model, { rows: time === 1 ? rows : this.rows, time });
       step = { sequence, program: await Program.compile(outputs, this.#options, sizes) };
-      this.#steps.set(time, step);
+      this.#steps.set(key, step);
     }
     return step;
   }
@@ -192,7 +201,7 @@ export class CachedDecoder {
   async #run({ readings, seen }: Pass): Promise<[row: number, scores: Float32Array][]> {
     const isOneEach = seen === "all";
     const count = isOneEach ? 1 : readings.reduce((sum, { ids }) => sum + ids.length, 0);
-    const { program, sequence } = await this.#stepFor(count);
+    const { program, sequence } = await this.#stepFor(count, isOneEach ? this.rows : 1);
     const { batch, time, angles, masks } = sequence;
     const cache = this.#cache;
     // A pass attends to all that is reserved, so no more than it needs is.
@@ -258,10 +267,10 @@ interface Pass {
 }
 
 /**
- * The steps that read all of it: single tokens together; texts that see none of the cache, or the same row, together; a
- * text after tokens of its own, or longer than a step, alone.
+ * The steps that read all of it: single tokens together, but a few of them one by one; texts that see none of the
+ * cache, or the same row, together; a text after tokens of its own, or longer than a step, alone.
  */
-function passesOf(readings: readonly Reading[], seenBy: (reading: Reading) => SeenRows): Pass[] {
+function passesOf(readings: readonly Reading[], seenBy: (reading: Reading) => SeenRows, few: number): Pass[] {
   const passes: Pass[] = [];
   const single: Reading[] = [];
   const open = new Map<SeenRows, { readonly readings: Reading[]; room: number }>();
@@ -288,7 +297,8 @@ function passesOf(readings: readonly Reading[], seenBy: (reading: Reading) => Se
       together.room -= ids.length;
     }
   }
-  return single.length === 0 ? passes : [...passes, { readings: single, seen: "all" }];
+  if (single.length > few) return [...passes, { readings: single, seen: "all" }];
+  return [...passes, ...single.map((reading) => ({ readings: [reading], seen: seenBy(reading) }))];
 }
 
 interface Step {

@@ -5,7 +5,22 @@ import { StopTexts } from "../tokenizers/stop-texts.js";
 import { TextStream } from "../tokenizers/text-stream.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { CachedDecoder, Reading } from "./cached-decoder.js";
-import { type SamplingOptions, sampleToken } from "./sampling.js";
+import { type SamplingOptions, sampleToken, scoreTokens, type TokenScore } from "./sampling.js";
+
+/** A token that was written, with its score. */
+export interface WrittenToken extends TokenScore {
+  /** Characters of text before it. */
+  readonly offset: number;
+  /** The likeliest tokens in its place, as many as were asked for. */
+  readonly likeliest: readonly TokenScore[];
+}
+
+/** Hears each token of a text before its piece, those that become part of a stop text too. */
+export interface TokenListener {
+  /** Number of likeliest tokens to score beside each. */
+  readonly likeliest: number;
+  readonly onToken: (token: WrittenToken) => void;
+}
 
 /** Rules by which a text is written. */
 export interface DraftOptions extends SamplingOptions {
@@ -15,6 +30,8 @@ export interface DraftOptions extends SamplingOptions {
   readonly stop?: readonly string[] | undefined;
   /** Hears each piece of text as soon as it is whole characters and cannot be part of a stop text. */
   readonly onText?: ((piece: string) => void) | undefined;
+  /** Hears tokens with their scores. Default: none are computed. */
+  readonly tokens?: TokenListener | undefined;
 }
 
 /** A text that is being written, token by token. */
@@ -28,6 +45,8 @@ export class Draft {
   readonly #isEnd: (id: number) => boolean;
   readonly #stream: TextStream;
   readonly #stop: StopTexts;
+  /** Characters of the tokens so far, a stop text included. */
+  #length = 0;
 
   /** @param isEnd true for tokens that end the text, and are not part of it. */
   constructor(tokenizer: Tokenizer, options: DraftOptions, rng: Rng, isEnd: (id: number) => boolean) {
@@ -48,12 +67,20 @@ export class Draft {
     const token = sampleToken(logits, this.#options, this.#rng);
     if (this.#isEnd(token)) return this.#end("end-of-text");
     this.tokens++;
-    this.#show(this.#stop.push(this.#stream.push(token)));
+    this.#options.tokens?.onToken({ ...this.#scored(logits, token), offset: this.#length });
+    const piece = this.#stream.push(token);
+    this.#length += piece.length;
+    this.#show(this.#stop.push(piece));
     if (this.#stop.found) {
       this.finish = "stop";
       return undefined;
     }
     return this.tokens < this.#options.maxNewTokens ? token : this.#end("length");
+  }
+
+  #scored(logits: Float32Array, token: number): Omit<WrittenToken, "offset"> {
+    const [own, ...likeliest] = scoreTokens(logits, token, this.#options.tokens!.likeliest);
+    return { ...own, likeliest };
   }
 
   #end(finish: "end-of-text" | "length"): undefined {
@@ -86,6 +113,13 @@ export class ReadText {
     this.#decoder = decoder;
     this.#contextTokens = contextTokens;
     this.#row = row;
+  }
+
+  /** What a prompt has after all that was read: at least one token. Undefined where it does not begin with that. */
+  restOf(prompt: readonly number[]): readonly number[] | undefined {
+    const { ids } = this;
+    const isBeginning = this.restarts === 0 && ids.length < prompt.length && ids.every((id, i) => id === prompt[i]);
+    return isBeginning ? prompt.slice(ids.length) : undefined;
   }
 
   /** Adds tokens. → what the decoder has to read for them, at once. */

@@ -29,6 +29,22 @@ export function sampleToken(logits: Float32Array, { temperature, topK, topP }: S
   return draw(tokens, weights, rng);
 }
 
+/** A token with its natural log probability, as the model has it, whatever is sampled. */
+export interface TokenScore {
+  readonly id: number;
+  readonly logprob: number;
+}
+
+/** The scores of a token and, in order, of the `count` likeliest ones. */
+export function scoreTokens(logits: Float32Array, token: number, count: number): [TokenScore, ...TokenScore[]] {
+  const largest = logits[argMax(logits)]!;
+  let total = 0;
+  for (let i = 0; i < logits.length; i++) total += inversePower(largest - logits[i]!);
+  const scoreOf = (id: number): TokenScore => ({ id, logprob: logits[id]! - largest - Math.log(total) });
+  const likeliest = count === 0 ? [] : likeliestTokens(logits, largest, Math.min(count, logits.length));
+  return [scoreOf(token), ...Array.from(likeliest, scoreOf)];
+}
+
 /** One of `tokens` by their weights; of all tokens where that is undefined. */
 function draw(tokens: Uint32Array | undefined, weights: Float64Array, rng: Rng): number {
   const ordered = tokens === undefined ? weights : Float64Array.from(tokens, (token) => weights[token]!);

@@ -152,10 +152,9 @@ export class TextGenerator {
    * token.
    */
   #unread(prompt: readonly number[]): readonly number[] {
-    const { ids, restarts } = this.#read;
-    const isBeginning = ids.length < prompt.length && ids.every((id, i) => id === prompt[i]);
-    if (!isBeginning || restarts > 0) this.#forget();
-    return prompt.slice(this.#read.ids.length);
+    const rest = this.#read.restOf(prompt);
+    if (rest === undefined) this.#forget();
+    return rest ?? prompt;
   }
 }
 

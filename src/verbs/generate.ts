@@ -94,6 +94,11 @@ export class Writer {
     return ChatTemplate.of(this.#tokenizer) !== null;
   }
 
+  /** @throws ConfigError if the tokenizer has no chat template. */
+  requireTemplate(): void {
+    this.#template();
+  }
+
   /** Continues a prompt. */
   continue(prompt: string, options: WritingOptions): Promise<Generation> {
     return this.#single().generate(prompt, options, new Rng(options.seed, "generate"));
@@ -123,16 +128,74 @@ export class Writer {
     nameOf: (place: number) => string = (place) => `prompt ${place + 1}`,
   ): AsyncGenerator<[place: number, answer: Answer], void, undefined> {
     if (prompts.length === 0) return;
-    const rendered = await this.#render(prompts, nameOf);
+    const rendered = await this.render(prompts, nameOf);
     const longest = rendered.reduce((a, b) => (b.length > a.length ? b : a));
     const tokens = this.#tokenizer.encode(longest).length + options.maxNewTokens;
-    const rows = options.batchSize ?? rowsFor(this.#model, tokens, CACHE_SHARE * availableMemoryBytes());
-    const batch = new BatchGenerator(this.#model, this.#tokenizer, this.#session, Math.min(rows, prompts.length));
+    const rows = options.batchSize ?? this.rowsFor(tokens);
+    const batch = this.batch(Math.min(rows, prompts.length));
     try {
       yield* batch.answers(this.#encoded(prompts, rendered, options.seed), options);
     } finally {
       await batch.release();
     }
+  }
+
+  /** Tokens that the model sees at most. */
+  get contextTokens(): number {
+    return this.#model.config.maxSequenceLength;
+  }
+
+  /** Texts of so many tokens that the memory at hand has room for at once, from 1 to 16. */
+  rowsFor(tokens: number): number {
+    return rowsFor(this.#model, tokens, CACHE_SHARE * availableMemoryBytes());
+  }
+
+  /** A generator for several texts at once, which must be released. */
+  batch(rows: number): BatchGenerator {
+    return new BatchGenerator(this.#model, this.#tokenizer, this.#session, rows);
+  }
+
+  /**
+   * The texts that the model is to continue.
+   * @throws ConfigError without a chat template; DataError with every conversation that the template rejects.
+   */
+  async render(prompts: readonly Prompt[], nameOf: (place: number) => string): Promise<string[]> {
+    const faults: string[] = [];
+    const texts = (await this.tryRender(prompts)).map((answer, place) => {
+      if ("text" in answer) return answer.text;
+      faults.push(`${nameOf(place)}: ${answer.fault}`);
+      return "";
+    });
+    requireNoFaults(faults, "prompts");
+    return texts;
+  }
+
+  /** As `render`, with what is wrong with a conversation in the place of its text. */
+  async tryRender(prompts: readonly Prompt[]): Promise<({ readonly text: string } | { readonly fault: string })[]> {
+    const chats = prompts.filter((prompt) => typeof prompt !== "string");
+    const answers = (chats.length === 0 ? [] : await this.#template().renderAll(chats, "prompt")).values();
+    return prompts.map((prompt) => {
+      if (typeof prompt === "string") return { text: prompt };
+      return answers.next().value ?? { fault: "the chat template gave nothing" };
+    });
+  }
+
+  /** The tokens of a prompt that was rendered, and those that end its answer. */
+  async encode(prompt: Prompt | readonly number[], rendered: string): Promise<Omit<BatchPrompt, "rng">> {
+    if (typeof prompt === "object" && "length" in prompt) return { ids: prompt, isEnd: (id) => this.#endIds.has(id) };
+    if (typeof prompt === "string") {
+      const ids = this.#tokenizer.encodePrompt(rendered, this.#beginId);
+      return { ids, isEnd: (id) => this.#endIds.has(id) };
+    }
+    const turnEnd = await this.#findTurnEnd();
+    const isEnd = (id: number): boolean => id === turnEnd || this.#endIds.has(id);
+    return { ids: this.#tokenizer.encode(rendered), isEnd };
+  }
+
+  /** The text that a token adds to one before it. */
+  textOf(token: number): string {
+    const decode = (...ids: number[]): string => this.#tokenizer.decode(ids, { cleanUpSpaces: false });
+    return decode(token, token).slice(decode(token).length);
   }
 
   async release(): Promise<void> {
@@ -149,7 +212,7 @@ export class Writer {
     if (template !== null) return template;
     throw new ConfigError(
       `${this.#target}: its tokenizer has no chat template; name one as ${optionName("chatTemplate")}, ` +
-        `a file or one of ${WITHOUT_TOKENS.join(", ")}, or ${either("use generate", "leave out --chat")} to continue a text`,
+        `a file or one of ${WITHOUT_TOKENS.join(", ")}, or ${either("use generate", "use generate without --chat")} to continue a text`,
     );
   }
 
@@ -158,34 +221,13 @@ export class Writer {
     return this.#turnEnd;
   }
 
-  /** The texts that the model is to continue. */
-  async #render(prompts: readonly Prompt[], nameOf: (place: number) => string): Promise<string[]> {
-    const chats = prompts.filter((prompt) => typeof prompt !== "string");
-    const answers = chats.length === 0 ? [] : await this.#template().renderAll(chats, "prompt");
-    const faults: string[] = [];
-    const rendered = answers.values();
-    const texts = prompts.map((prompt, place) => {
-      if (typeof prompt === "string") return prompt;
-      const answer = rendered.next().value;
-      if (answer !== undefined && "text" in answer) return answer.text;
-      faults.push(`${nameOf(place)}: ${answer?.fault ?? "the chat template gave nothing"}`);
-      return "";
-    });
-    requireNoFaults(faults, "prompts");
-    return texts;
-  }
-
   async *#encoded(
     prompts: readonly Prompt[],
     texts: readonly string[],
     seed: number,
   ): AsyncGenerator<BatchPrompt, void, undefined> {
     for (const [place, text] of texts.entries()) {
-      const isChat = typeof prompts[place] !== "string";
-      const turnEnd = isChat ? await this.#findTurnEnd() : undefined;
-      const ids = isChat ? this.#tokenizer.encode(text) : this.#tokenizer.encodePrompt(text, this.#beginId);
-      const isEnd = (id: number): boolean => id === turnEnd || this.#endIds.has(id);
-      yield { ids, rng: new Rng(seed, "generate", place), isEnd };
+      yield { ...(await this.encode(prompts[place]!, text)), rng: new Rng(seed, "generate", place) };
     }
   }
 }

@@ -111,6 +111,69 @@ export const GENERATION_OPTIONS = {
   },
 } as const satisfies OptionTable;
 
+const { chatTemplate, float32, keepQuantized, system, maxNewTokens, temperature, topK, topP, seed } =
+  GENERATION_OPTIONS;
+
+/** Options of `highrank chat` beside those of its target. */
+export const CHAT_OPTIONS = {
+  system: { ...system, help: "The system message." },
+  maxNewTokens: { ...maxNewTokens, default: 1000, help: "Tokens of an answer at most." },
+  ...{ temperature, topK, topP, seed, chatTemplate, float32, keepQuantized },
+} as const satisfies OptionTable;
+
+/** Options of `highrank serve` beside those of its target. */
+export const SERVER_OPTIONS = {
+  host: {
+    type: "string",
+    unit: "address",
+    default: "127.0.0.1",
+    help: "Address to listen on; 127.0.0.1 is for programs of this machine alone, 0.0.0.0 for all that reach it.",
+  },
+  port: { type: "integer", default: 8000, min: 0, max: 65535, help: "Port to listen on; 0 for any that is free." },
+  apiKey: {
+    type: "string",
+    unit: "key",
+    default: null,
+    none: "that in HIGHRANK_API_KEY, or else none",
+    help: "Key that clients must send.",
+  },
+  parallel: {
+    type: "integer",
+    default: null,
+    none: "as the memory allows, at most 8",
+    min: 1,
+    max: 64,
+    unit: "answers",
+    help: "Answers that are written at once.",
+  },
+  maxQueue: {
+    type: "integer",
+    default: 64,
+    min: 0,
+    unit: "questions",
+    help: "Questions that may wait meanwhile; more are refused.",
+  },
+  timeLimit: {
+    type: "number",
+    default: 600,
+    above: 0,
+    max: 86_400,
+    unit: "seconds",
+    help: "Time from a question to the end of its answer, which is cut off then.",
+  },
+  contextTokens: {
+    type: "integer",
+    default: null,
+    none: "as many as the model sees",
+    min: 1,
+    unit: "tokens",
+    help: "Tokens of a prompt and its answer at most; fewer take less memory.",
+  },
+  chatTemplate: { ...chatTemplate, isRare: true },
+  float32,
+  keepQuantized,
+} as const satisfies OptionTable;
+
 /** Options of `highrank merge` beside those of its target. */
 export const MERGE_OPTIONS = {
   out: { type: "string", path: "path", unit: "folder", help: "Folder to write; it must be new or empty." },

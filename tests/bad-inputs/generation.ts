@@ -65,7 +65,7 @@ export const generation: Area = {
       name: "generate: a chat with a model that has no template",
       args: ["generate", "model", "--chat", "--prompt", "Hello"],
       prepare: writeModel,
-      says: ["model: its tokenizer has no chat template", "--chat-template", "leave out --chat"],
+      says: ["model: its tokenizer has no chat template", "--chat-template", "use generate without --chat"],
       code: 2,
     },
     {
