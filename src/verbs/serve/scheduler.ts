@@ -102,7 +102,7 @@ export class Scheduler {
     while (!this.#isClosed) {
       this.#admit();
       const busy = [...this.#lanes.values()].filter(({ open }) => open.size > 0);
-      if (busy.length === 0) {
+      if (busy.length === 0 && !this.#isClosed) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
