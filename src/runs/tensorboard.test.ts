@@ -76,6 +76,19 @@ test("a run that is given event files on its way has all its steps in them", asy
   expect(messagesOf(await readFile(path.join(events, name!)))).toHaveLength(1 + 3);
 });
 
+test("of several ranks the first writes, and none waits for the others", async () => {
+  // Whoever asked this one for anything would wait for ever.
+  const never = (): Promise<never> => new Promise(() => {});
+  const waiting = { size: 2, sentBytes: 0, sum: never, gather: never, broadcast: never, barrier: never, close: never };
+  for (const rank of [0, 1]) {
+    const run = new RunFolder(path.join(folder, `rank-${rank}`), { ...waiting, rank });
+    await mkdir(run.path);
+    for (const record of [start(0), step(1)]) await run.record(record);
+    await new TensorBoardLog(run).record(step(1));
+    expect(await readdir(run.path)).toEqual(rank === 0 ? ["metrics.jsonl", "tensorboard"] : []);
+  }
+});
+
 test("what is not known has no value, and texts stand as code", () => {
   const sample = { messages: [{ role: "user", content: "a\n# b" }], text: "c" };
   const measured = { loss: 2, perplexity: 7.4, tokens: 10, sample: "", samples: [sample] };
