@@ -58,7 +58,8 @@ function framed(message: MessageWriter): Uint8Array {
   return frame;
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+/** The events one after another. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
   for (const part of parts) {

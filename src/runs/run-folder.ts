@@ -97,6 +97,11 @@ export class RunFolder implements WrittenFolder {
     return onFirst(this.ranks, () => this.#write(work));
   }
 
+  /** The same for what the other ranks neither need nor wait for. */
+  async writeAlone(work: (path: string) => Promise<void>): Promise<void> {
+    if (this.ranks.rank === 0) await this.#write(work);
+  }
+
   async share<T>(work: (path: string) => Promise<T>): Promise<T> {
     const result = await this.write(work);
     return this.#own === null ? result : work(this.#own);
@@ -235,8 +240,7 @@ export class RunFolder implements WrittenFolder {
   /** Adds a line to metrics.jsonl, which is written whole if somebody has removed it. The other ranks do not wait. */
   async record(record: MetricsRecord): Promise<void> {
     this.#records.push(record);
-    if (this.ranks.rank > 0) return;
-    await this.#write(async (path) => {
+    await this.writeAlone(async (path) => {
       const before = await appendLine(joinPath(path, METRICS_FILE), formatMetricsLine(record).trimEnd());
       if (before === 0 && this.#records.length > 1) await this.#rewriteMetrics();
     });

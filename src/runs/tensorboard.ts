@@ -1,6 +1,6 @@
-import { appendBytes, exists, joinPath, listFolder, makeFolder } from "#platform";
-import { largest, sum } from "../base/numbers.js";
-import { type EventValue, fileBeginning, summaryEvent } from "./event-file.js";
+import { appendBytes, joinPath, listFolder, makeFolder } from "#platform";
+import { largest } from "../base/numbers.js";
+import { type EventValue, fileBeginning, joined, summaryEvent } from "./event-file.js";
 import type { HeldOutSample } from "./held-out-sample.js";
 import type { MetricsRecord } from "./metrics.js";
 import type { RunFolder } from "./run-folder.js";
@@ -25,35 +25,29 @@ export class TensorBoardLog {
 
   /** To be called when the record is among those of the folder. */
   async record(record: MetricsRecord): Promise<void> {
-    if (this.#file === undefined) return this.#begin();
-    await this.#append(bytesOf([record], now()));
+    await this.#folder.writeAlone(async (path) => {
+      const folder = joinPath(path, TENSORBOARD_FOLDER);
+      await makeFolder(folder);
+      if (this.#file === undefined) await this.#begin(folder);
+      else await appendBytes(joinPath(folder, this.#file), bytesOf([record], now()));
+    });
   }
 
   /** A file of its own for each process, which stands in place of the steps that are done again. */
-  async #begin(): Promise<void> {
+  async #begin(folder: string): Promise<void> {
     const { records } = this.#folder;
     const started = records.findLastIndex(({ kind }) => kind === "start");
-    await this.#folder.write(async (path) => {
-      const folder = joinPath(path, TENSORBOARD_FOLDER);
-      await makeFolder(folder);
-      const times = (await listFolder(folder)).map((name) => Number(EVENT_FILE.exec(name)?.[1] ?? 0));
-      const time = Math.max(Math.floor(now()), largest(times, 0) + 1);
-      this.#file = `events.out.tfevents.${String(time).padStart(10, "0")}.highrank`;
-      const isFirst = largest(times, 0) === 0;
-      const step = records[started]?.step ?? 0;
-      // The steps of before are not there where the run was begun without event files.
-      const known = isFirst ? records : records.slice(started);
-      await this.#append(fileBeginning(now(), isFirst ? null : step + 1));
-      await this.#append(bytesOf(known, now()));
-    });
-  }
-
-  async #append(bytes: Uint8Array): Promise<void> {
-    await this.#folder.write(async (path) => {
-      const folder = joinPath(path, TENSORBOARD_FOLDER);
-      if (!(await exists(folder))) await makeFolder(folder);
-      await appendBytes(joinPath(folder, this.#file!), bytes);
-    });
+    const last = largest(
+      (await listFolder(folder)).map((name) => Number(EVENT_FILE.exec(name)?.[1] ?? 0)),
+      0,
+    );
+    const isFirst = last === 0;
+    const file = `events.out.tfevents.${String(Math.max(Math.floor(now()), last + 1)).padStart(10, "0")}.highrank`;
+    const begin = fileBeginning(now(), isFirst ? null : (records[started]?.step ?? 0) + 1);
+    // Of a run that was begun without event files, all steps so far.
+    const known = bytesOf(isFirst ? records : records.slice(started), now());
+    await appendBytes(joinPath(folder, file), joined([begin, known]));
+    this.#file = file;
   }
 }
 
@@ -64,13 +58,7 @@ function bytesOf(records: readonly MetricsRecord[], wallTime: number): Uint8Arra
     const values = eventValues(record);
     return values.length === 0 ? [] : [summaryEvent(wallTime, record.step, values)];
   });
-  const bytes = new Uint8Array(sum(parts.map(({ length }) => length)));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joined(parts);
 }
 
 /** The numbers and texts of a record, by the names under which TensorBoard shows them. */
