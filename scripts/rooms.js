@@ -9,6 +9,7 @@ const FLOORS = [
       cli: "the terminal",
       studies: "arms, seeds, conclusions",
       verbs: "a file for each verb; target, the one door",
+      serving: "HTTP for programs of this machine",
     },
   },
   {

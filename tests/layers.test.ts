@@ -34,7 +34,7 @@ const LAYERS = [
     "programs",
     "loading",
   ],
-  ...["relora", "runs", "training", "verbs", "studies", "cli"],
+  ...["relora", "runs", "training", "serving", "verbs", "studies", "cli"],
 ];
 const MAY_IMPORT_NODE = ["platform", "cli"];
 

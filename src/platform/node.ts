@@ -26,6 +26,7 @@ export {
 } from "./node-files.js";
 export { type FollowedFolder, followFolder } from "./node-followed-folder.js";
 export { gitBlobHash, sha256, sha256File } from "./node-hash.js";
+export { type Fetch, type HttpListener, listenHttp, machineName } from "./node-http.js";
 export { runLimited, type WorkLimits } from "./node-limited-work.js";
 export { acquireLock, type Lock, type LockHolder, lockHolder } from "./node-lock.js";
 export {
