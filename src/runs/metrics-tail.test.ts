@@ -63,14 +63,16 @@ test("a file that a resume has written anew is read from the start", async () =>
   });
 });
 
-test("a file that goes and comes again is heard of", async () => {
+test("a file that goes keeps what was heard; another in its place is read from the start", async () => {
   await following(lines(1), async (file, read) => {
     await read();
     await rm(file);
-    expect(await read()).toEqual(["restart"]);
     expect(await read()).toEqual([]);
     await writeFile(file, lines(1, 2));
-    expect(await read()).toEqual(["step 1", "step 2"]);
+    expect(await read()).toEqual(["step 2"]);
+    await rm(file);
+    await writeFile(file, lines(7, 8));
+    expect(await read()).toEqual(["restart", "step 7", "step 8"]);
   });
 });
 

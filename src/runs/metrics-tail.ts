@@ -37,11 +37,11 @@ export class MetricsTail {
 
   /**
    * Reads the lines that were finished since the last call. Returns true if there were any, or the file was written
-   * anew. A file that is not there has none.
+   * anew. Of a file that is not there, or no longer, nothing is new.
    * @throws CheckpointError if it cannot be read.
    */
   async read(): Promise<boolean> {
-    if (!(await exists(this.#path))) return this.#restart();
+    if (!(await exists(this.#path))) return false;
     const stamp = await orCheckpointError(fileStamp(this.#path));
     if (stamp === this.#stamp) return false;
     const reader = await orCheckpointError(openForReading(this.#path));

@@ -1,4 +1,5 @@
-import { pairs } from "./html.js";
+import { shownModel } from "../../hub/hub-name.js";
+import { escapeHtml, pageText, pairs } from "./html.js";
 import { memoryCard } from "./memory.js";
 import { mergeCharts } from "./merge-charts.js";
 import { layerKindsCard, layersCard, mergesCard } from "./merges.js";
@@ -25,8 +26,8 @@ export function runData(
   const { rank } = settings;
   return {
     id,
-    name,
-    title,
+    name: pageText(name),
+    title: pageText(title),
     state,
     isRunning,
     facts: factsOf(course),
@@ -38,10 +39,17 @@ export function runData(
   };
 }
 
-/** The parts of the page that are markup: nothing about merges or quantization where there was none. */
-export function sectionsOf(course: RunCourse, settings: ShownRun["settings"]): Sections {
+/**
+ * The parts of the page that are markup: nothing about merges or quantization where there was none.
+ * @param warnings what is to be said first, a sentence each.
+ */
+export function sectionsOf(
+  course: RunCourse,
+  settings: ShownRun["settings"],
+  warnings: readonly string[] = [],
+): Sections {
   return {
-    warnings: "",
+    warnings: warnings.map((warning) => `<li>${escapeHtml(warning)}</li>`).join(""),
     facts: factTiles(course),
     samples: sampleList(course.samples.items),
     summary: pairs(summaryRows(course)),
@@ -62,7 +70,12 @@ function tablesOf({ merges: list, start, end, quantize }: RunCourse): string {
 }
 
 function settingPairs(settings: ShownRun["settings"]): [string, string][] {
-  return Object.entries(settings).map(([name, value]) => [name, settingText(value)]);
+  return Object.entries(settings).map(([name, value]) => [pageText(name), pageText(settingText(value))]);
+}
+
+/** What a report and a page call a run, by the name of its folder and its settings. */
+export function runTitle(name: string, { method, model }: ShownRun["settings"]): string {
+  return typeof method === "string" && typeof model === "string" ? `${name}: ${method} of ${shownModel(model)}` : name;
 }
 
 /** A setting's value in words. */

@@ -25,8 +25,8 @@ export function renderRunPage({ title, state, runs, sections, events }: RunPage)
 <p id="connection" role="alert"></p>
 <p id="note"></p>
 ${part("warnings", "ul")}
-${part("facts", "dl")}
 <div id="choice" hidden></div>
+${part("facts", "dl")}
 <div id="controls" role="toolbar" aria-label="Curves"></div>
 <p id="said" class="hidden" aria-live="polite"></p>
 <div class="first">

@@ -30,6 +30,7 @@ p { margin: 0 0 8px; color: var(--muted); font-size: 0.9rem; }
 :is(#warnings, #connection:not(:empty)) { margin: 0 0 12px; padding: 8px 12px; border-left: 4px solid var(--orange); border-radius: 6px; background: var(--card); color: var(--text); font-size: 0.9rem; }
 #warnings { padding-left: 28px; }
 :is(#warnings, #facts, #summary, #settings):empty { display: none; }
+#choice { margin: 0 0 12px; }
 #facts { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 1px; margin: 0; border: 1px solid var(--line); border-radius: 10px; overflow: hidden; background: var(--line); }
 #facts > div { background: var(--card); padding: 7px 10px; }
 #facts dt { color: var(--muted); font-size: 0.78rem; }
@@ -37,7 +38,8 @@ p { margin: 0 0 8px; color: var(--muted); font-size: 0.9rem; }
 #facts b { font-size: 1.15rem; font-weight: 600; }
 #facts span { display: block; color: var(--muted); font-size: 0.75rem; }
 fieldset { border: 0; margin: 0; padding: 0; min-width: 0; }
-:is(#controls, #choice) { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 18px; margin-top: 12px; font-size: 0.9rem; }
+:is(#controls, #choice) { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 18px; font-size: 0.9rem; }
+#controls { margin-top: 12px; }
 :is(#controls, #choice) label { display: inline-flex; align-items: center; gap: 6px; }
 #controls output { min-width: 2.6em; color: var(--muted); font-variant-numeric: tabular-nums; }
 #controls [type="range"] { width: 110px; }

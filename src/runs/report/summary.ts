@@ -38,14 +38,14 @@ export function factTiles(course: RunCourse): string {
   const lowest = lowestEval === lastEval ? "" : `, lowest ${lossText(lowestEval?.loss)}`;
   const left = secondsLeft(course);
   const tiles = [
-    tile("Loss", lossText(loss), "training, last steps"),
+    tile("Loss", lossText(loss), "training"),
     tile(
       "Held-out loss",
       lossText(heldOut),
       firstEval === lastEval ? "at first" : `from ${lossText(firstEval?.loss)}${lowest}`,
     ),
     tile("Step", formatInteger(step), maxSteps === null ? "" : `of ${formatInteger(maxSteps)}`),
-    tile("Tokens a second", speed === null ? "–" : formatCount(speed), `${formatCount(tokens)} tokens so far`),
+    tile("Tokens a second", speed === null ? "–" : formatCount(speed), `${formatCount(tokens)} in all`),
     tile("Time", seconds === null ? "–" : formatDuration(seconds), left === null ? "" : `${formatDuration(left)} left`),
     end !== undefined
       ? tile("Memory", formatBytes(end.peakMemoryBytes), "at its peak")

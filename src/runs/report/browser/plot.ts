@@ -159,12 +159,13 @@ function seriesOf({ label, color, look, isUnlisted }: ChartSeries, format: Chart
     label,
     stroke: () => css(color),
     alpha: look === "faint" ? 0.4 : 1,
-    width: look === "faint" ? 1 : 2,
+    // Points that belong to a line are not joined by another.
+    width: isUnlisted ? 0 : look === "faint" ? 1 : 2,
     ...(look === "dashed" ? { dash: [6, 6] } : {}),
     ...(isUnlisted ? { class: "edge" } : {}),
     spanGaps: true,
     points: isPoints
-      ? { show: true, size: isUnlisted ? 7 : 9, width: 1.5, fill: () => css(color), stroke: () => css("card") }
+      ? { show: true, size: 9, width: 1.5, fill: () => css(color), stroke: () => css("card") }
       : { show: false },
     value: (_, value) => (value == null ? "–" : FORMATS[format](value)),
   };

@@ -1,5 +1,5 @@
 import { curveCharts, type DrawnRun, knows, RUN_COLORS } from "../curves.js";
-import { type RunData, type RunUpdate, SECTIONS, type StepColumns } from "../page-data.js";
+import { type RunData, type RunUpdate, SECTIONS, type Sections, type StepColumns } from "../page-data.js";
 import { ChartList } from "./chart-list.js";
 import { Controls } from "./controls.js";
 import { settingDifferences } from "./differences.js";
@@ -31,6 +31,8 @@ export class RunsPage {
   });
   readonly #curves: ChartList = new ChartList(byId("curves"), byId("loss"));
   readonly #charts: ChartList = new ChartList(byId("charts"));
+  /** What the page is called where it has several runs. */
+  readonly #title = document.title;
   #isAsked = false;
 
   /** Takes in what was heard of a run. */
@@ -86,7 +88,18 @@ export class RunsPage {
     this.#curves.show(curves);
     this.#charts.show(focus?.charts ?? []);
     fill(byId("differences"), settingDifferences(drawn.map(({ run }) => run)));
-    if (focus !== undefined) showDetails(focus, runs.length);
+    this.#head(runs, focus);
+    if (focus?.sections !== undefined) showSections(focus.sections);
+  }
+
+  /** Names the run, or says how many there are. */
+  #head(runs: readonly RunData[], focus: RunData | undefined): void {
+    if (focus === undefined) return;
+    const running = runs.filter(({ isRunning }) => isRunning).length;
+    const isSeveral = runs.length > 1;
+    byId("title").textContent = document.title = isSeveral ? this.#title : focus.title;
+    byId("state").textContent = isSeveral ? `${runs.length} runs, ${running} running` : focus.state;
+    byId("state").classList.toggle("running", running > 0);
   }
 }
 
@@ -100,12 +113,7 @@ function appended(before: StepColumns, after: StepColumns, from: number): StepCo
 const shownMarkup = new WeakMap<HTMLElement, string>();
 
 /** Fills the parts of the page that are of one run. */
-function showDetails({ title, state, isRunning, sections }: RunData, count: number): void {
-  byId("title").textContent = title;
-  document.title = count > 1 ? `${count} runs` : title;
-  byId("state").textContent = state;
-  byId("state").classList.toggle("running", isRunning);
-  if (sections === undefined) return;
+function showSections(sections: Sections): void {
   for (const name of SECTIONS) {
     const place = byId(name);
     if (shownMarkup.get(place) === sections[name]) continue;
