@@ -3,7 +3,7 @@ import { orCheckpointError } from "../files/open-file.js";
 import { type MetricsRecord, parseRecord } from "./metrics.js";
 
 /** Bytes that are read at a time, and so the longest line. */
-const CHUNK_BYTES = 2 ** 22;
+const CHUNK_BYTES = 2 ** 20;
 /** Bytes before the place up to which a file was read that are compared, to see whether it was written anew. */
 const COMPARED_BYTES = 256;
 

@@ -97,6 +97,6 @@ export class RunCourse {
     this.lastEval = record;
     if (this.lastStep?.phase === "warm-start") this.warmEval = record;
     if (loss < (this.lowestEval?.loss ?? Number.POSITIVE_INFINITY)) this.lowestEval = record;
-    if (record.sample !== "") this.samples.add(record);
+    if (record.sample !== "" || (record.samples ?? []).length > 0) this.samples.add(record);
   }
 }

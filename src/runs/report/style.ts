@@ -105,6 +105,14 @@ th { font-weight: 500; color: var(--muted); }
 .bars :is(.sum, .measured) > * { font-weight: 600; color: var(--text); }
 .sample { border-top: 1px solid var(--line); padding: 8px 0; }
 .sample h3 { margin: 0; color: var(--muted); font-size: 0.85rem; font-weight: 500; font-variant-numeric: tabular-nums; }
+.sample h3 { margin-top: 6px; }
+.prompt pre { font-weight: 600; }
+.answer, .bubble { margin-top: 4px; }
+.bubble { width: fit-content; max-width: 92%; padding: 2px 10px 6px; border: 1px solid var(--line); border-radius: 12px; }
+.bubble.asked { margin-left: auto; background: var(--page); }
+.bubble + .bubble:not(.asked) { margin-top: 8px; }
+.sample details { margin-top: 6px; }
+.sample summary, #samples > details > summary { color: var(--muted); font-size: 0.85rem; font-weight: 500; }
 .sample:first-of-type { border-top: 0; }
 .sample pre { margin: 2px 0 0; font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
 summary { cursor: pointer; font-weight: 600; font-size: 1.05rem; }
