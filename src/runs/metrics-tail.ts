@@ -1,4 +1,4 @@
-import { exists, type FileReader, fileStamp, openForReading } from "#platform";
+import { collectGarbage, exists, type FileReader, fileStamp, openForReading } from "#platform";
 import { orCheckpointError } from "../files/open-file.js";
 import { type MetricsRecord, parseRecord } from "./metrics.js";
 
@@ -6,6 +6,9 @@ import { type MetricsRecord, parseRecord } from "./metrics.js";
 const CHUNK_BYTES = 2 ** 20;
 /** Bytes before the place up to which a file was read that are compared, to see whether it was written anew. */
 const COMPARED_BYTES = 256;
+
+/** Chunks of a long file between collections of what was made of them. */
+const CHUNKS_TO_COLLECT = 4;
 
 const NEWLINE = 0x0a;
 
@@ -75,7 +78,9 @@ export class MetricsTail {
 
   async #readLines(reader: FileReader): Promise<boolean> {
     const start = this.#offset;
-    while (this.#offset < reader.size) {
+    for (let chunks = 0; this.#offset < reader.size; chunks++) {
+      // Garbage of one chunk beside that of many others would be most of the memory of the process.
+      if (chunks % CHUNKS_TO_COLLECT === CHUNKS_TO_COLLECT - 1) collectGarbage();
       const chunk = await reader.read(this.#offset, Math.min(CHUNK_BYTES, reader.size - this.#offset));
       const end = chunk.lastIndexOf(NEWLINE) + 1;
       if (end === 0 && chunk.length < CHUNK_BYTES) break;

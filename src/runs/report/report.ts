@@ -1,4 +1,5 @@
 import type { MetricsRecord } from "../metrics.js";
+import { runWarnings } from "../warnings.js";
 import { RunCourse } from "./run-course.js";
 import { runData, sectionsOf } from "./run-data.js";
 import { renderRunPage } from "./run-page.js";
@@ -15,5 +16,6 @@ export function renderReport({ title, settings, records }: ReportInput): Promise
   const course = new RunCourse(records);
   const state = course.end?.outcome ?? "not finished";
   const run = runData({ id: "run", name: title, title, settings }, course, { state, isRunning: false });
-  return renderRunPage({ title, state, runs: [run], sections: sectionsOf(course, settings), events: null });
+  const warnings = runWarnings(records).map(({ text }) => text);
+  return renderRunPage({ title, state, runs: [run], sections: sectionsOf(course, settings, warnings), events: null });
 }

@@ -8,6 +8,8 @@ import type { RunUpdate } from "../../runs/report/page-data.js";
 import { RunCourse } from "../../runs/report/run-course.js";
 import { runData, runTitle, type ShownRun, sectionsOf } from "../../runs/report/run-data.js";
 import { METRICS_FILE, runHolder } from "../../runs/run-folder.js";
+import { runWarnings } from "../../runs/warnings.js";
+import { KeptRecords } from "./kept-records.js";
 
 /** Looks at a run that has ended are this much rarer. */
 const REST_LOOKS = 5;
@@ -29,6 +31,7 @@ export class FollowedRun {
   /** Rises with each change of what a page shows. */
   #revision = 0;
   #course = new RunCourse();
+  #kept = new KeptRecords();
   /** Undefined until they are read. */
   #settings: ShownRun["settings"] | undefined;
   #tail: MetricsTail | undefined;
@@ -107,13 +110,17 @@ export class FollowedRun {
 
   async #open(): Promise<MetricsTail> {
     return new MetricsTail(await checkpointPath(this.folder, METRICS_FILE), {
-      onRecord: (record) => this.#course.take(record),
+      onRecord: (record) => {
+        this.#course.take(record);
+        this.#kept.add(record);
+      },
       onFault: (line, fault) => {
         const { lines = 0, first = `line ${line}: ${fault}` } = this.#damage ?? {};
         this.#damage = { lines: lines + 1, first };
       },
       onRestart: () => {
         this.#course = new RunCourse();
+        this.#kept = new KeptRecords();
         this.#damage = null;
         // A resume may have changed them.
         this.#settings = undefined;
@@ -134,6 +141,7 @@ export class FollowedRun {
       damage === null
         ? []
         : [`${METRICS_FILE}: ${damage.lines} lines are not records and are left out; ${damage.first}`];
-    return [...(this.#fault === null ? [] : [this.#fault]), ...damaged];
+    const warnings = runWarnings(this.#kept.all).map(({ text }) => text);
+    return [...(this.#fault === null ? [] : [this.#fault]), ...damaged, ...warnings];
   }
 }
