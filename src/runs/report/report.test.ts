@@ -300,3 +300,29 @@ test("the memory table sets the estimate by part against the measured peak", asy
   expect(html).toContain("16.0 GiB were available");
   expect(tableOf(await render([start]), "Memory")?.at(-1)?.[0]).toBe("Estimate in all");
 });
+
+test("what the numbers warn of stands first", async () => {
+  const rising = [step(1), ...Array.from({ length: 20 }, (_, index) => step(index + 2, { loss: 60 }))];
+  const html = await render([start, ...rising, end]);
+  const [head] = html.split('<dl id="facts">');
+  expect(head).toMatch(/<li>Training made the model worse: its loss rose from 9.0000 to 60.0000/);
+  expect((await render([start, ...records, end])).split('<dl id="facts">')[0]).not.toContain("<li>");
+});
+
+test("the summary tells method, rate, batch and tokens a second", async () => {
+  const outline = {
+    ...{ job: "from scratch", method: "LoRA of rank 8", rate: "2e-3, falling", batchSize: 2, totalBatchSize: 8 },
+    ...{ maxSteps: 8, epochs: 0.5, stepsPerEpoch: 16, rowsPerEpoch: 128, rowLength: 64, padding: 0, hasCycles: false },
+    ...{ heldOutSamples: null, heldOutTokens: 10, heldOut: "drawn", evaluated: 1, evaluations: "at the end" },
+    ...{ unreachableLoss: null, isRough: false, prompt: undefined, isChat: undefined },
+  };
+  const rows = tableOf(await render([{ ...start, outline }, ...records, end]), "Summary");
+  for (const row of [
+    ["Method", "LoRA of rank 8 (from scratch)"],
+    ["Learning rate", "2e-3, falling"],
+    ["Batch", "8 rows of 64 tokens, 2 at a time; 0.5000 epochs"],
+    ["Tokens a second", "200, evaluations included"],
+  ]) {
+    expect(rows).toContainEqual(row);
+  }
+});

@@ -1,4 +1,4 @@
-import { absolutePath, baseName, isDirectory, joinPath, listFolder } from "#platform";
+import { absolutePath, baseName, isDirectory, joinPath, listFolder, realPath } from "#platform";
 import { HighrankError } from "../../base/errors.js";
 import { readJsonObject } from "../../files/json-file.js";
 import { checkpointPath } from "../../files/open-file.js";
@@ -51,10 +51,14 @@ export class FollowedFolder {
       const id = path === "" ? baseName(absolutePath(folder)) : path;
       found.push(this.#runs.get(id) ?? { run: new FollowedRun(id, folder), started: await startOf(folder) });
     }
-    found.sort((a, b) => (a.started < b.started ? 1 : -1));
+    found.sort((a, b) => order(b.started, a.started) || order(b.run.id, a.run.id));
     this.#found = paths.length;
     this.#runs = new Map(found.slice(0, MAX_RUNS).map((each) => [each.run.id, each]));
   }
+}
+
+function order(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Folders of runs by their paths in a folder; an empty one if it is a run itself. */
@@ -62,11 +66,15 @@ async function runFolders(root: string): Promise<string[]> {
   if (await isRunFolder(root)) return [""];
   const found: string[] = [];
   let level = [""];
-  let looked = 0;
+  // By their real paths: links may lead round in circles.
+  const looked = new Set<string>();
   for (let depth = 0; depth < MAX_DEPTH && level.length > 0; depth++) {
     const next: string[] = [];
     for (const folder of level) {
-      if (looked++ >= MAX_FOLDERS) return found;
+      if (looked.size >= MAX_FOLDERS) return found;
+      const real = await realPath(joinPath(root, folder));
+      if (looked.has(real)) continue;
+      looked.add(real);
       const names = await namesIn(joinPath(root, folder));
       const inside = names.map((name) => (folder === "" ? name : `${folder}/${name}`));
       for (const each of inside) (await isRunFolder(joinPath(root, each))) ? found.push(each) : next.push(each);

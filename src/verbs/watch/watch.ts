@@ -10,7 +10,7 @@ import type { Heard } from "./followed-run.js";
 /** The port of the page, if nothing else has it. */
 export const WATCH_PORT = 6116;
 /** Time between looks at the runs, in ms. */
-const LOOK_MS = 1000;
+const LOOK_MS = 500;
 
 export interface WatchOptions {
   /** 0 for any free one. Default and null: 6116, or any free one where that is taken. */
