@@ -94,3 +94,4 @@ export {
 export type { Reply } from "./verbs/reply.js";
 export { type LoadedTarget, loadTarget, type TargetOptions } from "./verbs/target.js";
 export { type Run, type RunOptions, resume, train } from "./verbs/train.js";
+export { type Watching, type WatchOptions, watch } from "./verbs/watch/watch.js";

@@ -1,6 +1,6 @@
 import { baseName } from "#platform";
 import { formatCount, formatDuration } from "../base/numbers.js";
-import { settingText } from "../runs/report/report.js";
+import { settingText } from "../runs/report/run-data.js";
 import type { LossAtStep } from "../runs/run-state.js";
 import type { ComparedRun, RunComparison } from "../studies/compare-runs.js";
 import { tableLines } from "./table.js";

@@ -19,10 +19,12 @@ import { addTokenizer } from "./tokenizer.js";
 import { addTrain } from "./train.js";
 import { explainUsage, helpStyle, requireSingleValues } from "./usage.js";
 import { packageVersion } from "./version.js";
+import { addWatch } from "./watch.js";
 
 const VERBS = [
   addTrain,
   addResume,
+  addWatch,
   addCompare,
   addEval,
   addGenerate,

@@ -337,8 +337,8 @@ export function parseMetrics(text: string, source = "metrics.jsonl"): MetricsRec
   return records;
 }
 
-/** The record, or the fault of the line. */
-function parseRecord(line: string): MetricsRecord | string {
+/** The record of a line, or the line's fault. */
+export function parseRecord(line: string): MetricsRecord | string {
   try {
     return checkRecord(parseJson(line));
   } catch (error) {

@@ -9,7 +9,9 @@ import {
   isDirectory,
   joinPath,
   type Lock,
+  type LockHolder,
   listFolder,
+  lockHolder,
   makeFolder,
   readText,
   recoverReplaced,
@@ -33,15 +35,16 @@ import { sendFiles } from "../distributed/send-files.js";
 import { unlistedFiles } from "../files/checksums.js";
 import { readJsonObject } from "../files/json-file.js";
 import { checkpointPath } from "../files/open-file.js";
-import { parseHubName, shownModel } from "../hub/hub-name.js";
+import { parseHubName } from "../hub/hub-name.js";
 import { inputsOf, requireApart } from "../loading/output-folder.js";
 import { filesBesideDeltas } from "../relora/delta-log.js";
 import type { WrittenFolder } from "../relora/master-weights.js";
 import { formatMetricsLine, type MetricsRecord, parseMetrics } from "./metrics.js";
 import { renderReport } from "./report/report.js";
+import { runTitle } from "./report/run-data.js";
 import { filesBesideEvents, TENSORBOARD_FOLDER } from "./tensorboard.js";
 
-const METRICS_FILE = "metrics.jsonl";
+export const METRICS_FILE = "metrics.jsonl";
 const LOCK_FILE = "lock";
 
 /** Files that a run may leave in its folder, at the top level. */
@@ -265,7 +268,7 @@ export class RunFolder implements WrittenFolder {
   async writeReport(settings: Settings | undefined = this.#settings): Promise<void> {
     if (settings === undefined) throw new Error("a run folder has no report before it has settings");
     if (this.ranks.rank > 0) return;
-    const title = `${baseName(this.path)}: ${settings.method} of ${shownModel(settings.model)}`;
+    const title = runTitle(baseName(this.path), settings);
     const report = await renderReport({ title, settings, records: this.#records });
     await this.#write((path) => writeFileAtomic(joinPath(path, "report.html"), report));
   }
@@ -286,6 +289,11 @@ async function makeEmpty(path: string): Promise<void> {
 /** True if the last line of a metrics.jsonl was cut short. */
 export function isTorn(metrics: string): boolean {
   return metrics !== "" && !metrics.endsWith("\n");
+}
+
+/** The process that writes into a run's folder; null if none does. @throws ConfigError, DataError as `lockHolder`. */
+export function runHolder(path: string): Promise<LockHolder | null> {
+  return lockHolder(joinPath(path, LOCK_FILE));
 }
 
 /** True if a folder holds a run. */

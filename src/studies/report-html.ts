@@ -1,5 +1,5 @@
 import { card, escapeHtml, numbers, pairs } from "../runs/report/html.js";
-import { renderPage } from "../runs/report/page.js";
+import { chartCard, renderPage } from "../runs/report/page.js";
 import { conclusion } from "./conclusion.js";
 import type { Study } from "./study.js";
 import { curveCharts, spectrumCharts } from "./study-charts.js";
@@ -15,21 +15,22 @@ export function renderStudyPage(
   const curves = curveCharts(study, evidence);
   const { spectra, machines, notes } = summary;
   const charts = [...curves, ...(spectra === null ? [] : spectrumCharts(study, spectra))];
-  const content = (cards: readonly string[]): string =>
-    [
-      notes === "" ? "" : `<p>${escapeHtml(notes)}</p>`,
-      conclusionCard(summary),
-      tableCard(resultTable(summary)),
-      `<div class="charts">${cards.slice(0, curves.length).join("\n")}</div>`,
-      tableCard(costTable(summary)),
-      tableCard(mergeTable(summary)),
-      ...(spectra === null ? [] : spectrumTables(spectra).map(tableCard)),
-      `<div class="charts">${cards.slice(curves.length).join("\n")}</div>`,
-      tableCard(seedTable(summary)),
-      settingsCard(settingsTable(summary)),
-      card("Machine and versions", "", machines.map((machine) => `<p>${escapeHtml(machine)}</p>`).join("")),
-    ].join("\n");
-  return renderPage({ title: study.title, charts, content });
+  const cards = charts.map(chartCard);
+  const body = [
+    `<h1>${escapeHtml(study.title)}</h1>`,
+    notes === "" ? "" : `<p>${escapeHtml(notes)}</p>`,
+    conclusionCard(summary),
+    tableCard(resultTable(summary)),
+    `<div class="charts led">${cards.slice(0, curves.length).join("\n")}</div>`,
+    tableCard(costTable(summary)),
+    tableCard(mergeTable(summary)),
+    ...(spectra === null ? [] : spectrumTables(spectra).map(tableCard)),
+    `<div class="charts led">${cards.slice(curves.length).join("\n")}</div>`,
+    tableCard(seedTable(summary)),
+    settingsCard(settingsTable(summary)),
+    card("Machine and versions", "", machines.map((machine) => `<p>${escapeHtml(machine)}</p>`).join("")),
+  ].join("\n");
+  return renderPage({ title: study.title, body, data: { charts, runs: [], events: null } });
 }
 
 function conclusionCard(summary: StudySummary): string {

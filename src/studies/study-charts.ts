@@ -1,7 +1,7 @@
-import { largest, smallest } from "../base/numbers.js";
+import { largest, smallest, sum } from "../base/numbers.js";
 import { planStep } from "../relora/plan.js";
-import type { MetricsRecord } from "../runs/metrics.js";
-import { type Chart, type ChartSeries, movingMean } from "../runs/report/charts.js";
+import type { MetricsRecord, StepRecord } from "../runs/metrics.js";
+import type { Chart, ChartSeries } from "../runs/report/chart.js";
 import type { LayerSpectra } from "./spectra.js";
 import { meanOf } from "./statistics.js";
 import type { Arm, Study } from "./study.js";
@@ -78,6 +78,13 @@ function trainingCurve(records: readonly MetricsRecord[]): Curve {
     if (isShown(step, steps.at(-1)!.step)) curve.set(step, movingMean(steps, index));
   }
   return curve;
+}
+
+/** Mean loss of the steps around one, a fortieth of the run. */
+function movingMean(steps: readonly StepRecord[], index: number): number {
+  const reach = Math.floor(steps.length / 80);
+  const window = steps.slice(Math.max(0, index - reach), index + reach + 1);
+  return sum(window.map((record) => record.loss)) / window.length;
 }
 
 /** True if one of the steps up to `last` has a point of its own: the same ones in each run of that length. */

@@ -308,7 +308,7 @@ describe("the reports", () => {
     expect(page).not.toContain("alert(1)</script>");
     expect(page.match(/<script/g)).toHaveLength(3);
     expect(page).not.toMatch(/\b(src|href)=/);
-    const charts = JSON.parse(/<script id="charts-data"[^>]*>(.*?)<\/script>/.exec(page)![1]!);
+    const { charts } = JSON.parse(/<script id="page-data"[^>]*>(.*?)<\/script>/.exec(page)![1]!);
     expect(charts.map(({ title }: { title: string }) => title)).toEqual([
       "Held-out loss",
       "Held-out loss over that of lora",

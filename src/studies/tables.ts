@@ -1,6 +1,6 @@
 import { formatBytes, formatChange, formatCount, formatDuration } from "../base/numbers.js";
 import { RANK_THRESHOLD, RELATIVE_THRESHOLD } from "../relora/merge-report.js";
-import { settingText } from "../runs/report/report.js";
+import { settingText } from "../runs/report/run-data.js";
 import { percent } from "./conclusion.js";
 import type { ArmSpectra, KindSpectrum, LayerSpectra } from "./spectra.js";
 import type { Difference, Spread } from "./statistics.js";

@@ -6,9 +6,17 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** Text for an element or a quoted attribute; control characters, which HTML forbids, become U+FFFD. */
+/** Text for an element or a quoted attribute. */
 export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!).replace(/[^\P{Control}\n\t]/gu, "\ufffd");
+  return pageText(text).replace(/[&<>"']/g, (character) => ENTITIES[character]!);
+}
+
+/**
+ * A text from a file as a page may show it: control characters, which HTML forbids, and marks that turn the direction of
+ * what follows become U+FFFD.
+ */
+export function pageText(text: string): string {
+  return text.replace(/[^\P{Control}\n\t]|[\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
 }
 
 /** JSON for a script element: without `<`, nothing in it can end the element. */

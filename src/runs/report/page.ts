@@ -1,43 +1,58 @@
-import { packageFile, readText } from "#platform";
-import type { Chart } from "./charts.js";
+import { packageFile, readText, sha256 } from "#platform";
+import type { Chart } from "./chart.js";
 import { card, escapeHtml, escapeJson } from "./html.js";
-import { REPORT_SCRIPT } from "./script.js";
-import { REPORT_STYLE } from "./style.js";
+import type { PageData } from "./page-data.js";
+import { PAGE_SCRIPT } from "./page-script.js";
+import { PAGE_STYLE } from "./style.js";
 
 /** Parts of a page. */
-export interface ReportPage {
+export interface Page {
   readonly title: string;
-  readonly charts: readonly Chart[];
-  /** The markup below the title, given a card for each chart. */
-  readonly content: (charts: readonly string[]) => string;
+  /** Markup. */
+  readonly body: string;
+  readonly data: PageData;
 }
 
 /**
  * One HTML file that needs nothing but itself, its charts drawn by its script.
  * @throws DataError if uPlot, which is put into the page, is not installed.
  */
-export async function renderPage({ title, charts, content }: ReportPage): Promise<string> {
+export async function renderPage({ title, body, data }: Page): Promise<string> {
   const library = await readText(packageFile("uplot", "dist/uPlot.iife.min.js"));
   const libraryStyle = await readText(packageFile("uplot", "dist/uPlot.min.css"));
-  const cards = charts.map(({ title: name, note }, index) => card(name, note, `<div id="chart-${index}"></div>`));
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="${policy([library, PAGE_SCRIPT], data)}">
 <title>${escapeHtml(title)}</title>
-<style>${libraryStyle}${REPORT_STYLE}</style>
+<style>${libraryStyle}${PAGE_STYLE}</style>
 </head>
 <body>
 <main>
-<h1>${escapeHtml(title)}</h1>
-${content(cards)}
+${body}
 </main>
-<script id="charts-data" type="application/json">${escapeJson(charts)}</script>
+<script id="page-data" type="application/json">${escapeJson(data)}</script>
 <script>${library}</script>
-<script>${REPORT_SCRIPT}</script>
+<script>${PAGE_SCRIPT}</script>
 </body>
 </html>
 `;
+}
+
+/** A part of a page in which its script draws the chart of this number. */
+export function chartCard({ title, note }: Chart, index: number): string {
+  return card(title, note, `<div id="chart-${index}" class="chart"></div>`);
+}
+
+/** Allows these scripts and no other, and nothing to be fetched but the events of a live page. */
+function policy(scripts: readonly string[], { events }: PageData): string {
+  const hashes = scripts.map((script) => `'sha256-${base64(sha256(new TextEncoder().encode(script)))}'`);
+  const connect = events === null ? "" : "; connect-src 'self'";
+  return `default-src 'none'; style-src 'unsafe-inline'; script-src ${hashes.join(" ")}; base-uri 'none'${connect}`;
+}
+
+function base64(hex: string): string {
+  return btoa(hex.replace(/../g, (byte) => String.fromCharCode(Number.parseInt(byte, 16))));
 }

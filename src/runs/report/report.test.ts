@@ -1,8 +1,11 @@
+import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import type { EndRecord, MergeRecord, MetricsRecord, QuantizeRecord, StartRecord, StepRecord } from "../metrics.js";
-import { chartsOf } from "./charts.js";
+import { curveCharts } from "./curves.js";
+import { mergeCharts } from "./merge-charts.js";
 import { renderReport } from "./report.js";
-import { REPORT_SCRIPT } from "./script.js";
+import { RunCourse } from "./run-course.js";
+import { runData } from "./run-data.js";
 
 const step = (number: number, over: Partial<StepRecord> = {}): StepRecord => ({
   kind: "step",
@@ -115,25 +118,8 @@ const records: MetricsRecord[] = [
   { kind: "eval", step: 4, loss: 6.4, perplexity: 601.8, tokens: 10, sample: "a kind of tree" },
 ];
 
-test("the loss chart puts train and held-out on one axis of steps", () => {
-  const [loss] = chartsOf(records);
-  expect(loss?.steps).toEqual([0, 1, 2, 3, 4]);
-  const [single, train, heldOut] = loss?.series ?? [];
-  expect(single?.values).toEqual([null, 9, 8, 7, 6]);
-  expect(train?.values).toEqual([null, 9, 8, 7, 6]);
-  expect(heldOut?.values).toEqual([9.5, null, null, null, 6.4]);
-});
-
-test("merges and the begin of a phase are marked", () => {
-  const [loss] = chartsOf(records);
-  expect(loss?.marks).toEqual([
-    { step: 3, label: "adapters" },
-    { step: 4, label: "" },
-  ]);
-});
-
 test("the rank chart shows the mean, lowest and highest rank of a layer beside that of one adapter", () => {
-  const rank = chartsOf([...records, { ...merge, step: 8, cycle: 2 }], { rank: 8 }).at(-1);
+  const rank = mergeCharts([merge, { ...merge, step: 8, cycle: 2 }], 8).at(-1);
   expect(rank?.series.map((series) => [series.label, series.values])).toEqual([
     ["mean", [15, 15]],
     ["lowest", [10, 10]],
@@ -144,7 +130,7 @@ test("the rank chart shows the mean, lowest and highest rank of a layer beside t
 
 test("the charts of merges into quantized weights show what was recovered and what the loss did", () => {
   const second = { ...quantizedMerge, step: 8, cycle: 2, lossAfter: 6.75, recovered: 0.25, layers: [] };
-  const charts = chartsOf([...records, quantizedMerge, second]);
+  const charts = mergeCharts([quantizedMerge, second]);
   const values = (title: string): unknown =>
     charts.find((chart) => chart.title === title)?.series.map((series) => [series.label, series.values]);
   expect(values("Recovered update")).toEqual([
@@ -161,7 +147,7 @@ test("the charts of merges into quantized weights show what was recovered and wh
 
 test("layers whose rank was not computed are left out of the rank chart", () => {
   const unknown = { ...merge, step: 8, layers: merge.layers.map((layer) => ({ ...layer, rank: null })) };
-  const rank = chartsOf([quantizedMerge, unknown]).at(-1);
+  const rank = mergeCharts([quantizedMerge, unknown]).at(-1);
   expect(rank?.series.map((series) => series.values)).toEqual([
     [15, null],
     [10, null],
@@ -169,35 +155,25 @@ test("layers whose rank was not computed are left out of the rank chart", () => 
   ]);
 });
 
-test("charts appear only where there is something to show", () => {
-  expect(chartsOf([])).toEqual([]);
+/** The titles of all charts of a run. */
+function titlesOf(of: readonly MetricsRecord[]): string[] {
+  const shown = { id: "run", name: "run", title: "run", settings: {} };
+  const run = runData(shown, new RunCourse(of), { state: "done", isRunning: false });
+  const drawn = { run, color: "blue", isDashed: false };
+  const curves = curveCharts([drawn], run, { along: "step", smoothing: 0, logarithmic: false });
+  return [...curves, ...run.charts].map((chart) => chart.title);
+}
+
+test("charts appear only where there is something to show, none with a single point", () => {
   const ofSteps = ["Loss", "Learning rate", "Gradient norm", "Tokens a second"];
-  expect(chartsOf([step(1), step(2)]).map((chart) => chart.title)).toEqual(ofSteps);
-  const twice = [...records, { ...merge, step: 8, cycle: 2 }];
-  expect(chartsOf(twice).map((chart) => chart.title)).toEqual([
-    ...ofSteps,
-    "Norm of ΔW",
-    "Rank of the accumulated update",
-  ]);
-});
-
-test("no chart has a single point, as those of the one merge of LoRA would", () => {
-  expect(chartsOf([step(1)])).toEqual([]);
+  expect(titlesOf([])).toEqual([]);
+  expect(titlesOf([step(1)])).toEqual([]);
+  expect(titlesOf([step(1), step(2)])).toEqual(ofSteps);
+  // The one merge of LoRA is no course of anything.
   expect(records.filter(({ kind }) => kind === "merge")).toHaveLength(1);
-  const charts = chartsOf(records);
-  expect(charts).toHaveLength(4);
-  expect(charts.every(({ steps }) => steps.length > 1)).toBe(true);
-});
-
-test("a long run is thinned to means of the loss and peaks of the gradient norm", () => {
-  const long = Array.from({ length: 5000 }, (_, index) =>
-    step(index + 1, { loss: index % 3, gradNorm: index === 3001 ? 99 : 1 }),
-  );
-  const charts = chartsOf(long);
-  const loss = charts[0]?.series[0]?.values ?? [];
-  expect(loss).toHaveLength(1667);
-  expect(loss.slice(0, -1).every((value) => value === 1)).toBe(true);
-  expect(Math.max(...(charts[2]!.series[0]!.values as number[]))).toBe(99);
+  expect(titlesOf(records)).toEqual(ofSteps);
+  const twice = [...records, { ...merge, step: 8, cycle: 2 }];
+  expect(titlesOf(twice)).toEqual([...ofSteps, "Norm of ΔW", "Rank of the accumulated update"]);
 });
 
 test("text of the model and of settings cannot become markup", async () => {
@@ -211,15 +187,24 @@ test("text of the model and of settings cannot become markup", async () => {
 
 test("the page holds its data as JSON and fetches nothing", async () => {
   const html = await renderReport({ title: "run", settings: { rank: 8 }, records });
-  const data = /<script id="charts-data" type="application\/json">(.*?)<\/script>/s.exec(html)?.[1];
-  expect(JSON.parse(data ?? "")).toEqual(JSON.parse(JSON.stringify(chartsOf(records, { rank: 8 }))));
+  const data = JSON.parse(/<script id="page-data" type="application\/json">(.*?)<\/script>/s.exec(html)?.[1] ?? "");
+  expect(data.events).toBeNull();
+  expect(data.runs[0].steps).toMatchObject({ step: [1, 2, 3, 4], loss: [9, 8, 7, 6], gradNorm: [1, 2, 3, 4] });
+  expect(data.runs[0].evals).toEqual([
+    { step: 0, loss: 9.5 },
+    { step: 4, loss: 6.4 },
+  ]);
   expect(html).not.toMatch(/\b(src|href)=|@import|url\(/);
-  expect(html).toContain("default-src 'none'");
   expect(html).toContain("var uPlot=");
 });
 
-test("the page's script is valid JavaScript", () => {
-  expect(() => new Function(REPORT_SCRIPT)).not.toThrow();
+test("the page allows its own two scripts, by their hashes, and nothing else", async () => {
+  const html = await renderReport({ title: "run", settings: {}, records });
+  const policy = /Content-Security-Policy" content="([^"]*)"/.exec(html)?.[1];
+  const scripts = [...html.matchAll(/<script>(.*?)<\/script>/gs)].map(([, script]) => script!);
+  expect(scripts).toHaveLength(2);
+  const hashes = scripts.map((script) => `'sha256-${createHash("sha256").update(script).digest("base64")}'`);
+  expect(policy).toBe(`default-src 'none'; style-src 'unsafe-inline'; script-src ${hashes.join(" ")}; base-uri 'none'`);
 });
 
 test("a run that has only begun gives a page too", async () => {
@@ -285,7 +270,7 @@ test("a float32 run shows nothing of quantization, and a run without merges noth
   for (const word of ["Recovered", "Codes", "Base</th>", "uantiz", "policy", "by kind"]) {
     expect(merged, word).not.toContain(word);
   }
-  const unmerged = await render([floatStart, step(1), step(2), end]);
+  const [unmerged] = (await render([floatStart, step(1), step(2), end])).split("<script");
   expect(unmerged).not.toMatch(/merge/i);
 });
 
@@ -314,4 +299,30 @@ test("the memory table sets the estimate by part against the measured peak", asy
   ]);
   expect(html).toContain("16.0 GiB were available");
   expect(tableOf(await render([start]), "Memory")?.at(-1)?.[0]).toBe("Estimate in all");
+});
+
+test("what the numbers warn of stands first", async () => {
+  const rising = [step(1), ...Array.from({ length: 20 }, (_, index) => step(index + 2, { loss: 60 }))];
+  const html = await render([start, ...rising, end]);
+  const [head] = html.split('<dl id="facts">');
+  expect(head).toMatch(/<li>Training made the model worse: its loss rose from 9.0000 to 60.0000/);
+  expect((await render([start, ...records, end])).split('<dl id="facts">')[0]).not.toContain("<li>");
+});
+
+test("the summary tells method, rate, batch and tokens a second", async () => {
+  const outline = {
+    ...{ job: "from scratch", method: "LoRA of rank 8", rate: "2e-3, falling", batchSize: 2, totalBatchSize: 8 },
+    ...{ maxSteps: 8, epochs: 0.5, stepsPerEpoch: 16, rowsPerEpoch: 128, rowLength: 64, padding: 0, hasCycles: false },
+    ...{ heldOutSamples: null, heldOutTokens: 10, heldOut: "drawn", evaluated: 1, evaluations: "at the end" },
+    ...{ unreachableLoss: null, isRough: false, prompt: undefined, isChat: undefined },
+  };
+  const rows = tableOf(await render([{ ...start, outline }, ...records, end]), "Summary");
+  for (const row of [
+    ["Method", "LoRA of rank 8 (from scratch)"],
+    ["Learning rate", "2e-3, falling"],
+    ["Batch", "8 rows of 64 tokens, 2 at a time; 0.5000 epochs"],
+    ["Tokens a second", "200, evaluations included"],
+  ]) {
+    expect(rows).toContainEqual(row);
+  }
 });

@@ -1,4 +1,4 @@
-import { exists, interruptedWrites, isDirectory, joinPath, listFolder, lockHolder, readText } from "#platform";
+import { exists, interruptedWrites, isDirectory, joinPath, listFolder, readText } from "#platform";
 import { CheckpointError, HighrankError } from "../../base/errors.js";
 import { append } from "../../base/lists.js";
 import type { Settings } from "../../config/settings.js";
@@ -12,7 +12,7 @@ import { planConflict } from "../../relora/plan-change.js";
 import { checkpointName, pointedStep, stepsNamed } from "../../runs/checkpoint.js";
 import { bestOf, endingOf, publishedStep } from "../../runs/early-stop.js";
 import { type MetricsRecord, parseMetrics } from "../../runs/metrics.js";
-import { isTorn, readRunSettings } from "../../runs/run-folder.js";
+import { isTorn, readRunSettings, runHolder } from "../../runs/run-folder.js";
 import type { LossAtStep, RunState } from "../../runs/run-state.js";
 import { prepareRun } from "../../training/prepare.js";
 import { runShapes } from "../../training/run-shape.js";
@@ -162,7 +162,7 @@ class Checkup {
 
   /** True if a process is at work in the folder, as far as can be known. */
   async #checkLock(): Promise<boolean> {
-    const holder = await lockHolder(joinPath(this.#run, "lock"));
+    const holder = await runHolder(this.#run);
     if (holder === null) {
       this.#add("lock", "ok", "free");
       return false;
