@@ -76,7 +76,7 @@ describe("--to onnx", () => {
 
   test("the folder is laid out as transformers.js reads it", async () => {
     expect((await readdir(at("onnx"))).sort()).toEqual([
-      ...["config.json", "generation_config.json", "onnx", "tokenizer.json", "tokenizer_config.json"],
+      ...["README.md", "config.json", "generation_config.json", "onnx", "tokenizer.json", "tokenizer_config.json"],
     ]);
     const config = JSON.parse(await readFile(at("onnx/config.json"), "utf8"));
     expect(config).toMatchObject({ model_type: "llama", "transformers.js_config": { dtype: "fp32" } });
