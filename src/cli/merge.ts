@@ -3,6 +3,7 @@ import { formatBytes, formatCount, formatNumber } from "../base/numbers.js";
 import type { MergedModel } from "../verbs/merge.js";
 import { MERGE_OPTIONS } from "../verbs/options.js";
 import type { Context } from "./context.js";
+import { generateWords, nextLines, promptFor } from "./next-command.js";
 import { addOptions, readOptions } from "./options.js";
 import { addOriginOptions, readOriginOptions, TARGET_HELP } from "./target-options.js";
 import { addVerb } from "./usage.js";
@@ -23,7 +24,11 @@ export function addMerge(program: Command, context: Context): void {
     const options = { ...readOptions(command, MERGE_OPTIONS), ...readOriginOptions(command), ...context.events };
     const { mergeTarget } = await import("../verbs/merge.js");
     const result = await mergeTarget(target, options);
-    context.result(result, () => resultLines(result));
+    const prompt = await promptFor(target);
+    context.result(result, () => [
+      ...resultLines(result),
+      ...nextLines(context.name, ...generateWords(result.modelFolder, prompt)),
+    ]);
   });
 }
 

@@ -10,6 +10,7 @@ import { addExport } from "./export.js";
 import { addGenerate } from "./generate.js";
 import { addInspect } from "./inspect.js";
 import { addMerge } from "./merge.js";
+import { addPush } from "./push.js";
 import { addQuantize } from "./quantize.js";
 import { addResume } from "./resume.js";
 import { addTokenizer } from "./tokenizer.js";
@@ -26,6 +27,7 @@ const VERBS = [
   addQuantize,
   addMerge,
   addExport,
+  addPush,
   addTokenizer,
   addData,
   addInspect,

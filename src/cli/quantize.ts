@@ -3,6 +3,7 @@ import { formatBytes, formatNumber, largest } from "../base/numbers.js";
 import { QUANTIZATION_OPTIONS, quantizerOf } from "../verbs/options.js";
 import type { ModelQuantization } from "../verbs/quantize.js";
 import type { Context } from "./context.js";
+import { generateWords, nextLines, promptFor } from "./next-command.js";
 import { addOptions, readOptions } from "./options.js";
 import { tableLines } from "./table.js";
 import { addVerb } from "./usage.js";
@@ -23,7 +24,11 @@ export function addQuantize(program: Command, context: Context): void {
     const quantizer = quantizerOf(options, command.opts());
     const { quantizeModel } = await import("../verbs/quantize.js");
     const result = await quantizeModel(model, { out: options.out, quantizer, ...context.events });
-    context.result(result, () => resultLines(result));
+    const prompt = await promptFor(model);
+    context.result(result, () => [
+      ...resultLines(result),
+      ...nextLines(context.name, ...generateWords(result.modelFolder, prompt)),
+    ]);
   });
 }
 

@@ -8,7 +8,7 @@ import type { Context } from "./context.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { withInterrupts } from "./interrupts.js";
 import { LiveView } from "./live-view.js";
-import { shellWord } from "./shell-word.js";
+import { generateWords, nextLines } from "./next-command.js";
 
 /**
  * Shows a run under way, lets an interrupt stop it at the next step with a checkpoint, and prints its end and the next
@@ -63,12 +63,10 @@ function outcomeLines(result: TrainResult, program: string, outline?: RunOutline
   const best = modelStep === step ? "" : `, of step ${modelStep}, the best`;
   if (modelFolder !== null) lines.push(`model   ${modelFolder}${best}`);
   if (checkpoint !== null && outcome === "stopped") lines.push(`saved   ${checkpoint}`);
-  if (outcome === "stopped") lines.push("", `Next: ${program} resume ${shellWord(runFolder)}`);
-  if (modelFolder !== null) {
-    const asked = `${outline?.isChat ? "--chat " : ""}--prompt ${shellWord(outline?.prompt ?? "The")}`;
-    lines.push("", `Next: ${program} generate ${shellWord(runFolder)} ${asked}`);
-  }
-  return lines;
+  if (outcome === "stopped") return [...lines, ...nextLines(program, "resume", runFolder)];
+  if (modelFolder === null) return lines;
+  const example = { prompt: outline?.prompt ?? "The", isChat: outline?.isChat ?? false };
+  return [...lines, ...nextLines(program, ...generateWords(runFolder, example))];
 }
 
 /** The held-out losses of the finished model; one line where its trained and its exact weights are the same. */
@@ -85,6 +83,6 @@ function lossLines({ trained, exact }: PublishedLosses): string[] {
 async function offerResume(context: Context, runFolder: string): Promise<void> {
   const last = await readText(joinPath(runFolder, "last")).catch(() => "");
   if (last === "") return;
-  const next = `Next: ${context.name} resume ${shellWord(runFolder)}`;
-  context.outlet.print(["", `saved   ${runFolder}/${last.trim()}`, next, ""]);
+  const [, next] = nextLines(context.name, "resume", runFolder);
+  context.outlet.print(["", `saved   ${runFolder}/${last.trim()}`, next!, ""]);
 }

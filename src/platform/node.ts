@@ -37,11 +37,12 @@ export {
   totalMemoryBytes,
 } from "./node-machine.js";
 export { keepFreedMemory } from "./node-memory.js";
-export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
+export { absolutePath, baseName, extension, fileUrl, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { startProcess } from "./node-processes.js";
 export { collectGarbage } from "./node-runtimes.js";
 export { openSpool, type Spool } from "./node-spool.js";
 export { warnOfTelemetry } from "./node-telemetry.js";
+export { withTemporaryFolder } from "./node-temporary.js";
 export { withTimeLimit } from "./node-time-limit.js";
 export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";
 export {
