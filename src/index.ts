@@ -85,6 +85,7 @@ export {
   type ModelOptions,
 } from "./verbs/model.js";
 export type { LoadModelOptions, Named, OriginOptions } from "./verbs/model-options.js";
+export { type Pushed, type PushOptions, pushTarget } from "./verbs/push.js";
 export {
   type BeforeAndAfter,
   type ModelQuantization,

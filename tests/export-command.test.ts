@@ -76,7 +76,7 @@ describe("--to onnx", () => {
 
   test("the folder is laid out as transformers.js reads it", async () => {
     expect((await readdir(at("onnx"))).sort()).toEqual([
-      ...["config.json", "generation_config.json", "onnx", "tokenizer.json", "tokenizer_config.json"],
+      ...["README.md", "config.json", "generation_config.json", "onnx", "tokenizer.json", "tokenizer_config.json"],
     ]);
     const config = JSON.parse(await readFile(at("onnx/config.json"), "utf8"));
     expect(config).toMatchObject({ model_type: "llama", "transformers.js_config": { dtype: "fp32" } });
@@ -273,11 +273,12 @@ test("the command says what it wrote, within 80 columns", async () => {
   expect(onnx).toMatchObject({ code: 0, stderr: "" });
   expect(onnx.stdout).toMatch(/^exported {2}13\.\dK parameters in float32, \d+\.\d KiB\nmodel {5}onnx\/model\.onnx\n/);
   expect(onnx.stdout).toMatch(
-    /weights {3}floats; during training the base is nf4 in blocks of 64\nwrote {5}said-onnx\n$/,
+    /weights {3}floats; during training the base is nf4 in blocks of 64\nwrote {5}said-onnx\n\nNext: highrank inspect said-onnx\n$/,
   );
   const peft = await runCommand(["export", "relora", "--to", "peft", "--out", "said-peft"], { cwd });
   expect(peft.stdout).toMatch(/^adapter {3}rank \d+, 14 layers\ntrained {3}5 parameters in full/);
   expect(peft.stdout).toMatch(/\nbase {6}\/.*\/relora\/base\n/);
+  expect(peft.stdout).toMatch(/\n\nNext: highrank generate said-peft --prompt '.+'\n$/);
   const help = await runCommand(["export", "--help"], { cwd, env: { COLUMNS: "80" } });
   for (const line of `${onnx.stdout}\n${peft.stdout}\n${help.stdout}`.split("\n")) {
     expect(line.length).toBeLessThanOrEqual(80);

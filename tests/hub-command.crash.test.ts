@@ -291,3 +291,24 @@ test("a study takes one commit for all of its runs, and says when the branch has
     expect(await run(compare)).toMatchObject({ code: 0 });
   });
 });
+
+test("push sends a run's adapter with its base of the hub, a second time nothing, and shows no token", async () => {
+  await withHub(async ({ cwd, commit, run }) => {
+    expect((await run([...SMALL_TRAIN, "--model", "org/tiny", "--out", "run"])).code).toBe(0);
+    hub.token = SECRET;
+    const planned = await run(["push", "run", "me/mine", "--dry-run"]);
+    expect(planned.stdout).toMatch(/^push {6}me\/mine, private: 5 files, .*\ndry run: nothing was sent\n$/s);
+    const refused = await run(["push", "run", "me/mine"]);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/needs a token.*HF_TOKEN/)]);
+    const sent = await run(["push", "run", "me/mine"], { HF_TOKEN: SECRET });
+    expect(sent.stdout).toMatch(/\nsent {6}5 files, .*\n\nNext: highrank generate me\/mine --prompt /s);
+    const files = hub.filesOf("me/mine")!;
+    const config = JSON.parse(files.get("adapter_config.json")!.toString());
+    expect(config).toMatchObject({ base_model_name_or_path: "org/tiny", revision: commit });
+    expect(files.get("README.md")!.toString()).toMatch(/^---\nbase_model: org\/tiny\nbase_model_relation: adapter\n/);
+    for (const bytes of files.values()) expect(bytes.includes(cwd)).toBe(false);
+    const again = await run(["push", "run", "me/mine"], { HF_TOKEN: SECRET });
+    expect(again.stdout).toContain("sent      nothing: the hub has all of it");
+    expect(`${sent.stdout}${sent.stderr}${refused.stderr}${again.stderr}`).not.toContain(SECRET);
+  });
+});

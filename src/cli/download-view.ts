@@ -13,8 +13,8 @@ export interface DownloadViewOptions {
 }
 
 /**
- * Shows the progress of a download, and of preparing large data: on an interactive terminal in a line that is redrawn,
- * elsewhere in a new line every ten seconds; and at the end what was downloaded.
+ * Shows the progress of a download, an upload, and of preparing large data: on an interactive terminal in a line that is redrawn,
+ * elsewhere in a new line every ten seconds; and at the end what was downloaded or sent.
  */
 export class DownloadView implements DownloadEvents {
   readonly #outlet: Outlet;
@@ -33,19 +33,23 @@ export class DownloadView implements DownloadEvents {
     this.#now = now;
   }
 
-  readonly onDownload = (progress: DownloadProgress): void => {
+  readonly onDownload = (progress: DownloadProgress): void => this.#show(progress, "downloaded");
+
+  readonly onUpload = (progress: DownloadProgress): void => this.#show(progress, "sent");
+
+  #show(progress: DownloadProgress, verb: "downloaded" | "sent"): void {
     const now = this.#now();
     const { done, total } = progress;
     this.#start ??= { at: now, done };
     const seconds = (now - this.#start.at) / 1000;
     if (done >= total) {
       this.#start = undefined;
-      this.#print(downloadedLine(progress, seconds, this.#style));
+      this.#print(downloadedLine(progress, seconds, this.#style, verb));
       return;
     }
     const rate = seconds > 0 ? (done - this.#start.done) / seconds : 0;
     this.#line.show(now, (columns) => downloadLine(progress, rate, columns, this.#style));
-  };
+  }
 
   readonly onPreparing = ({ stage, share }: DataProgress): void => {
     const now = this.#now();
@@ -115,7 +119,12 @@ function preparingLine(stage: DataProgress["stage"], share: number, secondsLeft:
   return `${style.dim(STAGES[stage])}  ${formatShare(Math.floor(1000 * share) / 1000)}${left}`;
 }
 
-/** The last line of a download. */
-export function downloadedLine({ model, total }: DownloadProgress, seconds: number, style: Style): string {
-  return `${style.dim(model)}  ${formatBytes(total)} downloaded in ${formatDuration(seconds)}`;
+/** The last line of a download, or of an upload. */
+export function downloadedLine(
+  { model, total }: DownloadProgress,
+  seconds: number,
+  style: Style,
+  verb: "downloaded" | "sent" = "downloaded",
+): string {
+  return `${style.dim(model)}  ${formatBytes(total)} ${verb} in ${formatDuration(seconds)}`;
 }

@@ -8,6 +8,7 @@ import type { ExportedAdapter } from "../verbs/export-peft.js";
 import { EXPORT_OPTIONS } from "../verbs/options.js";
 import type { Context } from "./context.js";
 import { withoutLeftovers } from "./interrupts.js";
+import { generateWords, nextLines, promptFor } from "./next-command.js";
 import { addOptions, readOptions } from "./options.js";
 import { addOriginOptions, readOriginOptions, TARGET_HELP } from "./target-options.js";
 import { addVerb } from "./usage.js";
@@ -30,14 +31,23 @@ export function addExport(program: Command, context: Context): void {
     const options = { ...readOptions(command, EXPORT_OPTIONS), ...readOriginOptions(command), ...context.events };
     const { exportTarget } = await import("../verbs/export.js");
     const exported = await withoutLeftovers(() => exportTarget(target, options));
+    const written = "file" in exported ? exported.file : exported.folder;
+    const isRead = exported.format === "hf" || exported.format === "gguf" || isWithBase(exported);
+    const next = isRead ? generateWords(written, await promptFor(target)) : ["inspect", written];
     context.result(exported, () => [
       ...exportedLines(exported),
-      `wrote     ${"file" in exported ? exported.file : exported.folder}`,
+      `wrote     ${written}`,
+      ...nextLines(context.name, next),
     ]);
   });
 }
 
 type Exported = ExportedAdapter | ExportedModel | ExportedOnnx | ExportedGguf | ExportedGgufAdapter;
+
+/** True for an adapter that names its base, so that it can be loaded as it is. */
+function isWithBase(exported: Exported): boolean {
+  return exported.format === "peft" && exported.baseModel !== null;
+}
 
 function exportedLines(exported: Exported): string[] {
   switch (exported.format) {

@@ -4,6 +4,7 @@ import type { MergedModel } from "../verbs/merge.js";
 import { MERGE_OPTIONS } from "../verbs/options.js";
 import type { Context } from "./context.js";
 import { withoutLeftovers } from "./interrupts.js";
+import { generateWords, nextLines, promptFor } from "./next-command.js";
 import { addOptions, readOptions } from "./options.js";
 import { addOriginOptions, readOriginOptions, TARGET_HELP } from "./target-options.js";
 import { addVerb } from "./usage.js";
@@ -24,7 +25,11 @@ export function addMerge(program: Command, context: Context): void {
     const options = { ...readOptions(command, MERGE_OPTIONS), ...readOriginOptions(command), ...context.events };
     const { mergeTarget } = await import("../verbs/merge.js");
     const result = await withoutLeftovers(() => mergeTarget(target, options));
-    context.result(result, () => resultLines(result));
+    const prompt = await promptFor(target);
+    context.result(result, () => [
+      ...resultLines(result),
+      ...nextLines(context.name, generateWords(result.modelFolder, prompt)),
+    ]);
   });
 }
 

@@ -12,6 +12,7 @@ import { addGenerate } from "./generate.js";
 import { addInspect } from "./inspect.js";
 import { addMerge } from "./merge.js";
 import { addMetrics } from "./metrics.js";
+import { addPush } from "./push.js";
 import { addQuantize } from "./quantize.js";
 import { addResume } from "./resume.js";
 import { addServe } from "./serve.js";
@@ -33,6 +34,7 @@ const VERBS = [
   addQuantize,
   addMerge,
   addExport,
+  addPush,
   addTokenizer,
   addData,
   addInspect,

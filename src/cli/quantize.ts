@@ -4,6 +4,7 @@ import { QUANTIZATION_OPTIONS, quantizerOf } from "../verbs/options.js";
 import type { ModelQuantization } from "../verbs/quantize.js";
 import type { Context } from "./context.js";
 import { withoutLeftovers } from "./interrupts.js";
+import { generateWords, nextLines, promptFor } from "./next-command.js";
 import { addOptions, readOptions } from "./options.js";
 import { tableLines } from "./table.js";
 import { addVerb } from "./usage.js";
@@ -26,7 +27,11 @@ export function addQuantize(program: Command, context: Context): void {
     const result = await withoutLeftovers(() =>
       quantizeModel(model, { out: options.out, quantizer, ...context.events }),
     );
-    context.result(result, () => resultLines(result));
+    const prompt = await promptFor(model);
+    context.result(result, () => [
+      ...resultLines(result),
+      ...nextLines(context.name, generateWords(result.modelFolder, prompt)),
+    ]);
   });
 }
 

@@ -10,7 +10,7 @@ import { EXIT, type ExitCode } from "./exit-codes.js";
 import { withInterrupts } from "./interrupts.js";
 import { warningLines } from "./live-lines.js";
 import { LiveView } from "./live-view.js";
-import { shellWord } from "./shell-word.js";
+import { generateWords, nextLines } from "./next-command.js";
 import { styleFor } from "./terminal.js";
 
 /**
@@ -81,12 +81,10 @@ function outcomeLines(result: TrainResult, program: string, outline?: RunOutline
   const best = modelStep === step ? "" : `, of step ${modelStep}, the best`;
   if (modelFolder !== null) lines.push(`model   ${modelFolder}${best}`);
   if (checkpoint !== null && outcome === "stopped") lines.push(`saved   ${checkpoint}`);
-  if (outcome === "stopped") lines.push("", `Next: ${program} resume ${shellWord(runFolder)}`);
-  if (modelFolder !== null) {
-    const asked = `${outline?.isChat ? "--chat " : ""}--prompt ${shellWord(outline?.prompt ?? "The")}`;
-    lines.push("", `Next: ${program} generate ${shellWord(runFolder)} ${asked}`);
-  }
-  return lines;
+  if (outcome === "stopped") return [...lines, ...nextLines(program, ["resume", runFolder])];
+  if (modelFolder === null) return lines;
+  const example = { prompt: outline?.prompt ?? "The", isChat: outline?.isChat ?? false };
+  return [...lines, ...nextLines(program, generateWords(runFolder, example))];
 }
 
 /** The held-out losses of the finished model; one line where its trained and its exact weights are the same. */
@@ -103,6 +101,6 @@ function lossLines({ trained, exact }: PublishedLosses): string[] {
 async function offerResume(context: Context, runFolder: string): Promise<void> {
   const last = await readText(joinPath(runFolder, "last")).catch(() => "");
   if (last === "") return;
-  const next = `Next: ${context.name} resume ${shellWord(runFolder)}`;
-  context.outlet.print(["", `saved   ${runFolder}/${last.trim()}`, next, ""]);
+  const [, next] = nextLines(context.name, ["resume", runFolder]);
+  context.outlet.print(["", `saved   ${runFolder}/${last.trim()}`, next!, ""]);
 }

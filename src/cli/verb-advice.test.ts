@@ -1,7 +1,19 @@
 import { expect, test } from "vitest";
 import { adviceForVerb } from "./verb-advice.js";
 
-const VERBS = ["train", "resume", "compare", "eval", "generate", "quantize", "merge", "export", "data", "inspect"];
+const VERBS = [
+  "train",
+  "resume",
+  "compare",
+  "eval",
+  "generate",
+  "quantize",
+  "merge",
+  "export",
+  "push",
+  "data",
+  "inspect",
+];
 
 test.each([
   ["finetune", "train"],
@@ -14,6 +26,7 @@ test.each([
   ["evaluate", "eval"],
   ["fuse", "merge"],
   ["convert", "export"],
+  ["upload", "push"],
   ["sweep", "train --sweep"],
   ["help", "--help"],
   ["trian", "train"],
@@ -21,6 +34,6 @@ test.each([
   ["Train", "train"],
 ])("%s means %s", (named, verb) => expect(adviceForVerb(named, VERBS)).toBe(`; did you mean "${verb}"?`));
 
-test.each(["frobnicate", "deploy", "tent", "date9x"])("%s is near no verb, so all are listed", (named) =>
+test.each(["frobnicate", "employ", "tent", "date9x"])("%s is near no verb, so all are listed", (named) =>
   expect(adviceForVerb(named, VERBS)).toBe(`; there are ${VERBS.join(", ")}`),
 );

@@ -4,6 +4,7 @@ import { append } from "../base/lists.js";
 import { checkpointFault } from "./faults.js";
 import { readJsonObject, toJsonText } from "./json-file.js";
 import { checkpointPath, orCheckpointError } from "./open-file.js";
+import { CARD, isOwnCard, readCard } from "./own-card.js";
 
 const CHECKSUMS = "checksums.json";
 
@@ -64,6 +65,9 @@ export async function checksumFaults(folder: string): Promise<string[]> {
   if (!(await exists(path))) return [`${CHECKSUMS} is missing`];
   const checksums = new Map(Object.entries(await readJsonObject(path)));
   const present = new Set(await checkedFiles(folder));
+  // People may edit a card, and no program depends on it.
+  checksums.delete(CARD);
+  present.delete(CARD);
   const faults = [...checksums.keys()].filter((file) => !present.has(file)).map((file) => `${file} is missing`);
   for (const file of present) {
     if (checksums.has(file)) append(faults, await fileFaults(folder, file, checksums.get(file)));
@@ -81,7 +85,7 @@ export async function readChecksums(folder: string): Promise<Map<string, string>
 
 /**
  * Files in the folder and below that its checksums.json does not list, so that others put them there: all of them where
- * it is missing or invalid.
+ * it is missing or invalid. A card that highrank wrote and nobody changed is none of theirs.
  */
 export async function unlistedFiles(folder: string): Promise<string[]> {
   const checksums = await readChecksums(folder).catch((error: unknown) => {
@@ -89,7 +93,10 @@ export async function unlistedFiles(folder: string): Promise<string[]> {
     throw error;
   });
   const files = await (checksums.size === 0 ? orCheckpointError(filesBelow(folder)) : checkedFiles(folder));
-  return files.filter((file) => !checksums.has(file));
+  const unlisted = files.filter((file) => !checksums.has(file));
+  if (checksums.size === 0 || !unlisted.includes(CARD)) return unlisted;
+  const isOwn = isOwnCard((await readCard(folder)) ?? "");
+  return unlisted.filter((file) => file !== CARD || !isOwn);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { appendChunks, exists, fileSize, gitBlobHash, publishFile, removeTree, sha256File } from "#platform";
 import { CheckpointError } from "../base/errors.js";
-import { ConnectionFault, type HubClient } from "./hub-client.js";
+import type { HubClient } from "./hub-client.js";
+import { ConnectionFault } from "./hub-patience.js";
 import type { HubFile } from "./model-files.js";
 
 /** Called with the number of bytes of the file that have arrived. */

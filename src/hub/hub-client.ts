@@ -1,36 +1,12 @@
 import { CheckpointError } from "../base/errors.js";
 import type { HubAccess } from "./hub-access.js";
 import { REPOSITORY_KINDS, type RepositoryKind } from "./hub-name.js";
+import { ConnectionFault, inTime, PATIENCE, type Patience, troubleOf, waitAgain } from "./hub-patience.js";
 
-/** Limits of retrying. */
-export interface Patience {
-  /** Consecutive requests without any data, if the hub is overloaded, fails or cannot be reached. */
-  readonly attempts: number;
-  /** Milliseconds before the second attempt, doubled before each later one. */
-  readonly firstWait: number;
-  /** Milliseconds without a byte after which a connection counts as cut. */
-  readonly silence: number;
-}
-
-const PATIENCE: Patience = { attempts: 5, firstWait: 500, silence: 60_000 };
-
-/** The longest wait that the hub may ask for, in milliseconds. */
-const LONGEST_WAIT = 60_000;
 const MOST_REDIRECTS = 8;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 /** Longest answer that is read whole. */
 const MOST_CHARACTERS = 50_000_000;
-
-/** A connection that was cut or never made, or a busy hub: worth another attempt. */
-export class ConnectionFault extends Error {
-  /** Wait that the hub asks for, in milliseconds. */
-  readonly asked: number;
-
-  constructor(message: string, asked = 0) {
-    super(message);
-    this.asked = Number.isFinite(asked) ? asked : 0;
-  }
-}
 
 /** Headers of a request. */
 type Headers = Readonly<Record<string, string>>;
@@ -102,14 +78,8 @@ export class HubClient {
    * @throws CheckpointError, with the fault as its cause, after the last attempt.
    */
   async pause(attempt: number, fault: ConnectionFault): Promise<void> {
-    const { attempts, firstWait } = this.#patience;
-    if (attempt >= attempts || fault.asked > LONGEST_WAIT) throw this.#unreachable(fault);
-    const milliseconds = Math.min(Math.max(fault.asked, firstWait * 2 ** (attempt - 1)), LONGEST_WAIT);
-    // A single cut of a connection is too common to report.
-    if (attempt > 1 || fault.asked > 0) {
-      this.#onNotice(`${this.access.endpoint}: ${fault.message}; trying again in ${milliseconds / 1000} s`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    const say = (text: string): void => this.#onNotice(`${this.access.endpoint}: ${text}`);
+    if (!(await waitAgain(attempt, fault, this.#patience, say))) throw this.#unreachable(fault);
   }
 
   /** The error for an answer that makes no sense. */
@@ -134,10 +104,8 @@ export class HubClient {
     // 416: the requested range does not exist.
     if (ok || status === 416) return response;
     await response.body?.cancel().catch(() => {});
-    if (status === 429 || status >= 500) {
-      const what = status === 429 ? "too many requests" : "the hub has trouble";
-      throw new ConnectionFault(`${what} (${status})`, 1000 * Number(response.headers.get("retry-after") ?? 0));
-    }
+    const trouble = troubleOf(response);
+    if (trouble !== undefined) throw trouble;
     throw this.#refusal(response);
   }
 
@@ -174,23 +142,8 @@ export class HubClient {
     return this.#inTime(answer, () => abort.abort());
   }
 
-  /** @throws ConnectionFault after too long a silence, and for failures of the connection. */
-  async #inTime<T>(work: Promise<T>, onTimeout = (): void => {}): Promise<T> {
-    const { silence } = this.#patience;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(new ConnectionFault(`no byte came for ${silence / 1000} s`));
-        onTimeout();
-      }, silence);
-    });
-    try {
-      return await Promise.race([work, timeout]);
-    } catch (error) {
-      throw connectionFault(error);
-    } finally {
-      clearTimeout(timer);
-    }
+  #inTime<T>(work: Promise<T>, onTimeout?: () => void): Promise<T> {
+    return inTime(work, this.#patience.silence, onTimeout);
   }
 
   #unreachable(fault: ConnectionFault): CheckpointError {
@@ -226,13 +179,4 @@ export class HubClient {
         `check the name; ${access}`,
     );
   }
-}
-
-/** Turns an error of `fetch` or a stream into a ConnectionFault with its reason, which they hide in causes. */
-function connectionFault(error: unknown): unknown {
-  if (error instanceof ConnectionFault || !(error instanceof Error)) return error;
-  const reason = error.cause instanceof Error ? error.cause : error;
-  const code = "code" in reason ? String(reason.code) : "";
-  // Codes of the operating system, such as ECONNREFUSED and ENOTFOUND; others are the library's own.
-  return new ConnectionFault(/^E[A-Z_]+$/.test(code) ? code : reason.message);
 }

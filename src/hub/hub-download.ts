@@ -3,9 +3,10 @@ import { CheckpointError, ConfigError } from "../base/errors.js";
 import { downloadFile, incompletePath } from "./file-download.js";
 import { type HubAccess, hubAccess } from "./hub-access.js";
 import { CachedRepository } from "./hub-cache.js";
-import { ConnectionFault, HubClient, type Patience } from "./hub-client.js";
+import { HubClient } from "./hub-client.js";
 import { type Listing, listRepository } from "./hub-listing.js";
 import { type HubRepository, isCommit, REPOSITORY_KINDS, type RepositoryKind, shownModel } from "./hub-name.js";
+import { ConnectionFault, type Patience } from "./hub-patience.js";
 import type { HubFile } from "./model-files.js";
 
 /** Progress of a download. */

@@ -19,7 +19,7 @@ const SMALL: Files = {
   "pytorch_model.bin": "pickles",
   "model.safetensors": WEIGHTS,
 };
-const READ = ["config.json", "model.safetensors", "tokenizer.json"];
+const READ = ["README.md", "config.json", "model.safetensors", "tokenizer.json"];
 
 let hub: HubServer;
 beforeAll(async () => {
@@ -81,7 +81,7 @@ test("chat templates with names of their own come along, in their folder", async
   hub.push("org/small", { ...SMALL, ...templates, "onnx/model.onnx": "c" });
   await inCache(async (cache) => {
     const { folder } = await download(cache);
-    expect((await readdir(folder)).sort()).toEqual(["additional_chat_templates", ...READ]);
+    expect((await readdir(folder)).sort()).toEqual(["README.md", "additional_chat_templates", ...READ.slice(1)]);
     expect(await readdir(path.join(folder, "additional_chat_templates"))).toEqual(["tool_use.jinja"]);
     expect(await templatesBeside(folder)).toEqual([{ name: "tool_use", template: "a" }]);
   });
@@ -100,7 +100,7 @@ test("the cache has Python's layout, so that other programs can read and clean i
     }
     const [repository, ...others] = (await scanCacheDir(cache)).repos;
     expect(others).toEqual([]);
-    expect(repository).toMatchObject({ id: { name: "org/small", type: "model" }, filesCount: 3 });
+    expect(repository).toMatchObject({ id: { name: "org/small", type: "model" }, filesCount: 4 });
     const [revision] = repository!.revisions;
     expect(revision).toMatchObject({ commitOid: commit, refs: ["main"] });
     expect(revision!.files.map((file) => path.basename(file.path)).sort()).toEqual(READ);
@@ -148,7 +148,7 @@ test("a tokenizer can be downloaded without the weights, which come later", asyn
   hub.push("org/small", SMALL);
   await inCache(async (cache) => {
     const { folder } = await download(cache, "org/small", { wanted: "tokenizer" });
-    expect((await readdir(folder)).sort()).toEqual(["config.json", "tokenizer.json"]);
+    expect((await readdir(folder)).sort()).toEqual(["README.md", "config.json", "tokenizer.json"]);
     expect(await refusal(download(cache, "org/small", { offline: true }))).toMatch(/does not have the whole model/);
     expect((await readdir((await download(cache)).folder)).sort()).toEqual(READ);
   });

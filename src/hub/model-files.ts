@@ -26,7 +26,8 @@ const TOKENIZER = "tokenizer.json";
 const BESIDE: readonly RegExp[] = [
   /^(config|generation_config|special_tokens_map|added_tokens|vocab|chat_template)\.json$/,
   /^tokenizer[\w-]*\.(json|model)$/,
-  /^(merges\.txt|chat_template\.jinja|additional_chat_templates\/[^/]+\.jinja)$/,
+  // The card states the licence.
+  /^(README\.md|merges\.txt|chat_template\.jinja|additional_chat_templates\/[^/]+\.jinja)$/,
 ];
 
 /** Files to download, and the index that names more if the weights are in several files. */

@@ -7,6 +7,7 @@ import { CheckpointError } from "../base/errors.js";
 import { MODEL_PRESETS } from "../config/presets.js";
 import type { FolderOptions } from "../files/checksums.js";
 import type { LazyTensor } from "../files/lazy-tensor.js";
+import { CARD, readCard } from "../files/own-card.js";
 import type { SafetensorsDType } from "../files/safetensors-header.js";
 import type { StoredQuantizedWeight } from "../formats/bitsandbytes.js";
 import { copyModelFolder, type ModelFolderContent, writeModelFolder } from "../formats/model-folder.js";
@@ -204,11 +205,16 @@ export async function saveModel(folder: string, model: ModelToSave, files: Compa
   await writeModel(folder, { config, tensors, files }, SAVED);
 }
 
-/** Writes the base of a run as a Hugging Face folder with checksums; weight files of a given folder are copied. */
+/**
+ * Writes the base of a run as a Hugging Face folder with checksums; weight files of a given folder are copied, and its
+ * card, which states the licence.
+ */
 export async function saveBase(folder: string, source: ModelSource, files: CompanionFiles): Promise<void> {
   const { folder: from, config } = source;
-  if (from === undefined) await saveModel(folder, source, files);
-  else await copyModelFolder(folder, from, { config, files }, SAVED);
+  if (from === undefined) return saveModel(folder, source, files);
+  const card = await readCard(from);
+  const withCard = card === null ? files : new Map([...files, [CARD, card] as const]);
+  await copyModelFolder(folder, from, { config, files: withCard }, SAVED);
 }
 
 const SAVED = { replace: true, checksums: true } as const;

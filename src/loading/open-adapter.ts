@@ -1,9 +1,10 @@
-import { absolutePath, baseName, exists, folderOf, joinPath } from "#platform";
+import { exists, joinPath } from "#platform";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { namedAdapters, type ReadPeftAdapter, readPeftAdapter } from "../formats/peft.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
+import { baseOfAdapter } from "./adapter-base.js";
 import { checkBase } from "./base-identity.js";
 import { folderSource } from "./folder-source.js";
 import type { ModelSource } from "./model-source.js";
@@ -47,7 +48,7 @@ export async function openAdapter(folder: string, given: string | null, events?:
     const example = joinPath(folder, others[0]!);
     events?.onNotice?.(`${folder}: holds ${others.join(", ")} beside this adapter; name one to have it, as ${example}`);
   }
-  const named = given ?? (await baseNameOf(folder, adapter));
+  const named = given ?? (await baseOfAdapter(folder, adapter, events?.onNotice));
   if (named === null)
     throw new ConfigError(`${folder}: the adapter names no base model; give one with ${optionName("base")}`);
   const baseFolder = await existing(
@@ -61,17 +62,6 @@ export async function openAdapter(folder: string, given: string | null, events?:
   const source = resizedSource(unties ? await folderSource(baseFolder, { untied: true }) : asWritten, adapter);
   const effect = peftEffect(adapter, source, source.build(), folder);
   return { folder, adapter, effect: { ...effect, unties }, source, baseFolder };
-}
-
-/**
- * The base that the adapter names: a path, or a name of the hub with the revision, where it has one. The base of a run
- * that was moved is beside its adapter.
- */
-async function baseNameOf(folder: string, { baseModel, baseRevision }: ReadPeftAdapter): Promise<string | null> {
-  if (baseModel === null || (await exists(baseModel))) return baseModel;
-  if (baseRevision !== null) return `${baseModel}@${baseRevision}`;
-  const beside = joinPath(folderOf(absolutePath(folder)), "base");
-  return baseName(baseModel) === "base" && (await exists(beside)) ? beside : baseModel;
 }
 
 /** @throws CheckpointError, with the remedy, if there is no such folder. */

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { DataError } from "../base/errors.js";
 
 /** Joins parts into one path and resolves `.` and `..`. */
@@ -11,6 +12,11 @@ export function joinPath(...parts: string[]): string {
 /** Path from the root of the file system; relative paths start at the working folder. */
 export function absolutePath(from: string): string {
   return path.resolve(from);
+}
+
+/** The path as an address: `/a b` gives `file:///a%20b`. */
+export function fileUrl(of: string): URL {
+  return pathToFileURL(of);
 }
 
 /** The last part of a path: `a/b.txt` gives `b.txt`. */

@@ -48,11 +48,12 @@ export {
   type MpiRequest,
   mpiLibraryNames,
 } from "./node-mpi.js";
-export { absolutePath, baseName, extension, folderOf, joinPath, packageFile } from "./node-paths.js";
+export { absolutePath, baseName, extension, fileUrl, folderOf, joinPath, packageFile } from "./node-paths.js";
 export { startProcess } from "./node-processes.js";
 export { collectGarbage } from "./node-runtimes.js";
 export { openSpool, openStored, type Spool, type StoredBytes } from "./node-spool.js";
 export { warnOfTelemetry } from "./node-telemetry.js";
+export { withTemporaryFolder } from "./node-temporary.js";
 export { withTimeLimit } from "./node-time-limit.js";
 export { onWriting, removeUnfinished } from "./node-unfinished.js";
 export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";

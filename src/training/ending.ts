@@ -11,6 +11,7 @@ import { type Ending, publishedStep } from "../runs/early-stop.js";
 import type { EndRecord, PublishedLosses } from "../runs/metrics.js";
 import type { Progress } from "../runs/progress.js";
 import { publishAdapter, publishCheckpoint, publishModel } from "../runs/publishing.js";
+import { writeRunCards } from "../runs/run-card.js";
 import { logsLastCycle } from "../runs/run-state.js";
 import { runWarnings, type Warning } from "../runs/warnings.js";
 import type { PreparedRun } from "./prepare.js";
@@ -151,21 +152,17 @@ async function endRun(
   const { folder } = output;
   const times = { seconds, savingSeconds, peakMemoryBytes: peakMemoryBytes() };
   const { size, sentBytes } = run.ranks;
+  const sent = size > 1 ? { sentBytes } : {};
   const modelStep = model?.step ?? null;
   const losses = run.quantizer !== null && model !== null ? { losses: model.losses } : {};
+  const end: EndRecord = { kind: "end", step, outcome, modelStep, ...losses, tokens, skipped, ...times, ...sent };
   // Before a record says that nothing is left to do.
   await master.release();
-  await output.record({
-    kind: "end",
-    step,
-    outcome,
-    modelStep,
-    ...losses,
-    tokens,
-    skipped,
-    ...times,
-    ...(size > 1 && { sentBytes }),
-  });
+  if (outcome !== "diverged") {
+    const facts = { settings: run.settings, records: [...folder.records, end] };
+    await folder.write((path) => writeRunCards({ folder: path, ...facts }, { model: model !== null }));
+  }
+  await output.record(end);
   await folder.writeReport();
   return {
     outcome: outcome === "diverged" ? "stopped" : outcome,

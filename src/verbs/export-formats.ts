@@ -25,5 +25,8 @@ export const EXPORT_DTYPES = [...FLOAT_DTYPES, "fp32", "fp16", "q8", "q4", "q4f1
 
 export type ExportDtype = (typeof EXPORT_DTYPES)[number];
 
+/** Parts of a run that can be pushed to the hub. */
+export const PUSHED_PARTS = ["adapter", "model"] as const;
+
 /** Tokens that losses are computed on unless another number is asked for. */
 export const LOSS_TOKENS = 2048;

@@ -7,6 +7,7 @@ import { modelChunks, type OnnxStoredInitializer, type OnnxTensorInfo, tensorByt
 import { writeFolder } from "../files/checksums.js";
 import { toJsonText } from "../files/json-file.js";
 import { readHostTensor, type TensorToWrite } from "../files/lazy-tensor.js";
+import { CARD } from "../files/own-card.js";
 import { tensorChunks } from "../files/safetensors.js";
 import { GENERATION_CONFIG } from "../formats/generation-config.js";
 import { writeFiles } from "../formats/model-folder.js";
@@ -60,6 +61,8 @@ export interface OnnxOptions {
    * must be smaller than 2 GiB, and browsers read no larger ones.
    */
   readonly largestFile?: number;
+  /** The folder's README.md. Default: there is none. */
+  readonly card?: string;
   /** Text to compute losses on. Default: none are computed. */
   readonly lossData?: () => Promise<LossData>;
 }
@@ -77,7 +80,7 @@ const PAGE = 4096;
  */
 export async function exportOnnx(
   unmerged: UnmergedModel,
-  { out, dtypes, largestFile = LARGEST_FILE, lossData }: OnnxOptions,
+  { out, dtypes, largestFile = LARGEST_FILE, card, lossData }: OnnxOptions,
 ): Promise<ExportedOnnx> {
   const { source, baseFolder, tokenizerFolder, quantizer } = unmerged;
   requireOneEach(dtypes);
@@ -87,6 +90,7 @@ export async function exportOnnx(
   const tensors = new Map([...graph.weights.keys()].map((name) => [name, merged.get(name)!] as const));
   const models = dtypes.map((dtype) => modelOf(dtype, graph, tensors, largestFile));
   const files = await onnxCompanions(unmerged);
+  if (card !== undefined) files.set(CARD, card);
   await writeFolder(
     out,
     async (partial) => {

@@ -1,15 +1,18 @@
 import { absolutePath, exists } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
+import { CARD } from "../files/own-card.js";
 import { type PeftAdapter, readPeftAdapter, writePeftAdapter } from "../formats/peft.js";
 import { isCommit, parseHubName } from "../hub/hub-name.js";
 import { hubModelOf } from "../hub/locate-model.js";
+import { baseOfAdapter } from "../loading/adapter-base.js";
 import { tokenizerFiles } from "../loading/companions.js";
 import { tiedNames } from "../loading/model-source.js";
 import { isMerged, openRunAsModel, restoreTrained, type SavedRun } from "../runs/saved-run.js";
 import { joinAdapter } from "../runs/saving.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import type { Target } from "./target.js";
+import { hasChatTemplate, targetCard } from "./target-card.js";
 
 /** A PEFT adapter, written. */
 export interface ExportedAdapter {
@@ -33,7 +36,10 @@ export interface ExportedAdapter {
  */
 export async function exportPeft(target: Target, out: string): Promise<ExportedAdapter> {
   const { adapter, folder } = await adapterOf(target);
-  await writePeftAdapter(out, adapter, { files: await tokenizerFiles(folder) });
+  const files = await tokenizerFiles(folder);
+  const form = { kind: "adapter", hasTokenizer: files.size > 0, isChat: await hasChatTemplate(folder) } as const;
+  const card = await targetCard(target, form);
+  await writePeftAdapter(out, adapter, { files: new Map<string, string | Uint8Array>([...files, [CARD, card]]) });
   return {
     format: "peft",
     folder: out,
@@ -52,9 +58,9 @@ async function adapterOf(target: Target): Promise<{ readonly adapter: PeftAdapte
   switch (target.kind) {
     case "adapter": {
       const adapter = await readPeftAdapter(folder);
-      const { baseModel } = adapter;
-      const base = target.base ?? (baseModel !== null && (await exists(baseModel)) ? baseModel : null);
-      return { adapter: base === null ? adapter : { ...adapter, ...(await namedBase(base)) }, folder };
+      const base = target.base ?? (await baseOfAdapter(folder, adapter, target.events.onNotice));
+      const isNew = base !== null && (target.base !== null || (await exists(base)));
+      return { adapter: isNew ? { ...adapter, ...(await namedBase(base)) } : adapter, folder };
     }
     case "run": {
       const run = await openRunAsModel(folder, target.checkpoint);

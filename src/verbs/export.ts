@@ -1,8 +1,9 @@
+import { baseName } from "#platform";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { FLOAT_DTYPES, type FloatDType, floatDType } from "../formats/quant-state.js";
 import { requireNewFolder } from "../loading/output-folder.js";
-import { type EXPORT_FORMATS, type ExportDtype, LOSS_TOKENS, type OnnxDtype } from "./export-formats.js";
+import { type EXPORT_FORMATS, type ExportDtype, LOSS_TOKENS, ONNX_DTYPES, type OnnxDtype } from "./export-formats.js";
 import { type ExportedGguf, exportGguf, requireNewGguf } from "./export-gguf.js";
 import { type ExportedGgufAdapter, exportGgufAdapter } from "./export-gguf-adapter.js";
 import { lossData } from "./export-loss.js";
@@ -11,6 +12,7 @@ import { type ExportedAdapter, exportPeft } from "./export-peft.js";
 import { ggufOriginOf } from "./gguf-origin.js";
 import { type MergedModel, mergeTarget } from "./merge.js";
 import { type Origin, openTarget, readBy, unmergedOf } from "./target.js";
+import { hasChatTemplate, targetCard, writeFileCard } from "./target-card.js";
 
 /** Options of {@link exportTarget}. */
 export interface ExportOptions extends Origin {
@@ -63,8 +65,11 @@ export async function exportTarget(
         `${optionName("dtype")} is for ${optionName("to")} hf and onnx; gguf has ${optionName("type")}`,
       );
     const opened = await openTarget(target, origin);
-    if (adapterOnly) return exportGgufAdapter(opened, { out, type });
-    return exportGguf(await unmergedOf(opened), { out, type: type ?? "q8_0", origin: await ggufOriginOf(opened) });
+    const written = await (adapterOnly
+      ? exportGgufAdapter(opened, { out, type })
+      : exportGguf(await unmergedOf(opened), { out, type: type ?? "q8_0", origin: await ggufOriginOf(opened) }));
+    await writeFileCard(out, await targetCard(opened, { kind: written.format, file: baseName(out) }));
+    return written;
   }
   if (to === "peft") {
     if (dtype !== null)
@@ -87,7 +92,10 @@ export async function exportTarget(
   const opened = await openTarget(target, origin);
   const unmerged = await unmergedOf(opened);
   const ofLoss = lossTokens === 0 ? {} : { lossData: () => lossData(opened, unmerged, lossTokens) };
-  return exportOnnx(unmerged, { out, dtypes, ...ofLoss });
+  const { name: dtypeName } = ONNX_DTYPES[dtypes[0]!];
+  const form = { kind: "onnx", dtype: dtypeName, isChat: await hasChatTemplate(unmerged.tokenizerFolder) } as const;
+  const card = await targetCard(opened, form, unmerged.baseFolder);
+  return exportOnnx(unmerged, { out, dtypes, card, ...ofLoss });
 }
 
 /** @throws ConfigError for bfloat16. */

@@ -1,5 +1,6 @@
 import { fileSize } from "#platform";
 import { largest } from "../base/numbers.js";
+import { CARD } from "../files/own-card.js";
 import { weightFiles } from "../formats/model-folder.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import { companionsWithTokenizer } from "../loading/companions.js";
@@ -13,6 +14,7 @@ import {
   mergedTensors,
 } from "../loading/unmerged-model.js";
 import { type Origin, openTarget, readBy, unmergedOf } from "./target.js";
+import { hasChatTemplate, targetCard } from "./target-card.js";
 
 /** Options of {@link mergeTarget}. */
 export interface MergeOptions extends Origin {
@@ -52,12 +54,15 @@ export async function mergeTarget(
   { out, dtype, verify, ...origin }: MergeOptions,
 ): Promise<MergedModel> {
   await requireNewFolder(out, readBy(target, origin));
-  const unmerged = await unmergedOf(await openTarget(target, origin));
+  const opened = await openTarget(target, origin);
+  const unmerged = await unmergedOf(opened);
   const { source, baseFolder, tokenizerFolder, quantizer } = unmerged;
   await requireApart(out, [baseFolder, tokenizerFolder]);
   const chosen = dtype ?? dtypeOf(source);
   const tensors = mergedTensors(unmerged, FILE_TYPES[chosen]);
   const files = await companionsWithTokenizer(baseFolder, tokenizerFolder);
+  const form = { kind: "model", isQuantized: false, isChat: await hasChatTemplate(tokenizerFolder) } as const;
+  files.set(CARD, await targetCard(opened, form, baseFolder));
   const baseSizes = await weightSizes(baseFolder);
   const shardBytes = baseSizes.length > 1 ? largest(baseSizes) : Number.POSITIVE_INFINITY;
   await writeModel(out, { config: floatConfig(source.config, chosen), tensors, shardBytes, files });

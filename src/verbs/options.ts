@@ -3,7 +3,7 @@ import { optionName } from "../base/naming.js";
 import { SETTINGS } from "../config/settings.js";
 import { FLOAT_DTYPES } from "../formats/quant-state.js";
 import { createQuantizer, QUANTIZATION_FORMATS, type Quantizer } from "../quant/quantizer.js";
-import { EXPORT_DTYPES, EXPORT_FORMATS, GGUF_EXPORT_TYPES, LOSS_TOKENS } from "./export-formats.js";
+import { EXPORT_DTYPES, EXPORT_FORMATS, GGUF_EXPORT_TYPES, LOSS_TOKENS, PUSHED_PARTS } from "./export-formats.js";
 import type { GivenOptions, OptionTable, OptionValues } from "./option-table.js";
 
 // The verbs' options with their defaults, which the command line and the library share.
@@ -231,6 +231,26 @@ export const EXPORT_OPTIONS = {
     unit: "tokens",
     help: "Tokens that the loss of rounded onnx models is computed on, as is that of the model in float32; 0 for none.",
   },
+} as const satisfies OptionTable;
+
+/** Options of `highrank push`. */
+export const PUSH_OPTIONS = {
+  what: {
+    type: "choice",
+    choices: PUSHED_PARTS,
+    default: null,
+    none: "the adapter if it is for a model of the hub, or else the model",
+    help: "Part of a run.",
+  },
+  base: {
+    type: "string",
+    unit: "name",
+    default: null,
+    none: "the one that the run or the adapter names",
+    help: "Model of the hub under an adapter.",
+  },
+  public: { type: "boolean", default: false, help: "Make the repository one that everybody sees." },
+  dryRun: { type: "boolean", default: false, help: "Say what would be sent, and send nothing." },
 } as const satisfies OptionTable;
 
 /** Options of `highrank quantize`. */

@@ -2,6 +2,7 @@ import { fileSize, joinPath } from "#platform";
 import { linearLayers } from "../adapters/inject.js";
 import { CheckpointError } from "../base/errors.js";
 import type { TensorToWrite } from "../files/lazy-tensor.js";
+import { CARD } from "../files/own-card.js";
 import { ELEMENT_BYTES } from "../files/safetensors-header.js";
 import { bitsandbytesTensors, type StoredQuantizedWeight } from "../formats/bitsandbytes.js";
 import { weightFiles } from "../formats/model-folder.js";
@@ -21,6 +22,7 @@ import type { Quantizer } from "../quant/quantizer.js";
 import { describeQuantizer } from "../quant/quantizer.js";
 import type { TypedArray } from "../tensor/dtype.js";
 import { openTarget } from "./target.js";
+import { hasChatTemplate, targetCard } from "./target-card.js";
 
 /** Options of {@link quantizeModel}. */
 export interface QuantizationOptions extends DownloadEvents {
@@ -63,7 +65,8 @@ export async function quantizeModel(
   { out, quantizer, onDownload, onNotice }: QuantizationOptions,
 ): Promise<ModelQuantization> {
   await requireNewFolder(out, [named]);
-  const { kind, folder } = await openTarget(named, { base: null, onDownload, onNotice });
+  const target = await openTarget(named, { base: null, onDownload, onNotice });
+  const { kind, folder } = target;
   if (kind === "run") {
     throw new CheckpointError(
       `${folder} is a run folder; quantize its ${joinPath(folder, "model")}, or merge it first`,
@@ -102,10 +105,12 @@ export async function quantizeModel(
   }
   const { format, doubleQuant } = quantizer;
   const announced = { format, doubleQuant, computeDtype: computeDtype ?? "float32", skippedModules: null };
+  const form = { kind: "model", isQuantized: true, isChat: await hasChatTemplate(folder) } as const;
+  const card = await targetCard(target, form);
   await writeModel(out, {
     config: { ...config, quantization_config: quantizationConfig(announced) },
     tensors,
-    files: await companionFiles(folder),
+    files: new Map<string, string | Uint8Array>([...(await companionFiles(folder)), [CARD, card]]),
   });
   const { bytes, ...errors } = total.result;
   return {

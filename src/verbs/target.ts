@@ -5,7 +5,7 @@ import type { Settings } from "../config/settings.js";
 import { requireWhole } from "../files/checksums.js";
 import { readHostTensor } from "../files/lazy-tensor.js";
 import { checkpointPath } from "../files/open-file.js";
-import { modelFolder } from "../hub/locate-model.js";
+import { locateModel } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { readTokenizer } from "../loading/companions.js";
 import { folderSource } from "../loading/folder-source.js";
@@ -39,7 +39,12 @@ export function readBy(target: string, { base, adapters = [] }: Origin): (string
 }
 
 /** A named thing and the options that go with it. Its files are read by the function that makes something of it. */
-export type Target = { readonly folder: string; readonly events: DownloadEvents } & (
+export type Target = {
+  readonly folder: string;
+  /** Its permanent name: the path, or `organisation/name@COMMIT` of the hub. */
+  readonly name: string;
+  readonly events: DownloadEvents;
+} & (
   | { readonly kind: "run"; readonly checkpoint: CheckpointName | null }
   | { readonly kind: "adapter"; readonly base: string | null }
   | { readonly kind: "model"; readonly adapters: readonly WeightedAdapter[] }
@@ -55,7 +60,7 @@ export async function openTarget(
 ): Promise<Target> {
   requireArguments("target", { name: TEXT }, { name: named });
   const events = { onDownload, onNotice };
-  const folder = await modelFolder(named, events);
+  const { folder, name } = await locateModel(named, events);
   const kind = (await isRunFolder(folder)) ? "run" : (await isAdapterFolder(folder)) ? "adapter" : "model";
   const faults: string[] = [];
   if (base !== null && kind !== "adapter") {
@@ -74,11 +79,11 @@ export async function openTarget(
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   switch (kind) {
     case "run":
-      return { kind, folder, events, checkpoint };
+      return { kind, folder, name, events, checkpoint };
     case "adapter":
-      return { kind, folder, events, base };
+      return { kind, folder, name, events, base };
     case "model":
-      return { kind, folder, events, adapters };
+      return { kind, folder, name, events, adapters };
   }
 }
 

@@ -4,16 +4,20 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import type { Files } from "../run-command.js";
+import { HubUploads, type UploadAnswer } from "./hub-uploads.js";
 
 /** A request as it came. */
 export interface SeenRequest {
   readonly host: "hub" | "cdn";
+  readonly method: string;
   /** With its query. */
   readonly url: string;
   readonly authorization: string | undefined;
   readonly range: string | undefined;
   /** Bytes of the body that were sent. */
   sent: number;
+  /** Bytes of content that arrived. */
+  received: number;
 }
 
 /** What the server does instead of what it should. */
@@ -23,7 +27,7 @@ export interface Trouble {
   readonly headers?: Readonly<Record<string, string>>;
   /** Answers with this content. */
   readonly content?: string;
-  /** Ends the connection after so many bytes of the body. */
+  /** Ends the connection after so many bytes of the body, or of the content that arrives. */
   readonly cutAfter?: number;
   /** Awaited before the connection is cut, or else before anything is answered. */
   readonly wait?: () => Promise<unknown>;
@@ -45,7 +49,7 @@ const FOLDER: HubEntry = { type: "directory", oid: "0".repeat(40), size: 0, path
 
 /**
  * Imitates the hub at one port of this machine and its content network at another: information on a model and the list of its files in
- * pages, small files at once, weights by a redirect, ranges.
+ * pages, small files at once, weights by a redirect, ranges; and what takes files: `HubUploads`.
  */
 export class HubServer {
   readonly seen: SeenRequest[] = [];
@@ -57,6 +61,11 @@ export class HubServer {
   pageSize = 3;
   /** Changes what is listed. */
   list: (entries: HubEntry[]) => HubEntry[] = (entries) => entries;
+  readonly uploads = new HubUploads({
+    contentHost: () => this.contentHost,
+    filesOf: (name) => this.filesOf(name),
+    commit: (name, files) => this.push(name, files),
+  });
   readonly #commits = new Map<string, ReadonlyMap<string, Buffer>>();
   readonly #refs = new Map<string, string>();
   readonly #servers: Server[] = [];
@@ -112,17 +121,27 @@ export class HubServer {
     return this.push(model, files, branch);
   }
 
-  async #answer(host: SeenRequest["host"], { url, headers }: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** The files of a model's main branch, by path; undefined if there is no such model. */
+  filesOf(model: string): ReadonlyMap<string, Buffer> | undefined {
+    return this.#commits.get(`${model}@${this.#refs.get(`${model}@main`)}`);
+  }
+
+  async #answer(host: SeenRequest["host"], incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { url, headers, method = "GET" } = incoming;
     const { authorization, range } = headers;
-    const request: SeenRequest = { host, url: url!, authorization, range, sent: 0 };
+    const request: SeenRequest = { host, method, url: url!, authorization, range, sent: 0, received: 0 };
     this.seen.push(request);
     const trouble = this.trouble(request) ?? {};
+    const received = method === "GET" ? Buffer.alloc(0) : await receive(request, incoming, trouble.cutAfter);
+    if (received === undefined) return void response.socket?.destroy();
     if (trouble.cutAfter === undefined) await trouble.wait?.();
     const { status, content } = trouble;
     const isOther = status !== undefined || content !== undefined;
     const answer: Answer = isOther
       ? { status: status ?? 200, headers: trouble.headers ?? {}, body: content ?? "" }
-      : this.#answerOf(request);
+      : method === "GET"
+        ? this.#answerOf(request)
+        : this.#uploadAnswer(request, received);
     if ("file" in answer) sendFile(request, response, answer, trouble);
     else response.writeHead(answer.status, answer.headers).end(answer.body);
   }
@@ -144,7 +163,7 @@ export class HubServer {
     if (files === undefined) return refusal(404, "RevisionNotFound");
     if (kind === "resolve") return this.#fileAnswer(files, commit, file.join("/"));
     if (kind === "revision")
-      return json({ _id: "1", id: model, sha: commit, lastModified: "2026-01-01T00:00:00.000Z" });
+      return json({ _id: "1", id: model, sha: commit, private: !this.uploads.isPublic.get(model), lastModified: TIME });
     const isWhole = searchParams.get("recursive") === "true";
     const listed = isWhole ? [...files].map(([name, bytes]) => entryOf(name, bytes)) : entriesIn(files, file.join("/"));
     const entries = this.list([FOLDER, ...listed]);
@@ -152,6 +171,15 @@ export class HubServer {
     const end = start + this.pageSize;
     const next = `<${this.endpoint}${pathname}?recursive=${isWhole}&cursor=${end}>; rel="next"`;
     return json(entries.slice(start, end), end < entries.length ? { link: next } : {});
+  }
+
+  #uploadAnswer(request: SeenRequest, content: Buffer): Answer {
+    const { pathname } = new URL(request.url, this.endpoint);
+    if (request.host === "cdn") return answerOf(this.uploads.store(pathname.split("/")[2]!, content));
+    if (this.token !== undefined && request.authorization !== `Bearer ${this.token}`)
+      return json({ error: "Invalid credentials" }, {}, 401);
+    const answer = this.uploads.answer(pathname, content);
+    return answer === undefined ? refusal(404, "") : answerOf(answer);
   }
 
   #fileAnswer(files: ReadonlyMap<string, Buffer>, commit: string, name: string): Answer {
@@ -177,8 +205,29 @@ type Answer = { readonly headers: Readonly<Record<string, string>> } & (
   | { readonly file: Buffer }
 );
 
-function json(value: unknown, headers: Answer["headers"] = {}): Answer {
-  return { status: 200, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(value) };
+const TIME = "2026-01-01T00:00:00.000Z";
+
+function answerOf({ status, value }: UploadAnswer): Answer {
+  return json(value, {}, status);
+}
+
+/** The content of a request; undefined where the connection is to be cut after so many bytes. */
+async function receive(
+  request: SeenRequest,
+  incoming: IncomingMessage,
+  cutAfter = Number.POSITIVE_INFINITY,
+): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming) {
+    chunks.push(chunk);
+    request.received += chunk.length;
+    if (request.received >= cutAfter) return undefined;
+  }
+  return Buffer.concat(chunks);
+}
+
+function json(value: unknown, headers: Answer["headers"] = {}, status = 200): Answer {
+  return { status, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(value) };
 }
 
 function refusal(status: number, code: string, headers: Answer["headers"] = {}): Answer {
