@@ -3,7 +3,7 @@ import { SETTING_KEYS } from "../src/config/names.js";
 import { type Files, listTree, runCommand, withFolder } from "./run-command.js";
 
 const VERBS = [
-  ...["train", "resume", "compare", "eval", "generate", "quantize", "merge", "export"],
+  ...["train", "resume", "compare", "eval", "generate", "chat", "serve", "quantize", "merge", "export"],
   ...["tokenizer", "data", "inspect", "metrics", "doctor", "completion"],
 ];
 
