@@ -57,6 +57,8 @@ export {
   merge,
   type QuantizeOptions,
   quantize,
+  type ServeOptions,
+  serve,
 } from "./verbs/door.js";
 export { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./verbs/evaluate.js";
 export { type ExportedModel, type ExportOptions, exportTarget } from "./verbs/export.js";
@@ -93,6 +95,7 @@ export {
   quantizeModel,
 } from "./verbs/quantize.js";
 export type { Reply } from "./verbs/reply.js";
+export { type ModelServer, type ServerOptions, serveTarget } from "./verbs/serve/serve.js";
 export { type LoadedTarget, loadTarget, type TargetOptions } from "./verbs/target.js";
 export { type Run, type RunOptions, resume, train } from "./verbs/train.js";
 export { type Watching, type WatchOptions, watch } from "./verbs/watch/watch.js";

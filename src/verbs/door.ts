@@ -1,10 +1,12 @@
+import { isObject } from "../base/json.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import type { QuantizationFormat } from "../quant/quantizer.js";
+import type { CheckpointName } from "../runs/checkpoint.js";
 import { evaluate as evaluateTensors } from "../runtime/evaluate.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { Tensor } from "../tensor/tensor.js";
-import { FUNCTION, type Kind, listOf, requireArguments, requireOptions, TEXT } from "./arguments.js";
+import { FUNCTION, type Kind, type Kinds, listOf, requireArguments, requireOptions, TEXT } from "./arguments.js";
 import { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./evaluate.js";
 import type { ExportedModel } from "./export.js";
 import { exportTarget } from "./export.js";
@@ -26,9 +28,18 @@ import {
   targetOptionsOf,
 } from "./model-options.js";
 import { completeOptions, type GivenOptions } from "./option-table.js";
-import { EVALUATION_OPTIONS, EXPORT_OPTIONS, MERGE_OPTIONS, QUANTIZATION_OPTIONS, quantizerOf } from "./options.js";
+import {
+  EVALUATION_OPTIONS,
+  EXPORT_OPTIONS,
+  MERGE_OPTIONS,
+  QUANTIZATION_OPTIONS,
+  quantizerOf,
+  SERVER_OPTIONS,
+} from "./options.js";
 import { type ModelQuantization, quantizeModel } from "./quantize.js";
+import { type ModelServer, type ServerOptions, serveTarget } from "./serve/serve.js";
 import type { TargetOptions } from "./target.js";
+import type { HoldingOptions } from "./weight-holding.js";
 
 // The verbs as functions of a name and a few options. What is left out is as on the command line.
 
@@ -142,6 +153,53 @@ export interface QuantizeOptions extends DownloadEvents {
   readonly doubleQuant?: boolean;
   /** Weights that share a scale in nf4 and fp4: a power of two from 16 to 4096. Default 64. */
   readonly blockSize?: number;
+}
+
+/** Options of {@link serve}; all may be left out. */
+export interface ServeOptions extends DownloadEvents, HoldingOptions, Partial<ServerChoices> {
+  /** The model under a PEFT adapter. Default and null: the one that the adapter names. */
+  readonly base?: string | null;
+  /** The checkpoint of a run folder. Default and null: the finished model, or else the newest state. */
+  readonly checkpoint?: CheckpointName | null;
+  /** PEFT adapters for a model, folders or names of the hub, by the names that requests choose them by. */
+  readonly adapters?: Readonly<Record<string, string>>;
+  /** Default: the CPU. */
+  readonly device?: TargetOptions["device"];
+  /** Threads of the computation. Default and null: as many as the machine has cores. */
+  readonly threads?: number | null;
+  /** One of the tokenizer's chat templates by name, or a file with one. Default and null: as the messages need it. */
+  readonly chatTemplate?: string | null;
+}
+
+/** Where a server listens and how much it takes on; the defaults are those of the command line. */
+type ServerChoices = Pick<
+  ServerOptions,
+  "host" | "port" | "apiKey" | "parallel" | "maxQueue" | "timeLimit" | "contextTokens"
+>;
+
+const ADAPTERS: Kind = {
+  words: "an object of adapters, folders or names of the hub, by the names of their models",
+  holds: (value) => isObject(value) && Object.values(value).every((path) => typeof path === "string"),
+};
+const { base, checkpoint, onDownload, onNotice } = ORIGIN;
+const SERVING = { base, checkpoint, onDownload, onNotice, adapters: ADAPTERS } as const satisfies Kinds;
+
+/**
+ * Answers requests of OpenAI's API with a model, on the loopback address unless `host` says otherwise. It computes in
+ * a thread of its own and goes on until `close`.
+ * @throws ConfigError for unknown options and a port that is taken; CheckpointError.
+ */
+export async function serve(target: Named, options: ServeOptions = {}): Promise<ModelServer> {
+  const name = nameOf("serve", target);
+  requireOptions("serve", options, SERVING, [...Object.keys(MACHINE), ...Object.keys(SERVER_OPTIONS)]);
+  const { base = null, checkpoint = null, adapters = {}, onDownload, onNotice } = options;
+  const given = options as GivenOptions;
+  const own = { ...completeOptions(SERVER_OPTIONS, given), ...completeOptions(MACHINE, given) };
+  const events = originOf({ ...(onDownload && { onDownload }), ...(onNotice && { onNotice }) });
+  return serveTarget(name, {
+    ...own,
+    ...{ base, checkpoint, adapters, onDownload: events.onDownload, onNotice: events.onNotice },
+  });
 }
 
 const HEARING = { onDownload: FUNCTION, onNotice: FUNCTION } as const satisfies Record<keyof DownloadEvents, Kind>;

@@ -148,6 +148,7 @@ export const SERVER_OPTIONS = {
   },
   maxQueue: {
     type: "integer",
+    isRare: true,
     default: 64,
     min: 0,
     unit: "questions",
@@ -155,6 +156,7 @@ export const SERVER_OPTIONS = {
   },
   timeLimit: {
     type: "number",
+    isRare: true,
     default: 600,
     above: 0,
     max: 86_400,
@@ -163,6 +165,7 @@ export const SERVER_OPTIONS = {
   },
   contextTokens: {
     type: "integer",
+    isRare: true,
     default: null,
     none: "as many as the model sees",
     min: 1,
