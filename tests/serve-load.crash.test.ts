@@ -11,7 +11,7 @@ const { at, serving, generated, answered } = useServedModels();
 const BIN = fileURLToPath(new URL("../bin/highrank.js", import.meta.url));
 const GREEDY = { temperature: 0 } as const;
 /** An answer that takes a while. */
-const LONG = { model: "model", prompt: "The cat", max_tokens: 240, temperature: 1 } as const;
+const LONG = { model: "model", prompt: "The cat sat", max_tokens: 1500, ...GREEDY } as const;
 
 /** Questions that the server holds. */
 async function openAt({ server: { url } }: Pick<Asking, "server">): Promise<number> {
@@ -125,7 +125,7 @@ test("a full queue is told with status 429 and when to ask again; those in it ar
       const ended: number[] = [];
       const ask = (i: number, max_tokens: number) =>
         client.completions.create({ ...LONG, max_tokens }).then(() => void ended.push(i));
-      const asked = [ask(0, 240)];
+      const asked = [ask(0, LONG.max_tokens)];
       await untilOpen(asking, 1);
       asked.push(ask(1, 20));
       await untilOpen(asking, 2);
@@ -165,8 +165,8 @@ test("it tells how it is while it computes, and a prompt that joins others does 
     const ended: string[] = [];
     const long = client.completions.create(LONG).then(() => void ended.push("long"));
     await untilOpen(asking, 1);
-    await isAnswering(asking);
-    ended.push("short");
+    await client.completions.create({ ...LONG, max_tokens: 8 }).then(() => void ended.push("short"));
+    expect(await openAt(asking)).toBe(1);
     await long;
     expect(ended).toEqual(["short", "long"]);
   }));

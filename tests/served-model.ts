@@ -71,7 +71,7 @@ export function useServedModels(): ServedModels {
   const at = (name: string): string => path.join(root, name);
   beforeAll(async () => {
     root = await mkdtemp(path.join(tmpdir(), "highrank-serve-"));
-    await writeChatModel(at("model"));
+    await writeChatModel(at("model"), { maxSequenceLength: 2048 });
     await writeSmallModel(at("plain"), { seed: 5, maxSequenceLength: 64 });
     await writePeftAdapter(at("cats"), adapterOf(1));
     await writePeftAdapter(at("dogs"), adapterOf(2));
