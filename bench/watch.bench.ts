@@ -88,6 +88,14 @@ function residentMegabytes({ pid }: ChildProcess, key: "VmRSS" | "VmHWM"): numbe
   return (1024 * Number(new RegExp(`${key}:\\s+(\\d+)`).exec(status)![1])) / 1e6;
 }
 
+/** Seconds of processor time that a process has taken. Linux counts in hundredths. */
+function processorSeconds({ pid }: ChildProcess): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
 /** Time until the page has all of the run, and what the process takes then and took at most. */
 async function openLongRun(path: string) {
   const watched = await watchPage(path);
@@ -108,17 +116,19 @@ async function train(out: string): Promise<number> {
   return end.seconds;
 }
 
-async function trainWatched(out: string): Promise<number> {
+async function trainWatched(out: string): Promise<{ seconds: number; watcherShare: number }> {
   mkdirSync(out);
   const watched = await watchPage(out);
   const listening = (async () => {
     for (;;) await watched.next();
   })().catch(() => {});
+  const before = processorSeconds(watched.child);
   const seconds = await train(out);
+  const watcherShare = (processorSeconds(watched.child) - before) / seconds;
   if (!watched.heard().includes('"state":"running"')) throw new Error("the page heard nothing of the run");
   await watched.stop();
   await listening;
-  return seconds;
+  return { seconds, watcherShare };
 }
 
 const long = join(folder, "long");
@@ -126,7 +136,7 @@ await writeRun(long);
 const openings = [];
 for (let round = 0; round < Number(flags.rounds); round++) openings.push(await openLongRun(long));
 const alone: number[] = [];
-const watched: number[] = [];
+const watched: { seconds: number; watcherShare: number }[] = [];
 for (let round = 0; round < Number(flags.rounds); round++) {
   const both = [
     async () => void alone.push(await train(join(folder, `alone-${round}`))),
@@ -135,7 +145,7 @@ for (let round = 0; round < Number(flags.rounds); round++) {
   for (const run of round % 2 === 0 ? both : both.reverse()) await run();
 }
 rmSync(folder, { recursive: true });
-const ratios = watched.map((seconds, round) => seconds / alone[round]!);
+const ratios = watched.map(({ seconds }, round) => seconds / alone[round]!);
 const of = (values: readonly number[], digits: number): string =>
   `${median(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)} to ${Math.max(...values).toFixed(digits)})`;
 console.log(
@@ -171,8 +181,21 @@ console.log(
         ),
       ],
       ["seconds of a small run, alone", of(alone, 2)],
-      ["seconds of a small run, watched", of(watched, 2)],
+      [
+        "seconds of a small run, watched",
+        of(
+          watched.map(({ seconds }) => seconds),
+          2,
+        ),
+      ],
       ["ratio of the two", of(ratios, 3)],
+      [
+        "processor time of the watcher, as a share of the run's time",
+        of(
+          watched.map(({ watcherShare }) => watcherShare),
+          3,
+        ),
+      ],
     ],
   ),
 );

@@ -92,37 +92,41 @@ function pointOf(record: StepRecord): Point {
   };
 }
 
-/** Neighbours together, as long as a point holds no more than so many steps. */
+/** Neighbours together, as long as a point holds no more than so many steps. The points given are used up. */
 function joined(points: readonly Point[], most: number): Point[] {
   const result: Point[] = [];
   for (const point of points) {
     const last = result.at(-1);
-    if (last !== undefined && last.steps + point.steps <= most) result[result.length - 1] = together(last, point);
+    if (last !== undefined && last.steps + point.steps <= most) takeIn(last, point);
     else result.push(point);
   }
   return result;
 }
 
-function together(a: Point, b: Point): Point {
-  const value = (name: Column): number => {
-    const [before, after] = [a[name], b[name]];
-    // A value that is not finite is no measure of its neighbour.
-    if (!Number.isFinite(after)) return before;
-    if (!Number.isFinite(before)) return after;
-    switch (JOINED[name]) {
-      case "last":
-        return after;
-      case "sum":
-        return before + after;
-      case "mean":
-        return (before * a.steps + after * b.steps) / (a.steps + b.steps);
-      case "lowest":
-        return Math.min(before, after);
-      case "highest":
-        return Math.max(before, after);
-    }
-  };
-  return Object.fromEntries(COLUMNS.map((name) => [name, value(name)])) as Point;
+/** Makes one point of two: the first takes in the second. */
+function takeIn(a: Point, b: Point): void {
+  // Their counts of steps are the weights of means, until both are joined.
+  for (const name of COLUMNS) if (name !== "steps") a[name] = together(name, a, b);
+  a.steps += b.steps;
+}
+
+function together(name: Column, a: Point, b: Point): number {
+  const [before, after] = [a[name], b[name]];
+  // A value that is not finite is no measure of its neighbour.
+  if (!Number.isFinite(after)) return before;
+  if (!Number.isFinite(before)) return after;
+  switch (JOINED[name]) {
+    case "last":
+      return after;
+    case "sum":
+      return before + after;
+    case "mean":
+      return (before * a.steps + after * b.steps) / (a.steps + b.steps);
+    case "lowest":
+      return Math.min(before, after);
+    case "highest":
+      return Math.max(before, after);
+  }
 }
 
 function written(value: number): number | null {
