@@ -47,5 +47,5 @@ export function numbers(head: readonly string[], rows: readonly (readonly string
   const line = (cells: readonly string[], tag: string): string =>
     `<tr>${cells.map((cell) => `<${tag}>${text(cell)}</${tag}>`).join("")}</tr>`;
   const body = `${line(head, "th")}${rows.map((row) => line(row, "td")).join("")}`;
-  return `<div class="scroll"><table class="numbers">${body}</table></div>`;
+  return `<div class="scroll" tabindex="0"><table class="numbers">${body}</table></div>`;
 }
