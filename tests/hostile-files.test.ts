@@ -290,7 +290,10 @@ const FILES: readonly HostileFile[] = [
     }, "state.json leads out of the folder"),
   },
   { name: "YAML whose aliases double", ...yaml(aliases.join("\n"), /a\.yaml: cannot be read: .*alias/) },
-  { name: "YAML that holds itself", ...yaml("model: &m [*m]", /a\.yaml: cannot be read: .*circular/s) },
+  {
+    name: "YAML that holds itself",
+    ...yaml("model: &m [*m]", /a\.yaml: \*m stands inside of &m, which it would repeat/),
+  },
   {
     name: "YAML of lists in lists",
     ...yaml(`model: ${"[".repeat(200)}${"]".repeat(200)}`, "nested deeper than 64 levels"),

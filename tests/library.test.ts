@@ -213,6 +213,7 @@ test("no message of the library is written with a flag in it", () => {
     "src/base/naming.ts",
   ];
   const commands = [
+    "src/distributed/mpi-transport.ts",
     "src/formats/card-loading.ts",
     "src/runs/divergence.ts",
     "src/verbs/doctor/check-run.ts",

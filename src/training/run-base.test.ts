@@ -91,6 +91,7 @@ describe("a run that starts from a folder", () => {
     await run("other tokenizer", { tokenizer: at("float") });
     const names = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"];
     expect(await readdir(at("other tokenizer/model"))).toEqual([
+      "README.md",
       "checksums.json",
       ...names.slice(0, 2),
       "model.safetensors",

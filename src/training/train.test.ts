@@ -114,7 +114,7 @@ test("relora warms up, merges without changing the model, and leaves a Hugging F
     ].sort(),
   );
   expect((await readdir(path.join(out, "model"))).sort()).toEqual([
-    ...["checksums.json", "config.json", "generation_config.json", "model.safetensors"],
+    ...["README.md", "checksums.json", "config.json", "generation_config.json", "model.safetensors"],
     ...["tokenizer.json", "tokenizer_config.json"],
   ]);
   expect((await readFile(path.join(out, "best"), "utf8")).trim()).toBe("checkpoint-000012");
