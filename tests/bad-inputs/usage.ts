@@ -18,7 +18,7 @@ export const usage: Area = {
     {
       name: "a verb that is near none",
       args: ["frobnicate"],
-      says: ["unknown command 'frobnicate'; there are train, resume, compare, eval, generate"],
+      says: ["unknown command 'frobnicate'; there are train, resume, watch, compare, eval, generate"],
       code: 2,
     },
     {
