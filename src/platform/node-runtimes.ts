@@ -34,7 +34,7 @@ export function heapLimit(megabytes: number): { execArgv: string[]; env: Readonl
 }
 
 /** True for the ways in which an engine ends that is out of memory: Node.js's, Deno's, and Node.js's on Windows. */
-export function isOutOfMemory(code: number | null, signal: NodeJS.Signals | null): boolean {
+export function isOutOfMemory(code: number | null, signal: string | null): boolean {
   return signal === "SIGABRT" || signal === "SIGTRAP" || code === 134;
 }
 
