@@ -157,7 +157,7 @@ test("an adapter trained on a packed base is merged in float32, without a sign o
   expect(config).not.toHaveProperty("quantization_config");
   expect(new Set((await tensorsOf(at("from-packed"))).keys())).toEqual(new Set((await tensorsOf(at("float"))).keys()));
   expect((await readdir(at("from-packed"))).sort()).toEqual([
-    ...["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"],
+    ...["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"],
   ]);
 });
 
@@ -266,7 +266,7 @@ test("the command says what it wrote and what verifying compared, within 80 colu
   expect(text.stdout).toMatch(/verified {2}logits of 32 random tokens against those of base \+ updates:\n/);
   expect(text.stdout).toMatch(/ {10}largest change \S+, relative to the largest logit \d\S+\n/);
   expect(text.stdout).toContain("The weights compared are exact float32 (base + sum of updates)");
-  expect(text.stdout).toMatch(/\nwrote {5}said\n$/);
+  expect(text.stdout).toMatch(/\nwrote {5}said\n\nNext: highrank generate said --prompt .*\n$/);
   const help = await runCommand(["merge", "--help"], { cwd, env: { COLUMNS: "80" } });
   for (const line of `${text.stdout}\n${help.stdout}`.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
   const json = await runCommand(["merge", "float", "--out", "as-json", "--dtype", "bfloat16", "--json"], { cwd });

@@ -146,7 +146,9 @@ test("the command prints the error of each layer, or one object, within 80 colum
     expect(lines.filter((line) => line.includes("_proj "))).toHaveLength(14);
     expect(text.stdout).toMatch(/\nall layers {2,}\d+\.\d\d% {2,}0\.\d+\n/);
     expect(text.stdout).toContain("\nquantized  14 layers to nf4 in blocks of 64, double quantization\n");
-    expect(text.stdout).toMatch(/\nfiles {6}\d\S* KiB -> \d\S* KiB\nwrote {6}text\n$/);
+    expect(text.stdout).toMatch(
+      /\nfiles {6}\d\S* KiB -> \d\S* KiB\nwrote {6}text\n\nNext: highrank generate text --prompt .*\n$/,
+    );
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
 
     const json = await runCommand(["quantize", "model", "--to", "int8", "--out", "json", "--json"], { cwd });
