@@ -142,14 +142,15 @@ describe.runIf(hasLlamaCpp())("llama.cpp", () => {
 
   const TYPES = ["f16", "bf16", "q8_0", "q6_k", "q5_1", "q5_0", "q5_k_m", "q4_k_m", "q4_1", "q4_0"] as const;
 
-  // It rounds what is multiplied with weights of fewer bits to few bits too; a wrong file is apart by more than 1.
+  // It rounds what is multiplied with weights of fewer bits to few bits too: with float16, on processors that multiply
+  // those. A wrong file is apart by more than 1.
   test("computes with files of each type as highrank does", async () => {
     const change = { hidden_size: 256, intermediate_size: 512, initializer_range: 0.02 };
     written = [];
     for (const type of TYPES) written.push(await write("qwen3", type, change));
     const computed = askLlamaCpp(written.map(([file]) => ({ file, texts: [], ids })));
     for (const [number, type] of TYPES.entries()) {
-      expect(apart(computed[number]!, written[number]![1]), type).toBeLessThan(type === "f16" ? 2e-5 : 0.1);
+      expect(apart(computed[number]!, written[number]![1]), type).toBeLessThan(type === "f16" ? 0.01 : 0.1);
     }
   });
 

@@ -5,8 +5,8 @@ import { parseMetrics } from "../src/runs/metrics.js";
 
 /**
  * What two runs have in common that did the same, by relative path: SHA-256 of a file, or its JSON without the folder's name
- * and wall times. The report, the cards, which tell of time and memory, and the description of the machine are left out, and
- * from the metrics where processes began and ended.
+ * and wall times. The report, the cards, which tell of time and memory, the description of the machine and the kept tokens are left out,
+ * and from the metrics where processes began and ended.
  */
 export async function runContents(folder: string): Promise<Record<string, unknown>> {
   const contents: Record<string, unknown> = {};
@@ -14,7 +14,7 @@ export async function runContents(folder: string): Promise<Record<string, unknow
     if (!entry.isFile()) continue;
     const file = path.join(entry.parentPath, entry.name);
     const name = path.relative(folder, file);
-    if (/^(report\.html|env\.json|(model|adapter)\/README\.md)$/.test(name)) continue;
+    if (/^(report\.html|env\.json|(model|adapter)\/README\.md|tokens\/.*)$/.test(name)) continue;
     contents[name] = contentOf(name, await readFile(file), path.resolve(folder));
   }
   return contents;

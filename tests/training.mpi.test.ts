@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { parseMetrics } from "../src/runs/metrics.js";
-import { Job, rankProcesses, runJob, untilStep } from "./mpi/job.js";
+import { Job, rankProcesses, runJob } from "./mpi/job.js";
 import { isMissing, LIBRARIES } from "./mpi/mpirun.js";
 import { runCommand } from "./run-command.js";
 import { runContents } from "./run-contents.js";
@@ -17,24 +17,34 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const COMMON = [
-  ...["--batch-size", "1", "--total-batch-size", "4", "--sequence-length", "32", "--threads", "1"],
+  ...["--total-batch-size", "4", "--sequence-length", "32", "--threads", "1"],
   ...["--eval-tokens", "300", "--sample-tokens", "3"],
 ];
+const ONE = ["--batch-size", "1"];
 const CHATS = path.join(import.meta.dirname, "../examples/chats.jsonl");
 const RUNS = {
   "nano from scratch, with a warm start": [
-    ...["train", "--model", "nano", "--method", "relora", "--rank", "8", "--vocab-size", "400", ...COMMON],
+    ...["train", "--model", "nano", "--method", "relora", "--rank", "8", "--vocab-size", "400", ...ONE, ...COMMON],
     ...["--max-steps", "8", "--warm-start-steps", "3", "--relora-every", "3", "--eval-every", "4", "--save-every", "4"],
   ],
-  "NF4 with two merges": [
-    ...["train", "--model", "tiny", "--method", "relora", "--rank", "4", "--quantize", "nf4", "--vocab-size", "300"],
-    ...[...COMMON, "--max-steps", "8", "--warm-start-steps", "0", "--relora-every", "3", "--eval-every", "4"],
-  ],
+  "NF4 with two merges": nf4Of(8),
   "LoRA with dropout on chats": [
     ...["train", "--model", "tiny", "--method", "lora", "--rank", "4", "--dropout", "0.1", "--data", CHATS],
-    ...["--chat-template", "chatml", "--vocab-size", "400", ...COMMON, "--max-steps", "6", "--eval-every", "3"],
+    ...["--chat-template", "chatml", "--vocab-size", "400", ...ONE, ...COMMON, "--max-steps", "6", "--eval-every", "3"],
   ],
 } as const;
+
+/** A run of so many steps on quantized weights. */
+function nf4Of(maxSteps: number, batchSize = 1): string[] {
+  return [
+    ...["train", "--model", "tiny", "--method", "relora", "--rank", "4", "--quantize", "nf4", "--vocab-size", "300"],
+    ...["--batch-size", String(batchSize), ...COMMON, "--max-steps", String(maxSteps)],
+    ...["--warm-start-steps", "0", "--relora-every", "3", "--eval-every", "4"],
+  ];
+}
+
+/** A run that goes on until something ends it. */
+const ENDLESS = nf4Of(100_000);
 
 /** Many processes start, one after another. */
 const LONG = { timeout: 900_000 };
@@ -74,8 +84,8 @@ describe.each(LIBRARIES)("%s", (library) => {
 
     test("SIGUSR1 to the launcher stops all ranks after one step, saved", async () => {
       const out = placeOf(`signalled ${library}`);
-      const job = new Job(library, 2, [...RUNS["NF4 with two merges"], "--max-steps", "100000", "--out", out]);
-      await untilStep(out, 5);
+      const job = new Job(library, 2, [...ENDLESS, "--out", out]);
+      await job.untilStep(out, 5);
       job.signal("SIGUSR1");
       const { code, stdout } = await job.ended;
       const records = parseMetrics(await readFile(path.join(out, "metrics.jsonl"), "utf8"));
@@ -89,13 +99,13 @@ describe.each(LIBRARIES)("%s", (library) => {
 
     test("a rank that hangs ends the job with the step in words, and no process is left", async () => {
       const out = placeOf(`hung ${library}`);
-      const args = [...RUNS["NF4 with two merges"], "--max-steps", "100000", "--mpi-timeout", "3", "--out", out];
+      const args = [...ENDLESS, "--mpi-timeout", "10", "--out", out];
       const job = new Job(library, 2, args);
-      await untilStep(out, 5);
+      await job.untilStep(out, 5);
       process.kill((await rankProcesses(out))[1]!, "SIGSTOP");
       const { code, stderr } = await job.ended;
       expect(stderr).toMatch(
-        /error: rank 0 of 2, after step \d+: nothing from rank 1 for 3 s; all ranks end with exit/,
+        /error: rank 0 of 2, after step \d+: nothing from rank 1 for 10 s; all ranks end with exit/,
       );
       expect(code).toBe(75);
       await vi.waitFor(async () => expect(await rankProcesses(out)).toEqual([]), { timeout: 20_000 });
@@ -103,8 +113,8 @@ describe.each(LIBRARIES)("%s", (library) => {
 
     test("a rank that fails by itself names itself, its step and the fault", async () => {
       const out = placeOf(`failing ${library}`);
-      const job = new Job(library, 2, [...RUNS["NF4 with two merges"], "--max-steps", "100000", "--out", out]);
-      await untilStep(out, 2);
+      const job = new Job(library, 2, [...ENDLESS, "--out", out]);
+      await job.untilStep(out, 2);
       // Rank 1 reads the cycles from the folder.
       await rm(path.join(out, "base"), { recursive: true });
       const { code, stderr } = await job.ended;
@@ -126,7 +136,7 @@ describe.each(LIBRARIES)("%s", (library) => {
 
     test("micro-batches that ranks cannot share, and verbs of one process, are refused in one line", async () => {
       const out = placeOf(`refused ${library}`);
-      const uneven = await runJob(library, 2, [...RUNS["NF4 with two merges"], "--batch-size", "4", "--out", out]);
+      const uneven = await runJob(library, 2, [...nf4Of(8, 4), "--out", out]);
       expect(uneven.stderr).toContain("--batch-size 4: an update has 1 micro-batch, which 2 ranks cannot share");
       expect(uneven.stderr).toContain("set --batch-size 2");
       const verb = await runJob(library, 2, ["generate", out, "--prompt", "a"]);
@@ -140,7 +150,7 @@ describe.each(LIBRARIES)("%s", (library) => {
 });
 
 describe.skipIf(isMissing("openmpi"))("a rank that is killed", () => {
-  const SAVED_OFTEN = [...RUNS["NF4 with two merges"], "--max-steps", "30", "--save-every", "3"];
+  const SAVED_OFTEN = [...nf4Of(30), "--save-every", "3"];
 
   test("ends the job; the run goes on, on 1, 2 and 4 ranks, to the files of the unbroken one", LONG, async () => {
     const unbroken = placeOf("unbroken");
@@ -149,7 +159,7 @@ describe.skipIf(isMissing("openmpi"))("a rank that is killed", () => {
     for (let kill = 0; kill < 10; kill++) {
       const out = placeOf(`killed ${kill}`);
       const job = new Job("openmpi", 2, [...SAVED_OFTEN, "--out", out]);
-      await untilStep(out, 1 + Math.floor(28 * Math.random()));
+      await job.untilStep(out, 1 + Math.floor(28 * Math.random()));
       const victim = (await rankProcesses(out))[Math.floor(2 * Math.random())];
       if (victim !== undefined) process.kill(victim, "SIGKILL");
       const { code } = await job.ended;

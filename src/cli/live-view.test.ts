@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import { optionName } from "../base/naming.js";
 import type { MetricsRecord, StartRecord, StepRecord } from "../runs/metrics.js";
 import { stepLine } from "./live-lines.js";
 import { LiveView } from "./live-view.js";
@@ -218,4 +219,10 @@ test("times do not follow a clock that is set", () => {
   const output = texts.join("");
   expect(output).toContain("left");
   expect(output).not.toMatch(/\dh\d+m\S* left|-\d+s/);
+});
+
+test("a note names options as flags", () => {
+  const texts: string[] = [];
+  new LiveView(new Outlet({ write: (text) => void texts.push(text) })).note(`set ${optionName("maxSteps", 5)}`);
+  expect(texts.join("")).toBe("set --max-steps 5\n");
 });

@@ -1,3 +1,4 @@
+import { forCommandLine } from "../base/naming.js";
 import type { EvalRecord, MetricsRecord, StartRecord, StepRecord } from "../runs/metrics.js";
 import {
   endLine,
@@ -104,7 +105,7 @@ export class LiveView {
 
   /** Prints a line of the caller's own above the live line. */
   note(line: string): void {
-    this.#print([line]);
+    this.#print([forCommandLine(line)]);
   }
 
   #step(record: StepRecord): void {

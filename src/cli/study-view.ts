@@ -1,3 +1,4 @@
+import { forCommandLine } from "../base/naming.js";
 import { formatCount, formatDuration, formatNumber, formatShare } from "../base/numbers.js";
 import type { MetricsRecord } from "../runs/metrics.js";
 import { conclusion } from "../studies/conclusion.js";
@@ -120,7 +121,7 @@ export class StudyView {
   }
 
   note(text: string): void {
-    this.#print([text]);
+    this.#print([forCommandLine(text)]);
   }
 
   /** Removes the line that is redrawn, so that other text can follow. */

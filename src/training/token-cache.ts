@@ -140,7 +140,7 @@ export class TokenCache {
     return this.#given === null ? joinPath(run, TOKENS_FOLDER) : joinPath(this.#given, key);
   }
 
-  /** Keeps the tokens, unless they are few. Returns what is to be said of it, or null. */
+  /** Keeps the tokens, unless they are few. Returns why they are not kept if that was to be expected, or else null. */
   async keep(run: string, inputs: TokenInputs, tokens: DataTokens): Promise<string | null> {
     const [train, validation] = [keepTokens(tokens.train), keepTokens(tokens.validation)];
     if (this.#limitBytes === 0 || train.facts.tokens + validation.facts.tokens < this.#leastTokens) return null;
@@ -171,7 +171,7 @@ export class TokenCache {
         },
         { replace: true, checksums: true },
       );
-      return `${folder} keeps the tokens of the data, ${size}, for a resume (${optionName("tokenCacheLimit", 0)} keeps none).`;
+      return null;
     } catch (error) {
       if (!(error instanceof HighrankError)) throw error;
       return `The tokens of the data are not kept for a resume: ${error.text}`;

@@ -28,6 +28,20 @@ export class Job {
     });
   }
 
+  /** Waits until the run has recorded so many steps. @throws if the job ends before. */
+  async untilStep(out: string, step: number): Promise<void> {
+    let early: CommandResult | undefined;
+    this.ended.then((result) => {
+      early = result;
+    });
+    for (;;) {
+      const text = await readFile(path.join(out, "metrics.jsonl"), "utf8").catch(() => "");
+      if (text.includes(`{"kind":"step","step":${step},`)) return;
+      if (early !== undefined) throw new Error(`the job ended before step ${step}: ${early.stderr}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
   /** Sends a signal to the launcher. */
   signal(name: NodeJS.Signals): void {
     this.#launcher.kill(name);
@@ -51,13 +65,4 @@ export async function rankProcesses(out: string): Promise<number[]> {
     if (rank !== undefined) found.push([Number(rank), Number(pid)]);
   }
   return found.sort(([a], [b]) => a - b).map(([, pid]) => pid);
-}
-
-/** Waits until a run has recorded so many steps. */
-export async function untilStep(out: string, step: number): Promise<void> {
-  for (;;) {
-    const text = await readFile(path.join(out, "metrics.jsonl"), "utf8").catch(() => "");
-    if (text.includes(`{"kind":"step","step":${step},`)) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

@@ -79,7 +79,7 @@ async function expectInPeft(adapter: string, base: string, loss: number): Promis
   const read = await ask<object>("peft_adapters", "read_adapter", { base, adapter, rows: ROWS });
   expect(read).toEqual({ loss: expect.closeTo(loss, 4.7), missing: [], unexpected: [], warnings: [] });
   expect(await readdir(adapter)).toEqual(
-    ["adapter_config.json", "adapter_model.safetensors", ...TOKENIZER_FILES].sort(),
+    ["README.md", "adapter_config.json", "adapter_model.safetensors", ...TOKENIZER_FILES].sort(),
   );
   for (const file of TOKENIZER_FILES) {
     expect(await readFile(path.join(adapter, file)), file).toEqual(await readFile(path.join(base, file)));
