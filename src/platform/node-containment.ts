@@ -1,4 +1,4 @@
-import { access, constants, lstat, realpath, stat, statfs } from "node:fs/promises";
+import { access, constants, lstat, readlink, realpath, stat, statfs } from "node:fs/promises";
 import path from "node:path";
 import { CheckpointError, DataError } from "../base/errors.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
@@ -79,7 +79,7 @@ export function isWithin(folder: string, inner: string): boolean {
 
 /**
  * The absolute path without links of what may not be there yet.
- * @throws CheckpointError if nothing can be there.
+ * @throws CheckpointError if nothing can be there, as behind a link that leads nowhere.
  */
 export async function realPath(of: string): Promise<string> {
   try {
@@ -87,7 +87,12 @@ export async function realPath(of: string): Promise<string> {
   } catch (error) {
     const { dir, base } = path.parse(path.resolve(of));
     if ((error as NodeJS.ErrnoException).code !== "ENOENT" || base === "") throw writeFault(of, error);
-    return path.join(await realPath(dir), base);
+    const place = path.join(await realPath(dir), base);
+    const to = await readlink(place).catch(() => null);
+    if (to === null) return place;
+    throw new CheckpointError(
+      `cannot write ${of}: ${place} is a link to ${to}, where there is nothing; make that, or choose another path`,
+    );
   }
 }
 
