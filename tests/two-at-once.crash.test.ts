@@ -48,7 +48,7 @@ test(
           /^error: (cannot write new: the folder|--out: new) is not empty, and nothing .* another/m,
         );
       }
-      expect(await runCommand(["doctor", "new"], { cwd })).toMatchObject({ code: 0 });
+      expect(await runCommand(["inspect", "new"], { cwd })).toMatchObject({ code: 0 });
 
       await rm(path.join(cwd, "disk/space/.keep"));
       await symlink("disk/space", path.join(cwd, "link"));
