@@ -134,6 +134,22 @@ test("a whole file that is published replaces no other, unless it may", async ()
   expect(await readdir(folder)).toEqual(["a.txt"]);
 });
 
+test.each(["a".repeat(250), "ä".repeat(125)])(
+  "a name of 250 bytes is written, and leftovers of it go",
+  async (name) => {
+    const target = path.join(folder, name);
+    await writeFolderAtomic(target, async (partial) => {
+      const [temporary] = await readdir(folder);
+      await mkdir(path.join(folder, temporary!.replace(/\d+(-\w+-\w+\.partial)$/, "4194305$1")));
+      await writeFile(path.join(partial, "a.txt"), "new");
+    });
+    expect((await readdir(folder)).length).toBe(2);
+    await rm(target, { recursive: true });
+    await writeFileAtomic(target, "file");
+    expect(await readdir(folder)).toEqual([name]);
+  },
+);
+
 test("a folder may hold others, and missing ones above it are created", async () => {
   const target = path.join(folder, "runs", "one", "model");
   await writeFolderAtomic(target, async (partial) => {
