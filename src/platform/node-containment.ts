@@ -11,7 +11,7 @@ const CACHED_SNAPSHOT = /^(.*[\\/](?:models|datasets|spaces)--[^\\/]+)[\\/]snaps
  * The path of a file or folder inside `folder`, for reading. Links may lead to others inside the folder or, in the
  * Hugging Face cache, inside the repository; `folder` may be a link itself. A missing file passes: opening it reports
  * that.
- * @throws DataError for a path that leads out of the folder, and for one that is neither file nor folder, such as a
+ * @throws DataError for a path that leads out of the folder or is a link to nothing, and for one that is neither file nor folder, such as a
  * device.
  */
 export async function pathInside(folder: string, name: string): Promise<string> {
@@ -23,8 +23,10 @@ export async function pathInside(folder: string, name: string): Promise<string> 
     const info = await stat(real);
     isRegular = info.isFile() || info.isDirectory();
   } catch (error) {
-    if (isNowhere(error)) return inside;
-    throw readFault(inside, error);
+    if (!isNowhere(error)) throw readFault(inside, error);
+    const to = await readlink(inside).catch(() => null);
+    if (to === null) return inside;
+    throw new DataError(`${inside} is a link to ${to}, where there is nothing; bring that back, or remove the link`);
   }
   const home = CACHED_SNAPSHOT.exec(root)?.[1] ?? root;
   if (!isWithin(home, real)) {
