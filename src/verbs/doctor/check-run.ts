@@ -126,7 +126,8 @@ class Checkup {
     await this.#checkTokens();
     const records = await this.#checkMetrics(checkpoints, from);
     if (from !== undefined && settings !== null) await this.#checkPublished(from, checkpoints, expected, settings);
-    await this.#checkEnvironment();
+    // A run without one starts over, and writes it anew.
+    if (checkpoints.length > 0) await this.#checkEnvironment();
     await this.#checkReport(records);
     this.#reportSteps(settings, from, checkpoints.length, { records, goOn: from === target ? this.#resume : wayBack });
     const findings = isRunning ? this.#findings.map(asWorkInProgress) : this.#findings;
