@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import os, { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -23,6 +23,20 @@ test("doctor RUN finds a run sound, and once it is damaged says where and the wa
   expect(sound.stdout).toMatch(/\nsteps +ok +finished: all 4 steps are done\n\nrun is sound\.\n$/);
   expect(sound.stderr).toBe("");
   expect(sound.code).toBe(0);
+
+  const inRun = (name: string): string => path.join(cwd, "run", name);
+  const environment = await readFile(inRun("env.json"), "utf8");
+  await rm(inRun("report.html"));
+  await writeFile(inRun("env.json"), environment.slice(1));
+  const beside = await runCommand(["doctor", "run"], { cwd });
+  expect(beside.stdout).toMatch(/\nreport\.html +repairable +is missing\n +-> resume writes it again\n/);
+  expect(beside.stdout).toMatch(/\nenv\.json +damaged +run\/env\.json is not JSON/);
+  expect(beside.code).toBe(3);
+  await rm(inRun("env.json"));
+  expect((await runCommand(["doctor", "run"], { cwd })).stdout).toMatch(/\nenv\.json +damaged +is missing\n/);
+  await writeFile(inRun("env.json"), environment);
+  expect((await runCommand(["resume", "run"], { cwd })).code).toBe(0);
+  expect((await runCommand(["doctor", "run"], { cwd })).stdout).toContain("run is sound.");
 
   await appendFile(path.join(cwd, "run/metrics.jsonl"), "{");
   const torn = await runCommand(["doctor", "run"], { cwd });

@@ -293,6 +293,22 @@ test("calls at once are served one after the other", async () => {
   expect(ids.shape).toEqual([3, model.vocabSize]);
 });
 
+test("half of a surrogate pair and an empty stop text are refused by name", async () => {
+  const half = "a\ud800";
+  await expect((async () => model.generate(half))()).rejects.toThrow(
+    'generate: prompt must be a text, got "a\\ud800", with half of a surrogate pair',
+  );
+  const messages = [{ role: "user", content: half }];
+  for (const prompt of [half, messages]) {
+    await expect(model.generateMany([prompt]).next()).rejects.toThrow("generateMany: prompts must be a list");
+  }
+  for (const stop of [[""], ["x", half]]) {
+    await expect((async () => model.generate("x", { stop }))()).rejects.toThrow(
+      "generate: stop must be a list of which each is a text of at least one character",
+    );
+  }
+});
+
 test("ids that are none, and answers without a place, are refused by name", async () => {
   for (const wrong of [undefined, 10n, Symbol("1"), 1.5, -1, "1"]) {
     await expect(model.logits([wrong] as never)).rejects.toThrow("logits: ids must be a list of token ids, which are");

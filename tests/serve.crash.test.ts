@@ -228,6 +228,7 @@ describe("it refuses", () => {
       for (const body of ["", "{", "[]", "null", '"x"']) {
         expect(await post(`${url}/v1/completions`, body)).toEqual([400, "invalid_json"]);
       }
+      expect(await post(`${url}/v1/completions`, '{"prompt": "a\\ud800"}')).toEqual([400, "invalid_value"]);
     }));
 
   test("prompts that are longer than the context, and bodies that are too long, however they come", () =>

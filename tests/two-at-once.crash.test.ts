@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,6 +27,35 @@ test(
         /^error: (run is in use by process \d+ since .*; wait for it, stop it, or choose another folder|--out: run holds a run already.*)$/m,
       );
       expect(await runCommand(["doctor", "run"], { cwd })).toMatchObject({ code: 0 });
+    }),
+);
+
+test(
+  "of two that write one new folder at once the second says so, and the first is whole",
+  { timeout: TIMEOUT_MS },
+  () =>
+    withFolder({ "text.txt": animalText(), "disk/space/.keep": "" }, async (cwd) => {
+      await runCommand(["train", ...SIZES, "--max-steps", "2", "--out", "run"], { cwd });
+      const writes = [
+        ["merge", "run"],
+        ["export", "run", "--to", "hf"],
+        ["quantize", "run/model", "--to", "int8"],
+      ];
+      const ends = await Promise.all(writes.map((args) => runCommand([...args, "--out", "new"], { cwd })));
+      expect(ends.map(({ code }) => code).sort()).toEqual([0, 2, 2]);
+      for (const { stderr } of ends.filter(({ code }) => code === 2)) {
+        expect(stderr).toMatch(
+          /^error: (cannot write new: the folder|--out: new) is not empty, and nothing .* another/m,
+        );
+      }
+      expect(await runCommand(["inspect", "new"], { cwd })).toMatchObject({ code: 0 });
+
+      await rm(path.join(cwd, "disk/space/.keep"));
+      await symlink("disk/space", path.join(cwd, "link"));
+      expect(await runCommand(["merge", "run", "--out", "link"], { cwd })).toMatchObject({ code: 0 });
+      expect(await readlink(path.join(cwd, "link"))).toBe("disk/space");
+      expect(await readdir(path.join(cwd, "disk/space"))).toContain("model.safetensors");
+      expect((await readdir(cwd)).sort()).toEqual(["disk", "link", "new", "run", "text.txt"]);
     }),
 );
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { lineOfBadUtf8 } from "./utf8.js";
+import { isWellFormed, lineOfBadUtf8 } from "./utf8.js";
 
 const utf8 = (...parts: (string | number)[]): Uint8Array =>
   Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : Buffer.from([part]))));
@@ -12,4 +12,9 @@ test.each([
   [utf8("a\n\n\n", 0x80), 4],
 ])("%j has its fault in line %i", (bytes, line) => {
   expect(lineOfBadUtf8(bytes)).toBe(line);
+});
+
+test("half of a surrogate pair is no text, and a whole one is", () => {
+  for (const text of ["", "a\u{1f600}ä", "\\ud800", "\ufffd"]) expect(isWellFormed(text)).toBe(true);
+  for (const text of ["\ud800", "a\udc00b", "\udc00\ud800", "\u{1f600}\ud83d"]) expect(isWellFormed(text)).toBe(false);
 });

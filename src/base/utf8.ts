@@ -20,3 +20,8 @@ export function lineOfBadUtf8(bytes: Uint8Array): number {
 }
 
 const LINE_FEED = 10;
+
+/** False for a text with half of a surrogate pair, which no UTF-8 stands for: it would become U+FFFD. */
+export function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}

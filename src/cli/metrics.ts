@@ -54,7 +54,7 @@ async function writeCsv(metrics: RunMetrics, out: string, context: Context): Pro
   await requireNewFile(out, [metrics.runFolder]);
   await makeFolder(folderOf(out));
   const table = metrics.table();
-  await writeFileAtomic(out, metricsCsv(table));
+  await writeFileAtomic(out, metricsCsv(table), { replace: false });
   const { length: rows } = table.rows;
   context.result({ file: out, rows, columns: table.columns }, () => [`${rows} rows: ${out}`]);
 }

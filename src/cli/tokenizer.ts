@@ -36,9 +36,11 @@ export function addTokenizer(program: Command, context: Context): void {
     const { vocabSize, out, overwrite, columns, document } = readOptions(command, OPTIONS);
     await requireApart(out, inputsOf({ data: source }));
     await requireRoom(out);
+    const configFile = joinPath(out, "tokenizer_config.json");
     const target = joinPath(out, "tokenizer.json");
-    if (!overwrite && (await exists(target))) {
-      throw new ConfigError(`--out: ${target} exists already; name another folder, or add --overwrite`);
+    for (const file of overwrite ? [] : [configFile, target]) {
+      if (await exists(file))
+        throw new ConfigError(`--out: ${file} exists already; name another folder, or add --overwrite`);
     }
     const data = await locateData(source, context.events);
     const reading = { columns, document, config: data.config };
@@ -52,9 +54,12 @@ export function addTokenizer(program: Command, context: Context): void {
     const tokens = tokenizer.encodeDocuments(trial).length - trial.length;
 
     await makeFolder(out);
-    const files = { [joinPath(out, "tokenizer_config.json")]: config, [target]: json };
-    const texts = Object.entries(files).map(([file, value]) => [file, `${JSON.stringify(value, null, 2)}\n`] as const);
-    await writeFilesAtomic(new Map(texts));
+    const files = [
+      [configFile, config],
+      [target, json],
+    ] as const;
+    const texts = files.map(([file, value]) => [file, `${JSON.stringify(value, null, 2)}\n`] as const);
+    await writeFilesAtomic(new Map(texts), { replace: overwrite });
     const found = {
       path: target,
       vocabSize: tokenizer.vocabSize,

@@ -46,7 +46,7 @@ const SUFFIXES: Readonly<Record<string, number>> = { k: 1e3, m: 1e6, b: 1e9 };
 /** "1e-3", "10M", "1_000" -> number; undefined for any other text. */
 function numberFromText(text: string): number | undefined {
   const match = /^([-+.\d_e]*\d\.?)([kmb]?)$/i.exec(text);
-  if (match === null) return undefined;
+  if (match === null || /_(?!\d)|(?<!\d)_/.test(text)) return undefined;
   const value = Number(match[1]!.replaceAll("_", ""));
   return Number.isNaN(value) ? undefined : value * (SUFFIXES[match[2]!.toLowerCase()] ?? 1);
 }

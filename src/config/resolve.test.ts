@@ -276,6 +276,14 @@ describe("faults", () => {
     }
   });
 
+  test.each(["_10", "10_", "1__0", "1_k", "1_e1", "1e_1"])(
+    "%s is no number: underscores stand between digits",
+    (rank) => {
+      expect(faultsOf({ flags: { rank } })).toEqual([`rank: must be an integer of at least 1, got "${rank}"`]);
+      expect(resolveSettings({ flags: { maxSteps: "1_0_0" } }).maxSteps).toBe(100);
+    },
+  );
+
   test("numbers in a list, or one in its place, are names as in text", () => {
     for (const layers_to_transform of [[0, 11], ["0", 11], "0,11"]) {
       const file = { path: "run.yml", values: { layers_to_transform } };

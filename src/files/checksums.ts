@@ -21,8 +21,8 @@ export interface FolderOptions {
 
 /**
  * Writes a folder that appears whole or not at all; `fill` writes its files.
- * @throws CheckpointError as `writeFolderAtomic`, and, with checksums, for files in the present folder that its
- * checksums do not list.
+ * @throws ConfigError, CheckpointError as `writeFolderAtomic`; CheckpointError, with checksums, for files in the present
+ * folder that its checksums do not list.
  */
 export function writeFolder(
   target: string,

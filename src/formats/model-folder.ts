@@ -66,8 +66,8 @@ export interface ModelFolderContent {
 /**
  * Writes config.json, the weights and the given files; the folder appears whole or not at all. Lazy tensors are read
  * and written one after another.
- * @throws CheckpointError if the folder holds files already and `replace` is not set, and for weights that are not
- * finite.
+ * @throws ConfigError if the folder holds files already and `replace` is not set; CheckpointError for weights that are
+ * not finite.
  */
 export async function writeModelFolder(
   folder: string,

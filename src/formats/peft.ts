@@ -62,7 +62,7 @@ export type ReadPeftAdapter = Required<PeftAdapter>;
 
 /**
  * Writes a folder that PEFT loads; it appears whole or not at all.
- * @throws CheckpointError if shapes do not fit the rank, or if the folder holds files and `replace` is not set.
+ * @throws CheckpointError if shapes do not fit the rank; ConfigError if the folder holds files and `replace` is not set.
  */
 export async function writePeftAdapter(
   folder: string,

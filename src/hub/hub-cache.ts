@@ -1,4 +1,15 @@
-import { exists, fileSize, folderOf, joinPath, linkFile, makeFolder, readText, writeFileAtomic } from "#platform";
+import {
+  exists,
+  fileSize,
+  folderOf,
+  isDirectory,
+  joinPath,
+  linkFile,
+  makeFolder,
+  readText,
+  writeFileAtomic,
+} from "#platform";
+import { DataError } from "../base/errors.js";
 import { type HubRepository, isCommit, REPOSITORY_KINDS, type RepositoryKind } from "./hub-name.js";
 
 /**
@@ -35,6 +46,9 @@ export class CachedRepository {
     if (isCommit(revision)) return revision;
     const ref = joinPath(this.folder, "refs", revision);
     if (!(await exists(ref))) return undefined;
+    if (await isDirectory(ref)) {
+      throw new DataError(`${ref} is a folder where the cache keeps the commit of ${revision} in a file; remove it`);
+    }
     const commit = (await readText(ref, { maxBytes: 1000 })).trim();
     return isCommit(commit) ? commit : undefined;
   }

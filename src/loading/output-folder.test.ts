@@ -74,6 +74,16 @@ test("a folder that cannot be made is refused, and nothing is written to find ou
   expect(await readdir(folder)).toEqual(["empty", "file.txt", "link", "read", "run"]);
 });
 
+test("a link that leads nowhere takes no output", async () => {
+  await symlink("gone", at("dangling"));
+  for (const require of [requireNewFolder, requireNewFile]) {
+    for (const out of ["dangling", "dangling/new"]) {
+      await expect(require(at(out), [])).rejects.toThrow(/dangling is a link to gone, where there is nothing; make/);
+    }
+  }
+  await rm(at("dangling"));
+});
+
 test("what a run reads is its model, adapter, tokenizer and data, without the name of a data set in a folder", () => {
   expect(inputsOf({ model: "a", adapterFrom: null, tokenizer: "b", data: "c/d:en", validData: null })).toEqual([
     ...["a", "b", "c/d:en"],

@@ -82,8 +82,8 @@ export async function requireNewFolder(out: string, inputs: readonly (string | n
       throw refuse(`${out} is not empty, and nothing in it is replaced; name another folder`);
   }
   await requireApart(out, inputs);
-  // The folder is written beside its place.
-  await requireRoom(folderOf(absolutePath(out)));
+  // The folder is written beside its place, to which a link may lead.
+  await requireRoom(folderOf(await realPath(out)));
 }
 
 /**

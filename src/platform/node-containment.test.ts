@@ -64,6 +64,19 @@ test("files below are found once, even if links go in a circle", async () => {
   expect(await filesBelow(path.join(outer, "folder"), (name) => name === "inner")).toEqual(["a.txt", "link.txt"]);
 });
 
+test("a link to nothing is named, and is no missing file", async () => {
+  const folder = path.join(outer, "dead");
+  await mkdir(folder);
+  await symlink("../blobs/gone", path.join(folder, "tokenizer_config.json"));
+  for (const call of [pathInside(folder, "tokenizer_config.json"), filesBelow(folder)]) {
+    await expect(call).rejects.toThrow(DataError);
+    await expect(call).rejects.toThrow(
+      /tokenizer_config\.json is a link to \.\.\/blobs\/gone, where there is nothing; /,
+    );
+  }
+  await rm(folder, { recursive: true });
+});
+
 test("a pipe is refused, not waited for", async () => {
   const folder = await mkdtemp(path.join(outer, "pipe-"));
   execFileSync("mkfifo", [path.join(folder, "p")]);

@@ -1,4 +1,4 @@
-import { access, constants, lstat, realpath, stat, statfs } from "node:fs/promises";
+import { access, constants, lstat, readlink, realpath, stat, statfs } from "node:fs/promises";
 import path from "node:path";
 import { CheckpointError, DataError } from "../base/errors.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
@@ -11,7 +11,7 @@ const CACHED_SNAPSHOT = /^(.*[\\/](?:models|datasets|spaces)--[^\\/]+)[\\/]snaps
  * The path of a file or folder inside `folder`, for reading. Links may lead to others inside the folder or, in the
  * Hugging Face cache, inside the repository; `folder` may be a link itself. A missing file passes: opening it reports
  * that.
- * @throws DataError for a path that leads out of the folder, and for one that is neither file nor folder, such as a
+ * @throws DataError for a path that leads out of the folder or is a link to nothing, and for one that is neither file nor folder, such as a
  * device.
  */
 export async function pathInside(folder: string, name: string): Promise<string> {
@@ -23,8 +23,10 @@ export async function pathInside(folder: string, name: string): Promise<string> 
     const info = await stat(real);
     isRegular = info.isFile() || info.isDirectory();
   } catch (error) {
-    if (isNowhere(error)) return inside;
-    throw readFault(inside, error);
+    if (!isNowhere(error)) throw readFault(inside, error);
+    const to = await readlink(inside).catch(() => null);
+    if (to === null) return inside;
+    throw new DataError(`${inside} is a link to ${to}, where there is nothing; bring that back, or remove the link`);
   }
   const home = CACHED_SNAPSHOT.exec(root)?.[1] ?? root;
   if (!isWithin(home, real)) {
@@ -79,7 +81,7 @@ export function isWithin(folder: string, inner: string): boolean {
 
 /**
  * The absolute path without links of what may not be there yet.
- * @throws CheckpointError if nothing can be there.
+ * @throws CheckpointError if nothing can be there, as behind a link that leads nowhere.
  */
 export async function realPath(of: string): Promise<string> {
   try {
@@ -87,7 +89,12 @@ export async function realPath(of: string): Promise<string> {
   } catch (error) {
     const { dir, base } = path.parse(path.resolve(of));
     if ((error as NodeJS.ErrnoException).code !== "ENOENT" || base === "") throw writeFault(of, error);
-    return path.join(await realPath(dir), base);
+    const place = path.join(await realPath(dir), base);
+    const to = await readlink(place).catch(() => null);
+    if (to === null) return place;
+    throw new CheckpointError(
+      `cannot write ${of}: ${place} is a link to ${to}, where there is nothing; make that, or choose another path`,
+    );
   }
 }
 

@@ -2,6 +2,7 @@ import { open, rename, rm, symlink } from "node:fs/promises";
 import path from "node:path";
 import { writeFault } from "./file-faults.js";
 import { syncContent, syncFolder } from "./node-sync.js";
+import { renameToNew } from "./node-writes.js";
 
 /**
  * Appends chunks to the file, which is created if missing, as they come. If `chunks` throws, the error passes, and
@@ -22,13 +23,17 @@ export async function appendChunks(file: string, chunks: AsyncIterable<Uint8Arra
 }
 
 /**
- * Renames a whole file durably; an existing file of the new name is replaced.
- * @throws CheckpointError if the file system fails.
+ * Renames a whole file durably; an existing file of the new name is replaced, unless `replace` is false.
+ * @throws CheckpointError if the file system fails; ConfigError for a file that is not to be replaced.
  */
-export async function publishFile(from: string, to: string): Promise<void> {
+export async function publishFile(
+  from: string,
+  to: string,
+  { replace = true }: { replace?: boolean } = {},
+): Promise<void> {
   try {
     await syncContent(from);
-    await rename(from, to);
+    await (replace ? rename : renameToNew)(from, to);
     await syncFolder(path.dirname(to));
   } catch (error) {
     throw writeFault(to, error);

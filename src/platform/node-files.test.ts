@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CheckpointError, DataError } from "../base/errors.js";
+import { CheckpointError, ConfigError, DataError } from "../base/errors.js";
 import {
   appendLine,
   exists,
@@ -102,7 +102,7 @@ test("a fault inside a folder names the final path of the file", async () => {
 test("a file where the folder should be stays", async () => {
   const target = path.join(folder, "taken");
   await writeFile(target, "mine");
-  await expect(writeFolderAtomic(target, async () => {})).rejects.toThrow(CheckpointError);
+  await expect(writeFolderAtomic(target, async () => {})).rejects.toThrow(ConfigError);
   expect(await readText(target)).toBe("mine");
 });
 

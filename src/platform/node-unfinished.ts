@@ -14,17 +14,28 @@ const SCOPE = createHash("sha256")
 /** The end of such a name, which says of which process it is. */
 const OWNER = /^(\d+)-([0-9a-f]{8})-[0-9a-f]{12}\.partial$/;
 
+/** Most bytes of a name that another is made of, so that this one is not longer than file systems allow. */
+const MAX_BASE_BYTES = 200;
+
 /** A name beside `target` that no process uses or has used. */
 export function nameBeside(target: string, kind: "partial" | "previous"): string {
   const { dir, base } = path.parse(path.resolve(target));
-  return path.join(dir, `.${base}.${process.pid}-${SCOPE}-${randomBytes(6).toString("hex")}.${kind}`);
+  // What stepped aside gets its name back, so it must be there.
+  const start = kind === "partial" ? startOf(base) : base;
+  return path.join(dir, `.${start}.${process.pid}-${SCOPE}-${randomBytes(6).toString("hex")}.${kind}`);
+}
+
+/** The name, or its hash if it is long. */
+function startOf(base: string): string {
+  return Buffer.byteLength(base) <= MAX_BASE_BYTES ? base : createHash("sha256").update(base).digest("hex");
 }
 
 /** Removes what processes that ended have left of writing `target`. Those that cannot be seen from here keep theirs. */
 export async function removeLeftovers(target: string): Promise<void> {
   const { dir, base } = path.parse(path.resolve(target));
+  const start = `.${startOf(base)}.`;
   for (const name of await readdir(dir)) {
-    const owner = name.startsWith(`.${base}.`) ? OWNER.exec(name.slice(base.length + 2)) : null;
+    const owner = name.startsWith(start) ? OWNER.exec(name.slice(start.length)) : null;
     if (owner === null || owner[2] !== SCOPE) continue;
     const isOver = !(await isAlive({ pid: Number(owner[1]), processStart: null }));
     if (isOver) await rm(path.join(dir, name), { recursive: true, force: true });

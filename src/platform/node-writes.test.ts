@@ -1,11 +1,12 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { installFaults } from "../../tests/file-faults/faults.mjs";
-import { CheckpointError } from "../base/errors.js";
+import { CheckpointError, ConfigError } from "../base/errors.js";
 import {
   makeFolder,
+  publishFile,
   recoverReplaced,
   removeFolderAtomic,
   writeFileAtomic,
@@ -66,11 +67,88 @@ test("of two that write a new file at the same time one succeeds, and nothing is
   const ends = await Promise.allSettled(writing);
   const failed = ends.filter((end) => end.status === "rejected");
   expect(failed.map(({ reason }) => String(reason))).toEqual([
-    expect.stringMatching(/CheckpointError.*new\.gguf.*another/),
+    expect.stringMatching(/ConfigError.*new\.gguf: it exists, .*another/),
   ]);
   expect(await readFile(target, "utf8")).toBe(ends[0]!.status === "fulfilled" ? "one" : "two");
   expect(await readdir(folder)).toEqual(["new.gguf"]);
 });
+
+test.each(["missing", "empty"])("what appears in a %s target while its folder is written stays", async (state) => {
+  const target = path.join(folder, "model");
+  if (state === "empty") await mkdir(target);
+  const write = writeFolderAtomic(target, async (partial) => {
+    await writeFile(path.join(partial, "a.txt"), "new");
+    await mkdir(target, { recursive: true });
+    await writeFile(path.join(target, "mine.txt"), "mine");
+  });
+  await expect(write).rejects.toThrow(/^cannot write .*model: the folder is not empty, and nothing .* choose another$/);
+  await expect(write).rejects.toThrow(ConfigError);
+  expect(await readdir(folder)).toEqual(["model"]);
+  expect(await readdir(target)).toEqual(["mine.txt"]);
+});
+
+test("a file that appears in the place of a new folder stays", async () => {
+  const target = path.join(folder, "model");
+  const write = writeFolderAtomic(target, () => writeFile(target, "mine"));
+  await expect(write).rejects.toThrow(/^cannot write .*model: it is a file, and nothing/);
+  expect(await readdir(folder)).toEqual(["model"]);
+  expect(await readFile(target, "utf8")).toBe("mine");
+});
+
+test("of several that write one new folder at the same time one succeeds, and nothing is left beside", async () => {
+  const target = path.join(folder, "model");
+  const fill = (text: string) => (partial: string) => writeFile(path.join(partial, "a.txt"), text);
+  const texts = ["one", "two", "three"];
+  const ends = await Promise.allSettled(texts.map((text) => writeFolderAtomic(target, fill(text))));
+  const done = texts.filter((_, i) => ends[i]!.status === "fulfilled");
+  expect(done).toEqual([await content("model")]);
+  expect(await readdir(folder)).toEqual(["model"]);
+});
+
+test("a link to an empty folder is followed, and one that leads nowhere refused", async () => {
+  await mkdir(path.join(folder, "disk", "space"), { recursive: true });
+  await symlink(path.join("disk", "space"), path.join(folder, "out"));
+  await writeFolderAtomic(path.join(folder, "out"), (partial) => writeFile(path.join(partial, "a.txt"), "new"));
+  expect(await readlink(path.join(folder, "out"))).toBe(path.join("disk", "space"));
+  expect(await content(path.join("disk", "space"))).toBe("new");
+  expect(await readdir(path.join(folder, "disk"))).toEqual(["space"]);
+
+  await symlink("gone", path.join(folder, "dangling"));
+  for (const target of ["dangling", "dangling/new"]) {
+    const write = writeFolderAtomic(path.join(folder, target), async () => {});
+    await expect(write).rejects.toThrow(/dangling is a link to gone, where there is nothing; make that/);
+  }
+  const file = writeFileAtomic(path.join(folder, "dangling"), "x", { replace: false });
+  await expect(file).rejects.toThrow("dangling: it exists");
+  expect((await readdir(folder)).sort()).toEqual(["dangling", "disk", "out"]);
+});
+
+test("a whole file that is published replaces no other, unless it may", async () => {
+  const [from, to] = [path.join(folder, "a.partial"), path.join(folder, "a.txt")];
+  await writeFile(from, "new");
+  await writeFile(to, "mine");
+  await expect(publishFile(from, to, { replace: false })).rejects.toThrow(ConfigError);
+  expect([await readFile(from, "utf8"), await readFile(to, "utf8")]).toEqual(["new", "mine"]);
+  await publishFile(from, to);
+  expect(await readFile(to, "utf8")).toBe("new");
+  expect(await readdir(folder)).toEqual(["a.txt"]);
+});
+
+test.each(["a".repeat(250), "ä".repeat(125)])(
+  "a name of 250 bytes is written, and leftovers of it go",
+  async (name) => {
+    const target = path.join(folder, name);
+    await writeFolderAtomic(target, async (partial) => {
+      const [temporary] = await readdir(folder);
+      await mkdir(path.join(folder, temporary!.replace(/\d+(-\w+-\w+\.partial)$/, "4194305$1")));
+      await writeFile(path.join(partial, "a.txt"), "new");
+    });
+    expect((await readdir(folder)).length).toBe(2);
+    await rm(target, { recursive: true });
+    await writeFileAtomic(target, "file");
+    expect(await readdir(folder)).toEqual([name]);
+  },
+);
 
 test("a folder may hold others, and missing ones above it are created", async () => {
   const target = path.join(folder, "runs", "one", "model");

@@ -1,7 +1,8 @@
-import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import path from "node:path";
-import { CheckpointError, HighrankError } from "../base/errors.js";
+import { CheckpointError, ConfigError, HighrankError } from "../base/errors.js";
 import { readFault, writeFault } from "./file-faults.js";
+import { realPath } from "./node-containment.js";
 import { exists, isDirectory, MAX_TRANSFER_BYTES, makeFolder } from "./node-files.js";
 import { syncFolder, syncTree } from "./node-sync.js";
 import { begin, finish, nameBeside, removeLeftovers } from "./node-unfinished.js";
@@ -28,7 +29,8 @@ const PREVIOUS = /^\.(.+)\.[^.]+\.previous$/;
  * Writes a file that appears whole or not at all and survives a power cut: written beside as `.NAME.*.partial`, synced,
  * renamed. Its folder must exist; a file of that name is replaced, unless `replace` is false.
  * @throws CheckpointError naming the path, the fault and the way out. The old file stays, unless the last step failed,
- * the sync of the folder: then the new one is there, but a power cut might still undo it.
+ * the sync of the folder: then the new one is there, but a power cut might still undo it. ConfigError if there is a
+ * file that is not to be replaced, whenever it came.
  */
 export async function writeFileAtomic(
   target: string,
@@ -74,49 +76,51 @@ async function writeSynced(file: string, content: FileContent): Promise<void> {
   }
 }
 
-/** Renames a file to a name that nobody has. @throws CheckpointError if somebody has it. */
-async function renameToNew(partial: string, target: string): Promise<void> {
+/** Renames a file to a name that nobody has. @throws ConfigError if somebody has it. */
+export async function renameToNew(partial: string, target: string): Promise<void> {
   try {
     // Of two processes that look for the name at the same time, a link lets in one.
     await link(partial, target);
-  } catch {
-    if (await exists(target)) {
-      throw new CheckpointError(`cannot write ${target}: another process has written it meanwhile; choose another`);
-    }
+  } catch (error) {
+    // A link that leads nowhere has the name too.
+    if ((error as NodeJS.ErrnoException).code === "EEXIST" || (await exists(target))) throw taken(target, "it exists");
     return rename(partial, target); // The file system has no links.
   }
   await rm(partial, { force: true }).catch(leave);
 }
 
+function taken(target: string, fault: string): ConfigError {
+  return new ConfigError(`cannot write ${target}: ${fault}, and nothing in its place is replaced; choose another`);
+}
+
 /**
  * Writes a folder that appears whole or not at all and survives a power cut: `fill` writes into a folder beside it,
- * which is synced with its content and then renamed.
- * @throws CheckpointError if `target` holds files already and `replace` is not set, or if writing fails; `target` is
- * then unchanged.
+ * which is synced with its content and then renamed. A link to a folder is followed, unless `replace` is set.
+ * @throws ConfigError if `target` holds files, whenever they came, and `replace` is not set; CheckpointError if writing
+ * fails. `target` is then unchanged.
  */
 export async function writeFolderAtomic(
   target: string,
   fill: (folder: string) => Promise<void>,
   { replace = false }: { replace?: boolean } = {},
 ): Promise<void> {
-  const partial = nameBeside(target, "partial");
+  const place = replace ? target : await realPath(target);
+  const partial = nameBeside(place, "partial");
   try {
-    if (!replace && (await namesIn(target)).length > 0) {
-      throw new CheckpointError(
-        `cannot write ${target}: the folder is not empty; choose another, or remove what it holds`,
-      );
-    }
+    if (!replace && (await namesIn(place)).length > 0) throw taken(target, NOT_EMPTY);
     await makeFolder(path.dirname(partial));
-    await removeLeftovers(target).catch(leave);
+    await removeLeftovers(place).catch(leave);
     begin(partial);
     await mkdir(partial);
     await fill(partial);
     await syncTree(partial);
     finish(partial);
-    await putInPlace(partial, target);
+    await (replace ? putInPlace(partial, place) : putInNewPlace(partial, place));
   } catch (error) {
     await rm(partial, { recursive: true, force: true }).catch(leave);
     finish(partial);
+    if (!replace && TAKEN.has((error as NodeJS.ErrnoException).code ?? "") && (await exists(place)))
+      throw taken(target, (await isDirectory(place)) ? NOT_EMPTY : "it is a file");
     // The faults name the temporary folder, which means nothing to the user.
     if (error instanceof HighrankError && error.message.includes(partial)) {
       throw new CheckpointError(error.message.replaceAll(partial, target), { cause: error });
@@ -125,7 +129,25 @@ export async function writeFolderAtomic(
   }
 }
 
-/** Renames `partial` to `target`; if that fails, both stay as they were. */
+const NOT_EMPTY = "the folder is not empty";
+
+/** Codes of a rename to a name that a file or a folder with content has. */
+const TAKEN: ReadonlySet<string> = new Set(["ENOTEMPTY", "EEXIST", "ENOTDIR"]);
+
+/** Renames `partial` to `target`, which nobody has or is an empty folder; if that fails, both stay as they were. */
+async function putInNewPlace(partial: string, target: string): Promise<void> {
+  try {
+    // Elsewhere an empty folder gives way to a renamed one, and no other does.
+    if (process.platform === "win32" && (await exists(target))) await rmdir(target);
+    await rename(partial, target);
+    await syncFolder(path.dirname(target));
+  } catch (error) {
+    await moveBack(partial, target).catch(leave);
+    throw error;
+  }
+}
+
+/** Renames `partial` to `target`, whatever it holds; if that fails, both stay as they were. */
 async function putInPlace(partial: string, target: string): Promise<void> {
   const parent = path.dirname(partial);
   const previous = nameBeside(target, "previous");

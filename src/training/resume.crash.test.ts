@@ -125,6 +125,13 @@ test("a run killed before its first checkpoint begins anew, one that is done sta
     expect(await resume(settings.out!, {}, { onNotice })).toMatchObject({ outcome: "done", step: 11 });
   });
   expect(said).toContain("nothing is left of its 11 steps");
+  // What was so before, and what no number depends on, may be named.
+  await resume(settings.out!, { changes: { maxSteps: 11, threads: 1 } });
+  const late = resume(settings.out!, { changes: { data: "moved.txt", lr: 0.5, saveEvery: settings.saveEvery } });
+  await expect(late).rejects.toThrow(ConfigError);
+  await expect(late).rejects.toThrow(
+    /^data, lr: cannot change any more, as .* is done: nothing is left of its 11 steps; leave them out, or .* maxSteps$/,
+  );
   expect(await readFile(path.join(settings.out!, "metrics.jsonl"))).toEqual(before);
 });
 

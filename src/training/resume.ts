@@ -1,10 +1,11 @@
 import { exists, joinPath } from "#platform";
-import { CheckpointError } from "../base/errors.js";
+import { CheckpointError, ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import type { DataFacts, OpenSettings } from "../config/derive.js";
-import { findSetting } from "../config/names.js";
+import { findSetting, settingOf } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
 import { requireResumable } from "../config/resume-settings.js";
-import type { Settings } from "../config/settings.js";
+import type { SettingKey, Settings } from "../config/settings.js";
 import { onFirst } from "../distributed/first.js";
 import { damageOf } from "../files/checksums.js";
 import { planStep } from "../relora/plan.js";
@@ -34,7 +35,7 @@ const JOB_SETTINGS: ReadonlySet<unknown> = new Set(["distributed", "mpiTimeout",
  * Resumes a run, in this thread. Unless `changes` says otherwise, the result is to the last bit that of the run without
  * the interruption. A run that was killed before its first checkpoint begins anew; one that is done stays so.
  * @throws CheckpointError for a folder that is no run or is damaged, ConfigError for changes that its steps so far do
- * not allow and for a folder that another process writes into, DataError for other data; and what `train` throws.
+ * not allow or that come too late, and for a folder that another process writes into, DataError for other data; and what `train` throws.
  */
 export async function resume(
   path: string,
@@ -93,11 +94,16 @@ async function resumeIn(
     const later = steps.filter((each) => each > step).map(checkpointName);
     await folder.requireOwn([...later, ...(isDone ? [] : ["model", "adapter"])]);
     if (isDone) {
-      onNotice(
-        ending === "done"
-          ? `${path} is done: nothing is left of its ${settings.maxSteps} steps.`
-          : `${path} ended early, after ${step} of ${settings.maxSteps} steps; a larger patience lets it go on.`,
-      );
+      const late = lateChanges(changes, saved.settings, settings);
+      if (late.length > 0) {
+        const wayOut = `leave ${late.length > 1 ? "them" : "it"} out, or let the run go on with more`;
+        throw new ConfigError(
+          `${late.map((key) => optionName(key)).join(", ")}: cannot change any more, as ${endWords(path, step, ending, settings)}; ` +
+            `${wayOut} ${optionName(ending === "done" ? "maxSteps" : "patience")}`,
+        );
+      }
+      const more = ending === "done" ? "" : "; a larger patience lets it go on";
+      onNotice(`${endWords(path, step, ending, settings)}${more}.`);
       await folder.write((at) => goBackTo(at, step, best?.step ?? null));
       await folder.writeReport(settings);
       return finishedAlready(saved, ending, published, records);
@@ -111,6 +117,19 @@ async function resumeIn(
   } finally {
     await folder.release();
   }
+}
+
+function endWords(path: string, step: number, ending: Ending, { maxSteps }: Settings): string {
+  return ending === "done"
+    ? `${path} is done: nothing is left of its ${maxSteps} steps`
+    : `${path} ended early, after ${step} of ${maxSteps} steps`;
+}
+
+/** The changes that a run with nothing left to do would ignore: of those that its numbers depend on. */
+function lateChanges(changes: ResumeOptions["changes"], before: Settings, settings: Settings): SettingKey[] {
+  return Object.keys(changes)
+    .map((name) => findSetting(name)!.key)
+    .filter((key) => !settingOf(key).computesNothing && JSON.stringify(before[key]) !== JSON.stringify(settings[key]));
 }
 
 /** The facts of the data that a length in epochs follows from. */

@@ -145,8 +145,23 @@ async function keepData({ read }: PreparedRun, { folder, hooks }: RunOutput, cac
 }
 
 /** @throws DataError if the data are not those that the checkpoint was trained on. */
-function requireSameData({ dataSha256 }: PreparedRun, { state, folder }: SavedRun, { data }: Settings): void {
+function requireSameData(
+  { dataSha256, heldOutSha256 }: PreparedRun,
+  { state, folder, settings: before }: SavedRun,
+  { data, validData }: Settings,
+): void {
   if (dataSha256 === state.dataSha256) return;
+  // Earlier versions kept no checksum of what is held out alone.
+  if (validData !== null && state.heldOutSha256 !== undefined && heldOutSha256 !== state.heldOutSha256) {
+    const wayOut =
+      before.validData === null
+        ? `leave ${optionName("validData")} out, as the run holds out a part of its data`
+        : `bring back the data as they were, or name where they are with ${optionName("validData")}`;
+    throw new DataError(
+      `${validData}: its tokens are not those that ${folder} holds out ` +
+        `(SHA-256 ${heldOutSha256}, was ${state.heldOutSha256}); ${wayOut}`,
+    );
+  }
   throw new DataError(
     `${data}: its tokens are not those that ${folder} was trained on ` +
       `(SHA-256 ${dataSha256}, was ${state.dataSha256}); ` +

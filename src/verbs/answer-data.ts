@@ -116,7 +116,7 @@ export async function answerData(target: string, options: AnswerDataOptions): Pr
       if (signal?.aborted !== true) throw error;
     }
     const isDone = progress.answered === prompts.length;
-    if (isDone) await publishFile(partial, out);
+    if (isDone) await publishFile(partial, out, { replace: false });
     const seconds = (performance.now() - start) / 1000;
     const file = isDone ? out : progress.answered === 0 ? null : partial;
     return { outcome: isDone ? "done" : "stopped", file, ...progress, ...ends, seconds };

@@ -1,6 +1,7 @@
 import { ConfigError } from "../base/errors.js";
 import { isObject, shownValue } from "../base/json.js";
 import { suggest } from "../base/suggest.js";
+import { isWellFormed } from "../base/utf8.js";
 
 // What programs give to the functions of the library, which no compiler may have checked.
 
@@ -12,7 +13,7 @@ export interface Kind {
 
 export type Kinds = Readonly<Record<string, Kind>>;
 
-export const TEXT: Kind = { words: "a text", holds: (value) => typeof value === "string" };
+export const TEXT: Kind = { words: "a text", holds: (value) => typeof value === "string" && isWellFormed(value) };
 export const FLAG: Kind = { words: "true or false", holds: (value) => typeof value === "boolean" };
 export const OBJECT: Kind = { words: "an object", holds: isObject };
 export const FUNCTION: Kind = { words: "a function", holds: (value) => typeof value === "function" };
@@ -71,6 +72,7 @@ export function requireOptions(call: string, given: unknown, kinds: Kinds, more:
 function shownArgument(value: unknown): string {
   if (value === undefined || typeof value === "symbol") return String(value);
   if (typeof value === "function") return "a function";
+  if (typeof value === "string" && !isWellFormed(value)) return `${shownValue(value)}, with half of a surrogate pair`;
   if (typeof value !== "object" || value === null) return shownValue(value);
   return Array.isArray(value) ? "a list" : `an object (${value.constructor?.name ?? "of no class"})`;
 }

@@ -73,7 +73,11 @@ export interface Logits {
 const { maxNewTokens, temperature, topK, topP, seed } = GENERATION_OPTIONS;
 const SAMPLING = { maxNewTokens, temperature, topK, topP, seed } as const satisfies OptionTable;
 const MANY = { ...SAMPLING, batchSize: GENERATION_OPTIONS.batchSize } as const satisfies OptionTable;
-const WRITING = { stop: listOf(TEXT), onText: FUNCTION, signal: SIGNAL } as const satisfies Kinds;
+const STOP: Kind = {
+  words: "a text of at least one character",
+  holds: (value) => TEXT.holds(value) && value !== "",
+};
+const WRITING = { stop: listOf(STOP), onText: FUNCTION, signal: SIGNAL } as const satisfies Kinds;
 const CHAT = { ...WRITING, system: orNull(TEXT) } as const satisfies Kinds;
 const MANY_WRITING = { stop: WRITING.stop, signal: SIGNAL } as const satisfies Kinds;
 const MODEL_TABLE = {
@@ -84,7 +88,10 @@ const MODEL_TABLE = {
 
 const MESSAGES = listOf({
   words: "a message, an object with a role",
-  holds: (value) => isObject(value) && typeof value.role === "string",
+  holds: (value) =>
+    isObject(value) &&
+    typeof value.role === "string" &&
+    (typeof value.content !== "string" || TEXT.holds(value.content)),
 });
 const PROMPT = either(TEXT, MESSAGES);
 const IDS: Kind = {

@@ -114,6 +114,14 @@ export const runs: Area = {
       code: 3,
     },
     {
+      name: "resume: other data held out than the run holds out",
+      args: ["resume", "run", "--valid-data", "b.txt"],
+      files: { "b.txt": TEXT.replaceAll("cat", "dog") },
+      prepare: stoppedRun,
+      says: ["b.txt: its tokens are not those that run holds out", "leave --valid-data out"],
+      code: 3,
+    },
+    {
       name: "damaged metrics of a run",
       args: ["inspect", "run"],
       files: {

@@ -3,6 +3,7 @@ import { CheckpointError, HighrankError } from "../../base/errors.js";
 import { append } from "../../base/lists.js";
 import type { Settings } from "../../config/settings.js";
 import { checksumFaults, damageOf, readChecksums } from "../../files/checksums.js";
+import { readJsonObject } from "../../files/json-file.js";
 import { hashModelFolder } from "../../formats/base-hash.js";
 import { folderSource } from "../../loading/folder-source.js";
 import type { ModelSource } from "../../loading/model-source.js";
@@ -125,6 +126,9 @@ class Checkup {
     await this.#checkTokens();
     const records = await this.#checkMetrics(checkpoints, from);
     if (from !== undefined && settings !== null) await this.#checkPublished(from, checkpoints, expected, settings);
+    // A run without one starts over, and writes it anew.
+    if (checkpoints.length > 0) await this.#checkEnvironment();
+    await this.#checkReport(records);
     this.#reportSteps(settings, from, checkpoints.length, { records, goOn: from === target ? this.#resume : wayBack });
     const findings = isRunning ? this.#findings.map(asWorkInProgress) : this.#findings;
     const has = (state: Finding["state"]): boolean => findings.some((finding) => finding.state === state);
@@ -409,6 +413,24 @@ class Checkup {
     }
     if (this.#findings.every(({ area }) => area !== "metrics")) this.#add("metrics", "ok", `${records.length} records`);
     return records;
+  }
+
+  /** The machine that the run was started on, which reports name. */
+  async #checkEnvironment(): Promise<void> {
+    const file = joinPath(this.#run, "env.json");
+    const faults: string[] = [];
+    await collect(faults, async () => {
+      if (await exists(file)) await readJsonObject(file);
+      else faults.push("is missing");
+    });
+    for (const fault of faults)
+      this.#add("env.json", "damaged", fault, `${FROM_A_COPY}; no weight depends on it, so resume also works without`);
+  }
+
+  async #checkReport(records: readonly MetricsRecord[]): Promise<void> {
+    // It is first written at the end of a run, or of a part of it.
+    if (records.at(-1)?.kind !== "end" || (await exists(joinPath(this.#run, "report.html")))) return;
+    this.#add("report.html", "repairable", "is missing", "resume writes it again");
   }
 
   /** Checks RUN/model and RUN/adapter, which resume can write again from a checkpoint. */
