@@ -11,7 +11,7 @@ import { addVerb } from "./usage.js";
 export function addInspectSchedule(inspect: Command, context: Context): void {
   const command = addVerb(inspect, "schedule", "plot the learning rate of a run", adviceFromSettings).argument(
     "[CONFIG]",
-    "settings in YAML or JSON; without it, the quickstart recipe",
+    "settings in YAML or JSON; without it and --model, the preset quickstart",
   );
   addSettingFlags(command);
   command.action(async (configPath: string | undefined) => {

@@ -17,12 +17,12 @@ export interface SettingSources {
   readonly file?: ConfigFile;
   /** Values of one of several runs that share the file. */
   readonly changes?: ConfigFile;
-  /** Weaker than the file and than a preset named there or by a flag. */
+  /** Weaker than the file and than a preset. */
   readonly defaults?: Partial<Settings>;
 }
 
 /**
- * The settings of a run, complete but for those that follow from the model or the data: `train` completes them when it
+ * The settings of a run; without a file and without a model they are those of the quickstart. Complete but for those that follow from the model or the data: `train` completes them when it
  * has seen both, and `completeSettings` where nothing is open. A missing value comes from the next weaker source;
  * derived ones are computed, and maxSteps is lowered to what maxTrainTokens allows, as far as the rows are known without
  * the data. Resolving the result again gives the result.
@@ -38,10 +38,9 @@ export function resolveSettings({ flags = {}, file, changes, defaults = {} }: Se
   const fromFile = read(file);
   const fromChanges = read(changes);
   const given = { ...fromFile.values, ...fromChanges.values, ...fromFlags.values };
-  // A recipe that nobody asked for is for models that start at random.
-  const isScratch = given.model === undefined || isModelPreset(given.model);
-  const preset = given.preset ?? (isScratch ? defaults.preset : undefined) ?? "none";
-  const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], { ...defaults, ...given });
+  const namesNeither = file === undefined && changes === undefined && given.model === undefined;
+  const preset = given.preset ?? (namesNeither ? "quickstart" : "none");
+  const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], given);
   const weaker = { values: { ...defaults, ...recipe } };
   const settings = complete([weaker, fromFile, fromChanges, fromFlags, { values: { preset } }], faults, bad);
   append(faults, faultsOf(settings, bad));

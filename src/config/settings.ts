@@ -919,7 +919,7 @@ export const SETTINGS = {
     group: "Run",
     choices: ["none", "quickstart"],
     default: "none",
-    help: "A recipe whose values stand in where neither the config file nor a flag gives one.",
+    help: "A recipe whose values stand in where neither the config file nor a flag gives one; quickstart where neither a config file nor a model is named.",
   },
   out: {
     type: "string",

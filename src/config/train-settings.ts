@@ -593,7 +593,8 @@ export interface TrainSettings {
    */
   readonly scratch?: Settings["scratch"] | undefined;
   /**
-   * A recipe whose values stand in where neither the config file nor a flag gives one.
+   * A recipe whose values stand in where neither the config file nor a flag gives one; quickstart where neither a
+   * config file nor a model is named.
    *
    * Value: one of none, quickstart.
    * Default: none.

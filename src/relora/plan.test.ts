@@ -202,7 +202,7 @@ test.each<[Partial<ReloraConfig>, string]>([
 });
 
 test("the quick start warms up in full rank, then merges at least three times", () => {
-  const { phases, merges } = planRun(completeSettings(resolveSettings({ defaults: { preset: "quickstart" } })));
+  const { phases, merges } = planRun(completeSettings(resolveSettings()));
   expect(phases.map(({ name }) => name)).toEqual(["warm-start", "adapter"]);
   expect(merges.length).toBeGreaterThanOrEqual(3);
 });
