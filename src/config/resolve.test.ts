@@ -187,6 +187,14 @@ describe("resolving", () => {
     });
   });
 
+  test("faults of values that do not fit together name settings as flags gave them", () => {
+    const flags = { model: "tiny", perDeviceTrainBatchSize: "3", "total-batch-size": "4", relora_steps: 20_000 };
+    expect(faultsOf({ flags })).toEqual([
+      "totalBatchSize: must be a multiple of perDeviceTrainBatchSize (3), got 4; 6 is the next",
+      expect.stringMatching(/^relora_steps: must be at most the 7500 steps with adapters/),
+    ]);
+  });
+
   test("resolved settings resolve to themselves", () => {
     for (const sources of [{}, { flags: { model: "small" } }, { flags: { maxTrainTokens: "20M" } }] as const) {
       const settings = resolveSettings(sources);
@@ -337,6 +345,10 @@ describe("faults", () => {
     [
       { maxSteps: 2500, warmStartSteps: 1000, reloraEvery: 2000 },
       /^reloraEvery: must be at most the 1500 steps with adapters/,
+    ],
+    [
+      { maxSteps: 9e15, reloraEvery: 7, method: "relora" },
+      /^reloraEvery: must make at most 1000000 merges, .* got 7, which makes 964285714285715; raise it$/,
     ],
     [{ reloraEvery: 2000, cycleLength: 3000 }, /^cycleLength: must be a multiple of reloraEvery \(2000\)/],
     [{ reloraEvery: 2000, restartWarmupSteps: 2000 }, "restartWarmupSteps: must be below cycleLength (2000), got 2000"],

@@ -43,7 +43,10 @@ export function resolveSettings({ flags = {}, file, changes, defaults = {} }: Se
   const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], given);
   const weaker = { values: { ...defaults, ...recipe } };
   const settings = complete([weaker, fromFile, fromChanges, fromFlags, { values: { preset } }], faults, bad);
-  append(faults, faultsOf(settings, bad));
+  append(
+    faults,
+    faultsOf(settings, bad).map((fault) => underGivenNames(fault, flags)),
+  );
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return settings;
 }
@@ -61,6 +64,16 @@ export function completeSettings(settings: OpenSettings, facts: DataFacts = {}):
   }
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return completed as Settings;
+}
+
+/** The fault with the settings under the names by which flags gave them, where these are other names of the same. */
+function underGivenNames(fault: string, flags: Readonly<Record<string, unknown>>): string {
+  return Object.entries(flags).reduce((text, [name, value]) => {
+    const { key, choice, times, isShare } = findSetting(name) ?? {};
+    if (value === undefined || key === undefined || isOwnName(name, key)) return text;
+    const isSame = choice === undefined && times === undefined && isShare !== true;
+    return isSame ? text.replaceAll(optionName(key), optionName(name)) : text;
+  }, fault);
 }
 
 /** The faults of values that do not fit together, as far as these are known. Extends `bad`. */

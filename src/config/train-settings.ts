@@ -385,7 +385,8 @@ export interface TrainSettings {
    */
   readonly schedule?: Settings["schedule"] | undefined;
   /**
-   * Warm-up of the learning rate at the start of the run; below 1, as a share of its steps.
+   * Warm-up of the learning rate at the start of the run. Below 1 a share of the run's steps, rounded up, as in
+   * transformers; where there is a warm start, of its steps, or else with relora of the first cycle.
    *
    * Value: a number of at least 0, in steps.
    * Default: a tenth of the warm start or else of the first cycle, at most 100.
