@@ -66,6 +66,14 @@ export function requireBatchMemory(
   const { batchSize, sequenceLength, mostTokens = batchSize * sequenceLength } = shape;
   const { totalBatchSize, force, checkpointing } = settings;
   if (force) return;
+  const least = leastActivations(config, shape, checkpointing);
+  if (least > available) {
+    throw new ConfigError(
+      `memory: a batch of ${batchSize} × ${sequenceLength} tokens has at least ${formatBytes(least)} of activations, ` +
+        `and ${formatBytes(available)} are at hand. Less is needed with a smaller ${optionName("batchSize")}; ` +
+        `${optionName("totalBatchSize")} makes the same steps out of smaller batches`,
+    );
+  }
   const ofRow = (TOKEN_BYTES * mostTokens) / batchSize;
   if (totalBatchSize * ofRow > available) {
     throw new ConfigError(
@@ -73,13 +81,6 @@ export function requireBatchMemory(
         `and ${formatBytes(available)} are at hand. Less is needed with a smaller ${optionName("totalBatchSize")}`,
     );
   }
-  const least = leastActivations(config, shape, checkpointing);
-  if (least <= available) return;
-  throw new ConfigError(
-    `memory: a batch of ${batchSize} × ${sequenceLength} tokens has at least ${formatBytes(least)} of activations, ` +
-      `and ${formatBytes(available)} are at hand. Less is needed with a smaller ${optionName("batchSize")}; ` +
-      `${optionName("totalBatchSize")} makes the same steps out of smaller batches`,
-  );
 }
 
 /** A token and its label. */
