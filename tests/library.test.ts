@@ -72,6 +72,18 @@ test("the settings are those of the same flags", async () => {
   expect(resolved).toMatchObject(JSON.parse(JSON.stringify(expected)));
 });
 
+test("without a model the settings are those of the quickstart, as on the command line", async () => {
+  const outlineOf = async (given: Parameters<typeof train>[0]) => {
+    const planned = await train({ data, vocabSize: 280, sequenceLength: 16, dryRun: true, ...given });
+    const [start] = planned.metrics;
+    return start?.kind === "start" ? { model: start.model, ...start.outline } : undefined;
+  };
+  expect(await outlineOf({})).toMatchObject({ model: "nano", preset: "quickstart", maxSteps: 720 });
+  const named = await outlineOf({ model: "nano" });
+  expect(named).toMatchObject({ model: "nano", maxSteps: 10_000, rate: expect.stringMatching(/^1e-3, 1e-3 of /) });
+  expect(named).not.toHaveProperty("preset");
+});
+
 test("unknown settings and options are type errors, and at run time errors with the nearest name", async () => {
   // @ts-expect-error there is no such setting
   await expect(train({ maxStep: 200 })).rejects.toThrow(

@@ -44,6 +44,22 @@ test("a dry run tells the plan and writes nothing", async () => {
   });
 });
 
+test("the header names the quickstart, which a named model does without", async () => {
+  await withFolder({ "a.txt": TEXT }, async (cwd) => {
+    const headerOf = async (...flags: string[]) => {
+      const { stdout } = await runCommand(["train", "--data", "a.txt", "--dry-run", ...flags], { cwd });
+      return stdout.replace(/\n {8}/g, " ");
+    };
+    const quick = ["--rank", "4", "--vocab-size", "280", "--sequence-length", "16"];
+    expect(await headerOf(...quick)).toMatch(
+      /^model {3}nano, .*\njob {5}from scratch, preset quickstart: .*\nbase {4}nf4 .*\nrate {4}2e-3, 4e-3 of the adapters/m,
+    );
+    expect(await headerOf(...quick, "--model", "tiny", "--batch-size", "2")).toMatch(
+      /^model {3}tiny, .*\njob {5}from scratch: .*\nrate {4}1e-3, 1e-3 of the adapters(.*\n)+steps {3}10000: /m,
+    );
+  });
+});
+
 test.each<[string, (child: ChildProcessWithoutNullStreams) => void, number]>([
   ["an interrupt", (child) => child.kill("SIGINT"), 130],
   ["a request to quit", (child) => child.kill("SIGQUIT"), 131],

@@ -25,6 +25,11 @@ export function forProgram(text: string): string {
   return text.replace(EITHER, "$1");
 }
 
+/** A listener that hears texts with settings and options as keys, for a program that listens. */
+export function heardByProgram<L extends ((text: string) => void) | undefined>(listener: L): L {
+  return (listener && ((text: string) => listener(forProgram(text)))) as L;
+}
+
 /** The text with settings and options as flags. */
 export function forCommandLine(text: string): string {
   return text.replace(EITHER, "$2");

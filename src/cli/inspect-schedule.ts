@@ -1,4 +1,6 @@
 import type { Command } from "commander";
+import { ConfigError } from "../base/errors.js";
+import { optionName } from "../base/naming.js";
 import { formatLearningRate } from "../base/numbers.js";
 import { completeSettings } from "../config/resolve.js";
 import { describePlan, planRun, planStep } from "../relora/plan.js";
@@ -7,15 +9,23 @@ import { addSettingFlags, adviceFromSettings, settingsOf } from "./settings-flag
 import { plotText } from "./text-plot.js";
 import { addVerb } from "./usage.js";
 
+/** Steps whose learning rates are computed and printed. */
+const MOST_STEPS = 10_000_000;
+
 /** `highrank inspect schedule [CONFIG]` */
 export function addInspectSchedule(inspect: Command, context: Context): void {
   const command = addVerb(inspect, "schedule", "plot the learning rate of a run", adviceFromSettings).argument(
     "[CONFIG]",
-    "settings in YAML or JSON; without it, the quickstart recipe",
+    "settings in YAML or JSON; without it and --model, the preset quickstart",
   );
   addSettingFlags(command);
   command.action(async (configPath: string | undefined) => {
     const settings = completeSettings(await settingsOf(command, configPath));
+    if (settings.maxSteps > MOST_STEPS) {
+      throw new ConfigError(
+        `${optionName("maxSteps")}: must be at most ${MOST_STEPS} for a plot of each step, got ${settings.maxSteps}`,
+      );
+    }
     const learningRates: number[] = [];
     for (let step = 1; step <= settings.maxSteps; step++) {
       const { phase, lrMultiplier } = planStep(step, settings);

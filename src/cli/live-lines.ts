@@ -12,7 +12,7 @@ import type {
   StartRecord,
   StepRecord,
 } from "../runs/metrics.js";
-import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
+import { describeJob, type MemoryEstimate, totalBytes } from "../runs/metrics.js";
 import type { Warning } from "../runs/warnings.js";
 import { cutToWidth, fillLines, type Style, singleLine, textWidth } from "./terminal.js";
 
@@ -59,7 +59,7 @@ export function headerLines(start: StartRecord, columns: number, style: Style): 
   const { outline } = start;
   return [
     ...text("model", `${start.model}, ${formatCount(start.parameters)} parameters, ${trainable}`),
-    ...(outline === undefined ? [] : text("job", `${outline.job}: ${outline.method}`)),
+    ...(outline === undefined ? [] : text("job", `${describeJob(outline)}: ${outline.method}`)),
     ...(start.quantizer === null ? [] : text("base", start.quantizer)),
     ...(outline === undefined ? [] : text("rate", outline.rate)),
     ...text("data", start.data),

@@ -43,8 +43,7 @@ export function settingFlags(command: Command): Record<string, unknown> {
 }
 
 /**
- * Settings from a command's flags over those of the config file. Without a config file the quickstart recipe stands in
- * for what no flag names, where the model starts at random.
+ * Settings from a command's flags over those of the config file.
  * @throws DataError if the file cannot be read. @throws ConfigError with every fault of file and flags.
  */
 export async function settingsOf(command: Command, configPath: string | undefined): Promise<OpenSettings> {
@@ -59,10 +58,7 @@ export async function settingsResolver(
 ): Promise<(flags: Readonly<Record<string, unknown>>) => OpenSettings> {
   const file = configPath === undefined ? undefined : loadConfigFile(await readText(configPath), configPath);
   return (flags) => {
-    const settings =
-      file === undefined
-        ? resolveSettings({ flags, defaults: { preset: "quickstart" } })
-        : resolveSettings({ flags, file });
+    const settings = resolveSettings({ flags, ...(file !== undefined && { file }) });
     requireUsed(flags, settings);
     return settings;
   };

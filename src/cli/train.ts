@@ -10,7 +10,7 @@ import { addDetails, addVerb } from "./usage.js";
 
 const DETAILS = `
 Flags beat the config file, which beats the preset, which beats the defaults.
-Without CONFIG the preset is quickstart:
+Where neither CONFIG nor --model is given, the preset is quickstart:
 ${Object.entries(RECIPES.quickstart)
   .map(([key, value]) => `  ${flagOf(key)} ${value}`)
   .join("\n")}
@@ -20,7 +20,7 @@ ${Object.entries(RECIPES.quickstart)
 export function addTrain(program: Command, context: Context): void {
   const command = addVerb(program, "train", "train a model: full, LoRA or ReLoRA", adviceFromSettings).argument(
     "[CONFIG]",
-    "settings in YAML or JSON; without it, the quickstart recipe on built-in text",
+    "settings in YAML or JSON; without it and --model, the preset quickstart",
   );
   addDetails(command, DETAILS);
   addSettingFlags(command);

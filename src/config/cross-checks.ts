@@ -15,6 +15,9 @@ interface CrossCheck {
   readonly fault: (settings: Settings) => string | null;
 }
 
+/** Merges of a run: far more than one of years has, and few enough to be listed. */
+const MOST_MERGES = 1_000_000;
+
 export const CROSS_CHECKS: readonly CrossCheck[] = [
   {
     keys: ["chatDate"],
@@ -184,6 +187,23 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
         : `${optionName("reloraEvery")}: must be at most the ${maxSteps - warmStartSteps} steps with adapters ` +
           `(${optionName("maxSteps")} − ${optionName("warmStartSteps")}), got ${reloraEvery}; lower it, or use ` +
           `${optionName("method", "lora")} to never restart`,
+  },
+  {
+    keys: ["maxSteps", "epochs"],
+    fault: ({ maxSteps, epochs }) =>
+      maxSteps <= Number.MAX_SAFE_INTEGER
+        ? null
+        : `${optionName("epochs")}: makes a run of ${maxSteps} steps, more than can be counted, got ${epochs}; lower it`,
+  },
+  {
+    keys: ["reloraEvery", "warmStartSteps", "maxSteps", "method"],
+    fault: ({ reloraEvery, warmStartSteps, maxSteps, method }) => {
+      const merges = Math.ceil((maxSteps - warmStartSteps) / reloraEvery);
+      return method !== "relora" || merges <= MOST_MERGES
+        ? null
+        : `${optionName("reloraEvery")}: must make at most ${MOST_MERGES} merges, each of which leaves a file, in the ` +
+            `${maxSteps - warmStartSteps} steps with adapters, got ${reloraEvery}, which makes ${merges}; raise it`;
+    },
   },
   {
     keys: ["cycleLength", "reloraEvery", "method"],

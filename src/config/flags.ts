@@ -1,7 +1,6 @@
 import { flagOf, kebabCase } from "../base/naming.js";
 import { defaultIn, type Job } from "./jobs.js";
 import { SETTING_KEYS, settingOf } from "./names.js";
-import { RECIPES } from "./presets.js";
 import { choicesOf } from "./schema.js";
 import type { Setting, SettingKey } from "./settings.js";
 
@@ -28,7 +27,7 @@ export interface FlagDefinition {
   readonly help: string;
   /** Its words in the short help; null if it is not there. */
   readonly brief: string | null;
-  /** The value without flag and config file, in words: of a fine-tune, and from scratch where that is another. */
+  /** The value where none is given, in words: of a fine-tune, and from scratch where that is another. */
   readonly fallback: string;
   readonly group: Setting["group"];
   /** The values that the flag takes. */
@@ -50,7 +49,7 @@ export function flagDefinitions(): FlagDefinition[] {
       help: setting.help,
       brief: setting.brief ?? null,
       values: flagValues(setting),
-      fallback: defaultsText(key),
+      fallback: defaultsText(setting),
       group: setting.group,
       hidden,
     });
@@ -95,11 +94,9 @@ export function defaultText(setting: Setting, job: Job = "from scratch"): string
   return String(value);
 }
 
-/** The values without a config file, in words: `16; from scratch 32`. */
-function defaultsText(key: SettingKey): string {
-  const setting = settingOf(key);
+/** The defaults of both jobs, in words: `16; from scratch 32`. */
+function defaultsText(setting: Setting): string {
   const fineTune = defaultText(setting, "fine-tune");
-  const recipe = RECIPES.quickstart[key];
-  const scratch = defaultText(recipe === undefined ? setting : { ...setting, default: recipe });
+  const scratch = defaultText(setting);
   return fineTune === scratch ? scratch : `${fineTune}; from scratch ${scratch}`;
 }

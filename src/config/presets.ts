@@ -43,7 +43,7 @@ export function isModelPreset(model: string): boolean {
 }
 
 /**
- * Training recipes by name. `quickstart` is what `highrank train` runs without arguments: a full-rank warm start
+ * Training recipes by name. `quickstart` stands in where neither a config nor a model is named: a full-rank warm start
  * of a quarter of the steps, then four ReLoRA cycles on weights quantized to NF4, sized for minutes on two cores.
  * What it leaves out is derived.
  */

@@ -94,8 +94,8 @@ describe("declarations", () => {
 });
 
 describe("resolving", () => {
-  test("without sources all defaults hold and the derived values follow", () => {
-    const settings = resolveSettings();
+  test("with a model alone all defaults hold and the derived values follow", () => {
+    const settings = resolveSettings({ flags: { model: "small" } });
     expect(settings).toMatchObject({ method: "relora", rank: 32, alpha: 32, totalBatchSize: 8 });
     expect(settings).toMatchObject({ warmStartSteps: 2500, reloraEvery: 1875, cycleLength: 1875, warmupSteps: 100 });
     expect(settings.restartWarmupSteps).toBe(50);
@@ -108,20 +108,17 @@ describe("resolving", () => {
     const file = loadConfigFile("preset: quickstart\nrank: 4\nbatchSize: 2\n", "run.yml");
     const settings = resolveSettings({ flags: { rank: "16" }, file });
     expect(settings).toMatchObject({ rank: 16, alpha: 16, batchSize: 2, totalBatchSize: 2, model: "nano" });
-    expect(resolveSettings({ file: { path: "a", values: {} }, defaults: { preset: "quickstart" } }).model).toBe("nano");
-    expect(resolveSettings({ flags: { preset: "none" }, defaults: { preset: "quickstart" } }).model).toBe("small");
-    expect(resolveSettings({ defaults: { preset: "quickstart" } }).quantize).toBe("nf4");
     const llama = { model: "path/to/llama", data: "a.jsonl" };
     for (const [flags, ranks] of [
       [{ method: "full" }, 32],
-      [llama, 16],
+      [{ model: "tiny", preset: "quickstart" }, 32],
       [{ ...llama, preset: "quickstart" }, 32],
     ] as const) {
-      const { quantize, mergePolicy, rank } = resolveSettings({ flags, defaults: { preset: "quickstart" } });
+      const { quantize, mergePolicy, rank } = resolveSettings({ flags });
       expect([quantize, mergePolicy, rank]).toEqual(["none", "delta-log", ranks]);
     }
     const rates = (flags: Partial<Settings>) => {
-      const { lr, adapterLr, beta2 } = resolveSettings({ flags, defaults: { preset: "quickstart" } });
+      const { lr, adapterLr, beta2 } = resolveSettings({ flags: { preset: "quickstart", ...flags } });
       return [lr, adapterLr, beta2];
     };
     expect(rates({})).toEqual([2e-3, 4e-3, 0.99]);
@@ -130,8 +127,23 @@ describe("resolving", () => {
     expect(rates({ lr: 1e-3, adapterLr: 3e-3 })).toEqual([1e-3, 3e-3, 0.99]);
     // What suits random weights would undo what a model has learned.
     expect(rates(llama)).toEqual([undefined, undefined, 0.999]);
-    expect(resolveSettings({ defaults: { rank: 3 } }).rank).toBe(3);
-    expect(resolveSettings({ flags: { rank: undefined }, defaults: { rank: 3 } }).rank).toBe(3);
+    expect(resolveSettings({ file, defaults: { rank: 3 } }).rank).toBe(4);
+    expect(resolveSettings({ flags: { model: "tiny", rank: undefined }, defaults: { rank: 3 } }).rank).toBe(3);
+  });
+
+  test.each<[SettingSources, Partial<Settings>]>([
+    [{}, { ...RECIPES.quickstart, preset: "quickstart" }],
+    [{ flags: { data: "my.txt" } }, { preset: "quickstart", model: "nano", data: "my.txt", lr: 2e-3, maxSteps: 720 }],
+    [{ flags: { preset: "none" } }, { model: "small", lr: 1e-3, maxSteps: 10_000 }],
+    [{ file: { path: "a.yaml", values: {} } }, { preset: "none", model: "small", sequenceLength: 256 }],
+    ...["model", "base_model", "model_name_or_path"].map((name): [SettingSources, Partial<Settings>] => [
+      { flags: { [name]: "nano" } },
+      { preset: "none", model: "nano", lr: 1e-3, adapterLr: 1e-3, maxSteps: 10_000, quantize: "none", beta2: 0.999 },
+    ]),
+    [{ flags: { model: "org/name", data: "a.jsonl" } }, { preset: "none", rank: 16 }],
+    [{ flags: { model: "tiny", preset: "quickstart" } }, { model: "tiny", lr: 2e-3, maxSteps: 720 }],
+  ])("the quickstart stands in where neither a file nor a model is named: %j", (sources, expected) => {
+    expect(resolveSettings(sources)).toMatchObject(expected);
   });
 
   test("changes beat the file, under any name of a setting and in either unit of length", () => {
@@ -175,8 +187,16 @@ describe("resolving", () => {
     });
   });
 
+  test("faults of values that do not fit together name settings as flags gave them", () => {
+    const flags = { model: "tiny", perDeviceTrainBatchSize: "3", "total-batch-size": "4", relora_steps: 20_000 };
+    expect(faultsOf({ flags })).toEqual([
+      "totalBatchSize: must be a multiple of perDeviceTrainBatchSize (3), got 4; 6 is the next",
+      expect.stringMatching(/^relora_steps: must be at most the 7500 steps with adapters/),
+    ]);
+  });
+
   test("resolved settings resolve to themselves", () => {
-    for (const sources of [{}, { defaults: { preset: "quickstart" } }, { flags: { maxTrainTokens: "20M" } }] as const) {
+    for (const sources of [{}, { flags: { model: "small" } }, { flags: { maxTrainTokens: "20M" } }] as const) {
       const settings = resolveSettings(sources);
       expect(resolveSettings({ file: { path: "config.resolved.json", values: settings } })).toEqual(settings);
     }
@@ -191,7 +211,7 @@ describe("resolving", () => {
     });
     const steps = { path: "run.yml", values: { maxSteps: 5000 } };
     expect(resolveSettings({ file: steps, flags: { maxTrainTokens: "20M" } })).toMatchObject({ maxSteps: 9765 });
-    const both = { maxSteps: 5000, maxTrainTokens: "20M" };
+    const both = { model: "small", maxSteps: 5000, maxTrainTokens: "20M" };
     expect(resolveSettings({ flags: both })).toMatchObject({ maxSteps: 5000 });
     expect(resolveSettings({ flags: { ...both, maxSteps: 50_000 } })).toMatchObject({ maxSteps: 9765 });
   });
@@ -334,6 +354,10 @@ describe("faults", () => {
       { maxSteps: 2500, warmStartSteps: 1000, reloraEvery: 2000 },
       /^reloraEvery: must be at most the 1500 steps with adapters/,
     ],
+    [
+      { maxSteps: 9e15, reloraEvery: 7, method: "relora" },
+      /^reloraEvery: must make at most 1000000 merges, .* got 7, which makes 964285714285715; raise it$/,
+    ],
     [{ reloraEvery: 2000, cycleLength: 3000 }, /^cycleLength: must be a multiple of reloraEvery \(2000\)/],
     [{ reloraEvery: 2000, restartWarmupSteps: 2000 }, "restartWarmupSteps: must be below cycleLength (2000), got 2000"],
     [
@@ -348,7 +372,7 @@ describe("faults", () => {
         "100; name more, or fewer rows of a step",
     ],
   ])("%j: one clear fault", (flags, message) => {
-    const faults = faultsOf({ flags });
+    const faults = faultsOf({ flags: { model: "small", ...flags } });
     expect(faults).toHaveLength(1);
     expect(faults[0]).toMatch(message);
   });

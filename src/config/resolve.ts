@@ -17,12 +17,12 @@ export interface SettingSources {
   readonly file?: ConfigFile;
   /** Values of one of several runs that share the file. */
   readonly changes?: ConfigFile;
-  /** Weaker than the file and than a preset named there or by a flag. */
+  /** Weaker than the file and than a preset. */
   readonly defaults?: Partial<Settings>;
 }
 
 /**
- * The settings of a run, complete but for those that follow from the model or the data: `train` completes them when it
+ * The settings of a run; without a file and without a model they are those of the quickstart. Complete but for those that follow from the model or the data: `train` completes them when it
  * has seen both, and `completeSettings` where nothing is open. A missing value comes from the next weaker source;
  * derived ones are computed, and maxSteps is lowered to what maxTrainTokens allows, as far as the rows are known without
  * the data. Resolving the result again gives the result.
@@ -38,13 +38,15 @@ export function resolveSettings({ flags = {}, file, changes, defaults = {} }: Se
   const fromFile = read(file);
   const fromChanges = read(changes);
   const given = { ...fromFile.values, ...fromChanges.values, ...fromFlags.values };
-  // A recipe that nobody asked for is for models that start at random.
-  const isScratch = given.model === undefined || isModelPreset(given.model);
-  const preset = given.preset ?? (isScratch ? defaults.preset : undefined) ?? "none";
-  const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], { ...defaults, ...given });
+  const namesNeither = file === undefined && changes === undefined && given.model === undefined;
+  const preset = given.preset ?? (namesNeither ? "quickstart" : "none");
+  const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], given);
   const weaker = { values: { ...defaults, ...recipe } };
   const settings = complete([weaker, fromFile, fromChanges, fromFlags, { values: { preset } }], faults, bad);
-  append(faults, faultsOf(settings, bad));
+  append(
+    faults,
+    faultsOf(settings, bad).map((fault) => underGivenNames(fault, flags)),
+  );
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return settings;
 }
@@ -62,6 +64,16 @@ export function completeSettings(settings: OpenSettings, facts: DataFacts = {}):
   }
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return completed as Settings;
+}
+
+/** The fault with the settings under the names by which flags gave them, where these are other names of the same. */
+function underGivenNames(fault: string, flags: Readonly<Record<string, unknown>>): string {
+  return Object.entries(flags).reduce((text, [name, value]) => {
+    const { key, choice, times, isShare } = findSetting(name) ?? {};
+    if (value === undefined || key === undefined || isOwnName(name, key)) return text;
+    const isSame = choice === undefined && times === undefined && isShare !== true;
+    return isSame ? text.replaceAll(optionName(key), optionName(name)) : text;
+  }, fault);
 }
 
 /** The faults of values that do not fit together, as far as these are known. Extends `bad`. */

@@ -15,8 +15,10 @@ export function settingsPage(): string {
       "Every setting of `highrank train` is a flag and a key of the config file (YAML or JSON). Keys may be written",
       "in camelCase, kebab-case or snake_case. Flags override the config file, which overrides the preset, which",
       "overrides the defaults, of which there are two columns: for a model that has learned, and for a size preset,",
-      "which starts at random. Numbers may have `_` between digits and the suffixes `k`, `M` and `B`. Lists are",
-      "separated by commas. `--name` sets a boolean, and `--no-name` clears it.",
+      "which starts at random. Where neither a config file nor a model is named, the preset is",
+      "[`quickstart`](#preset-quickstart); the header of a run names its preset. Numbers may have `_` between digits",
+      "and the suffixes `k`, `M` and `B`. Lists are separated by commas. `--name` sets a boolean, and `--no-name`",
+      "clears it.",
     ].join(" "),
     "",
     ...SETTING_GROUPS.flatMap((group) => [

@@ -647,7 +647,7 @@ export const SETTINGS = {
     derived: "a tenth of the warm start or else of the first cycle, at most 100",
     min: 0,
     unit: "steps",
-    help: "Warm-up of the learning rate at the start of the run; below 1, as a share of its steps.",
+    help: "Warm-up of the learning rate at the start of the run. Below 1 a share of the run's steps, rounded up, as in transformers; where there is a warm start, of its steps, or else with relora of the first cycle.",
     shares: ["warmup_ratio"],
   },
   minLrRatio: {
@@ -919,7 +919,7 @@ export const SETTINGS = {
     group: "Run",
     choices: ["none", "quickstart"],
     default: "none",
-    help: "A recipe whose values stand in where neither the config file nor a flag gives one.",
+    help: "A recipe whose values stand in where neither the config file nor a flag gives one; quickstart where neither a config file nor a model is named.",
   },
   out: {
     type: "string",

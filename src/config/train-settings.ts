@@ -385,7 +385,8 @@ export interface TrainSettings {
    */
   readonly schedule?: Settings["schedule"] | undefined;
   /**
-   * Warm-up of the learning rate at the start of the run; below 1, as a share of its steps.
+   * Warm-up of the learning rate at the start of the run. Below 1 a share of the run's steps, rounded up, as in
+   * transformers; where there is a warm start, of its steps, or else with relora of the first cycle.
    *
    * Value: a number of at least 0, in steps.
    * Default: a tenth of the warm start or else of the first cycle, at most 100.
@@ -593,7 +594,8 @@ export interface TrainSettings {
    */
   readonly scratch?: Settings["scratch"] | undefined;
   /**
-   * A recipe whose values stand in where neither the config file nor a flag gives one.
+   * A recipe whose values stand in where neither the config file nor a flag gives one; quickstart where neither a
+   * config file nor a model is named.
    *
    * Value: one of none, quickstart.
    * Default: none.

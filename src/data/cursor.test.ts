@@ -105,6 +105,9 @@ test("the rows within a number of tokens are those that a cursor takes until the
     for (let within = tokens; within < next; within++) expect(rowsWithin(within, separate, 8)).toBe(rows);
     tokens = next;
   }
+  // A batch of more rows than there are takes rows again; an evaluation does not.
+  expect(separate.shapeOf(12, true)).toEqual({ batchSize: 12, sequenceLength: 3, mostTokens: 2 * 8 + 3 + 2 });
+  expect(separate.shapeOf(12)).toEqual({ batchSize: 12, sequenceLength: 3, mostTokens: 8 });
   // Padding is none of them.
   const padded = SampleRows.padded(samples, 8);
   expect(padded.tokensOf(3)).toBe(6);

@@ -77,8 +77,11 @@ export interface Rows {
   readonly content: Iterable<Uint8Array>;
   /** Tokens of a row that a step computes, without padding. */
   tokensOf(row: number): number;
-  /** Sizes of batches of so many rows. */
-  shapeOf(batchSize: number): BatchShape;
+  /**
+   * Sizes of batches of so many rows.
+   * @param isEndless true if a batch takes rows again where there are fewer, as those of training do.
+   */
+  shapeOf(batchSize: number, isEndless?: boolean): BatchShape;
   /**
    * The rows by their numbers, at most batchSize, as a batch. Short rows have token 0 with label -100 at their end, and
    * so have rows that are missing.
@@ -174,9 +177,12 @@ export class SeparateSamples implements Rows {
     return this.#lengths[row]!;
   }
 
-  shapeOf(batchSize: number): BatchShape {
-    const longest = this.#lengths.slice().sort().slice(-batchSize);
-    return { batchSize, sequenceLength: longest.at(-1) ?? 1, mostTokens: sum(longest) };
+  shapeOf(batchSize: number, isEndless = false): BatchShape {
+    const sorted = this.#lengths.slice().sort();
+    const { length } = sorted;
+    const epochs = isEndless && length > 0 ? Math.floor(batchSize / length) : 0;
+    const others = sorted.slice(Math.max(0, length - (batchSize - epochs * length)));
+    return { batchSize, sequenceLength: sorted.at(-1) ?? 1, mostTokens: epochs * sum(sorted) + sum(others) };
   }
 
   batch(rows: readonly number[], _batchSize: number): Batch {

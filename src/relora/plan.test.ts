@@ -201,8 +201,37 @@ test.each<[Partial<ReloraConfig>, string]>([
   expect(describePlan(planRun({ ...BASE, ...change }))).toBe(line);
 });
 
+test("the whole plan is that of its steps, and a plan of any length is made at once", () => {
+  const methods = ["full", "lora", "relora"] as const;
+  let plans = 0;
+  for (const method of methods)
+    for (const warmStartSteps of [0, 1, 7])
+      for (const maxSteps of [8, 9, 17])
+        for (const [reloraEvery, cycles] of [
+          [1, 1],
+          [3, 2],
+          [5, 1],
+        ] as const)
+          for (const optimizerReset of ["reset", "none"] as const) {
+            const config = { ...BASE, method, warmStartSteps, maxSteps, reloraEvery, optimizerReset };
+            const cycleLength = reloraEvery * cycles;
+            const steps = planOf({ ...config, cycleLength, restartWarmupSteps: 0 });
+            const { phases, merges, optimizerResets } = planRun({ ...config, cycleLength });
+            expect(merges).toEqual(steps.filter(({ merge }) => merge).map(({ step }) => step));
+            expect(optimizerResets).toEqual(
+              steps.filter(({ resetOptimizer }) => resetOptimizer).map(({ step }) => step),
+            );
+            const named = phases.flatMap(({ name, firstStep, lastStep }) => Array(lastStep - firstStep + 1).fill(name));
+            expect(named).toEqual(steps.map(({ phase }) => phase));
+            plans++;
+          }
+  expect(plans).toBe(162);
+  const endless = { ...BASE, maxSteps: Number.MAX_SAFE_INTEGER, warmStartSteps: 1e9, reloraEvery: 2 ** 52 };
+  expect(planRun({ ...endless, cycleLength: 2 ** 52 }).merges).toEqual([1e9 + 2 ** 52, Number.MAX_SAFE_INTEGER]);
+});
+
 test("the quick start warms up in full rank, then merges at least three times", () => {
-  const { phases, merges } = planRun(completeSettings(resolveSettings({ defaults: { preset: "quickstart" } })));
+  const { phases, merges } = planRun(completeSettings(resolveSettings()));
   expect(phases.map(({ name }) => name)).toEqual(["warm-start", "adapter"]);
   expect(merges.length).toBeGreaterThanOrEqual(3);
 });

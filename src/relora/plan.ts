@@ -165,21 +165,29 @@ export interface RunPlan {
   readonly optimizerResets: readonly number[];
 }
 
+/** What {@link planStep} says of all steps, in a time that follows from the merges and not from the steps. */
 export function planRun(config: ReloraConfig): RunPlan {
-  const phases: Phase[] = [];
-  const merges: number[] = [];
-  const optimizerResets: number[] = [];
-  let firstStep = 1;
-  for (let step = 1; step <= config.maxSteps; step++) {
-    const { phase, merge, resetOptimizer } = planStep(step, config);
-    if (merge) merges.push(step);
-    if (resetOptimizer) optimizerResets.push(step);
-    if (step === config.maxSteps || planStep(step + 1, config).phase !== phase) {
-      phases.push({ name: phase, firstStep, lastStep: step });
-      firstStep = step + 1;
-    }
+  const { method, maxSteps, warmStartSteps, reloraEvery, cycleLength, optimizerReset } = config;
+  if (method === "full") {
+    return { phases: [{ name: "full", firstStep: 1, lastStep: maxSteps }], merges: [], optimizerResets: [] };
   }
-  return { phases, merges, optimizerResets };
+  const phases: Phase[] = [];
+  if (warmStartSteps > 0) {
+    phases.push({ name: "warm-start", firstStep: 1, lastStep: Math.min(warmStartSteps, maxSteps) });
+  }
+  if (warmStartSteps >= maxSteps) return { phases, merges: [], optimizerResets: [] };
+  phases.push({ name: "adapter", firstStep: warmStartSteps + 1, lastStep: maxSteps });
+  const isRelora = method === "relora";
+  return {
+    phases,
+    merges: [...(isRelora ? stepsBefore(maxSteps, warmStartSteps, reloraEvery) : []), maxSteps],
+    optimizerResets: isRelora && optimizerReset !== "none" ? stepsBefore(maxSteps, warmStartSteps, cycleLength) : [],
+  };
+}
+
+/** The steps at multiples of `every` after `start`, up to before `end`. */
+function stepsBefore(end: number, start: number, every: number): number[] {
+  return Array.from({ length: Math.ceil((end - start) / every) - 1 }, (_, index) => start + (index + 1) * every);
 }
 
 /** True if the adapters hold nothing that they have learned after a step: all of it was merged. */

@@ -49,6 +49,8 @@ const cut: z.ZodType<Fields<typeof CUT> | undefined> = objectOf(CUT).optional();
 const OUTLINE = {
   /** `fine-tune`, of a model that has learned, or `from scratch`. */
   job: TEXT,
+  /** The recipe among the sources of the settings; absent for none, and in runs of earlier versions. */
+  preset: text,
   /** The trained weights, in words: `LoRA of rank 16, alpha 32 on all 210 linear layers`. */
   method: TEXT,
   /** The peak learning rate and its course. */
@@ -88,8 +90,14 @@ const OUTLINE = {
 };
 
 /** The course of a run, as it is planned. */
-export interface RunOutline extends Omit<Fields<typeof OUTLINE>, "cut"> {
+export interface RunOutline extends Omit<Fields<typeof OUTLINE>, "cut" | "preset"> {
+  readonly preset?: string | undefined;
   readonly cut?: Fields<typeof CUT> | undefined;
+}
+
+/** The job of a run, and its preset if it has one: `from scratch, preset quickstart`. */
+export function describeJob({ job, preset }: Pick<RunOutline, "job" | "preset">): string {
+  return preset === undefined ? job : `${job}, preset ${preset}`;
 }
 
 const outline: z.ZodType<RunOutline | undefined> = objectOf(OUTLINE).optional();

@@ -1,4 +1,5 @@
 import { baseName, extension, readText } from "#platform";
+import { heardByProgram } from "../base/naming.js";
 import type { TrainSettings } from "../config/train-settings.js";
 import {
   AMOUNT,
@@ -61,9 +62,13 @@ export async function compare(study: string | StudyDescription, options: Compare
   const isFile = typeof study === "string";
   const name = isFile ? baseName(study).slice(0, -extension(study).length || undefined) : (study.title ?? "study");
   const parsed = parseStudy(isFile ? await readText(study) : JSON.stringify(study), isFile ? study : "compare", name);
-  const { signal, out = `studies/${name}`, ...rest } = options;
+  const { signal, out = `studies/${name}`, onNotice, ...rest } = options;
   signal?.throwIfAborted();
-  const { done, stop } = startStudy(parsed, { ...rest, out });
+  const { done, stop } = startStudy(parsed, {
+    ...rest,
+    ...(onNotice !== undefined && { onNotice: heardByProgram(onNotice) }),
+    out,
+  });
   signal?.addEventListener("abort", stop, { once: true });
   return done.finally(() => signal?.removeEventListener("abort", stop));
 }

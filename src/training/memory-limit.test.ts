@@ -55,10 +55,10 @@ test("a refusal tells the estimate by part, what there is, and every way out", (
 test("a batch whose activations alone are too much is refused without a graph, unless it is forced", () => {
   const model = { hiddenSize: 64, numLayers: 2 };
   const batch = { batchSize: 10_000_000, sequenceLength: 16 };
-  const settings = { checkpointing: false, force: false };
-  expect(() => requireBatchMemory(model, GIB, batch, settings)).toThrow(
+  const settings = { totalBatchSize: 10_000_000, checkpointing: false, force: false };
+  expect(() => requireBatchMemory(model, 2 * GIB, batch, settings)).toThrow(
     new ConfigError(
-      "memory: a batch of 10000000 × 16 tokens has at least 305 GiB of activations, and 1.00 GiB are at hand. " +
+      "memory: a batch of 10000000 × 16 tokens has at least 305 GiB of activations, and 2.00 GiB are at hand. " +
         "Less is needed with a smaller batchSize; totalBatchSize makes the same steps out of smaller batches",
     ),
   );
@@ -66,6 +66,18 @@ test("a batch whose activations alone are too much is refused without a graph, u
   expect(() => requireBatchMemory(model, least - 1, batch, { ...settings, checkpointing: true })).toThrow(ConfigError);
   requireBatchMemory(model, least, batch, { ...settings, checkpointing: true });
   requireBatchMemory(model, GIB, batch, { ...settings, force: true });
+});
+
+test("a step whose tokens alone exceed the memory is refused, however small its batches are", () => {
+  const model = { hiddenSize: 64, numLayers: 2 };
+  const settings = { totalBatchSize: 1_000_000_000, checkpointing: false, force: false };
+  expect(() => requireBatchMemory(model, GIB, { batchSize: 2, sequenceLength: 16 }, settings)).toThrow(
+    new ConfigError(
+      "memory: the 1000000000 rows of a step have 119 GiB of tokens and labels, and 1.00 GiB are at hand. " +
+        "Less is needed with a smaller totalBatchSize",
+    ),
+  );
+  requireBatchMemory(model, GIB, { batchSize: 2, sequenceLength: 16 }, { ...settings, totalBatchSize: 1000 });
 });
 
 test("ways out are those that the settings leave", () => {

@@ -53,7 +53,7 @@ export function withEstimate(error: unknown, memory: MemoryEstimate, available: 
 }
 
 /**
- * Refuses a batch whose activations alone exceed the memory. The graph of so large a batch takes long to build, so this
+ * Refuses a step whose rows alone exceed the memory, and a batch whose activations do. The graph of so large a batch takes long to build, so this
  * comes before {@link requireMemory}.
  * @throws ConfigError
  */
@@ -61,18 +61,30 @@ export function requireBatchMemory(
   config: Pick<CausalLMConfig, "hiddenSize" | "numLayers">,
   available: number,
   shape: BatchShape,
-  settings: Pick<Settings, "checkpointing" | "force">,
+  settings: Pick<Settings, "totalBatchSize" | "checkpointing" | "force">,
 ): void {
-  const { batchSize, sequenceLength } = shape;
-  const { force, checkpointing } = settings;
+  const { batchSize, sequenceLength, mostTokens = batchSize * sequenceLength } = shape;
+  const { totalBatchSize, force, checkpointing } = settings;
+  if (force) return;
   const least = leastActivations(config, shape, checkpointing);
-  if (force || least <= available) return;
-  throw new ConfigError(
-    `memory: a batch of ${batchSize} × ${sequenceLength} tokens has at least ${formatBytes(least)} of activations, ` +
-      `and ${formatBytes(available)} are at hand. Less is needed with a smaller ${optionName("batchSize")}; ` +
-      `${optionName("totalBatchSize")} makes the same steps out of smaller batches`,
-  );
+  if (least > available) {
+    throw new ConfigError(
+      `memory: a batch of ${batchSize} × ${sequenceLength} tokens has at least ${formatBytes(least)} of activations, ` +
+        `and ${formatBytes(available)} are at hand. Less is needed with a smaller ${optionName("batchSize")}; ` +
+        `${optionName("totalBatchSize")} makes the same steps out of smaller batches`,
+    );
+  }
+  const ofRow = (TOKEN_BYTES * mostTokens) / batchSize;
+  if (totalBatchSize * ofRow > available) {
+    throw new ConfigError(
+      `memory: the ${totalBatchSize} rows of a step have ${formatBytes(totalBatchSize * ofRow)} of tokens and labels, ` +
+        `and ${formatBytes(available)} are at hand. Less is needed with a smaller ${optionName("totalBatchSize")}`,
+    );
+  }
 }
+
+/** A token and its label. */
+const TOKEN_BYTES = 8;
 
 /** Bytes of activations that a pass has at least. */
 export function leastActivations(

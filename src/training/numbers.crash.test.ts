@@ -234,12 +234,33 @@ test("a run that is to go on whatever its loss does so", async () => {
   expect(await train(settings)).toMatchObject({ outcome: "done", step: 8 });
 });
 
+test.each<[string, Partial<Settings>, RegExp]>([
+  [
+    "quantized",
+    { ...RELORA, warmStartSteps: 1, quantize: "nf4", evalEvery: null, lr: 1e300 },
+    /step 1: \S+ is no longer/,
+  ],
+  [
+    "asked to write",
+    { evalEvery: 1, sampleTokens: 3, lr: 1e300 },
+    /step 1: the held-out loss is NaN|is no longer finite/,
+  ],
+  ["decayed", { evalEvery: 1, sampleTokens: 3, weightDecay: 1e300 }, /is no longer finite|the held-out loss is NaN/],
+])(
+  "weights that one update has ruined end the run by its numbers before they are %s",
+  async (name, change, message) => {
+    const { records, options } = recording();
+    expect(await failure(train(settingsOf(`ruined ${name}`, change), options))).toMatch(message);
+    expect(records.at(-1)).toMatchObject({ kind: "end", outcome: "diverged" });
+  },
+);
+
 test("a model whose loss is not a number does not begin to train", async () => {
   const model = path.join(folder, "nan-model");
   await writeSmallModel(model, {
     change: (tensors) => void tensors.get("model.norm.weight")!.data.fill(Number.NaN),
   });
-  const settings = settingsOf("nan", { model, ...FINE_TUNED });
+  const settings = settingsOf("nan", { model, ...FINE_TUNED, sampleTokens: 3 });
   expect(await failure(train(settings))).toMatch(
     /^the held-out loss is NaN before the first step; check the weights of /,
   );

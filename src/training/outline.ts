@@ -15,12 +15,13 @@ export function outlineOf(
   { settings, cursor, isStream, padding, trainCounts, heldOutData, unreachable, example }: PreparedRun,
   shape: RunShape,
 ): RunOutline {
-  const { epochs, maxSteps, batchSize, totalBatchSize, sequenceLength } = settings;
+  const { preset, epochs, maxSteps, batchSize, totalBatchSize, sequenceLength } = settings;
   const plan = planRun(settings);
   const stepsPerEpoch = cursor.rowsPerEpoch / totalBatchSize;
   const { counts, chosen, evaluationRows, rows } = heldOutData;
   return {
     job: jobOf(settings),
+    ...(preset !== "none" && { preset }),
     method: methodWords(settings, shape),
     rate: rateWords(settings),
     batchSize,

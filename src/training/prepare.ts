@@ -246,7 +246,7 @@ function shapesOf(
   { trainRows, heldOutRows }: { readonly trainRows: Rows; readonly heldOutRows: Rows },
   { batchSize }: Settings,
 ): BatchShapes {
-  return { train: trainRows.shapeOf(batchSize), heldOut: heldOutRows.shapeOf(batchSize) };
+  return { train: trainRows.shapeOf(batchSize, true), heldOut: heldOutRows.shapeOf(batchSize) };
 }
 
 /** Data in words, for the head of a run. */

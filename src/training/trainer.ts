@@ -263,6 +263,7 @@ export class Trainer {
 
   /** Ends the warm start: the phase of the adapters takes the place of the present one. */
   async #switchToAdapters(): Promise<void> {
+    await this.#requireSound();
     const { model, source } = this.#run;
     const { step, evaluated } = this.#progress;
     const warm = memorySource(model, source.config);
@@ -277,9 +278,10 @@ export class Trainer {
   async #evaluate(trainingLoss: number): Promise<number> {
     const { step } = this.#progress;
     const { loss, perplexity, tokens, standardError } = await this.#phase.evaluate();
-    const isFirst = this.#run.ranks.rank === 0;
-    const sample = await writeSample(this.#run, isFirst ? this.#phase.generator : null, step);
-    const samples = isFirst ? await answerHeldOut(this.#run) : [];
+    // A model whose numbers are no good writes nothing.
+    const writes = this.#run.ranks.rank === 0 && Number.isFinite(loss);
+    const sample = await writeSample(this.#run, writes ? this.#phase.generator : null, step);
+    const samples = writes ? await answerHeldOut(this.#run) : [];
     const isWarmStart = this.#planOf(Math.max(1, step)).phase === "warm-start";
     this.#progress.evaluate(loss, trainingLoss, this.#settings, !isWarmStart);
     const { seconds } = this.#progress;

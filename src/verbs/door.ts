@@ -1,4 +1,5 @@
 import { isObject } from "../base/json.js";
+import { heardByProgram } from "../base/naming.js";
 import type { FloatDType } from "../formats/quant-state.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import type { QuantizationFormat } from "../quant/quantizer.js";
@@ -195,11 +196,7 @@ export async function serve(target: Named, options: ServeOptions = {}): Promise<
   const { base = null, checkpoint = null, adapters = {}, onDownload, onNotice } = options;
   const given = options as GivenOptions;
   const own = { ...completeOptions(SERVER_OPTIONS, given), ...completeOptions(MACHINE, given) };
-  const events = originOf({ ...(onDownload && { onDownload }), ...(onNotice && { onNotice }) });
-  return serveTarget(name, {
-    ...own,
-    ...{ base, checkpoint, adapters, onDownload: events.onDownload, onNotice: events.onNotice },
-  });
+  return serveTarget(name, { ...own, base, checkpoint, adapters, onDownload, onNotice: heardByProgram(onNotice) });
 }
 
 const HEARING = { onDownload: FUNCTION, onNotice: FUNCTION } as const satisfies Record<keyof DownloadEvents, Kind>;
@@ -213,6 +210,6 @@ export async function quantize(model: string, options: QuantizeOptions): Promise
   requireOptions("quantize", options, HEARING, Object.keys(QUANTIZATION_OPTIONS));
   const given = options as unknown as GivenOptions;
   const own = completeOptions(QUANTIZATION_OPTIONS, given);
-  const { onDownload, onNotice } = options;
-  return quantizeModel(model, { out: own.out, quantizer: quantizerOf(own, given), onDownload, onNotice });
+  const events = { onDownload: options.onDownload, onNotice: heardByProgram(options.onNotice) };
+  return quantizeModel(model, { out: own.out, quantizer: quantizerOf(own, given), ...events });
 }

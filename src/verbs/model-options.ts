@@ -1,5 +1,5 @@
 import { isObject } from "../base/json.js";
-import { forProgram } from "../base/naming.js";
+import { heardByProgram } from "../base/naming.js";
 import { SETTINGS } from "../config/settings.js";
 import type { WeightedAdapter } from "../loading/weighted-adapters.js";
 import { either, FLAG, FUNCTION, type Kind, listOf, orNull, requireArguments, TEXT } from "./arguments.js";
@@ -68,8 +68,7 @@ export function originOf({
   onNotice,
 }: OriginOptions): Origin {
   const weighted = adapters.map((each) => (typeof each === "string" ? { adapter: each, weight: 1 } : each));
-  const events = { onDownload, onNotice: onNotice && ((text: string): void => onNotice(forProgram(text))) };
-  return { base, adapters: weighted, checkpoint, ...events };
+  return { base, adapters: weighted, checkpoint, onDownload, onNotice: heardByProgram(onNotice) };
 }
 
 /** The options with defaults for those that were left out. @throws ConfigError for values out of range. */

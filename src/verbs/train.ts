@@ -1,4 +1,5 @@
 import { joinPath, readText } from "#platform";
+import { heardByProgram } from "../base/naming.js";
 import { smallest } from "../base/numbers.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { TrainSettings } from "../config/train-settings.js";
@@ -91,13 +92,14 @@ export async function resume(
 /** The options of the training loop, which keep what is recorded. */
 function heard(call: string, options: RunOptions): { options: TrainOptions; records: readonly MetricsRecord[] } {
   requireOptions(call, options, OPTIONS);
-  const { onStep, onEval, onRecord, signal, stopRequested, ...rest } = options;
+  const { onStep, onEval, onRecord, onNotice, signal, stopRequested, ...rest } = options;
   signal?.throwIfAborted();
   const records: MetricsRecord[] = [];
   return {
     records,
     options: {
       ...rest,
+      ...(onNotice !== undefined && { onNotice: heardByProgram(onNotice) }),
       onRecord: (record) => {
         records.push(record);
         if (record.kind === "step") onStep?.(record);

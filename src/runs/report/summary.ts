@@ -1,7 +1,7 @@
 import { append } from "../../base/lists.js";
 import { formatBytes, formatCount, formatDuration, formatNumber, formatShare } from "../../base/numbers.js";
 import { rankText } from "../../relora/merge-report.js";
-import { type EndRecord, type EvalRecord, type RunOutline, totalBytes } from "../metrics.js";
+import { describeJob, type EndRecord, type EvalRecord, type RunOutline, totalBytes } from "../metrics.js";
 import { escapeHtml } from "./html.js";
 import type { RunFacts } from "./page-data.js";
 import type { RunCourse } from "./run-course.js";
@@ -113,6 +113,7 @@ export function summaryRows(course: RunCourse): [string, string][] {
 
 function outlineRows({
   job,
+  preset,
   method,
   rate,
   batchSize,
@@ -122,7 +123,7 @@ function outlineRows({
 }: RunOutline): [string, string][] {
   const passes = totalBatchSize === batchSize ? "" : `, ${batchSize} at a time`;
   return [
-    ["Method", `${method} (${job})`],
+    ["Method", `${method} (${describeJob({ job, preset })})`],
     ["Learning rate", rate],
     ["Batch", `${totalBatchSize} rows of ${rowLength} tokens${passes}; ${formatNumber(epochs)} epochs`],
   ];
