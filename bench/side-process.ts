@@ -22,6 +22,23 @@ const SIDES: Readonly<Record<string, readonly [command: string | (() => string),
     "jax-js": [process.execPath, "dist-bench/bench/sides/jax-step.js"],
   };
 
+/** One step, as every side tells it. */
+export interface MeasuredStep {
+  readonly ms: number;
+  readonly cpuMs: number;
+  readonly loss: number;
+}
+
+/** One step of highrank, on its first rank. */
+export interface RankStep extends MeasuredStep {
+  /** Norm, clipping and AdamW. */
+  readonly updateMs: number;
+  /** In exchanges among ranks, which is also the time of waiting for others. */
+  readonly exchangeMs: number;
+  readonly sentBytes: number;
+  readonly messages: number;
+}
+
 /** One side in a process of its own, spoken to by the line protocol of bench/README.md. */
 export class SideProcess {
   readonly ready: Ready;
@@ -34,20 +51,30 @@ export class SideProcess {
     this.ready = ready;
   }
 
-  /** Starts the side and waits until it is ready for its first step. */
-  static async start(name: string, options: StepOptions): Promise<SideProcess> {
+  /**
+   * Starts the side and waits until it is ready for its first step.
+   * @param launcher words before the command, which start it as several ranks.
+   */
+  static async start(name: string, options: StepOptions, launcher: readonly string[] = []): Promise<SideProcess> {
     const side = SIDES[name];
     if (side === undefined) throw new Error(`no side "${name}"; there are ${Object.keys(SIDES).join(", ")}`);
     const [command, script, ...more] = side;
-    const program = typeof command === "string" ? command : command();
-    const child = spawn(program, [join(REPOSITORY, script), ...stepArguments(options), ...more]);
+    const interpreter = typeof command === "string" ? command : command();
+    const [program, ...words] = [
+      ...launcher,
+      interpreter,
+      join(REPOSITORY, script),
+      ...stepArguments(options),
+      ...more,
+    ];
+    const child = spawn(program!, words);
     child.stderr.pipe(process.stderr);
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     return new SideProcess(child, lines, await nextMessage<Ready>(name, lines));
   }
 
-  step(): Promise<{ ms: number; cpuMs: number; loss: number }> {
-    return this.ask("step");
+  step<T extends MeasuredStep = MeasuredStep>(): Promise<T> {
+    return this.ask<T>("step");
   }
 
   /** Highest resident memory of the process so far. */

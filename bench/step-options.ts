@@ -26,6 +26,8 @@ export interface StepOptions {
   readonly vocab: number;
   readonly batch: number;
   readonly sequence: number;
+  /** Batches whose gradients are added up for the step; only highrank can have several. */
+  readonly microBatches: number;
   readonly threads: number;
   /** Recompute each block in the backward pass instead of keeping its activations. */
   readonly checkpointing: boolean;
@@ -47,9 +49,10 @@ export function readPackageVersion(name: string): string {
 }
 
 /** The command line that a side understands; what not every side can only when it is asked for. */
-export function stepArguments({ checkpointing, quantize, ...options }: StepOptions): string[] {
+export function stepArguments({ checkpointing, quantize, microBatches, ...options }: StepOptions): string[] {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   if (checkpointing) args.push("--checkpointing");
+  if (microBatches > 1) args.push("--micro-batches", String(microBatches));
   return quantize === "none" ? args : [...args, "--quantize", quantize];
 }
 
@@ -64,6 +67,7 @@ export function parseStepOptions(args: readonly string[]): StepOptions {
       vocab: { type: "string", default: "32100" },
       batch: { type: "string", default: "4" },
       sequence: { type: "string", default: "256" },
+      "micro-batches": { type: "string", default: "1" },
       threads: { type: "string", default: "2" },
       checkpointing: { type: "boolean", default: false },
       quantize: { type: "string", default: "none" },
@@ -80,14 +84,22 @@ export function parseStepOptions(args: readonly string[]): StepOptions {
     vocab: Number(values.vocab),
     batch: Number(values.batch),
     sequence: Number(values.sequence),
+    microBatches: Number(values["micro-batches"]),
     threads: Number(values.threads),
     checkpointing: values.checkpointing,
     quantize,
   };
 }
 
-/** The batch that every side trains on, row-major [batch, sequence]: token i of the stream is (7919 i + 13) mod vocab. */
-export function fixedBatch({ batch, sequence, vocab }: StepOptions): { inputIds: Int32Array; labels: Int32Array } {
-  const stream = Int32Array.from({ length: batch * sequence + 1 }, (_, i) => (i * 7919 + 13) % vocab);
+/**
+ * A batch that every side trains on, row-major [batch, sequence]: token i of the stream is (7919 i + 13) mod vocab, and
+ * micro-batches follow one another in it.
+ */
+export function fixedBatch(
+  { batch, sequence, vocab }: StepOptions,
+  microBatch = 0,
+): { inputIds: Int32Array; labels: Int32Array } {
+  const tokens = batch * sequence;
+  const stream = Int32Array.from({ length: tokens + 1 }, (_, i) => ((microBatch * tokens + i) * 7919 + 13) % vocab);
   return { inputIds: stream.slice(0, -1), labels: stream.slice(1) };
 }

@@ -110,6 +110,7 @@ export class Context {
   /** Waits for work that is worth more than what is printed, as a run is: it goes on where nothing can be printed. */
   async goOn<T>(work: Promise<T>): Promise<T> {
     this.#goesOn = true;
+    this.#log?.begin();
     try {
       return await work;
     } finally {

@@ -16,7 +16,7 @@ process.on("exit", () => {
 
 const { stdin, stdout, stderr, env } = process;
 const launcher = launcherOf(env);
-const log = launcher === null || launcher.rank === 0 ? null : new RankLog(launcher.rank, stderr);
+const log = launcher === null || launcher.rank === 0 ? null : new RankLog(launcher, stderr);
 const streams = log === null ? { stdout, stderr } : { stdout: log, stderr: log };
 const surroundings = { stdin, ...streams, env, name: await programName(env), launcher, log };
 const code = await runCommandLine(process.argv.slice(2), surroundings);

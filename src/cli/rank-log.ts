@@ -1,25 +1,34 @@
 import { appendFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { RUN_SETTINGS } from "../base/naming.js";
+import type { Launcher } from "../distributed/launcher.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import type { Terminal } from "./terminal.js";
 
 /** Time in which the end of the first rank ends the others, in milliseconds. */
-const GRACE = 3000;
+const GRACE = 5000;
 
 /** The output of a rank that is not the first: a file in the run folder, `rank-1.log` and so on. */
 export class RankLog implements Terminal {
   readonly #rank: number;
   readonly #stderr: Terminal;
+  /** True where the end of the first rank ends this one. */
+  #endsWithFirst: boolean;
   #folder: string | null = null;
   /** Text from before there was a run folder. */
   #unwritten = "";
   #last = "";
 
   /** @param stderr hears of errors that no other rank has. */
-  constructor(rank: number, stderr: Terminal) {
+  constructor({ rank, kind }: Pick<Launcher, "rank" | "kind">, stderr: Terminal) {
     this.#rank = rank;
     this.#stderr = stderr;
+    this.#endsWithFirst = kind === "open-mpi";
+  }
+
+  /** Says that the ranks begin their common work. Launchers other than Open MPI's end all with one only from then on. */
+  begin(): void {
+    this.#endsWithFirst = true;
   }
 
   /** Says where the run is, or will be when the first rank has made its folder. */
@@ -37,10 +46,10 @@ export class RankLog implements Terminal {
 
   /**
    * Tells the last words on standard error where the process ends with an error that the first rank does not share: that
-   * one has told its own, and its end has ended all others. Errors of usage are those of all ranks.
+   * one has told its own, and its end has ended all others. Where it does not, errors of usage are taken to be shared.
    */
   async end(code: ExitCode): Promise<void> {
-    if (code === EXIT.usage) return;
+    if (code === EXIT.usage && !this.#endsWithFirst) return;
     await new Promise((resolve) => setTimeout(resolve, GRACE));
     this.#stderr.write(`rank ${this.#rank}: ${this.#last}`);
   }

@@ -11,9 +11,14 @@ const FLAGS: Readonly<Record<Library, readonly string[]>> = {
   mpich: [],
 };
 
+/** The words before a command that run it as several ranks. */
+export function launcherWords(library: Library, ranks: number): string[] {
+  return [`mpirun.${library}`, ...FLAGS[library], "-n", String(ranks)];
+}
+
 /** The command that runs `node FILE …` as several ranks. */
 export function commandOf(library: Library, ranks: number, args: readonly string[]): string[] {
-  return [`mpirun.${library}`, ...FLAGS[library], "-n", String(ranks), process.execPath, ...args];
+  return [...launcherWords(library, ranks), process.execPath, ...args];
 }
 
 /** Runs `node FILE …` as several ranks. */
