@@ -21,6 +21,12 @@ export function residentMemoryBytes(): number {
   return process.memoryUsage.rss();
 }
 
+/** Memory of what this thread's objects and arrays hold, with garbage that was not collected yet, in bytes. */
+export function heldMemoryBytes(): number {
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
 /** Most memory that this process has held at once, with all its threads, in bytes. */
 export function peakMemoryBytes(): number {
   try {

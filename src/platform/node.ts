@@ -33,6 +33,7 @@ export {
   availableMemoryBytes,
   cpuCount,
   freeDiskBytes,
+  heldMemoryBytes,
   machineIdentity,
   peakMemoryBytes,
   residentMemoryBytes,
