@@ -21,10 +21,10 @@ export function residentMemoryBytes(): number {
   return process.memoryUsage.rss();
 }
 
-/** Memory of what this thread's objects and arrays hold, with garbage that was not collected yet, in bytes. */
+/** Memory that this thread has for its objects, room for more included, and arrays, in bytes. */
 export function heldMemoryBytes(): number {
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
+  const { heapTotal, external } = process.memoryUsage();
+  return heapTotal + external;
 }
 
 /** Most memory that this process has held at once, with all its threads, in bytes. */

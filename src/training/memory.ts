@@ -46,7 +46,10 @@ const FLOAT = 4;
 /** ONNX Runtime's library with its first session: 23 MiB in version 1.30 on Linux. */
 const RUNTIME_BYTES = 24 * 2 ** 20;
 
-/** What V8 adds to its heap for young objects while graphs are built and steps run: 24 to 26 MiB on Node.js 20. */
+/**
+ * What V8 adds to its heap for young objects while graphs are built and steps run, unless reading data has done so: 24
+ * to 26 MiB on Node.js 20.
+ */
 const YOUNG_BYTES = 24 * 2 ** 20;
 
 /**
@@ -98,7 +101,7 @@ function estimatePhase(
     program:
       held.atStart +
       RUNTIME_BYTES +
-      YOUNG_BYTES +
+      Math.max(0, YOUNG_BYTES - held.data) +
       NODE_BYTES * (step.graph.nodes.length + evaluation.graph.nodes.length),
     data: held.data,
     base: baseBytes + (cycles > 1 ? carriedErrors(phase, settings) : 0),
