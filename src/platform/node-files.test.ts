@@ -4,7 +4,6 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CheckpointError, ConfigError, DataError } from "../base/errors.js";
 import {
-  appendLine,
   exists,
   isDirectory,
   listFolder,
@@ -106,20 +105,11 @@ test("a file where the folder should be stays", async () => {
   expect(await readText(target)).toBe("mine");
 });
 
-test("lines are appended one by one", async () => {
-  const target = path.join(folder, "lines.jsonl");
-  await appendLine(target, "one");
-  await appendLine(target, "two");
-  expect(await readText(target)).toBe("one\ntwo\n");
-});
-
-test("a line that cannot be added leaves the file unchanged, and a missing file cannot be synced", async () => {
-  await expect(appendLine(path.join(folder, "missing", "lines"), "one")).rejects.toThrow(CheckpointError);
+test("a missing file cannot be synced", async () => {
   const target = path.join(folder, "synced");
   await expect(syncFile(target)).rejects.toThrow(`cannot write ${target}: there is no such file`);
-  await appendLine(target, "one");
+  await writeFile(target, "one");
   await syncFile(target);
-  expect(await readText(target)).toBe("one\n");
 });
 
 test("parts of a file are read by offset, and reading past its end fails", async () => {

@@ -1,7 +1,6 @@
 import type { Stats } from "node:fs";
 import {
   access,
-  appendFile,
   constants,
   copyFile as copy,
   type FileHandle,
@@ -11,7 +10,6 @@ import {
   readFile,
   rm,
   stat,
-  truncate,
 } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { DataError } from "../base/errors.js";
@@ -130,38 +128,6 @@ export async function readText(
   } catch (error) {
     const where = `line ${lineOfBadUtf8(bytes)}`;
     throw new DataError(`${path} is not UTF-8 text (${where}); convert it, or name another file`, { cause: error });
-  }
-}
-
-/**
- * Appends `line` and a newline to the file, which is created if missing; a failed write leaves the file unchanged. A
- * power cut may lose lines added since the last `syncFile`, and a kill may leave a part of the line.
- * @returns the length of the file before.
- */
-export function appendLine(path: string, line: string): Promise<number> {
-  return appendBytes(path, `${line}\n`);
-}
-
-/** Appends bytes, or text as UTF-8, to a file like `appendLine`. */
-export async function appendBytes(path: string, content: Uint8Array | string): Promise<number> {
-  try {
-    const before = await lengthOrZero(path);
-    await appendFile(path, content).catch(async (error) => {
-      await truncate(path, before).catch(() => {});
-      throw error;
-    });
-    return before;
-  } catch (error) {
-    throw writeFault(path, error);
-  }
-}
-
-async function lengthOrZero(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return 0;
-    throw error;
   }
 }
 

@@ -1,5 +1,8 @@
 import { createHash } from "node:crypto";
-import { MAX_TRANSFER_BYTES, openForReading } from "./node-files.js";
+import { openForReading } from "./node-files.js";
+
+/** Bytes of a file that are hashed at once: more would count in the peak of the memory. */
+const PIECE_BYTES = 2 ** 22;
 
 /** SHA-256 of the bytes, or of the chunks one after another, in lower-case hexadecimal. */
 export function sha256(bytes: Uint8Array | Iterable<Uint8Array>): string {
@@ -26,8 +29,11 @@ async function hashFile(path: string, algorithm: string, header = (_size: number
   const reader = await openForReading(path);
   try {
     hash.update(header(reader.size));
-    for (let offset = 0; offset < reader.size; offset += MAX_TRANSFER_BYTES) {
-      hash.update(await reader.read(offset, Math.min(MAX_TRANSFER_BYTES, reader.size - offset)));
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, reader.size));
+    for (let offset = 0; offset < reader.size; offset += PIECE_BYTES) {
+      const part = piece.subarray(0, reader.size - offset);
+      await reader.readInto(part, offset);
+      hash.update(part);
     }
   } finally {
     await reader.close();

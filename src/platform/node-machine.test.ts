@@ -10,6 +10,7 @@ import {
   cpuCount,
   extension,
   freeDiskBytes,
+  heldMemoryBytes,
   machineIdentity,
   packageFile,
   peakMemoryBytes,
@@ -37,6 +38,10 @@ test("SHA-256 of bytes, chunks and files is the standard's", async () => {
   expect(sha256([bytes.subarray(0, 1), bytes.subarray(1)])).toBe(ABC);
   await writeFile(path.join(folder, "abc"), bytes);
   expect(await sha256File(path.join(folder, "abc"))).toBe(ABC);
+  // More than is read at once, and not a multiple of that.
+  const long = Uint8Array.from({ length: 2 ** 23 + 3 }, (_, i) => i % 251);
+  await writeFile(path.join(folder, "long"), long);
+  expect(await sha256File(path.join(folder, "long"))).toBe(sha256(long));
 });
 
 test("memory, disk and processors are plausible", async () => {
@@ -49,6 +54,9 @@ test("memory, disk and processors are plausible", async () => {
 test("peak memory counts memory that was held and given back", () => {
   expect(residentMemoryBytes()).toBeGreaterThan(2 ** 20);
   expect(residentMemoryBytes()).toBeLessThanOrEqual(peakMemoryBytes());
+  const held = heldMemoryBytes();
+  const array = new Float64Array(2 ** 20);
+  expect(heldMemoryBytes() - held).toBeGreaterThan(0.9 * array.byteLength);
   const before = peakMemoryBytes();
   expect(before).toBeGreaterThanOrEqual(process.memoryUsage.rss() / 2);
   new Uint8Array(2 ** 28).fill(1);

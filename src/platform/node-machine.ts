@@ -21,6 +21,12 @@ export function residentMemoryBytes(): number {
   return process.memoryUsage.rss();
 }
 
+/** Memory that this thread has for its objects, room for more included, and arrays, in bytes. */
+export function heldMemoryBytes(): number {
+  const { heapTotal, external } = process.memoryUsage();
+  return heapTotal + external;
+}
+
 /** Most memory that this process has held at once, with all its threads, in bytes. */
 export function peakMemoryBytes(): number {
   try {

@@ -3,13 +3,12 @@
  * names. Later folders import no `node:` module, except `cli/`.
  */
 export { writeFault } from "./file-faults.js";
+export { AppendedFile, appendLine } from "./node-appended-file.js";
 export { decompress } from "./node-compression.js";
 export { filesBelow, isWithin, pathInside, realPath, requireRoom } from "./node-containment.js";
 export { appendChunks, linkFile, publishFile } from "./node-downloads.js";
 export { environment, homeFolder } from "./node-environment.js";
 export {
-  appendBytes,
-  appendLine,
   copyFile,
   exists,
   type FileReader,
@@ -34,6 +33,7 @@ export {
   availableMemoryBytes,
   cpuCount,
   freeDiskBytes,
+  heldMemoryBytes,
   machineIdentity,
   peakMemoryBytes,
   residentMemoryBytes,

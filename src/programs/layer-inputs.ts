@@ -15,6 +15,37 @@ export async function recordLayerInputs(
   sequenceLength: number,
   options: SessionOptions,
 ): Promise<Map<string, LayerInputs>> {
+  const inputs = layerInputsOf(model, tensor(inputIds, [inputIds.length / sequenceLength, sequenceLength]));
+  const outputs = distinctOutputs(inputs);
+  const program = await Program.compile(outputs, options);
+  try {
+    const values = await program.run();
+    const names = new Map(Object.entries(outputs).map(([name, x]) => [x, name]));
+    return new Map(
+      [...inputs].map(([layer, x]) => {
+        const data = values[names.get(x)!]!.data as Float32Array;
+        return [layer, { rows: data.length / x.shape.at(-1)!, data }] as const;
+      }),
+    );
+  } finally {
+    await program.release();
+  }
+}
+
+/**
+ * What `recordLayerInputs` computes: each input of an adapted layer once, since q, k and v have one in common.
+ * @param ids (rows, sequence length), int32.
+ */
+export function layerInputsGraph(model: CausalLM, ids: Tensor): Record<string, Tensor> {
+  return distinctOutputs(layerInputsOf(model, ids));
+}
+
+function distinctOutputs(inputs: ReadonlyMap<string, Tensor>): Record<string, Tensor> {
+  return Object.fromEntries([...new Set(inputs.values())].map((x, i) => [`x${i}`, x]));
+}
+
+/** The input of each adapted layer, by the layer's name on disk. */
+function layerInputsOf(model: CausalLM, ids: Tensor): Map<string, Tensor> {
   const recorders = new Map<string, InputRecorder>();
   const slots = moduleSlots(model).filter(({ module }) => module instanceof MergeableLayer);
   for (const { path, module, replace } of slots) {
@@ -23,24 +54,11 @@ export async function recordLayerInputs(
     replace(recorder);
   }
   try {
-    model.hidden(tensor(inputIds, [inputIds.length / sequenceLength, sequenceLength]));
+    model.hidden(ids);
   } finally {
     for (const { module, replace } of slots) replace(module);
   }
-  // Layers that share an input, as q, k and v do, share the result.
-  const distinct = [...new Set([...recorders.values()].map(({ input }) => input!))];
-  const program = await Program.compile(Object.fromEntries(distinct.map((x, i) => [`x${i}`, x])), options);
-  try {
-    const values = await program.run();
-    return new Map(
-      [...recorders].map(([name, { input }]) => {
-        const data = values[`x${distinct.indexOf(input!)}`]!.data as Float32Array;
-        return [name, { rows: data.length / input!.shape.at(-1)!, data }] as const;
-      }),
-    );
-  } finally {
-    await program.release();
-  }
+  return new Map([...recorders].map(([name, { input }]) => [name, input!]));
 }
 
 /** Stands in for a layer while a graph is built, and remembers what the layer is applied to. */

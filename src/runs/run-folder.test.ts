@@ -216,6 +216,7 @@ test.runIf(process.platform === "linux")(
     const folder = new RunFolder(out);
     await folder.create(settings(), 2);
     expect(folder.path).toBe(out);
+    await folder.record({ kind: "reset", step: 1, zeroedFraction: 1 });
     const moved = `${out} moved`;
     const places: string[] = [];
     await folder.write(async (place) => {
@@ -225,7 +226,8 @@ test.runIf(process.platform === "linux")(
     });
     expect(places).toEqual([out, moved]);
     expect(folder.path).toBe(moved);
-    await folder.record({ kind: "reset", step: 1, zeroedFraction: 1 });
+    await folder.record({ kind: "reset", step: 2, zeroedFraction: 1 });
+    expect(await readFile(path.join(moved, "metrics.jsonl"), "utf8")).toMatch(/^.*"step":1.*\n.*"step":2.*\n$/);
     await folder.writeReport();
     await folder.release();
     expect((await readdir(moved)).sort()).toEqual([

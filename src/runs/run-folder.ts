@@ -1,7 +1,7 @@
 import {
+  AppendedFile,
   absolutePath,
   acquireLock,
-  appendLine,
   baseName,
   exists,
   type FollowedFolder,
@@ -70,6 +70,8 @@ export class RunFolder implements WrittenFolder {
   #records: MetricsRecord[] = [];
   #lock: Lock | undefined;
   #followed: FollowedFolder | undefined;
+  /** Files that grow by each record, by their names in the folder. */
+  readonly #appended = new Map<string, AppendedFile>();
 
   /**
    * Writes nothing yet.
@@ -144,10 +146,14 @@ export class RunFolder implements WrittenFolder {
   }
 
   async release(): Promise<void> {
-    await this.#lock?.release(joinPath(this.path, LOCK_FILE));
-    this.#followed?.close();
-    if (this.#own !== null) await removeTree(this.#own);
-    this.#lock = this.#followed = undefined;
+    try {
+      for (const file of this.#appended.values()) await file.close();
+    } finally {
+      await this.#lock?.release(joinPath(this.path, LOCK_FILE));
+      this.#followed?.close();
+      if (this.#own !== null) await removeTree(this.#own);
+      this.#lock = this.#followed = undefined;
+    }
   }
 
   /**
@@ -237,6 +243,8 @@ export class RunFolder implements WrittenFolder {
   }
 
   async #rewriteMetrics(): Promise<void> {
+    // Windows replaces no file that is open.
+    await this.#appended.get(METRICS_FILE)?.close();
     await writeFileAtomic(joinPath(this.path, METRICS_FILE), this.#records.map(formatMetricsLine).join(""));
   }
 
@@ -244,9 +252,20 @@ export class RunFolder implements WrittenFolder {
   async record(record: MetricsRecord): Promise<void> {
     this.#records.push(record);
     await this.writeAlone(async (path) => {
-      const before = await appendLine(joinPath(path, METRICS_FILE), formatMetricsLine(record).trimEnd());
+      const before = await this.append(path, METRICS_FILE, formatMetricsLine(record));
       if (before === 0 && this.#records.length > 1) await this.#rewriteMetrics();
     });
+  }
+
+  /**
+   * Appends to a file of the folder, which stays open until `release`.
+   * @param path the folder, as `write` gives it.
+   * @returns the length of the file before.
+   */
+  append(path: string, name: string, content: Uint8Array | string): Promise<number> {
+    const file = this.#appended.get(name) ?? new AppendedFile();
+    this.#appended.set(name, file);
+    return file.append(joinPath(path, name), content);
   }
 
   /** The records of the run so far, in order. */

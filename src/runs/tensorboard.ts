@@ -1,4 +1,4 @@
-import { appendBytes, joinPath, listFolder, makeFolder } from "#platform";
+import { joinPath, listFolder, makeFolder } from "#platform";
 import { largest } from "../base/numbers.js";
 import { type EventValue, fileBeginning, joined, summaryEvent } from "./event-file.js";
 import type { HeldOutSample } from "./held-out-sample.js";
@@ -26,28 +26,28 @@ export class TensorBoardLog {
   /** To be called when the record is among those of the folder. */
   async record(record: MetricsRecord): Promise<void> {
     await this.#folder.writeAlone(async (path) => {
-      const folder = joinPath(path, TENSORBOARD_FOLDER);
-      await makeFolder(folder);
-      if (this.#file === undefined) await this.#begin(folder);
-      else await appendBytes(joinPath(folder, this.#file), bytesOf([record], now()));
+      await makeFolder(joinPath(path, TENSORBOARD_FOLDER));
+      if (this.#file === undefined) this.#file = await this.#begin(path);
+      else await this.#folder.append(path, this.#file, bytesOf([record], now()));
     });
   }
 
-  /** A file of its own for each process, which stands in place of the steps that are done again. */
-  async #begin(folder: string): Promise<void> {
+  /** A file of its own for each process, which stands in place of the steps that are done again. Returns its name. */
+  async #begin(path: string): Promise<string> {
     const { records } = this.#folder;
     const started = records.findLastIndex(({ kind }) => kind === "start");
     const last = largest(
-      (await listFolder(folder)).map((name) => Number(EVENT_FILE.exec(name)?.[1] ?? 0)),
+      (await listFolder(joinPath(path, TENSORBOARD_FOLDER))).map((name) => Number(EVENT_FILE.exec(name)?.[1] ?? 0)),
       0,
     );
     const isFirst = last === 0;
-    const file = `events.out.tfevents.${String(Math.max(Math.floor(now()), last + 1)).padStart(10, "0")}.highrank`;
+    const number = String(Math.max(Math.floor(now()), last + 1)).padStart(10, "0");
+    const file = joinPath(TENSORBOARD_FOLDER, `events.out.tfevents.${number}.highrank`);
     const begin = fileBeginning(now(), isFirst ? null : (records[started]?.step ?? 0) + 1);
     // Of a run that was begun without event files, all steps so far.
     const known = bytesOf(isFirst ? records : records.slice(started), now());
-    await appendBytes(joinPath(folder, file), joined([begin, known]));
-    this.#file = file;
+    await this.#folder.append(path, file, joined([begin, known]));
+    return file;
   }
 }
 

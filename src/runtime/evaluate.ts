@@ -6,7 +6,7 @@ import { Program } from "./program.js";
 // Eager use repeats a few small graphs; each kept program holds a session.
 const KEPT_PROGRAMS = 32;
 /** A session keeps the memory of its values, so programs with larger results than this, in bytes, are not kept. */
-const LARGEST_KEPT_RESULTS = 2 ** 22;
+export const LARGEST_KEPT_RESULTS: number = 2 ** 22;
 const programs = new Map<string, Program>();
 let lastTurn: Promise<unknown> = Promise.resolve();
 

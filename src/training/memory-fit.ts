@@ -36,7 +36,7 @@ export function fitMemory(
   collectGarbage();
   const resident = residentMemoryBytes();
   const phases = runShapes(build, settings, frozenQuantizer(model, settings));
-  const estimate = estimateMemory(phases, settings, shapes, { atStart: 0, loaded: resident, peak: peakMemoryBytes() });
+  const estimate = estimateMemory(phases, settings, shapes, { atStart: resident, data: 0, peak: peakMemoryBytes() });
   const room = available - totalBytes(estimate) + estimate.activations;
   if (room >= estimate.activations) return fits;
   // With several passes a step, their gradients are summed.

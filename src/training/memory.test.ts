@@ -7,7 +7,7 @@ import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
 import { estimateMemory } from "./memory.js";
 import { runShapes } from "./run-shape.js";
 
-const held = { atStart: 2 ** 27, loaded: 2 ** 27 + 1000, peak: 0 };
+const held = { atStart: 2 ** 27, data: 1000, peak: 0 };
 
 function estimate(change: Partial<Settings>, memory = held): MemoryEstimate {
   const flags = { model: "tiny", method: "lora", rank: 4, batchSize: 2, sequenceLength: 64, maxSteps: 8, ...change };
@@ -44,6 +44,17 @@ test("checkpointing keeps less, and longer sequences more", () => {
   const { activations } = estimate({});
   expect(estimate({ checkpointing: true }).activations).toBeLessThan(activations);
   expect(estimate({ batchSize: 4 }).activations).toBeGreaterThan(1.3 * activations);
+});
+
+test("merges of adapters that start near what rounding takes away need the inputs of all layers", () => {
+  const merging = { method: "relora", quantize: "nf4", reloraEvery: 2 } as const;
+  const parts = (mergePolicy: Settings["mergePolicy"]) => estimate({ ...merging, mergePolicy });
+  const [residual, deltaLog] = [parts("residual"), parts("delta-log")];
+  // Of 2 rows of 64 tokens in 2 layers: those of q, k and v, of o, of gate and up, and of down.
+  const inputs = 4 * 2 * 2 * 64 * (64 + 64 + 64 + 176);
+  expect(residual.activations - deltaLog.activations).toBeGreaterThan(2 * inputs);
+  expect(residual.activations - deltaLog.activations).toBeLessThan(8 * inputs);
+  expect(totalBytes(residual) - totalBytes(deltaLog)).toBe(residual.activations - deltaLog.activations);
 });
 
 test("a process that has held more already is not told less", () => {

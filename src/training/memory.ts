@@ -8,20 +8,22 @@ import type { BatchShape, BatchShapes } from "../data/packing.js";
 import { trainedParameters } from "../loading/model-source.js";
 import type { Parameter } from "../nn/module.js";
 import { largestInput } from "../programs/batch-input.js";
+import { layerInputsGraph } from "../programs/layer-inputs.js";
 import { probeLength } from "../programs/probe.js";
 import { lossOf, stepGraph } from "../programs/training-step.js";
 import { searchedParameters } from "../relora/core-bases.js";
 import { planRun, type ReloraConfig } from "../relora/plan.js";
 import { type MemoryEstimate, totalBytes } from "../runs/metrics.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { LARGEST_KEPT_RESULTS } from "../runtime/evaluate.js";
+import { placeholder, type Tensor } from "../tensor/tensor.js";
 import type { RunShape } from "./run-shape.js";
 
 /** Memory that the process holds before the model, in bytes. */
 export interface HeldMemory {
   /** Before data was read. */
   readonly atStart: number;
-  /** With data and tokenizer. */
-  readonly loaded: number;
+  /** Of data and tokenizer. */
+  readonly data: number;
   /** At most so far. */
   readonly peak: number;
 }
@@ -43,6 +45,12 @@ const FLOAT = 4;
 
 /** ONNX Runtime's library with its first session: 23 MiB in version 1.30 on Linux. */
 const RUNTIME_BYTES = 24 * 2 ** 20;
+
+/**
+ * What V8 adds to its heap for young objects while graphs are built and steps run, unless reading data has done so: 24
+ * to 26 MiB on Node.js 20.
+ */
+const YOUNG_BYTES = 24 * 2 ** 20;
 
 /**
  * Memory of a session for a node, once it has run, and of building it: 12 to 20 KiB on models from nano to 350m,
@@ -90,8 +98,12 @@ function estimatePhase(
   const cycles = adapterParameters === 0 ? 0 : merges;
   const learned = sum([...adaptersOf(model).values()].map(({ learnedSize }) => learnedSize));
   const estimate = {
-    program: held.atStart + RUNTIME_BYTES + NODE_BYTES * (step.graph.nodes.length + evaluation.graph.nodes.length),
-    data: Math.max(0, held.loaded - held.atStart),
+    program:
+      held.atStart +
+      RUNTIME_BYTES +
+      Math.max(0, YOUNG_BYTES - held.data) +
+      NODE_BYTES * (step.graph.nodes.length + evaluation.graph.nodes.length),
+    data: held.data,
     base: baseBytes + (cycles > 1 ? carriedErrors(phase, settings) : 0),
     // While the adapter is published, the cycles are joined.
     adapters: FLOAT * Math.max(adapterParameters, learned * cycles),
@@ -107,7 +119,7 @@ function estimatePhase(
     ...estimate,
     adapters: estimate.adapters + FLOAT * learned,
     gradients: stepUse.results,
-    activations: activations + mergeBytes(phase, settings),
+    activations: activations + mergeBytes(phase, settings) + layerInputBytes(phase, settings, shapes.train),
   };
   if (search === undefined) return [estimate, merge];
   const restart = {
@@ -145,13 +157,31 @@ function carriedErrors({ model }: RunShape, { quantize, mergePolicy }: MemorySet
 }
 
 /**
- * Logits of the probe, computed, copied, and held of before and after; and of the largest layer the update, the
- * weight before and after, and while a product of adapters is added to a weight both and the sum, which is copied
- * when it is returned.
+ * Logits of the probe, computed, copied, and held of before and after; of the largest layer the update, the weight
+ * before and after, and while a product of adapters is added to a weight both and the sum, which is copied when it is
+ * returned; and what stays in the sessions of merges, which have a few for each size of a layer.
  */
 function mergeBytes({ model }: RunShape, { sequenceLength }: MemorySettings): number {
   const probe = 4 * probeLength(sequenceLength) * model.config.vocabSize;
-  return FLOAT * (probe + 6 * largest(adaptedSizes({ model })));
+  const sizes = adaptedSizes({ model });
+  const kept = [...new Set(sizes)].filter((size) => FLOAT * size <= LARGEST_KEPT_RESULTS);
+  return FLOAT * (probe + 6 * largest(sizes) + KEPT_VALUES * sum(kept));
+}
+
+/** Values of the size of a layer in the sessions that merges keep: of its update, the sum with it, and their product. */
+const KEPT_VALUES = 4;
+
+/** Inputs of all layers, computed and copied, where adapters start near what rounding takes away. */
+function layerInputBytes(
+  { model }: RunShape,
+  settings: MemorySettings,
+  { batchSize, sequenceLength }: BatchShape,
+): number {
+  const { quantize, mergePolicy } = settings;
+  if (quantize === "none" || !MERGE_POLICY_KINDS[mergePolicy].startsFromResidual) return 0;
+  const ids = placeholder("ids", [batchSize, sequenceLength], "int32");
+  const { bytes, results } = arenaUse(compile(layerInputsGraph(model, ids), settings));
+  return bytes + results;
 }
 
 function adaptedSizes({ model }: Pick<RunShape, "model">): number[] {

@@ -1,4 +1,4 @@
-import { joinPath } from "#platform";
+import { collectGarbage, joinPath } from "#platform";
 import { createMergePolicy } from "../adapters/merge-policies.js";
 import { type BaseIdentity, identify } from "../loading/base-identity.js";
 import { type ModelSource, saveBase } from "../loading/model-source.js";
@@ -17,6 +17,8 @@ import { requireAllOptimized } from "./startup-checks.js";
 
 /** Compiles the phase of the model as it is built now. @param known the optimizer's state to go on from. */
 export async function compilePhase(run: PreparedRun, known?: ReadonlyMap<string, AdamWState>): Promise<CompiledPhase> {
+  // Weights that were read, drawn or quantized would stay beside what the phase needs.
+  collectGarbage();
   const phase = await CompiledPhase.compile(run, known);
   requireAllOptimized(phase.model, phase.optimizer);
   return phase;

@@ -1,4 +1,4 @@
-import { availableMemoryBytes, collectGarbage, peakMemoryBytes, residentMemoryBytes } from "#platform";
+import { availableMemoryBytes, collectGarbage, heldMemoryBytes, peakMemoryBytes, residentMemoryBytes } from "#platform";
 import { DataError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { formatCount } from "../base/numbers.js";
@@ -94,7 +94,7 @@ export async function runIn(
   { onRecord = () => {}, onNotice = () => {}, stopRequested = () => false, untilStep, ...options }: TrainOptions,
   saved?: SavedRun,
 ): Promise<TrainResult> {
-  const atStart = residentMemoryBytes();
+  const [atStart, heldAtStart] = [residentMemoryBytes(), heldMemoryBytes()];
   const { ranks } = folder;
   const share = await machineShare(ranks);
   const available = options.availableMemoryBytes ?? atStart + availableMemoryBytes() / share.ranks;
@@ -114,9 +114,10 @@ export async function runIn(
   await requireSameRun(run);
   if (saved !== undefined) requireSameData(run, saved, settings);
   const goingOn = saved === undefined ? undefined : withLength(saved, settings);
-  // Training a tokenizer leaves much behind.
+  // Training a tokenizer leaves much behind, of which the system learns later.
   collectGarbage();
-  const held = { atStart, loaded: residentMemoryBytes(), peak: peakMemoryBytes() };
+  const data = Math.max(0, heldMemoryBytes() - heldAtStart);
+  const held = { atStart, data, peak: peakMemoryBytes() };
   const step = saved?.checkpoint.step ?? 0;
   const place = { step, runFolder: folder.path, change: goingOn?.change ?? null };
   const start = describeStart(settings, run, place, { held, available });

@@ -125,6 +125,7 @@ export function installFaults({ folder, kinds, at, mode = "fail", when = "before
         read: ([buffer, offset, length, position]) => original(buffer, offset, Math.floor(length / 2), position),
         write: ([buffer, offset = 0, length = buffer.length - offset]) =>
           original(buffer, offset, Math.floor(length / 2)),
+        appendFile: ([data]) => original(firstHalf(data)),
         writeFile: ([data]) => original(firstHalf(data)),
       };
       const half = halves[name];

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:f
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { appendLine, recoverReplaced } from "#platform";
+import { AppendedFile, appendLine, recoverReplaced } from "#platform";
 import { HighrankError } from "../../src/base/errors.js";
 import { type FaultOptions, HALVES, installFaults } from "./faults.mjs";
 
@@ -60,17 +60,41 @@ test.each([
   }
 });
 
-test.each(["before", "half"] as const)("a line whose writing fails %s it is done leaves the others", async (when) => {
+test.each([
+  ["before", "opens its file"],
+  ["half", "opens its file"],
+  ["before", "has it open"],
+  ["half", "has it open"],
+] as const)("a line whose writing fails %s it is done leaves the others, where it %s", async (when, how) => {
   const folder = await interrupted();
   const file = path.join(folder, "lines");
-  await appendLine(file, "one");
-  const calls = await withFaults({ folder }, () => appendLine(file, "two"));
+  const kept = new AppendedFile();
+  const append = (line: string): Promise<unknown> =>
+    how === "has it open" ? kept.append(file, `${line}\n`) : appendLine(file, line);
+  // What was opened while faults are installed sees them.
+  const calls = await withFaults({ folder }, async () => {
+    await append("one");
+    await append("two");
+  });
+  const before = calls.length;
   let lines = "one\ntwo\n";
-  for (const [index, { kind }] of calls.entries()) {
-    if (when === "half" && kind !== "write") continue;
-    await withFaults({ folder, at: index + 1, when }, () => appendLine(file, "lost"));
+  expect(await readFile(file, "utf8")).toBe(lines);
+  await kept.close();
+  for (let at = 1; at <= before; at++) {
+    if (when === "half" && calls[at - 1]!.kind !== "write") continue;
+    const written: string[] = [];
+    await withFaults({ folder, at, when }, async () => {
+      for (const line of ["three", "four"]) {
+        await append(line);
+        written.push(line);
+      }
+    });
+    lines += written.map((line) => `${line}\n`).join("");
     expect(await readFile(file, "utf8")).toBe(lines);
-    await appendLine(file, "three");
-    lines += "three\n";
+    expect(written).not.toContain("four");
+    await append("five");
+    lines += "five\n";
+    await kept.close();
   }
+  expect(await readFile(file, "utf8")).toBe(lines);
 });
