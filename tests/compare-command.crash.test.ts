@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -165,6 +165,23 @@ test("what is done stays as it is, and must not be made otherwise", async () => 
   const refused = await runCommand(["compare", "changed.yaml", "--out", "whole"], { cwd: folder });
   expect(refused.code).toBe(2);
   expect(refused.stderr).toContain("whole/runs/relora/seed-3 was made with other settings: reloraEvery was 3, is 2");
+});
+
+test("a run whose metrics have lost steps is refused, and so are a user's own reports", async () => {
+  await cp(path.join(folder, "whole"), path.join(folder, "cut"), { recursive: true });
+  const metrics = path.join(folder, "cut/runs/relora/seed-3/metrics.jsonl");
+  const lines = (await readFile(metrics, "utf8")).split("\n");
+  await writeFile(metrics, lines.filter((line) => !line.startsWith('{"kind":"step","step":4,')).join("\n"));
+  const cut = await compare("--out", "cut");
+  expect(cut.stderr).toContain("seed-3/metrics.jsonl: has 8 of the 9 steps, too few to compare the run by; remove ");
+  expect(cut.code).toBe(3);
+  await mkdir(path.join(folder, "own"));
+  await writeFile(path.join(folder, "own/report.md"), "My thesis");
+  await writeFile(path.join(folder, "own/summary.json"), '{"title": "My thesis"}');
+  expect(await compare("--out", "own")).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("own holds report.md, summary.json, which is no part of a study"),
+  });
 });
 
 test("by the library a run that fails ends the study with its name", { timeout: TIMEOUT_MS }, async () => {

@@ -1,4 +1,7 @@
-import { joinPath, writeFileAtomic } from "#platform";
+import { z } from "zod";
+import { exists, joinPath, readText, writeFileAtomic } from "#platform";
+import { HighrankError } from "../base/errors.js";
+import { COUNT, TEXT } from "../base/fields.js";
 import { renderStudyPage } from "./report-html.js";
 import { renderStudyMarkdown } from "./report-markdown.js";
 import { readMachine, readRunFiles } from "./run-files.js";
@@ -7,8 +10,30 @@ import type { Study } from "./study.js";
 import type { RunStatus } from "./study-run.js";
 import { type RunEvidence, type StudySummary, summarize } from "./summary.js";
 
+/** By which the folder of a study is known, so that the first file in it. */
+const SUMMARY_FILE = "summary.json";
+
 /** In the folder of the study. */
-export const REPORT_FILES = ["report.html", "report.md", "summary.json"] as const;
+export const REPORT_FILES = [SUMMARY_FILE, "report.html", "report.md"] as const;
+
+const SUMMARY = z.looseObject({
+  title: TEXT,
+  seeds: z.array(COUNT),
+  arms: z.array(z.looseObject({})),
+  runs: z.looseObject({ planned: COUNT, ended: COUNT }),
+});
+
+/** True if a study has written reports into a folder. */
+export async function holdsReports(folder: string): Promise<boolean> {
+  const path = joinPath(folder, SUMMARY_FILE);
+  if (!(await exists(path))) return false;
+  try {
+    return SUMMARY.safeParse(JSON.parse(await readText(path))).success;
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof HighrankError) return false;
+    throw error;
+  }
+}
 
 /** Writes the reports on the runs so far. */
 export async function writeReports(study: Study, statuses: readonly RunStatus[], out: string): Promise<StudySummary> {

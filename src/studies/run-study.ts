@@ -7,7 +7,7 @@ import type { MetricsRecord } from "../runs/metrics.js";
 import { LOCK_FILES } from "../runs/run-folder.js";
 import type { TrainingHandle } from "../training/start.js";
 import { startResuming, startTraining } from "../training/start.js";
-import { REPORT_FILES, writeReports } from "./reports.js";
+import { holdsReports, REPORT_FILES, writeReports } from "./reports.js";
 import type { AskedStudy, Study } from "./study.js";
 import { locateStudy, lookAtRun, lookAtRuns, type RunStatus, type StudyRun, studyRuns } from "./study-run.js";
 import type { StudySummary } from "./summary.js";
@@ -92,15 +92,16 @@ async function runStudy(given: AskedStudy, options: StudyOptions, control: Contr
   }
 }
 
-/** Files that a study leaves in its folder. */
-const OWN_ENTRIES: readonly string[] = ["runs", "spectra", ...REPORT_FILES];
+/** Folders that a study leaves in its own. */
+const OWN_FOLDERS: readonly string[] = ["runs", "spectra"];
 
 /** @throws ConfigError if the folder holds something that no study made. */
 async function requireStudyFolder(out: string): Promise<void> {
   if (!(await exists(out))) return;
   if (!(await isDirectory(out))) throw new ConfigError(`${optionName("out")}: ${out} is a file; name a folder`);
+  const own: readonly string[] = (await holdsReports(out)) ? [...OWN_FOLDERS, ...REPORT_FILES] : OWN_FOLDERS;
   const others = (await listFolder(out)).filter(
-    (name) => !OWN_ENTRIES.includes(name) && !LOCK_FILES.test(name) && !name.startsWith("."),
+    (name) => !own.includes(name) && !LOCK_FILES.test(name) && !name.startsWith("."),
   );
   if (others.length === 0) return;
   throw new ConfigError(

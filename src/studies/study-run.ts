@@ -1,5 +1,5 @@
 import { cpuCount, exists, joinPath, readText } from "#platform";
-import { ConfigError } from "../base/errors.js";
+import { CheckpointError, ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { hasFullRows, isComplete, type OpenSettings } from "../config/derive.js";
 import { settingOf } from "../config/names.js";
@@ -109,7 +109,7 @@ async function changesOf({ folder, settings, asked = settings }: StudyRun): Prom
     .map((key) => `${key} was ${text(before[key])}, is ${text(settings[key])}`);
 }
 
-/** The status of one run. */
+/** The status of one run. @throws CheckpointError if steps that it has made are not in its metrics. */
 export async function lookAtRun(run: StudyRun): Promise<RunStatus> {
   const { folder } = run;
   if (!(await isRunFolder(folder))) return { run, phase: "new", step: 0, records: [] };
@@ -117,8 +117,15 @@ export async function lookAtRun(run: StudyRun): Promise<RunStatus> {
   const records = (await exists(metrics)) ? parseMetrics(await readText(metrics), metrics) : [];
   const last = records.at(-1);
   const whole = last?.kind === "end" && (last.outcome === "diverged" || (await exists(joinPath(folder, "model"))));
-  if (whole && last.outcome !== "stopped") {
-    return { run, phase: last.outcome === "diverged" ? "diverged" : "done", step: last.step, records };
+  const hasEnded = whole && last.outcome !== "stopped";
+  const hasDiverged = hasEnded && last.outcome === "diverged";
+  const step = hasEnded ? last.step : ((await listCheckpoints(folder)).at(-1) ?? 0);
+  // The step that diverged has no record.
+  const recorded = new Set(records.flatMap((record) => (record.kind === "step" ? [record.step] : []))).size;
+  if (recorded < (hasDiverged ? step - 1 : step)) {
+    throw new CheckpointError(
+      `${metrics}: has ${recorded} of the ${step} steps, too few to compare the run by; remove ${folder} to repeat it`,
+    );
   }
-  return { run, phase: "begun", step: (await listCheckpoints(folder)).at(-1) ?? 0, records };
+  return { run, phase: hasDiverged ? "diverged" : hasEnded ? "done" : "begun", step, records };
 }
