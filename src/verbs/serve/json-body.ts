@@ -1,3 +1,4 @@
+import { isWellFormed } from "../../base/utf8.js";
 import type { ServerContext } from "../../serving/server.js";
 import { ApiError } from "./api-error.js";
 
@@ -32,7 +33,7 @@ const HALF = /\\ud[89a-f]/i;
 function parsed(text: string): unknown {
   let isUnicode = true;
   const check = (key: string, value: unknown): unknown => {
-    isUnicode &&= key.isWellFormed() && (typeof value !== "string" || value.isWellFormed());
+    isUnicode &&= isWellFormed(key) && (typeof value !== "string" || isWellFormed(value));
     return value;
   };
   let value: unknown;
@@ -43,5 +44,9 @@ function parsed(text: string): unknown {
     throw ApiError.of(400, "invalid_json", "the body is not JSON");
   }
   if (isUnicode) return value;
-  throw ApiError.of(400, "invalid_json", "the body has half a surrogate pair (such as \\ud800), which is no character");
+  throw ApiError.of(
+    400,
+    "invalid_value",
+    "the body has half a surrogate pair (such as \\ud800), which is no character",
+  );
 }
