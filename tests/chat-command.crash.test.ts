@@ -44,5 +44,6 @@ test("commands that there are not, files that are no data, --json and models wit
     expect(await failing("/save a.jsonl\n", "model")).toMatch(/^2 error: \/save: there is no answer yet/);
     expect(await failing("a\n/save a.txt\n", "model")).toMatch(/^2 error: \/save: name a file that ends in \.jsonl/);
     expect(await failing("a\n", "model", "--json")).toMatch(/^2 error: --json: a chat is not one object/);
+    expect((await runCommand(["chat", "--help", "--all"])).stdout).not.toContain("--json");
     expect(await failing("a\n", "plain")).toMatch(/^2 error: plain: its tokenizer has no chat template/);
   }));

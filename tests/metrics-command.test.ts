@@ -29,6 +29,7 @@ test("metrics shows a run in lines that fit, writes it as CSV, and gives all rec
     const lines = shown.stdout.split("\n");
     expect(lines[0]).toMatch(/^step +tokens +time +loss +rate +gradient +tok\/s +held out$/);
     expect(lines.slice(1, 21).at(-1)).toMatch(/^ +60 +6\.00K +1m 01s +3\.0\d{3} +1\.00e-3 +1\.000 +50 +3\.5000$/);
+    expect(lines.slice(21, 23)).toEqual(["", "training loss 3.0500, mean of 6 steps"]);
     expect(shown.stdout).toContain("warning The held-out loss is worse than before");
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
 

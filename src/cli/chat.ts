@@ -13,7 +13,7 @@ else can be typed. Lines of a file are answered with chat TARGET < FILE.`;
 
 /** `highrank chat TARGET` */
 export function addChat(program: Command, context: Context): void {
-  const command = addVerb(program, "chat", "talk to a model")
+  const command = addVerb(program, "chat", "talk to a model", { hasJson: false })
     .argument("<TARGET>", TARGET_HELP)
     .addHelpText("after", HELP_AFTER);
   addOptions(command, CHAT_OPTIONS);

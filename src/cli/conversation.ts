@@ -1,7 +1,7 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { appendLine, extension } from "#platform";
-import { ConfigError, DataError } from "../base/errors.js";
+import { ConfigError, HighrankError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
 import type { ChatMessage } from "../chats/chat-rendering.js";
 import type { WritingOptions } from "../programs/text-generator.js";
@@ -90,14 +90,17 @@ class Conversation {
       if (command === undefined) await this.#answer(turn);
       else await this.#obey(command, argument);
     } catch (error) {
-      // Whoever types can put it right; a file of turns ends here.
-      if (!this.#isAsked || !(error instanceof DataError || error instanceof ConfigError)) throw error;
+      // Whoever types can put it right, or save what there is; a file of turns ends here.
+      if (!this.#isAsked || !(error instanceof HighrankError)) throw error;
       this.#context.stderr.write(`${describeError(error, { debug: false })}\n`);
     }
     return "go on";
   }
 
-  /** Answers a turn. What was written of a stopped answer stays part of the conversation. */
+  /**
+   * Answers a turn. What was written of a stopped answer stays part of the conversation; a turn whose answer was stopped
+   * before its first word is none.
+   */
   async #answer(content: string): Promise<void> {
     const show = printer(this.#context);
     const asked = [...this.#messages, { role: "user", content }];
@@ -117,7 +120,7 @@ class Conversation {
       this.#answering = undefined;
       if (text !== "" || signal.aborted) show("\n");
     }
-    this.#messages = [...asked, { role: "assistant", content: text }];
+    if (text !== "" || !signal.aborted) this.#messages = [...asked, { role: "assistant", content: text }];
   }
 
   async #obey(command: string, argument: string): Promise<void> {

@@ -14,10 +14,9 @@ const MOST_STEPS = 10_000_000;
 
 /** `highrank inspect schedule [CONFIG]` */
 export function addInspectSchedule(inspect: Command, context: Context): void {
-  const command = addVerb(inspect, "schedule", "plot the learning rate of a run", adviceFromSettings).argument(
-    "[CONFIG]",
-    "settings in YAML or JSON; without it and --model, the preset quickstart",
-  );
+  const command = addVerb(inspect, "schedule", "plot the learning rate of a run", {
+    advice: adviceFromSettings,
+  }).argument("[CONFIG]", "settings in YAML or JSON; without it and --model, the preset quickstart");
   addSettingFlags(command);
   command.action(async (configPath: string | undefined) => {
     const settings = completeSettings(await settingsOf(command, configPath));

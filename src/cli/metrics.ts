@@ -5,6 +5,7 @@ import { optionName } from "../base/naming.js";
 import { formatCount, formatDuration, formatLearningRate, formatLoss, formatNumber, sum } from "../base/numbers.js";
 import { requireNewFile } from "../loading/output-folder.js";
 import { type MetricsRow, metricsCsv } from "../runs/metrics-table.js";
+import { recentLoss, recentSteps, recentWords } from "../runs/recent-loss.js";
 import type { RunMetrics } from "../verbs/metrics.js";
 import type { Context } from "./context.js";
 import { warningLines } from "./live-lines.js";
@@ -30,7 +31,7 @@ const HELP_AFTER = `
 --csv prints a header and a row for each step; evaluations stand in the row of
 their step. --json prints all records as they are in metrics.jsonl. Without
 either, a table of some 20 lines is shown, with the mean loss of the steps of
-each. The run may be under way.`;
+each, and the mean of the last steps. The run may be under way.`;
 
 /** `highrank metrics RUN` */
 export function addMetrics(program: Command, context: Context): void {
@@ -72,6 +73,7 @@ function summaryLines(metrics: RunMetrics, { outlet, env }: Context): string[] {
   const style = styleFor(outlet, env);
   return [
     ...tableLines("rrrrrrrr", header, parts.map(summaryCells)),
+    ...recentLines(rows),
     ...metrics.warnings.flatMap((warning, i) => [
       ...(i === 0 ? [""] : []),
       ...warningLines(warning, outlet.columns, style),
@@ -79,10 +81,16 @@ function summaryLines(metrics: RunMetrics, { outlet, env }: Context): string[] {
   ];
 }
 
+/** The loss that the page of the run shows. */
+function recentLines(rows: readonly MetricsRow[]): string[] {
+  const losses = numbersOf(rows, "loss");
+  const recent = recentLoss(losses.slice(-recentSteps(losses.length)));
+  return recent.loss === null ? [] : ["", `training loss ${formatLoss(recent.loss)}, ${recentWords(recent)}`];
+}
+
 /** Rows as one line: the mean of their losses, and otherwise the last value. */
 function summaryCells(rows: readonly MetricsRow[]): string[] {
-  const numbers = (column: string): number[] =>
-    rows.map((row) => row[column]).filter((cell): cell is number => typeof cell === "number");
+  const numbers = (column: string): number[] => numbersOf(rows, column);
   const last = (column: string, format: (value: number) => string): string => {
     const value = numbers(column).at(-1);
     return value === undefined ? "" : format(value);
@@ -98,4 +106,8 @@ function summaryCells(rows: readonly MetricsRow[]): string[] {
     last(numbers("computedPerSecond").length > 0 ? "computedPerSecond" : "tokensPerSecond", formatCount),
     last("evalLoss", formatLoss),
   ];
+}
+
+function numbersOf(rows: readonly MetricsRow[], column: string): number[] {
+  return rows.map((row) => row[column]).filter((cell): cell is number => typeof cell === "number");
 }

@@ -13,7 +13,9 @@ The result is the same, to the last bit, as without the interruption, whatever
 
 /** `highrank resume RUN` */
 export function addResume(program: Command, context: Context): void {
-  const command = addVerb(program, "resume", "continue a run that was stopped or killed", adviceFromSettings)
+  const command = addVerb(program, "resume", "continue a run that was stopped or killed", {
+    advice: adviceFromSettings,
+  })
     .argument("RUN", "the run folder")
     .option("--checkpoint <last|best|step>", "the checkpoint to resume from; later ones are removed (default: last)")
     .addHelpText("after", HELP_AFTER);

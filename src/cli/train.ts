@@ -18,10 +18,9 @@ ${Object.entries(RECIPES.quickstart)
 
 /** `highrank train [CONFIG]` */
 export function addTrain(program: Command, context: Context): void {
-  const command = addVerb(program, "train", "train a model: full, LoRA or ReLoRA", adviceFromSettings).argument(
-    "[CONFIG]",
-    "settings in YAML or JSON; without it and --model, the preset quickstart",
-  );
+  const command = addVerb(program, "train", "train a model: full, LoRA or ReLoRA", {
+    advice: adviceFromSettings,
+  }).argument("[CONFIG]", "settings in YAML or JSON; without it and --model, the preset quickstart");
   addDetails(command, DETAILS);
   addSettingFlags(command);
   addSweepOption(command);

@@ -153,14 +153,21 @@ export function addVerbGroup(parent: Command, name: string, summary: string): Co
   return group.exitOverride((error) => explainUsage(group, error));
 }
 
-/** A verb below `parent`, with `--json` and our errors. `advice` answers unknown options. */
+interface VerbTraits {
+  /** Answers unknown options. */
+  readonly advice?: (command: Command) => UnknownOptionAdvice;
+  /** False for a verb that refuses `--json` with words of its own. Default: true. */
+  readonly hasJson?: boolean;
+}
+
+/** A verb below `parent`, with `--json` and our errors. */
 export function addVerb(
   parent: Command,
   name: string,
   summary: string,
-  advice?: (command: Command) => UnknownOptionAdvice,
+  { advice, hasJson = true }: VerbTraits = {},
 ): Command {
   const command = parent.command(name).description(summary);
-  command.option("--json", "print one JSON object on standard output");
+  command.addOption(new Option("--json", "print one JSON object on standard output").hideHelp(!hasJson));
   return command.exitOverride((error) => explainUsage(command, error, advice?.(command)));
 }

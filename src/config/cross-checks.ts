@@ -13,6 +13,8 @@ interface CrossCheck {
   readonly keys: readonly [SettingKey, ...SettingKey[]];
   /** The fault, or null where the rule holds. */
   readonly fault: (settings: Settings) => string | null;
+  /** The least maxSteps with which the rule holds: what to ask for where the others stay, as in a run under way. */
+  readonly leastSteps?: (settings: Settings) => number;
 }
 
 /** Merges of a run: far more than one of years has, and few enough to be listed. */
@@ -178,6 +180,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
         ? null
         : `${optionName("warmStartSteps")}: must be below the ${maxSteps} steps of the run, or no step is left ` +
           `for the adapters, got ${warmStartSteps}; lower it, or use ${optionName("method", "full")}`,
+    leastSteps: ({ warmStartSteps }) => warmStartSteps + 1,
   },
   {
     keys: ["reloraEvery", "warmStartSteps", "maxSteps", "method"],
@@ -187,6 +190,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
         : `${optionName("reloraEvery")}: must be at most the ${maxSteps - warmStartSteps} steps with adapters ` +
           `(${optionName("maxSteps")} − ${optionName("warmStartSteps")}), got ${reloraEvery}; lower it, or use ` +
           `${optionName("method", "lora")} to never restart`,
+    leastSteps: ({ reloraEvery, warmStartSteps }) => warmStartSteps + reloraEvery,
   },
   {
     keys: ["maxSteps", "epochs"],
@@ -229,6 +233,7 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
         ? null
         : `${optionName("warmupSteps")}: must be at most ${name} (${steps}), got ${settings.warmupSteps}`;
     },
+    leastSteps: ({ warmupSteps }) => warmupSteps,
   },
 ];
 

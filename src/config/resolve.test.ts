@@ -377,6 +377,18 @@ describe("faults", () => {
     expect(faults[0]).toMatch(message);
   });
 
+  test.each([
+    [{ reloraEvery: 100, warmStartSteps: 50 }, 110, "150, as reloraEvery (100)"],
+    [{ method: "lora", warmStartSteps: 50 }, 50, "51, as warmStartSteps (50)"],
+    [{ method: "lora", warmStartSteps: 0, warmupSteps: 20 }, 10, "20, as warmupSteps (20)"],
+  ])("a run of %j under way says which length it allows, in place of settings that stay", (values, maxSteps, words) => {
+    const settings = resolveSettings({ flags: { model: "small", method: "relora", maxSteps: 400, ...values } });
+    const file = { path: "run/config.resolved.json", values: { ...settings }, isResolved: true };
+    const fault = `maxSteps: must be at least ${words} stays as the run was started, got ${maxSteps}`;
+    expect(faultsOf({ file, flags: { maxSteps } })).toEqual([fault]);
+    expect(faultsOf({ file, flags: { maxSteps: Number.parseInt(words, 10) } })).toEqual([]);
+  });
+
   test("a method is not held to the settings of another", () => {
     const restarts = { reloraEvery: 99_999, restartWarmupSteps: 200_000, warmStartSteps: 20_000 };
     expect(faultsOf({ flags: { ...restarts, method: "full" } })).toEqual([]);

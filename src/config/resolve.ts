@@ -43,9 +43,11 @@ export function resolveSettings({ flags = {}, file, changes, defaults = {} }: Se
   const recipe = preset === "none" ? {} : recipeFor(RECIPES[preset], given);
   const weaker = { values: { ...defaults, ...recipe } };
   const settings = complete([weaker, fromFile, fromChanges, fromFlags, { values: { preset } }], faults, bad);
+  const isUnderWay = file?.isResolved === true && fromFlags.values.maxSteps !== undefined;
+  const stays = (key: SettingKey): boolean => isUnderWay && fromFlags.values[key] === undefined;
   append(
     faults,
-    faultsOf(settings, bad).map((fault) => underGivenNames(fault, flags)),
+    faultsOf(settings, bad, stays).map((fault) => underGivenNames(fault, flags)),
   );
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return settings;
@@ -76,14 +78,26 @@ function underGivenNames(fault: string, flags: Readonly<Record<string, unknown>>
   }, fault);
 }
 
-/** The faults of values that do not fit together, as far as these are known. Extends `bad`. */
-function faultsOf(settings: OpenSettings, bad: Set<SettingKey>): string[] {
-  return CROSS_CHECKS.flatMap(({ keys, fault }) => {
+/**
+ * The faults of values that do not fit together, as far as these are known. Extends `bad`.
+ * @param stays true for settings of a run whose new length must fit them.
+ */
+function faultsOf(
+  settings: OpenSettings,
+  bad: Set<SettingKey>,
+  stays: (key: SettingKey) => boolean = () => false,
+): string[] {
+  return CROSS_CHECKS.flatMap(({ keys, fault, leastSteps }) => {
     if (keys.some((key) => bad.has(key) || settings[key] === undefined)) return [];
     const found = fault(settings as Settings);
     if (found === null) return [];
-    bad.add(keys[0]);
-    return [found];
+    const [key] = keys;
+    bad.add(key);
+    if (leastSteps === undefined || !stays(key)) return [found];
+    return [
+      `${optionName("maxSteps")}: must be at least ${leastSteps(settings as Settings)}, as ${optionName(key)} ` +
+        `(${settings[key]}) stays as the run was started, got ${settings.maxSteps}`,
+    ];
   });
 }
 

@@ -99,7 +99,8 @@ function transformersJsCode({ dtype, isChat }: CardForm & { kind: "onnx" }): str
     "",
     `const here = ${JSON.stringify(HERE)}; // this folder, or the name of the repository`,
     `const generator = await pipeline("text-generation", here, { dtype: ${JSON.stringify(dtype)} });`,
-    `console.log(await generator(${prompt}, { max_new_tokens: 50 }));`,
+    `const output = await generator(${prompt}, { max_new_tokens: 50 });`,
+    `console.log(output[0].generated_text${isChat ? ".at(-1).content" : ""});`,
   ].join("\n");
 }
 

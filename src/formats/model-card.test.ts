@@ -50,6 +50,8 @@ test.each([
   ],
   [{ kind: "model", isQuantized: true, isChat: true }, "apply_chat_template"],
   [{ kind: "onnx", dtype: "q8", isChat: false }, '{ dtype: "q8" }'],
+  [{ kind: "onnx", dtype: "q8", isChat: false }, "console.log(output[0].generated_text);"],
+  [{ kind: "onnx", dtype: "q8", isChat: true }, "console.log(output[0].generated_text.at(-1).content);"],
   [{ kind: "gguf", file: "my model.gguf" }, "llama-cli -m 'my model.gguf'"],
   [{ kind: "gguf-adapter", file: "a.gguf" }, "llama-cli -m base.gguf --lora a.gguf"],
 ] as const)("%o is loaded with %s", (form, code) => {

@@ -40,6 +40,11 @@ test("it answers under each name of the loopback address, and says where it is",
   expect(await ask(`${url}/nowhere`, {})).toEqual([404, "there is nothing at /nowhere"]);
 });
 
+test("a path is the same with a slash at its end", async () => {
+  const { url } = await serving((app) => void app.get("/models", (c) => c.text("all")));
+  for (const path of ["models", "models/"]) expect(await ask(`${url}/${path}`, {})).toEqual([200, "all"]);
+});
+
 test("a page whose own name leads to the loopback address gets nothing", async () => {
   const { url } = await serving(hello);
   const { port } = new URL(url);
@@ -92,7 +97,9 @@ test("no other address of the machine leads to it, unless it was asked for", asy
   expect(await refused("127.0.0.1")).toBe("connected");
   expect(await refused("127.0.0.2")).not.toBe("connected");
   const open = await serving(hello, { host: "0.0.0.0", port: 0 });
-  const { port: openPort } = new URL(open.url);
+  expect(await ask(open.url, {})).toEqual([200, "hello"]);
+  const { port: openPort, hostname } = new URL(open.url);
+  expect(hostname).toBe("127.0.0.1");
   expect(await ask(`http://127.0.0.1:${openPort}`, { host: `192.0.2.7:${openPort}` })).toEqual([200, "hello"]);
   expect((await ask(`http://127.0.0.1:${openPort}`, { host: `evil.example:${openPort}` }))[0]).toBe(403);
 });

@@ -23,7 +23,7 @@ export interface ListenOptions {
 
 /** A server that listens. */
 export interface Listening {
-  /** As `http://127.0.0.1:8000`. */
+  /** As `http://127.0.0.1:8000`: where this machine reaches it, also where it listens on all addresses. */
   readonly url: string;
   /** Ends open streams, waits a second for other answers under way, and frees the port. */
   close(): Promise<void>;
@@ -31,6 +31,12 @@ export interface Listening {
 
 /** Time in ms that answers under way have left when the server closes. */
 const GRACE_MS = 1000;
+
+/** Addresses that stand for all of a machine, and those of them by which it reaches itself. */
+const ALL_ADDRESSES: ReadonlyMap<string, string> = new Map([
+  ["0.0.0.0", "127.0.0.1"],
+  ["::", "::1"],
+]);
 
 /**
  * Serves the routes that `addRoutes` gives an application, which no web page of another origin can use: see `guard`.
@@ -42,7 +48,8 @@ export async function listen(
 ): Promise<Listening> {
   const closing = new AbortController();
   let actualPort = port;
-  const app: App = new Hono();
+  // A path means the same with a slash at its end.
+  const app: App = new Hono({ strict: false });
   app.onError((error, c) => {
     const [text, status] = refusal(error);
     return c.text(text, status);
@@ -59,8 +66,9 @@ export async function listen(
   addRoutes(app);
   const listener = await listenHttp((request) => app.fetch(request), host, port);
   actualPort = listener.port;
+  const reached = ALL_ADDRESSES.get(host) ?? host;
   return {
-    url: `http://${host.includes(":") ? `[${host}]` : host}:${listener.port}`,
+    url: `http://${reached.includes(":") ? `[${reached}]` : reached}:${listener.port}`,
     async close() {
       closing.abort();
       await listener.close(GRACE_MS);

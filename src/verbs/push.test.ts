@@ -4,12 +4,13 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { adapterFor } from "../../tests/bad-inputs/faulty-models.js";
 import { HubServer, type SeenRequest } from "../../tests/hub/hub-server.js";
 import { withFolder } from "../../tests/run-command.js";
-import { writeSmallModel } from "../../tests/small-model.js";
+import { TEXT, writeSmallModel } from "../../tests/small-model.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { frontMatter } from "../data/front-matter.js";
 import type { HubAccess } from "../hub/hub-access.js";
 import { mergeTarget } from "./merge.js";
 import { type Pushed, type PushOptions, pushTarget } from "./push.js";
+import { train } from "./train.js";
 
 const TOKEN = "hf_verysecret";
 const PATIENCE = { attempts: 2, firstWait: 1, silence: 5000 };
@@ -148,6 +149,18 @@ test("an adapter goes with a base that others can get, or not at all", async () 
     expect(config).toMatchObject({ base_model_name_or_path: "org/tiny", peft_type: "LORA" });
     expect(config.revision).toBe("0123456789012345678901234567890123456789");
     expect(JSON.stringify(config)).not.toContain(root);
+  });
+});
+
+test("the adapter of a run on a base of this machine alone is refused by the name of the run", async () => {
+  await withFolder({ "a.txt": TEXT }, async (root) => {
+    await writeSmallModel(path.join(root, "float"), { numLayers: 1 });
+    const [run, data] = [path.join(root, "run"), path.join(root, "a.txt")];
+    const settings = { model: path.join(root, "float"), data, method: "lora", rank: 2, out: run } as const;
+    await train({ ...settings, maxSteps: 1, batchSize: 2, sequenceLength: 16, evalTokens: 32, sampleTokens: 0 });
+    const refused = push(run, { what: "adapter" });
+    await expect(refused).rejects.toThrow(`${run}: the base of the adapter is `);
+    await expect(refused).rejects.toThrow("which nobody else can get");
   });
 });
 

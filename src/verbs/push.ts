@@ -91,7 +91,7 @@ async function filesOf(target: string, name: string, made: string, options: Push
     throw new ConfigError(`${optionName("what")} is for runs; ${target} is not one, so leave it out`);
   }
   if (isRun) return runFiles(target, name, made, options);
-  if (await isAdapterFolder(target)) return adapterFiles(target, name, made, base);
+  if (await isAdapterFolder(target)) return adapterFiles(target, name, made, { named: target, base });
   if (base !== null) {
     throw new ConfigError(`${optionName("base")} is for adapters; ${target} is not one, so leave it out`);
   }
@@ -115,7 +115,7 @@ async function runFiles(run: string, name: string, made: string, { what, base = 
   }
   const adapter = joinPath(made, "adapter");
   await exportPeft(target, adapter);
-  return adapterFiles(adapter, name, made, base);
+  return adapterFiles(adapter, name, made, { named: run, base });
 }
 
 /** The adapter of a run if the hub has its base, or else its model. */
@@ -125,16 +125,24 @@ async function publishedPart(run: string): Promise<(typeof PUSHED_PARTS)[number]
   return method !== "full" && isOfHub ? "adapter" : "model";
 }
 
-/** The files of an adapter, whose config names a base that readers elsewhere can get. */
-async function adapterFiles(folder: string, name: string, made: string, base: string | null): Promise<Files> {
+/**
+ * The files of an adapter, whose config names a base that readers elsewhere can get.
+ * @param named the folder that errors name: the adapter's own, or that of the run that it was made of.
+ */
+async function adapterFiles(
+  folder: string,
+  name: string,
+  made: string,
+  { named, base }: { readonly named: string; readonly base: string | null },
+): Promise<Files> {
   const path = await checkpointPath(folder, "adapter_config.json");
   const config = await readJsonObject(path);
   const found = await folderFiles(folder, name, made);
-  const named = base ?? String(config.base_model_name_or_path ?? "");
-  const ofHub = parseHubName(named);
-  if (ofHub === undefined || (base === null && (await exists(named)))) {
+  const basis = base ?? String(config.base_model_name_or_path ?? "");
+  const ofHub = parseHubName(basis);
+  if (ofHub === undefined || (base === null && (await exists(basis)))) {
     throw new ConfigError(
-      `${folder}: the base of the adapter is ${named === "" ? "not named" : named}, which nobody else can get; name a ` +
+      `${named}: the base of the adapter is ${basis === "" ? "not named" : basis}, which nobody else can get; name a ` +
         `model of the hub with ${optionName("base")}, or push a whole model, as merge writes it`,
     );
   }

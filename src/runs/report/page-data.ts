@@ -46,10 +46,15 @@ export interface Mark {
 export interface RunFacts {
   readonly step: number;
   readonly maxSteps: number | null;
+  /** The mean of the last steps in training. */
   readonly loss: number | null;
+  /** How many steps that is the mean of. */
+  readonly lossSteps: number;
   readonly heldOut: number | null;
   readonly lowestHeldOut: number | null;
+  /** Those scored. */
   readonly tokens: number;
+  /** Tokens computed a second, with padding. */
   readonly speed: number | null;
   readonly seconds: number | null;
 }

@@ -6,6 +6,7 @@ import { mergeCharts } from "./merge-charts.js";
 import { renderReport } from "./report.js";
 import { RunCourse } from "./run-course.js";
 import { runData } from "./run-data.js";
+import { factTiles } from "./summary.js";
 
 const step = (number: number, over: Partial<StepRecord> = {}): StepRecord => ({
   kind: "step",
@@ -174,6 +175,14 @@ test("charts appear only where there is something to show, none with a single po
   expect(titlesOf(records)).toEqual(ofSteps);
   const twice = [...records, { ...merge, step: 8, cycle: 2 }];
   expect(titlesOf(twice)).toEqual([...ofSteps, "Norm of ΔW", "Rank of the accumulated update"]);
+});
+
+test("the loss and the tokens say what they count", () => {
+  const tilesOf = (steps: number): string =>
+    factTiles(new RunCourse(Array.from({ length: steps }, (_, index) => step(index + 1, { loss: 100 - index }))));
+  expect(tilesOf(8)).toContain("<b>93.0000</b><span>training, last step</span>");
+  expect(tilesOf(40)).toContain("<b>62.5000</b><span>training, mean of 4 steps</span>");
+  expect(tilesOf(40)).toContain("<b>1.00K</b><span>with padding; 4.00K scored in all</span>");
 });
 
 test("text of the model and of settings cannot become markup", async () => {

@@ -17,5 +17,11 @@ export function renderReport({ title, settings, records }: ReportInput): Promise
   const state = course.end?.outcome ?? "not finished";
   const run = runData({ id: "run", name: title, title, settings }, course, { state, isRunning: false });
   const warnings = runWarnings(records).map(({ text }) => text);
-  return renderRunPage({ title, state, runs: [run], sections: sectionsOf(course, settings, warnings), events: null });
+  return renderRunPage({
+    title,
+    state,
+    runs: [run],
+    sections: sectionsOf(course, settings, { warnings }),
+    events: null,
+  });
 }

@@ -42,17 +42,18 @@ export function runData(
 /**
  * The parts of the page that are markup: nothing about merges or quantization where there was none.
  * @param warnings what is to be said first, a sentence each.
+ * @param outcome in place of that by the records.
  */
 export function sectionsOf(
   course: RunCourse,
   settings: ShownRun["settings"],
-  warnings: readonly string[] = [],
+  { warnings = [], outcome }: { readonly warnings?: readonly string[]; readonly outcome?: string } = {},
 ): Sections {
   return {
     warnings: warnings.map((warning) => `<li>${escapeHtml(warning)}</li>`).join(""),
     facts: factTiles(course),
     samples: sampleList(course.samples.items),
-    summary: pairs(summaryRows(course)),
+    summary: pairs(summaryRows(course, outcome)),
     tables: tablesOf(course),
     settings: pairs(settingPairs(settings)),
   };

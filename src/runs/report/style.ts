@@ -28,7 +28,7 @@ p { margin: 0 0 8px; color: var(--muted); font-size: 0.9rem; }
 #state { margin: 0; padding: 1px 10px; border: 1px solid var(--line); border-radius: 99px; background: var(--card); color: var(--text); font-size: 0.85rem; }
 #state.running::before { content: ""; display: inline-block; width: 8px; height: 8px; margin-right: 6px; border-radius: 50%; background: var(--green); }
 :is(#warnings, #connection:not(:empty)) { margin: 0 0 12px; padding: 8px 12px; border-left: 4px solid var(--orange); border-radius: 6px; background: var(--card); color: var(--text); font-size: 0.9rem; }
-#warnings { padding-left: 28px; }
+#warnings:not(:empty) { padding-left: 28px; }
 :is(#warnings, #facts, #summary, #settings):empty { display: none; }
 #choice { margin: 0 0 12px; }
 #facts { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 1px; margin: 0; border: 1px solid var(--line); border-radius: 10px; overflow: hidden; background: var(--line); }

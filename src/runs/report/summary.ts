@@ -2,8 +2,9 @@ import { append } from "../../base/lists.js";
 import { formatBytes, formatCount, formatDuration, formatNumber, formatShare } from "../../base/numbers.js";
 import { rankText } from "../../relora/merge-report.js";
 import { describeJob, type EndRecord, type EvalRecord, type RunOutline, totalBytes } from "../metrics.js";
+import { recentLoss, recentSteps, recentWords } from "../recent-loss.js";
 import { escapeHtml } from "./html.js";
-import type { RunFacts } from "./page-data.js";
+import type { RunFacts, StepColumns } from "./page-data.js";
 import type { RunCourse } from "./run-course.js";
 
 const OUTCOMES: Readonly<Record<EndRecord["outcome"], string>> = {
@@ -13,20 +14,23 @@ const OUTCOMES: Readonly<Record<EndRecord["outcome"], string>> = {
   diverged: "stopped: the numbers diverged",
 };
 
-/** Last points of the curves whose mean stands for the present. */
+/** Last points of the curves whose mean speed stands for the present. */
 const RECENT = 20;
 
 /** What a list of runs says of this one. */
 export function factsOf({ start, end, steps, lastStep, lastEval, lowestEval }: RunCourse): RunFacts {
-  const recent = steps.columns(Math.max(0, steps.length - RECENT));
+  const last = (points: number): StepColumns => steps.columns(Math.max(0, steps.length - points));
+  // The last points are single steps.
+  const { loss, steps: lossSteps } = recentLoss(last(recentSteps(steps.length)).loss);
   return {
     step: lastStep?.step ?? end?.step ?? start?.step ?? 0,
     maxSteps: start?.maxSteps ?? null,
-    loss: meanOf(recent.loss),
+    loss,
+    lossSteps,
     heldOut: finite(lastEval?.loss),
     lowestHeldOut: finite(lowestEval?.loss),
     tokens: lastStep?.tokens ?? end?.tokens ?? 0,
-    speed: meanOf(recent.speed),
+    speed: meanOf(last(RECENT).speed),
     seconds: end?.seconds ?? lastStep?.seconds ?? null,
   };
 }
@@ -34,18 +38,22 @@ export function factsOf({ start, end, steps, lastStep, lastEval, lowestEval }: R
 /** A few numbers in large type, which a glance takes in. */
 export function factTiles(course: RunCourse): string {
   const { start, end, firstEval, lastEval, lowestEval } = course;
-  const { step, maxSteps, loss, heldOut, tokens, speed, seconds } = factsOf(course);
+  const { step, maxSteps, loss, lossSteps, heldOut, tokens, speed, seconds } = factsOf(course);
   const lowest = lowestEval === lastEval ? "" : `, lowest ${lossText(lowestEval?.loss)}`;
   const left = secondsLeft(course);
   const tiles = [
-    tile("Loss", lossText(loss), "training"),
+    tile("Loss", lossText(loss), `training, ${recentWords({ steps: lossSteps })}`),
     tile(
       "Held-out loss",
       lossText(heldOut),
       firstEval === lastEval ? "at first" : `from ${lossText(firstEval?.loss)}${lowest}`,
     ),
     tile("Step", formatInteger(step), maxSteps === null ? "" : `of ${formatInteger(maxSteps)}`),
-    tile("Tokens a second", speed === null ? "–" : formatCount(speed), `${formatCount(tokens)} in all`),
+    tile(
+      "Tokens a second",
+      speed === null ? "–" : formatCount(speed),
+      `with padding; ${formatCount(tokens)} scored in all`,
+    ),
     tile("Time", seconds === null ? "–" : formatDuration(seconds), left === null ? "" : `${formatDuration(left)} left`),
     end !== undefined
       ? tile("Memory", formatBytes(end.peakMemoryBytes), "at its peak")
@@ -70,11 +78,13 @@ export function secondsLeft({ start, end, steps }: RunCourse): number | null {
   return ((now - begun) / (lastStep - firstStep)) * (start.maxSteps - lastStep);
 }
 
-/** Names and values of a run's summary. */
-export function summaryRows(course: RunCourse): [string, string][] {
+/** Names and values of a run's summary. @param outcome in words; by default that of the records. */
+export function summaryRows(
+  course: RunCourse,
+  outcome: string = course.end === undefined ? "not finished" : OUTCOMES[course.end.outcome],
+): [string, string][] {
   const { start, end, lastStep, merges, skips } = course;
-  const rows: [string, string][] = [];
-  rows.push(["Outcome", end === undefined ? "not finished" : OUTCOMES[end.outcome]]);
+  const rows: [string, string][] = [["Outcome", outcome]];
   if (start !== undefined) {
     const share = formatShare(start.trainableParameters / (start.parameters || 1));
     append(rows, [

@@ -1,6 +1,5 @@
 import { isObject, shownValue } from "../../base/json.js";
 import { suggest } from "../../base/suggest.js";
-import { isWellFormed } from "../../base/utf8.js";
 import { ApiError } from "./api-error.js";
 
 /** Reads the parameters of a request's body. A parameter that is null counts as left out. */
@@ -69,7 +68,7 @@ export class RequestFields {
 }
 
 export function isText(value: unknown): value is string {
-  return typeof value === "string" && isWellFormed(value);
+  return typeof value === "string";
 }
 
 export function wrongValue(name: string, must: string, value: unknown): ApiError {

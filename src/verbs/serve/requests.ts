@@ -1,5 +1,6 @@
-import { isObject } from "../../base/json.js";
+import { isObject, shownValue } from "../../base/json.js";
 import type { ChatMessage, Conversation } from "../../chats/chat-rendering.js";
+import { ApiError } from "./api-error.js";
 import type { Question } from "./messages.js";
 import { isText, RequestFields, wrongValue } from "./request-fields.js";
 
@@ -126,23 +127,35 @@ function stopsOf(fields: RequestFields): string[] {
 }
 
 function messagesOf(fields: RequestFields): ChatMessage[] {
-  const must = "a list of at least one message, each with a role and a content";
-  const given = fields.read("messages", must, (value): value is ChatMessage[] => {
-    return Array.isArray(value) && value.length > 0 && value.every(isMessage);
-  });
+  const must = "a list of at least one message";
+  const given = fields.read("messages", must, (value): value is unknown[] => Array.isArray(value) && value.length > 0);
   if (given === undefined) throw wrongValue("messages", must, undefined);
-  // Of newer clients; templates know the older name.
-  return given.map((message) => (message.role === "developer" ? { ...message, role: "system" } : message));
+  return given.map((value, index): ChatMessage => {
+    const fault = messageFault(value);
+    if (fault !== null) throw ApiError.of(400, "invalid_value", `messages[${index}]${fault}`, "messages");
+    const message = value as ChatMessage;
+    // Of newer clients; templates know the older name.
+    return message.role === "developer" ? { ...message, role: "system" } : message;
+  });
 }
 
-function isMessage(value: unknown): boolean {
-  if (!isObject(value) || !isText(value.role)) return false;
-  const { content } = value;
-  return isText(content) || (Array.isArray(content) && content.every(isPart));
-}
+const ROLES: readonly unknown[] = ["system", "developer", "user", "assistant", "tool"];
 
-function isPart(part: unknown): boolean {
-  return isObject(part) && part.type === "text" && isText(part.text);
+/** What is wrong with a message, from the name of its part on; null if nothing is. */
+function messageFault(message: unknown): string | null {
+  if (!isObject(message)) return `: must be an object with a role and a content, got ${shownValue(message)}`;
+  const { role, content } = message;
+  if (!ROLES.includes(role)) return `.role: must be one of ${ROLES.join(", ")}, got ${shownValue(role)}`;
+  if (isText(content)) return null;
+  if (!Array.isArray(content)) return `.content: must be a text or a list of parts, got ${shownValue(content)}`;
+  const at = content.findIndex((part) => !isObject(part) || part.type !== "text" || !isText(part.text));
+  if (at < 0) return null;
+  const part: unknown = content[at];
+  const isOther = isObject(part) && isText(part.type) && part.type !== "text";
+  const fault = isOther
+    ? `a part of type ${shownValue(part.type)} is not supported; leave it out`
+    : `must be a part of type text with a text, got ${shownValue(part)}`;
+  return `.content[${at}]: ${fault}`;
 }
 
 type CompletionPrompt = string | readonly number[];

@@ -18,6 +18,7 @@ export class FollowedFolder {
   /** By id, the newest first. */
   #runs = new Map<string, { readonly run: FollowedRun; readonly started: string }>();
   #found = 0;
+  #hasFound = false;
   #looking: Promise<void> | undefined;
 
   /** @param folder of runs, or of one run. */
@@ -31,7 +32,11 @@ export class FollowedFolder {
 
   /** What is to be said beside the runs; empty if nothing is. */
   get note(): string {
-    if (this.#found === 0) return `There are no runs in ${this.#folder} yet; they appear here when they begin.`;
+    if (this.#found === 0) {
+      return this.#hasFound
+        ? `The runs in ${this.#folder} are gone; others appear here when they begin.`
+        : `There are no runs in ${this.#folder} yet; they appear here when they begin.`;
+    }
     return this.#found > MAX_RUNS ? `The newest ${MAX_RUNS} of ${this.#found} runs.` : "";
   }
 
@@ -53,6 +58,7 @@ export class FollowedFolder {
     }
     found.sort((a, b) => order(b.started, a.started) || order(b.run.id, a.run.id));
     this.#found = paths.length;
+    this.#hasFound ||= paths.length > 0;
     this.#runs = new Map(found.slice(0, MAX_RUNS).map((each) => [each.run.id, each]));
   }
 }

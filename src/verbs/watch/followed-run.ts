@@ -17,6 +17,8 @@ const REST_LOOKS = 5;
 /** The words for a run that no process writes any more. */
 const OUTCOMES = { done: "done", early: "ended early", stopped: "stopped", diverged: "diverged" } as const;
 
+const UNREADABLE = "unreadable";
+
 /** How much of a run a page has heard. */
 export interface Heard {
   readonly revision: number;
@@ -72,7 +74,10 @@ export class FollowedRun {
     const shown = { id: this.id, name: this.id, title: runTitle(name, settings), settings };
     const state = { state: this.#state, isRunning: this.#isRunning };
     const data = runData(shown, this.#course, state);
-    const sections = sectionsOf(this.#course, settings, this.#warnings());
+    const sections = sectionsOf(this.#course, settings, {
+      warnings: this.#warnings(),
+      ...(this.#fault !== null && { outcome: UNREADABLE }),
+    });
     return {
       update: { ...data, steps: steps.columns(from), sections, from },
       heard: { revision, joinings: steps.joinings, points: steps.length },
@@ -84,7 +89,7 @@ export class FollowedRun {
     if (isAtRest && this.#looks++ % REST_LOOKS !== 0) return;
     const before = [this.#state, this.#fault, this.#isRunning].join();
     const hasNews = await this.#read();
-    this.#state = this.#fault === null ? this.#stateInWords() : "unreadable";
+    this.#state = this.#fault === null ? this.#stateInWords() : UNREADABLE;
     if (hasNews || this.#revision === 0 || before !== [this.#state, this.#fault, this.#isRunning].join()) {
       this.#revision++;
     }
@@ -129,6 +134,11 @@ export class FollowedRun {
   }
 
   #stateInWords(): string {
+    const words = this.#progressInWords();
+    return this.#damage === null ? words : `${words}, damaged`;
+  }
+
+  #progressInWords(): string {
     const { end, start } = this.#course;
     if (end !== undefined) return OUTCOMES[end.outcome];
     if (this.#isRunning) return start === undefined ? "starting" : "running";

@@ -86,6 +86,23 @@ test("a page hears of each run once, and then of what was added", async () => {
   });
 });
 
+test("a page hears anew of a run that was gone and is back under its name", async () => {
+  await withFolder(run("runs/a", 3), async (root) => {
+    const events = eventsOf(await watching(`${root}/runs`));
+    const next = async () => (await events.next()).value as { event: string; data: RunUpdate & { note: string } };
+    expect((await next()).data).toEqual({ ids: ["a"], note: "" });
+    expect((await next()).data.steps.step).toEqual([1, 2, 3]);
+    await rename(`${root}/runs/a`, `${root}/a`);
+    const note = `The runs in ${root}/runs are gone; others appear here when they begin.`;
+    expect((await next()).data).toEqual({ ids: [], note });
+    await rename(`${root}/a`, `${root}/runs/a`);
+    expect((await next()).data).toEqual({ ids: ["a"], note: "" });
+    const { data } = await next();
+    expect([data.id, data.state, data.from, data.steps.step]).toEqual(["a", "not finished", 0, [1, 2, 3]]);
+    await events.return(undefined);
+  });
+});
+
 test("the page is served to this machine's own programs alone, and holds nothing of the runs", async () => {
   await withFolder(run("runs/a", 3), async (root) => {
     const { url } = await watching(`${root}/runs`);
@@ -166,11 +183,12 @@ test("damaged and hostile folders are shown with a word, beside the others", asy
     await symlink("/etc/hostname", `${root}/link/metrics.jsonl`);
     const found = new Map((await looked(new FollowedFolder(root))).map((update) => [update.id, update]));
     expect(found.get("fine")).toMatchObject({ state: "not finished", sections: { warnings: "" } });
-    expect(found.get("lines")!.steps.step).toEqual([1, 2]);
+    expect(found.get("lines")).toMatchObject({ state: "not finished, damaged", steps: { step: [1, 2] } });
     expect(found.get("lines")!.sections!.warnings).toContain(
       "2 lines are not records and are left out; line 3: not JSON",
     );
-    expect(found.get("settings")).toMatchObject({ state: "unreadable" });
+    expect(found.get("settings")).toMatchObject({ state: "unreadable", settings: [] });
+    expect(found.get("settings")!.sections!.summary).toMatch(/Outcome.*unreadable/);
     expect(found.get("link")).toMatchObject({ state: "unreadable" });
     expect(found.get("link")!.sections!.warnings).toContain("leads out of the folder");
     const texts = found.get("texts")!;

@@ -6,7 +6,7 @@ import { sendEvents } from "../../serving/events.js";
 import { type App, type Listening, listen } from "../../serving/server.js";
 import { AMOUNT, orNull, requireArguments, requireOptions, TEXT } from "../arguments.js";
 import { FollowedFolder } from "./followed-folder.js";
-import type { Heard } from "./followed-run.js";
+import type { FollowedRun, Heard } from "./followed-run.js";
 
 /** The port of the page, if nothing else has it. */
 export const WATCH_PORT = 6116;
@@ -67,7 +67,8 @@ async function tell(
   folder: FollowedFolder,
   signal: AbortSignal,
 ): Promise<void> {
-  const heard = new Map<string, Heard>();
+  // By the run itself: one whose folder was gone and is back under its name begins anew.
+  const heard = new WeakMap<FollowedRun, Heard>();
   let listed = "";
   while (!signal.aborted) {
     await folder.look();
@@ -76,11 +77,11 @@ async function tell(
     listed = list;
     for (const run of folder.runs) {
       await run.look();
-      const news = run.news(heard.get(run.id));
+      const news = run.news(heard.get(run));
       if (signal.aborted) return;
       if (news === null) continue;
       await stream.writeSSE({ event: "run", data: JSON.stringify(news.update) });
-      heard.set(run.id, news.heard);
+      heard.set(run, news.heard);
     }
     await pause(LOOK_MS, signal);
   }

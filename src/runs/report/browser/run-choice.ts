@@ -56,7 +56,17 @@ export class RunChoice {
     const text = JSON.stringify(rows);
     if (text === this.#shownRows) return;
     this.#shownRows = text;
-    const head = ["Run", "State", "Step", "Loss", "Held-out", "Lowest", "Tokens", "Tokens a second", "Time"];
+    const head = [
+      "Run",
+      "State",
+      "Step",
+      "Loss (mean of steps)",
+      "Held-out",
+      "Lowest",
+      "Scored tokens",
+      "Tokens a second, with padding",
+      "Time",
+    ];
     const cells = rows.map(([name, ...others], index) => [
       element("span", { className: "named" }, [swatch(index), element("bdi", {}, [name!])]),
       ...others,
@@ -65,11 +75,21 @@ export class RunChoice {
   }
 }
 
-function factCells({ step, maxSteps, loss, heldOut, lowestHeldOut, tokens, speed, seconds }: RunFacts): string[] {
+function factCells({
+  step,
+  maxSteps,
+  loss,
+  lossSteps,
+  heldOut,
+  lowestHeldOut,
+  tokens,
+  speed,
+  seconds,
+}: RunFacts): string[] {
   const lossText = (value: number | null): string => (value === null ? "–" : FORMATS.loss(value));
   return [
     maxSteps === null ? String(step) : `${step} of ${maxSteps}`,
-    lossText(loss),
+    loss === null ? "–" : `${lossText(loss)} (${lossSteps})`,
     lossText(heldOut),
     lossText(lowestHeldOut),
     FORMATS.count(tokens),
