@@ -3,6 +3,7 @@ import path from "node:path";
 import { CheckpointError, DataError } from "../base/errors.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
 import { exists, isDirectory, listFolder } from "./node-files.js";
+import { absolutePath, joinPath } from "./node-paths.js";
 
 /** A repository in the Hugging Face cache, in which `snapshots/REVISION/` links to `blobs/`. */
 const CACHED_SNAPSHOT = /^(.*[\\/](?:models|datasets|spaces)--[^\\/]+)[\\/]snapshots[\\/][^\\/]+/;
@@ -15,7 +16,7 @@ const CACHED_SNAPSHOT = /^(.*[\\/](?:models|datasets|spaces)--[^\\/]+)[\\/]snaps
  * device.
  */
 export async function pathInside(folder: string, name: string): Promise<string> {
-  const inside = path.join(folder, name);
+  const inside = joinPath(folder, name);
   let [root, real] = ["", ""];
   let isRegular = true;
   try {
@@ -52,7 +53,7 @@ export async function filesBelow(
 ): Promise<string[]> {
   const files: string[] = [];
   const visit = async (below: string): Promise<void> => {
-    const names = await listFolder(path.join(folder, below));
+    const names = await listFolder(joinPath(folder, below));
     if (below !== "" && isClosed(names)) return;
     for (const name of names) {
       if (isLeftOut(name)) continue;
@@ -87,7 +88,7 @@ export async function realPath(of: string): Promise<string> {
   try {
     return await realpath(of);
   } catch (error) {
-    const { dir, base } = path.parse(path.resolve(of));
+    const { dir, base } = path.parse(absolutePath(of));
     if ((error as NodeJS.ErrnoException).code !== "ENOENT" || base === "") throw writeFault(of, error);
     const place = path.join(await realPath(dir), base);
     const to = await readlink(place).catch(() => null);
@@ -106,7 +107,7 @@ const WITHOUT_FOLDERS: ReadonlySet<number> = new Set([0x9fa0, 0x62656572]);
  * @throws CheckpointError if it may not.
  */
 export async function requireRoom(at: string): Promise<void> {
-  let place = path.resolve(at);
+  let place = absolutePath(at);
   while (!(await exists(place)) && place !== path.dirname(place)) place = path.dirname(place);
   try {
     if (WITHOUT_FOLDERS.has((await statfs(place)).type)) {

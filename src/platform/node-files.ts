@@ -11,10 +11,11 @@ import {
   rm,
   stat,
 } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import { DataError } from "../base/errors.js";
 import { lineOfBadUtf8 } from "../base/utf8.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
+import { absolutePath } from "./node-paths.js";
 import { syncContent, syncFolder } from "./node-sync.js";
 
 /** Most bytes of one system call: the calls take 31-bit lengths. */
@@ -201,9 +202,10 @@ export async function fileSize(path: string): Promise<number> {
 /** Creates the folder and missing folders above it, durably. */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    const first = await makeMissing(resolve(path));
+    const folder = absolutePath(path);
+    const first = await makeMissing(folder);
     if (first === undefined) return;
-    for (let made = resolve(path); ; made = dirname(made)) {
+    for (let made = folder; ; made = dirname(made)) {
       await syncFolder(dirname(made));
       if (made === first) return;
     }

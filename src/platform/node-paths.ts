@@ -1,17 +1,26 @@
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { DataError } from "../base/errors.js";
 
-/** Joins parts into one path and resolves `.` and `..`. */
-export function joinPath(...parts: string[]): string {
-  return path.join(...parts);
+/** A path with `..` in it, which only the file system can resolve: behind a link, it leads to where the target lies. */
+const WITH_PARENT = /(?:^|[\\/])\.\.(?:[\\/]|$)/;
+
+/** Joins parts into one path. `.` and `..` are resolved, but for a `..` in the first part. */
+export function joinPath(first: string, ...parts: string[]): string {
+  return WITH_PARENT.test(first) ? `${first}${path.sep}${path.join(...parts)}` : path.join(first, ...parts);
 }
 
-/** Path from the root of the file system; relative paths start at the working folder. */
+/** Path from the root of the file system, without `..`; relative paths start at the working folder. */
 export function absolutePath(from: string): string {
-  return path.resolve(from);
+  const parts = from.split(/[\\/]/);
+  const last = process.platform === "win32" ? -1 : parts.lastIndexOf("..");
+  if (last < 0) return path.resolve(from);
+  const upTo = parts.slice(0, last + 1).join("/");
+  // What is not there is behind no link. (Not `realpathSync` itself, which takes `..` for what it looks like.)
+  const folder = existsSync(upTo) ? realpathSync.native(upTo) : path.resolve(upTo);
+  return path.join(folder, ...parts.slice(last + 1));
 }
 
 /** The path as an address: `/a b` gives `file:///a%20b`. */

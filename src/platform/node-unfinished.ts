@@ -4,6 +4,7 @@ import { readdir, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { isAlive, processScope } from "./node-liveness.js";
+import { absolutePath } from "./node-paths.js";
 
 /** Where this process can be seen, for names: 8 digits. */
 const SCOPE = createHash("sha256")
@@ -19,7 +20,7 @@ const MAX_BASE_BYTES = 200;
 
 /** A name beside `target` that no process uses or has used. */
 export function nameBeside(target: string, kind: "partial" | "previous"): string {
-  const { dir, base } = path.parse(path.resolve(target));
+  const { dir, base } = path.parse(absolutePath(target));
   // What stepped aside gets its name back, so it must be there.
   const start = kind === "partial" ? startOf(base) : base;
   return path.join(dir, `.${start}.${process.pid}-${SCOPE}-${randomBytes(6).toString("hex")}.${kind}`);
@@ -32,7 +33,7 @@ function startOf(base: string): string {
 
 /** Removes what processes that ended have left of writing `target`. Those that cannot be seen from here keep theirs. */
 export async function removeLeftovers(target: string): Promise<void> {
-  const { dir, base } = path.parse(path.resolve(target));
+  const { dir, base } = path.parse(absolutePath(target));
   const start = `.${startOf(base)}.`;
   for (const name of await readdir(dir)) {
     const owner = name.startsWith(start) ? OWNER.exec(name.slice(start.length)) : null;

@@ -4,6 +4,7 @@ import { CheckpointError, ConfigError, HighrankError } from "../base/errors.js";
 import { readFault, writeFault } from "./file-faults.js";
 import { realPath } from "./node-containment.js";
 import { exists, isDirectory, MAX_TRANSFER_BYTES, makeFolder } from "./node-files.js";
+import { joinPath } from "./node-paths.js";
 import { syncFolder, syncTree } from "./node-sync.js";
 import { begin, finish, nameBeside, removeLeftovers } from "./node-unfinished.js";
 
@@ -207,16 +208,16 @@ export async function recoverReplaced(parent: string): Promise<string[]> {
     const names = new Set(await namesIn(parent));
     for (const { name, previous } of await steppedAside(parent, names)) {
       if (names.has(name)) {
-        await discard(previous, path.join(parent, name));
+        await discard(previous, joinPath(parent, name));
       } else {
-        await rename(previous, path.join(parent, name));
+        await rename(previous, joinPath(parent, name));
         await syncFolder(parent);
         names.add(name);
         recovered.push(name);
       }
     }
     for (const name of await namesIn(parent)) {
-      if (PARTIAL.test(name)) await rm(path.join(parent, name), { recursive: true, force: true });
+      if (PARTIAL.test(name)) await rm(joinPath(parent, name), { recursive: true, force: true });
     }
   } catch (error) {
     throw writeFault(parent, error);
@@ -251,7 +252,7 @@ async function steppedAside(parent: string, entries: Iterable<string>): Promise<
   for (const entry of entries) {
     const name = PREVIOUS.exec(entry)?.[1];
     if (name === undefined) continue;
-    const previous = path.join(parent, entry);
+    const previous = joinPath(parent, entry);
     aside.push({ name, previous, changed: (await stat(previous)).mtimeMs });
   }
   return aside.sort((a, b) => b.changed - a.changed);
