@@ -18,6 +18,7 @@ const behind = (name: string): string => `${outer}/link/../${name}`;
 test.skipIf(process.platform === "win32")("a .. behind a link leads to where the target lies", () => {
   expect(absolutePath(behind("new"))).toBe(path.join(outer, "real/new"));
   expect(absolutePath(behind("../a/./b"))).toBe(path.join(outer, "a/b"));
+  expect(absolutePath(behind("nothing/../a"))).toBe(path.join(outer, "real/a"));
   expect(absolutePath("nothing/../a")).toBe(path.resolve("a"));
   expect(joinPath(behind("x"), "a", "../b")).toBe(`${behind("x")}/b`);
   expect(joinPath("a", "../b", "./c")).toBe("b/c");

@@ -14,13 +14,14 @@ export function joinPath(first: string, ...parts: string[]): string {
 
 /** Path from the root of the file system, without `..`; relative paths start at the working folder. */
 export function absolutePath(from: string): string {
-  const parts = from.split(/[\\/]/);
-  const last = process.platform === "win32" ? -1 : parts.lastIndexOf("..");
-  if (last < 0) return path.resolve(from);
-  const upTo = parts.slice(0, last + 1).join("/");
-  // What is not there is behind no link. (Not `realpathSync` itself, which takes `..` for what it looks like.)
-  const folder = existsSync(upTo) ? realpathSync.native(upTo) : path.resolve(upTo);
-  return path.join(folder, ...parts.slice(last + 1));
+  if (process.platform === "win32" || !WITH_PARENT.test(from)) return path.resolve(from);
+  let at = path.isAbsolute(from) ? "/" : process.cwd();
+  for (const part of from.split("/")) {
+    // What is not there is behind no link. `realpathSync` itself takes `..` for what it looks like.
+    if (part === "..") at = path.dirname(existsSync(at) ? realpathSync.native(at) : at);
+    else at = path.join(at, part);
+  }
+  return at;
 }
 
 /** The path as an address: `/a b` gives `file:///a%20b`. */
