@@ -135,11 +135,9 @@ const INTERRUPT = `(async () => {
   const beside = await run.getDirectoryHandle("." + last + "." + crypto.randomUUID() + ".partial", { create: true });
   const files = [];
   for await (const [name, handle] of done.entries()) if (handle.kind === "file") files.push([name, handle]);
-  const inner = [];
-  for await (const name of (await done.getDirectoryHandle("adapter")).keys()) inner.push("adapter/" + name);
   for (const [name, handle] of files) if (name !== "state.json") await handle.move(beside, name);
   const list = await (await beside.getFileHandle(".moving.json", { create: true })).createWritable();
-  await list.write(JSON.stringify([...files.map(([name]) => name), ...inner]));
+  await list.write(JSON.stringify(files.map(([name]) => name)));
   await list.close();
   return files.length;
 })()`;

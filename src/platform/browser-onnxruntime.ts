@@ -28,6 +28,7 @@ export const onnxRuntime: OnnxRuntime = {
   packageName: "onnxruntime-web",
   // https://github.com/microsoft/onnxruntime/issues/25786
   fillsOutputs: false,
+  opensFiles: false,
   load: (device) => {
     if (device === "cpu") onCpu ??= loadCpu();
     else onGpu ??= loadGpu();

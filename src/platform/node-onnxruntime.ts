@@ -6,6 +6,7 @@ let loading: Promise<OnnxModule> | undefined;
 export const onnxRuntime: OnnxRuntime = {
   packageName: "onnxruntime-node",
   fillsOutputs: true,
+  opensFiles: true,
   load: () => {
     if (loading === undefined) warnOfTelemetry();
     loading ??= import("onnxruntime-node");

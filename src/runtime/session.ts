@@ -52,6 +52,9 @@ export function liveSessionCount(): number {
  * @throws DeviceError if the provider does not start or refuses the model.
  */
 export async function createSession(model: Uint8Array | string, options: SessionOptions): Promise<OrtSession> {
+  if (typeof model === "string" && !onnxRuntime.opensFiles) {
+    throw new DeviceError(`${model}: ${onnxRuntime.packageName} opens no files; load it in Node.js`);
+  }
   const ort = await loadRuntime(options.device);
   const session = await explainFailure(options.device, "create a session", () =>
     // Its declarations take the two kinds one by one.

@@ -3,7 +3,7 @@ import { download, hasFile, writeText } from "./files.js";
 import { builtInText } from "./text.js";
 
 const RUN = "run";
-const FILES = ["adapter_model.safetensors", "adapter_config.json"];
+const ADAPTER = ["adapter_model.safetensors", "adapter_config.json"];
 
 const at = <T extends Element>(id: string): T => document.querySelector<T>(`#${id}`)!;
 const text = at<HTMLTextAreaElement>("text");
@@ -56,13 +56,14 @@ async function follow(start: () => Promise<Run>): Promise<void> {
     const run = await start();
     const loss = run.finalLoss === null ? "" : `, held-out loss ${run.finalLoss.toFixed(5)}`;
     say(`${run.outcome === "done" ? "Done" : "Stopped"} after ${run.step} steps${loss}`);
-    const folder = run.outcome === "done" ? RUN : run.checkpoint;
-    for (const name of FILES) at("files").append(await download(`${folder}/adapter/${name}`));
+    if (run.outcome !== "done") return;
+    for (const name of ADAPTER) at("files").append(await download(`${RUN}/adapter/${name}`));
   } catch (error) {
     say(error instanceof HighrankError ? error.message : String(error));
+  } finally {
+    stopButton!.disabled = true;
+    await ready();
   }
-  stopButton!.disabled = true;
-  await ready();
 }
 
 async function ready(): Promise<void> {
@@ -87,7 +88,7 @@ trainButton!.addEventListener("click", () =>
         sequenceLength: 64,
         batchSize: 4,
         maxSteps: Number(steps.value),
-        reloraEvery: 8,
+        reloraEvery: Math.min(8, Number(steps.value)),
         saveEvery: 5,
         out: RUN,
         overwrite: true,
