@@ -183,28 +183,35 @@ export async function readText(
   }
 }
 
-/**
- * Appends `line` and a newline to the file, which is created if missing; a failed write leaves the file unchanged.
- * @returns the length of the file before.
- */
-export function appendLine(path: string, line: string): Promise<number> {
-  return appendBytes(path, `${line}\n`);
+/** A file that grows by appends. One that fails leaves the file unchanged. */
+export class AppendedFile {
+  /**
+   * Appends bytes, or text as UTF-8, to the file at the path, which is created if missing.
+   * @returns the length of the file before.
+   * @throws CheckpointError
+   */
+  append(path: string, content: Uint8Array | string): Promise<number> {
+    return writing(path, async () => {
+      const file = await openForWriting(await fileAt(path, true), true);
+      try {
+        await file.write(typeof content === "string" ? new TextEncoder().encode(content) : content, file.size);
+      } catch (error) {
+        await file.truncate(file.size);
+        throw error;
+      } finally {
+        await file.close();
+      }
+      return file.size;
+    });
+  }
+
+  /** Nothing stays open: of a file, one handle may write, and others sync and replace it. */
+  async close(): Promise<void> {}
 }
 
-/** Appends bytes, or text as UTF-8, to a file like `appendLine`. */
-export function appendBytes(path: string, content: Uint8Array | string): Promise<number> {
-  return writing(path, async () => {
-    const file = await openForWriting(await fileAt(path, true), true);
-    try {
-      await file.write(typeof content === "string" ? new TextEncoder().encode(content) : content, file.size);
-    } catch (error) {
-      await file.truncate(file.size);
-      throw error;
-    } finally {
-      await file.close();
-    }
-    return file.size;
-  });
+/** Appends `line` and a newline to the file like an {@link AppendedFile}. */
+export async function appendLine(path: string, line: string): Promise<void> {
+  await new AppendedFile().append(path, `${line}\n`);
 }
 
 /** Makes the file durable. @throws CheckpointError if there is no such file. */

@@ -18,6 +18,10 @@ export function residentMemoryBytes(): number {
   return 0;
 }
 
+export function heldMemoryBytes(): number {
+  return 0;
+}
+
 export function peakMemoryBytes(): number {
   return 0;
 }

@@ -18,7 +18,7 @@ export {
   withTemporaryFolder,
 } from "./browser-absent.js";
 export {
-  appendBytes,
+  AppendedFile,
   appendLine,
   copyFile,
   exists,
@@ -45,6 +45,7 @@ export {
   collectGarbage,
   cpuCount,
   freeDiskBytes,
+  heldMemoryBytes,
   keepFreedMemory,
   machineIdentity,
   peakMemoryBytes,
