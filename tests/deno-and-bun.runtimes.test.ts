@@ -119,11 +119,12 @@ for (const { name, program } of RUNTIMES) {
         const platform = new URL("../dist/platform/node.js", import.meta.url).href;
         await writeFile(
           path.join(folder, "work.js"),
-          `import { workerPort } from ${JSON.stringify(platform)};
-           workerPort().onMessage((what) => {
-             const kept = [];
-             for (;;) if (what === "fill") kept.push({ value: [kept.length] });
-           });`,
+          `import { inWorker } from ${JSON.stringify(platform)};
+           inWorker((port) =>
+             port.onMessage((what) => {
+               const kept = [];
+               for (;;) if (what === "fill") kept.push({ value: [kept.length] });
+             }));`,
         );
         await writeFile(
           path.join(folder, "main.js"),

@@ -1,4 +1,4 @@
-import { Matrix, SVD } from "ml-matrix";
+import { Matrix, SVD } from "#matrix";
 import { normal } from "../nn/initializers.js";
 import { applyLinear } from "../nn/linear.js";
 import { Parameter } from "../nn/module.js";

@@ -1,4 +1,4 @@
-import { Matrix, QrDecomposition, SVD } from "ml-matrix";
+import { Matrix, QrDecomposition, SVD } from "#matrix";
 import { sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { tensor } from "../tensor/tensor.js";

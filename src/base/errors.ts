@@ -61,3 +61,19 @@ export class MemoryError extends DeviceError {}
 
 /** NaN, Inf or divergence in numbers that must stay finite. */
 export class NumericError extends HighrankError {}
+
+/** Bundlers shorten the names of classes, and an error says its own. */
+const NAMED = {
+  HighrankError,
+  ShapeError,
+  DTypeError,
+  ConfigError,
+  DataError,
+  CheckpointError,
+  InterruptedError,
+  ModelError,
+  DeviceError,
+  MemoryError,
+  NumericError,
+};
+for (const [name, type] of Object.entries(NAMED)) Object.defineProperty(type, "name", { value: name });

@@ -1,4 +1,4 @@
-import { cpuCount, runLimited } from "#platform";
+import { cpuCount, runLimited, Worker } from "#platform";
 import { DataError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { writePythonJson } from "../python/json.js";
@@ -130,7 +130,8 @@ async function renderPart(
 ): Promise<void> {
   let done = 0;
   try {
-    await runLimited(new URL("./chat-worker.js", import.meta.url), { ...work, atOnce }, LIMITS, (message) => {
+    const module = new Worker(new URL("./chat-worker.js", import.meta.url), { type: "module" });
+    await runLimited(module, { ...work, atOnce }, LIMITS, (message) => {
       for (const answer of message as readonly ChatAnswer[]) answers[places[done++]!] = answer;
     });
   } catch (cause) {

@@ -1,4 +1,4 @@
-import { workerPort } from "#platform";
+import { inWorker, nextTurn } from "#platform";
 import { DataError } from "../base/errors.js";
 import { parsePythonJson } from "../python/json.js";
 import { ChatRenderer, type Conversation } from "./chat-rendering.js";
@@ -12,24 +12,25 @@ function answer(renderer: ChatRenderer, conversation: Conversation, task: ChatTa
   return { text, assistantSpans: [], spanMessages: [], isClosed: false };
 }
 
-const port = workerPort();
-port.onMessage(async (work) => {
-  const { source, variables, conversations, task, date, atOnce } = work as ChatProcessWork;
-  let renderer: ChatRenderer | undefined;
-  let answers: ChatAnswer[] = [];
-  for (const [index, conversation] of conversations.entries()) {
-    try {
-      renderer ??= new ChatRenderer(source, variables, date);
-      answers.push(answer(renderer, parsePythonJson(conversation) as Conversation, task));
-    } catch (error) {
-      if (!(error instanceof DataError || error instanceof SyntaxError)) throw error;
-      answers.push({ fault: error instanceof DataError ? error.text : error.message });
+inWorker((port) => {
+  port.onMessage(async (work) => {
+    const { source, variables, conversations, task, date, atOnce } = work as ChatProcessWork;
+    let renderer: ChatRenderer | undefined;
+    let answers: ChatAnswer[] = [];
+    for (const [index, conversation] of conversations.entries()) {
+      try {
+        renderer ??= new ChatRenderer(source, variables, date);
+        answers.push(answer(renderer, parsePythonJson(conversation) as Conversation, task));
+      } catch (error) {
+        if (!(error instanceof DataError || error instanceof SyntaxError)) throw error;
+        answers.push({ fault: error instanceof DataError ? error.text : error.message });
+      }
+      if (answers.length < atOnce && index + 1 < conversations.length) continue;
+      port.post(answers);
+      answers = [];
+      // Messages leave between two turns of the event loop, and each one shows progress.
+      await nextTurn();
     }
-    if (answers.length < atOnce && index + 1 < conversations.length) continue;
-    port.post(answers);
-    answers = [];
-    // Messages leave between two turns of the event loop, and each one shows progress.
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  port.close();
+    port.close();
+  });
 });

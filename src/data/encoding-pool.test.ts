@@ -1,6 +1,7 @@
 import { tmpdir } from "node:os";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
+import { Worker } from "#platform";
 import { CheckpointError } from "../base/errors.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { trainTokenizer } from "../tokenizers/train-tokenizer.js";
@@ -44,14 +45,14 @@ test("the tokens are the same with any number of threads", async () => {
 });
 
 test("threads are started once the texts are many", async () => {
-  const module = new URL("../../tests/data/answering-thread.js", import.meta.url);
+  const module = () => new Worker(new URL("../../tests/data/answering-thread.js", import.meta.url), { type: "module" });
   const answers = await encodeAll({ workers: 2, alone: 1, module });
   expect(answers.map((answer) => answer === "by a thread")).toEqual([false, true, true, true, true, true]);
 });
 
 test("where threads fail, the tokens are made without them", async () => {
   const alone = await encodeAll({ workers: 1 });
-  const missing = new URL("./no-such-module.mjs", pathToFileURL(`${tmpdir()}/`));
+  const missing = () => new Worker(new URL("./no-such-module.mjs", pathToFileURL(`${tmpdir()}/`)), { type: "module" });
   expect(await encodeAll({ workers: 2, alone: 0, module: missing })).toEqual(alone);
 });
 

@@ -1,4 +1,4 @@
-import { cpuCount, startWorker, type WorkerHandle } from "#platform";
+import { cpuCount, startWorker, Worker, type WorkerHandle } from "#platform";
 import { type ErrorParts, putTogether } from "../base/error-parts.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { charactersOf, type EncodedTask, type EncodingTask, encodeTask } from "./encoding-work.js";
@@ -31,8 +31,8 @@ export interface PoolOptions {
   readonly workers?: number;
   /** Characters that this thread encodes before it starts others. Default 2 Mi. */
   readonly alone?: number;
-  /** The module that a thread runs. */
-  readonly module?: URL;
+  /** Names the module that a thread runs. */
+  readonly module?: () => Worker;
 }
 
 /**
@@ -42,7 +42,7 @@ export interface PoolOptions {
 export class EncodingPool {
   readonly #tokenizer: Tokenizer;
   readonly #count: number;
-  readonly #module: URL;
+  readonly #module: () => Worker;
   #alone: number;
   #helpers: readonly Helper[] | null = null;
 
@@ -51,7 +51,7 @@ export class EncodingPool {
     {
       workers = Math.min(cpuCount(), MOST_WORKERS),
       alone = ALONE,
-      module = new URL("./encoding-worker.js", import.meta.url),
+      module = () => new Worker(new URL("./encoding-worker.js", import.meta.url), { type: "module" }),
     }: PoolOptions = {},
   ) {
     this.#tokenizer = tokenizer;
@@ -94,7 +94,7 @@ export class EncodingPool {
   }
 
   #startOne(): Helper {
-    const handle = startWorker(this.#module, this.#tokenizer.content);
+    const handle = startWorker(this.#module(), this.#tokenizer.content);
     const given: Given[] = [];
     handle.onMessage((message) => {
       const answer = message as EncodingAnswer;

@@ -1,4 +1,4 @@
-import { workerPort } from "#platform";
+import { inWorker } from "#platform";
 import { takeApart } from "../base/error-parts.js";
 import { Tokenizer, type TokenizerContent } from "../tokenizers/tokenizer.js";
 import type { EncodingAnswer } from "./encoding-pool.js";
@@ -6,14 +6,15 @@ import { type EncodingTask, encodeTask } from "./encoding-work.js";
 
 // A thread that encodes texts, one task after another.
 
-const port = workerPort();
-const tokenizer = Tokenizer.ofContent(port.data as TokenizerContent);
-port.onMessage((message) => {
-  try {
-    const encoded = encodeTask(tokenizer, message as EncodingTask);
-    const { ids, labels, ends } = encoded;
-    port.post({ encoded } satisfies EncodingAnswer, [ids.buffer, labels.buffer, ends.buffer]);
-  } catch (error) {
-    port.post({ error: takeApart(error) } satisfies EncodingAnswer);
-  }
+inWorker((port) => {
+  const tokenizer = Tokenizer.ofContent(port.data as TokenizerContent);
+  port.onMessage((message) => {
+    try {
+      const encoded = encodeTask(tokenizer, message as EncodingTask);
+      const { ids, labels, ends } = encoded;
+      port.post({ encoded } satisfies EncodingAnswer, [ids.buffer, labels.buffer, ends.buffer]);
+    } catch (error) {
+      port.post({ error: takeApart(error) } satisfies EncodingAnswer);
+    }
+  });
 });

@@ -1,4 +1,4 @@
-import { fileSize, type LimitedProcess, openLimited } from "#platform";
+import { fileSize, type LimitedProcess, openLimited, Worker } from "#platform";
 import { DataError } from "../base/errors.js";
 import type { ParquetRows, ParquetShape } from "./parquet-rows.js";
 import { parquetFields } from "./parquet-values.js";
@@ -45,7 +45,8 @@ export async function openParquet(path: string, asked: readonly string[] = [], s
     seconds: Math.ceil(LIMITS.seconds + LIMITS.each.seconds * mebibytes),
     heapMegabytes: Math.ceil(LIMITS.heapMegabytes + LIMITS.each.heapMegabytes * mebibytes),
   };
-  const reader = openLimited(new URL("./parquet-worker.js", import.meta.url), limits);
+  const module = new Worker(new URL("./parquet-worker.js", import.meta.url), { type: "module" });
+  const reader = openLimited(module, limits);
   try {
     const work: ParquetWork = { path, asked, share };
     const answer = await ask(reader, path, work);

@@ -1,4 +1,4 @@
-import { openForReading, workerPort } from "#platform";
+import { inWorker, openForReading } from "#platform";
 import { HighrankError } from "../base/errors.js";
 import type { ParquetAnswer, ParquetWork } from "./parquet-format.js";
 import type { ParquetFile } from "./parquet-pages.js";
@@ -37,11 +37,12 @@ async function openFile(path: string): Promise<ParquetFile> {
   };
 }
 
-const port = workerPort();
-let going: AsyncGenerator<ParquetAnswer, void> | undefined;
-port.onMessage(async (message) => {
-  going ??= answers(message as ParquetWork);
-  const { value, done } = await going.next();
-  if (done) port.close();
-  else port.post(value);
+inWorker((port) => {
+  let going: AsyncGenerator<ParquetAnswer, void> | undefined;
+  port.onMessage(async (message) => {
+    going ??= answers(message as ParquetWork);
+    const { value, done } = await going.next();
+    if (done) port.close();
+    else port.post(value);
+  });
 });

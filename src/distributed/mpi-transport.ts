@@ -126,8 +126,6 @@ export class MpiTransport implements Transport {
   }
 }
 
-const NEVER = new Int32Array(new SharedArrayBuffer(4));
-
 /**
  * Lets time pass, the more the longer was waited: messages between ranks that are in step arrive within microseconds,
  * and a core is not held by long waits. In those, the thread does other work.
@@ -135,6 +133,14 @@ const NEVER = new Int32Array(new SharedArrayBuffer(4));
 async function pause(waited: number): Promise<void> {
   if (waited < SPIN) return;
   const milliseconds = waited * PAUSE_SHARE;
-  if (milliseconds < LONGEST_PAUSE) Atomics.wait(NEVER, 0, 0, milliseconds);
+  if (milliseconds < LONGEST_PAUSE) Atomics.wait(never(), 0, 0, milliseconds);
   else await new Promise((resolve) => setTimeout(resolve, LONGEST_PAUSE));
+}
+
+let unchanging: Int32Array | undefined;
+
+/** Memory that no thread wakes another by. Made on first use, as pages that are not isolated cannot share any. */
+function never(): Int32Array {
+  unchanging ??= new Int32Array(new SharedArrayBuffer(4));
+  return unchanging;
 }

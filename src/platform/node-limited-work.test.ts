@@ -37,11 +37,11 @@ test.runIf(process.platform === "linux")("array buffers count as well, which the
     const module = path.join(folder, "work.mjs");
     await writeFile(
       module,
-      `import { workerPort } from ${JSON.stringify(platform)};
-       workerPort().onMessage(() => {
+      `import { inWorker } from ${JSON.stringify(platform)};
+       inWorker((port) => port.onMessage(() => {
          const kept = [];
          for (;;) kept.push(new Uint8Array(2 ** 20).fill(1));
-       });`,
+       }));`,
     );
     const work = runLimited(pathToFileURL(module), null, { ...FEW, heapMegabytes: 16 }, () => {});
     await expect(work).rejects.toThrow("it took more than 544 MiB of memory");

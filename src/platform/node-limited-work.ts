@@ -2,102 +2,26 @@ import { fork } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { DataError, DeviceError } from "../base/errors.js";
+import {
+  type LimitedWork,
+  limitedWork,
+  type StartedProcess,
+  timerOf,
+  type WorkLimits,
+  withResolvers,
+} from "./limited-work.js";
 import { builtModule } from "./node-modules.js";
 import { DATA } from "./node-processes.js";
 import { heapLimit, isOutOfMemory } from "./node-runtimes.js";
 
-/** Bounds on work whose extent an untrusted file decides. */
-export interface WorkLimits {
-  /** Longest time between two messages, and before the first. */
-  readonly seconds: number;
-  /**
-   * Limit of the engine's heap: objects and texts, not array buffers. Bun has none. On Linux the process as a whole may
-   * hold `WHOLE.megabytes` and `WHOLE.each` for every MiB of this.
-   */
-  readonly heapMegabytes: number;
-}
-
-/** Memory of a whole process: its program, its heap while garbage is collected, and array buffers. */
+/** Memory of a whole process: its program, its heap while garbage is collected (`each` MiB of it), and array buffers. */
 const WHOLE = { megabytes: 512, each: 2 } as const;
 
 /** Milliseconds between two looks at the memory of a process. */
 const LOOK_EVERY = 100;
 
-/**
- * Runs the module at `url` in a separate process until it ends, and stops it if it takes too long or too much memory;
- * an engine that is out of memory takes its whole process with it. The module gets `work` as its first message through
- * `workerPort()`.
- * @throws DataError that says which limit was exceeded; DeviceError if the process ends for another reason.
- */
-export async function runLimited(
-  url: URL,
-  work: unknown,
-  limits: WorkLimits,
-  onMessage: (message: unknown) => void,
-): Promise<void> {
-  const limited = startLimited(url, limits, (message) => {
-    limited.startTimer();
-    onMessage(message);
-  });
-  try {
-    limited.post(work);
-    await limited.ended;
-  } finally {
-    limited.stop();
-  }
-}
-
-/** A separate process that answers questions one after another. */
-export interface LimitedProcess {
-  /**
-   * The next message of the process; undefined if it ended in order.
-   * @throws DataError and DeviceError as `runLimited`. The time between an answer and the next question has no limit.
-   */
-  ask(question: unknown): Promise<unknown>;
-  stop(): void;
-}
-
-/** As `runLimited`, of a module that gives one message for each that it gets. Must be stopped. */
-export function openLimited(url: URL, limits: WorkLimits): LimitedProcess {
-  type Answered = { resolve(message: unknown): void; reject(error: unknown): void };
-  let waiting: Answered | undefined;
-  const limited = startLimited(url, limits, (message) => {
-    limited.stopTimer();
-    waiting?.resolve(message);
-  });
-  let fault: { readonly error: unknown } | undefined;
-  let hasEnded = false;
-  limited.ended.then(
-    () => {
-      hasEnded = true;
-      waiting?.resolve(undefined);
-    },
-    (error) => {
-      fault = { error };
-      waiting?.reject(error);
-    },
-  );
-  return {
-    ask: (question) =>
-      new Promise((resolve, reject) => {
-        if (fault !== undefined) return reject(fault.error);
-        if (hasEnded) return resolve(undefined);
-        waiting = { resolve, reject };
-        limited.post(question);
-      }),
-    stop: limited.stop,
-  };
-}
-
-interface StartedProcess {
-  /** Sends a message, and starts the timer. */
-  post(message: unknown): void;
-  startTimer(): void;
-  stopTimer(): void;
-  /** Rejects if the process ended for a limit or another reason. */
-  readonly ended: Promise<void>;
-  stop(): void;
-}
+/** Work in a separate process: an engine that is out of memory takes its whole process with it. */
+export const { runLimited, openLimited }: LimitedWork<URL> = limitedWork(startLimited);
 
 function startLimited(
   url: URL,
@@ -118,12 +42,7 @@ function startLimited(
   const looks = setInterval(async () => {
     if ((await residentMegabytes(child.pid)) > wholeMegabytes) tooLarge(wholeMegabytes);
   }, LOOK_EVERY);
-  let timer: NodeJS.Timeout | undefined;
-  const stopTimer = (): void => clearTimeout(timer);
-  const startTimer = (): void => {
-    stopTimer();
-    timer = setTimeout(() => reject(new DataError(`it did not finish within ${seconds} s`)), 1000 * seconds);
-  };
+  const timer = timerOf(seconds, reject);
   child.on("message", onMessage);
   child.on("error", reject);
   let isDisconnected = false;
@@ -145,26 +64,18 @@ function startLimited(
   });
   return {
     post: (message) => {
-      startTimer();
+      timer.start();
       child.send(message as object, () => {});
     },
-    startTimer,
-    stopTimer,
+    startTimer: timer.start,
+    stopTimer: timer.stop,
     ended,
     stop: () => {
-      stopTimer();
+      timer.stop();
       clearInterval(looks);
       child.kill("SIGKILL");
     },
   };
-}
-
-function withResolvers(): { promise: Promise<void>; resolve: () => void; reject: (reason: unknown) => void } {
-  let [resolve, reject]: [() => void, (reason: unknown) => void] = [() => {}, () => {}];
-  const promise = new Promise<void>((onResolve, onReject) => {
-    [resolve, reject] = [onResolve, onReject];
-  });
-  return { promise, resolve, reject };
 }
 
 /** Memory that a process holds, in MiB; 0 if that cannot be seen, as of one that has ended, or not on Linux. */

@@ -11,17 +11,17 @@ import {
   extension,
   freeDiskBytes,
   heldMemoryBytes,
+  inWorker,
   machineIdentity,
-  packageFile,
   peakMemoryBytes,
   residentMemoryBytes,
   sha256,
   sha256File,
   startWorker,
   totalMemoryBytes,
-  workerPort,
 } from "./node.js";
 import { builtModule } from "./node-modules.js";
+import { packageFile } from "./node-paths.js";
 
 let folder = "";
 beforeAll(async () => {
@@ -72,8 +72,8 @@ test("an extension is lower case with its dot", () => {
   expect([extension("a/B.TXT"), extension("a.b/c")]).toEqual([".txt", ""]);
 });
 
-test("the main thread has no worker port", () => {
-  expect(() => workerPort()).toThrow("startWorker");
+test("the main thread does no work of a worker", () => {
+  expect(() => inWorker(() => {})).toThrow("startWorker");
 });
 
 test("a module of the sources is started in its built form; others unchanged", () => {
@@ -111,14 +111,13 @@ test.runIf(existsSync(built))(
   "a worker reaches its starter, loads built files alone, and ends when it closes",
   async () => {
     const handle = await worker(`
-    import { workerPort } from "${new URL("platform/node.js", built)}";
+    import { inWorker } from "${new URL("platform/node.js", built)}";
     import { readJsonObject } from "${new URL("files/json-file.js", built)}"; // this imports #platform
-    const port = workerPort();
-    port.onMessage((message) => {
+    inWorker((port) => port.onMessage((message) => {
       const doubled = message.map((value) => 2 * value);
       port.post({ doubled, kind: typeof readJsonObject, data: port.data }, [doubled.buffer]);
       port.close();
-    });
+    }));
   `);
     const answer = new Promise((resolve, reject) => {
       handle.onMessage(resolve);

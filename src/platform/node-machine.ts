@@ -52,6 +52,16 @@ export async function runtimeVersions(): Promise<Record<"runtime" | "node" | "on
   };
 }
 
+/** Where a run computes that names no device. */
+export async function usualDevice(): Promise<"cpu" | "webgpu"> {
+  return "cpu";
+}
+
+/** Why fewer threads compute than there are cores; null if that is not so. */
+export function threadsNotice(): string | null {
+  return null;
+}
+
 /** Number of threads that this process may run at once. */
 export function cpuCount(): number {
   return os.availableParallelism();

@@ -30,12 +30,11 @@ function nextMessage(handle: WorkerHandle): Promise<unknown> {
 }
 
 const ECHO = `
-  import { workerPort } from "${PLATFORM}";
-  const port = workerPort();
-  port.onMessage((message) => {
+  import { inWorker } from "${PLATFORM}";
+  inWorker((port) => port.onMessage((message) => {
     port.post({ message, data: port.data, pid: process.pid });
     port.close();
-  });
+  }));
 `;
 
 test("a process gets its data, answers messages and ends when it closes", async () => {
@@ -67,11 +66,12 @@ test("a process does not outlive the one that started it, and signals do not end
   const waiting = await moduleOf(
     "waiting",
     `
-      import { workerPort } from "${PLATFORM}";
-      const port = workerPort();
-      port.onMessage(() => {});
-      process.kill(process.pid, "SIGINT");
-      setTimeout(() => port.post(process.pid), 50);
+      import { inWorker } from "${PLATFORM}";
+      inWorker((port) => {
+        port.onMessage(() => {});
+        process.kill(process.pid, "SIGINT");
+        setTimeout(() => port.post(process.pid), 50);
+      });
     `,
   );
   const program = spawn(process.execPath, ["--input-type=module", "-e", STARTER(waiting)]);

@@ -15,7 +15,7 @@ export interface Spool {
 export type StoredBytes = Pick<Spool, "read">;
 
 /** Opens a file, which stays readable where its name goes. @throws DataError if it cannot be opened. */
-export function openStored(path: string): StoredBytes {
+export async function openStored(path: string): Promise<StoredBytes> {
   let file: number;
   try {
     file = openSync(path, "r");

@@ -1,4 +1,4 @@
-import { type MessagePort, parentPort, type Transferable, Worker, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, Worker as Thread, type Transferable, workerData } from "node:worker_threads";
 import { DeviceError, MemoryError } from "../base/errors.js";
 import { builtModule } from "./node-modules.js";
 import { processPort } from "./node-processes.js";
@@ -26,14 +26,26 @@ export interface WorkerPort {
 }
 
 /**
- * Starts the JavaScript module at `url` as a worker thread, which reaches back through `workerPort()`. Name a module of
- * this package as `new URL("./worker.js", import.meta.url)`. When sources run, as in tests, the last build's module is
- * started.
+ * Names a module of this package that is to be started, in the one form in which bundlers for browsers find it:
+ * `new Worker(new URL("./worker.js", import.meta.url), { type: "module" })`. Here it is an address and starts nothing.
+ */
+export class Worker extends URL {
+  constructor(url: URL, _options: { readonly type: "module" }) {
+    super(url);
+  }
+}
+
+/** True where a thread draws a page, which cannot be used while it computes. */
+export const isPage = false as boolean;
+
+/**
+ * Starts a JavaScript module as a worker thread, which does its work `inWorker`. When sources run, as in tests, the
+ * last build's module is started.
  */
 export function startWorker(url: URL, data: unknown): WorkerHandle {
   // No flags of this process are passed on: a test runner's export conditions would lead the worker to TypeScript
   // sources.
-  const worker = new Worker(builtModule(url), { workerData: data, execArgv: [] });
+  const worker = new Thread(builtModule(url), { workerData: data, execArgv: [] });
   let ending = false;
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer as Transferable[]),
@@ -66,13 +78,23 @@ function faultOf(error: unknown): Error {
   );
 }
 
-/** The worker's end of the connection, in a thread or a process. @throws DeviceError outside a worker. */
-export function workerPort(): WorkerPort {
+/** Does the work of a worker's module, in a thread or a process; the module has nothing else at its top. */
+export function inWorker(work: (port: WorkerPort) => void | Promise<void>): void {
+  void work(workerPort());
+}
+
+/** Lets messages leave and arrive. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** @throws DeviceError outside a worker. */
+function workerPort(): WorkerPort {
   const port: MessagePort | null = parentPort;
   if (port === null) {
     const own = processPort();
     if (own !== null) return own;
-    throw new DeviceError("workerPort: this is not a worker; start the module with startWorker or startProcess");
+    throw new DeviceError("inWorker: this is not a worker; start the module with startWorker or startProcess");
   }
   const listeners: ((message: unknown) => void)[] = [];
   return {

@@ -3,6 +3,7 @@
  * names. Later folders import no `node:` module, except `cli/`.
  */
 export { writeFault } from "./file-faults.js";
+export type { LimitedProcess, WorkLimits } from "./limited-work.js";
 export { AppendedFile, appendLine } from "./node-appended-file.js";
 export { decompress } from "./node-compression.js";
 export { filesBelow, isWithin, pathInside, realPath, requireRoom } from "./node-containment.js";
@@ -26,7 +27,7 @@ export {
 export { type FollowedFolder, followFolder } from "./node-followed-folder.js";
 export { gitBlobHash, sha256, sha256File } from "./node-hash.js";
 export { type Fetch, type HttpListener, listenHttp, machineName } from "./node-http.js";
-export { type LimitedProcess, openLimited, runLimited, type WorkLimits } from "./node-limited-work.js";
+export { openLimited, runLimited } from "./node-limited-work.js";
 export { acquireLock, type Lock, type LockHolder, lockHolder } from "./node-lock.js";
 export {
   allowedCores,
@@ -38,7 +39,9 @@ export {
   peakMemoryBytes,
   residentMemoryBytes,
   runtimeVersions,
+  threadsNotice,
   totalMemoryBytes,
+  usualDevice,
 } from "./node-machine.js";
 export { keepFreedMemory } from "./node-memory.js";
 export {
@@ -48,15 +51,24 @@ export {
   type MpiRequest,
   mpiLibraryNames,
 } from "./node-mpi.js";
-export { absolutePath, baseName, extension, fileUrl, folderOf, joinPath, packageFile } from "./node-paths.js";
+export { onnxRuntime } from "./node-onnxruntime.js";
+export { readPackageText } from "./node-package-text.js";
+export { absolutePath, baseName, extension, fileUrl, folderOf, joinPath } from "./node-paths.js";
 export { startProcess } from "./node-processes.js";
 export { collectGarbage } from "./node-runtimes.js";
 export { openSpool, openStored, type Spool, type StoredBytes } from "./node-spool.js";
-export { warnOfTelemetry } from "./node-telemetry.js";
 export { withTemporaryFolder } from "./node-temporary.js";
 export { withTimeLimit } from "./node-time-limit.js";
 export { onWriting, removeUnfinished } from "./node-unfinished.js";
-export { startWorker, type WorkerHandle, type WorkerPort, workerPort } from "./node-workers.js";
+export {
+  inWorker,
+  isPage,
+  nextTurn,
+  startWorker,
+  Worker,
+  type WorkerHandle,
+  type WorkerPort,
+} from "./node-workers.js";
 export {
   type Chunks,
   type FileContent,
@@ -67,3 +79,4 @@ export {
   writeFilesAtomic,
   writeFolderAtomic,
 } from "./node-writes.js";
+export type { OnnxModule, OnnxRuntime } from "./onnxruntime.js";

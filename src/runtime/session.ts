@@ -1,5 +1,5 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
-import { warnOfTelemetry } from "#platform";
+import { type OnnxModule, onnxRuntime } from "#platform";
 import { DeviceError, DTypeError, MemoryError } from "../base/errors.js";
 import { formatBytes } from "../base/numbers.js";
 import type { DType, HostTensor, TypedArray } from "../tensor/dtype.js";
@@ -52,7 +52,10 @@ export function liveSessionCount(): number {
  * @throws DeviceError if the provider does not start or refuses the model.
  */
 export async function createSession(model: Uint8Array | string, options: SessionOptions): Promise<OrtSession> {
-  const ort = await loadRuntime();
+  if (typeof model === "string" && !onnxRuntime.opensFiles) {
+    throw new DeviceError(`${model}: ${onnxRuntime.packageName} opens no files; load it in Node.js`);
+  }
+  const ort = await loadRuntime(options.device);
   const session = await explainFailure(options.device, "create a session", () =>
     // Its declarations take the two kinds one by one.
     typeof model === "string"
@@ -93,7 +96,12 @@ export async function createSession(model: Uint8Array | string, options: Session
       return Object.fromEntries(outputNames.map((name) => [name, toHostTensor(name, results[name] as Tensor)]));
     },
     async runInto(feeds, outputs) {
-      await run(feeds, wrapAll(outputs));
+      if (onnxRuntime.fillsOutputs) {
+        await run(feeds, wrapAll(outputs));
+        return;
+      }
+      const results = await run(feeds, Object.keys(outputs));
+      for (const [name, { data }] of Object.entries(outputs)) data.set(results[name]!.data as typeof data);
     },
     async release() {
       if (released) return;
@@ -104,21 +112,14 @@ export async function createSession(model: Uint8Array | string, options: Session
   };
 }
 
-let runtime: Promise<typeof import("onnxruntime-node")> | undefined;
-
-/** Loaded on first use, so that importing the library starts nothing. */
-function loadRuntime(): Promise<typeof import("onnxruntime-node")> {
-  runtime ??= explainFailure("cpu", "load onnxruntime-node", () => {
-    warnOfTelemetry();
-    return import("onnxruntime-node");
-  });
-  return runtime;
+function loadRuntime(device: Device): Promise<OnnxModule> {
+  return explainFailure(device, `load ${onnxRuntime.packageName}`, () => onnxRuntime.load(device));
 }
 
 function nativeOptions({ device, threads, forbidFallback = false }: SessionOptions): InferenceSession.SessionOptions {
   return {
     executionProviders: [device],
-    intraOpNumThreads: threads,
+    intraOpNumThreads: onnxRuntime.threadsOf(threads),
     interOpNumThreads: 1,
     // The compiler fuses and orders by itself; the optimizer would merge recomputed nodes with the originals.
     graphOptimizationLevel: "disabled",
@@ -170,7 +171,7 @@ function remedyFor(reason: string): string {
     return "Lower the graph to operators that WebGPU has, or leave out forbidFallback.";
   }
   if (/shared object|dynamic library|Cannot find (module|package)|specified module/i.test(reason)) {
-    return "Install the dependencies again (npm ci) on a platform for which onnxruntime-node has binaries.";
+    return `Install the dependencies again (npm ci) on a platform for which ${onnxRuntime.packageName} has binaries.`;
   }
   return "The model or its inputs do not fit ONNX Runtime; this is a fault of the graph, not of the device.";
 }

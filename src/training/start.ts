@@ -1,4 +1,4 @@
-import { startProcess, startWorker } from "#platform";
+import { startProcess, startWorker, Worker } from "#platform";
 import { putTogether } from "../base/error-parts.js";
 import type { OpenSettings } from "../config/derive.js";
 import type { TrainResult } from "./ending.js";
@@ -23,7 +23,11 @@ export function startTraining(settings: OpenSettings, options: TrainingOptions):
 }
 
 /** Resumes a run in a worker; faults come through `done`. */
-export function startResuming(runFolder: string, resume: ResumeOptions, options: TrainingOptions): TrainingHandle {
+export function startResuming(
+  runFolder: string,
+  resume: Partial<ResumeOptions>,
+  options: TrainingOptions,
+): TrainingHandle {
   return start({ kind: "resume", runFolder, resume, untilStep: options.untilStep }, options);
 }
 
@@ -31,7 +35,8 @@ function start(
   job: TrainingJob,
   { onRecord, onNotice, onDownload, onPreparing, ownProcess = false }: TrainingOptions,
 ): TrainingHandle {
-  const worker = (ownProcess ? startProcess : startWorker)(new URL("./worker.js", import.meta.url), job);
+  const module = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  const worker = (ownProcess ? startProcess : startWorker)(module, job);
   const done = new Promise<TrainResult>((resolve, reject) => {
     worker.onError(reject);
     worker.onMessage((data) => {

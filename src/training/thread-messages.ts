@@ -9,7 +9,7 @@ import type { ResumeOptions } from "./resume.js";
 /** The job that the training worker is started with. */
 export type TrainingJob = { readonly untilStep: number | undefined } & (
   | { readonly kind: "train"; readonly settings: OpenSettings }
-  | { readonly kind: "resume"; readonly runFolder: string; readonly resume: ResumeOptions }
+  | { readonly kind: "resume"; readonly runFolder: string; readonly resume: Partial<ResumeOptions> }
 );
 
 /** A message from the training worker. */

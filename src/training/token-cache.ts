@@ -195,7 +195,7 @@ async function readWhole(folder: string, key: string): Promise<DataTokens | null
   const { summary, train, validation } = facts;
   const [path, trainBytes] = [joinPath(folder, TOKENS_FILE), keptBytes(train)];
   if ((await fileSize(path)) !== trainBytes + keptBytes(validation)) return null;
-  const bytes = openStored(path);
+  const bytes = await openStored(path);
   return {
     summary: summary as unknown as DataSummary,
     train: openKeptTokens(bytes, 0, train),

@@ -1,4 +1,12 @@
-import { availableMemoryBytes, collectGarbage, heldMemoryBytes, peakMemoryBytes, residentMemoryBytes } from "#platform";
+import {
+  availableMemoryBytes,
+  collectGarbage,
+  heldMemoryBytes,
+  onnxRuntime,
+  peakMemoryBytes,
+  residentMemoryBytes,
+  threadsNotice,
+} from "#platform";
 import { DataError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { formatCount } from "../base/numbers.js";
@@ -109,9 +117,11 @@ export async function runIn(
   if (prepared.read.isKept && prepared.dataSha256 !== saved?.state.dataSha256) {
     prepared = await prepareRun(given, saved, events, available);
   }
-  const run = { ...prepared, ranks, threads: given.threads ?? share.threads };
+  const run = { ...prepared, ranks, threads: onnxRuntime.threadsOf(given.threads ?? share.threads) };
   const { settings } = run;
   await requireSameRun(run);
+  const lacking = settings.device === "cpu" ? threadsNotice() : null;
+  if (lacking !== null) onNotice(lacking);
   if (saved !== undefined) requireSameData(run, saved, settings);
   const goingOn = saved === undefined ? undefined : withLength(saved, settings);
   // Training a tokenizer leaves much behind, of which the system learns later.

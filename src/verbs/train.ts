@@ -1,4 +1,4 @@
-import { joinPath, readText } from "#platform";
+import { isPage, joinPath, readText, usualDevice } from "#platform";
 import { heardByProgram } from "../base/naming.js";
 import { smallest } from "../base/numbers.js";
 import { resolveSettings } from "../config/resolve.js";
@@ -6,7 +6,8 @@ import type { TrainSettings } from "../config/train-settings.js";
 import { type EvalRecord, type MetricsRecord, parseMetrics, type StepRecord } from "../runs/metrics.js";
 import type { TrainResult } from "../training/ending.js";
 import { type ResumeOptions, resume as resumeRun } from "../training/resume.js";
-import { type TrainOptions, train as trainRun } from "../training/train.js";
+import { startResuming, startTraining, type TrainingHandle } from "../training/start.js";
+import { type TrainingOptions, type TrainOptions, train as trainRun } from "../training/train.js";
 import {
   AMOUNT,
   FLAG,
@@ -61,19 +62,22 @@ const OPTIONS = {
 const CHANGES = { checkpoint: CHECKPOINT, changes: OBJECT } as const satisfies Record<keyof ResumeOptions, Kind>;
 
 /**
- * Trains a model in this thread, which is blocked while a step computes, and writes a run folder. Settings that are
- * left out have the defaults of the command line.
+ * Trains a model in this thread, which is blocked while a step computes, and writes a run folder; from the page of a
+ * browser, in a worker, on a GPU where there is one. Settings that are left out have the defaults of the command line.
  * @throws ConfigError with every fault of the settings, before anything is written; DataError, CheckpointError,
  * DeviceError, or NumericError on divergence; the reason of a signal that is aborted already.
  */
 export async function train(settings: TrainSettings = {}, options: RunOptions = {}): Promise<Run> {
   requireArguments("train", { settings: OBJECT }, { settings });
   const listening = heard("train", options);
-  return ended(await trainRun(resolveSettings({ flags: { ...settings } }), listening.options), listening.records);
+  const open = resolveSettings({ flags: { ...settings }, defaults: { device: await usualDevice() } });
+  const work = listening.options;
+  const result = await (isPage ? elsewhere((heard) => startTraining(open, heard), work) : trainRun(open, work));
+  return ended(result, listening.records);
 }
 
 /**
- * Goes on with a run, in this thread. Unless `changes` says otherwise, the result is to the last bit that of the run
+ * Goes on with a run, in this thread or, from the page of a browser, in a worker. Unless `changes` says otherwise, the result is to the last bit that of the run
  * without the interruption. A run that was killed before its first checkpoint begins anew; one that is done stays so.
  * @throws CheckpointError for a folder that is no run or is damaged, ConfigError for changes that its steps so far do
  * not allow and for a folder that another process writes into, DataError for other data; and what `train` throws.
@@ -86,11 +90,33 @@ export async function resume(
   requireArguments("resume", { runFolder: TEXT }, { runFolder });
   requireOptions("resume", changes, CHANGES);
   const listening = heard("resume", options);
-  return ended(await resumeRun(runFolder, changes, listening.options), listening.records);
+  const work = listening.options;
+  const result = await (isPage
+    ? elsewhere((heard) => startResuming(runFolder, changes, heard), work)
+    : resumeRun(runFolder, changes, work));
+  return ended(result, listening.records);
 }
 
+/** Waits for a run in a worker, and stops it when asked to. */
+function elsewhere(
+  start: (options: TrainingOptions) => TrainingHandle,
+  { onRecord, stopRequested, ...options }: Listening,
+): Promise<TrainResult> {
+  const handle = start({
+    ...options,
+    onRecord: (record) => {
+      onRecord(record);
+      if (stopRequested()) handle.stop();
+    },
+  });
+  return handle.done;
+}
+
+/** What is always listened for. */
+type Listening = TrainOptions & Required<Pick<TrainOptions, "onRecord" | "stopRequested">>;
+
 /** The options of the training loop, which keep what is recorded. */
-function heard(call: string, options: RunOptions): { options: TrainOptions; records: readonly MetricsRecord[] } {
+function heard(call: string, options: RunOptions): { options: Listening; records: readonly MetricsRecord[] } {
   requireOptions(call, options, OPTIONS);
   const { onStep, onEval, onRecord, onNotice, signal, stopRequested, ...rest } = options;
   signal?.throwIfAborted();

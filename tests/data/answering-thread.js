@@ -1,4 +1,3 @@
-import { workerPort } from "../../dist/platform/node.js";
+import { inWorker } from "../../dist/platform/node.js";
 
-const port = workerPort();
-port.onMessage(() => port.post({ encoded: "by a thread" }));
+inWorker((port) => port.onMessage(() => port.post({ encoded: "by a thread" })));

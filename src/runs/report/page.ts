@@ -1,4 +1,4 @@
-import { packageFile, readText, sha256 } from "#platform";
+import { readPackageText, sha256 } from "#platform";
 import type { Chart } from "./chart.js";
 import { card, escapeHtml, escapeJson } from "./html.js";
 import type { PageData } from "./page-data.js";
@@ -18,8 +18,8 @@ export interface Page {
  * @throws DataError if uPlot, which is put into the page, is not installed.
  */
 export async function renderPage({ title, body, data }: Page): Promise<string> {
-  const library = await readText(packageFile("uplot", "dist/uPlot.iife.min.js"));
-  const libraryStyle = await readText(packageFile("uplot", "dist/uPlot.min.css"));
+  const library = await readPackageText("uplot", "dist/uPlot.iife.min.js");
+  const libraryStyle = await readPackageText("uplot", "dist/uPlot.min.css");
   return `<!doctype html>
 <html lang="en">
 <head>

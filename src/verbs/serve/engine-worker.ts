@@ -1,4 +1,4 @@
-import { workerPort } from "#platform";
+import { inWorker, type WorkerPort } from "#platform";
 import { takeApart } from "../../base/error-parts.js";
 import { largest, smallest } from "../../base/numbers.js";
 import type { EngineJob, FromEngine, ToEngine } from "./messages.js";
@@ -10,10 +10,7 @@ import { loadServed } from "./served-models.js";
 /** Most answers at once, unless the caller asks for more. */
 const MOST_AT_ONCE = 8;
 
-const port = workerPort();
-const post = (message: FromEngine): void => port.post(message);
-
-async function serve(): Promise<void> {
+async function serve(port: WorkerPort, post: (message: FromEngine) => void): Promise<void> {
   const job = port.data as EngineJob;
   const writers = await loadServed(job, {
     onNotice: (text) => post({ kind: "notice", text }),
@@ -36,9 +33,12 @@ async function serve(): Promise<void> {
   post({ kind: "closed" });
 }
 
-try {
-  await serve();
-} catch (error) {
-  post({ kind: "failed", error: takeApart(error) });
-}
-port.close();
+inWorker(async (port) => {
+  const post = (message: FromEngine): void => port.post(message);
+  try {
+    await serve(port, post);
+  } catch (error) {
+    post({ kind: "failed", error: takeApart(error) });
+  }
+  port.close();
+});

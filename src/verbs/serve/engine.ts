@@ -1,4 +1,4 @@
-import { startWorker, type WorkerHandle } from "#platform";
+import { startWorker, Worker, type WorkerHandle } from "#platform";
 import { putTogether } from "../../base/error-parts.js";
 import type { DownloadEvents } from "../../hub/model-download.js";
 import type { Ending, EngineJob, FromEngine, Piece, Question, Refusal, ToEngine } from "./messages.js";
@@ -69,7 +69,8 @@ export class Engine {
 
   /** Loads the models. @throws as `loadServed`. */
   static start(job: EngineJob, { onDownload, onNotice }: DownloadEvents): Promise<Engine> {
-    const worker = startWorker(new URL("./engine-worker.js", import.meta.url), job);
+    const module = new Worker(new URL("./engine-worker.js", import.meta.url), { type: "module" });
+    const worker = startWorker(module, job);
     return new Promise((resolve, reject) => {
       worker.onError(reject);
       worker.onMessage((data) => {

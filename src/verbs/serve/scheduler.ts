@@ -1,3 +1,4 @@
+import { nextTurn } from "#platform";
 import { ConfigError, DataError } from "../../base/errors.js";
 import { forCommandLine, optionName } from "../../base/naming.js";
 import type { BatchGenerator, BatchPrompt, BatchText } from "../../programs/batch-generator.js";
@@ -109,7 +110,7 @@ export class Scheduler {
       }
       for (const lane of busy) await this.#step(lane);
       // Messages come in between two tokens.
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
     }
     for (const { generator } of this.#lanes.values()) await generator.release();
   }
