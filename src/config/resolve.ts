@@ -22,10 +22,11 @@ export interface SettingSources {
 }
 
 /**
- * The settings of a run; without a file and without a model they are those of the quickstart. Complete but for those that follow from the model or the data: `train` completes them when it
- * has seen both, and `completeSettings` where nothing is open. A missing value comes from the next weaker source;
- * derived ones are computed, and maxSteps is lowered to what maxTrainTokens allows, as far as the rows are known without
- * the data. Resolving the result again gives the result.
+ * The settings of a run; without a file and without a model they are those of the quickstart. They are complete but for
+ * those that follow from the model or the data: `train` completes them when it has seen both, and `completeSettings`
+ * where nothing is open. A missing value comes from the next weaker source; derived ones are computed, and maxSteps is
+ * lowered to what maxTrainTokens allows, as far as the rows are known without the data. Resolving the result again gives
+ * the result.
  * @throws ConfigError with every fault, one a line: unknown names with a suggestion, values out of range, and values
  * that do not fit together.
  */

@@ -9,7 +9,8 @@ interface Identity {
 
 /**
  * A file that grows by appends, open from the first to `close`. What counts is the path of each append: where the file
- * was moved with its folder it is the same one, and where another file or none is found there, that one is opened or made.
+ * was moved with its folder it is the same one, and where another file or none is found there, that one is opened or
+ * made.
  *
  * An append that fails leaves the file unchanged. A power cut may lose what was appended since the last `syncFile`, and
  * a kill may leave a part of it.

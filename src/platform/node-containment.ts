@@ -12,8 +12,8 @@ const CACHED_SNAPSHOT = /^(.*[\\/](?:models|datasets|spaces)--[^\\/]+)[\\/]snaps
  * The path of a file or folder inside `folder`, for reading. Links may lead to others inside the folder or, in the
  * Hugging Face cache, inside the repository; `folder` may be a link itself. A missing file passes: opening it reports
  * that.
- * @throws DataError for a path that leads out of the folder or is a link to nothing, and for one that is neither file nor folder, such as a
- * device.
+ * @throws DataError for a path that leads out of the folder or is a link to nothing, and for one that is neither file nor
+ * folder, such as a device.
  */
 export async function pathInside(folder: string, name: string): Promise<string> {
   const inside = joinPath(folder, name);

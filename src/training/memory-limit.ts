@@ -53,8 +53,8 @@ export function withEstimate(error: unknown, memory: MemoryEstimate, available: 
 }
 
 /**
- * Refuses a step whose rows alone exceed the memory, and a batch whose activations do. The graph of so large a batch takes long to build, so this
- * comes before {@link requireMemory}.
+ * Refuses a step whose rows alone exceed the memory, and a batch whose activations do. The graph of so large a batch
+ * takes long to build, so this comes before {@link requireMemory}.
  * @throws ConfigError
  */
 export function requireBatchMemory(

@@ -35,7 +35,8 @@ const JOB_SETTINGS: ReadonlySet<unknown> = new Set(["distributed", "mpiTimeout",
  * Resumes a run, in this thread. Unless `changes` says otherwise, the result is to the last bit that of the run without
  * the interruption. A run that was killed before its first checkpoint begins anew; one that is done stays so.
  * @throws CheckpointError for a folder that is no run or is damaged, ConfigError for changes that its steps so far do
- * not allow or that come too late, and for a folder that another process writes into, DataError for other data; and what `train` throws.
+ * not allow or that come too late, and for a folder that another process writes into, DataError for other data; and what
+ * `train` throws.
  */
 export async function resume(
   path: string,

@@ -77,8 +77,9 @@ export async function train(settings: TrainSettings = {}, options: RunOptions = 
 }
 
 /**
- * Goes on with a run, in this thread or, from the page of a browser, in a worker. Unless `changes` says otherwise, the result is to the last bit that of the run
- * without the interruption. A run that was killed before its first checkpoint begins anew; one that is done stays so.
+ * Goes on with a run, in this thread or, from the page of a browser, in a worker. Unless `changes` says otherwise, the
+ * result is to the last bit that of the run without the interruption. A run that was killed before its first checkpoint
+ * begins anew; one that is done stays so.
  * @throws CheckpointError for a folder that is no run or is damaged, ConfigError for changes that its steps so far do
  * not allow and for a folder that another process writes into, DataError for other data; and what `train` throws.
  */
