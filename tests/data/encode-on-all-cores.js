@@ -13,4 +13,4 @@ async function encode(options) {
 }
 
 console.log((await encode({ workers: 2 })) === (await encode({ workers: 1 })));
-console.log(await encode({ workers: 2, module: new URL("answering-thread.js", import.meta.url) }));
+console.log(await encode({ workers: 2, module: () => new URL("answering-thread.js", import.meta.url) }));
