@@ -62,8 +62,8 @@ const isFalling = (values: readonly number[]): boolean => values.every((value, i
 
 test("every file in examples/ is run here", () => {
   const files = readdirSync(new URL("../examples/", import.meta.url)).sort();
-  // tests/fine-tuning-demo.size.test.ts runs the one in a folder.
-  expect([...Object.keys(EXAMPLES), "chats.jsonl", "fine-tuning", "studies"].sort()).toEqual(files);
+  // Of those in folders, tests/browser.devices.test.ts and tests/fine-tuning-demo.size.test.ts run one each.
+  expect([...Object.keys(EXAMPLES), "browser", "chats.jsonl", "fine-tuning", "studies"].sort()).toEqual(files);
 });
 
 test("every study in examples/ is a sound one", () => {
