@@ -47,9 +47,22 @@ export function startWorker(url: URL, data: unknown): WorkerHandle {
   // sources.
   const worker = new Thread(builtModule(url), { workerData: data, execArgv: [] });
   let ending = false;
+  let early: (() => void)[] | null = [];
+  worker.on("message", (message) => {
+    if (message !== LISTENING) return;
+    for (const send of early ?? []) send();
+    early = null;
+  });
   return {
-    post: (message, transfer = []) => worker.postMessage(message, transfer as Transferable[]),
-    onMessage: (listener) => void worker.on("message", listener),
+    post: (message, transfer = []) => {
+      const send = (): void => worker.postMessage(message, transfer as Transferable[]);
+      if (early === null) send();
+      else early.push(send);
+    },
+    onMessage: (listener) =>
+      void worker.on("message", (message) => {
+        if (message !== LISTENING) listener(message);
+      }),
     onError: (listener) => {
       let failed = false;
       worker.on("error", (error) => {
@@ -67,6 +80,9 @@ export function startWorker(url: URL, data: unknown): WorkerHandle {
     },
   };
 }
+
+/** What a worker says when it hears messages: Deno loses those that were sent before. */
+const LISTENING = "highrank: listening";
 
 /** The error of a worker, in our words where its heap was full, of which the engine ends a thread. */
 function faultOf(error: unknown): Error {
@@ -103,6 +119,7 @@ function workerPort(): WorkerPort {
     onMessage: (listener) => {
       listeners.push(listener);
       port.on("message", listener);
+      if (listeners.length === 1) port.postMessage(LISTENING);
     },
     // A port without listeners keeps no thread alive. Deno's has no close().
     close: () => {
