@@ -1,5 +1,5 @@
 import { appendFileSync, existsSync } from "node:fs";
-import { join } from "node:path";
+import { joinPath } from "#platform";
 import { RUN_SETTINGS } from "../base/naming.js";
 import type { Launcher } from "../distributed/launcher.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
@@ -39,8 +39,8 @@ export class RankLog implements Terminal {
   write(text: string): void {
     this.#last = text;
     this.#unwritten += text;
-    if (this.#folder === null || !existsSync(join(this.#folder, RUN_SETTINGS))) return;
-    appendFileSync(join(this.#folder, `rank-${this.#rank}.log`), this.#unwritten);
+    if (this.#folder === null || !existsSync(joinPath(this.#folder, RUN_SETTINGS))) return;
+    appendFileSync(joinPath(this.#folder, `rank-${this.#rank}.log`), this.#unwritten);
     this.#unwritten = "";
   }
 

@@ -1,9 +1,9 @@
 import { DataError, DeviceError } from "../base/errors.js";
-import { lineOfBadUtf8 } from "../base/utf8.js";
 import { type AccessHandle, browser, type FileHandle, type FolderHandle } from "./browser-globals.js";
 import { absolutePath, baseName, folderOf, isWithin, joinPath } from "./browser-paths.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
 import type { FileReader } from "./node-files.js";
+import { decodeText, listBelow, requireTextSize } from "./stored-files.js";
 
 // The files of a page: its site's private file system (OPFS), which no other site and no program sees.
 
@@ -170,17 +170,8 @@ export async function readText(
   path: string,
   { maxBytes = MAX_TEXT_LENGTH }: { maxBytes?: number } = {},
 ): Promise<string> {
-  const size = await fileSize(path);
-  if (size > maxBytes) {
-    throw new DataError(`cannot read ${path} as one text: it has ${size} bytes, more than ${maxBytes}; split it`);
-  }
-  const bytes = await readBytes(path);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    const where = `line ${lineOfBadUtf8(bytes)}`;
-    throw new DataError(`${path} is not UTF-8 text (${where}); convert it, or name another file`, { cause: error });
-  }
+  requireTextSize(path, await fileSize(path), maxBytes);
+  return decodeText(path, await readBytes(path));
 }
 
 /** A file that grows by appends. One that fails leaves the file unchanged. */
@@ -312,19 +303,10 @@ export async function filesBelow(
   isLeftOut: (name: string) => boolean = () => false,
   isClosed: (names: readonly string[]) => boolean = () => false,
 ): Promise<string[]> {
-  const files: string[] = [];
-  const visit = async (below: string): Promise<void> => {
-    const names = await listFolder(joinPath(folder, below));
-    if (below !== "" && isClosed(names)) return;
-    for (const name of names) {
-      if (isLeftOut(name)) continue;
-      const file = below === "" ? name : `${below}/${name}`;
-      if (await isDirectory(joinPath(folder, file))) await visit(file);
-      else files.push(file);
-    }
-  };
-  await visit("");
-  return files;
+  const namesIn = (below: string): Promise<string[]> => listFolder(joinPath(folder, below));
+  const kindOf = async (path: string): Promise<"file" | "folder"> =>
+    (await isDirectory(joinPath(folder, path))) ? "folder" : "file";
+  return listBelow({ namesIn, kindOf }, isLeftOut, isClosed);
 }
 
 /** Makes sure that there are files at all. */

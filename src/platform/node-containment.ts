@@ -4,6 +4,7 @@ import { CheckpointError, DataError } from "../base/errors.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
 import { exists, isDirectory, listFolder } from "./node-files.js";
 import { absolutePath, joinPath } from "./node-paths.js";
+import { listBelow } from "./stored-files.js";
 
 /** A repository in the Hugging Face cache, in which `snapshots/REVISION/` links to `blobs/`. */
 const CACHED_SNAPSHOT = /^(.*[\\/](?:models|datasets|spaces)--[^\\/]+)[\\/]snapshots[\\/][^\\/]+/;
@@ -51,20 +52,13 @@ export async function filesBelow(
   isLeftOut: (name: string) => boolean = () => false,
   isClosed: (names: readonly string[]) => boolean = () => false,
 ): Promise<string[]> {
-  const files: string[] = [];
-  const visit = async (below: string): Promise<void> => {
-    const names = await listFolder(joinPath(folder, below));
-    if (below !== "" && isClosed(names)) return;
-    for (const name of names) {
-      if (isLeftOut(name)) continue;
-      const file = below === "" ? name : `${below}/${name}`;
-      const inside = await pathInside(folder, file);
-      if (!(await isDirectory(inside))) files.push(file);
-      else if (!(await isLink(inside))) await visit(file);
-    }
+  const namesIn = (below: string): Promise<string[]> => listFolder(joinPath(folder, below));
+  const kindOf = async (path: string): Promise<"file" | "folder" | "passed by"> => {
+    const inside = await pathInside(folder, path);
+    if (!(await isDirectory(inside))) return "file";
+    return (await isLink(inside)) ? "passed by" : "folder";
   };
-  await visit("");
-  return files;
+  return listBelow({ namesIn, kindOf }, isLeftOut, isClosed);
 }
 
 async function isLink(file: string): Promise<boolean> {

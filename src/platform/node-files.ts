@@ -13,10 +13,10 @@ import {
 } from "node:fs/promises";
 import { dirname } from "node:path";
 import { DataError } from "../base/errors.js";
-import { lineOfBadUtf8 } from "../base/utf8.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
 import { absolutePath } from "./node-paths.js";
 import { syncContent, syncFolder } from "./node-sync.js";
+import { decodeText, requireTextSize } from "./stored-files.js";
 
 /** Most bytes of one system call: the calls take 31-bit lengths. */
 export const MAX_TRANSFER_BYTES: number = 2 ** 26;
@@ -119,17 +119,8 @@ export async function readText(
   path: string,
   { maxBytes = MAX_TEXT_LENGTH }: { maxBytes?: number } = {},
 ): Promise<string> {
-  const size = await fileSize(path);
-  if (size > maxBytes) {
-    throw new DataError(`cannot read ${path} as one text: it has ${size} bytes, more than ${maxBytes}; split it`);
-  }
-  const bytes = await readBytes(path);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    const where = `line ${lineOfBadUtf8(bytes)}`;
-    throw new DataError(`${path} is not UTF-8 text (${where}); convert it, or name another file`, { cause: error });
-  }
+  requireTextSize(path, await fileSize(path), maxBytes);
+  return decodeText(path, await readBytes(path));
 }
 
 /**
