@@ -11,6 +11,9 @@ export function runtimeName(): string {
   return deno === undefined ? `Node.js ${node}` : `Deno ${deno}`;
 }
 
+/** True where a thread may lose messages that are sent before it listens, as in Deno. */
+export const LOSES_EARLY_MESSAGES: boolean = process.versions.deno !== undefined;
+
 /**
  * Collects garbage now. Call it after large data is no longer needed, so that it does not stay resident beside new
  * data; engines are in no hurry while memory is plentiful.

@@ -2,6 +2,7 @@ import { type MessagePort, parentPort, Worker as Thread, type Transferable, work
 import { DeviceError, MemoryError } from "../base/errors.js";
 import { builtModule } from "./node-modules.js";
 import { processPort } from "./node-processes.js";
+import { LOSES_EARLY_MESSAGES } from "./node-runtimes.js";
 
 /** The starter's end of a worker. Listeners added later miss earlier messages. */
 export interface WorkerHandle {
@@ -47,7 +48,8 @@ export function startWorker(url: URL, data: unknown): WorkerHandle {
   // sources.
   const worker = new Thread(builtModule(url), { workerData: data, execArgv: [] });
   let ending = false;
-  let early: (() => void)[] | null = [];
+  /** Messages that wait until the worker listens; null if none has to. */
+  let early: (() => void)[] | null = LOSES_EARLY_MESSAGES ? [] : null;
   worker.on("message", (message) => {
     if (message !== LISTENING) return;
     for (const send of early ?? []) send();
@@ -81,7 +83,7 @@ export function startWorker(url: URL, data: unknown): WorkerHandle {
   };
 }
 
-/** What a worker says when it hears messages: Deno loses those that were sent before. */
+/** The first message of a worker that listens, where messages that came before would be lost. */
 const LISTENING = "highrank: listening";
 
 /** The error of a worker, in our words where its heap was full, of which the engine ends a thread. */
@@ -119,7 +121,7 @@ function workerPort(): WorkerPort {
     onMessage: (listener) => {
       listeners.push(listener);
       port.on("message", listener);
-      if (listeners.length === 1) port.postMessage(LISTENING);
+      if (LOSES_EARLY_MESSAGES && listeners.length === 1) port.postMessage(LISTENING);
     },
     // A port without listeners keeps no thread alive. Deno's has no close().
     close: () => {
