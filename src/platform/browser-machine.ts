@@ -51,7 +51,7 @@ export function machineIdentity(): string {
   return browser.location.origin;
 }
 
-/** What the site may still store, in bytes. */
+/** Bytes that the site may still store. */
 export async function freeDiskBytes(_path: string): Promise<number> {
   const { quota = Number.POSITIVE_INFINITY, usage = 0 } = await browser.navigator.storage.estimate();
   return quota - usage;

@@ -10,7 +10,7 @@ export const Worker: new (url: URL, options: { readonly type: "module" }) => Sta
 /** True in a page, which cannot be used while its thread computes. */
 export const isPage: boolean = browser.document !== undefined;
 
-/** What a worker's two ends send each other. The first of the starter has the `data`. */
+/** A message between a worker's two ends. The first of the starter has the `data`. */
 type Letter = { readonly message: unknown } | { readonly data: unknown } | { readonly ended: true };
 
 /** Gives the data to a worker that has just been made. */
@@ -65,7 +65,7 @@ export function inWorker(work: (port: WorkerPort) => void | Promise<void>): void
   // Where a bundler has made one file of a worker, ONNX Runtime starts its own threads with that file.
   if (browser.name === "em-pthread") return void onnxRuntime.load("cpu");
   const listeners: ((message: unknown) => void)[] = [];
-  /** What came before somebody listened. */
+  /** Messages that came before somebody listened. */
   const early: unknown[] = [];
   const send = (letter: Letter, transfer: readonly ArrayBuffer[] = []): void => browser.postMessage(letter, transfer);
   const portOf = (data: unknown): WorkerPort => ({

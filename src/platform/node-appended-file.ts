@@ -1,7 +1,7 @@
 import { type FileHandle, open, stat, truncate } from "node:fs/promises";
 import { writeFault } from "./file-faults.js";
 
-/** What a file is, by whatever name: no other has the same numbers while it is open. */
+/** The identity of a file under any name: no other has the same numbers while it is open. */
 interface Identity {
   readonly dev: bigint;
   readonly ino: bigint;

@@ -1,6 +1,6 @@
 import type { Env, InferenceSession, Tensor } from "onnxruntime-common";
 
-/** What a package of ONNX Runtime exports. */
+/** The exports of a package of ONNX Runtime. */
 export interface OnnxModule {
   readonly env: Env;
   readonly InferenceSession: typeof InferenceSession;

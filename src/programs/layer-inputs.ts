@@ -33,7 +33,7 @@ export async function recordLayerInputs(
 }
 
 /**
- * What `recordLayerInputs` computes: each input of an adapted layer once, since q, k and v have one in common.
+ * The graph of `recordLayerInputs`: each input of an adapted layer once, since q, k and v have one in common.
  * @param ids (rows, sequence length), int32.
  */
 export function layerInputsGraph(model: CausalLM, ids: Tensor): Record<string, Tensor> {

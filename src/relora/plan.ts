@@ -165,7 +165,7 @@ export interface RunPlan {
   readonly optimizerResets: readonly number[];
 }
 
-/** What {@link planStep} says of all steps, in a time that follows from the merges and not from the steps. */
+/** The plan that {@link planStep} makes of all steps, in a time that grows with the merges and not with the steps. */
 export function planRun(config: ReloraConfig): RunPlan {
   const { method, maxSteps, warmStartSteps, reloraEvery, cycleLength, optimizerReset } = config;
   if (method === "full") {

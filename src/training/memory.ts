@@ -47,7 +47,7 @@ const FLOAT = 4;
 const RUNTIME_BYTES = 24 * 2 ** 20;
 
 /**
- * What V8 adds to its heap for young objects while graphs are built and steps run, unless reading data has done so: 24
+ * The heap that V8 adds for young objects while graphs are built and steps run, unless reading data has done so: 24
  * to 26 MiB on Node.js 20.
  */
 const YOUNG_BYTES = 24 * 2 ** 20;

@@ -113,7 +113,7 @@ function elsewhere(
   return handle.done;
 }
 
-/** What is always listened for. */
+/** The options of the training loop, with the listeners that are always there. */
 type Listening = TrainOptions & Required<Pick<TrainOptions, "onRecord" | "stopRequested">>;
 
 /** The options of the training loop, which keep what is recorded. */

@@ -48,7 +48,7 @@ export interface RunFacts {
   readonly maxSteps: number | null;
   /** The mean of the last steps in training. */
   readonly loss: number | null;
-  /** How many steps that is the mean of. */
+  /** The number of steps that it is the mean of. */
   readonly lossSteps: number;
   readonly heldOut: number | null;
   readonly lowestHeldOut: number | null;

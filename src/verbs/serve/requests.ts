@@ -141,7 +141,7 @@ function messagesOf(fields: RequestFields): ChatMessage[] {
 
 const ROLES: readonly unknown[] = ["system", "developer", "user", "assistant", "tool"];
 
-/** What is wrong with a message, from the name of its part on; null if nothing is. */
+/** The fault of a message, from the name of its part on; null if it has none. */
 function messageFault(message: unknown): string | null {
   if (!isObject(message)) return `: must be an object with a role and a content, got ${shownValue(message)}`;
   const { role, content } = message;
