@@ -27,7 +27,7 @@ export interface ListedFolder {
 }
 
 /**
- * Paths of all files below the folder, relative to it, with forward slashes, folder by folder in the order of the names.
+ * Paths of all files below the folder, relative to it, with forward slashes, folder by folder in the order of names.
  * @param isLeftOut true for names of files and folders to skip.
  * @param isClosed true for the names in a folder below that is skipped whole.
  */

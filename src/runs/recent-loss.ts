@@ -11,7 +11,7 @@ export interface RecentLoss {
   readonly steps: number;
 }
 
-/** The number of last steps whose loss is that of now: at most a tenth, so that a short run's beginning does not count. */
+/** The number of last steps whose loss is that of now: at most a tenth, so that no early step counts. */
 export function recentSteps(steps: number): number {
   return Math.min(MOST_STEPS, Math.max(1, Math.floor(steps / 10)));
 }
