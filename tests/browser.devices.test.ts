@@ -14,12 +14,12 @@ import { type Run, train } from "../src/verbs/train.js";
 import { hasChromium } from "./transformers-js.js";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
-const RUNTIME = path.join(ROOT, "tests/browser/node_modules/onnxruntime-web");
+const RUNTIME = path.join(ROOT, "site/node_modules/onnxruntime-web");
 const MINUTES = 60_000;
 
 function isInstalled(): boolean {
   const isThere = process.env.CI === "true" || existsSync(RUNTIME);
-  if (!isThere) console.warn("SKIPPED: the browser tests need npm ci --prefix tests/browser --ignore-scripts");
+  if (!isThere) console.warn("SKIPPED: the browser tests need npm ci --prefix site --ignore-scripts");
   return isThere && hasChromium();
 }
 

@@ -1,0 +1,50 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { defineConfig, type Plugin } from "vite";
+import { siteHeader } from "./shell/header.ts";
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** Pages with code, each a folder with an index.html; all other pages are made of Markdown by build.ts. */
+const PAGES = ["train", "idea"].map((name) => here(`${name}/index.html`)).filter((page) => existsSync(page));
+
+/** The built library lies outside of this folder and finds ONNX Runtime for pages here. */
+const RUNTIME: Plugin = {
+  name: "onnxruntime-web",
+  enforce: "pre",
+  resolveId(name) {
+    return name.startsWith("onnxruntime-web") ? this.resolve(name, here("index.html"), { skipSelf: true }) : null;
+  },
+};
+
+/** Puts the header of all pages in the place of a comment. */
+const HEADER: Plugin = {
+  name: "site-header",
+  transformIndexHtml: {
+    order: "pre",
+    handler: (page, { path }) =>
+      page.replace("<!-- site header -->", siteHeader("../", path.replace(/^\/|[^/]*$/g, ""))),
+  },
+};
+
+/** Threads need an isolated page. */
+const ISOLATING = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+};
+
+export default defineConfig({
+  root: here("."),
+  base: "./", // any static host, any folder of it
+  plugins: [RUNTIME, HEADER],
+  resolve: { alias: { highrank: here("../dist/index.js") } },
+  worker: { format: "es", plugins: () => [RUNTIME] },
+  server: { headers: ISOLATING, fs: { allow: [here("..")] } },
+  build: {
+    outDir: here("dist"),
+    emptyOutDir: true,
+    target: "es2023",
+    rollupOptions: { input: PAGES },
+    chunkSizeWarningLimit: 2000,
+  },
+});
