@@ -8,7 +8,8 @@ export type Parsed = { readonly value: unknown } | { readonly fault: string };
 /**
  * Checks a value from a flag (text) or a config file (text or typed) against a setting's declaration.
  * Numbers take `_` between digits and the suffixes k, M and B; lists are separated by commas; `none` is null
- * where the setting has it, and the empty list. Numbers in a list, or alone in its place, are names like others.
+ * where the setting has it, and the empty list. Numbers in a list, or alone in its place, are names like others. A
+ * mapping in the place of a list of pairs is that list.
  */
 export function parseValue(setting: Setting, raw: unknown): Parsed {
   const value = typeof raw === "string" ? fromText(setting, raw.trim(), raw) : fromTyped(setting, raw);
@@ -18,10 +19,17 @@ export function parseValue(setting: Setting, raw: unknown): Parsed {
   return { fault: `must be ${describeRange(setting)}, got ${shownValue(raw)}${advice}` };
 }
 
-function fromTyped({ type }: Setting, raw: unknown): unknown {
+function fromTyped({ type, pairs }: Setting, raw: unknown): unknown {
   if (type !== "list") return raw;
+  if (pairs !== undefined && isMapping(raw)) return Object.entries(raw).map(([left, right]) => `${left}=${right}`);
   const named = (item: unknown): unknown => (typeof item === "number" ? String(item) : item);
   return typeof raw === "number" ? [named(raw)] : Array.isArray(raw) ? raw.map(named) : raw;
+}
+
+/** An object of names and numbers, such as PEFT's `rank_pattern`. */
+function isMapping(raw: unknown): raw is Readonly<Record<string, string | number>> {
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return false;
+  return Object.values(raw).every((value) => typeof value === "string" || typeof value === "number");
 }
 
 function fromText(setting: Setting, text: string, raw: string): unknown {

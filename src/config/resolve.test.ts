@@ -315,6 +315,22 @@ describe("faults", () => {
     );
   });
 
+  test("a mapping in the place of a list of pairs is that list", () => {
+    const values = { rank_pattern: { q_proj: 8, "mlp.up_proj": "4" }, columns: { prompt: "question" } };
+    expect(resolveSettings({ file: { path: "run.yml", values } })).toMatchObject({
+      rankPattern: ["q_proj=8", "mlp.up_proj=4"],
+      columns: ["prompt=question"],
+    });
+    expect(faultsOf({ flags: { rankPattern: { q_proj: [8] } } })).toEqual([
+      'rankPattern: must be a list of NAME=RANK, or a mapping, got {"q_proj":[8]}',
+    ]);
+    expect(faultsOf({ flags: { rankPattern: { q_proj: 0 } } })[0]).toContain("with ranks of at least 1");
+    expect(settingsJsonSchema().properties).toMatchObject({
+      rankPattern: { anyOf: [{ type: "array" }, { type: "object" }] },
+      targetModules: { type: "array" },
+    });
+  });
+
   test("two kinds of adapter at once are a fault, also under their former names", () => {
     expect(faultsOf({ flags: { core: true, dora: true } })).toEqual([
       "dora: sets adapterKind, as core does; give one of them",

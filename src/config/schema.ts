@@ -40,7 +40,9 @@ export function choicesOf({ choices }: Pick<Setting, "choices">): readonly strin
 export function settingsJsonSchema(): Record<string, unknown> {
   const shape: Record<string, z.ZodType> = {};
   for (const [key, setting] of Object.entries<Setting>(SETTINGS)) {
-    const schema = valueSchema(setting);
+    const checked = valueSchema(setting);
+    const schema =
+      setting.pairs === undefined ? checked : checked.or(z.record(z.string(), z.union([z.string(), z.number()])));
     shape[key] = (setting.default === undefined ? schema.optional() : schema.default(setting.default)).describe(
       setting.help,
     );
@@ -54,11 +56,12 @@ export function describeRange(setting: Setting): string {
   return setting.none === undefined ? text : `${text}, or none`;
 }
 
-function describeType({ type, min, max, above, below, ...rest }: Setting): string {
+function describeType({ type, min, max, above, below, pairs, ...rest }: Setting): string {
   const choices = choicesOf(rest);
   if (type === "boolean") return "true or false";
   if (type === "string") return "text";
   if (type === "choice") return `one of ${choices!.join(", ")}`;
+  if (pairs !== undefined) return `a list of ${pairs.join("=")}, or a mapping`;
   if (type === "list") return choices === undefined ? "a list of names" : `a list out of ${choices.join(", ")}`;
   const noun = type === "integer" ? "an integer" : "a number";
   const low = min !== undefined ? `of at least ${min}` : above !== undefined ? `above ${above}` : "";

@@ -11,10 +11,15 @@ export function settingsInterface(): string {
     "",
     "/** Settings of a training run; all that are left out have their defaults. */",
     "export interface TrainSettings {",
-    ...SETTING_KEYS.flatMap((key) => [...commentOf(key), `  readonly ${key}?: Settings["${key}"] | undefined;`]),
+    ...SETTING_KEYS.flatMap((key) => [...commentOf(key), `  readonly ${key}?: ${typeOf(key)} | undefined;`]),
     "}",
     "",
   ].join("\n");
+}
+
+function typeOf(key: SettingKey): string {
+  const type = `Settings["${key}"]`;
+  return settingOf(key).pairs === undefined ? type : `${type} | Readonly<Record<string, string | number>>`;
 }
 
 function commentOf(key: SettingKey): string[] {

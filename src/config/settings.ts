@@ -57,6 +57,8 @@ export interface Setting {
    * The values of a choice, asked for where they can become more; the allowed members of a list (absent: any names).
    */
   readonly choices?: readonly string[] | (() => readonly string[]);
+  /** Of a list: its members are `LEFT=RIGHT`, named here so; a config file may hold a mapping in its place. */
+  readonly pairs?: readonly [left: string, right: string];
   /** The way out for a value that it does not take, in words. */
   readonly advice?: string;
   readonly min?: number;
@@ -127,6 +129,7 @@ export const SETTINGS = {
   },
   columns: {
     type: "list",
+    pairs: ["ROLE", "COLUMN"],
     group: "Model and data",
     study: "shared",
     default: [],
@@ -364,6 +367,7 @@ export const SETTINGS = {
   },
   rankPattern: {
     type: "list",
+    pairs: ["NAME", "RANK"],
     group: "Method",
     usedBy: ["adapters", "new adapters"],
     warmStart: "none",
@@ -372,6 +376,7 @@ export const SETTINGS = {
   },
   alphaPattern: {
     type: "list",
+    pairs: ["NAME", "ALPHA"],
     group: "Method",
     usedBy: ["adapters", "new adapters"],
     warmStart: "none",

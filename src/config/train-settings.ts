@@ -23,10 +23,10 @@ export interface TrainSettings {
    * Columns or keys whose names do not say what they are, as ROLE=COLUMN:
    * prompt=question,completion=answer,system=persona.
    *
-   * Value: a list of names.
+   * Value: a list of ROLE=COLUMN, or a mapping.
    * Default: none.
    */
-  readonly columns?: Settings["columns"] | undefined;
+  readonly columns?: Settings["columns"] | Readonly<Record<string, string | number>> | undefined;
   /**
    * Part of a text file that is one document; between documents stands an end of text.
    *
@@ -201,17 +201,17 @@ export interface TrainSettings {
   /**
    * Ranks that differ, as NAME=RANK: the end of a path, or a regular expression for it; the first that matches counts.
    *
-   * Value: a list of names.
+   * Value: a list of NAME=RANK, or a mapping.
    * Default: none.
    */
-  readonly rankPattern?: Settings["rankPattern"] | undefined;
+  readonly rankPattern?: Settings["rankPattern"] | Readonly<Record<string, string | number>> | undefined;
   /**
    * Alphas that differ, as NAME=ALPHA.
    *
-   * Value: a list of names.
+   * Value: a list of NAME=ALPHA, or a mapping.
    * Default: none.
    */
-  readonly alphaPattern?: Settings["alphaPattern"] | undefined;
+  readonly alphaPattern?: Settings["alphaPattern"] | Readonly<Record<string, string | number>> | undefined;
   /**
    * Biases that are trained beside the adapters: those of adapted layers, all of the model, or none.
    *
