@@ -75,6 +75,8 @@ test("eight clients get a thousand answers, each the text of generate, and nothi
       }
     });
     await Promise.all(clients);
+    const listed = await client.completions.create({ model: "model", prompt: prompts, max_tokens: 5, ...GREEDY });
+    expect(listed.choices.map(({ text }) => text)).toEqual(expected);
     expect(await openAt(asking)).toBe(0);
   });
   process.off("warning", onWarning);

@@ -153,19 +153,22 @@ class Exchange {
     listenerOf: (index: number) => AnswerListener,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<Ending[]> {
-    const left = new AbortController();
-    const leave = (): void => left.abort(signal.reason);
+    // One each: Node.js warns of a signal with more than ten listeners.
+    const left = this.#request.questions.map(() => new AbortController());
+    const leave = (): void => {
+      for (const question of left) question.abort(signal.reason);
+    };
     signal.addEventListener("abort", leave);
     if (signal.aborted) leave();
     try {
       return await Promise.all(
         this.#request.questions.map((question, index) => {
-          return this.#engine.ask(question, listenerOf(index), left.signal, this.#seconds);
+          return this.#engine.ask(question, listenerOf(index), left[index]!.signal, this.#seconds);
         }),
       );
     } finally {
       signal.removeEventListener("abort", leave);
-      left.abort();
+      leave();
     }
   }
 
