@@ -15,10 +15,15 @@ export interface RunPage {
 export const NO_SECTIONS: Sections = { warnings: "", facts: "", samples: "", summary: "", tables: "", settings: "" };
 
 /** @throws DataError as `renderPage`. */
-export function renderRunPage({ title, state, runs, sections, events }: RunPage): Promise<string> {
+export function renderRunPage({ runs, events, ...page }: RunPage): Promise<string> {
+  return renderPage({ title: page.title, body: runPageBody(page), data: { charts: [], runs, events } });
+}
+
+/** The markup that the page's script fills, for any page that has the script. */
+export function runPageBody({ title, state, sections }: Pick<RunPage, "title" | "state" | "sections">): string {
   const part = (name: keyof Sections, tag = "div"): string => `<${tag} id="${name}">${sections[name]}</${tag}>`;
   const samples = `<div id="samples" class="scroll-down" role="region" aria-label="Samples" tabindex="0">${sections.samples}</div>`;
-  const body = `<header>
+  return `<header>
 <h1 id="title">${escapeHtml(title)}</h1>
 <p id="state" role="status">${escapeHtml(state)}</p>
 </header>
@@ -40,5 +45,4 @@ ${card("Summary", "", part("summary"))}
 <div id="charts" class="charts"></div>
 ${part("tables")}
 <details class="card"><summary>Settings</summary>${part("settings")}</details>`;
-  return renderPage({ title, body, data: { charts: [], runs, events } });
 }

@@ -23,11 +23,7 @@ export class RunsPage {
       else this.#shown.delete(id);
       this.#ask();
     },
-    onFocus: (id) => {
-      this.#focus = id;
-      this.#shown.add(id);
-      this.#ask();
-    },
+    onFocus: (id) => this.focus(id),
   });
   readonly #curves: ChartList = new ChartList(byId("curves"), byId("loss"));
   readonly #charts: ChartList = new ChartList(byId("charts"));
@@ -52,6 +48,21 @@ export class RunsPage {
     for (const [id, run] of this.#runs) {
       if (!ids.includes(id)) this.#runs.set(id, { ...run, state: "gone", isRunning: false });
     }
+    this.#ask();
+  }
+
+  /** Shows the details of a run. */
+  focus(id: string): void {
+    this.#focus = id;
+    this.#shown.add(id);
+    this.#ask();
+  }
+
+  /** Shows a run no more. */
+  forget(id: string): void {
+    this.#runs.delete(id);
+    this.#shown.delete(id);
+    if (this.#focus === id) this.#focus = this.#runs.keys().next().value;
     this.#ask();
   }
 
