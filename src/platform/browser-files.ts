@@ -1,5 +1,5 @@
 import { DataError, DeviceError } from "../base/errors.js";
-import { type AccessHandle, browser, type FileHandle, type FolderHandle } from "./browser-globals.js";
+import { type AccessHandle, browser, type FileHandle, type FolderHandle, type StoredFile } from "./browser-globals.js";
 import { absolutePath, baseName, folderOf, isWithin, joinPath } from "./browser-paths.js";
 import { isNowhere, readFault, writeFault } from "./file-faults.js";
 import type { FileReader } from "./node-files.js";
@@ -136,15 +136,22 @@ export async function writeChunks(
 
 /** Opens a file of any size, to read parts of it. @throws DataError if it cannot be opened. */
 export async function openForReading(path: string): Promise<FileReader> {
-  const file = await reading(path, async () => (await fileAt(path)).getFile());
+  const open = (): Promise<StoredFile> => reading(path, async () => (await fileAt(path)).getFile());
+  let file = await open();
+  const { size } = file;
+  const bytes = async (from: number, to: number) => new Uint8Array(await file.slice(from, to).arrayBuffer());
   const read = async (offset: number, length: number): Promise<Uint8Array> => {
-    if (offset + length > file.size) {
-      throw new DataError(`cannot read ${path}: it ends at byte ${file.size}, before byte ${offset + length}`);
+    if (offset + length > size) {
+      throw new DataError(`cannot read ${path}: it ends at byte ${size}, before byte ${offset + length}`);
     }
-    return reading(path, async () => new Uint8Array(await file.slice(offset, offset + length).arrayBuffer()));
+    return bytes(offset, offset + length).catch(async () => {
+      // It was written to since, as a file is that grows.
+      file = await open();
+      return reading(path, () => bytes(offset, offset + length));
+    });
   };
   return {
-    size: file.size,
+    size,
     read,
     readInto: async (target, offset) => {
       for (let done = 0; done < target.length; done += PIECE_BYTES) {
