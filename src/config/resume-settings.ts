@@ -11,6 +11,22 @@ export const EARLIER_SETTINGS: Partial<Settings> = Object.fromEntries(
   SETTING_KEYS.map((key) => [key, settingOf(key).before] as const).filter(([, before]) => before !== undefined),
 );
 
+/**
+ * The values of a run without those that only followed one that changes, as adapterLr follows lr: they follow it again.
+ * @param changed names of the settings that change.
+ */
+export function withoutFollowers(
+  values: Readonly<Record<string, unknown>>,
+  changed: Iterable<string>,
+): Record<string, unknown> {
+  const keys = new Set([...changed].map((name) => findSetting(name)?.key));
+  const follows = (name: string): boolean => {
+    const leader = RESUME_SETTINGS.includes(name as SettingKey) ? settingOf(name as SettingKey).derived : undefined;
+    return keys.has(leader as SettingKey) && values[leader!] === values[name];
+  };
+  return Object.fromEntries(Object.entries(values).filter(([name]) => !follows(name)));
+}
+
 /** @throws ConfigError for names of settings that may not change, and for unknown ones. */
 export function requireResumable(names: Iterable<string>): void {
   const faults: string[] = [];

@@ -71,6 +71,20 @@ test("a run of a version that had a boolean for each kind of adapter keeps its k
   }
 });
 
+test("the learning rate of the adapters follows a changed one, unless it was another", async () => {
+  const folder = new RunFolder(out);
+  await folder.create(settings({ lr: 1e-3 }), 2);
+  await folder.release();
+  expect(await readRunSettings(out)).toMatchObject({ lr: 1e-3, adapterLr: 1e-3 });
+  for (const name of ["lr", "learning_rate"]) {
+    expect(await readRunSettings(out, { [name]: 1e-5 })).toMatchObject({ lr: 1e-5, adapterLr: 1e-5 });
+  }
+  expect(await readRunSettings(out, { lr: 1e-5, adapterLr: 2e-5 })).toMatchObject({ lr: 1e-5, adapterLr: 2e-5 });
+  const file = path.join(out, "config.resolved.json");
+  await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, "utf8")), adapterLr: 4e-3 }));
+  expect(await readRunSettings(out, { lr: 1e-5 })).toMatchObject({ lr: 1e-5, adapterLr: 4e-3 });
+});
+
 test("what processes leave that were killed before they wrote the settings is taken", async () => {
   await mkdir(out);
   for (const name of ["lock", "lock.takeover", ".lock.0123456789ab.partial"]) await writeFile(path.join(out, name), "");

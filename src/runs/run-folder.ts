@@ -27,7 +27,7 @@ import { optionName, RUN_SETTINGS } from "../base/naming.js";
 import { largest } from "../base/numbers.js";
 import type { DataFacts, OpenSettings } from "../config/derive.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
-import { EARLIER_SETTINGS } from "../config/resume-settings.js";
+import { EARLIER_SETTINGS, withoutFollowers } from "../config/resume-settings.js";
 import type { Settings } from "../config/settings.js";
 import { ALONE, type Collective } from "../distributed/collective.js";
 import { onFirst } from "../distributed/first.js";
@@ -332,7 +332,7 @@ export async function readRunSettings(
   facts: DataFacts = {},
 ): Promise<Settings> {
   const file = await checkpointPath(path, RUN_SETTINGS);
-  const values = await readJsonObject(file);
+  const values = withoutFollowers(await readJsonObject(file), Object.keys(changes));
   const resolved = { path: file, values, isResolved: true };
   return completeSettings(resolveSettings({ flags: changes, file: resolved, defaults: EARLIER_SETTINGS }), facts);
 }
