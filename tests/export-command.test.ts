@@ -197,6 +197,31 @@ describe("--to peft", () => {
     expect(written).toEqual(own);
   });
 
+  test("an adapter that lacks what merges rounded says so, and states no loss of the run's", async () => {
+    await run("logged", { quantize: "nf4" });
+    const cards: string[] = [];
+    for (const [target, said] of [
+      ["relora", [/^.*relora: with merge policy requantize .* computes another model than the run; for that, write/]],
+      ["logged", []],
+    ] as const) {
+      const notices: string[] = [];
+      const out = `${target}-again`;
+      await exportAs("peft", target, out, { onNotice: (notice) => notices.push(notice) });
+      expect(notices).toEqual(said.map((words) => expect.stringMatching(words)));
+      for (const file of [`${out}/README.md`, `${target}/adapter/README.md`])
+        cards.push(await readFile(at(file), "utf8"));
+      const away = Math.abs((await lossOf(at(out))) - (await lossOf(at(target))));
+      if (said.length === 0) expect(away).toBeLessThan(1e-5);
+      else expect(away).toBeGreaterThan(1e-5);
+    }
+    for (const card of cards.slice(0, 2)) {
+      expect(card).toContain("No loss of it was measured: with merge policy requantize");
+      expect(card).not.toContain("Held-out loss");
+    }
+    for (const card of cards.slice(2)) expect(card).toContain("Held-out loss");
+    expect(await readFile(at("relora/model/README.md"), "utf8")).toContain("Held-out loss");
+  });
+
   test("a run that was stopped is its last checkpoint, and evaluates as that does", async () => {
     await run("stopped", {}, { stopped: true });
     await rm(at("stopped/adapter"), { recursive: true });

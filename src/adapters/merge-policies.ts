@@ -103,6 +103,17 @@ export type MergePolicyName = keyof typeof MERGE_POLICY_KINDS;
 
 export const MERGE_POLICIES: readonly MergePolicyName[] = Object.keys(MERGE_POLICY_KINDS) as MergePolicyName[];
 
+/**
+ * Why base and adapter of a run on quantized weights are not its model, in words; null where they are, as with the
+ * policies whose exact weights come from the delta log.
+ */
+export function lostInAdapter(policy: MergePolicyName, quantizer: string | null): string | null {
+  return quantizer === null || MERGE_POLICY_KINDS[policy].exactFrom === "log"
+    ? null
+    : `with merge policy ${policy} rounding is part of the weights, and an adapter holds the updates from before it, ` +
+        "so on its base it computes another model than the run";
+}
+
 /** The policy of that name for one layer. */
 export function createMergePolicy(name: MergePolicyName, master: MasterWeight): MergePolicy {
   return MERGE_POLICY_KINDS[name].create(master);

@@ -1,4 +1,5 @@
 import { baseName, exists, joinPath } from "#platform";
+import { lostInAdapter } from "../adapters/merge-policies.js";
 import { formatBytes, formatCount, formatDuration } from "../base/numbers.js";
 import { isModelPreset } from "../config/presets.js";
 import type { Settings } from "../config/settings.js";
@@ -30,19 +31,22 @@ export async function runCardFacts({ folder, settings, records }: RunFacts, form
   const origin = originOf(settings);
   const isAdapter = form.kind === "adapter" || form.kind === "gguf-adapter";
   const base = isAdapter && (origin === null || settings.warmStartSteps > 0) ? OWN_BASE : origin;
+  const quantizer = records.findLast((record) => record.kind === "start")?.quantizer ?? null;
+  const lost = isAdapter ? lostInAdapter(settings.mergePolicy, quantizer) : null;
+  const summary = `${FORM_WORDS[form.kind]} that highrank trained, ${origin === null ? "begun with random weights" : `begun with ${origin.name}`}.`;
   const { license } = statedIn((await readCard(joinPath(folder, "base"))) ?? "");
   return {
     title: `${origin === null ? settings.model : origin.name.split("/").at(-1)!}, ${settings.method}`,
     form,
     base,
     relation: isAdapter ? "adapter" : form.kind === "model" ? "finetune" : "quantized",
-    summary: `${FORM_WORDS[form.kind]} that highrank trained, ${origin === null ? "begun with random weights" : `begun with ${origin.name}`}.`,
+    summary: lost === null ? summary : `${summary} No loss of it was measured: ${lost}.`,
     license,
     datasets: [...new Set([settings.data, settings.validData].flatMap((data) => hubDataOf(data) ?? []))],
     languages: [],
     tags: settings.method === "full" ? [] : [...new Set([settings.adapterKind, settings.method])],
     training: trainingRows(settings, records),
-    losses: lossRows(records),
+    losses: lost === null ? lossRows(records) : [],
   };
 }
 

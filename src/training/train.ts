@@ -7,6 +7,7 @@ import {
   residentMemoryBytes,
   threadsNotice,
 } from "#platform";
+import { lostInAdapter } from "../adapters/merge-policies.js";
 import { DataError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { formatCount } from "../base/numbers.js";
@@ -131,6 +132,8 @@ export async function runIn(
   const step = saved?.checkpoint.step ?? 0;
   const place = { step, runFolder: folder.path, change: goingOn?.change ?? null };
   const start = describeStart(settings, run, place, { held, available });
+  const lost = settings.method === "full" ? null : lostInAdapter(settings.mergePolicy, start.quantizer ?? null);
+  if (lost !== null) onNotice(`adapter/: ${lost}, which is model/.`);
   if (settings.dryRun) {
     onRecord(start);
     return { ...NOTHING_DONE, runFolder: folder.path, warnings: runWarnings([start]) };

@@ -92,7 +92,7 @@ async function lowRankOf(target: Target): Promise<LowRank> {
   switch (target.kind) {
     case "run": {
       const run = await openRunAsModel(folder, target.checkpoint);
-      const adapter = await runAdapter(run, wayOut());
+      const adapter = await runAdapter(run, wayOut(), events.onNotice);
       const { layers, biases = new Map(), modulesToSave, base } = adapter;
       const scalings = loraScalings(layers.keys(), adapter);
       const updates = new Map(

@@ -1,4 +1,5 @@
 import { absolutePath, exists } from "#platform";
+import { lostInAdapter } from "../adapters/merge-policies.js";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { CARD } from "../files/own-card.js";
@@ -8,6 +9,7 @@ import { hubModelOf } from "../hub/locate-model.js";
 import { baseOfAdapter } from "../loading/adapter-base.js";
 import { tokenizerFiles } from "../loading/companions.js";
 import { tiedNames } from "../loading/model-source.js";
+import { describeHeld } from "../loading/unmerged-model.js";
 import { isMerged, openRunAsModel, restoreTrained, type SavedRun } from "../runs/saved-run.js";
 import { joinAdapter } from "../runs/saving.js";
 import type { HostTensor } from "../tensor/dtype.js";
@@ -64,7 +66,7 @@ async function adapterOf(target: Target): Promise<{ readonly adapter: PeftAdapte
     }
     case "run": {
       const run = await openRunAsModel(folder, target.checkpoint);
-      return { adapter: await runAdapter(run, wayOut), folder: run.baseFolder };
+      return { adapter: await runAdapter(run, wayOut, target.events.onNotice), folder: run.baseFolder };
     }
     case "model":
       throw new ConfigError(`${folder} is a whole model, which has no adapter; ${wayOut}, or name a run or an adapter`);
@@ -88,8 +90,13 @@ function hubBase({ settings, state }: SavedRun): Pick<PeftAdapter, "baseModel" |
 /**
  * A run as one adapter, whose rank is the sum over its cycles. Parameters trained beside the adapters are part of it if
  * they changed. Its base is the model of the hub that the run started from, or else RUN/base.
+ * @param onNotice hears if base and adapter are not the model of the run.
  */
-export async function runAdapter(run: SavedRun, wayOut: string): Promise<PeftAdapter> {
+export async function runAdapter(
+  run: SavedRun,
+  wayOut: string,
+  onNotice: (text: string) => void = () => {},
+): Promise<PeftAdapter> {
   const { folder, settings, state, source } = run;
   if (settings.method === "full") {
     throw new ConfigError(`${folder} trained every weight (method full), which no adapter can hold; ${wayOut}`);
@@ -100,6 +107,8 @@ export async function runAdapter(run: SavedRun, wayOut: string): Promise<PeftAda
         `resume it, or ${wayOut}`,
     );
   }
+  const lost = lostInAdapter(settings.mergePolicy, describeHeld(run.quantizer));
+  if (lost !== null) onNotice(`${folder}: ${lost}; for that, ${wayOut}.`);
   const model = restoreTrained(run);
   const adapter = await joinAdapter(folder, { model, settings, state, merged: isMerged(run) });
   const { embeddings, head } = tiedNames(model);
