@@ -40,6 +40,7 @@ export * from "./studies/index.js";
 export * from "./tensor/index.js";
 export * from "./tokenizers/index.js";
 export type { TrainResult } from "./training/ending.js";
+export { Pace, type PaceCommand, type Pause } from "./training/pace.js";
 export type { ResumeOptions } from "./training/resume.js";
 export { startResuming, startTraining, type TrainingHandle } from "./training/start.js";
 export type { TrainingOptions, TrainOptions } from "./training/train.js";

@@ -4,11 +4,14 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type * as Resolve from "../src/config/resolve.js";
 import type { MetricsRecord } from "../src/runs/metrics.js";
+import type * as PaceModule from "../src/training/pace.js";
+import type { Pause } from "../src/training/pace.js";
 import type * as Start from "../src/training/start.js";
 
 // A worker runs built files, so this takes all from dist/.
 const DIST = new URL("../dist/", import.meta.url).href;
 const { startTraining }: typeof Start = await import(`${DIST}training/start.js`);
+const { Pace }: typeof PaceModule = await import(`${DIST}training/pace.js`);
 const { resolveSettings }: typeof Resolve = await import(`${DIST}config/resolve.js`);
 const { DataError } = await import(`${DIST}base/errors.js`);
 
@@ -51,6 +54,34 @@ test("a run of many steps ends soon after it is asked to stop", async () => {
   expect(outcome).toBe("stopped");
   expect(step).toBeLessThan(1000);
   expect(checkpoint).toContain("checkpoint-");
+});
+
+test.each([false, true])("a run in a worker is paused and goes on (in a process: %s)", async (ownProcess) => {
+  const pace = new Pace(2);
+  const [steps, pauses]: [number[], Pause[]] = [[], []];
+  const { done } = startTraining(settings(`paced-${ownProcess}`, 5), {
+    ...{ pace, ownProcess },
+    onRecord: ({ kind, step }) => {
+      if (kind === "step") steps.push(step);
+    },
+    onPause: (pause) => {
+      pauses.push(pause);
+      expect(steps.at(-1)).toBe(pause.step);
+      if (pause.step === 2) pace.step();
+      else pace.goOn();
+    },
+  });
+  expect(await done).toMatchObject({ outcome: "done", step: 5 });
+  expect(pauses.map(({ step }) => step)).toEqual([2, 3]);
+  expect(pauses[1]!.checkpoint).toMatch(/checkpoint-000003$/);
+});
+
+test("a run in a worker that waits ends when it is asked to stop", async () => {
+  const running = startTraining(settings("paused-stopped", 5), {
+    ...{ pace: new Pace(2), onRecord: () => {} },
+    onPause: () => running.stop(),
+  });
+  expect(await running.done).toMatchObject({ outcome: "stopped", step: 2 });
 });
 
 test("an error in the worker keeps its class", async () => {

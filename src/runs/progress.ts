@@ -21,6 +21,8 @@ export class Progress {
   readonly stretches: RunState["stretches"];
   /** Wall time spent writing checkpoints. */
   savingSeconds: number;
+  /** Wall time since the start in which the run was paused, which is no time of training. */
+  pausedSeconds = 0;
   readonly #secondsBefore: number;
   readonly #started: number = performance.now();
 
@@ -55,7 +57,7 @@ export class Progress {
 
   /** Wall time of training up to here. */
   get seconds(): number {
-    return this.#secondsBefore + (performance.now() - this.#started) / 1000;
+    return this.#secondsBefore + (performance.now() - this.#started) / 1000 - this.pausedSeconds;
   }
 
   /** Counts an update that was left out. */

@@ -1,44 +1,93 @@
-import type { Settings } from "../config/settings.js";
-import { fillModel } from "../loading/model-source.js";
-import { folderAt, MasterWeights } from "../relora/master-weights.js";
-import { adapterPhase, compilePhase, quantizeFrozen } from "./phases.js";
-import { prepareRun } from "./prepare.js";
+/** What a program tells a run between its steps. */
+export type PaceCommand = "pause" | "step" | "goOn";
 
-/** The time that a run takes on this machine. */
-export interface Pace {
-  readonly secondsPerStep: number;
-  readonly secondsPerEvaluation: number;
+/** A run that waits between two steps. */
+export interface Pause {
+  /** Completed optimizer steps. */
+  readonly step: number;
+  /** The folder of a checkpoint of that step; null before the first. */
+  readonly checkpoint: string | null;
 }
 
-/** A forward pass as a share of forward and backward together. */
-const FORWARD_SHARE = 1 / 3;
-
 /**
- * Measures two steps of a run's last phase, on its own data and with its own model; the second counts. Nothing is
- * written. @throws as `prepareRun`.
+ * The pace of a run, in the hands of the program that starts it: `train(settings, { pace })`. What it is told before the
+ * run begins counts too. A pause changes nothing in what the run learns, and its time does not count.
  */
-export async function measurePace(settings: Settings): Promise<Pace> {
-  const run = await prepareRun(settings);
-  const { model, source, cursor, heldOut } = run;
-  const { method, totalBatchSize, batchSize } = run.settings;
-  const isAdapted = method !== "full";
-  if (isAdapted) await quantizeFrozen(run, source);
-  await fillModel(model, source);
-  const master = new MasterWeights(folderAt(""), { base: (layer) => source.readWeight(`${layer}.weight`), held: null });
-  const phase = await (isAdapted ? adapterPhase(run, source, master, 0) : compilePhase(run));
-  try {
-    let seconds = 0;
-    for (let i = 0; i < 2; i++) {
-      const batches = cursor.take(totalBatchSize / batchSize);
-      const started = performance.now();
-      const { gradients } = await phase.step.runAll(batches, () => {});
-      phase.update(gradients, { lrMultiplier: 0, gradientScale: 1 });
-      seconds = (performance.now() - started) / 1000;
-    }
-    const secondsPerRow = seconds / totalBatchSize;
-    const secondsPerEvaluation = FORWARD_SHARE * secondsPerRow * heldOut.length * batchSize;
-    return { secondsPerStep: seconds, secondsPerEvaluation };
-  } finally {
-    await phase.release();
+export class Pace {
+  readonly #listeners = new Set<(command: PaceCommand) => void>();
+  #steps: number | null;
+
+  /** @param steps as `steps` of another one. */
+  constructor(steps: number | null = null) {
+    this.#steps = steps;
+  }
+
+  /** True from `pause` or `step` until `goOn`, also while the step under way ends. */
+  get isPaused(): boolean {
+    return this.#steps !== null;
+  }
+
+  /** The steps that it was told to make since the last pause; null where it goes on. */
+  get steps(): number | null {
+    return this.#steps;
+  }
+
+  /** Lets the run wait after the step under way. */
+  pause(): void {
+    this.#tell("pause");
+  }
+
+  /** Lets the run make one more step, and wait then. */
+  step(): void {
+    this.#tell("step");
+  }
+
+  goOn(): void {
+    this.#tell("goOn");
+  }
+
+  /** Calls the listener with each command from now on. Returns a function that ends this. */
+  onCommand(listener: (command: PaceCommand) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #tell(command: PaceCommand): void {
+    this.#steps = after(command, this.#steps);
+    for (const listener of this.#listeners) listener(command);
+  }
+}
+
+/** The steps that may begin after a command; null for all. */
+function after(command: PaceCommand, steps: number | null): number | null {
+  if (command === "goOn") return null;
+  return command === "pause" ? 0 : 1 + (steps ?? 0);
+}
+
+/** The steps that a run may still make by its pace. */
+export class PacedSteps {
+  readonly #leave: () => void;
+  #left: number | null;
+
+  constructor(pace: Pace) {
+    this.#left = pace.steps;
+    this.#leave = pace.onCommand((command) => {
+      this.#left = after(command, this.#left);
+    });
+  }
+
+  /** True if no step may begin now. */
+  get mustWait(): boolean {
+    return this.#left === 0;
+  }
+
+  /** Counts a step that begins. */
+  take(): void {
+    if (this.#left !== null) this.#left = Math.max(0, this.#left - 1);
+  }
+
+  /** Hears no more of the pace. */
+  release(): void {
+    this.#leave();
   }
 }

@@ -4,6 +4,7 @@ import type { MetricsRecord } from "../runs/metrics.js";
 import type { RunFolder } from "../runs/run-folder.js";
 import { TensorBoardLog } from "../runs/tensorboard.js";
 import { runWarnings, type WarningKind } from "../runs/warnings.js";
+import type { PacedSteps, Pause } from "./pace.js";
 
 export interface RunHooks {
   readonly onRecord: (record: MetricsRecord) => void;
@@ -11,6 +12,10 @@ export interface RunHooks {
   readonly onNotice: (text: string) => void;
   /** Asked after each step; true saves a checkpoint and ends the run. */
   readonly stopRequested: () => boolean;
+  /** The steps that the run may make before it waits. */
+  readonly steps: PacedSteps;
+  /** Hears each time that the run waits between two steps. */
+  readonly onPause: (pause: Pause) => void;
   /** The step after which the run ends as if it had been asked to stop. */
   readonly untilStep: number | undefined;
 }

@@ -2,8 +2,9 @@ import { startProcess, startWorker, Worker } from "#platform";
 import { putTogether } from "../base/error-parts.js";
 import type { OpenSettings } from "../config/derive.js";
 import type { TrainResult } from "./ending.js";
+import { Pace } from "./pace.js";
 import type { ResumeOptions } from "./resume.js";
-import { STOP, type TrainingJob, type WorkerMessage } from "./thread-messages.js";
+import type { TrainingJob, TrainingWork, WorkerCommand, WorkerMessage } from "./thread-messages.js";
 import type { TrainingOptions } from "./train.js";
 
 /** A run under way in a worker. */
@@ -19,7 +20,7 @@ export interface TrainingHandle {
 
 /** Starts a training run in a worker; faults come through `done`. */
 export function startTraining(settings: OpenSettings, options: TrainingOptions): TrainingHandle {
-  return start({ kind: "train", settings, untilStep: options.untilStep }, options);
+  return start({ kind: "train", settings }, options);
 }
 
 /** Resumes a run in a worker; faults come through `done`. */
@@ -28,15 +29,27 @@ export function startResuming(
   resume: Partial<ResumeOptions>,
   options: TrainingOptions,
 ): TrainingHandle {
-  return start({ kind: "resume", runFolder, resume, untilStep: options.untilStep }, options);
+  return start({ kind: "resume", runFolder, resume }, options);
 }
 
 function start(
-  job: TrainingJob,
-  { onRecord, onNotice, onDownload, onPreparing, ownProcess = false }: TrainingOptions,
+  job: TrainingWork,
+  {
+    onRecord,
+    onNotice,
+    onDownload,
+    onPreparing,
+    onPause,
+    untilStep,
+    pace = new Pace(),
+    ownProcess = false,
+  }: TrainingOptions,
 ): TrainingHandle {
   const module = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  const worker = (ownProcess ? startProcess : startWorker)(module, job);
+  const given: TrainingJob = { ...job, untilStep, steps: pace.steps };
+  const worker = (ownProcess ? startProcess : startWorker)(module, given);
+  const command = (of: WorkerCommand): void => worker.post(of);
+  const leave = pace.onCommand(command);
   const done = new Promise<TrainResult>((resolve, reject) => {
     worker.onError(reject);
     worker.onMessage((data) => {
@@ -45,9 +58,10 @@ function start(
       else if (message.kind === "notice") onNotice?.(message.text);
       else if (message.kind === "download") onDownload?.(message.progress);
       else if (message.kind === "preparing") onPreparing?.(message.progress);
+      else if (message.kind === "pause") onPause?.(message.pause);
       else if (message.kind === "done") resolve(message.result);
       else reject(putTogether(message.error));
     });
   });
-  return { done, stop: () => worker.post(STOP) };
+  return { done: done.finally(leave), stop: () => command("stop") };
 }

@@ -29,6 +29,7 @@ import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory, withEstimate } from "./memory-limit.js";
 import { withLength } from "./new-length.js";
 import { outlineOf } from "./outline.js";
+import { Pace, PacedSteps, type Pause } from "./pace.js";
 import { type PreparedRun, prepareRun } from "./prepare.js";
 import { ranksInWords } from "./ranks-words.js";
 import { findData, type PreparationEvents } from "./read-data.js";
@@ -47,6 +48,10 @@ export interface TrainingOptions extends PreparationEvents {
   readonly ownProcess?: boolean;
   /** Saves a checkpoint after this step and ends there, as if it had been asked to stop. */
   readonly untilStep?: number;
+  /** Pauses the run between two steps, and lets it make them one by one. */
+  readonly pace?: Pace;
+  /** Hears each time that the run waits between two steps, with its state saved. */
+  readonly onPause?: (pause: Pause) => void;
 }
 
 /** Options of {@link train} and {@link resume}. */
@@ -100,7 +105,7 @@ export function inJob<T>(
 export async function runIn(
   folder: RunFolder,
   given: OpenSettings,
-  { onRecord = () => {}, onNotice = () => {}, stopRequested = () => false, untilStep, ...options }: TrainOptions,
+  { onRecord = () => {}, onNotice = () => {}, onPause = () => {}, ...options }: TrainOptions,
   saved?: SavedRun,
 ): Promise<TrainResult> {
   const [atStart, heldAtStart] = [residentMemoryBytes(), heldMemoryBytes()];
@@ -139,7 +144,10 @@ export async function runIn(
     return { ...NOTHING_DONE, runFolder: folder.path, warnings: runWarnings([start]) };
   }
   requireMemory(start.memory, available, settings);
-  const output = new RunOutput(folder, { onRecord, onNotice, stopRequested, untilStep }, settings);
+  const { stopRequested = () => false, untilStep, pace = new Pace() } = options;
+  const steps = new PacedSteps(pace);
+  const hooks = { onRecord, onNotice, onPause, stopRequested, untilStep, steps };
+  const output = new RunOutput(folder, hooks, settings);
   try {
     const trainer = await (goingOn === undefined
       ? Trainer.begin(run, output, start)
@@ -148,6 +156,8 @@ export async function runIn(
     return await trainer.run();
   } catch (error) {
     throw withEstimate(error, start.memory, available);
+  } finally {
+    steps.release();
   }
 }
 

@@ -1,3 +1,4 @@
+import { baseName } from "#platform";
 import { adapterParts, adaptersOf, redrawDropout } from "../adapters/inject.js";
 import { formatRate } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
@@ -14,7 +15,7 @@ import type { MasterWeights } from "../relora/master-weights.js";
 import { endCycle, mergeIntoWeights } from "../relora/merging.js";
 import { planStep, type StepPlan } from "../relora/plan.js";
 import { restart } from "../relora/restarts.js";
-import { markBest, pruneCheckpoints } from "../runs/checkpoint.js";
+import { checkpointName, markBest, pruneCheckpoints } from "../runs/checkpoint.js";
 import { divergenceMessage } from "../runs/divergence.js";
 import { type Ending, endingOf } from "../runs/early-stop.js";
 import type { StartRecord } from "../runs/metrics.js";
@@ -41,6 +42,8 @@ interface Update {
   readonly skipped: string | null;
 }
 
+/** How often a run that waits asks whether it may go on. */
+const PAUSE_MS = 50;
 /** A loss that is so many times that before the first update is no matter of the batch. */
 const RUINED = 1.5;
 
@@ -126,10 +129,16 @@ export class Trainer {
   async #train(): Promise<Ending | "stopped"> {
     const progress = this.#progress;
     const { maxSteps, evalEvery, evalMilestones, saveEvery, loadBest } = this.#settings;
-    const { untilStep, stopRequested } = this.#output.hooks;
+    const { untilStep, stopRequested, steps } = this.#output.hooks;
     const { ranks } = this.#run;
     let ending = this.#ending;
     while (ending === null) {
+      if (await onAnyRank(ranks, steps.mustWait)) {
+        const isAsked = await this.#pause();
+        // A run that has not begun saves the state after its first step.
+        if (isAsked && progress.step > 0) return "stopped";
+      }
+      steps.take();
       const plan = this.#planOf(progress.step + 1);
       if (plan.addAdapters && progress.step > 0) await this.#switchToAdapters();
       const update = await this.#update(plan);
@@ -152,6 +161,27 @@ export class Trainer {
       if (stops) return "stopped";
     }
     return ending;
+  }
+
+  /** Saves the state and waits until the next step may begin. @returns true if the run was asked to end instead. */
+  async #pause(): Promise<boolean> {
+    const { stopRequested, steps, onPause } = this.#output.hooks;
+    const { ranks } = this.#run;
+    const { step } = this.#progress;
+    const isSaved = this.#checkpoint !== null && baseName(this.#checkpoint) === checkpointName(step);
+    if (step > 0 && !isSaved) {
+      await this.#requireSound();
+      await this.#save(this.#planOf(step));
+    }
+    onPause({ step, checkpoint: this.#checkpoint });
+    const started = performance.now();
+    let isAsked = false;
+    while (!isAsked && (await onAnyRank(ranks, steps.mustWait))) {
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      isAsked = await onAnyRank(ranks, stopRequested());
+    }
+    this.#progress.pausedSeconds += (performance.now() - started) / 1000;
+    return isAsked;
   }
 
   get #settings(): Settings {

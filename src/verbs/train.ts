@@ -5,6 +5,7 @@ import { resolveSettings } from "../config/resolve.js";
 import type { TrainSettings } from "../config/train-settings.js";
 import { type EvalRecord, type MetricsRecord, parseMetrics, type StepRecord } from "../runs/metrics.js";
 import type { TrainResult } from "../training/ending.js";
+import { Pace } from "../training/pace.js";
 import { type ResumeOptions, resume as resumeRun } from "../training/resume.js";
 import { startResuming, startTraining, type TrainingHandle } from "../training/start.js";
 import { type TrainingOptions, type TrainOptions, train as trainRun } from "../training/train.js";
@@ -46,6 +47,7 @@ export interface Run extends TrainResult {
   load(options?: ModelOptions): Promise<LanguageModel>;
 }
 
+const PACE: Kind = { words: "a Pace", holds: (value) => value instanceof Pace };
 const OPTIONS = {
   onStep: FUNCTION,
   onEval: FUNCTION,
@@ -53,7 +55,9 @@ const OPTIONS = {
   onNotice: FUNCTION,
   onDownload: FUNCTION,
   onPreparing: FUNCTION,
+  onPause: FUNCTION,
   stopRequested: FUNCTION,
+  pace: PACE,
   signal: SIGNAL,
   untilStep: AMOUNT,
   availableMemoryBytes: AMOUNT,
@@ -72,7 +76,9 @@ export async function train(settings: TrainSettings = {}, options: RunOptions = 
   const listening = heard("train", options);
   const open = resolveSettings({ flags: { ...settings }, defaults: { device: await usualDevice() } });
   const work = listening.options;
-  const result = await (isPage ? elsewhere((heard) => startTraining(open, heard), work) : trainRun(open, work));
+  const result = await (isPage
+    ? elsewhere((heard) => startTraining(open, heard), work, options.signal)
+    : trainRun(open, work));
   return ended(result, listening.records);
 }
 
@@ -93,7 +99,7 @@ export async function resume(
   const listening = heard("resume", options);
   const work = listening.options;
   const result = await (isPage
-    ? elsewhere((heard) => startResuming(runFolder, changes, heard), work)
+    ? elsewhere((heard) => startResuming(runFolder, changes, heard), work, options.signal)
     : resumeRun(runFolder, changes, work));
   return ended(result, listening.records);
 }
@@ -102,6 +108,7 @@ export async function resume(
 function elsewhere(
   start: (options: TrainingOptions) => TrainingHandle,
   { onRecord, stopRequested, ...options }: Listening,
+  signal: AbortSignal | undefined,
 ): Promise<TrainResult> {
   const handle = start({
     ...options,
@@ -110,7 +117,9 @@ function elsewhere(
       if (stopRequested()) handle.stop();
     },
   });
-  return handle.done;
+  // A run that is paused records nothing.
+  signal?.addEventListener("abort", handle.stop, { once: true });
+  return handle.done.finally(() => signal?.removeEventListener("abort", handle.stop));
 }
 
 /** The options of the training loop, with the listeners that are always there. */
