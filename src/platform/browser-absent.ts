@@ -1,4 +1,4 @@
-import { ConfigError, DataError } from "../base/errors.js";
+import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import type { FollowedFolder } from "./node-followed-folder.js";
 import type { Fetch, HttpListener } from "./node-http.js";
@@ -58,11 +58,6 @@ export function fileUrl(_of: string): URL {
 
 export async function withTemporaryFolder<T>(_use: (folder: string) => Promise<T>): Promise<T> {
   throw absent("push: there is no folder for a while", "push in Node.js");
-}
-
-/** @throws DataError */
-export function decompress(_bytes: Uint8Array, format: "gzip" | "brotli", _maxLength: number): Uint8Array {
-  throw new DataError(`cannot decompress ${format} in a browser; decompress it first`);
 }
 
 /** There are no variables. */

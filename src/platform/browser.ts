@@ -1,7 +1,6 @@
 /** The platform of a browser, in the place of Node.js's: the same names, for a page and its workers. */
 export {
   appendChunks,
-  decompress,
   environment,
   fileUrl,
   followFolder,
@@ -17,6 +16,7 @@ export {
   removeUnfinished,
   withTemporaryFolder,
 } from "./browser-absent.js";
+export { decompress } from "./browser-compression.js";
 export {
   AppendedFile,
   appendLine,
