@@ -137,7 +137,7 @@ const INTERRUPT = `(async () => {
   for await (const [name, handle] of done.entries()) if (handle.kind === "file") files.push([name, handle]);
   for (const [name, handle] of files) if (name !== "state.json") await handle.move(beside, name);
   const list = await (await beside.getFileHandle(".moving.json", { create: true })).createWritable();
-  await list.write(JSON.stringify(files.map(([name]) => name)));
+  await list.write(JSON.stringify({ files: files.map(([name]) => name), replaces: true }));
   await list.close();
   return files.length;
 })()`;

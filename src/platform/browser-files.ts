@@ -1,7 +1,8 @@
-import { DataError, DeviceError } from "../base/errors.js";
+import { DataError, DeviceError, HighrankError } from "../base/errors.js";
 import { type AccessHandle, browser, type FileHandle, type FolderHandle, type StoredFile } from "./browser-globals.js";
+import { oneAtATime } from "./browser-lock.js";
 import { absolutePath, baseName, folderOf, isWithin, joinPath } from "./browser-paths.js";
-import { isNowhere, readFault, writeFault } from "./file-faults.js";
+import { isNowhere, readFault, taken, writeFault } from "./file-faults.js";
 import type { FileReader } from "./node-files.js";
 import { decodeText, listBelow, requireTextSize } from "./stored-files.js";
 
@@ -27,7 +28,7 @@ const CODES: Readonly<Record<string, string>> = {
 
 /** The error with the code of the operating system that means the same. */
 function coded(error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof DataError || error instanceof DeviceError) return error;
+  if (!(error instanceof Error) || error instanceof HighrankError) return error;
   const code = CODES[error.name];
   return code === undefined ? error : Object.assign(new Error(error.message, { cause: error }), { code });
 }
@@ -277,9 +278,25 @@ export async function* piecesOf({ size, read }: FileReader): AsyncGenerator<Uint
   }
 }
 
-/** Renames a file; one of the new name is replaced. @throws CheckpointError if the file system fails. */
-export async function publishFile(from: string, to: string): Promise<void> {
-  await writing(to, async () => (await fileAt(from)).move(await folderAt(folderOf(absolutePath(to))), baseName(to)));
+/**
+ * Renames a file; one of the new name is replaced, unless `replace` is false.
+ * @throws ConfigError if there is one that is not to be replaced; CheckpointError if the file system fails.
+ */
+export async function publishFile(
+  from: string,
+  to: string,
+  { replace = true }: { replace?: boolean } = {},
+): Promise<void> {
+  const move = async (): Promise<void> =>
+    (await fileAt(from)).move(await folderAt(folderOf(absolutePath(to))), baseName(to));
+  await writing(to, () =>
+    replace
+      ? move()
+      : oneAtATime(async () => {
+          if (await exists(to)) throw taken(to, "it exists");
+          await move();
+        }),
+  );
 }
 
 /**

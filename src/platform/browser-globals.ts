@@ -53,6 +53,8 @@ export interface StartedWorker {
 }
 
 interface Locks {
+  /** Waits until it has the lock. */
+  request<T>(name: string, work: () => Promise<T>): Promise<T>;
   request(
     name: string,
     options: { readonly ifAvailable: true },

@@ -34,6 +34,11 @@ export async function acquireLock(file: string, held = folderOf(file)): Promise<
   });
 }
 
+/** Does work while no other tab or worker of this site does such. */
+export function oneAtATime<T>(work: () => Promise<T>): Promise<T> {
+  return browser.navigator.locks.request("highrank: new names", work);
+}
+
 /** Looks at a lock without taking it; null if it is free. */
 export async function lockHolder(file: string): Promise<LockHolder | null> {
   const { held } = await browser.navigator.locks.query();

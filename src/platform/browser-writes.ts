@@ -12,7 +12,9 @@ import {
   writeChunks,
   writing,
 } from "./browser-files.js";
+import { oneAtATime } from "./browser-lock.js";
 import { absolutePath, baseName, folderOf, joinPath } from "./browser-paths.js";
+import { NOT_EMPTY, taken, writeFault } from "./file-faults.js";
 import type { Chunks, FileContent } from "./node-writes.js";
 
 /*
@@ -24,7 +26,7 @@ import type { Chunks, FileContent } from "./node-writes.js";
 
 /** Leftovers of writing `NAME`. */
 const PARTIAL = /^\.(.+)\.[0-9a-f-]{36}\.partial$/;
-/** In a folder beside: the files that are to be all of `NAME`, as JSON; null to remove it. */
+/** In a folder beside: its {@link Decision}, as JSON. */
 const LIST = ".moving.json";
 
 function nameBeside(target: string): string {
@@ -34,7 +36,8 @@ function nameBeside(target: string): string {
 /**
  * Writes a file that appears whole or not at all. Its folder must exist; a file of that name is replaced, unless
  * `replace` is false.
- * @throws CheckpointError naming the path, the fault and the way out.
+ * @throws CheckpointError naming the path, the fault and the way out; ConfigError if there is a file that is not to be
+ * replaced, whenever it came.
  */
 export async function writeFileAtomic(
   target: string,
@@ -54,12 +57,7 @@ export async function writeFilesAtomic(
     for (const [target, partial] of partials) {
       await writing(target, async () => writeChunks(await fileAt(partial, true), chunksOf(files.get(target)!)));
     }
-    for (const [target, partial] of partials) {
-      if (!replace && (await exists(target))) {
-        throw new CheckpointError(`cannot write ${target}: it has been written meanwhile; choose another`);
-      }
-      await publishFile(partial, target);
-    }
+    for (const [target, partial] of partials) await publishFile(partial, target, { replace });
   } catch (error) {
     for (const partial of partials.values()) await removeTree(partial).catch(() => {});
     throw error;
@@ -68,8 +66,8 @@ export async function writeFilesAtomic(
 
 /**
  * Writes a folder that appears whole or not at all: `fill` writes into a folder beside it.
- * @throws CheckpointError if `target` holds files already and `replace` is not set, or if writing fails; `target` is
- * then unchanged.
+ * @throws ConfigError if `target` holds files, whenever they came, and `replace` is not set; CheckpointError if writing
+ * fails. `target` is then unchanged.
  */
 export async function writeFolderAtomic(
   target: string,
@@ -77,24 +75,26 @@ export async function writeFolderAtomic(
   { replace = false }: { replace?: boolean } = {},
 ): Promise<void> {
   const partial = nameBeside(target);
-  if (!replace && (await isDirectory(target)) && (await listFolder(target)).length > 0) {
-    throw new CheckpointError(
-      `cannot write ${target}: the folder is not empty; choose another, or remove what it holds`,
-    );
-  }
+  let isDecided = false;
   try {
+    await requirePlace(target, replace);
     await makeFolder(partial);
     await fill(partial);
-    await decide(partial, await filesBelow(partial));
+    const files = await filesBelow(partial);
+    await oneAtATime(async () => {
+      await requirePlace(target, replace);
+      await decide(partial, { files, replaces: replace });
+      isDecided = true;
+      await moveOver(partial, target);
+    });
   } catch (error) {
-    await removeTree(partial).catch(() => {});
+    if (!isDecided) await removeTree(partial).catch(() => {});
     // The faults name the temporary folder, which means nothing to the user.
     if (error instanceof HighrankError && error.message.includes(partial)) {
       throw new CheckpointError(error.message.replaceAll(partial, target), { cause: error });
     }
     throw error;
   }
-  await moveOver(partial, target);
 }
 
 /**
@@ -105,30 +105,48 @@ export async function removeFolderAtomic(target: string): Promise<void> {
   if (!(await isDirectory(target))) return;
   const partial = nameBeside(target);
   await makeFolder(partial);
-  await decide(partial, null);
+  await decide(partial, { files: null, replaces: true });
   await moveOver(partial, target);
 }
 
+/** What a folder is to become. */
+interface Decision {
+  /** All of its files; null to remove it. */
+  readonly files: readonly string[] | null;
+  /** True if others give way. */
+  readonly replaces: boolean;
+}
+
+/** @throws ConfigError, CheckpointError where the folder cannot be put in its place. */
+async function requirePlace(target: string, replace: boolean): Promise<void> {
+  const isFolder = await isDirectory(target);
+  if (!isFolder && (await exists(target))) {
+    throw replace ? writeFault(target, Object.assign(new Error(), { code: "ENOTDIR" })) : taken(target, "it is a file");
+  }
+  if (!replace && isFolder && (await listFolder(target)).length > 0) throw taken(target, NOT_EMPTY);
+}
+
 /** From here on, the folder beside is what counts. */
-async function decide(partial: string, files: readonly string[] | null): Promise<void> {
-  await writeFileAtomic(joinPath(partial, LIST), JSON.stringify(files));
+async function decide(partial: string, decision: Decision): Promise<void> {
+  await writeFileAtomic(joinPath(partial, LIST), JSON.stringify(decision));
 }
 
 /** Makes `target` what was decided. May be called again after it was interrupted. */
 async function moveOver(partial: string, target: string): Promise<void> {
-  const files = JSON.parse(await readText(joinPath(partial, LIST))) as readonly string[] | null;
+  const { files, replaces } = JSON.parse(await readText(joinPath(partial, LIST))) as Decision;
   if (files === null) {
     await removeTree(target);
   } else {
     await makeFolder(target);
     const wanted = new Set(files);
-    for (const file of await filesBelow(target)) if (!wanted.has(file)) await removeTree(joinPath(target, file));
+    const unwanted = replaces ? (await filesBelow(target)).filter((file) => !wanted.has(file)) : [];
+    for (const file of unwanted) await removeTree(joinPath(target, file));
     for (const file of [...files].sort(readLast)) {
       if (!(await exists(joinPath(partial, file)))) continue;
       await makeFolder(folderOf(joinPath(target, file)));
       await publishFile(joinPath(partial, file), joinPath(target, file));
     }
-    await removeEmptied(target, files);
+    if (replaces) await removeEmptied(target, files);
   }
   await removeTree(partial);
 }

@@ -1,4 +1,4 @@
-import { CheckpointError, DataError } from "../base/errors.js";
+import { CheckpointError, ConfigError, DataError } from "../base/errors.js";
 
 /** Fault and way out, by the operating system's error code. */
 const FAULTS: Readonly<Record<string, string>> = {
@@ -28,6 +28,13 @@ export function readFault(path: string, error: unknown): unknown {
 export function writeFault(path: string, error: unknown): unknown {
   const reason = reasonOf(error);
   return reason === undefined ? error : new CheckpointError(`cannot write ${path}: ${reason}`, { cause: error });
+}
+
+export const NOT_EMPTY = "the folder is not empty";
+
+/** For a place that somebody has and that is not to be replaced. */
+export function taken(target: string, fault: string): ConfigError {
+  return new ConfigError(`cannot write ${target}: ${fault}, and nothing in its place is replaced; choose another`);
 }
 
 /** True if the operating system says that the path leads nowhere, or that no file can have it. */

@@ -1,7 +1,7 @@
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import path from "node:path";
-import { CheckpointError, ConfigError, HighrankError } from "../base/errors.js";
-import { readFault, writeFault } from "./file-faults.js";
+import { CheckpointError, HighrankError } from "../base/errors.js";
+import { NOT_EMPTY, readFault, taken, writeFault } from "./file-faults.js";
 import { realPath } from "./node-containment.js";
 import { exists, isDirectory, MAX_TRANSFER_BYTES, makeFolder } from "./node-files.js";
 import { joinPath } from "./node-paths.js";
@@ -90,10 +90,6 @@ export async function renameToNew(partial: string, target: string): Promise<void
   await rm(partial, { force: true }).catch(leave);
 }
 
-function taken(target: string, fault: string): ConfigError {
-  return new ConfigError(`cannot write ${target}: ${fault}, and nothing in its place is replaced; choose another`);
-}
-
 /**
  * Writes a folder that appears whole or not at all and survives a power cut: `fill` writes into a folder beside it,
  * which is synced with its content and then renamed. A link to a folder is followed, unless `replace` is set.
@@ -129,8 +125,6 @@ export async function writeFolderAtomic(
     throw writeFault(target, error);
   }
 }
-
-const NOT_EMPTY = "the folder is not empty";
 
 /** Codes of a rename to a name that a file or a folder with content has. */
 const TAKEN: ReadonlySet<string> = new Set(["ENOTEMPTY", "EEXIST", "ENOTDIR"]);
