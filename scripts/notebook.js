@@ -10,39 +10,15 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { wholePage } from "./notebook-page.js";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
-const PAGE = path.join(ROOT, "notebooks/low-rank-adapters.md");
 const NOTEBOOK = path.join(ROOT, "notebooks/low-rank-adapters.ipynb");
 
 const METADATA = {
   kernelspec: { display_name: "Deno", language: "typescript", name: "deno" },
   language_info: { file_extension: ".ts", mimetype: "text/x.typescript", name: "typescript" },
 };
-
-/** The page with the sections in the place of the comments that name them. */
-function wholePage() {
-  return readFileSync(PAGE, "utf8").replace(/^<!-- (docs\/\S+\.md): (.*) -->$/gm, (_, file, titles) =>
-    titles
-      .split(" | ")
-      .map((title) => sectionOf(file, title))
-      .join("\n\n"),
-  );
-}
-
-/** A section of a page, with its links as they are from notebooks/, and without what its code prints. */
-function sectionOf(file, title) {
-  const text = readFileSync(path.join(ROOT, file), "utf8");
-  const section = text.split(/^(?=## )/m).find((each) => each.startsWith(`## ${title}\n`));
-  if (section === undefined) throw new Error(`${PAGE}: ${file} has no section "${title}"`);
-  return section
-    .replace(/(^```ts\n.*?^```\n)\n^```text\n.*?^```\n/gms, "$1")
-    .replace(
-      /\]\((#|(?!https?:|\.\.\/)(?=\S+\.md))/g,
-      (_, hash) => `](../docs/${hash ? `${path.basename(file)}#` : ""}`,
-    )
-    .trim();
-}
 
 /** Cells by the blocks of code of the page. */
 function cellsOf(page) {
@@ -69,7 +45,7 @@ function present() {
   }
 }
 
-const cells = cellsOf(wholePage());
+const cells = cellsOf(wholePage("notebook"));
 const sources = (all) => JSON.stringify(all.map(({ cell_type, source }) => [cell_type, [source].flat().join("")]));
 if (process.argv.includes("--check")) {
   if (sources(cells) !== sources(present())) {
