@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
+import { IDEA } from "./idea/page/plugin.ts";
 import { siteHeader } from "./shell/header.ts";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -36,7 +37,7 @@ const ISOLATING = {
 export default defineConfig({
   root: here("."),
   base: "./", // any static host, any folder of it
-  plugins: [RUNTIME, HEADER],
+  plugins: [RUNTIME, HEADER, IDEA],
   resolve: { alias: { highrank: here("../dist/index.js") } },
   worker: { format: "es", plugins: () => [RUNTIME] },
   server: { headers: ISOLATING, fs: { allow: [here("..")] } },

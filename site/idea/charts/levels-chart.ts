@@ -1,0 +1,31 @@
+import { scale } from "./scale.ts";
+import { picture, svg, text } from "./svg.ts";
+
+export interface LevelsChart {
+  readonly label: string;
+  /** The values that are possible. */
+  readonly levels: readonly number[];
+  /** Dots on levels. */
+  readonly held: readonly number[];
+  /** Rings where the values should be. */
+  readonly due: readonly number[];
+}
+
+const [LEFT, RIGHT, TOP, BOTTOM] = [36, 8, 26, 24];
+
+/** Weights side by side: dots on the levels of a grid, and rings where exact sums have them. */
+export function levelsChart(width: number, height: number, { label, levels, held, due }: LevelsChart): SVGElement {
+  const reach = 1.05 * Math.max(...[...levels, ...due].map(Math.abs));
+  const py = scale([-reach, reach], [height - BOTTOM, TOP]);
+  const px = scale([-0.5, held.length - 0.5], [LEFT, width - RIGHT]);
+  const ends = [-1, 0, 1].map((share) => Math.round(share * reach * 0.8));
+  return picture(label, width, height, [
+    ...levels.map((level) => svg("path", { d: `M${LEFT} ${py(level)}H${width - RIGHT}`, class: "level" })),
+    ...ends.map((value) => text(LEFT - 6, py(value) + 4, `${value}`.replace("-", "−"), { "text-anchor": "end" })),
+    ...held.map((value, i) => svg("path", { d: `M${px(i)} ${py(value)}V${py(due[i]!)}`, class: "lost" })),
+    ...due.map((value, i) => svg("circle", { cx: px(i), cy: py(value), r: 4, class: "due" })),
+    ...held.map((value, i) => svg("circle", { cx: px(i), cy: py(value), r: 3, class: "held" })),
+    text(4, 14, "value in deviations of the weights"),
+    text((LEFT + width - RIGHT) / 2, height - 6, "16 weights", { "text-anchor": "middle" }),
+  ]);
+}
