@@ -6,8 +6,9 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const PAGE = path.join(ROOT, "notebooks/low-rank-adapters.md");
 
-/** What the page holds for a notebook alone, and the places of the figures that a site has. */
+/** What the page holds for a notebook alone and for a site alone, and the places of the figures that a site has. */
 const IN_JUPYTER = /^<!-- in Jupyter -->\n(.*?)^<!-- end -->\n/gms;
+const ON_THE_SITE = /^<!-- on the site\n(.*?)^-->\n/gms;
 const FIGURE = /^<!-- figure: .* -->\n\n/gm;
 
 /**
@@ -24,9 +25,10 @@ export function wholePage(use) {
       .map((title) => sectionOf(file, title))
       .join("\n\n"),
   );
-  if (use === "site") return page.replace(IN_JUPYTER, "");
+  if (use === "site") return page.replace(IN_JUPYTER, "").replace(ON_THE_SITE, "$1");
   return page
     .replace(IN_JUPYTER, "$1")
+    .replace(ON_THE_SITE, "")
     .replace(FIGURE, "")
     .replace(/(^```ts\n.*?^```\n)\n^```text\n.*?^```\n/gms, "$1");
 }

@@ -8,7 +8,7 @@ let queue: Promise<unknown> = Promise.resolve();
 /** Lets a cell run, stop, and go back to its original code. */
 export function showCell(cell: HTMLElement): void {
   const find = <T extends Element = HTMLElement>(selector: string): T => cell.querySelector<T>(selector)!;
-  const [code, run, original] = [find("code"), find<HTMLButtonElement>(".run"), find(".original")];
+  const [code, run, original] = [find(".code"), find<HTMLButtonElement>(".run"), find(".original")];
   const [printed, output, state] = [find(".printed"), find(".output"), find(".state")];
   const written = code.innerHTML;
   const name = run.ariaLabel!;
@@ -85,11 +85,11 @@ export function showCell(cell: HTMLElement): void {
 function definitionsBefore(cell: HTMLElement): string[] {
   const all = [...document.querySelectorAll<HTMLElement>(".cell")];
   const above = all.slice(0, all.indexOf(cell)).filter(({ dataset }) => dataset.defines !== undefined);
-  return above.map((each) => textOf(each.querySelector("code")!));
+  return above.map((each) => textOf(each.querySelector<HTMLElement>(".code")!));
 }
 
 function textOf(code: HTMLElement): string {
-  return code.innerText;
+  return code.textContent;
 }
 
 function picture(svg: string): HTMLImageElement {

@@ -27,7 +27,7 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 26, 40];
 /** Lines over an axis, with the names of the lines above. */
 export function lineChart(width: number, height: number, chart: LineChart): SVGElement {
   const { label, x, y, to, lines, marks = [], format = String } = chart;
-  const [across, up] = [ticks(to[0], width < 420 ? 4 : 8), ticks(to[1], 4)];
+  const [across, up] = [ticks(to[0], width < 420 ? 4 : 8), ticks(to[1] * 0.95, 4)];
   const px = scale([0, to[0]], [LEFT, width - RIGHT]);
   const py = scale([0, up.at(-1)!], [height - BOTTOM, TOP]);
   const inRange = across.filter((tick) => tick <= to[0]);

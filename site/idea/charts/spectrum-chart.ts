@@ -12,7 +12,7 @@ export class SpectrumChart {
 
   /** @param rank of each cycle: bars that a cycle adds have one color. */
   constructor(width: number, target: readonly number[], rank: number) {
-    const up = ticks(Math.max(...target) * 1.05, 4);
+    const up = ticks(Math.max(...target), 4);
     this.#high = up.at(-1)!;
     const slot = (width - LEFT - RIGHT) / target.length;
     const py = scale([0, this.#high], [HEIGHT - BOTTOM, TOP]);

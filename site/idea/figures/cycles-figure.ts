@@ -36,7 +36,7 @@ export function showCycles(figure: HTMLElement): void {
       lineChart(width, HEIGHT, {
         label: `Distance to the target over ${settings.cycles * settings.steps} steps. ${words()}`,
         ...{ x: "steps; dashed: merges", y: "share of the target", lines },
-        to: [settings.cycles * settings.steps, 1],
+        to: [settings.cycles * settings.steps, Math.max(1, ...merged.flatMap(({ errors }) => errors))],
         marks: merged.map(({ cycle }) => cycle * settings.steps),
       }),
     );
@@ -67,7 +67,11 @@ export function showCycles(figure: HTMLElement): void {
   watchControls(form, { rank: String, cycles: String, steps: String }, () => {
     const number = (name: string) => Number(chosen(form, name));
     const kind = chosen(form, "spectrum") as Spectrum;
-    settings = { rank: number("rank"), cycles: number("cycles"), steps: number("steps"), spectrum: kind };
+    const isChecked = (name: string) => (form.elements.namedItem(name) as HTMLInputElement).checked;
+    settings = {
+      ...{ rank: number("rank"), cycles: number("cycles"), steps: number("steps"), spectrum: kind },
+      ...{ resetMoments: isChecked("resetMoments"), warmUp: isChecked("warmUp") },
+    };
     delete figure.dataset.done;
     compute(settings);
   });
@@ -115,23 +119,17 @@ export function showCycles(figure: HTMLElement): void {
     return [
       { name: "ReLoRA", color: "blue", points: over("errors") },
       { name: "one adapter, never merged", color: "orange", points: over("alone") },
-      { name: `the best of rank ${settings.rank}`, color: "mark", points: limit, isDashed: true },
+      { name: `the best of rank ${settings.rank}`, color: "muted", points: limit, isDashed: true },
     ];
   }
 
   function rankLines(): Line[] {
     const { rank, cycles } = settings;
+    const ranks = merged.map((each) => [each.cycle, each.rank] as const);
+    const sums = [[0, 0] as const, [cycles, rank * cycles] as const];
     return [
-      {
-        name: "sum of the ranks",
-        color: "mark",
-        points: [
-          [0, 0],
-          [cycles, rank * cycles],
-        ],
-        isDashed: true,
-      },
-      { name: "rank of the sum", color: "blue", points: [[0, 0], ...merged.map((m) => [m.cycle, m.rank] as const)] },
+      { name: "rank of the sum", color: "blue", points: [[0, 0], ...ranks] },
+      { name: "sum of the ranks", color: "muted", points: sums, isDashed: true },
     ];
   }
 

@@ -25,6 +25,10 @@ export interface CycleSettings {
   /** Of each cycle. */
   readonly steps: number;
   readonly spectrum: Spectrum;
+  /** Whether the optimizer's moments start anew with the adapter. */
+  readonly resetMoments: boolean;
+  /** Whether the learning rate rises from zero in the first fifth of each cycle. */
+  readonly warmUp: boolean;
 }
 
 /** What is known before the first step. */
@@ -57,7 +61,12 @@ const THRESHOLD = 1e-3;
  * this size needs no runtime.
  */
 export function* learnInCycles(settings: CycleSettings): Generator<CyclesStart | MergedCycle> {
-  const { rank, cycles, steps, spectrum } = settings;
+  const { rank, cycles, steps, spectrum, resetMoments, warmUp } = settings;
+  /** Half a cosine over some steps, the first of which is not at zero yet. */
+  const rateOver = (totalSteps: number) => {
+    const warmupSteps = warmUp ? steps / 5 : 0;
+    return (step: number) => schedules.cosine(step + 1, { totalSteps: totalSteps + 1, warmupSteps });
+  };
   const values = targetOf(spectrum, new Rng(7));
   const spectrumOf = matrixSingularValues(values, SIZE);
   yield { cycle: 0, target: spectrumOf, limit: norm(spectrumOf.slice(rank)) / norm(spectrumOf) };
@@ -66,10 +75,10 @@ export function* learnInCycles(settings: CycleSettings): Generator<CyclesStart |
   const terms: LowRankTerm[] = [];
   let sumOfCycles: number[] = [];
   for (let cycle = 1; cycle <= cycles; cycle++) {
-    const errors = relora.train(steps, (step) => schedules.cosine(step, { totalSteps: steps }));
-    terms.push(relora.merge());
+    const errors = relora.train(steps, rateOver(steps));
+    terms.push(relora.merge(resetMoments));
     const before = steps * (cycle - 1);
-    const once = alone.train(steps, (step) => schedules.cosine(before + step, { totalSteps: steps * cycles }));
+    const once = alone.train(steps, (step) => rateOver(steps * cycles)(before + step));
     sumOfCycles = singularValues(terms, SIZE, SIZE).slice(0, SIZE);
     const [largest = 0] = sumOfCycles;
     yield {
@@ -118,14 +127,14 @@ class Learner {
     return [...errors, this.#errorOf(loss!)];
   }
 
-  /** Merges what the adapter has learned, and starts adapter and moments anew. */
-  merge(): LowRankTerm {
+  /** Merges what the adapter has learned, and starts it anew. */
+  merge(resetMoments: boolean): LowRankTerm {
     const { rank, scaling, loraA, loraB } = this.#adapter;
     const term = { rank, scaling, loraA: loraA.values.slice(), loraB: loraB.values.slice() };
     const [update] = interpret([this.#adapter.calculateWeightUpdate()]) as [Float32Array];
     this.#layer.mergeUpdate(update);
     this.#adapter.reset(this.#rng);
-    this.#optimizer = this.#fresh();
+    if (resetMoments) this.#optimizer = this.#fresh();
     return term;
   }
 

@@ -8,10 +8,8 @@ import type { Grid, GridMerge, GridSettings } from "./grid.ts";
 
 const SIDE = 8;
 
-/** Place of the slider, from 0 to 100, to the share of the deviation: from 0.1 % to 20 %, in equal ratios. */
-function sizeAt(place: number): number {
-  return Number((0.001 * 200 ** (place / 100)).toPrecision(2));
-}
+/** What the slider offers, in percent of the weights' deviation. */
+const SIZES = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20] as const;
 
 /** The figure of a block of codes into which one update is merged again and again. */
 export function showGrid(figure: HTMLElement): void {
@@ -70,13 +68,13 @@ export function showGrid(figure: HTMLElement): void {
     },
   );
   const shown = {
-    size: (place: number) => `${Number((100 * sizeAt(place)).toPrecision(2))} % of a deviation`,
+    size: (place: number) => `${SIZES[place]} % of σ`,
     merges: String,
   };
   watchControls(form, shown, () => {
     settings = {
       format: chosen(form, "format") as QuantizationFormat,
-      size: sizeAt(Number(chosen(form, "size"))),
+      size: SIZES[Number(chosen(form, "size"))]! / 100,
       merges: Number(chosen(form, "merges")),
     };
     delete figure.dataset.done;
@@ -90,7 +88,7 @@ export function showGrid(figure: HTMLElement): void {
     return (
       `The update is below half a step for ${below} of 64 weights. After ${settings.merges} merges ${changed} of 64 codes ` +
       `have changed, and ${(100 * taken).toFixed(0)} % of the updates are in the requantized weights. ` +
-      `Base and delta log are ${exact.toExponential(0)} away from the sum: the rounding of float32.`
+      `Base and delta log are ${powerOfTen(exact)} away from the sum: the rounding of float32.`
     );
   }
 }
@@ -113,7 +111,14 @@ function codeRows({ codes, codesBefore, requantized }: Grid): HTMLTableRowElemen
 
 function numbersOf({ requantized, working, exact, taken }: GridMerge, merge: number): HTMLTableRowElement {
   const errors = [requantized, working].map((error) => `${(100 * error).toFixed(2)} %`);
-  return row([`${merge}`, ...errors, exact.toExponential(1), merge === 0 ? "" : `${(100 * taken).toFixed(1)} %`]);
+  return row([`${merge}`, ...errors, powerOfTen(exact), merge === 0 ? "" : `${(100 * taken).toFixed(1)} %`]);
+}
+
+/** As 5·10⁻⁷. */
+function powerOfTen(value: number): string {
+  const [digit, exponent] = value.toExponential(0).split("e") as [string, string];
+  const raised = exponent.replace("+", "").replace(/./g, (each) => (each === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(each)]!));
+  return value === 0 ? "0" : `${digit}·10${raised}`;
 }
 
 function dotLegend(items: readonly { readonly name: string; readonly className: string }[]): HTMLElement {

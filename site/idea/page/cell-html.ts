@@ -5,10 +5,10 @@ export function cellHtml(highlighter: Highlighter, number: number, code: string,
   const themes = { light: "github-light-high-contrast", dark: "github-dark-high-contrast" };
   const highlighted = highlighter.codeToHtml(code.trimEnd(), { lang: "ts", themes, defaultColor: false });
   const [, lines] = /<code>(.*)<\/code>/s.exec(highlighted)!;
-  const editable = `contenteditable="plaintext-only" spellcheck="false" role="textbox" aria-multiline="true"`;
+  const editable = `contenteditable="plaintext-only" tabindex="0" spellcheck="false" role="textbox" aria-multiline="true"`;
   const defines = /^function /m.test(code) ? " data-defines" : "";
   return `<section class="cell" id="cell-${number}" aria-label="Cell ${number}"${defines}>
-<pre class="code"><code ${editable} aria-label="Code of cell ${number}, which can be changed">${lines}</code></pre>
+<pre class="code" ${editable} aria-label="Code of cell ${number}, which can be changed">${lines}</pre>
 <div class="bar"><button type="button" class="run" aria-label="Run cell ${number}">Run</button><button type="button" class="original" hidden>Original code</button><span class="state" role="status"></span></div>
 <div class="printed"${printed === undefined ? " hidden" : ""}><pre class="output">${escaped(printed ?? "")}</pre></div>
 </section>

@@ -19,21 +19,18 @@ export async function ideaContent(): Promise<string> {
   const page = wholePage("site").replace(PRINTED, (_, cell: string, printed: string) =>
     cell.replace("```ts\n", `\`\`\`ts ${encodeURIComponent(printed)}\n`),
   );
-  const [title, ...sections] = page.split(/^(?=## )/m);
-  const text = [title!, contentsOf(sections), ...sections].join("");
-  return text
+  const html = page
     .split(FIGURE)
     .map((part, i) => (i % 2 === 0 ? markdown.render(part) : figureHtml(part)))
     .join("");
+  return html.replace("<h2", `${contentsOf(html)}<h2`);
 }
 
-/** A list of links to the sections. */
-function contentsOf(sections: readonly string[]): string {
-  const links = sections.map((section) => {
-    const [, heading] = /^## (.*)$/m.exec(section)!;
-    return `- [${heading}](#${slug(heading!)})`;
-  });
-  return `${links.join("\n")}\n\n`;
+/** Links to the sections and figures. */
+function contentsOf(html: string): string {
+  const headings = [...html.matchAll(/<h[23] id="(.*?)".*?>(.*?)<\/h[23]>/g)];
+  const links = headings.map(([, id, heading]) => `<li><a href="#${id}">${heading}</a></li>`);
+  return `<nav class="contents" aria-label="On this page"><ul>${links.join("")}</ul></nav>\n`;
 }
 
 function figureHtml(name: string): string {
@@ -56,8 +53,11 @@ function renderer(highlighter: Highlighter): InstanceType<typeof MarkdownIt> {
     const formulas = tokens[i]!.content.trim().split(/ {4,}|\n/);
     return `<p class="formula">${formulas.map((each) => `<span>${markdown.utils.escapeHtml(each)}</span>`).join(" ")}</p>`;
   };
-  rules.table_open = () => '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>';
-  rules.table_close = () => "</table></div>";
+  rules.table_open = (tokens, i) => {
+    const above = tokens.slice(0, i).findLastIndex(({ type }) => type === "heading_open");
+    return `<section class="scroll" aria-label="Table: ${tokens[above + 1]!.content}"><table>`;
+  };
+  rules.table_close = () => "</table></section>";
   rules.link_open = (tokens, i, options, _, self) => {
     const token = tokens[i]!;
     const target = siteLink(`${token.attrGet("href")}`);
