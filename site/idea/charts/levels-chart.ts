@@ -25,7 +25,7 @@ export function levelsChart(width: number, height: number, { label, levels, held
     ...held.map((value, i) => svg("path", { d: `M${px(i)} ${py(value)}V${py(due[i]!)}`, class: "lost" })),
     ...due.map((value, i) => svg("circle", { cx: px(i), cy: py(value), r: 4, class: "due" })),
     ...held.map((value, i) => svg("circle", { cx: px(i), cy: py(value), r: 3, class: "held" })),
-    text(4, 14, "value in deviations of the weights"),
+    text(4, 14, "value in σ"),
     text((LEFT + width - RIGHT) / 2, height - 6, "16 weights", { "text-anchor": "middle" }),
   ]);
 }

@@ -129,7 +129,7 @@ export function showCycles(figure: HTMLElement): void {
     const sums = [[0, 0] as const, [cycles, rank * cycles] as const];
     return [
       { name: "rank of the sum", color: "blue", points: [[0, 0], ...ranks] },
-      { name: "sum of the ranks", color: "muted", points: sums, isDashed: true },
+      { name: "sum of the ranks", color: "orange", points: sums, isDashed: true },
     ];
   }
 

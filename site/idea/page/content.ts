@@ -6,7 +6,10 @@ import { wholePage } from "../../../scripts/notebook-page.js";
 import { cellHtml } from "./cell-html.ts";
 
 const FIGURE = /^<!-- figure: (\w+) -->$/m;
-const PRINTED = /(^```ts\n.*?^```\n)\n```text\n(.*?)^```$/gms;
+/** The start of a section of text, which the figures are not. */
+const SECTION = /<h2 id="[^"]*" tabindex/;
+/** A cell right above what it prints. */
+const PRINTED = /^```ts\n((?:(?!```).*\n)*)```\n\n```text\n((?:(?!```).*\n)*)```$/gm;
 
 /** The content of the page: sections of the docs and the notebook's own text, its cells, and figures between them. */
 export async function ideaContent(): Promise<string> {
@@ -16,14 +19,15 @@ export async function ideaContent(): Promise<string> {
   });
   const markdown = renderer(highlighter);
   // What a cell prints goes with it.
-  const page = wholePage("site").replace(PRINTED, (_, cell: string, printed: string) =>
-    cell.replace("```ts\n", `\`\`\`ts ${encodeURIComponent(printed)}\n`),
+  const page = wholePage("site").replace(
+    PRINTED,
+    (_, code: string, printed: string) => `\`\`\`ts ${encodeURIComponent(printed)}\n${code}\`\`\``,
   );
   const html = page
     .split(FIGURE)
     .map((part, i) => (i % 2 === 0 ? markdown.render(part) : figureHtml(part)))
     .join("");
-  return html.replace("<h2", `${contentsOf(html)}<h2`);
+  return html.replace(SECTION, (start) => contentsOf(html) + start);
 }
 
 /** Links to the sections and figures. */
