@@ -11,13 +11,7 @@ const IN_JUPYTER = /^<!-- in Jupyter -->\n(.*?)^<!-- end -->\n/gms;
 const ON_THE_SITE = /^<!-- on the site\n(.*?)^-->\n/gms;
 const FIGURE = /^<!-- figure: .* -->\n\n/gm;
 
-/**
- * The page as Markdown, with the sections in the place of the comments that name them, and links as from notebooks/.
- * For a notebook it is without what code prints, which cells hold; for a site with it, and with the comments
- * `<!-- figure: NAME -->`.
- * @param {"notebook" | "site"} use
- * @returns {string}
- */
+/** As notebook-page.d.ts says. Links are as from notebooks/; the outputs of a notebook's cells are its own. */
 export function wholePage(use) {
   const page = readFileSync(PAGE, "utf8").replace(/^<!-- (docs\/\S+\.md): (.*) -->$/gm, (_, file, titles) =>
     titles

@@ -77,8 +77,8 @@ describe.runIf(isInstalled())("the page of the idea, in Chromium", () => {
   });
 
   /** The page with both figures computed. */
-  async function opened(options: Parameters<Browser["newPage"]>[0] = {}): Promise<Page> {
-    const page = await browser!.newPage({ reducedMotion: "reduce", ...options });
+  async function opened(): Promise<Page> {
+    const page = await browser!.newPage({ reducedMotion: "reduce" });
     page.on("request", (request) => {
       if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(address)) foreign.push(request.url());
     });
@@ -212,17 +212,18 @@ describe.runIf(isInstalled())("the page of the idea, in Chromium", () => {
   });
 
   test("accessible and within its width, light and dark; nothing comes from elsewhere", async () => {
+    const page = await opened();
+    await page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true");
+    await page.evaluate(await readFile(AXE, "utf8"));
     for (const width of [390, 1280]) {
+      await page.setViewportSize({ width, height: 900 });
+      expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(width);
       for (const colorScheme of ["light", "dark"] as const) {
-        const page = await opened({ viewport: { width, height: 900 }, colorScheme });
-        await page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true");
-        await page.evaluate(await readFile(AXE, "utf8"));
+        await page.emulateMedia({ colorScheme });
         const violations = await page.evaluate(
           "axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => id + html)))",
         );
         expect(violations).toEqual([]);
-        expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(width);
-        await page.close();
       }
     }
     expect(foreign).toEqual([]);

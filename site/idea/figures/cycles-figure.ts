@@ -137,11 +137,11 @@ export function showCycles(figure: HTMLElement): void {
   function words(): string {
     const last = merged.at(-1);
     if (!isDone || last === undefined) return "";
-    const { rank, cycles, steps } = settings;
+    const { rank, cycles } = settings;
     const [own, once] = [last.errors.at(-1)!, last.alone.at(-1)!].map(percent);
     return (
       `After ${plural(cycles, "cycle")} of rank ${rank} the sum has rank ${last.rank}; the matrix allows ${SIZE}. ` +
-      `It is ${own} away from the target, and one adapter of rank ${rank} after the same ${cycles * steps} steps ${once}.`
+      `It is ${own} away from the target, and one adapter of rank ${rank}, trained for as many steps, ${once}.`
     );
   }
 
