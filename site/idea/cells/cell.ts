@@ -70,8 +70,10 @@ export function showCell(cell: HTMLElement): void {
         );
       }
       printed.hidden = false;
-      if (data.kind === "picture") printed.append(picture(data.svg));
-      else output.append(`${data.text}\n`);
+      if (data.kind === "picture") {
+        printed.append(picture(data.svg));
+        printed.tabIndex = 0; // a picture may be wider than the page
+      } else output.append(`${data.text}\n`);
       if (data.kind !== "error") return;
       cell.classList.add("failed");
       end("failed");
