@@ -200,6 +200,12 @@ describe.runIf(isInstalled())("the page of the idea, in Chromium", () => {
     await run('import { LoRAAdapter, Rng } from "highrank";\nnew LoRAAdapter(4, 4, { rank: 9 }, new Rng(0));');
     await state.getByText("failed").waitFor();
     expect(await first.locator(".output").textContent()).toMatch(/^ConfigError: .*rank/);
+    await code.fill("console.log(1)");
+    await code.press("Enter");
+    await code.pressSequentially("console.log(2)");
+    await first.locator(".run").click();
+    await state.getByText(/^ran/).waitFor();
+    expect(await first.locator(".output").textContent()).toBe("1\n2\n");
     await run("for (;;);");
     await state.getByText("runs").waitFor();
     await first.locator(".run").click();

@@ -91,7 +91,8 @@ function definitionsBefore(cell: HTMLElement): string[] {
 }
 
 function textOf(code: HTMLElement): string {
-  return code.textContent;
+  // biome-ignore lint/performance/useDomNodeTextContent: browsers put <br> where Enter was pressed
+  return code.innerText;
 }
 
 function picture(svg: string): HTMLImageElement {

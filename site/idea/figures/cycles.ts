@@ -73,13 +73,12 @@ export function* learnInCycles(settings: CycleSettings): Generator<CyclesStart |
 
   const [relora, alone] = [new Learner(values, rank), new Learner(values, rank)];
   const terms: LowRankTerm[] = [];
-  let sumOfCycles: number[] = [];
   for (let cycle = 1; cycle <= cycles; cycle++) {
     const errors = relora.train(steps, rateOver(steps));
     terms.push(relora.merge(resetMoments));
     const before = steps * (cycle - 1);
     const once = alone.train(steps, (step) => rateOver(steps * cycles)(before + step));
-    sumOfCycles = singularValues(terms, SIZE, SIZE).slice(0, SIZE);
+    const sumOfCycles = singularValues(terms, SIZE, SIZE).slice(0, SIZE);
     const [largest = 0] = sumOfCycles;
     yield {
       cycle,

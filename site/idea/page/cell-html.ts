@@ -9,7 +9,7 @@ export function cellHtml(highlighter: Highlighter, number: number, code: string,
   const defines = /^function /m.test(code) ? " data-defines" : "";
   return `<section class="cell" id="cell-${number}" aria-label="Cell ${number}"${defines}>
 <pre class="code" ${editable} aria-label="Code of cell ${number}, which can be changed">${lines}</pre>
-<div class="bar"><button type="button" class="run" aria-label="Run cell ${number}">Run</button><button type="button" class="original" hidden>Original code</button><span class="state" role="status"></span></div>
+<div class="bar"><button type="button" class="run" aria-label="Run cell ${number}">Run</button><button type="button" class="original" hidden>Original code</button><span class="state" role="status">${printed === undefined ? "" : "should print what stands below"}</span></div>
 <div class="printed" role="group" aria-label="Output of cell ${number}"${printed === undefined ? " hidden" : ""}><pre class="output">${escaped(printed ?? "")}</pre></div>
 </section>
 `;
