@@ -8,7 +8,8 @@ export type Work = FigureJob | { readonly code: string };
 export type CellMessage = CellOutput | { readonly kind: "done" } | { readonly kind: "error"; readonly text: string };
 
 addEventListener("message", async ({ data }: MessageEvent<Work>) => {
-  if ("figure" in data) await answerFigure(data);
+  // The page hears of errors that are thrown outside of a promise.
+  if ("figure" in data) await answerFigure(data).catch((error) => reportError(error));
   else await answerCell(data.code);
 });
 

@@ -26,8 +26,8 @@ export function showCell(cell: HTMLElement): void {
     if (stop !== undefined) return stop();
     setRunning(true);
     state.textContent = "waits";
-    const turn = queue.then(() => (stop === undefined ? undefined : runNow()));
-    queue = turn;
+    const turn = stop;
+    queue = queue.then(() => (stop === turn ? runNow() : undefined)); // it may have been stopped by then
   });
 
   function setRunning(isRunning: boolean): void {
@@ -62,7 +62,10 @@ export function showCell(cell: HTMLElement): void {
       worker = undefined;
       end("stopped");
     };
-    runner.onerror = ({ message }) => end(`cannot run here: ${message}`);
+    runner.onerror = ({ message }) => {
+      stop!();
+      state.textContent = `cannot run here: ${message ?? "a file of the page did not load"}`;
+    };
     runner.onmessage = ({ data }: MessageEvent<CellMessage>) => {
       if (data.kind === "done") {
         return end(

@@ -52,13 +52,19 @@ export function showCycles(figure: HTMLElement): void {
     );
   });
 
-  const compute = computation("cycles", take, () => {
-    isDone = true;
-    find(".said").textContent = words();
-    find("tbody").replaceChildren(...merged.map(numbersOf));
-    drawErrors();
-    drawRanks();
-    figure.dataset.done = JSON.stringify(settings);
+  const compute = computation("cycles", {
+    onResult: take,
+    onEnd() {
+      isDone = true;
+      find(".said").textContent = words();
+      find("tbody").replaceChildren(...merged.map(numbersOf));
+      drawErrors();
+      drawRanks();
+      figure.dataset.done = JSON.stringify(settings);
+    },
+    onFault(words) {
+      find(".said").textContent = words;
+    },
   });
   slider.addEventListener("input", () => {
     clearTimeout(timer);

@@ -53,9 +53,8 @@ export function showGrid(figure: HTMLElement): void {
     return fragment;
   });
 
-  const compute = computation(
-    "grid",
-    (result) => {
+  const compute = computation("grid", {
+    onResult(result) {
       grid = result;
       find(".codes tbody").replaceChildren(...codeRows(result));
       find(".numbers").replaceChildren(...result.merged.map(numbersOf));
@@ -63,10 +62,13 @@ export function showGrid(figure: HTMLElement): void {
       drawLevels();
       drawErrors();
     },
-    () => {
+    onEnd() {
       figure.dataset.done = JSON.stringify(settings);
     },
-  );
+    onFault(words) {
+      find(".said").textContent = words;
+    },
+  });
   const shown = {
     size: (place: number) => `${SIZES[place]} % of σ`,
     merges: String,

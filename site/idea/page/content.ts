@@ -15,7 +15,7 @@ const PRINTED = /^```ts\n((?:(?!```).*\n)*)```\n\n```text\n((?:(?!```).*\n)*)```
 export async function ideaContent(): Promise<string> {
   const highlighter = await createHighlighter({
     themes: ["github-light-high-contrast", "github-dark-high-contrast"],
-    langs: ["ts", "sh"],
+    langs: ["ts"],
   });
   const markdown = renderer(highlighter);
   // What a cell prints goes with it.
@@ -49,7 +49,7 @@ function renderer(highlighter: Highlighter): InstanceType<typeof MarkdownIt> {
     const { info, content } = tokens[i]!;
     const [language, printed] = info.split(" ");
     return language === "ts"
-      ? cellHtml(highlighter, ++cells, content, printed === undefined ? undefined : decodeURIComponent(printed))
+      ? cellHtml(highlighter, ++cells, content, printed && decodeURIComponent(printed))
       : `<pre class="plain">${markdown.utils.escapeHtml(content)}</pre>`;
   };
   // Mathematics is indented. Wide gaps stand between formulas that share a line.
