@@ -265,7 +265,7 @@ test("the command says what it wrote and what verifying compared, within 80 colu
   expect(text.stdout).toMatch(/^merged {4}13\.\dK parameters in float32, \d+\.\d KiB\n/);
   expect(text.stdout).toMatch(/verified {2}logits of 32 random tokens against those of base \+ updates:\n/);
   expect(text.stdout).toMatch(/ {10}largest change \S+, relative to the largest logit \d\S+\n/);
-  expect(text.stdout).toContain("The weights compared are exact float32 (base + sum of updates)");
+  expect(text.stdout).toContain("The weights compared are exact, in float32;");
   expect(text.stdout).toMatch(/\nwrote {5}said\n\nNext: highrank generate said --prompt .*\n$/);
   const help = await runCommand(["merge", "--help"], { cwd, env: { COLUMNS: "80" } });
   for (const line of `${text.stdout}\n${help.stdout}`.split("\n")) expect(line.length).toBeLessThanOrEqual(80);

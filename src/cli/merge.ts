@@ -43,7 +43,7 @@ function resultLines(merged: MergedModel): string[] {
     const relative = `relative to the largest logit ${formatNumber(relativeChange)}`;
     lines.push(`          largest change ${formatNumber(largestChange)}, ${relative}`);
     if (quantizer !== null) {
-      lines.push("          The weights compared are exact float32 (base + sum of updates);");
+      lines.push("          The weights compared are exact, in float32;");
       lines.push(`          during training the base is ${quantizer}.`);
     }
   }

@@ -31,7 +31,8 @@ export type SettingUse =
   | "seen gradients"
   | "cosine"
   | "four bits"
-  | "patience";
+  | "patience"
+  | "full weights";
 
 /** A value that stands in where none is given. */
 type DefaultValue = number | string | boolean | readonly string[] | null;
@@ -603,6 +604,7 @@ export const SETTINGS = {
     type: "number",
     brief: "Peak learning rate.",
     group: "Optimizer",
+    usedBy: ["full weights"],
     mayChange: true,
     default: 1e-3,
     fineTune: { derived: "0.6 / the hidden size of the model; a tenth of that for method full" },

@@ -43,6 +43,13 @@ test.each<[flags: Record<string, unknown>, fault: string | null]>([
   [{ minLrRatio: 0 }, null],
   [{ quantBlockSize: 128 }, "quantBlockSize: is for quantize nf4 or fp4; leave it out"],
   [{ quantBlockSize: 128, quantize: "fp4" }, null],
+  [
+    { model: "m", data: "d.txt", method: "lora", lr: 1e-6, adapterLr: 1e-3 },
+    "lr: is for weights that train in full, and here adapters alone do, at adapterLr; leave it out",
+  ],
+  [{ model: "m", data: "d.txt", method: "lora", lr: 1e-6 }, null],
+  [{ model: "m", data: "d.txt", method: "lora", lr: 1e-6, adapterLr: 1e-3, trainModules: "norms" }, null],
+  [{ method: "lora", lr: 1e-6, adapterLr: 1e-3 }, null],
   [{ minImprovement: 0.1 }, "minImprovement: is for patience; leave it out"],
   [{ minImprovement: 0.1, patience: 3 }, null],
 ])("%j", (flags, fault) => {

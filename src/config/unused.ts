@@ -38,8 +38,24 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: OpenSettings): boolean
     isMet: ({ quantize }) => isFourBitType(quantize),
     words: `${optionName("quantize")} nf4 or fp4`,
   },
+  "full weights": {
+    isMet: (settings) => settings.lr === settings.adapterLr || trainsFullWeights(settings),
+    words: `weights that train in full, and here adapters alone do, at ${optionName("adapterLr")}`,
+  },
   patience: { isMet: ({ patience }) => patience !== null, words: optionName("patience") },
 };
+
+/** True if a run trains, at some time, weights beside its adapters, or may. */
+export function trainsFullWeights({
+  method,
+  warmStartSteps,
+  trainModules,
+  bias,
+  adapterFrom,
+}: Pick<OpenSettings, "method" | "warmStartSteps" | "trainModules" | "bias" | "adapterFrom">): boolean {
+  const adaptersAlone = trainModules.length === 0 && bias === "none" && adapterFrom === null;
+  return method === "full" || warmStartSteps !== 0 || !adaptersAlone;
+}
 
 /**
  * Refuses flags that would change nothing. Config files may hold settings for several methods, and are not looked at.

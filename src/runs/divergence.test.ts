@@ -24,11 +24,16 @@ test("the noise of losses near zero is no divergence", () => {
 });
 
 test("the way out halves what the run can change", () => {
-  const settings = { method: "relora", lr: 1e-3, adapterLr: 0.003, clipGradNorm: 1 } as const;
+  const adaptersAlone = { trainModules: [], bias: "none", adapterFrom: null, warmStartSteps: 0 } as const;
+  const rates = { method: "relora", lr: 1e-3, adapterLr: 0.003, clipGradNorm: 1 } as const;
+  const settings = { ...rates, ...adaptersAlone, trainModules: ["norms"] as const };
   expect(gentlerResume("runs/a", "best", settings)).toBe(
     "highrank resume runs/a --checkpoint best --lr 0.0005 --adapter-lr 0.0015",
   );
   expect(gentlerResume("runs/a", "last", { ...settings, method: "full", clipGradNorm: null })).toBe(
     "highrank resume runs/a --lr 0.0005 --clip-grad-norm 1",
+  );
+  expect(gentlerResume("runs/a", "last", { ...rates, ...adaptersAlone })).toBe(
+    "highrank resume runs/a --adapter-lr 0.0015",
   );
 });

@@ -1,4 +1,5 @@
 import type { Settings } from "../config/settings.js";
+import { trainsFullWeights } from "../config/unused.js";
 import type { LossAtStep } from "./run-state.js";
 
 /** Floor of the lowest loss, in nats: so far down, a factor is a difference that means nothing. */
@@ -46,19 +47,19 @@ export function divergenceMessage({ folder, step, reason, settings, best, last }
   return `training diverged at step ${step}: ${reason}; ${from} with a lower lr: ${command}`;
 }
 
-type GentlerSettings = Pick<Settings, "method" | "lr" | "adapterLr" | "clipGradNorm">;
+type GentlerSettings = Pick<
+  Settings,
+  "method" | "lr" | "adapterLr" | "clipGradNorm" | "warmStartSteps" | "trainModules" | "bias" | "adapterFrom"
+>;
 
 /** The command that goes on with a run that diverged, gentler. */
-export function gentlerResume(
-  runFolder: string,
-  checkpoint: "last" | "best",
-  { method, lr, adapterLr, clipGradNorm }: GentlerSettings,
-): string {
+export function gentlerResume(runFolder: string, checkpoint: "last" | "best", settings: GentlerSettings): string {
+  const { method, lr, adapterLr, clipGradNorm } = settings;
   const half = (rate: number): number => Number((rate / 2).toPrecision(3));
   return [
     `highrank resume ${runFolder}`,
     ...(checkpoint === "last" ? [] : [`--checkpoint ${checkpoint}`]),
-    `--lr ${half(lr)}`,
+    ...(lr === adapterLr || trainsFullWeights(settings) ? [`--lr ${half(lr)}`] : []),
     ...(method === "full" ? [] : [`--adapter-lr ${half(adapterLr)}`]),
     ...(clipGradNorm === null ? ["--clip-grad-norm 1"] : []),
   ].join(" ");

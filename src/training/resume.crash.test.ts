@@ -209,6 +209,7 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   ["fewer steps than are done", { maxSteps: 7 }, /must be at least 8/],
   ["another rank", { rank: 8 }, /rank: stays as the run was started[\s\S]*what may change.*lr/],
   ["a setting that there is not", { rnak: 8 }, /rnak: is no setting/],
+  ["what nothing uses", { minImprovement: 0.1 }, /^minImprovement: is for patience; leave it out$/],
 ])("refused: %s", async (name, changes, message) => {
   const out = await copyOfStopped(`refused ${name}`);
   const before = await runContents(out);

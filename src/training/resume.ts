@@ -6,6 +6,7 @@ import { findSetting, settingOf } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
 import { requireResumable } from "../config/resume-settings.js";
 import type { SettingKey, Settings } from "../config/settings.js";
+import { requireUsed } from "../config/unused.js";
 import { onFirst } from "../distributed/first.js";
 import { damageOf } from "../files/checksums.js";
 import { planStep } from "../relora/plan.js";
@@ -78,6 +79,7 @@ async function resumeIn(
       ...(await readRunSettings(folder.path, { force: false, ...changes }, factsIn(records))),
       out: path,
     };
+    requireUsed(changes, settings);
     const steps = await listCheckpoints(path);
     if (checkpoint === "last" && steps.length === 0) {
       await folder.requireOwn();
