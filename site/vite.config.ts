@@ -6,8 +6,8 @@ import { siteHeader } from "./shell/header.ts";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** Pages with code, each a folder with an index.html; all other pages are made of Markdown by build.ts. */
-const PAGES = ["train", "idea"].map((name) => here(`${name}/index.html`)).filter((page) => existsSync(page));
+/** Pages with code, each a folder with an index.html, and the script of all others, which build.ts makes of Markdown. */
+const INPUTS = ["train/index.html", "idea/index.html", "docs/docs.ts"].map(here).filter((file) => existsSync(file));
 
 /** The built library lies outside of this folder and finds ONNX Runtime for pages here. */
 const RUNTIME: Plugin = {
@@ -41,11 +41,12 @@ export default defineConfig({
   resolve: { alias: { highrank: here("../dist/index.js") } },
   worker: { format: "es", plugins: () => [RUNTIME] },
   server: { headers: ISOLATING, fs: { allow: [here("..")] } },
+  preview: { headers: ISOLATING },
   build: {
     outDir: here("dist"),
     emptyOutDir: true,
     target: "es2023",
-    rollupOptions: { input: PAGES },
+    rollupOptions: { input: INPUTS },
     chunkSizeWarningLimit: 2000,
   },
 });
