@@ -31,7 +31,7 @@ export async function buildSite(site = here("dist")): Promise<void> {
     mkdirSync(join(site, dirname(place)), { recursive: true });
     cpSync(file, join(site, place));
   }
-  write("search.json", searchIndex(texts, await writeApi(site, assets.styles)));
+  write("search.json", searchIndex(texts, await writeApi(site, { ...assets, styles })));
   const faults = linkFaults(site);
   if (faults.length > 0) throw new Error(`The site has links that lead nowhere:\n${faults.join("\n")}`);
   const all = readdirSync(site, { recursive: true, encoding: "utf8" }).map((name) => statSync(join(site, name)));

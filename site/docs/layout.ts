@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { siteHeader } from "../shell/header.ts";
 import { topOf } from "./places.ts";
 
@@ -29,10 +30,54 @@ function search(top: string): string {
   </search>`;
 }
 
+/** A link and its text. */
+type Link = readonly [href: string, text: string];
+
+export interface Columns {
+  /** Where else to go: a column, or on narrow screens a list behind a button. */
+  readonly list: {
+    readonly label: string;
+    readonly groups: readonly (readonly [name: string, links: readonly Link[]])[];
+  };
+  readonly main: string;
+  /** Links to the parts of the page. */
+  readonly outline: readonly Link[];
+}
+
+function items(links: readonly Link[], current?: string): string {
+  const all = links.map(([href, text]) => {
+    const mark = href === current ? ' aria-current="page"' : "";
+    return `<li><a href="${href}"${mark}>${escapeHtml(text)}</a></li>`;
+  });
+  return `<ul>${all.join("")}</ul>`;
+}
+
+/**
+ * The content of a page between a list of all pages and an outline.
+ * @param place of the page, which is marked in the list.
+ */
+export function withColumns(place: string, { list, main, outline }: Columns): string {
+  const groups = list.groups.map(([name, links]) => `<h2>${name}</h2>\n${items(links, posix.basename(place))}`);
+  const parts = `<nav class="outline" aria-labelledby="outline">
+<h2 id="outline">On this page</h2>
+${items(outline)}
+</nav>`;
+  return `<div class="docs">
+<button class="contents" popovertarget="contents">All pages</button>
+<nav id="contents" popover aria-label="${list.label}">
+${groups.join("\n")}
+</nav>
+<main id="main">
+${main}
+</main>
+${outline.length > 1 ? parts : ""}
+</div>`;
+}
+
 /** A whole page. */
 export function layOut({ place, title, body }: Page, { script, styles }: Assets): string {
   const top = topOf(place);
-  const part = /^(docs|source)\//.test(place) ? "docs/" : "";
+  const [part = ""] = /^(docs|api)\//.exec(place.replace("source/", "docs/")) ?? [];
   return `<!doctype html>
 <html lang="en">
 <head>

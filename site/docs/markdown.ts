@@ -81,6 +81,7 @@ const markdown = new MarkdownIt({ highlight }).use(anchor, {
 });
 const isLink = markdown.validateLink;
 markdown.validateLink = (link) => isLink(link) || link.startsWith("data:image/svg+xml;base64,"); // of notebooks
+markdown.renderer.rules.code_block = (tokens, i) => highlight(tokens[i]!.content, "text");
 // Wide tables scroll by themselves, also by keyboard.
 markdown.renderer.rules.table_open = () => '<div class="table" tabindex="0" role="group" aria-label="Table"><table>';
 markdown.renderer.rules.table_close = () => "</table></div>";

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CONTENTS } from "./contents.ts";
-import { escapeHtml, type Page } from "./layout.ts";
-import { highlight, notebookText, type Relink, type Rendered, render, type Section } from "./markdown.ts";
+import { type Page, withColumns } from "./layout.ts";
+import { highlight, notebookText, type Relink, render, type Section } from "./markdown.ts";
 import { linkBetween, placeOf } from "./places.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -44,7 +44,7 @@ export function docsPages(): Docs {
     if (isText(file)) {
       const { html, sections } = render(textOf(file), relink);
       const title = sections[0]?.title ?? file;
-      pages.push({ place, title, body: textBody(file, { html, sections }) });
+      pages.push({ place, title, body: docsBody(file, html, sections) });
       texts.push({ place, page: listed.get(file) ?? title, sections });
     } else if (isFolder(file)) {
       pages.push({ place, title: file, body: folderBody(file, relink) });
@@ -71,40 +71,15 @@ function relinkFrom(file: string, place: string, reach: (file: string) => void):
   };
 }
 
-/** The list of all pages, as a column, or on narrow screens behind a button. */
-function contentsOf(file: string): string {
+function docsBody(file: string, main: string, sections: readonly Section[] = []): string {
   const place = placeOf(file, isFolder(file));
   const groups = CONTENTS.map(([group, entries]) => {
-    const items = entries.map(([target, name]) => {
-      const mark = target === file ? ' aria-current="page"' : "";
-      return `<li><a href="${linkBetween(place, placeOf(target, isFolder(target)))}"${mark}>${name}</a></li>`;
-    });
-    return `<h2>${group}</h2><ul>${items.join("")}</ul>`;
+    const links = entries.map(([to, name]) => [linkBetween(place, placeOf(to, isFolder(to))), name] as const);
+    return [group, links] as const;
   });
-  return `<button class="contents" popovertarget="contents">All pages</button>
-<nav id="contents" popover aria-label="Docs">${groups.join("\n")}</nav>`;
-}
-
-function outlineOf(sections: readonly Section[]): string {
   const parts = sections.filter(({ level }) => level === 2);
-  if (parts.length < 2) return "";
-  const items = parts.map(({ anchor, title }) => `<li><a href="#${anchor}">${escapeHtml(title)}</a></li>`);
-  return `<nav class="outline" aria-labelledby="outline"><h2 id="outline">On this page</h2>
-<ul>${items.join("")}</ul></nav>`;
-}
-
-function docsBody(file: string, main: string, outline = ""): string {
-  return `<div class="docs">
-${contentsOf(file)}
-<main id="main">
-${main}
-</main>
-${outline}
-</div>`;
-}
-
-function textBody(file: string, { html, sections }: Rendered): string {
-  return docsBody(file, html, outlineOf(sections));
+  const outline = parts.map(({ anchor, title }) => [`#${anchor}`, title] as const);
+  return withColumns(place, { list: { label: "Docs", groups }, main, outline });
 }
 
 const HIDDEN = /^(\.|node_modules$|dist$|package-lock\.json$)/;
