@@ -1,7 +1,18 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Application, type DeclarationReflection, JSX, PageEvent, ReflectionKind, RendererEvent } from "typedoc";
-import { type Assets, layOut, withColumns } from "./layout.ts";
+import {
+  Application,
+  type Context,
+  Converter,
+  type DeclarationReflection,
+  JSX,
+  PageEvent,
+  ReflectionKind,
+  RendererEvent,
+  UnknownType,
+} from "typedoc";
+import type { Node } from "typescript";
+import { type Assets, type Link, layOut, withColumns } from "./layout.ts";
 import { linkBetween } from "./places.ts";
 import type { ApiName } from "./search-index.ts";
 
@@ -14,6 +25,9 @@ const KINDS =
   ReflectionKind.Function |
   ReflectionKind.TypeAlias |
   ReflectionKind.Variable;
+
+/** What has names instead of members. */
+const LISTS = ReflectionKind.Project | ReflectionKind.Module | ReflectionKind.Namespace;
 
 /**
  * Writes the pages of the API. TypeDoc reads the doc comments, in the built declarations: their types are worked out
@@ -29,13 +43,18 @@ export async function writeApi(site: string, assets: Assets): Promise<readonly A
     readme: "none",
     ...{ skipErrorChecking: true, disableSources: true, validation: false, includeHierarchySummary: false },
     ...{ excludePrivate: true, excludeInternal: true, excludeExternals: true },
+    useFirstParagraphOfCommentAsSummary: true,
     logLevel: "Error",
+  });
+  app.converter.on(Converter.EVENT_CREATE_DECLARATION, showAsWritten);
+  // A module is called what a program imports.
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }: Context) => {
+    for (const module of project.children ?? []) {
+      module.name = module.name === "index" ? "highrank" : `highrank/${module.name}`;
+    }
   });
   const project = await app.convert();
   if (project?.children === undefined) throw new Error("TypeDoc read no API from dist/, which npm run build writes.");
-  // A module is called what a program imports.
-  for (const module of project.children) module.name = module.name === "index" ? "highrank" : `highrank/${module.name}`;
-  project.children.sort((a, b) => (a.name < b.name ? -1 : 1));
 
   const placeOf = (reflection: DeclarationReflection): string => `api/${app.renderer.router!.getFullUrl(reflection)}`;
   app.renderer.hooks.on("content.begin", () => JSX.createElement(JSX.Raw, { html: BEGIN }));
@@ -43,18 +62,24 @@ export async function writeApi(site: string, assets: Assets): Promise<readonly A
   app.renderer.on(PageEvent.END, (page: PageEvent) => {
     const place = `api/${page.url}`;
     const modules = project.children!.map(({ name }, i) => [placeOf(project.children![i]!), name] as const);
-    const headings = page.pageSections.flatMap((section) => section.headings);
+    // A list of names has its groups as parts, any other page its members.
+    const isList = page.isReflectionEvent() && page.model.kindOf(LISTS);
+    const outline = page.pageSections.flatMap(({ title, headings }): Link[] =>
+      isList && title !== ""
+        ? [[`#${title.toLowerCase().replaceAll(" ", "-")}`, title]]
+        : headings.map(({ link, text }) => [link, text]),
+    );
     const body = withColumns(place, {
       list: { label: "API", groups: [["Modules", modules.map(([to, name]) => [linkBetween(place, to), name])]] },
       main: plain(page.contents!.split(BEGIN)[1]!.split(END)[0]!),
-      outline: headings.map(({ link, text }) => [link, text]),
+      outline,
     });
     page.contents = layOut({ place, title: page.model.name, body }, assets);
   });
   const names: ApiName[] = [];
   app.renderer.on(RendererEvent.END, () => {
     for (const reflection of project.getReflectionsByKind(KINDS) as DeclarationReflection[]) {
-      if (!reflection.parent?.kindOf(ReflectionKind.Module | ReflectionKind.Namespace)) continue;
+      if (!reflection.parent?.kindOf(LISTS)) continue;
       const comment = reflection.comment ?? reflection.signatures?.[0]?.comment;
       names.push({
         name: reflection.name,
@@ -71,6 +96,18 @@ export async function writeApi(site: string, assets: Assets): Promise<readonly A
 }
 
 const [BEGIN, END] = ["<!-- content -->", "<!-- end of content -->"];
+
+/** More than this many characters of a type say nothing to a reader. */
+const LONG_TYPE = 120;
+
+/** A type that TypeDoc spells out at length, such as that of a setting, stands as it does in the source. */
+function showAsWritten(context: Context, reflection: DeclarationReflection): void {
+  if ((reflection.type?.toString().length ?? 0) < LONG_TYPE) return;
+  const declaration = context.getSymbolFromReflection(reflection)?.valueDeclaration;
+  const written =
+    declaration !== undefined && "type" in declaration ? (declaration.type as Node | undefined) : undefined;
+  if (written !== undefined) reflection.type = new UnknownType(written.getText());
+}
 
 /** TypeDoc's content without its icons, what folds, and links for copying; headings go down by one level at a time. */
 function plain(content: string): string {

@@ -31,7 +31,7 @@ function search(top: string): string {
 }
 
 /** A link and its text. */
-type Link = readonly [href: string, text: string];
+export type Link = readonly [href: string, text: string];
 
 export interface Columns {
   /** Where else to go: a column, or on narrow screens a list behind a button. */
