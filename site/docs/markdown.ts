@@ -98,6 +98,8 @@ export function render(text: string, relink: Relink): Rendered {
       const section = sections.at(-1);
       if (section !== undefined) section.text += `${textOf(token)} `;
     }
+    // An empty cell is no header of anything.
+    if (token.type === "th_open" && tokens[i + 1]!.content === "") token.tag = tokens[i + 2]!.tag = "td";
     for (const child of token.children ?? []) {
       for (const name of ["href", "src"]) {
         const link = child.attrGet(name);
