@@ -25,7 +25,7 @@ function search(top: string): string {
   return `<search hidden data-index="${top}search.json">
     <input type="search" role="combobox" aria-label="Search docs and API" aria-expanded="false" aria-controls="found"
       aria-autocomplete="list" aria-keyshortcuts="/" placeholder="Search  /" autocomplete="off" spellcheck="false">
-    <div id="found" role="listbox" aria-label="Found" hidden></div>
+    <div id="found" class="found" role="listbox" aria-label="Found" hidden></div>
     <span class="unseen" role="status"></span>
   </search>`;
 }
@@ -64,7 +64,7 @@ ${items(outline)}
 </nav>`;
   return `<div class="docs">
 <button class="contents" popovertarget="contents">All pages</button>
-<nav id="contents" popover aria-label="${list.label}">
+<nav id="contents" class="pages" popover aria-label="${list.label}">
 ${groups.join("\n")}
 </nav>
 <main id="main">

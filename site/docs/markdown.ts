@@ -74,6 +74,7 @@ const markdown = new MarkdownIt({ highlight }).use(anchor, {
   // For the mouse; its sign comes by CSS and is no part of the title.
   permalink: anchor.permalink.linkInsideHeader({
     symbol: "",
+    space: false,
     class: "anchor",
     ariaHidden: true,
     renderAttrs: () => ({ tabindex: "-1" }),
