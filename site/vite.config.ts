@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
+import { DOCS } from "./docs/dev.ts";
 import { IDEA } from "./idea/page/plugin.ts";
 import { siteHeader } from "./shell/header.ts";
 
@@ -37,7 +38,7 @@ const ISOLATING = {
 export default defineConfig({
   root: here("."),
   base: "./", // any static host, any folder of it
-  plugins: [RUNTIME, HEADER, IDEA],
+  plugins: [DOCS, RUNTIME, HEADER, IDEA],
   resolve: { alias: { highrank: here("../dist/index.js") } },
   worker: { format: "es", plugins: () => [RUNTIME] },
   server: { headers: ISOLATING, fs: { allow: [here("..")] } },

@@ -40,8 +40,17 @@ const STYLES_AS_CLASSES: ShikiTransformer = {
   },
 };
 
+/** Code that was highlighted: some stands on several pages, and a server asks for it again and again. */
+const highlighted = new Map<string, string>();
+
 /** Code as markup with colors. A language that is not known stays as it is. */
 export function highlight(code: string, language: string): string {
+  const key = `${language}\n${code}`;
+  if (!highlighted.has(key)) highlighted.set(key, colored(code, language));
+  return highlighted.get(key)!;
+}
+
+function colored(code: string, language: string): string {
   return highlighter.codeToHtml(code.replace(/\n$/, ""), {
     lang: highlighter.getLoadedLanguages().includes(language) ? language : "text",
     themes: THEMES,
