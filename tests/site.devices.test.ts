@@ -21,7 +21,6 @@ const PAGES = [
   "index.html",
   "docs/performance.html",
   "docs/architecture.html",
-  "api/index.html",
   "api/classes/highrank.AdamW.html",
   "source/examples/03-relora.ts.html",
 ];
