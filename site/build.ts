@@ -45,10 +45,7 @@ async function buildPagesWithCode(site: string): Promise<Assets> {
   const { output } = (await build({
     configFile: here("vite.config.ts"),
     logLevel: "warn",
-    build: {
-      ...{ outDir: site, emptyOutDir: true, reportCompressedSize: false },
-      rolldownOptions: { checks: { pluginTimings: false } },
-    },
+    build: { outDir: site, emptyOutDir: true, reportCompressedSize: false },
   })) as Rollup.RollupOutput;
   const entry = output.find((part) => part.type === "chunk" && part.isEntry && part.name === "docs");
   if (entry?.type !== "chunk") throw new Error("site/vite.config.ts must have docs/docs.ts among its inputs.");

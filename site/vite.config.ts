@@ -35,19 +35,22 @@ const ISOLATING = {
   "Cross-Origin-Embedder-Policy": "require-corp",
 };
 
+/** How long a plugin took is no warning. */
+const CHECKS = { pluginTimings: false };
+
 export default defineConfig({
   root: here("."),
   base: "./", // any static host, any folder of it
   plugins: [DOCS, RUNTIME, HEADER, IDEA],
   resolve: { alias: { highrank: here("../dist/index.js") } },
-  worker: { format: "es", plugins: () => [RUNTIME] },
+  worker: { format: "es", plugins: () => [RUNTIME], rollupOptions: { checks: CHECKS } },
   server: { headers: ISOLATING, fs: { allow: [here("..")] } },
   preview: { headers: ISOLATING },
   build: {
     outDir: here("dist"),
     emptyOutDir: true,
     target: "es2023",
-    rollupOptions: { input: INPUTS },
+    rollupOptions: { input: INPUTS, checks: CHECKS },
     chunkSizeWarningLimit: 2000,
   },
 });
