@@ -1,101 +1,17 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import type { Server } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { build } from "vite"; // a dependency of vitest
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadWordNet } from "../src/data/builtin-wordnet.js";
 import { evaluate } from "../src/verbs/door.js";
 import { type Run, train } from "../src/verbs/train.js";
-import { hasChromium } from "./transformers-js.js";
+import { addressOf, type BuiltPage, buildExamplePage } from "./example-page.js";
+import { canOpenPages, filesOf, host, ISOLATING, launchChromium, lossesIn } from "./in-chromium.js";
 
-const ROOT = fileURLToPath(new URL("../", import.meta.url));
-const RUNTIME = path.join(ROOT, "site/node_modules/onnxruntime-web");
 const MINUTES = 60_000;
-
-function isInstalled(): boolean {
-  const isThere = process.env.CI === "true" || existsSync(RUNTIME);
-  if (!isThere) console.warn("SKIPPED: the browser tests need npm ci --prefix site --ignore-scripts");
-  return isThere && hasChromium();
-}
-
-/** Puts the example, with highrank as it is packed, where it finds its dependencies as in any project. */
-function layOut(app: string): void {
-  cpSync(path.join(ROOT, "examples/browser"), app, {
-    recursive: true,
-    filter: (file) => !/node_modules|dist|package-lock/.test(path.relative(ROOT, file)),
-  });
-  const modules = path.join(app, "node_modules");
-  mkdirSync(path.join(modules, "highrank"), { recursive: true });
-  for (const part of ["package.json", "dist"]) {
-    cpSync(path.join(ROOT, part), path.join(modules, "highrank", part), { recursive: true });
-  }
-  const { dependencies } = JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8"));
-  for (const name of Object.keys(dependencies)) {
-    mkdirSync(path.dirname(path.join(modules, name)), { recursive: true });
-    symlinkSync(path.join(ROOT, "node_modules", name), path.join(modules, name));
-  }
-  symlinkSync(RUNTIME, path.join(modules, "onnxruntime-web"));
-}
-
-const TYPES: Readonly<Record<string, string>> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".css": "text/css",
-  ".wasm": "application/wasm",
-};
-const ISOLATING = {
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Embedder-Policy": "require-corp",
-};
-
-/** Serves a folder of files, as any static host does. */
-async function host(folder: string, headers: Readonly<Record<string, string>>): Promise<Server> {
-  const server = createServer(async ({ url = "/" }, answer) => {
-    const file = path.join(folder, url.endsWith("/") ? `${url}index.html` : url);
-    const content = await readFile(file).catch(() => null);
-    answer.writeHead(content === null ? 404 : 200, {
-      "Content-Type": TYPES[path.extname(file)] ?? "text/plain",
-      ...headers,
-    });
-    answer.end(content);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return server;
-}
-
-/** Every file of the page's own file system, by path, in Base64. */
-const ALL_FILES = `(async () => {
-  const files = {};
-  const visit = async (folder, below) => {
-    for await (const [name, handle] of folder.entries()) {
-      if (handle.kind === "directory") await visit(handle, below + name + "/");
-      else {
-        const reader = new FileReader();
-        reader.readAsDataURL(await handle.getFile());
-        await new Promise((resolve) => { reader.onload = resolve; });
-        files[below + name] = reader.result.replace(/^.*,/, "");
-      }
-    }
-  };
-  await visit(await navigator.storage.getDirectory(), "");
-  return files;
-})()`;
-
-async function filesOf(page: Page): Promise<Map<string, Buffer>> {
-  const files = await page.evaluate<Record<string, string>>(ALL_FILES);
-  return new Map(Object.entries(files).map(([name, content]) => [name, Buffer.from(content, "base64")]));
-}
-
-function lossesIn(files: ReadonlyMap<string, Buffer>): number[] {
-  const lines = files.get("run/metrics.jsonl")!.toString().trim().split("\n");
-  const records = lines.map((line) => JSON.parse(line) as { kind: string; loss: number });
-  return records.flatMap(({ kind, loss }) => (kind === "step" ? [loss] : []));
-}
 
 /** The settings of the example. */
 const SETTINGS = {
@@ -109,7 +25,7 @@ const NODE_MODULE =
 
 /** Beside the example's page: what it does not call. */
 const PROBE = `
-  import { add, loadModel, placeholder, Program, serve, train, watch } from "highrank";
+  import { add, loadModel, Pace, placeholder, Program, resume, serve, train, watch } from "highrank";
   const refused = (call) => call.then(() => null, (error) => error.name + ": " + error.message);
   window.probe = async (device) => {
     const size = 2 ** 18;
@@ -120,12 +36,52 @@ const PROBE = `
     return y.every((value) => value === 3);
   };
   window.say = async () => (await loadModel("run")).generate("A ", { maxNewTokens: 4, temperature: 0 });
+  const settings = {
+    ...{ model: "tiny", data: "train.txt.gz", vocabSize: 280, sequenceLength: 16, batchSize: 1, method: "full" },
+    ...{ out: "small", evalTokens: 100, evalEvery: null, sampleTokens: 0, saveEvery: null, maxSteps: 6 },
+  };
+  /** Compressed data, as a visitor has them. */
+  const putData = async () => {
+    const text = "A boat waits for the north wind. ".repeat(40);
+    const file = await (await (await navigator.storage.getDirectory()).getFileHandle("train.txt.gz", { create: true })).createWritable();
+    await new Blob([text, String.fromCharCode(10, 10), text]).stream().pipeThrough(new CompressionStream("gzip")).pipeTo(file);
+  };
+  window.heard = [];
+  const onRecord = ({ kind, step }) => window.heard.push(kind + " " + step);
+  window.trainOnGpu = () => putData().then(() => refused(train({ ...settings, device: "webgpu" }, { onRecord })));
+  window.goOn = async () => (await resume("small", { changes: { device: "cpu" } }, { onRecord })).outcome;
+  /** Trains with a pause in which the state is talked to, then ends the run while it waits, and goes on. */
+  window.paced = async () => {
+    await putData();
+    const [pace, stop, said] = [new Pace(), new AbortController(), []];
+    pace.step();
+    const onPause = async ({ step, checkpoint }) => {
+      said.push(step, checkpoint);
+      if (step === 1) {
+        said.push((await (await loadModel("small")).generate("A ", { maxNewTokens: 2 })).length > 0);
+        pace.step();
+      } else setTimeout(() => stop.abort(), 100);
+    };
+    const small = { ...settings, device: "cpu", overwrite: true };
+    const run = await train(small, { pace, onPause, signal: stop.signal });
+    said.push(run.outcome, run.step, pace.isPaused);
+    const { outcome, step, finalLoss } = await resume("small");
+    const whole = await train({ ...small, out: "whole" });
+    return [...said, outcome, step, finalLoss === whole.finalLoss];
+  };
   window.refusals = () => Promise.all([
     refused(serve("run")), refused(watch("run")), refused(loadModel("organisation/name")),
     refused(train({ data: "train.txt", out: "other", distributed: "mpi", maxSteps: 1 })),
     refused(train({ out: "other", maxSteps: 1 })),
   ]);
 `;
+
+/** In a worker: keeps the GPU that it will ask for. */
+const KEEP_GPU = `{
+  const { prototype } = GPUAdapter;
+  const { requestDevice } = prototype;
+  prototype.requestDevice = async function (...args) { return (globalThis.gpu = await requestDevice.apply(this, args)); };
+}`;
 
 /** Puts a checkpoint back to where a tab was closed in the midst of writing it. */
 const INTERRUPT = `(async () => {
@@ -142,10 +98,9 @@ const INTERRUPT = `(async () => {
   return files.length;
 })()`;
 
-describe.runIf(isInstalled())("in Chromium", () => {
+describe.runIf(canOpenPages())("in Chromium", () => {
   const folder = mkdtempSync(path.join(tmpdir(), "highrank-browser-"));
-  const site = path.join(folder, "app/dist");
-  const warnings: string[] = [];
+  let built: BuiltPage;
   let [browser, plain, isolated]: [Browser?, Server?, Server?] = [];
   let text = "";
   let inNode: Run;
@@ -153,29 +108,9 @@ describe.runIf(isInstalled())("in Chromium", () => {
   let whole: Map<string, Buffer>;
 
   beforeAll(async () => {
-    const app = path.join(folder, "app");
-    layOut(app);
-    await writeFile(path.join(app, "src/probe.js"), PROBE);
-    const index = path.join(app, "index.html");
-    const markup = await readFile(index, "utf8");
-    await writeFile(index, markup.replace("</head>", '<script type="module" src="/src/probe.js"></script></head>'));
-    const heard = (message: string): void => void warnings.push(message);
-    await build({
-      root: app,
-      configFile: false,
-      customLogger: {
-        ...{ info: () => {}, warn: heard, warnOnce: heard, error: heard, clearScreen: () => {} },
-        ...{ hasErrorLogged: () => false, hasWarned: false },
-      },
-    });
-    [plain, isolated] = [await host(site, {}), await host(site, ISOLATING)];
-    const args = [
-      "--no-sandbox",
-      "--disable-dev-shm-usage",
-      "--enable-unsafe-webgpu",
-      "--use-webgpu-adapter=swiftshader",
-    ];
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args });
+    built = await buildExamplePage(path.join(folder, "app"), PROBE);
+    [plain, isolated] = [await host(built.site, {}), await host(built.site, ISOLATING)];
+    browser = await launchChromium();
     text = (await loadWordNet()).slice(0, 1200).join("\n\n");
     const paragraphs = text.split("\n\n");
     await writeFile(path.join(folder, "train.txt"), paragraphs.slice(120).join("\n\n"));
@@ -200,7 +135,7 @@ describe.runIf(isInstalled())("in Chromium", () => {
     page.setDefaultTimeout(10 * MINUTES);
     page.on("pageerror", (error) => expect.soft(error.message).toBe(""));
     page.on("request", (request) => expect.soft(request.url()).toMatch(/^(http:\/\/localhost:|blob:|data:)/));
-    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);
+    await page.goto(addressOf(server));
     return page;
   }
 
@@ -217,11 +152,11 @@ describe.runIf(isInstalled())("in Chromium", () => {
   }
 
   test("the build needs no settings, says no warning of missing modules, and has none of Node.js", () => {
-    expect(warnings.filter((warning) => !/chunk|PLUGIN_TIMINGS|plugin/i.test(warning))).toEqual([]);
-    const scripts = readdirSync(path.join(site, "assets")).filter((name) => name.endsWith(".js"));
+    expect(built.warnings.filter((warning) => !/chunk|PLUGIN_TIMINGS|plugin/i.test(warning))).toEqual([]);
+    const scripts = readdirSync(path.join(built.site, "assets")).filter((name) => name.endsWith(".js"));
     expect(scripts.length).toBeGreaterThan(4);
     for (const name of scripts) {
-      const script = readFileSync(path.join(site, "assets", name), "utf8");
+      const script = readFileSync(path.join(built.site, "assets", name), "utf8");
       expect([name, NODE_MODULE.exec(script)?.[0]]).toEqual([name, undefined]);
       expect([name, script.includes("onnxruntime-node")]).toEqual([name, false]);
     }
@@ -240,7 +175,7 @@ describe.runIf(isInstalled())("in Chromium", () => {
       const written = await page.evaluate<string>("say()");
       const refusals = await page.evaluate<(string | null)[]>("refusals()");
       await context.close();
-      const losses = lossesIn(whole);
+      const losses = lossesIn(whole.get("run/metrics.jsonl")!);
       const expected = inNode.metrics.flatMap((record) => (record.kind === "step" ? [record.loss] : []));
       expect(losses).toHaveLength(20);
       const farthest = Math.max(...losses.map((loss, i) => Math.abs(loss - expected[i]!)));
@@ -304,6 +239,46 @@ describe.runIf(isInstalled())("in Chromium", () => {
   );
 
   test(
+    "a run on compressed data pauses, answers from the state of the pause, ends while it waits, and goes on to the same loss",
+    async () => {
+      const context = await browser!.newContext();
+      const page = await open(context, plain!);
+      await page.waitForFunction("window.paced");
+      expect(await page.evaluate("paced()")).toEqual([
+        ...[1, "small/checkpoint-000001", true, 2, "small/checkpoint-000002"],
+        ...["stopped", 2, true, "done", 6, true],
+      ]);
+      await context.close();
+    },
+    10 * MINUTES,
+  );
+
+  test(
+    "a GPU that is lost ends the run with the way out, and the run goes on from its last checkpoint",
+    async () => {
+      const context = await browser!.newContext();
+      const page = await open(context, plain!);
+      await page.waitForFunction("window.trainOnGpu");
+      const started = page.waitForEvent("worker");
+      const ended = page.evaluate("trainOnGpu()");
+      const worker = await started;
+      await worker.evaluate(KEEP_GPU);
+      await page.waitForFunction("heard.includes('step 3')");
+      await worker.evaluate("gpu.destroy()");
+      expect(await ended).toMatch(
+        /^DeviceError: webgpu: the GPU was lost: .+\nBegin again .* a run goes on by resume\.$/,
+      );
+      const heard = await page.evaluate<string[]>("heard.splice(0)");
+      expect(await page.evaluate("goOn()")).toBe("done");
+      // The state that the step under way had begun from was saved.
+      expect(heard.at(-1)).toMatch(/^step [3-6]$/);
+      expect((await page.evaluate<string[]>("heard"))[0]).toBe(heard.at(-1)!.replace("step", "start"));
+      await context.close();
+    },
+    10 * MINUTES,
+  );
+
+  test(
     "an isolated page computes with threads; a second tab cannot take the run, and Stop saves it",
     async () => {
       const context = await browser!.newContext();
@@ -317,7 +292,7 @@ describe.runIf(isInstalled())("in Chromium", () => {
       expect(await ended(other)).toMatch(/run is in use by a tab or worker of this site/);
       await page.click("#stop");
       expect(await ended(page)).toMatch(/^Stopped after \d+ steps/);
-      const losses = lossesIn(await filesOf(page));
+      const losses = lossesIn((await filesOf(page)).get("run/metrics.jsonl")!);
       await context.close();
       const expected = inNode.metrics.flatMap((record) => (record.kind === "step" ? [record.loss] : []));
       expect(Math.abs(losses[0]! - expected[0]!)).toBeLessThan(1e-5);

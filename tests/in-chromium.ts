@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { hasChromium } from "./transformers-js.js";
+import { hasChromium } from "./chromium.js";
 
 // Built pages in Debian's Chromium.
 

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { formatMetricsLine, type MetricsRecord } from "../src/runs/metrics.js";
 import { renderReport } from "../src/runs/report/report.js";
 import { type Watching, watch } from "../src/verbs/watch/watch.js";
+import { hasChromium } from "./chromium.js";
 import { withFolder } from "./run-command.js";
-import { hasChromium } from "./transformers-js.js";
 
 const HOSTILE = `</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">`;
 const SIZES = [

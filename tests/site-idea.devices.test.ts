@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { type Browser, chromium, type Locator, type Page } from "playwright-core";
 import { build, type Plugin } from "vite"; // a dependency of vitest
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { hasChromium } from "./transformers-js.js";
+import { hasChromium } from "./chromium.js";
 
 const SITE = fileURLToPath(new URL("../site", import.meta.url));
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");

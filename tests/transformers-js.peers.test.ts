@@ -10,11 +10,12 @@ import { generateText } from "../src/verbs/generate.js";
 import { loadModel } from "../src/verbs/model.js";
 import { openTarget, unmergedOf } from "../src/verbs/target.js";
 import { SMALL_CONFIGS, writeRandomModel } from "./architectures/small-configs.js";
+import { hasChromium } from "./chromium.js";
 import { continueText } from "./onnx-text.js";
 import { peersAvailable, realModel } from "./peers/peer.js";
 import { withFolder } from "./run-command.js";
 import { writeSmallModel } from "./small-model.js";
-import { answerInTransformersJs, continueInTransformersJs, hasChromium, hasTransformersJs } from "./transformers-js.js";
+import { answerInTransformersJs, continueInTransformersJs, hasTransformersJs } from "./transformers-js.js";
 
 const text = "The 3th";
 const place = { base: null, adapter: true, device: "cpu", threads: 1 } as const;

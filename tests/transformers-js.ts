@@ -69,10 +69,3 @@ export function answerInTransformersJs(
     device: place === "node" ? "cpu" : "wasm",
   });
 }
-
-/** Debian's Chromium. */
-export function hasChromium(): boolean {
-  const isInstalled = process.env.CI === "true" || existsSync("/usr/lib/chromium");
-  if (!isInstalled) console.warn("SKIPPED: exports in a browser need Debian's package chromium");
-  return isInstalled;
-}

@@ -852,6 +852,7 @@ export const SETTINGS = {
   device: {
     type: "choice",
     group: "Machine",
+    mayChange: true,
     choices: DEVICES,
     default: "cpu",
     help: "Execution provider of ONNX Runtime.",

@@ -6,6 +6,15 @@ function threads(): number {
   return browser.crossOriginIsolated ? browser.navigator.hardwareConcurrency : 1;
 }
 
+/** A GPU in use, as far as it is asked. */
+interface GpuDevice {
+  /** Resolves when the GPU is gone for whoever has asked for it. */
+  readonly lost: Promise<{ readonly message: string; readonly reason: string }>;
+}
+
+/** Time after a failure in which a browser says that the GPU is gone. */
+const LOSS_MS = 200;
+
 let onCpu: Promise<OnnxModule> | undefined;
 let onGpu: Promise<OnnxModule> | undefined;
 
@@ -33,6 +42,12 @@ export const onnxRuntime: OnnxRuntime = {
     if (device === "cpu") onCpu ??= loadCpu();
     else onGpu ??= loadGpu();
     return (device === "cpu" ? onCpu : onGpu)!;
+  },
+  lossOfGpu: async () => {
+    // ONNX Runtime has asked for it by the first session.
+    const gpu = (await onGpu)?.env.webgpu.device as GpuDevice | undefined;
+    const lost = gpu?.lost.then(({ message, reason }) => message || reason);
+    return Promise.race([lost ?? null, new Promise<null>((resolve) => setTimeout(resolve, LOSS_MS, null))]);
   },
   // All sessions of WebAssembly share its threads.
   threadsOf: threads,

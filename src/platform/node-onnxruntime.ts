@@ -12,5 +12,6 @@ export const onnxRuntime: OnnxRuntime = {
     loading ??= import("onnxruntime-node");
     return loading;
   },
+  lossOfGpu: async () => null,
   threadsOf: (asked) => asked,
 };

@@ -16,6 +16,8 @@ export interface OnnxRuntime {
   readonly opensFiles: boolean;
   /** Loads it on first use, so that importing the library starts nothing. */
   load(device: "cpu" | "webgpu"): Promise<OnnxModule>;
+  /** Why the GPU that it computes on is gone; null where it is not. */
+  lossOfGpu(): Promise<string | null>;
   /** The threads that a session gets which asks for so many. */
   threadsOf(asked: number): number;
 }

@@ -144,6 +144,14 @@ async function explainFailure<T>(device: Device, what: string, action: () => Pro
   try {
     return await action();
   } catch (cause) {
+    const loss = device === "webgpu" ? await onnxRuntime.lossOfGpu() : null;
+    if (loss !== null) {
+      throw new DeviceError(
+        `${device}: the GPU was lost: ${loss}\n` +
+          "Begin again where another worker computes, on the GPU or on the device cpu: a run goes on by resume.",
+        { cause },
+      );
+    }
     const reason = cause instanceof Error ? cause.message : String(cause);
     if (OUT_OF_MEMORY.test(reason)) {
       const lacking = /requested buffer of size (\d+)/.exec(reason)?.[1];

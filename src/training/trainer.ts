@@ -1,5 +1,6 @@
 import { baseName } from "#platform";
 import { adapterParts, adaptersOf, redrawDropout } from "../adapters/inject.js";
+import { DeviceError } from "../base/errors.js";
 import { formatRate } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
 import type { DataPosition } from "../data/cursor.js";
@@ -212,8 +213,9 @@ export class Trainer {
     };
     const { loss, gradients } = await this.#phase.step.runAll(batches, redraw).catch(async (error) => {
       // Nothing has changed yet. If the state cannot be saved either, the first error is the one to tell. A rank whose
-      // memory is out cannot save by itself.
-      if (isOutOfMemory(error) && ranks.size === 1) await this.#saveBefore(step, position).catch(() => {});
+      // memory is out, or whose GPU is gone, cannot save by itself.
+      const isOfDevice = isOutOfMemory(error) || error instanceof DeviceError;
+      if (isOfDevice && ranks.size === 1) await this.#saveBefore(step, position).catch(() => {});
       throw error;
     });
     const gradNorm = globalNorm(gradients.values());
@@ -262,8 +264,9 @@ export class Trainer {
     this.#run.cursor.seek(position);
     // Before the first step of a phase, what is trained is not that of the step before.
     if (step === 1 || this.#planOf(step).addAdapters) return;
-    await this.#requireSound();
-    await this.#save(this.#planOf(step - 1));
+    // A device that is gone computes no loss, and what is trained is finite then.
+    const fault = await faultOf(this.#phase).catch(() => null);
+    if (fault === null) await this.#save(this.#planOf(step - 1));
   }
 
   async #skip(loss: number, reason: string): Promise<Update> {
