@@ -4,6 +4,7 @@ import { defineConfig, type Plugin } from "vite";
 import { DOCS } from "./docs/dev.ts";
 import { IDEA } from "./idea/page/plugin.ts";
 import { siteHeader } from "./shell/header.ts";
+import { BUILT_IN_TEXT } from "./train/built-in-text.ts";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -41,7 +42,7 @@ const CHECKS = { pluginTimings: false };
 export default defineConfig({
   root: here("."),
   base: "./", // any static host, any folder of it
-  plugins: [DOCS, RUNTIME, HEADER, IDEA],
+  plugins: [DOCS, RUNTIME, HEADER, IDEA, BUILT_IN_TEXT],
   resolve: { alias: { highrank: here("../dist/index.js") } },
   worker: { format: "es", plugins: () => [RUNTIME], rollupOptions: { checks: CHECKS } },
   server: { headers: ISOLATING, fs: { allow: [here("..")] } },
