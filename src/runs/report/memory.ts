@@ -24,11 +24,17 @@ export function memoryCard({ memory, availableMemoryBytes }: StartRecord, end: E
     begin += memory[part];
   }
   rows.push(row("Estimate in all", 0, total, scale, "sum"));
-  if (end !== undefined) rows.push(row("Measured peak", 0, end.peakMemoryBytes, scale, "measured"));
+  const isMeasured = end !== undefined && hasPeak(end);
+  if (isMeasured) rows.push(row("Measured peak", 0, end.peakMemoryBytes, scale, "measured"));
   const note =
-    "The peak of the whole process, as estimated before the first step and as measured. " +
+    `The peak of the whole process, as estimated before the first step${isMeasured ? " and as measured" : ""}. ` +
     `${formatBytes(availableMemoryBytes)} were available at the start.`;
   return card("Memory", note, `<table class="bars">${rows.join("")}</table>`);
+}
+
+/** False in a browser, which measures none. */
+export function hasPeak({ peakMemoryBytes }: EndRecord): boolean {
+  return peakMemoryBytes > 0;
 }
 
 function row(name: string, begin: number, bytes: number, scale: number, kind = "part"): string {

@@ -4,6 +4,7 @@ import { rankText } from "../../relora/merge-report.js";
 import { describeJob, type EndRecord, type EvalRecord, type RunOutline, totalBytes } from "../metrics.js";
 import { recentLoss, recentSteps, recentWords } from "../recent-loss.js";
 import { escapeHtml } from "./html.js";
+import { hasPeak } from "./memory.js";
 import type { RunFacts, StepColumns } from "./page-data.js";
 import type { RunCourse } from "./run-course.js";
 
@@ -55,7 +56,7 @@ export function factTiles(course: RunCourse): string {
       `with padding; ${formatCount(tokens)} scored in all`,
     ),
     tile("Time", seconds === null ? "–" : formatDuration(seconds), left === null ? "" : `${formatDuration(left)} left`),
-    end !== undefined
+    end !== undefined && hasPeak(end)
       ? tile("Memory", formatBytes(end.peakMemoryBytes), "at its peak")
       : tile("Memory", start === undefined ? "–" : formatBytes(totalBytes(start.memory)), "estimated peak"),
   ];
@@ -115,7 +116,7 @@ export function summaryRows(
       ...(end.seconds > 0
         ? [["Tokens a second", `${formatCount(end.tokens / end.seconds)}, evaluations included`] as [string, string]]
         : []),
-      ["Peak memory", formatBytes(end.peakMemoryBytes)],
+      ...(hasPeak(end) ? [["Peak memory", formatBytes(end.peakMemoryBytes)] as [string, string]] : []),
     ]);
   }
   return rows;
