@@ -15,8 +15,11 @@ const INPUTS = ["train/index.html", "idea/index.html", "docs/docs.ts"].map(here)
 const RUNTIME: Plugin = {
   name: "onnxruntime-web",
   enforce: "pre",
-  resolveId(name) {
-    return name.startsWith("onnxruntime-web") ? this.resolve(name, here("index.html"), { skipSelf: true }) : null;
+  resolveId: {
+    filter: { id: /^onnxruntime-web/ },
+    handler(name) {
+      return this.resolve(name, here("index.html"), { skipSelf: true });
+    },
   },
 };
 

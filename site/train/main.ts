@@ -25,7 +25,8 @@ function start(): void {
   const data = new DataChoice(changed);
   const model = new ModelChoice(changed);
   const estimate = new Estimate(settingsOf);
-  const form: SettingsForm | undefined = new SettingsForm(data, model, () => {
+  const form: SettingsForm | undefined = new SettingsForm(data, model, (settings) => {
+    byId<HTMLInputElement>("run-name").placeholder = settings.stem;
     if (isTouched) estimate.ask();
   });
   byId("form").addEventListener("input", () => {

@@ -12,9 +12,12 @@ export function openReport(): RunsPage {
   Object.assign(globalThis, { uPlot });
   const style = document.createElement("style");
   // The style of a whole page, for a part of this one.
-  style.textContent = `@scope (#report) {${PAGE_STYLE}}`;
+  style.textContent = `@scope (.report) {${PAGE_STYLE}}`;
   document.head.append(style);
-  byId("report").innerHTML = runPageBody({ title: "", state: "", sections: NO_SECTIONS });
+  const rest = byId("report-rest");
+  rest.innerHTML = runPageBody({ title: "", state: "", sections: NO_SECTIONS });
+  // What matters while a run goes on stands above the rest of the page.
+  byId("report").append(...[...rest.children].slice(0, [...rest.children].indexOf(byId("runs"))));
   const page = new RunsPage();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.redraw());
   return page;

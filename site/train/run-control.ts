@@ -35,6 +35,7 @@ export class RunControl {
     onClick("train", () => listener.onTrain());
     onClick("pause", () => this.#pauseOrGoOn());
     onClick("one-step", () => {
+      this.#left.goOn();
       this.#pace?.step();
       this.#say("Computing one step …");
     });
@@ -125,6 +126,7 @@ export class RunControl {
     const pace = this.#pace;
     if (pace === null) return;
     if (pace.isPaused) {
+      this.#left.goOn();
       pace.goOn();
       this.#say(`Training on ${this.#start?.device ?? "…"}.`);
     } else {

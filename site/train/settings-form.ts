@@ -12,9 +12,9 @@ export class SettingsForm {
   readonly #inputs = new Map<string, HTMLInputElement | HTMLSelectElement>();
   readonly #data: DataChoice;
   readonly #model: ModelChoice;
-  readonly #onChange: () => void;
+  readonly #onChange: (form: SettingsForm) => void;
 
-  constructor(data: DataChoice, model: ModelChoice, onChange: () => void) {
+  constructor(data: DataChoice, model: ModelChoice, onChange: (form: SettingsForm) => void) {
     this.#data = data;
     this.#model = model;
     this.#onChange = onChange;
@@ -35,7 +35,7 @@ export class SettingsForm {
     if (query !== location.hash.slice(1)) {
       history.replaceState(null, "", query === "" ? location.pathname + location.search : `#${query}`);
     }
-    this.#onChange();
+    this.#onChange(this);
   }
 
   /** A name for a run with these settings. */
@@ -129,7 +129,7 @@ export class SettingsForm {
     this.#model.choosePreset(query.get("model") ?? FIRST_MODEL);
     for (const { key, value } of FIELDS) this.#inputs.get(key)!.value = query.get(key) ?? value;
     byId<HTMLTextAreaElement>("others").value = query.get("others") ?? "";
-    this.#onChange();
+    this.#onChange(this);
   }
 
   async #copyLink(): Promise<void> {

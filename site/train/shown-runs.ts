@@ -43,7 +43,7 @@ export class ShownRuns {
       onList: (ids) => {
         for (const id of this.#ids) if (!ids.includes(id)) page.forget(id);
         this.#ids = ids;
-        byId("report").hidden = ids.length === 0;
+        byId("report").hidden = byId("report-rest").hidden = ids.length === 0;
         this.#kept.list(ids);
         this.#prompt.offer(ids, (run) => this.#kept.isRunning(run));
       },

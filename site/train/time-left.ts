@@ -25,6 +25,12 @@ export class TimeLeft {
     this.#show(step, `about ${formatDuration(perStep * (this.#steps - step))} left, by the last steps`);
   }
 
+  /** After a pause, whose time does not count. */
+  goOn(): void {
+    const waited = performance.now() - (this.#ends.at(-1) ?? 0);
+    this.#ends = this.#ends.map((end) => end + waited);
+  }
+
   end(): void {
     byId("progress").hidden = true;
   }
