@@ -1,3 +1,4 @@
+import { isModelPreset } from "../../dist/config/presets.js";
 import { startWorker, Worker } from "../../dist/platform/browser-workers.js";
 import type { PromptWorker } from "./prompt-client.ts";
 import { DATA, DOWNLOADS, exists, fileOf, joinPath, pathsBelow, RUNS, readText, removeTree, save } from "./storage.ts";
@@ -29,8 +30,12 @@ async function entriesOf(
   worker: PromptWorker,
   hear: (words: string) => void,
 ): Promise<ZipEntry[]> {
-  if (part === "adapter") return entriesBelow(await folderOf(run, "adapter", worker, hear), `${run}-adapter`);
-  if (part === "model") return entriesBelow(await folderOf(run, "model", worker, hear), `${run}-model`);
+  if (part !== "run") {
+    const own = await entriesBelow(await folderOf(run, part, worker, hear), `${run}/${part}`);
+    // The weights below an adapter are in this browser alone where they began at random.
+    const isAlone = part === "adapter" && isModelPreset(String((await settingsOf(run)).model));
+    return isAlone ? [...own, ...(await entriesBelow(inRun(run, "base"), `${run}/base`))] : own;
+  }
   const data = await dataOf(run);
   return [...(await entriesBelow(inRun(run), run)), ...data.map((path) => ({ path, name: path.slice(1) }))];
 }
@@ -54,12 +59,15 @@ async function entriesBelow(folder: string, name: string): Promise<ZipEntry[]> {
 
 /** The data that a run needs to go on, where they are in this browser. */
 export async function dataOf(run: string): Promise<string[]> {
-  const file = inRun(run, "config.resolved.json");
-  if (!(await exists(file))) return [];
-  const { data, validData } = JSON.parse(await readText(file)) as Record<string, unknown>;
+  const { data, validData } = await settingsOf(run);
   const paths = [data, validData].filter((path) => typeof path === "string" && path.startsWith(`${DATA}/`)) as string[];
   const there = await Promise.all(paths.map(exists));
   return paths.filter((_, index) => there[index]);
+}
+
+async function settingsOf(run: string): Promise<Readonly<Record<string, unknown>>> {
+  const file = inRun(run, "config.resolved.json");
+  return (await exists(file)) ? JSON.parse(await readText(file)) : {};
 }
 
 function zip(out: string, entries: readonly ZipEntry[], onShare: (share: number) => void): Promise<void> {
