@@ -11,18 +11,15 @@ export function pickedIn(input: HTMLInputElement): PickedFile[] {
 
 /** Lets files be dropped on an element. */
 export function onDrop(place: HTMLElement, listener: (files: PickedFile[]) => void): void {
-  const mark = (isOver: boolean) => (event: DragEvent) => {
+  const take = (isOver: boolean) => (event: DragEvent) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     event.stopPropagation();
     place.classList.toggle("over", isOver);
+    if (event.type === "drop") void droppedIn(event.dataTransfer).then(listener);
   };
-  place.addEventListener("dragover", mark(true));
-  place.addEventListener("dragleave", mark(false));
-  place.addEventListener("drop", (event) => {
-    mark(false)(event);
-    if (event.dataTransfer !== null) void droppedIn(event.dataTransfer).then(listener);
-  });
+  place.addEventListener("dragover", take(true));
+  for (const type of ["dragleave", "drop"] as const) place.addEventListener(type, take(false));
 }
 
 async function droppedIn({ items }: DataTransfer): Promise<PickedFile[]> {

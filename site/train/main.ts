@@ -21,11 +21,14 @@ if (isolation !== "reloading") start();
 function start(): void {
   // Nothing is estimated before the visitor does something: what opens the page stays small.
   let isTouched = false;
-  const changed = (): void => form?.changed();
+  const changed = (): void => {
+    isTouched = true;
+    form.changed();
+  };
   const data = new DataChoice(changed);
   const model = new ModelChoice(changed);
   const estimate = new Estimate(settingsOf);
-  const form: SettingsForm | undefined = new SettingsForm(data, model, (settings) => {
+  const form: SettingsForm = new SettingsForm(data, model, (settings) => {
     byId<HTMLInputElement>("run-name").placeholder = settings.stem;
     if (isTouched) estimate.ask();
   });
@@ -62,13 +65,13 @@ function start(): void {
   });
 
   async function settingsOf() {
-    return { ...form!.settings(), data: await data.put() };
+    return { ...form.settings(), data: await data.put() };
   }
 
   async function train(): Promise<void> {
     try {
       const settings = await settingsOf();
-      const name = await freeName(fileName(byId<HTMLInputElement>("run-name").value) || form!.stem);
+      const name = await freeName(fileName(byId<HTMLInputElement>("run-name").value) || form.stem);
       await trainAs(name, (highrank, options) => highrank.train({ ...settings, out: joinPath(RUNS, name) }, options));
     } catch (error) {
       control.fault(error);
