@@ -32,9 +32,11 @@ function start(): void {
     byId<HTMLInputElement>("run-name").placeholder = settings.stem;
     if (isTouched) estimate.ask();
   });
-  byId("form").addEventListener("input", () => {
+  // Heard before the field itself tells of the change.
+  const touch = (): void => {
     isTouched = true;
-  });
+  };
+  byId("form").addEventListener("input", touch, { capture: true });
 
   const worker = new PromptWorker();
   const prompt = new Prompt(worker);
