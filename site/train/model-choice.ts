@@ -1,4 +1,4 @@
-import { formatBytes } from "../../dist/base/numbers.js";
+import { formatBytes, smallest } from "../../dist/base/numbers.js";
 import { MODEL_PRESETS } from "../../dist/config/presets.js";
 import { onDrop, type PickedFile, pickedIn } from "./dropped-files.ts";
 import { byId, choose, chosen, element, fill, isAgreed, onChoice, onClick, wordsOf } from "./page.ts";
@@ -125,7 +125,7 @@ function shape(name: string): string {
 
 /** The files of the model at the top of what was picked. */
 function topmost(picked: readonly PickedFile[]): { name: string; file: File }[] {
-  const depth = Math.min(...picked.map(({ path }) => path.split("/").length));
+  const depth = smallest(picked.map(({ path }) => path.split("/").length));
   return picked.flatMap(({ path, file }) => {
     const parts = path.split("/");
     return parts.length === depth && OF_MODEL.test(path) ? [{ name: parts.at(-1)!, file }] : [];

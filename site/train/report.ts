@@ -18,6 +18,8 @@ export function openReport(): RunsPage {
   rest.innerHTML = runPageBody({ title: "", state: "", sections: NO_SECTIONS });
   // What matters while a run goes on stands above the rest of the page.
   byId("report").append(...[...rest.children].slice(0, [...rest.children].indexOf(byId("runs"))));
+  // Of several runs, the title of the page is that of them all.
+  document.title = "Runs in this browser";
   const page = new RunsPage();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.redraw());
   return page;
