@@ -6,13 +6,13 @@ import { bytesBelow, fileName, joinPath, MODELS, namesIn, removeTree, store } fr
 
 /** Presets that fit a page, with what is said of them. */
 const SIZES: Readonly<Record<string, string>> = {
-  tiny: "seconds, learns little",
-  micro: "a minute",
-  nano: "minutes, writes words",
-  "9m": "minutes",
-  small: "an hour",
-  "20m": "an hour",
-  "35m": "hours",
+  tiny: "for a first look",
+  micro: "small",
+  nano: "for a first run",
+  "9m": "a little wider than micro",
+  small: "with a GPU, or patience",
+  "20m": "with a GPU, or patience",
+  "35m": "with a GPU",
 };
 
 /** Of a folder, the files that a model is made of. */
@@ -24,10 +24,11 @@ export class ModelChoice {
 
   constructor(onChange: () => void) {
     this.#onChange = onChange;
-    const sizes = Object.entries(SIZES).filter(([name]) => Object.hasOwn(MODEL_PRESETS, name));
     fill(
       byId("model"),
-      sizes.map(([value, words]) => element("option", { value }, [`${value}: ${shape(value)} (${words})`])),
+      Object.entries(SIZES).map(([value, words]) =>
+        element("option", { value }, [`${value}: ${shape(value)}, ${words}`]),
+      ),
     );
     onChoice("start", onChange);
     byId("model").addEventListener("change", onChange);
