@@ -10,12 +10,28 @@ export type Part = keyof typeof PARTS;
 
 const inRun = (run: string, ...path: string[]): string => joinPath(RUNS, run, ...path);
 
+const LOCK = "highrank-downloads";
+let isHeld = false;
+
+/** Removes what earlier visits saved elsewhere, unless another tab is at it. */
+export async function removeOldDownloads(): Promise<void> {
+  await navigator.locks.request(LOCK, { ifAvailable: true }, (lock) => (lock === null ? null : removeTree(DOWNLOADS)));
+}
+
+/** Keeps other tabs from that, as long as this one is open: the browser reads the files when it likes. */
+function keepDownloads(): void {
+  if (isHeld) return;
+  isHeld = true;
+  void navigator.locks.request(LOCK, { mode: "shared" }, () => new Promise(() => {}));
+}
+
 /**
  * Puts a part of a run into a zip file, and saves that.
  * @param hear what is being done.
  * @throws Error in words for the visitor.
  */
 export async function download(run: string, part: Part, worker: PromptWorker, hear: (words: string) => void) {
+  keepDownloads();
   const entries = await entriesOf(run, part, worker, hear);
   const name = part === "run" ? `${run}.zip` : `${run}-${part}.zip`;
   const out = joinPath(DOWNLOADS, name);

@@ -1,5 +1,6 @@
 import { ensureIsolated } from "../shell/isolation.ts";
 import { DataChoice } from "./data-choice.ts";
+import { removeOldDownloads } from "./downloads.ts";
 import { onDrop, pickedIn } from "./dropped-files.ts";
 import { Estimate } from "./estimate.ts";
 import { KeptRuns } from "./kept-runs.ts";
@@ -12,7 +13,7 @@ import { PromptWorker } from "./prompt-client.ts";
 import { RunControl } from "./run-control.ts";
 import { SettingsForm } from "./settings-form.ts";
 import { ShownRuns } from "./shown-runs.ts";
-import { DOWNLOADS, exists, fileName, joinPath, RUNS, removeTree } from "./storage.ts";
+import { exists, fileName, joinPath, RUNS } from "./storage.ts";
 import { makeRoom, tellRoom } from "./storage-room.ts";
 
 const isolation = await ensureIsolated();
@@ -114,7 +115,7 @@ function start(): void {
   onDrop(document.body, (files) => void open(files));
   void tellMachine(isolation);
   void tellRoom();
-  void removeTree(DOWNLOADS);
+  void removeOldDownloads();
   document.documentElement.dataset.ready = "";
 }
 
