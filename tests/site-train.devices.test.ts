@@ -211,6 +211,10 @@ describe.runIf(canOpenPages())("the page that trains, in Chromium", () => {
       await first.close();
       const page = await open(context, "data=paste&model=tiny&maxSteps=4&batchSize=4");
       await said(page, "kept", /not finished, step \d+ of 20/);
+      // A model of the newest checkpoint, of a run that has written none.
+      await download(page, "model", path.join(folder, "model.zip"));
+      const model = await filesIn(new Blob([await readFile(path.join(folder, "model.zip"))]));
+      expect(model.map(({ name }) => name)).toContain("tiny-relora/model/model.safetensors");
       await page.click("#kept button[aria-label='Go on with tiny-relora']");
       await said(page, "status", /^(Done|The )/);
       expect(await page.textContent("#status")).toMatch(/^Done after 20 steps/);
