@@ -229,6 +229,7 @@ describe.runIf(canOpenPages())("the page that trains, in Chromium", () => {
       await page.fill("#setting-rank", "0");
       await page.click("#train");
       await said(page, "fault", /^Rank: /);
+      expect(await page.evaluate("document.activeElement.id")).toBe("setting-rank");
       // The estimate follows what is changed.
       await page.fill("#setting-rank", "4");
       await said(page, "estimate", /\d\d samples.*by its last run here/);

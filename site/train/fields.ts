@@ -48,7 +48,7 @@ export const FIELDS: readonly Field[] = [
   {
     ...{ key: "device", label: "Computes on", value: "", hint: "Default: a GPU where there is one" },
     choices: [
-      ["", "the best there is"],
+      ["", "automatic"],
       ["webgpu", "WebGPU"],
       ["cpu", "CPU (WebAssembly)"],
     ],

@@ -78,6 +78,7 @@ function start(): void {
       await trainAs(name, (highrank, options) => highrank.train({ ...settings, out: joinPath(RUNS, name) }, options));
     } catch (error) {
       control.fault(error);
+      form.focusFaulty();
     }
   }
 

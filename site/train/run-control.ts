@@ -94,6 +94,8 @@ export class RunControl {
     } catch (error) {
       this.#say(error instanceof highrank.DeviceError ? "The device gave up." : "The run has ended with an error.");
       this.fault(error, this.#hasSteps ? name : undefined);
+      // What kept it from a first step can be mended there.
+      byId<HTMLDetailsElement>("setup").open ||= !this.#hasSteps;
     } finally {
       this.#speed.keep();
       await awake?.release().catch(() => {});

@@ -46,11 +46,9 @@ export class SettingsForm {
 
   /** @throws Error in words for the visitor. */
   settings(): TrainSettings {
-    const faulty = [...this.#inputs].find(([, input]) => !input.checkValidity());
-    if (faulty !== undefined) {
-      const { label } = FIELDS.find(({ key }) => key === faulty[0])!;
-      throw new Error(`${label}: ${faulty[1].validationMessage}`);
-    }
+    const faulty = this.#faulty();
+    if (faulty !== undefined)
+      throw new Error(`${faulty.labels![0]!.firstChild!.textContent}: ${faulty.validationMessage}`);
     const { model, isPreset } = this.#model;
     if (model === null) throw new Error("There is no model yet: choose a folder, or a size to train from scratch.");
     const steps = Number(this.#value("maxSteps"));
@@ -58,6 +56,18 @@ export class SettingsForm {
     const given = Object.fromEntries(FIELDS.flatMap((field) => this.#given(field, isPreset)));
     const chats = this.#data.isChats && isPreset ? { chatTemplate: "chatml" } : {};
     return { evalEvery: tenth, saveEvery: tenth, ...chats, ...given, model, ...this.#others() };
+  }
+
+  /** Leads to the field that keeps a run from its start. */
+  focusFaulty(): void {
+    const faulty = this.#faulty();
+    const hiding = faulty?.closest("details");
+    if (hiding) hiding.open = true;
+    faulty?.focus();
+  }
+
+  #faulty(): HTMLInputElement | HTMLSelectElement | undefined {
+    return [...this.#inputs.values()].find((input) => !input.checkValidity());
   }
 
   #make(field: Field): HTMLElement {
