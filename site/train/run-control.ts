@@ -25,6 +25,8 @@ export class RunControl {
   readonly #speed = new SpeedMeter();
   readonly #tab = new PaceOfTab((text) => this.notice(text));
   readonly #left = new TimeLeft();
+  #isBusy = false;
+  /** Of the run that trains. */
   #pace: Pace | null = null;
   #stopper = new AbortController();
   #start: StartRecord | null = null;
@@ -41,10 +43,6 @@ export class RunControl {
     });
     onClick("stop", () => this.stop());
     this.#show();
-  }
-
-  get isTraining(): boolean {
-    return this.#pace !== null;
   }
 
   stop(): void {
@@ -70,29 +68,35 @@ export class RunControl {
 
   /** Trains until the run ends, however it does. */
   async follow(name: string, begin: (highrank: Highrank, options: RunOptions) => Promise<Run>): Promise<void> {
-    if (this.isTraining) return;
+    if (this.#isBusy) return;
+    this.#isBusy = true;
     fill(byId("fault"), []);
     fill(byId("notices"), []);
     this.#say("Getting ready …");
-    byId<HTMLButtonElement>("train").disabled = true;
-    const highrank = await import("highrank");
-    this.#pace = new highrank.Pace();
     this.#stopper = new AbortController();
     this.#start = null;
     this.#hasSteps = false;
-    this.#show();
     this.#listener.onTraining(name);
+    this.#show();
     const awake = await navigator.wakeLock?.request("screen").catch(() => null);
     try {
+      const highrank = await import("highrank");
+      this.#pace = new highrank.Pace();
+      this.#show();
       const run = await begin(highrank, {
         ...{ pace: this.#pace, signal: this.#stopper.signal },
         onNotice: (text) => this.notice(text),
         onRecord: (record) => this.#hear(record),
-        onPause: ({ step }) => this.#say(`Paused after step ${step}. A checkpoint is saved.`),
+        onPause: ({ step, checkpoint }) =>
+          this.#say(`Paused after step ${step}.${checkpoint === null ? "" : " A checkpoint is saved."}`),
       });
       this.#say(endOf(run));
     } catch (error) {
-      this.#say(error instanceof highrank.DeviceError ? "The device gave up." : "The run has ended with an error.");
+      this.#say(
+        error instanceof Error && error.name === "DeviceError"
+          ? "The device gave up."
+          : "The run has ended with an error.",
+      );
       this.fault(error, this.#hasSteps ? name : undefined);
       // What kept it from a first step can be mended there.
       byId<HTMLDetailsElement>("setup").open ||= !this.#hasSteps;
@@ -100,6 +104,7 @@ export class RunControl {
       this.#speed.keep();
       await awake?.release().catch(() => {});
       this.#pace = null;
+      this.#isBusy = false;
       this.#left.end();
       this.#show();
       this.#listener.onTraining(null);
@@ -139,9 +144,9 @@ export class RunControl {
   }
 
   #show(): void {
-    const isTraining = this.isTraining;
+    const isTraining = this.#pace !== null;
     const isPaused = this.#pace?.isPaused ?? false;
-    byId<HTMLButtonElement>("train").disabled = isTraining;
+    byId<HTMLButtonElement>("train").disabled = this.#isBusy;
     for (const id of ["pause", "stop"]) byId<HTMLButtonElement>(id).disabled = !isTraining;
     byId<HTMLButtonElement>("one-step").disabled = !isPaused;
     byId("pause").textContent = isPaused ? "Go on" : "Pause";
