@@ -1,23 +1,5 @@
 import { expect, test } from "vitest";
-import { loadWordNet, renderSynset } from "./builtin-wordnet.js";
-
-test("a synset becomes an English sentence with its examples", () => {
-  expect(
-    renderSynset(
-      "02208144 40 v 02 keep 1 hold_on 1 002 @ 02207719 v 0000 ~ 02208602 v 0000 | " +
-        'retain possession of;  "Can I keep it?"; "She kept her maiden name"  ',
-    ),
-  ).toBe('keep, hold on (verb): retain possession of. "Can I keep it?"; "She kept her maiden name".');
-});
-
-test("markers of position, other quotation marks and attributions become plain text", () => {
-  expect(renderSynset("00020141 00 s 02 ready_to_hand(p) 0 outback(a) 0 000 | as in `at hand'  ")).toBe(
-    "ready to hand, outback (adjective): as in 'at hand'.",
-  );
-  expect(renderSynset('00000000 02 r 01 unawares 0 000 | suddenly: "it takes them unawares"--A.Lincoln  ')).toBe(
-    'unawares (adverb): suddenly. "it takes them unawares" - A.Lincoln.',
-  );
-});
+import { loadWordNet } from "./builtin-wordnet.js";
 
 test("WordNet has 117,791 synsets, without the license lines, and all of it is English text", async () => {
   const documents = await loadWordNet();
