@@ -5,11 +5,13 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { build, type Plugin } from "vite"; // a dependency of vitest
 import { hasChromium } from "./chromium.js";
 
 // Built pages in Debian's Chromium.
 
-const RUNTIME = fileURLToPath(new URL("../site/node_modules/onnxruntime-web", import.meta.url));
+const SITE = fileURLToPath(new URL("../site/", import.meta.url));
+const RUNTIME = path.join(SITE, "node_modules/onnxruntime-web");
 
 /** Whether pages can be built and opened here. */
 export function canOpenPages(): boolean {
@@ -28,6 +30,20 @@ export function launchChromium(): Promise<Browser> {
   return chromium.launch({ executablePath: "/usr/bin/chromium", args });
 }
 
+/** Builds one page of the site into a folder. */
+export async function buildPage(name: string, outDir: string): Promise<void> {
+  const thisPage: Plugin = {
+    name: "this-page",
+    config(config) {
+      config.build!.rollupOptions!.input = path.join(SITE, name, "index.html");
+    },
+  };
+  await build({
+    ...{ configFile: path.join(SITE, "vite.config.ts"), logLevel: "error", plugins: [thisPage] },
+    build: { outDir, reportCompressedSize: false },
+  });
+}
+
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html",
   ".js": "text/javascript",
@@ -41,7 +57,7 @@ export const ISOLATING = {
 };
 
 /** Serves a folder of files, as any static host does. */
-export async function host(folder: string, headers: Readonly<Record<string, string>>): Promise<Server> {
+export async function host(folder: string, headers: Readonly<Record<string, string>> = {}): Promise<Server> {
   const server = createServer(async ({ url = "/" }, answer) => {
     const file = path.join(folder, url.endsWith("/") ? `${url}index.html` : url);
     const content = await readFile(file).catch(() => null);

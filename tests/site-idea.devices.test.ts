@@ -1,49 +1,11 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import { createRequire } from "node:module";
+import { mkdtempSync, rmSync } from "node:fs";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Locator, type Page } from "playwright-core";
-import { build, type Plugin } from "vite"; // a dependency of vitest
+import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { hasChromium } from "./chromium.js";
-
-const SITE = fileURLToPath(new URL("../site", import.meta.url));
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const TYPES: Readonly<Record<string, string>> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".css": "text/css",
-  ".wasm": "application/wasm",
-};
-
-/** Builds no other page. */
-const THIS_PAGE: Plugin = {
-  name: "this-page",
-  config(config) {
-    config.build!.rollupOptions!.input = path.join(SITE, "idea/index.html");
-  },
-};
-
-function isInstalled(): boolean {
-  const isThere = process.env.CI === "true" || existsSync(path.join(SITE, "node_modules/vite"));
-  if (!isThere) console.warn("SKIPPED: the site's tests need npm ci --prefix site --ignore-scripts");
-  return isThere && hasChromium();
-}
-
-/** Serves a folder as any static host does. */
-async function host(folder: string): Promise<Server> {
-  const server = createServer(async ({ url = "/" }, answer) => {
-    const content = await readFile(path.join(folder, url)).catch(() => null);
-    answer.writeHead(content === null ? 404 : 200, { "Content-Type": TYPES[path.extname(url)] ?? "text/plain" });
-    answer.end(content);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return server;
-}
+import { accessibilityFaults, buildPage, canOpenPages, host, launchChromium } from "./in-chromium.js";
 
 /** A table of a figure as numbers, without its heads. */
 async function numbersIn(table: Locator): Promise<number[][]> {
@@ -53,7 +15,7 @@ async function numbersIn(table: Locator): Promise<number[][]> {
   );
 }
 
-describe.runIf(isInstalled())("the page of the idea, in Chromium", () => {
+describe.runIf(canOpenPages())("the page of the idea, in Chromium", () => {
   const folder = mkdtempSync(path.join(tmpdir(), "highrank-idea-"));
   const foreign: string[] = [];
   const faults: string[] = [];
@@ -61,14 +23,10 @@ describe.runIf(isInstalled())("the page of the idea, in Chromium", () => {
   let address = "";
 
   beforeAll(async () => {
-    await build({
-      ...{ configFile: path.join(SITE, "vite.config.ts"), logLevel: "error", plugins: [THIS_PAGE] },
-      build: { outDir: folder, reportCompressedSize: false },
-    });
+    await buildPage("idea", folder);
     server = await host(folder);
     address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const args = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args });
+    browser = await launchChromium();
   });
   afterAll(async () => {
     await browser?.close();
@@ -220,16 +178,12 @@ describe.runIf(isInstalled())("the page of the idea, in Chromium", () => {
   test("accessible and within its width, light and dark; nothing comes from elsewhere", async () => {
     const page = await opened();
     await page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true");
-    await page.evaluate(await readFile(AXE, "utf8"));
     for (const width of [390, 1280]) {
       await page.setViewportSize({ width, height: 900 });
       expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(width);
       for (const colorScheme of ["light", "dark"] as const) {
         await page.emulateMedia({ colorScheme });
-        const violations = await page.evaluate(
-          "axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => id + html)))",
-        );
-        expect(violations).toEqual([]);
+        expect(await accessibilityFaults(page)).toEqual([]);
       }
     }
     expect(foreign).toEqual([]);

