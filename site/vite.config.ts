@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 import { DOCS } from "./docs/dev.ts";
@@ -9,7 +8,7 @@ import { BUILT_IN_TEXT } from "./train/built-in-text.ts";
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** Pages with code, each a folder with an index.html, and the script of all others, which build.ts makes of Markdown. */
-const INPUTS = ["train/index.html", "idea/index.html", "docs/docs.ts"].map(here).filter((file) => existsSync(file));
+const INPUTS = ["train/index.html", "idea/index.html", "docs/docs.ts"].map(here);
 
 /** The built library lies outside of this folder and finds ONNX Runtime for pages here. */
 const RUNTIME: Plugin = {

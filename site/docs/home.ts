@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { hasPart } from "../shell/header.ts";
 import type { Page } from "./layout.ts";
 import { render } from "./markdown.ts";
 import { linkBetween, placeOf } from "./places.ts";
@@ -16,7 +15,7 @@ export function homePage(): Page {
   const opening = readme.slice(readme.indexOf("\n"), readme.indexOf("\n## ")).trim();
   const relink = (link: string): string => linkBetween("index.html", placeOf(link, !/\.\w+$/.test(link)));
   const [what = "", ...how] = opening.split("\n\n");
-  const doors = DOORS.filter(([folder]) => hasPart(folder)).map(
+  const doors = DOORS.map(
     ([folder, name, text]) => `<li><a href="${folder}index.html"><strong>${name}</strong> ${text}</a></li>`,
   );
   const body = `<main id="main" class="front">

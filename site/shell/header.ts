@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-
 /** The parts of the site in the order of its header, by their folders. */
 const PARTS = [
   ["train/", "Train"],
@@ -8,11 +6,6 @@ const PARTS = [
   ["api/", "API"],
 ] as const;
 
-/** Whether a part is there: one with code of its own has a page here, the others are made of the repository. */
-export function hasPart(folder: string): boolean {
-  return !["train/", "idea/"].includes(folder) || existsSync(new URL(`../${folder}index.html`, import.meta.url));
-}
-
 /**
  * The header that all pages share.
  * @param top the way from the page to the top of the site, such as `../`.
@@ -20,7 +13,7 @@ export function hasPart(folder: string): boolean {
  * @param tools what stands beside the links, such as a search.
  */
 export function siteHeader(top: string, current: string, tools = ""): string {
-  const links = PARTS.filter(([folder]) => hasPart(folder)).map(([folder, name]) => {
+  const links = PARTS.map(([folder, name]) => {
     const mark = folder === current ? ' aria-current="page"' : "";
     return `<a href="${top}${folder}index.html"${mark}>${name}</a>`;
   });
