@@ -190,15 +190,16 @@ test.each<[string, Partial<Settings>, Record<string, unknown>, RegExp]>([
     await expectSound(run, 4);
     expect(await readdir(path.join(run, "deltas")).catch(() => [])).toEqual(deltas);
     const whole = await train(settingsOf(`whole ${name}`, change));
-    const { lr, adapterLr, saveEvery, clipGradNorm } = settings;
-    await resume(run, { changes: { lr, adapterLr, saveEvery, clipGradNorm } });
+    const { lr, saveEvery, clipGradNorm } = settings;
+    const rates = settings.method === "full" ? { lr } : { lr, adapterLr: settings.adapterLr };
+    await resume(run, { changes: { ...rates, saveEvery, clipGradNorm } });
     expect(await runContents(run)).toEqual(await runContents(whole.runFolder));
   },
 );
 
 test("a held-out loss far above its lowest stops the run, interrupted or not; the best checkpoint stays", async () => {
   const change = { keepCheckpoints: 1, evalEvery: 1, maxSteps: 20 } as const;
-  const wild = { lr: 3, adapterLr: 3, clipGradNorm: "none" };
+  const wild = { lr: 3, clipGradNorm: "none" };
   const messages: string[] = [];
   const contents: unknown[] = [];
   for (const name of ["diverging", "diverging, interrupted"]) {
@@ -227,6 +228,19 @@ test("a held-out loss far above its lowest stops the run, interrupted or not; th
   const run = path.join(folder, "diverging");
   const changes = { lr: 3e-3, clipGradNorm: 1 };
   expect(await resume(run, { checkpoint: "best", changes })).toMatchObject({ outcome: "done", step: 20 });
+});
+
+test("a run that jumped and comes down again names the checkpoint that it saved last, as the best", async () => {
+  const { modelFolder } = await train(settingsOf("from low", { maxSteps: 20 }));
+  const jump = { ...FINE_TUNED, model: modelFolder!, lr: 0.05, schedule: "cosine", minLrRatio: 0.01 } as const;
+  const often = { maxSteps: 4, evalEvery: 1, saveEvery: 1, divergenceFactor: 1.02 } as const;
+  const settings = settingsOf("jumped", { ...jump, ...often });
+  const { records, options } = recording();
+  const message = await failure(train(settings, options));
+  const losses = ofKind(records, "eval").map(({ loss }) => loss);
+  expect(losses.at(-1)!).toBeLessThan(losses.at(-2)!);
+  const best = Number((await readFile(path.join(settings.out!, "best"), "utf8")).trim().slice("checkpoint-".length));
+  expect(message).toContain(`the best checkpoint is that of step ${best}, with ${losses[best]}`);
 });
 
 test("a run that is to go on whatever its loss does so", async () => {

@@ -376,20 +376,20 @@ export class Trainer {
   async #stopIfDiverged(plan: StepPlan, { skipped }: Update): Promise<void> {
     const { maxBadSteps, divergenceFactor, divergenceEvals } = this.#settings;
     const progress = this.#progress;
-    const { badSteps, divergingEvals, lowestLoss, best } = progress;
+    const { badSteps, divergingEvals, lowestLoss } = progress;
     const tooHigh = divergingEvals >= divergenceEvals;
     if (badSteps <= maxBadSteps && !tooHigh) return;
     // Whoever goes on from here has decided to, and gets the whole allowance.
     progress.badSteps = 0;
     progress.divergingEvals = 0;
     // A first checkpoint would be the best.
-    if ((best !== null || !tooHigh) && (await faultOf(this.#phase)) === null) await this.#save(plan);
+    if ((progress.best !== null || !tooHigh) && (await faultOf(this.#phase)) === null) await this.#save(plan);
     if (!tooHigh) await this.#diverge(`${badSteps} updates in a row were skipped, at last because ${skipped}`);
     const { loss } = await this.#phase.evaluate();
     const reason =
       `the held-out loss is ${loss}, above ${divergenceFactor} times its lowest, ${lowestLoss}, ` +
       `in evaluation ${divergingEvals} in a row`;
-    await this.#diverge(reason, best);
+    await this.#diverge(reason, progress.best); // What was saved just now may be the best so far.
   }
 
   /** @param best the checkpoint to go on from; null for the last one. */
