@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { withFolder } from "../../tests/run-command.js";
@@ -84,6 +84,17 @@ test("at a terminal no error ends a chat: what was said can be saved elsewhere",
     expect(messages).toEqual([
       { role: "user", content: "hi" },
       { role: "assistant", content: "HI" },
+    ]);
+  }));
+
+test("a conversation is a line of its own, also in a file whose last line has no break", () =>
+  withFolder({}, async (folder) => {
+    const file = `${folder}/mine.jsonl`;
+    await writeFile(file, '{"mine": 1}');
+    await chat(["hi", `/save ${file}`, `/save ${file}`], echo);
+    const lines = (await readFile(file, "utf8")).split("\n");
+    expect(lines.map((line) => (line === "" ? "" : Object.keys(JSON.parse(line))[0]))).toEqual([
+      ...["mine", "messages", "messages", ""],
     ]);
   }));
 

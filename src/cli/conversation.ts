@@ -1,6 +1,6 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { appendLine, extension } from "#platform";
+import { appendLine, exists, extension, isDirectory, openForReading } from "#platform";
 import { ConfigError, HighrankError } from "../base/errors.js";
 import { suggest } from "../base/suggest.js";
 import type { ChatMessage } from "../chats/chat-rendering.js";
@@ -139,7 +139,19 @@ class Conversation {
     if (!this.#messages.some(({ role }) => role === "assistant")) {
       throw new ConfigError("/save: there is no answer yet; ask something first");
     }
-    await appendLine(file, JSON.stringify({ messages: this.#messages }));
+    const start = (await lacksLineBreak(file)) ? "\n" : "";
+    await appendLine(file, start + JSON.stringify({ messages: this.#messages }));
     this.#context.note(`${this.#messages.length} messages are a line of ${file}`);
+  }
+}
+
+/** True for a file whose last line goes on, as editors may leave it. */
+async function lacksLineBreak(file: string): Promise<boolean> {
+  if (!(await exists(file)) || (await isDirectory(file))) return false;
+  const reader = await openForReading(file);
+  try {
+    return reader.size > 0 && (await reader.read(reader.size - 1, 1))[0] !== 0x0a;
+  } finally {
+    await reader.close();
   }
 }
