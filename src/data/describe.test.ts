@@ -52,6 +52,17 @@ test("text is counted in documents, characters and tokens", async () => {
   expect(described.sampleTokens!.at(-1)).toEqual({ id: 0, text: "<|endoftext|>", isScored: true });
 });
 
+test("a document is shown as it begins joined text, without the end of text that a tokenizer puts in front", async () => {
+  const fronted = Tokenizer.fromJson(trainBytePairEncoding([], { vocabSize: 257 }));
+  expect(fronted.surround.before).toEqual([0]);
+  const { train, rows } = await describeData(await write("front.txt", "abc"), fronted);
+  expect(train).toMatchObject({ tokens: 4, scoredTokens: 3 });
+  expect(rows![0]!.tokens.map(({ text, isScored }) => [text, isScored])).toEqual([
+    ["a", false],
+    ...["b", "c", "<|endoftext|>"].map((text) => [text, true]),
+  ]);
+});
+
 test("token rows are counted with their scored tokens, and shown with their mask", async () => {
   const rows = ["[66, 67, 68, 69]", "[66, 67]", '[66, 67, 68], "labels": [66, -100, 68]'];
   await write(

@@ -116,8 +116,12 @@ export async function describeDataset(
   };
   const first = await train.first(SHOWN.rows);
   const beginnings = first.map(beginningOf);
+  const shownSamples = async (): Promise<Iterable<ShownSample>> =>
+    kind === "text"
+      ? beginnings.map((each) => joinedDocument(each, tokenizer!))
+      : (await encode(Records.of(beginnings), "separate")).samples;
   const rows = hasTokens
-    ? Array.from((await encode(Records.of(beginnings), "separate")).samples, (sample, index) =>
+    ? Array.from(await shownSamples(), (sample, index) =>
         shownRow(sample, beginnings[index] !== first[index], tokenizer),
       )
     : null;
@@ -142,7 +146,15 @@ function beginningOf(record: DataRecord): DataRecord {
   return { ...record, text: record.text.slice(0, SHOWN_TEXT) };
 }
 
-function shownRow({ ids, labels }: Sample, isCut: boolean, tokenizer: Tokenizer | undefined): ShownRow {
+type ShownSample = Pick<Sample, "ids" | "labels">;
+
+/** A document as it stands at the beginning of joined text. */
+function joinedDocument(record: DataRecord, tokenizer: Tokenizer): ShownSample {
+  const ids = tokenizer.encodeDocuments([textOfRecord(record) ?? ""]);
+  return { ids, labels: ids };
+}
+
+function shownRow({ ids, labels }: ShownSample, isCut: boolean, tokenizer: Tokenizer | undefined): ShownRow {
   // Behind a text that is cut stands an end that it does not have.
   const count = Math.min(isCut ? ids.length - 1 : ids.length, SHOWN.tokens);
   const tokens = Array.from(ids.subarray(0, count), (id, index) => ({
