@@ -134,6 +134,16 @@ describe.each(LIBRARIES)("%s", (library) => {
       expect(await readdir(out)).toContain("rank-1.log");
     });
 
+    test("ranks with a folder of their own for what they read end as others do, and leave nothing there", async () => {
+      const [out, scratch] = [placeOf(`unseen ${library}`), placeOf(`scratch ${library}`)];
+      const expected = await aloneOf("NF4 with two merges");
+      const job = await runJob(library, 2, [...RUNS["NF4 with two merges"], "--scratch", scratch, "--out", out]);
+      expect({ code: job.code, stderr: job.stderr }).toEqual({ code: 0, stderr: "" });
+      const { "config.resolved.json": _, ...contents } = await contentsOf(out);
+      expect(expected).toMatchObject(contents);
+      expect(await readdir(scratch)).toEqual([]);
+    });
+
     test("micro-batches that ranks cannot share, and verbs of one process, are refused in one line", async () => {
       const out = placeOf(`refused ${library}`);
       const uneven = await runJob(library, 2, [...nf4Of(8, 4), "--out", out]);

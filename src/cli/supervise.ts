@@ -27,9 +27,11 @@ export async function supervise(
   view.wait(waiting);
   let started: StartRecord | undefined;
   let trained = false;
+  const heard: MetricsRecord[] = [];
   const { downloads } = context;
   const onRecord = (record: MetricsRecord): void => {
     downloads.clear();
+    if (record.kind !== "step") heard.push(record); // of steps, of which there may be millions, nothing is shown then
     if (record.kind === "start") {
       started = record;
       context.follow(record.runFolder);
@@ -53,8 +55,8 @@ export async function supervise(
   try {
     const result = await context.goOn(withInterrupts(stop, run.done)).finally(() => view.clear());
     if (result.outcome === "stopped") context.exitCode = code;
-    const { readMetrics } = await import("../verbs/metrics.js");
-    const records = result.outcome === "planned" ? [] : (await readMetrics(result.runFolder)).records;
+    const { allRecords } = await import("../runs/all-records.js");
+    const records = result.outcome === "planned" ? [] : await allRecords(result.runFolder, heard);
     context.result({ ...result, start: started }, () => [
       ...courseLines(result, records, context),
       ...outcomeLines(result, context.name, started?.outline),

@@ -1,9 +1,10 @@
-import { isPage, joinPath, readText, usualDevice } from "#platform";
+import { isPage, usualDevice } from "#platform";
 import { heardByProgram } from "../base/naming.js";
 import { smallest } from "../base/numbers.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { TrainSettings } from "../config/train-settings.js";
-import { type EvalRecord, type MetricsRecord, parseMetrics, type StepRecord } from "../runs/metrics.js";
+import { allRecords } from "../runs/all-records.js";
+import type { EvalRecord, MetricsRecord, StepRecord } from "../runs/metrics.js";
 import type { TrainResult } from "../training/ending.js";
 import { Pace } from "../training/pace.js";
 import { type ResumeOptions, resume as resumeRun } from "../training/resume.js";
@@ -150,8 +151,7 @@ function heard(call: string, options: RunOptions): { options: Listening; records
 /** @param heard what this call recorded; a run that went on has more in its folder. */
 async function ended(result: TrainResult, heard: readonly MetricsRecord[]): Promise<Run> {
   const { runFolder: folder, outcome } = result;
-  const file = joinPath(folder, "metrics.jsonl");
-  const metrics = outcome === "planned" ? heard : parseMetrics(await readText(file), file);
+  const metrics = outcome === "planned" ? heard : await allRecords(folder, heard);
   const losses = metrics.flatMap((record) => (record.kind === "eval" ? [record.loss] : []));
   return {
     ...result,
