@@ -134,6 +134,9 @@ test("inspect schedule plots within 80 columns and gives numbers with --json", a
   const { learningRates, merges } = JSON.parse((await runCommand([...args, "--json"])).stdout);
   expect(learningRates).toHaveLength(100);
   expect(merges).toEqual([60, 100]);
+  const fineTune = ["--model", "some/model", "--data", "chats.jsonl", "--max-steps", "10", "--lr", "2e-3"];
+  const tuned = await runCommand(["inspect", "schedule", ...fineTune, "--json"]);
+  expect(JSON.parse(tuned.stdout).learningRates).toHaveLength(10);
   // The quickstart's adapters have a peak of 4e-3; the first step after a restart is at the foot of the warm-up.
   expect(learningRates[60]).toBeLessThan(0.2 * learningRates[59 + 10]);
 });

@@ -57,6 +57,11 @@ test("the header names the quickstart, which a named model does without", async 
     expect(await headerOf(...quick, "--model", "tiny", "--batch-size", "2")).toMatch(
       /^model {3}tiny, .*\njob {5}from scratch: .*\nrate {4}1e-3, 1e-3 of the adapters(.*\n)+steps {3}10000: /m,
     );
+    // Each rate at which something trains.
+    const lora = [...quick, "--model", "tiny", "--method", "lora", "--warm-start-steps", "0", "--max-steps", "4"];
+    const rates = ["--lr", "1e-2", "--adapter-lr", "2e-3", "--lora-plus-ratio", "16"];
+    expect(await headerOf(...lora, ...rates)).toMatch(/^rate {4}1e-2, 2e-3 of the adapters, 3\.2e-2 of their B, /m);
+    expect(await headerOf(...lora, "--lr", "1e-2")).toMatch(/^rate {4}1e-2, falling/m);
   });
 });
 

@@ -169,7 +169,9 @@ function reasonsAgainst(one: Read, other: Read): string[] {
   if (one.tokenizerSha256 !== other.tokenizerSha256) reasons.push("other tokenizer: its tokens are other units");
   if (splits.length > 0) reasons.push(`other held-out tokens: ${splits.join(", ")}`);
   if (drawsOther) reasons.push(`other held-out split: ${both("seed")}, which draws it`);
-  if (reasons.length === 0) reasons.push(`other held-out tokens: ${b.data} has changed between the runs`);
+  if (reasons.length === 0) {
+    reasons.push(`other held-out tokens: ${b.validData ?? b.data} has changed between the runs`);
+  }
   return reasons;
 }
 

@@ -67,18 +67,7 @@ function methodWords(settings: Settings, { model }: RunShape): string {
 
 const ADAPTERS: Readonly<Record<string, string>> = { lora: "LoRA", dora: "DoRA", core: "LoRA-XS cores" };
 
-function rateWords({
-  method,
-  lr,
-  adapterLr,
-  schedule,
-  minLrRatio,
-  warmupSteps,
-  weightDecay,
-  ...rest
-}: Settings): string {
-  const adapters = method === "full" || rest.warmStartSteps === 0 ? "" : `, ${formatRate(adapterLr)} of the adapters`;
-  const rate = method === "full" || rest.warmStartSteps > 0 ? lr : adapterLr;
+function rateWords({ schedule, minLrRatio, warmupSteps, weightDecay, ...rest }: Settings): string {
   const least = formatShare(minLrRatio);
   const courses: Readonly<Record<Settings["schedule"], string>> = {
     constant: "constant",
@@ -88,7 +77,22 @@ function rateWords({
   };
   const warmup = warmupSteps === 0 ? "" : `, after ${warmupSteps} ${warmupSteps === 1 ? "step" : "steps"} of warm-up`;
   const decay = weightDecay === 0 ? "" : `; weight decay ${weightDecay}`;
-  return `${formatRate(rate)}${adapters}, ${courses[schedule]}${warmup}${decay}`;
+  return `${ratesOf(rest)}, ${courses[schedule]}${warmup}${decay}`;
+}
+
+/** The peak rates of all that is trained. */
+function ratesOf(
+  settings: Pick<
+    Settings,
+    "method" | "lr" | "adapterLr" | "loraPlusRatio" | "warmStartSteps" | "trainModules" | "bias"
+  >,
+): string {
+  const { method, lr, adapterLr, loraPlusRatio, warmStartSteps, trainModules, bias } = settings;
+  if (method === "full") return formatRate(lr);
+  const isBeside = (trainModules.length > 0 || bias !== "none") && lr !== adapterLr;
+  const outputs = loraPlusRatio === 1 ? "" : `, ${formatRate(adapterLr * loraPlusRatio)} of their B`;
+  if (warmStartSteps > 0 || isBeside) return `${formatRate(lr)}, ${formatRate(adapterLr)} of the adapters${outputs}`;
+  return `${formatRate(adapterLr)}${outputs}`;
 }
 
 function chosenWords(chosen: "files" | "named" | "share", settings: Settings): string {
