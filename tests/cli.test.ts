@@ -1,3 +1,5 @@
+import { appendFile } from "node:fs/promises";
+import path from "node:path";
 import { expect, test } from "vitest";
 import { SETTING_KEYS } from "../src/config/names.js";
 import { type Files, listTree, runCommand, withFolder } from "./run-command.js";
@@ -216,6 +218,10 @@ test("inspect of a run tells its state, losses and merges", async () => {
     expect(text).toContain("checkpoint-000005");
     const json = JSON.parse((await runCommand(["inspect", "run", "--json"], { cwd })).stdout);
     expect(json).toMatchObject({ kind: "run", step: 5, tokens: 50, end: null, merges: [{ rank: 3 }] });
+    const counts = { step: 5, modelStep: 4, tokens: 50, skipped: 0 };
+    const end = { kind: "end", outcome: "done", ...counts, seconds: 1, savingSeconds: 0, peakMemoryBytes: 1 };
+    await appendFile(path.join(cwd, "run/metrics.jsonl"), `${JSON.stringify(end)}\n`);
+    expect((await runCommand(["inspect", "run"], { cwd })).stdout).toContain("model        of step 4, with the lowest");
   });
 });
 

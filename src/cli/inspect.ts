@@ -168,6 +168,9 @@ function runLines(run: RunInspection): string[] {
     const perplexity = `perplexity ${formatNumber(lastEval.perplexity)}`;
     lines.push(`  held-out     loss ${firstEval.loss.toFixed(4)} -> ${lastEval.loss.toFixed(4)}, ${perplexity}`);
   }
+  if (end !== null && end.modelStep !== null && end.modelStep !== step) {
+    lines.push(`  model        of step ${end.modelStep}, with the lowest held-out loss of those that were saved`);
+  }
   if (end?.losses !== undefined) {
     const [trained, exact] = [end.losses.trained, end.losses.exact].map((loss) => loss?.toFixed(4) ?? "unknown");
     lines.push(`  model        loss ${trained} with the trained weights, ${exact} with the exact ones`);
