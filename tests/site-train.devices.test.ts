@@ -268,6 +268,36 @@ describe.runIf(canOpenPages())("the page that trains, in Chromium", () => {
     10 * MINUTES,
   );
 
+  test(
+    "a run that is there stays while it trains, and where the file that would replace it is damaged",
+    async () => {
+      const damaged = path.join(folder, "damaged.zip");
+      const bytes = await readFile(zipped);
+      const place = bytes.indexOf('{"kind":"step"');
+      expect(place).toBeGreaterThan(0);
+      bytes[place + 2] = bytes[place + 2]! ^ 1;
+      await writeFile(damaged, bytes);
+      const context = await browser!.newContext();
+      const page = await open(context);
+      await page.setInputFiles("#open-run", zipped);
+      await said(page, "kept", /done, step \d+ of \d+/);
+      const before = await filesOf(page);
+      const replaceBy = async (file: string, words: RegExp): Promise<void> => {
+        await page.setInputFiles("#open-run", file);
+        await said(page, "question-title", /Replace/);
+        await page.click("#question-yes");
+        await said(page, "kept-said", words);
+        expect(await filesOf(page)).toEqual(before);
+      };
+      await replaceBy(damaged, /metrics.jsonl: is damaged in the zip file/);
+      const run = await page.textContent("#kept bdi");
+      await page.evaluate(`void navigator.locks.request("highrank:/runs/${run}/lock", () => new Promise(() => {}))`);
+      await replaceBy(zipped, /trains just now/);
+      await context.close();
+    },
+    5 * MINUTES,
+  );
+
   test.each(["light", "dark"] as const)(
     "has no fault of access in %s, and nothing to scroll sideways on a phone",
     async (colorScheme) => {

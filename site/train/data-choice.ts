@@ -1,7 +1,8 @@
 import { formatBytes, formatCount } from "../../dist/base/numbers.js";
+import { dataOf } from "./downloads.ts";
 import { onDrop, pickedIn } from "./dropped-files.ts";
 import { byId, choose, chosen, onChoice, wordsOf } from "./page.ts";
-import { DATA, exists, fileName, joinPath, store } from "./storage.ts";
+import { DATA, exists, fileName, joinPath, namesIn, RUNS, removeTree, store } from "./storage.ts";
 
 /** Bytes of English that one token of a small vocabulary stands for, about. */
 const BYTES_PER_TOKEN = 3.2;
@@ -15,6 +16,8 @@ export class DataChoice {
   readonly #onChange: () => void;
   #file: File | null = null;
   #builtIn: Promise<Blob> | undefined;
+  /** Paths of data that were put there for an estimate or a run. */
+  readonly #stored = new Set<string>();
   /** True where it is chats, as far as its beginning tells. */
   isChats = false;
 
@@ -43,8 +46,22 @@ export class DataChoice {
     if (data === null) throw new Error("There are no data: paste a text, choose a file, or take the built-in text.");
     const { blob, stem, ending } = data;
     const path = joinPath(DATA, `${stem}-${await fingerprint(blob)}${ending}`);
-    if (!(await exists(path))) await store(path, blob);
+    if (!(await exists(path))) {
+      await store(path, blob);
+      this.#stored.add(path);
+    }
+    await this.#forget(path);
     return path;
+  }
+
+  /** Removes what this page has put there and no run has taken. */
+  async #forget(kept: string): Promise<void> {
+    const needed = new Set((await Promise.all((await namesIn(RUNS)).map(dataOf))).flat());
+    for (const path of this.#stored) {
+      if (path === kept) continue;
+      this.#stored.delete(path);
+      if (!needed.has(path)) await removeTree(path);
+    }
   }
 
   #take(file: File | undefined): void {
@@ -64,7 +81,7 @@ export class DataChoice {
     if (this.kind === "paste") {
       const text = byId<HTMLTextAreaElement>("paste").value;
       if (text.trim() === "") return null;
-      return { blob: new Blob([text]), stem: "pasted", ending: isRecords(text) ? ".jsonl" : ".txt" };
+      return { blob: new Blob([text]), stem: "pasted", ending: endingOf(text) };
     }
     if (this.#file === null) return null;
     const [, stem, ending] = /^(.*?)(\.\w+)?$/.exec(this.#file.name)!;
@@ -72,11 +89,17 @@ export class DataChoice {
   }
 
   #wordNet(): Promise<Blob> {
-    this.#builtIn ??= fetch(new URL("./wordnet.txt", document.baseURI)).then((answer) => {
-      if (!answer.ok) throw new Error(`The built-in text could not be read: ${answer.status} ${answer.statusText}`);
-      return answer.blob();
+    this.#builtIn ??= this.#fetchWordNet().catch((error: Error) => {
+      this.#builtIn = undefined; // it may be had later
+      throw new Error(`The built-in text could not be read: ${error.message}; try again, or bring a text of your own`);
     });
     return this.#builtIn;
+  }
+
+  async #fetchWordNet(): Promise<Blob> {
+    const answer = await fetch(new URL("./wordnet.txt", document.baseURI));
+    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+    return answer.blob();
   }
 
   async #tell(): Promise<void> {
@@ -104,13 +127,11 @@ export class DataChoice {
   }
 }
 
-function isRecords(text: string): boolean {
-  const [first = ""] = text.trimStart().split("\n");
-  try {
-    return first.startsWith("{") && typeof JSON.parse(first) === "object";
-  } catch {
-    return false;
-  }
+/** How a file of that text is named: what looks like records is read as such, so that a faulty one is told. */
+function endingOf(text: string): ".json" | ".jsonl" | ".txt" {
+  const start = text.trimStart().slice(0, HEAD_BYTES);
+  if (/^\[\s*\{\s*"/.test(start)) return ".json";
+  return /^\{\s*"[^"\n]*"\s*:/.test(start) ? ".jsonl" : ".txt";
 }
 
 /** Whether the records at the beginning hold turns. */

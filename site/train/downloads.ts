@@ -83,7 +83,11 @@ export async function dataOf(run: string): Promise<string[]> {
 
 async function settingsOf(run: string): Promise<Readonly<Record<string, unknown>>> {
   const file = inRun(run, "config.resolved.json");
-  return (await exists(file)) ? JSON.parse(await readText(file)) : {};
+  try {
+    return (await exists(file)) ? JSON.parse(await readText(file)) : {};
+  } catch {
+    return {}; // of a run that is damaged nothing is known
+  }
 }
 
 function zip(out: string, entries: readonly ZipEntry[], onShare: (share: number) => void): Promise<void> {

@@ -1,6 +1,6 @@
 import { formatBytes } from "../../dist/base/numbers.js";
 import { isAgreed } from "./page.ts";
-import { DATA, exists, fileName, joinPath, RUNS, removeTree, store } from "./storage.ts";
+import { acquireLock, DATA, exists, fileName, joinPath, RUNS, store, writeFolderAtomic } from "./storage.ts";
 import { filesIn, type ZippedFile } from "./zip-reader.ts";
 
 /** The file by which a folder is known for a run. */
@@ -23,11 +23,20 @@ export async function openRun(file: File): Promise<string | null> {
     const text = `There is a run ${name} in this browser already. It goes, and that of the file, ${size}, takes its place.`;
     if (!(await isAgreed("Replace the run?", text, "Replace"))) return null;
   }
-  await removeTree(folder);
+  const lock = await acquireLock(joinPath(folder, "lock")).catch(() => {
+    throw new Error(`The run ${name} trains just now, here or in another tab: stop it first, or rename the file.`);
+  });
   const dataTop = `${DATA.slice(1)}/`;
-  // What makes it a run comes last: half of one is none.
-  const own = files.filter((each) => each.name.startsWith(top) && each !== mark && !each.name.startsWith(dataTop));
-  for (const each of [...own, mark]) await put(each, joinPath(folder, inside(each.name.slice(top.length))));
+  const own = files.filter((each) => each.name.startsWith(top) && !each.name.startsWith(dataTop));
+  const fill = async (beside: string): Promise<void> => {
+    for (const each of own) await put(each, joinPath(beside, inside(each.name.slice(top.length))));
+  };
+  try {
+    // A run that is there stays until all of the other has been read.
+    await writeFolderAtomic(folder, fill, { replace: true });
+  } finally {
+    await lock.release();
+  }
   for (const each of files.filter((one) => one.name.startsWith(dataTop))) {
     const path = joinPath(DATA, inside(each.name.slice(dataTop.length)));
     if (!(await exists(path))) await put(each, path);

@@ -43,8 +43,15 @@ export function button(text: string, label: string, listener: () => void): HTMLB
   return made;
 }
 
-/** Asks before something goes. @param yes what the button says that agrees. */
+let asked: Promise<boolean> = Promise.resolve(false);
+
+/** Asks before something goes, one question after another. @param yes what the button says that agrees. */
 export function isAgreed(title: string, text: string, yes: string): Promise<boolean> {
+  asked = asked.then(() => ask(title, text, yes));
+  return asked;
+}
+
+function ask(title: string, text: string, yes: string): Promise<boolean> {
   const dialog = byId<HTMLDialogElement>("question");
   byId("question-title").textContent = title;
   byId("question-text").textContent = text;
@@ -58,5 +65,8 @@ export function isAgreed(title: string, text: string, yes: string): Promise<bool
 
 /** An error in words: those of the library say all that is needed. */
 export function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  return /allocation failed|out of memory/i.test(error.message)
+    ? "That needs more memory than a page may have: take a shorter sequence length, a smaller batch or a smaller model."
+    : error.message;
 }

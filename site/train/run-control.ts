@@ -42,6 +42,10 @@ export class RunControl {
       this.#say("Computing one step …");
     });
     onClick("stop", () => this.stop());
+    // A pause has saved its state; steps since the last checkpoint would be made again.
+    window.addEventListener("beforeunload", (event) => {
+      if (this.#isBusy && this.#hasSteps && !this.#pace?.isPaused) event.preventDefault();
+    });
     this.#show();
   }
 

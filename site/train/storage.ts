@@ -9,12 +9,13 @@ import {
   readText,
   removeTree,
 } from "../../dist/platform/browser-files.js";
+import { acquireLock } from "../../dist/platform/browser-lock.js";
 import { joinPath } from "../../dist/platform/browser-paths.js";
-import { writeFileAtomic } from "../../dist/platform/browser-writes.js";
+import { writeFileAtomic, writeFolderAtomic } from "../../dist/platform/browser-writes.js";
 
 // The site's private files, in which highrank reads data and models and writes runs.
 
-export { exists, isDirectory, joinPath, listFolder, readText, removeTree };
+export { acquireLock, exists, isDirectory, joinPath, listFolder, readText, removeTree, writeFolderAtomic };
 
 export const DATA = "/data";
 export const MODELS = "/models";

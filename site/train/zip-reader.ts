@@ -1,7 +1,10 @@
+import { crc32 } from "../../src/platform/browser-inflate.js";
+
 /** A file in a zip file. */
 export interface ZippedFile {
   readonly name: string;
   readonly size: number;
+  /** @throws Error in words for the visitor, at the end, if it is not what was put in. */
   pieces(): AsyncIterable<Uint8Array>;
 }
 
@@ -29,35 +32,54 @@ export async function filesIn(zip: Blob): Promise<ZippedFile[]> {
   const files: ZippedFile[] = [];
   for (let at = 0; files.length < count && at + 46 <= directory.byteLength; ) {
     if (directory.getUint32(at, true) !== ENTRY) throw new Error("The directory of the zip file is damaged.");
-    const [method, packed, size] = [10, 20, 24].map((offset) =>
-      offset === 10 ? directory.getUint16(at + offset, true) : directory.getUint32(at + offset, true),
-    ) as [number, number, number];
+    const method = directory.getUint16(at + 10, true);
+    const [check, packed, size] = [16, 20, 24].map((offset) => directory.getUint32(at + offset, true)) as [
+      number,
+      number,
+      number,
+    ];
     const [nameLength, extraLength, commentLength] = [28, 30, 32].map((offset) =>
       directory.getUint16(at + offset, true),
     ) as [number, number, number];
     const local = directory.getUint32(at + 42, true);
     const name = new TextDecoder().decode(new Uint8Array(directory.buffer, at + 46, nameLength));
     at += 46 + nameLength + extraLength + commentLength;
-    files.push({ name, size, pieces: () => contentOf(zip, { name, local, method, packed }) });
+    files.push({ name, size, pieces: () => contentOf(zip, { name, local, method, packed, size, check }) });
   }
   return files.filter(({ name }) => !name.endsWith("/"));
 }
 
-async function* contentOf(
-  zip: Blob,
-  { name, local, method, packed }: { name: string; local: number; method: number; packed: number },
-): AsyncGenerator<Uint8Array> {
+/** A file as the directory has it. */
+interface Entry {
+  readonly name: string;
+  /** Where it stands, in bytes. */
+  readonly local: number;
+  readonly method: number;
+  readonly packed: number;
+  readonly size: number;
+  /** CRC-32 of its content. */
+  readonly check: number;
+}
+
+async function* contentOf(zip: Blob, { name, local, method, packed, size, check }: Entry): AsyncGenerator<Uint8Array> {
   const head = await viewOf(zip.slice(local, local + 30));
   const start = local + 30 + head.getUint16(26, true) + head.getUint16(28, true);
   const content = zip.slice(start, start + packed).stream() as ReadableStream<Uint8Array<ArrayBuffer>>;
   if (method !== STORED && method !== DEFLATED) throw new Error(`${name}: is compressed in a way that is not known.`);
   const plain = method === STORED ? content : content.pipeThrough(new DecompressionStream("deflate-raw"));
   const reader = plain.getReader();
+  const damaged = (): Error => new Error(`${name}: is damaged in the zip file, or cut off.`);
+  let [bytes, found] = [0, 0];
   while (true) {
-    const { done, value } = await reader.read();
-    if (done) return;
+    const { done, value } = await reader.read().catch(() => {
+      throw damaged();
+    });
+    if (done) break;
+    bytes += value.length;
+    found = crc32(value, found);
     yield value;
   }
+  if (bytes !== size || found !== check) throw damaged();
 }
 
 async function viewOf(blob: Blob): Promise<DataView<ArrayBuffer>> {

@@ -211,8 +211,9 @@ const CRC = Uint32Array.from({ length: 256 }, (_, i) => {
   return value;
 });
 
-function crc32(bytes: Uint8Array): number {
-  let value = -1;
+/** The CRC-32 of bytes; `before` is that of those in front of them. */
+export function crc32(bytes: Uint8Array, before = 0): number {
+  let value = ~before;
   for (const byte of bytes) value = CRC[(value ^ byte) & 255]! ^ (value >>> 8);
   return ~value >>> 0;
 }

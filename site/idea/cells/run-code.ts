@@ -7,6 +7,8 @@ export type CellOutput =
   | { readonly kind: "line"; readonly text: string }
   | { readonly kind: "picture"; readonly svg: string };
 
+const MOST_LINES = 1000;
+
 const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor as new (
   ...parametersAndBody: string[]
 ) => (require: (name: string) => unknown, console: object, Deno: object) => Promise<void>;
@@ -14,7 +16,12 @@ const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor as new (
 /** Runs TypeScript that imports from "highrank" and may wait at its top level, as a cell of Deno's kernel does. */
 export async function runCode(code: string, output: (output: CellOutput) => void): Promise<void> {
   const script = transform(code, { transforms: ["typescript", "imports"], disableESTransforms: true }).code;
-  const log = (...values: unknown[]) => output({ kind: "line", text: values.map(shown).join(" ") });
+  let lines = 0;
+  const log = (...values: unknown[]): void => {
+    // A page that draws a line a microsecond could not be stopped.
+    if (++lines > MOST_LINES) return;
+    output({ kind: "line", text: lines < MOST_LINES ? values.map(shown).join(" ") : "… what follows is not shown" });
+  };
   await new AsyncFunction("require", "console", "Deno", script)(
     moduleNamed,
     { log, info: log, warn: log, error: log },
