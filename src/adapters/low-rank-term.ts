@@ -74,7 +74,7 @@ export interface WeightedTerm {
 
 /**
  * One term of several by weights, with PEFT's meaning. `cat`: Σ weight · ΔW. `linear`: A and B are Σ √|weight ·
- * scaling| times those of each term, B with the sign of the weight.
+ * scaling| times those of each term, A with the sign of the weight.
  * @throws ConfigError for terms of several ranks with `linear`.
  */
 export function combineTerms(terms: readonly WeightedTerm[], kind: "linear" | "cat"): LowRankTerm {
@@ -90,8 +90,8 @@ export function combineTerms(terms: readonly WeightedTerm[], kind: "linear" | "c
   for (const { term, weight } of terms) {
     const factor = Math.sqrt(Math.abs(weight * term.scaling));
     const signed = factor * Math.sign(weight * term.scaling);
-    for (let i = 0; i < loraA.length; i++) loraA[i]! += factor * term.loraA[i]!;
-    for (let i = 0; i < loraB.length; i++) loraB[i]! += signed * term.loraB[i]!;
+    for (let i = 0; i < loraA.length; i++) loraA[i]! += signed * term.loraA[i]!;
+    for (let i = 0; i < loraB.length; i++) loraB[i]! += factor * term.loraB[i]!;
   }
   return { rank: first.rank, scaling: 1, loraA, loraB };
 }

@@ -124,20 +124,30 @@ test("cat adds the updates by their weights, of whatever rank", async () => {
   expectClose("mix", await logits(set.model), wanted, 1e-5);
 });
 
-test("linear adds A and B each, as PEFT does, and takes one rank alone", async () => {
+test.each([
+  [0.7, 0.4],
+  [0.7, -0.4],
+  [-0.7, 0.4],
+])("linear adds A and B each by %s and %s, as PEFT does with the signs on A", async (ofA, ofB) => {
   const set = await loaded();
-  set.combine("mix", { a: 0.7, b: 0.4 }, "linear");
+  set.combine("mix", { a: ofA, b: ofB }, "linear");
   await set.activate("mix");
-  const [ofA, ofB] = [Math.sqrt(0.7 * 3), Math.sqrt(0.4 * 0.5)];
+  const root = (value: number): number => Math.sqrt(Math.abs(value));
   const sum = (part: "loraA" | "loraB") => {
     const [a, b] = [A.layers.get(QUERY)![part], B.layers.get(QUERY)![part]];
-    return { ...a, data: (a.data as Float32Array).map((value, i) => ofA * value + ofB * b.data[i]!) };
+    const signs = part === "loraA" ? [Math.sign(ofA), Math.sign(ofB)] : [1, 1];
+    const [byA, byB] = [signs[0]! * root(ofA * 3), signs[1]! * root(ofB * 0.5)];
+    return { ...a, data: (a.data as Float32Array).map((value, i) => byA * value + byB * b.data[i]!) };
   };
   const wanted = await expected({
     [QUERY]: product({ loraA: sum("loraA"), loraB: sum("loraB") }),
-    [UP]: (i, k) => 0.7 * 3 * of(A, UP)(i, k),
+    [UP]: (i, k) => ofA * 3 * of(A, UP)(i, k),
   });
   expectClose("mix", await logits(set.model), wanted, 1e-5);
+});
+
+test("linear takes one rank alone", async () => {
+  const set = await loaded();
   expect(() => set.combine("other", { a: 1, c: 1 }, "linear")).toThrow("linear needs adapters of one rank, got 2, 3");
 });
 
