@@ -54,8 +54,9 @@ function storageOf(source: ModelSource): string {
 
 /**
  * Compares the base of an adapter with the one that it was trained on. Weights in another storage, as those of a
- * quantized model and of the float model that it was made of, cannot be compared: a notice says so. A GGUF file is
- * the one that the run began with, or of another storage.
+ * quantized model and of the float model that it was made of, cannot be compared: a notice says so. So it is with a
+ * base to which the training added tokens. A GGUF file is the one that the run began with, or of another storage.
+ * @param tokens of the vocabulary that the adapter is for.
  * @throws CheckpointError if the same storage holds other weights.
  */
 export async function checkBase(
@@ -63,9 +64,20 @@ export async function checkBase(
   source: ModelSource,
   trainedOn: PeftBase | null,
   where: string,
-  onNotice: (text: string) => void = () => {},
+  {
+    tokens,
+    onNotice = () => {},
+  }: { readonly tokens: number; readonly onNotice?: ((text: string) => void) | undefined },
 ): Promise<void> {
   if (trainedOn === null || trainedOn.sha256 === null) return;
+  const { vocabSize } = source.build().config;
+  if (tokens !== vocabSize) {
+    onNotice(
+      `${where}: was trained on weights with ${tokens} tokens, and ${folder} has ${vocabSize}, so that they cannot be ` +
+        "compared; make sure that it is the same model",
+    );
+    return;
+  }
   const file = isGgufName(folder) ? trainedOn.gguf : undefined;
   const sha256 = await (file === undefined ? hashModelFolder(folder) : hashGgufFile(folder));
   if (sha256 === (file ?? trainedOn.sha256)) return;

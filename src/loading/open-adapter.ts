@@ -33,6 +33,8 @@ export interface OpenAdapter {
   /** The base, untied where the adapter asks for that. */
   readonly source: ModelSource;
   readonly baseFolder: string;
+  /** Rows of the vocabulary's tables that the adapter has and the base has not. */
+  readonly addedTokens: number;
 }
 
 /**
@@ -57,11 +59,14 @@ export async function openAdapter(folder: string, given: string | null, events?:
   );
   const asWritten = await folderSource(baseFolder, { onNotice: events?.onNotice });
   const model = asWritten.build();
-  await checkBase(baseFolder, asWritten, adapter.base, folder, events?.onNotice);
   const unties = untiesBase(adapter, model);
   const source = resizedSource(unties ? await folderSource(baseFolder, { untied: true }) : asWritten, adapter);
-  const effect = peftEffect(adapter, source, source.build(), folder);
-  return { folder, adapter, effect: { ...effect, unties }, source, baseFolder };
+  const resized = source.build();
+  const tokens = resized.config.vocabSize;
+  await checkBase(baseFolder, asWritten, adapter.base, folder, { tokens, onNotice: events?.onNotice });
+  const effect = peftEffect(adapter, source, resized, folder);
+  const addedTokens = tokens - model.config.vocabSize;
+  return { folder, adapter, effect: { ...effect, unties }, source, baseFolder, addedTokens };
 }
 
 /** @throws CheckpointError, with the remedy, if there is no such folder. */

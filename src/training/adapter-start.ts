@@ -55,6 +55,13 @@ function settingsOf(opened: OpenAdapter): Partial<Settings> {
   const model = source.build();
   const layers = [...adapter.layers.keys()];
   const linears = [...linearLayers(model).keys()];
+  if (opened.addedTokens !== 0) {
+    const { vocabSize } = model.config;
+    faults.push(
+      `it has ${vocabSize} tokens and the base ${vocabSize - opened.addedTokens}; merge it, as with highrank merge, ` +
+        "and train on what comes out",
+    );
+  }
   if (effect.unties) faults.push("it makes the embedding table and the output projection differ, which the base ties");
   for (const [trained, is] of [
     ["adapters of embedding tables", adapter.embeddings.size > 0],

@@ -11,6 +11,7 @@ import type { Settings } from "../config/settings.js";
 import { openWeights } from "../loading/folder-source.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { evaluateTarget } from "../verbs/evaluate.js";
+import { exportTarget } from "../verbs/export.js";
 import { Writer } from "../verbs/generate.js";
 import { prepareRun } from "./prepare.js";
 import { resume } from "./resume.js";
@@ -44,7 +45,7 @@ test("tokens that nothing would train are refused, with the way out", async () =
 
 test("the tokens of a template get rows, are trained, and stand in what the run writes", async () => {
   const before = await Tokenizer.fromFolder(at("model"));
-  const settings = settingsOf("run", { trainModules: ["embeddings", "norms", "head"] });
+  const settings = settingsOf("run", { trainModules: ["embeddings", "norms", "head"], warmStartSteps: 0 });
   let step = 0;
   const onRecord = (record: { kind: string; step?: number }): void => {
     step = record.step ?? step;
@@ -70,6 +71,20 @@ test("the tokens of a template get rows, are trained, and stand in what the run 
   const scored = { batchSize: 2, sequenceLength: null, maxTokens: null, device: "cpu", threads: 1 } as const;
   const target = { base: null, adapter: true, data: at("faq.jsonl"), ...scored };
   expect((await evaluateTarget(at("run"), target)).loss).toBeGreaterThan(0);
+  // The adapter is for the model without them too, whose weights cannot be compared with those it was trained on.
+  await exportTarget(at("run"), { to: "peft", out: at("peft"), base: null, dtype: null });
+  const ofAdapter = await evaluateTarget(at("peft"), target);
+  const notices: string[] = [];
+  const onNotice = (text: string): void => void notices.push(text);
+  expect((await evaluateTarget(at("peft"), { ...target, base: at("model"), onNotice })).loss).toBe(ofAdapter.loss);
+  expect(notices).toEqual([
+    expect.stringMatching(`${vocab_size} tokens, and .*/model has ${vocab_size - 2}, so that they cannot be compared`),
+  ]);
+  const own = { model: at("model"), data: at("faq.jsonl"), chatTemplate: "chatml", adapterFrom: at("peft") };
+  const onward = prepareRun(resolveSettings({ flags: { ...own, maxSteps: 2 } }));
+  await expect(onward).rejects.toThrow(
+    /training cannot go on from .*peft: it has \d+ tokens and the base \d+; merge it/,
+  );
   // A model that has not learned them is not asked with them.
   await expect(evaluateTarget(at("model"), { ...target, chatTemplate: "chatml" })).rejects.toThrow(
     /written with <\|im_start\|>, <\|im_end\|>, which the model has not learned/,
