@@ -268,6 +268,17 @@ describe.runIf(canOpenPages())("the page that trains, in Chromium", () => {
     10 * MINUTES,
   );
 
+  test("a browser that gives the page no files is told apart, without an error", async () => {
+    const context = await browser!.newContext();
+    await context.addInitScript(
+      "navigator.storage.getDirectory = () => Promise.reject(new DOMException('The operation is insecure.', 'SecurityError'))",
+    );
+    const page = await open(context);
+    await said(page, "cautions", /gives the page no files/);
+    expect(await page.isDisabled("#train")).toBe(true);
+    await context.close();
+  });
+
   test(
     "a run that is there stays while it trains, and where the file that would replace it is damaged",
     async () => {

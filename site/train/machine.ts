@@ -32,8 +32,16 @@ export async function tellMachine(isolation: "isolated" | "reloading" | "impossi
         "are in the background. What was saved stays.",
     );
   }
-  if (navigator.storage?.getDirectory === undefined) {
+}
+
+/** Whether the browser gives the page files, which runs need; says so where it does not. */
+export async function hasFiles(): Promise<boolean> {
+  try {
+    await navigator.storage.getDirectory();
+    return true;
+  } catch {
     caution("This browser gives the page no files, which runs need: open it over HTTPS, and not in a private window.");
+    return false;
   }
 }
 

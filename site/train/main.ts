@@ -4,7 +4,7 @@ import { removeOldDownloads } from "./downloads.ts";
 import { onDrop, pickedIn } from "./dropped-files.ts";
 import { Estimate } from "./estimate.ts";
 import { KeptRuns } from "./kept-runs.ts";
-import { tellMachine } from "./machine.ts";
+import { hasFiles, tellMachine } from "./machine.ts";
 import { ModelChoice } from "./model-choice.ts";
 import { openRun } from "./open-run.ts";
 import { byId, wordsOf } from "./page.ts";
@@ -17,7 +17,11 @@ import { exists, fileName, joinPath, RUNS } from "./storage.ts";
 import { makeRoom, tellRoom } from "./storage-room.ts";
 
 const isolation = await ensureIsolated();
-if (isolation !== "reloading") start();
+if (isolation !== "reloading") {
+  void tellMachine(isolation);
+  if (await hasFiles()) start();
+  document.documentElement.dataset.ready = "";
+}
 
 function start(): void {
   // Nothing is estimated before the visitor does something: what opens the page stays small.
@@ -114,10 +118,8 @@ function start(): void {
     opener.value = "";
   });
   onDrop(document.body, (files) => void open(files));
-  void tellMachine(isolation);
   void tellRoom();
   void removeOldDownloads();
-  document.documentElement.dataset.ready = "";
 }
 
 /** The name, or the same with a number where there is such a run. */
