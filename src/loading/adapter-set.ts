@@ -6,7 +6,7 @@ import type { DownloadEvents } from "../hub/model-download.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { loadModel } from "./folder-source.js";
 import { assignSome, diskParameters } from "./model-source.js";
-import { openAdapter } from "./open-adapter.js";
+import { openAdapterOn } from "./open-adapter.js";
 import type { PeftEffect } from "./peft-effect.js";
 import { applyUpdates } from "./updated-linear.js";
 import { combineEffects } from "./weighted-adapters.js";
@@ -53,7 +53,7 @@ export class AdapterSet {
    */
   async load(name: string, adapter: string, events?: DownloadEvents): Promise<void> {
     this.#requireNew(name);
-    const { effect } = await openAdapter(await modelFolder(adapter, events), this.#folder, events);
+    const { effect } = await openAdapterOn(this.#folder, await modelFolder(adapter, events), events);
     if (effect.unties) {
       throw new CheckpointError(
         `${adapter}: makes the embedding table and the output projection differ, which this base ties; ` +

@@ -69,6 +69,20 @@ export async function openAdapter(folder: string, given: string | null, events?:
   return { folder, adapter, effect: { ...effect, unties }, source, baseFolder, addedTokens };
 }
 
+/**
+ * Opens an adapter for a base that others share.
+ * @throws as `openAdapter`; CheckpointError for one that adds tokens to the base.
+ */
+export async function openAdapterOn(base: string, folder: string, events?: DownloadEvents): Promise<OpenAdapter> {
+  const opened = await openAdapter(folder, base, events);
+  const { addedTokens, source } = opened;
+  if (addedTokens === 0) return opened;
+  const { vocabSize } = source.build().config;
+  throw new CheckpointError(
+    `${folder}: has ${vocabSize} tokens and ${base} ${vocabSize - addedTokens}; use it by itself, or merge it`,
+  );
+}
+
 /** @throws CheckpointError, with the remedy, if there is no such folder. */
 export async function existing(folder: string, remedy: string): Promise<string> {
   if (await exists(folder)) return folder;

@@ -2,7 +2,7 @@ import { combineTerms, type WeightedTerm } from "../adapters/low-rank-term.js";
 import { ConfigError } from "../base/errors.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
-import { openAdapter } from "./open-adapter.js";
+import { openAdapterOn } from "./open-adapter.js";
 import type { PeftEffect } from "./peft-effect.js";
 import type { LayerUpdate } from "./updated-linear.js";
 
@@ -58,7 +58,7 @@ export async function openWeighted(
   if (adapters.length === 0) return null;
   const effects: WeightedEffect[] = [];
   for (const { adapter: name, weight } of adapters) {
-    effects.push({ name, weight, effect: (await openAdapter(await modelFolder(name, events), base, events)).effect });
+    effects.push({ name, weight, effect: (await openAdapterOn(base, await modelFolder(name, events), events)).effect });
   }
   const [first] = effects;
   return effects.length === 1 && first!.weight === 1 ? first!.effect : combineEffects(effects, "cat");

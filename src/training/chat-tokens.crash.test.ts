@@ -85,6 +85,10 @@ test("the tokens of a template get rows, are trained, and stand in what the run 
   await expect(onward).rejects.toThrow(
     /training cannot go on from .*peft: it has \d+ tokens and the base \d+; merge it/,
   );
+  const adapters = [{ adapter: at("peft"), weight: 1 }];
+  await expect(evaluateTarget(at("model"), { ...target, adapters })).rejects.toThrow(
+    /peft: has \d+ tokens and .*model \d+; use it by itself, or merge it/,
+  );
   // A model that has not learned them is not asked with them.
   await expect(evaluateTarget(at("model"), { ...target, chatTemplate: "chatml" })).rejects.toThrow(
     /written with <\|im_start\|>, <\|im_end\|>, which the model has not learned/,

@@ -4,7 +4,7 @@ import { optionName } from "../../base/naming.js";
 import { modelFolder } from "../../hub/locate-model.js";
 import type { DownloadEvents } from "../../hub/model-download.js";
 import { readTokenizer } from "../../loading/companions.js";
-import { openAdapter, tokenizerFolder } from "../../loading/open-adapter.js";
+import { openAdapterOn, tokenizerFolder } from "../../loading/open-adapter.js";
 import { sharedModel } from "../../loading/shared-model.js";
 import { modelTokenizer } from "../../tokenizers/model-tokenizer.js";
 import { Writer } from "../generate.js";
@@ -31,7 +31,7 @@ export async function loadServed(job: EngineJob, events: DownloadEvents): Promis
   const loaded = new Map<string, LoadedTarget>([[name, base]]);
   for (const [model, adapter] of Object.entries(adapters)) {
     const folder = await modelFolder(adapter, events);
-    const opened = await openAdapter(folder, base.folder, events);
+    const opened = await openAdapterOn(base.folder, folder, events);
     const read = async () => readTokenizer(await tokenizerFolder(folder, base.folder));
     loaded.set(model, {
       ...base,
