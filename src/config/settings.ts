@@ -58,7 +58,7 @@ export interface Setting {
    * The values of a choice, asked for where they can become more; the allowed members of a list (absent: any names).
    */
   readonly choices?: readonly string[] | (() => readonly string[]);
-  /** Of a list: its members are `LEFT=RIGHT`, named here so; a config file may hold a mapping in its place. */
+  /** Members of a list are `LEFT=RIGHT`, named here so; a config file may hold a mapping in its place. */
   readonly pairs?: readonly [left: string, right: string];
   /** The way out for a value that it does not take, in words. */
   readonly advice?: string;

@@ -39,22 +39,27 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: OpenSettings): boolean
     words: `${optionName("quantize")} nf4 or fp4`,
   },
   "full weights": {
-    isMet: (settings) => settings.lr === settings.adapterLr || trainsFullWeights(settings),
+    isMet: usesRate,
     words: `weights that train in full, and here adapters alone do, at ${optionName("adapterLr")}`,
   },
   patience: { isMet: ({ patience }) => patience !== null, words: optionName("patience") },
 };
 
-/** True if a run trains, at some time, weights beside its adapters, or may. */
-export function trainsFullWeights({
+/** True if something trains at `lr`: weights beside the adapters, at some time or maybe, or adapters that follow it. */
+export function usesRate({
   method,
+  lr,
+  adapterLr,
   warmStartSteps,
   trainModules,
   bias,
   adapterFrom,
-}: Pick<OpenSettings, "method" | "warmStartSteps" | "trainModules" | "bias" | "adapterFrom">): boolean {
+}: Pick<
+  OpenSettings,
+  "method" | "lr" | "adapterLr" | "warmStartSteps" | "trainModules" | "bias" | "adapterFrom"
+>): boolean {
   const adaptersAlone = trainModules.length === 0 && bias === "none" && adapterFrom === null;
-  return method === "full" || warmStartSteps !== 0 || !adaptersAlone;
+  return lr === adapterLr || method === "full" || warmStartSteps !== 0 || !adaptersAlone;
 }
 
 /**

@@ -73,8 +73,8 @@ export async function checkBase(
   const { vocabSize } = source.build().config;
   if (tokens !== vocabSize) {
     onNotice(
-      `${where}: was trained on weights with ${tokens} tokens, and ${folder} has ${vocabSize}, so that they cannot be ` +
-        "compared; make sure that it is the same model",
+      `${where}: was trained on weights with ${tokens} tokens, and ${folder} has ${vocabSize}, so that they cannot ` +
+        "be compared; make sure that it is the same model",
     );
     return;
   }

@@ -61,7 +61,7 @@ export async function openAdapter(folder: string, given: string | null, events?:
   const model = asWritten.build();
   const unties = untiesBase(adapter, model);
   const source = resizedSource(unties ? await folderSource(baseFolder, { untied: true }) : asWritten, adapter);
-  const resized = source.build();
+  const resized = source === asWritten ? model : source.build();
   const tokens = resized.config.vocabSize;
   await checkBase(baseFolder, asWritten, adapter.base, folder, { tokens, onNotice: events?.onNotice });
   const effect = peftEffect(adapter, source, resized, folder);

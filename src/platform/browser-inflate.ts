@@ -88,7 +88,7 @@ class Output {
 class Inflater {
   readonly #input: Uint8Array;
   readonly #output: Output;
-  /** Of the next byte to be read. */
+  /** Place of the next byte to be read. */
   #at: number;
   /** Bits that were read and not used, from the lowest on. */
   #held = 0;

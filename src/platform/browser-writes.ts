@@ -109,7 +109,7 @@ export async function removeFolderAtomic(target: string): Promise<void> {
   await moveOver(partial, target);
 }
 
-/** What a folder is to become. */
+/** A decision on what a folder is to become. */
 interface Decision {
   /** All of its files; null to remove it. */
   readonly files: readonly string[] | null;

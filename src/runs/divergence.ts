@@ -1,5 +1,5 @@
 import type { Settings } from "../config/settings.js";
-import { trainsFullWeights } from "../config/unused.js";
+import { usesRate } from "../config/unused.js";
 import type { LossAtStep } from "./run-state.js";
 
 /** Floor of the lowest loss, in nats: so far down, a factor is a difference that means nothing. */
@@ -59,7 +59,7 @@ export function gentlerResume(runFolder: string, checkpoint: "last" | "best", se
   return [
     `highrank resume ${runFolder}`,
     ...(checkpoint === "last" ? [] : [`--checkpoint ${checkpoint}`]),
-    ...(lr === adapterLr || trainsFullWeights(settings) ? [`--lr ${half(lr)}`] : []),
+    ...(usesRate(settings) ? [`--lr ${half(lr)}`] : []),
     ...(method === "full" ? [] : [`--adapter-lr ${half(adapterLr)}`]),
     ...(clipGradNorm === null ? ["--clip-grad-norm 1"] : []),
   ].join(" ");

@@ -33,7 +33,8 @@ export async function runCardFacts({ folder, settings, records }: RunFacts, form
   const base = isAdapter && (origin === null || settings.warmStartSteps > 0) ? OWN_BASE : origin;
   const quantizer = records.findLast((record) => record.kind === "start")?.quantizer ?? null;
   const lost = isAdapter ? lostInAdapter(settings.mergePolicy, quantizer) : null;
-  const summary = `${FORM_WORDS[form.kind]} that highrank trained, ${origin === null ? "begun with random weights" : `begun with ${origin.name}`}.`;
+  const begun = origin === null ? "random weights" : origin.name;
+  const summary = `${FORM_WORDS[form.kind]} that highrank trained, begun with ${begun}.`;
   const { license } = statedIn((await readCard(joinPath(folder, "base"))) ?? "");
   return {
     title: `${origin === null ? settings.model : origin.name.split("/").at(-1)!}, ${settings.method}`,

@@ -1,4 +1,4 @@
-/** What a program tells a run between its steps. */
+/** A command that a program gives a run between its steps. */
 export type PaceCommand = "pause" | "step" | "goOn";
 
 /** A run that waits between two steps. */
@@ -10,8 +10,8 @@ export interface Pause {
 }
 
 /**
- * The pace of a run, in the hands of the program that starts it: `train(settings, { pace })`. What it is told before the
- * run begins counts too. A pause changes nothing in what the run learns, and its time does not count.
+ * The pace of a run, in the hands of the program that starts it: `train(settings, { pace })`. What it is told before
+ * the run begins counts too. A pause changes nothing in what the run learns, and its time does not count.
  */
 export class Pace {
   readonly #listeners = new Set<(command: PaceCommand) => void>();

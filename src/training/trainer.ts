@@ -43,7 +43,7 @@ interface Update {
   readonly skipped: string | null;
 }
 
-/** How often a run that waits asks whether it may go on. */
+/** Time after which a run that waits asks again whether it may go on. */
 const PAUSE_MS = 50;
 /** A loss that is so many times that before the first update is no matter of the batch. */
 const RUINED = 1.5;
