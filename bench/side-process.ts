@@ -6,7 +6,7 @@ import type { Ready } from "./sides/serve.js";
 import { REPOSITORY, type StepOptions, stepArguments } from "./step-options.js";
 
 /** The interpreter with the libraries of tests/peers/requirements.txt. */
-function peers(): string {
+export function peers(): string {
   const prepare = join(REPOSITORY, "tests/peers/prepare.js");
   return process.env.PYTHON ?? execFileSync(process.execPath, [prepare, "--where"], { encoding: "utf8" }).trim();
 }
@@ -18,6 +18,7 @@ const SIDES: Readonly<Record<string, readonly [command: string | (() => string),
     "highrank-nf4": [process.execPath, "dist-bench/bench/sides/highrank-step.js", "--quantize", "nf4"],
     "highrank-int8": [process.execPath, "dist-bench/bench/sides/highrank-step.js", "--quantize", "int8"],
     torch: [peers, "bench/sides/torch-step.py"],
+    "torch-nf4": [peers, "bench/sides/torch-step.py", "--quantize", "nf4"],
     "torch-compiled": [peers, "bench/sides/torch-step.py", "--compile"],
     "jax-js": [process.execPath, "dist-bench/bench/sides/jax-step.js"],
   };

@@ -15,6 +15,7 @@ parser.add_argument("--vocab", type=int, default=32100)
 parser.add_argument("--batch", type=int, default=4)
 parser.add_argument("--sequence", type=int, default=256)
 parser.add_argument("--threads", type=int, default=2)
+parser.add_argument("--quantize", choices=["none", "nf4"], default="none", help="the frozen weights, by bitsandbytes")
 parser.add_argument("--compile", action="store_true", help="the model through torch.compile")
 args = parser.parse_args()
 
@@ -30,6 +31,25 @@ ADAMW = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}
 LORA_ALPHA = 32
 
 
+def quantize(model):
+    """Holds the linears of the blocks in NF4, blocks of 64, and computes in float32."""
+    import bitsandbytes as bnb
+
+    for name, linear in list(model.named_modules()):
+        parent, _, own = name.rpartition(".")
+        if own not in LINEARS:
+            continue
+        packed = bnb.nn.Linear4bit(
+            linear.in_features, linear.out_features, bias=False, compute_dtype=torch.float32, quant_type="nf4",
+            compress_statistics=False,
+        )
+        packed.weight = bnb.nn.Params4bit(
+            linear.weight.data, requires_grad=False, quant_type="nf4", compress_statistics=False, module=packed
+        )
+        setattr(model.get_submodule(parent), own, packed.to("cpu"))
+    model.is_loaded_in_4bit = True
+
+
 def build():
     """The model and the number of its own weights; requires_grad is as the method wants it."""
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "presets.json")) as file:
@@ -42,6 +62,8 @@ def build():
     weights = sum(parameter.numel() for parameter in model.parameters())
     if args.method == "full":
         return model, weights
+    if args.quantize == "nf4":
+        quantize(model)
     lora = peft.LoraConfig(r=args.rank, lora_alpha=LORA_ALPHA, lora_dropout=0.0, target_modules=LINEARS)
     model = peft.get_peft_model(model, lora)
     if args.method == "relora":
@@ -84,7 +106,7 @@ def reply(message):
 
 reply(
     {
-        "side": "torch-compiled" if args.compile else "torch",
+        "side": "torch-compiled" if args.compile else "torch-nf4" if args.quantize == "nf4" else "torch",
         "version": f"{torch.__version__}, transformers {transformers.__version__}, PEFT {peft.__version__}",
         "parameters": weights,
         "trained": sum(parameter.numel() for parameter in trained),
