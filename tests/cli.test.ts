@@ -284,6 +284,14 @@ test("options that may repeat, and one that is given twice with one value, are t
   expect((await runCommand(args)).stderr).toMatch(/missing/);
 });
 
+test("tokenizer train learns from text alone", async () => {
+  await withFolder({ "ids.jsonl": '{"input_ids":[1,2,3]}\n' }, async (cwd) => {
+    const { code, stderr } = await runCommand(["tokenizer", "train", "ids.jsonl", "--out", "tok"], { cwd });
+    expect([code, stderr]).toEqual([3, expect.stringContaining("ids.jsonl: has no text to learn a tokenizer from")]);
+    expect(await listTree(cwd)).toEqual(["ids.jsonl"]);
+  });
+});
+
 test("tokenizer train writes a tokenizer that data then uses", async () => {
   await withFolder({ "a.txt": "the cat sat on the mat. ".repeat(20) }, async (cwd) => {
     const train = ["tokenizer", "train", "a.txt", "--out", "tok", "--vocab-size", "265"];

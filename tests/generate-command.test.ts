@@ -267,6 +267,20 @@ describe("a file of prompts", () => {
     });
   });
 
+  test("of messages keeps all that the template saw, with the numbers and keys of Python's JSON", () => {
+    const seen =
+      '"tools":[{"f":{"b":20.0,"2":-0.0,"1":9007199254740993,"c":10000000000000000.0}}],' +
+      '"chat_template_kwargs":{"enable_thinking":false,"limit":1.0,"documents":[{"text":"A"}]}';
+    const rows = `{"messages":[{"role":"user","content":"The cat?"}],${seen}}\n`;
+    return withModel({ "chats.jsonl": rows }, CHATML, async (cwd, writer) => {
+      await runCommand(["generate", "model", "--data", "chats.jsonl", ...ANSWERING], { cwd });
+      const { text } = await writer.answer([user("The cat?")], ALONE);
+      const messages = JSON.stringify([user("The cat?"), assistant(text)]);
+      const written = await readFile(path.join(cwd, "out/answers.jsonl"), "utf8");
+      expect(written).toBe(`{"messages":${messages},${seen},"finish":"length"}\n`);
+    });
+  });
+
   test("of texts is asked in a chat with --chat, and a table's column by its role", () =>
     withModel({ "table.csv": "id,asks\n1,The cat?\n2,The mat?\n" }, CHATML, async (cwd, writer) => {
       const columns = ["--data", "table.csv", "--columns", "text=asks"];

@@ -61,7 +61,7 @@ function requireDepth(text: string): void {
 
 /** A value from a file, for a message: JSON with numbers that are not finite by their names, cut off if it is long. */
 export function shownValue(value: unknown): string {
-  if (typeof value === "number") return String(value);
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
   const named = (key: string, each: unknown): unknown =>
     typeof each === "number" && !Number.isFinite(each) ? String(each) : withBigInts(key, each);
   try {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { exists, joinPath, makeFolder, requireRoom, writeFilesAtomic } from "#platform";
-import { ConfigError } from "../base/errors.js";
+import { ConfigError, DataError } from "../base/errors.js";
 import { formatCount } from "../base/numbers.js";
 import { SETTINGS } from "../config/settings.js";
 import { loadCorpus } from "../data/corpus.js";
@@ -45,6 +45,9 @@ export function addTokenizer(program: Command, context: Context): void {
     const data = await locateData(source, context.events);
     const reading = { columns, document, config: data.config };
     const { train: documents } = await loadCorpus(data.source, { validationFraction: 0, ...reading });
+    if (documents.length === 0) {
+      throw new DataError(`${source}: has no text to learn a tokenizer from, as tokens are none; name data with text`);
+    }
     const json = trainBytePairEncoding(documents, { vocabSize });
     const [endOfText] = json.added_tokens;
     const config = tokenizerConfigJson(endOfText!.content, Number.MAX_SAFE_INTEGER);

@@ -160,6 +160,18 @@ test.each([
   expect(tuned(flags)).toMatchObject(wanted);
 });
 
+test.each(["lr_scheduler_type", "lr_scheduler", "lrSchedulerType"])(
+  "%s: cosine falls to 0 and constant has no warm-up, as in transformers",
+  (name) => {
+    expect(tuned({ [name]: "cosine" })).toMatchObject({ schedule: "cosine", minLrRatio: 0 });
+    expect(tuned({ [name]: "cosine", min_lr_ratio: 0.2 })).toMatchObject({ schedule: "cosine", minLrRatio: 0.2 });
+    expect(tuned({ [name]: "constant" })).toMatchObject({ schedule: "constant", warmupSteps: 0 });
+    expect(tuned({ [name]: "constant", warmup_steps: 3 })).toMatchObject({ schedule: "constant", warmupSteps: 3 });
+    expect(tuned({ [name]: "constant_with_warmup" }).warmupSteps).toBe(tuned({ schedule: "constant" }).warmupSteps);
+    expect(tuned({ schedule: "cosine" }).minLrRatio).toBe(0.1);
+  },
+);
+
 test("names and values of adapters, rates and quantizing that mean the same are taken", () => {
   expect(
     tuned({ lora_r: 8, lora_alpha: 64, lora_dropout: 0.1, learning_rate: 1e-4, lr_scheduler_type: "cosine" }),

@@ -19,6 +19,13 @@ export function isOwnName(name: string, key: SettingKey): boolean {
   return normalize(name) === normalize(key);
 }
 
+/** What a value means beside its setting under a name of other trainers. */
+export function impliedBy(name: string, key: SettingKey, value: string): [key: SettingKey, value: number][] {
+  const entries = Object.entries(settingOf(key).implies ?? {});
+  const implied = entries.find(([alias]) => normalize(alias) === normalize(name))?.[1][value];
+  return Object.entries(implied ?? {}) as [SettingKey, number][];
+}
+
 /** The setting that a name stands for. */
 export interface NamedSetting {
   readonly key: SettingKey;

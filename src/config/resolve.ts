@@ -5,7 +5,7 @@ import type { ConfigFile } from "./config-file.js";
 import { CROSS_CHECKS } from "./cross-checks.js";
 import { type DataFacts, DERIVATIONS, derive, hasFullRows, isComplete, type OpenSettings, openKeys } from "./derive.js";
 import { defaultIn, jobOf } from "./jobs.js";
-import { adviceForUnknown, findSetting, isOwnName, SETTING_KEYS, settingOf } from "./names.js";
+import { adviceForUnknown, findSetting, impliedBy, isOwnName, SETTING_KEYS, settingOf } from "./names.js";
 import { parseValue } from "./parse-value.js";
 import { isModelPreset, RECIPES } from "./presets.js";
 import type { DerivedKey, Setting, SettingKey, Settings } from "./settings.js";
@@ -151,6 +151,7 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
   const ruledOut: { name: string; key: SettingKey; choice: string }[] = [];
   const factors: { name: string; key: SettingKey; times: SettingKey; factor: number }[] = [];
   const nameOf = new Map<SettingKey, string>();
+  const implications: [name: string, key: SettingKey, value: number][] = [];
   const label = source.isFlag ? optionName : (name: string) => name;
   const show = source.isFlag ? optionName : (name: string) => `${source.path}: ${name}`;
   const refuse = (key: SettingKey, fault: string): void => {
@@ -183,6 +184,7 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
     }
     const { key, choice, times, isShare = false } = found;
     const isWord = typeof raw === "string" || typeof raw === "boolean" || raw === null;
+    if (isWord) for (const implied of impliedBy(name, key, String(raw).trim())) implications.push([name, ...implied]);
     const spelling = isWord ? settingOf(key).spellings?.[String(raw).trim()] : undefined;
     if (spelling !== undefined) {
       for (const [other, value] of Object.entries(spelling)) assign(name, other as SettingKey, value, other === key);
@@ -197,6 +199,7 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
     else if (isShare) assign(name, key, Math.min(parsed.value as number, WHOLE), false);
     else assign(name, key, choice ?? parsed.value, choice === undefined);
   }
+  for (const [name, key, value] of implications) if (layer[key] === undefined) assign(name, key, value, false);
   for (const { name, key, times, factor } of factors) {
     if (bad.has(times)) continue;
     if (layer[times] === undefined) {

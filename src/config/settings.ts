@@ -91,9 +91,17 @@ export interface Setting {
    * among them the flag can stand alone.
    */
   readonly spellings?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /**
+   * Names of other trainers under which a value means other settings too, where those are not given: each with the
+   * values that do.
+   */
+  readonly implies?: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, number>>>>>>;
   /** Names of booleans that each stand for one value of a choice: true chooses it, false rules it out. */
   readonly switches?: Readonly<Record<string, string>>;
 }
+
+/** Settings that schedules of transformers have by themselves. */
+const TRANSFORMERS_SCHEDULES = { cosine: { minLrRatio: 0 }, constant: { warmupSteps: 0 } } as const;
 
 /**
  * Every setting of a training run, declared once. Names take camelCase, kebab-case and snake_case alike. Aliases are
@@ -639,13 +647,14 @@ export const SETTINGS = {
     choices: ["constant", "linear", "cosine", "cosine_restarts"],
     derived: "cosine_restarts for method relora, else cosine",
     fineTune: { derived: "cosine_restarts for method relora, else linear" },
-    help: "Learning rate over the steps, after the warm-up.",
+    help: "Learning rate over the steps, after the warm-up. Under the names of transformers and axolotl, cosine falls to 0 and constant has no warm-up, unless minLrRatio and warmupSteps are given.",
     aliases: ["scheduler", "lr_scheduler", "lr_scheduler_type"],
     spellings: {
       constant_with_warmup: { schedule: "constant" },
       cosine_with_min_lr: { schedule: "cosine" },
       cosine_with_restarts: { schedule: "cosine_restarts" },
     },
+    implies: { lr_scheduler: TRANSFORMERS_SCHEDULES, lr_scheduler_type: TRANSFORMERS_SCHEDULES },
   },
   warmupSteps: {
     type: "number",

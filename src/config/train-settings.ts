@@ -378,7 +378,8 @@ export interface TrainSettings {
    */
   readonly loraPlusRatio?: Settings["loraPlusRatio"] | undefined;
   /**
-   * Learning rate over the steps, after the warm-up.
+   * Learning rate over the steps, after the warm-up. Under the names of transformers and axolotl, cosine falls to 0
+   * and constant has no warm-up, unless minLrRatio and warmupSteps are given.
    *
    * Value: one of constant, linear, cosine, cosine_restarts.
    * Default: cosine_restarts for method relora, else cosine.

@@ -72,6 +72,29 @@ export function cardNamed(card: string, name: string): string {
   return card.replaceAll(JSON.stringify(HERE), JSON.stringify(name)).replaceAll(` ${HERE}\n`, ` ${name}\n`);
 }
 
+/**
+ * The card of an adapter for readers who get its base from the hub, whatever name the card has for it.
+ * @param base of the hub.
+ */
+export function cardOnBase(card: string, form: CardForm, base: CardBase): string {
+  const from = baseIn(card);
+  if (from === null) return card;
+  const metadata = stringify({ base_model: base.name, base_model_relation: "adapter" }, { lineWidth: 0 });
+  return card
+    .replace(/^(base_model|base_model_relation): .*\n/gm, "")
+    .replace("---\n", () => `---\n${metadata}`)
+    .replaceAll(baseWords(from, form), () => baseWords(base, form))
+    .replaceAll(loadingOf(form, from), () => loadingOf(form, base));
+}
+
+/** The base that the text of a card names; null if it names none. */
+function baseIn(card: string): CardBase | null {
+  const local = /^The base is `([^`\n]+)`, no model of the hub/m.exec(card);
+  if (local !== null) return { name: local[1]!, isOfHub: false, revision: null };
+  const ofHub = /^The base is \[([^\]\n]+)\]\([^)\n]*\)(?:, revision `(\w+)`)?/m.exec(card);
+  return ofHub === null ? null : { name: ofHub[1]!, isOfHub: true, revision: ofHub[2] ?? null };
+}
+
 function metadataOf({ form, base, relation, license, datasets, languages, tags }: CardFacts): string {
   const ofHub = base?.isOfHub === true;
   const fields = {

@@ -29,5 +29,8 @@ function tableText({ title, note, head, rows }: Table): string {
 
 /** The text with Markdown's marks escaped. */
 function plain(text: string): string {
-  return text.replace(/[\\`*_[\]<>|#]/g, "\\$&").replaceAll(/\s*\n\s*/g, " ");
+  return text
+    .replaceAll(/\s*\n\s*/g, " ")
+    .replace(/\p{Control}/gu, "")
+    .replace(/[\\`*_[\]<>|#]/g, "\\$&");
 }

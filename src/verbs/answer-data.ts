@@ -11,14 +11,15 @@ import {
   removeTree,
 } from "#platform";
 import { ConfigError } from "../base/errors.js";
-import { withBigInts } from "../base/json.js";
 import { optionName } from "../base/naming.js";
+import type { Conversation } from "../chats/chat-rendering.js";
 import { loadDataset } from "../data/dataset.js";
 import { type Prompt, promptOf } from "../data/prompts.js";
 import { describePlace } from "../data/records.js";
 import { locateData } from "../hub/locate-data.js";
 import { inputsOf, requireApart, requireNewFile } from "../loading/output-folder.js";
 import type { Answer } from "../programs/text-generator.js";
+import { writePythonJson } from "../python/json.js";
 import { OBJECT, requireArguments, TEXT } from "./arguments.js";
 import { type ManyOptions, Writer, type WriterOptions } from "./generate.js";
 import { readBy } from "./target.js";
@@ -151,9 +152,16 @@ function lineOf(prompt: Prompt, { text, finish }: Answer): string {
       : {
           messages: [...prompt.messages, { role: "assistant", content: text }],
           ...(prompt.tools !== undefined && { tools: prompt.tools }),
+          ...variablesOf(prompt),
           finish,
         };
-  return JSON.stringify(line, withBigInts);
+  return writePythonJson(line);
+}
+
+/** What the template saw beside messages and tools, under the name that records have for it. */
+function variablesOf({ documents, templateVariables }: Conversation): { readonly chat_template_kwargs?: object } {
+  const variables = { ...templateVariables, ...(documents !== undefined && { documents }) };
+  return Object.keys(variables).length === 0 ? {} : { chat_template_kwargs: variables };
 }
 
 /** A chat with a system message in front, if it has none. */

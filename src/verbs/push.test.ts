@@ -7,6 +7,7 @@ import { withFolder } from "../../tests/run-command.js";
 import { TEXT, writeSmallModel } from "../../tests/small-model.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { frontMatter } from "../data/front-matter.js";
+import { isOwnCard } from "../files/own-card.js";
 import type { HubAccess } from "../hub/hub-access.js";
 import { mergeTarget } from "./merge.js";
 import { type Pushed, type PushOptions, pushTarget } from "./push.js";
@@ -144,11 +145,39 @@ test("an adapter goes with a base that others can get, or not at all", async () 
     const adapter = path.join(root, "adapter");
     await expect(push(adapter)).rejects.toThrow(/which nobody else can get; name a model of the hub with base/);
     expect(hub.seen).toEqual([]);
-    await push(adapter, { base: "org/tiny@0123456789012345678901234567890123456789" });
+    await expect(push(adapter, { base: "org/none" })).rejects.toThrow("org/none");
+    expect(hub.filesOf(repository)).toBeUndefined();
+    const commit = await hub.pushFolder("org/tiny", path.join(root, "float"));
+    const notices: string[] = [];
+    await push(adapter, { base: `org/tiny@${commit}`, onNotice: (text) => notices.push(text) });
+    expect(notices.join("\n")).toContain("has the weights that the adapter was trained on is not checked");
     const config = JSON.parse(hub.filesOf(repository)!.get("adapter_config.json")!.toString());
     expect(config).toMatchObject({ base_model_name_or_path: "org/tiny", peft_type: "LORA" });
-    expect(config.revision).toBe("0123456789012345678901234567890123456789");
+    expect(config.revision).toBe(commit);
     expect(JSON.stringify(config)).not.toContain(root);
+  });
+});
+
+test("the card of an adapter names the base that others can get", async () => {
+  await withFolder({ "a.txt": TEXT }, async (root) => {
+    const base = path.join(root, "float");
+    await writeSmallModel(base, { numLayers: 1 });
+    const run = path.join(root, "run");
+    const settings = { model: base, data: path.join(root, "a.txt"), method: "lora", rank: 2, out: run } as const;
+    await train({ ...settings, maxSteps: 1, batchSize: 2, sequenceLength: 16, evalTokens: 32, sampleTokens: 0 });
+    const commit = await hub.pushFolder("org/tiny", base);
+    for (const target of [run, path.join(run, "adapter")]) {
+      for (const named of ["org/tiny", `org/tiny@${commit}`]) {
+        await push(target, { base: named });
+        const card = hub.filesOf(repository)!.get("README.md")!.toString();
+        expect(isOwnCard(card)).toBe(true);
+        expect(frontMatter(card)).toMatchObject({ base_model: "org/tiny", base_model_relation: "adapter" });
+        expect(card).toContain("The base is [org/tiny](https://huggingface.co/org/tiny)");
+        expect(card).toContain('base = "org/tiny"');
+        expect(card.includes(`revision="${commit}"`)).toBe(named !== "org/tiny");
+        expect(card).not.toMatch(/no model of the hub|path\/to/);
+      }
+    }
   });
 });
 

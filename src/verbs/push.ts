@@ -16,8 +16,11 @@ import { checkpointPath, orCheckpointError } from "../files/open-file.js";
 import { CARD, changedCard, readCard } from "../files/own-card.js";
 import { isPickleName, pickleError } from "../files/pickle.js";
 import type { CardForm } from "../formats/card-loading.js";
-import { cardNamed } from "../formats/model-card.js";
+import { cardNamed, cardOnBase } from "../formats/model-card.js";
 import { isGgufName } from "../gguf/open-gguf.js";
+import { hubAccess } from "../hub/hub-access.js";
+import { HubClient } from "../hub/hub-client.js";
+import { listRepository } from "../hub/hub-listing.js";
 import { parseHubName } from "../hub/hub-name.js";
 import { type FileToSend, type UploadedModel, type UploadOptions, uploadModel } from "../hub/hub-upload.js";
 import { isAdapterFolder } from "../loading/open-adapter.js";
@@ -67,10 +70,21 @@ export async function pushTarget(target: string, name: string, options: PushOpti
   return withTemporaryFolder(async (folder) => {
     const { files, leftOut } = await filesOf(target, name, folder, options);
     const isPublic = options.public ?? false;
+    if (options.base != null) await checkBase(options.base, options);
     const uploaded = options.dryRun ? null : await uploadModel(name, files, { ...options, isPublic });
     const listed = files.map(({ path, bytes }) => ({ path, bytes }));
     return { name, isPublic: uploaded?.isPublic ?? isPublic, files: listed, leftOut, uploaded };
   });
+}
+
+/** Requires that a model of the hub is there, unless nothing is to be asked of it. */
+async function checkBase(base: string, { dryRun, access: given, patience, onNotice }: PushOptions): Promise<void> {
+  const repository = parseHubName(base)!;
+  if (dryRun !== true) {
+    const access = given ?? (await hubAccess());
+    await listRepository(new HubClient(repository.name, access, onNotice, patience), repository, "model");
+  }
+  onNotice?.(`Whether ${base} has the weights that the adapter was trained on is not checked.`);
 }
 
 function requireName(name: string): void {
@@ -149,7 +163,18 @@ async function adapterFiles(
   if (base === null) return found;
   const revision = base.includes("@") ? ofHub.revision : null;
   const text = toJsonText({ ...config, base_model_name_or_path: ofHub.name, revision }, "adapter_config.json");
-  return withMade(found, made, new Map([["adapter_config.json", text]]));
+  const texts = new Map([["adapter_config.json", text]]);
+  const card = await readCard(folder);
+  if (card !== null) {
+    const hasTokenizer = found.files.some(({ path: file }) => file === "tokenizer.json");
+    const form = { kind: "adapter", hasTokenizer, isChat: hasTokenizer && (await hasChatTemplate(folder)) } as const;
+    const cardBase = { name: ofHub.name, isOfHub: true, revision };
+    texts.set(
+      CARD,
+      changedCard(card, (own) => cardNamed(cardOnBase(own, form, cardBase), name)),
+    );
+  }
+  return withMade(found, made, texts);
 }
 
 /** Files that belong to a model. Others, such as what lies there by chance, do not leave the machine. */

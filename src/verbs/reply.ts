@@ -8,8 +8,7 @@ export type WriteText = (onText: (piece: string) => void, left: AbortController)
  * ends the writing.
  */
 export class Reply extends Promise<string> implements AsyncIterable<string> {
-  /** The text with its number of tokens, its times and why it ended. */
-  readonly generation: Promise<Generation>;
+  readonly #generation: Promise<Generation>;
   readonly #left: AbortController = new AbortController();
   readonly #pieces: string[] = [];
   #hasEnded = false;
@@ -29,11 +28,18 @@ export class Reply extends Promise<string> implements AsyncIterable<string> {
       this.#pieces.push(piece);
       this.#wake();
     };
-    this.generation = write(onText, this.#left).finally(() => {
+    this.#generation = write(onText, this.#left).finally(() => {
       this.#hasEnded = true;
       this.#wake();
     });
-    settle(this.generation.then(({ text }) => text));
+    settle(this.#generation.then(({ text }) => text));
+  }
+
+  /** The text with its number of tokens, its times and why it ended. */
+  get generation(): Promise<Generation> {
+    // Whoever awaits it hears of an error there.
+    this.catch(() => {});
+    return this.#generation;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string, void, undefined> {
@@ -47,7 +53,7 @@ export class Reply extends Promise<string> implements AsyncIterable<string> {
           this.#wake = resolve;
         });
       }
-      await this.generation;
+      await this.#generation;
     } finally {
       this.#left.abort();
     }
