@@ -1,4 +1,5 @@
 import { formatBytes, formatChange, formatCount, formatDuration, formatNumber, formatShare } from "../base/numbers.js";
+import type { Fullness } from "../relora/cycle-losses.js";
 import { rankText } from "../relora/merge-report.js";
 import type { PhaseName } from "../relora/plan.js";
 import type {
@@ -242,8 +243,10 @@ const SOUND_RECOVERY: readonly [least: number, most: number] = [0.5, 1.5];
  * codes that changed.
  */
 export function mergeLines(record: MergeRecord, columns: number, style: Style): string[] {
+  const { fullness } = record;
   const pieces = [
     `cycle ${record.cycle}`,
+    ...(fullness === undefined ? [] : [`full after ${fullness.steps} steps`, gainText(fullness)]),
     ...lossPieces(record.lossBefore, record.lossAfter),
     `|ΔW| ${formatNumber(record.deltaNorm)}`,
   ];
@@ -256,6 +259,11 @@ export function mergeLines(record: MergeRecord, columns: number, style: Style): 
   if (record.codesChanged !== null) pieces.push(`codes changed ${formatShare(record.codesChanged)}`);
   const paint = (piece: string): string => (verdict !== "" && piece === recovered ? style.yellow(piece) : piece);
   return labelled(label("merge", style.green), pieces, { gap: "  ", columns, paint });
+}
+
+/** The present gain of a hundred steps beside the mean. */
+function gainText({ gain, meanGain }: Fullness): string {
+  return `gain ${formatNumber(100 * gain)} of ${formatNumber(100 * meanGain)} a 100 steps`;
 }
 
 /** Nothing where the loss was not measured. */

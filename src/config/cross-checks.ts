@@ -210,6 +210,14 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     },
   },
   {
+    keys: ["schedule", "restart", "method"],
+    fault: ({ schedule, restart, method }) =>
+      method !== "relora" || restart === "fixed" || schedule !== "cosine_restarts"
+        ? null
+        : `${optionName("schedule")}: cosine_restarts falls to 0 before each restart, and with ` +
+          `${optionName("restart")} when-full none is known beforehand; use cosine, or ${optionName("restart")} fixed`,
+  },
+  {
     keys: ["cycleLength", "reloraEvery", "method"],
     fault: ({ cycleLength, reloraEvery, method }) =>
       method !== "relora" || cycleLength % reloraEvery === 0

@@ -1,6 +1,9 @@
+import { adapterKind } from "../adapters/kinds.js";
+import { MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
 import { optionName } from "../base/naming.js";
 import { smallest } from "../base/numbers.js";
 import { isTextName } from "../data/text-format.js";
+import { isPruning } from "../optim/reset.js";
 import { jobOf } from "./jobs.js";
 import type { DerivedKey, SettingKey, Settings } from "./settings.js";
 
@@ -93,11 +96,22 @@ export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
         : Number(((RATE_BY_WIDTH / hiddenSize) * (method === "full" ? 0.1 : 1)).toPrecision(2)),
   },
   adapterLr: { from: ["lr"], value: ({ lr }) => lr },
+  restartShare: {
+    from: ["restart", "adapterKind", "optimizerReset", "quantize", "mergePolicy"],
+    value: ({ restart, adapterKind: name, optimizerReset, quantize, mergePolicy }) => {
+      const isWhole =
+        !adapterKind(name).hasDirections ||
+        isPruning(optimizerReset) ||
+        (quantize !== "none" && MERGE_POLICY_KINDS[mergePolicy].startsFromResidual);
+      return restart === "when-full" && !isWhole ? 0.5 : 1;
+    },
+  },
   schedule: {
-    from: ["method", "restartShare", "model"],
+    from: ["method", "restart", "restartShare", "model"],
     value: (settings) => {
-      // What goes on is not to stand still for what restarts.
-      if (settings.method === "relora") return settings.restartShare === 1 ? "cosine_restarts" : "cosine";
+      // What goes on is not to stand still for what restarts, and nobody knows when what is full will restart.
+      const standsStill = settings.restart === "fixed" && settings.restartShare === 1;
+      if (settings.method === "relora") return standsStill ? "cosine_restarts" : "cosine";
       return isFineTune(settings) ? "linear" : "cosine";
     },
   },
@@ -204,8 +218,9 @@ function warmupInSteps(settings: Settings): number {
 
 /** The steps within which the first warm-up has to end, and the name of what bounds them. */
 export function firstStretch(settings: Settings): { steps: number; name: string } {
-  const { method, warmStartSteps, cycleLength, maxSteps: run } = settings;
+  const { method, restart, warmStartSteps, cycleLength, maxSteps: run } = settings;
   if (method !== "full" && warmStartSteps > 0) return { steps: warmStartSteps, name: optionName("warmStartSteps") };
-  if (method === "relora" && cycleLength < run) return { steps: cycleLength, name: optionName("cycleLength") };
+  if (method === "relora" && restart === "fixed" && cycleLength < run)
+    return { steps: cycleLength, name: optionName("cycleLength") };
   return { steps: run, name: "the steps of the run" };
 }

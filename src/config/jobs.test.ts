@@ -224,7 +224,15 @@ const VALUES: Readonly<Partial<Record<SettingKey, unknown>>> = {
   },
   ...{ sequenceLength: 128, chatDate: "2026-03-31", patience: 3, quantBlockSize: 128, layersToTransform: ["0", "1"] },
   ...{ rankPattern: ["q_proj=4"], alphaPattern: ["q_proj=8"], trainModules: ["norms"], bias: "all", preset: "none" },
-  ...{ restartShare: 1, warmStartSteps: 0, reloraEvery: 4, cycleLength: 8, restartWarmupSteps: 2, warmupSteps: 2 },
+  ...{
+    restart: "fixed",
+    restartShare: 1,
+    warmStartSteps: 0,
+    reloraEvery: 4,
+    cycleLength: 8,
+    restartWarmupSteps: 2,
+    warmupSteps: 2,
+  },
   ...{
     evalEvery: 7,
     saveEvery: 9,

@@ -26,6 +26,7 @@ export type SettingUse =
   | "adapters"
   | "new adapters"
   | "relora"
+  | "fixed cycles"
   | "cycles"
   | "pruning"
   | "seen gradients"
@@ -75,7 +76,7 @@ export interface Setting {
   /** The share that it has in a warm start: none, or that of the learning rates of its steps. Absent: all of it. */
   readonly warmStart?: "none" | "rates";
   /** Its value in runs that began before the setting was there, whose files do not name it. Absent: the default. */
-  readonly before?: boolean | null;
+  readonly before?: boolean | string | null;
   /** True if no number of a run depends on it. */
   readonly computesNothing?: true;
   /** `own`: a study gives it to each run. `shared`: all arms must have it in common, or their losses do not compare. */
@@ -460,10 +461,20 @@ export const SETTINGS = {
     unit: "steps",
     help: "Full-rank steps before the adapters take over, counted in maxSteps.",
   },
+  restart: {
+    type: "choice",
+    group: "Restarts",
+    usedBy: ["relora"],
+    warmStart: "none",
+    choices: ["fixed", "when-full"],
+    default: "fixed",
+    before: "fixed",
+    help: "When adapters are merged and restarted: every reloraEvery steps (fixed), or when they are full, that is when the training loss falls much more slowly than right after the last restart.",
+  },
   reloraEvery: {
     type: "integer",
     group: "Restarts",
-    usedBy: ["relora"],
+    usedBy: ["relora", "fixed cycles"],
     warmStart: "rates",
     derived: "a quarter of the steps with adapters",
     min: 1,
@@ -474,7 +485,7 @@ export const SETTINGS = {
   cycleLength: {
     type: "integer",
     group: "Restarts",
-    usedBy: ["cycles"],
+    usedBy: ["cycles", "fixed cycles"],
     warmStart: "rates",
     derived: "reloraEvery",
     min: 1,
@@ -496,7 +507,7 @@ export const SETTINGS = {
     group: "Restarts",
     usedBy: ["relora"],
     warmStart: "none",
-    default: 1,
+    derived: "0.5 with restart when-full where adapters can restart in part, else 1",
     above: 0,
     max: 1,
     help: "Share of each adapter's directions that a merge takes and restarts, the weakest; the others go on as they are.",

@@ -264,6 +264,14 @@ export interface TrainSettings {
    */
   readonly warmStartSteps?: Settings["warmStartSteps"] | undefined;
   /**
+   * When adapters are merged and restarted: every reloraEvery steps (fixed), or when they are full, that is when the
+   * training loss falls much more slowly than right after the last restart.
+   *
+   * Value: one of fixed, when-full.
+   * Default: fixed.
+   */
+  readonly restart?: Settings["restart"] | undefined;
+  /**
    * Merge period of relora: adapters are merged and restarted after so many steps.
    *
    * Value: an integer of at least 1, in steps.
@@ -288,7 +296,7 @@ export interface TrainSettings {
    * Share of each adapter's directions that a merge takes and restarts, the weakest; the others go on as they are.
    *
    * Value: a number above 0 and at most 1.
-   * Default: 1.
+   * Default: 0.5 with restart when-full where adapters can restart in part, else 1.
    */
   readonly restartShare?: Settings["restartShare"] | undefined;
   /**

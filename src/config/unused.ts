@@ -15,6 +15,10 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: OpenSettings): boolean
     words: `adapters that start anew; ${optionName("adapterFrom")} keeps what its adapter has`,
   },
   relora: { isMet: ({ method }) => method === "relora", words: "method relora" },
+  "fixed cycles": {
+    isMet: ({ method, restart }) => method !== "relora" || restart === "fixed",
+    words: `${optionName("restart")} fixed`,
+  },
   cycles: {
     isMet: ({ method, schedule }) => method === "relora" || schedule === "cosine_restarts",
     words: "method relora, or for schedule cosine_restarts",

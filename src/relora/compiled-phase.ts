@@ -127,13 +127,18 @@ export class CompiledPhase {
   }
 
   /**
-   * Runs the probe, and where milestones are evaluated the held-out batches. @throws Error in a phase without adapters.
+   * Runs the probe, and the held-out batches where milestones are evaluated.
+   * @param evaluates false leaves out the held-out batches in any case.
+   * @throws Error in a phase without adapters.
    */
-  async measure(): Promise<Measured> {
+  async measure(evaluates = true): Promise<Measured> {
     const { probe } = this.#graphs;
     if (probe === null) throw new Error("a phase without adapters has no merges to measure");
     const { evalMilestones } = this.#run.settings;
-    return { probe: await probe.run(), heldOutLoss: evalMilestones ? (await this.evaluate()).loss : Number.NaN };
+    return {
+      probe: await probe.run(),
+      heldOutLoss: evaluates && evalMilestones ? (await this.evaluate()).loss : Number.NaN,
+    };
   }
 
   /** Does work that needs the memory of the graphs, and compiles them anew. The model must then compute the same. */

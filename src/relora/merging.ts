@@ -36,6 +36,8 @@ export interface CycleEnd {
    * how the last cycle ends, since no step follows that would need the adapters empty.
    */
   readonly keepsTrained: boolean;
+  /** False leaves out the held-out losses before and after. Default true: where milestones are evaluated. */
+  readonly measures?: boolean;
 }
 
 /**
@@ -50,20 +52,20 @@ export async function endCycle(
   phase: CompiledPhase,
   plan: StepPlan,
   master: MasterWeights,
-  { keepsTrained }: CycleEnd = { keepsTrained: false },
+  { keepsTrained, measures = true }: CycleEnd = { keepsTrained: false },
 ): Promise<EndedCycle> {
   const { model, settings, quantizer } = run;
   const { step, cycle, mergeShare } = plan;
   const directions = weakestDirections(model, mergeShare);
   const learned = await learnedTerms(model, directions);
-  const before = await phase.measure();
+  const before = await phase.measure(measures);
 
   const sha256 = await master.log({ cycle, step, ...scalingsOf(learned), layers: pairsOf(learned) });
   const outcomes = keepsTrained
     ? await unrounded(model, learned)
     : await mergeIntoWeights(run, phase, plan, directions);
 
-  const after = await phase.measure();
+  const after = await phase.measure(measures);
   const layers = await mergedLayers(model, outcomes, master);
   const report = {
     step,

@@ -19,6 +19,8 @@ export interface DonePart {
   /** The length that they were planned for last. */
   readonly maxSteps: number;
   readonly stretches: readonly Stretch[];
+  /** Steps after which full adapters were restarted. */
+  readonly restarts: readonly number[];
 }
 
 /** The settings that {@link changePlan} reads. */
@@ -29,11 +31,11 @@ export type PlanSettings = ReloraConfig & Pick<Settings, "lr" | "adapterLr">;
  * was: where the learning rates of those steps depended on the length, they are kept as a stretch of their own.
  */
 export function changePlan(done: DonePart, before: PlanSettings, after: PlanSettings): PlanChange | string {
-  const { step, maxSteps, stretches } = done;
-  const planned = { ...before, maxSteps, stretches };
-  const isSame = ratesAgree(planned, { ...after, stretches }, step);
+  const { step, maxSteps, stretches, restarts } = done;
+  const planned = { ...before, maxSteps, stretches, restarts };
+  const isSame = ratesAgree(planned, { ...after, stretches, restarts }, step);
   const kept = isSame ? stretches : [...stretches, { until: step, maxSteps }];
-  const wanted = { ...after, stretches: kept };
+  const wanted = { ...after, stretches: kept, restarts };
   const conflict = planConflict(planned, wanted, step);
   if (conflict !== null) return conflict;
   const reopens = planStep(step, planned).merge && !planStep(step, wanted).merge;

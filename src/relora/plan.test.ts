@@ -21,6 +21,45 @@ const planOf = (change: Partial<ReloraConfig>) => {
   return Array.from({ length: config.maxSteps }, (_, i) => planStep(i + 1, config));
 };
 
+describe("relora that restarts when the adapters are full", () => {
+  const WHEN_FULL: Partial<ReloraConfig> = { restart: "when-full", schedule: "cosine", restarts: [12, 31] };
+
+  test("merges after the steps that it is told, and at the end", () => {
+    const plan = planOf(WHEN_FULL);
+    expect(plan.filter(({ merge }) => merge).map(({ step }) => step)).toEqual([12, 31, 40]);
+    expect(plan.filter(({ resetOptimizer }) => resetOptimizer).map(({ step }) => step)).toEqual([12, 31]);
+    expect([1, 12, 13, 31, 32, 40].map((step) => plan[step - 1]!.cycle)).toEqual([1, 1, 2, 2, 3, 3]);
+    expect(planRun({ ...BASE, ...WHEN_FULL })).toMatchObject({ merges: [12, 31, 40], optimizerResets: [12, 31] });
+  });
+
+  test("steps do not depend on restarts after them", () => {
+    const before = planOf({ ...WHEN_FULL, restarts: [12] });
+    expect(planOf(WHEN_FULL).slice(0, 30)).toEqual(before.slice(0, 30));
+  });
+
+  test("the rate keeps to one cosine over the run", () => {
+    const rates = (change: Partial<ReloraConfig>) => planOf(change).map(({ lrMultiplier }) => lrMultiplier);
+    expect(rates(WHEN_FULL)).toEqual(rates({ method: "lora", schedule: "cosine" }));
+  });
+
+  test("no period of a fixed cycle matters", () => {
+    expect(planOf({ ...WHEN_FULL, reloraEvery: 7, cycleLength: 21 })).toEqual(planOf(WHEN_FULL));
+  });
+
+  test("after a warm start, cycles count from its end", () => {
+    const plan = planOf({ ...WHEN_FULL, warmStartSteps: 8 });
+    expect([8, 9, 12, 13].map((step) => plan[step - 1]!.cycle)).toEqual([0, 1, 1, 2]);
+  });
+
+  test("in words", () => {
+    const words = (restarts: readonly number[]) => describePlan(planRun({ ...BASE, ...WHEN_FULL, restarts }));
+    expect(words([])).toBe("40 steps with adapters; merged and restarted when they are full, and merged after step 40");
+    expect(words([12, 31])).toBe(
+      "40 steps with adapters; merged and restarted when they are full, so far after steps 12, 31, and merged after step 40",
+    );
+  });
+});
+
 describe("relora", () => {
   test("a share of the directions is merged, and all of them at the end", () => {
     const plan = planOf({ restartShare: 0.25 });
@@ -36,6 +75,7 @@ describe("relora", () => {
   test("merges at the end of each cycle and resets the optimizer at each but the last", () => {
     expect(planRun(BASE)).toEqual({
       phases: [{ name: "adapter", firstStep: 1, lastStep: 40 }],
+      restartsWhenFull: false,
       merges: [10, 20, 30, 40],
       optimizerResets: [10, 20, 30],
     });
@@ -55,6 +95,7 @@ describe("relora", () => {
         { name: "warm-start", firstStep: 1, lastStep: 7 },
         { name: "adapter", firstStep: 8, lastStep: 30 },
       ],
+      restartsWhenFull: false,
       merges: [17, 27, 30],
       optimizerResets: [17, 27],
     });
@@ -138,6 +179,7 @@ test("lora is one cycle that is merged at the end", () => {
       { name: "warm-start", firstStep: 1, lastStep: 5 },
       { name: "adapter", firstStep: 6, lastStep: 40 },
     ],
+    restartsWhenFull: false,
     merges: [40],
     optimizerResets: [],
   });

@@ -17,8 +17,12 @@ export type ReloraConfig = Pick<
   | "minLrRatio"
   | "optimizerReset"
 > & {
+  /** When adapters restart. Default: `fixed`, every `reloraEvery` steps. */
+  readonly restart?: Settings["restart"];
   /** Lengths that the run was planned for before `maxSteps`, in order. Default: none. */
   readonly stretches?: readonly Stretch[];
+  /** Steps after which full adapters were restarted up to here, in order, where `restart` says so. Default: none. */
+  readonly restarts?: readonly number[];
 };
 
 /** The first steps of a run whose length was changed on the way. */
@@ -53,8 +57,8 @@ export interface StepPlan {
 }
 
 /**
- * The state machine of ReLoRA (Lialin et al. 2023, arXiv:2307.05695, algorithm 1) as a function of the step: nothing is
- * remembered, so a resumed run does what an uninterrupted one does.
+ * The state machine of ReLoRA (Lialin et al. 2023, arXiv:2307.05695, algorithm 1) as a function of the step and, where
+ * adapters restart when they are full, of the restarts so far: a resumed run does what an uninterrupted one does.
  *
  * A cycle ends with its lowest learning rate; then come merge, fresh adapters, reset moments, and the learning rate's
  * re-warm over the next steps. With a restartShare below 1 only the weakest directions are merged and start anew, and
@@ -72,18 +76,35 @@ export function planStep(step: number, config: ReloraConfig): StepPlan {
     return { step, phase, cycle: 0, addAdapters: false, lrMultiplier, ...NO_MERGE };
   }
   const stepInPhase = step - warmStartSteps;
-  const relora = config.method === "relora";
   const last = step === config.maxSteps;
+  const { cycle, ends, resets } = cycleAt(stepInPhase, config);
   return {
     step,
     phase,
-    cycle: relora ? Math.ceil(stepInPhase / config.reloraEvery) : 1,
+    cycle,
     addAdapters: stepInPhase === 1,
     lrMultiplier,
-    merge: last || (relora && stepInPhase % config.reloraEvery === 0),
-    mergeShare: last || !relora || stepInPhase % config.reloraEvery !== 0 ? 1 : config.restartShare,
-    resetOptimizer: relora && !last && config.optimizerReset !== "none" && stepInPhase % config.cycleLength === 0,
+    merge: last || ends,
+    mergeShare: last || !ends ? 1 : config.restartShare,
+    resetOptimizer: resets && !last && config.optimizerReset !== "none",
   };
+}
+
+/** The place of a step with adapters, counted from 1, among the cycles. */
+function cycleAt(step: number, config: ReloraConfig): { cycle: number; ends: boolean; resets: boolean } {
+  const { method, reloraEvery, cycleLength, restarts = [], warmStartSteps } = config;
+  if (method !== "relora") return { cycle: 1, ends: false, resets: false };
+  if (restartsWhenFull(config)) {
+    const before = restarts.filter((restart) => restart - warmStartSteps < step).length;
+    const ends = restarts[before] === step + warmStartSteps;
+    return { cycle: before + 1, ends, resets: ends };
+  }
+  return { cycle: Math.ceil(step / reloraEvery), ends: step % reloraEvery === 0, resets: step % cycleLength === 0 };
+}
+
+/** True if the losses say when the adapters restart, and not the plan. */
+export function restartsWhenFull({ method, restart }: Pick<ReloraConfig, "method" | "restart">): boolean {
+  return method === "relora" && restart === "when-full";
 }
 
 const NO_MERGE = { merge: false, mergeShare: 1, resetOptimizer: false } as const;
@@ -159,7 +180,9 @@ export interface Phase {
 /** The whole plan of a run. */
 export interface RunPlan {
   readonly phases: readonly Phase[];
-  /** Steps after which the adapters are merged. */
+  /** True if the losses to come say when the adapters are merged, beside the merges of which the steps are known. */
+  readonly restartsWhenFull: boolean;
+  /** Steps after which the adapters are merged, as far as they are known. */
   readonly merges: readonly number[];
   /** Steps after which the adapters' optimizer state is reset. */
   readonly optimizerResets: readonly number[];
@@ -167,21 +190,25 @@ export interface RunPlan {
 
 /** The plan that {@link planStep} makes of all steps, in a time that grows with the merges and not with the steps. */
 export function planRun(config: ReloraConfig): RunPlan {
-  const { method, maxSteps, warmStartSteps, reloraEvery, cycleLength, optimizerReset } = config;
-  if (method === "full") {
-    return { phases: [{ name: "full", firstStep: 1, lastStep: maxSteps }], merges: [], optimizerResets: [] };
-  }
+  const { method, maxSteps, warmStartSteps, reloraEvery, cycleLength, optimizerReset, restarts = [] } = config;
+  const whenFull = restartsWhenFull(config);
+  const none = { restartsWhenFull: whenFull, merges: [], optimizerResets: [] };
+  if (method === "full") return { phases: [{ name: "full", firstStep: 1, lastStep: maxSteps }], ...none };
   const phases: Phase[] = [];
   if (warmStartSteps > 0) {
     phases.push({ name: "warm-start", firstStep: 1, lastStep: Math.min(warmStartSteps, maxSteps) });
   }
-  if (warmStartSteps >= maxSteps) return { phases, merges: [], optimizerResets: [] };
+  if (warmStartSteps >= maxSteps) return { phases, ...none };
   phases.push({ name: "adapter", firstStep: warmStartSteps + 1, lastStep: maxSteps });
-  const isRelora = method === "relora";
+  const restartsOf = (every: number): readonly number[] => {
+    if (whenFull) return restarts.filter((step) => step < maxSteps);
+    return method === "relora" ? stepsBefore(maxSteps, warmStartSteps, every) : [];
+  };
   return {
     phases,
-    merges: [...(isRelora ? stepsBefore(maxSteps, warmStartSteps, reloraEvery) : []), maxSteps],
-    optimizerResets: isRelora && optimizerReset !== "none" ? stepsBefore(maxSteps, warmStartSteps, cycleLength) : [],
+    restartsWhenFull: whenFull,
+    merges: [...restartsOf(reloraEvery), maxSteps],
+    optimizerResets: optimizerReset === "none" ? [] : restartsOf(cycleLength),
   };
 }
 
@@ -202,16 +229,23 @@ export function mergedDirections(config: ReloraConfig, rank: number): number {
 }
 
 /** One line: "200 full-rank steps, then 600 with adapters; 4 merges, after steps 350, 500, 650, 800". */
-export function describePlan({ phases, merges }: RunPlan): string {
+export function describePlan({ phases, merges, restartsWhenFull: whenFull }: RunPlan): string {
   const parts = phases.map(({ name, firstStep, lastStep }) => {
     const steps = lastStep - firstStep + 1;
     return name === "adapter" ? `${count(steps, "step")} with adapters` : count(steps, "full-rank step");
   });
   const text = parts.join(", then ");
   if (merges.length === 0) return text;
-  const shown = merges.length <= 6 ? merges : [...merges.slice(0, 3), "…", merges.at(-1)];
-  const steps = merges.length === 1 ? "step" : "steps";
-  return `${text}; ${count(merges.length, "merge")}, after ${steps} ${shown.join(", ")}`;
+  if (whenFull) {
+    const done = merges.length === 1 ? "" : `, so far after ${stepList(merges.slice(0, -1))}`;
+    return `${text}; merged and restarted when they are full${done}, and merged after step ${merges.at(-1)}`;
+  }
+  return `${text}; ${count(merges.length, "merge")}, after ${stepList(merges)}`;
+}
+
+function stepList(steps: readonly number[]): string {
+  const shown = steps.length <= 6 ? steps : [...steps.slice(0, 3), "…", steps.at(-1)];
+  return `${steps.length === 1 ? "step" : "steps"} ${shown.join(", ")}`;
 }
 
 function count(n: number, noun: string): string {

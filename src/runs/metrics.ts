@@ -4,6 +4,7 @@ import { parseJson, shortened } from "../base/json.js";
 import { sum } from "../base/numbers.js";
 import { checkpointFault } from "../files/faults.js";
 import { QUANTIZATION_ERROR } from "../loading/quantization-error.js";
+import { FULLNESS, type Fullness } from "../relora/cycle-losses.js";
 import { MERGE_REPORT } from "../relora/merge-report.js";
 import { PHASE_NAMES } from "../relora/plan.js";
 import { HELD_OUT_SAMPLES, type HeldOutSample } from "./held-out-sample.js";
@@ -226,10 +227,19 @@ const QUANTIZE = {
 /** The frozen weights of the adapted layers were quantized. */
 export interface QuantizeRecord extends Fields<typeof QUANTIZE> {}
 
-const MERGE = { kind: z.literal("merge"), ...MERGE_REPORT };
+const fullness: z.ZodType<Fullness | undefined> = objectOf(FULLNESS).optional();
+
+const MERGE = {
+  kind: z.literal("merge"),
+  ...MERGE_REPORT,
+  /** The losses that said that the adapters were full; absent where the plan ended the cycle. */
+  fullness,
+};
 
 /** One merge of the adapters into the weights. */
-export interface MergeRecord extends Fields<typeof MERGE> {}
+export interface MergeRecord extends Omit<Fields<typeof MERGE>, "fullness"> {
+  readonly fullness?: Fullness | undefined;
+}
 
 const RESET = {
   kind: z.literal("reset"),

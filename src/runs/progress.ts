@@ -1,4 +1,5 @@
 import type { Settings } from "../config/settings.js";
+import { CycleLosses } from "../relora/cycle-losses.js";
 import { isDiverging } from "./divergence.js";
 import type { LossAtStep, RunState } from "./run-state.js";
 
@@ -19,6 +20,10 @@ export class Progress {
   waited: number;
   readonly lastMerge: RunState["lastMerge"];
   readonly stretches: RunState["stretches"];
+  /** Steps after which adapters restarted because they were full. */
+  readonly restarts: number[];
+  /** The losses since the last restart, where they say whether the adapters are full. */
+  readonly cycleLosses: CycleLosses;
   /** Wall time spent writing checkpoints. */
   savingSeconds: number;
   /** Wall time since the start in which the run was paused, which is no time of training. */
@@ -41,6 +46,8 @@ export class Progress {
     this.savingSeconds = state.savingSeconds;
     this.lastMerge = state.lastMerge;
     this.stretches = state.stretches;
+    this.restarts = [...state.restarts];
+    this.cycleLosses = new CycleLosses(state.cycleLosses);
     this.#secondsBefore = state.seconds;
   }
 
@@ -48,7 +55,15 @@ export class Progress {
   static fresh(lastMerge: RunState["lastMerge"]): Progress {
     const counts = { tokens: 0, badSteps: 0, skipped: 0, divergingEvals: 0, waited: 0, seconds: 0, savingSeconds: 0 };
     const losses = { best: null, evaluated: null, lowestLoss: null, toBeat: null };
-    return new Progress(0, { ...counts, ...losses, deltas: [], lastMerge, stretches: [] });
+    return new Progress(0, {
+      ...counts,
+      ...losses,
+      deltas: [],
+      lastMerge,
+      stretches: [],
+      restarts: [],
+      cycleLosses: null,
+    });
   }
 
   static savedAt(step: number, state: RunState): Progress {
@@ -102,11 +117,13 @@ export class Progress {
   get state(): Pick<RunState, ProgressKey> {
     const { tokens, badSteps, skipped, deltas, best, evaluated, lowestLoss, divergingEvals, toBeat, waited } = this;
     const { seconds, savingSeconds, lastMerge, stretches } = this;
+    const plan = { stretches, restarts: [...this.restarts], cycleLosses: this.cycleLosses.state };
     const losses = { best, evaluated, lowestLoss, divergingEvals, toBeat, waited };
-    return { tokens, badSteps, skipped, deltas: [...deltas], ...losses, seconds, savingSeconds, lastMerge, stretches };
+    return { tokens, badSteps, skipped, deltas: [...deltas], ...losses, seconds, savingSeconds, lastMerge, ...plan };
   }
 }
 
 type ProgressKey =
   | ("tokens" | "badSteps" | "skipped" | "deltas" | "best" | "evaluated")
-  | ("lowestLoss" | "divergingEvals" | "toBeat" | "waited" | "seconds" | "savingSeconds" | "lastMerge" | "stretches");
+  | ("lowestLoss" | "divergingEvals" | "toBeat" | "waited" | "seconds" | "savingSeconds" | "lastMerge")
+  | ("stretches" | "restarts" | "cycleLosses");

@@ -5,7 +5,8 @@ import type { DataPosition } from "../data/cursor.js";
 import type { ReadingRules } from "../data/records.js";
 import type { BaseIdentity } from "../loading/base-identity.js";
 import type { Quantizer } from "../quant/quantizer.js";
-import { PHASE_NAMES, type Stretch } from "../relora/plan.js";
+import { CYCLE_LOSSES, type CycleLossesState } from "../relora/cycle-losses.js";
+import { PHASE_NAMES, type ReloraConfig, type Stretch } from "../relora/plan.js";
 
 const SHA256: z.ZodType<string> = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hexadecimal");
 const heldOutSha256: z.ZodType<string | undefined> = SHA256.optional();
@@ -25,6 +26,8 @@ const baseIdentity: z.ZodType<BaseIdentity> = z.object({
   gguf: SHA256.optional(),
 });
 const stretches: z.ZodType<readonly Stretch[]> = z.array(z.object({ until: z.int().min(1), maxSteps: z.int().min(1) }));
+const restarts: z.ZodType<readonly number[]> = z.array(z.int().min(1));
+const cycleLosses: z.ZodType<CycleLossesState | null> = z.object(CYCLE_LOSSES).nullable();
 const checksums: z.ZodType<readonly string[]> = z.array(SHA256);
 const lastMerge: z.ZodType<"log" | undefined> = z.literal("log").optional();
 const counts: z.ZodType<Readonly<Record<string, number>>> = z.record(z.string(), COUNT);
@@ -37,6 +40,10 @@ const RUN_STATE = {
   maxSteps: z.int().min(1),
   /** Lengths of before, by the last step that was done under each; none in runs whose length never changed. */
   stretches: stretches.default([]),
+  /** Steps after which adapters restarted because they were full; none where the plan says when they restart. */
+  restarts: restarts.default([]),
+  /** The losses since the last restart, as far as they say whether the adapters are full; null where none matters. */
+  cycleLosses: cycleLosses.default(null),
   /** Tokens trained on up to here. */
   tokens: COUNT,
   /** Updates in a row, up to here, that were skipped. */
@@ -89,6 +96,15 @@ const RUN_STATE = {
  */
 export interface RunState extends Omit<Fields<typeof RUN_STATE>, "heldOutSha256"> {
   readonly heldOutSha256?: string | undefined;
+}
+
+/** What the steps up to a checkpoint were planned by, beside the settings. */
+export function plannedBy({
+  maxSteps,
+  stretches,
+  restarts,
+}: RunState): Required<Pick<ReloraConfig, "maxSteps" | "stretches" | "restarts">> {
+  return { maxSteps, stretches, restarts };
 }
 
 /** True if the last cycle of a run with this state goes to the delta log alone, and the adapters keep it. */

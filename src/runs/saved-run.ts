@@ -30,7 +30,7 @@ import { Rng } from "../tensor/random.js";
 import { type Checkpoint, type CheckpointName, listCheckpoints, readCheckpoint } from "./checkpoint.js";
 import { bestOf, publishedStep } from "./early-stop.js";
 import { readRunSettings } from "./run-folder.js";
-import { logsLastCycle, parseRunState, type RunState } from "./run-state.js";
+import { logsLastCycle, parseRunState, plannedBy, type RunState } from "./run-state.js";
 import { restoreStarts } from "./saving.js";
 
 /** A run as one of its checkpoints has it. */
@@ -107,7 +107,7 @@ export function isMerged({
   settings,
   state,
 }: Pick<SavedRun, "settings" | "state"> & { readonly checkpoint: Pick<Checkpoint, "step"> }): boolean {
-  return isMergedWhole(planStep(checkpoint.step, { ...settings, maxSteps: state.maxSteps }));
+  return isMergedWhole(planStep(checkpoint.step, { ...settings, ...plannedBy(state) }));
 }
 
 /**

@@ -134,8 +134,8 @@ export async function failRun(ended: EndedRun, message: string): Promise<never> 
 
 async function publishPresentAdapter({ run, output, progress, base }: EndedRun): Promise<void> {
   const { model, settings } = run;
-  const { step, deltas } = progress;
-  const plan = planStep(step, settings);
+  const { step, deltas, restarts } = progress;
+  const plan = planStep(step, { ...settings, restarts });
   if (plan.phase !== "adapter") return;
   const adapter = { model, settings, state: { base, deltas }, merged: isMergedWhole(plan) };
   const waitForSpace = output.waitForSpace.bind(output);

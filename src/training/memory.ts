@@ -61,6 +61,9 @@ const NODE_BYTES = 16 * 1024;
 /** Chunks of the loss, in tokens the largest batch whose graph is built for the estimate. */
 const MOST_CHUNKS = 64;
 
+/** Restarts that are reckoned with where the losses will say how many there are: about as many as were seen. */
+const RESTARTS_WHEN_FULL = 20;
+
 /** The estimate of the phase of a run that needs most. Builds the graphs of each, without values. */
 export function estimateMemory(
   phases: readonly RunShape[],
@@ -68,8 +71,9 @@ export function estimateMemory(
   shapes: BatchShapes,
   held: HeldMemory,
 ): MemoryEstimate {
-  const { merges } = planRun(settings);
-  const estimates = phases.flatMap((phase) => estimatePhase(phase, settings, shapes, held, merges.length));
+  const { merges, restartsWhenFull } = planRun(settings);
+  const cycles = merges.length + (restartsWhenFull ? RESTARTS_WHEN_FULL : 0);
+  const estimates = phases.flatMap((phase) => estimatePhase(phase, settings, shapes, held, cycles));
   const most = estimates.reduce((largest, each) => (totalBytes(each) > totalBytes(largest) ? each : largest));
   // Reading data and training a tokenizer can take more than training a small model.
   return { ...most, data: most.data + Math.max(0, held.peak - totalBytes(most)) };

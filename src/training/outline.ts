@@ -40,7 +40,7 @@ export function outlineOf(
     evaluations: evaluationWords(settings),
     unreachableLoss: unreachable,
     ...example,
-    hasCycles: plan.phases.length > 1 || plan.merges.length > 1,
+    hasCycles: plan.restartsWhenFull || plan.phases.length > 1 || plan.merges.length > 1,
     isRough: !isStream && counts.samples < FEW_SAMPLES,
   };
 }
@@ -53,11 +53,12 @@ function methodWords(settings: Settings, { model }: RunShape): string {
   const names = new Set([...mergeableLayers(model).keys()].map((name) => name.split(".").at(-1)!));
   const where =
     adapted === all ? `all ${all} linear layers` : `${adapted} of ${all} linear layers (${[...names].join(", ")})`;
-  const { merges } = planRun(settings);
+  const { merges, restartsWhenFull } = planRun(settings);
+  const restarts = restartsWhenFull ? "when full" : `${merges.length} merges in all`;
   const parts = [
     `${ADAPTERS[adapterKind] ?? adapterKind} of rank ${rank}, alpha ${alpha}${rslora ? ", rsLoRA" : ""} on ${where}`,
     ...(dropout > 0 ? [`dropout ${dropout}`] : []),
-    ...(method === "relora" ? [`merged and restarted, ${merges.length} merges in all`] : []),
+    ...(method === "relora" ? [`merged and restarted, ${restarts}`] : []),
     ...(adapterFrom === null ? [] : [`going on from ${adapterFrom}`]),
     ...(trainModules.length === 0 ? [] : [`beside it ${trainModules.join(", ")} in full`]),
     ...(bias === "none" ? [] : [`biases: ${bias}`]),

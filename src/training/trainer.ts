@@ -11,10 +11,11 @@ import { clipCoefficient, globalNorm } from "../optim/clip.js";
 import { discardGradient } from "../optim/gradient.js";
 import { countScored } from "../programs/training-step.js";
 import type { CompiledPhase } from "../relora/compiled-phase.js";
+import type { Fullness } from "../relora/cycle-losses.js";
 import { truncateDeltas } from "../relora/delta-log.js";
 import type { MasterWeights } from "../relora/master-weights.js";
 import { endCycle, mergeIntoWeights } from "../relora/merging.js";
-import { planStep, type StepPlan } from "../relora/plan.js";
+import { planStep, restartsWhenFull, type StepPlan } from "../relora/plan.js";
 import { restart } from "../relora/restarts.js";
 import { checkpointName, markBest, pruneCheckpoints } from "../runs/checkpoint.js";
 import { divergenceMessage } from "../runs/divergence.js";
@@ -140,10 +141,12 @@ export class Trainer {
         if (isAsked && progress.step > 0) return "stopped";
       }
       steps.take();
-      const plan = this.#planOf(progress.step + 1);
-      if (plan.addAdapters && progress.step > 0) await this.#switchToAdapters();
-      const update = await this.#update(plan);
-      if (plan.merge) await this.#endCycle(plan);
+      const planned = this.#planOf(progress.step + 1);
+      if (planned.addAdapters && progress.step > 0) await this.#switchToAdapters();
+      const update = await this.#update(planned);
+      const fullness = this.#lookForFullness(planned, update);
+      const plan = fullness === null ? planned : this.#planOf(progress.step);
+      if (plan.merge) await this.#endCycle(plan, fullness);
 
       const { step } = progress;
       const last = step === maxSteps;
@@ -190,7 +193,21 @@ export class Trainer {
   }
 
   #planOf(step: number): StepPlan {
-    return planStep(step, { ...this.#settings, stretches: this.#progress.stretches });
+    const { stretches, restarts } = this.#progress;
+    return planStep(step, { ...this.#settings, stretches, restarts });
+  }
+
+  /** Plans a restart after the present step where its loss says that the adapters are full. @returns what says so. */
+  #lookForFullness({ step, phase }: StepPlan, { loss, skipped }: Update): Fullness | null {
+    const { restarts, cycleLosses } = this.#progress;
+    const { maxSteps } = this.#settings;
+    if (!restartsWhenFull(this.#settings) || phase !== "adapter" || skipped !== null) return null;
+    cycleLosses.add(loss);
+    const fullness = cycleLosses.fullness(maxSteps - step);
+    if (fullness === null) return null;
+    restarts.push(step);
+    cycleLosses.restart();
+    return fullness;
   }
 
   get #ending(): Ending | null {
@@ -280,17 +297,22 @@ export class Trainer {
     return { loss, skipped: reason };
   }
 
-  async #endCycle(plan: StepPlan): Promise<void> {
+  /** @param fullness why the cycle ends; null where that was planned. */
+  async #endCycle(plan: StepPlan, fullness: Fullness | null): Promise<void> {
     await this.#requireSound();
     const bytes = adapterBytes(this.#run.model);
     await this.#output.folder.write(() => this.#output.waitForSpace(bytes, "the update of this cycle"));
     const isLast = plan.step === this.#settings.maxSteps;
     const keepsTrained = isLast && logsLastCycle(this.#run.quantizer, this.#progress);
-    const ended = await endCycle(this.#run, this.#phase, plan, this.#master, { keepsTrained });
+    const ended = await endCycle(this.#run, this.#phase, plan, this.#master, {
+      keepsTrained,
+      // Restarts that nobody planned are too many to evaluate twice each.
+      measures: fullness === null,
+    });
     const { sha256, report, zeroedFraction } = ended;
     this.#progress.deltas.push(sha256);
     await requireSameWeights(this.#run, this.#phase, plan);
-    await this.#output.record({ kind: "merge", ...report });
+    await this.#output.record({ kind: "merge", ...report, ...(fullness !== null && { fullness }) });
     await this.#recordReset(zeroedFraction);
   }
 

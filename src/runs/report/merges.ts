@@ -10,9 +10,11 @@ type Column<T> = readonly [head: string, text: (row: T) => string];
 /** All merges of a run, one a row. */
 export function mergesCard(merges: readonly MergeRecord[]): string {
   const policy = policyOf(merges);
+  const isWhenFull = merges.some(({ fullness }) => fullness !== undefined);
   const columns: Column<MergeRecord>[] = [
     ["Cycle", ({ cycle }) => String(cycle)],
     ["Step", ({ step }) => String(step)],
+    ...(isWhenFull ? fullnessColumns : []),
     ["Loss before", ({ lossBefore }) => formatLoss(lossBefore)],
     ["Loss after", ({ lossAfter }) => formatLoss(lossAfter)],
     ["|ΔW|", ({ deltaNorm }) => formatNumber(deltaNorm)],
@@ -27,8 +29,17 @@ export function mergesCard(merges: readonly MergeRecord[]): string {
         `${measured}; the share of the update found in the weights that compute, and of the codes that changed. ` +
         "The last cycle goes to the exact weights alone, which hold all of it; the trained weights stay as they are."
       : `A merge must not change what the model computes: ${measured}.`;
-  return card("Merges", note, table(columns, merges));
+  return card("Merges", isWhenFull ? `${note} ${FULLNESS_NOTE}` : note, table(columns, merges));
 }
+
+const FULLNESS_NOTE =
+  "Adapters restarted when they were full: when the training loss fell less in a step at the end of a cycle than in the " +
+  "mean over that cycle and the one before.";
+
+const fullnessColumns: readonly Column<MergeRecord>[] = [
+  ["Gain of 100 steps", ({ fullness }) => (fullness === undefined ? "–" : formatNumber(100 * fullness.gain))],
+  ["Mean gain", ({ fullness }) => (fullness === undefined ? "–" : formatNumber(100 * fullness.meanGain))],
+];
 
 /** The last merge into quantized weights, as means over the layers of each kind; nothing for float32 weights. */
 export function layerKindsCard(merges: readonly MergeRecord[]): string {

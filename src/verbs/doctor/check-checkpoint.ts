@@ -12,7 +12,7 @@ import type { CausalLM } from "../../models/causal-lm.js";
 import { globalNorm } from "../../optim/clip.js";
 import { planRun, planStep } from "../../relora/plan.js";
 import { readCheckpointState } from "../../runs/checkpoint.js";
-import { parseRunState, type RunState } from "../../runs/run-state.js";
+import { parseRunState, plannedBy, type RunState } from "../../runs/run-state.js";
 import { startShapes } from "../../runs/saving.js";
 import { formatShape, type Shape, sameShape } from "../../tensor/shape.js";
 
@@ -69,7 +69,7 @@ function planFaults(step: number, state: RunState, settings: Settings): string[]
   const { seed, phase, cycle, maxSteps, deltas, dataPosition } = state;
   if (seed !== settings.seed) return [`it belongs to a run with seed ${seed}; this one has seed ${settings.seed}`];
   if (step > maxSteps) return [`it belongs to a run of ${maxSteps} steps`];
-  const config = { ...settings, maxSteps };
+  const config = { ...settings, ...plannedBy(state) };
   const plan = planStep(step, config);
   const faults: string[] = [];
   if (phase !== plan.phase || cycle !== plan.cycle) {

@@ -1,0 +1,116 @@
+import { describe, expect, test } from "vitest";
+import { Rng } from "../tensor/random.js";
+import { CycleLosses, type Fullness } from "./cycle-losses.js";
+
+/** The steps after which adapters restart whose loss after so many steps of a cycle is `lossOf`, and why. */
+function restartsOf(
+  lossOf: (step: number, start: number, restarts: number) => number,
+  { steps, noise = 0, seed = 1 }: { steps: number; noise?: number; seed?: number },
+): { step: number; fullness: Fullness }[] {
+  const losses = new CycleLosses();
+  const rng = new Rng(seed, "noise");
+  const restarts: { step: number; fullness: Fullness }[] = [];
+  for (let step = 1; step <= steps; step++) {
+    const start = restarts.at(-1)?.step ?? 0;
+    losses.add(lossOf(step, start, restarts.length) + noise * rng.normal());
+    const fullness = losses.fullness(steps - step);
+    if (fullness === null) continue;
+    losses.restart();
+    restarts.push({ step, fullness });
+  }
+  return restarts;
+}
+
+/** Each adapter gains 0.3 nats, two thirds of what is left of it in every 60 steps. */
+const filling = (step: number, start: number, restarts: number): number =>
+  9 - 0.3 * (restarts + 1 - 3 ** (-(step - start) / 60));
+
+describe("adapters", () => {
+  test.each([0, 0.02, 0.1])("that fill are restarted when they are full, with noise of %d nats", (noise) => {
+    const restarts = restartsOf(filling, { steps: 4000, noise });
+    expect(restarts.length).toBeGreaterThan(4000 / 400);
+    const lengths = restarts.map(({ step }, index) => step - (restarts[index - 1]?.step ?? 0));
+    // The louder the losses, the later it is sure.
+    expect(Math.min(...lengths)).toBeGreaterThanOrEqual(32);
+    for (const { fullness } of restarts) {
+      expect(fullness.gain + fullness.standardError).toBeLessThan(fullness.meanGain);
+      expect(fullness.meanGain).toBeGreaterThan(0);
+    }
+  });
+
+  test("that go on gaining as much are not", () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const restarts = restartsOf((step) => 9 - step / 1000, { steps: 2000, noise: 0.01, seed });
+      expect(restarts.length).toBeLessThanOrEqual(4);
+    }
+    expect(restartsOf((step) => 9 - step / 1000, { steps: 2000 })).toEqual([]);
+  });
+
+  test("are restarted ever more seldom where the loss slows down whatever they do", () => {
+    const restarts = restartsOf((step) => 4 + 5 / Math.sqrt(step), { steps: 20_000 }).map(({ step }) => step);
+    expect(restarts.length).toBeLessThan(12);
+    const lengths = restarts.map((step, index) => step - (restarts[index - 1] ?? 0));
+    expect(lengths.at(-1)!).toBeGreaterThan(5 * lengths[0]!);
+  });
+
+  test("are not restarted where too few steps are left to fill others", () => {
+    const steps = 1000;
+    for (const { step, fullness } of restartsOf(filling, { steps })) {
+      expect(steps - step).toBeGreaterThanOrEqual(fullness.steps / 2);
+    }
+    const losses = new CycleLosses();
+    for (let step = 1; step <= 256; step++) losses.add(filling(step, 0, 0));
+    expect(losses.fullness(127)).toBeNull();
+    expect(losses.fullness(128)).toMatchObject({ steps: 256 });
+  });
+
+  test("are given at least 32 steps, and asked in whole blocks", () => {
+    const losses = new CycleLosses();
+    const asked: number[] = [];
+    for (let step = 1; step <= 600; step++) {
+      losses.add(9 - 0.3 * (1 - 3 ** (-step / 6)));
+      if (losses.fullness(10_000) !== null) asked.push(step);
+    }
+    expect(asked[0]).toBe(32);
+    expect(asked.filter((step) => step > 256 && step < 512)).toEqual([288, 320, 352, 384, 416, 448, 480]);
+  });
+});
+
+test("the gain is that of the last half, and the mean that since the cycle before began", () => {
+  const losses = new CycleLosses();
+  for (let step = 1; step <= 64; step++) losses.add(step <= 32 ? 5 - step / 100 : 5 - 0.32);
+  const first = losses.fullness(1000)!;
+  // From the quarter around step 40.5 to that around 56.5, and from that around 8.5.
+  expect(first.gain).toBeCloseTo(0, 12);
+  expect(first.meanGain).toBeCloseTo((0.32 - 0.085) / 48, 12);
+  losses.restart();
+  for (let step = 1; step <= 32; step++) losses.add(5 - 0.32 - (step <= 8 ? step / 200 : 0.04));
+  const second = losses.fullness(1000)!;
+  expect(second.gain).toBeCloseTo(0, 12);
+  expect(second.meanGain).toBeCloseTo((0.36 - 0.085) / (56 + 28), 12);
+});
+
+test("the standard error is that of the noise, whatever the fall", () => {
+  const rng = new Rng(3, "noise");
+  const losses = new CycleLosses();
+  for (let step = 1; step <= 8192; step++) losses.add(9 - (0.5 * Math.sqrt(step)) / 100 + 0.2 * rng.normal());
+  const quarter = 2048;
+  const { standardError } = losses.fullness(100_000)!;
+  expect(standardError / ((0.2 * Math.sqrt(2 / quarter)) / quarter)).toBeCloseTo(1, 1);
+});
+
+test("a state goes on as if nothing had happened", () => {
+  const rng = new Rng(5, "noise");
+  const values = Array.from({ length: 700 }, (_, index) => filling(index + 1, 0, 0) + 0.02 * rng.normal());
+  const straight = new CycleLosses();
+  let interrupted = new CycleLosses();
+  for (const [index, loss] of values.entries()) {
+    straight.add(loss);
+    interrupted.add(loss);
+    interrupted = new CycleLosses(JSON.parse(JSON.stringify(interrupted.state)));
+    expect(interrupted.fullness(10_000)).toEqual(straight.fullness(10_000));
+    if (index === 300) for (const each of [straight, interrupted]) each.restart();
+  }
+  expect(interrupted.state).toEqual(straight.state);
+  expect(straight.state!.sums.length).toBeLessThan(64);
+});

@@ -1,0 +1,138 @@
+import { z } from "zod";
+import { COUNT, type Fields, MEASURED } from "../base/fields.js";
+import { sum } from "../base/numbers.js";
+
+/** Losses of a block at first. */
+const FIRST_BLOCK = 4;
+/** Blocks, at least and at most; beyond that, each two become one. */
+const [LEAST_BLOCKS, MOST_BLOCKS] = [8, 64];
+
+const NUMBERS: z.ZodType<readonly number[]> = z.array(z.number());
+
+/** The fields of a {@link CycleLossesState}. */
+export const CYCLE_LOSSES = {
+  /** Losses of a block. */
+  blockSize: z.int().min(1),
+  /** The sum of the losses of each block. */
+  sums: NUMBERS,
+  /** Of each block, the sum of the squares of the differences between its losses and those before them. */
+  squares: NUMBERS,
+  /** The block that is not yet full. */
+  open: z.object({ count: COUNT, sum: z.number(), squares: z.number() }),
+  /** The last loss; null where there is none. */
+  last: z.number().nullable(),
+  /** Mean loss of the first quarter of the cycle before, and the steps from its middle to the restart; null for none. */
+  before: z.object({ loss: z.number(), steps: z.number() }).nullable(),
+};
+
+/** The losses since a restart, in blocks. */
+export interface CycleLossesState extends Fields<typeof CYCLE_LOSSES> {}
+
+/** The fields of a {@link Fullness}. */
+export const FULLNESS = {
+  /** Steps since the last restart, or since the adapters began. */
+  steps: COUNT,
+  /** Fall of the mean loss in each step from the third quarter of those steps to the last, in nats. */
+  gain: MEASURED,
+  /** Its standard error, by the spread of the losses. */
+  standardError: MEASURED,
+  /** Fall of the loss in each step since the cycle before began, or since the adapters began. */
+  meanGain: MEASURED,
+};
+
+/** The losses that say that adapters are full. */
+export interface Fullness extends Fields<typeof FULLNESS> {}
+
+const EMPTY: CycleLossesState = {
+  blockSize: FIRST_BLOCK,
+  sums: [],
+  squares: [],
+  open: { count: 0, sum: 0, squares: 0 },
+  last: null,
+  before: null,
+};
+
+/**
+ * The training losses of a cycle, kept in at most {@link MOST_BLOCKS} blocks, and the rule that says when its adapters
+ * are full: when a step gains surely less, by a standard error, than steps have gained in the mean over this cycle and
+ * the one before. It is the marginal value theorem (Charnov 1976, "Optimal foraging, the marginal value theorem"): the
+ * mean is highest for who leaves a patch, here the directions of an adapter, as soon as it gives less than that. The
+ * present gain is that of the last half of the cycle, so that it is known the better the longer the cycle is, however
+ * loud the losses are.
+ */
+export class CycleLosses {
+  #state: CycleLossesState;
+
+  /** @param state of a checkpoint; null for no losses. */
+  constructor(state: CycleLossesState | null = null) {
+    this.#state = state ?? EMPTY;
+  }
+
+  /** Null while nothing is known. */
+  get state(): CycleLossesState | null {
+    return this.#state === EMPTY ? null : this.#state;
+  }
+
+  /** @param loss of the next step, in nats. */
+  add(loss: number): void {
+    const { blockSize, sums, squares, open, last, before } = this.#state;
+    const block = {
+      count: open.count + 1,
+      sum: open.sum + loss,
+      squares: open.squares + (loss - (last ?? loss)) ** 2,
+    };
+    const rest = { last: loss, before };
+    if (block.count < blockSize) {
+      this.#state = { blockSize, sums, squares, open: block, ...rest };
+      return;
+    }
+    const [all, allSquares] = [
+      [...sums, block.sum],
+      [...squares, block.squares],
+    ];
+    const blocks = { blockSize, sums: all, squares: allSquares };
+    const halved = { blockSize: 2 * blockSize, sums: inPairs(all), squares: inPairs(allSquares) };
+    this.#state = { ...(all.length < MOST_BLOCKS ? blocks : halved), open: EMPTY.open, ...rest };
+  }
+
+  /** Begins the next cycle. */
+  restart(): void {
+    const { steps, first } = this.#quarters();
+    this.#state = { ...EMPTY, before: { loss: first, steps: (7 / 8) * steps } };
+  }
+
+  /**
+   * The reason why adapters should restart now; null where they are not full, or where fewer steps are left than half
+   * of those that filled these.
+   * @param left steps of the run after the last loss.
+   */
+  fullness(left: number): Fullness | null {
+    const { sums, open, before } = this.#state;
+    if (open.count > 0 || sums.length < LEAST_BLOCKS || sums.length % 4 !== 0) return null;
+    const { steps, first, third, last, standardError } = this.#quarters();
+    if (left < steps / 2) return null;
+    const size = steps / 4;
+    const gain = (third - last) / size;
+    const start = before ?? { loss: first, steps: -size / 2 };
+    const meanGain = (start.loss - last) / (start.steps + steps - size / 2);
+    if (gain + standardError / size >= meanGain) return null;
+    return { steps, gain, standardError: standardError / size, meanGain };
+  }
+
+  /** The steps in whole blocks, mean losses of their quarters, and the standard error of a difference of two of them. */
+  #quarters(): { steps: number; first: number; third: number; last: number; standardError: number } {
+    const { blockSize, sums, squares } = this.#state;
+    const quarter = sums.length / 4;
+    const size = quarter * blockSize;
+    const [first, , third, last] = [0, 1, 2, 3].map(
+      (index) => sum(sums.slice(index * quarter, (index + 1) * quarter)) / size,
+    ) as [number, number, number, number];
+    // A difference of two losses in a row has twice the variance of one; in the first quarter it has the fall as well.
+    const variance = sum(squares.slice(quarter)) / (3 * size) / 2;
+    return { steps: 4 * size, first, third, last, standardError: Math.sqrt((2 * variance) / size) };
+  }
+}
+
+function inPairs(values: readonly number[]): number[] {
+  return Array.from({ length: values.length / 2 }, (_, index) => values[2 * index]! + values[2 * index + 1]!);
+}
