@@ -74,10 +74,11 @@ export async function readSpectra(
       kindSpectra(start.folder, joinPath(folder, "model"), low.run.settings),
     );
     const adapted = settings.method !== "full";
+    const restarts = known.records.flatMap((record) => (record.kind === "merge" ? [record.step] : []));
     found.push({
       arm,
       kinds,
-      bound: adapted ? mergedDirections(settings, settings.rank) : null,
+      bound: adapted ? mergedDirections({ ...settings, restarts }, settings.rank) : null,
       rounded:
         adapted && settings.quantize !== "none" && MERGE_POLICY_KINDS[settings.mergePolicy].exactFrom === "layer",
     });
