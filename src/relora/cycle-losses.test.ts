@@ -33,24 +33,24 @@ describe("adapters", () => {
     // The louder the losses, the later it is sure.
     expect(Math.min(...lengths)).toBeGreaterThanOrEqual(32);
     for (const { fullness } of restarts) {
-      expect(fullness.gain + fullness.standardError).toBeLessThan(fullness.meanGain);
+      expect(fullness.gain + fullness.standardError / 2).toBeLessThan(0.75 * fullness.meanGain);
       expect(fullness.meanGain).toBeGreaterThan(0);
     }
   });
 
   test("that go on gaining as much are not", () => {
     for (let seed = 1; seed <= 20; seed++) {
+      // A few steps say nothing yet.
       const restarts = restartsOf((step) => 9 - step / 1000, { steps: 2000, noise: 0.01, seed });
-      expect(restarts.length).toBeLessThanOrEqual(4);
+      expect(restarts.filter(({ fullness }) => fullness.steps > 96)).toEqual([]);
     }
     expect(restartsOf((step) => 9 - step / 1000, { steps: 2000 })).toEqual([]);
   });
 
   test("are restarted ever more seldom where the loss slows down whatever they do", () => {
     const restarts = restartsOf((step) => 4 + 5 / Math.sqrt(step), { steps: 20_000 }).map(({ step }) => step);
-    expect(restarts.length).toBeLessThan(12);
-    const lengths = restarts.map((step, index) => step - (restarts[index - 1] ?? 0));
-    expect(lengths.at(-1)!).toBeGreaterThan(5 * lengths[0]!);
+    expect(restarts.length).toBeLessThan(25);
+    expect(restarts.filter((step) => step > 10_000).length).toBeLessThan(5);
   });
 
   test("are not restarted where too few steps are left to fill others", () => {
@@ -93,7 +93,7 @@ test("the gain is that of the last half, and the mean that since the cycle befor
 test("the standard error is that of the noise, whatever the fall", () => {
   const rng = new Rng(3, "noise");
   const losses = new CycleLosses();
-  for (let step = 1; step <= 8192; step++) losses.add(9 - (0.5 * Math.sqrt(step)) / 100 + 0.2 * rng.normal());
+  for (let step = 1; step <= 8192; step++) losses.add(9 - 1 + Math.exp(-step / 3000) + 0.2 * rng.normal());
   const quarter = 2048;
   const { standardError } = losses.fullness(100_000)!;
   expect(standardError / ((0.2 * Math.sqrt(2 / quarter)) / quarter)).toBeCloseTo(1, 1);

@@ -2,6 +2,10 @@ import { z } from "zod";
 import { COUNT, type Fields, MEASURED } from "../base/fields.js";
 import { sum } from "../base/numbers.js";
 
+/** Share of the mean gain below which the present one says that the adapters are full. */
+const SHARE = 3 / 4;
+/** Standard errors of the present gain by which it has to lie below. */
+const CERTAINTY = 1 / 2;
 /** Losses of a block at first. */
 const FIRST_BLOCK = 4;
 /** Blocks, at least and at most; beyond that, each two become one. */
@@ -54,11 +58,12 @@ const EMPTY: CycleLossesState = {
 
 /**
  * The training losses of a cycle, kept in at most {@link MOST_BLOCKS} blocks, and the rule that says when its adapters
- * are full: when a step gains surely less, by a standard error, than steps have gained in the mean over this cycle and
- * the one before. It is the marginal value theorem (Charnov 1976, "Optimal foraging, the marginal value theorem"): the
- * mean is highest for who leaves a patch, here the directions of an adapter, as soon as it gives less than that. The
- * present gain is that of the last half of the cycle, so that it is known the better the longer the cycle is, however
- * loud the losses are.
+ * are full: when a step gains less than three quarters of what steps have gained in the mean over this cycle and the one
+ * before. By the marginal value theorem (Charnov 1976, "Optimal foraging, the marginal value theorem") the mean is
+ * highest for who leaves a patch, here the directions of an adapter, as soon as it gives less than that. The quarter
+ * keeps a loss that slows down whatever adapters do from restarting them again and again: cycles grow then. The present
+ * gain is that of the last half of the cycle, so that it is known the better the longer the cycle is, however loud the
+ * losses are; half of its standard error is added.
  */
 export class CycleLosses {
   #state: CycleLossesState;
@@ -115,7 +120,7 @@ export class CycleLosses {
     const gain = (third - last) / size;
     const start = before ?? { loss: first, steps: -size / 2 };
     const meanGain = (start.loss - last) / (start.steps + steps - size / 2);
-    if (gain + standardError / size >= meanGain) return null;
+    if (gain + CERTAINTY * (standardError / size) >= SHARE * meanGain) return null;
     return { steps, gain, standardError: standardError / size, meanGain };
   }
 
