@@ -58,7 +58,7 @@ test("trained numbers are those of the models", () => {
     const options = parseStepOptions(["--preset", "60m", "--method", method, "--rank", "128"]);
     return trainedNumbers(readPreset("60m"), options);
   };
-  // As bench/results/training-step.json has them.
+  // As measured.
   expect([of("relora"), of("full")]).toEqual([42_873_344, 58_176_000]);
   expect(of("lora")).toBe(42_873_344 - 2 * 32_100 * 512 - 17 * 512);
 });
