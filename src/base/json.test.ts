@@ -25,7 +25,7 @@ test("values are shown by their beginning", () => {
 
 test("numbers that are not finite are shown by their names", () => {
   const values = [Number.NEGATIVE_INFINITY, Number.NaN, [Number.POSITIVE_INFINITY], 1e21, 7n];
-  expect(values.map(shownValue)).toEqual(["-Infinity", "NaN", '["Infinity"]', "1e+21", '"7"']);
+  expect(values.map(shownValue)).toEqual(["-Infinity", "NaN", '["Infinity"]', "1e+21", "7"]);
 });
 
 test("the message of an error is limited in length", () => {
