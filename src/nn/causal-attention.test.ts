@@ -115,6 +115,7 @@ test("a window leaves the keys before it out, and no row is one long block", () 
   const blocks = causalBlocks(2048, 300);
   expect(blocks.length).toBe(8);
   expect(blocks.at(-1)).toMatchObject({ start: 1792, end: 2048, firstKey: 1493 });
+  expect(causalBlocks(4096)).toHaveLength(8);
   expect(causalBlocks(24)).toHaveLength(1);
   expect(causalBlocks(128)).toHaveLength(4);
 });

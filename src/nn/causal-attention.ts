@@ -22,7 +22,10 @@ export interface QueryBlock {
 /** Blocks per row, unless they would be shorter or longer than these. */
 const BLOCKS = 4;
 const SHORTEST = 32;
-const LONGEST = 256;
+/** ONNX Runtime's arena keeps memory for each size of blocks, so that few sizes are worth the scores that are masked. */
+const LONGEST = 512;
+/** Blocks that see a window all have one size. */
+const LONGEST_IN_WINDOW = 256;
 
 /**
  * Divides the queries of a row into blocks, so that most of the scores that causality or a window masks are never
@@ -30,7 +33,8 @@ const LONGEST = 256;
  * @param window tokens that a query sees, including its own. Default: all up to its own.
  */
 export function causalBlocks(time: number, window: number = time): QueryBlock[] {
-  const length = Math.min(LONGEST, Math.max(SHORTEST, Math.ceil(time / BLOCKS)));
+  const longest = window < time ? LONGEST_IN_WINDOW : LONGEST;
+  const length = Math.min(longest, Math.max(SHORTEST, Math.ceil(time / BLOCKS)));
   const blocks: QueryBlock[] = [];
   for (let start = 0; start < time; start += length) {
     const end = Math.min(time, start + length);
