@@ -169,6 +169,8 @@ test.each(["lr_scheduler_type", "lr_scheduler", "lrSchedulerType"])(
     expect(tuned({ [name]: "constant", warmup_steps: 3 })).toMatchObject({ schedule: "constant", warmupSteps: 3 });
     expect(tuned({ [name]: "constant_with_warmup" }).warmupSteps).toBe(tuned({ schedule: "constant" }).warmupSteps);
     expect(tuned({ schedule: "cosine" }).minLrRatio).toBe(0.1);
+    expect(() => tuned({ [name]: "cosine_with_restarts" })).toThrow("falls to 0 once in transformers");
+    expect(tuned({ schedule: "cosine_with_restarts" }).schedule).toBe("cosine_restarts");
   },
 );
 

@@ -19,11 +19,14 @@ export function isOwnName(name: string, key: SettingKey): boolean {
   return normalize(name) === normalize(key);
 }
 
-/** What a value means beside its setting under a name of other trainers. */
-export function impliedBy(name: string, key: SettingKey, value: string): [key: SettingKey, value: number][] {
+/**
+ * What a value means beside its setting under a name of other trainers: values of other settings, or in words the
+ * reason why it is refused under that name.
+ */
+export function impliedBy(name: string, key: SettingKey, value: string): [key: SettingKey, value: number][] | string {
   const entries = Object.entries(settingOf(key).implies ?? {});
-  const implied = entries.find(([alias]) => normalize(alias) === normalize(name))?.[1][value];
-  return Object.entries(implied ?? {}) as [SettingKey, number][];
+  const implied = entries.find(([alias]) => normalize(alias) === normalize(name))?.[1][value] ?? {};
+  return typeof implied === "string" ? implied : (Object.entries(implied) as [SettingKey, number][]);
 }
 
 /** The setting that a name stands for. */

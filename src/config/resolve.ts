@@ -184,7 +184,12 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
     }
     const { key, choice, times, isShare = false } = found;
     const isWord = typeof raw === "string" || typeof raw === "boolean" || raw === null;
-    if (isWord) for (const implied of impliedBy(name, key, String(raw).trim())) implications.push([name, ...implied]);
+    const implied = isWord ? impliedBy(name, key, String(raw).trim()) : [];
+    if (typeof implied === "string") {
+      refuse(key, `${show(name)}: ${raw} ${implied}`);
+      continue;
+    }
+    for (const each of implied) implications.push([name, ...each]);
     const spelling = isWord ? settingOf(key).spellings?.[String(raw).trim()] : undefined;
     if (spelling !== undefined) {
       for (const [other, value] of Object.entries(spelling)) assign(name, other as SettingKey, value, other === key);

@@ -93,16 +93,22 @@ export interface Setting {
    */
   readonly spellings?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /**
-   * Names of other trainers under which a value means other settings too, where those are not given: each with the
-   * values that do.
+   * Names of other trainers under which a value means other settings too, where those are not given, or something that
+   * is not had under it, in words: each with the values that do.
    */
-  readonly implies?: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, number>>>>>>;
+  readonly implies?: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, number>> | string>>>>;
   /** Names of booleans that each stand for one value of a choice: true chooses it, false rules it out. */
   readonly switches?: Readonly<Record<string, string>>;
 }
 
 /** Settings that schedules of transformers have by themselves. */
-const TRANSFORMERS_SCHEDULES = { cosine: { minLrRatio: 0 }, constant: { warmupSteps: 0 } } as const;
+const TRANSFORMERS_SCHEDULES = {
+  cosine: { minLrRatio: 0 },
+  constant: { warmupSteps: 0 },
+  cosine_with_restarts:
+    "falls to 0 once in transformers, where num_cycles is 1: say cosine for that, or set schedule to cosine_restarts, " +
+    "which restarts after each cycleLength",
+} as const;
 
 /**
  * Every setting of a training run, declared once. Names take camelCase, kebab-case and snake_case alike. Aliases are
@@ -658,7 +664,7 @@ export const SETTINGS = {
     choices: ["constant", "linear", "cosine", "cosine_restarts"],
     derived: "cosine_restarts for method relora, else cosine",
     fineTune: { derived: "cosine_restarts for method relora, else linear" },
-    help: "Learning rate over the steps, after the warm-up. Under the names of transformers and axolotl, cosine falls to 0 and constant has no warm-up, unless minLrRatio and warmupSteps are given.",
+    help: "Learning rate over the steps, after the warm-up. Under the names of transformers and axolotl, cosine falls to 0 and constant has no warm-up, unless minLrRatio and warmupSteps are given; cosine_with_restarts is refused there.",
     aliases: ["scheduler", "lr_scheduler", "lr_scheduler_type"],
     spellings: {
       constant_with_warmup: { schedule: "constant" },

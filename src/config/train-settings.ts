@@ -387,7 +387,7 @@ export interface TrainSettings {
   readonly loraPlusRatio?: Settings["loraPlusRatio"] | undefined;
   /**
    * Learning rate over the steps, after the warm-up. Under the names of transformers and axolotl, cosine falls to 0
-   * and constant has no warm-up, unless minLrRatio and warmupSteps are given.
+   * and constant has no warm-up, unless minLrRatio and warmupSteps are given; cosine_with_restarts is refused there.
    *
    * Value: one of constant, linear, cosine, cosine_restarts.
    * Default: cosine_restarts for method relora, else cosine.

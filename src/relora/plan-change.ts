@@ -1,4 +1,4 @@
-import { formatLearningRate } from "../base/numbers.js";
+import { formatLearningRate, formatShare } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
 import { planStep, type ReloraConfig, type StepPlan, type Stretch, transitionSteps } from "./plan.js";
 
@@ -38,8 +38,14 @@ export function changePlan(done: DonePart, before: PlanSettings, after: PlanSett
   const wanted = { ...after, stretches: kept, restarts };
   const conflict = planConflict(planned, wanted, step);
   if (conflict !== null) return conflict;
-  const reopens = planStep(step, planned).merge && !planStep(step, wanted).merge;
-  const text = maxSteps === after.maxSteps ? null : describeChange(planned, wanted, { step, isSame, reopens });
+  const [was, is] = [planStep(step, planned), planStep(step, wanted)];
+  const reopens = was.merge && !is.merge;
+  const adapters = reopens
+    ? "; the adapters of the last step, which the finished model had merged, go on"
+    : was.mergeShare > is.mergeShare
+      ? `; the last step has merged and restarted all directions, of which it would have taken ${formatShare(is.mergeShare)}`
+      : "";
+  const text = maxSteps === after.maxSteps ? null : describeChange(planned, wanted, { step, isSame, adapters });
   return { stretches: kept, reopens, text };
 }
 
@@ -84,13 +90,12 @@ const CONFLICTS: Readonly<Record<Exclude<keyof StepPlan, "step" | "lrMultiplier"
 function describeChange(
   before: PlanSettings & { readonly maxSteps: number },
   after: PlanSettings,
-  { step, isSame, reopens }: { step: number; isSame: boolean; reopens: boolean },
+  { step, isSame, adapters }: { step: number; isSame: boolean; adapters: string },
 ): string {
   const { maxSteps, schedule } = after;
   const lengths = `${before.maxSteps} steps become ${maxSteps}`;
-  const again = reopens ? "; the adapters of the last step, which the finished model had merged, go on" : "";
-  if (step === maxSteps) return `${lengths}, which are done${again}`;
-  if (isSame) return `${lengths}; the learning rate is that of a run planned so from the start${again}`;
+  if (step === maxSteps) return `${lengths}, which are done${adapters}`;
+  if (isSame) return `${lengths}; the learning rate is that of a run planned so from the start${adapters}`;
   const transition = transitionSteps(step, after);
   const arrives = Math.min(maxSteps, step + Math.max(1, transition));
   const way =
@@ -99,7 +104,7 @@ function describeChange(
       : "a restart begins there anyhow";
   return (
     `${lengths}; the learning rate stood at ${rateText(step, before)} on ${schedule} over ${before.maxSteps} steps: ` +
-    `${way}, follows ${schedule} over ${maxSteps} steps and ends at ${rateText(maxSteps, after)}${again}`
+    `${way}, follows ${schedule} over ${maxSteps} steps and ends at ${rateText(maxSteps, after)}${adapters}`
   );
 }
 

@@ -118,6 +118,11 @@ describe("what the numbers say is said", () => {
     expect(kind).toBe("rate-too-high");
     expect(text).toMatch(/^The training loss rises: its mean was 3\.\d{4} up to step 1\d\d and is 5\.0000 now\./);
     expect(text).toContain("lengthen the warm-up");
+    const steps = stepsOf({ steps: 150, loss }).map((record) =>
+      record.step <= 100 ? record : { ...record, learningRate: 5e-5 },
+    );
+    const resumed = [startOf(400), ...steps.slice(0, 100), { ...startOf(400), step: 100 }, ...steps.slice(100)];
+    expect(runWarnings(resumed)[0]!.text).toContain("The learning rate of 5e-5 is too high");
   });
 
   test("a loss that stands still", () => {

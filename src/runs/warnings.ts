@@ -107,7 +107,7 @@ function rateWarning(course: Course): string | null {
   if (!(end <= UNLEARNED * Math.max(first, LEAST_LOSS))) {
     return (
       `Training made the model worse: its loss rose from ${formatLoss(first)} to ${formatLoss(end)}. ` +
-      `The learning rate of ${rateOf(steps)} is too high; train again with a tenth of it.`
+      `The learning rate of ${rateOf(inForce(course))} is too high; train again with a tenth of it.`
     );
   }
   const lowest = lowestMean(steps.slice(0, -2 * WINDOW));
@@ -117,7 +117,7 @@ function rateWarning(course: Course): string | null {
   if (!steps.slice(-2 * WINDOW).every(({ loss }) => loss > limit)) return null;
   return (
     `The training loss rises: its mean was ${formatLoss(lowest.loss)} up to step ${lowest.step} and is ` +
-    `${formatLoss(end)} now. The learning rate of ${rateOf(steps)} is too high; halve it, or ` +
+    `${formatLoss(end)} now. The learning rate of ${rateOf(inForce(course))} is too high; halve it, or ` +
     "lengthen the warm-up."
   );
 }
@@ -228,6 +228,12 @@ function unmovedWarning({ steps, merges }: Course): string | null {
 
 function mean(values: readonly number[]): number {
   return sum(values) / values.length;
+}
+
+/** The steps since the run began or was resumed, which may have changed the rate. */
+function inForce({ steps, start }: Course): readonly StepRecord[] {
+  const own = steps.filter(({ step }) => step > (start?.step ?? 0));
+  return own.length > 0 ? own : steps;
 }
 
 /** The peak learning rate, in words. */

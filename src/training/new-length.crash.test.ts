@@ -66,6 +66,24 @@ describe("a finished run whose last step merged only because it was the last tak
     expect((await checkRun(settings.out!)).findings.filter(({ state }) => state !== "ok")).toEqual([]);
   });
 
+  test("of which a share would have restarted, all of it has, and that is said", async () => {
+    const change = { ...CONSTANT, warmStartSteps: 1, reloraEvery: 2, restartShare: 0.5, maxSteps: 5 } as const;
+    const settings = settingsOf("share", change);
+    await train(settings);
+    const starts: StartRecord[] = [];
+    const onRecord = (record: MetricsRecord): void => void (record.kind === "start" && starts.push(record));
+    await resume(settings.out!, { changes: { maxSteps: 8 } }, { onRecord });
+    expect(starts[0]!.change).toMatch(
+      /the last step has merged and restarted all directions, of which it would have taken 50%$/,
+    );
+    const resets = (await recordsOf(settings.out!)).filter((record) => record.kind === "reset");
+    expect(resets.map(({ step, zeroedFraction }) => [step, zeroedFraction])).toEqual([
+      [3, 0.5],
+      [5, 1],
+      [7, 0.5],
+    ]);
+  });
+
   test("cores, whose bases are gone, cannot, which is said before anything changes", async () => {
     const change = { ...CONSTANT, method: "lora", warmStartSteps: 0, adapterKind: "core", maxSteps: 4 } as const;
     const settings = settingsOf("cores", change);
