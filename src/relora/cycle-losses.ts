@@ -57,7 +57,7 @@ const EMPTY: CycleLossesState = {
 };
 
 /**
- * The training losses of a cycle, kept in at most {@link MOST_BLOCKS} blocks, and the rule that says when its adapters
+ * The training losses of a cycle, kept in at most 64 blocks, and the rule that says when its adapters
  * are full: when a step gains less than three quarters of what steps have gained in the mean over this cycle and the one
  * before. By the marginal value theorem (Charnov 1976, "Optimal foraging, the marginal value theorem") the mean is
  * highest for who leaves a patch, here the directions of an adapter, as soon as it gives less than that. The quarter
@@ -95,9 +95,11 @@ export class CycleLosses {
       [...sums, block.sum],
       [...squares, block.squares],
     ];
-    const blocks = { blockSize, sums: all, squares: allSquares };
-    const halved = { blockSize: 2 * blockSize, sums: inPairs(all), squares: inPairs(allSquares) };
-    this.#state = { ...(all.length < MOST_BLOCKS ? blocks : halved), open: EMPTY.open, ...rest };
+    const blocks =
+      all.length < MOST_BLOCKS
+        ? { blockSize, sums: all, squares: allSquares }
+        : { blockSize: 2 * blockSize, sums: inPairs(all), squares: inPairs(allSquares) };
+    this.#state = { ...blocks, open: EMPTY.open, ...rest };
   }
 
   /** Begins the next cycle. */
