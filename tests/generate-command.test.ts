@@ -50,6 +50,15 @@ describe("a text", () => {
       expect(await generate(cwd, "model", "--stop", "none such", "--stop", ", d")).toBe("abc 🙂\n");
     }));
 
+  test("says which settings of generation_config.json are not applied", () =>
+    withFolder({}, async (cwd) => {
+      const config = { repetition_penalty: 1.3, num_beams: 1, temperature: 0.6, suppress_tokens: [], eos_token_id: 0 };
+      await writeParrot(path.join(cwd, "model"), "abc", { "generation_config.json": config });
+      const { stderr } = await runCommand(["generate", "model", ...GREEDY], { cwd });
+      expect(stderr).toContain("asks for what is not done here, and is ignored: repetition_penalty 1.3.");
+      expect(stderr).not.toContain("temperature");
+    }));
+
   test("with --json comes with its counts, times and reason to end", () =>
     withFolder({}, async (cwd) => {
       await writeParrot(path.join(cwd, "model"), "abc 🙂, def");

@@ -174,6 +174,12 @@ test.each(["lr_scheduler_type", "lr_scheduler", "lrSchedulerType"])(
   },
 );
 
+test("iters of mlx-lm, which counts batches, is refused beside an accumulation of them", () => {
+  expect(tuned({ iters: 30, grad_accumulation_steps: 1, batch_size: 2 })).toMatchObject({ maxSteps: 30 });
+  const accumulated = { iters: 30, grad_accumulation_steps: 4, batch_size: 2 };
+  expect(() => tuned(accumulated)).toThrow("iters: counts batches in mlx-lm");
+});
+
 test("names and values of adapters, rates and quantizing that mean the same are taken", () => {
   expect(
     tuned({ lora_r: 8, lora_alpha: 64, lora_dropout: 0.1, learning_rate: 1e-4, lr_scheduler_type: "cosine" }),

@@ -29,6 +29,19 @@ export function impliedBy(name: string, key: SettingKey, value: string): [key: S
   return typeof implied === "string" ? implied : (Object.entries(implied) as [SettingKey, number][]);
 }
 
+/** The words of what a name of other trainers means beside another that is given; undefined where it means the same. */
+export function otherMeaning(
+  name: string,
+  key: SettingKey,
+  given: Readonly<Record<string, unknown>>,
+): string | undefined {
+  const entries = Object.entries(settingOf(key).differs ?? {});
+  const found = entries.find(([alias]) => normalize(alias) === normalize(name))?.[1];
+  if (found === undefined) return undefined;
+  const value = Object.entries(given).find(([other]) => normalize(other) === normalize(found.beside))?.[1];
+  return value == null || Number(value) === 1 ? undefined : found.words;
+}
+
 /** The setting that a name stands for. */
 export interface NamedSetting {
   readonly key: SettingKey;

@@ -5,7 +5,7 @@ import type { ConfigFile } from "./config-file.js";
 import { CROSS_CHECKS } from "./cross-checks.js";
 import { type DataFacts, DERIVATIONS, derive, hasFullRows, isComplete, type OpenSettings, openKeys } from "./derive.js";
 import { defaultIn, jobOf } from "./jobs.js";
-import { adviceForUnknown, findSetting, impliedBy, isOwnName, SETTING_KEYS, settingOf } from "./names.js";
+import { adviceForUnknown, findSetting, impliedBy, isOwnName, otherMeaning, SETTING_KEYS, settingOf } from "./names.js";
 import { parseValue } from "./parse-value.js";
 import { isModelPreset, RECIPES } from "./presets.js";
 import type { DerivedKey, Setting, SettingKey, Settings } from "./settings.js";
@@ -184,6 +184,11 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
     }
     const { key, choice, times, isShare = false } = found;
     const isWord = typeof raw === "string" || typeof raw === "boolean" || raw === null;
+    const meaning = otherMeaning(name, key, source.values);
+    if (meaning !== undefined) {
+      refuse(key, `${show(name)}: ${meaning}`);
+      continue;
+    }
     const implied = isWord ? impliedBy(name, key, String(raw).trim()) : [];
     if (typeof implied === "string") {
       refuse(key, `${show(name)}: ${raw} ${implied}`);

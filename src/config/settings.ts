@@ -97,6 +97,8 @@ export interface Setting {
    * is not had under it, in words: each with the values that do.
    */
   readonly implies?: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, number>> | string>>>>;
+  /** Names of other trainers that mean something else, in words, beside a name of theirs whose value is not 1. */
+  readonly differs?: Readonly<Record<string, { readonly beside: string; readonly words: string }>>;
   /** Names of booleans that each stand for one value of a choice: true chooses it, false rules it out. */
   readonly switches?: Readonly<Record<string, string>>;
 }
@@ -575,6 +577,12 @@ export const SETTINGS = {
     unit: "steps",
     help: "Optimizer steps of the whole run, warm start included. With maxTrainTokens, whichever ends first.",
     aliases: ["num_training_steps", "iters"],
+    differs: {
+      iters: {
+        beside: "grad_accumulation_steps",
+        words: "counts batches in mlx-lm, of which grad_accumulation_steps make a step; give max_steps instead",
+      },
+    },
   },
   maxTrainTokens: {
     type: "integer",

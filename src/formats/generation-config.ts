@@ -28,6 +28,34 @@ export async function readBeginId(folder: string): Promise<number | undefined> {
   return (await readIds(folder, "bos_token_id"))?.[0];
 }
 
+/** Settings of generation_config.json by which transformers chooses other tokens, and the values that choose none. */
+const CHOICES: Readonly<Record<string, unknown>> = {
+  repetition_penalty: 1,
+  encoder_repetition_penalty: 1,
+  no_repeat_ngram_size: 0,
+  num_beams: 1,
+  min_length: 0,
+  guidance_scale: 1,
+  bad_words_ids: null,
+  sequence_bias: null,
+  suppress_tokens: null,
+  begin_suppress_tokens: null,
+  forced_bos_token_id: null,
+  forced_eos_token_id: null,
+  exponential_decay_length_penalty: null,
+};
+
+/** What generation_config.json asks for that is not done here, as `name value`; sampling has options of its own. */
+export async function unusedChoices(folder: string): Promise<readonly string[]> {
+  if (isGgufName(folder) || !(await exists(joinPath(folder, GENERATION_CONFIG)))) return [];
+  const config = await readJsonObject(await checkpointPath(folder, GENERATION_CONFIG));
+  return Object.entries(CHOICES).flatMap(([name, neutral]) => {
+    const value = config[name];
+    const isNone = value == null || value === neutral || (Array.isArray(value) && value.length === 0);
+    return isNone ? [] : [`${name} ${shownValue(value)}`];
+  });
+}
+
 async function readIds(folder: string, key: string): Promise<readonly number[] | undefined> {
   if (isGgufName(folder)) return idsIn((await openGgufModel(folder)).config, key, folder);
   for (const name of FILES) {

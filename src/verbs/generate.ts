@@ -6,7 +6,7 @@ import { ChatTemplate } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
 import { requireNoFaults } from "../data/jsonl-format.js";
 import type { Prompt } from "../data/prompts.js";
-import { readBeginId, readEndIds } from "../formats/generation-config.js";
+import { readBeginId, readEndIds, unusedChoices } from "../formats/generation-config.js";
 import type { CausalLM } from "../models/causal-lm.js";
 import { BatchGenerator, type BatchPrompt, rowsFor } from "../programs/batch-generator.js";
 import type { Answer, Generation, WritingOptions } from "../programs/text-generator.js";
@@ -73,6 +73,12 @@ export class Writer {
     const { device, threads } = options;
     const loaded = await loadTarget(target, { ...options, ...holding({ float32, keepQuantized }, options) });
     const tokenizer = await modelTokenizer(loaded.tokenizer, chatTemplate);
+    const unused = await unusedChoices(loaded.folder);
+    if (unused.length > 0) {
+      options.onNotice?.(
+        `generation_config.json asks for what is not done here, and is ignored: ${unused.join(", ")}.`,
+      );
+    }
     return Writer.of(target, loaded, tokenizer, { device, threads: threads ?? cpuCount() });
   }
 
