@@ -206,8 +206,9 @@ export function openKeys(settings: OpenSettings): DerivedKey[] {
 }
 
 /** True if the settings alone say that all rows are full, as those of text are. */
-export function hasFullRows({ data, packing }: Pick<Settings, "data" | "packing">): boolean {
-  return (packing === "auto" || packing === "joined") && isTextName(data);
+export function hasFullRows({ data, packing }: Pick<OpenSettings, "data" | "packing">): boolean {
+  // A fine-tune has no data until they are named.
+  return (packing === "auto" || packing === "joined") && data !== undefined && isTextName(data);
 }
 
 /** A warm-up that may have been given as a share of the steps that it can take. */

@@ -174,6 +174,18 @@ test.each(["lr_scheduler_type", "lr_scheduler", "lrSchedulerType"])(
   },
 );
 
+test("sample_packing of axolotl keeps samples apart", () => {
+  expect(tuned({ sample_packing: true }).packing).toBe("separate");
+  expect(tuned({ sample_packing: false }).packing).toBe("auto");
+  expect(() => tuned({ sample_packing: false, packing: "separate" })).toThrow("rules out packing separate");
+});
+
+test("a fine-tune without data is asked for them, whatever else is given", () => {
+  for (const flags of [{ sequenceLength: 32 }, { packing: "joined" }, { maxTrainTokens: 1000, sequenceLength: 32 }]) {
+    expect(faultOf({ model: "org/model", ...flags })).toMatch(/^--data: is missing/);
+  }
+});
+
 test("iters of mlx-lm, which counts batches, is refused beside an accumulation of them", () => {
   expect(tuned({ iters: 30, grad_accumulation_steps: 1, batch_size: 2 })).toMatchObject({ maxSteps: 30 });
   const accumulated = { iters: 30, grad_accumulation_steps: 4, batch_size: 2 };

@@ -195,7 +195,7 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
       continue;
     }
     for (const each of implied) implications.push([name, ...each]);
-    const spelling = isWord ? settingOf(key).spellings?.[String(raw).trim()] : undefined;
+    const spelling = isWord && choice === undefined ? settingOf(key).spellings?.[String(raw).trim()] : undefined;
     if (spelling !== undefined) {
       for (const [other, value] of Object.entries(spelling)) assign(name, other as SettingKey, value, other === key);
       continue;

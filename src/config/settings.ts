@@ -201,7 +201,7 @@ export const SETTINGS = {
     choices: PACKINGS,
     default: "auto",
     help: "auto is joined for text and separate for other data. separate: the samples of a batch stand one after another, and none sees another; joined: text is cut into full rows, and several whole samples share a row, where each sees those before it; none: each has a padded row.",
-    aliases: ["sample_packing"],
+    switches: { sample_packing: "separate" },
     spellings: { true: { packing: "joined" }, false: { packing: "none" }, null: { packing: "auto" } },
   },
   tokenizer: {

@@ -148,6 +148,7 @@ test.each([
 
 test("linear takes one rank alone", async () => {
   const set = await loaded();
+  expect(() => set.combine("other", { a: 1, b: 1 }, "ties" as never)).toThrow("kind must be linear or cat");
   expect(() => set.combine("other", { a: 1, c: 1 }, "linear")).toThrow("linear needs adapters of one rank, got 2, 3");
 });
 

@@ -1,5 +1,6 @@
 import { linearLayers, type TargetedLinear } from "../adapters/inject.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 import { suggest } from "../base/suggest.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
@@ -95,6 +96,9 @@ export class AdapterSet {
    */
   combine(name: string, weights: Readonly<Record<string, number>>, kind: "linear" | "cat"): void {
     this.#requireNew(name);
+    if (kind !== "linear" && kind !== "cat") {
+      throw new ConfigError(`combine: kind must be linear or cat, got ${shownValue(kind)}`);
+    }
     const sources = Object.entries(weights).map(([source, weight]) => {
       return { name: source, effect: this.#get(source), weight };
     });
