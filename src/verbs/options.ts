@@ -16,7 +16,7 @@ export const EVALUATION_OPTIONS = {
   sequenceLength: {
     type: "integer",
     default: null,
-    none: "that of the run, or what the model allows",
+    none: "what the model allows, of text at most 1024",
     min: 2,
     unit: "tokens",
     help: SETTINGS.sequenceLength.help,
