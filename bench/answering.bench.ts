@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { markdownTable, median, setting, settingLine, writeResult } from "./report.js";
-import { peers } from "./side-process.js";
+import { lastLineOf, peerModel, peers } from "./side-process.js";
 import { REPOSITORY } from "./step-options.js";
 
 const { values: flags } = parseArgs({
@@ -33,7 +33,7 @@ interface Answer {
 const started = setting();
 const folder = mkdtempSync(join(tmpdir(), "highrank-bench-"));
 try {
-  const float32 = flags.model.includes("/") ? flags.model : join(peers(), "../../models", flags.model);
+  const float32 = peerModel(flags.model);
   const nf4 = join(folder, "nf4");
   const args = ["bin/highrank.js", "quantize", float32, "--to", "nf4", "--out", nf4];
   execFileSync(process.execPath, args, { cwd: REPOSITORY, stdio: "ignore" });
@@ -78,9 +78,5 @@ ${settingLine(started)}`);
 
 function ask([command, ...args]: readonly string[]): Answer {
   const shared = ["--prompt", prompt, "--tokens", tokens, "--threads", threads];
-  const output = execFileSync(command!, [...args, ...shared], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  return JSON.parse(output.trim().split("\n").at(-1)!) as Answer;
+  return lastLineOf(command!, [...args, ...shared]);
 }

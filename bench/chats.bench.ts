@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { MetricsRecord } from "../src/runs/metrics.js";
+import { parseMetrics } from "../src/runs/metrics.js";
 import { markdownTable, setting, settingLine, writeResult } from "./report.js";
-import { peers } from "./side-process.js";
+import { lastLineOf, peerModel, peers } from "./side-process.js";
 import { REPOSITORY } from "./step-options.js";
 
 const { values: flags } = parseArgs({
@@ -25,7 +25,7 @@ const { values: flags } = parseArgs({
 });
 const [rounds, warmup] = [Number(flags.rounds), Number(flags.warmup)];
 const { data, rank, batch, sequence, steps, threads } = flags;
-const model = flags.model.includes("/") ? flags.model : join(peers(), "../../models", flags.model);
+const model = peerModel(flags.model);
 
 interface ChatRun {
   /** Weights that are trained. */
@@ -82,8 +82,7 @@ function highrank(): ChatRun {
       cwd: REPOSITORY,
       stdio: "ignore",
     });
-    const lines = readFileSync(join(run, "metrics.jsonl"), "utf8").trim().split("\n");
-    const records = lines.map((line) => JSON.parse(line) as MetricsRecord);
+    const records = parseMetrics(readFileSync(join(run, "metrics.jsonl"), "utf8"));
     const done = records.filter((record) => record.kind === "step");
     const seconds = done.map((record) => record.seconds!);
     return {
@@ -104,6 +103,5 @@ function trl(): ChatRun {
     join(REPOSITORY, "bench/sides/trl-chats.py"),
     ...args.flatMap(([name, value]) => [`--${name}`, value]),
   ];
-  const output = execFileSync(peers(), script, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-  return JSON.parse(output.trim().split("\n").at(-1)!) as ChatRun;
+  return lastLineOf(peers(), script);
 }

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { loadWordNet } from "../src/data/builtin-wordnet.js";
-import type { MetricsRecord } from "../src/runs/metrics.js";
+import { parseMetrics } from "../src/runs/metrics.js";
 import { markdownTable, setting, settingLine, writeResult } from "./report.js";
-import { peers } from "./side-process.js";
+import { peerModel } from "./side-process.js";
 import { REPOSITORY } from "./step-options.js";
 
 const { values: flags } = parseArgs({
@@ -19,9 +19,7 @@ const { values: flags } = parseArgs({
     out: { type: "string" },
   },
 });
-const tokenizer = flags.tokenizer.includes("/")
-  ? flags.tokenizer
-  : join(peers(), "../../models", flags.tokenizer, "tokenizer.json");
+const tokenizer = peerModel(flags.tokenizer);
 
 interface Reading {
   readonly data: string;
@@ -123,8 +121,7 @@ function read(data: string, file: string): Reading {
   });
   const seconds = (performance.now() - begun) / 1000;
   if (status !== 0) throw new Error(`${data}: ${stderr}`);
-  const lines = readFileSync(join(run, "metrics.jsonl"), "utf8").trim().split("\n");
-  const records = lines.map((line) => JSON.parse(line) as MetricsRecord);
+  const records = parseMetrics(readFileSync(join(run, "metrics.jsonl"), "utf8"));
   const { size } = statSync(file);
   rmSync(run, { recursive: true });
   rmSync(file);

@@ -11,6 +11,17 @@ export function peers(): string {
   return process.env.PYTHON ?? execFileSync(process.execPath, [prepare, "--where"], { encoding: "utf8" }).trim();
 }
 
+/** The folder of one of the models of tests/peers/models.txt by its name, or the path that is given. */
+export function peerModel(nameOrPath: string): string {
+  return nameOrPath.includes("/") ? nameOrPath : join(peers(), "../../models", nameOrPath);
+}
+
+/** Runs a program to its end. @returns the JSON in the last line that it prints. */
+export function lastLineOf<T>(command: string, args: readonly string[]): T {
+  const output = execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  return JSON.parse(output.trim().split("\n").at(-1)!) as T;
+}
+
 /** The programs that can be measured, by name. */
 const SIDES: Readonly<Record<string, readonly [command: string | (() => string), script: string, ...more: string[]]>> =
   {

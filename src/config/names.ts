@@ -19,13 +19,17 @@ export function isOwnName(name: string, key: SettingKey): boolean {
   return normalize(name) === normalize(key);
 }
 
+/** The entry of a name in any case style. */
+function entryOf<T>(entries: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.entries(entries).find(([other]) => normalize(other) === normalize(name))?.[1];
+}
+
 /**
- * What a value means beside its setting under a name of other trainers: values of other settings, or in words the
- * reason why it is refused under that name.
+ * Values of other settings that a value brings along under a name of other trainers, or in words the reason why it is
+ * refused under that name.
  */
 export function impliedBy(name: string, key: SettingKey, value: string): [key: SettingKey, value: number][] | string {
-  const entries = Object.entries(settingOf(key).implies ?? {});
-  const implied = entries.find(([alias]) => normalize(alias) === normalize(name))?.[1][value] ?? {};
+  const implied = entryOf(settingOf(key).implies ?? {}, name)?.[value] ?? {};
   return typeof implied === "string" ? implied : (Object.entries(implied) as [SettingKey, number][]);
 }
 
@@ -35,10 +39,9 @@ export function otherMeaning(
   key: SettingKey,
   given: Readonly<Record<string, unknown>>,
 ): string | undefined {
-  const entries = Object.entries(settingOf(key).differs ?? {});
-  const found = entries.find(([alias]) => normalize(alias) === normalize(name))?.[1];
+  const found = entryOf(settingOf(key).differs ?? {}, name);
   if (found === undefined) return undefined;
-  const value = Object.entries(given).find(([other]) => normalize(other) === normalize(found.beside))?.[1];
+  const value = entryOf(given, found.beside);
   return value == null || Number(value) === 1 ? undefined : found.words;
 }
 

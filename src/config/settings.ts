@@ -76,7 +76,7 @@ export interface Setting {
   /** The share that it has in a warm start: none, or that of the learning rates of its steps. Absent: all of it. */
   readonly warmStart?: "none" | "rates";
   /** Its value in runs that began before the setting was there, whose files do not name it. Absent: the default. */
-  readonly before?: boolean | string | null;
+  readonly before?: boolean | null;
   /** True if no number of a run depends on it. */
   readonly computesNothing?: true;
   /** `own`: a study gives it to each run. `shared`: all arms must have it in common, or their losses do not compare. */
@@ -108,8 +108,8 @@ const TRANSFORMERS_SCHEDULES = {
   cosine: { minLrRatio: 0 },
   constant: { warmupSteps: 0 },
   cosine_with_restarts:
-    "falls to 0 once in transformers, where num_cycles is 1: say cosine for that, or set schedule to cosine_restarts, " +
-    "which restarts after each cycleLength",
+    "falls to 0 once in transformers, where num_cycles is 1: say cosine for that, or set schedule to " +
+    "cosine_restarts, which restarts after each cycleLength",
 } as const;
 
 /**
@@ -476,8 +476,7 @@ export const SETTINGS = {
     warmStart: "none",
     choices: ["fixed", "when-full"],
     default: "fixed",
-    before: "fixed",
-    help: "When adapters are merged and restarted: every reloraEvery steps (fixed), or when they are full, that is when the training loss falls much more slowly than right after the last restart.",
+    help: "When adapters are merged and restarted: every reloraEvery steps (fixed), or when they are full (when-full), that is when a step lowers the training loss by less than three quarters of the mean over this cycle and the one before.",
   },
   reloraEvery: {
     type: "integer",

@@ -264,8 +264,9 @@ export interface TrainSettings {
    */
   readonly warmStartSteps?: Settings["warmStartSteps"] | undefined;
   /**
-   * When adapters are merged and restarted: every reloraEvery steps (fixed), or when they are full, that is when the
-   * training loss falls much more slowly than right after the last restart.
+   * When adapters are merged and restarted: every reloraEvery steps (fixed), or when they are full (when-full), that
+   * is when a step lowers the training loss by less than three quarters of the mean over this cycle and the one
+   * before.
    *
    * Value: one of fixed, when-full.
    * Default: fixed.

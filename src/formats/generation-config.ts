@@ -45,7 +45,7 @@ const CHOICES: Readonly<Record<string, unknown>> = {
   exponential_decay_length_penalty: null,
 };
 
-/** What generation_config.json asks for that is not done here, as `name value`; sampling has options of its own. */
+/** Settings of generation_config.json that are not applied here, as `name value`; sampling has its own options. */
 export async function unusedChoices(folder: string): Promise<readonly string[]> {
   if (isGgufName(folder) || !(await exists(joinPath(folder, GENERATION_CONFIG)))) return [];
   const config = await readJsonObject(await checkpointPath(folder, GENERATION_CONFIG));

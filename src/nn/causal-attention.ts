@@ -22,7 +22,7 @@ export interface QueryBlock {
 /** Blocks per row, unless they would be shorter or longer than these. */
 const BLOCKS = 4;
 const SHORTEST = 32;
-/** ONNX Runtime's arena keeps memory for each size of blocks, so that few sizes are worth the scores that are masked. */
+/** ONNX Runtime's arena keeps memory for each size of blocks: few sizes are worth the scores that are masked. */
 const LONGEST = 512;
 /** Blocks that see a window all have one size. */
 const LONGEST_IN_WINDOW = 256;

@@ -19,13 +19,13 @@ export const CYCLE_LOSSES = {
   blockSize: z.int().min(1),
   /** The sum of the losses of each block. */
   sums: NUMBERS,
-  /** Of each block, the sum of the squares of the differences between its losses and those before them. */
+  /** The sum, for each block, of the squares of the differences between its losses and those before them. */
   squares: NUMBERS,
   /** The block that is not yet full. */
   open: z.object({ count: COUNT, sum: z.number(), squares: z.number() }),
   /** The last loss; null where there is none. */
   last: z.number().nullable(),
-  /** Mean loss of the first quarter of the cycle before, and the steps from its middle to the restart; null for none. */
+  /** Mean loss of the first quarter of the cycle before, and steps from its middle to the restart; null for none. */
   before: z.object({ loss: z.number(), steps: z.number() }).nullable(),
 };
 
@@ -58,8 +58,8 @@ const EMPTY: CycleLossesState = {
 
 /**
  * The training losses of a cycle, kept in at most 64 blocks, and the rule that says when its adapters
- * are full: when a step gains less than three quarters of what steps have gained in the mean over this cycle and the one
- * before. By the marginal value theorem (Charnov 1976, "Optimal foraging, the marginal value theorem") the mean is
+ * are full: when a step gains less than three quarters of what steps have gained in the mean over this cycle and the
+ * one before. By the marginal value theorem (Charnov 1976, "Optimal foraging, the marginal value theorem") the mean is
  * highest for who leaves a patch, here the directions of an adapter, as soon as it gives less than that. The quarter
  * keeps a loss that slows down whatever adapters do from restarting them again and again: cycles grow then. The present
  * gain is that of the last half of the cycle, so that it is known the better the longer the cycle is, however loud the
@@ -126,7 +126,7 @@ export class CycleLosses {
     return { steps, gain, standardError: standardError / size, meanGain };
   }
 
-  /** The steps in whole blocks, mean losses of their quarters, and the standard error of a difference of two of them. */
+  /** The steps in whole blocks, mean losses of their quarters, and the standard error of a difference of two. */
   #quarters(): { steps: number; first: number; third: number; last: number; standardError: number } {
     const { blockSize, sums, squares } = this.#state;
     const quarter = sums.length / 4;

@@ -43,7 +43,8 @@ export function changePlan(done: DonePart, before: PlanSettings, after: PlanSett
   const adapters = reopens
     ? "; the adapters of the last step, which the finished model had merged, go on"
     : was.mergeShare > is.mergeShare
-      ? `; the last step has merged and restarted all directions, of which it would have taken ${formatShare(is.mergeShare)}`
+      ? "; the last step has merged and restarted all directions, of which it would have taken " +
+        formatShare(is.mergeShare)
       : "";
   const text = maxSteps === after.maxSteps ? null : describeChange(planned, wanted, { step, isSame, adapters });
   return { stretches: kept, reopens, text };

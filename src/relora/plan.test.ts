@@ -55,7 +55,8 @@ describe("relora that restarts when the adapters are full", () => {
     const words = (restarts: readonly number[]) => describePlan(planRun({ ...BASE, ...WHEN_FULL, restarts }));
     expect(words([])).toBe("40 steps with adapters; merged and restarted when they are full, and merged after step 40");
     expect(words([12, 31])).toBe(
-      "40 steps with adapters; merged and restarted when they are full, so far after steps 12, 31, and merged after step 40",
+      "40 steps with adapters; merged and restarted when they are full, so far after steps 12, 31, " +
+        "and merged after step 40",
     );
   });
 });

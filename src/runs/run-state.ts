@@ -98,7 +98,7 @@ export interface RunState extends Omit<Fields<typeof RUN_STATE>, "heldOutSha256"
   readonly heldOutSha256?: string | undefined;
 }
 
-/** What the steps up to a checkpoint were planned by, beside the settings. */
+/** The part of a state that planned the steps up to its checkpoint, beside the settings. */
 export function plannedBy({
   maxSteps,
   stretches,

@@ -158,7 +158,7 @@ function lineOf(prompt: Prompt, { text, finish }: Answer): string {
   return writePythonJson(line);
 }
 
-/** What the template saw beside messages and tools, under the name that records have for it. */
+/** The names that the template saw beside messages and tools, as records have them. */
 function variablesOf({ documents, templateVariables }: Conversation): { readonly chat_template_kwargs?: object } {
   const variables = { ...templateVariables, ...(documents !== undefined && { documents }) };
   return Object.keys(variables).length === 0 ? {} : { chat_template_kwargs: variables };

@@ -12,6 +12,7 @@ import { locateData } from "../hub/locate-data.js";
 import type { Evaluation } from "../programs/held-out.js";
 import { HeldOutLoss } from "../programs/held-out.js";
 import { modelTokenizer, type TokenizerSource } from "../tokenizers/model-tokenizer.js";
+import { USUAL_LENGTH } from "./options.js";
 import { type LoadedTarget, loadTarget, type TargetOptions } from "./target.js";
 
 /** Options of {@link evaluateTarget}. */
@@ -46,9 +47,6 @@ const LOSS_CHUNK = 256;
 
 /** The processes of an evaluation: those of the job that this one was started in, if it was in one. */
 const JOB = { distributed: "auto", mpiTimeout: 1800 } as const;
-
-/** Rows of a model that allows very long sequences are cut to this length, unless the caller asks for more. */
-const USUAL_LENGTH = 1024;
 
 /**
  * Scores every token of a text but the first, in rows of `sequenceLength`. In other data each sample is scored on its

@@ -8,6 +8,9 @@ import type { GivenOptions, OptionTable, OptionValues } from "./option-table.js"
 
 // The verbs' options with their defaults, which the command line and the library share.
 
+/** Rows of text for a model that allows very long sequences are cut to this length, unless the caller asks for more. */
+export const USUAL_LENGTH = 1024;
+
 /** Options of `highrank eval` beside those of its target. */
 export const EVALUATION_OPTIONS = {
   data: { type: "string", path: "name or path", help: SETTINGS.data.help },
@@ -16,7 +19,7 @@ export const EVALUATION_OPTIONS = {
   sequenceLength: {
     type: "integer",
     default: null,
-    none: "what the model allows, of text at most 1024",
+    none: `what the model allows, of text at most ${USUAL_LENGTH}`,
     min: 2,
     unit: "tokens",
     help: SETTINGS.sequenceLength.help,

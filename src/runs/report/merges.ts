@@ -33,8 +33,8 @@ export function mergesCard(merges: readonly MergeRecord[]): string {
 }
 
 const FULLNESS_NOTE =
-  "Adapters restarted when they were full: when a step at the end of a cycle gained less than three quarters of the mean " +
-  "over that cycle and the one before.";
+  "Adapters restarted when they were full: when a step at the end of a cycle gained less than three quarters of the " +
+  "mean over that cycle and the one before.";
 
 const fullnessColumns: readonly Column<MergeRecord>[] = [
   ["Gain of 100 steps", ({ fullness }) => (fullness === undefined ? "–" : formatNumber(100 * fullness.gain))],
