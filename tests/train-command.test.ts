@@ -27,6 +27,10 @@ test("train with --json prints one object, everything else goes to standard erro
     expect(result.heldOutLoss).toBe(records.findLast((record) => record.kind === "eval")?.loss);
     const report = await readFile(path.join(cwd, "run/report.html"), "utf8");
     expect(report).toContain("Rank of the accumulated update");
+    const same = await runCommand(["eval", "run", "--data", "a.txt"], { cwd });
+    expect(same.stdout).toMatch(/^tokens .*, in rows of 16$/m);
+    const other = await runCommand(["eval", "run", "--data", "a.txt", "--sequence-length", "8"], { cwd });
+    expect(other.stdout).toMatch(/^tokens .*, in rows of 8; the run trained on rows of 16: --sequence-length 16$/m);
     for (const flag of ["--model", "--tokenizer"]) {
       const data = await runCommand(["data", "a.txt", flag, "run", "--json"], { cwd });
       expect(JSON.parse(data.stdout).vocabSize).toBe(280);

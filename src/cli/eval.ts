@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { formatNumber } from "../base/numbers.js";
+import type { TargetEvaluation } from "../verbs/evaluate.js";
 import { EVALUATION_OPTIONS } from "../verbs/options.js";
 import type { Context } from "./context.js";
 import { addOptions, readOptions } from "./options.js";
@@ -21,7 +22,7 @@ export function addEval(program: Command, context: Context): void {
     context.result(evaluation, () => [
       `loss        ${evaluation.loss.toFixed(4)} nats a token`,
       `perplexity  ${formatNumber(evaluation.perplexity)}`,
-      `tokens      ${evaluation.tokens}`,
+      `tokens      ${evaluation.tokens}${rowWords(evaluation)}`,
       ...cutLines(evaluation.truncation),
       ...(evaluation.weights === null ? [] : [`weights     ${WEIGHTS[evaluation.weights]}`]),
     ]);
@@ -32,6 +33,14 @@ const WEIGHTS: Readonly<Record<"trained" | "exact", string>> = {
   trained: "trained, as the steps saw them",
   exact: "exact, of the finished model",
 };
+
+/** Says how long the rows of a text are, on which the loss depends, and those that a run trained on if they differ. */
+function rowWords({ rowLength, trainedLength }: Pick<TargetEvaluation, "rowLength" | "trainedLength">): string {
+  if (rowLength === null) return "";
+  const differs = trainedLength !== null && trainedLength !== rowLength;
+  const run = differs ? `; the run trained on rows of ${trainedLength}: --sequence-length ${trainedLength}` : "";
+  return `, in rows of ${rowLength}${run}`;
+}
 
 /** Says what the figures leave out, if anything. */
 function cutLines({ samples, tokens }: { samples: number; tokens: number }): string[] {

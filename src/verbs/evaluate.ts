@@ -24,7 +24,7 @@ export interface EvaluationOptions extends TargetOptions {
   /** Part of a text that is a document. Default and null: paragraphs of `.txt`, sections of `.md`. */
   readonly document?: DocumentUnit | null;
   readonly batchSize: number;
-  /** Tokens of a packed sequence, or null for the model's own length. */
+  /** Tokens of a row of text or of the longest sample. Null for the model's own length, of text 1,024 at most. */
   readonly sequenceLength: number | null;
   /** Score about this many tokens at most, in whole samples or rows, at least one; null for all. */
   readonly maxTokens: number | null;
@@ -37,7 +37,9 @@ export interface EvaluationOptions extends TargetOptions {
 }
 
 /** The score of a source of data. */
-export interface TargetEvaluation extends Evaluation, Pick<LoadedTarget, "weights"> {
+export interface TargetEvaluation extends Evaluation, Pick<LoadedTarget, "weights" | "trainedLength"> {
+  /** Tokens of a row of text, on which the loss depends; null for samples. */
+  readonly rowLength: number | null;
   /** Samples that were cut, and the tokens left out of them. */
   readonly truncation: { readonly samples: number; readonly tokens: number };
 }
@@ -64,7 +66,7 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
 async function evaluateAmong(ranks: Collective, target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
   const { data, maxTokens, device } = options;
   const { threads } = await machineShare(ranks);
-  const { model, tokenizer, weights } = await loadTarget(target, options);
+  const { model, tokenizer, weights, trainedLength } = await loadTarget(target, options);
   const longest = model.config.maxSequenceLength;
   if ((options.sequenceLength ?? 0) > longest) {
     throw new ConfigError(
@@ -75,7 +77,9 @@ async function evaluateAmong(ranks: Collective, target: string, options: Evaluat
   const { source, config } = await locateData(data, options);
   const { columns = [], document = null } = options;
   const dataset = await openDataset(source, { columns, document, config });
-  const encoded = await encode(dataset, tokenizer, longest, options);
+  const isText = dataset.kind === "text";
+  const sequenceLength = options.sequenceLength ?? (isText ? Math.min(longest, USUAL_LENGTH) : longest);
+  const encoded = await encode(dataset, tokenizer, { ...options, sequenceLength });
   encoded.requireVocabulary(model.config.vocabSize);
   const { truncation } = encoded.counts;
   const rows = encoded.evaluationRows();
@@ -92,7 +96,7 @@ async function evaluateAmong(ranks: Collective, target: string, options: Evaluat
           "finite; retrain it, or name weights that are whole",
       );
     }
-    return { ...evaluation, truncation, weights };
+    return { ...evaluation, rowLength: isText ? sequenceLength : null, truncation, weights, trainedLength };
   } finally {
     await heldOut.release();
   }
@@ -101,15 +105,18 @@ async function evaluateAmong(ranks: Collective, target: string, options: Evaluat
 async function encode(
   dataset: OpenDataset,
   source: TokenizerSource,
-  longest: number,
-  { sequenceLength, trainOnInputs = false, chatDate, chatTemplate = null }: EvaluationOptions,
+  {
+    sequenceLength,
+    trainOnInputs = false,
+    chatDate,
+    chatTemplate = null,
+  }: EvaluationOptions & { readonly sequenceLength: number },
 ): Promise<EncodedRecords> {
   const isRows = dataset.kind === "token rows";
   const tokenizer = isRows ? undefined : await modelTokenizer(source, chatTemplate);
   const { kind, train } = asAskedOf(dataset, tokenizer);
-  const usual = kind === "text" ? Math.min(longest, USUAL_LENGTH) : longest;
   const options = {
-    sequenceLength: sequenceLength ?? usual,
+    sequenceLength,
     packing: "auto" as const,
     trainOnInputs,
     chatDate: chatDate ?? today(),

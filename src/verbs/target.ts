@@ -124,6 +124,8 @@ export interface LoadedTarget {
    * what is no run.
    */
   readonly weights: "trained" | "exact" | null;
+  /** Tokens of a row or of the longest sample that a run was trained on; null for what is no run. */
+  readonly trainedLength: number | null;
 }
 
 /**
@@ -170,13 +172,14 @@ export async function modelOf(target: Target, { adapter, device, widens }: LoadO
 }
 
 function loaded(model: CausalLM, folder: string): LoadedTarget {
-  return { model, folder, tokenizer: { read: () => readTokenizer(folder), addSpecialTokens: true }, weights: null };
+  const tokenizer = { read: () => readTokenizer(folder), addSpecialTokens: true };
+  return { model, folder, tokenizer, weights: null, trainedLength: null };
 }
 
-/** The target with its tokenizer used as in the run. */
+/** The target with its tokenizer used as in the run, and the length that the run trained on. */
 async function asTrained(target: LoadedTarget, run: string): Promise<LoadedTarget> {
-  const { addSpecialTokens } = await readRunSettings(run);
-  return { ...target, tokenizer: { ...target.tokenizer, addSpecialTokens } };
+  const { addSpecialTokens, sequenceLength } = await readRunSettings(run);
+  return { ...target, tokenizer: { ...target.tokenizer, addSpecialTokens }, trainedLength: sequenceLength };
 }
 
 type HoldOptions = FillOptions & Pick<LoadOptions, "widens">;

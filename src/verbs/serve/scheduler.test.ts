@@ -15,7 +15,7 @@ let writer: Writer;
 beforeAll(async () => {
   const { model } = parrot(Buffer.from(SAID));
   const source = { read: async () => BYTE_TOKENIZER, addSpecialTokens: true };
-  const loaded = { model, folder: "/none", tokenizer: source, weights: null };
+  const loaded = { model, folder: "/none", tokenizer: source, weights: null, trainedLength: null };
   writer = await Writer.of("parrot", loaded, BYTE_TOKENIZER, { device: "cpu", threads: 1 });
 });
 afterAll(() => writer.release());
