@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -5,6 +6,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { parseStudy } from "../src/studies/study-config.js";
+import { runCommand } from "./run-command.js";
 import { writeStandIn } from "./stand-in-model.js";
 
 const EXAMPLES = {
@@ -68,10 +70,21 @@ test("every file in examples/ is run here", () => {
 
 test("every study in examples/ is a sound one", () => {
   const folder = new URL("../examples/studies/", import.meta.url);
-  const studies = readdirSync(folder)
-    .sort()
-    .map((file) => parseStudy(readFileSync(new URL(file, folder), "utf8"), file, file));
-  expect(studies.map(({ arms, seeds }) => arms.length * seeds.length)).toEqual([27, 42]);
+  const configs = readdirSync(folder).filter((file) => file.endsWith(".yaml") && !file.endsWith("-base.yaml"));
+  const studies = configs.sort().map((file) => parseStudy(readFileSync(new URL(file, folder), "utf8"), file, file));
+  expect(studies.map(({ arms, seeds }) => arms.length * seeds.length)).toEqual([27, 30, 15, 42, 45]);
+});
+
+test("the study of facts runs from its files alone", async () => {
+  const facts = execFileSync(process.execPath, ["examples/studies/facts.js", "data/facts"], { encoding: "utf8" });
+  expect(facts).toBe("1200 names in data/facts\n");
+  const lines = readFileSync("data/facts/new/train.jsonl", "utf8").trimEnd().split("\n");
+  expect([lines.length, new Set(lines.map((line) => JSON.parse(line).prompt)).size]).toEqual([800, 800]);
+  const base =
+    "train examples/studies/facts-base.yaml --out runs/facts-base --max-steps 30 --eval-every 30 --save-every 30";
+  expect(await runCommand(base.split(" "), { cwd: folder })).toMatchObject({ code: 0 });
+  const study = await runCommand(["compare", "examples/studies/facts.yaml", "--dry-run"], { cwd: folder });
+  expect(study.stdout).toContain("30 runs, 123M tokens: 30 to do");
 });
 
 test("a fresh adapter changes nothing, its first gradient reaches B alone, one step lowers the loss", async () => {
