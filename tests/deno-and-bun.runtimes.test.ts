@@ -128,11 +128,14 @@ for (const { name, program } of RUNTIMES) {
         );
         await writeFile(
           path.join(folder, "main.js"),
-          `import { runLimited, withTimeLimit } from ${JSON.stringify(platform)};
+          `import { openLimited, withTimeLimit } from ${JSON.stringify(platform)};
            const said = (error) => console.log(error.message);
            const work = new URL("work.js", import.meta.url);
-           await runLimited(work, "turn", { seconds: 1, heapMegabytes: 64 }, () => {}).catch(said);
-           await runLimited(work, "fill", { seconds: 60, heapMegabytes: 64 }, () => {}).catch(said);
+           for (const [what, seconds] of [["turn", 1], ["fill", 60]]) {
+             const limited = openLimited(work, { seconds, heapMegabytes: 64 });
+             await limited.ask(what).catch(said);
+             limited.stop();
+           }
            try { withTimeLimit(0.1, () => { for (;;); }); } catch (error) { said(error); }`,
         );
         const { stdout, stderr } = await run(program!, folder, ["main.js"]);

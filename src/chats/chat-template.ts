@@ -1,13 +1,10 @@
-import { cpuCount, runLimited, Worker } from "#platform";
 import { DataError } from "../base/errors.js";
-import { optionName } from "../base/naming.js";
 import { writePythonJson } from "../python/json.js";
 import { contentOf } from "../tokenizers/outside-tokens.js";
 import { storedTemplates } from "../tokenizers/stored-templates.js";
 import type { TokenizerConfig } from "../tokenizers/tokenizer.js";
-import type { Conversation, RenderedConversation, ScoredTurns } from "./chat-rendering.js";
-
-const LIMITS = { seconds: 10, heapMegabytes: 256 } as const;
+import { type ChatAnswer, ChatProcesses, type ChatTask } from "./chat-processes.js";
+import type { Conversation } from "./chat-rendering.js";
 
 /** Special tokens that templates know by these names, as in transformers. */
 const TOKEN_NAMES = [
@@ -19,27 +16,6 @@ const TOKEN_NAMES = [
   "cls_token",
   "mask_token",
 ] as const;
-
-/** Purpose of a rendering: with the turns that are scored, for the assistant's next turn, or neither. */
-export type ChatTask = ScoredTurns | "prompt" | "plain";
-
-export interface ChatWork {
-  readonly source: string;
-  readonly variables: Readonly<Record<string, string>>;
-  /** As JSON with the numbers of Python, which would be lost between processes. */
-  readonly conversations: readonly string[];
-  readonly task: ChatTask;
-  /** Day that the template is told, as YYYY-MM-DD; null for none. */
-  readonly date: string | null;
-}
-
-/** A process's share of the work. */
-export interface ChatProcessWork extends ChatWork {
-  /** Answers in a message. */
-  readonly atOnce: number;
-}
-
-export type ChatAnswer = RenderedConversation | { readonly fault: string };
 
 /** The chat template of a tokenizer, or its several ones, with the special tokens that they write. */
 export class ChatTemplate {
@@ -62,21 +38,28 @@ export class ChatTemplate {
   }
 
   /**
-   * Renders conversations in a separate process, which is stopped if the template loops forever or fills the memory.
+   * Renders conversations in separate processes, which are stopped if the template loops forever or fills the memory.
    * @param date day that the template is told, as YYYY-MM-DD; null for none.
+   * @param processes that render. Default: processes of this call.
    * @returns for each conversation the rendering, or the reason why the template refused it.
-   * @throws DataError if the process had to be stopped.
+   * @throws DataError if a process had to be stopped.
    */
   async renderAll(
     conversations: readonly Conversation[],
     task: ChatTask,
     date: string | null = today(),
+    processes?: ChatProcesses,
   ): Promise<ChatAnswer[]> {
+    if (processes === undefined) {
+      const own = new ChatProcesses();
+      return this.renderAll(conversations, task, date, own).finally(() => own.close());
+    }
     const answers = new Array<ChatAnswer>(conversations.length);
+    const textOf = (place: number): string => writePythonJson(conversations[place]);
     for (const source of new Set([this.#usual, this.#forTools])) {
       const places = [...conversations.keys()].filter((place) => this.#sourceFor(conversations[place]!) === source);
-      const some = places.map((place) => writePythonJson(conversations[place]));
-      await renderSome({ source, variables: this.#variables, conversations: some, task, date }, places, answers);
+      const some = await processes.render({ source, variables: this.#variables, task, date }, places, textOf);
+      for (const [index, place] of places.entries()) answers[place] = some[index]!;
     }
     return answers;
   }
@@ -95,56 +78,6 @@ export class ChatTemplate {
     const [answer] = await this.renderAll([conversation], "prompt");
     if (answer !== undefined && "text" in answer) return answer.text;
     throw new DataError(answer?.fault ?? "the chat template gave nothing");
-  }
-}
-
-/** Conversations that make another process worth its start. */
-const FOR_A_PROCESS = 2000;
-
-/** Answers that a process sends at once. */
-const AT_ONCE = 64;
-
-/** Renders on all cores. @param places of the conversations among all, into which the answers go. */
-async function renderSome(work: ChatWork, places: readonly number[], answers: ChatAnswer[]): Promise<void> {
-  const { length } = places;
-  if (length === 0) return;
-  const processes = Math.min(cpuCount(), Math.ceil(length / FOR_A_PROCESS));
-  const each = Math.ceil(length / processes);
-  const parts = Array.from({ length: processes }, (_, index): readonly [number, number] => {
-    return [index * each, Math.min(length, (index + 1) * each)];
-  });
-  const ended = await Promise.allSettled(
-    parts.map(([from, to]) =>
-      renderPart({ ...work, conversations: work.conversations.slice(from, to) }, places.slice(from, to), answers),
-    ),
-  );
-  for (const part of ended) if (part.status === "rejected") throw part.reason;
-}
-
-/** Renders in one process. @param atOnce answers that it sends at once. */
-async function renderPart(
-  work: ChatWork,
-  places: readonly number[],
-  answers: ChatAnswer[],
-  atOnce: number = AT_ONCE,
-): Promise<void> {
-  let done = 0;
-  try {
-    const module = new Worker(new URL("./chat-worker.js", import.meta.url), { type: "module" });
-    await runLimited(module, { ...work, atOnce }, LIMITS, (message) => {
-      for (const answer of message as readonly ChatAnswer[]) answers[places[done++]!] = answer;
-    });
-  } catch (cause) {
-    if (!(cause instanceof DataError)) throw cause;
-    // One by one, so that it shows which conversation it was.
-    if (atOnce > 1 && places.length > 1) {
-      return renderPart({ ...work, conversations: work.conversations.slice(done) }, places.slice(done), answers, 1);
-    }
-    throw new DataError(
-      `the chat template was stopped at conversation ${places[done]! + 1}: ${cause.text}; ` +
-        `name another with ${optionName("chatTemplate")}`,
-      { cause },
-    );
   }
 }
 

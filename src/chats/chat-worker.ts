@@ -1,10 +1,10 @@
-import { inWorker, nextTurn } from "#platform";
+import { inWorker } from "#platform";
 import { DataError } from "../base/errors.js";
 import { parsePythonJson } from "../python/json.js";
+import type { ChatAnswer, ChatQuestion, ChatTask } from "./chat-processes.js";
 import { ChatRenderer, type Conversation } from "./chat-rendering.js";
-import type { ChatAnswer, ChatProcessWork, ChatTask } from "./chat-template.js";
 
-// The process that runs a chat template, so that it can be stopped.
+// The process that runs chat templates, so that it can be stopped.
 
 function answer(renderer: ChatRenderer, conversation: Conversation, task: ChatTask): ChatAnswer {
   if (task === "whole" || task === "reply") return renderer.renderWithSpans(conversation, task);
@@ -12,25 +12,29 @@ function answer(renderer: ChatRenderer, conversation: Conversation, task: ChatTa
   return { text, assistantSpans: [], spanMessages: [], isClosed: false };
 }
 
+/** Renderers of the templates that have been asked for. */
+function renderers(): (question: ChatQuestion) => ChatRenderer {
+  const known = new Map<string, ChatRenderer>();
+  return ({ source, variables, date }) => {
+    const key = JSON.stringify([source, variables, date]);
+    const renderer = known.get(key) ?? new ChatRenderer(source, variables, date);
+    known.set(key, renderer);
+    return renderer;
+  };
+}
+
 inWorker((port) => {
-  port.onMessage(async (work) => {
-    const { source, variables, conversations, task, date, atOnce } = work as ChatProcessWork;
-    let renderer: ChatRenderer | undefined;
-    let answers: ChatAnswer[] = [];
-    for (const [index, conversation] of conversations.entries()) {
+  const rendererOf = renderers();
+  port.onMessage((message) => {
+    const question = message as ChatQuestion;
+    const answers = question.conversations.map((conversation): ChatAnswer => {
       try {
-        renderer ??= new ChatRenderer(source, variables, date);
-        answers.push(answer(renderer, parsePythonJson(conversation) as Conversation, task));
+        return answer(rendererOf(question), parsePythonJson(conversation) as Conversation, question.task);
       } catch (error) {
         if (!(error instanceof DataError || error instanceof SyntaxError)) throw error;
-        answers.push({ fault: error instanceof DataError ? error.text : error.message });
+        return { fault: error instanceof DataError ? error.text : error.message };
       }
-      if (answers.length < atOnce && index + 1 < conversations.length) continue;
-      port.post(answers);
-      answers = [];
-      // Messages leave between two turns of the event loop, and each one shows progress.
-      await nextTurn();
-    }
-    port.close();
+    });
+    port.post(answers);
   });
 });

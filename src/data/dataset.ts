@@ -97,6 +97,8 @@ const BUILTINS: ReadonlyMap<string, () => Promise<string[]>> = new Map([["wordne
 /** The way in which files are read. */
 interface Reading extends TextReading {
   readonly unit: DocumentUnit | null;
+  /** By path, whether a text has a mark between its documents, once it has been gone through for it. */
+  readonly marks: Map<string, boolean>;
 }
 
 /** Gives the records of a file, some at a time. */
@@ -106,7 +108,9 @@ type FileReader = (path: string, reader: RecordReader, reading: Reading) => Asyn
 const FILE_READERS: Readonly<Record<string, FileReader>> = {
   ".txt": documentsOf(async function* (path, reading) {
     const { parts, includes } = await openText(path, reading, "characters");
-    const splitter = new DocumentSplitter(path, reading.unit ?? "paragraph", await includes(DOCUMENT_MARK));
+    const isMarked = reading.marks.get(path) ?? (await includes(DOCUMENT_MARK));
+    reading.marks.set(path, isMarked);
+    const splitter = new DocumentSplitter(path, reading.unit ?? "paragraph", isMarked);
     for await (const part of parts()) yield splitter.take(part);
     yield splitter.end();
   }),
@@ -222,12 +226,13 @@ export async function openDataset(
   const sampling = new Sampling(shareOf(bytes, options.sampleAbove ?? null));
   const isHeld = bytes * sampling.share <= heldBytes;
   const found: FoundRecords = { kind: undefined, haveContext: false };
+  const marks = new Map<string, boolean>();
   const open = async (names: readonly string[]): Promise<Records> => {
     const held: DataRecord[] = [];
     const stamps = await stampsOf(names);
     let count = 0;
     const onProgress = isHeld ? undefined : options.onProgress;
-    for await (const part of recordsIn(names, reader, { unit: document, sampling }, onProgress)) {
+    for await (const part of recordsIn(names, reader, { unit: document, sampling, marks }, onProgress)) {
       count += part.length;
       found.kind ??= part[0]?.kind;
       found.haveContext ||= part.some(hasContext);
@@ -237,7 +242,8 @@ export async function openDataset(
     if (isHeld) return Records.of(held);
     return Records.from(count, async function* () {
       await requireUnchanged(source, names, stamps);
-      yield* recordsIn(names, newReader(), { unit: document, sampling: new Sampling(sampling.share) }, onProgress);
+      const reading = { unit: document, sampling: new Sampling(sampling.share), marks };
+      yield* recordsIn(names, newReader(), reading, onProgress);
       await requireUnchanged(source, names, stamps);
     });
   };

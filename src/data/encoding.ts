@@ -1,5 +1,6 @@
 import { DataError } from "../base/errors.js";
 import { mapInOrder } from "../base/in-order.js";
+import { ChatProcesses } from "../chats/chat-processes.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { EncodingPool } from "./encoding-pool.js";
 import { samplesOf } from "./encoding-work.js";
@@ -39,6 +40,7 @@ export async function* encodeSamples(
 ): AsyncGenerator<readonly Sample[], void> {
   const scoring = { trainOnInputs: options.trainOnInputs, scoredTurns: options.scoredTurns };
   const pool = tokenizer === undefined ? null : new EncodingPool(tokenizer);
+  const processes = new ChatProcesses();
   const encode = async (piece: readonly Placed[]): Promise<readonly Sample[]> => {
     const texts = piece.map(({ sample }) => sample).filter(isText);
     const encoded =
@@ -48,7 +50,7 @@ export async function* encodeSamples(
   };
   async function* placed(): AsyncGenerator<readonly Placed[], void> {
     for await (const part of records.parts()) {
-      const samples = (await unencodedSamples(part, options)).map((sample, index) => {
+      const samples = (await unencodedSamples(part, options, processes)).map((sample, index) => {
         const { place } = part[index]!;
         if (pool === null && isText(sample))
           throw new DataError(`${describePlace(place)}: needs a tokenizer; name one`);
@@ -60,6 +62,7 @@ export async function* encodeSamples(
   try {
     yield* mapInOrder(placed(), pool?.atOnce ?? 1, encode);
   } finally {
+    processes.close();
     await pool?.close();
   }
 }

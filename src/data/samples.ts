@@ -1,5 +1,6 @@
 import { DataError } from "../base/errors.js";
 import { either, optionName } from "../base/naming.js";
+import type { ChatProcesses } from "../chats/chat-processes.js";
 import type { RenderedConversation, Spans } from "../chats/chat-rendering.js";
 import type { ChatTemplate } from "../chats/chat-template.js";
 import { BUILT_IN_NAMES } from "../tokenizers/built-in-templates.js";
@@ -95,8 +96,9 @@ function nothingScored({ ids, labels }: TokenLabels, maxTokens: number): string 
 export async function unencodedSamples(
   records: readonly DataRecord[],
   options: RenderingOptions,
+  processes: ChatProcesses,
 ): Promise<UnencodedSample[]> {
-  const answers = await rendered(records, options);
+  const answers = await rendered(records, options, processes);
   return records.map((record, index): UnencodedSample => {
     switch (record.kind) {
       case "token rows":
@@ -129,6 +131,7 @@ interface RenderedRecord extends RenderedConversation {
 async function rendered(
   records: readonly DataRecord[],
   { template, trainOnInputs, scoredTurns, chatDate }: RenderingOptions,
+  processes: ChatProcesses,
 ): Promise<readonly RenderedRecord[]> {
   const conversations = records.flatMap((record) =>
     record.kind === "messages" || record.kind === "prompt-completion messages" ? [record.conversation] : [],
@@ -147,8 +150,9 @@ async function rendered(
       : [],
   );
   const isScoredWhole = trainOnInputs || prompts.length > 0;
-  const answers = await template.renderAll(conversations, isScoredWhole ? "plain" : scoredTurns, chatDate);
-  const promptAnswers = trainOnInputs ? [] : await template.renderAll(prompts, "prompt", chatDate);
+  const task = isScoredWhole ? "plain" : scoredTurns;
+  const answers = await template.renderAll(conversations, task, chatDate, processes);
+  const promptAnswers = trainOnInputs ? [] : await template.renderAll(prompts, "prompt", chatDate, processes);
   const faults: string[] = [];
   const done = answers.flatMap((answer, i): RenderedRecord[] => {
     const [record, prompt] = [records[i]!, promptAnswers[i]];

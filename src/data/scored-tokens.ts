@@ -57,8 +57,8 @@ export function commonTokens(
 /** Tokens that share a character are at most so many: those of its bytes. */
 const MAX_SHARED = 8;
 
-/** Texts of tokens by themselves. */
-const PIECES = new WeakMap<Tokenizer, Map<number, string>>();
+/** Texts of tokens by themselves, by id. */
+const PIECES = new WeakMap<Tokenizer, (string | undefined)[]>();
 
 /**
  * Where each token begins in the text, in UTF-16 units; tokens that share a character begin together. Undefined if the
@@ -66,14 +66,14 @@ const PIECES = new WeakMap<Tokenizer, Map<number, string>>();
  */
 function tokenStarts(tokenizer: Tokenizer, text: string, ids: Int32Array): Int32Array | undefined {
   const options = { skipSpecialTokens: false, cleanUpSpaces: false };
-  const pieces = PIECES.get(tokenizer) ?? new Map<number, string>();
-  PIECES.set(tokenizer, pieces);
+  const known = PIECES.get(tokenizer) ?? new Array<string | undefined>(tokenizer.vocabSize);
+  PIECES.set(tokenizer, known);
   const pieceOf = (id: number): string => {
-    const known = pieces.get(id) ?? tokenizer.decode([id], options);
-    pieces.set(id, known);
-    return known;
+    known[id] ??= tokenizer.decode([id], options);
+    return known[id];
   };
   const starts = new Int32Array(ids.length);
+  if (standAlone(text, ids, pieceOf, starts)) return starts;
   let position = 0;
   for (let first = 0; first < ids.length; ) {
     let [length, tokens] = [shownLength(text, position, pieceOf(ids[first]!)), 1];
@@ -87,6 +87,18 @@ function tokenStarts(tokenizer: Tokenizer, text: string, ids: Int32Array): Int32
     first += tokens;
   }
   return position === text.length ? starts : undefined;
+}
+
+/** True if the texts of the tokens by themselves make up the text; writes where they begin, and is quick. */
+function standAlone(text: string, ids: Int32Array, pieceOf: (id: number) => string, starts: Int32Array): boolean {
+  let whole = "";
+  for (let index = 0; index < ids.length; index++) {
+    const piece = pieceOf(ids[index]!);
+    if (piece === "") return false;
+    starts[index] = whole.length;
+    whole += piece;
+  }
+  return whole === text;
 }
 
 /** Length of a piece in a text; 0 if it does not stand there. */

@@ -1,4 +1,4 @@
-import { decompress, extension, fileSize, openForReading, readBytes, readText } from "#platform";
+import { decompress, extension, type FileReader, fileSize, openForReading, readBytes, readText } from "#platform";
 import { DataError } from "../base/errors.js";
 import { lineOfBadUtf8 } from "../base/utf8.js";
 import { type Cuts, readSample, type Sampling } from "./sampling.js";
@@ -100,7 +100,6 @@ function inMemory(path: string, text: string): TextParts {
 async function* decoded(path: string, onBytes: (done: number) => void): AsyncGenerator<string, void> {
   const file = await openForReading(path);
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  let lines = 0;
   try {
     for (let offset = 0; offset < file.size; offset += PART) {
       const length = Math.min(PART, file.size - offset);
@@ -109,11 +108,10 @@ async function* decoded(path: string, onBytes: (done: number) => void): AsyncGen
       try {
         text = decoder.decode(bytes, { stream: offset + length < file.size });
       } catch (cause) {
-        const where = `line ${lines + lineOfBadUtf8(bytes)}`;
+        const where = `line ${(await lineFeedsBefore(file, offset)) + lineOfBadUtf8(bytes)}`;
         throw new DataError(`${path} is not UTF-8 text (${where}); convert it, or name another file`, { cause });
       }
       requireText(path, text);
-      lines += countOf(text, "\n");
       yield text;
       onBytes(offset + length);
     }
@@ -122,11 +120,15 @@ async function* decoded(path: string, onBytes: (done: number) => void): AsyncGen
   }
 }
 
-function countOf(text: string, sought: string): number {
+async function lineFeedsBefore(file: FileReader, end: number): Promise<number> {
   let count = 0;
-  for (let at = text.indexOf(sought); at >= 0; at = text.indexOf(sought, at + 1)) count++;
+  for (let offset = 0; offset < end; offset += PART) {
+    for (const byte of await file.read(offset, Math.min(PART, end - offset))) if (byte === LINE_FEED) count++;
+  }
   return count;
 }
+
+const LINE_FEED = 0x0a;
 
 function requireText(path: string, text: string): void {
   if (text.includes("\0")) throw new DataError(`${path}: holds zero bytes, so it is not text; name a text file`);

@@ -1,7 +1,7 @@
 import { DeviceError } from "../base/errors.js";
 import { browser, type StartedWorker } from "./browser-globals.js";
 import { onnxRuntime } from "./browser-onnxruntime.js";
-import { type LimitedWork, limitedWork, timerOf, withResolvers } from "./limited-work.js";
+import { limitedWork, type OpenLimited, timerOf, withResolvers } from "./limited-work.js";
 import type { WorkerHandle, WorkerPort } from "./node-workers.js";
 
 /** A module of this package as a worker, in the form in which bundlers find it; see `Worker` of Node.js's platform. */
@@ -36,7 +36,7 @@ export function startWorker(worker: StartedWorker, data: unknown): WorkerHandle 
 export const startProcess: typeof startWorker = startWorker;
 
 /** Work in a worker that is stopped if it takes too long; a browser limits its memory. */
-export const { runLimited, openLimited }: LimitedWork<StartedWorker> = limitedWork((worker, { seconds }, onMessage) => {
+export const openLimited: OpenLimited<StartedWorker> = limitedWork((worker, { seconds }, onMessage) => {
   const { promise: ended, resolve, reject } = withResolvers();
   const timer = timerOf(seconds, reject);
   const handle = startWorker(worker, null);
@@ -50,7 +50,6 @@ export const { runLimited, openLimited }: LimitedWork<StartedWorker> = limitedWo
       timer.start();
       handle.post(message);
     },
-    startTimer: timer.start,
     stopTimer: timer.stop,
     ended,
     stop: () => {

@@ -7,10 +7,7 @@ import { baseName, extension, folderOf, isWithin, joinPath } from "./browser-pat
 import type * as node from "./node.js";
 
 /** What Node.js's platform offers, a browser's does, with the same meaning for the compiler. */
-const same: Omit<
-  typeof node,
-  "AppendedFile" | "Worker" | "startWorker" | "startProcess" | "runLimited" | "openLimited"
-> = browser;
+const same: Omit<typeof node, "AppendedFile" | "Worker" | "startWorker" | "startProcess" | "openLimited"> = browser;
 
 test("the browser's platform has the names of Node.js's, and importing it starts nothing", async () => {
   const names = Object.keys(await import("./node.js")).sort();

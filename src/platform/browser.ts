@@ -70,7 +70,6 @@ export {
   isPage,
   nextTurn,
   openLimited,
-  runLimited,
   startProcess,
   startWorker,
   Worker,

@@ -2,7 +2,7 @@ import { DataError } from "../base/errors.js";
 
 /** Bounds on work whose extent an untrusted file decides. */
 export interface WorkLimits {
-  /** Longest time between two messages, and before the first. */
+  /** Longest time of an answer. */
   readonly seconds: number;
   /**
    * Limit of the engine's heap: objects and texts, not array buffers. Bun and browsers have none. On Linux the process
@@ -15,7 +15,8 @@ export interface WorkLimits {
 export interface LimitedProcess {
   /**
    * The next message of the process; undefined if it ended in order.
-   * @throws DataError and DeviceError as `runLimited`. The time between an answer and the next question has no limit.
+   * @throws DataError that says which limit was exceeded; DeviceError if the process ends for another reason. The time
+   * between an answer and the next question has no limit.
    */
   ask(question: unknown): Promise<unknown>;
   stop(): void;
@@ -25,71 +26,50 @@ export interface LimitedProcess {
 export interface StartedProcess {
   /** Sends a message, and starts the timer. */
   post(message: unknown): void;
-  startTimer(): void;
   stopTimer(): void;
   /** Rejects if the process ended for a limit or another reason. */
   readonly ended: Promise<void>;
   stop(): void;
 }
 
-/** The two ways to give limited work to what `start` starts. */
-export interface LimitedWork<Module> {
-  /**
-   * Runs a module in a separate process until it ends, and stops it if it takes too long or too much memory. The module
-   * gets `work` as its first message.
-   * @throws DataError that says which limit was exceeded; DeviceError if the process ends for another reason.
-   */
-  runLimited(module: Module, work: unknown, limits: WorkLimits, onMessage: (message: unknown) => void): Promise<void>;
-  /** As `runLimited`, of a module that gives one message for each that it gets. Must be stopped. */
-  openLimited(module: Module, limits: WorkLimits): LimitedProcess;
-}
+/**
+ * Starts a module in a separate process, which is stopped if it takes too long or too much memory. The module gives one
+ * message for each that it gets. Must be stopped.
+ */
+export type OpenLimited<Module> = (module: Module, limits: WorkLimits) => LimitedProcess;
 
 export function limitedWork<Module>(
   start: (module: Module, limits: WorkLimits, onMessage: (message: unknown) => void) => StartedProcess,
-): LimitedWork<Module> {
-  return {
-    async runLimited(module, work, limits, onMessage) {
-      const limited = start(module, limits, (message) => {
-        limited.startTimer();
-        onMessage(message);
-      });
-      try {
-        limited.post(work);
-        await limited.ended;
-      } finally {
-        limited.stop();
-      }
-    },
-    openLimited(module, limits) {
-      type Answered = { resolve(message: unknown): void; reject(error: unknown): void };
-      let waiting: Answered | undefined;
-      const limited = start(module, limits, (message) => {
-        limited.stopTimer();
-        waiting?.resolve(message);
-      });
-      let fault: { readonly error: unknown } | undefined;
-      let hasEnded = false;
-      limited.ended.then(
-        () => {
-          hasEnded = true;
-          waiting?.resolve(undefined);
-        },
-        (error) => {
-          fault = { error };
-          waiting?.reject(error);
-        },
-      );
-      return {
-        ask: (question) =>
-          new Promise((resolve, reject) => {
-            if (fault !== undefined) return reject(fault.error);
-            if (hasEnded) return resolve(undefined);
-            waiting = { resolve, reject };
-            limited.post(question);
-          }),
-        stop: limited.stop,
-      };
-    },
+): OpenLimited<Module> {
+  return (module, limits) => {
+    type Answered = { resolve(message: unknown): void; reject(error: unknown): void };
+    let waiting: Answered | undefined;
+    const limited = start(module, limits, (message) => {
+      limited.stopTimer();
+      waiting?.resolve(message);
+    });
+    let fault: { readonly error: unknown } | undefined;
+    let hasEnded = false;
+    limited.ended.then(
+      () => {
+        hasEnded = true;
+        waiting?.resolve(undefined);
+      },
+      (error) => {
+        fault = { error };
+        waiting?.reject(error);
+      },
+    );
+    return {
+      ask: (question) =>
+        new Promise((resolve, reject) => {
+          if (fault !== undefined) return reject(fault.error);
+          if (hasEnded) return resolve(undefined);
+          waiting = { resolve, reject };
+          limited.post(question);
+        }),
+      stop: limited.stop,
+    };
   };
 }
 

@@ -4,23 +4,31 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
-import type { ChatWork } from "../chats/chat-template.js";
-import { runLimited } from "./node-limited-work.js";
+import type { ChatQuestion } from "../chats/chat-processes.js";
+import type { WorkLimits } from "./limited-work.js";
+import { openLimited } from "./node-limited-work.js";
+
+/** The answer of a module to one question. */
+async function ask(module: URL, question: unknown, limits: WorkLimits): Promise<unknown> {
+  const process = openLimited(module, limits);
+  try {
+    return await process.ask(question);
+  } finally {
+    process.stop();
+  }
+}
 
 /** Renders a conversation with the template under these limits. */
-async function render(source: string, limits: { seconds: number; heapMegabytes: number }): Promise<unknown[]> {
+function render(source: string, limits: WorkLimits): Promise<unknown> {
   const conversations = [JSON.stringify({ messages: [{ role: "user", content: "a" }] })];
-  const work: ChatWork = { source, variables: {}, conversations, task: "plain", date: null };
-  const answers: unknown[] = [];
-  const worker = new URL("../chats/chat-worker.ts", import.meta.url);
-  await runLimited(worker, work, limits, (answer) => answers.push(answer));
-  return answers;
+  const question: ChatQuestion = { source, variables: {}, conversations, task: "plain", date: null };
+  return ask(new URL("../chats/chat-worker.ts", import.meta.url), question, limits);
 }
 
 const FEW = { seconds: 20, heapMegabytes: 64 };
 
 test("work that ends is done", async () => {
-  expect(await render("{{ messages[0].content }}", FEW)).toEqual([[expect.objectContaining({ text: "a" })]]);
+  expect(await render("{{ messages[0].content }}", FEW)).toEqual([expect.objectContaining({ text: "a" })]);
 });
 
 test("work without an end is stopped", async () => {
@@ -43,7 +51,7 @@ test.runIf(process.platform === "linux")("array buffers count as well, which the
          for (;;) kept.push(new Uint8Array(2 ** 20).fill(1));
        }));`,
     );
-    const work = runLimited(pathToFileURL(module), null, { ...FEW, heapMegabytes: 16 }, () => {});
+    const work = ask(pathToFileURL(module), null, { ...FEW, heapMegabytes: 16 });
     await expect(work).rejects.toThrow("it took more than 544 MiB of memory");
   } finally {
     await rm(folder, { recursive: true });

@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { DataError, DeviceError } from "../base/errors.js";
 import {
-  type LimitedWork,
   limitedWork,
+  type OpenLimited,
   type StartedProcess,
   timerOf,
   type WorkLimits,
@@ -21,7 +21,7 @@ const WHOLE = { megabytes: 512, each: 2 } as const;
 const LOOK_EVERY = 100;
 
 /** Work in a separate process: an engine that is out of memory takes its whole process with it. */
-export const { runLimited, openLimited }: LimitedWork<URL> = limitedWork(startLimited);
+export const openLimited: OpenLimited<URL> = limitedWork(startLimited);
 
 function startLimited(
   url: URL,
@@ -67,7 +67,6 @@ function startLimited(
       timer.start();
       child.send(message as object, () => {});
     },
-    startTimer: timer.start,
     stopTimer: timer.stop,
     ended,
     stop: () => {

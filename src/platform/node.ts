@@ -27,7 +27,7 @@ export {
 export { type FollowedFolder, followFolder } from "./node-followed-folder.js";
 export { gitBlobHash, sha256, sha256File } from "./node-hash.js";
 export { type Fetch, type HttpListener, listenHttp, machineName } from "./node-http.js";
-export { openLimited, runLimited } from "./node-limited-work.js";
+export { openLimited } from "./node-limited-work.js";
 export { acquireLock, type Lock, type LockHolder, lockHolder } from "./node-lock.js";
 export {
   allowedCores,

@@ -81,9 +81,12 @@ class Finder {
   readonly #root: TrieNode<string, Target>;
   /** UTF-16 units that a text to be found begins with; 1 for such. */
   readonly #beginnings: Uint8Array = new Uint8Array(2 ** 16);
+  /** The same as texts. */
+  readonly #firstUnits: readonly string[];
 
   constructor(targets: readonly (readonly [text: string, target: Target])[]) {
     for (const [text] of targets) this.#beginnings[text.charCodeAt(0)] = 1;
+    this.#firstUnits = [...new Set(targets.map(([text]) => text[0]!))];
     this.#root = trieOf(targets.map(([text, target]) => [text.split(""), target]));
   }
 
@@ -111,6 +114,13 @@ class Finder {
   /** The next place where one of the texts may begin; the text's length if there is none. */
   #nextBeginning(text: string, from: number): number {
     const [beginnings, { length }] = [this.#beginnings, text];
+    const units = this.#firstUnits;
+    if (units.length === 0) return length;
+    if (units.length === 1) {
+      // Mostly it is "<", which the engine finds quickly.
+      const found = text.indexOf(units[0]!, from);
+      return found < 0 ? length : found;
+    }
     let at = from;
     while (at < length && beginnings[text.charCodeAt(at)] === 0) at++;
     return at;

@@ -27,6 +27,16 @@ const encoder = new TextEncoder();
 /** The bytes of a text in UTF-8, as their characters. */
 export function toByteCharacters(text: string): string {
   let characters = "";
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit > 0x7f) return characters + charactersOfBytes(text.slice(at));
+    characters += BYTE_CHARACTERS[unit]!;
+  }
+  return characters;
+}
+
+function charactersOfBytes(text: string): string {
+  let characters = "";
   for (const byte of encoder.encode(text)) characters += BYTE_CHARACTERS[byte]!;
   return characters;
 }

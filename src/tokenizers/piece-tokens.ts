@@ -13,13 +13,15 @@ const SLOTS = 2 * MOST;
  */
 export class PieceTokens {
   readonly #compute: (piece: string) => readonly number[];
-  /** Number of the piece at each place, from 1; 0 for none. */
+  /** Where the entry of the piece at each place begins; 0 for none. */
   readonly #slots: Int32Array = new Int32Array(SLOTS);
-  /** Ends of the pieces in #units and of their tokens in #ids, behind a 0 in front. */
-  readonly #unitEnds: Int32Array = new Int32Array(MOST + 1);
-  readonly #idEnds: Int32Array = new Int32Array(MOST + 1);
-  #units: Uint16Array = new Uint16Array(2 ** 12);
-  #ids: Int32Array = new Int32Array(2 ** 12);
+  /**
+   * Entries behind one another: the number of units and that of tokens, two units a number, the tokens. What is read of
+   * a piece lies together, since waiting for memory is most of the time.
+   */
+  #entries: Int32Array = new Int32Array(2 ** 14);
+  /** End of the entries, of which the first begins at 1. */
+  #end = 1;
   #count = 0;
 
   constructor(compute: (piece: string) => readonly number[]) {
@@ -28,20 +30,23 @@ export class PieceTokens {
 
   /** Appends the tokens of the piece of a text from `start` to before `end`, in UTF-16 units. */
   encode(text: string, start: number, end: number, into: number[]): void {
-    if (end - start > LONGEST) {
+    const length = end - start;
+    if (length > LONGEST) {
       append(into, this.#compute(text.slice(start, end)));
       return;
     }
     const slot = this.#slotOf(text, start, end);
-    const found = this.#slots[slot]!;
-    if (found === 0) {
+    const entry = this.#slots[slot]!;
+    if (entry === 0) {
       const tokens = this.#compute(text.slice(start, end));
       append(into, tokens);
       this.#remember(slot, text, start, end, tokens);
       return;
     }
-    const [ids, last] = [this.#ids, this.#idEnds[found]!];
-    for (let at = this.#idEnds[found - 1]!; at < last; at++) into.push(ids[at]!);
+    const entries = this.#entries;
+    const first = entry + 1 + ((length + 1) >> 1);
+    const last = first + tokensOf(entries[entry]!);
+    for (let at = first; at < last; at++) into.push(entries[at]!);
   }
 
   /** The place of a piece, or the empty one for it. */
@@ -56,11 +61,11 @@ export class PieceTokens {
     return slot;
   }
 
-  #isPiece(number: number, text: string, start: number, end: number): boolean {
-    const units = this.#units;
-    const from = this.#unitEnds[number - 1]!;
-    if (this.#unitEnds[number]! - from !== end - start) return false;
-    for (let at = start; at < end; at++) if (units[from + at - start] !== text.charCodeAt(at)) return false;
+  #isPiece(entry: number, text: string, start: number, end: number): boolean {
+    const entries = this.#entries;
+    if (unitsOf(entries[entry]!) !== end - start) return false;
+    let own = entry + 1;
+    for (let at = start; at < end; at += 2) if (entries[own++] !== pairAt(text, at, end)) return false;
     return true;
   }
 
@@ -68,18 +73,39 @@ export class PieceTokens {
   #remember(slot: number, text: string, start: number, end: number, tokens: readonly number[]): void {
     if (this.#count === MOST) {
       this.#slots.fill(0);
-      this.#count = 0;
+      [this.#end, this.#count] = [1, 0];
       return;
     }
-    const number = this.#count + 1;
-    const [firstUnit, firstId] = [this.#unitEnds[number - 1]!, this.#idEnds[number - 1]!];
-    this.#units = withRoom(this.#units, firstUnit + LONGEST);
-    this.#ids = withRoom(this.#ids, firstId + tokens.length);
-    for (let at = start; at < end; at++) this.#units[firstUnit + at - start] = text.charCodeAt(at);
-    for (const [index, id] of tokens.entries()) this.#ids[firstId + index] = id;
-    this.#unitEnds[number] = firstUnit + end - start;
-    this.#idEnds[number] = firstId + tokens.length;
-    this.#count = number;
-    this.#slots[slot] = number;
+    const entry = this.#end;
+    this.#entries = withRoom(this.#entries, entry + 1 + LONGEST + tokens.length);
+    const entries = this.#entries;
+    let own = entry;
+    entries[own++] = headOf(end - start, tokens.length);
+    for (let at = start; at < end; at += 2) entries[own++] = pairAt(text, at, end);
+    for (const id of tokens) entries[own++] = id;
+    this.#end = own;
+    this.#count++;
+    this.#slots[slot] = entry;
   }
+}
+
+/** The first number of an entry: units of the piece, which are few, and its tokens. */
+function headOf(units: number, tokens: number): number {
+  return units | (tokens << UNIT_BITS);
+}
+
+const UNIT_BITS = 7;
+
+function unitsOf(head: number): number {
+  return head & ((1 << UNIT_BITS) - 1);
+}
+
+function tokensOf(head: number): number {
+  return head >>> UNIT_BITS;
+}
+
+/** Two units of a text as one number, or the last one. */
+function pairAt(text: string, at: number, end: number): number {
+  const unit = text.charCodeAt(at);
+  return at + 1 < end ? unit | (text.charCodeAt(at + 1) << 16) : unit;
 }
