@@ -255,6 +255,47 @@ test("a signal ends a run after its step, with a checkpoint that it goes on from
   expect(readdirSync(folder)).not.toContain("never");
 });
 
+test.each(["throws", "rejects"])("a listener that %s ends the run, saved, and then the call", async (how) => {
+  const pace = new highrank.Pace(2);
+  const boom = new TypeError("boom");
+  const failing = (): Promise<never> => {
+    if (how === "throws") throw boom;
+    return Promise.reject(boom);
+  };
+  const unhandled: unknown[] = [];
+  const hear = (error: unknown): number => unhandled.push(error);
+  process.on("unhandledRejection", hear);
+  for (const [name, options, step] of [
+    ["onStep", { onStep: failing }, 1],
+    ["onPause", { onPause: failing, pace }, 2],
+  ] as const) {
+    const out = path.join(folder, `${name}-${how}`);
+    const said = await train({ ...settings, out }, options).catch((error) => error);
+    expect(said).toBeInstanceOf(highrank.HighrankError);
+    expect(said).toMatchObject({ message: `${name} failed, which ended the work: TypeError: boom`, cause: boom });
+    expect(readdirSync(out)).toContain(`checkpoint-00000${step}`);
+  }
+  const text = "onText failed, which ended the work: TypeError: boom";
+  await expect(model.generate("The", { maxNewTokens: 1e6, onText: failing })).rejects.toThrow(text);
+  const prompts = path.join(folder, `prompts-${how}.jsonl`);
+  await writeFile(prompts, '{"prompt": "The"}\n'.repeat(3));
+  const answering = {
+    adapter: false,
+    data: prompts,
+    out: `${prompts}-answers.jsonl`,
+    base: null,
+    device: "cpu",
+    threads: 1,
+  } as const;
+  const rules = { maxNewTokens: 4, temperature: 0, topK: null, topP: 1, seed: 0, batchSize: 1 };
+  await expect(answerData(run.folder, { ...answering, ...rules, onProgress: failing })).rejects.toThrow(
+    "onProgress failed, which ended the work: TypeError: boom",
+  );
+  await new Promise((resolve) => setTimeout(resolve));
+  process.off("unhandledRejection", hear);
+  expect(unhandled).toEqual([]);
+});
+
 test("a reply is awaited for its text, or iterated for its pieces", async () => {
   const options = { maxNewTokens: 12, seed: 3 };
   const whole = await model.generate("The 1th cat", options);

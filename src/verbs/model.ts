@@ -1,6 +1,7 @@
 import { cpuCount } from "#platform";
 import { ConfigError, DataError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
+import { Listeners } from "../base/listeners.js";
 import type { ChatMessage } from "../chats/chat-rendering.js";
 import { SETTINGS } from "../config/settings.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -271,20 +272,18 @@ export class LanguageModel {
       this.#inTurn(async () => {
         requireArguments(call, argument, said);
         requireOptions(call, options, kinds, Object.keys(SAMPLING));
-        const { onText: hear, signal, stop } = options;
+        options.signal?.throwIfAborted();
+        const listeners = new Listeners(options.signal);
+        const { signal } = listeners;
+        const { onText: hear, stop } = listeners.guarded(options);
         const values = completeOptions(SAMPLING, options as GivenOptions);
         const onText = (piece: string): void => {
           show(piece);
           hear?.(piece);
         };
-        signal?.throwIfAborted();
-        signal?.addEventListener("abort", () => left.abort(signal.reason), { signal: left.signal });
-        return write(await this.#openWriter(), {
-          ...values,
-          ...(stop !== undefined && { stop }),
-          onText,
-          signal: left.signal,
-        });
+        signal.addEventListener("abort", () => left.abort(signal.reason), { signal: left.signal });
+        const writing = { ...values, ...(stop !== undefined && { stop }), onText, signal: left.signal };
+        return listeners.resultOf(write(await this.#openWriter(), writing));
       }),
     );
   }
