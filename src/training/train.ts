@@ -135,6 +135,7 @@ export async function runIn(
   const data = Math.max(0, heldMemoryBytes() - heldAtStart);
   const held = { atStart, data, peak: peakMemoryBytes() };
   const step = saved?.checkpoint.step ?? 0;
+  if (settings.out === null && !settings.dryRun) await folder.reserve();
   const place = { step, runFolder: folder.path, change: goingOn?.change ?? null };
   const start = describeStart(settings, run, place, { held, available });
   const lost = settings.method === "full" ? null : lostInAdapter(settings.mergePolicy, start.quantizer ?? null);
