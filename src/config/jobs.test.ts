@@ -174,6 +174,23 @@ test.each(["lr_scheduler_type", "lr_scheduler", "lrSchedulerType"])(
   },
 );
 
+test("a config of axolotl hears what to write instead of its data, and what to leave out", () => {
+  const file = loadConfigFile(
+    "base_model: org/model\nmodel_type: LlamaForCausalLM\ndatasets:\n  - path: org/chats\n    type: alpaca\n" +
+      "test_datasets: []\nwandb_name:\npad_to_sequence_len: true\nflash_attention: true\n",
+    "axolotl.yml",
+  );
+  const said = (name: string, advice: RegExp) =>
+    expect(() => resolveSettings({ file })).toThrow(new RegExp(`"${name}"; ${advice.source}$`, "m"));
+  said(
+    "datasets",
+    /set data to the path or name of one; its form is found, and columns says what its names do not say/,
+  );
+  said("test_datasets", /set validData to the path or name of one/);
+  for (const name of ["model_type", "wandb_name", "pad_to_sequence_len", "flash_attention"])
+    said(name, /.*leave it out/);
+});
+
 test("sample_packing of axolotl keeps samples apart", () => {
   expect(tuned({ sample_packing: true }).packing).toBe("separate");
   expect(tuned({ sample_packing: false }).packing).toBe("auto");
