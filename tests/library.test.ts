@@ -24,6 +24,7 @@ import {
   tensor,
   train,
 } from "../src/index.js";
+import { loadServed } from "../src/verbs/serve/served-models.js";
 import { writeSmallModel } from "./small-model.js";
 
 let folder: string;
@@ -384,6 +385,20 @@ test("logits are those of the model, and what cannot be scored is refused", asyn
   expect(likeliest).toBe(next);
   await expect(model.logits([])).rejects.toThrow("needs from 1 to 32 ids");
   await expect(model.logits([model.vocabSize])).rejects.toThrow("ids must be integers from 0 to");
+});
+
+test("what generation_config.json asks for in vain is said when a model is loaded, and when it is served", async () => {
+  const penalized = path.join(folder, "penalized");
+  await writeSmallModel(penalized);
+  await writeFile(path.join(penalized, "generation_config.json"), '{"repetition_penalty": 1.3}');
+  const notices: string[] = [];
+  const onNotice = (text: string): number => notices.push(text);
+  await (await loadModel(penalized, { threads: 1, onNotice })).dispose();
+  const job = { target: penalized, name: "model", base: null, adapters: {}, parallel: 1, contextTokens: null };
+  const served = await loadServed({ ...job, device: "cpu", threads: 1 }, { onNotice });
+  await served.get("model")!.release();
+  const said = "generation_config.json asks for what is not done here, and is ignored: repetition_penalty 1.3.";
+  expect(notices).toEqual([said, said]);
 });
 
 test("chat without a chat template says what to do in words of a program", async () => {

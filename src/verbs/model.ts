@@ -25,7 +25,7 @@ import {
   SIGNAL,
   TEXT,
 } from "./arguments.js";
-import { Writer } from "./generate.js";
+import { noteUnused, Writer } from "./generate.js";
 import { LOADING, type LoadModelOptions, MACHINE, type Named, nameOf, targetOptionsOf } from "./model-options.js";
 import { completeOptions, type GivenOptions, type OptionTable } from "./option-table.js";
 import { GENERATION_OPTIONS } from "./options.js";
@@ -55,7 +55,7 @@ export interface GenerateOptions extends Partial<WritingOptions> {
 
 /** Options of one answer in a chat; all may be left out. */
 export interface ChatOptions extends GenerateOptions {
-  /** A system message in front of the others. Default and null: none. */
+  /** A system message in front of the others, which do not begin with another. Default and null: none. */
   readonly system?: string | null;
 }
 
@@ -116,6 +116,7 @@ export async function loadModel(target: Named, options: ModelOptions = {}): Prom
   const targetOptions = targetOptionsOf(options);
   const { device, threads } = targetOptions;
   const loaded = await loadTarget(name, { ...targetOptions, ...holding(held, targetOptions) });
+  await noteUnused(loaded, targetOptions);
   return new LanguageModel(name, loaded, { device, threads: threads ?? cpuCount() }, chatTemplate);
 }
 
@@ -185,7 +186,8 @@ export class LanguageModel {
   /**
    * Writes the assistant's next turn. If the messages continue those of the last call, only the new ones are computed.
    * @param messages what was said, or what the user says.
-   * @throws through the reply: ConfigError if there is no chat template, DataError if it refuses the messages.
+   * @throws through the reply: ConfigError if there is no chat template, and for a system message beside another;
+   * DataError if the template refuses the messages.
    */
   chat(messages: string | readonly ChatMessage[], options: ChatOptions = {}): Reply {
     return this.#reply("chat", { messages: PROMPT }, { messages }, options, CHAT, (writer, writing) => {

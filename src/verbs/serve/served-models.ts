@@ -7,7 +7,7 @@ import { readTokenizer } from "../../loading/companions.js";
 import { openAdapterOn, tokenizerFolder } from "../../loading/open-adapter.js";
 import { sharedModel } from "../../loading/shared-model.js";
 import { modelTokenizer } from "../../tokenizers/model-tokenizer.js";
-import { Writer } from "../generate.js";
+import { noteUnused, Writer } from "../generate.js";
 import { type LoadedTarget, modelOf, openTarget } from "../target.js";
 import { holding } from "../weight-holding.js";
 import type { EngineJob } from "./messages.js";
@@ -28,6 +28,7 @@ export async function loadServed(job: EngineJob, events: DownloadEvents): Promis
     );
   }
   const base = await modelOf(target, { adapter: true, device, ...holding(job, { device, ...events }) });
+  await noteUnused(base, events);
   const loaded = new Map<string, LoadedTarget>([[name, base]]);
   for (const [model, adapter] of Object.entries(adapters)) {
     const folder = await modelFolder(adapter, events);
