@@ -409,7 +409,13 @@ test("chat without a chat template says what to do in words of a program", async
   const options = { maxNewTokens: 4, temperature: 0 };
   const asked = [{ role: "user", content: "The cat" }];
   expect(await chat.chat(asked, options)).toBe(await chat.chat("The cat", options));
-  expect(await chat.chat(asked, { ...options, system: "On mats" })).toEqual(expect.any(String));
+  const prompted = await chat.chat(asked, { ...options, system: "On mats" });
+  const whole = [{ role: "system", content: "On mats" }, ...asked];
+  expect(await chat.chat(whole, options)).toBe(prompted);
+  expect(await chat.chat(whole, { ...options, system: "On mats" })).toBe(prompted);
+  await expect(chat.chat(whole, { ...options, system: "Be brief" })).rejects.toThrow(
+    "chat: system must not differ from the first message, which is of the system; leave one out",
+  );
   await chat.dispose();
   await expect(chat.chat("The cat")).rejects.toThrow("was disposed of; load it again");
 });

@@ -192,8 +192,7 @@ export class LanguageModel {
   chat(messages: string | readonly ChatMessage[], options: ChatOptions = {}): Reply {
     return this.#reply("chat", { messages: PROMPT }, { messages }, options, CHAT, (writer, writing) => {
       const said = typeof messages === "string" ? [{ role: "user", content: messages }] : messages;
-      const { system = null } = options;
-      return writer.answer(system === null ? said : [{ role: "system", content: system }, ...said], writing);
+      return writer.answer(withSystem(said, options.system ?? null), writing);
     });
   }
 
@@ -316,4 +315,13 @@ export class LanguageModel {
     if (wrong === undefined) return;
     throw new DataError(`logits: ids must be integers from 0 to ${vocabSize - 1}, the vocabulary, got ${wrong}`);
   }
+}
+
+/** @throws ConfigError if the messages begin with another system message: a template may show either or both. */
+function withSystem(messages: readonly ChatMessage[], system: string | null): readonly ChatMessage[] {
+  const [first] = messages;
+  if (system === null) return messages;
+  if (first?.role !== "system") return [{ role: "system", content: system }, ...messages];
+  if (first.content === system) return messages;
+  throw new ConfigError("chat: system must not differ from the first message, which is of the system; leave one out");
 }
