@@ -6,6 +6,7 @@ import type { DownloadEvents } from "../../hub/model-download.js";
 import { readTokenizer } from "../../loading/companions.js";
 import { openAdapterOn, tokenizerFolder } from "../../loading/open-adapter.js";
 import { sharedModel } from "../../loading/shared-model.js";
+import { threadsWarning } from "../../runtime/threads.js";
 import { modelTokenizer } from "../../tokenizers/model-tokenizer.js";
 import { noteUnused, Writer } from "../generate.js";
 import { type LoadedTarget, modelOf, openTarget } from "../target.js";
@@ -19,6 +20,8 @@ import type { EngineJob } from "./messages.js";
  */
 export async function loadServed(job: EngineJob, events: DownloadEvents): Promise<Map<string, Writer>> {
   const { target: named, name, base: under, checkpoint = null, adapters, chatTemplate = null, device, threads } = job;
+  const tooMany = threadsWarning(threads ?? null);
+  if (tooMany !== null) events.onNotice?.(tooMany);
   const target = await openTarget(named, { base: under, checkpoint, ...events });
   if (target.kind !== "model" && Object.keys(adapters).length > 0) {
     const is = target.kind === "run" ? "a run" : "a PEFT adapter";
