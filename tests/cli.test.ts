@@ -1,6 +1,7 @@
-import { appendFile } from "node:fs/promises";
+import { appendFile, readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { expect, test } from "vitest";
+import { flagOf } from "../src/base/naming.js";
 import { SETTING_KEYS } from "../src/config/names.js";
 import { type Files, listTree, runCommand, withFolder } from "./run-command.js";
 
@@ -58,6 +59,22 @@ test("the help with which a newcomer begins names data, model, length and rate, 
     expect(stdout).toMatch(new RegExp(`^ {2}--${flag} `, "m"));
   }
   expect(stdout).not.toContain("default: false");
+});
+
+test("every option that a message names is a flag of some verb", async () => {
+  const verbs = [...VERBS, "tokenizer train", "inspect schedule"].map((verb) => verb.split(" "));
+  const helps = await Promise.all(verbs.map((verb) => runCommand([...verb, "--help", "--all"])));
+  const flags = new Set(helps.flatMap(({ stdout }) => stdout.match(/--[a-z0-9-]+/g) ?? []));
+  const root = new URL("../src/", import.meta.url);
+  const files = (await readdir(root, { recursive: true })).filter((file) => /(?<!\.test)\.ts$/.test(file));
+  const named = await Promise.all(
+    files.map(async (file) => {
+      const source = await readFile(new URL(file, root), "utf8");
+      return [...source.matchAll(/(?:optionName|flagOf)\("([A-Za-z]+)"/g)].map(([, key]) => flagOf(key!));
+    }),
+  );
+  expect(named.flat().length).toBeGreaterThan(200);
+  expect(named.flat().filter((flag) => !flags.has(flag))).toEqual([]);
 });
 
 test("the help of train names every setting with its default", async () => {

@@ -136,6 +136,20 @@ describe("--to onnx", () => {
     expect(float32).toMatchObject({ data: "held out of builtin:wordnet" });
     const silent = (await exportAs("onnx", "float", "silent", { dtype: "q8", lossTokens: 0 })) as ExportedOnnx;
     expect(silent).toMatchObject({ float32: null, loss: null });
+    // Nothing else has a loss to compare, and none of them is nothing to refuse.
+    const plain = [
+      ["onnx", {}],
+      ["onnx", { dtype: "fp32" }],
+      ["hf", {}],
+      ["gguf", {}],
+    ] as const;
+    for (const [format, options] of plain) {
+      const said = exportAs(format, "float", "nowhere", { ...options, lossTokens: 100 });
+      await expect(said).rejects.toThrow(
+        /^lossTokens is for to: "onnx" with weights that are rounded, .*leave it out$/,
+      );
+    }
+    await exportAs("onnx", "float", "exact", { lossTokens: 0 });
   });
 
   test("a run whose data are gone is exported without a loss, and why is said", async () => {

@@ -24,6 +24,7 @@ import {
   tensor,
   train,
 } from "../src/index.js";
+import { loadServed } from "../src/verbs/serve/served-models.js";
 import { writeSmallModel } from "./small-model.js";
 
 let folder: string;
@@ -255,6 +256,47 @@ test("a signal ends a run after its step, with a checkpoint that it goes on from
   expect(readdirSync(folder)).not.toContain("never");
 });
 
+test.each(["throws", "rejects"])("a listener that %s ends the run, saved, and then the call", async (how) => {
+  const pace = new highrank.Pace(2);
+  const boom = new TypeError("boom");
+  const failing = (): Promise<never> => {
+    if (how === "throws") throw boom;
+    return Promise.reject(boom);
+  };
+  const unhandled: unknown[] = [];
+  const hear = (error: unknown): number => unhandled.push(error);
+  process.on("unhandledRejection", hear);
+  for (const [name, options, step] of [
+    ["onStep", { onStep: failing }, 1],
+    ["onPause", { onPause: failing, pace }, 2],
+  ] as const) {
+    const out = path.join(folder, `${name}-${how}`);
+    const said = await train({ ...settings, out }, options).catch((error) => error);
+    expect(said).toBeInstanceOf(highrank.HighrankError);
+    expect(said).toMatchObject({ message: `${name} failed, which ended the work: TypeError: boom`, cause: boom });
+    expect(readdirSync(out)).toContain(`checkpoint-00000${step}`);
+  }
+  const text = "onText failed, which ended the work: TypeError: boom";
+  await expect(model.generate("The", { maxNewTokens: 1e6, onText: failing })).rejects.toThrow(text);
+  const prompts = path.join(folder, `prompts-${how}.jsonl`);
+  await writeFile(prompts, '{"prompt": "The"}\n'.repeat(3));
+  const answering = {
+    adapter: false,
+    data: prompts,
+    out: `${prompts}-answers.jsonl`,
+    base: null,
+    device: "cpu",
+    threads: 1,
+  } as const;
+  const rules = { maxNewTokens: 4, temperature: 0, topK: null, topP: 1, seed: 0, batchSize: 1 };
+  await expect(answerData(run.folder, { ...answering, ...rules, onProgress: failing })).rejects.toThrow(
+    "onProgress failed, which ended the work: TypeError: boom",
+  );
+  await new Promise((resolve) => setTimeout(resolve));
+  process.off("unhandledRejection", hear);
+  expect(unhandled).toEqual([]);
+});
+
 test("a reply is awaited for its text, or iterated for its pieces", async () => {
   const options = { maxNewTokens: 12, seed: 3 };
   const whole = await model.generate("The 1th cat", options);
@@ -345,6 +387,20 @@ test("logits are those of the model, and what cannot be scored is refused", asyn
   await expect(model.logits([model.vocabSize])).rejects.toThrow("ids must be integers from 0 to");
 });
 
+test("what generation_config.json asks for in vain is said when a model is loaded, and when it is served", async () => {
+  const penalized = path.join(folder, "penalized");
+  await writeSmallModel(penalized);
+  await writeFile(path.join(penalized, "generation_config.json"), '{"repetition_penalty": 1.3}');
+  const notices: string[] = [];
+  const onNotice = (text: string): number => notices.push(text);
+  await (await loadModel(penalized, { threads: 1, onNotice })).dispose();
+  const job = { target: penalized, name: "model", base: null, adapters: {}, parallel: 1, contextTokens: null };
+  const served = await loadServed({ ...job, device: "cpu", threads: 1 }, { onNotice });
+  await served.get("model")!.release();
+  const said = "generation_config.json asks for what is not done here, and is ignored: repetition_penalty 1.3.";
+  expect(notices).toEqual([said, said]);
+});
+
 test("chat without a chat template says what to do in words of a program", async () => {
   await expect(model.chat("Hello")).rejects.toThrow(/name one as chatTemplate, a file or one of .*, or use generate/);
   const template = path.join(folder, "chat.jinja");
@@ -353,7 +409,13 @@ test("chat without a chat template says what to do in words of a program", async
   const options = { maxNewTokens: 4, temperature: 0 };
   const asked = [{ role: "user", content: "The cat" }];
   expect(await chat.chat(asked, options)).toBe(await chat.chat("The cat", options));
-  expect(await chat.chat(asked, { ...options, system: "On mats" })).toEqual(expect.any(String));
+  const prompted = await chat.chat(asked, { ...options, system: "On mats" });
+  const whole = [{ role: "system", content: "On mats" }, ...asked];
+  expect(await chat.chat(whole, options)).toBe(prompted);
+  expect(await chat.chat(whole, { ...options, system: "On mats" })).toBe(prompted);
+  await expect(chat.chat(whole, { ...options, system: "Be brief" })).rejects.toThrow(
+    "chat: system must not differ from the first message, which is of the system; leave one out",
+  );
   await chat.dispose();
   await expect(chat.chat("The cat")).rejects.toThrow("was disposed of; load it again");
 });

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -82,6 +82,17 @@ test("a run in a worker that waits ends when it is asked to stop", async () => {
     onPause: () => running.stop(),
   });
   expect(await running.done).toMatchObject({ outcome: "stopped", step: 2 });
+});
+
+test("a listener that fails ends a run in a worker, saved", async () => {
+  const out = settings("failing", 1_000_000);
+  const { done } = startTraining(out, {
+    onRecord: ({ kind }) => {
+      if (kind === "step") throw new Error("no more");
+    },
+  });
+  await expect(done).rejects.toThrow("onRecord failed, which ended the work: Error: no more");
+  expect(await readdir(out.out!)).toContain("last");
 });
 
 test("an error in the worker keeps its class", async () => {

@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { requireCounts } from "../base/requirements.js";
 import { applyLinear } from "../nn/linear.js";
 import { Module, namedParameters, type Parameter } from "../nn/module.js";
 import type { Rng } from "../tensor/random.js";
@@ -49,8 +50,10 @@ export abstract class LinearAdapter extends Module {
   readonly inFeatures: number;
   readonly outFeatures: number;
 
+  /** @throws ConfigError unless both are integers of at least 1. */
   constructor(inFeatures: number, outFeatures: number) {
     super();
+    requireCounts(this.constructor.name, { inFeatures, outFeatures });
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
   }

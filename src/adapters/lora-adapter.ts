@@ -1,11 +1,17 @@
 import { ConfigError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 import { kaimingUniform, normal, xavierUniform } from "../nn/initializers.js";
 import type { Rng } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
 import type { AdapterKind } from "./adapter-kind.js";
 import { directionsOf, entriesAlong } from "./directions.js";
 import type { AdapterPart } from "./linear-adapter.js";
-import { type LoRAInitialization, LowRankAdapter, type LowRankOptions } from "./low-rank-adapter.js";
+import {
+  LORA_INITIALIZATIONS,
+  type LoRAInitialization,
+  LowRankAdapter,
+  type LowRankOptions,
+} from "./low-rank-adapter.js";
 import { approximateLowRank, type LayerInputs } from "./low-rank-approximation.js";
 import { joinTerms, type LowRankTerm, partOf } from "./low-rank-term.js";
 import { norm } from "./orthonormal.js";
@@ -28,10 +34,19 @@ export class LoRAAdapter extends LowRankAdapter {
   /** The factors that it started from, by name; none where ΔW started at zero. */
   #start: ReadonlyMap<string, Float32Array> = new Map();
 
-  /** @throws ConfigError unless rank is an integer from 1 to min(inFeatures, outFeatures) and dropout in [0, 1). */
+  /**
+   * @throws ConfigError unless rank is an integer from 1 to min(inFeatures, outFeatures), alpha finite, dropout in
+   * [0, 1) and the initialization known.
+   */
   constructor(inFeatures: number, outFeatures: number, options: LoRAOptions, rng: Rng) {
     super(inFeatures, outFeatures, options, rng);
     this.initialization = options.initialization ?? "xavier";
+    if (!LORA_INITIALIZATIONS.includes(this.initialization)) {
+      throw new ConfigError(
+        `${this.constructor.name}: initialization must be one of ${LORA_INITIALIZATIONS.join(", ")}, ` +
+          `got ${shownValue(this.initialization)}`,
+      );
+    }
   }
 
   override get parts(): readonly AdapterPart[] {

@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { requireNumbers } from "../base/requirements.js";
 import { applyLinear } from "../nn/linear.js";
 import { Parameter } from "../nn/module.js";
 import { cast, mul } from "../ops/elementwise.js";
@@ -41,7 +42,10 @@ export abstract class LowRankAdapter extends LinearAdapter {
   /** A mask, one byte an element, for each shape of input, by shape: several graphs may share the adapter. */
   readonly #dropoutMasks: Map<string, DataSource> = new Map();
 
-  /** @throws ConfigError unless rank is an integer from 1 to min(inFeatures, outFeatures) and dropout in [0, 1). */
+  /**
+   * @throws ConfigError unless rank is an integer from 1 to min(inFeatures, outFeatures), alpha finite and dropout in
+   * [0, 1).
+   */
   constructor(inFeatures: number, outFeatures: number, options: LowRankOptions, rng: Rng) {
     super(inFeatures, outFeatures);
     const { rank, alpha = rank, rslora = false, dropout = 0 } = options;
@@ -52,9 +56,8 @@ export abstract class LowRankAdapter extends LinearAdapter {
           `and ${outFeatures} outputs, got ${rank}`,
       );
     }
-    if (!(dropout >= 0 && dropout < 1)) {
-      throw new ConfigError(`${this.constructor.name}: dropout must be in [0, 1), got ${dropout}`);
-    }
+    requireNumbers(this.constructor.name, { alpha });
+    requireNumbers(this.constructor.name, { dropout }, { least: 0, below: 1 });
     this.rank = rank;
     this.scaling = rslora ? alpha / Math.sqrt(rank) : alpha / rank;
     this.dropout = dropout;

@@ -33,7 +33,7 @@ export function addExport(program: Command, context: Context): void {
     const exported = await withoutLeftovers(() => exportTarget(target, options));
     const written = "file" in exported ? exported.file : exported.folder;
     const isRead = exported.format === "hf" || exported.format === "gguf" || isWithBase(exported);
-    const next = isRead ? generateWords(written, await promptFor(target)) : ["inspect", written];
+    const next = isRead ? generateWords(written, await promptFor(target, written)) : ["inspect", written];
     context.result(exported, () => [
       ...exportedLines(exported),
       `wrote     ${written}`,

@@ -25,7 +25,7 @@ export function addMerge(program: Command, context: Context): void {
     const options = { ...readOptions(command, MERGE_OPTIONS), ...readOriginOptions(command), ...context.events };
     const { mergeTarget } = await import("../verbs/merge.js");
     const result = await withoutLeftovers(() => mergeTarget(target, options));
-    const prompt = await promptFor(target);
+    const prompt = await promptFor(target, result.modelFolder);
     context.result(result, () => [
       ...resultLines(result),
       ...nextLines(context.name, generateWords(result.modelFolder, prompt)),

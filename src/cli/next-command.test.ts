@@ -27,14 +27,22 @@ const OUTLINE = {
 test("what was made of a run is asked as the run's data ask", async () => {
   const start = JSON.stringify({ ...START, outline: { ...OUTLINE, prompt: "Who?", isChat: true } });
   await withFolder({ "config.resolved.json": "{}", "metrics.jsonl": `${start}\n` }, async (run) => {
-    expect(await promptFor(run)).toEqual({ prompt: "Who?", isChat: true });
+    expect(await promptFor(run, run)).toEqual({ prompt: "Who?", isChat: true });
     await mkdir(path.join(run, "model"));
-    expect(await promptFor(path.join(run, "model"))).toEqual({ prompt: "Hello!", isChat: false });
+    expect(await promptFor(path.join(run, "model"), run)).toEqual({ prompt: "Hello!", isChat: false });
   });
 });
 
 test("a run whose records are gone is asked something all the same", async () => {
   await withFolder({ "config.resolved.json": "{}" }, async (run) => {
-    expect(await promptFor(run)).toEqual({ prompt: "Hello!", isChat: false });
+    expect(await promptFor(run, run)).toEqual({ prompt: "Hello!", isChat: false });
+  });
+});
+
+test("a model without a tokenizer is not asked for text", async () => {
+  await withFolder({ "model/config.json": "{}", "text/config.json": "{}", "text/tokenizer.json": "{}" }, async (at) => {
+    expect(await promptFor("any", path.join(at, "text"))).toEqual({ prompt: "Hello!", isChat: false });
+    expect(await promptFor("any", path.join(at, "model"))).toBeNull();
+    expect(generateWords("model", null)).toEqual(["inspect", "model"]);
   });
 });

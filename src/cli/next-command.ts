@@ -1,4 +1,4 @@
-import { joinPath, readText } from "#platform";
+import { exists, joinPath, readText } from "#platform";
 import { HighrankError } from "../base/errors.js";
 import { isRunFolder } from "../runs/run-folder.js";
 import { shellWord } from "./shell-word.js";
@@ -14,13 +14,24 @@ export interface ExamplePrompt {
   readonly isChat: boolean;
 }
 
-/** The words of `generate` that ask a model such a prompt. */
-export function generateWords(model: string, { prompt, isChat }: ExamplePrompt): string[] {
+/** The words of `generate` that ask a model such a prompt; of `inspect` for one that takes no text. */
+export function generateWords(model: string, example: ExamplePrompt | null): string[] {
+  if (example === null) return ["inspect", model];
+  const { prompt, isChat } = example;
   return ["generate", model, ...(isChat ? ["--chat"] : []), "--prompt", prompt];
 }
 
-/** A prompt for what was made of a target: such as a run's data have, or one for any model. */
-export async function promptFor(target: string): Promise<ExamplePrompt> {
+/** False for the folder of a model without a tokenizer, as one that learned from rows of tokens is. */
+export async function takesText(folder: string): Promise<boolean> {
+  return !(await exists(joinPath(folder, "config.json"))) || exists(joinPath(folder, "tokenizer.json"));
+}
+
+/**
+ * A prompt for what was made of a target: such as a run's data have, or one for any model; null if it takes no text.
+ * @param made the folder or file that was made.
+ */
+export async function promptFor(target: string, made: string): Promise<ExamplePrompt | null> {
+  if (!(await takesText(made))) return null;
   const anything = { prompt: "Hello!", isChat: false };
   if (!(await isRunFolder(target))) return anything;
   const { parseMetrics } = await import("../runs/metrics.js");

@@ -25,8 +25,10 @@ export function addPush(program: Command, context: Context): void {
     const { pushTarget } = await import("../verbs/push.js");
     const { onUpload, onNotice } = context.downloads;
     const pushed = await pushTarget(target, name, { ...options, onUpload, onNotice });
-    const isRead = pushed.files.some(({ path }) => path.endsWith(".safetensors"));
-    const next = isRead ? nextLines(context.name, generateWords(name, await promptFor(target))) : [];
+    const has = (file: RegExp): boolean => pushed.files.some(({ path }) => file.test(path));
+    const isText = has(/^tokenizer\.json$/) || !has(/^config\.json$/);
+    const example = isText ? await promptFor(target, target) : null;
+    const next = has(/\.safetensors$/) ? nextLines(context.name, generateWords(name, example)) : [];
     context.result(pushed, () => [...pushedLines(pushed), ...(pushed.uploaded === null ? [] : next)]);
   });
 }

@@ -27,7 +27,7 @@ export function addQuantize(program: Command, context: Context): void {
     const result = await withoutLeftovers(() =>
       quantizeModel(model, { out: options.out, quantizer, ...context.events }),
     );
-    const prompt = await promptFor(model);
+    const prompt = await promptFor(model, result.modelFolder);
     context.result(result, () => [
       ...resultLines(result),
       ...nextLines(context.name, generateWords(result.modelFolder, prompt)),

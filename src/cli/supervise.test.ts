@@ -1,5 +1,7 @@
+import path from "node:path";
 import process from "node:process";
 import { expect, test } from "vitest";
+import { withFolder } from "../../tests/run-command.js";
 import { CheckpointError, InterruptedError } from "../base/errors.js";
 import type { StartRecord } from "../runs/metrics.js";
 import { Context } from "./context.js";
@@ -31,3 +33,30 @@ test.each([
   expect(said.join("")).toContain("error: no room");
   expect(context.exitCode).toBe(code);
 });
+
+test.each([
+  ["a tokenizer", { "model/tokenizer.json": "{}" }, "generate RUN --prompt The"],
+  ["none", {}, "inspect RUN"],
+])("a run whose model has %s ends with a command that it takes", (_, files, next) =>
+  withFolder({ "model/config.json": "{}", "metrics.jsonl": "", ...files }, async (runFolder) => {
+    const said: string[] = [];
+    const stream = { write: (text: string) => said.push(text), on: () => {}, isTTY: false };
+    const context = new Context({ stdin: process.stdin, stdout: stream, stderr: stream, env: {} }, { json: false });
+    const modelFolder = path.join(runFolder, "model");
+    const ended = {
+      outcome: "done",
+      runFolder,
+      modelFolder,
+      step: 1,
+      modelStep: 1,
+      tokens: 1,
+      heldOutLoss: null,
+    } as const;
+    const result = { ...ended, losses: null, checkpoint: null, warnings: [] };
+    await supervise(context, "", ({ onRecord }) => {
+      onRecord({ ...START, runFolder });
+      return { done: Promise.resolve(result), stop: () => {} };
+    });
+    expect(said.join("")).toContain(`Next: highrank ${next.replace("RUN", runFolder)}`);
+  }),
+);

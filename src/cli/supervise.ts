@@ -1,6 +1,6 @@
 import { joinPath, readText } from "#platform";
 import { InterruptedError } from "../base/errors.js";
-import type { MetricsRecord, PublishedLosses, RunOutline, StartRecord } from "../runs/metrics.js";
+import type { MetricsRecord, PublishedLosses, StartRecord } from "../runs/metrics.js";
 import type { TrainResult } from "../training/ending.js";
 import type { TrainingHandle } from "../training/start.js";
 import type { TrainingOptions } from "../training/train.js";
@@ -10,7 +10,7 @@ import { EXIT, type ExitCode } from "./exit-codes.js";
 import { withInterrupts } from "./interrupts.js";
 import { warningLines } from "./live-lines.js";
 import { LiveView } from "./live-view.js";
-import { generateWords, nextLines } from "./next-command.js";
+import { type ExamplePrompt, generateWords, nextLines, takesText } from "./next-command.js";
 import { styleFor } from "./terminal.js";
 
 /**
@@ -57,9 +57,11 @@ export async function supervise(
     if (result.outcome === "stopped") context.exitCode = code;
     const { allRecords } = await import("../runs/all-records.js");
     const records = result.outcome === "planned" ? [] : await allRecords(result.runFolder, heard);
+    const { prompt = "The", isChat = false } = started?.outline ?? {};
+    const example = (await takesText(result.modelFolder ?? result.runFolder)) ? { prompt, isChat } : null;
     context.result({ ...result, start: started }, () => [
       ...courseLines(result, records, context),
-      ...outcomeLines(result, context.name, started?.outline),
+      ...outcomeLines(result, context.name, example),
     ]);
   } catch (error) {
     if (started !== undefined && trained) await offerResume(context, started.runFolder);
@@ -76,7 +78,7 @@ function courseLines({ warnings }: TrainResult, records: readonly MetricsRecord[
   return [answers, warned].flatMap((lines) => (lines.length === 0 ? [] : ["", ...lines]));
 }
 
-function outcomeLines(result: TrainResult, program: string, outline?: RunOutline): string[] {
+function outcomeLines(result: TrainResult, program: string, example: ExamplePrompt | null): string[] {
   const { outcome, runFolder, step, checkpoint, modelFolder, modelStep, losses } = result;
   if (outcome === "planned") return ["dry run: nothing was trained or written"];
   const lines = ["", ...(losses === null ? [] : lossLines(losses)), `report  ${runFolder}/report.html`];
@@ -85,7 +87,6 @@ function outcomeLines(result: TrainResult, program: string, outline?: RunOutline
   if (checkpoint !== null && outcome === "stopped") lines.push(`saved   ${checkpoint}`);
   if (outcome === "stopped") return [...lines, ...nextLines(program, ["resume", runFolder])];
   if (modelFolder === null) return lines;
-  const example = { prompt: outline?.prompt ?? "The", isChat: outline?.isChat ?? false };
   return [...lines, ...nextLines(program, generateWords(runFolder, example))];
 }
 

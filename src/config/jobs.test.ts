@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ConfigError } from "../base/errors.js";
 import { flagOf } from "../base/naming.js";
-import { loadConfigFile } from "./config-file.js";
+import { type ConfigFile, loadConfigFile } from "./config-file.js";
 import { flagDefinitions } from "./flags.js";
 import { SETTING_KEYS, settingOf } from "./names.js";
 import { completeSettings, resolveSettings } from "./resolve.js";
@@ -19,9 +19,9 @@ const FACTS = {
 };
 const tuned = (flags: Record<string, unknown> = {}, facts: object = {}) =>
   completeSettings(resolveSettings({ flags: { ...TUNED, ...flags } }), { ...FACTS, ...facts });
-const faultOf = (flags: Record<string, unknown>): string => {
+const faultOf = (flags: Record<string, unknown>, file?: ConfigFile): string => {
   try {
-    return JSON.stringify(resolveSettings({ flags }));
+    return JSON.stringify(resolveSettings({ flags, ...(file !== undefined && { file }) }));
   } catch (error) {
     return (error as ConfigError).commandLineMessage;
   }
@@ -173,6 +173,25 @@ test.each(["lr_scheduler_type", "lr_scheduler", "lrSchedulerType"])(
     expect(tuned({ schedule: "cosine_with_restarts" }).schedule).toBe("cosine_restarts");
   },
 );
+
+test("a config of axolotl hears what to write instead of its data, and what to leave out", () => {
+  const file = loadConfigFile(
+    "base_model: org/model\nmodel_type: LlamaForCausalLM\ndatasets:\n  - path: org/chats\n    type: alpaca\n" +
+      "test_datasets: []\nwandb_name:\npad_to_sequence_len: true\nflash_attention: true\n",
+    "axolotl.yml",
+  );
+  const said = (name: string, advice: RegExp) =>
+    expect(() => resolveSettings({ file })).toThrow(new RegExp(`"${name}"; ${advice.source}$`, "m"));
+  said(
+    "datasets",
+    /set data to the path or name of one; its form is found, and columns says what its names do not say/,
+  );
+  said("test_datasets", /set validData to the path or name of one/);
+  // What is to be written into the file has the names of its keys on the command line too.
+  expect(faultOf({}, file)).toContain("set validData to");
+  for (const name of ["model_type", "wandb_name", "pad_to_sequence_len", "flash_attention"])
+    said(name, /.*leave it out/);
+});
 
 test("sample_packing of axolotl keeps samples apart", () => {
   expect(tuned({ sample_packing: true }).packing).toBe("separate");

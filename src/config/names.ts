@@ -81,6 +81,10 @@ const EVALUATIONS = "set evalEvery to a number of steps, or to none";
 const LOGS = "every step is in metrics.jsonl and report.html of the run; leave it out";
 const ADAMW = "the optimizer is AdamW; leave it out";
 const MODULES = "set trainModules to embeddings, norms, head or several of them";
+const KNOWN = "what model and tokenizer are is in their files; leave it out";
+const UNPADDED = "samples of a step stand one after another without padding; leave it out";
+const ATTENTION = "attention has one implementation here; leave it out";
+const DIVERGED = "a run whose loss diverges ends, as divergenceFactor says; leave it out";
 const CHECKED = "which parts of the data are used, and how, is said when a run starts; leave it out";
 
 /** Names that other trainers have and that translate, but not one to one; the advice for each. */
@@ -94,10 +98,18 @@ const TRANSLATIONS: ReadonlyMap<string, string> = new Map(
     ...named(FLOAT32, "bf16", "fp16", "tf32", "dtype", "torch_dtype", "precision", "mixed_precision"),
     ...named(ANSWERS, "mask_prompt", "completion_only_loss", "assistant_only_loss", "train_on_responses_only"),
     ...named(EVALUATIONS, "eval_strategy", "evaluation_strategy", "do_eval", "evals_per_epoch", "eval_on_start"),
-    ...named(LOGS, "logging_steps", "logging_strategy", "steps_per_report", "report_to", "use_wandb", "wandb_project"),
+    ...named(LOGS, "logging_steps", "logging_strategy", "steps_per_report", "report_to", "use_wandb"),
+    ...named(LOGS, "wandb_project", "wandb_entity", "wandb_name", "wandb_watch", "wandb_log_model"),
     ...named(ADAMW, "optim", "optimizer"),
     ...named(MODULES, "modules_to_save", "lora_modules_to_save"),
-    ...named(CHECKED, "dataset_text_field", "dataset_num_proc", "datasets", "dataset_format"),
+    ...named(CHECKED, "dataset_text_field", "dataset_num_proc", "dataset_format"),
+    ...named(KNOWN, "model_type", "tokenizer_type", "tokenizer_use_fast", "is_llama_derived_model"),
+    ...named(UNPADDED, "eval_sample_packing", "pad_to_sequence_len", "group_by_length"),
+    ...named(ATTENTION, "flash_attention", "sdp_attention", "xformers_attention", "attn_implementation"),
+    ...named(DIVERGED, "loss_watchdog_threshold", "loss_watchdog_patience"),
+    datasets: "set data to the path or name of one; its form is found, and columns says what its names do not say",
+    test_datasets: "set validData to the path or name of one",
+    special_tokens: "those of the tokenizer are taken; leave it out",
     save_strategy: "set saveEvery to a number of steps, or to none",
     saves_per_epoch: "set saveEvery to a number of steps",
     use_peft: "method lora is the default of a fine-tune; leave it out",

@@ -1,6 +1,6 @@
 import { ConfigError } from "../base/errors.js";
 import { append } from "../base/lists.js";
-import { either, optionName } from "../base/naming.js";
+import { either, forProgram, optionName } from "../base/naming.js";
 import type { ConfigFile } from "./config-file.js";
 import { CROSS_CHECKS } from "./cross-checks.js";
 import { type DataFacts, DERIVATIONS, derive, hasFullRows, isComplete, type OpenSettings, openKeys } from "./derive.js";
@@ -179,7 +179,8 @@ function readLayer(source: Source, faults: string[], bad: Set<SettingKey>): Laye
     if (found === undefined) {
       const quoted = (each: string): string => (source.isFlag ? optionName(each) : `"${each}"`);
       const unknown = source.isFlag ? either("unknown setting", "unknown flag") : `${source.path}: unknown setting`;
-      faults.push(`${unknown} ${quoted(name)}${adviceForUnknown(name, quoted)}`);
+      const advice = adviceForUnknown(name, quoted);
+      faults.push(`${unknown} ${quoted(name)}${source.isFlag ? advice : forProgram(advice)}`);
       continue;
     }
     const { key, choice, times, isShare = false } = found;

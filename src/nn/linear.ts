@@ -1,3 +1,4 @@
+import { requireCounts, requireNumbers } from "../base/requirements.js";
 import { add } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { reshape } from "../ops/movement.js";
@@ -5,6 +6,7 @@ import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { normal } from "./initializers.js";
 import { Module, Parameter } from "./module.js";
+import { requireMatrix } from "./weight-shape.js";
 
 /** A linear layer, however it stores its weight: y = x Wᵀ + b. x: (…, inFeatures) → (…, outFeatures). */
 export abstract class LinearLayer extends Module {
@@ -23,14 +25,19 @@ export class Linear extends LinearLayer {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
 
+  /** @throws ShapeError unless the weight has two axes. */
   constructor(weight: Parameter, bias?: Parameter) {
     super();
+    requireMatrix("Linear", weight);
     [this.outFeatures, this.inFeatures] = weight.shape as [number, number];
     this.weight = weight;
     this.bias = bias;
   }
 
-  /** Draws weights from Normal(0, standardDeviation); LLaMA's initializer_range is 0.02. A bias starts at zero. */
+  /**
+   * Draws weights from Normal(0, standardDeviation); LLaMA's initializer_range is 0.02. A bias starts at zero.
+   * @throws ConfigError unless the sizes are integers of at least 1 and the deviation is finite and not negative.
+   */
   static random(
     inFeatures: number,
     outFeatures: number,
@@ -38,6 +45,8 @@ export class Linear extends LinearLayer {
     standardDeviation = 0.02,
     { bias = false }: { readonly bias?: boolean } = {},
   ): Linear {
+    requireCounts("Linear", { inFeatures, outFeatures });
+    requireNumbers("Linear", { standardDeviation }, { least: 0 });
     const shape = [outFeatures, inFeatures];
     const weight = new Parameter(() => normal(shape, standardDeviation, rng), shape);
     return new Linear(weight, bias ? new Parameter(() => new Float32Array(outFeatures), [outFeatures]) : undefined);

@@ -1,4 +1,5 @@
 import { ShapeError } from "../base/errors.js";
+import { requireNumbers } from "../base/requirements.js";
 import { kernels } from "../kernels/kernels.js";
 import { copyGradient, type Gradient } from "./gradient.js";
 
@@ -52,8 +53,14 @@ export class AdamW {
 
   /**
    * @param known state to continue from; parameters missing from it start fresh, names that no group has are dropped.
+   * @throws ConfigError unless both betas are in [0, 1), and eps, the rates and decays finite and not negative;
+   * ShapeError for state of another size.
    */
   constructor(groups: readonly ParameterGroup[], options: AdamWOptions, known?: ReadonlyMap<string, AdamWState>) {
+    const { beta1, beta2, eps } = options;
+    requireNumbers("AdamW", { beta1, beta2 }, { least: 0, below: 1 });
+    requireNumbers("AdamW", { eps }, { least: 0 });
+    for (const { lr, weightDecay } of groups) requireNumbers("AdamW", { lr, weightDecay }, { least: 0 });
     this.groups = groups;
     this.options = options;
     const state = new Map<string, AdamWState>();
@@ -76,9 +83,11 @@ export class AdamW {
 
   /**
    * Updates every parameter once.
-   * @throws ShapeError, before anything changes, if a gradient is missing or differs from its parameter in size.
+   * @throws ShapeError, before anything changes, if a gradient is missing or differs from its parameter in size;
+   * ConfigError for a factor that is not finite.
    */
   step(gradients: ReadonlyMap<string, Gradient>, { lrMultiplier, gradientScale = 1 }: StepOptions): void {
+    requireNumbers("AdamW", { lrMultiplier, gradientScale });
     for (const { parameters } of this.groups) {
       for (const [name, { length }] of parameters) {
         checkLength(`AdamW gradient of ${name}`, gradients.get(name)?.length ?? 0, length);

@@ -258,8 +258,10 @@ export async function fileSize(path: string): Promise<number> {
 }
 
 /** Creates the folder and missing folders above it. */
-export async function makeFolder(path: string): Promise<void> {
+export async function makeFolder(path: string): Promise<boolean> {
+  const isNew = !(await exists(path));
   await writing(path, () => folderAt(path, true));
+  return isNew;
 }
 
 /** Copies a file to a new path. */
@@ -308,6 +310,13 @@ export async function removeTree(path: string): Promise<void> {
     const folder = await orNull(folderAt(folderOf(absolutePath(path))));
     if (folder !== null) await orNull(folder.removeEntry(baseName(path), { recursive: true }));
   });
+}
+
+/** Removes a folder if it is empty; whatever else is there stays. */
+export async function removeEmpty(path: string): Promise<void> {
+  if (!(await isDirectory(path))) return;
+  const parent = await folderAt(folderOf(absolutePath(path)));
+  await parent.removeEntry(baseName(path)).catch(() => {});
 }
 
 /** The path of a file or folder inside `folder`. @throws DataError for a path that leads out of it. */

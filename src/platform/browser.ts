@@ -33,6 +33,7 @@ export {
   publishFile,
   readBytes,
   readText,
+  removeEmpty,
   removeTree,
   requireRoom,
   syncFile,

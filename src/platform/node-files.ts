@@ -9,6 +9,7 @@ import {
   readdir,
   readFile,
   rm,
+  rmdir,
   stat,
 } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -190,15 +191,18 @@ export async function fileSize(path: string): Promise<number> {
   }
 }
 
-/** Creates the folder and missing folders above it, durably. */
-export async function makeFolder(path: string): Promise<void> {
+/**
+ * Creates the folder and missing folders above it, durably. Returns false if there was nothing to do. Of several that
+ * create one at once in a folder that is there, one gets true.
+ */
+export async function makeFolder(path: string): Promise<boolean> {
   try {
     const folder = absolutePath(path);
     const first = await makeMissing(folder);
-    if (first === undefined) return;
+    if (first === undefined) return false;
     for (let made = folder; ; made = dirname(made)) {
       await syncFolder(dirname(made));
-      if (made === first) return;
+      if (made === first) return true;
     }
   } catch (error) {
     throw writeFault(path, error);
@@ -246,4 +250,9 @@ export async function removeTree(path: string): Promise<void> {
   } catch (error) {
     throw writeFault(path, error);
   }
+}
+
+/** Removes a folder if it is empty; whatever else is there stays. */
+export async function removeEmpty(path: string): Promise<void> {
+  await rmdir(path).catch(() => {});
 }

@@ -21,6 +21,7 @@ export {
   openForReading,
   readBytes,
   readText,
+  removeEmpty,
   removeTree,
   syncFile,
 } from "./node-files.js";

@@ -203,7 +203,20 @@ test("without a name runs are numbered", async () => {
   try {
     expect(await chooseRunFolder(settings({ out: null }))).toBe("runs/001-tiny-relora");
     await mkdir("runs/009-mine", { recursive: true });
-    expect(await chooseRunFolder(settings({ out: null, method: "full" }))).toBe("runs/010-tiny-full");
+    const chosen = await chooseRunFolder(settings({ out: null, method: "full" }));
+    expect(chosen).toBe("runs/010-tiny-full");
+    // Of runs that have chosen one number, each gets a folder of its own.
+    const runs = Array.from({ length: 4 }, () => new RunFolder(chosen));
+    await Promise.all(runs.map((run) => run.reserve()));
+    const paths = runs.map((run) => run.path).sort();
+    expect(paths).toEqual(["010", "011", "012", "013"].map((number) => `runs/${number}-tiny-full`));
+    await runs[0]!.create(settings(), 1);
+    for (const run of runs) await run.release();
+    expect(await readdir("runs")).toEqual(["009-mine", path.basename(runs[0]!.path)]);
+    const failed = new RunFolder("none/001-tiny-full");
+    await failed.reserve();
+    await failed.release();
+    expect(await readdir(".")).toEqual(["runs"]);
   } finally {
     process.chdir(before);
   }

@@ -5,6 +5,7 @@ import {
   baseName,
   exists,
   type FollowedFolder,
+  folderOf,
   followFolder,
   isDirectory,
   joinPath,
@@ -15,6 +16,7 @@ import {
   makeFolder,
   readText,
   recoverReplaced,
+  removeEmpty,
   removeFolderAtomic,
   removeTree,
   requireRoom,
@@ -62,10 +64,11 @@ const LEFTOVER = /^\..*\.(partial|previous)$/;
  */
 export class RunFolder implements WrittenFolder {
   readonly ranks: Collective;
-  readonly #given: string;
-  readonly #usesScratch: boolean;
-  /** Where this rank keeps what it reads later, if it does not see the folder of the first. */
-  readonly #own: string | null;
+  /** A folder for ranks that do not see that of the first; null where all do. */
+  readonly #scratch: string | null;
+  #given: string;
+  /** Folders that this run has made to have a number of its own, the inner one first. */
+  readonly #reserved: string[] = [];
   #settings: Settings | undefined;
   #records: MetricsRecord[] = [];
   #lock: Lock | undefined;
@@ -80,13 +83,31 @@ export class RunFolder implements WrittenFolder {
    */
   constructor(path: string, ranks: Collective = ALONE, scratch: string | null = null) {
     this.ranks = ranks;
-    this.#usesScratch = scratch !== null && ranks.size > 1;
-    this.#own =
-      scratch === null || ranks.rank === 0
-        ? null
-        : joinPath(scratch, `highrank-${baseName(absolutePath(path))}-rank-${ranks.rank}`);
+    this.#scratch = ranks.size > 1 ? scratch : null;
     // In a command that is printed to be copied, a path must not look like an option.
     this.#given = path.startsWith("-") ? `./${path}` : path;
+  }
+
+  /** Where this rank keeps what it reads later, if it does not see the folder of the first. */
+  get #own(): string | null {
+    const { rank } = this.ranks;
+    if (this.#scratch === null || rank === 0) return null;
+    return joinPath(this.#scratch, `highrank-${baseName(absolutePath(this.#given))}-rank-${rank}`);
+  }
+
+  /**
+   * Makes a numbered folder of its own, with the next number where another run has taken this one since it was chosen.
+   * `release` removes it if nothing was written into it.
+   */
+  async reserve(): Promise<void> {
+    this.#given = await onFirst(this.ranks, async () => {
+      let path = this.#given;
+      const [parent, suffix] = [folderOf(path), baseName(path).replace(/^\d+-/, "")];
+      if (await makeFolder(parent)) this.#reserved.push(parent);
+      while (!(await makeFolder(path))) path = await nextUnder(parent, suffix);
+      this.#reserved.unshift(path);
+      return path;
+    });
   }
 
   /** Where the folder is: another place than at first where it was moved while this run holds it. */
@@ -151,6 +172,7 @@ export class RunFolder implements WrittenFolder {
     } finally {
       await this.#lock?.release(joinPath(this.path, LOCK_FILE));
       this.#followed?.close();
+      for (const folder of this.#reserved.splice(0)) await removeEmpty(folder);
       if (this.#own !== null) await removeTree(this.#own);
       this.#lock = this.#followed = undefined;
     }
@@ -207,7 +229,7 @@ export class RunFolder implements WrittenFolder {
       }
       if (isTorn(await this.#readMetrics())) await this.#rewriteMetrics();
     });
-    if (this.#usesScratch) {
+    if (this.#scratch !== null) {
       if (this.#own !== null) await makeEmpty(this.#own);
       await sendFiles(this.ranks, { from: this.path, to: this.#own, isLeftOut: (name) => NOT_READ.test(name) });
     }

@@ -1,4 +1,5 @@
 import { baseName, extension, readText } from "#platform";
+import { Listeners } from "../base/listeners.js";
 import { heardByProgram } from "../base/naming.js";
 import type { TrainSettings } from "../config/train-settings.js";
 import {
@@ -62,13 +63,14 @@ export async function compare(study: string | StudyDescription, options: Compare
   const isFile = typeof study === "string";
   const name = isFile ? baseName(study).slice(0, -extension(study).length || undefined) : (study.title ?? "study");
   const parsed = parseStudy(isFile ? await readText(study) : JSON.stringify(study), isFile ? study : "compare", name);
-  const { signal, out = `studies/${name}`, onNotice, ...rest } = options;
-  signal?.throwIfAborted();
+  options.signal?.throwIfAborted();
+  const listeners = new Listeners(options.signal);
+  const { signal: _, out = `studies/${name}`, onNotice, ...rest } = listeners.guarded(options);
   const { done, stop } = startStudy(parsed, {
     ...rest,
     ...(onNotice !== undefined && { onNotice: heardByProgram(onNotice) }),
     out,
   });
-  signal?.addEventListener("abort", stop, { once: true });
-  return done.finally(() => signal?.removeEventListener("abort", stop));
+  listeners.signal.addEventListener("abort", stop, { once: true });
+  return listeners.resultOf(done);
 }

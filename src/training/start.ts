@@ -1,5 +1,6 @@
 import { startProcess, startWorker, Worker } from "#platform";
 import { putTogether } from "../base/error-parts.js";
+import { Listeners } from "../base/listeners.js";
 import type { OpenSettings } from "../config/derive.js";
 import type { TrainResult } from "./ending.js";
 import { Pace } from "./pace.js";
@@ -11,7 +12,8 @@ import type { TrainingOptions } from "./train.js";
 export interface TrainingHandle {
   /**
    * Resolves when the run folder is complete; rejects with ConfigError, DataError, CheckpointError, DeviceError or,
-   * when the numbers diverged, NumericError.
+   * when the numbers diverged, NumericError. A listener that failed ends the run as `stop` does, and `done` then
+   * rejects with a HighrankError that names it.
    */
   readonly done: Promise<TrainResult>;
   /** Asks the run to save a checkpoint after the step under way and to end; `done` then resolves with `stopped`. */
@@ -32,28 +34,21 @@ export function startResuming(
   return start({ kind: "resume", runFolder, resume }, options);
 }
 
-function start(
-  job: TrainingWork,
-  {
-    onRecord,
-    onNotice,
-    onDownload,
-    onPreparing,
-    onPause,
-    untilStep,
-    pace = new Pace(),
-    ownProcess = false,
-  }: TrainingOptions,
-): TrainingHandle {
+function start(job: TrainingWork, options: TrainingOptions): TrainingHandle {
+  const listeners = new Listeners();
+  const { onRecord, onNotice, onDownload, onPreparing, onPause, ...given } = listeners.guarded(options);
+  const { untilStep, pace = new Pace(), ownProcess = false } = given;
   const module = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  const given: TrainingJob = { ...job, untilStep, steps: pace.steps };
-  const worker = (ownProcess ? startProcess : startWorker)(module, given);
+  const data: TrainingJob = { ...job, untilStep, steps: pace.steps };
+  const worker = (ownProcess ? startProcess : startWorker)(module, data);
   const command = (of: WorkerCommand): void => worker.post(of);
+  const stop = (): void => command("stop");
   const leave = pace.onCommand(command);
+  listeners.signal.addEventListener("abort", stop);
   const done = new Promise<TrainResult>((resolve, reject) => {
     worker.onError(reject);
-    worker.onMessage((data) => {
-      const message = data as WorkerMessage;
+    worker.onMessage((sent) => {
+      const message = sent as WorkerMessage;
       if (message.kind === "record") onRecord(message.record);
       else if (message.kind === "notice") onNotice?.(message.text);
       else if (message.kind === "download") onDownload?.(message.progress);
@@ -63,5 +58,5 @@ function start(
       else reject(putTogether(message.error));
     });
   });
-  return { done: done.finally(leave), stop: () => command("stop") };
+  return { done: listeners.resultOf(done).finally(leave), stop };
 }

@@ -23,6 +23,7 @@ import type { MetricsRecord, StartRecord } from "../runs/metrics.js";
 import { chooseRunFolder, RunFolder } from "../runs/run-folder.js";
 import type { SavedRun } from "../runs/saved-run.js";
 import { runWarnings } from "../runs/warnings.js";
+import { threadsWarning } from "../runtime/threads.js";
 import { requireSameRun } from "./agreement.js";
 import type { TrainResult } from "./ending.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
@@ -128,6 +129,8 @@ export async function runIn(
   await requireSameRun(run);
   const lacking = settings.device === "cpu" ? threadsNotice() : null;
   if (lacking !== null) onNotice(lacking);
+  const tooMany = threadsWarning(given.threads);
+  if (tooMany !== null) onNotice(tooMany);
   if (saved !== undefined) requireSameData(run, saved, settings);
   const goingOn = saved === undefined ? undefined : withLength(saved, settings);
   // Training a tokenizer leaves much behind, of which the system learns later.
@@ -135,6 +138,7 @@ export async function runIn(
   const data = Math.max(0, heldMemoryBytes() - heldAtStart);
   const held = { atStart, data, peak: peakMemoryBytes() };
   const step = saved?.checkpoint.step ?? 0;
+  if (settings.out === null && !settings.dryRun) await folder.reserve();
   const place = { step, runFolder: folder.path, change: goingOn?.change ?? null };
   const start = describeStart(settings, run, place, { held, available });
   const lost = settings.method === "full" ? null : lostInAdapter(settings.mergePolicy, start.quantizer ?? null);

@@ -11,6 +11,7 @@ import {
   removeTree,
 } from "#platform";
 import { ConfigError } from "../base/errors.js";
+import { Listeners } from "../base/listeners.js";
 import { optionName } from "../base/naming.js";
 import type { Conversation } from "../chats/chat-rendering.js";
 import { loadDataset } from "../data/dataset.js";
@@ -70,6 +71,11 @@ export interface AnsweredData extends AnswerProgress {
 export async function answerData(target: string, options: AnswerDataOptions): Promise<AnsweredData> {
   requireArguments("answerData", { target: TEXT, options: OBJECT }, { target, options });
   requireArguments("answerData", { data: TEXT, out: TEXT }, { ...options });
+  const listeners = new Listeners(options.signal);
+  return listeners.resultOf(answer(target, { ...listeners.guarded(options), signal: listeners.signal }));
+}
+
+async function answer(target: string, options: AnswerDataOptions): Promise<AnsweredData> {
   const { data, out, columns = [], chat = null, system = null, signal, onProgress = () => {} } = options;
   const partial = `${out}.partial`;
   const inputs = [...readBy(target, options), ...inputsOf({ data })];

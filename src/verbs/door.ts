@@ -102,8 +102,8 @@ export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 export interface ExportToOptions extends Omit<MergeModelOptions, "verify" | "dtype"> {
   /** Type of the weights, of onnx also several. Default and null: as for {@link merge}; float32 for onnx. */
   readonly dtype?: ExportDtype | readonly ExportDtype[] | null;
-  /** Tokens that the losses of rounded onnx models are computed on; 0 for none. Default 2048. */
-  readonly lossTokens?: number;
+  /** Tokens that the losses of rounded onnx models are computed on; 0 for none. Default and null: 2048. */
+  readonly lossTokens?: number | null;
   /** Type of the matrices in a GGUF file. Default and null: q8_0, for an adapter f32. */
   readonly type?: ExportedGguf["type"] | null;
 }

@@ -28,8 +28,8 @@ export interface ExportOptions extends Origin {
    * float32.
    */
   readonly dtype: ExportDtype | readonly ExportDtype[] | null;
-  /** Tokens that the losses of rounded onnx models are computed on; 0 for none. Default: 2048. */
-  readonly lossTokens?: number;
+  /** Tokens that the losses of rounded onnx models are computed on; 0 for none. Default and null: 2048. */
+  readonly lossTokens?: number | null;
 }
 
 /** A Hugging Face folder, written. */
@@ -46,7 +46,7 @@ export interface ExportedModel extends Omit<MergedModel, "modelFolder" | "verifi
  */
 export async function exportTarget(
   target: string,
-  { to, out, dtype: asked, type = null, adapterOnly = false, lossTokens = LOSS_TOKENS, ...origin }: ExportOptions,
+  { to, out, dtype: asked, type = null, adapterOnly = false, lossTokens = null, ...origin }: ExportOptions,
 ): Promise<ExportedAdapter | ExportedModel | ExportedOnnx | ExportedGguf | ExportedGgufAdapter> {
   const dtype = asked === null || asked.length === 0 ? null : typeof asked === "string" ? [asked] : asked;
   if (type !== null && to !== "gguf")
@@ -56,6 +56,16 @@ export async function exportTarget(
   if (adapterOnly && to !== "gguf") {
     throw new ConfigError(
       `${optionName("adapterOnly")} is for ${optionName("to")} gguf; ${optionName("to", "peft")} writes an adapter`,
+    );
+  }
+  if (
+    lossTokens !== null &&
+    lossTokens > 0 &&
+    !(to === "onnx" && dtype?.some((each) => onnxDtype(each) !== "float32"))
+  ) {
+    throw new ConfigError(
+      `${optionName("lossTokens")} is for ${optionName("to", "onnx")} with weights that are rounded, as of ` +
+        `${optionName("dtype", "q8")}, whose loss it compares; leave it out`,
     );
   }
   await (to === "gguf" ? requireNewGguf : requireNewFolder)(out, readBy(target, origin));
@@ -91,7 +101,8 @@ export async function exportTarget(
   const dtypes = [...new Set(dtype?.map(onnxDtype) ?? (["float32"] as const))];
   const opened = await openTarget(target, origin);
   const unmerged = await unmergedOf(opened);
-  const ofLoss = lossTokens === 0 ? {} : { lossData: () => lossData(opened, unmerged, lossTokens) };
+  const tokens = lossTokens ?? LOSS_TOKENS;
+  const ofLoss = tokens === 0 ? {} : { lossData: () => lossData(opened, unmerged, tokens) };
   const { name: dtypeName } = ONNX_DTYPES[dtypes[0]!];
   const form = { kind: "onnx", dtype: dtypeName, isChat: await hasChatTemplate(unmerged.tokenizerFolder) } as const;
   const card = await targetCard(opened, form, unmerged.baseFolder);

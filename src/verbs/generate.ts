@@ -39,6 +39,16 @@ export interface ManyOptions extends Omit<WritingOptions, "onText"> {
 /** Share of the memory at hand for the keys and values of several prompts. */
 const CACHE_SHARE = 0.5;
 
+/** Tells which settings of the model's generation_config.json are not applied. */
+export async function noteUnused(
+  { folder }: Pick<LoadedTarget, "folder">,
+  { onNotice }: Pick<TargetOptions, "onNotice">,
+): Promise<void> {
+  const unused = await unusedChoices(folder);
+  if (unused.length === 0) return;
+  onNotice?.(`generation_config.json asks for what is not done here, and is ignored: ${unused.join(", ")}.`);
+}
+
 /** A model in memory that continues prompts and answers in chats. The same seed gives the same text. */
 export class Writer {
   readonly #target: string;
@@ -73,12 +83,7 @@ export class Writer {
     const { device, threads } = options;
     const loaded = await loadTarget(target, { ...options, ...holding({ float32, keepQuantized }, options) });
     const tokenizer = await modelTokenizer(loaded.tokenizer, chatTemplate);
-    const unused = await unusedChoices(loaded.folder);
-    if (unused.length > 0) {
-      options.onNotice?.(
-        `generation_config.json asks for what is not done here, and is ignored: ${unused.join(", ")}.`,
-      );
-    }
+    await noteUnused(loaded, options);
     return Writer.of(target, loaded, tokenizer, { device, threads: threads ?? cpuCount() });
   }
 

@@ -1,6 +1,7 @@
 import { cpuCount } from "#platform";
 import { ConfigError, DataError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
+import { Listeners } from "../base/listeners.js";
 import type { ChatMessage } from "../chats/chat-rendering.js";
 import { SETTINGS } from "../config/settings.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -24,7 +25,7 @@ import {
   SIGNAL,
   TEXT,
 } from "./arguments.js";
-import { Writer } from "./generate.js";
+import { noteUnused, Writer } from "./generate.js";
 import { LOADING, type LoadModelOptions, MACHINE, type Named, nameOf, targetOptionsOf } from "./model-options.js";
 import { completeOptions, type GivenOptions, type OptionTable } from "./option-table.js";
 import { GENERATION_OPTIONS } from "./options.js";
@@ -54,7 +55,7 @@ export interface GenerateOptions extends Partial<WritingOptions> {
 
 /** Options of one answer in a chat; all may be left out. */
 export interface ChatOptions extends GenerateOptions {
-  /** A system message in front of the others. Default and null: none. */
+  /** A system message in front of the others, which do not begin with another. Default and null: none. */
   readonly system?: string | null;
 }
 
@@ -115,6 +116,7 @@ export async function loadModel(target: Named, options: ModelOptions = {}): Prom
   const targetOptions = targetOptionsOf(options);
   const { device, threads } = targetOptions;
   const loaded = await loadTarget(name, { ...targetOptions, ...holding(held, targetOptions) });
+  await noteUnused(loaded, targetOptions);
   return new LanguageModel(name, loaded, { device, threads: threads ?? cpuCount() }, chatTemplate);
 }
 
@@ -184,13 +186,13 @@ export class LanguageModel {
   /**
    * Writes the assistant's next turn. If the messages continue those of the last call, only the new ones are computed.
    * @param messages what was said, or what the user says.
-   * @throws through the reply: ConfigError if there is no chat template, DataError if it refuses the messages.
+   * @throws through the reply: ConfigError if there is no chat template, and for a system message beside another;
+   * DataError if the template refuses the messages.
    */
   chat(messages: string | readonly ChatMessage[], options: ChatOptions = {}): Reply {
     return this.#reply("chat", { messages: PROMPT }, { messages }, options, CHAT, (writer, writing) => {
       const said = typeof messages === "string" ? [{ role: "user", content: messages }] : messages;
-      const { system = null } = options;
-      return writer.answer(system === null ? said : [{ role: "system", content: system }, ...said], writing);
+      return writer.answer(withSystem(said, options.system ?? null), writing);
     });
   }
 
@@ -271,20 +273,18 @@ export class LanguageModel {
       this.#inTurn(async () => {
         requireArguments(call, argument, said);
         requireOptions(call, options, kinds, Object.keys(SAMPLING));
-        const { onText: hear, signal, stop } = options;
+        options.signal?.throwIfAborted();
+        const listeners = new Listeners(options.signal);
+        const { signal } = listeners;
+        const { onText: hear, stop } = listeners.guarded(options);
         const values = completeOptions(SAMPLING, options as GivenOptions);
         const onText = (piece: string): void => {
           show(piece);
           hear?.(piece);
         };
-        signal?.throwIfAborted();
-        signal?.addEventListener("abort", () => left.abort(signal.reason), { signal: left.signal });
-        return write(await this.#openWriter(), {
-          ...values,
-          ...(stop !== undefined && { stop }),
-          onText,
-          signal: left.signal,
-        });
+        signal.addEventListener("abort", () => left.abort(signal.reason), { signal: left.signal });
+        const writing = { ...values, ...(stop !== undefined && { stop }), onText, signal: left.signal };
+        return listeners.resultOf(write(await this.#openWriter(), writing));
       }),
     );
   }
@@ -315,4 +315,13 @@ export class LanguageModel {
     if (wrong === undefined) return;
     throw new DataError(`logits: ids must be integers from 0 to ${vocabSize - 1}, the vocabulary, got ${wrong}`);
   }
+}
+
+/** @throws ConfigError if the messages begin with another system message: a template may show either or both. */
+function withSystem(messages: readonly ChatMessage[], system: string | null): readonly ChatMessage[] {
+  const [first] = messages;
+  if (system === null) return messages;
+  if (first?.role !== "system") return [{ role: "system", content: system }, ...messages];
+  if (first.content === system) return messages;
+  throw new ConfigError("chat: system must not differ from the first message, which is of the system; leave one out");
 }

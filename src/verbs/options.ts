@@ -231,7 +231,8 @@ export const EXPORT_OPTIONS = {
   },
   lossTokens: {
     type: "integer",
-    default: LOSS_TOKENS,
+    default: null,
+    none: `${LOSS_TOKENS}`,
     isRare: true,
     min: 0,
     unit: "tokens",

@@ -20,6 +20,7 @@ import type { CausalLM } from "../models/causal-lm.js";
 import type { CheckpointName } from "../runs/checkpoint.js";
 import { isRunFolder, readRunSettings } from "../runs/run-folder.js";
 import { openRunAsModel, restoreModel, unmergedRun } from "../runs/saved-run.js";
+import { threadsWarning } from "../runtime/threads.js";
 import type { TokenizerSource } from "../tokenizers/model-tokenizer.js";
 import { requireArguments, TEXT } from "./arguments.js";
 
@@ -133,7 +134,12 @@ export interface LoadedTarget {
  * a PEFT adapter with the base that `base` or its config names. Models and adapters are folders or names of the hub.
  * @throws CheckpointError or ConfigError saying what is missing.
  */
-export async function loadTarget(named: string, options: Origin & LoadOptions): Promise<LoadedTarget> {
+export async function loadTarget(
+  named: string,
+  options: Origin & LoadOptions & Partial<Pick<TargetOptions, "threads">>,
+): Promise<LoadedTarget> {
+  const tooMany = threadsWarning(options.threads ?? null);
+  if (tooMany !== null) options.onNotice?.(tooMany);
   return modelOf(await openTarget(named, options), options);
 }
 

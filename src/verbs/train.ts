@@ -1,4 +1,5 @@
 import { isPage, usualDevice } from "#platform";
+import { Listeners } from "../base/listeners.js";
 import { heardByProgram } from "../base/naming.js";
 import { smallest } from "../base/numbers.js";
 import { resolveSettings } from "../config/resolve.js";
@@ -70,16 +71,17 @@ const CHANGES = { checkpoint: CHECKPOINT, changes: OBJECT } as const satisfies R
  * Trains a model in this thread, which is blocked while a step computes, and writes a run folder; from the page of a
  * browser, in a worker, on a GPU where there is one. Settings that are left out have the defaults of the command line.
  * @throws ConfigError with every fault of the settings, before anything is written; DataError, CheckpointError,
- * DeviceError, or NumericError on divergence; the reason of a signal that is aborted already.
+ * DeviceError, or NumericError on divergence; the reason of a signal that is aborted already; a HighrankError that names
+ * a listener that failed, when the run is saved.
  */
 export async function train(settings: TrainSettings = {}, options: RunOptions = {}): Promise<Run> {
   requireArguments("train", { settings: OBJECT }, { settings });
   const listening = heard("train", options);
   const open = resolveSettings({ flags: { ...settings }, defaults: { device: await usualDevice() } });
   const work = listening.options;
-  const result = await (isPage
-    ? elsewhere((heard) => startTraining(open, heard), work, options.signal)
-    : trainRun(open, work));
+  const result = await listening.listeners.resultOf(
+    isPage ? elsewhere((heard) => startTraining(open, heard), listening) : trainRun(open, work),
+  );
   return ended(result, listening.records);
 }
 
@@ -99,17 +101,18 @@ export async function resume(
   requireOptions("resume", changes, CHANGES);
   const listening = heard("resume", options);
   const work = listening.options;
-  const result = await (isPage
-    ? elsewhere((heard) => startResuming(runFolder, changes, heard), work, options.signal)
-    : resumeRun(runFolder, changes, work));
+  const result = await listening.listeners.resultOf(
+    isPage
+      ? elsewhere((heard) => startResuming(runFolder, changes, heard), listening)
+      : resumeRun(runFolder, changes, work),
+  );
   return ended(result, listening.records);
 }
 
 /** Waits for a run in a worker, and stops it when asked to. */
 function elsewhere(
   start: (options: TrainingOptions) => TrainingHandle,
-  { onRecord, stopRequested, ...options }: Listening,
-  signal: AbortSignal | undefined,
+  { listeners: { signal }, options: { onRecord, stopRequested, ...options } }: Heard,
 ): Promise<TrainResult> {
   const handle = start({
     ...options,
@@ -119,20 +122,26 @@ function elsewhere(
     },
   });
   // A run that is paused records nothing.
-  signal?.addEventListener("abort", handle.stop, { once: true });
-  return handle.done.finally(() => signal?.removeEventListener("abort", handle.stop));
+  signal.addEventListener("abort", handle.stop, { once: true });
+  return handle.done;
 }
 
-/** The options of the training loop, with the listeners that are always there. */
-type Listening = TrainOptions & Required<Pick<TrainOptions, "onRecord" | "stopRequested">>;
+/** What a run is given to be heard. */
+interface Heard {
+  readonly listeners: Listeners;
+  /** Options of the training loop, with the listeners that are always there. They keep what is recorded. */
+  readonly options: TrainOptions & Required<Pick<TrainOptions, "onRecord" | "stopRequested">>;
+  readonly records: readonly MetricsRecord[];
+}
 
-/** The options of the training loop, which keep what is recorded. */
-function heard(call: string, options: RunOptions): { options: Listening; records: readonly MetricsRecord[] } {
-  requireOptions(call, options, OPTIONS);
-  const { onStep, onEval, onRecord, onNotice, signal, stopRequested, ...rest } = options;
-  signal?.throwIfAborted();
+function heard(call: string, given: RunOptions): Heard {
+  requireOptions(call, given, OPTIONS);
+  given.signal?.throwIfAborted();
+  const listeners = new Listeners(given.signal);
+  const { onStep, onEval, onRecord, onNotice, signal: _, stopRequested, ...rest } = listeners.guarded(given);
   const records: MetricsRecord[] = [];
   return {
+    listeners,
     records,
     options: {
       ...rest,
@@ -143,7 +152,7 @@ function heard(call: string, options: RunOptions): { options: Listening; records
         if (record.kind === "eval") onEval?.(record);
         onRecord?.(record);
       },
-      stopRequested: () => signal?.aborted === true || stopRequested?.() === true,
+      stopRequested: () => listeners.signal.aborted || stopRequested?.() === true,
     },
   };
 }

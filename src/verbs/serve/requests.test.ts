@@ -40,6 +40,16 @@ test("every role is taken, a developer as the system, and texts in parts", () =>
   expect(prompt).toEqual({ messages: roles.map((role) => ({ role, content })) });
 });
 
+test("max_tokens is the older name of max_completion_tokens, and must not say another number", () => {
+  const messages = [{ role: "user", content: "a" }];
+  const lengthOf = (asked: object): unknown => chatRequest({ messages, ...asked }).questions[0]!.maxNewTokens;
+  expect([{ max_tokens: 3 }, { max_completion_tokens: 3 }, {}].map(lengthOf)).toEqual([3, 3, null]);
+  expect(lengthOf({ max_tokens: 3, max_completion_tokens: 3 })).toBe(3);
+  expect(() => lengthOf({ max_tokens: 3, max_completion_tokens: 4 })).toThrow(
+    "max_tokens: must be left out, or max_completion_tokens (4), which is its newer name, got 3",
+  );
+});
+
 describe("a body", () => {
   const app = new Hono<ServerEnv>();
   app.onError((error) => (error as ApiError).toResponse());

@@ -79,7 +79,11 @@ export function chatRequest(body: unknown): AnswerRequest {
   const isScored = fields.flag("logprobs");
   const count = fields.integer("top_logprobs", { min: 0, max: MOST_LIKELIEST });
   if (count !== undefined && !isScored) throw wrongValue("top_logprobs", "left out, or logprobs true", count);
-  const maxNewTokens = fields.integer("max_completion_tokens", { min: 1 }) ?? fields.integer("max_tokens", { min: 1 });
+  const [newer, older] = ["max_completion_tokens", "max_tokens"].map((name) => fields.integer(name, { min: 1 }));
+  if (newer !== undefined && older !== undefined && newer !== older) {
+    throw wrongValue("max_tokens", `left out, or max_completion_tokens (${newer}), which is its newer name`, older);
+  }
+  const maxNewTokens = newer ?? older;
   const question = { ...common(fields), prompt, maxNewTokens: maxNewTokens ?? null };
   return requestOf(fields, [{ ...question, likeliest: isScored ? (count ?? 0) : null }]);
 }

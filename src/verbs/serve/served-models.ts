@@ -6,8 +6,9 @@ import type { DownloadEvents } from "../../hub/model-download.js";
 import { readTokenizer } from "../../loading/companions.js";
 import { openAdapterOn, tokenizerFolder } from "../../loading/open-adapter.js";
 import { sharedModel } from "../../loading/shared-model.js";
+import { threadsWarning } from "../../runtime/threads.js";
 import { modelTokenizer } from "../../tokenizers/model-tokenizer.js";
-import { Writer } from "../generate.js";
+import { noteUnused, Writer } from "../generate.js";
 import { type LoadedTarget, modelOf, openTarget } from "../target.js";
 import { holding } from "../weight-holding.js";
 import type { EngineJob } from "./messages.js";
@@ -19,6 +20,8 @@ import type { EngineJob } from "./messages.js";
  */
 export async function loadServed(job: EngineJob, events: DownloadEvents): Promise<Map<string, Writer>> {
   const { target: named, name, base: under, checkpoint = null, adapters, chatTemplate = null, device, threads } = job;
+  const tooMany = threadsWarning(threads ?? null);
+  if (tooMany !== null) events.onNotice?.(tooMany);
   const target = await openTarget(named, { base: under, checkpoint, ...events });
   if (target.kind !== "model" && Object.keys(adapters).length > 0) {
     const is = target.kind === "run" ? "a run" : "a PEFT adapter";
@@ -28,6 +31,7 @@ export async function loadServed(job: EngineJob, events: DownloadEvents): Promis
     );
   }
   const base = await modelOf(target, { adapter: true, device, ...holding(job, { device, ...events }) });
+  await noteUnused(base, events);
   const loaded = new Map<string, LoadedTarget>([[name, base]]);
   for (const [model, adapter] of Object.entries(adapters)) {
     const folder = await modelFolder(adapter, events);
