@@ -1,9 +1,6 @@
-import { adapterKind } from "../adapters/kinds.js";
-import { MERGE_POLICY_KINDS } from "../adapters/merge-policies.js";
 import { optionName } from "../base/naming.js";
 import { smallest } from "../base/numbers.js";
 import { isTextName } from "../data/text-format.js";
-import { isPruning } from "../optim/reset.js";
 import { jobOf } from "./jobs.js";
 import type { DerivedKey, SettingKey, Settings } from "./settings.js";
 
@@ -96,16 +93,6 @@ export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
         : Number(((RATE_BY_WIDTH / hiddenSize) * (method === "full" ? 0.1 : 1)).toPrecision(2)),
   },
   adapterLr: { from: ["lr"], value: ({ lr }) => lr },
-  restartShare: {
-    from: ["restart", "adapterKind", "optimizerReset", "quantize", "mergePolicy"],
-    value: ({ restart, adapterKind: name, optimizerReset, quantize, mergePolicy }) => {
-      const isWhole =
-        !adapterKind(name).hasDirections ||
-        isPruning(optimizerReset) ||
-        (quantize !== "none" && MERGE_POLICY_KINDS[mergePolicy].startsFromResidual);
-      return restart === "when-full" && !isWhole ? 0.5 : 1;
-    },
-  },
   schedule: {
     from: ["method", "restart", "restartShare", "model"],
     value: (settings) => {

@@ -117,8 +117,9 @@ export interface TrainSettings {
    */
   readonly validationFraction?: Settings["validationFraction"] | undefined;
   /**
-   * full trains every weight; lora trains adapters; relora merges and restarts them again and again. qlora is lora
-   * with quantize nf4.
+   * full trains every weight; lora trains adapters; relora merges and restarts them again and again, which pays where
+   * adapters of the rank that memory allows are full before the run ends (docs/when-to-restart.md); where they are
+   * not, lora does as well. qlora is lora with quantize nf4.
    *
    * Value: one of full, lora, relora.
    * Default: relora.
@@ -266,7 +267,7 @@ export interface TrainSettings {
   /**
    * When adapters are merged and restarted: every reloraEvery steps (fixed), or when they are full (when-full), that
    * is when a step lowers the training loss by less than three quarters of the mean over this cycle and the one
-   * before.
+   * before, after at least 32 steps for each direction that restarts.
    *
    * Value: one of fixed, when-full.
    * Default: fixed.
@@ -297,7 +298,7 @@ export interface TrainSettings {
    * Share of each adapter's directions that a merge takes and restarts, the weakest; the others go on as they are.
    *
    * Value: a number above 0 and at most 1.
-   * Default: 0.5 with restart when-full where adapters can restart in part, else 1.
+   * Default: 1.
    */
   readonly restartShare?: Settings["restartShare"] | undefined;
   /**

@@ -13,7 +13,7 @@ function restartsOf(
   for (let step = 1; step <= steps; step++) {
     const start = restarts.at(-1)?.step ?? 0;
     losses.add(lossOf(step, start, restarts.length) + noise * rng.normal());
-    const fullness = losses.fullness(steps - step);
+    const fullness = losses.fullness(steps - step, 1);
     if (fullness === null) continue;
     losses.restart();
     restarts.push({ step, fullness });
@@ -60,18 +60,23 @@ describe("adapters", () => {
     }
     const losses = new CycleLosses();
     for (let step = 1; step <= 256; step++) losses.add(filling(step, 0, 0));
-    expect(losses.fullness(127)).toBeNull();
-    expect(losses.fullness(128)).toMatchObject({ steps: 256 });
+    expect(losses.fullness(127, 1)).toBeNull();
+    expect(losses.fullness(128, 1)).toMatchObject({ steps: 256 });
   });
 
-  test("are given at least 32 steps, and asked in whole blocks", () => {
+  test.each([
+    [1, 32],
+    [4, 128],
+    [32, 1024],
+  ])("are given at least 32 steps for each of %i directions, and asked in whole blocks", (directions, least) => {
     const losses = new CycleLosses();
     const asked: number[] = [];
-    for (let step = 1; step <= 600; step++) {
+    for (let step = 1; step <= 1200; step++) {
       losses.add(9 - 0.3 * (1 - 3 ** (-step / 6)));
-      if (losses.fullness(10_000) !== null) asked.push(step);
+      if (losses.fullness(10_000, directions) !== null) asked.push(step);
     }
-    expect(asked[0]).toBe(32);
+    expect(asked[0]).toBe(least);
+    if (directions > 1) return;
     expect(asked.filter((step) => step > 256 && step < 512)).toEqual([288, 320, 352, 384, 416, 448, 480]);
   });
 });
@@ -79,13 +84,13 @@ describe("adapters", () => {
 test("the gain is that of the last half, and the mean that since the cycle before began", () => {
   const losses = new CycleLosses();
   for (let step = 1; step <= 64; step++) losses.add(step <= 32 ? 5 - step / 100 : 5 - 0.32);
-  const first = losses.fullness(1000)!;
+  const first = losses.fullness(1000, 1)!;
   // From the quarter around step 40.5 to that around 56.5, and from that around 8.5.
   expect(first.gain).toBeCloseTo(0, 12);
   expect(first.meanGain).toBeCloseTo((0.32 - 0.085) / 48, 12);
   losses.restart();
   for (let step = 1; step <= 32; step++) losses.add(5 - 0.32 - (step <= 8 ? step / 200 : 0.04));
-  const second = losses.fullness(1000)!;
+  const second = losses.fullness(1000, 1)!;
   expect(second.gain).toBeCloseTo(0, 12);
   expect(second.meanGain).toBeCloseTo((0.36 - 0.085) / (56 + 28), 12);
 });
@@ -95,7 +100,7 @@ test("the standard error is that of the noise, whatever the fall", () => {
   const losses = new CycleLosses();
   for (let step = 1; step <= 8192; step++) losses.add(9 - 1 + Math.exp(-step / 3000) + 0.2 * rng.normal());
   const quarter = 2048;
-  const { standardError } = losses.fullness(100_000)!;
+  const { standardError } = losses.fullness(100_000, 1)!;
   expect(standardError / ((0.2 * Math.sqrt(2 / quarter)) / quarter)).toBeCloseTo(1, 1);
 });
 
@@ -108,7 +113,7 @@ test("a state goes on as if nothing had happened", () => {
     straight.add(loss);
     interrupted.add(loss);
     interrupted = new CycleLosses(JSON.parse(JSON.stringify(interrupted.state)));
-    expect(interrupted.fullness(10_000)).toEqual(straight.fullness(10_000));
+    expect(interrupted.fullness(10_000, 1)).toEqual(straight.fullness(10_000, 1));
     if (index === 300) for (const each of [straight, interrupted]) each.restart();
   }
   expect(interrupted.state).toEqual(straight.state);

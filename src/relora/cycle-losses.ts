@@ -8,8 +8,10 @@ const SHARE = 3 / 4;
 const CERTAINTY = 1 / 2;
 /** Losses of a block at first. */
 const FIRST_BLOCK = 4;
-/** Blocks, at least and at most; beyond that, each two become one. */
-const [LEAST_BLOCKS, MOST_BLOCKS] = [8, 64];
+/** Blocks at most; beyond that, each two become one. */
+const MOST_BLOCKS = 64;
+/** Steps of a cycle for each direction that restarts, at least. */
+const LEAST_STEPS = 32;
 
 const NUMBERS: z.ZodType<readonly number[]> = z.array(z.number());
 
@@ -63,7 +65,8 @@ const EMPTY: CycleLossesState = {
  * highest for who leaves a patch, here the directions of an adapter, as soon as it gives less than that. The quarter
  * keeps a loss that slows down whatever adapters do from restarting them again and again: cycles grow then. The present
  * gain is that of the last half of the cycle, so that it is known the better the longer the cycle is, however loud the
- * losses are; half of its standard error is added.
+ * losses are; half of its standard error is added. A cycle has at least 32 steps for each direction that restarts, for a
+ * direction that is drawn at random takes some steps before it gains.
  */
 export class CycleLosses {
   #state: CycleLossesState;
@@ -112,10 +115,11 @@ export class CycleLosses {
    * The reason why adapters should restart now; null where they are not full, or where fewer steps are left than half
    * of those that filled these.
    * @param left steps of the run after the last loss.
+   * @param directions of each adapter that would restart.
    */
-  fullness(left: number): Fullness | null {
-    const { sums, open, before } = this.#state;
-    if (open.count > 0 || sums.length < LEAST_BLOCKS || sums.length % 4 !== 0) return null;
+  fullness(left: number, directions: number): Fullness | null {
+    const { blockSize, sums, open, before } = this.#state;
+    if (open.count > 0 || sums.length % 4 !== 0 || sums.length * blockSize < LEAST_STEPS * directions) return null;
     const { steps, first, third, last, standardError } = this.#quarters();
     if (left < steps / 2) return null;
     const size = steps / 4;

@@ -1,4 +1,5 @@
 import { directionsOf } from "../adapters/directions.js";
+import { adapterKind } from "../adapters/kinds.js";
 import type { Settings } from "../config/settings.js";
 import { constant, cosine, cosineRestarts, type DecayOptions, linear } from "../optim/schedules.js";
 
@@ -105,6 +106,18 @@ function cycleAt(step: number, config: ReloraConfig): { cycle: number; ends: boo
 /** True if the losses say when the adapters restart, and not the plan. */
 export function restartsWhenFull({ method, restart }: Pick<ReloraConfig, "method" | "restart">): boolean {
   return method === "relora" && restart === "when-full";
+}
+
+/**
+ * Directions of each adapter that a restart takes, by which it is full the later. Adapters whose directions do not
+ * restart alone, as those that begin in a gradient, count as one.
+ */
+export function restartingDirections({
+  adapterKind: name,
+  restartShare,
+  rank,
+}: Pick<Settings, "adapterKind" | "restartShare" | "rank">): number {
+  return adapterKind(name).hasDirections ? directionsOf(restartShare, rank) : 1;
 }
 
 const NO_MERGE = { merge: false, mergeShare: 1, resetOptimizer: false } as const;

@@ -15,7 +15,7 @@ import type { Fullness } from "../relora/cycle-losses.js";
 import { truncateDeltas } from "../relora/delta-log.js";
 import type { MasterWeights } from "../relora/master-weights.js";
 import { endCycle, mergeIntoWeights } from "../relora/merging.js";
-import { planStep, restartsWhenFull, type StepPlan } from "../relora/plan.js";
+import { planStep, restartingDirections, restartsWhenFull, type StepPlan } from "../relora/plan.js";
 import { restart } from "../relora/restarts.js";
 import { checkpointName, markBest, pruneCheckpoints } from "../runs/checkpoint.js";
 import { divergenceMessage } from "../runs/divergence.js";
@@ -203,7 +203,7 @@ export class Trainer {
     const { maxSteps } = this.#settings;
     if (!restartsWhenFull(this.#settings) || phase !== "adapter" || skipped !== null) return null;
     cycleLosses.add(loss);
-    const fullness = cycleLosses.fullness(maxSteps - step);
+    const fullness = cycleLosses.fullness(maxSteps - step, restartingDirections(this.#settings));
     if (fullness === null) return null;
     restarts.push(step);
     cycleLosses.restart();
