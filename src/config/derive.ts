@@ -93,6 +93,16 @@ export const DERIVATIONS: { readonly [K in DerivedKey]: Derivation<K> } = {
         : Number(((RATE_BY_WIDTH / hiddenSize) * (method === "full" ? 0.1 : 1)).toPrecision(2)),
   },
   adapterLr: { from: ["lr"], value: ({ lr }) => lr },
+  restart: {
+    from: ["model", "method", "reloraEvery", "cycleLength", "schedule"],
+    // Who names a period or a rate that restarts with it has fixed cycles in mind.
+    value: (settings) => {
+      const { method, reloraEvery, cycleLength, schedule } = settings;
+      const isFixed = reloraEvery !== undefined || cycleLength !== undefined || schedule === "cosine_restarts";
+      return method === "relora" && isFineTune(settings) && !isFixed ? "when-full" : "fixed";
+    },
+    takesOpen: true,
+  },
   schedule: {
     from: ["method", "restart", "restartShare", "model"],
     value: (settings) => {

@@ -107,11 +107,22 @@ test("ReLoRA and quantized bases of a fine-tune get cycles that fit its length",
   const { method, quantize, reloraEvery, cycleLength, warmStartSteps, schedule, lr } = tuned({
     method: "relora",
     quantize: "nf4",
+    restart: "fixed",
   });
   expect({ method, quantize, reloraEvery, cycleLength, warmStartSteps, schedule, lr }).toEqual({
     ...{ method: "relora", quantize: "nf4", reloraEvery: 28, cycleLength: 28, warmStartSteps: 0 },
     ...{ schedule: "cosine_restarts", lr: 1e-3 },
   });
+});
+
+test("adapters of a fine-tune restart when they are full, unless something says that a cycle is meant", () => {
+  expect(tuned({ method: "relora" })).toMatchObject({ restart: "when-full", schedule: "cosine" });
+  for (const cycle of [{ reloraEvery: 10 }, { relora_steps: 10 }, { schedule: "cosine_restarts" }]) {
+    expect(tuned({ method: "relora", ...cycle })).toMatchObject({ restart: "fixed", schedule: "cosine_restarts" });
+  }
+  expect(tuned({ method: "relora", schedule: "linear" })).toMatchObject({ restart: "when-full", schedule: "linear" });
+  expect(tuned({ method: "lora" }).restart).toBe("fixed");
+  expect(resolveSettings({ flags: { maxSteps: 400 } }).restart).toBe("fixed");
 });
 
 test("memory that is short takes fewer rows at a time, and the step stays", () => {

@@ -233,7 +233,8 @@ describe("resolving", () => {
     expect(lengths(resolveSettings({ flags: { maxSteps: 400 } }))).toEqual([100, 10, 75, 7]);
     expect(lengths(resolveSettings({ flags: { maxSteps: 1 } }))).toEqual([0, 0, 1, 0]);
     const tuned = { maxSteps: 400, model: "./llama", data: "a.txt", sequenceLength: 64, method: "relora" };
-    expect(lengths(resolveSettings({ flags: tuned }))).toEqual([0, 10, 100, 10]);
+    expect(lengths(resolveSettings({ flags: tuned }))).toEqual([0, 40, 100, 10]);
+    expect(lengths(resolveSettings({ flags: { ...tuned, restart: "fixed" } }))).toEqual([0, 10, 100, 10]);
     expect(lengths(resolveSettings({ flags: { maxSteps: 400, method: "full" } }))).toEqual([0, 40, 100, 10]);
     for (let maxSteps = 1; maxSteps < 60; maxSteps++) {
       for (const method of ["full", "lora", "relora"]) resolveSettings({ flags: { maxSteps, method } });

@@ -475,7 +475,7 @@ export const SETTINGS = {
     usedBy: ["relora"],
     warmStart: "none",
     choices: ["fixed", "when-full"],
-    default: "fixed",
+    derived: "fixed; in a fine-tune without a period when-full",
     help: "When adapters are merged and restarted: every reloraEvery steps (fixed), or when they are full (when-full), that is when a step lowers the training loss by less than three quarters of the mean over this cycle and the one before, after at least 32 steps for each direction that restarts.",
   },
   reloraEvery: {
@@ -669,8 +669,8 @@ export const SETTINGS = {
     group: "Optimizer",
     warmStart: "rates",
     choices: ["constant", "linear", "cosine", "cosine_restarts"],
-    derived: "cosine_restarts for method relora, else cosine",
-    fineTune: { derived: "cosine_restarts for method relora, else linear" },
+    derived: "cosine_restarts for cycles of relora that are fixed, cosine for others, else cosine",
+    fineTune: { derived: "cosine_restarts for cycles of relora that are fixed, cosine for others, else linear" },
     help: "Learning rate over the steps, after the warm-up. Under the names of transformers and axolotl, cosine falls to 0 and constant has no warm-up, unless minLrRatio and warmupSteps are given; cosine_with_restarts is refused there.",
     aliases: ["scheduler", "lr_scheduler", "lr_scheduler_type"],
     spellings: {

@@ -270,7 +270,7 @@ export interface TrainSettings {
    * before, after at least 32 steps for each direction that restarts.
    *
    * Value: one of fixed, when-full.
-   * Default: fixed.
+   * Default: fixed; in a fine-tune without a period when-full.
    */
   readonly restart?: Settings["restart"] | undefined;
   /**
@@ -392,7 +392,7 @@ export interface TrainSettings {
    * and constant has no warm-up, unless minLrRatio and warmupSteps are given; cosine_with_restarts is refused there.
    *
    * Value: one of constant, linear, cosine, cosine_restarts.
-   * Default: cosine_restarts for method relora, else cosine.
+   * Default: cosine_restarts for cycles of relora that are fixed, cosine for others, else cosine.
    */
   readonly schedule?: Settings["schedule"] | undefined;
   /**

@@ -28,7 +28,8 @@ arms:
 interface Ending {
   readonly loss: number | null;
   readonly phase?: RunPhase;
-  readonly mergeChanges?: readonly number[];
+  /** Null for a merge that was not measured. */
+  readonly mergeChanges?: readonly (number | null)[];
   readonly base?: string;
   readonly warmLoss?: number;
   readonly data?: string;
@@ -50,7 +51,12 @@ function evidenceOf(
     { kind: "step", step: 2, loss: 3.5, phase: adapted ? "warm-start" : "full" },
     evaluated(2, warmLoss),
     { kind: "step", step: 3, loss: 3, phase: adapted ? "adapter" : "full" },
-    ...mergeChanges.map((change, i) => ({ kind: "merge", step: 5 + i, lossBefore: 2, lossAfter: 2 + change })),
+    ...mergeChanges.map((change, i) => ({
+      ...{ kind: "merge", step: 5 + i },
+      ...(change === null
+        ? { lossBefore: Number.NaN, lossAfter: Number.NaN }
+        : { lossBefore: 2, lossAfter: 2 + change }),
+    })),
     ...Array.from({ length: skips }, () => ({ kind: "skip", step: 4 })),
     evaluated(8, loss),
     {
@@ -148,6 +154,16 @@ describe("the summary", () => {
     ]);
     expect(mergeChange).toBeCloseTo(3e-7, 15);
     expect(mergesKept).toBe(true);
+  });
+
+  test("says nothing of merges that were not measured", () => {
+    const unmeasured = armOf(
+      summaryOf({ ...LOSSES, relora: [{ loss: 1, mergeChanges: [null, null] }, 1, 1] }),
+      "relora",
+    );
+    expect(unmeasured).toMatchObject({ merges: 2, mergeChange: null, mergesKept: null });
+    const one = armOf(summaryOf({ ...LOSSES, relora: [{ loss: 1, mergeChanges: [null, 2e-7] }, 1, 1] }), "relora");
+    expect(one.mergeChange).toBeCloseTo(2e-7, 15);
   });
 
   test("finds a merge that changed the loss", () => {

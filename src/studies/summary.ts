@@ -131,19 +131,24 @@ export function summarizeRun({ run, phase, step, records, files }: RunEvidence):
     trainableParameters: start?.trainableParameters ?? null,
     checkpointBytes: files?.checkpointBytes ?? null,
     merges: merges.length,
-    mergeChange: merges.length === 0 ? null : largest(merges.map(changeOf)),
+    mergeChange: largestChange(merges),
     skipped: records.filter((record) => record.kind === "skip").length,
     warm: warmOf(settings, records, files),
     dataSha256: files?.dataSha256 ?? null,
   };
 }
 
-/** Infinity if a loss was no number, which JSON writes as null. */
-function changeOf({ lossBefore, lossAfter }: MergeRecord): number {
-  // Not measured, as with evaluations at the end only.
-  if (Number.isNaN(lossBefore) && Number.isNaN(lossAfter)) return 0;
-  const known = Number.isFinite(lossBefore) && Number.isFinite(lossAfter);
-  return known ? Math.abs(lossAfter - lossBefore) : Number.POSITIVE_INFINITY;
+/** The largest change of the loss by a merge, infinity if a loss was no number; null if none was measured. */
+function largestChange(merges: readonly MergeRecord[]): number | null {
+  // JSON writes both what was not measured and what is no number as null; a merge measures both losses or none.
+  const measured = merges.filter(({ lossBefore, lossAfter }) => !(Number.isNaN(lossBefore) && Number.isNaN(lossAfter)));
+  if (measured.length === 0) return null;
+  return largest(
+    measured.map(({ lossBefore, lossAfter }) => {
+      const known = Number.isFinite(lossBefore) && Number.isFinite(lossAfter);
+      return known ? Math.abs(lossAfter - lossBefore) : Number.POSITIVE_INFINITY;
+    }),
+  );
 }
 
 /** The loss; null if nothing was evaluated after that step, or the loss was no number. */
