@@ -7,23 +7,10 @@ import type { OnnxData, OnnxNode } from "./onnx-model.js";
 import { executionOrder } from "./order.js";
 
 /**
- * Operators whose kernels may overwrite an input of the same size that has no other reader left, with the indices of
- * those inputs (ONNX Runtime's CPU provider, MayInplace in its kernel definitions).
+ * Operators whose kernels overwrite their first input if it has the shape of the output and no other reader left: those
+ * of ONNX Runtime 1.30's CPU provider, of which arithmetic is none.
  */
-const IN_PLACE: Readonly<Record<string, readonly number[]>> = {
-  Add: [0, 1],
-  Cast: [0],
-  Div: [0, 1],
-  Exp: [0],
-  Mul: [0, 1],
-  Neg: [0],
-  Reciprocal: [0],
-  ScatterElements: [0],
-  Sigmoid: [0],
-  Softmax: [0],
-  Sqrt: [0],
-  Sub: [0, 1],
-};
+const IN_PLACE: ReadonlySet<string> = new Set(["Cast", "Identity", "ScatterElements", "Sigmoid", "Softmax", "Tanh"]);
 
 /** Memory of a graph's values on ONNX Runtime's CPU provider, in bytes. */
 export interface ArenaUse {
@@ -34,59 +21,108 @@ export interface ArenaUse {
 }
 
 /**
- * Memory that a run takes on ONNX Runtime's CPU provider for the outputs of its nodes. Every value lives from its node
- * to its last reader in execution order, in an arena that splits and joins chunks as ONNX Runtime's does. Inputs and
- * constants are not counted.
+ * Memory that a run takes on ONNX Runtime's CPU provider for the outputs of its nodes, in an arena that splits and
+ * joins chunks as ONNX Runtime's does. Inputs and constants are not counted.
  */
-export function arenaUse({ graph, values }: CompiledGraph): ArenaUse {
-  const { nodes } = graph;
-  const constants = new Map(graph.initializers.map(({ name, data }) => [name, data] as const));
-  const sizes = new Map<string, number>();
-  for (const [name, { dtype, shape }] of values) sizes.set(name, bytesPerElement(dtype) * sizeOf(shape));
-  const results = new Set(graph.outputs.map(({ name }) => name));
-  const readsLeft = new Map<string, number>();
-  const addReads = (name: string, reads: number): void => void readsLeft.set(name, (readsLeft.get(name) ?? 0) + reads);
-  for (const node of nodes) for (const input of node.inputs) addReads(input, 1);
-  for (const result of results) addReads(result, 1);
+export function arenaUse(compiled: CompiledGraph): ArenaUse {
+  const { nodes, outputs } = compiled.graph;
+  const order = executionOrder(nodes);
+  const sizes = valueSizes(compiled, order);
+  const results = new Set(outputs.map(({ name }) => name));
+  const owners = planBuffers(compiled, order, sizes, results);
+  const ownerOf = (name: string): string => owners.get(name) ?? name;
+  const lastReader = new Map<string, number>();
+  for (const index of order) for (const input of nodes[index]!.inputs) lastReader.set(ownerOf(input), index);
 
   const arena = new BestFitArena();
   const held = new Set<string>();
-  const allocate = (name: string): void => {
-    arena.allocate(name, sizes.get(name)!);
-    held.add(name);
-  };
-  const releaseIfUnread = (name: string): void => {
-    if (!readsLeft.get(name) && held.delete(name)) arena.release(name);
-  };
-  // A value that lies in another's memory is counted under the other's name.
-  const owners = new Map<string, string>();
-  for (const index of executionOrder(nodes)) {
+  for (const index of order) {
     const node = nodes[index]!;
-    const inputs = node.inputs.map((name) => owners.get(name) ?? name);
-    const outputs = node.outputs.filter((name) => name !== "");
-    for (const output of outputs) if (!sizes.has(output)) sizes.set(output, innerBytes(node, sizes, constants));
-    const [first] = outputs as [string];
-    const canTake = (input: string): boolean =>
-      held.has(input) &&
-      readsLeft.get(input) === inputs.filter((other) => other === input).length &&
-      sizes.get(input) === sizes.get(first);
-    const candidates = (IN_PLACE[node.opType] ?? []).map((at) => inputs[at]!);
-    const owner = results.has(first) ? undefined : node.opType === "Reshape" ? inputs[0] : candidates.find(canTake);
-    if (owner === undefined) {
-      outputs.forEach(allocate);
-    } else {
-      owners.set(first, owner);
-      addReads(owner, readsLeft.get(first) ?? 0);
+    for (const output of node.outputs) {
+      if (output === "" || owners.has(output)) continue;
+      arena.allocate(output, sizes.get(output)!);
+      held.add(output);
     }
     const scratch = scratchBytes(node);
     if (scratch > 0) {
       arena.allocate(SCRATCH, scratch);
       arena.release(SCRATCH);
     }
-    for (const input of inputs) addReads(input, -1);
-    for (const name of [...inputs, ...outputs]) releaseIfUnread(name);
+    for (const owner of node.inputs.map(ownerOf)) {
+      if (lastReader.get(owner) === index && !results.has(owner) && held.delete(owner)) arena.release(owner);
+    }
   }
   return { bytes: arena.touchedBytes, results: [...results].reduce((sum, name) => sum + sizes.get(name)!, 0) };
+}
+
+/** Bytes of all values that nodes make. */
+function valueSizes({ graph, values }: CompiledGraph, order: readonly number[]): Map<string, number> {
+  const constants = new Map(graph.initializers.map(({ name, data }) => [name, data] as const));
+  const sizes = new Map<string, number>();
+  for (const [name, { dtype, shape }] of values) sizes.set(name, bytesPerElement(dtype) * sizeOf(shape));
+  for (const index of order) {
+    const node = graph.nodes[index]!;
+    for (const output of node.outputs) {
+      if (output !== "" && !sizes.has(output)) sizes.set(output, innerBytes(node, sizes, constants));
+    }
+  }
+  return sizes;
+}
+
+/**
+ * The value in whose memory each value lies that has none of its own, as ONNX Runtime plans it before the first run:
+ * reshapes take that of their input, some operators overwrite an input, and the others take that of a value of the same
+ * shape that nothing reads anymore. Memory that is taken over is held in between: a shape that comes back in each layer
+ * is held from the first layer to the last.
+ */
+function planBuffers(
+  { graph: { nodes }, values }: CompiledGraph,
+  order: readonly number[],
+  sizes: ReadonlyMap<string, number>,
+  results: ReadonlySet<string>,
+): Map<string, string> {
+  const owners = new Map<string, string>();
+  const ownerOf = (name: string): string => owners.get(name) ?? name;
+  const kindOf = (name: string): string => {
+    const spec = values.get(name);
+    return spec === undefined ? `${sizes.get(name)}` : `${bytesPerElement(spec.dtype)}x${spec.shape}`;
+  };
+  const readsLeft = new Map<string, number>();
+  const addReads = (name: string, reads: number): number => {
+    const left = (readsLeft.get(name) ?? 0) + reads;
+    readsLeft.set(name, left);
+    return left;
+  };
+  for (const node of nodes) for (const input of node.inputs) addReads(input, 1);
+  for (const result of results) addReads(result, 1);
+
+  const made = new Set<string>();
+  /** Memory that nothing reads, the latest last. */
+  const free = new Map<string, string[]>();
+  for (const index of order) {
+    const { opType, inputs, outputs } = nodes[index]!;
+    for (const [at, output] of outputs.entries()) {
+      if (output === "") continue;
+      const kind = kindOf(output);
+      const input = ownerOf(inputs[0] ?? "");
+      const overwrites = at === 0 && IN_PLACE.has(opType) && readsLeft.get(input) === 1 && kindOf(inputs[0]!) === kind;
+      const takes = opType === "Reshape" || (overwrites && made.has(input));
+      const owner = results.has(output) ? undefined : takes ? input : free.get(kind)?.pop();
+      if (owner === undefined) {
+        made.add(output);
+      } else {
+        owners.set(output, owner);
+        addReads(owner, readsLeft.get(output) ?? 0);
+      }
+    }
+    for (const input of inputs) {
+      const owner = ownerOf(input);
+      if (addReads(owner, -1) > 0 || !made.has(owner)) continue;
+      const kind = kindOf(owner);
+      free.set(kind, [...(free.get(kind) ?? []), owner]);
+    }
+  }
+  return owners;
 }
 
 const SCRATCH = "scratch";

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { grad } from "../autograd/grad.js";
+import { compileGraph, PROFILES } from "../compiler/compile.js";
+import { executionOrder } from "../compiler/order.js";
 import { sum } from "../ops/broadcast.js";
 import { mul } from "../ops/elementwise.js";
 import { interpret } from "../runtime/reference.js";
 import { Rng } from "../tensor/random.js";
-import { type Tensor, tensor } from "../tensor/tensor.js";
+import { placeholder, type Tensor, tensor } from "../tensor/tensor.js";
 import { type AttentionShape, attendTo, MASKED, splitHeads } from "./attention.js";
 import { causalAttention, causalBlocks } from "./causal-attention.js";
 
@@ -89,6 +91,7 @@ describe("its gradients", () => {
     ["a window over blocks", { batch: 1, time: 130, numHeads: 2, numKeyValueHeads: 2, headDim: 2, window: 50 }],
     ["a window of one", { batch: 1, time: 70, numHeads: 2, numKeyValueHeads: 2, headDim: 2, window: 1 }],
     ["a soft cap", { batch: 1, time: 70, numHeads: 2, numKeyValueHeads: 1, headDim: 4, scale: 0.7, softcap: 2 }],
+    ["blocks that share their keys", { batch: 1, time: 2100, numHeads: 1, numKeyValueHeads: 1, headDim: 1 }],
   ])("are those of the whole square: %s", (_, shape: AttentionShape) => {
     const rows = shape.batch * shape.time;
     const [width, kvWidth] = [shape.numHeads * shape.headDim, shape.numKeyValueHeads * shape.headDim];
@@ -109,6 +112,21 @@ describe("its gradients", () => {
     }
     expect(results[2]!.some((one) => Math.abs(one) > 0.1)).toBe(true);
   });
+
+  test("the probabilities of one block exist at a time", () => {
+    const shape = { batch: 1, time: 128, numHeads: 1, numKeyValueHeads: 1, headDim: 2 };
+    const inputs = ["q", "k", "v"].map((name) => placeholder(name, [128, 2])) as [Tensor, Tensor, Tensor];
+    const output = causalAttention(...inputs, causalBlocks(128), shape);
+    const [dq, dk, dv] = grad(sum(mul(output, output)), inputs);
+    const { nodes } = compileGraph({ dq: dq!, dk: dk!, dv: dv! }, PROFILES.cpu).graph;
+    const ran = executionOrder(nodes).map((index) => nodes[index]!);
+    const softmaxes = ran.flatMap(({ opType }, at) => (opType === "Softmax" ? [at] : []));
+    expect(softmaxes).toHaveLength(8);
+    softmaxes.forEach((at, i) => {
+      const lastRead = ran.findLastIndex(({ inputs }) => inputs.includes(ran[at]!.outputs[0]!));
+      expect(lastRead).toBeLessThan(softmaxes[i + 1] ?? ran.length);
+    });
+  });
 });
 
 test("a window leaves the keys before it out, and no row is one long block", () => {
@@ -116,6 +134,8 @@ test("a window leaves the keys before it out, and no row is one long block", () 
   expect(blocks.length).toBe(8);
   expect(blocks.at(-1)).toMatchObject({ start: 1792, end: 2048, firstKey: 1493 });
   expect(causalBlocks(4096)).toHaveLength(8);
+  expect(new Set(causalBlocks(4096).map(({ endKey }) => endKey))).toEqual(new Set([1024, 2048, 3072, 4096]));
+  expect(causalBlocks(2048).every(({ end, endKey }) => end === endKey)).toBe(true);
   expect(causalBlocks(24)).toHaveLength(1);
   expect(causalBlocks(128)).toHaveLength(4);
 });

@@ -4,7 +4,7 @@ import { add, mul, sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { concat, reshape, slice, transpose } from "../ops/movement.js";
 import { softmax } from "../ops/softmax.js";
-import { type Tensor, tensor } from "../tensor/tensor.js";
+import { computeTogether, type Tensor, tensor } from "../tensor/tensor.js";
 import { type AttentionShape, MASKED, scaleOf, splitHeads } from "./attention.js";
 import { softcap, softcapSlope } from "./softcap.js";
 
@@ -13,16 +13,18 @@ export interface QueryBlock {
   /** The queries' places in the row. */
   readonly start: number;
   readonly end: number;
-  /** The first key; the last is that of the last query. */
+  /** The keys, of which the last can be beyond the last query. */
   readonly firstKey: number;
-  /** Added to the scores: 0 where the query sees the key, −1e30 elsewhere. (end − start, 1, end − firstKey). */
+  readonly endKey: number;
+  /** Added to the scores: 0 where the query sees the key, −1e30 elsewhere. (end − start, 1, endKey − firstKey). */
   readonly mask: Tensor;
 }
 
 /** Blocks per row, unless they would be shorter or longer than these. */
 const BLOCKS = 4;
 const SHORTEST = 32;
-/** ONNX Runtime's arena keeps memory for each size of blocks: few sizes are worth the scores that are masked. */
+/** ONNX Runtime holds memory for each shape of scores: few numbers of keys are worth the scores that are masked. */
+const NUMBERS_OF_KEYS = 4;
 const LONGEST = 512;
 /** Blocks that see a window all have one size. */
 const LONGEST_IN_WINDOW = 256;
@@ -35,22 +37,24 @@ const LONGEST_IN_WINDOW = 256;
 export function causalBlocks(time: number, window: number = time): QueryBlock[] {
   const longest = window < time ? LONGEST_IN_WINDOW : LONGEST;
   const length = Math.min(longest, Math.max(SHORTEST, Math.ceil(time / BLOCKS)));
+  const keyStep = window < time ? length : length * Math.ceil(time / length / NUMBERS_OF_KEYS);
   const blocks: QueryBlock[] = [];
   for (let start = 0; start < time; start += length) {
     const end = Math.min(time, start + length);
     const firstKey = Math.max(0, start - window + 1);
-    const mask = blockMask({ start, end, firstKey }, window);
-    blocks.push({ start, end, firstKey, mask: tensor(mask, [end - start, 1, end - firstKey]) });
+    const endKey = Math.min(time, keyStep * Math.ceil(end / keyStep));
+    const mask = blockMask({ start, end, firstKey, endKey }, window);
+    blocks.push({ start, end, firstKey, endKey, mask: tensor(mask, [end - start, 1, endKey - firstKey]) });
   }
   return blocks;
 }
 
-/** The mask of a block, (end − start, end − firstKey). @param window as for `causalBlocks`. */
+/** The mask of a block, (end − start, endKey − firstKey). @param window as for `causalBlocks`. */
 export function blockMask(
-  { start, end, firstKey }: Pick<QueryBlock, "start" | "end" | "firstKey">,
+  { start, end, firstKey, endKey }: Omit<QueryBlock, "mask">,
   window: number = end,
 ): Float32Array {
-  const keys = end - firstKey;
+  const keys = endKey - firstKey;
   const mask = new Float32Array((end - start) * keys);
   for (let query = start; query < end; query++) {
     const row = (query - start) * keys;
@@ -100,9 +104,9 @@ interface WeighedBlock {
 }
 
 function weigh([queries, keys, values]: AttentionInputs, block: QueryBlock, shape: AttentionShape): WeighedBlock {
-  const { firstKey, end, mask } = block;
+  const { firstKey, endKey, mask } = block;
   const query = queriesOf(queries, block, shape);
-  const [key, value] = [rowsOf(keys, firstKey, end), rowsOf(values, firstKey, end)];
+  const [key, value] = [rowsOf(keys, firstKey, endKey), rowsOf(values, firstKey, endKey)];
   const scores = softcap(mul(matmul(query, key, { transposeB: true }), scaleOf(shape)), shape.softcap);
   // The heads that share a key also share its mask.
   const [batch, groups] = scores.shape as [number, number];
@@ -124,16 +128,22 @@ function attentionGradients(
   const dKeys = new OverlappingSum();
   const dValues = new OverlappingSum();
   // The last block has the most keys, and is done while the least else is kept.
+  let done: readonly Tensor[] = [];
   for (const block of [...blocks].reverse()) {
     const { query, key, value, scores, weights } = weigh(inputs, block, shape);
     const dBlock = queriesOf(dOutput, block, shape);
-    dValues.add(matmul(weights, dBlock, { transposeA: true }), block);
+    const dValue = dValues.add(matmul(weights, dBlock, { transposeA: true }), block);
     const dWeights = matmul(dBlock, value, { transposeB: true });
-    const dMasked = mul(weights, sub(dWeights, queriesOf(shares, block, shape)));
+    const share = queriesOf(shares, block, shape);
+    // A block waits for the one before, so that the probabilities of both do not exist at once.
+    if (done.length > 0) computeTogether(share, done);
+    const dMasked = mul(weights, sub(dWeights, share));
     const slope = softcapSlope(scores, shape.softcap);
     const dScores = slope === undefined ? dMasked : mul(dMasked, slope);
-    dQueries.unshift(mul(matmul(dScores, key), scaleOf(shape)));
-    dKeys.add(mul(matmul(dScores, query, { transposeA: true }), scaleOf(shape)), block);
+    const dQuery = mul(matmul(dScores, key), scaleOf(shape));
+    dQueries.unshift(dQuery);
+    const dKey = dKeys.add(mul(matmul(dScores, query, { transposeA: true }), scaleOf(shape)), block);
+    done = [dQuery, dKey, dValue];
   }
   return [joined(dQueries), dKeys.total(), dValues.total()];
 }
@@ -145,18 +155,20 @@ class OverlappingSum {
   /** The first key of the first sum. */
   #first = 0;
 
-  add(gradient: Tensor, { firstKey, end }: QueryBlock): void {
+  /** Returns the sum for the keys of the block. */
+  add(gradient: Tensor, { firstKey, endKey }: QueryBlock): Tensor {
     const [open, ...done] = this.#sums;
     if (open === undefined) {
       this.#sums = [gradient];
     } else {
-      const [shared, fresh] = [end - this.#first, this.#first - firstKey];
-      const [both] = part(gradient, fresh, end - firstKey);
+      const [shared, fresh] = [endKey - this.#first, this.#first - firstKey];
+      const [both] = part(gradient, fresh, endKey - firstKey);
       const sum = both === undefined ? [] : [add(both, rowsOf(open, 0, shared))];
       const rest = part(open, shared, open.shape[2]!);
       this.#sums = [joined([...part(gradient, 0, fresh), ...sum]), ...rest, ...done];
     }
     this.#first = firstKey;
+    return this.#sums[0]!;
   }
 
   total(): Tensor {

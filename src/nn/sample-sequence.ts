@@ -78,7 +78,7 @@ export class SampleSequence extends Sequence {
     return Array.from({ length: blocks }, (_, i) => {
       const end = (i + 1) * blockLength;
       const mask = placeholder(`mask${this.masks.size}.${i}`, [blockLength, 1, end]);
-      return { start: i * blockLength, end, firstKey: 0, mask };
+      return { start: i * blockLength, end, firstKey: 0, endKey: end, mask };
     });
   }
 }
@@ -88,9 +88,9 @@ export function maskFeeds({ masks }: SampleSequence, blockLength: number): Recor
   const feeds: Record<string, Float32Array> = {};
   for (const [window, blocks] of masks) {
     for (const [i, { mask }] of blocks.entries()) {
-      const start = i * blockLength;
+      const [start, end] = [i * blockLength, (i + 1) * blockLength];
       const { name } = mask.source as { readonly name: string };
-      feeds[name] = blockMask({ start, end: start + blockLength, firstKey: 0 }, window);
+      feeds[name] = blockMask({ start, end, firstKey: 0, endKey: end }, window);
     }
   }
   return feeds;
