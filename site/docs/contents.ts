@@ -52,6 +52,10 @@ export const CONTENTS: readonly (readonly [group: string, readonly Entry[]])[] =
     "Studies",
     [
       ["docs/studies.md", "Comparing runs, sweeps, studies"],
+      ["docs/when-to-restart.md", "When to restart"],
+      ["docs/when-to-restart/facts.html", "The report on facts"],
+      ["docs/when-to-restart/shift.html", "The report on a shifted domain"],
+      ["docs/when-to-restart/language.html", "The report on a real model"],
       ["docs/relora-study.md", "ReLoRA against LoRA and full rank"],
       ["docs/relora-study/report.html", "The report of that study"],
       ["docs/performance.md", "Performance"],
