@@ -15,7 +15,8 @@ const SMALL = {
   ...{ hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2 },
   ...{ max_position_embeddings: 64, rms_norm_eps: 1e-5, initializer_range: 0.2 },
 };
-const LLAMA3 = {
+/** Positions that are stretched as Llama 3.1's are. */
+export const LLAMA3 = {
   ...{ rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 },
   original_max_position_embeddings: 8192,
 };

@@ -12,7 +12,12 @@ export type NumberRange =
 
 /** @param given values by the names of the arguments. @throws ConfigError unless all are integers of at least 1. */
 export function requireCounts(where: string, given: Given): void {
-  requireEach(where, given, "an integer of at least 1", (value) => Number.isSafeInteger(value) && value >= 1);
+  requireEach(
+    where,
+    given,
+    "an integer of at least 1",
+    (value) => isNumber(value) && Number.isSafeInteger(value) && value >= 1,
+  );
 }
 
 /** @param given values by the names of the arguments. @throws ConfigError unless all are finite numbers of the range. */
@@ -22,14 +27,27 @@ export function requireNumbers(where: string, given: Given, { least, below }: Nu
     where,
     given,
     below === undefined ? must : `in [${least}, ${below})`,
-    (value) => Number.isFinite(value) && value >= (least ?? value) && value < (below ?? Number.POSITIVE_INFINITY),
+    (value) =>
+      isNumber(value) &&
+      Number.isFinite(value) &&
+      value >= (least ?? value) &&
+      value < (below ?? Number.POSITIVE_INFINITY),
   );
 }
 
-function requireEach(where: string, given: Given, must: string, holds: (value: number) => boolean): void {
+/** @param given values by the names of the arguments. @throws ConfigError unless all are texts that are not empty. */
+export function requireTexts(where: string, given: Given): void {
+  requireEach(where, given, "a text that is not empty", (value) => typeof value === "string" && value !== "");
+}
+
+function requireEach(where: string, given: Given, must: string, holds: (value: unknown) => boolean): void {
   for (const [name, value] of Object.entries(given)) {
-    if (typeof value === "number" && holds(value)) continue;
+    if (holds(value)) continue;
     const got = value === undefined ? "undefined" : shownValue(value);
     throw new ConfigError(`${where}: ${name} must be ${must}, got ${got}`);
   }
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === "number";
 }

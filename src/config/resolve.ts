@@ -1,4 +1,5 @@
 import { ConfigError } from "../base/errors.js";
+import { shownValue } from "../base/json.js";
 import { append } from "../base/lists.js";
 import { either, forProgram, optionName } from "../base/naming.js";
 import type { ConfigFile } from "./config-file.js";
@@ -30,7 +31,10 @@ export interface SettingSources {
  * @throws ConfigError with every fault, one a line: unknown names with a suggestion, values out of range, and values
  * that do not fit together.
  */
-export function resolveSettings({ flags = {}, file, changes, defaults = {} }: SettingSources = {}): OpenSettings {
+export function resolveSettings(sources: SettingSources = {}): OpenSettings {
+  if (typeof sources !== "object" || sources === null)
+    throw new ConfigError(`resolveSettings: sources must be an object, got ${shownValue(sources)}`);
+  const { flags = {}, file, changes, defaults = {} } = sources;
   const faults: string[] = [];
   const bad = new Set<SettingKey>();
   const fromFlags = readLayer({ values: flags, isFlag: true }, faults, bad);

@@ -3,6 +3,7 @@ import { patternValues, selectModules } from "../adapters/target-modules.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { shortened, shownValue } from "../base/json.js";
 import { append } from "../base/lists.js";
+import { requireTexts } from "../base/requirements.js";
 import { type FolderOptions, writeFolder } from "../files/checksums.js";
 import { checkpointFault } from "../files/faults.js";
 import { readJsonObject } from "../files/json-file.js";
@@ -102,6 +103,7 @@ export async function writePeftAdapter(
  * @throws CheckpointError listing every fault and every option that would silently change numbers.
  */
 export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> {
+  requireTexts("readPeftAdapter", { folder });
   const own = await checkpointPath(folder, WEIGHTS);
   const ofMlx = await checkpointPath(folder, MLX_WEIGHTS);
   const isOfMlx = !(await exists(own)) && (await exists(ofMlx));

@@ -9,7 +9,7 @@ import { readGgufTokenizer } from "./gguf-tokenizer.js";
 import { namedSplitting, splittingNamed } from "./pre-tokenizers.js";
 import type { GgufItem, GgufValue, GgufValueType } from "./types.js";
 import { writeGguf } from "./write-gguf.js";
-import { ggufTokenizerOf } from "./written-tokenizer.js";
+import { ggufTokenizerNotices, ggufTokenizerOf } from "./written-tokenizer.js";
 
 const TEXTS = [
   "The cat's 3rd mat, we'll see 12345 ½!",
@@ -173,6 +173,61 @@ describe("SentencePiece", () => {
     for (const given of ["ab ab", "ba", " aé bb", "abab baba"])
       expect(back.encode(given)).toEqual(tokenizer.encode(given));
     expect(back.surround).toEqual(tokenizer.surround);
+  });
+
+  const prepend = { type: "Prepend", prepend: "▁" };
+  const replace = { type: "Replace", pattern: { String: " " }, content: "▁" };
+  const sequence = (...normalizers: object[]): object => ({ type: "Sequence", normalizers });
+  const metaspace = (more: object): object => ({ type: "Metaspace", replacement: "▁", split: false, ...more });
+  const written = async (normalizer: object | null, preTokenizer: object | null) => {
+    const own = await readBack(pieces());
+    const json = { ...(own.toJson() as object), normalizer, pre_tokenizer: preTokenizer };
+    const tokenizer = Tokenizer.fromJson(json, own.config);
+    return { tokenizer, metadata: ggufTokenizerOf(tokenizer, 267, []) };
+  };
+
+  test.each([
+    [sequence(prepend, replace), null, true],
+    [replace, null, false],
+    [
+      sequence(replace),
+      { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false },
+      false,
+    ],
+    [null, metaspace({ prepend_scheme: "first" }), true],
+    [null, metaspace({ prepend_scheme: "always" }), true],
+    [null, metaspace({ prepend_scheme: "never" }), false],
+  ])("spaces written by %j and %j", async (normalizer, preTokenizer, prefixed) => {
+    const { tokenizer, metadata } = await written(normalizer, preTokenizer);
+    expect(metadata.get("tokenizer.ggml.add_space_prefix")).toEqual({ type: "bool", value: prefixed });
+    const back = await readBack(metadata);
+    for (const given of ["ab ab", "ba", "aé bb", "abab  baba"])
+      expect(back.encode(given)).toEqual(tokenizer.encode(given));
+  });
+
+  test.each([
+    [null, null],
+    [null, metaspace({ prepend_scheme: "first", split: true })],
+    [null, metaspace({ prepend_scheme: "first", replacement: "_" })],
+    [null, { type: "Whitespace" }],
+    [sequence({ type: "NFKC" }, prepend, replace), null],
+    [sequence({ type: "Lowercase" }, prepend, replace), null],
+    [sequence({ type: "Strip", strip_left: true, strip_right: true }, prepend, replace), null],
+    [sequence({ type: "Prepend", prepend: "x" }, replace), null],
+    [sequence(prepend, replace), { type: "Digits", individual_digits: true }],
+  ])("what else is done to a text is refused: %j and %j", async (normalizer, preTokenizer) => {
+    await expect(written(normalizer, preTokenizer)).rejects.toThrow(/writes each space as ▁ and does nothing else/);
+  });
+
+  test("what a file does not say is told", async () => {
+    const own = await readBack(pieces());
+    const json = own.toJson() as { added_tokens: object[] };
+    const added_tokens = json.added_tokens.map((token, at) => (at === 1 ? { ...token, rstrip: true } : token));
+    const noticesOf = (change: object) => ggufTokenizerNotices(Tokenizer.fromJson({ ...json, ...change }, own.config));
+    expect(noticesOf({ added_tokens })).toEqual([expect.stringContaining('"<s>" may be found')]);
+    const spaces = { normalizer: null, pre_tokenizer: metaspace({ prepend_scheme: "first" }) };
+    expect(noticesOf(spaces)).toEqual([expect.stringContaining("a space in front of each text")]);
+    expect([...noticesOf({}), ...ggufTokenizerNotices(plain)]).toEqual([]);
   });
 });
 

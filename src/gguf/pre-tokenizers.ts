@@ -145,18 +145,56 @@ export function namedSplitting(normalizer: unknown, preTokenizer: unknown, ignor
   });
 }
 
+const REPLACE = { type: "Replace", pattern: { String: " " }, content: "▁" };
+const PREPEND = { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "▁" }, REPLACE] };
+/** As Gemma's: no space is left to split at. */
+const AT_SPACES = { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false };
+
+/**
+ * How spaces are written as SentencePiece does: with one of its own in front of a text and of what follows an added
+ * token, or without, or in front unless the text begins with a space, which is almost the first.
+ */
+type Spaces = "prefixed" | "plain" | "almost prefixed";
+
+const SPACES: readonly (readonly [normalizer: unknown, preTokenizer: unknown, way: Spaces])[] = [
+  [PREPEND, null, "prefixed"],
+  [REPLACE, null, "plain"],
+  [REPLACE, AT_SPACES, "plain"],
+  [null, metaspace("first"), "almost prefixed"],
+  [null, metaspace("always"), "almost prefixed"],
+  [null, metaspace("never"), "plain"],
+];
+
+function metaspace(scheme: string): unknown {
+  return { type: "Metaspace", replacement: "▁", prepend_scheme: scheme, split: false };
+}
+
+/** The way in which these parts of a tokenizer.json write spaces; undefined if it is none of SentencePiece's. */
+export function namedSpaces(normalizer: unknown, preTokenizer: unknown): Spaces | undefined {
+  // "split: false" is no default, unlike other values that are false.
+  const marked = (pre: unknown): unknown => (isObject(pre) && pre.split === false ? { ...pre, split: "none" } : pre);
+  const wanted = essence(normalizer ?? null, marked(preTokenizer ?? null));
+  return SPACES.find(([normal, pre]) => essence(normal, marked(pre)) === wanted)?.[2];
+}
+
 /** The parts without what makes no difference to ids: offsets, defaults, sequences of none or one. */
 function essence(...parts: readonly unknown[]): string {
-  return JSON.stringify(parts, (key, value: unknown) => {
+  return JSON.stringify(parts, (key, given: unknown) => {
+    const value = alone(given);
     if (key === "trim_offsets" || value === false) return undefined;
     if (!isObject(value)) return value;
-    const inner = value.pretokenizers ?? value.normalizers;
-    if (value.type === "Sequence" && Array.isArray(inner) && inner.length < 2) return inner[0] ?? null;
     // Of a text whose every part matches, nothing but the matches is left.
     const isIsolated = value.behavior === "Removed" && value.invert === true && matchesAll(value.pattern);
     const plain = isIsolated ? { ...value, behavior: "Isolated", invert: false } : value;
     return Object.fromEntries(Object.entries(plain).sort(([a], [b]) => (a < b ? -1 : 1)));
   });
+}
+
+/** What a sequence of one or none comes to. */
+function alone(value: unknown): unknown {
+  if (!isObject(value) || value.type !== "Sequence") return value;
+  const inner = value.pretokenizers ?? value.normalizers;
+  return Array.isArray(inner) && inner.length < 2 ? alone(inner[0] ?? null) : value;
 }
 
 /** True for a pattern that ends in white space of any length, as those do that leave nothing out. */

@@ -93,6 +93,11 @@ class KeyWriter {
     this.tensors.set(name, { dtype: "float32", shape: [factors.length], data: Float32Array.from(factors) });
   }
 
+  /** Notes a fault unless llama.cpp reads factors of rotary positions. @param kind of the scaling that has them. */
+  needsFactors(kind: string): void {
+    this.needs(TAKES_FACTORS.has(this.#architecture), `rope_type must not be ${kind} with ${this.#architecture}`);
+  }
+
   /** Notes a fault unless it holds. */
   needs(holds: boolean, otherwise: string): void {
     if (!holds) this.faults.push(otherwise);
@@ -103,10 +108,13 @@ class KeyWriter {
   }
 }
 
+/** Architectures whose tensors of factors llama.cpp reads. */
+const TAKES_FACTORS: ReadonlySet<string> = new Set(["llama", "phi3"]);
+
 const WRITERS: Readonly<Record<string, (config: never, keys: KeyWriter) => void>> = {
   llama: writeDecoder,
   qwen2: writeDecoder,
-  qwen3: writeDecoder,
+  qwen3: writeQwen3,
   phi3: writePhi3,
   gemma3: writeGemma3,
   gpt2: writeGpt2,
@@ -121,12 +129,18 @@ function writeDecoder(config: DecoderConfig, keys: KeyWriter): void {
   needsActivation(config, keys, ["silu"]);
 }
 
+function writeQwen3(config: DecoderConfig, keys: KeyWriter): void {
+  writeDecoder(config, keys);
+  keys.needs(!config.attentionBias, "attention_bias must be false");
+}
+
 function writePhi3(config: DecoderConfig, keys: KeyWriter): void {
-  writeHeads(config, keys, config.maxSequenceLength);
+  // llama.cpp has windows of Phi 3 switched off, so that they are the length of the context here too.
+  const length = Math.min(config.maxSequenceLength, config.window?.(0) ?? Number.POSITIVE_INFINITY);
+  writeHeads(config, keys, length);
   writeRope(ropeOf(config), keys);
-  keys.uint("attention.sliding_window", config.window?.(0) ?? 0);
-  if (config.ropeScaling?.kind !== "longrope")
-    keys.uint("rope.scaling.original_context_length", config.maxSequenceLength);
+  keys.uint("attention.sliding_window", 0);
+  if (config.ropeScaling?.kind !== "longrope") keys.uint("rope.scaling.original_context_length", length);
   needsActivation(config, keys, ["silu"]);
 }
 
@@ -218,6 +232,7 @@ function writeRope(rope: Rope, keys: KeyWriter): void {
       keys.float("rope.scaling.low_freq_factor", scaling.seldom);
       keys.float("rope.scaling.high_freq_factor", scaling.often);
       keys.uint("rope.scaling.original_context_length", scaling.originalLength);
+      keys.needsFactors(scaling.kind);
       keys.factors(
         "rope_freqs.weight",
         Array.from(frequencies, (frequency, pair) => frequency / stretched[pair]!),
@@ -225,6 +240,9 @@ function writeRope(rope: Rope, keys: KeyWriter): void {
       return;
     }
     case "longrope":
+      keys.needsFactors(scaling.kind);
+      // Without it the tensors are left over for all but Phi 3, and the file is not loaded.
+      keys.text("rope.scaling.type", "longrope");
       keys.uint("rope.scaling.original_context_length", scaling.originalLength);
       keys.float("rope.scaling.attn_factor", scaling.attentionFactor);
       keys.factors("rope_factors_long.weight", scaling.longFactors);

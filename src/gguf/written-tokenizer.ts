@@ -1,7 +1,7 @@
 import { ConfigError } from "../base/errors.js";
-import { isObject } from "../base/json.js";
+import { isObject, shownValue } from "../base/json.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import { namedSplitting } from "./pre-tokenizers.js";
+import { namedSpaces, namedSplitting } from "./pre-tokenizers.js";
 import { type GgufItem, type GgufValue, type GgufValueType, GGUF_TOKEN_KINDS as KINDS } from "./types.js";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -56,9 +56,39 @@ export function ggufTokenizerOf(tokenizer: Tokenizer, rows: number, endIds: read
   requireSurround(after, eos, "behind");
   flag("add_bos_token", before.length > 0);
   flag("add_eos_token", after.length > 0);
-  if (!isByteLevel) flag("add_space_prefix", JSON.stringify(json.normalizer ?? null).includes('"Prepend"'));
+  if (!isByteLevel) flag("add_space_prefix", addsSpace(json));
   for (const [key, value] of templatesOf(tokenizer)) keys.set(key, value);
   return keys;
+}
+
+/** What a GGUF file does not say of a tokenizer that it holds otherwise, in sentences. */
+export function ggufTokenizerNotices(tokenizer: Tokenizer): string[] {
+  const { added_tokens: added, normalizer, pre_tokenizer: preTokenizer } = tokenizer.toJson() as Json;
+  const tokens = (Array.isArray(added) ? added : []) as readonly AddedToken[];
+  const set = tokens.filter((token) => token.single_word || token.lstrip || token.rstrip);
+  const names = set.slice(0, 4).map(({ content }) => shownValue(content));
+  return [
+    ...(set.length === 0
+      ? []
+      : [
+          `A GGUF file has no single_word, lstrip and rstrip of added tokens: ${names.join(", ")}` +
+            `${set.length > names.length ? " and others" : ""} may be found where the tokenizer does not find them, ` +
+            "and keep spaces around them.",
+        ]),
+    ...(namedSpaces(normalizer, preTokenizer) === "almost prefixed"
+      ? [
+          "llama.cpp puts a space in front of each text, and of what follows an added token; this tokenizer does not " +
+            "where a text begins with a space, nor, with prepend_scheme first, after added tokens.",
+        ]
+      : []),
+  ];
+}
+
+interface AddedToken {
+  readonly content: string;
+  readonly single_word?: boolean;
+  readonly lstrip?: boolean;
+  readonly rstrip?: boolean;
 }
 
 function bytePairs(model: Json): {
@@ -83,6 +113,19 @@ function splittingOf(json: Json, ignoreMerges: boolean): string {
   throw new ConfigError(
     "llama.cpp knows no way of taking texts apart that is this tokenizer's (tokenizer.json: pre_tokenizer); " +
       "export the model as hf or onnx",
+  );
+}
+
+/**
+ * True if a text begins with a space of its own, as SentencePiece has it.
+ * @throws ConfigError for what writes spaces otherwise than as "▁", or does more.
+ */
+function addsSpace({ normalizer, pre_tokenizer: preTokenizer }: Json): boolean {
+  const way = namedSpaces(normalizer, preTokenizer);
+  if (way !== undefined) return way !== "plain";
+  throw new ConfigError(
+    "llama.cpp writes each space as ▁ and does nothing else to a text of SentencePiece, which this tokenizer does " +
+      "(tokenizer.json: normalizer, pre_tokenizer); export the model as hf or onnx",
   );
 }
 

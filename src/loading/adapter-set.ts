@@ -1,6 +1,7 @@
 import { linearLayers, type TargetedLinear } from "../adapters/inject.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
-import { shownValue } from "../base/json.js";
+import { isObject, shownValue } from "../base/json.js";
+import { requireTexts } from "../base/requirements.js";
 import { suggest } from "../base/suggest.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
@@ -35,6 +36,7 @@ export class AdapterSet {
    * Loads the base, a folder or a model of the hub, without an adapter. @throws CheckpointError as `loadTarget`.
    */
   static async open(base: string, events?: DownloadEvents): Promise<AdapterSet> {
+    requireTexts("AdapterSet.open", { base });
     const folder = await modelFolder(base, events);
     return new AdapterSet(await loadModel(folder), folder);
   }
@@ -50,9 +52,10 @@ export class AdapterSet {
 
   /**
    * Reads a PEFT adapter, a folder or of the hub. @throws CheckpointError unless it fits the base; ConfigError for a
-   * name that is taken.
+   * name that is taken or empty.
    */
   async load(name: string, adapter: string, events?: DownloadEvents): Promise<void> {
+    requireTexts("load", { name, adapter });
     this.#requireNew(name);
     const { effect } = await openAdapterOn(this.#folder, await modelFolder(adapter, events), events);
     if (effect.unties) {
@@ -69,7 +72,7 @@ export class AdapterSet {
    * unknown name.
    */
   async activate(name: string | null): Promise<void> {
-    const effect = name === null ? null : this.#get(name);
+    const effect = name === null ? null : this.#get("activate", name);
     for (const { slot, linear } of this.#linears.values()) slot.replace(linear);
     const parameters = diskParameters(this.model);
     for (const [parameter, values] of this.#replaced) parameters.get(parameter)!.assign(values);
@@ -95,24 +98,31 @@ export class AdapterSet {
    * @throws ConfigError for unknown names, other ranks, and adapters with more than low-rank updates.
    */
   combine(name: string, weights: Readonly<Record<string, number>>, kind: "linear" | "cat"): void {
+    requireTexts("combine", { name });
     this.#requireNew(name);
     if (kind !== "linear" && kind !== "cat") {
       throw new ConfigError(`combine: kind must be linear or cat, got ${shownValue(kind)}`);
     }
+    if (!isObject(weights)) {
+      throw new ConfigError(
+        `combine: weights must be an object of adapters' names and weights, got ${shownValue(weights)}`,
+      );
+    }
     const sources = Object.entries(weights).map(([source, weight]) => {
-      return { name: source, effect: this.#get(source), weight };
+      return { name: source, effect: this.#get("combine", source), weight };
     });
     this.#effects.set(name, combineEffects(sources, kind));
   }
 
   /** Forgets an adapter. @throws ConfigError for an unknown name and for the active adapter. */
   remove(name: string): void {
-    this.#get(name);
+    this.#get("remove", name);
     if (name === this.#active) throw new ConfigError(`${name} is active; activate another adapter or null first`);
     this.#effects.delete(name);
   }
 
-  #get(name: string): PeftEffect {
+  #get(call: string, name: string): PeftEffect {
+    requireTexts(call, { name });
     const effect = this.#effects.get(name);
     if (effect !== undefined) return effect;
     const nearest = suggest(name, this.names);

@@ -7,7 +7,7 @@ import type { GgufValue } from "../gguf/types.js";
 import { writeGguf } from "../gguf/write-gguf.js";
 import { ggufConfigOf } from "../gguf/written-config.js";
 import { ggufTensorsOf } from "../gguf/written-model.js";
-import { ggufTokenizerOf } from "../gguf/written-tokenizer.js";
+import { ggufTokenizerNotices, ggufTokenizerOf } from "../gguf/written-tokenizer.js";
 import { readTokenizer } from "../loading/companions.js";
 import { requireNewFile } from "../loading/output-folder.js";
 import type { UnmergedModel } from "../loading/unmerged-model.js";
@@ -43,6 +43,7 @@ interface GgufOptions {
   readonly type: ExportedGguf["type"];
   /** Keys for where the model comes from. */
   readonly origin: ReadonlyMap<string, GgufValue>;
+  readonly onNotice?: ((text: string) => void) | undefined;
 }
 
 /** Tokens that llama.cpp demands of every model that is called Phi 3; it does not load the file without them. */
@@ -61,13 +62,17 @@ function nameOf(out: string, tokenizer: Tokenizer): [key: string, value: GgufVal
  * @throws ModelError or ConfigError for a model or a tokenizer that llama.cpp does not have; CheckpointError as
  * `writeGguf`. Nothing is left behind then.
  */
-export async function exportGguf(unmerged: UnmergedModel, { out, type, origin }: GgufOptions): Promise<ExportedGguf> {
+export async function exportGguf(
+  unmerged: UnmergedModel,
+  { out, type, origin, onNotice }: GgufOptions,
+): Promise<ExportedGguf> {
   const { source, baseFolder, tokenizerFolder, quantizer } = unmerged;
   const config = ggufConfigOf(source.config);
   const merged = mergedTensors(unmerged, "F32");
   const fileType = GGUF_FILE_TYPES[type];
   const tensors = ggufTensorsOf(merged, config, fileType);
   const tokenizer = await readTokenizer(tokenizerFolder);
+  for (const notice of ggufTokenizerNotices(tokenizer)) onNotice?.(notice);
   const metadata = new Map<string, GgufValue>([
     ...config.metadata,
     ...nameOf(out, tokenizer),

@@ -77,7 +77,10 @@ export async function exportTarget(
     const opened = await openTarget(target, origin);
     const written = await (adapterOnly
       ? exportGgufAdapter(opened, { out, type })
-      : exportGguf(await unmergedOf(opened), { out, type: type ?? "q8_0", origin: await ggufOriginOf(opened) }));
+      : exportGguf(await unmergedOf(opened), {
+          ...{ out, type: type ?? "q8_0", origin: await ggufOriginOf(opened) },
+          onNotice: origin.onNotice,
+        }));
     await writeFileCard(out, await targetCard(opened, { kind: written.format, file: baseName(out) }));
     return written;
   }

@@ -25,6 +25,7 @@ import { parseHubName } from "../hub/hub-name.js";
 import { type FileToSend, type UploadedModel, type UploadOptions, uploadModel } from "../hub/hub-upload.js";
 import { isAdapterFolder } from "../loading/open-adapter.js";
 import { isRunFolder, readRunSettings } from "../runs/run-folder.js";
+import { OBJECT, requireArguments, TEXT } from "./arguments.js";
 import type { PUSHED_PARTS } from "./export-formats.js";
 import { exportPeft } from "./export-peft.js";
 import { openTarget, type Target } from "./target.js";
@@ -63,6 +64,7 @@ export interface Pushed {
  * for a folder that holds no weights, and as `uploadModel`.
  */
 export async function pushTarget(target: string, name: string, options: PushOptions = {}): Promise<Pushed> {
+  requireArguments("pushTarget", { target: TEXT, name: TEXT, options: OBJECT }, { target, name, options });
   requireName(name);
   if (!(await exists(target))) {
     throw new CheckpointError(`${target}: there is no such file or folder; name a run or what export or merge wrote`);
