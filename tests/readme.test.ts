@@ -141,6 +141,6 @@ test.each(commands)("$name: the program, verb and flags of `$command` exist", as
       expect(stdout).toMatch(new RegExp(`^ +${flag}\\b`, "m"));
   } else {
     expect(["node", "tsx"]).toContain(program);
-    expect(existsSync(path.join(ROOT, args.at(-1)!))).toBe(true);
+    expect(existsSync(path.join(ROOT, args.find((arg) => !arg.startsWith("-"))!))).toBe(true);
   }
 });

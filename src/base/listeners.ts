@@ -50,7 +50,7 @@ export class Listeners {
     };
     return (...given) => {
       try {
-        const returned = listener(...given);
+        const returned = listener.apply(undefined, given);
         // Nobody waits for it: a listener may take until the program goes on.
         if (returned instanceof Promise) returned.catch(fail);
         return returned;

@@ -1,5 +1,6 @@
 import { cpuCount, type LimitedProcess, openLimited, Worker } from "#platform";
 import { DataError } from "../base/errors.js";
+import { append } from "../base/lists.js";
 import { optionName } from "../base/naming.js";
 import type { RenderedConversation, ScoredTurns } from "./chat-rendering.js";
 
@@ -86,7 +87,7 @@ export class ChatProcesses {
     const answers: ChatAnswer[] = [];
     for (const [index, conversation] of conversations.entries()) {
       try {
-        answers.push(...(await this.#ask({ ...work, conversations: [conversation] })));
+        append(answers, await this.#ask({ ...work, conversations: [conversation] }));
       } catch (cause) {
         if (!(cause instanceof DataError)) throw cause;
         throw new DataError(

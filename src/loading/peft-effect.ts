@@ -126,7 +126,10 @@ export function untiesBase(adapter: ReadPeftAdapter, model: CausalLM): boolean {
   const { embeddings, head } = tiedNames(model);
   if (head === undefined) return false;
   const [table, output] = [moduleOf(embeddings), moduleOf(head)];
-  const { modulesToSave, layers, tokens } = adapter;
+  const { layers, tokens } = adapter;
+  const modulesToSave = new Map(
+    [...adapter.modulesToSave].map(([name, tensor]) => [model.storage.nameOf(name) ?? name, tensor] as const),
+  );
   const [pair, outputPair] = [adapter.embeddings.get(table), layers.get(output)];
   const turned = outputPair && turnedPair(outputPair);
   const scalings = new Set([...loraScalings([table, output], adapter).values()].map(({ scaling }) => scaling));

@@ -183,6 +183,7 @@ const STORAGE: WeightStorage = {
     return neoxName(stored).replace(/^lm_head\./, "embed_out.");
   },
   isTransposed: () => false,
+  inTransformers: (name) => name.replace(/^embed_out\./, "lm_head."),
 };
 
 /** GPT-NeoX and Pythia. */

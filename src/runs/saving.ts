@@ -136,10 +136,8 @@ export interface AdapterToSave {
 
 /** Writes RUN/adapter, which PEFT puts on RUN/base to get the run's model. */
 export async function saveAdapter(runDir: string, adapter: AdapterToSave): Promise<void> {
-  await writePeftAdapter(joinPath(runDir, "adapter"), await joinAdapter(runDir, adapter), {
-    replace: true,
-    checksums: true,
-  });
+  const joined = asInTransformers(await joinAdapter(runDir, adapter), adapter.model);
+  await writePeftAdapter(joinPath(runDir, "adapter"), joined, { replace: true, checksums: true });
 }
 
 /**
@@ -183,6 +181,14 @@ export async function joinAdapter(
     modulesToSave,
     base,
   };
+}
+
+/** The adapter as a file names it, by the modules of transformers. */
+export function asInTransformers(adapter: PeftAdapter, { storage }: Pick<CausalLM, "storage">): PeftAdapter {
+  const named = [...adapter.modulesToSave].map(
+    ([name, tensor]) => [storage.inTransformers?.(name) ?? name, tensor] as const,
+  );
+  return { ...adapter, modulesToSave: new Map(named) };
 }
 
 /** Rank and alpha of most layers, and those of the others by the shortest names for them. */

@@ -11,7 +11,7 @@ import { tokenizerFiles } from "../loading/companions.js";
 import { tiedNames } from "../loading/model-source.js";
 import { describeHeld } from "../loading/unmerged-model.js";
 import { isMerged, openRunAsModel, restoreTrained, type SavedRun } from "../runs/saved-run.js";
-import { joinAdapter } from "../runs/saving.js";
+import { asInTransformers, joinAdapter } from "../runs/saving.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import type { Target } from "./target.js";
 import { hasChatTemplate, targetCard } from "./target-card.js";
@@ -117,5 +117,5 @@ export async function runAdapter(
     const before = await source.readWeight(name === head ? embeddings : name);
     if (before.some((value, i) => value !== tensor.data[i])) modulesToSave.set(name, tensor);
   }
-  return { ...adapter, ...hubBase(run), modulesToSave };
+  return asInTransformers({ ...adapter, ...hubBase(run), modulesToSave }, model);
 }

@@ -92,6 +92,7 @@ async function expectInPeft(adapter: string, base: string, loss: number): Promis
 const RUNS: Readonly<Record<string, Partial<Settings>>> = {
   lora: { method: "lora" },
   "relora beside norms": { method: "relora", reloraEvery: 2, restartWarmupSteps: 0, trainModules: ["norms"] },
+  "relora beside the head": { method: "relora", reloraEvery: 2, restartWarmupSteps: 0, trainModules: ["head"] },
   "relora beside the table": { method: "relora", reloraEvery: 2, restartWarmupSteps: 0, trainModules: ["embeddings"] },
   dora: { method: "lora", adapterKind: "dora" },
   core: { method: "lora", adapterKind: "core" },
@@ -112,6 +113,8 @@ describePeers("transformers and PEFT read what is exported", () => {
     ["llama", "lora", { tie_word_embeddings: true }] as const,
     ["llama", "relora beside the table", { tie_word_embeddings: true }] as const,
     ["gpt2", "relora beside the table", { n_positions: 32 }] as const,
+    ["gpt_neox", "relora beside the head", { rotary_pct: 0.5 }] as const,
+    ["gpt_neox", "relora beside the table", { tie_word_embeddings: true }] as const,
   ])("of %s, %s, %j", async (type, kind, change) => {
     const name = `${type} ${kind} ${Object.keys(change)}`;
     const folder = await run(name, await writeBase(type, change), RUNS[kind]!);
