@@ -180,7 +180,8 @@ describe.runIf(canOpenPages())("the page of the idea, in Chromium", () => {
     await page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true");
     for (const width of [390, 1280]) {
       await page.setViewportSize({ width, height: 900 });
-      expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(width);
+      // The page follows its window in a while.
+      await expect.poll(() => page.evaluate("document.documentElement.scrollWidth")).toBe(width);
       for (const colorScheme of ["light", "dark"] as const) {
         await page.emulateMedia({ colorScheme });
         expect(await accessibilityFaults(page)).toEqual([]);

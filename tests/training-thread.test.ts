@@ -100,3 +100,9 @@ test("an error in the worker keeps its class", async () => {
   await expect(done).rejects.toThrow(DataError);
   await expect(done).rejects.toThrow(/none\.txt/);
 });
+
+test("what is no settings or no listener is refused by name", () => {
+  const onRecord = (): void => {};
+  expect(() => startTraining(null as never, { onRecord })).toThrow("startTraining: settings must be an object");
+  expect(() => startTraining(settings("none", 3), {} as never)).toThrow("options.onRecord must be a function");
+});

@@ -223,6 +223,11 @@ describe("resolving", () => {
     expect(resolveSettings({ flags: { method: "lora", model: "9m" } }).trainModules).toHaveLength(3);
   });
 
+  test("what is no source is refused", () => {
+    expect(() => resolveSettings({ model: "tiny" } as never)).toThrow("settings belong into one of them, as");
+    expect(() => resolveSettings(null as never)).toThrow("resolveSettings: sources must be an object, got null");
+  });
+
   test("a short run gets short phases, so that its length alone can be set", () => {
     const lengths = ({ warmStartSteps, warmupSteps, reloraEvery, restartWarmupSteps }: OpenSettings) => [
       warmStartSteps,

@@ -22,6 +22,8 @@ export interface SettingSources {
   readonly defaults?: Partial<Settings>;
 }
 
+const SOURCES: readonly string[] = ["flags", "file", "changes", "defaults"] satisfies (keyof SettingSources)[];
+
 /**
  * The settings of a run; without a file and without a model they are those of the quickstart. They are complete but for
  * those that follow from the model or the data: `train` completes them when it has seen both, and `completeSettings`
@@ -34,6 +36,13 @@ export interface SettingSources {
 export function resolveSettings(sources: SettingSources = {}): OpenSettings {
   if (typeof sources !== "object" || sources === null)
     throw new ConfigError(`resolveSettings: sources must be an object, got ${shownValue(sources)}`);
+  const unknown = Object.keys(sources).filter((name) => !SOURCES.includes(name));
+  if (unknown.length > 0) {
+    throw new ConfigError(
+      `resolveSettings: ${unknown.join(", ")}: sources are ${SOURCES.join(", ")}; settings belong into one of them, as ` +
+        `{ flags: { ${unknown[0]}: … } }`,
+    );
+  }
   const { flags = {}, file, changes, defaults = {} } = sources;
   const faults: string[] = [];
   const bad = new Set<SettingKey>();

@@ -1,5 +1,6 @@
 import { startProcess, startWorker, Worker } from "#platform";
 import { putTogether } from "../base/error-parts.js";
+import { ConfigError } from "../base/errors.js";
 import { Listeners } from "../base/listeners.js";
 import type { OpenSettings } from "../config/derive.js";
 import type { TrainResult } from "./ending.js";
@@ -20,7 +21,7 @@ export interface TrainingHandle {
   stop(): void;
 }
 
-/** Starts a training run in a worker; faults come through `done`. */
+/** Starts a training run in a worker; faults come through `done`. @throws ConfigError without settings or onRecord. */
 export function startTraining(settings: OpenSettings, options: TrainingOptions): TrainingHandle {
   return start({ kind: "train", settings }, options);
 }
@@ -35,9 +36,15 @@ export function startResuming(
 }
 
 function start(job: TrainingWork, options: TrainingOptions): TrainingHandle {
+  const call = job.kind === "train" ? "startTraining" : "startResuming";
+  const given = job.kind === "train" ? { settings: job.settings, options } : { resume: job.resume, options };
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value !== "object" || value === null) throw new ConfigError(`${call}: ${name} must be an object`);
+  }
+  if (typeof options.onRecord !== "function") throw new ConfigError(`${call}: options.onRecord must be a function`);
   const listeners = new Listeners();
-  const { onRecord, onNotice, onDownload, onPreparing, onPause, ...given } = listeners.guarded(options);
-  const { untilStep, pace = new Pace(), ownProcess = false } = given;
+  const { onRecord, onNotice, onDownload, onPreparing, onPause, ...rest } = listeners.guarded(options);
+  const { untilStep, pace = new Pace(), ownProcess = false } = rest;
   const module = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   const data: TrainingJob = { ...job, untilStep, steps: pace.steps };
   const worker = (ownProcess ? startProcess : startWorker)(module, data);
