@@ -38,6 +38,19 @@ test("train with --json prints one object, everything else goes to standard erro
   });
 });
 
+test("settings of a file that change nothing are told, and those of a finished run's file are not", async () => {
+  const lines = ["model: tiny", "data: a.txt", "method: lora", "restart: when-full", "relora: 5", "rank: 4"];
+  const more = ["vocabSize: 280", "sequenceLength: 16", "batchSize: 2", "maxSteps: 2", "out: run"];
+  await withFolder({ "a.txt": TEXT, "c.yaml": [...lines, ...more].join("\n") }, async (cwd) => {
+    const { stderr, code } = await runCommand(["train", "c.yaml"], { cwd });
+    expect(stderr).toMatch(/^c.yaml: restart is for method relora, and changes nothing here.$/m);
+    expect(stderr).toMatch(/^c.yaml: relora is for method relora, and changes nothing here.$/m);
+    expect(code).toBe(0);
+    const again = await runCommand(["train", "run/config.resolved.json", "--out", "again"], { cwd });
+    expect(again).toMatchObject({ code: 0, stderr: expect.not.stringContaining("changes nothing") });
+  });
+});
+
 test("a dry run tells the plan and writes nothing", async () => {
   await withFolder({ "a.txt": TEXT }, async (cwd) => {
     const { code, stdout } = await runCommand(["train", ...FLAGS, "--max-steps", "6", "--dry-run"], { cwd });

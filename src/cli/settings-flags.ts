@@ -8,7 +8,7 @@ import { flagDefinitions } from "../config/flags.js";
 import { adviceForUnknown } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { SettingKey } from "../config/settings.js";
-import { requireUsed } from "../config/unused.js";
+import { requireUsed, unusedOf } from "../config/unused.js";
 import { adviceFromOptions, briefDefault, ListedOption, type UnknownOptionAdvice } from "./usage.js";
 
 /** Adds a flag for every setting, in the groups of the reference page. */
@@ -46,20 +46,27 @@ export function settingFlags(command: Command): Record<string, unknown> {
  * Settings from a command's flags over those of the config file.
  * @throws DataError if the file cannot be read. @throws ConfigError with every fault of file and flags.
  */
-export async function settingsOf(command: Command, configPath: string | undefined): Promise<OpenSettings> {
+export async function settingsOf(
+  command: Command,
+  configPath: string | undefined,
+  onNotice?: (text: string) => void,
+): Promise<OpenSettings> {
   const { parallel, ...flags } = settingFlags(command);
   if (parallel !== undefined) throw new ConfigError("--parallel: is for several runs, with --sweep; leave it out");
-  return (await settingsResolver(configPath))(flags);
+  return (await settingsResolver(configPath, onNotice))(flags);
 }
 
-/** A function from flags to settings, as {@link settingsOf} has them. */
+/** A function from flags to settings, as {@link settingsOf} has them. @param onNotice hears what the file has in vain. */
 export async function settingsResolver(
   configPath: string | undefined,
+  onNotice?: (text: string) => void,
 ): Promise<(flags: Readonly<Record<string, unknown>>) => OpenSettings> {
   const file = configPath === undefined ? undefined : loadConfigFile(await readText(configPath), configPath);
   return (flags) => {
     const settings = resolveSettings({ flags, ...(file !== undefined && { file }) });
     requireUsed(flags, settings);
+    const unused = unusedOf(file === undefined || file.isResolved ? {} : file.values, settings);
+    for (const [name, words] of unused) onNotice?.(`${file!.path}: ${name} is for ${words}, and changes nothing here.`);
     return settings;
   };
 }

@@ -27,7 +27,7 @@ export function addTrain(program: Command, context: Context): void {
   command.option("--parallel <runs>", "With --sweep, runs at a time. (default: 1)");
   command.action(async (configPath: string | undefined) => {
     if (sweptBy(command).length > 0) return sweep(context, command, configPath);
-    const settings = await settingsOf(command, configPath);
+    const settings = await settingsOf(command, configPath, context.events.onNotice);
     const { startTraining } = await import("../training/start.js");
     const waiting = `Reading ${settings.data} and preparing the model`;
     await supervise(context, waiting, (options) => startTraining(settings, options));

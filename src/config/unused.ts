@@ -67,22 +67,29 @@ export function usesRate({
 }
 
 /**
- * Refuses flags that would change nothing. Config files may hold settings for several methods, and are not looked at.
+ * Refuses flags that would change nothing. Config files may hold settings for several methods: see {@link unusedOf}.
  * @param flags by name, as they were given.
  * @throws ConfigError that names each of them.
  */
 export function requireUsed(flags: Readonly<Record<string, unknown>>, settings: OpenSettings): void {
-  const faults = new Map<string, string>();
+  const faults = [...unusedOf(flags, settings)].map(
+    ([name, words]) => `${optionName(name)}: is for ${words}; leave it out`,
+  );
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+}
+
+/** Given settings that change nothing, by name, and what each is for. */
+export function unusedOf(given: Readonly<Record<string, unknown>>, settings: OpenSettings): Map<string, string> {
+  const unused = new Map<string, string>();
   const ignored: readonly string[] = adapterKind(settings.adapterKind).ignores ?? [];
-  for (const [name, value] of Object.entries(flags)) {
+  for (const [name, value] of Object.entries(given)) {
     const key = findSetting(name)?.key;
-    if (key === undefined || value === undefined || value === false) continue;
+    if (key === undefined || value === undefined || value === null || value === false) continue;
     const unmet = settingOf(key).usedBy?.find((use) => !USES[use].isMet(settings));
-    if (unmet !== undefined) faults.set(name, `${optionName(name)}: is for ${USES[unmet].words}; leave it out`);
+    if (unmet !== undefined) unused.set(name, USES[unmet].words);
     else if (ignored.includes(key)) {
-      const chosen = `${optionName("adapterKind")} ${settings.adapterKind}`;
-      faults.set(name, `${optionName(name)}: is for other adapters than those of ${chosen}; leave it out`);
+      unused.set(name, `other adapters than those of ${optionName("adapterKind")} ${settings.adapterKind}`);
     }
   }
-  if (faults.size > 0) throw new ConfigError([...faults.values()].join("\n"));
+  return unused;
 }
