@@ -8,6 +8,7 @@ import { flagDefinitions } from "../config/flags.js";
 import { adviceForUnknown } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { SettingKey } from "../config/settings.js";
+import { SETTINGS } from "../config/settings.js";
 import { requireUsed, unusedOf } from "../config/unused.js";
 import { adviceFromOptions, briefDefault, ListedOption, type UnknownOptionAdvice } from "./usage.js";
 
@@ -65,7 +66,9 @@ export async function settingsResolver(
   return (flags) => {
     const settings = resolveSettings({ flags, ...(file !== undefined && { file }) });
     requireUsed(flags, settings);
-    const unused = unusedOf(file === undefined || file.isResolved ? {} : file.values, settings);
+    // That of a run has all settings.
+    const isWhole = Object.keys(SETTINGS).every((key) => Object.hasOwn(file?.values ?? {}, key));
+    const unused = unusedOf(isWhole ? {} : (file?.values ?? {}), settings);
     for (const [name, words] of unused) onNotice?.(`${file!.path}: ${name} is for ${words}, and changes nothing here.`);
     return settings;
   };
