@@ -3,7 +3,7 @@ import { shownValue } from "../base/json.js";
 import { append } from "../base/lists.js";
 import { GgufMetadata } from "./metadata.js";
 import { openGguf } from "./open-gguf.js";
-import { splittingNamed } from "./pre-tokenizers.js";
+import { MARKED_SPACES, PREFIXED_SPACES, SPACE, splittingNamed } from "./pre-tokenizers.js";
 import { GGUF_TOKEN_KINDS as KINDS } from "./types.js";
 
 type Json = Record<string, unknown>;
@@ -16,7 +16,6 @@ export interface GgufTokenizer {
 }
 
 /** SentencePiece's sign for a space. */
-const SPACE = "▁";
 
 /**
  * Rebuilds the tokenizer of a GGUF file.
@@ -117,17 +116,16 @@ function sentencePiece(metadata: GgufMetadata, tokens: readonly Token[], isGemma
     );
   }
   const addsPrefix = metadata.boolean("tokenizer.ggml.add_space_prefix") ?? true;
-  const replace = (from: string, content: string): Json => ({ type: "Replace", pattern: { String: from }, content });
-  const spaces = replace(" ", SPACE);
+  const spaces = { type: "Replace", pattern: { String: SPACE }, content: " " };
   const strip = { type: "Strip", content: " ", start: 1, stop: 0 };
   const unknown =
     metadata.number("tokenizer.ggml.unknown_token_id") ?? tokens.find(({ kind }) => kind === KINDS.unknown)?.id;
   return {
-    normalizer: addsPrefix ? { type: "Sequence", normalizers: [{ type: "Prepend", prepend: SPACE }, spaces] } : spaces,
+    normalizer: addsPrefix ? PREFIXED_SPACES : MARKED_SPACES,
     preTokenizer: null,
     decoder: {
       type: "Sequence",
-      decoders: [replace(SPACE, " "), { type: "ByteFallback" }, { type: "Fuse" }, ...(addsPrefix ? [strip] : [])],
+      decoders: [spaces, { type: "ByteFallback" }, { type: "Fuse" }, ...(addsPrefix ? [strip] : [])],
     },
     model: {
       unk_token: unknown === undefined ? null : (tokens[unknown]?.text ?? null),

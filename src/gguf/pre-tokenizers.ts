@@ -145,28 +145,35 @@ export function namedSplitting(normalizer: unknown, preTokenizer: unknown, ignor
   });
 }
 
-const REPLACE = { type: "Replace", pattern: { String: " " }, content: "▁" };
-const PREPEND = { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "▁" }, REPLACE] };
+/** The mark that SentencePiece writes for a space. */
+export const SPACE = "▁";
+
+/** A normalizer that writes spaces as SentencePiece does. */
+export const MARKED_SPACES = { type: "Replace", pattern: { String: " " }, content: SPACE };
+
+/** The same, with a space of its own in front. */
+export const PREFIXED_SPACES = { type: "Sequence", normalizers: [{ type: "Prepend", prepend: SPACE }, MARKED_SPACES] };
+
 /** As Gemma's: no space is left to split at. */
 const AT_SPACES = { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false };
 
 /**
- * How spaces are written as SentencePiece does: with one of its own in front of a text and of what follows an added
+ * A way to write spaces as SentencePiece does: with one of its own in front of a text and of what follows an added
  * token, or without, or in front unless the text begins with a space, which is almost the first.
  */
 type Spaces = "prefixed" | "plain" | "almost prefixed";
 
 const SPACES: readonly (readonly [normalizer: unknown, preTokenizer: unknown, way: Spaces])[] = [
-  [PREPEND, null, "prefixed"],
-  [REPLACE, null, "plain"],
-  [REPLACE, AT_SPACES, "plain"],
+  [PREFIXED_SPACES, null, "prefixed"],
+  [MARKED_SPACES, null, "plain"],
+  [MARKED_SPACES, AT_SPACES, "plain"],
   [null, metaspace("first"), "almost prefixed"],
   [null, metaspace("always"), "almost prefixed"],
   [null, metaspace("never"), "plain"],
 ];
 
 function metaspace(scheme: string): unknown {
-  return { type: "Metaspace", replacement: "▁", prepend_scheme: scheme, split: false };
+  return { type: "Metaspace", replacement: SPACE, prepend_scheme: scheme, split: false };
 }
 
 /** The way in which these parts of a tokenizer.json write spaces; undefined if it is none of SentencePiece's. */
@@ -190,7 +197,7 @@ function essence(...parts: readonly unknown[]): string {
   });
 }
 
-/** What a sequence of one or none comes to. */
+/** The only member of a sequence of one, null for one of none, and any other value itself. */
 function alone(value: unknown): unknown {
   if (!isObject(value) || value.type !== "Sequence") return value;
   const inner = value.pretokenizers ?? value.normalizers;

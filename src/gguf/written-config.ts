@@ -122,11 +122,15 @@ const WRITERS: Readonly<Record<string, (config: never, keys: KeyWriter) => void>
 };
 
 function writeDecoder(config: DecoderConfig, keys: KeyWriter): void {
-  const windows = Array.from({ length: config.numLayers }, (_, layer) => config.window?.(layer) ?? Infinity);
-  // Texts that no window cuts off are computed as they are.
-  writeHeads(config, keys, smallest(windows, config.maxSequenceLength));
+  writeHeads(config, keys, lengthWithinWindows(config));
   writeRope(ropeOf(config), keys);
   needsActivation(config, keys, ["silu"]);
+}
+
+/** The longest text that no window cuts off, which is computed as it is where windows are not. */
+function lengthWithinWindows({ window, numLayers, maxSequenceLength }: DecoderConfig): number {
+  const windows = Array.from({ length: numLayers }, (_, layer) => window?.(layer) ?? Infinity);
+  return smallest(windows, maxSequenceLength);
 }
 
 function writeQwen3(config: DecoderConfig, keys: KeyWriter): void {
@@ -135,8 +139,8 @@ function writeQwen3(config: DecoderConfig, keys: KeyWriter): void {
 }
 
 function writePhi3(config: DecoderConfig, keys: KeyWriter): void {
-  // llama.cpp has windows of Phi 3 switched off, so that they are the length of the context here too.
-  const length = Math.min(config.maxSequenceLength, config.window?.(0) ?? Number.POSITIVE_INFINITY);
+  // llama.cpp has windows of Phi 3 switched off.
+  const length = lengthWithinWindows(config);
   writeHeads(config, keys, length);
   writeRope(ropeOf(config), keys);
   keys.uint("attention.sliding_window", 0);

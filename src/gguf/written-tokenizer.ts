@@ -61,7 +61,7 @@ export function ggufTokenizerOf(tokenizer: Tokenizer, rows: number, endIds: read
   return keys;
 }
 
-/** What a GGUF file does not say of a tokenizer that it holds otherwise, in sentences. */
+/** Sentences on what a GGUF file does not say of a tokenizer that it holds otherwise. */
 export function ggufTokenizerNotices(tokenizer: Tokenizer): string[] {
   const { added_tokens: added, normalizer, pre_tokenizer: preTokenizer } = tokenizer.toJson() as Json;
   const tokens = (Array.isArray(added) ? added : []) as readonly AddedToken[];
