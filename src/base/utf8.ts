@@ -19,7 +19,8 @@ export function lineOfBadUtf8(bytes: Uint8Array): number {
   return 1;
 }
 
-const LINE_FEED = 10;
+/** The byte that ends a line. */
+export const LINE_FEED = 10;
 
 /** False for a text with half of a surrogate pair, which no UTF-8 stands for: it would become U+FFFD. */
 export function isWellFormed(text: string): boolean {

@@ -1,5 +1,6 @@
 import { fileSize, openForReading } from "#platform";
 import { DataError } from "../base/errors.js";
+import { LINE_FEED } from "../base/utf8.js";
 
 /** Parts of a file that are read, spread over it. */
 const CHUNKS = 8;
@@ -66,8 +67,6 @@ export async function readSample(path: string, sampling: Sampling, cuts: Cuts): 
   sampling.note(size, read / size);
   return text;
 }
-
-const LINE_FEED = 0x0a;
 
 function beginsCharacter(byte: number): boolean {
   return (byte & 0xc0) !== 0x80;

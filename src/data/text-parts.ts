@@ -1,6 +1,6 @@
 import { decompress, extension, type FileReader, fileSize, openForReading, readBytes, readText } from "#platform";
 import { DataError } from "../base/errors.js";
-import { lineOfBadUtf8 } from "../base/utf8.js";
+import { LINE_FEED, lineOfBadUtf8 } from "../base/utf8.js";
 import { type Cuts, readSample, type Sampling } from "./sampling.js";
 import { unzstd } from "./zstandard.js";
 
@@ -127,8 +127,6 @@ async function lineFeedsBefore(file: FileReader, end: number): Promise<number> {
   }
   return count;
 }
-
-const LINE_FEED = 0x0a;
 
 function requireText(path: string, text: string): void {
   if (text.includes("\0")) throw new DataError(`${path}: holds zero bytes, so it is not text; name a text file`);
