@@ -669,8 +669,8 @@ export const SETTINGS = {
     group: "Optimizer",
     warmStart: "rates",
     choices: ["constant", "linear", "cosine", "cosine_restarts"],
-    derived: "cosine_restarts for cycles of relora that are fixed, cosine for others, else cosine",
-    fineTune: { derived: "cosine_restarts for cycles of relora that are fixed, cosine for others, else linear" },
+    derived: "cosine_restarts for fixed cycles of relora, else cosine",
+    fineTune: { derived: "cosine_restarts for fixed cycles of relora, cosine for others, else linear" },
     help: "Learning rate over the steps, after the warm-up. Under the names of transformers and axolotl, cosine falls to 0 and constant has no warm-up, unless minLrRatio and warmupSteps are given; cosine_with_restarts is refused there.",
     aliases: ["scheduler", "lr_scheduler", "lr_scheduler_type"],
     spellings: {

@@ -392,7 +392,7 @@ export interface TrainSettings {
    * and constant has no warm-up, unless minLrRatio and warmupSteps are given; cosine_with_restarts is refused there.
    *
    * Value: one of constant, linear, cosine, cosine_restarts.
-   * Default: cosine_restarts for cycles of relora that are fixed, cosine for others, else cosine.
+   * Default: cosine_restarts for fixed cycles of relora, else cosine.
    */
   readonly schedule?: Settings["schedule"] | undefined;
   /**
