@@ -1,5 +1,5 @@
+import { COUNT, requireEach } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
-import { requireCounts } from "../base/requirements.js";
 import { applyLinear } from "../nn/linear.js";
 import { Module, namedParameters, type Parameter } from "../nn/module.js";
 import type { Rng } from "../tensor/random.js";
@@ -53,7 +53,7 @@ export abstract class LinearAdapter extends Module {
   /** @throws ConfigError unless both are integers of at least 1. */
   constructor(inFeatures: number, outFeatures: number) {
     super();
-    requireCounts(this.constructor.name, { inFeatures, outFeatures });
+    requireEach(this.constructor.name, COUNT, { inFeatures, outFeatures });
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
   }

@@ -1,5 +1,5 @@
+import { BELOW_ONE, FINITE, requireEach } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
-import { requireNumbers } from "../base/requirements.js";
 import { applyLinear } from "../nn/linear.js";
 import { Parameter } from "../nn/module.js";
 import { cast, mul } from "../ops/elementwise.js";
@@ -56,8 +56,8 @@ export abstract class LowRankAdapter extends LinearAdapter {
           `and ${outFeatures} outputs, got ${rank}`,
       );
     }
-    requireNumbers(this.constructor.name, { alpha });
-    requireNumbers(this.constructor.name, { dropout }, { least: 0, below: 1 });
+    requireEach(this.constructor.name, FINITE, { alpha });
+    requireEach(this.constructor.name, BELOW_ONE, { dropout });
     this.rank = rank;
     this.scaling = rslora ? alpha / Math.sqrt(rank) : alpha / rank;
     this.dropout = dropout;

@@ -1,9 +1,9 @@
-import { ConfigError } from "../base/errors.js";
-import { isObject, shownValue } from "../base/json.js";
-import { suggest } from "../base/suggest.js";
-import { isWellFormed } from "../base/utf8.js";
+import { ConfigError } from "./errors.js";
+import { isObject, shownValue } from "./json.js";
+import { suggest } from "./suggest.js";
+import { isWellFormed } from "./utf8.js";
 
-// What programs give to the functions of the library, which no compiler may have checked.
+// What programs give to the functions and classes of the library, which no compiler may have checked.
 
 /** A kind of argument: what it must be, in words, and the values that are so. */
 export interface Kind {
@@ -26,6 +26,21 @@ export const AMOUNT: Kind = {
   holds: (value) => typeof value === "number" && value >= 0,
 };
 
+export const FILLED_TEXT: Kind = {
+  words: "a text that is not empty",
+  holds: (value) => typeof value === "string" && value !== "",
+};
+export const COUNT: Kind = {
+  words: "an integer of at least 1",
+  holds: (value) => Number.isSafeInteger(value) && Number(value) >= 1,
+};
+export const FINITE: Kind = { words: "a finite number", holds: Number.isFinite };
+export const NOT_NEGATIVE: Kind = {
+  words: "a finite number of at least 0",
+  holds: (value) => Number.isFinite(value) && Number(value) >= 0,
+};
+export const BELOW_ONE: Kind = { words: "in [0, 1)", holds: (value) => NOT_NEGATIVE.holds(value) && Number(value) < 1 };
+
 export function orNull({ words, holds }: Kind): Kind {
   return either({ words, holds }, { words: "null", holds: (value) => value === null });
 }
@@ -44,6 +59,11 @@ export function requireArguments(call: string, kinds: Kinds, given: Readonly<Rec
     holds(given[name]) ? [] : [`${call}: ${name} must be ${words}, got ${shownArgument(given[name])}`],
   );
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
+}
+
+/** @param given values by name. @throws ConfigError with every one that is not of this kind. */
+export function requireEach(call: string, kind: Kind, given: Readonly<Record<string, unknown>>): void {
+  requireArguments(call, Object.fromEntries(Object.keys(given).map((name) => [name, kind])), given);
 }
 
 /**

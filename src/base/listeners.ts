@@ -31,7 +31,7 @@ export class Listeners {
     return Object.fromEntries(entries) as T;
   }
 
-  /** The result of the work. @throws HighrankError that names the first listener that failed, with its error as cause. */
+  /** The work's result. @throws HighrankError that names the first listener that failed, with its error as `cause`. */
   async resultOf<T>(work: Promise<T>): Promise<T> {
     try {
       const result = await work;

@@ -7,8 +7,7 @@ import type { OpenSettings } from "../config/derive.js";
 import { flagDefinitions } from "../config/flags.js";
 import { adviceForUnknown } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
-import type { SettingKey } from "../config/settings.js";
-import { SETTINGS } from "../config/settings.js";
+import { SETTINGS, type SettingKey } from "../config/settings.js";
 import { requireUsed, unusedOf } from "../config/unused.js";
 import { adviceFromOptions, briefDefault, ListedOption, type UnknownOptionAdvice } from "./usage.js";
 
@@ -57,7 +56,10 @@ export async function settingsOf(
   return (await settingsResolver(configPath, onNotice))(flags);
 }
 
-/** A function from flags to settings, as {@link settingsOf} has them. @param onNotice hears what the file has in vain. */
+/**
+ * A function from flags to settings, as {@link settingsOf} has them.
+ * @param onNotice hears what the file has in vain.
+ */
 export async function settingsResolver(
   configPath: string | undefined,
   onNotice?: (text: string) => void,

@@ -1,5 +1,5 @@
+import { OBJECT, requireEach } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
-import { shownValue } from "../base/json.js";
 import { append } from "../base/lists.js";
 import { either, forProgram, optionName } from "../base/naming.js";
 import type { ConfigFile } from "./config-file.js";
@@ -34,13 +34,12 @@ const SOURCES: readonly string[] = ["flags", "file", "changes", "defaults"] sati
  * that do not fit together.
  */
 export function resolveSettings(sources: SettingSources = {}): OpenSettings {
-  if (typeof sources !== "object" || sources === null)
-    throw new ConfigError(`resolveSettings: sources must be an object, got ${shownValue(sources)}`);
+  requireEach("resolveSettings", OBJECT, { sources });
   const unknown = Object.keys(sources).filter((name) => !SOURCES.includes(name));
   if (unknown.length > 0) {
     throw new ConfigError(
-      `resolveSettings: ${unknown.join(", ")}: sources are ${SOURCES.join(", ")}; settings belong into one of them, as ` +
-        `{ flags: { ${unknown[0]}: … } }`,
+      `resolveSettings: ${unknown.join(", ")}: sources are ${SOURCES.join(", ")}; settings belong into one of them, ` +
+        `as { flags: { ${unknown[0]}: … } }`,
     );
   }
   const { flags = {}, file, changes, defaults = {} } = sources;

@@ -1,9 +1,9 @@
 import { exists, isDirectory, joinPath, listFolder, writeFileAtomic } from "#platform";
 import { patternValues, selectModules } from "../adapters/target-modules.js";
+import { FILLED_TEXT, requireEach } from "../base/arguments.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { shortened, shownValue } from "../base/json.js";
 import { append } from "../base/lists.js";
-import { requireTexts } from "../base/requirements.js";
 import { type FolderOptions, writeFolder } from "../files/checksums.js";
 import { checkpointFault } from "../files/faults.js";
 import { readJsonObject } from "../files/json-file.js";
@@ -103,7 +103,7 @@ export async function writePeftAdapter(
  * @throws CheckpointError listing every fault and every option that would silently change numbers.
  */
 export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> {
-  requireTexts("readPeftAdapter", { folder });
+  requireEach("readPeftAdapter", FILLED_TEXT, { folder });
   const own = await checkpointPath(folder, WEIGHTS);
   const ofMlx = await checkpointPath(folder, MLX_WEIGHTS);
   const isOfMlx = !(await exists(own)) && (await exists(ofMlx));

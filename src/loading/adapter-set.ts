@@ -1,7 +1,7 @@
 import { linearLayers, type TargetedLinear } from "../adapters/inject.js";
+import { FILLED_TEXT, OBJECT, requireEach } from "../base/arguments.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
-import { isObject, shownValue } from "../base/json.js";
-import { requireTexts } from "../base/requirements.js";
+import { shownValue } from "../base/json.js";
 import { suggest } from "../base/suggest.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
@@ -36,7 +36,7 @@ export class AdapterSet {
    * Loads the base, a folder or a model of the hub, without an adapter. @throws CheckpointError as `loadTarget`.
    */
   static async open(base: string, events?: DownloadEvents): Promise<AdapterSet> {
-    requireTexts("AdapterSet.open", { base });
+    requireEach("AdapterSet.open", FILLED_TEXT, { base });
     const folder = await modelFolder(base, events);
     return new AdapterSet(await loadModel(folder), folder);
   }
@@ -55,7 +55,7 @@ export class AdapterSet {
    * name that is taken or empty.
    */
   async load(name: string, adapter: string, events?: DownloadEvents): Promise<void> {
-    requireTexts("load", { name, adapter });
+    requireEach("load", FILLED_TEXT, { name, adapter });
     this.#requireNew(name);
     const { effect } = await openAdapterOn(this.#folder, await modelFolder(adapter, events), events);
     if (effect.unties) {
@@ -98,16 +98,12 @@ export class AdapterSet {
    * @throws ConfigError for unknown names, other ranks, and adapters with more than low-rank updates.
    */
   combine(name: string, weights: Readonly<Record<string, number>>, kind: "linear" | "cat"): void {
-    requireTexts("combine", { name });
+    requireEach("combine", FILLED_TEXT, { name });
     this.#requireNew(name);
     if (kind !== "linear" && kind !== "cat") {
       throw new ConfigError(`combine: kind must be linear or cat, got ${shownValue(kind)}`);
     }
-    if (!isObject(weights)) {
-      throw new ConfigError(
-        `combine: weights must be an object of adapters' names and weights, got ${shownValue(weights)}`,
-      );
-    }
+    requireEach("combine", OBJECT, { weights });
     const sources = Object.entries(weights).map(([source, weight]) => {
       return { name: source, effect: this.#get("combine", source), weight };
     });
@@ -122,7 +118,7 @@ export class AdapterSet {
   }
 
   #get(call: string, name: string): PeftEffect {
-    requireTexts(call, { name });
+    requireEach(call, FILLED_TEXT, { name });
     const effect = this.#effects.get(name);
     if (effect !== undefined) return effect;
     const nearest = suggest(name, this.names);

@@ -1,4 +1,4 @@
-import { requireCounts, requireNumbers } from "../base/requirements.js";
+import { COUNT, NOT_NEGATIVE, requireEach } from "../base/arguments.js";
 import { gatherRows } from "../ops/gather.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -20,8 +20,8 @@ export class Embedding extends Module {
 
   /** @throws ConfigError unless the sizes are integers of at least 1 and the deviation is finite and not negative. */
   static random(vocabSize: number, dim: number, rng: Rng, standardDeviation = 0.02): Embedding {
-    requireCounts("Embedding", { vocabSize, dim });
-    requireNumbers("Embedding", { standardDeviation }, { least: 0 });
+    requireEach("Embedding", COUNT, { vocabSize, dim });
+    requireEach("Embedding", NOT_NEGATIVE, { standardDeviation });
     const shape = [vocabSize, dim];
     return new Embedding(new Parameter(() => normal(shape, standardDeviation, rng), shape));
   }

@@ -1,4 +1,4 @@
-import { requireCounts, requireNumbers } from "../base/requirements.js";
+import { COUNT, NOT_NEGATIVE, requireEach } from "../base/arguments.js";
 import { add, sub } from "../ops/elementwise.js";
 import { rmsNorm } from "../ops/norm.js";
 import { mean } from "../ops/reduce.js";
@@ -17,8 +17,8 @@ export class LayerNorm extends Norm {
   /** @throws ConfigError unless dim is an integer of at least 1 and epsilon finite and not negative. */
   constructor(dim: number, { epsilon = 1e-5 }: { epsilon?: number } = {}) {
     super();
-    requireCounts("LayerNorm", { dim });
-    requireNumbers("LayerNorm", { epsilon }, { least: 0 });
+    requireEach("LayerNorm", COUNT, { dim });
+    requireEach("LayerNorm", NOT_NEGATIVE, { epsilon });
     this.weight = new Parameter(() => new Float32Array(dim).fill(1), [dim]);
     this.bias = new Parameter(() => new Float32Array(dim), [dim]);
     this.epsilon = epsilon;

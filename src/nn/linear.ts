@@ -1,4 +1,4 @@
-import { requireCounts, requireNumbers } from "../base/requirements.js";
+import { COUNT, NOT_NEGATIVE, requireEach } from "../base/arguments.js";
 import { add } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { reshape } from "../ops/movement.js";
@@ -45,8 +45,8 @@ export class Linear extends LinearLayer {
     standardDeviation = 0.02,
     { bias = false }: { readonly bias?: boolean } = {},
   ): Linear {
-    requireCounts("Linear", { inFeatures, outFeatures });
-    requireNumbers("Linear", { standardDeviation }, { least: 0 });
+    requireEach("Linear", COUNT, { inFeatures, outFeatures });
+    requireEach("Linear", NOT_NEGATIVE, { standardDeviation });
     const shape = [outFeatures, inFeatures];
     const weight = new Parameter(() => normal(shape, standardDeviation, rng), shape);
     return new Linear(weight, bias ? new Parameter(() => new Float32Array(outFeatures), [outFeatures]) : undefined);

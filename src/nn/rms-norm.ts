@@ -1,4 +1,4 @@
-import { requireCounts, requireNumbers } from "../base/requirements.js";
+import { COUNT, FINITE, NOT_NEGATIVE, requireEach } from "../base/arguments.js";
 import { add } from "../ops/elementwise.js";
 import { rmsNorm } from "../ops/norm.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -23,9 +23,9 @@ export class RMSNorm extends Norm {
   /** @throws ConfigError unless dim is an integer of at least 1, epsilon finite and not negative, and offset finite. */
   constructor(dim: number, { epsilon = 1e-6, offset = 0 }: RMSNormOptions = {}) {
     super();
-    requireCounts("RMSNorm", { dim });
-    requireNumbers("RMSNorm", { epsilon }, { least: 0 });
-    requireNumbers("RMSNorm", { offset });
+    requireEach("RMSNorm", COUNT, { dim });
+    requireEach("RMSNorm", NOT_NEGATIVE, { epsilon });
+    requireEach("RMSNorm", FINITE, { offset });
     this.weight = new Parameter(() => new Float32Array(dim).fill(1 - offset), [dim]);
     this.epsilon = epsilon;
     this.offset = offset;

@@ -1,5 +1,5 @@
+import { BELOW_ONE, FINITE, NOT_NEGATIVE, requireEach } from "../base/arguments.js";
 import { ShapeError } from "../base/errors.js";
-import { requireNumbers } from "../base/requirements.js";
 import { kernels } from "../kernels/kernels.js";
 import { copyGradient, type Gradient } from "./gradient.js";
 
@@ -58,9 +58,9 @@ export class AdamW {
    */
   constructor(groups: readonly ParameterGroup[], options: AdamWOptions, known?: ReadonlyMap<string, AdamWState>) {
     const { beta1, beta2, eps } = options;
-    requireNumbers("AdamW", { beta1, beta2 }, { least: 0, below: 1 });
-    requireNumbers("AdamW", { eps }, { least: 0 });
-    for (const { lr, weightDecay } of groups) requireNumbers("AdamW", { lr, weightDecay }, { least: 0 });
+    requireEach("AdamW", BELOW_ONE, { beta1, beta2 });
+    requireEach("AdamW", NOT_NEGATIVE, { eps });
+    for (const { lr, weightDecay } of groups) requireEach("AdamW", NOT_NEGATIVE, { lr, weightDecay });
     this.groups = groups;
     this.options = options;
     const state = new Map<string, AdamWState>();
@@ -87,7 +87,7 @@ export class AdamW {
    * ConfigError for a factor that is not finite.
    */
   step(gradients: ReadonlyMap<string, Gradient>, { lrMultiplier, gradientScale = 1 }: StepOptions): void {
-    requireNumbers("AdamW", { lrMultiplier, gradientScale });
+    requireEach("AdamW", FINITE, { lrMultiplier, gradientScale });
     for (const { parameters } of this.groups) {
       for (const [name, { length }] of parameters) {
         checkLength(`AdamW gradient of ${name}`, gradients.get(name)?.length ?? 0, length);

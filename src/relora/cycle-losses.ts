@@ -65,8 +65,8 @@ const EMPTY: CycleLossesState = {
  * highest for who leaves a patch, here the directions of an adapter, as soon as it gives less than that. The quarter
  * keeps a loss that slows down whatever adapters do from restarting them again and again: cycles grow then. The present
  * gain is that of the last half of the cycle, so that it is known the better the longer the cycle is, however loud the
- * losses are; half of its standard error is added. A cycle has at least 32 steps for each direction that restarts, for a
- * direction that is drawn at random takes some steps before it gains.
+ * losses are; half of its standard error is added. A cycle has at least 32 steps for each direction that restarts, for
+ * a direction that is drawn at random takes some steps before it gains.
  */
 export class CycleLosses {
   #state: CycleLossesState;

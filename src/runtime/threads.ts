@@ -8,7 +8,7 @@ const MOST_PER_CORE = 4;
 export function threadsWarning(asked: number | null, cores: number = cpuCount()): string | null {
   if (asked === null || asked <= MOST_PER_CORE * cores) return null;
   return (
-    `${optionName("threads", asked)} on ${cores} ${cores === 1 ? "core" : "cores"}: threads beyond the cores take turns, ` +
-    "which is slower; without it there are as many as cores."
+    `${optionName("threads", asked)} on ${cores} ${cores === 1 ? "core" : "cores"}: threads beyond the cores take ` +
+    "turns, which is slower; without it there are as many as cores."
   );
 }

@@ -1,7 +1,4 @@
 import { baseName, extension, readText } from "#platform";
-import { Listeners } from "../base/listeners.js";
-import { heardByProgram } from "../base/naming.js";
-import type { TrainSettings } from "../config/train-settings.js";
 import {
   AMOUNT,
   either,
@@ -12,7 +9,10 @@ import {
   requireOptions,
   SIGNAL,
   TEXT,
-} from "../verbs/arguments.js";
+} from "../base/arguments.js";
+import { Listeners } from "../base/listeners.js";
+import { heardByProgram } from "../base/naming.js";
+import type { TrainSettings } from "../config/train-settings.js";
 import { type StudyOptions, type StudyResult, startStudy } from "./run-study.js";
 import type { Reference } from "./study.js";
 import { parseStudy } from "./study-config.js";

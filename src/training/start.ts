@@ -1,6 +1,6 @@
 import { startProcess, startWorker, Worker } from "#platform";
+import { FUNCTION, OBJECT, requireEach } from "../base/arguments.js";
 import { putTogether } from "../base/error-parts.js";
-import { ConfigError } from "../base/errors.js";
 import { Listeners } from "../base/listeners.js";
 import type { OpenSettings } from "../config/derive.js";
 import type { TrainResult } from "./ending.js";
@@ -38,10 +38,8 @@ export function startResuming(
 function start(job: TrainingWork, options: TrainingOptions): TrainingHandle {
   const call = job.kind === "train" ? "startTraining" : "startResuming";
   const given = job.kind === "train" ? { settings: job.settings, options } : { resume: job.resume, options };
-  for (const [name, value] of Object.entries(given)) {
-    if (typeof value !== "object" || value === null) throw new ConfigError(`${call}: ${name} must be an object`);
-  }
-  if (typeof options.onRecord !== "function") throw new ConfigError(`${call}: options.onRecord must be a function`);
+  requireEach(call, OBJECT, given);
+  requireEach(call, FUNCTION, { "options.onRecord": options.onRecord });
   const listeners = new Listeners();
   const { onRecord, onNotice, onDownload, onPreparing, onPause, ...rest } = listeners.guarded(options);
   const { untilStep, pace = new Pace(), ownProcess = false } = rest;

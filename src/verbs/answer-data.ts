@@ -10,6 +10,7 @@ import {
   publishFile,
   removeTree,
 } from "#platform";
+import { OBJECT, requireArguments, TEXT } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
 import { Listeners } from "../base/listeners.js";
 import { optionName } from "../base/naming.js";
@@ -21,7 +22,6 @@ import { locateData } from "../hub/locate-data.js";
 import { inputsOf, requireApart, requireNewFile } from "../loading/output-folder.js";
 import type { Answer } from "../programs/text-generator.js";
 import { writePythonJson } from "../python/json.js";
-import { OBJECT, requireArguments, TEXT } from "./arguments.js";
 import { type ManyOptions, Writer, type WriterOptions } from "./generate.js";
 import { readBy } from "./target.js";
 

@@ -1,3 +1,4 @@
+import { FUNCTION, type Kind, type Kinds, listOf, requireArguments, requireOptions, TEXT } from "../base/arguments.js";
 import { isObject } from "../base/json.js";
 import { heardByProgram } from "../base/naming.js";
 import type { FloatDType } from "../formats/quant-state.js";
@@ -7,7 +8,6 @@ import type { CheckpointName } from "../runs/checkpoint.js";
 import { evaluate as evaluateTensors } from "../runtime/evaluate.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import { Tensor } from "../tensor/tensor.js";
-import { FUNCTION, type Kind, type Kinds, listOf, requireArguments, requireOptions, TEXT } from "./arguments.js";
 import { type EvaluationOptions, evaluateTarget, type TargetEvaluation } from "./evaluate.js";
 import type { ExportedModel } from "./export.js";
 import { exportTarget } from "./export.js";

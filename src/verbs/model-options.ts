@@ -1,8 +1,8 @@
+import { either, FLAG, FUNCTION, type Kind, listOf, orNull, requireArguments, TEXT } from "../base/arguments.js";
 import { isObject } from "../base/json.js";
 import { heardByProgram } from "../base/naming.js";
 import { SETTINGS } from "../config/settings.js";
 import type { WeightedAdapter } from "../loading/weighted-adapters.js";
-import { either, FLAG, FUNCTION, type Kind, listOf, orNull, requireArguments, TEXT } from "./arguments.js";
 import { completeOptions, type GivenOptions, type OptionTable } from "./option-table.js";
 import type { Origin, TargetOptions } from "./target.js";
 

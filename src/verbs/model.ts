@@ -1,4 +1,17 @@
 import { cpuCount } from "#platform";
+import {
+  either,
+  FLAG,
+  FUNCTION,
+  type Kind,
+  type Kinds,
+  listOf,
+  orNull,
+  requireArguments,
+  requireOptions,
+  SIGNAL,
+  TEXT,
+} from "../base/arguments.js";
 import { ConfigError, DataError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
 import { Listeners } from "../base/listeners.js";
@@ -12,19 +25,6 @@ import type { SessionOptions } from "../runtime/session.js";
 import { placeholder } from "../tensor/tensor.js";
 import { modelTokenizer } from "../tokenizers/model-tokenizer.js";
 import type { Tokenizer } from "../tokenizers/tokenizer.js";
-import {
-  either,
-  FLAG,
-  FUNCTION,
-  type Kind,
-  type Kinds,
-  listOf,
-  orNull,
-  requireArguments,
-  requireOptions,
-  SIGNAL,
-  TEXT,
-} from "./arguments.js";
 import { noteUnused, Writer } from "./generate.js";
 import { LOADING, type LoadModelOptions, MACHINE, type Named, nameOf, targetOptionsOf } from "./model-options.js";
 import { completeOptions, type GivenOptions, type OptionTable } from "./option-table.js";

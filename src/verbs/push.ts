@@ -9,6 +9,7 @@ import {
   withTemporaryFolder,
   writeFileAtomic,
 } from "#platform";
+import { OBJECT, requireArguments, TEXT } from "../base/arguments.js";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { either, optionName } from "../base/naming.js";
 import { readJsonObject, toJsonText } from "../files/json-file.js";
@@ -25,7 +26,6 @@ import { parseHubName } from "../hub/hub-name.js";
 import { type FileToSend, type UploadedModel, type UploadOptions, uploadModel } from "../hub/hub-upload.js";
 import { isAdapterFolder } from "../loading/open-adapter.js";
 import { isRunFolder, readRunSettings } from "../runs/run-folder.js";
-import { OBJECT, requireArguments, TEXT } from "./arguments.js";
 import type { PUSHED_PARTS } from "./export-formats.js";
 import { exportPeft } from "./export-peft.js";
 import { openTarget, type Target } from "./target.js";

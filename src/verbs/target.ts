@@ -1,4 +1,5 @@
 import { exists } from "#platform";
+import { requireArguments, TEXT } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import type { Settings } from "../config/settings.js";
@@ -22,7 +23,6 @@ import { isRunFolder, readRunSettings } from "../runs/run-folder.js";
 import { openRunAsModel, restoreModel, unmergedRun } from "../runs/saved-run.js";
 import { threadsWarning } from "../runtime/threads.js";
 import type { TokenizerSource } from "../tokenizers/model-tokenizer.js";
-import { requireArguments, TEXT } from "./arguments.js";
 
 /** Options that may go with the name of a target. */
 export interface Origin extends DownloadEvents {

@@ -1,4 +1,15 @@
 import { isPage, usualDevice } from "#platform";
+import {
+  AMOUNT,
+  FLAG,
+  FUNCTION,
+  type Kind,
+  OBJECT,
+  requireArguments,
+  requireOptions,
+  SIGNAL,
+  TEXT,
+} from "../base/arguments.js";
 import { Listeners } from "../base/listeners.js";
 import { heardByProgram } from "../base/naming.js";
 import { smallest } from "../base/numbers.js";
@@ -11,17 +22,6 @@ import { Pace } from "../training/pace.js";
 import { type ResumeOptions, resume as resumeRun } from "../training/resume.js";
 import { startResuming, startTraining, type TrainingHandle } from "../training/start.js";
 import { type TrainingOptions, type TrainOptions, train as trainRun } from "../training/train.js";
-import {
-  AMOUNT,
-  FLAG,
-  FUNCTION,
-  type Kind,
-  OBJECT,
-  requireArguments,
-  requireOptions,
-  SIGNAL,
-  TEXT,
-} from "./arguments.js";
 import { type LanguageModel, loadModel, type ModelOptions } from "./model.js";
 import { CHECKPOINT } from "./model-options.js";
 
@@ -71,8 +71,8 @@ const CHANGES = { checkpoint: CHECKPOINT, changes: OBJECT } as const satisfies R
  * Trains a model in this thread, which is blocked while a step computes, and writes a run folder; from the page of a
  * browser, in a worker, on a GPU where there is one. Settings that are left out have the defaults of the command line.
  * @throws ConfigError with every fault of the settings, before anything is written; DataError, CheckpointError,
- * DeviceError, or NumericError on divergence; the reason of a signal that is aborted already; a HighrankError that names
- * a listener that failed, when the run is saved.
+ * DeviceError, or NumericError on divergence; the reason of a signal that is aborted already; a HighrankError that
+ * names a listener that failed, when the run is saved.
  */
 export async function train(settings: TrainSettings = {}, options: RunOptions = {}): Promise<Run> {
   requireArguments("train", { settings: OBJECT }, { settings });
@@ -126,7 +126,7 @@ function elsewhere(
   return handle.done;
 }
 
-/** What a run is given to be heard. */
+/** The options of a run with its listeners guarded, and what they heard. */
 interface Heard {
   readonly listeners: Listeners;
   /** Options of the training loop, with the listeners that are always there. They keep what is recorded. */

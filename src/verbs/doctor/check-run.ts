@@ -1,4 +1,5 @@
 import { exists, interruptedWrites, isDirectory, joinPath, listFolder, readText } from "#platform";
+import { requireArguments, TEXT } from "../../base/arguments.js";
 import { CheckpointError, HighrankError } from "../../base/errors.js";
 import { append } from "../../base/lists.js";
 import type { Settings } from "../../config/settings.js";
@@ -18,7 +19,6 @@ import type { LossAtStep, RunState } from "../../runs/run-state.js";
 import { prepareRun } from "../../training/prepare.js";
 import { runShapes } from "../../training/run-shape.js";
 import { TOKENS_FOLDER } from "../../training/token-cache.js";
-import { requireArguments, TEXT } from "../arguments.js";
 import { adapterDifference } from "./check-adapter.js";
 import { type CheckedCheckpoint, checkCheckpoint, collect, type Expected } from "./check-checkpoint.js";
 import { type CheckedCycle, checkDeltas } from "./check-deltas.js";

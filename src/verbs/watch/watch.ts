@@ -1,10 +1,10 @@
 import { exists, isDirectory } from "#platform";
+import { AMOUNT, orNull, requireArguments, requireOptions, TEXT } from "../../base/arguments.js";
 import { ConfigError } from "../../base/errors.js";
 import { NO_SECTIONS, renderRunPage } from "../../runs/report/run-page.js";
 import { isRunFolder } from "../../runs/run-folder.js";
 import { sendEvents } from "../../serving/events.js";
 import { type App, type Listening, listen } from "../../serving/server.js";
-import { AMOUNT, orNull, requireArguments, requireOptions, TEXT } from "../arguments.js";
 import { FollowedFolder } from "./followed-folder.js";
 import type { FollowedRun, Heard } from "./followed-run.js";
 
