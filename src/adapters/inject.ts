@@ -1,5 +1,6 @@
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
+import { sum } from "../base/numbers.js";
 import { suggest } from "../base/suggest.js";
 import { Linear } from "../nn/linear.js";
 import { type Module, type ModuleSlot, moduleSlots, namedParameters, type Parameter } from "../nn/module.js";
@@ -190,4 +191,9 @@ export function adapterParts(model: Module): Map<string, LayerPart> {
       return part === undefined ? [] : [[name, { ...tensor, ...part }] as const];
     }),
   );
+}
+
+/** The number of trained weights of the adapters of a model. */
+export function adapterWeights(model: Module): number {
+  return sum([...adapterParts(model).values()].map(({ parameter }) => parameter.size));
 }

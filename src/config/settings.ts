@@ -476,7 +476,7 @@ export const SETTINGS = {
     warmStart: "none",
     choices: ["fixed", "when-full"],
     derived: "fixed; in a fine-tune without a period when-full",
-    help: "When adapters are merged and restarted: every reloraEvery steps (fixed), or when they are full (when-full), that is when a step lowers the training loss by less than three quarters of the mean over this cycle and the one before, after at least 32 steps for each direction that restarts.",
+    help: "When adapters are merged and restarted: every reloraEvery steps (fixed), or when they are full (when-full), that is when a step lowers the training loss by less than three quarters of the mean over this cycle and the one before, after at least 32 steps for each direction that restarts, and once the run has learned a bit for each weight of its adapters.",
   },
   reloraEvery: {
     type: "integer",

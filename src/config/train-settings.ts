@@ -267,7 +267,8 @@ export interface TrainSettings {
   /**
    * When adapters are merged and restarted: every reloraEvery steps (fixed), or when they are full (when-full), that
    * is when a step lowers the training loss by less than three quarters of the mean over this cycle and the one
-   * before, after at least 32 steps for each direction that restarts.
+   * before, after at least 32 steps for each direction that restarts, and once the run has learned a bit for each
+   * weight of its adapters.
    *
    * Value: one of fixed, when-full.
    * Default: fixed; in a fine-tune without a period when-full.

@@ -1,21 +1,28 @@
 import { describe, expect, test } from "vitest";
+import { sum } from "../base/numbers.js";
 import { Rng } from "../tensor/random.js";
-import { CycleLosses, type Fullness } from "./cycle-losses.js";
+import { CycleLosses, type Fullness, type RestartingPart } from "./cycle-losses.js";
+
+/** Tokens of a step. */
+const TOKENS = 1000;
+
+/** Few weights: when they are full, their losses alone say. */
+const part = (directions = 1): RestartingPart => ({ directions, weights: 1 });
 
 /** The steps after which adapters restart whose loss after so many steps of a cycle is `lossOf`, and why. */
 function restartsOf(
   lossOf: (step: number, start: number, restarts: number) => number,
-  { steps, noise = 0, seed = 1 }: { steps: number; noise?: number; seed?: number },
+  { steps, noise = 0, seed = 1, weights = 1 }: { steps: number; noise?: number; seed?: number; weights?: number },
 ): { step: number; fullness: Fullness }[] {
   const losses = new CycleLosses();
   const rng = new Rng(seed, "noise");
   const restarts: { step: number; fullness: Fullness }[] = [];
   for (let step = 1; step <= steps; step++) {
     const start = restarts.at(-1)?.step ?? 0;
-    losses.add(lossOf(step, start, restarts.length) + noise * rng.normal());
-    const fullness = losses.fullness(steps - step, 1);
+    losses.add(lossOf(step, start, restarts.length) + noise * rng.normal(), TOKENS);
+    const fullness = losses.fullness(steps - step, { directions: 1, weights });
     if (fullness === null) continue;
-    losses.restart();
+    losses.restart(weights);
     restarts.push({ step, fullness });
   }
   return restarts;
@@ -59,9 +66,9 @@ describe("adapters", () => {
       expect(steps - step).toBeGreaterThanOrEqual(fullness.steps / 2);
     }
     const losses = new CycleLosses();
-    for (let step = 1; step <= 256; step++) losses.add(filling(step, 0, 0));
-    expect(losses.fullness(127, 1)).toBeNull();
-    expect(losses.fullness(128, 1)).toMatchObject({ steps: 256 });
+    for (let step = 1; step <= 256; step++) losses.add(filling(step, 0, 0), TOKENS);
+    expect(losses.fullness(127, part())).toBeNull();
+    expect(losses.fullness(128, part())).toMatchObject({ steps: 256 });
   });
 
   test.each([
@@ -72,8 +79,8 @@ describe("adapters", () => {
     const losses = new CycleLosses();
     const asked: number[] = [];
     for (let step = 1; step <= 1200; step++) {
-      losses.add(9 - 0.3 * (1 - 3 ** (-step / 6)));
-      if (losses.fullness(10_000, directions) !== null) asked.push(step);
+      losses.add(9 - 0.3 * (1 - 3 ** (-step / 6)), TOKENS);
+      if (losses.fullness(10_000, part(directions)) !== null) asked.push(step);
     }
     expect(asked[0]).toBe(least);
     if (directions > 1) return;
@@ -81,16 +88,40 @@ describe("adapters", () => {
   });
 });
 
+describe("a run that has learned less than its adapters can hold", () => {
+  /** Bits by which the tokens of the first steps would cost less with the mean loss of the last quarter of them. */
+  const learned = (steps: number): number => {
+    const losses = Array.from({ length: steps }, (_, index) => filling(index + 1, 0, 0));
+    return ((sum(losses) - 4 * sum(losses.slice(-steps / 4))) * TOKENS) / Math.LN2;
+  };
+
+  test("does not restart them, however slow the loss has become", () => {
+    const restarts = restartsOf(filling, { steps: 4000, weights: Math.ceil(learned(4000)) });
+    expect(restarts).toEqual([]);
+  });
+
+  test("restarts them once it has learned a bit for each weight", () => {
+    expect(restartsOf(filling, { steps: 4000, weights: learned(208) - 1 })[0]!.step).toBe(208);
+    expect(restartsOf(filling, { steps: 4000, weights: learned(208) + 1 })[0]!.step).toBe(224);
+  });
+
+  test("counts the weights of all adapters, so that a restart that brings nothing is the last", () => {
+    const stuck = (step: number): number => filling(step, 0, 0);
+    expect(restartsOf(stuck, { steps: 4000 }).length).toBeGreaterThan(4);
+    expect(restartsOf(stuck, { steps: 4000, weights: Math.ceil(learned(4000) / 2) + 1 })).toHaveLength(1);
+  });
+});
+
 test("the gain is that of the last half, and the mean that since the cycle before began", () => {
   const losses = new CycleLosses();
-  for (let step = 1; step <= 64; step++) losses.add(step <= 32 ? 5 - step / 100 : 5 - 0.32);
-  const first = losses.fullness(1000, 1)!;
+  for (let step = 1; step <= 64; step++) losses.add(step <= 32 ? 5 - step / 100 : 5 - 0.32, TOKENS);
+  const first = losses.fullness(1000, part())!;
   // From the quarter around step 40.5 to that around 56.5, and from that around 8.5.
   expect(first.gain).toBeCloseTo(0, 12);
   expect(first.meanGain).toBeCloseTo((0.32 - 0.085) / 48, 12);
-  losses.restart();
-  for (let step = 1; step <= 32; step++) losses.add(5 - 0.32 - (step <= 8 ? step / 200 : 0.04));
-  const second = losses.fullness(1000, 1)!;
+  losses.restart(1);
+  for (let step = 1; step <= 32; step++) losses.add(5 - 0.32 - (step <= 8 ? step / 200 : 0.04), TOKENS);
+  const second = losses.fullness(1000, part())!;
   expect(second.gain).toBeCloseTo(0, 12);
   expect(second.meanGain).toBeCloseTo((0.36 - 0.085) / (56 + 28), 12);
 });
@@ -98,9 +129,9 @@ test("the gain is that of the last half, and the mean that since the cycle befor
 test("the standard error is that of the noise, whatever the fall", () => {
   const rng = new Rng(3, "noise");
   const losses = new CycleLosses();
-  for (let step = 1; step <= 8192; step++) losses.add(9 - 1 + Math.exp(-step / 3000) + 0.2 * rng.normal());
+  for (let step = 1; step <= 8192; step++) losses.add(9 - 1 + Math.exp(-step / 3000) + 0.2 * rng.normal(), TOKENS);
   const quarter = 2048;
-  const { standardError } = losses.fullness(100_000, 1)!;
+  const { standardError } = losses.fullness(100_000, part())!;
   expect(standardError / ((0.2 * Math.sqrt(2 / quarter)) / quarter)).toBeCloseTo(1, 1);
 });
 
@@ -110,11 +141,11 @@ test("a state goes on as if nothing had happened", () => {
   const straight = new CycleLosses();
   let interrupted = new CycleLosses();
   for (const [index, loss] of values.entries()) {
-    straight.add(loss);
-    interrupted.add(loss);
+    straight.add(loss, TOKENS);
+    interrupted.add(loss, TOKENS);
     interrupted = new CycleLosses(JSON.parse(JSON.stringify(interrupted.state)));
-    expect(interrupted.fullness(10_000, 1)).toEqual(straight.fullness(10_000, 1));
-    if (index === 300) for (const each of [straight, interrupted]) each.restart();
+    expect(interrupted.fullness(10_000, part())).toEqual(straight.fullness(10_000, part()));
+    if (index === 300) for (const each of [straight, interrupted]) each.restart(1);
   }
   expect(interrupted.state).toEqual(straight.state);
   expect(straight.state!.sums.length).toBeLessThan(64);

@@ -12,6 +12,8 @@ const FIRST_BLOCK = 4;
 const MOST_BLOCKS = 64;
 /** Steps of a cycle for each direction that restarts, at least. */
 const LEAST_STEPS = 32;
+/** What a weight holds, in bits, of what it has seen a hundred times (Allen-Zhu and Li 2024, arXiv:2404.05405). */
+const BITS_OF_A_WEIGHT = 1;
 
 const NUMBERS: z.ZodType<readonly number[]> = z.array(z.number());
 
@@ -29,6 +31,8 @@ export const CYCLE_LOSSES = {
   last: z.number().nullable(),
   /** Mean loss of the first quarter of the cycle before, and steps from its middle to the restart; null for none. */
   before: z.object({ loss: z.number(), steps: z.number() }).nullable(),
+  /** Sum of the losses of all tokens since the adapters began, in nats, their number, and the weights restarted since. */
+  since: z.object({ nats: z.number(), tokens: COUNT, weights: COUNT }).default({ nats: 0, tokens: 0, weights: 0 }),
 };
 
 /** The losses since a restart, in blocks. */
@@ -56,7 +60,16 @@ const EMPTY: CycleLossesState = {
   open: { count: 0, sum: 0, squares: 0 },
   last: null,
   before: null,
+  since: { nats: 0, tokens: 0, weights: 0 },
 };
+
+/** The part of the adapters that a restart begins anew. */
+export interface RestartingPart {
+  /** Directions of each adapter. */
+  readonly directions: number;
+  /** Trained weights of these directions. */
+  readonly weights: number;
+}
 
 /**
  * The training losses of a cycle, kept in at most 64 blocks, and the rule that says when its adapters
@@ -67,6 +80,10 @@ const EMPTY: CycleLossesState = {
  * gain is that of the last half of the cycle, so that it is known the better the longer the cycle is, however loud the
  * losses are; half of its standard error is added. A cycle has at least 32 steps for each direction that restarts, for
  * a direction that is drawn at random takes some steps before it gains.
+ *
+ * A loss also slows down while adapters have room. So none restart before the run has learned a bit for each weight of
+ * all adapters up to then. It has learned at most what it would have saved on its tokens with the present loss (the
+ * prequential code; Blier and Ollivier 2018, arXiv:1802.07044).
  */
 export class CycleLosses {
   #state: CycleLossesState;
@@ -81,47 +98,57 @@ export class CycleLosses {
     return this.#state === EMPTY ? null : this.#state;
   }
 
-  /** @param loss of the next step, in nats. */
-  add(loss: number): void {
-    const { blockSize, sums, squares, open, last, before } = this.#state;
+  /**
+   * @param loss of the next step, in nats a token.
+   * @param tokens that it is the mean of.
+   */
+  add(loss: number, tokens: number): void {
+    const { blockSize, sums, squares, open, last, before, since } = this.#state;
     const block = {
       count: open.count + 1,
       sum: open.sum + loss,
       squares: open.squares + (loss - (last ?? loss)) ** 2,
     };
-    const rest = { last: loss, before };
+    const all = { ...since, nats: since.nats + loss * tokens, tokens: since.tokens + tokens };
+    const rest = { last: loss, before, since: all };
     if (block.count < blockSize) {
       this.#state = { blockSize, sums, squares, open: block, ...rest };
       return;
     }
-    const [all, allSquares] = [
+    const [longer, longerSquares] = [
       [...sums, block.sum],
       [...squares, block.squares],
     ];
     const blocks =
-      all.length < MOST_BLOCKS
-        ? { blockSize, sums: all, squares: allSquares }
-        : { blockSize: 2 * blockSize, sums: inPairs(all), squares: inPairs(allSquares) };
+      longer.length < MOST_BLOCKS
+        ? { blockSize, sums: longer, squares: longerSquares }
+        : { blockSize: 2 * blockSize, sums: inPairs(longer), squares: inPairs(longerSquares) };
     this.#state = { ...blocks, open: EMPTY.open, ...rest };
   }
 
-  /** Begins the next cycle. */
-  restart(): void {
+  /**
+   * Begins the next cycle.
+   * @param weights that restart, of all adapters together.
+   */
+  restart(weights: number): void {
+    const { since } = this.#state;
     const { steps, first } = this.#quarters();
-    this.#state = { ...EMPTY, before: { loss: first, steps: (7 / 8) * steps } };
+    const before = { loss: first, steps: (7 / 8) * steps };
+    this.#state = { ...EMPTY, before, since: { ...since, weights: since.weights + weights } };
   }
 
   /**
    * The reason why adapters should restart now; null where they are not full, or where fewer steps are left than half
    * of those that filled these.
    * @param left steps of the run after the last loss.
-   * @param directions of each adapter that would restart.
    */
-  fullness(left: number, directions: number): Fullness | null {
-    const { blockSize, sums, open, before } = this.#state;
+  fullness(left: number, { directions, weights }: RestartingPart): Fullness | null {
+    const { blockSize, sums, open, before, since } = this.#state;
     if (open.count > 0 || sums.length % 4 !== 0 || sums.length * blockSize < LEAST_STEPS * directions) return null;
     const { steps, first, third, last, standardError } = this.#quarters();
     if (left < steps / 2) return null;
+    const learned = (since.nats - last * since.tokens) / Math.LN2;
+    if (learned < BITS_OF_A_WEIGHT * (since.weights + weights)) return null;
     const size = steps / 4;
     const gain = (third - last) / size;
     const start = before ?? { loss: first, steps: -size / 2 };

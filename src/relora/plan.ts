@@ -2,6 +2,7 @@ import { directionsOf } from "../adapters/directions.js";
 import { adapterKind } from "../adapters/kinds.js";
 import type { Settings } from "../config/settings.js";
 import { constant, cosine, cosineRestarts, type DecayOptions, linear } from "../optim/schedules.js";
+import type { RestartingPart } from "./cycle-losses.js";
 
 /** The settings that make the plan of a run. */
 export type ReloraConfig = Pick<
@@ -109,15 +110,16 @@ export function restartsWhenFull({ method, restart }: Pick<ReloraConfig, "method
 }
 
 /**
- * Directions of each adapter that a restart takes, by which it is full the later. Adapters whose directions do not
- * restart alone, as those that begin in a gradient, count as one.
+ * What a restart takes of adapters: by its directions it is full the later, and by its weights it holds the more.
+ * Adapters whose directions do not restart alone, as those that begin in a gradient, count as one direction.
+ * @param trained weights of all adapters.
  */
-export function restartingDirections({
-  adapterKind: name,
-  restartShare,
-  rank,
-}: Pick<Settings, "adapterKind" | "restartShare" | "rank">): number {
-  return adapterKind(name).hasDirections ? directionsOf(restartShare, rank) : 1;
+export function restartingPart(
+  { adapterKind: name, restartShare, rank }: Pick<Settings, "adapterKind" | "restartShare" | "rank">,
+  trained: number,
+): RestartingPart {
+  if (!adapterKind(name).hasDirections) return { directions: 1, weights: trained };
+  return { directions: directionsOf(restartShare, rank), weights: Math.round(restartShare * trained) };
 }
 
 const NO_MERGE = { merge: false, mergeShare: 1, resetOptimizer: false } as const;

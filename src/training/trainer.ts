@@ -1,5 +1,5 @@
 import { baseName } from "#platform";
-import { adapterParts, adaptersOf, redrawDropout } from "../adapters/inject.js";
+import { adapterParts, adaptersOf, adapterWeights, redrawDropout } from "../adapters/inject.js";
 import { DeviceError } from "../base/errors.js";
 import { formatRate } from "../base/numbers.js";
 import type { Settings } from "../config/settings.js";
@@ -15,7 +15,7 @@ import type { Fullness } from "../relora/cycle-losses.js";
 import { truncateDeltas } from "../relora/delta-log.js";
 import type { MasterWeights } from "../relora/master-weights.js";
 import { endCycle, mergeIntoWeights } from "../relora/merging.js";
-import { planStep, restartingDirections, restartsWhenFull, type StepPlan } from "../relora/plan.js";
+import { planStep, restartingPart, restartsWhenFull, type StepPlan } from "../relora/plan.js";
 import { restart } from "../relora/restarts.js";
 import { checkpointName, markBest, pruneCheckpoints } from "../runs/checkpoint.js";
 import { divergenceMessage } from "../runs/divergence.js";
@@ -40,6 +40,8 @@ import { adapterGradientFault } from "./startup-checks.js";
 /** One update. */
 interface Update {
   readonly loss: number;
+  /** Scored tokens that it is the mean of. */
+  readonly tokens: number;
   /** The reason why it was left out; null where it was made. */
   readonly skipped: string | null;
 }
@@ -198,15 +200,16 @@ export class Trainer {
   }
 
   /** Plans a restart after the present step where its loss says that the adapters are full. @returns what says so. */
-  #lookForFullness({ step, phase }: StepPlan, { loss, skipped }: Update): Fullness | null {
+  #lookForFullness({ step, phase }: StepPlan, { loss, tokens, skipped }: Update): Fullness | null {
     const { restarts, cycleLosses } = this.#progress;
     const { maxSteps } = this.#settings;
     if (!restartsWhenFull(this.#settings) || phase !== "adapter" || skipped !== null) return null;
-    cycleLosses.add(loss);
-    const fullness = cycleLosses.fullness(maxSteps - step, restartingDirections(this.#settings));
+    cycleLosses.add(loss, tokens);
+    const part = restartingPart(this.#settings, adapterWeights(this.#run.model));
+    const fullness = cycleLosses.fullness(maxSteps - step, part);
     if (fullness === null) return null;
     restarts.push(step);
-    cycleLosses.restart();
+    cycleLosses.restart(part.weights);
     return fullness;
   }
 
@@ -236,8 +239,8 @@ export class Trainer {
       throw error;
     });
     const gradNorm = globalNorm(gradients.values());
-    if (!Number.isFinite(loss)) return this.#skip(loss, `the loss is ${loss}`);
-    if (!Number.isFinite(gradNorm)) return this.#skip(loss, `the gradient's norm is ${gradNorm}`);
+    if (!Number.isFinite(loss)) return this.#skip({ loss, tokens }, `the loss is ${loss}`);
+    if (!Number.isFinite(gradNorm)) return this.#skip({ loss, tokens }, `the gradient's norm is ${gradNorm}`);
     progress.badSteps = 0;
     if (phase === "adapter" && cycle === 1) {
       const { updates: before } = this.#phase;
@@ -272,7 +275,7 @@ export class Trainer {
       cycle,
       phase,
     });
-    return { loss, skipped: null };
+    return { loss, tokens, skipped: null };
   }
 
   /** Saves the state that a step was to go on from. */
@@ -286,7 +289,7 @@ export class Trainer {
     if (fault === null) await this.#save(this.#planOf(step - 1));
   }
 
-  async #skip(loss: number, reason: string): Promise<Update> {
+  async #skip(update: Omit<Update, "skipped">, reason: string): Promise<Update> {
     const progress = this.#progress;
     progress.skip();
     const { step, badSteps, skipped } = progress;
@@ -294,7 +297,7 @@ export class Trainer {
     // No later batch would heal these.
     const tensor = nonFiniteTensor(this.#phase.trained, this.#phase.optimizer);
     if (tensor !== null) await this.#diverge(`${tensor} is no longer finite`);
-    return { loss, skipped: reason };
+    return { ...update, skipped: reason };
   }
 
   /** @param fullness why the cycle ends; null where that was planned. */

@@ -7,6 +7,7 @@ import { runContents } from "../../tests/run-contents.js";
 import { completeSettings, resolveSettings } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { CycleLosses } from "../relora/cycle-losses.js";
+import { restartingPart } from "../relora/plan.js";
 import { type MergeRecord, type MetricsRecord, parseMetrics } from "../runs/metrics.js";
 import { checkRun } from "../verbs/doctor/check-run.js";
 import { mergeTarget } from "../verbs/merge.js";
@@ -24,8 +25,10 @@ const STEPS = 160;
 
 const settingsOf = (name: string, change: Partial<Settings>): Settings => {
   const flags: Partial<Settings> = {
-    ...{ model: "tiny", method: "relora", restart: "when-full", rank: 2, vocabSize: 300, batchSize: 4 },
-    ...{ sequenceLength: 32, maxSteps: STEPS, warmStartSteps: 10, warmupSteps: 2, lr: 3e-3, adapterLr: 2e-2 },
+    ...(change.method !== "lora" && { method: "relora", restart: "when-full" }),
+    ...{ model: "tiny", rank: 2, targetModules: ["o_proj", "down_proj"] },
+    ...{ vocabSize: 300, sequenceLength: 64, batchSize: 8, maxSteps: STEPS, warmStartSteps: 2, warmupSteps: 2 },
+    ...{ lr: 3e-3, adapterLr: 2e-2 },
     ...{ trainModules: [], evalEvery: 40, evalTokens: 300, sampleTokens: 0, saveEvery: 40, threads: 1 },
     ...{ data: path.join(folder, "text.txt"), out: path.join(folder, name) },
     ...change,
@@ -48,16 +51,24 @@ const CASES: readonly (readonly [name: string, change: Partial<Settings>])[] = [
 
 describe.each(CASES)("adapters that restart when they are full, %s", (name, change) => {
   test("do so after the steps that the recorded losses say, and are whole", async () => {
-    const { runFolder } = await train(settingsOf(name, change));
+    const settings = settingsOf(name, change);
+    const { runFolder } = await train(settings);
     const records = await recordsOf(runFolder);
     const losses = new CycleLosses();
+    const start = records.find((record) => record.kind === "start")!;
+    // Nothing but adapters trains after the warm start.
+    const part = restartingPart(settings, start.trainableParameters);
     const expected: unknown[] = [];
+    let before = 0;
     for (const record of records) {
-      if (record.kind !== "step" || record.phase !== "adapter") continue;
-      losses.add(record.loss);
-      const fullness = losses.fullness(STEPS - record.step, 2 * (change.restartShare ?? 1));
+      if (record.kind !== "step") continue;
+      const tokens = record.tokens - before;
+      before = record.tokens;
+      if (record.phase !== "adapter") continue;
+      losses.add(record.loss, tokens);
+      const fullness = losses.fullness(STEPS - record.step, part);
       if (fullness === null) continue;
-      losses.restart();
+      losses.restart(part.weights);
       expected.push([record.step, fullness]);
     }
     const merges = restartsIn(records);
@@ -89,6 +100,20 @@ describe.each(CASES)("adapters that restart when they are full, %s", (name, chan
     expect(await resume(settings.out!)).toMatchObject({ outcome: "done", step: STEPS });
     expect(await runContents(settings.out!)).toEqual(await runContents(whole));
   });
+});
+
+test("adapters that can hold more than the run has learned do not restart: the run is that of LoRA", async () => {
+  const change = { rank: 8 };
+  const [asRelora, asLora] = await Promise.all([
+    train(settingsOf("roomy", change)),
+    train(settingsOf("lora", { ...change, method: "lora" })),
+  ]);
+  const lossesOf = async (out: string): Promise<number[]> =>
+    (await recordsOf(out)).flatMap((record) => (record.kind === "step" ? [record.loss] : []));
+  const losses = await lossesOf(asRelora.runFolder);
+  expect(restartsIn(await recordsOf(asRelora.runFolder))).toEqual([]);
+  expect(losses).toEqual(await lossesOf(asLora.runFolder));
+  expect(losses).toHaveLength(STEPS);
 });
 
 test("a run that is made longer goes on with the restarts it had", async () => {
