@@ -210,6 +210,14 @@ export const TOKENIZER_KINDS: Readonly<Record<string, Json>> = {
   "spaces on the right": added({ rstrip: true }),
   "spaces on both sides of words": added({ lstrip: true, rstrip: true, single_word: true }),
   "normalized tokens": added({ normalized: true }, { normalizer: { type: "Lowercase" } }),
+  "tokens that normalizing changes": spelling({
+    normalizer: { type: "Lowercase" },
+    added_tokens: [
+      { ...PLAIN, id: 258, content: "SOLO", normalized: true },
+      { ...PLAIN, id: 259, content: "Solo More", normalized: true, special: true },
+      { ...PLAIN, id: 260, content: "É!", special: true },
+    ],
+  }),
   "tokens before normalizing": added({}, { normalizer: { type: "Lowercase" } }),
   "special tokens": added({ special: true }),
   "byte level": byteLevel({}),

@@ -39,6 +39,11 @@ export function addedTokenOf(value: unknown): AddedToken {
   };
 }
 
+/** The text that an added token is found as and that its id stands for. */
+export function writtenForm({ content, normalized }: AddedToken, normalizer: Normalizer | null): string {
+  return normalized && normalizer !== null ? normalizer(content) : content;
+}
+
 /** A stretch of a text: the id of an added token, or text between them. */
 export type Section = { readonly id: number } | { readonly text: string; readonly isFirst: boolean };
 
@@ -59,7 +64,7 @@ export class AddedTokens {
     this.#normalized = new Finder(
       entries
         .filter(([, { normalized }]) => normalized)
-        .map(([id, token]) => [normalizer?.(token.content) ?? token.content, { id, ...token }]),
+        .map(([id, token]) => [writtenForm(token, normalizer), { id, ...token }]),
     );
   }
 

@@ -1,5 +1,5 @@
 import { isObject, shownValue } from "../base/json.js";
-import { type AddedToken, AddedTokens, addedTokenOf } from "./added-tokens.js";
+import { type AddedToken, AddedTokens, addedTokenOf, writtenForm } from "./added-tokens.js";
 import { toByteCharacters } from "./byte-level.js";
 import { type Decoder, decoderOf } from "./decoders.js";
 import { normalizerOf } from "./normalizers.js";
@@ -23,7 +23,9 @@ export class TokenizerPipeline {
   /** By id. */
   readonly addedTokens: ReadonlyMap<number, AddedToken>;
   readonly #ids: ReadonlyMap<string, number>;
+  /** What ids stand for in a text. */
   readonly #tokens: ReadonlyMap<number, string>;
+  readonly #special: ReadonlySet<string>;
   readonly #finder: AddedTokens;
   readonly #preTokenizer: PreTokenizer | null;
   readonly #pieces: PieceTokens;
@@ -42,7 +44,12 @@ export class TokenizerPipeline {
     const { vocab } = this.model;
     this.addedTokens = withIds(json.added_tokens ?? [], vocab);
     this.#finder = new AddedTokens(this.addedTokens, normalizer);
-    this.#tokens = tokensById(vocab, this.addedTokens);
+    this.#tokens = new Map([
+      ...tokensById(vocab, this.addedTokens),
+      ...[...this.addedTokens].map(([id, token]) => [id, writtenForm(token, normalizer)] as const),
+    ]);
+    const special = [...this.addedTokens.values()].filter((token) => token.special);
+    this.#special = new Set(special.map(({ content }) => content));
     for (const id of [...this.surround.before, ...this.surround.after]) {
       if (!this.#tokens.has(id))
         throw new Error(`post_processor puts id ${id} around texts, which is that of no token`);
@@ -91,12 +98,12 @@ export class TokenizerPipeline {
     return ids;
   }
 
-  /** Ids beyond the vocabulary are ignored. */
+  /** Ids beyond the vocabulary are ignored. As in tokenizers, a special token is one whose text in here is that of one. */
   decode(ids: readonly number[], skipSpecialTokens: boolean): string {
     const tokens: string[] = [];
     for (const id of ids) {
       const token = this.#tokens.get(id);
-      if (token !== undefined && !(skipSpecialTokens && this.addedTokens.get(id)?.special)) tokens.push(token);
+      if (token !== undefined && !(skipSpecialTokens && this.#special.has(token))) tokens.push(token);
     }
     return this.#decoder === null ? tokens.join(" ") : this.#decoder(tokens).join("");
   }
