@@ -32,6 +32,11 @@ export type SettingUse =
   | "seen gradients"
   | "cosine"
   | "four bits"
+  | "quantized weights"
+  | "trained tokenizer"
+  | "kept tokens"
+  | "samples"
+  | "re-warming"
   | "patience"
   | "full weights";
 
@@ -216,6 +221,7 @@ export const SETTINGS = {
   vocabSize: {
     type: "integer",
     group: "Model and data",
+    usedBy: ["trained tokenizer"],
     study: "shared",
     default: 4096,
     min: 257,
@@ -239,6 +245,7 @@ export const SETTINGS = {
     type: "string",
     path: "path",
     group: "Model and data",
+    usedBy: ["kept tokens"],
     mayChange: true,
     computesNothing: true,
     default: null,
@@ -452,7 +459,7 @@ export const SETTINGS = {
   mergePolicy: {
     type: "choice",
     group: "Method",
-    usedBy: ["adapters"],
+    usedBy: ["adapters", "quantized weights"],
     warmStart: "none",
     choices: MERGE_POLICIES,
     default: "delta-log",
@@ -502,6 +509,7 @@ export const SETTINGS = {
   restartWarmupSteps: {
     type: "integer",
     group: "Restarts",
+    usedBy: ["re-warming"],
     warmStart: "rates",
     derived: "a tenth of cycleLength, at most 50",
     min: 0,
@@ -854,6 +862,7 @@ export const SETTINGS = {
   samplePrompt: {
     type: "string",
     group: "Evaluation and checkpoints",
+    usedBy: ["samples"],
     default: "",
     help: "Text that the sample continues; empty for the start of a document.",
   },

@@ -50,6 +50,33 @@ test.each<[flags: Record<string, unknown>, fault: string | null]>([
   [{ model: "m", data: "d.txt", method: "lora", lr: 1e-6 }, null],
   [{ model: "m", data: "d.txt", method: "lora", lr: 1e-6, adapterLr: 1e-3, trainModules: "norms" }, null],
   [{ method: "lora", lr: 1e-6, adapterLr: 1e-3 }, null],
+  [
+    { mergePolicy: "residual", quantize: "none" },
+    "mergePolicy: is for quantized weights, and quantize is none; leave it out",
+  ],
+  [{ mergePolicy: "residual", quantize: "nf4" }, null],
+  [{ mergePolicy: "residual", model: "m", data: "d.txt" }, null],
+  [
+    { vocabSize: 1000, tokenizer: "t.json" },
+    "vocabSize: is for a tokenizer that is trained, and tokenizer names one; leave it out",
+  ],
+  [{ vocabSize: 1000 }, null],
+  [
+    { tokenCache: "kept", tokenCacheLimit: 0 },
+    "tokenCache: is for tokens that are kept, and tokenCacheLimit 0 keeps none; leave it out",
+  ],
+  [{ tokenCache: "kept" }, null],
+  [
+    { samplePrompt: "The", sampleTokens: 0 },
+    "samplePrompt: is for samples, and sampleTokens 0 writes none; leave it out",
+  ],
+  [{ samplePrompt: "The" }, null],
+  [
+    { model: "m", data: "d.txt", method: "relora", restartWarmupSteps: 5 },
+    "restartWarmupSteps: is for schedule cosine_restarts, or for adapters after a warm start; leave it out",
+  ],
+  [{ model: "m", data: "d.txt", method: "relora", restartWarmupSteps: 5, reloraEvery: 10 }, null],
+  [{ restartWarmupSteps: 5 }, null],
   [{ minImprovement: 0.1 }, "minImprovement: is for patience; leave it out"],
   [{ minImprovement: 0.1, patience: 3 }, null],
 ])("%j", (flags, fault) => {

@@ -4,6 +4,7 @@ import { optionName } from "../base/naming.js";
 import { isFourBitType } from "../ops/four-bit-codes.js";
 import { isPruning, PRUNING_METHODS } from "../optim/reset.js";
 import type { OpenSettings } from "./derive.js";
+import { jobOf } from "./jobs.js";
 import { findSetting, settingOf } from "./names.js";
 import type { SettingUse } from "./settings.js";
 
@@ -41,6 +42,28 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: OpenSettings): boolean
   "four bits": {
     isMet: ({ quantize }) => isFourBitType(quantize),
     words: `${optionName("quantize")} nf4 or fp4`,
+  },
+  "quantized weights": {
+    // The folder of a model may hold quantized weights.
+    isMet: (settings) => settings.quantize !== "none" || jobOf(settings) === "fine-tune",
+    words: `quantized weights, and ${optionName("quantize")} is none`,
+  },
+  "trained tokenizer": {
+    isMet: ({ tokenizer }) => tokenizer === null,
+    words: `a tokenizer that is trained, and ${optionName("tokenizer")} names one`,
+  },
+  "kept tokens": {
+    isMet: ({ tokenCacheLimit }) => tokenCacheLimit > 0,
+    words: `tokens that are kept, and ${optionName("tokenCacheLimit")} 0 keeps none`,
+  },
+  samples: {
+    isMet: ({ sampleTokens }) => sampleTokens > 0,
+    words: `samples, and ${optionName("sampleTokens")} 0 writes none`,
+  },
+  "re-warming": {
+    isMet: ({ method, schedule, warmStartSteps }) =>
+      schedule === "cosine_restarts" || (method !== "full" && warmStartSteps !== 0),
+    words: "schedule cosine_restarts, or for adapters after a warm start",
   },
   "full weights": {
     isMet: usesRate,
