@@ -227,6 +227,8 @@ test("the head of a run says job, rate, rows, steps and what is held out", () =>
     "device  cpu, 2 threads",
     "run     runs/first",
   ]);
+  const small = { ...start, outline: { ...outline, epochs: 436, stepsPerEpoch: 0.25 } };
+  expect(headerLines(small, 80, plain)).toContain("steps   109: 436 epochs, 4 in each step");
   for (const columns of [40, 80]) {
     for (const line of headerLines({ ...start, outline }, columns, plain))
       expect(textWidth(line)).toBeLessThanOrEqual(columns);

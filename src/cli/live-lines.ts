@@ -104,8 +104,9 @@ function rowWords({ rowLength, batchSize, totalBatchSize, padding }: RunOutline)
 const MUCH_PADDING = 0.5;
 
 function stepWords({ maxSteps, epochs, stepsPerEpoch }: RunOutline): string {
-  const [passes, each] = [epochs, stepsPerEpoch].map((number) => Number(number.toPrecision(3)));
-  return `${maxSteps}: ${passes} ${passes === 1 ? "epoch" : "epochs"} of ${each}`;
+  const [passes, each, inStep] = [epochs, stepsPerEpoch, 1 / stepsPerEpoch].map((n) => Number(n.toPrecision(3)));
+  const words = `${maxSteps}: ${passes} ${passes === 1 ? "epoch" : "epochs"}`;
+  return stepsPerEpoch < 1 ? `${words}, ${inStep} in each step` : `${words} of ${each}`;
 }
 
 function heldOutWords({ heldOutSamples, heldOutTokens, evaluated, isRough, ...rest }: RunOutline): string {

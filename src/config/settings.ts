@@ -969,7 +969,7 @@ export const SETTINGS = {
     group: "Run",
     choices: ["none", "quickstart"],
     default: "none",
-    help: "A recipe whose values stand in where neither the config file nor a flag gives one; quickstart where neither a config file nor a model is named.",
+    help: "A recipe whose values stand in where neither the config file nor a flag gives one; quickstart where neither a config file nor a model is named. Another model takes its rank, lengths and evaluations, but not how it quantizes, and one that has learned takes neither its data nor its learning rates.",
   },
   out: {
     type: "string",

@@ -607,7 +607,8 @@ export interface TrainSettings {
   readonly scratch?: Settings["scratch"] | undefined;
   /**
    * A recipe whose values stand in where neither the config file nor a flag gives one; quickstart where neither a
-   * config file nor a model is named.
+   * config file nor a model is named. Another model takes its rank, lengths and evaluations, but not how it quantizes,
+   * and one that has learned takes neither its data nor its learning rates.
    *
    * Value: one of none, quickstart.
    * Default: none.

@@ -210,4 +210,14 @@ describe("what the numbers say is said", () => {
     expect(runWarnings([startOf(10, { cut: { samples: 0, tokens: 0, of: 80 } })])).toEqual([]);
     expect(runWarnings([])).toEqual([]);
   });
+
+  test("a step of more rows than the data have", () => {
+    expect(runWarnings([startOf(10, { rowsPerEpoch: 5, totalBatchSize: 64 })])).toEqual([
+      {
+        kind: "data-in-a-step",
+        text: "A step of 64 rows takes the data 12.8 times, as they are 5 rows. Lower the batch size, or train on more data.",
+      },
+    ]);
+    expect(runWarnings([startOf(10, { rowsPerEpoch: 64, totalBatchSize: 64 })])).toEqual([]);
+  });
 });

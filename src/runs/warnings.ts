@@ -4,6 +4,7 @@ import type { EvalRecord, MergeRecord, MetricsRecord, StartRecord, StepRecord } 
 
 export type WarningKind =
   | "samples-cut"
+  | "data-in-a-step"
   | "rate-too-high"
   | "not-learning"
   | "held-out-worse"
@@ -35,6 +36,7 @@ type Rule = (course: Course) => string | null;
 
 const RULES: Readonly<Record<WarningKind, Rule>> = {
   "samples-cut": cutWarning,
+  "data-in-a-step": repeatWarning,
   "rate-too-high": rateWarning,
   "not-learning": stillWarning,
   "held-out-worse": worseWarning,
@@ -82,6 +84,16 @@ function cutWarning({ start }: Course): string | null {
   return (
     `${cut.samples} of ${cut.of} samples are cut to ${rowLength} tokens, which leaves out ` +
     `${formatCount(cut.tokens)} of their tokens. Raise the sequence length, or shorten them.`
+  );
+}
+
+function repeatWarning({ start }: Course): string | null {
+  const { rowsPerEpoch, totalBatchSize } = start?.outline ?? {};
+  if (rowsPerEpoch === undefined || totalBatchSize === undefined || rowsPerEpoch >= totalBatchSize) return null;
+  const times = Number((totalBatchSize / rowsPerEpoch).toPrecision(3));
+  return (
+    `A step of ${totalBatchSize} rows takes the data ${times} times, as they are ${rowsPerEpoch} rows. ` +
+    "Lower the batch size, or train on more data."
   );
 }
 
