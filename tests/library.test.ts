@@ -85,6 +85,20 @@ test("without a model the settings are those of the quickstart, as on the comman
   expect(named).not.toHaveProperty("preset");
 });
 
+test("settings that change nothing are said, unless all are given", async () => {
+  const small = { model: "tiny", data, vocabSize: 280, sequenceLength: 16, maxSteps: 2, dryRun: true } as const;
+  const noticesOf = async (given: Parameters<typeof train>[0]): Promise<string[]> => {
+    const heard: string[] = [];
+    await train(given, { onNotice: (text) => heard.push(text) });
+    return heard;
+  };
+  expect(await noticesOf({ ...small, method: "lora", reloraEvery: 2 })).toEqual([
+    "reloraEvery is for method relora, and changes nothing here.",
+  ]);
+  const whole = resolveSettings({ flags: { ...small, method: "lora" } });
+  expect(await noticesOf(whole as Parameters<typeof train>[0])).toEqual([]);
+});
+
 test("unknown settings and options are type errors, and at run time errors with the nearest name", async () => {
   // @ts-expect-error there is no such setting
   await expect(train({ maxStep: 200 })).rejects.toThrow(

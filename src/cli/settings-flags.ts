@@ -7,8 +7,8 @@ import type { OpenSettings } from "../config/derive.js";
 import { flagDefinitions } from "../config/flags.js";
 import { adviceForUnknown } from "../config/names.js";
 import { resolveSettings } from "../config/resolve.js";
-import { SETTINGS, type SettingKey } from "../config/settings.js";
-import { requireUsed, unusedOf } from "../config/unused.js";
+import type { SettingKey } from "../config/settings.js";
+import { requireUsed, unusedNotices } from "../config/unused.js";
 import { adviceFromOptions, briefDefault, ListedOption, type UnknownOptionAdvice } from "./usage.js";
 
 /** Adds a flag for every setting, in the groups of the reference page. */
@@ -68,10 +68,8 @@ export async function settingsResolver(
   return (flags) => {
     const settings = resolveSettings({ flags, ...(file !== undefined && { file }) });
     requireUsed(flags, settings);
-    // That of a run has all settings.
-    const isWhole = Object.keys(SETTINGS).every((key) => Object.hasOwn(file?.values ?? {}, key));
-    const unused = unusedOf(isWhole ? {} : (file?.values ?? {}), settings);
-    for (const [name, words] of unused) onNotice?.(`${file!.path}: ${name} is for ${words}, and changes nothing here.`);
+    if (file === undefined) return settings;
+    for (const notice of unusedNotices(file.values, settings)) onNotice?.(`${file.path}: ${notice}`);
     return settings;
   };
 }

@@ -6,7 +6,7 @@ import { isPruning, PRUNING_METHODS } from "../optim/reset.js";
 import type { OpenSettings } from "./derive.js";
 import { jobOf } from "./jobs.js";
 import { findSetting, settingOf } from "./names.js";
-import type { SettingUse } from "./settings.js";
+import { SETTINGS, type SettingUse } from "./settings.js";
 
 /** When a use of settings holds, and the words for it. */
 const USES: Readonly<Record<SettingUse, { isMet(settings: OpenSettings): boolean; words: string }>> = {
@@ -101,8 +101,17 @@ export function requireUsed(flags: Readonly<Record<string, unknown>>, settings: 
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
 }
 
+/**
+ * Sentences about given settings that change nothing. Of a complete set there are none, as not all of its settings were
+ * chosen.
+ */
+export function unusedNotices(given: Readonly<Record<string, unknown>>, settings: OpenSettings): string[] {
+  if (Object.keys(SETTINGS).every((key) => Object.hasOwn(given, key))) return [];
+  return [...unusedOf(given, settings)].map(([name, words]) => `${name} is for ${words}, and changes nothing here.`);
+}
+
 /** Given settings that change nothing, by name, and what each is for. */
-export function unusedOf(given: Readonly<Record<string, unknown>>, settings: OpenSettings): Map<string, string> {
+function unusedOf(given: Readonly<Record<string, unknown>>, settings: OpenSettings): Map<string, string> {
   const unused = new Map<string, string>();
   const ignored: readonly string[] = adapterKind(settings.adapterKind).ignores ?? [];
   for (const [name, value] of Object.entries(given)) {

@@ -15,6 +15,7 @@ import { heardByProgram } from "../base/naming.js";
 import { smallest } from "../base/numbers.js";
 import { resolveSettings } from "../config/resolve.js";
 import type { TrainSettings } from "../config/train-settings.js";
+import { unusedNotices } from "../config/unused.js";
 import { allRecords } from "../runs/all-records.js";
 import type { EvalRecord, MetricsRecord, StepRecord } from "../runs/metrics.js";
 import type { TrainResult } from "../training/ending.js";
@@ -79,6 +80,7 @@ export async function train(settings: TrainSettings = {}, options: RunOptions = 
   const listening = heard("train", options);
   const open = resolveSettings({ flags: { ...settings }, defaults: { device: await usualDevice() } });
   const work = listening.options;
+  for (const notice of unusedNotices({ ...settings }, open)) work.onNotice?.(notice);
   const result = await listening.listeners.resultOf(
     isPage ? elsewhere((heard) => startTraining(open, heard), listening) : trainRun(open, work),
   );
