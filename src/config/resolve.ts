@@ -270,6 +270,13 @@ function complete(layers: readonly Layer[], faults: string[], bad: Set<SettingKe
   if (values.maxTrainTokens !== null && values.maxSteps !== undefined && !isLengthFinal) {
     Object.assign(values, { stepLimit: values.maxSteps, maxSteps: undefined });
   }
+  // Its none says that another unit states the length.
+  if (values.epochs === null && LENGTHS.every((key) => values[key] == null && !bad.has(key))) {
+    faults.push(
+      `${optionName("epochs", null)}: leaves the length of the run to ${optionName("maxSteps")} or ` +
+        `${optionName("maxTrainTokens")}, and neither is given; give one of the three`,
+    );
+  }
   for (const key of SETTING_KEYS) {
     const fallback = defaultIn(job, settingOf(key));
     if ("required" in fallback && values[key] === undefined && !bad.has(key)) {
