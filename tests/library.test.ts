@@ -408,6 +408,12 @@ test("a context of more tokens than the model sees is not served", async () => {
   );
 });
 
+test("a chat template that is not there is missed when the model is loaded", async () => {
+  await expect(loadModel(run, { chatTemplate: "bogus", threads: 1 })).rejects.toThrow(
+    /^chatTemplate: there is no file bogus, and the built-in ones chatml, .*; name one$/,
+  );
+});
+
 test("chat without a chat template says what to do in words of a program", async () => {
   await expect(model.chat("Hello")).rejects.toThrow(/name one as chatTemplate, a file or one of .*, or use generate/);
   const template = path.join(folder, "chat.jinja");
