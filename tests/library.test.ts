@@ -415,6 +415,19 @@ test("what generation_config.json asks for in vain is said when a model is loade
   expect(notices).toEqual([said, said]);
 });
 
+test("a context of more tokens than the model sees is not served", async () => {
+  const job = { target: run.modelFolder!, name: "model", base: null, adapters: {}, parallel: 1, contextTokens: 33 };
+  await expect(loadServed({ ...job, device: "cpu", threads: 1 }, {})).rejects.toThrow(
+    `contextTokens: must be at most 32, the length of ${run.modelFolder}, got 33`,
+  );
+});
+
+test("a chat template that is not there is missed when the model is loaded", async () => {
+  await expect(loadModel(run, { chatTemplate: "bogus", threads: 1 })).rejects.toThrow(
+    /^chatTemplate: there is no file bogus, and the built-in ones chatml, .*; name one$/,
+  );
+});
+
 test("chat without a chat template says what to do in words of a program", async () => {
   await expect(model.chat("Hello")).rejects.toThrow(/name one as chatTemplate, a file or one of .*, or use generate/);
   const template = path.join(folder, "chat.jinja");

@@ -34,6 +34,11 @@ export const COUNT: Kind = {
   words: "an integer of at least 1",
   holds: (value) => Number.isSafeInteger(value) && Number(value) >= 1,
 };
+export const INTEGER: Kind = { words: "an integer", holds: Number.isInteger };
+export const FROM_ZERO: Kind = {
+  words: "an integer of at least 0",
+  holds: (value) => Number.isSafeInteger(value) && Number(value) >= 0,
+};
 export const FINITE: Kind = { words: "a finite number", holds: Number.isFinite };
 export const NOT_NEGATIVE: Kind = {
   words: "a finite number of at least 0",
@@ -47,6 +52,10 @@ export function orNull({ words, holds }: Kind): Kind {
 
 export function either(one: Kind, other: Kind): Kind {
   return { words: `${one.words} or ${other.words}`, holds: (value) => one.holds(value) || other.holds(value) };
+}
+
+export function oneOf(choices: readonly string[]): Kind {
+  return { words: `one of ${choices.join(", ")}`, holds: (value) => choices.includes(value as string) };
 }
 
 export function listOf({ words, holds }: Kind): Kind {

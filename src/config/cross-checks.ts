@@ -11,8 +11,11 @@ import type { SettingKey, Settings } from "./settings.js";
 interface CrossCheck {
   /** Settings that the rule reads, the one to blame first. The rule is skipped if one of them is already at fault. */
   readonly keys: readonly [SettingKey, ...SettingKey[]];
-  /** The fault, or null where the rule holds. */
-  readonly fault: (settings: Settings) => string | null;
+  /**
+   * The fault, or null where the rule holds.
+   * @param isDerived true for settings that follow from others, as nobody gave them.
+   */
+  readonly fault: (settings: Settings, isDerived: (key: SettingKey) => boolean) => string | null;
   /** The least maxSteps with which the rule holds: what to ask for where the others stay, as in a run under way. */
   readonly leastSteps?: (settings: Settings) => number;
 }
@@ -219,11 +222,15 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
   },
   {
     keys: ["cycleLength", "reloraEvery", "method"],
-    fault: ({ cycleLength, reloraEvery, method }) =>
-      method !== "relora" || cycleLength % reloraEvery === 0
+    fault: ({ cycleLength, reloraEvery, method }, isDerived) => {
+      const [from, advice] = isDerived("reloraEvery")
+        ? [", derived from the steps with adapters", `; give ${optionName("reloraEvery")} too`]
+        : ["", ""];
+      return method !== "relora" || cycleLength % reloraEvery === 0
         ? null
-        : `${optionName("cycleLength")}: must be a multiple of ${optionName("reloraEvery")} (${reloraEvery}), so ` +
-          `that restarts fall on merges, got ${cycleLength}`,
+        : `${optionName("cycleLength")}: must be a multiple of ${optionName("reloraEvery")} (${reloraEvery}${from}), ` +
+            `so that restarts fall on merges, got ${cycleLength}${advice}`;
+    },
   },
   {
     keys: ["restartWarmupSteps", "cycleLength", "schedule"],

@@ -141,6 +141,11 @@ test("epochs and steps are one decision: of two sources the stronger says it, on
     epochs: null,
     maxSteps: 7,
   });
+  const open =
+    "leaves the length of the run to --max-steps or --max-train-tokens, and neither is given; give one of the three";
+  expect(faultOf({ ...TUNED, epochs: "none" })).toBe(`--epochs none: ${open}`);
+  expect(faultOf({ ...TUNED, epochs: "none", maxSteps: "many" })).toMatch(/^--max-steps: must be [^\n]*$/);
+  expect(tuned({ epochs: "none", maxSteps: 20 })).toMatchObject({ epochs: null, maxSteps: 20 });
   // From scratch too, where the data say how many steps that are.
   const scratch = resolveSettings({ flags: { model: "tiny", epochs: 2 } });
   expect(scratch.maxSteps).toBeUndefined();

@@ -380,7 +380,12 @@ describe("faults", () => {
       { maxSteps: 9e15, reloraEvery: 7, method: "relora" },
       /^reloraEvery: must make at most 1000000 merges, .* got 7, which makes 964285714285715; raise it$/,
     ],
-    [{ reloraEvery: 2000, cycleLength: 3000 }, /^cycleLength: must be a multiple of reloraEvery \(2000\)/],
+    [{ reloraEvery: 2000, cycleLength: 3000 }, /^cycleLength: must be a multiple of reloraEvery \(2000\).* got 3000$/],
+    [
+      { cycleLength: 3000 },
+      "cycleLength: must be a multiple of reloraEvery (1875, derived from the steps with adapters), so that restarts " +
+        "fall on merges, got 3000; give reloraEvery too",
+    ],
     [{ reloraEvery: 2000, restartWarmupSteps: 2000 }, "restartWarmupSteps: must be below cycleLength (2000), got 2000"],
     [
       { reloraEvery: 2000, warmStartSteps: 0, warmupSteps: 2001 },

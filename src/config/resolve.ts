@@ -58,9 +58,10 @@ export function resolveSettings(sources: SettingSources = {}): OpenSettings {
   const settings = complete([weaker, fromFile, fromChanges, fromFlags, { values: { preset } }], faults, bad);
   const isUnderWay = file?.isResolved === true && fromFlags.values.maxSteps !== undefined;
   const stays = (key: SettingKey): boolean => isUnderWay && fromFlags.values[key] === undefined;
+  const isDerived = (key: SettingKey): boolean => (given[key] ?? weaker.values[key]) === undefined;
   append(
     faults,
-    faultsOf(settings, bad, stays).map((fault) => underGivenNames(fault, flags)),
+    faultsOf(settings, bad, isDerived, stays).map((fault) => underGivenNames(fault, flags)),
   );
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return settings;
@@ -72,7 +73,7 @@ export function resolveSettings(sources: SettingSources = {}): OpenSettings {
  */
 export function completeSettings(settings: OpenSettings, facts: DataFacts = {}): Settings {
   const completed = derive(settings, { evaluationRows: 0, fittingRows: Number.POSITIVE_INFINITY, ...facts });
-  const faults = faultsOf(completed, new Set());
+  const faults = faultsOf(completed, new Set(), (key) => settings[key] === undefined);
   if (faults.length === 0 && !isComplete(completed)) {
     const [open] = openKeys(completed);
     faults.push(`${optionName(open!)}: follows from the model or the data, which are not read here; set it`);
@@ -93,16 +94,18 @@ function underGivenNames(fault: string, flags: Readonly<Record<string, unknown>>
 
 /**
  * The faults of values that do not fit together, as far as these are known. Extends `bad`.
+ * @param isDerived true for settings that nobody gave.
  * @param stays true for settings of a run whose new length must fit them.
  */
 function faultsOf(
   settings: OpenSettings,
   bad: Set<SettingKey>,
+  isDerived: (key: SettingKey) => boolean,
   stays: (key: SettingKey) => boolean = () => false,
 ): string[] {
   return CROSS_CHECKS.flatMap(({ keys, fault, leastSteps }) => {
     if (keys.some((key) => bad.has(key) || settings[key] === undefined)) return [];
-    const found = fault(settings as Settings);
+    const found = fault(settings as Settings, isDerived);
     if (found === null) return [];
     const [key] = keys;
     bad.add(key);
@@ -269,6 +272,13 @@ function complete(layers: readonly Layer[], faults: string[], bad: Set<SettingKe
   }
   if (values.maxTrainTokens !== null && values.maxSteps !== undefined && !isLengthFinal) {
     Object.assign(values, { stepLimit: values.maxSteps, maxSteps: undefined });
+  }
+  // Its none says that another unit states the length.
+  if (values.epochs === null && LENGTHS.every((key) => values[key] == null && !bad.has(key))) {
+    faults.push(
+      `${optionName("epochs", null)}: leaves the length of the run to ${optionName("maxSteps")} or ` +
+        `${optionName("maxTrainTokens")}, and neither is given; give one of the three`,
+    );
   }
   for (const key of SETTING_KEYS) {
     const fallback = defaultIn(job, settingOf(key));

@@ -1,11 +1,12 @@
+import { COUNT, FLAG, type Kinds, oneOf, requireArguments } from "../base/arguments.js";
 import { add, cast, mul } from "../ops/elementwise.js";
-import type { FourBitType } from "../ops/four-bit-codes.js";
+import { FOUR_BIT_CODES, type FourBitType } from "../ops/four-bit-codes.js";
 import { gatherRows } from "../ops/gather.js";
 import { pad, reshape, slice } from "../ops/movement.js";
 import { dequantizeFourBit as dequantizeNode, type FourBitMatrix, matmulFourBit } from "../ops/quantized.js";
 import { lazySource, Tensor } from "../tensor/tensor.js";
 import { NESTED_BLOCK_SIZE, type NestedAbsmax, nestAbsmax, restoreAbsmax } from "./double-quantization.js";
-import { dequantizeFourBit, quantizeFourBit } from "./four-bit.js";
+import { BLOCK_SIZE, dequantizeFourBit, quantizeFourBit } from "./four-bit.js";
 import { QuantizedWeight } from "./quantized-weight.js";
 import type { Quantizer } from "./quantizer.js";
 import type { Rounding } from "./rounding.js";
@@ -18,6 +19,11 @@ export interface FourBitArrays {
   readonly absmax: Float32Array | NestedAbsmax;
 }
 
+const KINDS = {
+  ...{ outFeatures: COUNT, inFeatures: COUNT },
+  ...{ format: oneOf(Object.keys(FOUR_BIT_CODES)), blockSize: BLOCK_SIZE, doubleQuant: FLAG },
+} as const satisfies Kinds;
+
 /** An NF4 or FP4 matrix: 4 bits per element and a scale per block of the flattened matrix. Blocks may straddle rows. */
 export class FourBitWeight extends QuantizedWeight {
   readonly quantizer: Quantizer & { readonly format: FourBitType };
@@ -25,12 +31,15 @@ export class FourBitWeight extends QuantizedWeight {
   readonly #leaves: Readonly<Record<"packed" | keyof NestedAbsmax, Tensor>>;
   #arrays: FourBitArrays | undefined;
 
+  /** @throws ConfigError for sizes, a format or blocks that there are not. */
   constructor(
     shape: readonly [outFeatures: number, inFeatures: number],
     quantizer: Quantizer & { readonly format: FourBitType },
     arrays?: FourBitArrays,
   ) {
     super();
+    const [outFeatures, inFeatures] = shape;
+    requireArguments("FourBitWeight", KINDS, { ...quantizer, outFeatures, inFeatures });
     this.shape = shape;
     this.quantizer = quantizer;
     this.#arrays = arrays;

@@ -1,4 +1,5 @@
-import { ConfigError, ShapeError } from "../base/errors.js";
+import { type Kind, requireEach } from "../base/arguments.js";
+import { ShapeError } from "../base/errors.js";
 import { FOUR_BIT_CODES, type FourBitType } from "../ops/four-bit-codes.js";
 import type { Rng } from "../tensor/random.js";
 import { packNearest, unpack } from "./four-bit-kernels.js";
@@ -19,11 +20,11 @@ export interface FourBitCodes {
   readonly absmax: Float32Array;
 }
 
-/** @throws ConfigError unless blockSize is a power of two from 16 to 4096. */
-export function checkBlockSize(blockSize: number, where = "blockSize"): void {
-  if (Number.isInteger(Math.log2(blockSize)) && blockSize >= 16 && blockSize <= 4096) return;
-  throw new ConfigError(`${where} must be a power of two from 16 to 4096, got ${blockSize}`);
-}
+/** Elements that may share a scale. */
+export const BLOCK_SIZE: Kind = {
+  words: "a power of two from 16 to 4096",
+  holds: (size) => typeof size === "number" && Number.isInteger(Math.log2(size)) && size >= 16 && size <= 4096,
+};
 
 /**
  * Quantizes a flat array in blocks: each element is divided by the largest magnitude of its block and rounded to a
@@ -40,7 +41,7 @@ export function quantizeFourBit(
   format: FourBitFormat,
   options: { readonly rounding?: Rounding; readonly into?: FourBitCodes } = {},
 ): FourBitCodes {
-  checkBlockSize(format.blockSize, "quantizeFourBit: blockSize");
+  requireEach("quantizeFourBit", BLOCK_SIZE, { blockSize: format.blockSize });
   const { rounding = "nearest", into = allocate(values.length, format) } = options;
   checkSizes("quantizeFourBit", into, format, values.length);
   if (rounding === "nearest") packNearest(values, format, into);
@@ -60,7 +61,7 @@ export function dequantizeFourBit(
   length: number,
   into: Float32Array = new Float32Array(length),
 ): Float32Array {
-  checkBlockSize(format.blockSize, "dequantizeFourBit: blockSize");
+  requireEach("dequantizeFourBit", BLOCK_SIZE, { blockSize: format.blockSize });
   checkSizes("dequantizeFourBit", codes, format, length);
   if (into.length !== length) {
     throw new ShapeError(`dequantizeFourBit: into must have ${length} elements, got ${into.length}`);

@@ -1,3 +1,4 @@
+import { COUNT, requireEach } from "../base/arguments.js";
 import { matmul } from "../ops/matmul.js";
 import { dequantizeInt8 as dequantizeNode } from "../ops/quantized.js";
 import { lazySource, Tensor } from "../tensor/tensor.js";
@@ -14,8 +15,11 @@ export class Int8Weight extends QuantizedWeight {
   readonly #scales: Tensor; // (outFeatures)
   #arrays: Int8Rows | undefined;
 
+  /** @throws ConfigError unless the sizes are integers of at least 1. */
   constructor(shape: readonly [outFeatures: number, inFeatures: number], arrays?: Int8Rows) {
     super();
+    const [outFeatures, inFeatures] = shape;
+    requireEach("Int8Weight", COUNT, { outFeatures, inFeatures });
     this.shape = shape;
     this.#arrays = arrays;
     this.#codes = new Tensor(

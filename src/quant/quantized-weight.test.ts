@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { grad } from "../autograd/grad.js";
-import { NumericError, ShapeError } from "../base/errors.js";
+import { ConfigError, NumericError, ShapeError } from "../base/errors.js";
 import { sum } from "../ops/broadcast.js";
 import { matmul } from "../ops/matmul.js";
 import { clearEvaluationCache, evaluate } from "../runtime/evaluate.js";
@@ -8,6 +8,8 @@ import { Program } from "../runtime/program.js";
 import { reachable } from "../tensor/graph.js";
 import { Rng } from "../tensor/random.js";
 import { placeholder, tensor } from "../tensor/tensor.js";
+import { FourBitWeight } from "./four-bit-weight.js";
+import { Int8Weight } from "./int8-weight.js";
 import { createQuantizedWeight, QuantizedLinear } from "./quantized-linear.js";
 import { createQuantizer, describeQuantizer, type Quantizer } from "./quantizer.js";
 
@@ -114,4 +116,25 @@ test("bytes are those of codes and scales", () => {
   // Codes and one byte per block; a scale per 4 groups, the map of 256 and the offset.
   expect(bytes(createQuantizer("nf4", { doubleQuant: true }))).toBe(32_768 + 1024 + 4 * (4 + 256 + 1));
   expect(bytes(createQuantizer("int8"))).toBe(65_536 + 4 * 64);
+});
+
+test.each<[call: () => unknown, message: string]>([
+  [() => createQuantizer("nf5" as "nf4"), 'createQuantizer: format must be one of nf4, fp4, int8, got "nf5"'],
+  [() => createQuantizer("nf4", { blockSize: "64" as never }), "createQuantizer: blockSize must be a power of two"],
+  [
+    () => createQuantizer("nf4", { doubleQuant: 1 as never }),
+    "createQuantizer: doubleQuant must be true or false, got 1",
+  ],
+  [() => new Int8Weight([2, 0]), "Int8Weight: inFeatures must be an integer of at least 1, got 0"],
+  [
+    () => createQuantizedWeight([Number.NaN, 2], createQuantizer("nf4")),
+    "FourBitWeight: outFeatures must be an integer of at least 1, got NaN",
+  ],
+  [
+    () => new FourBitWeight([2, 2], { format: "nf4", blockSize: 48, doubleQuant: false }),
+    "FourBitWeight: blockSize must be a power of two from 16 to 4096, got 48",
+  ],
+])("arguments of no use are refused: %#", (call, message) => {
+  expect(call).toThrow(ConfigError);
+  expect(call).toThrow(message);
 });

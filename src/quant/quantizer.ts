@@ -1,5 +1,6 @@
+import { FLAG, type Kinds, oneOf, requireArguments, requireEach } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
-import { checkBlockSize } from "./four-bit.js";
+import { BLOCK_SIZE } from "./four-bit.js";
 
 /** Formats of frozen weights, all from bitsandbytes. */
 export const QUANTIZATION_FORMATS = ["nf4", "fp4", "int8"] as const;
@@ -17,16 +18,19 @@ export interface Quantizer {
   readonly doubleQuant: boolean;
 }
 
-/** Fills in bitsandbytes' defaults. @throws ConfigError for a block size that the format does not have. */
+const FORMAT = { format: oneOf(QUANTIZATION_FORMATS), doubleQuant: FLAG } as const satisfies Kinds;
+
+/** Fills in bitsandbytes' defaults. @throws ConfigError for an unknown format and what the format does not have. */
 export function createQuantizer(
   format: QuantizationFormat,
   { blockSize = 64, doubleQuant = false }: Partial<Omit<Quantizer, "format">> = {},
 ): Quantizer {
+  requireArguments("createQuantizer", FORMAT, { format, doubleQuant });
   if (format === "int8") {
     if (doubleQuant) throw new ConfigError("double quantization is for nf4 and fp4; int8 has one scale per row");
     return { format, blockSize: 0, doubleQuant };
   }
-  checkBlockSize(blockSize);
+  requireEach("createQuantizer", BLOCK_SIZE, { blockSize });
   return { format, blockSize, doubleQuant };
 }
 

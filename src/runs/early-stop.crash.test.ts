@@ -17,6 +17,7 @@ import { mergeTarget } from "../verbs/merge.js";
 import { bestOf, endingOf } from "./early-stop.js";
 import type { MetricsRecord } from "./metrics.js";
 import { Progress } from "./progress.js";
+import { readRunSettings } from "./run-folder.js";
 
 let folder = "";
 const at = (...names: string[]): string => path.join(folder, ...names);
@@ -163,6 +164,16 @@ describe("the best checkpoint", () => {
     );
     expect(await resume(out, { changes: { loadBest: false } })).toMatchObject({ modelStep: 8 });
     expect(await runContents(out)).toEqual(before);
+  });
+
+  test("may be the last: asking for it then is no change, and is kept for when the run goes on", async () => {
+    const { out } = await trained("last is best", { method: "lora", warmStartSteps: 0, schedule: "constant" });
+    expect(await readFile(path.join(out, "best"), "utf8")).toBe("checkpoint-000011\n");
+    const model = await readModelFolder(path.join(out, "model"));
+    expect(await resume(out, { changes: { loadBest: true } })).toMatchObject({ outcome: "done", modelStep: 11 });
+    expect(await readModelFolder(path.join(out, "model"))).toEqual(model);
+    expect((await readRunSettings(out)).loadBest).toBe(true);
+    expect(await unsound(out)).toEqual([]);
   });
 
   test("that gave way to a later one is not waited for by a run that goes back behind that", async () => {

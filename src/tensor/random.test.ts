@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { ConfigError } from "../base/errors.js";
 import { philox4x32, Rng } from "./random.js";
 
 // Known-answer vectors of Random123 (kat_vectors, philox4x32 with 10 rounds).
@@ -31,6 +32,13 @@ test("a stream depends on seed, purpose and step alone", () => {
   for (const other of [new Rng(2, "init", 3), new Rng(1, "mask", 3), new Rng(1, "init", 4)]) {
     expect(draw(other)).not.toEqual(base);
   }
+});
+
+test("a seed is an integer, and a step one of at least 0", () => {
+  expect(new Rng(-1).uint32()).toBe(new Rng(2 ** 32 - 1).uint32());
+  expect(() => new Rng(Number.NaN, "init")).toThrow("Rng: seed must be an integer, got NaN");
+  expect(() => new Rng(0.5)).toThrow(ConfigError);
+  expect(() => new Rng(0).fork("init", -1)).toThrow("Rng: step must be an integer of at least 0, got -1");
 });
 
 test("uniform and normal have their moments", () => {

@@ -1,3 +1,7 @@
+import { FROM_ZERO, INTEGER, type Kinds, requireArguments } from "../base/arguments.js";
+
+const RNG = { seed: INTEGER, step: FROM_ZERO } as const satisfies Kinds;
+
 /**
  * Counter-based randomness (Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). A stream
  * is named by (seed, purpose, step), and its n-th number depends on nothing else. It is therefore the same on every
@@ -16,8 +20,10 @@ export class Rng {
   /**
    * @param seed integer; only its low 32 bits are used.
    * @param step a non-negative integer, such as the optimizer step.
+   * @throws ConfigError for other numbers.
    */
   constructor(seed: number, purpose = "", step = 0) {
+    requireArguments("Rng", RNG, { seed, step });
     this.seed = seed;
     this.purpose = purpose;
     this.step = step;

@@ -14,7 +14,7 @@ import type { CheckpointName } from "../runs/checkpoint.js";
 import { checkpointName, goBackTo, listCheckpoints } from "../runs/checkpoint.js";
 import { bestOf, type Ending, endingOf, publishedStep } from "../runs/early-stop.js";
 import type { MetricsRecord, PublishedLosses } from "../runs/metrics.js";
-import { isRunFolder, RunFolder, readRunSettings } from "../runs/run-folder.js";
+import { isRunFolder, RunFolder, readRunSettings, writeSettings } from "../runs/run-folder.js";
 import { openRun, type SavedRun } from "../runs/saved-run.js";
 import { runWarnings } from "../runs/warnings.js";
 import type { TrainResult } from "./ending.js";
@@ -107,7 +107,10 @@ async function resumeIn(
       }
       const more = ending === "done" ? "" : "; a larger patience lets it go on";
       onNotice(`${endWords(path, step, ending, settings)}${more}.`);
-      await folder.write((at) => goBackTo(at, step, best?.step ?? null));
+      await folder.write(async (at) => {
+        await goBackTo(at, step, best?.step ?? null);
+        if (Object.keys(changes).length > 0) await writeSettings(at, settings, at);
+      });
       await folder.writeReport(settings);
       return finishedAlready(saved, ending, published, records);
     }
@@ -128,11 +131,15 @@ function endWords(path: string, step: number, ending: Ending, { maxSteps }: Sett
     : `${path} ended early, after ${step} of ${maxSteps} steps`;
 }
 
-/** The changes that a run with nothing left to do would ignore: of those that its numbers depend on. */
+/**
+ * The changes that a run with nothing left to do would ignore: of those that its numbers depend on, but loadBest, which
+ * only says what it publishes.
+ */
 function lateChanges(changes: ResumeOptions["changes"], before: Settings, settings: Settings): SettingKey[] {
   return Object.keys(changes)
     .map((name) => findSetting(name)!.key)
-    .filter((key) => !settingOf(key).computesNothing && JSON.stringify(before[key]) !== JSON.stringify(settings[key]));
+    .filter((key) => key !== "loadBest" && !settingOf(key).computesNothing)
+    .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(settings[key]));
 }
 
 /** The facts of the data that a length in epochs follows from. */

@@ -1,5 +1,4 @@
-import { ConfigError, NumericError } from "../base/errors.js";
-import { optionName } from "../base/naming.js";
+import { NumericError } from "../base/errors.js";
 import { today } from "../chats/chat-template.js";
 import { asAskedOf, type OpenDataset, openDataset } from "../data/dataset.js";
 import { type EncodedRecords, encodeRecords } from "../data/encoded-data.js";
@@ -13,7 +12,7 @@ import type { Evaluation } from "../programs/held-out.js";
 import { HeldOutLoss } from "../programs/held-out.js";
 import { modelTokenizer, type TokenizerSource } from "../tokenizers/model-tokenizer.js";
 import { USUAL_LENGTH } from "./options.js";
-import { type LoadedTarget, loadTarget, type TargetOptions } from "./target.js";
+import { type LoadedTarget, loadTarget, requireLength, type TargetOptions } from "./target.js";
 
 /** Options of {@link evaluateTarget}. */
 export interface EvaluationOptions extends TargetOptions {
@@ -66,14 +65,10 @@ export async function evaluateTarget(target: string, options: EvaluationOptions)
 async function evaluateAmong(ranks: Collective, target: string, options: EvaluationOptions): Promise<TargetEvaluation> {
   const { data, maxTokens, device } = options;
   const { threads } = await machineShare(ranks);
-  const { model, tokenizer, weights, trainedLength } = await loadTarget(target, options);
+  const loaded = await loadTarget(target, options);
+  requireLength("sequenceLength", options.sequenceLength ?? null, loaded, target);
+  const { model, tokenizer, weights, trainedLength } = loaded;
   const longest = model.config.maxSequenceLength;
-  if ((options.sequenceLength ?? 0) > longest) {
-    throw new ConfigError(
-      `${optionName("sequenceLength")}: must be at most ${longest}, the length of ${target}, got ` +
-        `${options.sequenceLength}`,
-    );
-  }
   const { source, config } = await locateData(data, options);
   const { columns = [], document = null } = options;
   const dataset = await openDataset(source, { columns, document, config });

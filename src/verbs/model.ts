@@ -35,7 +35,10 @@ import { type HoldingOptions, holding } from "./weight-holding.js";
 
 /** Options of {@link loadModel}; all may be left out. */
 export interface ModelOptions extends LoadModelOptions, HoldingOptions {
-  /** One of the tokenizer's chat templates by name, or a file with one. Default and null: as the messages need it. */
+  /**
+   * One of the tokenizer's chat templates by name, a file with one, or a built-in one. Default and null: as the messages
+   * need it.
+   */
   readonly chatTemplate?: string | null;
 }
 
@@ -107,7 +110,8 @@ const IDS: Kind = {
 /**
  * Loads a model to talk to: a run folder or a run that ended, a Hugging Face model or a PEFT adapter, quantized or
  * not; models and adapters are folders or names of the hub.
- * @throws CheckpointError or ConfigError saying what is missing; ConfigError for unknown options.
+ * @throws CheckpointError or ConfigError saying what is missing; ConfigError for unknown options; DataError for a chat
+ * template that is not there.
  */
 export async function loadModel(target: Named, options: ModelOptions = {}): Promise<LanguageModel> {
   const name = nameOf("loadModel", target);
@@ -117,7 +121,10 @@ export async function loadModel(target: Named, options: ModelOptions = {}): Prom
   const { device, threads } = targetOptions;
   const loaded = await loadTarget(name, { ...targetOptions, ...holding(held, targetOptions) });
   await noteUnused(loaded, targetOptions);
-  return new LanguageModel(name, loaded, { device, threads: threads ?? cpuCount() }, chatTemplate);
+  const model = new LanguageModel(name, loaded, { device, threads: threads ?? cpuCount() }, chatTemplate);
+  // Reading the tokenizer finds the template.
+  if (chatTemplate !== null) await model.tokenizer;
+  return model;
 }
 
 /** A model in memory that writes, answers in chats and scores tokens. Calls at once are served one after the other. */

@@ -143,6 +143,13 @@ export async function loadTarget(
   return modelOf(await openTarget(named, options), options);
 }
 
+/** @param tokens those of an option; null if it is left out. @throws ConfigError for more than the model sees. */
+export function requireLength(option: string, tokens: number | null, { model }: LoadedTarget, target: string): void {
+  const { maxSequenceLength: longest } = model.config;
+  if (tokens === null || tokens <= longest) return;
+  throw new ConfigError(`${optionName(option)}: must be at most ${longest}, the length of ${target}, got ${tokens}`);
+}
+
 /** The target as a model in memory; for a run whose checkpoint is not named, its finished model if there is one. */
 export async function modelOf(target: Target, { adapter, device, widens }: LoadOptions): Promise<LoadedTarget> {
   const { folder, events } = target;

@@ -9,7 +9,7 @@ import { sharedModel } from "../../loading/shared-model.js";
 import { threadsWarning } from "../../runtime/threads.js";
 import { modelTokenizer } from "../../tokenizers/model-tokenizer.js";
 import { noteUnused, Writer } from "../generate.js";
-import { type LoadedTarget, modelOf, openTarget } from "../target.js";
+import { type LoadedTarget, modelOf, openTarget, requireLength } from "../target.js";
 import { holding } from "../weight-holding.js";
 import type { EngineJob } from "./messages.js";
 
@@ -31,6 +31,7 @@ export async function loadServed(job: EngineJob, events: DownloadEvents): Promis
     );
   }
   const base = await modelOf(target, { adapter: true, device, ...holding(job, { device, ...events }) });
+  requireLength("contextTokens", job.contextTokens, base, named);
   await noteUnused(base, events);
   const loaded = new Map<string, LoadedTarget>([[name, base]]);
   for (const [model, adapter] of Object.entries(adapters)) {
