@@ -32,6 +32,19 @@ beforeAll(async () => {
 
 describe.each(LIBRARIES)("%s", (library) => {
   describe.skipIf(isMissing(library))("as it is installed", () => {
+    test.skipIf(library !== "mpich")("UCX rewrites no functions, unless the user asks for it", async () => {
+      for (const [env, hooks] of [
+        [{}, "no"],
+        [{ UCX_MEM_EVENTS: "yes" }, "yes"],
+      ] as const) {
+        const { stdout } = await mpirun(library, 2, [RANK, "--thread", "hooks"], { env });
+        expect(printed(stdout)).toEqual([
+          { rank: 0, hooks },
+          { rank: 1, hooks },
+        ]);
+      }
+    });
+
     test.each([2, 3, 4])("%i ranks exchange what tasks of one process do, to the bit", async (size) => {
       const { code, stdout, stderr } = await mpirun(library, size, [RANK, "exchanges"]);
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

@@ -111,7 +111,18 @@ async function loadKoffi(): Promise<Koffi | null> {
   }
 }
 
+/**
+ * UCX, through which MPICH sends, rewrites functions of the C library to hear of freed memory. In a process with other
+ * threads, as every one of Node.js, that now and then ends in a segmentation fault. It reads the variable when it is
+ * loaded; a value of the user's stays.
+ */
+const WITHOUT_HOOKS = ["UCX_MEM_EVENTS", "no"] as const;
+
 function open(koffi: Koffi, name: string): Library {
+  if (process.platform === "linux" && /mpich|libmpi\.so\.12/.test(name)) {
+    // The environment of a worker is a copy that the C library does not see.
+    koffi.load(null).func("int setenv(const char *, const char *, int)")(...WITHOUT_HOOKS, 0);
+  }
   const flags = OPEN_FLAGS[process.platform];
   // koffi has no flag against unloading. Where this fails, its own attempt has the reason.
   if (flags !== undefined) koffi.load(null).func("void *dlopen(const char *, int)")(name, flags);

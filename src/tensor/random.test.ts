@@ -58,3 +58,7 @@ test("uniform and normal have their moments", () => {
   expect(normalSum / n).toBeCloseTo(0, 1);
   expect(normalSquares / n).toBeCloseTo(1, 1);
 });
+
+test.each([0, -1, Number.NaN, 2 ** 32 + 1])("no integer is drawn below %d", (bound) => {
+  expect(() => new Rng(1, "draw").below(bound)).toThrow(`Rng.below: bound must be from 1 to 2^32, got ${bound}`);
+});

@@ -1,4 +1,5 @@
 import { FROM_ZERO, INTEGER, type Kinds, requireArguments } from "../base/arguments.js";
+import { ConfigError } from "../base/errors.js";
 
 const RNG = { seed: INTEGER, step: FROM_ZERO } as const satisfies Kinds;
 
@@ -65,8 +66,13 @@ export class Rng {
     return radius * Math.cos(angle);
   }
 
-  /** An integer, uniform on [0, bound), without modulo bias. `bound` is from 1 to 2^32. */
+  /**
+   * An integer, uniform on [0, bound), without modulo bias.
+   * @throws ConfigError unless `bound` is from 1 to 2^32.
+   */
   below(bound: number): number {
+    if (!(bound >= 1 && bound <= 2 ** 32))
+      throw new ConfigError(`Rng.below: bound must be from 1 to 2^32, got ${bound}`);
     const limit = 2 ** 32 - (2 ** 32 % bound);
     for (;;) {
       const value = this.uint32();

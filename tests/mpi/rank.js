@@ -44,6 +44,14 @@ const WORKS = {
     await ranks.close();
     if (ranks.rank === 0) print({ share });
   },
+  /** What the C library's environment has to say to UCX. */
+  hooks: async () => {
+    const ranks = await open({});
+    await ranks.close();
+    const koffi = await import("koffi");
+    const getenv = koffi.load(null).func("const char *getenv(const char *)");
+    print({ rank: ranks.rank, hooks: getenv("UCX_MEM_EVENTS") });
+  },
   threads: async () => {
     const ranks = await open({});
     const { threads } = await machineShare(ranks);
