@@ -13,8 +13,13 @@ export async function readJsonObject(path: string): Promise<Record<string, unkno
   return parseJsonObject(text, path);
 }
 
-/** A line with a number that Hugging Face accepts only as a float, which an integer is not in Python. */
-const INTEGER_FOR_FLOAT = /^( *"llm_int8_threshold": -?\d+)(?=,?$)/gm;
+/** Keys of numbers that Hugging Face's configs accept, or accept without a warning, only as floats. */
+const FLOATS = [
+  ...["initializer_range", "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "attn_logit_softcapping"],
+  ...["final_logit_softcapping", "llm_int8_threshold", "factor", "low_freq_factor", "high_freq_factor"],
+] as const;
+/** A line with such a number that is whole: in Python an integer is no float. */
+const INTEGER_FOR_FLOAT = new RegExp(`^( *"(?:${FLOATS.join("|")})": -?\\d+)(?=,?$)`, "gm");
 
 /**
  * Formats JSON like Hugging Face: two spaces, a newline at the end.
