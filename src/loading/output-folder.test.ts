@@ -1,3 +1,4 @@
+import { readdirSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -67,6 +68,13 @@ test("a folder that cannot be made is refused, and nothing is written to find ou
       await expect(requireNewFolder(out, [])).rejects.toThrow(/takes no folders; choose another path/);
     }
   }
+  if (process.platform === "linux") {
+    // An empty folder, and the root of a file system of its own.
+    const mount = ["/dev/shm", "/dev/mqueue", "/sys/fs/bpf", "/dev/hugepages"].find(isEmptyMount);
+    if (mount === undefined) console.warn("SKIPPED: nothing empty is mounted here");
+    else
+      await expect(requireNewFolder(mount, [])).rejects.toThrow("root of a mounted file system; name a folder in it");
+  }
   await requireNewFolder(at("empty"), []);
   await requireNewFolder(at("new/er"), []);
   await requireRoom(at("empty"));
@@ -109,3 +117,11 @@ test("a new file lies outside of what is read, and is not what is read", async (
   await expect(partial).rejects.toThrow(/file\.txt is read; name a file elsewhere$/);
   await requireNewFile(at("new.txt"), [at("read"), at("file.txt")]);
 });
+
+function isEmptyMount(folder: string): boolean {
+  try {
+    return readdirSync(folder).length === 0 && statSync(folder).dev !== statSync(path.dirname(folder)).dev;
+  } catch {
+    return false;
+  }
+}

@@ -3,6 +3,7 @@ import {
   exists,
   folderOf,
   isDirectory,
+  isMountPoint,
   isWithin,
   joinPath,
   listFolder,
@@ -80,6 +81,10 @@ export async function requireNewFolder(out: string, inputs: readonly (string | n
     if (!(await isDirectory(out))) throw refuse(`${out} is a file; name a folder`);
     if ((await listFolder(out)).length > 0)
       throw refuse(`${out} is not empty, and nothing in it is replaced; name another folder`);
+    if (await isMountPoint(await realPath(out)))
+      throw refuse(
+        `${out} is the root of a mounted file system; name a folder in it, such as ${joinPath(out, "model")}`,
+      );
   }
   await requireApart(out, inputs);
   // The folder is written beside its place, to which a link may lead.

@@ -42,3 +42,8 @@ export function isWithin(folder: string, inner: string): boolean {
 export async function realPath(of: string): Promise<string> {
   return absolutePath(of);
 }
+
+/** Never: there are no mounts. */
+export async function isMountPoint(): Promise<boolean> {
+  return false;
+}

@@ -61,6 +61,7 @@ export {
   baseName,
   extension,
   folderOf,
+  isMountPoint,
   isWithin,
   joinPath,
   realPath,

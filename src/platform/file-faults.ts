@@ -14,6 +14,7 @@ const FAULTS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "a name in it is longer than this file system allows; choose a shorter one",
   EEXIST: "it exists already; choose another path",
   ENOTEMPTY: "the folder is not empty; choose another path",
+  EBUSY: "it is in use, as the root of a mounted file system is; name a folder in it",
   EMFILE: "too many files are open; raise the limit (ulimit -n)",
   EIO: "the disk failed to transfer the data; check the disk",
 };

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DataError } from "../base/errors.js";
-import { filesBelow, pathInside, readText } from "./node.js";
+import { filesBelow, isMountPoint, pathInside, readText } from "./node.js";
 
 let outer = "";
 beforeAll(async () => {
@@ -82,4 +82,12 @@ test("a pipe is refused, not waited for", async () => {
   execFileSync("mkfifo", [path.join(folder, "p")]);
   await expect(pathInside(folder, "p")).rejects.toThrow("is neither a file nor a folder");
   await expect(readText(path.join(folder, "p"))).rejects.toThrow("it is a pipe or a device");
+});
+
+test.runIf(process.platform === "linux")("a file system is mounted on /proc, and on no folder of ours", async () => {
+  expect(await isMountPoint("/")).toBe(true);
+  expect(await isMountPoint("/proc")).toBe(true);
+  const folder = await mkdtemp(path.join(tmpdir(), "highrank-mount-"));
+  expect(await isMountPoint(folder)).toBe(false);
+  await rm(folder, { recursive: true });
 });

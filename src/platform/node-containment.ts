@@ -93,6 +93,12 @@ export async function realPath(of: string): Promise<string> {
   }
 }
 
+/** True of a folder that a file system is mounted on, which no other can take the place of. */
+export async function isMountPoint(folder: string): Promise<boolean> {
+  const above = path.dirname(folder);
+  return above === folder || (await stat(folder)).dev !== (await stat(above)).dev;
+}
+
 /** Types of file systems that take no folders, though their permissions say otherwise: proc and sysfs. */
 const WITHOUT_FOLDERS: ReadonlySet<number> = new Set([0x9fa0, 0x62656572]);
 

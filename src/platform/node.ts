@@ -6,7 +6,7 @@ export { writeFault } from "./file-faults.js";
 export type { LimitedProcess, WorkLimits } from "./limited-work.js";
 export { AppendedFile, appendLine } from "./node-appended-file.js";
 export { decompress } from "./node-compression.js";
-export { filesBelow, isWithin, pathInside, realPath, requireRoom } from "./node-containment.js";
+export { filesBelow, isMountPoint, isWithin, pathInside, realPath, requireRoom } from "./node-containment.js";
 export { appendChunks, linkFile, publishFile } from "./node-downloads.js";
 export { environment, homeFolder } from "./node-environment.js";
 export {

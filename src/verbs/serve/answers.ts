@@ -33,13 +33,25 @@ function chatScores(tokens: readonly PieceToken[]): object {
   return { content, refusal: null };
 }
 
+/**
+ * Tokens and their likeliest ones by name: their text, or `token_id:ID` for a part of a character and for a text that a
+ * likelier one has.
+ */
 function completionScores(tokens: readonly PieceToken[]): object {
+  const named = tokens.map((token) => {
+    const ids = new Map<string, number>();
+    const nameOf = ({ id, text }: PieceScore): string => {
+      const name = text.includes("\ufffd") || (ids.get(text) ?? id) !== id ? `token_id:${id}` : text;
+      ids.set(name, id);
+      return name;
+    };
+    const likeliest = token.likeliest.map((each) => [nameOf(each), each.logprob] as const);
+    return { name: nameOf(token), likeliest: Object.fromEntries(likeliest) };
+  });
   return {
-    tokens: tokens.map(({ text }) => text),
+    tokens: named.map(({ name }) => name),
     token_logprobs: tokens.map(({ logprob }) => logprob),
-    top_logprobs: tokens.map(({ likeliest }) =>
-      Object.fromEntries(likeliest.map(({ text, logprob }) => [text, logprob])),
-    ),
+    top_logprobs: named.map(({ likeliest }) => likeliest),
     text_offset: tokens.map(({ offset }) => offset),
   };
 }

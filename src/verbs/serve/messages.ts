@@ -36,6 +36,7 @@ export interface Question {
 }
 
 export interface PieceScore {
+  readonly id: number;
   readonly text: string;
   readonly logprob: number;
 }

@@ -35,6 +35,7 @@ export class Pieces {
 
   #pieceToken({ id, logprob, offset, likeliest }: WrittenToken): PieceToken {
     const scored = (score: { readonly id: number; readonly logprob: number }): PieceScore => ({
+      id: score.id,
       text: this.#textOf(score.id),
       logprob: score.logprob,
     });
