@@ -154,6 +154,9 @@ test.each<[string, (wrong: never) => unknown]>([
   ["target: name", (wrong) => loadTarget(wrong, { base: null, adapter: true })],
   ["compare: study", (wrong) => compare(wrong)],
   ["compare: options", (wrong) => compare({ seeds: [0], arms: {} }, wrong)],
+  ["generateText: target", (wrong) => highrank.generateText(wrong, {} as never)],
+  ["generateText: options", (wrong) => highrank.generateText(base, wrong)],
+  ["locateModel: text", (wrong) => highrank.locateModel(wrong)],
   ["encode: text", (wrong) => model.encode(wrong)],
   ["decode: ids", (wrong) => model.decode(wrong)],
   ["decode: options", (wrong) => model.decode([1], wrong)],
@@ -383,6 +386,10 @@ test("ids that are none, and answers without a place, are refused by name", asyn
   }
   await expect(answerData(base, { data } as never)).rejects.toThrow("answerData: out must be a text, got undefined");
   await expect(answerData(base, { data, out: {} } as never)).rejects.toThrow("answerData: out must be a text, got an");
+});
+
+test("ids of any length that are none are refused without a copy", async () => {
+  await expect(model.logits({ length: 2 ** 40 })).rejects.toThrow("logits: ids must be a list of token ids");
 });
 
 test("logits are those of the model, and what cannot be scored is refused", async () => {

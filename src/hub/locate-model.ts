@@ -1,4 +1,5 @@
 import { exists } from "#platform";
+import { requireArguments, TEXT } from "../base/arguments.js";
 import { CheckpointError } from "../base/errors.js";
 import { type HubModel, parseHubName } from "./hub-name.js";
 import { misspeltPath } from "./misspelt-path.js";
@@ -18,6 +19,7 @@ export interface LocatedModel {
  * @throws CheckpointError as `downloadModel`.
  */
 export async function locateModel(text: string, options?: DownloadOptions): Promise<LocatedModel> {
+  requireArguments("locateModel", { text: TEXT }, { text });
   const model = await hubModelOf(text);
   if (model === undefined) return { folder: text, name: text };
   const { folder, commit } = await downloadModel(model, options);

@@ -1,4 +1,5 @@
 import { availableMemoryBytes, cpuCount } from "#platform";
+import { OBJECT, requireArguments, TEXT } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
 import { either, optionName } from "../base/naming.js";
 import type { ChatMessage } from "../chats/chat-rendering.js";
@@ -247,6 +248,8 @@ export class Writer {
  * Continues a prompt. The same seed gives the same text. @throws CheckpointError or ConfigError if there is no model.
  */
 export async function generateText(target: string, options: GenerationOptions): Promise<Generation> {
+  requireArguments("generateText", { target: TEXT, options: OBJECT }, { target, options });
+  requireArguments("generateText", { prompt: TEXT }, { prompt: options.prompt });
   const writer = await Writer.open(target, options);
   try {
     return await writer.continue(options.prompt, options);

@@ -101,11 +101,17 @@ const PROMPT = either(TEXT, MESSAGES);
 const IDS: Kind = {
   words: "a list of token ids, which are integers from 0 up",
   holds: (value) =>
-    typeof value === "object" &&
-    value !== null &&
-    "length" in value &&
-    Array.from(value as ArrayLike<unknown>).every((id) => Number.isInteger(id) && (id as number) >= 0),
+    typeof value === "object" && value !== null && "length" in value && areIds(value as ArrayLike<unknown>),
 };
+
+/** Without a copy, as the length of an object may be any number. */
+function areIds(values: ArrayLike<unknown>): boolean {
+  for (let i = 0; i < values.length; i++) {
+    const id = values[i];
+    if (!Number.isInteger(id) || (id as number) < 0) return false;
+  }
+  return true;
+}
 
 /**
  * Loads a model to talk to: a run folder or a run that ended, a Hugging Face model or a PEFT adapter, quantized or
