@@ -126,6 +126,20 @@ test("the gain is that of the last half, and the mean that since the cycle befor
   expect(second.meanGain).toBeCloseTo((0.36 - 0.085) / (56 + 28), 12);
 });
 
+test("a cycle before that began with low losses by chance keeps no adapters for ever", () => {
+  const losses = new CycleLosses();
+  for (let step = 1; step <= 32; step++) losses.add(step <= 8 ? 2.3 : 2.6, TOKENS);
+  losses.restart(0);
+  const full: number[] = [];
+  for (let step = 1; step <= 256; step++) {
+    losses.add(2.45 + 0.15 * Math.exp(-step / 20), TOKENS);
+    const fullness = losses.fullness(1000, { directions: 1, weights: 0 });
+    if (fullness !== null) full.push(step);
+  }
+  // Over both cycles the loss has risen; this one alone has filled its adapters long ago.
+  expect(full[0]).toBe(64);
+});
+
 test("the standard error is that of the noise, whatever the fall", () => {
   const rng = new Rng(3, "noise");
   const losses = new CycleLosses();

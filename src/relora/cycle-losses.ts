@@ -46,7 +46,7 @@ export const FULLNESS = {
   gain: MEASURED,
   /** Its standard error, by the spread of the losses. */
   standardError: MEASURED,
-  /** Fall of the loss in each step since the cycle before began, or since the adapters began. */
+  /** Fall of the loss in each step since the cycle before began, or since the adapters or a cycle that outgrew it did. */
   meanGain: MEASURED,
 };
 
@@ -72,14 +72,17 @@ export interface RestartingPart {
 }
 
 /**
- * The training losses of a cycle, kept in at most 64 blocks, and the rule that says when its adapters
- * are full: when a step gains less than three quarters of what steps have gained in the mean over this cycle and the
- * one before. By the marginal value theorem (Charnov 1976, "Optimal foraging, the marginal value theorem") the mean is
- * highest for who leaves a patch, here the directions of an adapter, as soon as it gives less than that. The quarter
- * keeps a loss that slows down whatever adapters do from restarting them again and again: cycles grow then. The present
- * gain is that of the last half of the cycle, so that it is known the better the longer the cycle is, however loud the
- * losses are; half of its standard error is added. A cycle has at least 32 steps for each direction that restarts, for
- * a direction that is drawn at random takes some steps before it gains.
+ * The training losses of a cycle, kept in at most 64 blocks, and the rule that says when its adapters are full: when a
+ * step gains less than three quarters of what steps have gained in the mean over this cycle and the one before. By the
+ * marginal value theorem (Charnov 1976, "Optimal foraging, the marginal value theorem") the mean is highest for who
+ * leaves a patch, here the directions of an adapter, as soon as it gives less than that. The quarter keeps a loss that
+ * slows down whatever adapters do from restarting them again and again: cycles grow then. A cycle that is more than
+ * twice as long as the one before is judged by itself too, as the few losses at the start of a short one may be low by
+ * chance, and nothing would ever seem too little.
+ *
+ * The present gain is that of the last half of the cycle, so that it is known the better the longer the cycle is,
+ * however loud the losses are; half of its standard error is added. A cycle has at least 32 steps for each direction
+ * that restarts, for a direction that is drawn at random takes some steps before it gains.
  *
  * A loss also slows down while adapters have room. So none restart before the run has learned a bit for each weight of
  * all adapters up to then. It has learned at most what it would have saved on its tokens with the present loss (the
@@ -152,7 +155,9 @@ export class CycleLosses {
     const size = steps / 4;
     const gain = (third - last) / size;
     const start = before ?? { loss: first, steps: -size / 2 };
-    const meanGain = (start.loss - last) / (start.steps + steps - size / 2);
+    const gainOfBoth = (start.loss - last) / (start.steps + steps - size / 2);
+    const outgrows = before !== null && steps > 2 * before.steps;
+    const meanGain = outgrows ? Math.max(gainOfBoth, (first - last) / (steps - size)) : gainOfBoth;
     if (gain + CERTAINTY * (standardError / size) >= SHARE * meanGain) return null;
     return { steps, gain, standardError: standardError / size, meanGain };
   }
