@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
 import type { APIError } from "openai";
@@ -143,6 +144,26 @@ test("a full queue is told with status 429 and when to ask again; those in it ar
     },
     { parallel: 1, maxQueue: 2 },
   ));
+
+test("a chat whose template does not come to an end takes no place of a completion", async () => {
+  const chatTemplate = at("endless.jinja");
+  await writeFile(chatTemplate, "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}");
+  const messages = [{ role: "user" as const, content: "a" }];
+  const left = new AbortController();
+  await serving(
+    async (asking) => {
+      const chat = statusOf(
+        asking.client.chat.completions.create({ model: "model", messages }, { signal: left.signal }),
+      );
+      await untilOpen(asking, 1);
+      await isAnswering(asking);
+      expect(await openAt(asking)).toBe(1);
+      left.abort();
+      expect(await chat).not.toBe(200);
+    },
+    { parallel: 1, maxQueue: 0, chatTemplate },
+  );
+});
 
 test("when time is up an answer ends as it is, and one that has not begun is refused", () =>
   serving(
