@@ -33,9 +33,11 @@ export function addApi(
 ): void {
   const created = Math.floor(Date.now() / 1000);
   const models = engine.models.map((id) => ({ id, object: "model", created, owned_by: "highrank" }));
-  app.onError((error) => {
+  app.onError((error, c) => {
     const answered = apiErrorOf(error);
-    if (answered.status === 500 && !(error instanceof RefusedError)) onFault(error);
+    // A client that has left is no fault, and hears of nothing.
+    const isFault = answered.status === 500 && !(error instanceof RefusedError) && !c.req.raw.signal.aborted;
+    if (isFault) onFault(error);
     return answered.toResponse();
   });
   app.notFound((c) => ApiError.of(404, "not_found", `there is nothing at ${c.req.path}`).toResponse());
