@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
 import type { APIError } from "openai";
@@ -85,8 +86,9 @@ test("eight clients get a thousand answers, each the text of generate, and nothi
   await expect.poll(() => process.getActiveResourcesInfo().filter((name) => !resources.has(name))).toEqual([]);
 });
 
-test("clients that go in the middle of a stream, of an answer, of their turn and of their question leave nothing", () =>
-  serving(
+test("clients that go in a stream, answer, turn or question leave nothing, and are no fault", async () => {
+  const notices: string[] = [];
+  await serving(
     async (asking) => {
       const { client, server } = asking;
       const going = Array.from({ length: 12 }, async (_, i) => {
@@ -117,8 +119,10 @@ test("clients that go in the middle of a stream, of an answer, of their turn and
       await untilOpen(asking, 0);
       await isAnswering(asking);
     },
-    { parallel: 3 },
-  ));
+    { parallel: 3, onNotice: (text) => void notices.push(text) },
+  );
+  expect(notices).toEqual([]);
+});
 
 test("a full queue is told with status 429 and when to ask again; those in it are answered in their order", () =>
   serving(
@@ -143,6 +147,26 @@ test("a full queue is told with status 429 and when to ask again; those in it ar
     },
     { parallel: 1, maxQueue: 2 },
   ));
+
+test("a chat whose template does not come to an end takes no place of a completion", async () => {
+  const chatTemplate = at("endless.jinja");
+  await writeFile(chatTemplate, "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}");
+  const messages = [{ role: "user" as const, content: "a" }];
+  const left = new AbortController();
+  await serving(
+    async (asking) => {
+      const chat = statusOf(
+        asking.client.chat.completions.create({ model: "model", messages }, { signal: left.signal }),
+      );
+      await untilOpen(asking, 1);
+      await isAnswering(asking);
+      expect(await openAt(asking)).toBe(1);
+      left.abort();
+      expect(await chat).not.toBe(200);
+    },
+    { parallel: 1, maxQueue: 0, chatTemplate },
+  );
+});
 
 test("when time is up an answer ends as it is, and one that has not begun is refused", () =>
   serving(

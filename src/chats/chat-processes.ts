@@ -29,7 +29,7 @@ export type ChatAnswer = RenderedConversation | { readonly fault: string };
 /** Conversations that make another process worth its start. */
 const FOR_A_PROCESS = 2000;
 
-/** Conversations of a question. */
+/** Conversations of a question, where there are more than these. */
 const AT_ONCE = 64;
 
 /**
@@ -38,6 +38,8 @@ const AT_ONCE = 64;
  */
 export class ChatProcesses {
   readonly #idle: LimitedProcess[] = [];
+  /** These and those that render. */
+  readonly #all: Set<LimitedProcess> = new Set();
 
   /**
    * Renders some conversations among others.
@@ -49,10 +51,12 @@ export class ChatProcesses {
     const answers = new Array<ChatAnswer>(places.length);
     const faults: { readonly at: number; readonly error: unknown }[] = [];
     let next = 0;
+    // Of few, each is a question: the one at which a template does not end need not be looked for.
+    const count = places.length > AT_ONCE ? AT_ONCE : 1;
     const renderBatches = async (): Promise<void> => {
       while (next < places.length && faults.length === 0) {
         const at = next;
-        next += AT_ONCE;
+        next += count;
         try {
           const batch = await this.#renderBatch(work, places.slice(at, next), textOf);
           for (const [index, answer] of batch.entries()) answers[at + index] = answer;
@@ -67,9 +71,11 @@ export class ChatProcesses {
     return answers;
   }
 
-  /** Ends the processes. */
+  /** Ends the processes, also those that render. */
   close(): void {
-    for (const process of this.#idle.splice(0)) process.stop();
+    this.#idle.length = 0;
+    for (const process of this.#all) process.stop();
+    this.#all.clear();
   }
 
   async #renderBatch(
@@ -82,6 +88,7 @@ export class ChatProcesses {
       return await this.#ask({ ...work, conversations });
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
+      if (places.length === 1) throw stoppedAt(places[0]!, error);
     }
     // One by one, so that it shows which conversation it was.
     const answers: ChatAnswer[] = [];
@@ -90,27 +97,37 @@ export class ChatProcesses {
         append(answers, await this.#ask({ ...work, conversations: [conversation] }));
       } catch (cause) {
         if (!(cause instanceof DataError)) throw cause;
-        throw new DataError(
-          `the chat template was stopped at conversation ${places[index]! + 1}: ${cause.text}; ` +
-            `name another with ${optionName("chatTemplate")}`,
-          { cause },
-        );
+        throw stoppedAt(places[index]!, cause);
       }
     }
     return answers;
   }
 
   async #ask(question: ChatQuestion): Promise<readonly ChatAnswer[]> {
-    const process =
-      this.#idle.pop() ??
-      openLimited(new Worker(new URL("./chat-worker.js", import.meta.url), { type: "module" }), LIMITS);
+    const process = this.#idle.pop() ?? this.#open();
     try {
       const answers = (await process.ask(question)) as readonly ChatAnswer[];
-      this.#idle.push(process);
+      if (this.#all.has(process)) this.#idle.push(process);
       return answers;
     } catch (error) {
       process.stop();
+      this.#all.delete(process);
       throw error;
     }
   }
+
+  #open(): LimitedProcess {
+    const module = new Worker(new URL("./chat-worker.js", import.meta.url), { type: "module" });
+    const process = openLimited(module, LIMITS);
+    this.#all.add(process);
+    return process;
+  }
+}
+
+function stoppedAt(place: number, cause: DataError): DataError {
+  return new DataError(
+    `the chat template was stopped at conversation ${place + 1}: ${cause.text}; ` +
+      `name another with ${optionName("chatTemplate")}`,
+    { cause },
+  );
 }

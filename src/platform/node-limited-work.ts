@@ -39,8 +39,9 @@ function startLimited(
   const wholeMegabytes = WHOLE.megabytes + WHOLE.each * heapMegabytes;
   const { promise: ended, resolve, reject } = withResolvers();
   const tooLarge = (megabytes: number): void => reject(new DataError(`it took more than ${megabytes} MiB of memory`));
+  let isAsked = false;
   const looks = setInterval(async () => {
-    if ((await residentMegabytes(child.pid)) > wholeMegabytes) tooLarge(wholeMegabytes);
+    if (isAsked && (await residentMegabytes(child.pid)) > wholeMegabytes) tooLarge(wholeMegabytes);
   }, LOOK_EVERY);
   const timer = timerOf(seconds, reject);
   child.on("message", onMessage);
@@ -65,9 +66,13 @@ function startLimited(
   return {
     post: (message) => {
       timer.start();
+      isAsked = true;
       child.send(message as object, () => {});
     },
-    stopTimer: timer.stop,
+    stopTimer: () => {
+      timer.stop();
+      isAsked = false;
+    },
     ended,
     stop: () => {
       timer.stop();

@@ -2,8 +2,9 @@ import { availableMemoryBytes, cpuCount } from "#platform";
 import { OBJECT, requireArguments, TEXT } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
 import { either, optionName } from "../base/naming.js";
-import type { ChatMessage } from "../chats/chat-rendering.js";
-import { ChatTemplate } from "../chats/chat-template.js";
+import type { ChatProcesses } from "../chats/chat-processes.js";
+import type { ChatMessage, Conversation } from "../chats/chat-rendering.js";
+import { ChatTemplate, today } from "../chats/chat-template.js";
 import { findTurnEnd } from "../chats/turn-end.js";
 import { requireNoFaults } from "../data/jsonl-format.js";
 import type { Prompt } from "../data/prompts.js";
@@ -36,6 +37,11 @@ export interface ManyOptions extends Omit<WritingOptions, "onText"> {
   /** Prompts at once. Null: as many as the memory allows, at most 16. */
   readonly batchSize: number | null;
 }
+
+/** The text of a conversation, or why the template refused it. */
+export type Rendered = { readonly text: string } | { readonly fault: string };
+
+const NOT_RENDERED: Rendered = { fault: "the chat template gave nothing" };
 
 /** Share of the memory at hand for the keys and values of several prompts. */
 const CACHE_SHARE = 0.5;
@@ -173,7 +179,11 @@ export class Writer {
    */
   async render(prompts: readonly Prompt[], nameOf: (place: number) => string): Promise<string[]> {
     const faults: string[] = [];
-    const texts = (await this.tryRender(prompts)).map((answer, place) => {
+    const chats = prompts.filter((prompt) => typeof prompt !== "string");
+    const answers = (chats.length === 0 ? [] : await this.#template().renderAll(chats, "prompt")).values();
+    const texts = prompts.map((prompt, place) => {
+      if (typeof prompt === "string") return prompt;
+      const answer: Rendered = answers.next().value ?? NOT_RENDERED;
       if ("text" in answer) return answer.text;
       faults.push(`${nameOf(place)}: ${answer.fault}`);
       return "";
@@ -182,24 +192,30 @@ export class Writer {
     return texts;
   }
 
-  /** As `render`, with what is wrong with a conversation in the place of its text. */
-  async tryRender(prompts: readonly Prompt[]): Promise<({ readonly text: string } | { readonly fault: string })[]> {
-    const chats = prompts.filter((prompt) => typeof prompt !== "string");
-    const answers = (chats.length === 0 ? [] : await this.#template().renderAll(chats, "prompt")).values();
-    return prompts.map((prompt) => {
-      if (typeof prompt === "string") return { text: prompt };
-      return answers.next().value ?? { fault: "the chat template gave nothing" };
-    });
+  /**
+   * The text of a conversation that the model is to continue, or what is wrong with it.
+   * @throws ConfigError without a chat template; DataError if it had to be stopped.
+   */
+  async renderOne(conversation: Conversation, processes: ChatProcesses): Promise<Rendered> {
+    const [answer] = await this.#template().renderAll([conversation], "prompt", today(), processes);
+    return answer ?? NOT_RENDERED;
   }
 
-  /** The tokens of a prompt that was rendered, and those that end its answer. */
-  async encode(prompt: Prompt | readonly number[], rendered: string): Promise<Omit<BatchPrompt, "rng">> {
+  /**
+   * The tokens of a prompt that was rendered, and those that end its answer.
+   * @param processes that render, as of `findTurnEnd`.
+   */
+  async encode(
+    prompt: Prompt | readonly number[],
+    rendered: string,
+    processes?: ChatProcesses,
+  ): Promise<Omit<BatchPrompt, "rng">> {
     if (typeof prompt === "object" && "length" in prompt) return { ids: prompt, isEnd: (id) => this.#endIds.has(id) };
     if (typeof prompt === "string") {
       const ids = this.#tokenizer.encodePrompt(rendered, this.#beginId);
       return { ids, isEnd: (id) => this.#endIds.has(id) };
     }
-    const turnEnd = await this.#findTurnEnd();
+    const turnEnd = await this.#findTurnEnd(processes);
     const isEnd = (id: number): boolean => id === turnEnd || this.#endIds.has(id);
     return { ids: this.#tokenizer.encode(rendered), isEnd };
   }
@@ -228,8 +244,8 @@ export class Writer {
     );
   }
 
-  #findTurnEnd(): Promise<number | undefined> {
-    this.#turnEnd ??= findTurnEnd(this.#tokenizer);
+  #findTurnEnd(processes?: ChatProcesses): Promise<number | undefined> {
+    this.#turnEnd ??= findTurnEnd(this.#tokenizer, processes);
     return this.#turnEnd;
   }
 

@@ -1,7 +1,16 @@
 import { startWorker, Worker, type WorkerHandle } from "#platform";
 import { putTogether } from "../../base/error-parts.js";
 import type { DownloadEvents } from "../../hub/model-download.js";
-import type { Ending, EngineJob, FromEngine, Piece, Question, Refusal, ToEngine } from "./messages.js";
+import {
+  type Ending,
+  type EngineJob,
+  type FromEngine,
+  isConversation,
+  type Piece,
+  type Question,
+  type Refusal,
+  type ToEngine,
+} from "./messages.js";
 
 /** Hears an answer. */
 export interface AnswerListener {
@@ -39,6 +48,8 @@ export class Engine {
   readonly ended: Promise<void>;
   readonly #worker: WorkerHandle;
   readonly #asked: Map<number, Asked> = new Map();
+  /** Chats whose prompts are being rendered. */
+  readonly #rendering: Set<number> = new Set();
   #nextId = 0;
   #failure: Error | undefined;
   #isClosing = false;
@@ -56,7 +67,8 @@ export class Engine {
       worker.onError(fail);
       worker.onMessage((data) => {
         const message = data as FromEngine;
-        if (message.kind === "begun") this.#asked.get(message.id)?.onBegun?.();
+        if (message.kind === "rendered") this.#rendering.delete(message.id);
+        else if (message.kind === "begun") this.#asked.get(message.id)?.onBegun?.();
         else if (message.kind === "piece") this.#asked.get(message.id)?.onPiece(message.piece);
         else if (message.kind === "ended") this.#end(message.id, message.ending);
         else if (message.kind === "refused") this.#take(message.id)?.reject(new RefusedError(message.refusal));
@@ -88,6 +100,11 @@ export class Engine {
     return this.#asked.size;
   }
 
+  /** Those of them that the model has to answer yet, or answers: without chats whose prompts are being rendered. */
+  get ready(): number {
+    return this.#asked.size - this.#rendering.size;
+  }
+
   /**
    * Answers a question. @param seconds time that it may take. @throws RefusedError, or the signal's reason once it is
    * aborted.
@@ -107,6 +124,7 @@ export class Engine {
       signal.addEventListener("abort", leave);
       timer = setTimeout(() => this.#post({ kind: "cut", id }), 1000 * seconds);
       this.#asked.set(id, { ...listener, resolve, reject });
+      if (isConversation(question.prompt)) this.#rendering.add(id);
       this.#post({ kind: "ask", id, question });
     });
     return answered.finally(() => {
@@ -137,6 +155,7 @@ export class Engine {
   #take(id: number): Asked | undefined {
     const asked = this.#asked.get(id);
     this.#asked.delete(id);
+    this.#rendering.delete(id);
     return asked;
   }
 }

@@ -35,6 +35,10 @@ export interface Question {
   readonly likeliest: number | null;
 }
 
+export function isConversation(prompt: Question["prompt"]): prompt is Conversation {
+  return typeof prompt === "object" && !Array.isArray(prompt);
+}
+
 export interface PieceScore {
   readonly id: number;
   readonly text: string;
@@ -78,6 +82,8 @@ export type FromEngine =
   | { readonly kind: "notice"; readonly text: string }
   | { readonly kind: "download"; readonly progress: DownloadProgress }
   | { readonly kind: "ready"; readonly models: readonly string[]; readonly parallel: number }
+  /** A chat has its prompt, and waits for its answer as others do. */
+  | { readonly kind: "rendered"; readonly id: number }
   | { readonly kind: "begun"; readonly id: number }
   | { readonly kind: "piece"; readonly id: number; readonly piece: Piece }
   | { readonly kind: "ended"; readonly id: number; readonly ending: Ending }

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { ServerEnv } from "../../serving/server.js";
 import { ApiError } from "./api-error.js";
 import { readJson } from "./json-body.js";
-import { chatRequest } from "./requests.js";
+import { chatRequest, completionRequest } from "./requests.js";
 
 describe("a message is refused by the name of the part that is wrong", () => {
   const image = { type: "image_url", image_url: { url: "x" } };
@@ -48,6 +48,20 @@ test("max_tokens is the older name of max_completion_tokens, and must not say an
   expect(() => lengthOf({ max_tokens: 3, max_completion_tokens: 4 })).toThrow(
     "max_tokens: must be left out, or max_completion_tokens (4), which is its newer name, got 3",
   );
+});
+
+test("the usage of a stream is asked for by true, and of a stream alone", () => {
+  const asked = { prompt: "a", stream: true };
+  const includesUsage = (stream_options: unknown, body: object = asked): boolean =>
+    completionRequest({ ...body, stream_options }).includesUsage;
+  const taken = [null, {}, { include_usage: null }, { include_usage: false }, { include_usage: true }];
+  expect(taken.map((options) => includesUsage(options))).toEqual([false, false, false, false, true]);
+  expect(() => includesUsage({ include_usage: "x" })).toThrow(
+    'stream_options.include_usage: must be true or false, got "x"',
+  );
+  const alone = "stream_options: must be left out, or stream true, got";
+  expect(() => includesUsage({ include_usage: true }, { prompt: "a" })).toThrow(alone);
+  expect(() => includesUsage({ include_usage: false }, { prompt: "a", stream: false })).toThrow(alone);
 });
 
 describe("a body", () => {

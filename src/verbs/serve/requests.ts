@@ -103,12 +103,13 @@ export function completionRequest(body: unknown): AnswerRequest {
 
 function requestOf(fields: RequestFields, questions: AnswerRequest["questions"]): AnswerRequest {
   const options = fields.read("stream_options", "an object", isObject);
-  return {
-    model: fields.text("model"),
-    questions,
-    isStreamed: fields.flag("stream"),
-    includesUsage: options?.include_usage === true,
-  };
+  const isStreamed = fields.flag("stream");
+  if (options !== undefined && !isStreamed) throw wrongValue("stream_options", "left out, or stream true", options);
+  const includesUsage = options?.include_usage ?? false;
+  if (typeof includesUsage !== "boolean") {
+    throw wrongValue("stream_options.include_usage", "true or false", includesUsage);
+  }
+  return { model: fields.text("model"), questions, isStreamed, includesUsage };
 }
 
 function common(fields: RequestFields): Pick<Question, "temperature" | "topP" | "topK" | "seed" | "stop"> {

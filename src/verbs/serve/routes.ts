@@ -7,7 +7,7 @@ import { type AnswerFormat, CHAT_FORMAT, type Choice, COMPLETION_FORMAT, usageOf
 import { ApiError } from "./api-error.js";
 import { type AnswerListener, type Engine, RefusedError } from "./engine.js";
 import { readJson } from "./json-body.js";
-import type { Ending, Piece, Question } from "./messages.js";
+import { type Ending, isConversation, type Piece, type Question } from "./messages.js";
 import { type AnswerRequest, chatRequest, completionRequest } from "./requests.js";
 
 /** Bounds of a server. */
@@ -33,9 +33,11 @@ export function addApi(
 ): void {
   const created = Math.floor(Date.now() / 1000);
   const models = engine.models.map((id) => ({ id, object: "model", created, owned_by: "highrank" }));
-  app.onError((error) => {
+  app.onError((error, c) => {
     const answered = apiErrorOf(error);
-    if (answered.status === 500 && !(error instanceof RefusedError)) onFault(error);
+    // A client that has left is no fault, and hears of nothing.
+    const isFault = answered.status === 500 && !(error instanceof RefusedError) && !c.req.raw.signal.aborted;
+    if (isFault) onFault(error);
     return answered.toResponse();
   });
   app.notFound((c) => ApiError.of(404, "not_found", `there is nothing at ${c.req.path}`).toResponse());
@@ -52,7 +54,10 @@ export function addApi(
     const request = read(await readJson(c, MAX_BODY_BYTES));
     const model = request.model === undefined ? engine.models[0]! : modelNamed(request.model, engine);
     const questions = request.questions.map((question) => ({ ...question, model }));
-    if (engine.open + questions.length > engine.parallel + limits.queue) {
+    // A chat counts from the start, so that those to be rendered are not without number; a text that is ready does not
+    // wait for them.
+    const open = questions.some(({ prompt }) => isConversation(prompt)) ? engine.open : engine.ready;
+    if (open + questions.length > engine.parallel + limits.queue) {
       throw ApiError.of(429, "queue_full", "the server is busy and its queue is full; ask again later");
     }
     const exchange = new Exchange(engine, { ...request, model, questions }, format, limits.seconds);

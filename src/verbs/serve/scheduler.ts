@@ -1,11 +1,17 @@
 import { nextTurn } from "#platform";
 import { ConfigError, DataError } from "../../base/errors.js";
 import { forCommandLine, optionName } from "../../base/naming.js";
+import { ChatProcesses } from "../../chats/chat-processes.js";
 import type { BatchGenerator, BatchPrompt, BatchText } from "../../programs/batch-generator.js";
 import { Rng } from "../../tensor/random.js";
 import type { Writer } from "../generate.js";
-import type { FromEngine, Question, Refusal } from "./messages.js";
+import { type FromEngine, isConversation, type Question, type Refusal } from "./messages.js";
 import { Pieces } from "./pieces.js";
+
+/** Chats that are rendered at once, where templates take long. */
+const RENDERED_AT_ONCE = 4;
+/** Milliseconds after which the others do not wait for a rendering. */
+const SLOW_MS = 500;
 
 /** A question on its way to its answer. */
 interface Work {
@@ -42,11 +48,14 @@ export class Scheduler {
   readonly #options: SchedulerOptions;
   /** All questions that are neither answered nor left. */
   readonly #works: Map<number, Work> = new Map();
-  /** Questions whose prompts are still to be rendered. */
+  /** Chats that are still to be rendered. */
   #asked: Work[] = [];
   /** Questions with their tokens, first come first. */
   #ready: Work[] = [];
-  #isPreparing = false;
+  readonly #processes = new ChatProcesses();
+  /** Chats that are being rendered, and those of them that have not taken long. */
+  #rendering = 0;
+  #quick = 0;
   #isClosed = false;
   #wake: () => void = () => {};
 
@@ -63,8 +72,10 @@ export class Scheduler {
   ask(id: number, question: Question): void {
     const work = { id, question, lane: this.#lanes.get(question.model)! };
     this.#works.set(id, work);
-    this.#asked.push(work);
-    if (!this.#isPreparing) void this.#prepare();
+    if (isConversation(question.prompt)) {
+      this.#asked.push(work);
+      this.#renderNext();
+    } else void this.#prepare(work);
   }
 
   /** Forgets a question that nobody waits for. */
@@ -112,54 +123,72 @@ export class Scheduler {
       // Messages come in between two tokens.
       await nextTurn();
     }
+    this.#processes.close();
     for (const { generator } of this.#lanes.values()) await generator.release();
   }
 
-  /** Renders the questions that have come, together: a process for each would cost more than it renders. */
-  async #prepare(): Promise<void> {
-    this.#isPreparing = true;
-    while (this.#asked.length > 0) {
-      const works = this.#asked;
-      this.#asked = [];
-      for (const lane of new Set(works.map((work) => work.lane))) {
-        const own = works.filter((work) => work.lane === lane);
-        // A template that does not come to an end takes none but its own question with it.
-        await this.#prepareSome(own).catch(async () => {
-          for (const work of own) {
-            await this.#prepareSome([work]).catch((error) => this.#refuse(work, refusalOf(error, this.#options.post)));
-          }
-        });
-      }
-      this.#wake();
-    }
-    this.#isPreparing = false;
+  /**
+   * Renders the next chats one by one, since a process for each would cost more than it renders. Another process
+   * begins where one takes long, up to a few.
+   */
+  #renderNext(): void {
+    if (this.#asked.length === 0 || this.#quick > 0 || this.#rendering >= RENDERED_AT_ONCE) return;
+    void this.#renderSome();
   }
 
-  async #prepareSome(works: readonly Work[]): Promise<void> {
-    const { writer } = works[0]!.lane;
-    const answerable = works.filter((work) => {
-      if (!isConversation(work.question.prompt) || writer.hasTemplate) return true;
+  async #renderSome(): Promise<void> {
+    this.#rendering++;
+    this.#quick++;
+    while (this.#asked.length > 0 && !this.#isClosed) {
+      let isQuick = true;
+      const timer = setTimeout(() => {
+        isQuick = false;
+        this.#quick--;
+        this.#renderNext();
+      }, SLOW_MS);
+      await this.#prepare(this.#asked.shift()!);
+      clearTimeout(timer);
+      if (!isQuick) this.#quick++;
+    }
+    this.#quick--;
+    this.#rendering--;
+  }
+
+  /** Makes a question ready to be answered, or refuses it. */
+  async #prepare(work: Work): Promise<void> {
+    try {
+      const text = await this.#textOf(work);
+      if (text !== undefined && this.#works.has(work.id)) await this.#prepareOne(work, text);
+    } catch (error) {
+      if (this.#isClosed || !this.#works.has(work.id)) return;
+      this.#refuse(work, refusalOf(error, this.#options.post));
+    }
+  }
+
+  /** What the model is to continue, of tokens nothing; undefined for a question that was refused. */
+  async #textOf(work: Work): Promise<string | undefined> {
+    const { model, prompt } = work.question;
+    if (!isConversation(prompt)) return isTokens(prompt) ? "" : prompt;
+    if (!work.lane.writer.hasTemplate) {
       const message =
-        `${work.question.model} has no chat template: ask for a completion, or start the server with one ` +
+        `${model} has no chat template: ask for a completion, or start the server with one ` +
         `(${optionName("chatTemplate")})`;
       this.#refuse(work, { status: 400, code: "no_chat_template", message: forCommandLine(message) });
-      return false;
-    });
-    const prompts = answerable.map(({ question: { prompt } }) => (isTokens(prompt) ? "" : prompt));
-    const rendered = await writer.tryRender(prompts);
-    for (const [i, work] of answerable.entries()) {
-      const answer = rendered[i]!;
-      if (work.prompt !== undefined || !this.#works.has(work.id)) continue;
-      if ("fault" in answer) {
-        this.#refuse(work, { status: 400, code: "invalid_value", message: `messages: ${answer.fault}` });
-      } else await this.#prepareOne(work, answer.text);
+      return undefined;
     }
+    const answer = await work.lane.writer.renderOne(prompt, this.#processes);
+    if ("text" in answer) return answer.text;
+    if (this.#works.has(work.id)) {
+      this.#refuse(work, { status: 400, code: "invalid_value", message: `messages: ${answer.fault}` });
+    }
+    return undefined;
   }
 
   async #prepareOne(work: Work, rendered: string): Promise<void> {
     const { prompt, seed, maxNewTokens } = work.question;
     const { contextTokens } = this.#options;
-    const encoded = await work.lane.writer.encode(prompt, rendered);
+    const encoded = await work.lane.writer.encode(prompt, rendered, this.#processes);
+    if (!this.#works.has(work.id)) return;
     const room = Math.min(contextTokens, work.lane.writer.contextTokens) - encoded.ids.length;
     if (room < 1 || encoded.ids.length === 0) {
       const is = encoded.ids.length === 0 ? "is empty" : `has ${encoded.ids.length} tokens`;
@@ -170,7 +199,10 @@ export class Scheduler {
     const rng = isConversation(prompt) ? new Rng(seed, "generate", prompt.messages.length) : new Rng(seed, "generate");
     work.prompt = { ...encoded, rng };
     work.maxNewTokens = Math.min(room, maxNewTokens ?? room);
-    if (this.#works.has(work.id)) this.#ready.push(work);
+    const later = this.#ready.findIndex(({ id }) => id > work.id);
+    this.#ready.splice(later < 0 ? this.#ready.length : later, 0, work);
+    if (isConversation(prompt)) this.#options.post({ kind: "rendered", id: work.id });
+    this.#wake();
   }
 
   /** Begins answers while there is room. */
@@ -240,8 +272,4 @@ function refusalOf(error: unknown, post: SchedulerOptions["post"]): Refusal {
 
 function isTokens(prompt: Question["prompt"]): prompt is readonly number[] {
   return Array.isArray(prompt);
-}
-
-function isConversation(prompt: Question["prompt"]): prompt is Exclude<Question["prompt"], string | readonly number[]> {
-  return typeof prompt !== "string" && !isTokens(prompt);
 }
