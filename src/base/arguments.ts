@@ -16,6 +16,7 @@ export type Kinds = Readonly<Record<string, Kind>>;
 export const TEXT: Kind = { words: "a text", holds: (value) => typeof value === "string" && isWellFormed(value) };
 export const FLAG: Kind = { words: "true or false", holds: (value) => typeof value === "boolean" };
 export const OBJECT: Kind = { words: "an object", holds: isObject };
+export const MAP: Kind = { words: "a Map", holds: (value) => value instanceof Map };
 export const FUNCTION: Kind = { words: "a function", holds: (value) => typeof value === "function" };
 export const SIGNAL: Kind = {
   words: "an AbortSignal",

@@ -37,6 +37,9 @@ export type SettingUse =
   | "kept tokens"
   | "samples"
   | "re-warming"
+  | "evaluations"
+  | "divergence"
+  | "drawn validation"
   | "patience"
   | "full weights";
 
@@ -266,6 +269,7 @@ export const SETTINGS = {
   validationFraction: {
     type: "number",
     group: "Model and data",
+    usedBy: ["drawn validation"],
     study: "shared",
     default: 0.02,
     fineTune: { derived: "0.02, or what gives 10 samples, at most 0.1" },
@@ -773,6 +777,7 @@ export const SETTINGS = {
   divergenceEvals: {
     type: "integer",
     group: "Optimizer",
+    usedBy: ["divergence"],
     mayChange: true,
     default: 3,
     min: 1,
@@ -836,6 +841,7 @@ export const SETTINGS = {
   loadBest: {
     type: "boolean",
     group: "Evaluation and checkpoints",
+    usedBy: ["evaluations"],
     mayChange: true,
     default: false,
     help: "Save at each evaluation that is the best so far, and make the finished model and adapter of the best checkpoint instead of the last.",

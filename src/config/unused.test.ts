@@ -77,6 +77,16 @@ test.each<[flags: Record<string, unknown>, fault: string | null]>([
   ],
   [{ model: "m", data: "d.txt", method: "relora", restartWarmupSteps: 5, reloraEvery: 10 }, null],
   [{ restartWarmupSteps: 5 }, null],
+  [
+    { loadBest: true, evalEvery: "none" },
+    "loadBest: is for evaluations on the way, and evalEvery none makes none; leave it out",
+  ],
+  [{ loadBest: true }, null],
+  [{ divergenceEvals: 5, divergenceFactor: "none" }, "divergenceEvals: is for divergenceFactor; leave it out"],
+  [
+    { validationFraction: 0.3, validData: "v.txt" },
+    "validationFraction: is for held-out data that are drawn from the data, and validData names others; leave it out",
+  ],
   [{ minImprovement: 0.1 }, "minImprovement: is for patience; leave it out"],
   [{ minImprovement: 0.1, patience: 3 }, null],
 ])("%j", (flags, fault) => {

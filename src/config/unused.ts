@@ -65,6 +65,18 @@ const USES: Readonly<Record<SettingUse, { isMet(settings: OpenSettings): boolean
       schedule === "cosine_restarts" || (method !== "full" && warmStartSteps !== 0),
     words: "schedule cosine_restarts, or for adapters after a warm start",
   },
+  evaluations: {
+    isMet: ({ evalEvery }) => evalEvery !== null,
+    words: `evaluations on the way, and ${optionName("evalEvery")} none makes none`,
+  },
+  divergence: {
+    isMet: ({ divergenceFactor }) => divergenceFactor !== null,
+    words: optionName("divergenceFactor"),
+  },
+  "drawn validation": {
+    isMet: ({ validData }) => validData === null,
+    words: `held-out data that are drawn from the data, and ${optionName("validData")} names others`,
+  },
   "full weights": {
     isMet: usesRate,
     words: `weights that train in full, and here adapters alone do, at ${optionName("adapterLr")}`,

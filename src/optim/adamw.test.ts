@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { ShapeError } from "../base/errors.js";
+import { ConfigError, ShapeError } from "../base/errors.js";
 import { Rng } from "../tensor/random.js";
 import { AdamW, type AdamWState, createAdamWState } from "./adamw.js";
 import { clipCoefficient, globalNorm } from "./clip.js";
@@ -166,4 +166,21 @@ describe("clipping", () => {
     expect(clipCoefficient(4, 1)).toBeCloseTo(0.25, 6);
     expect(clipCoefficient(4, null)).toBe(1);
   });
+});
+
+test("what is no group, no gradient and no name of one tensor is refused by name", () => {
+  const options = { beta1: 0.9, beta2: 0.99, eps: 1e-8 };
+  const group = () => ({ parameters: new Map([["w", Float32Array.of(1)]]), lr: 0.1, weightDecay: 0 });
+  for (const [make, fault] of [
+    [() => new AdamW([group(), group()], options), `AdamW: "w" is in two groups; give each tensor a name of its own`],
+    [() => new AdamW(null as never, options), "AdamW: groups must be a list of which each is an object whose"],
+    [() => new AdamW([{ ...group(), parameters: {} as never }], options), "AdamW: groups must be a list"],
+    [() => new AdamW([group()], undefined as never), "AdamW: options must be an object, got undefined"],
+    [() => new AdamW([group()], options).step({} as never, { lrMultiplier: 1 }), "AdamW.step: gradients must be a Map"],
+    [() => new AdamW([group()], options).step(new Map(), undefined as never), "AdamW.step: options must be an object"],
+    [() => createAdamWState(-1), "createAdamWState: length must be an integer of at least 0, got -1"],
+  ] as const) {
+    expect(make).toThrow(ConfigError);
+    expect(make).toThrow(fault);
+  }
 });

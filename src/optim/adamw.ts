@@ -1,5 +1,17 @@
-import { BELOW_ONE, FINITE, NOT_NEGATIVE, requireEach } from "../base/arguments.js";
-import { ShapeError } from "../base/errors.js";
+import {
+  BELOW_ONE,
+  FINITE,
+  FROM_ZERO,
+  type Kind,
+  listOf,
+  MAP,
+  NOT_NEGATIVE,
+  OBJECT,
+  requireArguments,
+  requireEach,
+} from "../base/arguments.js";
+import { ConfigError, ShapeError } from "../base/errors.js";
+import { isObject } from "../base/json.js";
 import { kernels } from "../kernels/kernels.js";
 import { copyGradient, type Gradient } from "./gradient.js";
 
@@ -37,7 +49,14 @@ export interface StepOptions {
   readonly gradientScale?: number;
 }
 
+const GROUP: Kind = {
+  words: "an object whose parameters are a Map",
+  holds: (value) => isObject(value) && MAP.holds(value.parameters),
+};
+
+/** @throws ConfigError unless the length is an integer of at least 0. */
 export function createAdamWState(length: number): AdamWState {
+  requireArguments("createAdamWState", { length: FROM_ZERO }, { length });
   return { expAvg: new Float32Array(length), expAvgSq: new Float32Array(length), step: 0 };
 }
 
@@ -53,10 +72,12 @@ export class AdamW {
 
   /**
    * @param known state to continue from; parameters missing from it start fresh, names that no group has are dropped.
-   * @throws ConfigError unless both betas are in [0, 1), and eps, the rates and decays finite and not negative;
+   * @throws ConfigError unless both betas are in [0, 1), and eps, the rates and decays finite and not negative, and for
+   * a name in two groups;
    * ShapeError for state of another size.
    */
   constructor(groups: readonly ParameterGroup[], options: AdamWOptions, known?: ReadonlyMap<string, AdamWState>) {
+    requireArguments("AdamW", { groups: listOf(GROUP), options: OBJECT }, { groups, options });
     const { beta1, beta2, eps } = options;
     requireEach("AdamW", BELOW_ONE, { beta1, beta2 });
     requireEach("AdamW", NOT_NEGATIVE, { eps });
@@ -66,6 +87,8 @@ export class AdamW {
     const state = new Map<string, AdamWState>();
     for (const { parameters } of groups) {
       for (const [name, parameter] of parameters) {
+        if (state.has(name))
+          throw new ConfigError(`AdamW: "${name}" is in two groups; give each tensor a name of its own`);
         const entry = known?.get(name) ?? createAdamWState(parameter.length);
         checkLength(`AdamW state of ${name}`, entry.expAvg.length, parameter.length);
         checkLength(`AdamW state of ${name}`, entry.expAvgSq.length, parameter.length);
@@ -86,7 +109,9 @@ export class AdamW {
    * @throws ShapeError, before anything changes, if a gradient is missing or differs from its parameter in size;
    * ConfigError for a factor that is not finite.
    */
-  step(gradients: ReadonlyMap<string, Gradient>, { lrMultiplier, gradientScale = 1 }: StepOptions): void {
+  step(gradients: ReadonlyMap<string, Gradient>, options: StepOptions): void {
+    requireArguments("AdamW.step", { gradients: MAP, options: OBJECT }, { gradients, options });
+    const { lrMultiplier, gradientScale = 1 } = options;
     requireEach("AdamW", FINITE, { lrMultiplier, gradientScale });
     for (const { parameters } of this.groups) {
       for (const [name, { length }] of parameters) {
@@ -95,8 +120,8 @@ export class AdamW {
     }
     for (const { parameters, lr, weightDecay } of this.groups) {
       for (const [name, parameter] of parameters) {
-        const options = { ...this.options, lr: lr * lrMultiplier, weightDecay, gradientScale };
-        updateTensor(parameter, gradients.get(name)!, this.state.get(name)!, options);
+        const update = { ...this.options, lr: lr * lrMultiplier, weightDecay, gradientScale };
+        updateTensor(parameter, gradients.get(name)!, this.state.get(name)!, update);
       }
     }
   }

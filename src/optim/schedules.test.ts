@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { ConfigError } from "../base/errors.js";
 import { constant, cosine, cosineRestarts, jagged, linear } from "./schedules.js";
 
 const upTo = (last: number) => Array.from({ length: last + 1 }, (_, step) => step);
@@ -122,4 +123,23 @@ test("jagged agrees with axolotl's wrapper around a cosine", () => {
   ];
   for (const [step, multiplier] of golden) expect(at(step), `step ${step}`).toBeCloseTo(multiplier, 8);
   expectClose([1, 2, 3, 4, 5].map(at), [0.25, 0.5, 0.75, 1, 0.99809735]);
+});
+
+test.each<[string, () => number]>([
+  ["constant: step must be a finite number of at least 0, got -1", () => constant(-1)],
+  ["linear: totalSteps must be a finite number above 0, got NaN", () => linear(1, { totalSteps: Number.NaN })],
+  ["linear: totalSteps must be a finite number above 0, got undefined", () => linear(1, {} as never)],
+  ["cosine: cycleLength must be a finite number above 0, got 0", () => cosine(5, { totalSteps: 10, cycleLength: 0 })],
+  ["cosine: minLrRatio must be from 0 to 1, got 5", () => cosine(5, { totalSteps: 10, minLrRatio: 5 })],
+  [
+    "cosineRestarts: restartWarmupSteps must be a finite number of at least 0, got undefined",
+    () => cosineRestarts(5, { totalSteps: 10, cycleLength: 5 } as never),
+  ],
+  [
+    "jagged: minScale must be from 0 to 1, got 2",
+    () => jagged(1, 5, { restartEvery: 10, restartWarmupSteps: 1, annealSteps: 1, minScale: 2 }),
+  ],
+])("%s", (fault, schedule) => {
+  expect(schedule).toThrow(ConfigError);
+  expect(schedule).toThrow(fault);
 });

@@ -1,3 +1,5 @@
+import { type Kind, NOT_NEGATIVE, requireArguments } from "../base/arguments.js";
+
 /**
  * Learning-rate schedules as pure functions of time: the result multiplies the peak learning rate. `step` counts
  * completed steps and may be fractional. Past its end, a decay stays at its last value.
@@ -39,13 +41,40 @@ export interface JaggedOptions {
   readonly minScale?: number;
 }
 
-/** Warm-up, then 1. */
+const POSITIVE: Kind = {
+  words: "a finite number above 0",
+  holds: (value) => Number.isFinite(value) && Number(value) > 0,
+};
+const SHARE: Kind = { words: "from 0 to 1", holds: (value) => NOT_NEGATIVE.holds(value) && Number(value) <= 1 };
+
+const KINDS = {
+  step: NOT_NEGATIVE,
+  multiplier: NOT_NEGATIVE,
+  warmupSteps: NOT_NEGATIVE,
+  restartWarmupSteps: NOT_NEGATIVE,
+  annealSteps: NOT_NEGATIVE,
+  totalSteps: POSITIVE,
+  cycleLength: POSITIVE,
+  restartEvery: POSITIVE,
+  minLrRatio: SHARE,
+  minScale: SHARE,
+} as const satisfies Readonly<Record<string, Kind>>;
+
+/** @throws ConfigError with every number that is not of its range. */
+function requireNumbers(schedule: string, given: Partial<Record<keyof typeof KINDS, number>>): void {
+  const kinds = Object.keys(given).map((name) => [name, KINDS[name as keyof typeof KINDS]] as const);
+  requireArguments(schedule, Object.fromEntries(kinds), given);
+}
+
+/** Warm-up, then 1. @throws ConfigError for numbers out of their ranges, as the others do. */
 export function constant(step: number, { warmupSteps = 0 }: WarmupOptions = {}): number {
+  requireNumbers("constant", { step, warmupSteps });
   return step < warmupSteps ? step / warmupSteps : 1;
 }
 
 /** Warm-up, then a straight line to 0 at totalSteps. */
 export function linear(step: number, { totalSteps, warmupSteps = 0 }: DecayOptions): number {
+  requireNumbers("linear", { step, totalSteps, warmupSteps });
   return step < warmupSteps ? step / warmupSteps : 1 - progress(step, warmupSteps, totalSteps);
 }
 
@@ -57,6 +86,7 @@ export function cosine(
   step: number,
   { totalSteps, warmupSteps = 0, minLrRatio = 0, cycleLength }: CosineOptions,
 ): number {
+  requireNumbers("cosine", { step, totalSteps, warmupSteps, minLrRatio, cycleLength: cycleLength ?? totalSteps });
   const inCycle = cycleLength === undefined ? step : step % cycleLength;
   if (inCycle >= warmupSteps) {
     return cosineDecay(progress(inCycle, warmupSteps, cycleLength ?? totalSteps), minLrRatio);
@@ -72,6 +102,7 @@ export function cosineRestarts(
   step: number,
   { totalSteps, warmupSteps = 0, cycleLength, restartWarmupSteps, minLrRatio = 0 }: CosineRestartsOptions,
 ): number {
+  requireNumbers("cosineRestarts", { step, totalSteps, warmupSteps, cycleLength, restartWarmupSteps, minLrRatio });
   if (step < warmupSteps) return step / warmupSteps;
   const inCycle = step % cycleLength;
   if (step < cycleLength || inCycle >= restartWarmupSteps) {
@@ -91,6 +122,7 @@ export function jagged(
   step: number,
   { restartEvery, restartWarmupSteps, annealSteps, minScale = 0.001 }: JaggedOptions,
 ): number {
+  requireNumbers("jagged", { multiplier, step, restartEvery, restartWarmupSteps, annealSteps, minScale });
   if (step < restartEvery - annealSteps) return multiplier;
   const inCycle = step % restartEvery;
   let height = 1;
