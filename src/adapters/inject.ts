@@ -1,11 +1,12 @@
+import { FUNCTION, instanceOf, OBJECT, requireArguments } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { sum } from "../base/numbers.js";
 import { suggest } from "../base/suggest.js";
 import { Linear } from "../nn/linear.js";
-import { type Module, type ModuleSlot, moduleSlots, namedParameters, type Parameter } from "../nn/module.js";
+import { Module, type ModuleSlot, moduleSlots, namedParameters, type Parameter } from "../nn/module.js";
 import { QuantizedLinear } from "../quant/quantized-linear.js";
-import type { Rng } from "../tensor/random.js";
+import { Rng } from "../tensor/random.js";
 import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";
 import type { AdapterPart, LinearAdapter } from "./linear-adapter.js";
 import { type MergePolicy, requantize } from "./merge-policies.js";
@@ -17,6 +18,9 @@ import {
   type RestartOptions,
 } from "./mergeable-layer.js";
 import { isAllLinear, missingLayers, patternFault, selectModules, type TargetRule } from "./target-modules.js";
+
+const MODULE = instanceOf("a Module", Module);
+const RNG = instanceOf("an Rng", Rng);
 
 /** The layers to adapt, by their names on disk, and the adapters that they get. */
 export interface InjectionOptions extends TargetRule {
@@ -36,11 +40,10 @@ export interface InjectionOptions extends TargetRule {
  * Gives every targeted linear layer of `model` an adapter and freezes its weight. Returns the new layers by name.
  * @throws ConfigError for targets that match nothing, listing what exists.
  */
-export function injectAdapters(
-  model: Module,
-  { createAdapter, createPolicy = () => requantize(), ...rule }: InjectionOptions,
-  rng: Rng,
-): Map<string, MergeableLayer> {
+export function injectAdapters(model: Module, options: InjectionOptions, rng: Rng): Map<string, MergeableLayer> {
+  requireArguments("injectAdapters", { model: MODULE, options: OBJECT, rng: RNG }, { model, options, rng });
+  const { createAdapter, createPolicy = () => requantize(), ...rule } = options;
+  requireArguments("injectAdapters", { createAdapter: FUNCTION }, { createAdapter });
   const layers = new Map<string, MergeableLayer>();
   for (const [name, { slot, linear }] of targetedLinears(model, rule)) {
     const { inFeatures, outFeatures } = linear;
@@ -123,6 +126,7 @@ export async function mergeAdapters(
   rng: Rng,
   optionsOf: (name: string) => RestartOptions = () => ({}),
 ): Promise<Map<string, MergeOutcome>> {
+  requireArguments("mergeAdapters", { model: MODULE, rng: RNG }, { model, rng });
   const outcomes = new Map<string, MergeOutcome>();
   for (const [name, layer] of mergeableLayers(model)) {
     outcomes.set(name, await layer.mergeAdapter(rng.fork(name), optionsOf(name)));

@@ -1,10 +1,10 @@
-import { BELOW_ONE, FINITE, requireEach } from "../base/arguments.js";
+import { BELOW_ONE, FINITE, instanceOf, OBJECT, requireArguments, requireEach } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
 import { applyLinear } from "../nn/linear.js";
 import { Parameter } from "../nn/module.js";
 import { cast, mul } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
-import type { Rng } from "../tensor/random.js";
+import { Rng } from "../tensor/random.js";
 import { formatShape } from "../tensor/shape.js";
 import { type DataSource, lazySource, Tensor } from "../tensor/tensor.js";
 import { LinearAdapter } from "./linear-adapter.js";
@@ -28,6 +28,8 @@ export interface LowRankOptions {
   readonly dropout?: number;
 }
 
+const RNG = instanceOf("an Rng", Rng);
+
 /**
  * An adapter of two thin factors, trained or frozen: ΔW = scaling · B · A, or with more between them. Computes with
  * dropout on its input.
@@ -48,6 +50,7 @@ export abstract class LowRankAdapter extends LinearAdapter {
    */
   constructor(inFeatures: number, outFeatures: number, options: LowRankOptions, rng: Rng) {
     super(inFeatures, outFeatures);
+    requireArguments(this.constructor.name, { options: OBJECT, rng: RNG }, { options, rng });
     const { rank, alpha = rank, rslora = false, dropout = 0 } = options;
     const maxRank = Math.min(inFeatures, outFeatures);
     if (!Number.isInteger(rank) || rank < 1 || rank > maxRank) {

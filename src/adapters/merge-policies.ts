@@ -1,3 +1,4 @@
+import { oneOf, requireArguments } from "../base/arguments.js";
 import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import type { Rng } from "../tensor/random.js";
 
@@ -116,6 +117,7 @@ export function lostInAdapter(policy: MergePolicyName, quantizer: string | null)
 
 /** The policy of that name for one layer. */
 export function createMergePolicy(name: MergePolicyName, master: MasterWeight): MergePolicy {
+  requireArguments("createMergePolicy", { name: oneOf(MERGE_POLICIES) }, { name });
   return MERGE_POLICY_KINDS[name].create(master);
 }
 

@@ -1,3 +1,4 @@
+import { instanceOf, requireArguments } from "../base/arguments.js";
 import { ConfigError, ShapeError } from "../base/errors.js";
 import { addBias, type Linear, LinearLayer } from "../nn/linear.js";
 import type { Parameter } from "../nn/module.js";
@@ -7,7 +8,7 @@ import type { QuantizedWeight } from "../quant/quantized-weight.js";
 import type { Rng } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";
-import type { LinearAdapter } from "./linear-adapter.js";
+import { LinearAdapter } from "./linear-adapter.js";
 import type { LayerInputs } from "./low-rank-approximation.js";
 import { type LowRankTerm, updateOf } from "./low-rank-term.js";
 import { type MergePolicy, requantize } from "./merge-policies.js";
@@ -30,6 +31,11 @@ export interface RestartOptions {
   readonly directions?: readonly number[] | undefined;
 }
 
+const KINDS = {
+  linear: instanceOf("a Linear or a QuantizedLinear", LinearLayer),
+  adapter: instanceOf("a LinearAdapter", LinearAdapter),
+};
+
 /** A linear layer with a frozen weight, frozen bias and an adapter that can be folded into it. */
 export abstract class MergeableLayer extends LinearLayer {
   readonly inFeatures: number;
@@ -41,6 +47,7 @@ export abstract class MergeableLayer extends LinearLayer {
   /** @throws ShapeError if the adapter is for another size of layer. */
   constructor(linear: Linear | QuantizedLinear, adapter: LinearAdapter) {
     super();
+    requireArguments(this.constructor.name, KINDS, { linear, adapter });
     const { inFeatures, outFeatures, bias } = linear;
     this.#frozen = frozenWeight(linear);
     if (adapter.inFeatures !== inFeatures || adapter.outFeatures !== outFeatures) {

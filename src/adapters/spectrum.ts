@@ -1,4 +1,5 @@
 import { Matrix, QrDecomposition, SVD } from "#matrix";
+import { COUNT, listOf, OBJECT, requireArguments, requireEach } from "../base/arguments.js";
 import { sub } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
 import { tensor } from "../tensor/tensor.js";
@@ -10,6 +11,8 @@ import { countEigenvaluesAbove, symmetricEigenvalues } from "./symmetric-eigenva
  * above a threshold is the ReLoRA paper's measure of rank (Lialin et al. 2023, arXiv:2307.05695, section 4).
  */
 export function singularValues(terms: readonly LowRankTerm[], outFeatures: number, inFeatures: number): number[] {
+  requireArguments("singularValues", { terms: listOf(OBJECT) }, { terms });
+  requireEach("singularValues", COUNT, { outFeatures, inFeatures });
   const left = hstack(terms.map(({ loraB, scaling }) => Matrix.mul(matrixOf(loraB, outFeatures), scaling)));
   const right = hstack(terms.map(({ loraA }) => matrixOf(loraA, loraA.length / inFeatures).transpose()));
   // The orthogonal factors of B = Q₁R₁ and Aᵀ = Q₂R₂ change no singular value, which leaves the small R₁R₂ᵀ.

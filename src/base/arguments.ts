@@ -16,6 +16,7 @@ export type Kinds = Readonly<Record<string, Kind>>;
 export const TEXT: Kind = { words: "a text", holds: (value) => typeof value === "string" && isWellFormed(value) };
 export const FLAG: Kind = { words: "true or false", holds: (value) => typeof value === "boolean" };
 export const OBJECT: Kind = { words: "an object", holds: isObject };
+export const LIST: Kind = { words: "a list", holds: Array.isArray };
 export const MAP: Kind = { words: "a Map", holds: (value) => value instanceof Map };
 export const FUNCTION: Kind = { words: "a function", holds: (value) => typeof value === "function" };
 export const SIGNAL: Kind = {
@@ -46,6 +47,11 @@ export const NOT_NEGATIVE: Kind = {
   holds: (value) => Number.isFinite(value) && Number(value) >= 0,
 };
 export const BELOW_ONE: Kind = { words: "in [0, 1)", holds: (value) => NOT_NEGATIVE.holds(value) && Number(value) < 1 };
+
+/** @param words for an object of that class, with its article. */
+export function instanceOf(words: string, type: abstract new (...given: never[]) => unknown): Kind {
+  return { words, holds: (value) => value instanceof type };
+}
 
 export function orNull({ words, holds }: Kind): Kind {
   return either({ words, holds }, { words: "null", holds: (value) => value === null });

@@ -9,6 +9,7 @@ import {
   joinPath,
   readText,
 } from "#platform";
+import { OBJECT, requireArguments, TEXT } from "../base/arguments.js";
 import { DataError } from "../base/errors.js";
 import { append } from "../base/lists.js";
 import { RUN_SETTINGS } from "../base/naming.js";
@@ -190,6 +191,7 @@ const COMPRESSION_RATIO = 4;
  * kinds.
  */
 export async function loadDataset(source: string, options: DatasetOptions = {}): Promise<Dataset> {
+  requireArguments("loadDataset", { source: TEXT, options: OBJECT }, { source, options });
   const { validationFraction = DEFAULT_SPLIT.validationFraction, seed = DEFAULT_SPLIT.seed } = options;
   const dataset = await holdOut(await openDataset(source, options), { validationFraction, seed });
   return { ...dataset, train: await dataset.train.all(), validation: await dataset.validation.all() };

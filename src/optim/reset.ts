@@ -1,3 +1,4 @@
+import { BELOW_ONE, OBJECT, oneOf, requireArguments, requireEach } from "../base/arguments.js";
 import type { Rng } from "../tensor/random.js";
 import type { AdamWState } from "./adamw.js";
 
@@ -38,6 +39,10 @@ export function resetOptimizerState(
   reset: OptimizerReset,
   rng: Rng,
 ): void {
+  const methods = ["reset", ...PRUNING_METHODS];
+  requireArguments("resetOptimizerState", { reset: OBJECT }, { reset });
+  requireArguments("resetOptimizerState: reset", { method: oneOf(methods) }, { method: reset.method });
+  if (reset.method !== "reset") requireEach("resetOptimizerState: reset", BELOW_ONE, { ratio: reset.ratio });
   for (const [name, state] of states) {
     for (const moment of ["expAvg", "expAvgSq"] as const) {
       const values = state[moment];

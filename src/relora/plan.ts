@@ -1,5 +1,6 @@
 import { directionsOf } from "../adapters/directions.js";
 import { adapterKind } from "../adapters/kinds.js";
+import { COUNT, OBJECT, requireArguments, requireEach } from "../base/arguments.js";
 import type { Settings } from "../config/settings.js";
 import { constant, cosine, cosineRestarts, type DecayOptions, linear } from "../optim/schedules.js";
 import type { RestartingPart } from "./cycle-losses.js";
@@ -68,6 +69,7 @@ export interface StepPlan {
  * because the finished model is to contain every cycle; nothing is reset for a step that does not come.
  */
 export function planStep(step: number, config: ReloraConfig): StepPlan {
+  requirePlan("planStep", config);
   if (!Number.isInteger(step) || step < 1 || step > config.maxSteps) {
     throw new RangeError(`planStep: step must be an integer from 1 to ${config.maxSteps}, got ${step}`);
   }
@@ -90,6 +92,12 @@ export function planStep(step: number, config: ReloraConfig): StepPlan {
     mergeShare: last || !ends ? 1 : config.restartShare,
     resetOptimizer: resets && !last && config.optimizerReset !== "none",
   };
+}
+
+/** @throws ConfigError for what is no plan's settings. */
+function requirePlan(call: string, config: ReloraConfig): void {
+  requireArguments(call, { config: OBJECT }, { config });
+  requireEach(`${call}: config`, COUNT, { maxSteps: config.maxSteps });
 }
 
 /** The place of a step with adapters, counted from 1, among the cycles. */
@@ -205,6 +213,7 @@ export interface RunPlan {
 
 /** The plan that {@link planStep} makes of all steps, in a time that grows with the merges and not with the steps. */
 export function planRun(config: ReloraConfig): RunPlan {
+  requirePlan("planRun", config);
   const { method, maxSteps, warmStartSteps, reloraEvery, cycleLength, optimizerReset, restarts = [] } = config;
   const whenFull = restartsWhenFull(config);
   const none = { restartsWhenFull: whenFull, merges: [], optimizerResets: [] };

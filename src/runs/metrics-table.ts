@@ -1,3 +1,4 @@
+import { LIST, OBJECT, requireArguments } from "../base/arguments.js";
 import type { MetricsRecord } from "./metrics.js";
 
 /** Groups of parameters with a learning rate of their own, as step records name them. */
@@ -51,7 +52,10 @@ function stepCells(record: Extract<MetricsRecord, { kind: "step" }>): MetricsRow
  * The table as CSV (RFC 4180): a header, and lines that end in CR LF. Numbers have all their digits; a cell without a
  * value is empty.
  */
-export function metricsCsv({ columns, rows }: MetricsTable): string {
+export function metricsCsv(table: MetricsTable): string {
+  requireArguments("metricsCsv", { table: OBJECT }, { table });
+  const { columns, rows } = table;
+  requireArguments("metricsCsv", { columns: LIST, rows: LIST }, { columns, rows });
   // Names and cells are numbers and words of our own, so none needs quotes.
   const lines = [columns, ...rows.map((row) => columns.map((column) => row[column] ?? ""))];
   return lines.map((cells) => `${cells.join(",")}\r\n`).join("");

@@ -1,3 +1,4 @@
+import { LIST, requireArguments } from "../base/arguments.js";
 import { formatChange, formatCount, formatLoss, formatRate, largest, sum } from "../base/numbers.js";
 import { type LossSpike, lossSpikes } from "./loss-spikes.js";
 import type { EvalRecord, MergeRecord, MetricsRecord, StartRecord, StepRecord } from "./metrics.js";
@@ -47,6 +48,7 @@ const RULES: Readonly<Record<WarningKind, Rule>> = {
 
 /** The warnings that the records of a run so far call for, at most one of each kind. */
 export function runWarnings(records: readonly MetricsRecord[]): readonly Warning[] {
+  requireArguments("runWarnings", { records: LIST }, { records });
   const course = courseOf(records);
   return Object.entries(RULES).flatMap(([kind, rule]) => {
     const text = rule(course);
