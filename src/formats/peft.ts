@@ -78,12 +78,8 @@ export async function writePeftAdapter(
   const base = adapter.base ?? null;
   if (base?.sha256 != null && !SHA256.test(base.sha256)) faults.push(baseFault(base.sha256));
   if (faults.length > 0) throw checkpointFault(`cannot write the adapter ${folder}`, faults);
-  const adapted = new Set([...adapter.layers.keys(), ...(adapter.embeddings ?? new Map()).keys()]);
-  const modulesToSave = new Set([...adapter.modulesToSave.keys()].map(moduleOf));
-  const config = formatPeftConfig({
-    ...adapter,
-    modulesToSave: [...modulesToSave].filter((name) => !adapted.has(name)).sort(),
-  });
+  const modulesToSave = new Set(savedInFull(adapter).map(moduleOf));
+  const config = formatPeftConfig({ ...adapter, modulesToSave: [...modulesToSave].sort() });
   const tensors = peftTensors(adapter);
   await writeFolder(
     folder,
@@ -95,6 +91,11 @@ export async function writePeftAdapter(
     },
     options,
   );
+}
+
+/** Parameters that an adapter holds in place of the base's, without the weights of the base under its LoRA tensors. */
+export function savedInFull({ layers, embeddings, modulesToSave }: Omit<PeftAdapter, "base">): string[] {
+  return [...modulesToSave.keys()].filter((name) => !layers.has(moduleOf(name)) && !embeddings?.has(moduleOf(name)));
 }
 
 /**

@@ -2,6 +2,7 @@ import { exists, joinPath } from "#platform";
 import { CheckpointError, ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { namedAdapters, type ReadPeftAdapter, readPeftAdapter } from "../formats/peft.js";
+import { asInModel } from "../formats/peft-names.js";
 import { modelFolder } from "../hub/locate-model.js";
 import type { DownloadEvents } from "../hub/model-download.js";
 import { baseOfAdapter } from "./adapter-base.js";
@@ -44,13 +45,13 @@ export interface OpenAdapter {
  * ConfigError if there is no base.
  */
 export async function openAdapter(folder: string, given: string | null, events?: DownloadEvents): Promise<OpenAdapter> {
-  const adapter = await readPeftAdapter(folder);
+  const read = await readPeftAdapter(folder);
   const others = (await namedAdapters(folder)).filter((name) => !TRAINER_CHECKPOINT.test(name));
   if (others.length > 0) {
     const example = joinPath(folder, others[0]!);
     events?.onNotice?.(`${folder}: holds ${others.join(", ")} beside this adapter; name one to have it, as ${example}`);
   }
-  const named = given ?? (await baseOfAdapter(folder, adapter, events?.onNotice));
+  const named = given ?? (await baseOfAdapter(folder, read, events?.onNotice));
   if (named === null)
     throw new ConfigError(`${folder}: the adapter names no base model; give one with ${optionName("base")}`);
   const baseFolder = await existing(
@@ -59,6 +60,7 @@ export async function openAdapter(folder: string, given: string | null, events?:
   );
   const asWritten = await folderSource(baseFolder, { onNotice: events?.onNotice });
   const model = asWritten.build();
+  const adapter = asInModel(read, model.storage);
   const unties = untiesBase(adapter, model);
   const source = resizedSource(unties ? await folderSource(baseFolder, { untied: true }) : asWritten, adapter);
   const resized = source === asWritten ? model : source.build();

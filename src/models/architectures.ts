@@ -12,6 +12,11 @@ import { QWEN3 } from "./qwen3.js";
 
 const ARCHITECTURES: readonly Architecture[] = [LLAMA, MISTRAL, QWEN2, QWEN3, PHI3, GEMMA3, GPT2, GPT_NEOX];
 
+/** Names in transformers of modules that it names otherwise, of all architectures: no two have one name for two. */
+export const IN_TRANSFORMERS: ReadonlyMap<string, string> = new Map(
+  ARCHITECTURES.flatMap(({ inTransformers }) => [...(inTransformers ?? [])]),
+);
+
 const EXPERTS = "mixes experts; that is not computed here, so take a model without them";
 const IMAGES = "reads images too; that is not computed here, so take a model of text alone";
 

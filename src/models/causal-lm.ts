@@ -176,6 +176,8 @@ export function modelParts(model: CausalLM): Map<Parameter, ModelPart> {
 export interface Architecture {
   /** `model_type` of config.json. */
   readonly modelType: string;
+  /** That of its `WeightStorage`. */
+  readonly inTransformers?: WeightStorage["inTransformers"];
   /** @throws ModelError naming all that highrank does not compute; CheckpointError for invalid values. */
   describe(json: Readonly<Record<string, unknown>>): ModelDescription;
 }

@@ -175,20 +175,23 @@ const HUGGING_FACE_NAMES: Readonly<Record<string, string>> = {
 
 const neoxName = prefixed("gpt_neox", ["embed_in", "layers", "final_layer_norm"], "lm_head");
 
+/** transformers' own name of the head since version 5, though its files of models keep the older one. */
+const IN_TRANSFORMERS: ReadonlyMap<string, string> = new Map([["embed_out", "lm_head"]]);
+
 /** Weight files of older versions hold masks and wavelengths as well. */
 const STORAGE: WeightStorage = {
   nameOf(stored) {
     if (/\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/.test(stored)) return undefined;
-    // transformers' own name of the head since version 5, though it writes the older one.
     return neoxName(stored).replace(/^lm_head\./, "embed_out.");
   },
   isTransposed: () => false,
-  inTransformers: (name) => name.replace(/^embed_out\./, "lm_head."),
+  inTransformers: IN_TRANSFORMERS,
 };
 
 /** GPT-NeoX and Pythia. */
 export const GPT_NEOX: Architecture = {
   modelType: "gpt_neox",
+  inTransformers: IN_TRANSFORMERS,
   describe(json) {
     const config = readGPTNeoXConfig(json);
     return { config, storage: STORAGE, create: (rng) => new GPTNeoXForCausalLM(config, rng) };

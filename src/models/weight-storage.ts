@@ -7,8 +7,8 @@ export interface WeightStorage {
    * Quantized ones are (outFeatures, inFeatures) for every architecture.
    */
   isTransposed(weight: string): boolean;
-  /** Name of a parameter in transformers, which PEFT's files go by, from that in the model. Default: the same. */
-  inTransformers?(name: string): string;
+  /** Modules that transformers, and so PEFT's files, name otherwise than the model: their names there, by ours. */
+  readonly inTransformers?: ReadonlyMap<string, string>;
 }
 
 /**

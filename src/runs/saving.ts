@@ -6,6 +6,7 @@ import { shortestNames } from "../adapters/target-modules.js";
 import type { Settings } from "../config/settings.js";
 import { checkpointFault } from "../files/faults.js";
 import { type PeftAdapter, writePeftAdapter } from "../formats/peft.js";
+import { asInTransformers } from "../formats/peft-names.js";
 import { moduleOf } from "../formats/peft-tensors.js";
 import { hostTensors, modelParameters, tiedNames } from "../loading/model-source.js";
 import type { CausalLM } from "../models/causal-lm.js";
@@ -136,7 +137,7 @@ export interface AdapterToSave {
 
 /** Writes RUN/adapter, which PEFT puts on RUN/base to get the run's model. */
 export async function saveAdapter(runDir: string, adapter: AdapterToSave): Promise<void> {
-  const joined = asInTransformers(await joinAdapter(runDir, adapter), adapter.model);
+  const joined = asInTransformers(await joinAdapter(runDir, adapter), adapter.model.storage.inTransformers);
   await writePeftAdapter(joinPath(runDir, "adapter"), joined, { replace: true, checksums: true });
 }
 
@@ -181,14 +182,6 @@ export async function joinAdapter(
     modulesToSave,
     base,
   };
-}
-
-/** The adapter as a file names it, by the modules of transformers. */
-export function asInTransformers(adapter: PeftAdapter, { storage }: Pick<CausalLM, "storage">): PeftAdapter {
-  const named = [...adapter.modulesToSave].map(
-    ([name, tensor]) => [storage.inTransformers?.(name) ?? name, tensor] as const,
-  );
-  return { ...adapter, modulesToSave: new Map(named) };
 }
 
 /** Rank and alpha of most layers, and those of the others by the shortest names for them. */

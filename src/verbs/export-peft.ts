@@ -3,15 +3,17 @@ import { lostInAdapter } from "../adapters/merge-policies.js";
 import { ConfigError } from "../base/errors.js";
 import { optionName } from "../base/naming.js";
 import { CARD } from "../files/own-card.js";
-import { type PeftAdapter, readPeftAdapter, writePeftAdapter } from "../formats/peft.js";
+import { type PeftAdapter, readPeftAdapter, savedInFull, writePeftAdapter } from "../formats/peft.js";
+import { asInTransformers } from "../formats/peft-names.js";
 import { isCommit, parseHubName } from "../hub/hub-name.js";
 import { hubModelOf } from "../hub/locate-model.js";
 import { baseOfAdapter } from "../loading/adapter-base.js";
 import { tokenizerFiles } from "../loading/companions.js";
 import { tiedNames } from "../loading/model-source.js";
 import { describeHeld } from "../loading/unmerged-model.js";
+import { IN_TRANSFORMERS } from "../models/architectures.js";
 import { isMerged, openRunAsModel, restoreTrained, type SavedRun } from "../runs/saved-run.js";
-import { asInTransformers, joinAdapter } from "../runs/saving.js";
+import { joinAdapter } from "../runs/saving.js";
 import type { HostTensor } from "../tensor/dtype.js";
 import type { Target } from "./target.js";
 import { hasChatTemplate, targetCard } from "./target-card.js";
@@ -47,7 +49,7 @@ export async function exportPeft(target: Target, out: string): Promise<ExportedA
     folder: out,
     rank: adapter.rank,
     layers: adapter.layers.size,
-    modulesToSave: [...adapter.modulesToSave.keys()],
+    modulesToSave: savedInFull(adapter),
     baseModel: adapter.baseModel,
     quantizer: adapter.base?.quantizer ?? null,
   };
@@ -59,7 +61,8 @@ async function adapterOf(target: Target): Promise<{ readonly adapter: PeftAdapte
   const wayOut = `write the whole model with ${optionName("to", "hf")}`;
   switch (target.kind) {
     case "adapter": {
-      const adapter = await readPeftAdapter(folder);
+      // The base, which tells the architecture, need not be at hand.
+      const adapter = asInTransformers(await readPeftAdapter(folder), IN_TRANSFORMERS);
       const base = target.base ?? (await baseOfAdapter(folder, adapter, target.events.onNotice));
       const isNew = base !== null && (target.base !== null || (await exists(base)));
       return { adapter: isNew ? { ...adapter, ...(await namedBase(base)) } : adapter, folder };
@@ -117,5 +120,5 @@ export async function runAdapter(
     const before = await source.readWeight(name === head ? embeddings : name);
     if (before.some((value, i) => value !== tensor.data[i])) modulesToSave.set(name, tensor);
   }
-  return asInTransformers({ ...adapter, ...hubBase(run), modulesToSave }, model);
+  return asInTransformers({ ...adapter, ...hubBase(run), modulesToSave }, model.storage.inTransformers);
 }

@@ -1,10 +1,10 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { resolveSettings } from "../../src/config/resolve.js";
 import type { Settings } from "../../src/config/settings.js";
-import { openSafetensors } from "../../src/files/safetensors.js";
+import { openSafetensors, writeSafetensors } from "../../src/files/safetensors.js";
 import { trainTokenizer } from "../../src/tokenizers/train-tokenizer.js";
 import { train } from "../../src/training/train.js";
 import { evaluateTarget } from "../../src/verbs/evaluate.js";
@@ -23,7 +23,7 @@ interface Case {
   readonly says?: Readonly<Record<string, unknown>>;
 }
 
-const BASES = ["llama", "tied", "gpt2", "qwen2", "phi3", "gemma3", "wide", "mistral", "qwen3", "neox"];
+const BASES = ["llama", "tied", "gpt2", "qwen2", "phi3", "gemma3", "wide", "mistral", "qwen3", "neox", "tied neox"];
 const lora = (base: string, config: Readonly<Record<string, unknown>>): Case => {
   return { base, config: { r: 4, lora_alpha: 8, ...config } };
 };
@@ -47,7 +47,35 @@ const EQUAL: Readonly<Record<string, Case>> = {
   "the targets that PEFT chooses, neox": lora("neox", {}),
   "all biases, neox": lora("neox", { ...all, bias: "all" }),
   "biases of adapted layers, neox": lora("neox", { target_modules: ["query_key_value"], bias: "lora_only" }),
-  "norms and head in full, neox": lora("neox", { ...all, modules_to_save: ["final_layer_norm", "embed_out"] }),
+  "norms in full, and a name of none, neox": lora("neox", {
+    ...all,
+    modules_to_save: ["final_layer_norm", "embed_out"],
+  }),
+  "norms and head in full, neox": lora("neox", {
+    ...{ ...all, modules_to_save: ["final_layer_norm", "lm_head"] },
+  }),
+  "the head, neox": lora("neox", { target_modules: ["query_key_value", "lm_head"] }),
+  "the head by a regular expression, neox": lora("neox", { target_modules: ".*(query_key_value|lm_head)" }),
+  "the head by another regular expression, with patterns, neox": lora("neox", {
+    ...{ target_modules: ".*(query_key_value|_head)", use_dora: true },
+    ...{ rank_pattern: { ".*_head": 2, query_key_value: 3 }, alpha_pattern: { lm_head: 5 } },
+  }),
+  "the head but for layers that are excluded, neox": lora("neox", {
+    ...{ target_modules: ["dense", "lm_head", "embed_in"], exclude_modules: ".*attention.*" },
+  }),
+  "the head as a parameter, neox": lora("neox", {
+    ...{ target_modules: [], target_parameters: ["lm_head.weight"], rank_pattern: { "lm_head.weight": 2 } },
+  }),
+  "tokens of both, neox": lora("neox", {
+    ...{ target_modules: ["query_key_value"], trainable_token_indices: { lm_head: [4, 5], embed_in: [7] } },
+  }),
+  "tied: the head, neox": lora("tied neox", { target_modules: ["lm_head"] }),
+  "tied, in full: the head, neox": lora("tied neox", {
+    ...{ target_modules: ["query_key_value"], modules_to_save: ["lm_head"] },
+  }),
+  "tied: tokens of the head, neox": lora("tied neox", {
+    ...{ target_modules: ["query_key_value"], trainable_token_indices: { lm_head: [3, 8] } },
+  }),
   "norms of heads in full, qwen3": lora("qwen3", { ...q, modules_to_save: ["q_norm", "k_norm"] }),
   rsLoRA: lora("llama", { ...q, use_rslora: true }),
   "rank one, a fraction as alpha": lora("llama", { ...q, r: 1, lora_alpha: 2.5 }),
@@ -246,6 +274,9 @@ const REFUSED: Readonly<Record<string, readonly [words: string, example: Case]>>
   ),
 };
 
+/** Those with the head of GPT-NeoX, whose name in transformers is another than in files of models. */
+const HEADS = Object.keys(EQUAL).filter((name) => name.endsWith(", neox") && /head|tied|tokens/.test(name));
+
 /** Those that are merged and written again: one of each form. */
 const WRITTEN = [
   "patterns of ranks and alphas",
@@ -264,6 +295,7 @@ const WRITTEN = [
   "tied: tokens of the table",
   "parameters and modules",
   "parameters as gpt2 holds them",
+  ...HEADS,
 ];
 
 const ROWS = Array.from({ length: 6 }, (_, row) =>
@@ -368,6 +400,28 @@ describePeers("adapters of PEFT", () => {
     expect(read).toEqual(Object.fromEntries(Object.keys(again).map((name) => [name, whole(name)])));
   });
 
+  test("the head of GPT-NeoX by its older name has the same loss, and is written by today's", async () => {
+    const again: Record<string, object> = {};
+    for (const name of HEADS) {
+      const base = baseOf(name);
+      const [older, adapter] = [
+        path.join(root, "older", folderNames.get(name)!),
+        path.join(root, "today", folderNames.get(name)!),
+      ];
+      await writeOlder(adapterOf(name), older);
+      expect(await lossOf(older, base), name).toBeCloseTo(losses[name]!, 4.7);
+      const { modulesToSave } = await exportPeft(await openTarget(older, { base }), adapter);
+      expect(modulesToSave.includes("lm_head.weight"), name).toBe(name.includes("in full"));
+      expect(await bytesOf(adapter), name).toEqual(await bytesOf(adapterOf(name)));
+      again[name] = { base, adapter };
+    }
+    const read = await ask<Record<string, object>>("peft_adapters", "read_adapters", { adapters: again, rows: ROWS });
+    const whole = (name: string): object => {
+      return { loss: expect.closeTo(losses[name]!, 4.7) as number, missing: [], unexpected: [], warnings: [] };
+    };
+    expect(read).toEqual(Object.fromEntries(HEADS.map((name) => [name, whole(name)])));
+  });
+
   /** A run of `steps` steps, each on all rows, as PEFT trains. */
   const goOn = async (name: string, steps: number, change: Partial<Settings> = {}): Promise<number[]> => {
     const out = path.join(root, "on", folderNames.get(name)!);
@@ -460,6 +514,16 @@ describePeers("adapters of PEFT", () => {
     expect(Math.abs(onPacked.loss - (await lossOf(own, packed))), format).toBeLessThan(tolerance);
   });
 });
+
+/** Writes an adapter of GPT-NeoX as PEFT did with transformers before version 5. */
+async function writeOlder(folder: string, out: string): Promise<void> {
+  await mkdir(out, { recursive: true });
+  const config = await readFile(path.join(folder, "adapter_config.json"), "utf8");
+  await writeFile(path.join(out, "adapter_config.json"), config.replace(/(lm)?_head/g, "embed_out"));
+  const { tensors, metadata } = await openSafetensors(path.join(folder, "adapter_model.safetensors"));
+  const older = new Map([...tensors].map(([key, tensor]) => [key.replace(".lm_head.", ".embed_out."), tensor]));
+  await writeSafetensors(path.join(out, "adapter_model.safetensors"), older, metadata);
+}
 
 /** Each tensor of an adapter as it lies in the file, by its key. */
 async function bytesOf(folder: string): Promise<object> {

@@ -77,8 +77,10 @@ export async function adapterDifference(published: PublishedParts): Promise<stri
     if (!isSame(is.loraA, wanted.loraA) || !isSame(is.loraB, wanted.loraB)) return "is from another step";
     if (!isSame(is.magnitude ?? NOTHING, wanted.magnitude ?? NOTHING)) return "is from another step";
   }
+  const { storage } = expected.adapted!;
+  const others = new Map([...modulesToSave, ...biases].map(([name, tensor]) => [storage.nameOf(name) ?? name, tensor]));
   for (const name of names) {
-    const published = modulesToSave.get(name) ?? biases.get(name);
+    const published = others.get(name);
     if (published === undefined || !isSame(await valuesOf(published), await valuesOf(trainable.get(name)!))) {
       return "is from another step";
     }

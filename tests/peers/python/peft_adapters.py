@@ -21,6 +21,7 @@ LLAMA = {
     **{"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4},
     **{"num_key_value_heads": 2, "max_position_embeddings": 64, "tie_word_embeddings": False},
 }
+NEOX = {key: value for key, value in LLAMA.items() if key != "num_key_value_heads"}
 BASES = {
     "llama": ("Llama", LLAMA),
     "tied": ("Llama", {**LLAMA, "tie_word_embeddings": True}),
@@ -31,7 +32,8 @@ BASES = {
     "phi3": ("Phi3", {**LLAMA, "num_hidden_layers": 2}),
     "mistral": ("Mistral", {**LLAMA, "sliding_window": 8}),
     "qwen3": ("Qwen3", {**LLAMA, "head_dim": 8}),
-    "neox": ("GPTNeoX", {key: value for key, value in LLAMA.items() if key != "num_key_value_heads"}),
+    "neox": ("GPTNeoX", NEOX),
+    "tied neox": ("GPTNeoX", {**NEOX, "tie_word_embeddings": True}),
     "gemma3": ("Gemma3Text", {**LLAMA, "head_dim": 8, "sliding_window": 8, "tie_word_embeddings": True}),
 }
 
