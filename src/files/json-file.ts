@@ -13,10 +13,10 @@ export async function readJsonObject(path: string): Promise<Record<string, unkno
   return parseJsonObject(text, path);
 }
 
-/** Keys of numbers that Hugging Face's configs accept, or accept without a warning, only as floats. */
+/** Keys of numbers that Hugging Face's configs accept only as floats. */
 const FLOATS = [
   ...["initializer_range", "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "attn_logit_softcapping"],
-  ...["final_logit_softcapping", "llm_int8_threshold", "factor", "low_freq_factor", "high_freq_factor"],
+  ...["final_logit_softcapping", "llm_int8_threshold"],
 ] as const;
 /** A line with such a number that is whole: in Python an integer is no float. */
 const INTEGER_FOR_FLOAT = new RegExp(`^( *"(?:${FLOATS.join("|")})": -?\\d+)(?=,?$)`, "gm");

@@ -36,8 +36,8 @@ test.each<[string, (model: TwoWeights) => AdamW, RegExp]>([
     /\nfrozen is not trainable$/,
   ],
   [
-    "one in two groups",
-    ({ first, second }) => optimizerOf({ first, second }, { first }),
+    "one by two names",
+    ({ first, second }) => optimizerOf({ first, second }, { again: first }),
     /\na tensor is updated twice$/,
   ],
   [
