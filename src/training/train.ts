@@ -26,6 +26,7 @@ import { runWarnings } from "../runs/warnings.js";
 import { threadsWarning } from "../runtime/threads.js";
 import { requireSameRun } from "./agreement.js";
 import type { TrainResult } from "./ending.js";
+import { idleNotices } from "./idle-settings.js";
 import { estimateMemory, type HeldMemory } from "./memory.js";
 import { requireMemory, withEstimate } from "./memory-limit.js";
 import { withLength } from "./new-length.js";
@@ -131,6 +132,9 @@ export async function runIn(
   if (lacking !== null) onNotice(lacking);
   const tooMany = threadsWarning(given.threads);
   if (tooMany !== null) onNotice(tooMany);
+  if (saved === undefined) {
+    for (const notice of idleNotices(given, { quantizer: run.quantizer, summary: run.read.summary })) onNotice(notice);
+  }
   if (saved !== undefined) requireSameData(run, saved, settings);
   const goingOn = saved === undefined ? undefined : withLength(saved, settings);
   // Training a tokenizer leaves much behind, of which the system learns later.
