@@ -6,7 +6,7 @@ import { suggest } from "../base/suggest.js";
 import { Linear } from "../nn/linear.js";
 import { Module, type ModuleSlot, moduleSlots, namedParameters, type Parameter } from "../nn/module.js";
 import { QuantizedLinear } from "../quant/quantized-linear.js";
-import { Rng } from "../tensor/random.js";
+import { RNG, type Rng } from "../tensor/random.js";
 import { type FrozenWeight, frozenWeight } from "./frozen-weight.js";
 import type { AdapterPart, LinearAdapter } from "./linear-adapter.js";
 import { type MergePolicy, requantize } from "./merge-policies.js";
@@ -20,7 +20,6 @@ import {
 import { isAllLinear, missingLayers, patternFault, selectModules, type TargetRule } from "./target-modules.js";
 
 const MODULE = instanceOf("a Module", Module);
-const RNG = instanceOf("an Rng", Rng);
 
 /** The layers to adapt, by their names on disk, and the adapters that they get. */
 export interface InjectionOptions extends TargetRule {

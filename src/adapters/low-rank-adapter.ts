@@ -1,10 +1,10 @@
-import { BELOW_ONE, FINITE, instanceOf, OBJECT, requireArguments, requireEach } from "../base/arguments.js";
+import { BELOW_ONE, FINITE, OBJECT, requireArguments, requireEach } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
 import { applyLinear } from "../nn/linear.js";
 import { Parameter } from "../nn/module.js";
 import { cast, mul } from "../ops/elementwise.js";
 import { matmul } from "../ops/matmul.js";
-import { Rng } from "../tensor/random.js";
+import { RNG, type Rng } from "../tensor/random.js";
 import { formatShape } from "../tensor/shape.js";
 import { type DataSource, lazySource, Tensor } from "../tensor/tensor.js";
 import { LinearAdapter } from "./linear-adapter.js";
@@ -27,8 +27,6 @@ export interface LowRankOptions {
   /** Probability, from 0 to below 1, of dropping an element of the adapter's input while training. Default 0. */
   readonly dropout?: number;
 }
-
-const RNG = instanceOf("an Rng", Rng);
 
 /**
  * An adapter of two thin factors, trained or frozen: ΔW = scaling · B · A, or with more between them. Computes with

@@ -15,8 +15,6 @@ export interface GgufTokenizer {
   readonly tokenizerConfig: Json;
 }
 
-/** SentencePiece's sign for a space. */
-
 /**
  * Rebuilds the tokenizer of a GGUF file.
  * @throws CheckpointError as `openGguf`, and for a file without a tokenizer, one of another kind, or damaged lists.

@@ -12,7 +12,7 @@ const FIRST_BLOCK = 4;
 const MOST_BLOCKS = 64;
 /** Steps of a cycle for each direction that restarts, at least. */
 const LEAST_STEPS = 32;
-/** What a weight holds, in bits, of what it has seen a hundred times (Allen-Zhu and Li 2024, arXiv:2404.05405). */
+/** Bits that a weight holds of what it has seen a hundred times (Allen-Zhu and Li 2024, arXiv:2404.05405). */
 const BITS_OF_A_WEIGHT = 1;
 
 const NUMBERS: z.ZodType<readonly number[]> = z.array(z.number());
@@ -31,7 +31,7 @@ export const CYCLE_LOSSES = {
   last: z.number().nullable(),
   /** Mean loss of the first quarter of the cycle before, and steps from its middle to the restart; null for none. */
   before: z.object({ loss: z.number(), steps: z.number() }).nullable(),
-  /** Sum of the losses of all tokens since the adapters began, in nats, their number, and the weights restarted since. */
+  /** Since the adapters began: the losses of all tokens in nats, the tokens, and the weights that were restarted. */
   since: z.object({ nats: z.number(), tokens: COUNT, weights: COUNT }).default({ nats: 0, tokens: 0, weights: 0 }),
 };
 
@@ -46,7 +46,7 @@ export const FULLNESS = {
   gain: MEASURED,
   /** Its standard error, by the spread of the losses. */
   standardError: MEASURED,
-  /** Fall of the loss in each step since the cycle before began, or since the adapters or a cycle that outgrew it did. */
+  /** The same since the cycle before began, or since the adapters or a cycle that outgrew it did. */
   meanGain: MEASURED,
 };
 

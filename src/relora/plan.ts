@@ -118,7 +118,7 @@ export function restartsWhenFull({ method, restart }: Pick<ReloraConfig, "method
 }
 
 /**
- * What a restart takes of adapters: by its directions it is full the later, and by its weights it holds the more.
+ * The part of adapters that a restart takes: by its directions it is full the later, by its weights it holds the more.
  * Adapters whose directions do not restart alone, as those that begin in a gradient, count as one direction.
  * @param trained weights of all adapters.
  */

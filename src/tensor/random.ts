@@ -1,7 +1,7 @@
-import { FROM_ZERO, INTEGER, type Kinds, requireArguments } from "../base/arguments.js";
+import { FROM_ZERO, INTEGER, instanceOf, type Kind, type Kinds, requireArguments } from "../base/arguments.js";
 import { ConfigError } from "../base/errors.js";
 
-const RNG = { seed: INTEGER, step: FROM_ZERO } as const satisfies Kinds;
+const SOURCE = { seed: INTEGER, step: FROM_ZERO } as const satisfies Kinds;
 
 /**
  * Counter-based randomness (Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). A stream
@@ -24,7 +24,7 @@ export class Rng {
    * @throws ConfigError for other numbers.
    */
   constructor(seed: number, purpose = "", step = 0) {
-    requireArguments("Rng", RNG, { seed, step });
+    requireArguments("Rng", SOURCE, { seed, step });
     this.seed = seed;
     this.purpose = purpose;
     this.step = step;
@@ -80,6 +80,9 @@ export class Rng {
     }
   }
 }
+
+/** An argument that must be one. */
+export const RNG: Kind = instanceOf("an Rng", Rng);
 
 const ROUNDS = 10;
 

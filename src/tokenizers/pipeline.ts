@@ -23,7 +23,7 @@ export class TokenizerPipeline {
   /** By id. */
   readonly addedTokens: ReadonlyMap<number, AddedToken>;
   readonly #ids: ReadonlyMap<string, number>;
-  /** What ids stand for in a text. */
+  /** Texts that ids stand for. */
   readonly #tokens: ReadonlyMap<number, string>;
   readonly #special: ReadonlySet<string>;
   readonly #finder: AddedTokens;
@@ -98,7 +98,7 @@ export class TokenizerPipeline {
     return ids;
   }
 
-  /** Ids beyond the vocabulary are ignored. As in tokenizers, a special token is one whose text in here is that of one. */
+  /** Ids beyond the vocabulary are ignored. As in tokenizers, special are the ids whose text is that of such a token. */
   decode(ids: readonly number[], skipSpecialTokens: boolean): string {
     const tokens: string[] = [];
     for (const id of ids) {

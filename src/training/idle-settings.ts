@@ -4,7 +4,7 @@ import { isChat } from "../data/records.js";
 import type { Quantizer } from "../quant/quantizer.js";
 import type { DataSummary } from "./token-cache.js";
 
-/** What shows whether some settings do something: the model, and the data. */
+/** The model and the data, as far as they show whether settings do something. */
 export interface IdleFacts {
   readonly quantizer: Quantizer | null;
   readonly summary: Pick<DataSummary, "kind" | "unit">;

@@ -11,7 +11,7 @@ import { clipCoefficient, globalNorm } from "../optim/clip.js";
 import { discardGradient } from "../optim/gradient.js";
 import { countScored } from "../programs/training-step.js";
 import type { CompiledPhase } from "../relora/compiled-phase.js";
-import type { Fullness } from "../relora/cycle-losses.js";
+import type { Fullness, RestartingPart } from "../relora/cycle-losses.js";
 import { truncateDeltas } from "../relora/delta-log.js";
 import type { MasterWeights } from "../relora/master-weights.js";
 import { endCycle, mergeIntoWeights } from "../relora/merging.js";
@@ -62,6 +62,8 @@ export class Trainer {
   #checkpoint: string | null;
   /** Loss of the batch of the adapters' first update. */
   #firstLoss: number = Number.NaN;
+  /** Counted when the first adapters are asked whether they are full; all have as many weights. */
+  #restarting: RestartingPart | undefined;
 
   private constructor(run: PreparedRun, output: RunOutput, ready: ReadyRun) {
     this.#run = run;
@@ -205,7 +207,7 @@ export class Trainer {
     const { maxSteps } = this.#settings;
     if (!restartsWhenFull(this.#settings) || phase !== "adapter" || skipped !== null) return null;
     cycleLosses.add(loss, tokens);
-    const part = restartingPart(this.#settings, adapterWeights(this.#run.model));
+    const part = (this.#restarting ??= restartingPart(this.#settings, adapterWeights(this.#run.model)));
     const fullness = cycleLosses.fullness(maxSteps - step, part);
     if (fullness === null) return null;
     restarts.push(step);

@@ -165,7 +165,7 @@ export class Scheduler {
     }
   }
 
-  /** What the model is to continue, of tokens nothing; undefined for a question that was refused. */
+  /** Text for the model to continue, empty for tokens; undefined for a question that was refused. */
   async #textOf(work: Work): Promise<string | undefined> {
     const { model, prompt } = work.question;
     if (!isConversation(prompt)) return isTokens(prompt) ? "" : prompt;
