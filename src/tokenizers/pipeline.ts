@@ -98,7 +98,7 @@ export class TokenizerPipeline {
     return ids;
   }
 
-  /** Ids beyond the vocabulary are ignored. As in tokenizers, special are the ids whose text is that of such a token. */
+  /** Ids beyond the vocabulary are ignored. As in tokenizers, ids are special whose text is that of such a token. */
   decode(ids: readonly number[], skipSpecialTokens: boolean): string {
     const tokens: string[] = [];
     for (const id of ids) {

@@ -207,7 +207,8 @@ export class Trainer {
     const { maxSteps } = this.#settings;
     if (!restartsWhenFull(this.#settings) || phase !== "adapter" || skipped !== null) return null;
     cycleLosses.add(loss, tokens);
-    const part = (this.#restarting ??= restartingPart(this.#settings, adapterWeights(this.#run.model)));
+    this.#restarting ??= restartingPart(this.#settings, adapterWeights(this.#run.model));
+    const part = this.#restarting;
     const fullness = cycleLosses.fullness(maxSteps - step, part);
     if (fullness === null) return null;
     restarts.push(step);
