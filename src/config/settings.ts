@@ -81,6 +81,8 @@ export interface Setting {
   readonly usedBy?: readonly SettingUse[];
   /** True if it may change when a run is resumed; the others made its model, its data or its plan. */
   readonly mayChange?: true;
+  /** True if it may also change in a run that is done, as it says what of that is published. */
+  readonly mayChangeDone?: true;
   /** The share that it has in a warm start: none, or that of the learning rates of its steps. Absent: all of it. */
   readonly warmStart?: "none" | "rates";
   /** Its value in runs that began before the setting was there, whose files do not name it. Absent: the default. */
@@ -843,6 +845,7 @@ export const SETTINGS = {
     group: "Evaluation and checkpoints",
     usedBy: ["evaluations"],
     mayChange: true,
+    mayChangeDone: true,
     default: false,
     help: "Save at each evaluation that is the best so far, and make the finished model and adapter of the best checkpoint instead of the last.",
     aliases: ["load_best_model_at_end"],

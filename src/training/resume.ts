@@ -131,14 +131,11 @@ function endWords(path: string, step: number, ending: Ending, { maxSteps }: Sett
     : `${path} ended early, after ${step} of ${maxSteps} steps`;
 }
 
-/**
- * The changes that a run with nothing left to do would ignore: of those that its numbers depend on, but loadBest, which
- * only says what it publishes.
- */
+/** The changes that a run with nothing left to do would ignore: of those that its numbers depend on. */
 function lateChanges(changes: ResumeOptions["changes"], before: Settings, settings: Settings): SettingKey[] {
   return Object.keys(changes)
     .map((name) => findSetting(name)!.key)
-    .filter((key) => key !== "loadBest" && !settingOf(key).computesNothing)
+    .filter((key) => !settingOf(key).mayChangeDone && !settingOf(key).computesNothing)
     .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(settings[key]));
 }
 

@@ -134,8 +134,7 @@ export async function runIn(
   if (tooMany !== null) onNotice(tooMany);
   if (saved === undefined) {
     for (const notice of idleNotices(given, { quantizer: run.quantizer, summary: run.read.summary })) onNotice(notice);
-  }
-  if (saved !== undefined) requireSameData(run, saved, settings);
+  } else requireSameData(run, saved, settings);
   const goingOn = saved === undefined ? undefined : withLength(saved, settings);
   // Training a tokenizer leaves much behind, of which the system learns later.
   collectGarbage();
